@@ -1,0 +1,94 @@
+/** What should happen next: the world is unwell (retry), the record is (dead-letter), we are (halt), or it is no longer ours (abandon). */
+export type Disposition = 'retry' | 'dead-letter' | 'halt' | 'abandon'
+
+/** What a retry waits for: the closed set behind the metric labels `dependency` and `class`. */
+export type Dependency = 'postgres' | 'kafka' | 'dlq'
+
+export abstract class StreamError extends Error {
+  /** Stable, from a closed set, safe as a metric label. */
+  abstract readonly code: string
+  abstract readonly disposition: Disposition
+  constructor(message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.name = new.target.name
+  }
+}
+
+/** The store is away; the same write may succeed later, so no record is to blame. `sqlState` when the server said one. */
+export class StoreUnavailableError extends StreamError {
+  readonly code = 'store_unavailable'
+  readonly disposition = 'retry'
+  readonly sqlState: string | undefined
+  constructor(message: string, options?: { cause?: unknown; sqlState?: string }) {
+    super(message, options)
+    this.sqlState = options?.sqlState
+  }
+}
+
+/**
+ * The store was reached and gave up on this very work: a statement timeout, a deadlock, a serialization failure.
+ * Usually passes, so it is retried; when it keeps happening to one batch, the batch is bisected.
+ */
+export class StoreContendedError extends StreamError {
+  readonly code = 'store_contended'
+  readonly disposition = 'retry'
+  readonly sqlState: string
+  constructor(message: string, options: { cause?: unknown; sqlState: string }) {
+    super(message, options)
+    this.sqlState = options.sqlState
+  }
+}
+
+/** The store refuses what the record holds (SQLSTATE class 22, 23, 54): it would be refused tomorrow as well. */
+export class RecordRefusedError extends StreamError {
+  readonly code = 'record_refused'
+  readonly disposition = 'dead-letter'
+  readonly sqlState: string
+  constructor(message: string, options: { cause?: unknown; sqlState: string }) {
+    super(message, options)
+    this.sqlState = options.sqlState
+  }
+}
+
+/** We are wrong, not the world: a missing migration, a missing right, a bug. Nothing may be dead-lettered for it. */
+export class StoreMisconfiguredError extends StreamError {
+  readonly code = 'store_misconfigured'
+  readonly disposition = 'halt'
+}
+
+/** The partition's progress moved without us: another consumer owns it now. */
+export class OwnershipLostError extends StreamError {
+  readonly code = 'ownership_lost'
+  readonly disposition = 'abandon'
+}
+
+/** Kafka is away, or a record could not be produced in time. */
+export class BrokerUnavailableError extends StreamError {
+  readonly code = 'broker_unavailable'
+  readonly disposition = 'retry'
+}
+
+/** The client says that it cannot go on (fenced, authentication failed): only a restart helps. */
+export class BrokerFatalError extends StreamError {
+  readonly code = 'broker_fatal'
+  readonly disposition = 'halt'
+}
+
+/** The partition's progress lies beyond its end: the topic was made anew. An operator decides where to go on. */
+export class ProgressBeyondEndError extends StreamError {
+  readonly code = 'progress_beyond_end'
+  readonly disposition = 'halt'
+}
+
+/** A setting, flag or argument is wrong. The message says what would be right. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/**
+ * Total. What nobody foresaw is our bug: stop before it is committed past. (Pinned on one record by bisection, it is
+ * retried and then dead-lettered: that choice is the pipeline's.)
+ */
+export function dispositionOf(error: unknown): Disposition {
+  return error instanceof StreamError ? error.disposition : 'halt'
+}

@@ -1,0 +1,206 @@
+import type { DeadLetter, Rejection } from './dead-letter.ts'
+import type { Dependency } from './errors.ts'
+import type { OutcomeCounts } from './outcome.ts'
+import type { Origin, SourceRecord, TopicPartition } from './record.ts'
+
+/** What rooms ask of one another. Every port has one contract suite, run on the stand-in and on the real thing. */
+
+/** Time, handed in so that tests own it. */
+export interface Clock {
+  /** Wall clock in ms: for timestamps that people read. */
+  now(): number
+  /** Monotonic ms: for durations and deadlines. */
+  monotonic(): number
+  /** Resolves after `ms`, or at once when the signal aborts (it never rejects). */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+}
+
+/** A valid record, ready to be written. `T` is the domain's type (an order). */
+export interface ReadyRecord<T> {
+  readonly record: SourceRecord
+  readonly origin: Origin
+  readonly uid: string
+  readonly value: T
+}
+
+/** How an input is judged: bytes in, the domain's value or the reason why not. Pure; throws nothing that is foreseen. */
+export type Verdict<T> =
+  | { readonly ok: true; readonly uid: string; readonly value: T }
+  | { readonly ok: false; readonly uid: string | null; readonly rejection: Rejection }
+
+/**
+ * One batch of one partition, for one transaction. Invariant: `records + gaps = to - from`, where `records` is
+ * `orders.length + superseded + duplicate + stale + deadLetters.length`.
+ */
+export interface SettlementWork<T> extends TopicPartition {
+  readonly groupId: string
+  /** Progress that this batch starts from: the fence. */
+  readonly from: bigint
+  /** Progress after it: the next offset to read. */
+  readonly to: bigint
+  /** Records in `[from, to)`, however they end. */
+  readonly records: number
+  /** At most one for each uid, sorted by uid in byte order (so that lanes and replicas cannot deadlock). */
+  readonly orders: readonly ReadyRecord<T>[]
+  /** Decided inside the batch, before the store is asked. */
+  readonly collapsed: { readonly superseded: number; readonly duplicate: number; readonly stale: number }
+  /** Already acknowledged by the DLQ topic. */
+  readonly deadLetters: readonly DeadLetter[]
+  /** Bisect also on contention and unforeseen errors, because this batch has met them again and again. */
+  readonly isolate: boolean
+}
+
+export interface Culprit {
+  /** Index into `orders` of the work. */
+  readonly index: number
+  /** SQLSTATE for a refusal of the store, or the error's code. */
+  readonly error: string
+  /** Payload-free. */
+  readonly message: string
+  readonly kind: 'refused' | 'unforeseen'
+}
+
+export type Settlement<T> =
+  | {
+      readonly kind: 'settled'
+      readonly counts: OutcomeCounts
+      /** Which of the work's orders were written; `undefined` when an earlier attempt had, and its reply was lost. */
+      readonly written: readonly ReadyRecord<T>[] | undefined
+    }
+  /** Rolled back, nothing written: these records must become dead letters before the batch is tried again. */
+  | { readonly kind: 'refused'; readonly culprits: readonly Culprit[]; readonly attempts: number }
+
+/** Where a partition goes on. */
+export interface Progress extends TopicPartition {
+  readonly nextOffset: bigint
+}
+
+export interface SettlementStore<T> {
+  /**
+   * Writes one batch in one transaction behind the fence.
+   * @throws OwnershipLostError when progress is neither at `from`, nor at `to` because of this very batch.
+   * @throws StoreUnavailableError StoreContendedError (retry), StoreMisconfiguredError (halt)
+   */
+  settle(work: SettlementWork<T>): Promise<Settlement<T>>
+  /** Progress rows of these partitions; a partition that was never consumed is absent. */
+  readProgress(groupId: string, partitions: readonly TopicPartition[]): Promise<Progress[]>
+  /** Makes the progress row when there is none; an existing one stays as it is. @returns the row's next offset. */
+  startProgress(groupId: string, at: Progress): Promise<bigint>
+  /** Ledger row `[from, to)` with `expired = to - from`, and progress to `to`, behind the same fence. */
+  expire(groupId: string, partition: TopicPartition, from: bigint, to: bigint): Promise<void>
+  /** Cheap write-shaped question: could a transaction be begun now? @throws StoreUnavailableError, StoreMisconfiguredError */
+  probe(): Promise<void>
+}
+
+export interface DeadLetterSink {
+  /** Resolves once every one is acknowledged by all in-sync replicas. @throws BrokerUnavailableError */
+  send(deadLetters: readonly DeadLetter[], signal: AbortSignal): Promise<void>
+}
+
+export interface Watermarks {
+  readonly low: bigint
+  readonly high: bigint
+}
+
+/** What a consumer's group membership brings, in the order in which it happened. */
+export type SourceEvent =
+  | { readonly kind: 'assigned'; readonly partitions: readonly TopicPartition[] }
+  | { readonly kind: 'revoked'; readonly partitions: readonly TopicPartition[]; readonly lost: boolean }
+
+/** Result of a commit, as the broker told it. */
+export type CommitResult =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly code: number; readonly message: string }
+
+/**
+ * A group consumer, driven by one loop: nothing happens but inside `poll()`. Rebalances wait until they are answered.
+ */
+export interface RecordSource {
+  /** Joins the group. */
+  start(): Promise<void>
+  /**
+   * Up to `max` records; waits at most `timeoutMs` for the first. Also serves heartbeats, commit results and rebalances,
+   * so it must go on being called, when all is paused as well. One call at a time.
+   * @throws BrokerFatalError when the member cannot go on
+   */
+  poll(max: number, timeoutMs: number): Promise<SourceRecord[]>
+  /** The oldest rebalance that is not answered yet. The loop must answer it before it takes the next. */
+  nextEvent(): SourceEvent | undefined
+  /** Answers `assigned`: the partitions start at these offsets. */
+  assign(positions: readonly Progress[]): void
+  /** Answers `revoked`. */
+  unassign(partitions: readonly TopicPartition[]): void
+  pause(partitions: readonly TopicPartition[]): void
+  resume(partitions: readonly TopicPartition[]): void
+  /** Moves an owned partition. */
+  seek(to: Progress): Promise<void>
+  /** Resolves with the broker's own answer, which only arrives while `poll()` is called. Never rejects. */
+  commit(positions: readonly Progress[]): Promise<CommitResult>
+  /** What the broker holds as committed; absent when nothing. */
+  committed(partitions: readonly TopicPartition[]): Promise<Progress[]>
+  /** Asks the broker (true while paused, too). @throws BrokerUnavailableError */
+  watermarks(partition: TopicPartition): Promise<Watermarks>
+  /** The last watermarks that a fetch brought; costs nothing. `undefined` when unknown. */
+  cachedWatermarks(partition: TopicPartition): Watermarks | undefined
+  /** Leaves the group. Commit before. Safe twice. */
+  close(): Promise<void>
+}
+
+/** What is told of the stream. One fact, one call: log line, metric and span come from it. */
+export type Fact =
+  | { readonly kind: 'stream_started'; readonly topic: string; readonly groupId: string }
+  | { readonly kind: 'stream_stopped'; readonly error?: unknown }
+  | { readonly kind: 'assigned'; readonly positions: readonly Progress[] }
+  | {
+      readonly kind: 'revoked'
+      readonly partitions: readonly TopicPartition[]
+      readonly lost: boolean
+      readonly drained: boolean
+    }
+  | {
+      readonly kind: 'batch_settled'
+      readonly partition: TopicPartition
+      readonly to: bigint
+      readonly records: number
+      readonly counts: OutcomeCounts
+      readonly stageSeconds: Readonly<Record<'validate' | 'divert' | 'write', number>>
+      /** Record timestamps of the batch, oldest and newest, for end-to-end latency at settling. */
+      readonly oldestTimestampMs: number
+    }
+  | { readonly kind: 'dead_lettered'; readonly deadLetter: DeadLetter }
+  | { readonly kind: 'committed'; readonly positions: readonly Progress[]; readonly seconds: number }
+  | {
+      readonly kind: 'commit_failed'
+      readonly positions: readonly Progress[]
+      readonly code: number
+      readonly message: string
+    }
+  | {
+      readonly kind: 'retry'
+      readonly dependency: Dependency
+      readonly attempt: number
+      readonly delayMs: number
+      readonly error: unknown
+      readonly partition?: TopicPartition
+    }
+  | { readonly kind: 'breaker_opened'; readonly dependency: Dependency; readonly error: unknown }
+  | { readonly kind: 'breaker_closed'; readonly dependency: Dependency; readonly openSeconds: number }
+  | { readonly kind: 'paused'; readonly partition: TopicPartition; readonly reason: PauseReason }
+  | { readonly kind: 'resumed'; readonly partition: TopicPartition; readonly reason: PauseReason }
+  | { readonly kind: 'ownership_lost'; readonly partition: TopicPartition; readonly from: bigint }
+  | { readonly kind: 'expired'; readonly partition: TopicPartition; readonly from: bigint; readonly to: bigint }
+  | { readonly kind: 'partition_halted'; readonly partition: TopicPartition; readonly error: unknown }
+  | {
+      readonly kind: 'unusual_record'
+      readonly partition: TopicPartition
+      readonly offset: bigint
+      readonly what: 'key_mismatch' | 'unknown_field' | 'sum_mismatch'
+    }
+
+/** Why a partition is not fetched. A closed set: also the values of the metric label `reason`. */
+export const PAUSE_REASONS = ['store_away', 'dlq_away', 'backpressure', 'halted'] as const
+export type PauseReason = (typeof PAUSE_REASONS)[number]
+
+export interface Observer {
+  observe(fact: Fact): void
+}

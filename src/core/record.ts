@@ -1,0 +1,48 @@
+/** A partition of a topic, the unit that a consumer owns and that keeps order. */
+export interface TopicPartition {
+  readonly topic: string
+  readonly partition: number
+}
+
+/** Where a record stands, and when it was produced. Offsets are `bigint` inside, decimal text in JSON. */
+export interface Origin extends TopicPartition {
+  readonly offset: bigint
+  /** The record's timestamp in milliseconds since the epoch. */
+  readonly timestampMs: number
+}
+
+/** Name and value as Kafka holds them. Order and repeats matter: they are kept. */
+export type Header = readonly [name: string, value: Buffer]
+
+/** What Kafka holds. `null` (absent) and a zero-length buffer are different things. */
+export interface SourceRecord extends Origin {
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: readonly Header[]
+}
+
+/** `topic-partition`, for maps and log lines. Unambiguous, because the partition is the part after the last dash. */
+export function partitionKey({ topic, partition }: TopicPartition): string {
+  return `${topic}-${partition}`
+}
+
+/** `topic-partition-offset`: the identity of a record, and of the dead letter made from it (`holdfast.id`). */
+export function originId({ topic, partition, offset }: TopicPartition & { readonly offset: bigint }): string {
+  return `${topic}-${partition}-${offset}`
+}
+
+/** How an arriving record stands to the one that is stored: see {@link compareOrigins}. */
+export type Standing = 'newer' | 'same' | 'older'
+
+/**
+ * The stale guard. On one partition of one topic the offset decides, because Kafka orders there; elsewhere (an order
+ * whose key moved to another partition) the record's timestamp does, and of two equal ones the arriving wins.
+ * The settling statement in `orders/order-sql.ts` says the same in SQL; a contract test holds the two together.
+ */
+export function compareOrigins(arriving: Origin, stored: Origin): Standing {
+  if (arriving.topic === stored.topic && arriving.partition === stored.partition) {
+    if (arriving.offset === stored.offset) return 'same'
+    return arriving.offset > stored.offset ? 'newer' : 'older'
+  }
+  return arriving.timestampMs >= stored.timestampMs ? 'newer' : 'older'
+}
