@@ -1,1 +1,1 @@
-console.log("native: pending")
+console.log('native: pending')

@@ -92,6 +92,51 @@ export interface SettlementStore<T> {
   probe(): Promise<void>
 }
 
+/** One parameter of a statement: a whole column, one entry a row, sent as a binary array. */
+export type Column =
+  | { readonly type: 'text'; readonly values: readonly string[] }
+  | { readonly type: 'int8'; readonly values: readonly (number | bigint)[] }
+  | { readonly type: 'int4'; readonly values: readonly number[] }
+  /** Microseconds since the Unix epoch. */
+  | { readonly type: 'timestamptz'; readonly values: readonly bigint[] }
+
+/** Text with `$1 …` placeholders, one for each column; prepared under `name` on each connection. */
+export interface Statement {
+  readonly name: string
+  readonly text: string
+  readonly columns: readonly Column[]
+}
+
+/** How a domain's values become rows: all that a settlement store must know of the domain. */
+export interface Tables<T> {
+  /**
+   * Upserts all tables under the stale guard. Answers one row for each record: `uid text`, `outcome text`
+   * (written | duplicate | stale), `replaced boolean` (written over an earlier row).
+   */
+  upsert(records: readonly ReadyRecord<T>[]): Statement
+  /**
+   * Removes what an earlier, longer version left behind, for records that replaced one. A statement of its own, run
+   * after the upsert holds the row locks: only a fresh snapshot sees rows that another transaction has just committed.
+   */
+  trim(records: readonly ReadyRecord<T>[]): Statement
+}
+
+/** A stored value as the read side serves it. */
+export interface StoredValue {
+  readonly uid: string
+  /** Canonical JSON, the bytes that are served. */
+  readonly json: Buffer
+  /** Position of the record that wrote it: tells a newer version from an older one. */
+  readonly origin: Origin
+}
+
+export interface ValueReader {
+  /** @returns `undefined` when there is none. @throws StoreUnavailableError */
+  read(uid: string): Promise<StoredValue | undefined>
+  /** Newest first (by the value's own date, then uid), at most `limit`. */
+  newest(limit: number): AsyncIterable<StoredValue>
+}
+
 export interface DeadLetterSink {
   /** Resolves once every one is acknowledged by all in-sync replicas. @throws BrokerUnavailableError */
   send(deadLetters: readonly DeadLetter[], signal: AbortSignal): Promise<void>
