@@ -1,0 +1,78 @@
+import type { StoredValue } from './ports.ts'
+import type { Origin } from './record.ts'
+
+/** A value as the cache holds it: the bytes of the answer, never to be changed. */
+export interface CachedValue {
+  readonly json: Buffer
+  readonly origin: Origin
+  /** Strong entity tag with its quotes, made of the bytes; computed when first asked for, once. */
+  readonly etag: string
+}
+
+/** The answer to one lookup, with the facts that `Cache-Status` (RFC 9211) tells. */
+export interface Lookup {
+  /** `undefined`: there is no such value. */
+  readonly value: CachedValue | undefined
+  /** The store was not asked. */
+  readonly hit: boolean
+  /** Another lookup had asked the store already, and this one waited with it. */
+  readonly collapsed: boolean
+  /** A miss whose answer is in the cache now. */
+  readonly stored: boolean
+  /** How long the cache will go on holding the answer, in ms; 0 when it does not. */
+  readonly ttlMs: number
+}
+
+/** How lookups ended. A closed set: also the values of the metric label `result`. */
+export const CACHE_RESULTS = ['hit', 'negative_hit', 'miss', 'collapsed'] as const
+export type CacheResult = (typeof CACHE_RESULTS)[number]
+
+/** Why entries left. A closed set: also the values of the metric label `cause`. */
+export const EVICTION_CAUSES = ['size', 'expired', 'invalidated'] as const
+export type EvictionCause = (typeof EVICTION_CAUSES)[number]
+
+export interface CacheStats {
+  readonly entries: number
+  /** Bytes of the values and what holding them costs. */
+  readonly bytes: number
+  /** Since the start. */
+  readonly requests: Readonly<Record<CacheResult, number>>
+  /** Since the start. */
+  readonly evictions: Readonly<Record<EvictionCause, number>>
+}
+
+/** Serialized values in memory in front of a store; never answers with a version older than one it was told of. */
+export interface ValueCache {
+  /** From memory, else from the store: once, however many ask. Rejects with what the store threw. */
+  get(uid: string): Promise<Lookup>
+  /** Takes what was just committed. An older version never replaces a newer one. */
+  put(values: readonly StoredValue[]): void
+  /** Forgets these, because somebody else has written them. */
+  drop(uids: readonly string[]): void
+  clear(): void
+  /**
+   * Fills free room with the newest values of the store, newest first, until it is full or `limit` are in.
+   * Ends early, without an error, when the signal aborts.
+   * @returns how many it put in. @throws what the store threw
+   */
+  warm(limit: number, signal: AbortSignal): Promise<number>
+  stats(): CacheStats
+}
+
+/** What is told of the read side, as {@link Fact} is of the stream. Routes are patterns, never paths. */
+export type ReadFact =
+  | {
+      readonly kind: 'http_served'
+      readonly method: string
+      readonly route: string
+      readonly status: number
+      readonly seconds: number
+    }
+  | { readonly kind: 'http_failed'; readonly route: string; readonly traceId: string; readonly error: unknown }
+  | { readonly kind: 'http_started'; readonly url: string }
+  | { readonly kind: 'cache_warmed'; readonly entries: number; readonly bytes: number; readonly seconds: number }
+  | { readonly kind: 'cache_warm_failed'; readonly error: unknown }
+
+export interface ReadObserver {
+  observe(fact: ReadFact): void
+}

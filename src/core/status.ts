@@ -1,0 +1,61 @@
+import type { Dependency } from './errors.ts'
+import type { PauseReason } from './ports.ts'
+import type { TopicPartition } from './record.ts'
+
+/** States move one way; `failed` is a stop that nobody asked for. */
+export type StreamState = 'starting' | 'running' | 'draining' | 'stopped' | 'failed'
+
+/** The breaker of one dependency: open while it is away, and the stream waits for it. */
+export interface BreakerStatus {
+  readonly dependency: Dependency
+  readonly open: boolean
+  /** Payload-free, for an operator. `undefined` while closed. */
+  readonly reason: string | undefined
+  /** Wall clock in ms at which it opened. `undefined` while closed. */
+  readonly sinceMs: number | undefined
+}
+
+export interface PartitionStatus extends TopicPartition {
+  /** Progress: below it everything is settled. */
+  readonly next: bigint
+  /** High-water mark, as the broker last told. */
+  readonly high: bigint | undefined
+  readonly lagRecords: number | undefined
+  /** Timestamp of the oldest record in hand that is not settled, in ms since the epoch; `undefined` when none is. */
+  readonly oldestUnsettledTimestampMs: number | undefined
+  /** Received, waiting for a batch. */
+  readonly bufferedRecords: number
+  /** In a batch that is being settled. */
+  readonly inFlightRecords: number
+  readonly paused: readonly PauseReason[]
+  /** Wall clock in ms of the last settled batch. */
+  readonly lastProgressMs: number | undefined
+  /** Why only an operator can make it go on. */
+  readonly halted?: string
+}
+
+/** The stream as it stands now: what health checks and gauges read. A plain value, cheap to make. */
+export interface StreamStatus {
+  readonly state: StreamState
+  /** Why it failed. Payload-free. */
+  readonly error?: string
+  /** Whether the group has told us which partitions are ours (none is an answer, too). */
+  readonly member: boolean
+  readonly breakers: readonly BreakerStatus[]
+  readonly partitions: readonly PartitionStatus[]
+}
+
+export interface HealthResult {
+  readonly ok: boolean
+  /** What is wrong, in a sentence for an operator. Payload-free. */
+  readonly reason?: string
+  /** Wall clock in ms since when. */
+  readonly since?: number
+}
+
+/** One named question of `/livez` or `/readyz`. Answered from what is known: a check waits for nothing. */
+export interface HealthCheck {
+  /** Stable, short, snake_case. */
+  readonly name: string
+  check(): HealthResult
+}
