@@ -1,0 +1,171 @@
+/** A real Apache Kafka of one node (KRaft), on free ports of the loopback interface, for demo, tests and benches. */
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { type GuardedOptions, type GuardedProcess, runGuarded, startGuarded, untilReady } from './guarded-process.ts'
+import { fetchKafkaJars, findJava } from './kafka-jars.ts'
+import { askForMetadata } from './kafka-probe.ts'
+import { freePorts } from './machine.ts'
+import { cleanLeftovers } from './runs.ts'
+
+export interface KafkaOptions {
+  /** Keeps its data here between runs; without it, a temporary folder that goes with the broker. */
+  readonly dir?: string | undefined
+  /** Told of the steps that take time, one line each. */
+  readonly log?: ((line: string) => void) | undefined
+  /**
+   * Opens a second listener which tells its clients to come back through this port of 127.0.0.1, where a
+   * proxy of the caller forwards to {@link EmbeddedKafka.proxied}: so that all their traffic passes the proxy.
+   */
+  readonly proxyPort?: number | undefined
+  /** Broker properties on top of ours, as `{'log.retention.ms': '1000'}`. */
+  readonly properties?: Readonly<Record<string, string>> | undefined
+}
+
+export interface EmbeddedKafka extends AsyncDisposable {
+  /** For `bootstrap.servers`: `127.0.0.1:PORT`. */
+  readonly brokers: string
+  /** With `proxyPort`: where the proxy forwards to (`upstreamPort`), and what its clients are given (`brokers`). */
+  readonly proxied: { readonly upstreamPort: number; readonly brokers: string } | undefined
+  /** Of the running broker; another one after {@link restart}. */
+  readonly pid: number
+  readonly dir: string
+  readonly logFile: string
+  /** In order: flushed and marked clean. Its folder stays. */
+  stop(): Promise<void>
+  /** As `kill -s`: SIGKILL for a crash, SIGSTOP and SIGCONT for a freeze. Does not wait. */
+  kill(signal: NodeJS.Signals): void
+  /** Stops it if it runs, and starts it again on the same ports and data. */
+  restart(): Promise<void>
+  /** The end: a kept folder is closed in order, a temporary one is not worth the wait and removed. */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** What a small machine needs: half of Kafka's default heap, the plainest collector, no second compiler stage. */
+const jvmOptions = ['-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true']
+const loggingOptions = ['showDateTime=true', 'dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS', 'showShortLogName=true'].map(
+  setting => `-Dorg.slf4j.simpleLogger.${setting}`,
+)
+
+/**
+ * Starts a broker and waits until it serves.
+ * @throws SetupError when Java, or Maven with nothing cached, is missing; Error with the end of its log when it fails.
+ */
+export async function startKafka(options: KafkaOptions = {}): Promise<EmbeddedKafka> {
+  const log = options.log ?? (() => {})
+  await cleanLeftovers(log)
+  const java = await findJava()
+  const jars = await fetchKafkaJars(log)
+  const temporary = options.dir === undefined
+  const dir = options.dir === undefined ? mkdtempSync(join(tmpdir(), 'holdfast-kafka-')) : resolve(options.dir)
+  mkdirSync(dir, { recursive: true })
+  const [port = 0, controllerPort = 0, upstreamPort = 0] = await freePorts(3)
+  const ports = { port, controllerPort, upstreamPort }
+  const logFile = join(dir, 'kafka.log')
+  const propertiesFile = join(dir, 'server.properties')
+  writeFileSync(propertiesFile, brokerProperties(dir, ports, options))
+
+  const javaProcess = (mainClass: string, ...args: string[]): GuardedOptions => ({
+    command: java,
+    args: [...jvmOptions, ...loggingOptions, '-cp', join(jars, '*'), mainClass, ...args],
+    env: { PATH: process.env.PATH ?? '', HOME: dir },
+    cwd: dir,
+    logFile,
+    stopSignal: 'SIGTERM',
+    graceMs: 15_000,
+    temporaryDir: temporary ? dir : undefined,
+  })
+
+  const start = async (): Promise<GuardedProcess> => {
+    const broker = await startGuarded(javaProcess('kafka.Kafka', propertiesFile))
+    try {
+      await untilReady('Kafka', broker, { logFile, timeoutMs: 60_000 }, () => askForMetadata(port))
+      return broker
+    } catch (error) {
+      await broker.stop('SIGKILL')
+      throw error
+    }
+  }
+
+  let broker: GuardedProcess
+  try {
+    if (!existsSync(join(dir, 'data', 'meta.properties'))) {
+      const clusterId = randomBytes(16).toString('base64url')
+      const format = javaProcess('kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', propertiesFile)
+      await runGuarded('Formatting the folder of Kafka', format)
+    }
+    broker = await start()
+  } catch (error) {
+    if (temporary) rmSync(dir, { recursive: true, force: true })
+    throw error
+  }
+
+  return {
+    brokers: `127.0.0.1:${port}`,
+    proxied: options.proxyPort === undefined ? undefined : { upstreamPort, brokers: `127.0.0.1:${options.proxyPort}` },
+    get pid() {
+      return broker.pid
+    },
+    dir,
+    logFile,
+    stop: () => broker.stop(),
+    kill: signal => broker.kill(signal),
+    restart: async () => {
+      await broker.stop()
+      broker = await start()
+    },
+    [Symbol.asyncDispose]: async () => {
+      await broker.stop(temporary ? 'SIGKILL' : undefined)
+      if (temporary) rmSync(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+interface Ports {
+  readonly port: number
+  readonly controllerPort: number
+  readonly upstreamPort: number
+}
+
+/** server.properties of one node that is broker and controller in one; each setting off its default says why. */
+function brokerProperties(dir: string, ports: Ports, options: KafkaOptions): string {
+  const proxied = options.proxyPort !== undefined
+  const plain = `PLAINTEXT://127.0.0.1:${ports.port}`
+  const controller = `CONTROLLER://127.0.0.1:${ports.controllerPort}`
+  return Object.entries({
+    'process.roles': 'broker,controller',
+    'node.id': '1',
+    'controller.quorum.voters': `1@127.0.0.1:${ports.controllerPort}`,
+    'controller.listener.names': 'CONTROLLER',
+    'inter.broker.listener.name': 'PLAINTEXT',
+    listeners: [plain, controller, ...(proxied ? [`PROXIED://127.0.0.1:${ports.upstreamPort}`] : [])].join(),
+    'advertised.listeners': [plain, ...(proxied ? [`PROXIED://127.0.0.1:${options.proxyPort}`] : [])].join(),
+    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT',
+    'log.dirs': join(dir, 'data'),
+    // There is only one to hold a replica.
+    'offsets.topic.replication.factor': '1',
+    'transaction.state.log.replication.factor': '1',
+    'transaction.state.log.min.isr': '1',
+    'share.coordinator.state.topic.replication.factor': '1',
+    'share.coordinator.state.topic.min.isr': '1',
+    'min.insync.replicas': '1',
+    // 50 partitions each by default: as many folders to make when the first group joins.
+    'offsets.topic.num.partitions': '4',
+    'transaction.state.log.num.partitions': '4',
+    // A typing error should fail, not make a topic.
+    'auto.create.topics.enable': 'false',
+    // Tests start members one by one and would wait 3 s for each first one.
+    'group.initial.rebalance.delay.ms': '0',
+    // Lets a test see a dead member go in less than the default minimum of 6 s.
+    'group.min.session.timeout.ms': '1000',
+    // After a crash the broker is let in again only when its former life has expired: 9 s by default.
+    'broker.session.timeout.ms': '3000',
+    'broker.heartbeat.interval.ms': '1000',
+    // 128 MB by default, a quarter of the heap.
+    'log.cleaner.dedupe.buffer.size': String(16 * 1024 * 1024),
+    ...options.properties,
+  })
+    .map(([name, value]) => `${name}=${value}\n`)
+    .join('')
+}

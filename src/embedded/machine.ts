@@ -1,0 +1,101 @@
+import { execFileSync } from 'node:child_process'
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readlinkSync, readSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { homedir, hostname } from 'node:os'
+import { join } from 'node:path'
+
+/** What this machine lacks for the embedded stack. The message says what is missing and how to get it. */
+export class SetupError extends Error {
+  override readonly name = 'SetupError'
+}
+
+/** The way out that every {@link SetupError} of the stack may offer. */
+export const otherWays =
+  'Or start both servers with "docker compose up", or name your own with KAFKA_BROKERS and DATABASE_URL.'
+
+/**
+ * What can be fetched or built again lives here: Kafka's jars, the compiled client, the notes on running servers.
+ * The XDG base directory rule: `$XDG_CACHE_HOME`, where it is absolute, else `~/.cache`.
+ */
+export function cacheDir(env: NodeJS.ProcessEnv = process.env): string {
+  const xdg = env.XDG_CACHE_HOME
+  return join(xdg?.startsWith('/') ? xdg : join(env.HOME || homedir(), '.cache'), 'holdfast')
+}
+
+/**
+ * Names one run of one process: a pid alone may be reused, a pid with its start time is not.
+ * @returns undefined when no such process runs; a zombie counts as gone, for only its name is left.
+ */
+export function processIdentity(pid: number): string | undefined {
+  return existsSync('/proc/self/stat') ? identityFromProc(pid) : identityFromPs(pid)
+}
+
+function identityFromProc(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The command name in brackets may hold spaces and brackets itself, so count from the last one:
+    // field 3 (state) comes next, field 22 (start time, in ticks since boot) is 19 further on (proc(5)).
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    if (fields[0] === 'Z' || fields[0] === 'X') return undefined
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    return `${boot}/${fields[19]}`
+  } catch {
+    return undefined
+  }
+}
+
+function identityFromPs(pid: number): string | undefined {
+  try {
+    const env = { ...process.env, LC_ALL: 'C' }
+    const said = execFileSync('ps', ['-o', 'stat=,lstart=', '-p', String(pid)], { env, stdio: 'pipe' }).toString()
+    const [state, ...started] = said.trim().split(/\s+/)
+    return !state || state.startsWith('Z') ? undefined : started.join(' ')
+  } catch {
+    return undefined
+  }
+}
+
+/** Where pids mean what they say here: another container may share the home folder, but not the processes. */
+export function processNamespace(): string {
+  try {
+    return `${hostname()} ${readlinkSync('/proc/self/ns/pid')}`
+  } catch {
+    return hostname()
+  }
+}
+
+/** Ports of 127.0.0.1 that were free a moment ago. All are held until the last is found, so none comes twice. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(Array.from({ length: count }, listenSomewhere))
+  const ports = servers.map(server => {
+    const address = server.address()
+    return typeof address === 'object' && address ? address.port : 0
+  })
+  await Promise.all(servers.map(server => new Promise(done => server.close(done))))
+  return ports
+}
+
+function listenSomewhere(): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => resolve(server))
+  })
+}
+
+/** The end of a log file, for an error message: at most `lines` lines out of the last 8 KiB. */
+export function logTail(file: string, lines = 12): string {
+  try {
+    const handle = openSync(file, 'r')
+    try {
+      const { size } = fstatSync(handle)
+      const buffer = Buffer.alloc(Math.min(size, 8192))
+      readSync(handle, buffer, 0, buffer.length, size - buffer.length)
+      return buffer.toString('utf8').trimEnd().split('\n').slice(-lines).join('\n')
+    } finally {
+      closeSync(handle)
+    }
+  } catch {
+    return ''
+  }
+}

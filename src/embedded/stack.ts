@@ -1,0 +1,54 @@
+import { join } from 'node:path'
+import { type EmbeddedKafka, startKafka } from './kafka.ts'
+import { type EmbeddedPostgres, startPostgres } from './postgres.ts'
+
+export interface StackOptions {
+  /** Named: that Kafka is used, and none started. */
+  readonly kafkaBrokers?: string | undefined
+  /** Named: that database is used, and none started. */
+  readonly databaseUrl?: string | undefined
+  /** Keeps the data of both below this folder between runs; without it, temporary folders. */
+  readonly dataDir?: string | undefined
+  readonly log?: ((line: string) => void) | undefined
+}
+
+export interface EmbeddedStack extends AsyncDisposable {
+  readonly kafkaBrokers: string
+  readonly databaseUrl: string
+  /** Undefined where the caller's own is used. */
+  readonly kafka: EmbeddedKafka | undefined
+  readonly postgres: EmbeddedPostgres | undefined
+  /** Stops what was started here; safe to call twice. Stop what uses it first. */
+  stop(): Promise<void>
+}
+
+/**
+ * Kafka and PostgreSQL side by side, each started unless the caller names one. When either fails to start, the
+ * other is stopped again before the error is thrown.
+ */
+export async function startStack(options: StackOptions = {}): Promise<EmbeddedStack> {
+  const { dataDir, log, kafkaBrokers, databaseUrl } = options
+  const dirOf = (name: string): string | undefined => (dataDir === undefined ? undefined : join(dataDir, name))
+  const [kafkaStart, postgresStart] = await Promise.allSettled([
+    kafkaBrokers ? undefined : startKafka({ dir: dirOf('kafka'), log }),
+    databaseUrl ? undefined : startPostgres({ dir: dirOf('postgres'), log }),
+  ])
+  const kafka = kafkaStart.status === 'fulfilled' ? kafkaStart.value : undefined
+  const postgres = postgresStart.status === 'fulfilled' ? postgresStart.value : undefined
+  const stop = async (): Promise<void> => {
+    await Promise.all([kafka?.[Symbol.asyncDispose](), postgres?.[Symbol.asyncDispose]()])
+  }
+  const failure = [kafkaStart, postgresStart].find(start => start.status === 'rejected')
+  if (failure) {
+    await stop()
+    throw failure.reason
+  }
+  return {
+    kafkaBrokers: kafkaBrokers ?? kafka?.brokers ?? '',
+    databaseUrl: databaseUrl ?? postgres?.url ?? '',
+    kafka,
+    postgres,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
+}

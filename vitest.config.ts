@@ -1,0 +1,61 @@
+import { defineConfig } from 'vitest/config'
+
+// The native Kafka client cannot be loaded in worker threads, hence forks everywhere.
+const pool = 'forks'
+/** Real servers take their share of a small machine; two files at a time leave room for them. */
+const onRealServers = { pool, maxWorkers: 2, globalSetup: 'test/support/global-setup.ts' } as const
+
+export default defineConfig({
+  test: {
+    coverage: {
+      provider: 'v8',
+      include: ['src/**'],
+      // Started as processes of their own, which the coverage of this one does not see.
+      exclude: ['src/main.ts', 'src/cli/main.ts'],
+      reporter: ['text-summary', 'html'],
+    },
+    // Groups run one after another, so the quick ones report first and none competes with the servers.
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          pool,
+          sequence: { groupOrder: 0 },
+          testTimeout: 10_000,
+        },
+      },
+      {
+        test: {
+          name: 'contract',
+          include: ['test/contract/**/*.test.ts'],
+          ...onRealServers,
+          sequence: { groupOrder: 1 },
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'scenarios',
+          include: ['test/scenarios/**/*.test.ts'],
+          ...onRealServers,
+          sequence: { groupOrder: 2 },
+          testTimeout: 120_000,
+          hookTimeout: 90_000,
+        },
+      },
+      {
+        test: {
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          pool,
+          maxWorkers: 1,
+          sequence: { groupOrder: 3 },
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+})
