@@ -1,4 +1,4 @@
-import type { Origin, SourceRecord } from './record.ts'
+import { type Header, type Origin, originId, type SourceRecord } from './record.ts'
 
 /** Why a record was set aside. A closed set: also the values of the metric label `reason`. */
 export const REASONS = [
@@ -50,4 +50,100 @@ export interface DeadLetter {
   /** The order's uid when it could be read. */
   readonly orderUid: string | null
   readonly groupId: string
+}
+
+/** A dead letter as it is produced. */
+export interface DeadLetterRecord {
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: readonly Header[]
+  readonly timestampMs: number
+}
+
+/** Header names that we add: Kafka's own contract for dead letters (KIP-1191), and ours. All values are UTF-8 text. */
+export const HEADER = {
+  topic: '__dlq.errors.topic',
+  partition: '__dlq.errors.partition',
+  offset: '__dlq.errors.offset',
+  group: '__dlq.errors.group',
+  deliveryCount: '__dlq.errors.delivery.count',
+  message: '__dlq.errors.message',
+  id: 'holdfast.id',
+  reason: 'holdfast.reason',
+  error: 'holdfast.error',
+  pointer: 'holdfast.pointer',
+  failedAt: 'holdfast.failed-at',
+  timestamp: 'holdfast.timestamp',
+  replayCount: 'holdfast.replay-count',
+  replayId: 'holdfast.replay-id',
+} as const
+
+const OURS: ReadonlySet<string> = new Set(Object.values(HEADER))
+const MESSAGE_BYTES = 1024
+const POINTER_BYTES = 1024
+
+/**
+ * Key, value and original headers byte for byte, and our headers once each: those of an earlier failure (the record was
+ * redriven) give way, while the origin that they named lives on in `deadLetter.origin`.
+ */
+export function toDeadLetterRecord(deadLetter: DeadLetter): DeadLetterRecord {
+  const { record, origin, rejection } = deadLetter
+  const added: [string, string][] = [
+    [HEADER.topic, origin.topic],
+    [HEADER.partition, String(origin.partition)],
+    [HEADER.offset, String(origin.offset)],
+    [HEADER.group, deadLetter.groupId],
+    [HEADER.deliveryCount, String(deadLetter.attempts)],
+    [HEADER.message, cutUtf8(rejection.message, MESSAGE_BYTES)],
+    [HEADER.id, originId(origin)],
+    [HEADER.reason, rejection.reason],
+    [HEADER.error, rejection.error],
+    [HEADER.pointer, cutUtf8(rejection.pointer, POINTER_BYTES)],
+    [HEADER.failedAt, new Date(deadLetter.failedAtMs).toISOString()],
+    [HEADER.timestamp, String(origin.timestampMs)],
+    [HEADER.replayCount, String(deadLetter.replayCount)],
+  ]
+  return {
+    key: record.key,
+    value: record.value,
+    headers: [
+      ...record.headers.filter(([name]) => !OURS.has(name)),
+      ...added.map(([name, text]): Header => [name, Buffer.from(text)]),
+    ],
+    timestampMs: deadLetter.failedAtMs,
+  }
+}
+
+/**
+ * Where a record first stood. A redriven one says so in its headers (`holdfast.id` and `holdfast.timestamp`), and counts
+ * with that position: an old version that is redriven must not overwrite a newer one. Headers that cannot be read are
+ * ignored: then the record stands for itself.
+ */
+export function provenanceOf(record: SourceRecord): { readonly origin: Origin; readonly replayCount: number } {
+  // The plain case, in the hot path: no headers at all.
+  if (record.headers.length === 0) return { origin: record, replayCount: 0 }
+  const id = /^(.+)-(\d{1,9})-(\d{1,18})$/.exec(headerText(record, HEADER.id) ?? '')
+  const timestamp = /^\d{1,15}$/.exec(headerText(record, HEADER.timestamp) ?? '')
+  if (id?.[1] === undefined || id[2] === undefined || id[3] === undefined || timestamp === null) {
+    return { origin: record, replayCount: 0 }
+  }
+  const count = /^\d{1,6}$/.exec(headerText(record, HEADER.replayCount) ?? '')
+  return {
+    origin: { topic: id[1], partition: Number(id[2]), offset: BigInt(id[3]), timestampMs: Number(timestamp[0]) },
+    replayCount: count === null ? 0 : Number(count[0]),
+  }
+}
+
+/** The last header of that name, as text (Kafka's readers take the last one, too). */
+export function headerText(record: { readonly headers: readonly Header[] }, name: string): string | undefined {
+  return record.headers.findLast(([candidate]) => candidate === name)?.[1].toString('utf8')
+}
+
+/** At most `maxBytes` of UTF-8, never half a character. */
+export function cutUtf8(text: string, maxBytes: number): string {
+  const bytes = Buffer.from(text)
+  if (bytes.length <= maxBytes) return text
+  let end = maxBytes
+  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1
+  return bytes.subarray(0, end).toString('utf8')
 }

@@ -138,8 +138,10 @@ export interface ValueReader {
 }
 
 export interface DeadLetterSink {
-  /** Resolves once every one is acknowledged by all in-sync replicas. @throws BrokerUnavailableError */
-  send(deadLetters: readonly DeadLetter[], signal: AbortSignal): Promise<void>
+  /** Resolves once it is acknowledged by all in-sync replicas. @throws BrokerUnavailableError */
+  send(deadLetter: DeadLetter): Promise<void>
+  /** Could a dead letter be sent now? Asks for the topic's metadata. @throws BrokerUnavailableError */
+  probe(): Promise<void>
 }
 
 export interface Watermarks {
@@ -151,6 +153,8 @@ export interface Watermarks {
 export type SourceEvent =
   | { readonly kind: 'assigned'; readonly partitions: readonly TopicPartition[] }
   | { readonly kind: 'revoked'; readonly partitions: readonly TopicPartition[]; readonly lost: boolean }
+  /** A fetch position is not in the log any more (retention, or the topic was made anew); nothing flows until a seek. */
+  | { readonly kind: 'out_of_range' }
 
 /** Result of a commit, as the broker told it. */
 export type CommitResult =
@@ -191,6 +195,10 @@ export interface RecordSource {
   close(): Promise<void>
 }
 
+/** What is remarkable about a valid record. A closed set: also the values of a metric label. */
+export const UNUSUAL = ['key_mismatch', 'unknown_field', 'sum_mismatch'] as const
+export type UnusualKind = (typeof UNUSUAL)[number]
+
 /** What is told of the stream. One fact, one call: log line, metric and span come from it. */
 export type Fact =
   | { readonly kind: 'stream_started'; readonly topic: string; readonly groupId: string }
@@ -209,11 +217,15 @@ export type Fact =
       readonly records: number
       readonly counts: OutcomeCounts
       readonly stageSeconds: Readonly<Record<'validate' | 'divert' | 'write', number>>
-      /** Record timestamps of the batch, oldest and newest, for end-to-end latency at settling. */
-      readonly oldestTimestampMs: number
     }
   | { readonly kind: 'dead_lettered'; readonly deadLetter: DeadLetter }
-  | { readonly kind: 'committed'; readonly positions: readonly Progress[]; readonly seconds: number }
+  | {
+      readonly kind: 'committed'
+      readonly positions: readonly Progress[]
+      readonly seconds: number
+      /** The oldest record timestamp of each batch that this commit covers: for end-to-end latency. */
+      readonly oldestTimestampsMs: readonly number[]
+    }
   | {
       readonly kind: 'commit_failed'
       readonly positions: readonly Progress[]
@@ -239,7 +251,7 @@ export type Fact =
       readonly kind: 'unusual_record'
       readonly partition: TopicPartition
       readonly offset: bigint
-      readonly what: 'key_mismatch' | 'unknown_field' | 'sum_mismatch'
+      readonly what: UnusualKind
     }
 
 /** Why a partition is not fetched. A closed set: also the values of the metric label `reason`. */

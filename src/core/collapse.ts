@@ -1,0 +1,41 @@
+import type { ReadyRecord } from './ports.ts'
+import { compareOrigins } from './record.ts'
+
+export interface Collapsed<T> {
+  /** One for each uid, sorted by uid in byte order. */
+  readonly orders: readonly ReadyRecord<T>[]
+  readonly superseded: number
+  readonly duplicate: number
+  readonly stale: number
+}
+
+/**
+ * Leaves the newest record of each uid, because one upsert may not touch a row twice (SQLSTATE 21000), and sorts by uid,
+ * so that two lanes or replicas which hold the same orders lock them in the same order and cannot deadlock.
+ * @param records in the order in which they arrived; a redriven one counts with its origin position
+ */
+export function collapse<T>(records: readonly ReadyRecord<T>[]): Collapsed<T> {
+  const newest = new Map<string, ReadyRecord<T>>()
+  let superseded = 0
+  let duplicate = 0
+  let stale = 0
+  for (const record of records) {
+    const earlier = newest.get(record.uid)
+    if (earlier !== undefined) {
+      const standing = compareOrigins(record.origin, earlier.origin)
+      if (standing === 'same') {
+        duplicate += 1
+        continue
+      }
+      if (standing === 'older') {
+        stale += 1
+        continue
+      }
+      superseded += 1
+    }
+    newest.set(record.uid, record)
+  }
+  // Uids are ASCII (the schema says so): comparing code units is comparing bytes.
+  const orders = [...newest.values()].sort((a, b) => (a.uid < b.uid ? -1 : a.uid > b.uid ? 1 : 0))
+  return { orders, superseded, duplicate, stale }
+}

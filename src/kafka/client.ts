@@ -1,0 +1,193 @@
+import kafka from '@confluentinc/kafka-javascript'
+import type { Header } from '../core/record.ts'
+
+/**
+ * The typed facade of the native client: the only file that imports it. Its own types miss the calls that a careful
+ * consumer needs, and some arguments end the process instead of throwing (a `null` among headers, an undefined topic
+ * configuration): what goes in is built here.
+ */
+export interface KafkaConnection {
+  readonly brokers: readonly string[]
+  /** librdkafka properties for TLS and SASL. */
+  readonly security: Readonly<Record<string, string>>
+  /** Further librdkafka properties, already checked against those that the guarantees rest on. */
+  readonly extra: Readonly<Record<string, string>>
+}
+
+export interface NativeTopicPartition {
+  readonly topic: string
+  readonly partition: number
+}
+
+export interface NativePosition extends NativeTopicPartition {
+  readonly offset: number
+}
+
+export interface NativeError {
+  readonly message: string
+  readonly code: number
+}
+
+export interface NativeRecord extends NativePosition {
+  readonly key?: Buffer | null
+  readonly value: Buffer | null
+  readonly timestamp?: number
+  readonly headers?: readonly object[]
+}
+
+interface NativeClient {
+  connect(options: { timeout: number }, done: (error: NativeError | null) => void): void
+  disconnect(done: () => void): void
+  on(event: string, listener: (...args: never[]) => void): void
+  getMetadata(
+    options: { topic?: string; timeout: number },
+    done: (error: NativeError | null, metadata: NativeMetadata) => void,
+  ): void
+  queryWatermarkOffsets(
+    topic: string,
+    partition: number,
+    timeoutMs: number,
+    done: (error: NativeError | null, marks: { lowOffset: number; highOffset: number }) => void,
+  ): void
+}
+
+export interface NativeMetadata {
+  readonly brokers: readonly { readonly id: number }[]
+  readonly topics: readonly { readonly name: string; readonly partitions: readonly { readonly id: number }[] }[]
+}
+
+export interface NativeConsumer extends NativeClient {
+  subscribe(topics: readonly string[]): void
+  setDefaultConsumeTimeout(ms: number): void
+  setDefaultIsTimeoutOnlyForFirstMessage(only: boolean): void
+  consume(max: number, done: (error: NativeError | null, records: NativeRecord[]) => void): void
+  assign(positions: readonly NativePosition[]): void
+  unassign(): void
+  incrementalAssign(positions: readonly NativePosition[]): void
+  incrementalUnassign(partitions: readonly NativeTopicPartition[]): void
+  rebalanceProtocol(): 'NONE' | 'EAGER' | 'COOPERATIVE'
+  assignmentLost(): boolean
+  commit(positions: readonly NativePosition[]): void
+  committed(
+    partitions: readonly NativeTopicPartition[],
+    timeoutMs: number,
+    done: (error: NativeError | null, positions: (NativeTopicPartition & { offset?: number })[]) => void,
+  ): void
+  pause(partitions: readonly NativeTopicPartition[]): void
+  resume(partitions: readonly NativeTopicPartition[]): void
+  seek(position: NativePosition, timeoutMs: number, done: (error: NativeError | null) => void): void
+  getWatermarkOffsets(topic: string, partition: number): { lowOffset: number; highOffset: number }
+}
+
+export interface NativeProducer extends NativeClient {
+  setPollInBackground(on: boolean): void
+  produce(
+    topic: string,
+    partition: number | null,
+    value: Buffer | null,
+    key: Buffer | null,
+    timestampMs: number | null,
+    opaque: unknown,
+    headers: readonly object[],
+  ): void
+}
+
+export interface NativeAdmin {
+  createTopic(topic: object, timeoutMs: number, done: (error: NativeError | null) => void): void
+  disconnect(): void
+}
+
+export interface ConsumerCallbacks {
+  /** -175 assign, -174 revoke; anything else is an error of the rebalance itself. */
+  rebalance(error: NativeError, partitions: NativeTopicPartition[]): void
+  /** The broker's answer to a commit. */
+  committed(error: NativeError | null, positions: NativePosition[]): void
+}
+
+export function nativeConsumer(
+  connection: KafkaConnection,
+  properties: Readonly<Record<string, unknown>>,
+  callbacks: ConsumerCallbacks,
+): NativeConsumer {
+  const consumer = new kafka.KafkaConsumer(
+    {
+      ...baseProperties(connection),
+      ...properties,
+      rebalance_cb: callbacks.rebalance,
+      offset_commit_cb: callbacks.committed,
+    },
+    // Never start elsewhere in silence: a position that is not in the log any more is an event that we handle.
+    { 'auto.offset.reset': 'error' },
+  )
+  return consumer as unknown as NativeConsumer
+}
+
+export function nativeProducer(
+  connection: KafkaConnection,
+  properties: Readonly<Record<string, unknown>>,
+): NativeProducer {
+  return new kafka.Producer({ ...baseProperties(connection), ...properties, dr_cb: true }) as unknown as NativeProducer
+}
+
+export function nativeAdmin(connection: KafkaConnection): NativeAdmin {
+  return kafka.AdminClient.create(baseProperties(connection)) as unknown as NativeAdmin
+}
+
+/** Which features the native library was built with, for `doctor` and start-up checks. */
+export function nativeFeatures(): { readonly version: string; readonly features: readonly string[] } {
+  return { version: kafka.librdkafkaVersion, features: kafka.features }
+}
+
+function baseProperties({ brokers, security, extra }: KafkaConnection): Record<string, unknown> {
+  return {
+    'metadata.broker.list': brokers.join(','),
+    'client.id': 'holdfast',
+    'socket.keepalive.enable': true,
+    'reconnect.backoff.max.ms': 2_000,
+    'allow.auto.create.topics': false,
+    ...security,
+    ...extra,
+  }
+}
+
+/**
+ * Headers as the client delivers them (objects of one key) to name and value, in order, repeats kept. A header called
+ * `__proto__` arrives as the object's prototype, with no key of its own.
+ */
+export function fromNativeHeaders(headers: readonly object[] | undefined): readonly Header[] {
+  if (headers === undefined || headers.length === 0) return NO_HEADERS
+  return headers.map((header): Header => {
+    const [entry] = Object.entries(header) as [string, Buffer | string][]
+    if (entry !== undefined) return [entry[0], toBuffer(entry[1])]
+    const prototype: unknown = Object.getPrototypeOf(header)
+    return ['__proto__', Buffer.isBuffer(prototype) ? prototype : EMPTY]
+  })
+}
+
+/** The other way. Values are Buffers only: strings are cut at NUL, anything else throws *and still sends*. */
+export function toNativeHeaders(headers: readonly Header[]): object[] {
+  // A computed key makes `__proto__` an own property, where a literal one would set the prototype.
+  return headers.map(([name, value]) => ({ [name]: value }))
+}
+
+const NO_HEADERS: readonly Header[] = Object.freeze([])
+const EMPTY = Buffer.alloc(0)
+
+function toBuffer(value: Buffer | string): Buffer {
+  return Buffer.isBuffer(value) ? value : Buffer.from(value)
+}
+
+/**
+ * Connects, or gives up after `timeoutMs`. A client whose connect failed goes on emitting errors: the caller drops it
+ * and makes a new one.
+ */
+export function connect(client: NativeClient, timeoutMs: number): Promise<void> {
+  return call(done => client.connect({ timeout: timeoutMs }, done))
+}
+
+/** A native call with a Node callback, as a promise that rejects with the native error. */
+export function call<R = void>(start: (done: (error: NativeError | null, result?: R) => void) => void): Promise<R> {
+  return new Promise((resolve, reject) => {
+    start((error, result) => (error ? reject(error) : resolve(result as R)))
+  })
+}

@@ -1,0 +1,91 @@
+import type { Clock, Observer, Progress, RecordSource } from '../core/ports.ts'
+import { partitionKey, type TopicPartition } from '../core/record.ts'
+
+/** Sends to Kafka what Postgres has settled. Kafka's offset only ever follows. */
+export interface Committer {
+  /** Progress of an owned partition, and the oldest record timestamp of the batch that made it. */
+  settled(progress: Progress, oldestTimestampMs: number): void
+  /** Starts the next commit, unless one is under way or there is nothing to commit. */
+  tick(): void
+  /** What is settled and not acknowledged as committed, for these partitions. */
+  pending(partitions: readonly TopicPartition[]): boolean
+  /** No longer ours: never commit it, the broker would take it even backwards. */
+  forget(partitions: readonly TopicPartition[]): void
+}
+
+/** A refused commit is repeated with the next one, but not in a tight loop. */
+const PAUSE_AFTER_FAILURE_MS = 250
+
+interface Pending {
+  readonly progress: Progress
+  readonly oldestTimestampsMs: number[]
+}
+
+/**
+ * One commit in flight, later ones coalesced: a commit takes about 5 ms on a current broker, and a batch must not wait
+ * for it. What the broker answers is what counts, not what was queued.
+ */
+export function createCommitter(source: RecordSource, observer: Observer, clock: Clock): Committer {
+  const waiting = new Map<string, Pending>()
+  let inFlight: ReadonlyMap<string, Pending> | undefined
+  let notBefore = 0
+
+  async function send(batch: ReadonlyMap<string, Pending>): Promise<void> {
+    const started = clock.monotonic()
+    const positions = [...batch.values()].map(({ progress }) => progress)
+    const result = await source.commit(positions)
+    inFlight = undefined
+    if (result.ok) {
+      const oldestTimestampsMs = [...batch.values()].flatMap(pending => pending.oldestTimestampsMs)
+      observer.observe({
+        kind: 'committed',
+        positions,
+        seconds: (clock.monotonic() - started) / 1000,
+        oldestTimestampsMs,
+      })
+      return
+    }
+    notBefore = clock.monotonic() + PAUSE_AFTER_FAILURE_MS
+    observer.observe({ kind: 'commit_failed', positions, code: result.code, message: result.message })
+    for (const [key, failed] of batch) {
+      if (forgotten.delete(key)) continue
+      const newer = waiting.get(key)
+      waiting.set(key, {
+        progress: newer?.progress ?? failed.progress,
+        oldestTimestampsMs: [...failed.oldestTimestampsMs, ...(newer?.oldestTimestampsMs ?? [])],
+      })
+    }
+  }
+
+  /** Partitions that were taken away while their commit was under way. */
+  const forgotten = new Set<string>()
+
+  return {
+    settled(progress, oldestTimestampMs) {
+      const key = partitionKey(progress)
+      const earlier = waiting.get(key)?.oldestTimestampsMs ?? []
+      earlier.push(oldestTimestampMs)
+      waiting.set(key, { progress, oldestTimestampsMs: earlier })
+    },
+    tick() {
+      if (inFlight !== undefined || waiting.size === 0 || clock.monotonic() < notBefore) return
+      inFlight = new Map(waiting)
+      waiting.clear()
+      forgotten.clear()
+      void send(inFlight)
+    },
+    pending(partitions) {
+      return partitions.some(partition => {
+        const key = partitionKey(partition)
+        return waiting.has(key) || (inFlight?.has(key) ?? false)
+      })
+    },
+    forget(partitions) {
+      for (const partition of partitions) {
+        const key = partitionKey(partition)
+        waiting.delete(key)
+        if (inFlight?.has(key)) forgotten.add(key)
+      }
+    },
+  }
+}

@@ -1,0 +1,159 @@
+import { type BatchLimits, batchLength, isDue, sizeOf } from '../core/batch.ts'
+import type { PauseReason, Progress } from '../core/ports.ts'
+import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
+
+/** Records of one partition on their way through one transaction. */
+export interface Batch {
+  readonly owner: OwnedPartition
+  /** Progress before it. */
+  readonly from: bigint
+  /** Progress after it: the next offset to read. */
+  readonly to: bigint
+  readonly records: readonly SourceRecord[]
+}
+
+/** One assignment of a partition, from assign to revoke: its buffer, and what is in flight. */
+export interface OwnedPartition extends TopicPartition {
+  readonly key: string
+  /** Aborts when the assignment is over for work that has not finished: its epoch has passed. */
+  readonly abandoned: AbortSignal
+  /** Why it stands still for good, until an operator acts. */
+  readonly halted: unknown
+  /** The next offset to be put into a batch. */
+  readonly next: bigint
+  /** Progress: everything below is settled. */
+  readonly settled: bigint
+  readonly bufferedRecords: number
+  readonly bufferedBytes: number
+  readonly inFlightRecords: number
+  readonly lastProgressMs: number | undefined
+  /** Timestamp of the oldest record that is not settled, as far as it has been received. */
+  readonly oldestUnsettledTimestampMs: number | undefined
+  /** Pauses in force at the consumer. */
+  pausedFor: readonly PauseReason[]
+  push(record: SourceRecord, nowMs: number): void
+  isDue(limits: BatchLimits, nowMs: number): boolean
+  /** When the waiting records will be due, in monotonic ms; `undefined` when nothing waits. */
+  dueAt(limits: BatchLimits): number | undefined
+  take(limits: BatchLimits): Batch | undefined
+  /** A batch has ended: settled (its `to` is progress now) or given up. */
+  finish(batch: Batch, settled: boolean, wallMs: number): void
+  /** Takes no more records; what waits is forgotten, the next owner reads it again. */
+  close(): void
+  /** Close, and give up what is in flight. */
+  abandon(): void
+  /** Resolves when nothing is in flight. */
+  idle(): Promise<void>
+}
+
+export function createOwnedPartition({ topic, partition, nextOffset }: Progress, halted?: unknown): OwnedPartition {
+  const abandonment = new AbortController()
+  const idle: (() => void)[] = []
+  const flying = new Set<Batch>()
+  let records: SourceRecord[] = []
+  // Taken records stay in the array until half of it is taken: shifting one by one would be quadratic.
+  let start = 0
+  let bytes = 0
+  let waitingSince = 0
+  let closed = false
+  let next = nextOffset
+  let settled = nextOffset
+  let inFlightRecords = 0
+  let lastProgressMs: number | undefined
+
+  const waiting = () => records.length - start
+
+  return {
+    topic,
+    partition,
+    key: partitionKey({ topic, partition }),
+    abandoned: abandonment.signal,
+    halted,
+    pausedFor: [],
+    get next() {
+      return next
+    },
+    get settled() {
+      return settled
+    },
+    get bufferedRecords() {
+      return waiting()
+    },
+    get bufferedBytes() {
+      return bytes
+    },
+    get inFlightRecords() {
+      return inFlightRecords
+    },
+    get lastProgressMs() {
+      return lastProgressMs
+    },
+    get oldestUnsettledTimestampMs() {
+      const [oldest] = flying
+      return (oldest?.records[0] ?? records[start])?.timestampMs
+    },
+
+    push(record, nowMs) {
+      // Below: read already (a fetch that overlaps a seek). The fence would refuse it; here it costs nothing.
+      const last = records.at(-1)
+      if (closed || record.offset < next || (waiting() > 0 && last !== undefined && record.offset <= last.offset))
+        return
+      if (waiting() === 0) waitingSince = nowMs
+      records.push(record)
+      bytes += sizeOf(record)
+    },
+
+    isDue(limits, nowMs) {
+      return isDue({ records: waiting(), bytes, ageMs: nowMs - waitingSince }, limits)
+    },
+
+    dueAt(limits) {
+      return waiting() === 0 ? undefined : waitingSince + limits.lingerMs
+    },
+
+    take(limits) {
+      const length = closed ? 0 : batchLength(records, start, limits)
+      if (length === 0) return undefined
+      const taken = records.slice(start, start + length)
+      start += length
+      if (start * 2 > records.length) {
+        records = records.slice(start)
+        start = 0
+      }
+      for (const record of taken) bytes -= sizeOf(record)
+      const last = taken.at(-1)
+      if (last === undefined) return undefined
+      const batch: Batch = { owner: this, from: next, to: last.offset + 1n, records: taken }
+      next = batch.to
+      inFlightRecords += length
+      flying.add(batch)
+      return batch
+    },
+
+    finish(batch, done, wallMs) {
+      if (!flying.delete(batch)) return
+      inFlightRecords -= batch.records.length
+      if (done) {
+        settled = batch.to
+        lastProgressMs = wallMs
+      }
+      if (flying.size === 0) for (const resolve of idle.splice(0)) resolve()
+    },
+
+    close() {
+      closed = true
+      records = []
+      start = 0
+      bytes = 0
+    },
+
+    abandon() {
+      this.close()
+      abandonment.abort()
+    },
+
+    async idle() {
+      if (flying.size > 0) await new Promise<void>(resolve => idle.push(resolve))
+    },
+  }
+}

@@ -1,0 +1,388 @@
+import type { BackoffPolicy } from '../core/backoff.ts'
+import type { BatchLimits } from '../core/batch.ts'
+import { type Dependency, dispositionOf, OwnershipLostError } from '../core/errors.ts'
+import type {
+  Clock,
+  DeadLetterSink,
+  Observer,
+  ReadyRecord,
+  RecordSource,
+  SettlementStore,
+  UnusualKind,
+  Verdict,
+  Watermarks,
+} from '../core/ports.ts'
+import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
+import type { StreamStatus } from '../core/status.ts'
+import { type Breaker, createBreaker } from './breaker.ts'
+import { createCommitter } from './commit.ts'
+import { divert } from './divert.ts'
+import { createLane, type Lane } from './lane.ts'
+import { type Batch, createOwnedPartition, type OwnedPartition } from './partition.ts'
+import { locate, type Position } from './position.ts'
+import { createReception } from './receive.ts'
+import { type RetryContext, type RetryParts, retrying } from './retry.ts'
+import { createSignal } from './signal.ts'
+import { createStatusBoard } from './status-board.ts'
+import { validate } from './validate.ts'
+import { write } from './write.ts'
+
+export interface PipelineParts<T> {
+  readonly topic: string
+  readonly groupId: string
+  readonly source: RecordSource
+  readonly store: SettlementStore<T>
+  readonly sink: DeadLetterSink
+  /** The domain's verdict on a record's bytes. */
+  readonly judge: (record: SourceRecord) => Verdict<T>
+  /** What is remarkable about a valid record: counted, no reason to refuse it. */
+  readonly inspect: (ready: ReadyRecord<T>) => readonly UnusualKind[]
+  /** After a batch is settled: what it wrote, or `undefined` with the uids that it may have written. */
+  readonly onSettled: (written: readonly ReadyRecord<T>[] | undefined, candidates: readonly ReadyRecord<T>[]) => void
+  readonly observer: Observer
+  readonly clock: Clock
+  readonly random: () => number
+  /** Batches written side by side; one connection each. */
+  readonly lanes: number
+  readonly batch: BatchLimits
+  readonly retry: BackoffPolicy & { readonly maxAttempts: number }
+  /** How long a partition that is taken away may go on settling what is in flight, in ms. */
+  readonly drainTimeoutMs: number
+}
+
+export interface Pipeline {
+  /** Joins the group and works until `stop()`. @throws what made it stop by itself */
+  run(): Promise<void>
+  /** Drains within the bound, commits, leaves the group. Safe twice, and before `run()`. */
+  stop(drainTimeoutMs?: number): Promise<void>
+  status(): StreamStatus
+}
+
+const POLL_TIMEOUT_MS = 100
+/** Full buffers for longer than this pause the consumer; for shorter, it is just not asked. */
+const OVERFULL_AFTER_MS = 1_000
+const COMMIT_TIMEOUT_MS = 5_000
+const WATERMARK_INTERVAL_MS = 2_000
+/** A partition that keeps losing its fence is fought over: do not fight at full speed. */
+const REPOSITION_PAUSE_MS = 1_000
+
+/**
+ * The verbs in one sentence: receive, validate, divert, write, commit. One loop owns the consumer (polling, rebalances,
+ * pauses, commits); lanes take the batches through the other verbs and never touch it.
+ */
+export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
+  const { source, store, sink, observer, clock, groupId } = parts
+  const retry: RetryParts = { policy: parts.retry, clock, random: parts.random, observer }
+  const shared = { clock, observer, random: parts.random, initialMs: parts.retry.initialMs }
+  const storeBreaker = createBreaker({ ...shared, dependency: 'postgres', probe: () => store.probe() })
+  const dlqBreaker = createBreaker({ ...shared, dependency: 'dlq', probe: () => sink.probe() })
+  const breakers = [storeBreaker, dlqBreaker]
+  const board = createStatusBoard(breakers)
+  const committer = createCommitter(source, observer, clock)
+  const space = createSignal()
+  const stopping = new AbortController()
+  let drainTimeoutMs = parts.drainTimeoutMs
+  let failure: { readonly error: unknown } | undefined
+  let running: Promise<void> | undefined
+  let fullSince: number | undefined
+  let watermarksAt = 0
+  const repositionedAt = new Map<string, number>()
+  const toReposition = new Map<string, OwnedPartition>()
+
+  const lanes = Array.from({ length: parts.lanes }, () => createLane({ limits: parts.batch, clock, prepare }))
+  const reception = createReception({
+    source,
+    lanes,
+    observer,
+    maxRecords: parts.lanes * 3 * parts.batch.maxRecords,
+    maxBytes: parts.lanes * 2 * parts.batch.maxBytes,
+    overfull: () => fullSince !== undefined && clock.monotonic() - fullSince > OVERFULL_AFTER_MS,
+  })
+
+  // ---- the lanes' side -------------------------------------------------------------------------------------------
+
+  async function prepare(batch: Batch, lane: Lane): Promise<(() => Promise<void>) | undefined> {
+    const started = clock.monotonic()
+    try {
+      const validated = validate(batch.records, {
+        judge: parts.judge,
+        groupId,
+        maxAttempts: parts.retry.maxAttempts,
+        now: () => clock.now(),
+      })
+      const validatedAt = clock.monotonic()
+      for (const ready of validated.ready) {
+        for (const what of parts.inspect(ready)) {
+          observer.observe({ kind: 'unusual_record', partition: batch.owner, offset: ready.record.offset, what })
+        }
+      }
+      await divert(validated.deadLetters, sink, retry, contextOf(batch, lane, 'dlq', dlqBreaker))
+      const divertedAt = clock.monotonic()
+      return async () => {
+        const writingFrom = clock.monotonic()
+        try {
+          const context = contextOf(batch, lane, 'postgres', storeBreaker)
+          const settled = await write(
+            batch,
+            validated,
+            { store, sink, dlqBreaker, groupId, maxAttempts: parts.retry.maxAttempts, retry },
+            context,
+          )
+          batch.owner.finish(batch, true, clock.now())
+          parts.onSettled(settled.written, validated.ready)
+          const { topic, partition } = batch.owner
+          const oldest = Math.min(...batch.records.map(record => record.timestampMs))
+          // A partition that is no longer ours is never committed: the broker would take it, even backwards.
+          if (!batch.owner.abandoned.aborted) committer.settled({ topic, partition, nextOffset: batch.to }, oldest)
+          observer.observe({
+            kind: 'batch_settled',
+            partition: { topic, partition },
+            to: batch.to,
+            records: batch.records.length,
+            counts: settled.counts,
+            stageSeconds: {
+              validate: (validatedAt - started) / 1000,
+              divert: (divertedAt - validatedAt) / 1000,
+              write: (clock.monotonic() - writingFrom) / 1000,
+            },
+          })
+          for (const deadLetter of settled.deadLetters) observer.observe({ kind: 'dead_lettered', deadLetter })
+          space.notify()
+        } catch (error) {
+          giveUp(batch, error)
+        }
+      }
+    } catch (error) {
+      giveUp(batch, error)
+      return undefined
+    }
+  }
+
+  function contextOf(batch: Batch, lane: Lane, dependency: Dependency, breaker: Breaker): RetryContext {
+    return {
+      dependency,
+      breaker,
+      partition: { topic: batch.owner.topic, partition: batch.owner.partition },
+      signal: batch.owner.abandoned,
+      onWaiting(waiting, what) {
+        const reason = what === 'dlq' ? 'dlq_away' : 'store_away'
+        if (waiting) lane.waitingFor.add(reason)
+        else lane.waitingFor.delete(reason)
+      },
+    }
+  }
+
+  function giveUp(batch: Batch, error: unknown): void {
+    const { owner } = batch
+    const { topic, partition } = owner
+    if (dispositionOf(error) === 'abandon') {
+      // Somebody else moved the progress, or took the partition. If it is still ours, go on from where progress is now.
+      if (!owner.abandoned.aborted) {
+        observer.observe({ kind: 'ownership_lost', partition: { topic, partition }, from: batch.from })
+        toReposition.set(owner.key, owner)
+      }
+    } else {
+      fail(error)
+    }
+    owner.abandon()
+    owner.finish(batch, false, clock.now())
+    space.notify()
+  }
+
+  /** The first error that stops the stream wins; everything in flight is given up, nothing more is committed past it. */
+  function fail(error: unknown): void {
+    failure ??= { error }
+    for (const partition of reception.owned.values()) partition.abandon()
+    stopping.abort()
+    space.notify()
+  }
+
+  // ---- the loop's side: only here is the consumer touched --------------------------------------------------------
+
+  /** One turn: commits, pauses, and up to a batch of records. */
+  async function turn(): Promise<void> {
+    committer.tick()
+    const full = reception.full()
+    fullSince = full ? (fullSince ?? clock.monotonic()) : undefined
+    reception.applyPauses()
+    if (full && fullSince !== undefined && clock.monotonic() - fullSince <= OVERFULL_AFTER_MS) {
+      // Not asking for more is the cheapest backpressure: a pause throws away what the client has fetched.
+      const waited = new AbortController()
+      await Promise.race([space.wait(), clock.sleep(POLL_TIMEOUT_MS, waited.signal)])
+      waited.abort()
+      return
+    }
+    const records = await source.poll(parts.batch.maxRecords, POLL_TIMEOUT_MS)
+    reception.route(records, clock.monotonic())
+    refreshWatermarks()
+  }
+
+  /** Keeps the consumer served while something else is awaited. Never longer than the bound. */
+  async function turningUntil(done: Promise<unknown>, timeoutMs: number): Promise<boolean> {
+    let finished = false
+    const finish = () => {
+      finished = true
+    }
+    done.then(finish, finish)
+    const deadline = clock.monotonic() + timeoutMs
+    while (!finished && clock.monotonic() < deadline) await turn()
+    return finished
+  }
+
+  function refreshWatermarks(): void {
+    if (clock.monotonic() < watermarksAt) return
+    watermarksAt = clock.monotonic() + WATERMARK_INTERVAL_MS
+    for (const { topic, partition, key } of reception.owned.values()) {
+      // Asked of the broker, because what the client remembers stands still while a partition is paused.
+      source.watermarks({ topic, partition }).then(
+        (marks: Watermarks) => board.watermarks.set(key, marks),
+        () => board.watermarks.delete(key),
+      )
+    }
+  }
+
+  /** Positions of these partitions, however long the store or the broker are away; undefined when we stop meanwhile. */
+  async function locateServed(partitions: readonly TopicPartition[]): Promise<Position[] | undefined> {
+    const [first] = partitions
+    if (first === undefined) return []
+    const located = retrying(() => locate(partitions, { source, store, observer, groupId }), retry, {
+      dependency: 'postgres',
+      partition: first,
+      signal: stopping.signal,
+      onWaiting: () => {},
+    }).catch((error: unknown) => {
+      if (!(error instanceof OwnershipLostError)) fail(error)
+      return undefined
+    })
+    await turningUntil(located, Number.POSITIVE_INFINITY)
+    return await located
+  }
+
+  async function onAssigned(partitions: readonly TopicPartition[]): Promise<void> {
+    const positions = await locateServed(partitions)
+    if (positions === undefined) return source.assign([])
+    // Owned before the consumer may deliver: a record of a partition that is not ours is dropped.
+    for (const position of positions) reception.add(createOwnedPartition(position, position.halted))
+    source.assign(positions)
+    board.member = true
+    watermarksAt = 0
+    observer.observe({ kind: 'assigned', positions })
+  }
+
+  /** Stops handing over, lets what is in flight end within the bound, and commits it. */
+  async function drain(partitions: readonly OwnedPartition[], boundMs: number): Promise<boolean> {
+    for (const partition of partitions) partition.close()
+    const drained = await turningUntil(Promise.all(partitions.map(partition => partition.idle())), boundMs)
+    // Beyond the bound the fence protects the next owner: whatever these still do, only one of both can advance.
+    for (const partition of partitions) partition.abandon()
+    const deadline = clock.monotonic() + COMMIT_TIMEOUT_MS
+    while (committer.pending(partitions) && clock.monotonic() < deadline) await turn()
+    committer.forget(partitions)
+    return drained
+  }
+
+  async function onRevoked(partitions: readonly TopicPartition[], lost: boolean): Promise<void> {
+    const gone = partitions.flatMap(partition => reception.owned.get(partitionKey(partition)) ?? [])
+    let drained = false
+    if (lost) {
+      committer.forget(gone)
+      for (const partition of gone) partition.abandon()
+    } else {
+      drained = await drain(gone, drainTimeoutMs)
+    }
+    for (const partition of gone) {
+      reception.remove(partition)
+      toReposition.delete(partition.key)
+      board.watermarks.delete(partition.key)
+    }
+    source.unassign(partitions)
+    observer.observe({ kind: 'revoked', partitions, lost, drained })
+  }
+
+  /** Starts partitions that are still ours anew, where their progress is. */
+  async function reposition(): Promise<void> {
+    const now = clock.monotonic()
+    const due = [...toReposition.values()].filter(
+      partition => now - (repositionedAt.get(partition.key) ?? Number.NEGATIVE_INFINITY) > REPOSITION_PAUSE_MS,
+    )
+    if (due.length === 0) return
+    for (const partition of due) {
+      toReposition.delete(partition.key)
+      repositionedAt.set(partition.key, now)
+    }
+    // What is still in flight may advance the progress: let it end before progress is read.
+    await drain(due, drainTimeoutMs)
+    const positions = await locateServed(due.map(({ topic, partition }) => ({ topic, partition })))
+    for (const position of positions ?? []) {
+      const old = reception.remove(position)
+      if (old === undefined) continue
+      if (old.pausedFor.length > 0) source.resume([{ topic: old.topic, partition: old.partition }])
+      await source.seek(position)
+      reception.add(createOwnedPartition(position, position.halted))
+    }
+    observer.observe({ kind: 'assigned', positions: positions ?? [] })
+  }
+
+  async function serve(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      const event = source.nextEvent()
+      if (event?.kind === 'assigned') await onAssigned(event.partitions)
+      else if (event?.kind === 'revoked') await onRevoked(event.partitions, event.lost)
+      else if (event?.kind === 'out_of_range') for (const [key, owner] of reception.owned) toReposition.set(key, owner)
+      else if (toReposition.size > 0) await reposition().then(turn)
+      else await turn()
+    }
+  }
+
+  async function join(): Promise<void> {
+    await retrying(() => source.start(), retry, {
+      dependency: 'kafka',
+      partition: { topic: parts.topic, partition: -1 },
+      signal: stopping.signal,
+      onWaiting: () => {},
+    })
+    observer.observe({ kind: 'stream_started', topic: parts.topic, groupId })
+  }
+
+  async function runOnce(): Promise<void> {
+    board.state = 'running'
+    const working = lanes.map(lane => lane.run())
+    try {
+      await join()
+      await serve()
+    } catch (error) {
+      if (!(error instanceof OwnershipLostError && stopping.signal.aborted)) fail(error)
+    }
+    board.state = 'draining'
+    try {
+      await drain([...reception.owned.values()], failure === undefined ? drainTimeoutMs : 0)
+    } catch (error) {
+      fail(error)
+    }
+    for (const lane of lanes) lane.stop()
+    for (const breaker of breakers) breaker.stop()
+    await source.close()
+    // A lane may still hold a batch that was given up; its transaction ends by its own timeout, behind the fence.
+    const late = new AbortController()
+    await Promise.race([Promise.all(working), clock.sleep(1_000, late.signal)])
+    late.abort()
+    board.state = failure === undefined ? 'stopped' : 'failed'
+    board.error = failure?.error
+    observer.observe({ kind: 'stream_stopped', ...(failure === undefined ? {} : { error: failure.error }) })
+    if (failure !== undefined) throw failure.error
+  }
+
+  return {
+    run() {
+      running ??= runOnce()
+      return running
+    },
+    async stop(boundMs) {
+      if (boundMs !== undefined) drainTimeoutMs = boundMs
+      stopping.abort()
+      space.notify()
+      await running?.catch(() => {})
+    },
+    status: () => board.snapshot(reception.owned.values()),
+  }
+}

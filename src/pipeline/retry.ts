@@ -1,0 +1,68 @@
+import pRetry from 'p-retry'
+import { type BackoffPolicy, backoffMs } from '../core/backoff.ts'
+import { type Dependency, dispositionOf, OwnershipLostError, StoreContendedError } from '../core/errors.ts'
+import type { Clock, Observer } from '../core/ports.ts'
+import type { TopicPartition } from '../core/record.ts'
+import type { Breaker } from './breaker.ts'
+
+export interface RetryParts {
+  readonly policy: BackoffPolicy
+  readonly clock: Clock
+  readonly random: () => number
+  readonly observer: Observer
+}
+
+export interface RetryContext {
+  readonly dependency: Dependency
+  /** Opened by a failure, and waited for. Without one, the backoff alone decides. */
+  readonly breaker?: Breaker
+  readonly partition: TopicPartition
+  /** Aborts when the partition is no longer ours: nobody waits for what another consumer does. */
+  readonly signal: AbortSignal
+  /** Called when a wait begins (true) and when it is over (false). */
+  readonly onWaiting: (waiting: boolean, dependency: Dependency) => void
+}
+
+/**
+ * Repeats `work` while its error says that the world is unwell, however long that takes: an outage blames no record.
+ * Between attempts it waits a backoff with full jitter, and for as long as the breaker is open.
+ *
+ * p-retry counts and decides; the wait is ours, because its own cap comes after the jitter, which would have every
+ * consumer of a fleet wait exactly as long as the others.
+ * @throws OwnershipLostError when `signal` aborts; whatever `work` throws that is not to be retried
+ */
+export async function retrying<R>(
+  work: (attempt: number) => Promise<R>,
+  parts: RetryParts,
+  context: RetryContext,
+): Promise<R> {
+  const { dependency, breaker, partition, signal } = context
+  // Wrapped, because p-retry never repeats a TypeError, and turns what is no Error into one.
+  const outcome = await pRetry(
+    async attempt => {
+      if (signal.aborted) throw new OwnershipLostError('the partition was taken away')
+      return { value: await work(attempt) }
+    },
+    {
+      retries: Number.POSITIVE_INFINITY,
+      minTimeout: 0,
+      maxTimeout: 0,
+      shouldRetry: ({ error }) => dispositionOf(error) === 'retry',
+      onFailedAttempt: async ({ error, attemptNumber }) => {
+        if (dispositionOf(error) !== 'retry') return
+        const delayMs = backoffMs(parts.policy, attemptNumber, parts.random())
+        parts.observer.observe({ kind: 'retry', dependency, attempt: attemptNumber, delayMs, error, partition })
+        // Contention is between transactions: the store itself is there.
+        if (!(error instanceof StoreContendedError)) breaker?.trip(error)
+        context.onWaiting(true, dependency)
+        try {
+          await parts.clock.sleep(delayMs, signal)
+          await breaker?.whenClosed(signal)
+        } finally {
+          context.onWaiting(false, dependency)
+        }
+      },
+    },
+  )
+  return outcome.value
+}

@@ -1,0 +1,72 @@
+import { type DeadLetter, provenanceOf, type Rejection } from '../core/dead-letter.ts'
+import type { ReadyRecord, Verdict } from '../core/ports.ts'
+import type { SourceRecord } from '../core/record.ts'
+
+export interface Validated<T> {
+  /** In the order of their offsets. */
+  readonly ready: readonly ReadyRecord<T>[]
+  readonly deadLetters: readonly DeadLetter[]
+}
+
+export interface ValidateParts<T> {
+  /** The domain's verdict on the bytes. */
+  readonly judge: (record: SourceRecord) => Verdict<T>
+  readonly groupId: string
+  /** How often a record is tried when the judge itself fails on it. */
+  readonly maxAttempts: number
+  readonly now: () => number
+}
+
+/**
+ * Bytes to values, or to the reasons why not. An invalid record is a verdict, not a surprise. When the judge throws (a
+ * bug of ours), the record that it throws on is to blame, unless it throws on all of them: then we are.
+ * @throws what the judge threw, when no record of several got past it
+ */
+export function validate<T>(records: readonly SourceRecord[], parts: ValidateParts<T>): Validated<T> {
+  const ready: ReadyRecord<T>[] = []
+  const deadLetters: DeadLetter[] = []
+  let surprises = 0
+  for (const record of records) {
+    const { origin, replayCount } = provenanceOf(record)
+    let verdict: Verdict<T> | undefined
+    let surprise: unknown
+    let attempts = 0
+    while (verdict === undefined && attempts < parts.maxAttempts) {
+      attempts += 1
+      try {
+        verdict = parts.judge(record)
+      } catch (error) {
+        surprise = error
+      }
+    }
+    if (verdict?.ok) {
+      ready.push({ record, origin, uid: verdict.uid, value: verdict.value })
+      continue
+    }
+    if (verdict === undefined) surprises += 1
+    if (surprises === records.length && surprises > 1) throw surprise
+    deadLetters.push({
+      record,
+      origin,
+      rejection: verdict?.rejection ?? unexpected(surprise),
+      failedAtMs: parts.now(),
+      attempts: verdict === undefined ? attempts : 1,
+      replayCount,
+      orderUid: verdict?.uid ?? null,
+      groupId: parts.groupId,
+    })
+  }
+  return { ready, deadLetters }
+}
+
+/** Names the kind of error only: its message may quote the record. */
+export function unexpected(error: unknown): Rejection {
+  const name = error instanceof Error ? error.name : typeof error
+  return {
+    reason: 'unexpected_error',
+    error: name,
+    pointer: '',
+    message: `processing this record failed with an unforeseen ${name}; it may succeed after an upgrade`,
+    violations: [],
+  }
+}
