@@ -12,7 +12,8 @@ export function readinessOf(status: () => StreamStatus | undefined): HealthCheck
     { name: 'stream', check: () => streamHealth(status()) },
     {
       name: 'group_member',
-      check: () => (status()?.member === true ? OK : { ok: false, reason: 'the group has not assigned partitions yet' }),
+      check: () =>
+        status()?.member === true ? OK : { ok: false, reason: 'the group has not assigned partitions yet' },
     },
     { name: 'breakers', check: () => breakerHealth(status()?.breakers ?? []) },
   ]

@@ -1,0 +1,210 @@
+import { LRUCache } from 'lru-cache'
+import type { Clock, ValueReader } from '../core/ports.ts'
+import type { CacheResult, EvictionCause, Lookup, ValueCache } from '../core/read-side.ts'
+import { compareOrigins } from '../core/record.ts'
+import { costOf, Entry } from './entry.ts'
+
+export interface CacheOptions {
+  /** Bound of all entries together, overhead counted; 0 holds nothing. */
+  readonly maxBytes: number
+  /** How long an entry may be served; 0: as long as there is room. */
+  readonly ttlMs: number
+  readonly reader: ValueReader
+  readonly clock?: Pick<Clock, 'monotonic'>
+}
+
+/**
+ * "There is no such order" is remembered only this long: long enough against a storm of one mistyped uid, short enough
+ * that nobody waits for an order that another replica has just written.
+ */
+const ABSENT_TTL_MS = 1_500
+/** In a room of their own, so that somebody who tries out uids cannot push real orders out. */
+const ABSENT_MAX = 10_000
+
+/** One question to the store that is under way. */
+interface Load {
+  readonly answer: Promise<Lookup>
+  readonly race: Race
+}
+
+/** What happens while a load is under way. Also the load's identity: see `disowned` in {@link createCache}. */
+interface Race {
+  /** The newest version put meanwhile. Kept here as well as in the cache, which may have evicted it by then. */
+  overtakenBy: Entry | undefined
+}
+
+/** What happens while the cache is being warmed. */
+interface Warming {
+  /** Uids that left: the page in hand may hold a version that is older than the one that left. */
+  readonly gone: Set<string>
+  /** Everything was dropped: what is in hand is worth nothing. */
+  cleared: boolean
+}
+
+/**
+ * The serialized LRU cache. A hit needs no parsing; and as bytes are held, there is no shared object to be changed.
+ *
+ * Two rules keep an older version from coming back. (1) A version goes in only when it is newer than the one that is
+ * held, or that overtook the load. (2) Whoever drops a uid disowns the load that is under way for it: it answers those who
+ * asked before, and leaves nothing behind; who asks afterwards asks anew.
+ */
+export function createCache(options: CacheOptions): ValueCache {
+  const { reader, ttlMs } = options
+  // A maxSize of 0 would mean "no bound" to lru-cache, and a start time of 0 "no TTL".
+  const maxSize = Math.max(1, options.maxBytes)
+  const monotonic = options.clock?.monotonic.bind(options.clock) ?? (() => performance.now())
+  const perf = { now: () => monotonic() + 1 }
+
+  const requests: Record<CacheResult, number> = { hit: 0, negative_hit: 0, miss: 0, collapsed: 0 }
+  const evictions: Record<EvictionCause, number> = { size: 0, expired: 0, invalidated: 0 }
+  const loads = new Map<string, Load>()
+  let warming: Warming | undefined
+
+  const entries = new LRUCache<string, Entry>({
+    maxSize,
+    ttl: ttlMs,
+    ttlResolution: 0,
+    perf,
+    dispose: (_entry, uid, reason) => {
+      if (reason === 'set') return
+      warming?.gone.add(uid)
+      evictions[reason === 'evict' ? 'size' : reason === 'expire' ? 'expired' : 'invalidated'] += 1
+    },
+  })
+  const absent = new LRUCache<string, true>({ max: ABSENT_MAX, ttl: ABSENT_TTL_MS, ttlResolution: 0, perf })
+
+  function store(uid: string, entry: Entry): void {
+    absent.delete(uid)
+    const held = entries.peek(uid)
+    if (held !== undefined && compareOrigins(entry.origin, held.origin) !== 'newer') return
+    // One that is too large is not taken, and the version before it goes all the same: never a stale answer.
+    entries.set(uid, entry, { size: costOf(uid, entry) })
+    if (!entries.has(uid)) warming?.gone.add(uid)
+  }
+
+  function tell(uid: string, value: Entry | undefined, how: { hit: boolean }): Lookup {
+    const ttl = value === undefined ? absent.getRemainingTTL(uid) : entries.getRemainingTTL(uid)
+    const stored = value === undefined ? ttl > 0 : entries.peek(uid) === value
+    return { value, hit: how.hit, collapsed: false, stored: stored && !how.hit, ttlMs: stored ? Math.max(0, ttl) : 0 }
+  }
+
+  async function load(uid: string, race: Race): Promise<Lookup> {
+    const disowned = () => loads.get(uid)?.race !== race
+    try {
+      const read = await reader.read(uid)
+      const loaded = read === undefined ? undefined : new Entry(read)
+      const overtakenBy = race.overtakenBy
+      if (overtakenBy !== undefined) {
+        // Asked as "is the put one older?", so that of two equals the put one wins: it came later.
+        if (loaded === undefined || compareOrigins(overtakenBy.origin, loaded.origin) !== 'older') {
+          return tell(uid, overtakenBy, { hit: false })
+        }
+      }
+      if (!disowned()) {
+        if (loaded === undefined) absent.set(uid, true)
+        else store(uid, loaded)
+      }
+      return tell(uid, loaded, { hit: false })
+    } catch (error) {
+      // The store is away, and yet the answer is known: it was written while we asked.
+      if (race.overtakenBy !== undefined) return tell(uid, race.overtakenBy, { hit: false })
+      throw error
+    } finally {
+      if (!disowned()) loads.delete(uid)
+    }
+  }
+
+  return {
+    get(uid) {
+      const held = entries.get(uid)
+      if (held !== undefined) {
+        requests.hit += 1
+        return Promise.resolve(tell(uid, held, { hit: true }))
+      }
+      if (absent.has(uid)) {
+        requests.negative_hit += 1
+        return Promise.resolve(tell(uid, undefined, { hit: true }))
+      }
+      const running = loads.get(uid)
+      if (running !== undefined) {
+        requests.collapsed += 1
+        return running.answer.then(answer => ({ ...answer, collapsed: true }))
+      }
+      requests.miss += 1
+      const race: Race = { overtakenBy: undefined }
+      // `load` runs up to its first await here and now; it looks into `loads` only after that.
+      const answer = load(uid, race)
+      loads.set(uid, { answer, race })
+      return answer
+    },
+
+    put(values) {
+      for (const value of values) {
+        const entry = new Entry(value)
+        store(value.uid, entry)
+        const race = loads.get(value.uid)?.race
+        if (race === undefined) continue
+        const earlier = race.overtakenBy
+        if (earlier === undefined || compareOrigins(entry.origin, earlier.origin) === 'newer') race.overtakenBy = entry
+      }
+    },
+
+    drop(uids) {
+      for (const uid of uids) {
+        entries.delete(uid)
+        absent.delete(uid)
+        loads.delete(uid)
+        warming?.gone.add(uid)
+      }
+    },
+
+    clear() {
+      entries.clear()
+      absent.clear()
+      loads.clear()
+      if (warming !== undefined) warming.cleared = true
+    },
+
+    async warm(limit, signal) {
+      if (warming !== undefined) throw new RangeError('the cache is being warmed already')
+      const added: string[] = []
+      try {
+        do {
+          added.length = 0
+          const now: Warming = { gone: new Set(), cleared: false }
+          warming = now
+          for await (const value of reader.newest(limit)) {
+            if (signal.aborted || now.cleared || added.length >= limit) break
+            if (now.gone.has(value.uid) || entries.peek(value.uid) !== undefined) continue
+            const entry = new Entry(value)
+            if (entries.calculatedSize + costOf(value.uid, entry) > maxSize) break
+            store(value.uid, entry)
+            added.push(value.uid)
+          }
+        } while (warming.cleared && !signal.aborted)
+      } finally {
+        warming = undefined
+      }
+      rank(added)
+      return added.length
+    },
+
+    stats: () => ({
+      entries: entries.size,
+      bytes: entries.calculatedSize,
+      requests: { ...requests },
+      evictions: { ...evictions },
+    }),
+  }
+
+  /**
+   * They went in newest first, which would make the newest the first to be evicted. Touched again from the oldest to the
+   * newest, and then what was written or asked for meanwhile, they stand as if they had come in the order of time.
+   */
+  function rank(added: readonly string[]): void {
+    const warmed = new Set(added)
+    const others = [...entries.rkeys()].filter(uid => !warmed.has(uid))
+    for (const uid of added.toReversed()) entries.get(uid)
+    for (const uid of others) entries.get(uid)
+  }
+}
