@@ -50,7 +50,8 @@ describe('when the owner is killed', () => {
 
 it('Ctrl-C in a terminal reaches the owner alone, which can still use the server', async () => {
   const { owner, server, lines } = await startOwner()
-  process.kill(-Number(owner.pid), 'SIGINT') // as a terminal does it: the whole foreground group
+  expect(processGroup(server)).toBe(server) // and not that of the owner, which the terminal interrupts
+  process.kill(-Number(owner.pid), 'SIGINT') // as a terminal does it
   expect((await lines.next()).value).toBe('interrupted, the server is running')
   await untilGone(server)
 })
@@ -174,6 +175,10 @@ function killChildren(parent: ChildProcess, holding: string): void {
 /** The shell has come past its trap. */
 function untilItRuns(): Promise<void> {
   return vi.waitFor(() => expect(readFileSync(join(scratch, 'server.log'), 'utf8')).toContain('running'), 5_000)
+}
+
+function processGroup(pid: number): number {
+  return Number(execFileSync('ps', ['-o', 'pgid=', '-p', String(pid)], { encoding: 'utf8' }))
 }
 
 function untilGone(pid: number): Promise<void> {

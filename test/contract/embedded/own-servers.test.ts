@@ -1,0 +1,95 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import pg from 'pg'
+import { afterAll, expect, it, vi } from 'vitest'
+import { startKafka } from '#src/embedded/kafka.ts'
+import { askForMetadata } from '#src/embedded/kafka-probe.ts'
+import { processIdentity } from '#src/embedded/machine.ts'
+import { startPostgres } from '#src/embedded/postgres.ts'
+import { startStack } from '#src/embedded/stack.ts'
+
+const kept = mkdtempSync(join(tmpdir(), 'holdfast-test-'))
+chmodSync(kept, 0o755) // as root, PostgreSQL runs as another user, who must get into it
+afterAll(() => rmSync(kept, { recursive: true, force: true }))
+
+it('PostgreSQL keeps what was committed through a crash, a restart and the next run on the same folder', async () => {
+  const dir = join(kept, 'postgres')
+  {
+    await using postgres = await startPostgres({ dir })
+    await select(postgres.url, 'CREATE TABLE kept AS SELECT 42 AS answer')
+    postgres.kill('SIGKILL')
+    await postgres.restart()
+    expect(await select(postgres.url, 'SELECT answer FROM kept')).toEqual([{ answer: 42 }])
+    await postgres.stop('immediate')
+    await postgres.restart()
+    expect(await select(postgres.url, 'SELECT answer FROM kept')).toEqual([{ answer: 42 }])
+  }
+  await using again = await startPostgres({ dir })
+  expect(await select(again.url, 'SELECT answer FROM kept')).toEqual([{ answer: 42 }])
+})
+
+it('Kafka comes back on the same port after a crash, and on other ports with a folder that was kept', async () => {
+  const dir = join(kept, 'kafka')
+  {
+    await using kafka = await startKafka({ dir })
+    const { brokers, pid } = kafka
+    kafka.kill('SIGKILL')
+    await kafka.restart()
+    expect(kafka.brokers).toBe(brokers)
+    expect(kafka.pid).not.toBe(pid)
+    await expect(askForMetadata(portOf(brokers))).resolves.toBeUndefined()
+  }
+  await using again = await startKafka({ dir })
+  await expect(askForMetadata(portOf(again.brokers))).resolves.toBeUndefined()
+})
+
+it('Kafka opens a listener for a proxy, and sends its clients through it', async () => {
+  await using kafka = await startKafka({ proxyPort: 54321 })
+  expect(kafka.proxied?.brokers).toBe('127.0.0.1:54321')
+  await expect(askForMetadata(Number(kafka.proxied?.upstreamPort))).resolves.toBeUndefined()
+})
+
+it('a stack starts nothing that the caller brings, and stops only what it started', async () => {
+  const stack = await startStack({ kafkaBrokers: 'kafka.example:9092', databaseUrl: 'postgres://db.example/orders' })
+  expect(stack).toMatchObject({ kafkaBrokers: 'kafka.example:9092', databaseUrl: 'postgres://db.example/orders' })
+  expect(stack.kafka ?? stack.postgres).toBeUndefined()
+  await stack.stop()
+  await stack.stop()
+})
+
+it('both real servers end, and leave no files, when their owner is killed with -9', async () => {
+  const module = new URL('../../../src/embedded/stack.ts', import.meta.url).href
+  const script = `
+    import { startStack } from ${JSON.stringify(module)}
+    const { kafka, postgres } = await startStack()
+    console.log(JSON.stringify([kafka, postgres].map(({ pid, dir }) => ({ pid, dir }))))
+    setInterval(() => {}, 60_000)`
+  const owner = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const [line] = await once(createInterface({ input: owner.stdout }), 'line')
+  const servers: { pid: number; dir: string }[] = JSON.parse(line)
+  expect(servers.map(({ pid }) => processIdentity(pid))).not.toContain(undefined)
+
+  owner.kill('SIGKILL')
+  await vi.waitFor(() => {
+    expect(servers.map(({ pid }) => processIdentity(pid))).toEqual([undefined, undefined])
+    expect(servers.map(({ dir }) => existsSync(dir))).toEqual([false, false])
+  }, 15_000)
+})
+
+function portOf(brokers: string): number {
+  return Number(brokers.split(':')[1])
+}
+
+async function select(url: string, sql: string): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return (await client.query(sql)).rows
+  } finally {
+    await client.end()
+  }
+}
