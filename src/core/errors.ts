@@ -82,7 +82,17 @@ export class ProgressBeyondEndError extends StreamError {
 
 /** A setting, flag or argument is wrong. The message says what would be right. */
 export class UsageError extends Error {
-  override readonly name = 'UsageError'
+  override readonly name: string = 'UsageError'
+}
+
+/** Settings that cannot be used: all of them at once, each line naming the variable and what would be right. */
+export class ConfigError extends UsageError {
+  override readonly name = 'ConfigError'
+  readonly problems: readonly string[]
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'))
+    this.problems = problems
+  }
 }
 
 /**

@@ -1,0 +1,172 @@
+import { ConfigError } from './core/errors.ts'
+import { Mismatch, type Setting } from './core/setting.ts'
+import { SETTINGS } from './settings.ts'
+
+type SettingName = keyof typeof SETTINGS
+type Values = { readonly [N in SettingName]: (typeof SETTINGS)[N] extends Setting<infer T> ? T : never }
+
+/** What `process.env` is. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+export type Config = Frozen<ReturnType<typeof toConfig>>
+type Frozen<T> = T extends object ? { readonly [K in keyof T]: Frozen<T[K]> } : T
+
+/**
+ * Reads the environment into a frozen Config. An empty variable is an unset one: compose files cannot leave one out.
+ * @throws ConfigError naming every setting that cannot be used
+ */
+export function loadConfig(env: Environment): Config {
+  const values: Partial<Record<SettingName, unknown>> = {}
+  const problems: string[] = []
+  for (const [name, { parse, shown }] of settings()) {
+    const { text } = effective(env, name)
+    if (text === undefined) continue
+    const value = parse(text)
+    if (value instanceof Mismatch)
+      problems.push(`${name} is ${JSON.stringify(shown(text))}: it must be ${value.expected}`)
+    else values[name] = value
+  }
+  // The table gives each name its type; what could not be read is absent, and then nothing is built from it.
+  problems.push(...disagreements(values as Partial<Values>))
+  if (problems.length > 0) throw new ConfigError(problems)
+  return freeze(toConfig(values as Values))
+}
+
+/** Settings that are right one by one and wrong together. */
+function disagreements(values: Partial<Values>): string[] {
+  const problems: string[] = []
+  const { KAFKA_SECURITY_PROTOCOL: protocol = 'plaintext', HTTP_HOST: host, AUTH: auth } = values
+  const sasl = ['KAFKA_SASL_MECHANISM', 'KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD'] as const
+  for (const name of sasl) {
+    if (protocol.startsWith('sasl') && values[name] === undefined) {
+      problems.push(`${name} is not set: KAFKA_SECURITY_PROTOCOL=${protocol} needs it`)
+    }
+    if (!protocol.startsWith('sasl') && values[name] !== undefined) {
+      problems.push(`${name} is set, but KAFKA_SECURITY_PROTOCOL is ${protocol}: it must be sasl_ssl or sasl_plaintext`)
+    }
+  }
+  const tls = ['KAFKA_SSL_CA_LOCATION', 'KAFKA_SSL_CERTIFICATE_LOCATION', 'KAFKA_SSL_KEY_LOCATION'] as const
+  for (const name of tls) {
+    if (values[name] !== undefined && !protocol.endsWith('ssl')) {
+      problems.push(`${name} is set, but KAFKA_SECURITY_PROTOCOL is ${protocol}: it must be ssl or sasl_ssl`)
+    }
+  }
+  if ((values.KAFKA_SSL_CERTIFICATE_LOCATION === undefined) !== (values.KAFKA_SSL_KEY_LOCATION === undefined)) {
+    problems.push('KAFKA_SSL_CERTIFICATE_LOCATION and KAFKA_SSL_KEY_LOCATION must be set together, or neither')
+  }
+  if (values.KAFKA_TOPIC !== undefined && values.KAFKA_TOPIC === values.KAFKA_DLQ_TOPIC) {
+    problems.push(`KAFKA_DLQ_TOPIC is "${values.KAFKA_DLQ_TOPIC}": it must be another topic than KAFKA_TOPIC`)
+  }
+  const { RETRY_INITIAL_MS: initialMs = 0, RETRY_MAX_MS: maxMs = Number.POSITIVE_INFINITY } = values
+  if (maxMs < initialMs) {
+    problems.push(`RETRY_MAX_MS is "${maxMs}": it must be at least RETRY_INITIAL_MS (${initialMs})`)
+  }
+  if (host !== undefined && auth === 'on' && !isLoopback(host)) {
+    problems.push(
+      `HTTP_HOST is "${host}", which others can reach: it must be 127.0.0.1, unless AUTH=off says that all may`,
+    )
+  }
+  return problems
+}
+
+function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i.test(host)
+}
+
+function toConfig(values: Values) {
+  return {
+    kafka: {
+      brokers: values.KAFKA_BROKERS,
+      topic: values.KAFKA_TOPIC,
+      dlqTopic: values.KAFKA_DLQ_TOPIC,
+      groupId: values.KAFKA_GROUP_ID,
+      createTopics: values.KAFKA_CREATE_TOPICS === 'true',
+      topicPartitions: values.KAFKA_TOPIC_PARTITIONS,
+      /** `undefined`: the broker's default. */
+      topicReplication: values.KAFKA_TOPIC_REPLICATION,
+      /** librdkafka properties. */
+      security: present({
+        'security.protocol': values.KAFKA_SECURITY_PROTOCOL,
+        'sasl.mechanism': values.KAFKA_SASL_MECHANISM,
+        'sasl.username': values.KAFKA_SASL_USERNAME,
+        'sasl.password': values.KAFKA_SASL_PASSWORD,
+        'ssl.ca.location': values.KAFKA_SSL_CA_LOCATION,
+        'ssl.certificate.location': values.KAFKA_SSL_CERTIFICATE_LOCATION,
+        'ssl.key.location': values.KAFKA_SSL_KEY_LOCATION,
+      }),
+      /** Further librdkafka properties, checked against those that the guarantees rest on. */
+      extra: values.KAFKA_CONFIG,
+    },
+    postgres: {
+      url: values.DATABASE_URL,
+      poolMax: values.PG_POOL_MAX,
+      statementTimeoutMs: values.PG_STATEMENT_TIMEOUT_MS,
+    },
+    http: { host: values.HTTP_HOST, port: values.HTTP_PORT, auth: values.AUTH },
+    batch: {
+      maxRecords: values.BATCH_MAX_RECORDS,
+      maxBytes: values.BATCH_MAX_BYTES,
+      lingerMs: values.BATCH_LINGER_MS,
+    },
+    recordMaxBytes: values.RECORD_MAX_BYTES,
+    retry: {
+      initialMs: values.RETRY_INITIAL_MS,
+      maxMs: values.RETRY_MAX_MS,
+      maxAttempts: values.RETRY_MAX_ATTEMPTS,
+    },
+    cache: {
+      maxBytes: values.CACHE_MAX_BYTES,
+      ttlMs: values.CACHE_TTL_MS,
+      /** Infinity: as many as fit. */
+      warmOrders: values.CACHE_WARM_ORDERS,
+    },
+    logLevel: values.LOG_LEVEL,
+    shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
+  }
+}
+
+export interface SettingRow {
+  readonly name: string
+  /** In effect, secrets hidden; empty when unset. */
+  readonly value: string
+  readonly origin: 'default' | 'environment'
+  readonly description: string
+}
+
+/** Every setting as it is in effect, in the order of the table. */
+export function describeConfig(env: Environment): SettingRow[] {
+  return settings().map(([name, { shown, about }]) => {
+    const { text, origin } = effective(env, name)
+    return { name, value: text === undefined ? '' : shown(text), origin, description: about }
+  })
+}
+
+/** The table of the README, in Markdown. */
+export function settingsTable(): string {
+  const rows = settings().map(([name, setting]) => {
+    const value = setting.default ? `\`${setting.default}\`` : ''
+    const cells = [`\`${name}\``, value, `${setting.about} Takes ${setting.expected}.`]
+    return `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  })
+  return ['| variable | default | |', '| --- | --- | --- |', ...rows].join('\n')
+}
+
+function settings(): [SettingName, Setting<unknown>][] {
+  return Object.entries(SETTINGS) as [SettingName, Setting<unknown>][]
+}
+
+function effective(env: Environment, name: SettingName): { text: string | undefined; origin: SettingRow['origin'] } {
+  const given = env[name]
+  if (given !== undefined && given.trim() !== '') return { text: given, origin: 'environment' }
+  return { text: SETTINGS[name].default, origin: 'default' }
+}
+
+function present(properties: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string>> {
+  const entries = Object.entries(properties).filter((entry): entry is [string, string] => entry[1] !== undefined)
+  return Object.fromEntries(entries)
+}
+
+function freeze<T extends object>(value: T): Frozen<T> {
+  for (const part of Object.values(value)) if (typeof part === 'object' && part !== null) freeze(part)
+  return Object.freeze(value) as Frozen<T>
+}

@@ -1,0 +1,148 @@
+/** How one setting is read from its text: pure, so that a table of them can be read, checked and documented alike. */
+export interface Setting<T> {
+  /** As it would be written; `undefined` when it stays unset. */
+  readonly default: string | undefined
+  /** What values it takes, in words that complete "must be …". */
+  readonly expected: string
+  /** What it is for, in a line. */
+  readonly about: string
+  /** The text as it may be shown: without passwords. */
+  readonly shown: (text: string) => string
+  readonly parse: (text: string) => T | Mismatch
+}
+
+/** The text cannot be used. Says what would be right, never what the text was: that may be a secret. */
+export class Mismatch {
+  readonly expected: string
+  constructor(expected: string) {
+    this.expected = expected
+  }
+}
+
+const HIDDEN = '***'
+
+interface Words<D extends string | undefined = string | undefined> {
+  readonly default: D
+  readonly about: string
+}
+
+/** Unset settings without a default are `undefined`; the type says so. */
+type Read<T, D> = D extends string ? T : T | undefined
+
+/** Builds a setting from a function that answers `undefined` when the text cannot be used. */
+export function setting<T, D extends string | undefined>(
+  words: Words<D> & { readonly expected: string; readonly shown?: (text: string) => string },
+  parse: (text: string) => T | Mismatch | undefined,
+): Setting<Read<T, D>> {
+  return {
+    ...words,
+    shown: words.shown ?? maskUserInfo,
+    parse: text => (parse(text) ?? new Mismatch(words.expected)) as Read<T, D> | Mismatch,
+  }
+}
+
+/** A whole number within bounds, both included. */
+export function integer<D extends string | undefined>(
+  words: Words<D> & { readonly min: number; readonly max: number; readonly unit: string },
+): Setting<Read<number, D>> {
+  const { min, max, unit } = words
+  return setting({ ...words, expected: `a whole number from ${min} to ${max} (${unit})` }, text =>
+    /^\d{1,16}$/.test(text) ? within(Number(text), min, max) : undefined,
+  )
+}
+
+const BYTE_UNITS = { '': 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const
+
+/** A number of bytes: `1048576`, `1024KiB`, `1MiB`. */
+export function bytes<D extends string | undefined>(
+  words: Words<D> & { readonly min: number; readonly max: number },
+): Setting<Read<number, D>> {
+  const { min, max } = words
+  return setting({ ...words, expected: `bytes, as in 1048576 or 1MiB, from ${min} to ${max}` }, text => {
+    const [, digits, unit] = /^(\d{1,15}) ?(KiB|MiB|GiB|)$/.exec(text) ?? []
+    if (digits === undefined || unit === undefined) return undefined
+    return within(Number(digits) * BYTE_UNITS[unit as keyof typeof BYTE_UNITS], min, max)
+  })
+}
+
+function within(value: number, min: number, max: number): number | undefined {
+  return value >= min && value <= max ? value : undefined
+}
+
+/** One of a closed set, in any case of letters. */
+export function oneOf<const T extends string, D extends string | undefined>(
+  words: Words<D> & { readonly values: readonly T[] },
+): Setting<Read<T, D>> {
+  return setting({ ...words, expected: `one of ${words.values.join(', ')}` }, text =>
+    words.values.find(value => value.toLowerCase() === text.toLowerCase()),
+  )
+}
+
+/** Text that is used as it stands. */
+export function text<D extends string | undefined>(
+  words: Words<D> & { readonly expected: string; readonly pattern: RegExp; readonly secret?: boolean },
+): Setting<Read<string, D>> {
+  return setting({ ...words, ...(words.secret ? { shown: () => HIDDEN } : {}) }, value =>
+    words.pattern.test(value) ? value : undefined,
+  )
+}
+
+/** `postgres://…`: a password in it is hidden, wherever it stands. */
+export function postgresUrl<D extends string | undefined>(words: Words<D>): Setting<Read<string, D>> {
+  const expected = 'a URL as in postgres://user:password@host:5432/database'
+  return setting({ ...words, expected, shown: maskUrl }, value => {
+    const url = URL.parse(value)
+    const isPostgres = url !== null && /^postgres(ql)?:$/.test(url.protocol)
+    return isPostgres && url.pathname.length > 1 ? value : undefined
+  })
+}
+
+/** `user:password@` does not belong into a broker list; where somebody tries, it is not repeated. */
+function maskUserInfo(value: string): string {
+  return value.replace(/[^\s,/]*:[^\s,/]*@/g, `${HIDDEN}@`)
+}
+
+/** Without the password and query values that look secret. What is no URL, or is cut in odd places, is hidden as a whole. */
+export function maskUrl(value: string): string {
+  const url = URL.parse(value)
+  // A password with an unescaped `/`, `?` or `#` ends the host early, and its rest stands in the path.
+  if (url === null || `${url.pathname}${url.search}${url.hash}`.includes('@')) return HIDDEN
+  if (url.password !== '') url.password = HIDDEN
+  for (const name of [...url.searchParams.keys()]) if (isSecretName(name)) url.searchParams.set(name, HIDDEN)
+  return url.href
+}
+
+/** `name=value` pairs separated by commas; `\,` is a comma within a value. */
+export function pairs<D extends string | undefined>(
+  words: Words<D> & {
+    readonly expected: string
+    /** @returns why this name may not stand here, `undefined` when it may */
+    readonly refuse: (name: string) => string | undefined
+  },
+): Setting<Readonly<Record<string, string>>> {
+  const parse = (text: string) => {
+    const entries: [string, string][] = []
+    for (const part of splitPairs(text)) {
+      const [, name, value] = /^([^=\s]+)\s*=\s*(.*)$/s.exec(part) ?? []
+      if (name === undefined || value === undefined) return undefined
+      const refusal = words.refuse(name)
+      if (refusal !== undefined) return new Mismatch(`${words.expected}; ${name} is refused: ${refusal}`)
+      entries.push([name, value])
+    }
+    return Object.fromEntries(entries)
+  }
+  const shown = (text: string) =>
+    splitPairs(text)
+      .map(part => (isSecretName(part.split('=')[0] ?? '') ? part.replace(/=.*$/s, `=${HIDDEN}`) : part))
+      .join(',')
+  return setting({ ...words, shown, default: words.default ?? '' }, parse)
+}
+
+function splitPairs(text: string): string[] {
+  const parts = text.split(/(?<!\\),/).map(part => part.replaceAll('\\,', ',').trim())
+  return parts.filter(part => part !== '')
+}
+
+function isSecretName(name: string): boolean {
+  return /pass|secret|token|jaas|\.pem$|key$/i.test(name)
+}

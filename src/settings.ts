@@ -1,0 +1,226 @@
+import { bytes, integer, oneOf, pairs, postgresUrl, type Setting, setting, text } from './core/setting.ts'
+
+const KIB = 1024
+const MIB = 1024 * KIB
+const GIB = 1024 * MIB
+const DAY_MS = 86_400_000
+
+const topicName = { pattern: /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/, expected: "1 to 249 of A-Z a-z 0-9 '.' '_' '-'" }
+const filePath = { default: undefined, pattern: /\S/, expected: 'the path of a PEM file' } as const
+
+/** librdkafka properties that the guarantees rest on, or that have a setting of their own. */
+const REFUSED_PROPERTIES: readonly (readonly [RegExp, string])[] = [
+  [
+    /^(enable\.auto\.commit|auto\.commit\..+|enable\.auto\.offset\.store|offset\.store\..+)$/,
+    'offsets are committed only after the transaction',
+  ],
+  [/^auto\.offset\.reset$/, 'a position is never moved in silence; see `holdfast seek`'],
+  [/^isolation\.level$/, 'records of aborted transactions must not be read'],
+  [/^(partition\.assignment\.strategy|group\.protocol|group\.remote\.assignor)$/, 'rebalances are cooperative'],
+  [/^(acks|request\.required\.acks)$/, 'a dead letter counts once all in-sync replicas have it'],
+  [
+    /^(enable\.idempotence|enable\.gapless\.guarantee|transactional\.id|max\.in\.flight.*|.*retries)$/,
+    'the producer is idempotent',
+  ],
+  [/^(message\.max\.bytes|message\.copy\.max\.bytes)$/, 'a dead letter must always fit'],
+  [/^(partitioner|check\.crcs)$/, 'a key keeps its partition, and a record its bytes'],
+  [/^(.*_cb|opaque|default_topic_conf)$/, 'callbacks belong to the client'],
+  [/^(bootstrap\.servers|metadata\.broker\.list)$/, 'use KAFKA_BROKERS'],
+  [/^group\.id$/, 'use KAFKA_GROUP_ID'],
+  [/^security\.protocol$/, 'use KAFKA_SECURITY_PROTOCOL'],
+  [/^sasl\.(mechanisms?|username|password)$/, 'use KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD'],
+  [/^ssl\.(ca|certificate|key)\.location$/, 'use KAFKA_SSL_CA_LOCATION, …_CERTIFICATE_LOCATION, …_KEY_LOCATION'],
+]
+
+/**
+ * Every setting, once: validation, `holdfast config`, and the table of the README come from here. An empty variable is
+ * an unset one, because compose files cannot leave one out.
+ */
+export const SETTINGS = {
+  KAFKA_BROKERS: setting(
+    { default: 'localhost:9092', expected: 'a list as in host:9092,other:9092', about: 'Where to find the cluster.' },
+    readBrokers,
+  ),
+  KAFKA_TOPIC: text({ default: 'orders', ...topicName, about: 'The topic that holds the orders.' }),
+  KAFKA_DLQ_TOPIC: text({ default: 'orders.dlq', ...topicName, about: 'The topic of the dead letters.' }),
+  KAFKA_GROUP_ID: text({
+    default: 'holdfast',
+    pattern: /^[\x21-\x7e]{1,255}$/,
+    expected: '1 to 255 visible ASCII characters',
+    about: 'The consumer group; replicas share it.',
+  }),
+  KAFKA_CREATE_TOPICS: oneOf({
+    default: 'true',
+    values: ['true', 'false'],
+    about: 'Whether missing topics are created at start.',
+  }),
+  KAFKA_TOPIC_PARTITIONS: integer({
+    default: '6',
+    min: 1,
+    max: 10_000,
+    unit: 'partitions',
+    about: 'Partitions of a topic that is created: the most replicas that can share it.',
+  }),
+  KAFKA_TOPIC_REPLICATION: integer({
+    default: undefined,
+    min: 1,
+    max: 100,
+    unit: 'replicas',
+    about: "Replicas of a topic that is created; unset: the broker's default.",
+  }),
+  KAFKA_SECURITY_PROTOCOL: oneOf({
+    default: undefined,
+    values: ['plaintext', 'ssl', 'sasl_plaintext', 'sasl_ssl'],
+    about: 'How to talk to the brokers; unset: plaintext.',
+  }),
+  KAFKA_SASL_MECHANISM: oneOf({
+    default: undefined,
+    values: ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'],
+    about: 'With sasl_plaintext or sasl_ssl.',
+  }),
+  KAFKA_SASL_USERNAME: text({ default: undefined, pattern: /./s, expected: 'a user name', about: 'With SASL.' }),
+  KAFKA_SASL_PASSWORD: text({
+    default: undefined,
+    pattern: /./s,
+    expected: 'a password',
+    secret: true,
+    about: 'With SASL.',
+  }),
+  KAFKA_SSL_CA_LOCATION: text({ ...filePath, about: 'The authority that signed the brokers; unset: the system’s.' }),
+  KAFKA_SSL_CERTIFICATE_LOCATION: text({ ...filePath, about: 'Our own certificate, where brokers ask for one.' }),
+  KAFKA_SSL_KEY_LOCATION: text({ ...filePath, about: 'The key of that certificate.' }),
+  KAFKA_CONFIG: pairs({
+    default: undefined,
+    expected: 'librdkafka properties as in fetch.min.bytes=1,statistics.interval.ms=0',
+    refuse: name => REFUSED_PROPERTIES.find(([pattern]) => pattern.test(name))?.[1],
+    about: 'Further librdkafka properties; those that would break the guarantees are refused.',
+  }),
+  DATABASE_URL: postgresUrl({
+    default: 'postgres://localhost:5432/holdfast',
+    about: 'The database; TLS through the URL (`?sslmode=verify-full`).',
+  }),
+  PG_POOL_MAX: integer({
+    default: '4',
+    min: 1,
+    max: 1000,
+    unit: 'connections',
+    about: 'Connections that write; two for each core of the database are enough.',
+  }),
+  PG_STATEMENT_TIMEOUT_MS: integer({
+    default: '10000',
+    min: 100,
+    max: DAY_MS,
+    unit: 'ms',
+    about: 'How long a statement may run before the server gives it up.',
+  }),
+  HTTP_HOST: text({
+    default: '127.0.0.1',
+    pattern: /^[A-Za-z0-9.:_-]+$/,
+    expected: 'an address or a host name of this machine',
+    about: 'Where the API listens. Others can reach it only with AUTH=off as well.',
+  }),
+  HTTP_PORT: integer({
+    default: '8081',
+    min: 0,
+    max: 65_535,
+    unit: 'port',
+    about: '0 takes a free one, and prints it.',
+  }),
+  AUTH: oneOf({
+    default: 'on',
+    values: ['on', 'off'],
+    about: 'off: whoever reaches the API may use it. Needed for an HTTP_HOST other than loopback.',
+  }),
+  BATCH_MAX_RECORDS: integer({
+    default: '1000',
+    min: 1,
+    max: 10_000,
+    unit: 'records',
+    about: 'Records that one transaction settles at most; 500 to 2000 perform alike.',
+  }),
+  BATCH_MAX_BYTES: bytes({
+    default: '8MiB',
+    min: KIB,
+    max: GIB,
+    about: 'Bytes that close a batch; a larger record is a batch of its own.',
+  }),
+  BATCH_LINGER_MS: integer({
+    default: '5',
+    min: 0,
+    max: 60_000,
+    unit: 'ms',
+    about: 'How long a record may wait for company.',
+  }),
+  RECORD_MAX_BYTES: bytes({
+    default: '1MiB',
+    min: KIB,
+    max: GIB,
+    about: 'A larger value is a dead letter (`too_large`).',
+  }),
+  RETRY_INITIAL_MS: integer({
+    default: '100',
+    min: 1,
+    max: DAY_MS,
+    unit: 'ms',
+    about: 'The first wait after a failure, at most; it doubles with each attempt, with full jitter.',
+  }),
+  RETRY_MAX_MS: integer({ default: '30000', min: 1, max: DAY_MS, unit: 'ms', about: 'The longest wait.' }),
+  RETRY_MAX_ATTEMPTS: integer({
+    default: '8',
+    min: 1,
+    max: 1000,
+    unit: 'attempts',
+    about: 'Bounds failures that blame a record; an outage is not counted.',
+  }),
+  CACHE_MAX_BYTES: bytes({
+    default: '64MiB',
+    min: 0,
+    max: 1024 * GIB,
+    about: 'Memory for orders that are served without asking the database; 0: none.',
+  }),
+  CACHE_TTL_MS: integer({
+    default: '3600000',
+    min: 1,
+    max: 365 * DAY_MS,
+    unit: 'ms',
+    about: 'How long a cached order is served.',
+  }),
+  CACHE_WARM_ORDERS: setting(
+    {
+      default: '10000',
+      expected: 'a whole number of orders, or `all`',
+      about: 'Newest orders to load at start; `all`: as many as fit.',
+    },
+    value => {
+      if (value.toLowerCase() === 'all') return Number.POSITIVE_INFINITY
+      return /^\d{1,12}$/.test(value) ? Number(value) : undefined
+    },
+  ),
+  LOG_LEVEL: oneOf({
+    default: 'info',
+    values: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+    about: 'The least that is logged; debug also shows stacks.',
+  }),
+  SHUTDOWN_TIMEOUT_MS: integer({
+    default: '25000',
+    min: 100,
+    max: 3_600_000,
+    unit: 'ms',
+    about: 'How long a stop may take to settle what is in flight.',
+  }),
+} as const satisfies Record<string, Setting<unknown>>
+
+function readBrokers(text: string): readonly string[] | undefined {
+  const brokers = text
+    .split(',')
+    .map(broker => broker.trim())
+    .filter(broker => broker !== '')
+  return brokers.length > 0 && brokers.every(isBroker) ? brokers : undefined
+}
+
+function isBroker(broker: string): boolean {
+  const match = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?$/.exec(broker)
+  if (match === null) return false
+  const port = Number(match[1] ?? 9092)
+  return port >= 1 && port <= 65_535
+}
