@@ -1,0 +1,97 @@
+import { sizeOf } from '../core/batch.ts'
+import type { DeadLetter } from '../core/dead-letter.ts'
+import type { Column, Statement } from '../core/ports.ts'
+import { originId } from '../core/record.ts'
+
+/** `failures`: how often the letter stands in this batch. Once, but for a record that was redriven twice at a time. */
+interface IndexRow {
+  readonly id: string
+  readonly letter: DeadLetter
+  readonly failures: number
+}
+
+interface Field {
+  readonly name: string
+  readonly type: Column['type']
+  /** When the table's type is another one. */
+  readonly select?: string
+  readonly column: (rows: readonly IndexRow[]) => Column
+}
+
+const text = (name: string, of: (letter: DeadLetter) => string): Field => {
+  return { name, type: 'text', column: rows => ({ type: 'text', values: rows.map(row => clean(of(row.letter))) }) }
+}
+const int8 = (name: string, of: (row: IndexRow) => number | bigint): Field => {
+  return { name, type: 'int8', column: rows => ({ type: 'int8', values: rows.map(of) }) }
+}
+const int4 = (name: string, of: (letter: DeadLetter) => number): Field => {
+  return { name, type: 'int4', column: rows => ({ type: 'int4', values: rows.map(row => of(row.letter)) }) }
+}
+
+const FIELDS: readonly Field[] = [
+  { name: 'id', type: 'text', column: rows => ({ type: 'text', values: rows.map(row => row.id) }) },
+  text('reason', letter => letter.rejection.reason),
+  text('error', letter => letter.rejection.error),
+  text('pointer', letter => letter.rejection.pointer),
+  text('message', letter => letter.rejection.message),
+  {
+    ...text('violations', ({ rejection }) => {
+      const violations = rejection.violations.map(({ pointer, keyword, message }) => {
+        return { pointer: clean(pointer), keyword: clean(keyword), message: clean(message) }
+      })
+      return JSON.stringify(violations)
+    }),
+    select: 'violations::jsonb',
+  },
+  { ...text('order_uid', letter => letter.orderUid ?? ''), select: "nullif(order_uid, '')" },
+  text('group_id', letter => letter.groupId),
+  text('source_topic', letter => letter.origin.topic),
+  int4('source_partition', letter => letter.origin.partition),
+  int8('source_offset', ({ letter }) => letter.origin.offset),
+  int8('source_timestamp', ({ letter }) => Math.min(letter.origin.timestampMs, Number.MAX_SAFE_INTEGER)),
+  { name: 'failed_at', type: 'timestamptz', column: failedAt },
+  { name: 'first_failed_at', type: 'timestamptz', column: failedAt },
+  int8('failures', row => row.failures),
+  int4('attempts', letter => letter.attempts),
+  int4('replay_count', letter => letter.replayCount),
+  int8('bytes', ({ letter }) => sizeOf(letter.record)),
+]
+
+/** What a later failure of the same record says anew. Its place and its first failure stay. */
+const RENEWED = ['reason', 'error', 'pointer', 'message', 'violations', 'order_uid', 'group_id']
+
+const NAMES = FIELDS.map(field => field.name).join(', ')
+const INDEX = `
+  INSERT INTO dead_letters AS known (${NAMES})
+  SELECT ${FIELDS.map(field => field.select ?? field.name).join(', ')}
+  FROM unnest(${FIELDS.map((field, i) => `$${i + 1}::${field.type}[]`).join(', ')}) AS input (${NAMES})
+  ON CONFLICT (id) DO UPDATE SET
+    ${RENEWED.map(name => `${name} = excluded.${name}`).join(', ')},
+    failed_at = excluded.failed_at, attempts = excluded.attempts, bytes = excluded.bytes,
+    failures = known.failures + excluded.failures,
+    replay_count = greatest(known.replay_count, excluded.replay_count),
+    state = CASE WHEN excluded.replay_count > known.replay_count THEN 'open' ELSE known.state END`
+
+/**
+ * The rows of `dead_letters` for a batch. A record that failed before (the same origin) keeps its row: with a replay
+ * behind it, it is open again; without one it was merely read again, and what an operator decided about it stands.
+ */
+export function indexStatement(letters: readonly DeadLetter[]): Statement {
+  const rows = new Map<string, IndexRow>()
+  for (const letter of letters) {
+    const id = originId(letter.origin)
+    rows.set(id, { id, letter, failures: (rows.get(id)?.failures ?? 0) + 1 })
+  }
+  // Sorted by id for the same reason as orders are: two lanes must not wait for one another.
+  const sorted = [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
+  return { name: 'dead_letters_index', text: INDEX, columns: FIELDS.map(field => field.column(sorted)) }
+}
+
+function failedAt(rows: readonly IndexRow[]): Column {
+  return { type: 'timestamptz', values: rows.map(row => BigInt(row.letter.failedAtMs) * 1000n) }
+}
+
+/** A dead letter that the index refuses would block its partition for ever, so its texts are made to fit. */
+function clean(value: string): string {
+  return value.toWellFormed().replaceAll('\0', '\ufffd')
+}

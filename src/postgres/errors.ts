@@ -1,0 +1,123 @@
+import pg from 'pg'
+import {
+  RecordRefusedError,
+  StoreContendedError,
+  StoreMisconfiguredError,
+  StoreUnavailableError,
+  StreamError,
+} from '../core/errors.ts'
+
+/** What a failure of the server means to us. */
+export type FailureClass = 'unavailable' | 'contended' | 'refused' | 'misconfigured'
+
+/**
+ * SQLSTATE -> what it means. Whole codes come before classes (their first two characters); what is in neither table is
+ * misconfigured: a state that nobody foresaw must stop the stream, and not empty it into the DLQ.
+ * Source of the codes: PostgreSQL manual, appendix A; each row was met or reasoned about in the fault runs.
+ */
+const CODES: Readonly<Record<string, readonly [FailureClass, string]>> = {
+  '25006': ['unavailable', 'the server is read-only, as after a failover'],
+  '25P03': ['unavailable', 'the transaction idled too long'],
+  '25P04': ['unavailable', 'the transaction took too long'],
+  '40001': ['contended', 'a serialization failure'],
+  '40003': ['unavailable', 'whether the statement took effect is unknown'],
+  '40P01': ['contended', 'a deadlock'],
+  '55006': ['unavailable', 'an object is in use'],
+  '55P03': ['contended', 'a lock was not to be had in time'],
+  '57014': ['contended', 'the statement took too long, or was cancelled'],
+  '57P01': ['unavailable', 'the server is shutting down, or ended the session'],
+  '57P02': ['unavailable', 'the server is shutting down after a crash'],
+  '57P03': ['unavailable', 'the server is starting up or shutting down'],
+  '57P04': ['unavailable', 'the database was dropped'],
+  '57P05': ['unavailable', 'the session idled too long'],
+  '58030': ['unavailable', 'the server met an I/O error'],
+  // The client and the server speak past each other: a bug, that no waiting cures.
+  '08P01': ['misconfigured', 'a protocol violation'],
+}
+const CLASSES: Readonly<Record<string, readonly [FailureClass, string]>> = {
+  '08': ['unavailable', 'the connection failed'],
+  '22': ['refused', 'a value does not fit its column'],
+  '23': ['refused', 'a constraint is violated'],
+  '40': ['contended', 'the transaction was rolled back'],
+  '53': ['unavailable', 'the server is out of resources'],
+  '54': ['refused', 'a value is beyond a limit of the server'],
+}
+
+/** What would help. Only these classes quote the server's text: it names relations, columns, roles, and no row. */
+const REMEDIES: readonly (readonly [prefix: string, remedy: string])[] = [
+  ['42P01', 'run: holdfast migrate up'],
+  ['42703', 'run: holdfast migrate up'],
+  ['42883', 'run: holdfast migrate up'],
+  ['42P10', 'run: holdfast migrate up'],
+  ['42501', 'grant this right to the user of DATABASE_URL'],
+  ['42', 'run: holdfast migrate status'],
+  ['28', 'check user and password in DATABASE_URL'],
+  ['3D', 'create it, or correct DATABASE_URL'],
+  ['3F', 'create it, or correct DATABASE_URL'],
+]
+
+/** Errors of the client that no waiting cures: TLS that does not fit, a password that is missing. */
+const FATAL_CODES = /^(ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT|UNABLE_TO_)/
+const FATAL_TEXTS = /^(SASL: |The server does not support SSL connections|Password must be a string)/
+
+/**
+ * Translates what `pg` throws. Errors that neither the server nor the connection made (a bug of ours) pass through as
+ * they are: nobody foresaw them.
+ *
+ * The server's message and detail may quote the row that it refuses (`Failing row contains (…)`), so neither they nor
+ * the original error, which holds them, are kept: only SQLSTATE and the names of table, column and constraint.
+ */
+export function toStoreError(error: unknown): Error {
+  if (error instanceof StreamError) return error
+  if (error instanceof pg.DatabaseError) return fromServer(error)
+  if (!(error instanceof Error)) return new Error(`pg threw what is no error: ${typeof error}`)
+  if (error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError) return error
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  if (FATAL_CODES.test(code) || FATAL_TEXTS.test(error.message)) {
+    return new StoreMisconfiguredError(`cannot connect to Postgres: ${error.message}; check DATABASE_URL`, {
+      cause: error,
+    })
+  }
+  // An AggregateError (a host with several addresses) has no message of its own.
+  return new StoreUnavailableError(`Postgres is away: ${error.message || code}`, { cause: error })
+}
+
+/** What a SQLSTATE means to us, and in words. */
+export function classify(sqlState: string): readonly [FailureClass, string] {
+  return CODES[sqlState] ?? CLASSES[sqlState.slice(0, 2)] ?? ['misconfigured', 'the server rejects what we ask for']
+}
+
+function fromServer(error: pg.DatabaseError): StreamError {
+  const sqlState = error.code ?? 'XX000'
+  const [failure, words] = classify(sqlState)
+  const options = { sqlState, cause: withoutData(error, sqlState) }
+  switch (failure) {
+    case 'unavailable':
+      return new StoreUnavailableError(`Postgres is away: ${words} (SQLSTATE ${sqlState})`, options)
+    case 'contended':
+      return new StoreContendedError(`Postgres gave up on a batch: ${words} (SQLSTATE ${sqlState})`, options)
+    case 'refused':
+      return new RecordRefusedError(`Postgres refuses it: ${words}${placeOf(error)} (SQLSTATE ${sqlState})`, options)
+    case 'misconfigured': {
+      const remedy = REMEDIES.find(([prefix]) => sqlState.startsWith(prefix))?.[1]
+      const what = remedy === undefined ? `${words}${placeOf(error)}` : error.message
+      const hint = remedy === undefined ? '' : `; ${remedy}`
+      return new StoreMisconfiguredError(`Postgres says: ${what} (SQLSTATE ${sqlState})${hint}`, options)
+    }
+  }
+}
+
+function placeOf({ table, column, constraint }: pg.DatabaseError): string {
+  if (constraint !== undefined) return `: ${constraint}${table === undefined ? '' : ` of ${table}`}`
+  if (column !== undefined) return `: column ${column}${table === undefined ? '' : ` of ${table}`}`
+  return table === undefined ? '' : `: ${table}`
+}
+
+/** For the log: where it was thrown, without the texts that may quote a row. */
+function withoutData(error: pg.DatabaseError, sqlState: string): Error {
+  const cause = new Error(`SQLSTATE ${sqlState}${placeOf(error)}`)
+  cause.name = 'PostgresError'
+  const frames = error.stack?.split('\n').filter(line => /^\s+at /.test(line)) ?? []
+  cause.stack = [`${cause.name}: ${cause.message}`, ...frames].join('\n')
+  return cause
+}

@@ -1,0 +1,67 @@
+import type pg from 'pg'
+import type { OutcomeCounts } from '../core/outcome.ts'
+import type { TopicPartition } from '../core/record.ts'
+
+/** `[from, to)` of a partition, as one group consumed it. */
+export interface LedgerRange extends TopicPartition {
+  readonly groupId: string
+  readonly from: bigint
+  readonly to: bigint
+}
+
+export interface LedgerCounts extends OutcomeCounts {
+  readonly records: number
+  readonly gaps: bigint
+  readonly expired: bigint
+}
+
+/**
+ * The fence: progress goes from `from` to `to`, and only from there. No row updated means that somebody else has moved
+ * it. It also locks the row, so that two consumers of a partition settle one after the other, however it came to two.
+ */
+export function advance({ topic, partition, groupId, from, to }: LedgerRange): pg.QueryConfig {
+  return {
+    name: 'progress_advance',
+    text: `UPDATE stream_progress SET next_offset = $5, updated_at = now()
+      WHERE topic = $1 AND partition = $2 AND group_id = $3 AND next_offset = $4`,
+    values: [topic, partition, groupId, from, to],
+  }
+}
+
+export function enter({ topic, partition, groupId, from, to }: LedgerRange, counts: LedgerCounts): pg.QueryConfig {
+  const { records, written, duplicate, stale, superseded, dead_lettered, gaps, expired } = counts
+  return {
+    name: 'ledger_enter',
+    text: `INSERT INTO stream_ledger (topic, partition, group_id, from_offset, to_offset,
+        records, written, duplicate, stale, superseded, dead_lettered, gaps, expired, skipped)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0)`,
+    values: [
+      ...[topic, partition, groupId, from, to],
+      ...[records, written, duplicate, stale, superseded, dead_lettered, gaps, expired],
+    ],
+  }
+}
+
+/** Progress as it stands (no row: never consumed), and the ledger row of exactly this range, when there is one. */
+export function lookUp({ topic, partition, groupId, from, to }: LedgerRange): pg.QueryConfig {
+  return {
+    name: 'ledger_look_up',
+    text: `SELECT progress.next_offset, ledger.written, ledger.duplicate, ledger.stale, ledger.superseded,
+        ledger.dead_lettered
+      FROM stream_progress AS progress
+      LEFT JOIN stream_ledger AS ledger ON ledger.topic = progress.topic AND ledger.partition = progress.partition
+        AND ledger.group_id = progress.group_id AND ledger.from_offset = $4 AND ledger.to_offset = $5
+      WHERE progress.topic = $1 AND progress.partition = $2 AND progress.group_id = $3`,
+    values: [topic, partition, groupId, from, to],
+  }
+}
+
+/** `int8` arrives as text. `written` is null when the ledger does not have the range. */
+export interface LookedUp extends pg.QueryResultRow {
+  readonly next_offset: string
+  readonly written: string | null
+  readonly duplicate: string
+  readonly stale: string
+  readonly superseded: string
+  readonly dead_lettered: string
+}

@@ -1,0 +1,259 @@
+import type pg from 'pg'
+import { bisect, type Range } from '../core/bisection.ts'
+import {
+  OwnershipLostError,
+  RecordRefusedError,
+  StoreContendedError,
+  StoreMisconfiguredError,
+  StreamError,
+} from '../core/errors.ts'
+import { countOutcomes, type Outcome, type OutcomeCounts } from '../core/outcome.ts'
+import type {
+  Culprit,
+  Progress,
+  ReadyRecord,
+  Settlement,
+  SettlementStore,
+  SettlementWork,
+  Statement,
+  Tables,
+} from '../core/ports.ts'
+import { partitionKey } from '../core/record.ts'
+import { checkWork, countWork } from '../core/work.ts'
+import { encodeColumn } from './binary.ts'
+import { indexStatement } from './dead-letters.ts'
+import { advance, enter, type LedgerRange, type LookedUp, lookUp } from './ledger.ts'
+import { pipelined, query, transaction } from './pool.ts'
+
+/** A row of `Tables.upsert`. */
+interface UpsertRow {
+  readonly uid: string
+  readonly outcome: Outcome
+  readonly replaced: boolean
+}
+
+/**
+ * Settles batches in Postgres: two round trips each (BEGIN, fence and upsert; then trim, dead letters, ledger and
+ * COMMIT). A batch that fails because of its records costs that transaction and a second one, which bisects.
+ */
+export function createSettlementStore<T>({
+  pool,
+  tables,
+}: {
+  readonly pool: pg.Pool
+  readonly tables: Tables<T>
+}): SettlementStore<T> {
+  return {
+    async settle(work) {
+      const { gaps } = checkWork(work)
+      try {
+        return await settleWhole(work, gaps)
+      } catch (error) {
+        if (work.orders.length === 0 || !mayBlame(error, work)) throw error
+        return await settleInParts(work, gaps, error)
+      }
+    },
+
+    async readProgress(groupId, partitions) {
+      if (partitions.length === 0) return []
+      const rows = await query<{ topic: string; partition: number; next_offset: string }>(pool, {
+        text: `SELECT topic, partition, next_offset FROM stream_progress
+          JOIN unnest($2::text[], $3::int4[]) AS wanted (topic, partition) USING (topic, partition)
+          WHERE group_id = $1`,
+        values: [groupId, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition)],
+      })
+      return rows.map(row => ({ topic: row.topic, partition: row.partition, nextOffset: BigInt(row.next_offset) }))
+    },
+
+    async startProgress(groupId, { topic, partition, nextOffset }: Progress) {
+      await query(pool, {
+        text: `INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset)
+          VALUES ($1, $2, $3, $4, $4) ON CONFLICT DO NOTHING`,
+        values: [topic, partition, groupId, nextOffset],
+      })
+      // A statement of its own: the row that was in the way may be newer than the first one's snapshot.
+      const rows = await query<{ next_offset: string }>(pool, {
+        text: 'SELECT next_offset FROM stream_progress WHERE topic = $1 AND partition = $2 AND group_id = $3',
+        values: [topic, partition, groupId],
+      })
+      if (rows[0] === undefined)
+        throw new OwnershipLostError(`${partitionKey({ topic, partition })}: progress was removed`)
+      return BigInt(rows[0].next_offset)
+    },
+
+    async expire(groupId, partition, from, to) {
+      if (from < 0n || to <= from) throw new RangeError(`nothing can expire between the offsets ${from} and ${to}`)
+      const range = { topic: partition.topic, partition: partition.partition, groupId, from, to }
+      const done = await transaction(pool, async client => {
+        const [, fence] = await pipelined(client, ['BEGIN', advance(range)])
+        if (fence?.rowCount !== 1) return false
+        await finish(client, [enter(range, { ...countOutcomes([]), records: 0, gaps: 0n, expired: to - from })])
+        return true
+      })
+      if (!done) await settledBefore(range)
+    },
+
+    async probe() {
+      // Write-shaped: a standby, or a server that turned read-only, must fail it. It changes nothing and locks no row.
+      await query(pool, { text: 'UPDATE stream_progress SET next_offset = next_offset WHERE false' })
+    },
+  }
+
+  async function settleWhole(work: SettlementWork<T>, gaps: bigint): Promise<Settlement<T>> {
+    // Encoded before a connection is taken: the server does not wait for it inside the transaction.
+    const upsert = work.orders.length === 0 ? [] : [toQuery(tables.upsert(work.orders))]
+    const settlement = await transaction(pool, async client => {
+      const [, fence, upserted] = await pipelined(client, ['BEGIN', advance(work), ...upsert])
+      if (fence?.rowCount !== 1) return undefined
+      return await complete(client, work, gaps, rowsOf(upserted, work.orders.length))
+    })
+    return settlement ?? (await settledBefore(work))
+  }
+
+  /**
+   * Finds the culprits in a transaction of its own. What passes stays in it, so that records which only fail together
+   * are found as well; and when nothing fails this time (contention passes), it settles the batch after all.
+   */
+  async function settleInParts(work: SettlementWork<T>, gaps: bigint, cause: unknown): Promise<Settlement<T>> {
+    const culprits: Culprit[] = []
+    let attempts = 1 // the whole
+    let contended = 0
+    const settlement = await transaction(pool, async client => {
+      const [, fence] = await pipelined(client, ['BEGIN', advance(work)])
+      if (fence?.rowCount !== 1) return undefined
+      const rows: UpsertRow[] = []
+      const untried: Range[] = []
+      narrow({ start: 0, end: work.orders.length }, cause)
+      for (let range = untried.pop(); range !== undefined; range = untried.pop()) {
+        attempts += 1
+        try {
+          rows.push(...(await upsertPart(client, work.orders.slice(range.start, range.end))))
+        } catch (error) {
+          if (!mayBlame(error, work)) throw error
+          narrow(range, error)
+        }
+      }
+      return culprits.length > 0 ? 'refused' : await complete(client, work, gaps, rows)
+
+      function narrow(range: Range, error: unknown): void {
+        // Contention that many records share is the store's, not theirs; and each attempt may take a whole timeout.
+        if (error instanceof StoreContendedError && ++contended > contentionLimit(work.orders.length)) throw error
+        const next = bisect(range)
+        if (next.kind === 'culprit') culprits.push(toCulprit(next.index, error))
+        else untried.push(next.upper, next.lower)
+      }
+    })
+    if (settlement !== 'refused') return settlement ?? (await settledBefore(work))
+    // What is wrong for each one of them is wrong with us: there is not one record to blame.
+    const all = culprits.length > 1 && culprits.length === work.orders.length
+    if (all && culprits.every(culprit => culprit.kind === 'unforeseen')) throw cause
+    return { kind: 'refused', culprits, attempts }
+  }
+
+  async function upsertPart(client: pg.PoolClient, orders: readonly ReadyRecord<T>[]): Promise<UpsertRow[]> {
+    const upsert = toQuery(tables.upsert(orders))
+    try {
+      const [, upserted] = await pipelined(client, ['SAVEPOINT part', upsert, 'RELEASE SAVEPOINT part'])
+      return rowsOf(upserted, orders.length)
+    } catch (error) {
+      await pipelined(client, ['ROLLBACK TO SAVEPOINT part', 'RELEASE SAVEPOINT part'])
+      throw error
+    }
+  }
+
+  /** Everything after the upsert, up to COMMIT. */
+  async function complete(
+    client: pg.PoolClient,
+    work: SettlementWork<T>,
+    gaps: bigint,
+    rows: readonly UpsertRow[],
+  ): Promise<Settlement<T>> {
+    const counts = countWork(
+      work,
+      rows.map(row => row.outcome),
+    )
+    const written = pick(rows, row => row.outcome === 'written')
+    const replaced = pick(rows, row => row.replaced)
+    await finish(client, [
+      ...(replaced.length === 0 ? [] : [toQuery(tables.trim(replaced))]),
+      ...(work.deadLetters.length === 0 ? [] : [toQuery(indexStatement(work.deadLetters))]),
+      enter(work, { ...counts, records: work.records, gaps, expired: 0n }),
+    ])
+    return { kind: 'settled', counts, written }
+
+    function pick(from: readonly UpsertRow[], where: (row: UpsertRow) => boolean): readonly ReadyRecord<T>[] {
+      const uids = new Set(from.filter(where).map(row => row.uid))
+      return uids.size === work.orders.length ? work.orders : work.orders.filter(order => uids.has(order.uid))
+    }
+  }
+
+  /** The fence is closed. Either this very batch did it (the reply to COMMIT was lost), or another consumer. */
+  async function settledBefore(range: LedgerRange): Promise<Settlement<T>> {
+    const [found] = await query<LookedUp>(pool, lookUp(range))
+    if (found === undefined || BigInt(found.next_offset) !== range.to || found.written === null)
+      throw lost(range, found)
+    const counts: OutcomeCounts = {
+      written: Number(found.written),
+      duplicate: Number(found.duplicate),
+      stale: Number(found.stale),
+      superseded: Number(found.superseded),
+      dead_lettered: Number(found.dead_lettered),
+    }
+    return { kind: 'settled', counts, written: undefined }
+  }
+}
+
+/**
+ * The last statements and COMMIT, in one round trip. After a failed statement COMMIT answers `ROLLBACK` and no error, so
+ * its command tag is checked. The statements are our own books: when Postgres refuses those, no record is to blame.
+ */
+async function finish(client: pg.PoolClient, statements: readonly pg.QueryConfig[]): Promise<void> {
+  try {
+    const answers = await pipelined(client, [...statements, 'COMMIT'])
+    const tag = answers.at(-1)?.command
+    if (tag !== 'COMMIT') throw new StoreMisconfiguredError(`COMMIT was answered with ${tag}: nothing was written`)
+  } catch (error) {
+    if (!(error instanceof RecordRefusedError)) throw error
+    throw new StoreMisconfiguredError(`the books of the stream are refused: ${error.message}`, { cause: error })
+  }
+}
+
+function toQuery(statement: Statement): pg.QueryConfig {
+  return { name: statement.name, text: statement.text, values: statement.columns.map(encodeColumn) }
+}
+
+function rowsOf(result: pg.QueryResult | undefined, expected: number): UpsertRow[] {
+  const rows: UpsertRow[] = result?.rows ?? []
+  if (rows.length !== expected) throw new RangeError(`the upsert of ${expected} records answered ${rows.length} rows`)
+  return rows
+}
+
+/** Refusals always; timeouts, deadlocks and what nobody foresaw only once the batch has met them again and again. */
+function mayBlame<T>(error: unknown, { isolate }: SettlementWork<T>): boolean {
+  if (error instanceof RecordRefusedError) return true
+  return isolate && (error instanceof StoreContendedError || !(error instanceof StreamError))
+}
+
+/** As many failures as it takes to find two culprits. */
+function contentionLimit(orders: number): number {
+  return 2 * (Math.ceil(Math.log2(orders)) + 1)
+}
+
+function toCulprit(index: number, error: unknown): Culprit {
+  if (error instanceof RecordRefusedError) {
+    return { index, error: error.sqlState, message: error.message, kind: 'refused' }
+  }
+  if (error instanceof StoreContendedError) {
+    return { index, error: error.sqlState, message: error.message, kind: 'unforeseen' }
+  }
+  // The text of an error that nobody foresaw may quote the record.
+  const name = error instanceof Error ? error.name : typeof error
+  return { index, error: name, message: `${name} while it was written`, kind: 'unforeseen' }
+}
+
+function lost(range: LedgerRange, found?: LookedUp): OwnershipLostError {
+  const standing = found === undefined ? 'it has no progress' : `progress is at ${found.next_offset}`
+  return new OwnershipLostError(
+    `${partitionKey(range)}: cannot go from offset ${range.from} to ${range.to}; ${standing}`,
+  )
+}
