@@ -1,0 +1,54 @@
+import { StreamError, UsageError } from '../core/errors.ts'
+
+/** An error as it may be logged. */
+export interface ErrorDescription {
+  readonly type: string
+  readonly message?: string
+  /** Our stable code, an errno name or a SQLSTATE. */
+  readonly code?: string
+  readonly sql_state?: string
+  readonly cause?: ErrorDescription
+  /** Frames only, for errors that nobody foresaw. */
+  readonly stack?: string
+}
+
+/** Deep enough for adapter -> library -> socket; and a cycle of causes ends. */
+const MAX_CAUSES = 4
+
+/**
+ * What of an error may be logged: never order data. Our own errors promise a payload-free message. The messages of
+ * Postgres (`invalid input syntax for type bigint: "…"`) and of `JSON.parse` quote the input, so of those only type and
+ * code are told; `detail` and other fields that a library adds are never read.
+ */
+export function describeError(error: unknown, depth = 0): ErrorDescription {
+  if (!(error instanceof Error)) return { type: typeof error }
+  const code = textProperty(error, 'code')
+  const sqlState = textProperty(error, 'sqlState')
+  const ours = error instanceof StreamError || error instanceof UsageError
+  const stack = ours || depth > 0 ? undefined : framesOf(error)
+  return {
+    type: error.name,
+    ...(quotesInput(error) ? {} : { message: error.message }),
+    ...(code === undefined ? {} : { code }),
+    ...(sqlState === undefined ? {} : { sql_state: sqlState }),
+    ...(error.cause === undefined || depth >= MAX_CAUSES ? {} : { cause: describeError(error.cause, depth + 1) }),
+    ...(stack === undefined ? {} : { stack }),
+  }
+}
+
+function quotesInput(error: Error): boolean {
+  // pg's DatabaseError is told by its fields, so that this room need not know the library.
+  const fromPostgres = 'severity' in error && 'routine' in error
+  return fromPostgres || error instanceof SyntaxError
+}
+
+/** The stack without its first lines, which repeat the message. */
+function framesOf(error: Error): string | undefined {
+  const frames = error.stack?.split('\n').filter(line => /^\s+at /.test(line))
+  return frames === undefined || frames.length === 0 ? undefined : frames.map(line => line.trim()).join('\n')
+}
+
+function textProperty(error: Error, name: string): string | undefined {
+  const value: unknown = Reflect.get(error, name)
+  return typeof value === 'string' ? value : undefined
+}

@@ -1,0 +1,55 @@
+import { isatty } from 'node:tty'
+import { type DestinationStream, type Level, type Logger, pino, stdTimeFunctions } from 'pino'
+import { PinoPretty } from 'pino-pretty'
+import { describeError } from './describe-error.ts'
+
+export type { Logger }
+export type LogLevel = Level | 'silent'
+
+export interface LoggerOptions {
+  readonly level: LogLevel
+  /** `stdout` for a service; `stderr` for a command, whose stdout is data. Or a stream, for tests. */
+  readonly to?: 'stdout' | 'stderr' | DestinationStream
+  /** Lines for people instead of JSON. Default: when it goes to a terminal. */
+  readonly pretty?: boolean
+  /** Default: true. `NO_COLOR` is for the caller to read. */
+  readonly colour?: boolean
+}
+
+/** Order data has no business in a log line; should an object slip in under one of these names, it stays out all the same. */
+const REDACTED = ['order', 'delivery', 'payment', 'items', 'value', 'payload', 'headers']
+
+/**
+ * JSON lines with `time` (RFC 3339), `level` by name, `event` (stable) and `msg` (for people). Written synchronously: the
+ * lines that matter most are the last ones before the process ends.
+ */
+export function createLogger(options: LoggerOptions): Logger {
+  const to = options.to ?? 'stdout'
+  return pino(
+    {
+      level: options.level,
+      base: { pid: process.pid },
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: level => ({ level }) },
+      serializers: { error: describeError, err: describeError },
+      redact: { paths: REDACTED, censor: '[redacted]' },
+    },
+    typeof to === 'object' ? to : openTerminal(to === 'stdout' ? 1 : 2, options),
+  )
+}
+
+function openTerminal(fd: 1 | 2, options: LoggerOptions): DestinationStream {
+  const stream =
+    (options.pretty ?? isatty(fd))
+      ? PinoPretty({
+          destination: fd,
+          sync: true,
+          colorize: options.colour ?? true,
+          ignore: 'pid,event',
+          translateTime: 'SYS:HH:MM:ss.l',
+        })
+      : pino.destination({ fd, sync: true })
+  // Whoever read our lines has gone (`holdfast serve | head`): that is no reason to fall over.
+  stream.on('error', () => {})
+  return stream
+}

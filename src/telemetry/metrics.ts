@@ -1,0 +1,116 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { REASONS } from '../core/dead-letter.ts'
+import type { Dependency } from '../core/errors.ts'
+import { PAUSE_REASONS, UNUSUAL } from '../core/ports.ts'
+import { CACHE_RESULTS, type CacheStats, EVICTION_CAUSES } from '../core/read-side.ts'
+import type { StreamStatus } from '../core/status.ts'
+import { METRICS, type MetricName, type MetricSpec, PREFIX } from './metric-table.ts'
+
+export interface MetricsOptions {
+  readonly version: string
+  /** Asked at each scrape, so gauges tell the present; `undefined` while there is no stream yet. */
+  readonly streamStatus: () => StreamStatus | undefined
+  readonly cacheStats: () => CacheStats | undefined
+  /** Wall clock in ms. */
+  readonly now?: () => number
+  /** prom-client's metrics of process and runtime; a test may leave them out. Default: true. */
+  readonly runtime?: boolean
+}
+
+type NamesOf<Type extends MetricSpec['type']> = {
+  [Name in MetricName]: (typeof METRICS)[Name]['type'] extends Type ? Name : never
+}[MetricName]
+
+type LabelsOf<Name extends MetricName> = Readonly<Record<(typeof METRICS)[Name]['labels'][number], string | number>>
+
+export interface Metrics {
+  readonly contentType: string
+  /** The page that Prometheus scrapes. */
+  render(): Promise<string>
+  count<Name extends NamesOf<'counter'>>(name: Name, labels: LabelsOf<Name>, by: number): void
+  observe<Name extends NamesOf<'histogram'>>(name: Name, labels: LabelsOf<Name>, value: number): void
+}
+
+const DEPENDENCIES = ['postgres', 'kafka', 'dlq'] as const satisfies readonly Dependency[]
+
+/** A registry of its own for each app, so that two apps in a process (tests) do not mix. */
+export function createMetrics(options: MetricsOptions): Metrics {
+  const now = options.now ?? Date.now
+  const registry = new Registry()
+  if (options.runtime ?? true) collectDefaultMetrics({ register: registry })
+  const counters = new Map<string, Counter>()
+  const gauges = new Map<string, Gauge>()
+  const histograms = new Map<string, Histogram>()
+  for (const [name, spec] of Object.entries<MetricSpec>(METRICS)) {
+    const common = { name: PREFIX + name, help: spec.help, labelNames: [...spec.labels], registers: [registry] }
+    if (spec.type === 'counter') counters.set(name, new Counter(common))
+    else if (spec.type === 'gauge') gauges.set(name, new Gauge(common))
+    else histograms.set(name, new Histogram({ ...common, buckets: [...(spec.buckets ?? [])] }))
+  }
+
+  const count: Metrics['count'] = (name, labels, by) => counters.get(name)?.inc({ ...labels }, by)
+  function set<Name extends NamesOf<'gauge'>>(name: Name, labels: LabelsOf<Name>, value: number): void {
+    gauges.get(name)?.set({ ...labels }, value)
+  }
+
+  set('build_info', { version: options.version, node: process.version }, 1)
+  // Series that exist from the start: rate() does not see the first increase of one that appears with it.
+  for (const reason of REASONS) count('dead_letters_total', { reason }, 0)
+  for (const what of UNUSUAL) count('unusual_records_total', { what }, 0)
+  for (const dependency of DEPENDENCIES) count('retries_total', { class: dependency }, 0)
+
+  function refreshStream(status: StreamStatus): void {
+    // A partition that we lost must vanish, not stay at its last value.
+    gauges.get('consumer_lag_records')?.reset()
+    gauges.get('consumer_lag_seconds')?.reset()
+    gauges.get('partition_paused')?.reset()
+    gauges.get('partition_last_progress_timestamp_seconds')?.reset()
+    let inFlight = 0
+    for (const one of status.partitions) {
+      const where = { topic: one.topic, partition: one.partition }
+      inFlight += one.bufferedRecords + one.inFlightRecords
+      if (one.lagRecords !== undefined) set('consumer_lag_records', where, one.lagRecords)
+      const age = ageSeconds(one.oldestUnsettledTimestampMs, one.lagRecords)
+      if (age !== undefined) set('consumer_lag_seconds', where, age)
+      for (const reason of PAUSE_REASONS) {
+        set('partition_paused', { partition: one.partition, reason }, one.paused.includes(reason) ? 1 : 0)
+      }
+      if (one.lastProgressMs !== undefined) {
+        set('partition_last_progress_timestamp_seconds', where, one.lastProgressMs / 1000)
+      }
+    }
+    set('inflight_records', {}, inFlight)
+    for (const breaker of status.breakers) {
+      set('breaker_open', { dependency: breaker.dependency }, breaker.open ? 1 : 0)
+    }
+  }
+
+  /** Records that wait in Kafka and were never in our hands have an age that we do not know: no sample, rather than a lie. */
+  function ageSeconds(oldestMs: number | undefined, lag: number | undefined): number | undefined {
+    if (oldestMs !== undefined) return Math.max(0, now() - oldestMs) / 1000
+    return lag === 0 ? 0 : undefined
+  }
+
+  function refreshCache(stats: CacheStats): void {
+    set('cache_bytes', {}, stats.bytes)
+    set('cache_entries', {}, stats.entries)
+    // The cache counts by itself; a reset and an increase to its total is how prom-client takes over a count.
+    counters.get('cache_requests_total')?.reset()
+    for (const result of CACHE_RESULTS) count('cache_requests_total', { result }, stats.requests[result])
+    counters.get('cache_evictions_total')?.reset()
+    for (const cause of EVICTION_CAUSES) count('cache_evictions_total', { cause }, stats.evictions[cause])
+  }
+
+  return {
+    contentType: registry.contentType,
+    async render() {
+      const status = options.streamStatus()
+      if (status !== undefined) refreshStream(status)
+      const stats = options.cacheStats()
+      if (stats !== undefined) refreshCache(stats)
+      return registry.metrics()
+    },
+    count,
+    observe: (name, labels, value) => histograms.get(name)?.observe({ ...labels }, value),
+  }
+}

@@ -1,0 +1,223 @@
+import type { DeadLetter } from '../core/dead-letter.ts'
+import { OUTCOMES } from '../core/outcome.ts'
+import type { Fact, Observer, Progress } from '../core/ports.ts'
+import type { ReadFact, ReadObserver } from '../core/read-side.ts'
+import { originId, type TopicPartition } from '../core/record.ts'
+import { describeError } from './describe-error.ts'
+import type { Logger } from './logger.ts'
+import type { Metrics } from './metrics.ts'
+import { createThrottle } from './throttle.ts'
+
+export interface ObserverOptions {
+  readonly logger: Logger
+  readonly metrics: Metrics
+  /** Wall clock in ms. */
+  readonly now?: () => number
+}
+
+/** Between two lines about the same trouble: an outage should be seen in the log, and should not fill it. */
+const REPEAT_INTERVAL_MS = 5_000
+
+type Level = 'debug' | 'info' | 'warn' | 'error'
+type Fields = Readonly<Record<string, unknown>>
+
+/** Turns each fact into its log line and its metrics; nothing else in the house writes about the stream. */
+export function createObserver(options: ObserverOptions): Observer & ReadObserver {
+  const { logger, metrics } = options
+  const now = options.now ?? Date.now
+  const throttle = createThrottle(REPEAT_INTERVAL_MS, now)
+
+  const log = (level: Level, event: string, fields: Fields, text: string) => logger[level]({ event, ...fields }, text)
+
+  /** For what may come many times a second: one line for each key and interval, with how many were held back. */
+  function logRepeated(key: string, level: Level, event: string, fields: Fields, text: string): void {
+    const held = throttle.pass(`${event} ${key}`)
+    if (held !== undefined) log(level, event, held === 0 ? fields : { ...fields, held_back: held }, text)
+  }
+
+  function observe(fact: Fact | ReadFact): void {
+    switch (fact.kind) {
+      case 'stream_started':
+        log('info', fact.kind, { topic: fact.topic, group_id: fact.groupId }, 'stream started')
+        break
+
+      case 'stream_stopped':
+        if (fact.error === undefined) log('info', fact.kind, {}, 'stream stopped')
+        else log('error', fact.kind, { error: describeError(fact.error) }, 'stream failed')
+        break
+
+      case 'assigned':
+        metrics.count('rebalances_total', {}, 1)
+        for (const { topic, partition } of fact.positions) {
+          for (const outcome of OUTCOMES) metrics.count('records_total', { topic, partition, outcome }, 0)
+        }
+        log('info', fact.kind, { positions: positionsOf(fact.positions) }, 'partitions assigned')
+        break
+
+      case 'revoked':
+        metrics.count('rebalances_total', {}, 1)
+        log(
+          fact.lost ? 'warn' : 'info',
+          fact.kind,
+          { partitions: fact.partitions.map(where), lost: fact.lost, drained: fact.drained },
+          fact.lost ? 'partitions lost' : 'partitions revoked',
+        )
+        break
+
+      case 'batch_settled': {
+        const { topic, partition } = fact.partition
+        for (const outcome of OUTCOMES) {
+          metrics.count('records_total', { topic, partition, outcome }, fact.counts[outcome])
+        }
+        metrics.observe('batch_records', {}, fact.records)
+        metrics.observe('batch_duration_seconds', { stage: 'validate' }, fact.stageSeconds.validate)
+        metrics.observe('batch_duration_seconds', { stage: 'divert' }, fact.stageSeconds.divert)
+        metrics.observe('batch_duration_seconds', { stage: 'write' }, fact.stageSeconds.write)
+        if (!logger.isLevelEnabled('debug')) break
+        const fields = { ...where(fact.partition), to: String(fact.to), records: fact.records, ...fact.counts }
+        log('debug', fact.kind, fields, 'batch settled')
+        break
+      }
+
+      case 'dead_lettered': {
+        const { rejection } = fact.deadLetter
+        metrics.count('dead_letters_total', { reason: rejection.reason }, 1)
+        logRepeated(rejection.reason, 'warn', fact.kind, deadLetterFields(fact.deadLetter), 'record set aside')
+        break
+      }
+
+      case 'committed': {
+        metrics.observe('batch_duration_seconds', { stage: 'commit' }, fact.seconds)
+        for (const oldestMs of fact.oldestTimestampsMs) {
+          // A producer's clock may be ahead of ours.
+          metrics.observe('end_to_end_latency_seconds', {}, Math.max(0, now() - oldestMs) / 1000)
+        }
+        if (!logger.isLevelEnabled('debug')) break
+        log('debug', fact.kind, { positions: positionsOf(fact.positions) }, 'offsets committed')
+        break
+      }
+
+      case 'commit_failed': {
+        const fields = { positions: positionsOf(fact.positions), code: fact.code, reason: fact.message }
+        logRepeated(String(fact.code), 'warn', fact.kind, fields, 'commit failed')
+        break
+      }
+
+      case 'retry': {
+        metrics.count('retries_total', { class: fact.dependency }, 1)
+        const fields = {
+          dependency: fact.dependency,
+          attempt: fact.attempt,
+          delay_ms: fact.delayMs,
+          ...(fact.partition === undefined ? {} : where(fact.partition)),
+          error: describeError(fact.error),
+        }
+        logRepeated(fact.dependency, 'warn', fact.kind, fields, 'trying again')
+        break
+      }
+
+      case 'breaker_opened': {
+        const fields = { dependency: fact.dependency, error: describeError(fact.error) }
+        logRepeated(fact.dependency, 'warn', fact.kind, fields, `${fact.dependency} is away: the stream waits`)
+        break
+      }
+
+      case 'breaker_closed': {
+        const fields = { dependency: fact.dependency, open_seconds: fact.openSeconds }
+        logRepeated(fact.dependency, 'info', fact.kind, fields, `${fact.dependency} is back: the stream goes on`)
+        break
+      }
+
+      case 'paused':
+      case 'resumed': {
+        // Backpressure comes and goes many times a second, and is no trouble.
+        const level = fact.reason === 'backpressure' ? 'debug' : 'info'
+        log(level, fact.kind, { ...where(fact.partition), reason: fact.reason }, `partition ${fact.kind}`)
+        break
+      }
+
+      case 'ownership_lost': {
+        const fields = { ...where(fact.partition), from: String(fact.from) }
+        log('warn', fact.kind, fields, 'another consumer has gone on with the partition: dropped what was in hand')
+        break
+      }
+
+      case 'expired': {
+        const lost = Number(fact.to - fact.from)
+        metrics.count('expired_records_total', { ...where(fact.partition) }, lost)
+        const fields = { ...where(fact.partition), from: String(fact.from), to: String(fact.to), records: lost }
+        log('error', fact.kind, fields, 'retention removed records before they were read')
+        break
+      }
+
+      case 'partition_halted': {
+        const fields = { ...where(fact.partition), error: describeError(fact.error) }
+        log('error', fact.kind, fields, 'partition halted: it waits for an operator')
+        break
+      }
+
+      case 'unusual_record': {
+        metrics.count('unusual_records_total', { what: fact.what }, 1)
+        if (!logger.isLevelEnabled('debug')) break
+        const fields = { ...where(fact.partition), offset: String(fact.offset), what: fact.what }
+        log('debug', fact.kind, fields, 'valid, yet unusual record')
+        break
+      }
+
+      case 'http_started':
+        log('info', fact.kind, { url: fact.url }, `listening on ${fact.url}`)
+        break
+
+      case 'http_served': {
+        const { method, route, status, seconds } = fact
+        metrics.observe('http_request_duration_seconds', { method, route, status }, seconds)
+        if (!logger.isLevelEnabled('debug')) break
+        log('debug', fact.kind, { method, route, status, seconds }, 'request served')
+        break
+      }
+
+      case 'http_failed': {
+        const fields = { route: fact.route, trace_id: fact.traceId, error: describeError(fact.error) }
+        logRepeated(fact.route, 'error', fact.kind, fields, 'request failed')
+        break
+      }
+
+      case 'cache_warmed': {
+        const fields = { entries: fact.entries, bytes: fact.bytes, seconds: fact.seconds }
+        log('info', fact.kind, fields, 'cache warmed')
+        break
+      }
+
+      case 'cache_warm_failed':
+        log('warn', fact.kind, { error: describeError(fact.error) }, 'cache not warmed: it fills as it is used')
+        break
+
+      default:
+        fact satisfies never
+    }
+  }
+
+  return { observe }
+}
+
+function where({ topic, partition }: TopicPartition): { topic: string; partition: number } {
+  return { topic, partition }
+}
+
+function positionsOf(positions: readonly Progress[]): Fields[] {
+  return positions.map(position => ({ ...where(position), next_offset: String(position.nextOffset) }))
+}
+
+/** Coordinates and verdict; nothing of what the record holds. */
+function deadLetterFields({ record, origin, rejection, attempts, replayCount }: DeadLetter): Fields {
+  return {
+    ...where(record),
+    offset: String(record.offset),
+    id: originId(origin),
+    reason: rejection.reason,
+    error: rejection.error,
+    pointer: rejection.pointer,
+    attempts,
+    replay_count: replayCount,
+  }
+}
