@@ -25,7 +25,7 @@ export interface ReadyRecord<T> {
 
 /** How an input is judged: bytes in, the domain's value or the reason why not. Pure; throws nothing that is foreseen. */
 export type Verdict<T> =
-  | { readonly ok: true; readonly uid: string; readonly value: T }
+  | { readonly ok: true; readonly uid: string; readonly value: T; readonly unusual?: readonly UnusualKind[] }
   | { readonly ok: false; readonly uid: string | null; readonly rejection: Rejection }
 
 /**

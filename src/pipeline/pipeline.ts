@@ -8,7 +8,6 @@ import type {
   ReadyRecord,
   RecordSource,
   SettlementStore,
-  UnusualKind,
   Verdict,
   Watermarks,
 } from '../core/ports.ts'
@@ -35,8 +34,6 @@ export interface PipelineParts<T> {
   readonly sink: DeadLetterSink
   /** The domain's verdict on a record's bytes. */
   readonly judge: (record: SourceRecord) => Verdict<T>
-  /** What is remarkable about a valid record: counted, no reason to refuse it. */
-  readonly inspect: (ready: ReadyRecord<T>) => readonly UnusualKind[]
   /** After a batch is settled: what it wrote, or `undefined` with the uids that it may have written. */
   readonly onSettled: (written: readonly ReadyRecord<T>[] | undefined, candidates: readonly ReadyRecord<T>[]) => void
   readonly observer: Observer
@@ -111,10 +108,9 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
         now: () => clock.now(),
       })
       const validatedAt = clock.monotonic()
-      for (const ready of validated.ready) {
-        for (const what of parts.inspect(ready)) {
-          observer.observe({ kind: 'unusual_record', partition: batch.owner, offset: ready.record.offset, what })
-        }
+      const { topic, partition } = batch.owner
+      for (const { offset, what } of validated.unusual) {
+        observer.observe({ kind: 'unusual_record', partition: { topic, partition }, offset, what })
       }
       await divert(validated.deadLetters, sink, retry, contextOf(batch, lane, 'dlq', dlqBreaker))
       const divertedAt = clock.monotonic()
@@ -130,7 +126,6 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
           )
           batch.owner.finish(batch, true, clock.now())
           parts.onSettled(settled.written, validated.ready)
-          const { topic, partition } = batch.owner
           const oldest = Math.min(...batch.records.map(record => record.timestampMs))
           // A partition that is no longer ours is never committed: the broker would take it, even backwards.
           if (!batch.owner.abandoned.aborted) committer.settled({ topic, partition, nextOffset: batch.to }, oldest)
@@ -232,13 +227,24 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
   function refreshWatermarks(): void {
     if (clock.monotonic() < watermarksAt) return
     watermarksAt = clock.monotonic() + WATERMARK_INTERVAL_MS
-    for (const { topic, partition, key } of reception.owned.values()) {
+    for (const owner of reception.owned.values()) {
       // Asked of the broker, because what the client remembers stands still while a partition is paused.
-      source.watermarks({ topic, partition }).then(
-        (marks: Watermarks) => board.watermarks.set(key, marks),
-        () => board.watermarks.delete(key),
+      source.watermarks({ topic: owner.topic, partition: owner.partition }).then(
+        marks => onWatermarks(owner, marks),
+        () => board.watermarks.delete(owner.key),
       )
     }
+  }
+
+  /**
+   * The client tells of a position outside of the log only once, and not at all when other records came in the same
+   * fetch: so we compare for ourselves.
+   */
+  function onWatermarks(owner: OwnedPartition, { low, high }: Watermarks): void {
+    if (reception.owned.get(owner.key) !== owner || owner.halted !== undefined) return
+    board.watermarks.set(owner.key, { low, high })
+    const idle = owner.bufferedRecords === 0 && owner.inFlightRecords === 0
+    if (idle && (owner.next < low || owner.next > high)) toReposition.set(owner.key, owner)
   }
 
   /** Positions of these partitions, however long the store or the broker are away; undefined when we stop meanwhile. */

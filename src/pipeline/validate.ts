@@ -1,11 +1,13 @@
 import { type DeadLetter, provenanceOf, type Rejection } from '../core/dead-letter.ts'
-import type { ReadyRecord, Verdict } from '../core/ports.ts'
+import type { ReadyRecord, UnusualKind, Verdict } from '../core/ports.ts'
 import type { SourceRecord } from '../core/record.ts'
 
 export interface Validated<T> {
   /** In the order of their offsets. */
   readonly ready: readonly ReadyRecord<T>[]
   readonly deadLetters: readonly DeadLetter[]
+  /** Remarkable, though valid. */
+  readonly unusual: readonly { readonly offset: bigint; readonly what: UnusualKind }[]
 }
 
 export interface ValidateParts<T> {
@@ -25,6 +27,7 @@ export interface ValidateParts<T> {
 export function validate<T>(records: readonly SourceRecord[], parts: ValidateParts<T>): Validated<T> {
   const ready: ReadyRecord<T>[] = []
   const deadLetters: DeadLetter[] = []
+  const unusual: { offset: bigint; what: UnusualKind }[] = []
   let surprises = 0
   for (const record of records) {
     const { origin, replayCount } = provenanceOf(record)
@@ -41,6 +44,7 @@ export function validate<T>(records: readonly SourceRecord[], parts: ValidatePar
     }
     if (verdict?.ok) {
       ready.push({ record, origin, uid: verdict.uid, value: verdict.value })
+      for (const what of verdict.unusual ?? []) unusual.push({ offset: record.offset, what })
       continue
     }
     if (verdict === undefined) surprises += 1
@@ -56,7 +60,7 @@ export function validate<T>(records: readonly SourceRecord[], parts: ValidatePar
       groupId: parts.groupId,
     })
   }
-  return { ready, deadLetters }
+  return { ready, deadLetters, unusual }
 }
 
 /** Names the kind of error only: its message may quote the record. */
