@@ -1,0 +1,49 @@
+import { randomBytes } from 'node:crypto'
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+
+/** What went wrong with a request: RFC 9457, with members of our own. Never holds order data. */
+export interface Problem {
+  readonly status: number
+  /** Stable, snake_case: what a program should look at. */
+  readonly code: string
+  /** What happened and what to do, for a person. */
+  readonly detail: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly errors?: readonly { readonly pointer: string; readonly message: string }[]
+}
+
+/**
+ * Answers with `application/problem+json`. The type is `about:blank`, as RFC 9457 has it for problems that the status
+ * already names; `code` tells ours apart. @returns the trace id in the answer, to be logged with the cause
+ */
+export function sendProblem(req: IncomingMessage, res: ServerResponse, problem: Problem): string {
+  const traceId = traceIdOf(req)
+  const body = Buffer.from(
+    JSON.stringify({
+      type: 'about:blank',
+      title: STATUS_CODES[problem.status] ?? 'Error',
+      status: problem.status,
+      code: problem.code,
+      detail: problem.detail,
+      ...(problem.errors === undefined ? {} : { errors: problem.errors }),
+      trace_id: traceId,
+    }),
+  )
+  res.writeHead(problem.status, {
+    'Content-Type': 'application/problem+json',
+    'Content-Length': body.length,
+    'Cache-Control': 'no-store',
+    ...problem.headers,
+  })
+  res.end(body)
+  return traceId
+}
+
+/** The caller's trace (W3C `traceparent`), else one made for this answer. */
+function traceIdOf(req: IncomingMessage): string {
+  const header = req.headers.traceparent
+  const given =
+    typeof header === 'string' ? /^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(header)?.[1] : undefined
+  // All zeros means "no trace" (W3C Trace Context §3.2.2.3).
+  return given === undefined || /^0+$/.test(given) ? randomBytes(16).toString('hex') : given
+}

@@ -1,0 +1,56 @@
+import { type Response, Router } from 'express'
+import type { HealthCheck, HealthResult } from '../../core/status.ts'
+
+export interface HealthRoutes {
+  /** `/livez`: failing ones say that a restart would help. */
+  readonly live: readonly HealthCheck[]
+  /** `/readyz`: failing ones say why this process should not be relied on just now. */
+  readonly ready: readonly HealthCheck[]
+}
+
+/**
+ * `/livez` and `/readyz`: 200 when every check holds, else 503 with each failing check and its reason. `?verbose` names
+ * the ones that hold, too.
+ */
+export function healthRoutes({ live, ready }: HealthRoutes): Router {
+  const router = Router({ caseSensitive: true })
+  router.get('/livez', (req, res) => answer(live, 'verbose' in req.query, res))
+  router.get('/readyz', (req, res) => answer(ready, 'verbose' in req.query, res))
+  return router
+}
+
+function answer(checks: readonly HealthCheck[], verbose: boolean, res: Response): void {
+  const results = checks.map(check => ({ name: check.name, ...ask(check) }))
+  const failing = results.filter(result => !result.ok)
+  const shown = verbose ? results : failing
+  const body = Buffer.from(
+    JSON.stringify({
+      status: failing.length === 0 ? 'ok' : 'failing',
+      ...(shown.length === 0 ? {} : { checks: shown.map(toJson) }),
+    }),
+  )
+  res.writeHead(failing.length === 0 ? 200 : 503, {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': body.length,
+    'Cache-Control': 'no-store',
+  })
+  res.end(body)
+}
+
+/** A check that throws has not held. */
+function ask(check: HealthCheck): HealthResult {
+  try {
+    return check.check()
+  } catch {
+    return { ok: false, reason: 'the check itself failed' }
+  }
+}
+
+function toJson({ name, ok, reason, since }: HealthResult & { name: string }) {
+  return {
+    name,
+    ok,
+    ...(reason === undefined ? {} : { reason }),
+    ...(since === undefined ? {} : { since: new Date(since).toISOString() }),
+  }
+}

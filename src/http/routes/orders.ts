@@ -1,0 +1,80 @@
+import { type Request, type Response, Router } from 'express'
+import { dispositionOf } from '../../core/errors.ts'
+import type { Lookup, ValueCache } from '../../core/read-side.ts'
+import { matchesEtag } from '../etag.ts'
+import { sendProblem } from '../problem.ts'
+
+/** The same rule as the schema's `order_uid`; a uid that no order can have is not asked for. */
+const UID = /^[A-Za-z0-9_-]{1,64}$/
+/** Clients may keep their copy, and must ask each time: an order can change at any moment. */
+const CACHE_CONTROL = 'private, no-cache'
+const RETRY_AFTER_SECONDS = '5'
+
+/**
+ * `GET /order/:uid`, and the same as `GET /order?uid=` and `GET /orders/:uid`. What the cache holds are the bytes of the
+ * answer, so this writes them as they are: no JSON, no hashing, no generic send.
+ */
+export function orderRoutes(cache: ValueCache): Router {
+  const router = Router({ caseSensitive: true })
+  const byPath = (req: Request<{ uid: string }>, res: Response) => serveOrder(cache, req.params.uid, req, res)
+  router.get('/order/:uid', byPath)
+  router.get('/orders/:uid', byPath)
+  router.get('/order', (req, res) => serveOrder(cache, req.query.uid, req, res))
+  return router
+}
+
+async function serveOrder(cache: ValueCache, uid: unknown, req: Request<object>, res: Response): Promise<void> {
+  if (typeof uid !== 'string' || !UID.test(uid)) {
+    sendProblem(req, res, {
+      status: 400,
+      code: 'bad_uid',
+      detail: 'An order uid has 1 to 64 characters: letters, digits, "_" and "-".',
+    })
+    return
+  }
+  let lookup: Lookup
+  try {
+    lookup = await cache.get(uid)
+  } catch (error) {
+    // Anything but "away" is for the error handler.
+    if (dispositionOf(error) !== 'retry') throw error
+    sendProblem(req, res, {
+      status: 503,
+      code: 'store_unavailable',
+      detail: 'The order is not in memory, and the database cannot be reached just now. Try again in a few seconds.',
+      headers: { 'Retry-After': RETRY_AFTER_SECONDS, 'Cache-Status': 'holdfast; fwd=miss' },
+    })
+    return
+  }
+  const { value } = lookup
+  if (value === undefined) {
+    sendProblem(req, res, {
+      status: 404,
+      code: 'order_not_found',
+      detail: 'There is no order with this uid.',
+      headers: { 'Cache-Control': CACHE_CONTROL, 'Cache-Status': cacheStatus(lookup) },
+    })
+    return
+  }
+  const fresh = matchesEtag(req.headers['if-none-match'], value.etag)
+  if (fresh) {
+    res.writeHead(304, { ETag: value.etag, 'Cache-Control': CACHE_CONTROL, 'Cache-Status': cacheStatus(lookup) })
+    res.end()
+    return
+  }
+  res.writeHead(200, {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': value.json.length,
+    ETag: value.etag,
+    'Cache-Control': CACHE_CONTROL,
+    'Cache-Status': cacheStatus(lookup),
+  })
+  // Node leaves the body out of an answer to HEAD.
+  res.end(value.json)
+}
+
+/** RFC 9211. `ttl` is in whole seconds, left out when the entry stays as long as there is room. */
+function cacheStatus({ hit, collapsed, stored, ttlMs }: Lookup): string {
+  if (hit) return Number.isFinite(ttlMs) ? `holdfast; hit; ttl=${Math.floor(ttlMs / 1000)}` : 'holdfast; hit'
+  return `holdfast; fwd=miss${stored ? '; stored' : ''}${collapsed ? '; collapsed' : ''}`
+}
