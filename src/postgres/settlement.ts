@@ -1,15 +1,8 @@
 import type pg from 'pg'
-import { bisect, type Range } from '../core/bisection.ts'
-import {
-  OwnershipLostError,
-  RecordRefusedError,
-  StoreContendedError,
-  StoreMisconfiguredError,
-  StreamError,
-} from '../core/errors.ts'
+import { OwnershipLostError, RecordRefusedError, StoreMisconfiguredError } from '../core/errors.ts'
+import { createIsolation, mayBlame } from '../core/isolation.ts'
 import { countOutcomes, type Outcome, type OutcomeCounts } from '../core/outcome.ts'
 import type {
-  Culprit,
   Progress,
   ReadyRecord,
   Settlement,
@@ -49,7 +42,7 @@ export function createSettlementStore<T>({
       try {
         return await settleWhole(work, gaps)
       } catch (error) {
-        if (work.orders.length === 0 || !mayBlame(error, work)) throw error
+        if (work.orders.length === 0 || !mayBlame(error, work.isolate)) throw error
         return await settleInParts(work, gaps, error)
       }
     },
@@ -115,39 +108,23 @@ export function createSettlementStore<T>({
    * are found as well; and when nothing fails this time (contention passes), it settles the batch after all.
    */
   async function settleInParts(work: SettlementWork<T>, gaps: bigint, cause: unknown): Promise<Settlement<T>> {
-    const culprits: Culprit[] = []
-    let attempts = 1 // the whole
-    let contended = 0
-    const settlement = await transaction(pool, async client => {
+    const isolation = createIsolation(work.orders.length, cause, work.isolate)
+    const settlement = await transaction(pool, async (client): Promise<Settlement<T> | undefined> => {
       const [, fence] = await pipelined(client, ['BEGIN', advance(work)])
       if (fence?.rowCount !== 1) return undefined
       const rows: UpsertRow[] = []
-      const untried: Range[] = []
-      narrow({ start: 0, end: work.orders.length }, cause)
-      for (let range = untried.pop(); range !== undefined; range = untried.pop()) {
-        attempts += 1
+      for (let part = isolation.next(); part !== undefined; part = isolation.next()) {
         try {
-          rows.push(...(await upsertPart(client, work.orders.slice(range.start, range.end))))
+          rows.push(...(await upsertPart(client, work.orders.slice(part.start, part.end))))
         } catch (error) {
-          if (!mayBlame(error, work)) throw error
-          narrow(range, error)
+          isolation.failed(part, error)
         }
       }
-      return culprits.length > 0 ? 'refused' : await complete(client, work, gaps, rows)
-
-      function narrow(range: Range, error: unknown): void {
-        // Contention that many records share is the store's, not theirs; and each attempt may take a whole timeout.
-        if (error instanceof StoreContendedError && ++contended > contentionLimit(work.orders.length)) throw error
-        const next = bisect(range)
-        if (next.kind === 'culprit') culprits.push(toCulprit(next.index, error))
-        else untried.push(next.upper, next.lower)
-      }
+      const culprits = isolation.culprits()
+      if (culprits.length > 0) return { kind: 'refused', culprits, attempts: isolation.attempts }
+      return await complete(client, work, gaps, rows)
     })
-    if (settlement !== 'refused') return settlement ?? (await settledBefore(work))
-    // What is wrong for each one of them is wrong with us: there is not one record to blame.
-    const all = culprits.length > 1 && culprits.length === work.orders.length
-    if (all && culprits.every(culprit => culprit.kind === 'unforeseen')) throw cause
-    return { kind: 'refused', culprits, attempts }
+    return settlement ?? (await settledBefore(work))
   }
 
   async function upsertPart(client: pg.PoolClient, orders: readonly ReadyRecord<T>[]): Promise<UpsertRow[]> {
@@ -226,29 +203,6 @@ function rowsOf(result: pg.QueryResult | undefined, expected: number): UpsertRow
   const rows: UpsertRow[] = result?.rows ?? []
   if (rows.length !== expected) throw new RangeError(`the upsert of ${expected} records answered ${rows.length} rows`)
   return rows
-}
-
-/** Refusals always; timeouts, deadlocks and what nobody foresaw only once the batch has met them again and again. */
-function mayBlame<T>(error: unknown, { isolate }: SettlementWork<T>): boolean {
-  if (error instanceof RecordRefusedError) return true
-  return isolate && (error instanceof StoreContendedError || !(error instanceof StreamError))
-}
-
-/** As many failures as it takes to find two culprits. */
-function contentionLimit(orders: number): number {
-  return 2 * (Math.ceil(Math.log2(orders)) + 1)
-}
-
-function toCulprit(index: number, error: unknown): Culprit {
-  if (error instanceof RecordRefusedError) {
-    return { index, error: error.sqlState, message: error.message, kind: 'refused' }
-  }
-  if (error instanceof StoreContendedError) {
-    return { index, error: error.sqlState, message: error.message, kind: 'unforeseen' }
-  }
-  // The text of an error that nobody foresaw may quote the record.
-  const name = error instanceof Error ? error.name : typeof error
-  return { index, error: name, message: `${name} while it was written`, kind: 'unforeseen' }
 }
 
 function lost(range: LedgerRange, found?: LookedUp): OwnershipLostError {

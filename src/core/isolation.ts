@@ -1,0 +1,81 @@
+import { bisect, type Range } from './bisection.ts'
+import { RecordRefusedError, StoreContendedError, StreamError } from './errors.ts'
+import type { Culprit } from './ports.ts'
+
+/** The search for the records that a failed batch fails for. The store tries the parts; this says which, and judges. */
+export interface Isolation {
+  /** The part to try next, lower ones first; `undefined` when nothing is left to try. */
+  next(): Range | undefined
+  /**
+   * The part failed. It is halved, or pinned on its only record.
+   * @throws that error, when it does not blame a record at all, or blames too many
+   */
+  failed(part: Range, error: unknown): void
+  /**
+   * The records to blame, by index; none when every part passed after all.
+   * @throws the batch's error, when it is one that nobody foresaw and every record of several is to blame: then none is
+   */
+  culprits(): readonly Culprit[]
+  /** Writes so far, the first one of the whole batch included. */
+  readonly attempts: number
+}
+
+/**
+ * Refusals blame a record always; timeouts, deadlocks and what nobody foresaw only once the batch has met them again and
+ * again (`isolate`).
+ */
+export function mayBlame(error: unknown, isolate: boolean): boolean {
+  if (error instanceof RecordRefusedError) return true
+  return isolate && (error instanceof StoreContendedError || !(error instanceof StreamError))
+}
+
+/**
+ * @param size records in the batch that failed as a whole, at least one
+ * @param cause what it failed with; one that {@link mayBlame}
+ */
+export function createIsolation(size: number, cause: unknown, isolate: boolean): Isolation {
+  const untried: Range[] = []
+  const found: Culprit[] = []
+  // As many failures as it takes to find two culprits. Contention that more records share is the store's, not theirs;
+  // and each attempt may cost a whole statement timeout.
+  const contendedLimit = 2 * (Math.ceil(Math.log2(size)) + 1)
+  let contended = 0
+  let attempts = 1
+  failed({ start: 0, end: size }, cause)
+  return {
+    next() {
+      const part = untried.pop()
+      if (part !== undefined) attempts += 1
+      return part
+    },
+    failed,
+    culprits() {
+      const all = found.length > 1 && found.length === size
+      if (all && found.every(culprit => culprit.kind === 'unforeseen')) throw cause
+      return found
+    },
+    get attempts() {
+      return attempts
+    },
+  }
+
+  function failed(part: Range, error: unknown): void {
+    if (!mayBlame(error, isolate)) throw error
+    if (error instanceof StoreContendedError && ++contended > contendedLimit) throw error
+    const next = bisect(part)
+    if (next.kind === 'culprit') found.push(toCulprit(next.index, error))
+    else untried.push(next.upper, next.lower)
+  }
+}
+
+function toCulprit(index: number, error: unknown): Culprit {
+  if (error instanceof RecordRefusedError) {
+    return { index, error: error.sqlState, message: error.message, kind: 'refused' }
+  }
+  if (error instanceof StoreContendedError) {
+    return { index, error: error.sqlState, message: error.message, kind: 'unforeseen' }
+  }
+  // The text of an error that nobody foresaw may quote the record, so only its name is told.
+  const name = error instanceof Error ? error.name : typeof error
+  return { index, error: name, message: `${name} while it was written`, kind: 'unforeseen' }
+}

@@ -1,0 +1,186 @@
+import type { DeadLetter } from '#src/core/dead-letter.ts'
+import { OwnershipLostError } from '#src/core/errors.ts'
+import { createIsolation, mayBlame } from '#src/core/isolation.ts'
+import { countOutcomes, type Outcome, type OutcomeCounts } from '#src/core/outcome.ts'
+import type { ReadyRecord, SettlementStore, SettlementWork } from '#src/core/ports.ts'
+import { compareOrigins, originId, partitionKey, type TopicPartition } from '#src/core/record.ts'
+import { checkWork, countWork } from '#src/core/work.ts'
+
+export interface LedgerEntry extends OutcomeCounts, TopicPartition {
+  readonly groupId: string
+  readonly from: bigint
+  readonly to: bigint
+  readonly records: number
+  readonly gaps: bigint
+  readonly expired: bigint
+}
+
+export interface MemoryStoreOptions<T> {
+  /** What the store throws when it is to write this record; `undefined`: it takes it. */
+  readonly refuse?: (record: ReadyRecord<T>) => Error | undefined
+}
+
+/** The settlement store in memory: the same promises as the real one (one contract suite holds both to them). */
+export interface MemoryStore<T> extends SettlementStore<T> {
+  /** By uid. */
+  readonly rows: ReadonlyMap<string, ReadyRecord<T>>
+  readonly ledger: readonly LedgerEntry[]
+  /** By `topic-partition-offset` of the origin. */
+  readonly deadLetters: ReadonlyMap<string, DeadLetter>
+  /** Every call of `settle`, as it came. */
+  readonly works: readonly SettlementWork<T>[]
+  progressOf(partition: TopicPartition, groupId: string): bigint | undefined
+  /** Plays another consumer, which has moved the partition. */
+  moveProgress(partition: TopicPartition, groupId: string, nextOffset: bigint): void
+  /** Scripts the next calls of a method, in order: each fails with the error, without effect. */
+  failNext(method: keyof SettlementStore<T>, ...errors: Error[]): void
+  /** The next `settle` takes effect, but its reply is lost: it throws the error nevertheless. */
+  loseReply(error: Error): void
+  /** Every call fails with the error until told otherwise (`undefined`): an outage. */
+  fail(error: Error | undefined): void
+}
+
+export function createMemoryStore<T>({ refuse = () => undefined }: MemoryStoreOptions<T> = {}): MemoryStore<T> {
+  const rows = new Map<string, ReadyRecord<T>>()
+  const progress = new Map<string, { partition: TopicPartition; groupId: string; nextOffset: bigint }>()
+  const ledger: LedgerEntry[] = []
+  const deadLetters = new Map<string, DeadLetter>()
+  const works: SettlementWork<T>[] = []
+  const scripted = new Map<keyof SettlementStore<T>, Error[]>()
+  let outage: Error | undefined
+  let lostReply: Error | undefined
+
+  return {
+    rows,
+    ledger,
+    deadLetters,
+    works,
+    progressOf: (partition, groupId) => progress.get(keyOf(partition, groupId))?.nextOffset,
+    moveProgress(partition, groupId, nextOffset) {
+      progress.set(keyOf(partition, groupId), { partition, groupId, nextOffset })
+    },
+    failNext(method, ...errors) {
+      scripted.set(method, [...(scripted.get(method) ?? []), ...errors])
+    },
+    loseReply(error) {
+      lostReply = error
+    },
+    fail(error) {
+      outage = error
+    },
+
+    async settle(work) {
+      works.push(work)
+      const { gaps } = checkWork(work)
+      await called('settle')
+      const { groupId, from, to } = work
+      const earlier = fence(work, groupId, from, to)
+      if (earlier !== undefined) return { kind: 'settled', counts: countsOf(earlier), written: undefined }
+      const culprits = isolate(work)
+      if (culprits !== undefined) return culprits
+
+      const outcomes = work.orders.map(order => outcomeOf(order))
+      const written = work.orders.filter((_, index) => outcomes[index] === 'written')
+      const counts = countWork(work, outcomes)
+      for (const order of written) rows.set(order.uid, order)
+      for (const letter of work.deadLetters) deadLetters.set(originId(letter.origin), letter)
+      enter(work, groupId, { from, to, records: work.records, gaps, expired: 0n, ...counts })
+      const lost = lostReply
+      lostReply = undefined
+      if (lost !== undefined) throw lost
+      return { kind: 'settled', counts, written }
+    },
+
+    async readProgress(groupId, partitions) {
+      await called('readProgress')
+      return partitions.flatMap(({ topic, partition }) => {
+        const nextOffset = progress.get(keyOf({ topic, partition }, groupId))?.nextOffset
+        return nextOffset === undefined ? [] : [{ topic, partition, nextOffset }]
+      })
+    },
+
+    async startProgress(groupId, { topic, partition, nextOffset }) {
+      await called('startProgress')
+      const key = keyOf({ topic, partition }, groupId)
+      const existing = progress.get(key)
+      if (existing !== undefined) return existing.nextOffset
+      progress.set(key, { partition: { topic, partition }, groupId, nextOffset })
+      return nextOffset
+    },
+
+    async expire(groupId, partition, from, to) {
+      if (from < 0n || to <= from) throw new RangeError(`nothing can expire between the offsets ${from} and ${to}`)
+      await called('expire')
+      if (fence(partition, groupId, from, to) !== undefined) return
+      enter(partition, groupId, { from, to, records: 0, gaps: 0n, expired: to - from, ...countOutcomes([]) })
+    },
+
+    async probe() {
+      await called('probe')
+    },
+  }
+
+  async function called(method: keyof SettlementStore<T>): Promise<void> {
+    // Never in the caller's own turn, as no store answers.
+    await Promise.resolve()
+    const error = scripted.get(method)?.shift() ?? outage
+    if (error !== undefined) throw error
+  }
+
+  /** @returns the ledger entry of this very range, when progress has passed it already. */
+  function fence(partition: TopicPartition, groupId: string, from: bigint, to: bigint): LedgerEntry | undefined {
+    const nextOffset = progress.get(keyOf(partition, groupId))?.nextOffset
+    if (nextOffset === from) return undefined
+    const key = keyOf(partition, groupId)
+    const entry = ledger.find(row => keyOf(row, row.groupId) === key && row.from === from && row.to === to)
+    if (entry !== undefined && nextOffset === to) return entry
+    throw new OwnershipLostError(`${partitionKey(partition)}: cannot go from offset ${from} to ${to}`)
+  }
+
+  /** The search of the real store: the same parts in the same order, so the same number of attempts. */
+  function isolate(work: SettlementWork<T>) {
+    const first = firstError(work.orders)
+    if (first === undefined) return undefined
+    if (!mayBlame(first, work.isolate)) throw first
+    const isolation = createIsolation(work.orders.length, first, work.isolate)
+    for (let part = isolation.next(); part !== undefined; part = isolation.next()) {
+      const error = firstError(work.orders.slice(part.start, part.end))
+      if (error !== undefined) isolation.failed(part, error)
+    }
+    const culprits = isolation.culprits()
+    return culprits.length === 0 ? undefined : ({ kind: 'refused', culprits, attempts: isolation.attempts } as const)
+  }
+
+  function firstError(orders: readonly ReadyRecord<T>[]): Error | undefined {
+    for (const order of orders) {
+      // Also for a stale one: Postgres checks constraints before it looks for the row that is there.
+      const error = refuse(order)
+      if (error !== undefined) return error
+    }
+    return undefined
+  }
+
+  function outcomeOf(order: ReadyRecord<T>): Outcome {
+    const stored = rows.get(order.uid)
+    if (stored === undefined) return 'written'
+    const standing = compareOrigins(order.origin, stored.origin)
+    return standing === 'newer' ? 'written' : standing === 'same' ? 'duplicate' : 'stale'
+  }
+
+  function enter(
+    { topic, partition }: TopicPartition,
+    groupId: string,
+    row: Omit<LedgerEntry, 'groupId' | 'topic' | 'partition'>,
+  ): void {
+    ledger.push({ topic, partition, groupId, ...row })
+    progress.set(keyOf({ topic, partition }, groupId), { partition: { topic, partition }, groupId, nextOffset: row.to })
+  }
+}
+
+function keyOf(partition: TopicPartition, groupId: string): string {
+  return `${partitionKey(partition)} ${groupId}`
+}
+
+function countsOf({ written, duplicate, stale, superseded, dead_lettered }: OutcomeCounts): OutcomeCounts {
+  return { written, duplicate, stale, superseded, dead_lettered }
+}
