@@ -201,6 +201,16 @@ export type UnusualKind = (typeof UNUSUAL)[number]
 
 /** What is told of the stream. One fact, one call: log line, metric and span come from it. */
 export type Fact =
+  /** Something that is needed to start is not there yet; the next attempt comes after `delayMs`. */
+  | {
+      readonly kind: 'start_waiting'
+      readonly what: string
+      readonly attempt: number
+      readonly delayMs: number
+      readonly error: unknown
+    }
+  /** What the Kafka client complains of while it goes on by itself: brokers that cannot be reached, mostly. */
+  | { readonly kind: 'kafka_warning'; readonly text: string }
   | { readonly kind: 'stream_started'; readonly topic: string; readonly groupId: string }
   | { readonly kind: 'stream_stopped'; readonly error?: unknown }
   | { readonly kind: 'assigned'; readonly positions: readonly Progress[] }

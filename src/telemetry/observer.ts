@@ -37,6 +37,21 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
 
   function observe(fact: Fact | ReadFact): void {
     switch (fact.kind) {
+      case 'start_waiting': {
+        const fields = {
+          what: fact.what,
+          attempt: fact.attempt,
+          delay_ms: fact.delayMs,
+          error: describeError(fact.error),
+        }
+        logRepeated(fact.what, 'warn', fact.kind, fields, `waiting for ${fact.what}`)
+        break
+      }
+
+      case 'kafka_warning':
+        logRepeated('', 'warn', fact.kind, { reason: fact.text }, 'the Kafka client complains')
+        break
+
       case 'stream_started':
         log('info', fact.kind, { topic: fact.topic, group_id: fact.groupId }, 'stream started')
         break

@@ -1,0 +1,246 @@
+import { createCache } from './cache/cache.ts'
+import { systemClock } from './clock.ts'
+import type { Config } from './config.ts'
+import { backoffMs } from './core/backoff.ts'
+import { dispositionOf, StoreMisconfiguredError } from './core/errors.ts'
+import { livenessOf, readinessOf } from './core/health.ts'
+import type { ReadyRecord, StoredValue } from './core/ports.ts'
+import type { HealthCheck, HealthResult, StreamStatus } from './core/status.ts'
+import { startHttp } from './http/server.ts'
+import { ensureTopics } from './kafka/admin.ts'
+import type { KafkaConnection } from './kafka/client.ts'
+import { createConsumer } from './kafka/consumer.ts'
+import { createDeadLetterSink } from './kafka/dead-letter-sink.ts'
+import { type KafkaProducer, startProducer } from './kafka/producer.ts'
+import { createOrderJudge, type Order, orderJson, unusual } from './orders/order.ts'
+import { orderTables } from './orders/order-sql.ts'
+import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
+import { missingMigrations } from './postgres/migrate.ts'
+import { createOrderReader } from './postgres/order-reader.ts'
+import { createPool } from './postgres/pool.ts'
+import { createSettlementStore } from './postgres/settlement.ts'
+import type { Logger } from './telemetry/logger.ts'
+import { createMetrics } from './telemetry/metrics.ts'
+import { createObserver } from './telemetry/observer.ts'
+import { VERSION } from './version.ts'
+
+export const ROLES = ['consumer', 'api'] as const
+export type Role = (typeof ROLES)[number]
+
+export interface App extends AsyncDisposable {
+  /** Where the read API listens; `undefined` without the role `api`. */
+  readonly url: string | undefined
+  /** Settles when the stream has ended: rejects with what ended it, unless that was `stop()`. */
+  readonly finished: Promise<void>
+  status(): StreamStatus | undefined
+  /** Not ready, stop fetching, settle what is in flight, commit, leave the group, close. Safe twice. */
+  stop(): Promise<void>
+}
+
+/** How long a partition that another consumer waits for may go on settling what is in flight. */
+const DRAIN_TIMEOUT_MS = 10_000
+const POSTGRES_CHECK_INTERVAL_MS = 2_000
+
+/**
+ * Wires the parts together and starts them. Returns as soon as the API listens: what must be waited for (Postgres,
+ * Kafka, the group) is waited for in the background, and `/readyz` says for what. A start that cannot succeed (a missing
+ * migration, a wrong password) ends `finished` with the error.
+ * @throws UsageError when the port cannot be listened on
+ */
+export async function startApp(config: Config, roles: ReadonlySet<Role>, logger: Logger): Promise<App> {
+  const clock = systemClock
+  const stopping = new AbortController()
+  let pipeline: Pipeline | undefined
+  let waitingFor: string | undefined = 'starting'
+  let postgres: HealthResult = { ok: false, reason: 'not asked yet', since: clock.now() }
+
+  const metrics = createMetrics({
+    version: VERSION,
+    streamStatus: () => pipeline?.status(),
+    cacheStats: () => cache.stats(),
+  })
+  const observer = createObserver({ logger, metrics })
+
+  // Each kind of work has connections of its own, so that none starves another. The parts unwind in reverse order.
+  await using parts = new AsyncDisposableStack()
+  const lanesPool = openPool('lanes', config.postgres.poolMax)
+  const readPool = openPool('read', config.postgres.poolMax)
+  const store = createSettlementStore<Order>({ pool: lanesPool, tables: orderTables })
+  const checkStore = createSettlementStore<Order>({ pool: openPool('check', 1), tables: orderTables })
+  const reader = createOrderReader(readPool)
+  const cache = createCache({ maxBytes: config.cache.maxBytes, ttlMs: config.cache.ttlMs, reader })
+
+  const checks: HealthCheck[] = [
+    { name: 'start', check: () => (waitingFor === undefined ? { ok: true } : { ok: false, reason: waitingFor }) },
+    { name: 'postgres', check: () => postgres },
+    ...(roles.has('consumer') ? readinessOf(() => pipeline?.status()) : []),
+    {
+      name: 'shutdown',
+      check: () => (stopping.signal.aborted ? { ok: false, reason: 'shutting down' } : { ok: true }),
+    },
+  ]
+  const http = roles.has('api')
+    ? parts.use(
+        await startHttp({
+          ...config.http,
+          cache,
+          live: livenessOf(() => pipeline?.status()),
+          ready: checks,
+          metrics,
+          observer,
+        }),
+      )
+    : undefined
+
+  const work = run()
+  // Whoever awaits `finished` is told; before that nobody may be looking yet.
+  work.catch(() => {})
+  void watchPostgres()
+  const resources = parts.move()
+
+  let stopped: Promise<void> | undefined
+  async function stop(): Promise<void> {
+    stopping.abort()
+    await pipeline?.stop(Math.min(DRAIN_TIMEOUT_MS, config.shutdownTimeoutMs / 2))
+    await work.catch(() => {})
+    await resources.disposeAsync()
+  }
+  function stopOnce(): Promise<void> {
+    stopped ??= stop()
+    return stopped
+  }
+
+  return {
+    url: http?.url,
+    finished: work,
+    status: () => pipeline?.status(),
+    stop: stopOnce,
+    [Symbol.asyncDispose]: stopOnce,
+  }
+
+  async function run(): Promise<void> {
+    await waiting('Postgres', requireMigrations)
+    const warming = roles.has('api') ? warmCache() : Promise.resolve()
+    if (roles.has('consumer')) await consume()
+    else waitingFor = undefined
+    await warming
+    if (!roles.has('consumer'))
+      await new Promise<void>(resolve => stopping.signal.addEventListener('abort', () => resolve()))
+  }
+
+  async function consume(): Promise<void> {
+    const { kafka, batch, retry } = config
+    const connection: KafkaConnection = kafka
+    const onWarning = (text: string) => observer.observe({ kind: 'kafka_warning', text })
+    await using producer = await waiting('Kafka', () => startProducer({ connection, onWarning }))
+    if (stopping.signal.aborted || producer === undefined) return
+    const sink = createDeadLetterSink(producer, kafka.dlqTopic)
+    await waiting('the topics', () => requireTopics(connection, producer, () => sink.probe()))
+    if (stopping.signal.aborted) return
+    const judge = createOrderJudge({ maxBytes: config.recordMaxBytes })
+    pipeline = createPipeline<Order>({
+      topic: kafka.topic,
+      groupId: kafka.groupId,
+      source: createConsumer({ connection, topic: kafka.topic, groupId: kafka.groupId, onWarning }),
+      store,
+      sink,
+      judge(record) {
+        const verdict = judge(record)
+        return verdict.ok ? { ...verdict, unusual: unusual(record, verdict) } : verdict
+      },
+      onSettled(written, candidates) {
+        // Only now, after the commit. When the reply to it was lost, we know the orders but not which of them won.
+        if (written === undefined) cache.drop(candidates.map(({ uid }) => uid))
+        else if (roles.has('api')) cache.put(written.map(toStored))
+      },
+      observer,
+      clock,
+      random: Math.random,
+      lanes: config.postgres.poolMax,
+      batch,
+      retry,
+      drainTimeoutMs: DRAIN_TIMEOUT_MS,
+    })
+    waitingFor = undefined
+    await pipeline.run()
+  }
+
+  async function requireMigrations(): Promise<void> {
+    const missing = await missingMigrations(readPool)
+    if (missing.length > 0) {
+      throw new StoreMisconfiguredError(
+        `the database lacks ${missing.length === 1 ? 'the migration' : 'the migrations'} ${missing.join(', ')}; ` +
+          'run: holdfast migrate up',
+      )
+    }
+  }
+
+  async function requireTopics(connection: KafkaConnection, producer: KafkaProducer, probe: () => Promise<void>) {
+    const { kafka } = config
+    if (kafka.createTopics) {
+      await ensureTopics(connection, producer, {
+        topic: kafka.topic,
+        dlqTopic: kafka.dlqTopic,
+        partitions: kafka.topicPartitions,
+        replication: kafka.topicReplication,
+      })
+    }
+    await probe()
+  }
+
+  async function warmCache(): Promise<void> {
+    const started = clock.monotonic()
+    try {
+      const entries = await cache.warm(config.cache.warmOrders, stopping.signal)
+      const seconds = (clock.monotonic() - started) / 1000
+      observer.observe({ kind: 'cache_warmed', entries, bytes: cache.stats().bytes, seconds })
+    } catch (error) {
+      // A cold cache is slower, not wrong.
+      observer.observe({ kind: 'cache_warm_failed', error })
+    }
+  }
+
+  /** Tries until it succeeds or we stop; says on `/readyz` what it waits for. @throws what a retry cannot mend */
+  async function waiting<R>(what: string, attempt: () => Promise<R>): Promise<R | undefined> {
+    waitingFor = `waiting for ${what}`
+    for (let tries = 1; !stopping.signal.aborted; tries++) {
+      try {
+        return await attempt()
+      } catch (error) {
+        if (dispositionOf(error) !== 'retry') throw error
+        waitingFor = `waiting for ${what}: ${error instanceof Error ? error.message : String(error)}`
+        const policy = { initialMs: config.retry.initialMs, maxMs: Math.min(config.retry.maxMs, 5_000) }
+        const delayMs = backoffMs(policy, tries, Math.random())
+        observer.observe({ kind: 'start_waiting', what, attempt: tries, delayMs, error })
+        await clock.sleep(delayMs, stopping.signal)
+      }
+    }
+    return undefined
+  }
+
+  /** Asked at intervals, so that readiness also knows of an outage while no record arrives. */
+  async function watchPostgres(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      try {
+        await checkStore.probe()
+        postgres = { ok: true }
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error)
+        postgres = { ok: false, reason, since: postgres.ok ? clock.now() : (postgres.since ?? clock.now()) }
+      }
+      await clock.sleep(POSTGRES_CHECK_INTERVAL_MS, stopping.signal)
+    }
+  }
+
+  function openPool(name: string, max: number) {
+    const pool = createPool({ ...config.postgres, max, name })
+    parts.defer(() => pool.end())
+    return pool
+  }
+}
+
+/** The position is copied: an entry of the cache must not keep the whole record alive. */
+function toStored({ uid, value, origin }: ReadyRecord<Order>): StoredValue {
+  const { topic, partition, offset, timestampMs } = origin
+  return { uid, json: orderJson(value), origin: { topic, partition, offset, timestampMs } }
+}

@@ -1,0 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Clock } from './core/ports.ts'
+
+/** The real one. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  async sleep(ms, signal) {
+    // An abort only ends the wait: whoever waits looks at the signal himself.
+    await sleep(ms, undefined, signal === undefined ? {} : { signal }).catch(() => {})
+  },
+}

@@ -1,0 +1,57 @@
+import { type App, ROLES, type Role, startApp } from './app.ts'
+import { type Config, loadConfig } from './config.ts'
+import { createLogger } from './telemetry/logger.ts'
+
+/** Fewer threads than this and a waiting poll, a DNS look-up and the file system queue up behind one another. */
+process.env.UV_THREADPOOL_SIZE ??= '8'
+
+/**
+ * The process of the service: signals become `stop()`, the end becomes an exit code.
+ * @returns 0 after SIGTERM or SIGINT, 1 when the stream failed
+ */
+export async function runService(config: Config, roles: ReadonlySet<Role>): Promise<number> {
+  const logger = createLogger({ level: config.logLevel })
+  let app: App | undefined
+  let stopRequested = false
+
+  function onSignal(signal: NodeJS.Signals): void {
+    if (stopRequested) killSelf(`second ${signal}: stopping at once`)
+    stopRequested = true
+    logger.info({ event: 'signal', signal }, `${signal}: draining`)
+    armWatchdog()
+    void app?.stop()
+  }
+
+  function armWatchdog(): void {
+    setTimeout(
+      () => killSelf(`not stopped within SHUTDOWN_TIMEOUT_MS (${config.shutdownTimeoutMs} ms): stopping anyway`),
+      config.shutdownTimeoutMs,
+    ).unref()
+  }
+
+  /** `process.exit()` joins native threads and may hang on one; nothing settled is lost by a kill. */
+  function killSelf(why: string): never {
+    logger.warn({ event: 'killed' }, why)
+    process.kill(process.pid, 'SIGKILL')
+    throw new Error('unreachable')
+  }
+
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+  app = await startApp(config, roles, logger)
+  if (stopRequested) await app.stop()
+  let exitCode = 0
+  try {
+    await app.finished
+  } catch (error) {
+    logger.fatal({ event: 'failed', error }, error instanceof Error ? error.message : 'the stream failed')
+    exitCode = 1
+    armWatchdog()
+  }
+  await app.stop()
+  process.off('SIGTERM', onSignal)
+  process.off('SIGINT', onSignal)
+  return exitCode
+}
+
+if (import.meta.main) process.exit(await runService(loadConfig(process.env), new Set(ROLES)))
