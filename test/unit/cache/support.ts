@@ -1,0 +1,49 @@
+import type { StoredValue, ValueReader } from '#src/core/ports.ts'
+
+/** The version of an order that the record at this offset wrote. */
+export function version(uid: string, offset: bigint, json = `${uid}@${offset}`): StoredValue {
+  return {
+    uid,
+    json: Buffer.from(json),
+    origin: { topic: 'orders', partition: 0, offset, timestampMs: Number(offset) },
+  }
+}
+
+/** A clock that stands still until it is told. */
+export function manualClock() {
+  let nowMs = 0
+  return { monotonic: () => nowMs, advance: (ms: number) => (nowMs += ms) }
+}
+
+/** A store whose answers are held back until the test gives them, one for each question, in the order of asking. */
+export function handHeldReader() {
+  const waiting = new Map<string, PromiseWithResolvers<StoredValue | undefined>[]>()
+  const asked: string[] = []
+  let pages: AsyncIterable<StoredValue> = emptyPages()
+  function next(uid: string) {
+    const question = waiting.get(uid)?.shift()
+    if (question === undefined) throw new Error(`nobody asked for ${uid}`)
+    return question
+  }
+  const reader: ValueReader = {
+    read(uid) {
+      asked.push(uid)
+      const question = Promise.withResolvers<StoredValue | undefined>()
+      waiting.set(uid, [...(waiting.get(uid) ?? []), question])
+      return question.promise
+    },
+    newest: () => pages,
+  }
+  return {
+    ...reader,
+    /** Uids that were asked for, in order. */
+    asked,
+    answer: (uid: string, value: StoredValue | undefined) => next(uid).resolve(value),
+    fail: (uid: string, error: Error) => next(uid).reject(error),
+    holdsNewest: (values: AsyncIterable<StoredValue>) => {
+      pages = values
+    },
+  }
+}
+
+async function* emptyPages(): AsyncGenerator<StoredValue> {}
