@@ -1,6 +1,6 @@
 import { isAscii, isUtf8 } from 'node:buffer'
 import type { Reason, Rejection, Violation } from '../core/dead-letter.ts'
-import type { Verdict } from '../core/ports.ts'
+import type { UnusualKind, Verdict } from '../core/ports.ts'
 import { canonicalInstant } from './instant.ts'
 import { knownOrder } from './order-json.ts'
 import { type Order, UID_PATTERN } from './order-schema.ts'
@@ -9,11 +9,6 @@ import { createViolationFinder, holdsUnknownFields, MAX_VIOLATIONS } from './vio
 export { formatInstant, parseInstant } from './instant.ts'
 export { orderJson } from './order-json.ts'
 export type { Delivery, Item, Order, Payment } from './order-schema.ts'
-
-/** The verdict on a record, and of a good one also whether it holds fields that we do not know (and dropped). */
-export type OrderVerdict =
-  | (Extract<Verdict<Order>, { ok: true }> & { readonly unknownFields: boolean })
-  | Extract<Verdict<Order>, { ok: false }>
 
 /** What a judge looks at. */
 export interface OrderBytes {
@@ -32,13 +27,14 @@ const POSITION = /in JSON at position (\d+)(?: \(line \d+ column \d+\))?$/
  * The reasons, in the order in which they are looked for: `empty_value` (null or zero bytes), `too_large`,
  * `malformed_json` (not UTF-8, or not JSON; one byte order mark is skipped; of a repeated key the last one counts),
  * `schema_violation` (nesting beyond 32, else at most ten of the schema's rules).
- * A good order is a copy of the known fields, its date in canonical form and zeros without a sign.
+ * A good order is a copy of the known fields, its date in canonical form and zeros without a sign; what is unusual about
+ * it is told beside it.
  * @param limits.maxBytes of the record's value
  */
-export function createOrderJudge(limits: { readonly maxBytes: number }): (record: OrderBytes) => OrderVerdict {
+export function createOrderJudge(limits: { readonly maxBytes: number }): (record: OrderBytes) => Verdict<Order> {
   const violationsOf = createViolationFinder()
 
-  return function judge({ value }) {
+  return function judge({ key, value }) {
     if (value === null) return reject('empty_value', 'tombstone', 'the record has no value (a tombstone)')
     if (value.length === 0) return reject('empty_value', 'zero_bytes', 'the value is empty (0 bytes)')
     if (value.length > limits.maxBytes) {
@@ -61,7 +57,9 @@ export function createOrderJudge(limits: { readonly maxBytes: number }): (record
     if (first === undefined) {
       const valid = data as Order
       const order = knownOrder(valid, canonicalInstant(valid.date_created))
-      return { ok: true, uid: order.order_uid, value: order, unknownFields: holdsUnknownFields(valid) }
+      const facts = unusual(key, order, holdsUnknownFields(valid))
+      const verdict = { ok: true, uid: order.order_uid, value: order } as const
+      return facts.length === 0 ? verdict : { ...verdict, unusual: facts }
     }
     return {
       ok: false,
@@ -77,7 +75,7 @@ export function createOrderJudge(limits: { readonly maxBytes: number }): (record
   }
 }
 
-function reject(reason: Reason, error: string, message: string): OrderVerdict {
+function reject(reason: Reason, error: string, message: string): Verdict<Order> {
   const rejection: Rejection = { reason, error, pointer: '', message, violations: [] }
   return { ok: false, uid: null, rejection }
 }
@@ -104,19 +102,15 @@ function readableUid(data: unknown): string | null {
   return typeof uid === 'string' && UID.test(uid) ? uid : null
 }
 
-/** Valid, stored, and still worth counting: the values of the metric label `what`. */
-export type Unusual = 'key_mismatch' | 'unknown_field' | 'sum_mismatch'
-
 /**
  * Facts about a good order that its producer may want to hear of.
  * `key_mismatch`: the record's key is not the order's uid, so Kafka does not keep this order's records in order.
  * `sum_mismatch`: the items do not add up to `goods_total`, or the parts of the payment to `amount`.
  */
-export function unusual(record: OrderBytes, verdict: Extract<OrderVerdict, { ok: true }>): Unusual[] {
-  const facts: Unusual[] = []
-  if (record.key === null || !isText(record.key, verdict.uid)) facts.push('key_mismatch')
-  if (verdict.unknownFields) facts.push('unknown_field')
-  const { items, payment } = verdict.value
+function unusual(key: Buffer | null, { order_uid, items, payment }: Order, unknownFields: boolean): UnusualKind[] {
+  const facts: UnusualKind[] = []
+  if (key === null || !isText(key, order_uid)) facts.push('key_mismatch')
+  if (unknownFields) facts.push('unknown_field')
   let goods = 0
   for (const item of items) goods += item.total_price
   const { amount, goods_total, delivery_cost, custom_fee } = payment
