@@ -1,0 +1,28 @@
+/**
+ * The last step of set-up: what the embedded servers need is there, so that the first "make demo" need not wait.
+ * A machine that lacks it is told, but the set-up holds: who brings servers of their own does not need any of it.
+ */
+import { fetchKafkaJars, findJava } from '../src/embedded/kafka-jars.ts'
+import { SetupError } from '../src/embedded/machine.ts'
+import { findPostgres } from '../src/embedded/postgres-binaries.ts'
+
+const say = (line: string): void => console.error(`servers: ${line}`)
+
+async function kafka(): Promise<void> {
+  if (process.env.KAFKA_BROKERS) return
+  await findJava()
+  await fetchKafkaJars(say)
+}
+
+function postgres(): void {
+  if (!process.env.DATABASE_URL) findPostgres()
+}
+
+for (const prepare of [kafka, postgres]) {
+  try {
+    await prepare()
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error
+    say(error.message)
+  }
+}
