@@ -1,0 +1,50 @@
+# Every target that needs the set-up runs it first; where there is nothing to do that takes about a second.
+export PATH := $(CURDIR)/.tools/node_modules/.bin:$(CURDIR)/node_modules/.bin:$(PATH)
+
+# Passed on to the command: make demo ARGS="--orders 10000"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo run producer migrate-up migrate-down test lint format coverage bench
+
+help: ## What can be made
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo '  Flags go into ARGS:  make demo ARGS="--orders 10000"'
+	@echo '  All commands:        bin/holdfast --help'
+
+setup: ## Node, packages, native client, embedded servers; only what is missing
+	@scripts/setup.sh
+
+build: setup ## Type check and native client; nothing is emitted
+	@tsc
+
+demo: setup ## A real Kafka, a real Postgres, the service and a generator on this machine
+	@bin/holdfast demo $(ARGS)
+
+run: setup ## The service, against what the environment or .env names
+	@bin/holdfast serve $(ARGS)
+
+producer: setup ## The order generator, against KAFKA_BROKERS
+	@bin/holdfast produce $(ARGS)
+
+migrate-up: setup ## Bring the tables of DATABASE_URL up to date
+	@bin/holdfast migrate up $(ARGS)
+
+migrate-down: setup ## Take back the last migration
+	@bin/holdfast migrate down $(ARGS)
+
+test: ## Everything that is checked: types, lint, unit, contract, scenario and browser tests
+	@scripts/test.sh $(ARGS)
+
+lint: setup ## Form, and the doors between rooms
+	@scripts/lint.sh
+
+format: setup ## Bring all files into form
+	@biome check --write .
+
+coverage: setup ## The tests, with coverage in coverage/index.html
+	@vitest run --coverage $(ARGS)
+
+bench: setup ## Measure: drain a backlog from Kafka into Postgres
+	@node bench/drain.ts $(ARGS)
