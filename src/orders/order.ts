@@ -10,6 +10,11 @@ export { formatInstant, parseInstant } from './instant.ts'
 export { orderJson } from './order-json.ts'
 export type { Delivery, Item, Order, Payment } from './order-schema.ts'
 
+/** The verdict on a record, and of a good one also whether it holds fields that we do not know (and dropped). */
+export type OrderVerdict =
+  | (Extract<Verdict<Order>, { ok: true }> & { readonly unknownFields: boolean })
+  | Extract<Verdict<Order>, { ok: false }>
+
 /** What a judge looks at. */
 export interface OrderBytes {
   readonly value: Buffer | null
@@ -27,14 +32,13 @@ const POSITION = /in JSON at position (\d+)(?: \(line \d+ column \d+\))?$/
  * The reasons, in the order in which they are looked for: `empty_value` (null or zero bytes), `too_large`,
  * `malformed_json` (not UTF-8, or not JSON; one byte order mark is skipped; of a repeated key the last one counts),
  * `schema_violation` (nesting beyond 32, else at most ten of the schema's rules).
- * A good order is a copy of the known fields, its date in canonical form and zeros without a sign; what is unusual about
- * it is told beside it.
+ * A good order is a copy of the known fields, its date in canonical form and zeros without a sign.
  * @param limits.maxBytes of the record's value
  */
-export function createOrderJudge(limits: { readonly maxBytes: number }): (record: OrderBytes) => Verdict<Order> {
+export function createOrderJudge(limits: { readonly maxBytes: number }): (record: OrderBytes) => OrderVerdict {
   const violationsOf = createViolationFinder()
 
-  return function judge({ key, value }) {
+  return function judge({ value }) {
     if (value === null) return reject('empty_value', 'tombstone', 'the record has no value (a tombstone)')
     if (value.length === 0) return reject('empty_value', 'zero_bytes', 'the value is empty (0 bytes)')
     if (value.length > limits.maxBytes) {
@@ -57,9 +61,7 @@ export function createOrderJudge(limits: { readonly maxBytes: number }): (record
     if (first === undefined) {
       const valid = data as Order
       const order = knownOrder(valid, canonicalInstant(valid.date_created))
-      const facts = unusual(key, order, holdsUnknownFields(valid))
-      const verdict = { ok: true, uid: order.order_uid, value: order } as const
-      return facts.length === 0 ? verdict : { ...verdict, unusual: facts }
+      return { ok: true, uid: order.order_uid, value: order, unknownFields: holdsUnknownFields(valid) }
     }
     return {
       ok: false,
@@ -75,7 +77,7 @@ export function createOrderJudge(limits: { readonly maxBytes: number }): (record
   }
 }
 
-function reject(reason: Reason, error: string, message: string): Verdict<Order> {
+function reject(reason: Reason, error: string, message: string): OrderVerdict {
   const rejection: Rejection = { reason, error, pointer: '', message, violations: [] }
   return { ok: false, uid: null, rejection }
 }
@@ -107,10 +109,11 @@ function readableUid(data: unknown): string | null {
  * `key_mismatch`: the record's key is not the order's uid, so Kafka does not keep this order's records in order.
  * `sum_mismatch`: the items do not add up to `goods_total`, or the parts of the payment to `amount`.
  */
-function unusual(key: Buffer | null, { order_uid, items, payment }: Order, unknownFields: boolean): UnusualKind[] {
+export function unusual(record: OrderBytes, verdict: Extract<OrderVerdict, { ok: true }>): UnusualKind[] {
   const facts: UnusualKind[] = []
-  if (key === null || !isText(key, order_uid)) facts.push('key_mismatch')
-  if (unknownFields) facts.push('unknown_field')
+  if (record.key === null || !isText(record.key, verdict.uid)) facts.push('key_mismatch')
+  if (verdict.unknownFields) facts.push('unknown_field')
+  const { items, payment } = verdict.value
   let goods = 0
   for (const item of items) goods += item.total_price
   const { amount, goods_total, delivery_cost, custom_fee } = payment
