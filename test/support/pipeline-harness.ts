@@ -1,0 +1,115 @@
+import type { DeadLetter } from '#src/core/dead-letter.ts'
+import { BrokerUnavailableError } from '#src/core/errors.ts'
+import type { Clock, DeadLetterSink, Fact, ReadyRecord, Verdict } from '#src/core/ports.ts'
+import type { SourceRecord } from '#src/core/record.ts'
+import { createPipeline, type Pipeline, type PipelineParts } from '#src/pipeline/pipeline.ts'
+import { createMemorySource, type MemorySource } from './memory-source.ts'
+import { createMemoryStore, type MemoryStore, type MemoryStoreOptions } from './memory-store.ts'
+
+export const GROUP = 'group'
+export const P0 = { topic: 'orders', partition: 0 }
+
+export interface Harness {
+  readonly source: MemorySource
+  readonly store: MemoryStore<string>
+  readonly sent: DeadLetter[]
+  readonly facts: Fact[]
+  readonly pipeline: Pipeline
+  /** While true, the dead-letter topic cannot be written. */
+  dlqAway: boolean
+  /** Every wait that was asked for, in ms; none is waited. */
+  readonly waits: number[]
+  of<K extends Fact['kind']>(kind: K): Extract<Fact, { kind: K }>[]
+}
+
+/**
+ * The pipeline over its ports, played by stand-ins: a value is a text whose part before `:` is its uid; `bad` is
+ * invalid, `bug` makes the judge throw.
+ */
+export function aPipeline(
+  over: Partial<PipelineParts<string>> & { refuse?: MemoryStoreOptions<string>['refuse'] } = {},
+): Harness {
+  const { refuse, ...parts } = over
+  const source = createMemorySource()
+  const store = createMemoryStore<string>(refuse === undefined ? {} : { refuse })
+  const sent: DeadLetter[] = []
+  const facts: Fact[] = []
+  const waits: number[] = []
+  const sink: DeadLetterSink = {
+    async send(deadLetter) {
+      if (harness.dlqAway) throw new BrokerUnavailableError('the dead-letter topic is away')
+      sent.push(deadLetter)
+    },
+    async probe() {
+      if (harness.dlqAway) throw new BrokerUnavailableError('the dead-letter topic is away')
+    },
+  }
+  const pipeline = createPipeline<string>({
+    topic: 'orders',
+    groupId: GROUP,
+    source,
+    store,
+    sink,
+    judge,
+    onSettled: () => {},
+    observer: { observe: fact => facts.push(fact) },
+    clock: hurriedClock(waits),
+    random: () => 0.5,
+    lanes: 2,
+    batch: { maxRecords: 10, maxBytes: 1_000_000, lingerMs: 0 },
+    retry: { initialMs: 100, maxMs: 30_000, maxAttempts: 3 },
+    drainTimeoutMs: 500,
+    ...parts,
+  })
+  const harness: Harness = {
+    source,
+    store,
+    sent,
+    facts,
+    pipeline,
+    waits,
+    dlqAway: false,
+    of: <K extends Fact['kind']>(kind: K) =>
+      facts.filter((fact): fact is Extract<Fact, { kind: K }> => fact.kind === kind),
+  }
+  return harness
+}
+
+export function judge(record: SourceRecord): Verdict<string> {
+  const text = record.value?.toString() ?? ''
+  if (text === 'bug') throw new TypeError('a bug of ours')
+  if (text === 'bad') {
+    return {
+      ok: false,
+      uid: null,
+      rejection: { reason: 'schema_violation', error: 'type', pointer: '', message: 'is bad', violations: [] },
+    }
+  }
+  const [uid = ''] = text.split(':')
+  return { ok: true, uid, value: text }
+}
+
+/** Real time, but a wait takes a turn of the event loop only, and is written down. */
+function hurriedClock(waits: number[]): Clock {
+  return {
+    now: () => Date.now(),
+    monotonic: () => performance.now(),
+    async sleep(ms) {
+      waits.push(ms)
+      await new Promise<void>(resolve => setTimeout(resolve, 1))
+    },
+  }
+}
+
+/** Waits for what the pipeline is about to do; the bound only ends a broken test. */
+export async function until(condition: () => boolean, what: string): Promise<void> {
+  const deadline = performance.now() + 5_000
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`it never came to: ${what}`)
+    await new Promise<void>(resolve => setTimeout(resolve, 2))
+  }
+}
+
+export function valuesOf(rows: ReadonlyMap<string, ReadyRecord<string>>): Record<string, string> {
+  return Object.fromEntries([...rows].map(([uid, row]) => [uid, row.value]))
+}
