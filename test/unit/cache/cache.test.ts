@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createCache } from '#src/cache/cache.ts'
 import { StoreUnavailableError } from '#src/core/errors.ts'
+import type { ValueCache } from '#src/core/read-side.ts'
 import { handHeldReader, manualClock, version } from './support.ts'
 
 const MEGABYTE = 1 << 20
@@ -68,6 +69,21 @@ describe('a lookup', () => {
     await first
     cache.put([version('a', 1n)])
     expect(text((await cache.get('a')).value?.json)).toBe('a@1')
+  })
+
+  it.each([
+    ['somebody else writes it', (cache: ValueCache) => cache.drop(['a'])],
+    ['all is cleared', (cache: ValueCache) => cache.clear()],
+    ['it is written here and does not fit', (cache: ValueCache) => cache.put([version('a', 1n, 'x'.repeat(MEGABYTE))])],
+  ])('forgets that there was no such order when %s', async (_what, happens) => {
+    const { cache, reader } = given()
+    const first = cache.get('a')
+    reader.answer('a', undefined)
+    await first
+    happens(cache)
+    const later = cache.get('a')
+    reader.answer('a', version('a', 1n))
+    expect(text((await later).value?.json)).toBe('a@1')
   })
 
   it('does not serve beyond the time to live', async () => {
