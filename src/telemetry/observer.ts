@@ -3,7 +3,6 @@ import { OUTCOMES } from '../core/outcome.ts'
 import type { Fact, Observer, Progress } from '../core/ports.ts'
 import type { ReadFact, ReadObserver } from '../core/read-side.ts'
 import { originId, type TopicPartition } from '../core/record.ts'
-import { describeError } from './describe-error.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
 import { createThrottle } from './throttle.ts'
@@ -21,7 +20,10 @@ const REPEAT_INTERVAL_MS = 5_000
 type Level = 'debug' | 'info' | 'warn' | 'error'
 type Fields = Readonly<Record<string, unknown>>
 
-/** Turns each fact into its log line and its metrics; nothing else in the house writes about the stream. */
+/**
+ * Turns each fact into its log line and its metrics; nothing else in the house writes about the stream. Errors go to the
+ * logger as they are: its serializer decides what of them may be told.
+ */
 export function createObserver(options: ObserverOptions): Observer & ReadObserver {
   const { logger, metrics } = options
   const now = options.now ?? Date.now
@@ -42,7 +44,7 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
           what: fact.what,
           attempt: fact.attempt,
           delay_ms: fact.delayMs,
-          error: describeError(fact.error),
+          error: fact.error,
         }
         logRepeated(fact.what, 'warn', fact.kind, fields, `waiting for ${fact.what}`)
         break
@@ -58,7 +60,7 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
 
       case 'stream_stopped':
         if (fact.error === undefined) log('info', fact.kind, {}, 'stream stopped')
-        else log('error', fact.kind, { error: describeError(fact.error) }, 'stream failed')
+        else log('error', fact.kind, { error: fact.error }, 'stream failed')
         break
 
       case 'assigned':
@@ -125,14 +127,14 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
           attempt: fact.attempt,
           delay_ms: fact.delayMs,
           ...(fact.partition === undefined ? {} : where(fact.partition)),
-          error: describeError(fact.error),
+          error: fact.error,
         }
         logRepeated(fact.dependency, 'warn', fact.kind, fields, 'trying again')
         break
       }
 
       case 'breaker_opened': {
-        const fields = { dependency: fact.dependency, error: describeError(fact.error) }
+        const fields = { dependency: fact.dependency, error: fact.error }
         logRepeated(fact.dependency, 'warn', fact.kind, fields, `${fact.dependency} is away: the stream waits`)
         break
       }
@@ -166,7 +168,7 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
       }
 
       case 'partition_halted': {
-        const fields = { ...where(fact.partition), error: describeError(fact.error) }
+        const fields = { ...where(fact.partition), error: fact.error }
         log('error', fact.kind, fields, 'partition halted: it waits for an operator')
         break
       }
@@ -192,7 +194,7 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
       }
 
       case 'http_failed': {
-        const fields = { route: fact.route, trace_id: fact.traceId, error: describeError(fact.error) }
+        const fields = { route: fact.route, trace_id: fact.traceId, error: fact.error }
         logRepeated(fact.route, 'error', fact.kind, fields, 'request failed')
         break
       }
@@ -204,7 +206,7 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
       }
 
       case 'cache_warm_failed':
-        log('warn', fact.kind, { error: describeError(fact.error) }, 'cache not warmed: it fills as it is used')
+        log('warn', fact.kind, { error: fact.error }, 'cache not warmed: it fills as it is used')
         break
 
       default:
@@ -230,7 +232,7 @@ function deadLetterFields({ record, origin, rejection, attempts, replayCount }: 
     offset: String(record.offset),
     id: originId(origin),
     reason: rejection.reason,
-    error: rejection.error,
+    code: rejection.error,
     pointer: rejection.pointer,
     attempts,
     replay_count: replayCount,

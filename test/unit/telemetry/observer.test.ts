@@ -1,0 +1,162 @@
+import { describe, expect, it } from 'vitest'
+import type { DeadLetter } from '#src/core/dead-letter.ts'
+import { StoreUnavailableError } from '#src/core/errors.ts'
+import { samples, telemetry } from './support.ts'
+
+const SIX = { topic: 'orders', partition: 6 }
+
+const DEAD_LETTER: DeadLetter = {
+  record: {
+    ...SIX,
+    offset: 42n,
+    timestampMs: 1,
+    key: Buffer.from('secret-key'),
+    value: Buffer.from('{"delivery":{"name":"Test Testov","phone":"+9720000000"}}'),
+    headers: [['x', Buffer.from('secret-header')]],
+  },
+  origin: { topic: 'orders', partition: 2, offset: 7n, timestampMs: 1 },
+  rejection: {
+    reason: 'schema_violation',
+    error: 'required',
+    pointer: '/payment/amount',
+    message: 'is missing',
+    violations: [],
+  },
+  failedAtMs: 5,
+  attempts: 1,
+  replayCount: 2,
+  orderUid: 'secret-uid',
+  groupId: 'holdfast',
+}
+
+describe('a fact', () => {
+  it('of a settled batch counts each record by its outcome, and times each stage', async () => {
+    const { observe, metrics } = telemetry()
+    observe({
+      kind: 'batch_settled',
+      partition: SIX,
+      to: 60n,
+      records: 10,
+      counts: { written: 5, duplicate: 1, stale: 1, superseded: 1, dead_lettered: 2 },
+      stageSeconds: { validate: 0.002, divert: 0.01, write: 0.03 },
+    })
+    const found = await samples(metrics)
+    expect(found.get('holdfast_records_total{topic="orders",partition="6",outcome="written"}')).toBe(5)
+    expect(found.get('holdfast_records_total{topic="orders",partition="6",outcome="dead_lettered"}')).toBe(2)
+    expect(found.get('holdfast_batch_records_sum')).toBe(10)
+    expect(found.get('holdfast_batch_duration_seconds_sum{stage="write"}')).toBe(0.03)
+    expect(found.get('holdfast_batch_duration_seconds_count{stage="divert"}')).toBe(1)
+  })
+
+  it('of a commit tells how old the records were when it covered them', async () => {
+    const { observe, metrics, clock } = telemetry()
+    const oldestTimestampsMs = [clock.nowMs - 1_500, clock.nowMs + 60_000]
+    observe({ kind: 'committed', positions: [{ ...SIX, nextOffset: 60n }], seconds: 0.006, oldestTimestampsMs })
+    const found = await samples(metrics)
+    expect(found.get('holdfast_end_to_end_latency_seconds_sum')).toBe(1.5)
+    expect(found.get('holdfast_end_to_end_latency_seconds_count')).toBe(2)
+    expect(found.get('holdfast_batch_duration_seconds_sum{stage="commit"}')).toBe(0.006)
+  })
+
+  it('of a dead letter names where it stood and why, and nothing of what it holds', async () => {
+    const { observe, metrics, lines } = telemetry()
+    observe({ kind: 'dead_lettered', deadLetter: DEAD_LETTER })
+    expect(lines).toHaveLength(1)
+    expect(lines[0]).toMatchObject({
+      level: 'warn',
+      event: 'dead_lettered',
+      topic: 'orders',
+      partition: 6,
+      offset: '42',
+      id: 'orders-2-7',
+      reason: 'schema_violation',
+      code: 'required',
+      pointer: '/payment/amount',
+      replay_count: 2,
+    })
+    expect(JSON.stringify(lines)).not.toMatch(/secret|Testov|9720000000/)
+    expect((await samples(metrics)).get('holdfast_dead_letters_total{reason="schema_violation"}')).toBe(1)
+  })
+
+  it('of expired records is an error, and has a metric to alert on', async () => {
+    const { observe, metrics, lines } = telemetry()
+    observe({ kind: 'expired', partition: SIX, from: 10n, to: 25n })
+    expect(lines[0]).toMatchObject({ level: 'error', event: 'expired', from: '10', to: '25', records: 15 })
+    expect((await samples(metrics)).get('holdfast_expired_records_total{topic="orders",partition="6"}')).toBe(15)
+  })
+
+  it('of an assignment begins the series of each partition at zero', async () => {
+    const { observe, metrics, lines } = telemetry()
+    observe({ kind: 'assigned', positions: [{ ...SIX, nextOffset: 9_007_199_254_740_993n }] })
+    const found = await samples(metrics)
+    expect(found.get('holdfast_records_total{topic="orders",partition="6",outcome="stale"}')).toBe(0)
+    expect(found.get('holdfast_rebalances_total')).toBe(1)
+    expect(lines[0]).toMatchObject({ positions: [{ partition: 6, next_offset: '9007199254740993' }] })
+  })
+
+  it('of a failed stream is an error that tells why', () => {
+    const { observe, lines } = telemetry()
+    observe({ kind: 'stream_stopped', error: new Error('boom') })
+    expect(lines[0]).toMatchObject({ level: 'error', event: 'stream_stopped', error: { message: 'boom' } })
+  })
+
+  it('of a lost partition is a warning, of one given back is not', () => {
+    const { observe, lines } = telemetry()
+    observe({ kind: 'revoked', partitions: [SIX], lost: true, drained: false })
+    observe({ kind: 'revoked', partitions: [SIX], lost: false, drained: true })
+    expect(lines.map(line => line.level)).toEqual(['warn', 'info'])
+  })
+
+  it('of a request is timed by its route', async () => {
+    const { observe, metrics } = telemetry()
+    observe({ kind: 'http_served', method: 'GET', route: '/order/:uid', status: 200, seconds: 0.25 })
+    const labels = 'method="GET",route="/order/:uid",status="200"'
+    expect((await samples(metrics)).get(`holdfast_http_request_duration_seconds_sum{${labels}}`)).toBe(0.25)
+  })
+})
+
+describe('what repeats', () => {
+  const retry = {
+    kind: 'retry',
+    dependency: 'postgres',
+    attempt: 3,
+    delayMs: 400,
+    error: new StoreUnavailableError('connect ECONNREFUSED 127.0.0.1:5432'),
+  } as const
+
+  it('is logged once in a while, with how often it was held back, and counted each time', async () => {
+    const { observe, metrics, lines, clock } = telemetry()
+    for (let i = 0; i < 50; i++) observe(retry)
+    expect(lines).toHaveLength(1)
+    clock.nowMs += 5_000
+    observe(retry)
+    expect(lines).toHaveLength(2)
+    expect(lines[1]).toMatchObject({ event: 'retry', held_back: 49, error: { code: 'store_unavailable' } })
+    expect((await samples(metrics)).get('holdfast_retries_total{class="postgres"}')).toBe(51)
+  })
+
+  it('holds back only its own kind', () => {
+    const { observe, lines } = telemetry()
+    observe(retry)
+    observe({ ...retry, dependency: 'dlq' })
+    observe({ kind: 'breaker_opened', dependency: 'postgres', error: retry.error })
+    observe({ kind: 'breaker_closed', dependency: 'postgres', openSeconds: 20 })
+    expect(lines.map(line => line.event)).toEqual(['retry', 'retry', 'breaker_opened', 'breaker_closed'])
+  })
+
+  it('of every batch is not logged at the usual level', () => {
+    const { observe, lines } = telemetry({ level: 'info' })
+    observe({
+      kind: 'batch_settled',
+      partition: SIX,
+      to: 1n,
+      records: 1,
+      counts: { written: 1, duplicate: 0, stale: 0, superseded: 0, dead_lettered: 0 },
+      stageSeconds: { validate: 0, divert: 0, write: 0 },
+    })
+    observe({ kind: 'paused', partition: SIX, reason: 'backpressure' })
+    observe({ kind: 'unusual_record', partition: SIX, offset: 1n, what: 'sum_mismatch' })
+    observe({ kind: 'committed', positions: [], seconds: 0, oldestTimestampsMs: [] })
+    expect(lines).toEqual([])
+  })
+})
