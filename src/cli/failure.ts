@@ -1,0 +1,88 @@
+import { ConfigError, StreamError, UsageError } from '../core/errors.ts'
+import { paint } from './output.ts'
+
+/** The command did not do (all of) what it was asked. The message is for people, as it stands. */
+export class CommandFailed extends Error {
+  override readonly name = 'CommandFailed'
+  /** 1: nothing of use was done. 3: a part of it was. */
+  readonly exitCode: 1 | 3
+  constructor(message: string, options: { readonly exitCode?: 1 | 3; readonly cause?: unknown } = {}) {
+    super(message, { cause: options.cause })
+    this.exitCode = options.exitCode ?? 1
+  }
+}
+
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof UsageError) return 2
+  return error instanceof CommandFailed ? error.exitCode : 1
+}
+
+/** What to do about it, for the codes of `core/errors.ts`. */
+const ADVICE: Readonly<Record<string, string>> = {
+  broker_unavailable: 'Check that Kafka runs at KAFKA_BROKERS; "holdfast demo" and "docker compose up" start one.',
+  broker_fatal: 'Check the KAFKA_* settings ("holdfast config" shows them) and the rights of this user.',
+  store_unavailable: 'Check that Postgres runs at DATABASE_URL; "holdfast demo" and "docker compose up" start one.',
+  store_misconfigured: 'Check DATABASE_URL ("holdfast config" shows it), and "holdfast migrate status".',
+}
+
+/** Errors whose message was written for people, by a room that must not be imported just to name them. */
+const PLAIN_SPOKEN: ReadonlySet<string> = new Set(['SetupError', 'CommandFailed'])
+
+/**
+ * What happened, why, and what to do. A stack is never the answer; with LOG_LEVEL=debug or trace it is added.
+ */
+export function failureLines(error: unknown, env: { readonly LOG_LEVEL?: string | undefined }): string[] {
+  const lines = explain(error)
+  const verbose = /^(debug|trace)$/i.test(env.LOG_LEVEL ?? '')
+  if (verbose && error instanceof Error) return [...lines, ...stacks(error)]
+  return lines
+}
+
+function explain(error: unknown): string[] {
+  const mark = paint('red', 'error:')
+  if (error instanceof ConfigError) {
+    const [one, ...others] = error.problems
+    if (others.length === 0) return [`${mark} ${one}`]
+    return [`${mark} ${error.problems.length} settings cannot be used`, ...error.problems.map(line => `  ${line}`)]
+  }
+  if (error instanceof UsageError) return [`${mark} ${error.message}`]
+  if (error instanceof StreamError) return [`${mark} ${error.message}`, ...because(error), ...advice(error.code)]
+  if (error instanceof Error && PLAIN_SPOKEN.has(error.name)) {
+    const { cause } = error
+    return [`${mark} ${error.message}`, ...because(error), ...(cause instanceof StreamError ? advice(cause.code) : [])]
+  }
+  const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+  return [`${mark} unforeseen: ${what}`, ...because(error), '  LOG_LEVEL=debug shows where it comes from.']
+}
+
+/** Causes that add something: libraries like to repeat themselves. */
+function because(error: unknown): string[] {
+  const lines: string[] = []
+  let said = error instanceof Error ? error.message : ''
+  for (let cause = causeOf(error), depth = 0; cause !== undefined && depth < 4; cause = causeOf(cause), depth++) {
+    const message = messageOf(cause)
+    if (message !== '' && !said.includes(message)) lines.push(`  because ${message}`)
+    said += message
+  }
+  return lines
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof Error ? error.cause : undefined
+}
+
+function messageOf(cause: unknown): string {
+  // Node reports a refused connection to a name with several addresses as an AggregateError without a message.
+  if (cause instanceof AggregateError && cause.message === '') return cause.errors.map(messageOf).join(', ')
+  return cause instanceof Error ? cause.message : ''
+}
+
+function advice(code: string): string[] {
+  const line = ADVICE[code]
+  return line === undefined ? [] : [`  ${line}`]
+}
+
+function stacks(error: Error): string[] {
+  const { cause } = error
+  return [error.stack ?? String(error), ...(cause instanceof Error ? ['caused by', ...stacks(cause)] : [])]
+}

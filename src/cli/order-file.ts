@@ -1,0 +1,110 @@
+import { readFile } from 'node:fs/promises'
+import { buffer } from 'node:stream/consumers'
+import { UsageError } from '../core/errors.ts'
+
+/**
+ * The orders in a file, as they stand: no byte is parsed and written again, so that a number too large, a repeated key
+ * or a broken order arrives as somebody wrote it.
+ * @param path `-` reads stdin
+ * @throws UsageError when there is nothing to read
+ */
+export async function readOrders(path: string): Promise<Buffer[]> {
+  const name = path === '-' ? 'stdin' : path
+  let bytes: Buffer
+  try {
+    bytes = path === '-' ? await buffer(process.stdin) : await readFile(path)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new UsageError(`--file ${path} cannot be read: ${REASONS[code ?? ''] ?? code ?? String(error)}`)
+  }
+  const orders = splitOrders(bytes)
+  if (orders.length === 0) throw new UsageError(`--file ${path}: ${name} holds no order`)
+  return orders
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EISDIR: 'it is a directory',
+  EACCES: 'reading it is not permitted',
+}
+
+/**
+ * A JSON array gives its elements; lines of which one at least is a JSON object (NDJSON) give their lines, also those that
+ * are broken; anything else is one order, even when it is no JSON.
+ */
+export function splitOrders(bytes: Buffer): Buffer[] {
+  const whole = tryParse(bytes)
+  if (Array.isArray(whole)) return elements(bytes)
+  if (whole !== undefined) return [bytes]
+  const lines = splitLines(bytes)
+  if (lines.some(line => isObject(tryParse(line)))) return lines
+  return lines.length === 0 ? [] : [bytes]
+}
+
+/** For the record's key: `order_uid` as it stands, valid or not; `null` when there is none to be read. */
+export function uidOf(order: Buffer): string | null {
+  const parsed = tryParse(order)
+  const uid = isObject(parsed) && Object.hasOwn(parsed, 'order_uid') ? Reflect.get(parsed, 'order_uid') : undefined
+  return typeof uid === 'string' && uid !== '' ? uid : null
+}
+
+function tryParse(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8').replace(/^\ufeff/, ''))
+  } catch {
+    return undefined
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function splitLines(bytes: Buffer): Buffer[] {
+  const lines: Buffer[] = []
+  for (let start = 0; start < bytes.length; ) {
+    const newline = bytes.indexOf(0x0a, start)
+    const end = newline === -1 ? bytes.length : newline
+    const line = bytes.subarray(start, bytes[end - 1] === 0x0d && end > start ? end - 1 : end)
+    if (line.some(byte => byte > 0x20)) lines.push(line)
+    start = end + 1
+  }
+  return lines
+}
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const COMMA = 0x2c
+const OPEN: ReadonlySet<number> = new Set([0x5b, 0x7b])
+const CLOSE: ReadonlySet<number> = new Set([0x5d, 0x7d])
+
+/** @param bytes a valid JSON array: brackets and quotes are all that must be looked at */
+function elements(bytes: Buffer): Buffer[] {
+  const found: Buffer[] = []
+  let depth = 0
+  let start = 0
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i] ?? 0
+    if (byte === QUOTE) {
+      for (i++; bytes[i] !== QUOTE; i++) if (bytes[i] === BACKSLASH) i++
+    } else if (OPEN.has(byte)) {
+      depth += 1
+      if (depth === 1) start = i + 1
+    } else if (CLOSE.has(byte)) {
+      depth -= 1
+      if (depth === 0) found.push(trim(bytes.subarray(start, i)))
+    } else if (byte === COMMA && depth === 1) {
+      found.push(trim(bytes.subarray(start, i)))
+      start = i + 1
+    }
+  }
+  return found.filter(element => element.length > 0)
+}
+
+function trim(bytes: Buffer): Buffer {
+  let start = 0
+  let end = bytes.length
+  while (start < end && (bytes[start] ?? 0) <= 0x20) start++
+  while (end > start && (bytes[end - 1] ?? 0) <= 0x20) end--
+  return bytes.subarray(start, end)
+}

@@ -1,0 +1,36 @@
+import { styleText } from 'node:util'
+
+/** Data, on stdout: the one thing that a pipe gets. */
+export function print(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+/** What is going on, on stderr. */
+export function note(line: string): void {
+  process.stderr.write(`${line}\n`)
+}
+
+/** Colours for stderr: none without a terminal or with NO_COLOR. */
+export function paint(format: Parameters<typeof styleText>[0], text: string): string {
+  return styleText(format, text, { stream: process.stderr })
+}
+
+/** `head` closes the pipe when it has enough: that is no failure, and no reason to go on. */
+export function quietBrokenPipe(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    throw error
+  })
+  process.stderr.on('error', () => {})
+}
+
+/** Aligned columns under a header, for people. */
+export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = header.map((title, column) => Math.max(title.length, ...rows.map(row => row[column]?.length ?? 0)))
+  const line = (cells: readonly string[]) =>
+    cells
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd()
+  return [header, ...rows].map(line).join('\n')
+}
