@@ -1,5 +1,5 @@
 import kafka from '@confluentinc/kafka-javascript'
-import type { Header } from '../core/record.ts'
+import type { Header, SourceRecord } from '../core/record.ts'
 
 /**
  * The typed facade of the native client: the only file that imports it. Its own types miss the calls that a careful
@@ -162,6 +162,19 @@ export function fromNativeHeaders(headers: readonly object[] | undefined): reado
     const prototype: unknown = Object.getPrototypeOf(header)
     return ['__proto__', Buffer.isBuffer(prototype) ? prototype : EMPTY]
   })
+}
+
+/** A record as the rooms above know it. */
+export function fromNative(record: NativeRecord): SourceRecord {
+  return {
+    topic: record.topic,
+    partition: record.partition,
+    offset: BigInt(record.offset),
+    timestampMs: record.timestamp ?? 0,
+    key: record.key ?? null,
+    value: record.value,
+    headers: fromNativeHeaders(record.headers),
+  }
 }
 
 /** The other way. Values are Buffers only: strings are cut at NUL, anything else throws *and still sends*. */

@@ -1,14 +1,13 @@
 import type { CommitResult, Progress, RecordSource, SourceEvent, Watermarks } from '../core/ports.ts'
-import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
+import { partitionKey, type TopicPartition } from '../core/record.ts'
 import {
   call,
   connect,
-  fromNativeHeaders,
+  fromNative,
   type KafkaConnection,
   type NativeConsumer,
   type NativeError,
   type NativePosition,
-  type NativeRecord,
   type NativeTopicPartition,
   nativeConsumer,
 } from './client.ts'
@@ -221,16 +220,4 @@ export function createConsumer(options: ConsumerOptions): RecordSource {
 
 function toNative({ topic, partition, nextOffset }: Progress): NativePosition {
   return { topic, partition, offset: Number(nextOffset) }
-}
-
-function fromNative(record: NativeRecord): SourceRecord {
-  return {
-    topic: record.topic,
-    partition: record.partition,
-    offset: BigInt(record.offset),
-    timestampMs: record.timestamp ?? 0,
-    key: record.key ?? null,
-    value: record.value,
-    headers: fromNativeHeaders(record.headers),
-  }
 }

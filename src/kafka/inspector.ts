@@ -1,0 +1,114 @@
+import type { Progress, Watermarks } from '../core/ports.ts'
+import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
+import {
+  call,
+  connect,
+  fromNative,
+  type KafkaConnection,
+  type NativeMetadata,
+  type NativeRecord,
+  type NativeTopicPartition,
+  nativeConsumer,
+} from './client.ts'
+import { toStreamError } from './errors.ts'
+
+/** Looks at topics and at a group's offsets without becoming a member of the group: nothing is moved by looking. */
+export interface KafkaInspector extends AsyncDisposable {
+  /** The topic's partitions; empty when there is no such topic. */
+  partitions(topic: string): Promise<TopicPartition[]>
+  watermarks(partition: TopicPartition): Promise<Watermarks>
+  /** What the broker holds as committed for the group; absent when nothing. */
+  committed(partitions: readonly TopicPartition[]): Promise<Progress[]>
+  /** Every record that the topic holds now, partition by partition, offsets ascending. */
+  read(topic: string): AsyncIterable<SourceRecord>
+}
+
+const TIMEOUT_MS = 10_000
+
+/** @throws BrokerUnavailableError, as every method does */
+export async function startInspector(options: {
+  readonly connection: KafkaConnection
+  readonly groupId: string
+}): Promise<KafkaInspector> {
+  const client = nativeConsumer(
+    options.connection,
+    {
+      'group.id': options.groupId,
+      'enable.auto.commit': false,
+      'enable.partition.eof': false,
+      'fetch.wait.max.ms': 100,
+    },
+    { rebalance: () => {}, committed: () => {} },
+  )
+  client.on('event.error', () => {})
+  try {
+    await connect(client, TIMEOUT_MS)
+  } catch (error) {
+    client.disconnect(() => {})
+    throw toStreamError(error, `connecting to ${options.connection.brokers.join(',')}`)
+  }
+  client.setDefaultIsTimeoutOnlyForFirstMessage(true)
+  client.setDefaultConsumeTimeout(200)
+
+  async function ask<R>(doing: string, start: Parameters<typeof call<R>>[0]): Promise<R> {
+    return await call<R>(start).catch((error: unknown) => {
+      throw toStreamError(error, doing)
+    })
+  }
+
+  async function partitions(topic: string): Promise<TopicPartition[]> {
+    const metadata = await ask<NativeMetadata>(`asking for topic ${topic}`, done =>
+      client.getMetadata({ topic, timeout: TIMEOUT_MS }, done),
+    )
+    const found = metadata.topics.find(({ name }) => name === topic)?.partitions ?? []
+    return found.map(({ id }) => ({ topic, partition: id })).sort((a, b) => a.partition - b.partition)
+  }
+
+  async function watermarks({ topic, partition }: TopicPartition): Promise<Watermarks> {
+    const marks = await ask<{ lowOffset: number; highOffset: number }>(
+      `reading the watermarks of ${partitionKey({ topic, partition })}`,
+      done => client.queryWatermarkOffsets(topic, partition, TIMEOUT_MS, done),
+    )
+    return { low: BigInt(marks.lowOffset), high: BigInt(marks.highOffset) }
+  }
+
+  async function* readPartition(at: TopicPartition): AsyncIterable<SourceRecord> {
+    const { low, high } = await watermarks(at)
+    let next = low
+    let idleSince = performance.now()
+    client.assign([{ ...at, offset: Number(low) }])
+    try {
+      while (next < high) {
+        const records = await ask<NativeRecord[]>(`reading ${partitionKey(at)}`, done => client.consume(1_000, done))
+        for (const record of records.map(fromNative)) {
+          if (record.offset >= high) return
+          next = record.offset + 1n
+          yield record
+        }
+        if (records.length > 0) idleSince = performance.now()
+        // The last offsets may hold no record (transaction markers, compaction): the end is where nothing more comes.
+        else if (performance.now() - idleSince > 3_000) return
+      }
+    } finally {
+      client.unassign()
+    }
+  }
+
+  return {
+    partitions,
+    watermarks,
+    async committed(wanted) {
+      if (wanted.length === 0) return []
+      const positions = await ask<(NativeTopicPartition & { offset?: number })[]>('reading committed offsets', done =>
+        client.committed(wanted, TIMEOUT_MS, done),
+      )
+      return positions.flatMap(({ topic, partition, offset }) =>
+        offset === undefined || offset < 0 ? [] : [{ topic, partition, nextOffset: BigInt(offset) }],
+      )
+    },
+    async *read(topic) {
+      for (const partition of await partitions(topic)) yield* readPartition(partition)
+    },
+    [Symbol.asyncDispose]: () => new Promise(resolve => client.disconnect(() => resolve())),
+  }
+}

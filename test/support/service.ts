@@ -1,0 +1,117 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { onTestFinished } from 'vitest'
+import { type FreshTopics, kafkaBrokers } from './stack.ts'
+
+/** The service as its users run it: a process of its own. Ends with the test. */
+export interface Service {
+  readonly url: string
+  readonly pid: number
+  /** Lines of its log so far, parsed. */
+  readonly log: readonly LogLine[]
+  /** SIGTERM, and the exit code (137 and the like when a signal ended it). */
+  stop(): Promise<number>
+  kill(signal: NodeJS.Signals): void
+  /** Resolves with the exit code, whenever it ends. */
+  readonly exited: Promise<number>
+}
+
+export interface LogLine {
+  readonly event?: string
+  readonly msg?: string
+  readonly [field: string]: unknown
+}
+
+export interface ServiceOptions extends FreshTopics {
+  readonly databaseUrl: string
+  readonly brokers?: string
+  readonly env?: Readonly<Record<string, string>>
+}
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+/** Starts it and waits until it listens; it may not be ready yet. */
+export async function startService(options: ServiceOptions): Promise<Service> {
+  const child = spawn(process.execPath, ['src/main.ts'], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: {
+      PATH: process.env.PATH,
+      KAFKA_BROKERS: options.brokers ?? kafkaBrokers(),
+      KAFKA_TOPIC: options.topic,
+      KAFKA_DLQ_TOPIC: options.dlqTopic,
+      KAFKA_GROUP_ID: options.groupId,
+      KAFKA_TOPIC_PARTITIONS: '3',
+      DATABASE_URL: options.databaseUrl,
+      HTTP_PORT: '0',
+      ...options.env,
+    },
+  })
+  onTestFinished(async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGCONT')
+      child.kill('SIGKILL')
+      await exitOf(child)
+    }
+  })
+  const log: LogLine[] = []
+  const listening = Promise.withResolvers<string>()
+  createInterface({ input: child.stdout }).on('line', line => {
+    const parsed = parse(line)
+    log.push(parsed)
+    if (parsed.event === 'http_started') listening.resolve(String(parsed.url))
+  })
+  const exited = exitOf(child)
+  void exited.then(code =>
+    listening.reject(new Error(`the service ended with ${code}: ${JSON.stringify(log.slice(-5))}`)),
+  )
+  // A service that is expected to fail before it listens is looked at through `exited` and `log`.
+  const url = await listening.promise
+  return {
+    url,
+    pid: child.pid ?? 0,
+    log,
+    exited,
+    kill: signal => child.kill(signal),
+    async stop() {
+      child.kill('SIGTERM')
+      return await exited
+    },
+  }
+}
+
+async function exitOf(child: ChildProcess): Promise<number> {
+  if (child.exitCode !== null) return child.exitCode
+  const [code] = (await once(child, 'exit')) as [number | null]
+  return code ?? 137
+}
+
+function parse(line: string): LogLine {
+  try {
+    return JSON.parse(line) as LogLine
+  } catch {
+    return { msg: line }
+  }
+}
+
+/** Waits for a fact of the world; the bound only ends a broken test. */
+export async function eventually<R>(
+  look: () => Promise<R | undefined | false> | R | undefined | false,
+  what: string,
+  timeoutMs = 30_000,
+): Promise<R> {
+  const deadline = performance.now() + timeoutMs
+  for (;;) {
+    const found = await look()
+    if (found !== undefined && found !== false) return found
+    if (performance.now() > deadline) throw new Error(`within ${timeoutMs} ms it never came to: ${what}`)
+    await new Promise<void>(resolve => setTimeout(resolve, 50))
+  }
+}
+
+export async function isReady(service: Service): Promise<boolean> {
+  const response = await fetch(`${service.url}/readyz`).catch(() => undefined)
+  return response?.status === 200
+}
