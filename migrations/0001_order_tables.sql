@@ -1,8 +1,8 @@
 -- Up Migration
 
 -- An order is spread over four tables, which one transaction writes. No foreign keys (measured: they cost 1.6 to 2.1 times
--- the server's time) and no secondary index: `holdfast verify` looks for orphans instead. order_uid leads every key, so that
--- the tables can be partitioned or distributed by it; COLLATE "C" compares bytes, as the writer sorts them.
+-- the server's time): `holdfast verify` looks for orphans instead. order_uid leads every key, so that the tables can be
+-- partitioned or distributed by it; COLLATE "C" compares bytes, as the writer sorts them.
 
 CREATE TABLE orders (
   order_uid          text COLLATE "C" NOT NULL PRIMARY KEY,
@@ -25,6 +25,10 @@ CREATE TABLE orders (
 COMMENT ON COLUMN orders.source_offset IS 'with topic and partition: the record that wrote this order; a redriven one keeps its first position';
 COMMENT ON COLUMN orders.source_timestamp IS 'of that record, in milliseconds since the epoch, as Kafka holds it';
 COMMENT ON COLUMN orders.stored_at IS 'start of the transaction that wrote it; a microsecond past that when it replaced an earlier version';
+
+-- Newest first, for the list of orders and the cache's warm-up: without it, each page sorts the whole table. The only
+-- secondary index; measured, it adds 6 % of write-ahead log, and nothing to the time that could be told from noise.
+CREATE INDEX orders_newest ON orders (date_created DESC, order_uid DESC);
 
 CREATE TABLE deliveries (
   order_uid text COLLATE "C" NOT NULL PRIMARY KEY,

@@ -13,6 +13,7 @@ import { createConsumer } from './kafka/consumer.ts'
 import { createDeadLetterSink } from './kafka/dead-letter-sink.ts'
 import { type KafkaProducer, startProducer } from './kafka/producer.ts'
 import { createOrderJudge, type Order, orderJson, unusual } from './orders/order.ts'
+import { orderQueries } from './orders/order-rows.ts'
 import { orderTables } from './orders/order-sql.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import { missingMigrations } from './postgres/migrate.ts'
@@ -67,7 +68,7 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
   const readPool = openPool('read', config.postgres.poolMax)
   const store = createSettlementStore<Order>({ pool: lanesPool, tables: orderTables })
   const checkStore = createSettlementStore<Order>({ pool: openPool('check', 1), tables: orderTables })
-  const reader = createOrderReader(readPool)
+  const reader = createOrderReader(readPool, orderQueries)
   const cache = createCache({ maxBytes: config.cache.maxBytes, ttlMs: config.cache.ttlMs, reader })
 
   const checks: HealthCheck[] = [

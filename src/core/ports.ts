@@ -130,6 +130,27 @@ export interface StoredValue {
   readonly origin: Origin
 }
 
+/** Text with `$1 …` placeholders, prepared under `name` on each connection. */
+export interface ValueQuery {
+  readonly name: string
+  readonly text: string
+}
+
+/** How rows become a domain's values: all that a reader must know of the domain. */
+export interface ValueQueries {
+  /** The value of the uid `$1`: one row or none. */
+  readonly one: ValueQuery
+  /** At most `$1` rows, newest first, after the place `($2, $3)` of an earlier row. */
+  readonly newest: ValueQuery
+  /** The place before all rows. */
+  readonly start: readonly [string, string]
+  /** A row of either query: the value, and its place in the order of `newest`. */
+  toValue(row: Readonly<Record<string, unknown>>): {
+    readonly stored: StoredValue
+    readonly place: readonly [string, string]
+  }
+}
+
 export interface ValueReader {
   /** @returns `undefined` when there is none. @throws StoreUnavailableError */
   read(uid: string): Promise<StoredValue | undefined>
