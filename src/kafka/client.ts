@@ -198,6 +198,14 @@ export function connect(client: NativeClient, timeoutMs: number): Promise<void> 
   return call(done => client.connect({ timeout: timeoutMs }, done))
 }
 
+/**
+ * Lets go of a producer that did not connect. Its own `disconnect` flushes first, and throws when there is no connection;
+ * the one that it inherits frees the client's threads.
+ */
+export function abandon(producer: NativeProducer & { _disconnect?: (done: () => void) => void }): void {
+  producer._disconnect?.(() => {})
+}
+
 /** A native call with a Node callback, as a promise that rejects with the native error. */
 export function call<R = void>(start: (done: (error: NativeError | null, result?: R) => void) => void): Promise<R> {
   return new Promise((resolve, reject) => {

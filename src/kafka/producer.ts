@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { BrokerUnavailableError } from '../core/errors.ts'
 import type { Header } from '../core/record.ts'
 import {
+  abandon,
   call,
   connect,
   type KafkaConnection,
@@ -79,7 +80,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
   try {
     await connect(client, options.connectTimeoutMs ?? 10_000)
   } catch (error) {
-    client.disconnect(() => {})
+    abandon(client)
     throw toStreamError(error, `connecting to ${connection.brokers.join(',')}`)
   }
   client.setPollInBackground(true)
