@@ -10,7 +10,8 @@ node_version=24.21.0
 npm_version=11.19.1
 tools=$PWD/.tools
 PATH=$tools/node_modules/.bin:$PATH
-export PATH
+npm_config_update_notifier=false
+export PATH npm_config_update_notifier
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -35,7 +36,7 @@ npm_fits() {
 add_tool() {
   mkdir -p "$tools"
   [ -f "$tools/package.json" ] || echo '{"private": true}' >"$tools/package.json"
-  npm install --prefix "$tools" --no-audit --no-fund --prefer-offline --loglevel=error --engine-strict=false "$@" >&2
+  npm install --prefix "$tools" --no-audit --no-fund --prefer-offline --loglevel=error --engine-strict=false "$@" >/dev/null
 }
 
 if ! node_fits; then
@@ -64,7 +65,7 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$inputs" ]; then
     add_tool "npm@$npm_version"
   fi
   say 'installing packages'
-  HOLDFAST_INSTALL_PACKAGES=1 npm ci --prefer-offline --loglevel=error >&2
+  HOLDFAST_INSTALL_PACKAGES=1 npm ci --prefer-offline --loglevel=error >/dev/null
   printf '%s' "$inputs" >"$stamp"
 else
   HOLDFAST_INSTALL_PACKAGES=1 node scripts/native.ts

@@ -1,0 +1,89 @@
+import { spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+
+let checkout: string
+
+beforeEach(() => {
+  checkout = realpathSync(mkdtempSync(join(tmpdir(), 'holdfast-test-')))
+  mkdirSync(join(checkout, 'bin'))
+  copyFileSync(new URL('../../../bin/holdfast', import.meta.url), join(checkout, 'bin/holdfast'))
+})
+afterEach(() => rmSync(checkout, { recursive: true, force: true }))
+
+it('says what to do in a checkout that is not set up', () => {
+  node('path', 'v24.21.0')
+  const { status, stderr } = holdfast()
+  expect(status).toBe(1)
+  expect(stderr).toBe(`holdfast: this checkout is not set up yet. Run "make setup" in ${checkout}.\n`)
+})
+
+it.each(['v20.20.2', 'v24.17.9', 'v25.0.0', 'nothing'])('does not start under Node %s', version => {
+  setUp()
+  node('path', version)
+  const { status, stderr } = holdfast()
+  expect(status).toBe(1)
+  expect(stderr).toContain('Node 24.18 or newer of the 24 line was not found')
+})
+
+it('prefers the Node on the PATH, and falls back on the one that set-up brought', () => {
+  setUp()
+  node('.tools/node_modules/.bin', 'v24.21.0')
+  node('path', 'v24.18.0')
+  expect(holdfast().stdout).toContain(join(checkout, 'path/node'))
+  node('path', 'v20.20.2')
+  expect(holdfast().stdout).toContain(join(checkout, '.tools/node_modules/.bin/node'))
+})
+
+it('hands arguments on as they are, and the exit code back, also through a link', () => {
+  setUp()
+  node('path', 'v24.21.0')
+  symlinkSync('bin/holdfast', join(checkout, 'link'))
+  const { stdout, status } = holdfast(['dlq', 'ls', 'text:"two words"'], 'link')
+  expect(stdout.split('\n').slice(1)).toEqual([join(checkout, 'src/cli/main.ts'), 'dlq', 'ls', 'text:"two words"', ''])
+  expect(status).toBe(42)
+})
+
+it('reads .env where there is one', () => {
+  setUp()
+  node('path', 'v24.21.0')
+  expect(holdfast().stdout).not.toContain('.env')
+  writeFileSync(join(checkout, '.env'), '')
+  expect(holdfast().stdout).toContain('--env-file=.env')
+})
+
+function setUp(): void {
+  mkdirSync(join(checkout, 'node_modules/pg'), { recursive: true })
+}
+
+/** A stand-in that prints its own path and arguments, and exits with 42. */
+function node(dir: string, version: string): void {
+  const file = join(checkout, dir, 'node')
+  mkdirSync(join(checkout, dir), { recursive: true })
+  writeFileSync(file, `#!/bin/sh\n[ "$1" = --version ] && echo ${version} && exit\nprintf '%s\\n' "$0" "$@"\nexit 42\n`)
+  chmodSync(file, 0o755)
+}
+
+function holdfast(args: string[] = [], command = 'bin/holdfast') {
+  // The usual programs, but no Node of the machine.
+  const tools = join(checkout, 'usual')
+  mkdirSync(tools, { recursive: true })
+  for (const tool of ['dirname', 'readlink']) {
+    const real = spawnSync('sh', ['-c', `command -v ${tool}`], { encoding: 'utf8' }).stdout.trim()
+    rmSync(join(tools, tool), { force: true })
+    symlinkSync(real, join(tools, tool))
+  }
+  const env = { PATH: `${join(checkout, 'path')}:${tools}` }
+  return spawnSync('/bin/sh', [join(checkout, command), ...args], { cwd: checkout, env, encoding: 'utf8' })
+}
