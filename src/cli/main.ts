@@ -7,6 +7,8 @@ import { note, quietBrokenPipe } from './output.ts'
  * are loaded for `--help`, and what it works with is imported inside its action.
  */
 const COMMANDS: readonly (() => Promise<{ register(program: Command): void }>)[] = [
+  () => import('./serve.ts'),
+  () => import('./migrate.ts'),
   () => import('./produce.ts'),
   () => import('./config.ts'),
 ]

@@ -42,6 +42,6 @@ it('replaces an order in all four tables when a newer version comes; its items s
     const rows = await stream.query<{ position: number; rid: string }>(
       'SELECT position, rid FROM items ORDER BY position',
     )
-    expect(rows.map(({ rid }) => rid)).toEqual(order.items.map(({ rid }) => rid))
+    expect(rows.map(({ rid }) => rid)).toEqual(order.items.map((item: { rid: string }) => item.rid))
   }
 })

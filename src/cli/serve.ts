@@ -1,0 +1,43 @@
+import { type Command, InvalidArgumentError } from 'commander'
+import type { Role } from '../app.ts'
+
+interface ServeOptions {
+  readonly roles?: ReadonlySet<Role>
+  readonly checkConfig?: boolean
+}
+
+export function register(program: Command): void {
+  program
+    .command('serve')
+    .description('the service, against the Kafka and Postgres that the environment names')
+    .option('--roles <list>', 'of consumer, api (default: both)', parseRoles)
+    .option('--check-config', 'check the settings and stop')
+    .addHelpText(
+      'after',
+      `
+It starts at once, waits for Kafka and Postgres, and says on /readyz for what; SIGTERM drains it.
+
+Examples:
+  holdfast serve
+  holdfast serve --roles api
+  KAFKA_BROKERS=kafka:9092 holdfast serve --check-config`,
+    )
+    .action(serve)
+}
+
+async function serve({ roles, checkConfig }: ServeOptions): Promise<void> {
+  const [{ loadConfig }, { note }] = await Promise.all([import('../config.ts'), import('./output.ts')])
+  const config = loadConfig(process.env)
+  if (checkConfig) return note('the settings can be used')
+  const [{ ROLES }, { runService }] = await Promise.all([import('../app.ts'), import('../main.ts')])
+  // Waited for by the service itself: connections that are closed, threads that are joined. What is left may end.
+  process.exit(await runService(config, roles ?? new Set(ROLES)))
+}
+
+function parseRoles(text: string): ReadonlySet<Role> {
+  const names = text.split(',').map(name => name.trim())
+  for (const name of names) {
+    if (name !== 'consumer' && name !== 'api') throw new InvalidArgumentError('It must be a list of consumer and api.')
+  }
+  return new Set(names as Role[])
+}
