@@ -1,0 +1,128 @@
+/** A row that some check found: where, and two details for its sentence. */
+export interface CheckRow {
+  readonly partition: number | null
+  /** An offset, as text. */
+  readonly position: string | null
+  readonly detail: string
+  readonly other: string | null
+}
+
+export interface Check {
+  /** Finds what does not add up: no row is good. Answers {@link CheckRow}s; a LIMIT is put behind it. */
+  readonly text: string
+  /** How many of `$1` (the topic) and `$2` (the group) it uses. */
+  readonly parameters: 0 | 1 | 2
+  readonly what: (row: CheckRow) => string
+}
+
+/** Ranges of the ledger, each with the end of the one before it. */
+const CHAIN = `
+  SELECT partition, from_offset, to_offset,
+    lag(to_offset) OVER (PARTITION BY partition ORDER BY from_offset) AS before,
+    row_number() OVER (PARTITION BY partition ORDER BY from_offset DESC) AS from_the_end
+  FROM stream_ledger WHERE topic = $1 AND group_id = $2`
+
+function orphans(child: string): Check {
+  return {
+    text: `SELECT NULL::integer AS partition, NULL AS position, c.order_uid AS detail, NULL AS other FROM ${child} AS c
+      WHERE NOT EXISTS (SELECT FROM orders AS o WHERE o.order_uid = c.order_uid)`,
+    parameters: 0,
+    what: row => `${child} holds a row for ${row.detail}, which is not in orders`,
+  }
+}
+
+function childless(child: string): Check {
+  return {
+    text: `SELECT CASE WHEN o.source_topic = $1 THEN o.source_partition END AS partition,
+        CASE WHEN o.source_topic = $1 THEN o.source_offset END AS position, o.order_uid AS detail, NULL AS other
+      FROM orders AS o WHERE NOT EXISTS (SELECT FROM ${child} AS c WHERE c.order_uid = o.order_uid)`,
+    parameters: 1,
+    what: row => `order ${row.detail} has no row in ${child}`,
+  }
+}
+
+export const CHECKS: readonly Check[] = [
+  {
+    text: `SELECT l.partition, l.from_offset AS position, coalesce(l.before, p.first_offset) AS detail, NULL AS other
+      FROM (${CHAIN}) AS l JOIN stream_progress AS p ON p.topic = $1 AND p.group_id = $2 AND p.partition = l.partition
+      WHERE l.from_offset <> coalesce(l.before, p.first_offset) ORDER BY 1, 2`,
+    parameters: 2,
+    what: ({ position, detail }) => {
+      const hole = BigInt(position ?? 0) > BigInt(detail)
+      return hole ? `the ledger has a hole: [${detail}, ${position})` : `the ledger overlaps: [${position}, ${detail})`
+    },
+  },
+  {
+    text: `SELECT p.partition, coalesce(l.to_offset, p.first_offset) AS position, p.next_offset AS detail, NULL AS other
+      FROM stream_progress AS p LEFT JOIN (${CHAIN}) AS l ON l.partition = p.partition AND l.from_the_end = 1
+      WHERE p.topic = $1 AND p.group_id = $2 AND p.next_offset <> coalesce(l.to_offset, p.first_offset) ORDER BY 1`,
+    parameters: 2,
+    what: row => `the ledger ends at ${row.position}, but progress is at ${row.detail}`,
+  },
+  {
+    text: `SELECT l.partition, min(l.from_offset) AS position, count(*) AS detail, NULL AS other FROM stream_ledger AS l
+      WHERE l.topic = $1 AND l.group_id = $2 AND NOT EXISTS (SELECT FROM stream_progress AS p
+        WHERE p.topic = $1 AND p.group_id = $2 AND p.partition = l.partition) GROUP BY l.partition ORDER BY 1`,
+    parameters: 2,
+    what: row => `the ledger has ${row.detail} rows of a partition that has no progress`,
+  },
+  {
+    text: `SELECT partition, from_offset AS position, records + gaps + expired + skipped AS detail,
+        to_offset - from_offset AS other
+      FROM stream_ledger WHERE topic = $1 AND group_id = $2
+        AND records + gaps + expired + skipped <> to_offset - from_offset ORDER BY 1, 2`,
+    parameters: 2,
+    what: row => `${row.other} offsets are said to hold ${row.detail} (records, gaps, expired, skipped)`,
+  },
+  {
+    text: `SELECT partition, from_offset AS position, written + duplicate + stale + superseded + dead_lettered AS detail,
+        records AS other
+      FROM stream_ledger WHERE topic = $1 AND group_id = $2
+        AND written + duplicate + stale + superseded + dead_lettered <> records ORDER BY 1, 2`,
+    parameters: 2,
+    what: row => `${row.other} records are said to have ended in ${row.detail} ways`,
+  },
+  {
+    // Of all groups, because an order does not say which group wrote it.
+    text: `SELECT o.source_partition AS partition, o.source_offset AS position, o.order_uid AS detail, p.next_offset AS other
+      FROM orders AS o LEFT JOIN (
+        SELECT partition, max(next_offset) AS next_offset FROM stream_progress WHERE topic = $1 GROUP BY partition
+      ) AS p ON p.partition = o.source_partition
+      WHERE o.source_topic = $1 AND (p.next_offset IS NULL OR o.source_offset >= p.next_offset) ORDER BY 1, 2`,
+    parameters: 1,
+    what: row => `order ${row.detail} comes from an offset that is not settled (progress: ${row.other ?? 'none'})`,
+  },
+  {
+    // Ranges that lack dead letters, when the sums differ. Only the sums over everything are exact: a redriven record
+    // counts in the ledger where it was read, and in the index where it first stood.
+    text: `WITH sums AS (
+        SELECT (SELECT coalesce(sum(dead_lettered), 0) FROM stream_ledger) AS ledger,
+          (SELECT coalesce(sum(failures), 0) FROM dead_letters) AS index
+      ), lacking AS (
+        SELECT l.partition, l.from_offset, l.dead_lettered,
+          (SELECT count(*) FROM dead_letters AS d WHERE d.source_topic = $1 AND d.source_partition = l.partition
+            AND d.source_offset >= l.from_offset AND d.source_offset < l.to_offset) AS indexed
+        FROM stream_ledger AS l CROSS JOIN sums
+        WHERE sums.ledger <> sums.index AND l.topic = $1 AND l.group_id = $2 AND l.dead_lettered > 0
+      )
+      SELECT partition, from_offset AS position, dead_lettered AS detail, indexed AS other
+      FROM lacking WHERE indexed < dead_lettered
+      UNION ALL
+      SELECT NULL, NULL, ledger, index FROM sums WHERE ledger <> index`,
+    parameters: 2,
+    what: row =>
+      `${row.detail} dead letters are in the ledger, ${row.other} in the index${row.partition === null ? ', of all streams' : ''}`,
+  },
+  childless('deliveries'),
+  childless('payments'),
+  childless('items'),
+  orphans('deliveries'),
+  orphans('payments'),
+  orphans('items'),
+  {
+    text: `SELECT NULL::integer AS partition, NULL AS position, order_uid AS detail, count(*) AS other FROM items
+      GROUP BY order_uid HAVING min(position) <> 0 OR max(position) <> count(*) - 1 ORDER BY 3`,
+    parameters: 0,
+    what: row => `the ${row.other} items of order ${row.detail} are not numbered from 0 on`,
+  },
+]
