@@ -10,6 +10,7 @@ const COMMANDS: readonly (() => Promise<{ register(program: Command): void }>)[]
   () => import('./serve.ts'),
   () => import('./migrate.ts'),
   () => import('./produce.ts'),
+  () => import('./verify.ts'),
   () => import('./config.ts'),
 ]
 
