@@ -51,8 +51,8 @@ async function climb(): Promise<number> {
     save(client)
     return done('downloaded')
   }
-  say('none to be had from here; compiling it')
   if (!installMissing()) return 1
+  say('none to be had from here; compiling it')
   const failure = await compile()
   if (failure) return fail(failure)
   return done('compiled and kept in the cache')
