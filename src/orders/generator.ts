@@ -83,7 +83,7 @@ export function createGenerator({ seed, invalidRatio, updatesRatio }: GeneratorO
 /** The first eight digits are one-to-one with the index, so no two orders of a seed share a uid. */
 function uidOf(root: number, index: number): string {
   const unique = scramble(index ^ root)
-  return `${hex32(unique)}${hex32(scramble(unique ^ scramble(root + index))).slice(0, 7)}test`
+  return `${hex32(unique)}${hex32(scramble(Math.imul(unique, 0x9e3779b1) ^ root)).slice(0, 7)}test`
 }
 
 /** @param identity what stays over all versions of an order; @param contents what a version changes */
