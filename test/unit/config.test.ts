@@ -1,0 +1,211 @@
+import { describe, expect, it } from 'vitest'
+import { describeConfig, type Environment, loadConfig, settingsTable } from '#src/config.ts'
+import { ConfigError, UsageError } from '#src/core/errors.ts'
+
+function problemsOf(env: Environment): readonly string[] {
+  try {
+    loadConfig(env)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+  return []
+}
+
+describe('an empty environment', () => {
+  it('is enough', () => {
+    expect(loadConfig({})).toEqual({
+      kafka: {
+        brokers: ['localhost:9092'],
+        topic: 'orders',
+        dlqTopic: 'orders.dlq',
+        groupId: 'holdfast',
+        createTopics: true,
+        topicPartitions: 6,
+        topicReplication: undefined,
+        security: {},
+        extra: {},
+      },
+      postgres: { url: 'postgres://localhost:5432/holdfast', poolMax: 4, statementTimeoutMs: 10_000 },
+      http: { host: '127.0.0.1', port: 8081, auth: 'on' },
+      batch: { maxRecords: 1000, maxBytes: 8 * 1024 * 1024, lingerMs: 5 },
+      recordMaxBytes: 1024 * 1024,
+      retry: { initialMs: 100, maxMs: 30_000, maxAttempts: 8 },
+      cache: { maxBytes: 64 * 1024 * 1024, ttlMs: 3_600_000, warmOrders: 10_000 },
+      logLevel: 'info',
+      shutdownTimeoutMs: 25_000,
+    })
+  })
+
+  it('is what empty variables mean, too', () => {
+    expect(loadConfig({ HTTP_PORT: '', KAFKA_TOPIC: '  ' })).toEqual(loadConfig({}))
+  })
+})
+
+describe('settings that are given', () => {
+  it('are read by their unit', () => {
+    const config = loadConfig({
+      KAFKA_BROKERS: 'a:9092, [::1]:9093,c',
+      KAFKA_CREATE_TOPICS: 'FALSE',
+      KAFKA_TOPIC_REPLICATION: '3',
+      CACHE_MAX_BYTES: '2GiB',
+      BATCH_MAX_BYTES: '4096',
+      CACHE_WARM_ORDERS: 'all',
+      HTTP_PORT: '0',
+      LOG_LEVEL: 'DEBUG',
+    })
+    expect(config.kafka.brokers).toEqual(['a:9092', '[::1]:9093', 'c'])
+    expect(config.kafka).toMatchObject({ createTopics: false, topicReplication: 3 })
+    expect(config.cache).toMatchObject({ maxBytes: 2 * 1024 ** 3, warmOrders: Number.POSITIVE_INFINITY })
+    expect(config.batch.maxBytes).toBe(4096)
+    expect(config.http.port).toBe(0)
+    expect(config.logLevel).toBe('debug')
+  })
+
+  it('become librdkafka properties where they concern the connection', () => {
+    const config = loadConfig({
+      KAFKA_SECURITY_PROTOCOL: 'SASL_SSL',
+      KAFKA_SASL_MECHANISM: 'scram-sha-512',
+      KAFKA_SASL_USERNAME: 'app',
+      KAFKA_SASL_PASSWORD: ' with spaces ',
+      KAFKA_SSL_CA_LOCATION: '/etc/ca.pem',
+      KAFKA_CONFIG: 'fetch.min.bytes=1, client.rack=eu\\,west ,debug=',
+    })
+    expect(config.kafka.security).toEqual({
+      'security.protocol': 'sasl_ssl',
+      'sasl.mechanism': 'SCRAM-SHA-512',
+      'sasl.username': 'app',
+      'sasl.password': ' with spaces ',
+      'ssl.ca.location': '/etc/ca.pem',
+    })
+    expect(config.kafka.extra).toEqual({ 'fetch.min.bytes': '1', 'client.rack': 'eu,west', debug: '' })
+  })
+
+  it('cannot be changed afterwards, at any depth', () => {
+    const config = loadConfig({})
+    expect(Object.isFrozen(config)).toBe(true)
+    expect(Object.isFrozen(config.kafka.brokers)).toBe(true)
+    expect(Object.isFrozen(config.kafka.extra)).toBe(true)
+  })
+})
+
+describe('settings that cannot be used', () => {
+  it('are told all at once, each with name, value and what would be right', () => {
+    const problems = problemsOf({
+      HTTP_PORT: '99999',
+      KAFKA_BROKERS: 'kafka://x',
+      KAFKA_TOPIC: 'or ders',
+      PG_POOL_MAX: '0',
+      CACHE_MAX_BYTES: '64 megabytes',
+      LOG_LEVEL: 'loud',
+      CACHE_WARM_ORDERS: 'some',
+      RETRY_INITIAL_MS: '1.5',
+    })
+    expect(problems).toHaveLength(8)
+    expect(problems).toContain('HTTP_PORT is "99999": it must be a whole number from 0 to 65535 (port)')
+    expect(problems).toContain('LOG_LEVEL is "loud": it must be one of trace, debug, info, warn, error, fatal, silent')
+  })
+
+  it('are a usage error, for the exit code', () => {
+    expect(() => loadConfig({ HTTP_PORT: 'x' })).toThrow(UsageError)
+  })
+
+  it.each<[string, Environment, RegExp]>([
+    ['a wait that ends before it begins', { RETRY_INITIAL_MS: '500', RETRY_MAX_MS: '100' }, /^RETRY_MAX_MS is "100"/],
+    ['dead letters back into the source', { KAFKA_DLQ_TOPIC: 'orders' }, /^KAFKA_DLQ_TOPIC is "orders"/],
+    ['an open host', { HTTP_HOST: '0.0.0.0' }, /^HTTP_HOST is "0\.0\.0\.0".*AUTH=off/],
+    ['an open host by name', { HTTP_HOST: 'localhost.example.com' }, /^HTTP_HOST/],
+    ['a password without SASL', { KAFKA_SASL_PASSWORD: 'x' }, /^KAFKA_SASL_PASSWORD is set, but/],
+    ['a certificate without its key', { KAFKA_SECURITY_PROTOCOL: 'ssl', KAFKA_SSL_CERTIFICATE_LOCATION: 'c' }, /KEY/],
+    ['a CA without TLS', { KAFKA_SSL_CA_LOCATION: 'ca.pem' }, /^KAFKA_SSL_CA_LOCATION is set, but/],
+    ['another database', { DATABASE_URL: 'mysql://h/d' }, /^DATABASE_URL is "mysql:\/\/h\/d"/],
+    ['no database', { DATABASE_URL: 'postgres://h' }, /^DATABASE_URL/],
+    ['port 0 of a broker', { KAFKA_BROKERS: 'a:0' }, /^KAFKA_BROKERS/],
+    ['a property without a value', { KAFKA_CONFIG: 'linger.ms' }, /^KAFKA_CONFIG/],
+  ])('%s', (_, env, expected) => {
+    expect(problemsOf(env)).toEqual([expect.stringMatching(expected)])
+  })
+
+  it('asks for all that SASL needs', () => {
+    expect(problemsOf({ KAFKA_SECURITY_PROTOCOL: 'sasl_ssl' })).toHaveLength(3)
+  })
+
+  it.each([
+    'enable.auto.commit',
+    'auto.commit.interval.ms',
+    'enable.auto.offset.store',
+    'auto.offset.reset',
+    'isolation.level',
+    'partition.assignment.strategy',
+    'group.id',
+    'acks',
+    'request.required.acks',
+    'enable.idempotence',
+    'transactional.id',
+    'max.in.flight.requests.per.connection',
+    'message.send.max.retries',
+    'message.max.bytes',
+    'rebalance_cb',
+    'offset_commit_cb',
+    'dr_msg_cb',
+    'bootstrap.servers',
+    'metadata.broker.list',
+    'security.protocol',
+    'sasl.mechanisms',
+    'sasl.password',
+    'ssl.ca.location',
+  ])('KAFKA_CONFIG refuses %s, and says why', name => {
+    expect(problemsOf({ KAFKA_CONFIG: `fetch.min.bytes=1,${name}=x` })).toEqual([
+      expect.stringContaining(`${name} is refused: `),
+    ])
+  })
+})
+
+describe('an open host', () => {
+  it.each(['127.0.0.1', '127.1.2.3', 'localhost', '::1'])('is not %s', host => {
+    expect(loadConfig({ HTTP_HOST: host }).http.host).toBe(host)
+  })
+
+  it('is taken when AUTH=off says so', () => {
+    expect(loadConfig({ HTTP_HOST: '0.0.0.0', AUTH: 'off' }).http).toMatchObject({ host: '0.0.0.0', auth: 'off' })
+  })
+})
+
+describe('secrets', () => {
+  const secret = 'geheim'
+  const environments: readonly Environment[] = [
+    { KAFKA_SASL_PASSWORD: secret },
+    { DATABASE_URL: `postgres://u:${secret}@h/d` },
+    { DATABASE_URL: `postgres://u:${secret}@h` },
+    { DATABASE_URL: `mysql://u:${secret}@h/d` },
+    { DATABASE_URL: `postgres://u:1/${secret}@h/d` },
+    { DATABASE_URL: `postgres://u:a#${secret}@h/d` },
+    { DATABASE_URL: `host=h password=${secret}` },
+    { DATABASE_URL: `postgres://h/d?password=${secret}&sslpassword=${secret}` },
+    { KAFKA_BROKERS: `kafka://u:${secret}@h:9092` },
+    { KAFKA_CONFIG: `sasl.password=${secret}` },
+    { KAFKA_CONFIG: `sasl.oauthbearer.client.secret=${secret},ssl.key.password=${secret},acks=1` },
+    { KAFKA_CONFIG: `sasl.password=a\\,${secret}` },
+  ]
+  it.each(environments)('are neither told nor shown: %j', env => {
+    expect(JSON.stringify(problemsOf(env))).not.toContain(secret)
+    expect(JSON.stringify(describeConfig(env))).not.toContain(secret)
+  })
+})
+
+describe('the description', () => {
+  it('says what is in effect, and where it comes from', () => {
+    const rows = describeConfig({ HTTP_PORT: '9000', DATABASE_URL: 'postgres://u:p@h/d' })
+    expect(rows.find(({ name }) => name === 'HTTP_PORT')).toMatchObject({ value: '9000', origin: 'environment' })
+    expect(rows.find(({ name }) => name === 'HTTP_HOST')).toMatchObject({ value: '127.0.0.1', origin: 'default' })
+    expect(rows.find(({ name }) => name === 'DATABASE_URL')).toMatchObject({ value: 'postgres://u:***@h/d' })
+  })
+
+  it('is a Markdown table with a row for each setting', () => {
+    const [header, rule, ...rows] = settingsTable().split('\n')
+    expect(header).toBe('| variable | default | |')
+    expect(rule).toBe('| --- | --- | --- |')
+    expect(rows.map(row => row.split('`')[1])).toEqual(describeConfig({}).map(({ name }) => name))
+    for (const row of rows) expect(row.match(/(?<!\\)\|/g)).toHaveLength(4)
+  })
+})
