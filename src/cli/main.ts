@@ -7,6 +7,7 @@ import { note, quietBrokenPipe } from './output.ts'
  * are loaded for `--help`, and what it works with is imported inside its action.
  */
 const COMMANDS: readonly (() => Promise<{ register(program: Command): void }>)[] = [
+  () => import('./demo.ts'),
   () => import('./serve.ts'),
   () => import('./migrate.ts'),
   () => import('./produce.ts'),

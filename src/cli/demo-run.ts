@@ -1,0 +1,273 @@
+import { randomInt } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { type App, ROLES, startApp } from '../app.ts'
+import { systemClock } from '../clock.ts'
+import { type Config, loadConfig } from '../config.ts'
+import { startStack } from '../embedded/stack.ts'
+import { ensureTopics } from '../kafka/admin.ts'
+import { type KafkaProducer, startProducer } from '../kafka/producer.ts'
+import { createGenerator } from '../orders/generator.ts'
+import { migrate } from '../postgres/migrate.ts'
+import { createPool } from '../postgres/pool.ts'
+import { anyOrderUid, countsSince, readStreamCounts, type StreamCounts } from '../postgres/stream-counts.ts'
+import { createLogger } from '../telemetry/logger.ts'
+import { CommandFailed } from './failure.ts'
+import { onInterrupt } from './interrupt.ts'
+import { paint, print } from './output.ts'
+import { grouped, type Progress, startProgress } from './progress.ts'
+import { verifyStream } from './proof.ts'
+import { type PublishResult, publish } from './publish.ts'
+
+export interface DemoOptions {
+  /** Milliseconds. */
+  readonly for?: number
+  readonly orders?: number
+  readonly rate?: number
+  readonly invalid: number
+  readonly data?: string
+  readonly produce: boolean
+  readonly json?: boolean
+}
+
+const DEFAULT_RATE = 200
+const UPDATES = 0.1
+/** Without any progress for so long, what is still unsettled will not be settled. */
+const STALLED_AFTER_MS = 60_000
+const LOOK_EVERY_MS = 250
+
+/** The whole system on this machine, from nothing to the proof. */
+export async function runDemo(options: DemoOptions): Promise<void> {
+  using interrupt = onInterrupt()
+  const { signal } = interrupt
+  const json = options.json === true
+  const progress = startProgress({ label: 'settled', silent: json })
+  const say = (line: string) => progress.log(line)
+  const dataDir = options.data === undefined ? undefined : resolve(options.data)
+
+  await using parts = new AsyncDisposableStack()
+  parts.defer(() => progress.stop())
+  const stack = parts.use(
+    await startStack({
+      kafkaBrokers: process.env.KAFKA_BROKERS,
+      databaseUrl: process.env.DATABASE_URL,
+      dataDir,
+      log: say,
+    }),
+  )
+  if (signal.aborted) return
+  const config = loadConfig({
+    ...process.env,
+    KAFKA_BROKERS: stack.kafkaBrokers,
+    DATABASE_URL: stack.databaseUrl,
+    HTTP_PORT: process.env.HTTP_PORT ?? '0',
+  })
+  await migrate(config.postgres.url, 'up')
+  const producer = parts.use(await startProducer({ connection: config.kafka }))
+  await ensureTopics(config.kafka, producer, {
+    topic: config.kafka.topic,
+    dlqTopic: config.kafka.dlqTopic,
+    partitions: config.kafka.topicPartitions,
+    replication: config.kafka.topicReplication,
+  })
+  const pool = createPool({ ...config.postgres, max: 1, name: 'demo' })
+  parts.defer(() => pool.end())
+  const read = () => readStreamCounts(pool, config.kafka.topic, config.kafka.groupId)
+  const before = await read()
+
+  const logFile = join(dataDir ?? tmpdir(), dataDir === undefined ? `holdfast-demo-${process.pid}.log` : 'service.log')
+  if (dataDir !== undefined) await mkdir(dataDir, { recursive: true })
+  const app = await startApp(
+    config,
+    new Set(ROLES),
+    createLogger({ level: config.logLevel, to: createWriteStream(logFile, { flags: 'a' }) }),
+  )
+  parts.use(app)
+  const failed = new AbortController()
+  app.finished.catch(error => failed.abort(error))
+  await ready(app, AbortSignal.any([signal, failed.signal]))
+  throwFailure(failed.signal)
+  if (signal.aborted) return
+  announce()
+
+  const counts = async () => countsSince(await read(), before)
+  const started = performance.now()
+  const ending = AbortSignal.any([
+    signal,
+    failed.signal,
+    ...(options.for === undefined ? [] : [AbortSignal.timeout(options.for)]),
+  ])
+  const [produced] = await Promise.all([
+    options.produce ? generate(producer, config, options, ending) : idle(ending),
+    showProgress(app, counts, () => anyOrderUid(pool), progress, options, ending),
+  ])
+  throwFailure(failed.signal)
+  // Produced is not settled: nothing is proven while records are on their way.
+  const settledMs = await settleAll(app, counts, produced.produced, progress, failed.signal)
+  throwFailure(failed.signal)
+  await app.stop()
+  const result = (await verifyStream(config)).result
+  summarize(await counts(), produced, Math.max(settledMs - started, 1) / 1000, result)
+  if (produced.error !== undefined)
+    throw new CommandFailed('the generator stopped: Kafka did not take its records', { cause: produced.error })
+  if (result === 'failed') throw new CommandFailed('the proof failed; "holdfast verify" names partition and offset')
+
+  function announce(): void {
+    const ready = {
+      url: app.url,
+      kafka: stack.kafkaBrokers,
+      database: stack.databaseUrl,
+      admin_key: null,
+      pid: process.pid,
+    }
+    if (json) {
+      print(JSON.stringify({ ready: true, ...ready }))
+      return
+    }
+    const rows = [
+      ['Search page', ready.url ?? ''],
+      ['Metrics', `${ready.url}/metrics`],
+      ['Health', `${ready.url}/readyz?verbose`],
+      ['Kafka', ready.kafka],
+      ['Postgres', ready.database],
+      ['Log', logFile],
+    ]
+    say('')
+    for (const [name = '', value = ''] of rows) say(`  ${name.padEnd(12)} ${paint('cyan', value)}`)
+    say('')
+    if (options.for === undefined && options.orders === undefined) say('  Ctrl-C stops all of it.\n')
+  }
+
+  function summarize(
+    after: StreamCounts,
+    { produced: count }: PublishResult,
+    seconds: number,
+    verify: 'ok' | 'failed',
+  ): void {
+    progress.stop()
+    const rounded = Math.round(seconds * 1000) / 1000
+    const perSecond = Math.round(count / seconds)
+    const { dead_lettered, ...counted } = after
+    if (json) {
+      print(
+        JSON.stringify({
+          produced: count,
+          ...counted,
+          dead_lettered,
+          seconds: rounded,
+          orders_per_second: perSecond,
+          verify,
+        }),
+      )
+      return
+    }
+    const reasons = Object.entries(dead_lettered).map(([reason, n]) => `${reason} ${grouped(n)}`)
+    const rows = [
+      ['produced', grouped(count)],
+      ...Object.entries(counted).map(([name, n]) => [name, grouped(n)]),
+      ['dead-lettered', reasons.length === 0 ? '0' : reasons.join(', ')],
+      ['seconds', String(rounded)],
+      ['orders/s', grouped(perSecond)],
+      ['verify', verify === 'ok' ? paint('green', 'ok') : paint('red', 'failed')],
+    ]
+    for (const [name = '', value = ''] of rows) print(`${name.padEnd(14)} ${value}`)
+  }
+}
+
+/** Resolves when the group has given the service its partitions; when it never does, the signal ends the wait. */
+async function ready(app: App, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && !(app.status()?.member && app.status()?.state === 'running')) {
+    await systemClock.sleep(50, signal)
+  }
+}
+
+async function generate(
+  producer: KafkaProducer,
+  config: Config,
+  options: DemoOptions,
+  signal: AbortSignal,
+): Promise<PublishResult> {
+  const generator = createGenerator({ seed: randomInt(2 ** 32), invalidRatio: options.invalid, updatesRatio: UPDATES })
+  const topic = config.kafka.topic
+  function* records() {
+    for (let sent = 0; options.orders === undefined || sent < options.orders; sent++) {
+      const { key, value } = generator.next()
+      yield { topic, key, value, headers: [] }
+    }
+  }
+  const ratePerSecond = options.rate ?? (options.orders === undefined ? DEFAULT_RATE : undefined)
+  return await publish(records(), { publisher: producer, clock: systemClock, ratePerSecond, signal })
+}
+
+async function idle(signal: AbortSignal): Promise<PublishResult> {
+  while (!signal.aborted) await systemClock.sleep(1_000, signal)
+  return { produced: 0, failed: 0, seconds: 0 }
+}
+
+/** Until the generator's end comes, from either side. */
+async function showProgress(
+  app: App,
+  counts: () => Promise<StreamCounts>,
+  example: () => Promise<string | undefined>,
+  progress: Progress,
+  options: DemoOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  let shownOne = options.json === true
+  while (!signal.aborted) {
+    const now = await counts()
+    const done = settledOf(now)
+    progress.update({ done, total: options.orders, text: describe(now, app) })
+    const uid = shownOne || now.written === 0 ? undefined : await example()
+    if (uid !== undefined) {
+      shownOne = true
+      progress.log(`  An order     ${paint('cyan', `${app.url}/?uid=${uid}`)}\n`)
+    }
+    if (options.orders !== undefined && done >= options.orders) return
+    await systemClock.sleep(LOOK_EVERY_MS, signal)
+  }
+}
+
+/** @returns when the last record was seen settled, as `performance.now()` */
+async function settleAll(
+  app: App,
+  counts: () => Promise<StreamCounts>,
+  produced: number,
+  progress: Progress,
+  failed: AbortSignal,
+): Promise<number> {
+  let last = -1
+  let lastAt = performance.now()
+  for (;;) {
+    const now = await counts()
+    const done = settledOf(now)
+    if (done !== last) {
+      last = done
+      lastAt = performance.now()
+    }
+    progress.update({ done, total: produced, text: describe(now, app) })
+    if (done >= produced || failed.aborted) return performance.now()
+    if (performance.now() - lastAt > STALLED_AFTER_MS) {
+      throw new CommandFailed(
+        `${grouped(produced - done)} of ${grouped(produced)} records are still not settled, and nothing moves`,
+      )
+    }
+    await systemClock.sleep(50)
+  }
+}
+
+function settledOf({ written, superseded, stale, duplicate, dead_lettered }: StreamCounts): number {
+  return written + superseded + stale + duplicate + Object.values(dead_lettered).reduce((sum, n) => sum + n, 0)
+}
+
+function describe(counts: StreamCounts, app: App): string {
+  const lag = (app.status()?.partitions ?? []).reduce((sum, { lagRecords }) => sum + (lagRecords ?? 0), 0)
+  const dead = Object.values(counts.dead_lettered).reduce((sum, n) => sum + n, 0)
+  return `written ${grouped(counts.written)}, dead-lettered ${grouped(dead)}, lag ${grouped(lag)}`
+}
+
+function throwFailure(failed: AbortSignal): void {
+  if (failed.aborted) throw failed.reason
+}

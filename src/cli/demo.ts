@@ -1,0 +1,31 @@
+import type { Command } from 'commander'
+import { parseCount, parseDurationMs, parsePercent, parseRate } from './arguments.ts'
+import type { DemoOptions } from './demo-run.ts'
+
+export function register(program: Command): void {
+  program
+    .command('demo')
+    .description('a real Kafka, a real Postgres, the service and a generator on this machine')
+    .option('--for <time>', 'end by itself after this time', parseDurationMs)
+    .option('--orders <n>', 'end by itself once so many records are produced and settled', parseCount)
+    .option('--rate <r/s>', 'records a second (default: 200/s; with --orders as fast as acknowledged)', parseRate)
+    .option('--invalid <p%>', 'share that no consumer can take', parsePercent, 0.02)
+    .option('--data <dir>', 'keep Kafka and Postgres here between runs')
+    .option('--no-produce', 'start everything but the generator')
+    .option('--json', 'two JSON lines: once ready, and the summary')
+    .addHelpText(
+      'after',
+      `
+KAFKA_BROKERS and DATABASE_URL, when set, are used instead of servers of its own. Ctrl-C stops all of it.
+When it ends it proves that nothing was lost ("holdfast verify"); exit code 1 when that fails.
+
+Examples:
+  holdfast demo
+  holdfast demo --orders 10000
+  holdfast demo --for 30s --rate 500/s --invalid 5%`,
+    )
+    .action(async (options: DemoOptions) => {
+      const { runDemo } = await import('./demo-run.ts')
+      await runDemo(options)
+    })
+}
