@@ -1,0 +1,149 @@
+import { element } from './dom.js'
+import { orderView } from './order-view.js'
+
+/** The same rule as the server's, so that a slip of the mouse is told at once. */
+const UID = /^[A-Za-z0-9_-]{1,64}$/
+
+const form = document.querySelector('#search')
+const box = document.querySelector('#uid')
+const result = document.querySelector('#result')
+const status = document.querySelector('#status')
+
+/** The lookup under way; a newer one calls it off, so that answers cannot overtake one another. */
+let current = new AbortController()
+
+form.addEventListener('submit', event => {
+  event.preventDefault()
+  void search(box.value)
+})
+
+document.querySelector('#example').addEventListener('click', event => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return
+  event.preventDefault()
+  void search(event.currentTarget.textContent)
+})
+
+document.addEventListener('keydown', event => {
+  if (event.key !== '/' || event.ctrlKey || event.metaKey || event.altKey || event.target === box) return
+  event.preventDefault()
+  box.focus()
+  box.select()
+})
+
+addEventListener('popstate', showAddress)
+box.focus()
+void showAddress()
+
+/** Looks up what the address says: a link to an order can be kept and sent. */
+function showAddress() {
+  const uid = cleaned(new URLSearchParams(location.search).get('uid') ?? '')
+  box.value = uid
+  if (uid !== '') return lookUp(uid)
+  current.abort()
+  document.title = 'Orders · Holdfast'
+  show('')
+}
+
+function search(text) {
+  const uid = cleaned(text)
+  box.value = uid
+  box.focus()
+  if (uid === '')
+    return show('Type or paste the uid of an order first.', notice('Type or paste the uid of an order first.'))
+  const address = `/?uid=${encodeURIComponent(uid)}`
+  if (address !== location.pathname + location.search) history.pushState(null, '', address)
+  return lookUp(uid)
+}
+
+/** Uids are pasted out of logs and JSON: with spaces, line ends, quotes or a comma around them. */
+function cleaned(text) {
+  return text.replace(/[\s"'`,]+/g, '')
+}
+
+async function lookUp(uid) {
+  current.abort()
+  current = new AbortController()
+  const { signal } = current
+  document.title = `${uid} · Holdfast`
+  if (!UID.test(uid)) {
+    return fail('This is not an order uid', 'An order uid has 1 to 64 characters: letters, digits, “_” and “-”.')
+  }
+  // Most answers take a few ms: a notice that only flashes would be noise.
+  const waiting = setTimeout(() => show('Looking…', notice('Looking…')), 200)
+  const startedMs = performance.now()
+  try {
+    const response = await fetch(`/order/${uid}`, {
+      signal,
+      cache: 'no-store',
+      headers: { Accept: 'application/json' },
+    })
+    const body = await response.json()
+    const elapsedMs = performance.now() - startedMs
+    if (response.ok) found(body, sourceOf(response), elapsedMs)
+    else explain(response.status, body, uid)
+  } catch {
+    if (!signal.aborted) {
+      fail('The service did not answer', 'It may be stopped, or the connection is down.', () => search(uid))
+    }
+  } finally {
+    clearTimeout(waiting)
+  }
+}
+
+function found(order, source, elapsedMs) {
+  show(
+    `Order ${order.order_uid} found, from ${source === 'memory' ? 'memory' : 'the database'}.`,
+    orderView(order, { source, elapsedMs }),
+  )
+}
+
+/** Cache-Status (RFC 9211) says whether the database was asked. */
+function sourceOf(response) {
+  return /^holdfast;\s*hit\b/.test(response.headers.get('Cache-Status') ?? '') ? 'memory' : 'database'
+}
+
+function explain(code, problem, uid) {
+  const again = () => search(uid)
+  switch (code) {
+    case 404:
+      return fail(
+        'No order has this uid',
+        'It may be on its way still, or it was set aside as a dead letter. Check that the uid is complete.',
+        again,
+      )
+    case 503:
+      return fail(
+        'The database cannot be reached just now',
+        'Orders in memory can still be read; this one is not among them.',
+        again,
+      )
+    case 400:
+      return fail('This is not an order uid', 'An order uid has 1 to 64 characters: letters, digits, “_” and “-”.')
+    default:
+      return fail(
+        'Something went wrong on the server',
+        `Its log has the cause under the trace id ${problem.trace_id}.`,
+        again,
+      )
+  }
+}
+
+function fail(title, text, again) {
+  const parts = [element('h2', {}, title), element('p', {}, text)]
+  if (again !== undefined) {
+    const button = element('button', { type: 'button', class: 'quiet' }, 'Try again')
+    button.addEventListener('click', again)
+    parts.push(button)
+  }
+  show(`${title}. ${text}`, element('div', { class: 'notice' }, ...parts))
+}
+
+function notice(text) {
+  return element('div', { class: 'notice' }, element('p', {}, text))
+}
+
+/** One place to change what is seen and what is said aloud. */
+function show(said, ...content) {
+  status.textContent = said
+  result.replaceChildren(...content)
+}
