@@ -91,8 +91,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<EmbeddedKa
   let broker: GuardedProcess
   try {
     if (!existsSync(join(dir, 'data', 'meta.properties'))) {
-      const clusterId = randomBytes(16).toString('base64url')
-      const format = javaProcess('kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', propertiesFile)
+      const format = javaProcess('kafka.tools.StorageTool', 'format', '-t', newClusterId(), '-c', propertiesFile)
       await runGuarded('Formatting the folder of Kafka', format)
     }
     broker = await start()
@@ -119,6 +118,17 @@ export async function startKafka(options: KafkaOptions = {}): Promise<EmbeddedKa
       await broker.stop(temporary ? 'SIGKILL' : undefined)
       if (temporary) rmSync(dir, { recursive: true, force: true })
     },
+  }
+}
+
+/**
+ * 16 random bytes in URL-safe base64, as Kafka's own tool makes them. Never with a dash in front, which one in 64
+ * would have and which the formatter would take for an option.
+ */
+export function newClusterId(): string {
+  for (;;) {
+    const id = randomBytes(16).toString('base64url')
+    if (!id.startsWith('-')) return id
   }
 }
 
