@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { closeSync, existsSync, fstatSync, openSync, readFileSync, readlinkSync, readSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { homedir, hostname } from 'node:os'
@@ -64,22 +65,35 @@ export function processNamespace(): string {
   }
 }
 
-/** Ports of 127.0.0.1 that were free a moment ago. All are held until the last is found, so none comes twice. */
+/**
+ * Ports of 127.0.0.1 that were free a moment ago. All are held until the last is found, so none comes twice.
+ *
+ * They lie below those that systems give to outgoing connections (from 32768 on Linux, 49152 elsewhere). From that range
+ * a connection could take the port of a server that restarts; a client that tries to reconnect to it can even
+ * be given the very port it is looking for, is connected to itself, and the server never gets it back.
+ */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, listenSomewhere))
-  const ports = servers.map(server => {
-    const address = server.address()
-    return typeof address === 'object' && address ? address.port : 0
-  })
-  await Promise.all(servers.map(server => new Promise(done => server.close(done))))
-  return ports
+  const servers = await Promise.all(Array.from({ length: count }, holdSomePort))
+  await Promise.all(servers.map(({ server }) => new Promise(done => server.close(done))))
+  return servers.map(({ port }) => port)
 }
 
-function listenSomewhere(): Promise<Server> {
+async function holdSomePort(): Promise<{ server: Server; port: number }> {
+  for (let triesLeft = 100; ; triesLeft--) {
+    const port = randomInt(16_384, 32_768)
+    try {
+      return { server: await listen(port), port }
+    } catch (error) {
+      if (triesLeft === 0) throw error
+    }
+  }
+}
+
+function listen(port: number): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => resolve(server))
+    server.listen(port, '127.0.0.1', () => resolve(server))
   })
 }
 

@@ -18,10 +18,10 @@ it('a process keeps its identity as long as it lives, and nobody else has it', a
   expect(processIdentity(pid)).toBeUndefined()
 })
 
-it('finds ports that differ from one another', async () => {
+it('finds ports that differ from one another, out of reach of outgoing connections', async () => {
   const ports = await freePorts(20)
   expect(new Set(ports).size).toBe(20)
-  expect(Math.min(...ports)).toBeGreaterThan(0)
+  expect(Math.max(...ports)).toBeLessThan(32_768)
 })
 
 it('caches where the XDG rule says, and ignores a relative path there as the rule demands', () => {
