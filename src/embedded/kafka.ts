@@ -59,7 +59,8 @@ export async function startKafka(options: KafkaOptions = {}): Promise<EmbeddedKa
   const jars = await fetchKafkaJars(log)
   const temporary = options.dir === undefined
   const dir = options.dir === undefined ? mkdtempSync(join(tmpdir(), 'holdfast-kafka-')) : resolve(options.dir)
-  mkdirSync(dir, { recursive: true })
+  // Orders are in it: nobody else's to read.
+  mkdirSync(dir, { recursive: true, mode: 0o700 })
   const [port = 0, controllerPort = 0, upstreamPort = 0] = await freePorts(3)
   const ports = { port, controllerPort, upstreamPort }
   const logFile = join(dir, 'kafka.log')

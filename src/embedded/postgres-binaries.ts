@@ -1,6 +1,6 @@
 /** The PostgreSQL binaries that npm installed, and the user they may run as. */
 import { execFileSync } from 'node:child_process'
-import { accessSync, constants, cpSync, statSync } from 'node:fs'
+import { accessSync, chmodSync, constants, cpSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { otherWays, SetupError } from './machine.ts'
@@ -67,6 +67,17 @@ export function reachableBy(user: User | undefined, path: string): boolean {
     if (!mayPass) return false
     if (at === dirname(at)) return true
   }
+}
+
+/**
+ * The folder that was given for our data may be root's alone (as `mktemp -d` makes it). Passing is not reading: what is
+ * in it keeps its own rights. Folders above it are not ours to change.
+ */
+export function letOthersPass(dir: string, log: (line: string) => void): void {
+  const { mode } = statSync(dir)
+  if (mode & 0o001) return
+  chmodSync(dir, (mode & 0o7777) | 0o001)
+  log(`${dir}: others may pass now (chmod o+x), because PostgreSQL does not run as root`)
 }
 
 /** Copies the binaries (60 MB) to where the user can read them. @returns the folder that holds `bin/`. */
