@@ -1,4 +1,13 @@
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -63,6 +72,15 @@ describe("Kafka's jars", () => {
     maven(`for last; do :; done; touch "$(echo "$last" | cut -d= -f2)/kafka_2.13-${kafkaVersion}.jar"`)
     await fetchKafkaJars()
     expect(readdirSync(cache)).toEqual([`kafka-${kafkaVersion}`])
+  })
+
+  it('take away what an interrupted fetch left an hour ago, and nothing younger', async () => {
+    for (const name of ['kafka-1.old.tmp', 'kafka-1.new.tmp']) mkdirSync(join(cache, name), { recursive: true })
+    const hoursAgo = new Date(Date.now() - 2 * 3_600_000)
+    utimesSync(join(cache, 'kafka-1.old.tmp'), hoursAgo, hoursAgo)
+    maven('exit 1')
+    await expect(fetchKafkaJars()).rejects.toThrow('could not fetch')
+    expect(readdirSync(cache)).toEqual(['kafka-1.new.tmp'])
   })
 
   it('are of the version that the list for Maven names', () => {
