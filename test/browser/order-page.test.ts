@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import type { Browser, BrowserContextOptions, Page, Request } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createCache } from '#src/cache/cache.ts'
 import { StoreUnavailableError } from '#src/core/errors.ts'
@@ -180,6 +180,11 @@ describe('the order page', () => {
   it('does not let a slow answer overtake a newer one', () =>
     visit('/', async page => {
       const held = Promise.withResolvers<void>()
+      const isSlowOne = (request: Request) => request.url().endsWith(`/order/${UID}`)
+      const ended = Promise.race([
+        page.waitForEvent('requestfinished', isSlowOne),
+        page.waitForEvent('requestfailed', isSlowOne),
+      ])
       await page.route(`**/order/${UID}`, async route => {
         await held.promise
         await route.continue().catch(() => {})
@@ -191,7 +196,9 @@ describe('the order page', () => {
       await page.keyboard.press('Enter')
       await resultWith(page, 'No order has this uid')
       held.resolve()
-      await page.reload()
+      await ended
+      // Two frames: whatever the page still does about it has been done by then.
+      await page.evaluate('new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))')
       await resultWith(page, 'No order has this uid')
     }))
 
