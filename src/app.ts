@@ -121,6 +121,7 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
 
   async function run(): Promise<void> {
     await waiting('Postgres', requireMigrations)
+    if (stopping.signal.aborted) return
     const warming = roles.has('api') ? warmCache() : Promise.resolve()
     if (roles.has('consumer')) await consume()
     else waitingFor = undefined
