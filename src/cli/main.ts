@@ -12,6 +12,7 @@ const COMMANDS: readonly (() => Promise<{ register(program: Command): void }>)[]
   () => import('./migrate.ts'),
   () => import('./produce.ts'),
   () => import('./verify.ts'),
+  () => import('./order.ts'),
   () => import('./config.ts'),
 ]
 

@@ -52,7 +52,8 @@ export async function publish(records: Iterable<RecordToSend>, parts: PublishPar
   while (!signal.aborted) {
     const due = ratePerSecond === undefined ? CHUNK : Math.floor(elapsed() * ratePerSecond) + 1 - taken
     if (ratePerSecond !== undefined && due <= 0) {
-      await clock.sleep(Math.ceil((taken / ratePerSecond - elapsed()) * 1000), signal)
+      // At least 1 ms: what rounding leaves of a wait would never pass.
+      await clock.sleep(Math.max(1, Math.ceil((taken / ratePerSecond - elapsed()) * 1000)), signal)
       continue
     }
     const chunk = take(source, Math.min(due, CHUNK))
