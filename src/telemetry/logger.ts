@@ -47,6 +47,7 @@ function openTerminal(fd: 1 | 2, options: LoggerOptions): DestinationStream {
           colorize: options.colour ?? true,
           ignore: 'pid,event',
           translateTime: 'SYS:HH:MM:ss.l',
+          singleLine: true,
         })
       : pino.destination({ fd, sync: true })
   // Whoever read our lines has gone (`holdfast serve | head`): that is no reason to fall over.
