@@ -11,6 +11,8 @@ export interface Service {
   readonly pid: number
   /** Lines of its log so far, parsed. */
   readonly log: readonly LogLine[]
+  /** The sum of a metric's samples that have all of these labels, as `/metrics` tells it. The prefix is added. */
+  metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
   /** SIGTERM, and the exit code (137 and the like when a signal ended it). */
   stop(): Promise<number>
   kill(signal: NodeJS.Signals): void
@@ -75,6 +77,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     log,
     exited,
     kill: signal => child.kill(signal),
+    metric: async (name, labels) =>
+      sumOf(await (await fetch(`${url}/metrics`)).text(), `holdfast_${name}`, labels ?? {}),
     async stop() {
       child.kill('SIGTERM')
       return await exited
@@ -86,6 +90,15 @@ async function exitOf(child: ChildProcess): Promise<number> {
   if (child.exitCode !== null) return child.exitCode
   const [code] = (await once(child, 'exit')) as [number | null]
   return code ?? 137
+}
+
+function sumOf(page: string, name: string, labels: Readonly<Record<string, string>>): number {
+  const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`)
+  return page
+    .split('\n')
+    .filter(line => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+    .filter(line => wanted.every(label => line.includes(label)))
+    .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
 }
 
 function parse(line: string): LogLine {
@@ -109,6 +122,12 @@ export async function eventually<R>(
     if (performance.now() > deadline) throw new Error(`within ${timeoutMs} ms it never came to: ${what}`)
     await new Promise<void>(resolve => setTimeout(resolve, 50))
   }
+}
+
+/** An endpoint as a probe or an operator sees it. */
+export async function ask(service: Service, path: string): Promise<{ readonly status: number; readonly body: string }> {
+  const response = await fetch(`${service.url}${path}`)
+  return { status: response.status, body: await response.text() }
 }
 
 export async function isReady(service: Service): Promise<boolean> {

@@ -1,5 +1,7 @@
 import pg from 'pg'
 import { afterAll, beforeAll } from 'vitest'
+import { verifyStream } from '#src/cli/proof.ts'
+import { loadConfig } from '#src/config.ts'
 import type { Header, SourceRecord } from '#src/core/record.ts'
 import { ensureTopics } from '#src/kafka/admin.ts'
 import { startInspector } from '#src/kafka/inspector.ts'
@@ -11,7 +13,8 @@ import { type FreshTopics, freshDatabase, freshTopics, kafkaBrokers } from './st
 export interface Stream extends FreshTopics {
   readonly databaseUrl: string
   readonly brokers: string
-  produce(records: readonly ProducedRecord[]): Promise<void>
+  /** In this order, as far as a partition knows one. @returns where each of them stands. */
+  produce(records: readonly ProducedRecord[]): Promise<ProducedAt[]>
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>
   /** Sum of the progress rows minus where they began: records that are settled. */
   settled(): Promise<number>
@@ -19,6 +22,52 @@ export interface Stream extends FreshTopics {
   readAll(topic: string): Promise<SourceRecord[]>
   /** What the broker holds as committed by the group, summed over the partitions. */
   committed(): Promise<number>
+  /** The ledger's rows, by partition and offset. */
+  ledger(): Promise<LedgerRow[]>
+  /** What `holdfast verify` finds amiss in ledger, tables, commits and dead letters. None is good. */
+  findings(): Promise<string[]>
+  /** The same topics and tables, seen as another consumer group. */
+  asGroup(groupId: string): Stream
+}
+
+export interface ProducedAt {
+  readonly partition: number
+  readonly offset: bigint
+}
+
+/** One settled batch: what became of the offsets `[from, to)` of its partition. */
+export interface LedgerRow {
+  readonly partition: number
+  readonly from: number
+  readonly to: number
+  readonly records: number
+  readonly written: number
+  readonly duplicate: number
+  readonly stale: number
+  readonly superseded: number
+  readonly dead_lettered: number
+  readonly gaps: number
+  readonly expired: number
+  readonly skipped: number
+}
+
+/** The ledger's rows added up. `from` and `to` become the number of offsets that they cover. */
+export function totalOf(
+  rows: readonly LedgerRow[],
+): Omit<LedgerRow, 'partition' | 'from' | 'to'> & { offsets: number } {
+  const sum = (of: (row: LedgerRow) => number) => rows.reduce((total, row) => total + of(row), 0)
+  return {
+    offsets: sum(row => row.to - row.from),
+    records: sum(row => row.records),
+    written: sum(row => row.written),
+    duplicate: sum(row => row.duplicate),
+    stale: sum(row => row.stale),
+    superseded: sum(row => row.superseded),
+    dead_lettered: sum(row => row.dead_lettered),
+    gaps: sum(row => row.gaps),
+    expired: sum(row => row.expired),
+    skipped: sum(row => row.skipped),
+  }
 }
 
 export interface ProducedRecord {
@@ -69,13 +118,15 @@ export async function aStream(options: StreamOptions = {}): Promise<Stream> {
     return (await pool.query<Row>(text, values)).rows
   }
 
-  return {
+  const seenAs = (groupId: string): Stream => ({
     ...names,
+    groupId,
     databaseUrl,
     brokers,
     query,
+    asGroup: seenAs,
     async produce(records) {
-      await Promise.all(
+      return await Promise.all(
         records.map(({ key = null, value, headers = [], ...where }) =>
           producer.produce({
             topic: names.topic,
@@ -89,19 +140,44 @@ export async function aStream(options: StreamOptions = {}): Promise<Stream> {
     },
     async settled() {
       const [row] = await query<{ settled: string | null }>(
-        'SELECT sum(next_offset - first_offset) AS settled FROM stream_progress WHERE topic = $1',
-        [names.topic],
+        'SELECT sum(next_offset - first_offset) AS settled FROM stream_progress WHERE topic = $1 AND group_id = $2',
+        [names.topic, groupId],
       )
       return Number(row?.settled ?? 0)
     },
     async readAll(topic) {
-      await using inspector = await startInspector({ connection, groupId: names.groupId })
+      await using inspector = await startInspector({ connection, groupId })
       return await Array.fromAsync(inspector.read(topic))
     },
     async committed() {
-      await using inspector = await startInspector({ connection, groupId: names.groupId })
+      await using inspector = await startInspector({ connection, groupId })
       const positions = await inspector.committed(await inspector.partitions(names.topic))
       return positions.reduce((sum, { nextOffset }) => sum + Number(nextOffset), 0)
     },
-  }
+    async ledger() {
+      const rows = await query<Record<keyof LedgerRow, string>>(
+        `SELECT partition, from_offset AS "from", to_offset AS "to", records, written, duplicate, stale, superseded,
+           dead_lettered, gaps, expired, skipped
+         FROM stream_ledger WHERE topic = $1 AND group_id = $2 ORDER BY partition, from_offset`,
+        [names.topic, groupId],
+      )
+      // int8 arrives as text; a test's offsets are small.
+      return rows.map(row =>
+        Object.fromEntries(Object.entries(row).map(([name, value]) => [name, Number(value)])),
+      ) as unknown as LedgerRow[]
+    },
+    async findings() {
+      const config = loadConfig({
+        KAFKA_BROKERS: brokers,
+        KAFKA_TOPIC: names.topic,
+        KAFKA_DLQ_TOPIC: names.dlqTopic,
+        KAFKA_GROUP_ID: groupId,
+        DATABASE_URL: databaseUrl,
+      })
+      return (await verifyStream(config)).findings.map(({ partition, offset, what }) => {
+        return `partition ${partition ?? '?'}, offset ${offset ?? '?'}: ${what}`
+      })
+    },
+  })
+  return seenAs(names.groupId)
 }

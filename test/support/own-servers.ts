@@ -1,0 +1,17 @@
+import { onTestFinished } from 'vitest'
+import { type EmbeddedKafka, startKafka } from '#src/embedded/kafka.ts'
+import { type EmbeddedPostgres, startPostgres } from '#src/embedded/postgres.ts'
+
+/** A Kafka that only this test uses, so that it may be frozen or killed. Goes with the test. */
+export async function ownKafka(): Promise<EmbeddedKafka> {
+  const kafka = await startKafka()
+  onTestFinished(() => kafka[Symbol.asyncDispose]())
+  return kafka
+}
+
+/** A PostgreSQL that only this test uses, so that it may be stopped. Goes with the test. */
+export async function ownPostgres(): Promise<EmbeddedPostgres> {
+  const postgres = await startPostgres()
+  onTestFinished(() => postgres[Symbol.asyncDispose]())
+  return postgres
+}
