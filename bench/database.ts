@@ -1,0 +1,86 @@
+/** A database for each contender and round, and the questions that tell whether its work is right. */
+import pg from 'pg'
+import type { EmbeddedPostgres } from '#src/embedded/postgres.ts'
+import { migrate } from '#src/postgres/migrate.ts'
+import type { Backlog, Tally } from './backlog.ts'
+
+export interface BenchDatabase extends AsyncDisposable {
+  readonly url: string
+}
+
+/** Empty and migrated; all that came before it is written back, so that nobody pays for his predecessor's pages. */
+export async function freshDatabase(server: EmbeddedPostgres, name: string, keep: boolean): Promise<BenchDatabase> {
+  const url = await server.createDatabase(name)
+  await migrate(url, 'up')
+  await ask(url, 'CHECKPOINT')
+  return {
+    url,
+    [Symbol.asyncDispose]: async () => {
+      if (!keep) await ask(server.url, `DROP DATABASE ${pg.escapeIdentifier(name)} WITH (FORCE)`)
+    },
+  }
+}
+
+/** @returns the rows of one statement, on a connection of its own. */
+export async function ask<R extends pg.QueryResultRow>(
+  url: string,
+  text: string,
+  values: unknown[] = [],
+): Promise<R[]> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return (await client.query<R>(text, values)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+export async function tallyOf(url: string): Promise<Tally> {
+  const [row] = await ask<Record<keyof Tally, string>>(
+    url,
+    `SELECT (SELECT count(*) FROM orders) AS orders, (SELECT count(*) FROM deliveries) AS deliveries,
+      (SELECT count(*) FROM payments) AS payments, (SELECT sum(amount) FROM payments) AS amount,
+      (SELECT count(*) FROM items) AS items, (SELECT sum(total_price) FROM items) AS "totalPrice"`,
+  )
+  const figure = (name: keyof Tally) => Number(row?.[name])
+  return {
+    orders: figure('orders'),
+    deliveries: figure('deliveries'),
+    payments: figure('payments'),
+    items: figure('items'),
+    amount: figure('amount'),
+    totalPrice: figure('totalPrice'),
+  }
+}
+
+/** What differs from the generator's model, in the figures that are asked for; nothing when all is right. */
+export function differences(found: Tally, expected: Tally, names: readonly (keyof Tally)[]): string[] {
+  return names
+    .filter(name => found[name] !== expected[name])
+    .map(name => `${name}: ${found[name]} in the tables, ${expected[name]} generated`)
+}
+
+/**
+ * The books of the stream: each record settled once, each partition at its end, ranges without hole or overlap.
+ * @returns what is wrong
+ */
+export async function bookFailures(url: string, groupId: string, backlog: Backlog): Promise<string[]> {
+  const rows = await ask<Record<string, string>>(
+    url,
+    `SELECT p.partition, p.next_offset, sum(l.records) AS records,
+      sum(l.written + l.duplicate + l.stale + l.superseded) AS stored, sum(l.dead_lettered) AS dead_lettered,
+      sum(l.to_offset - l.from_offset) AS covered, max(l.to_offset) - min(l.from_offset) AS span
+     FROM stream_progress AS p JOIN stream_ledger AS l USING (topic, partition, group_id)
+     WHERE p.topic = $1 AND p.group_id = $2 GROUP BY p.partition, p.next_offset`,
+    [backlog.topic, groupId],
+  )
+  return backlog.ends.flatMap((end, partition) => {
+    if (end === 0n) return []
+    const row = rows.find(row => Number(row.partition) === partition)
+    if (row === undefined) return [`partition ${partition} has no books`]
+    return ['next_offset', 'records', 'stored', 'covered', 'span']
+      .filter(name => row[name] !== String(end))
+      .map(name => `partition ${partition}: ${name} is ${row[name]}, the topic holds ${end}`)
+  })
+}

@@ -1,0 +1,41 @@
+/** Our own Kafka and PostgreSQL, and what they use. */
+import type { EmbeddedPostgres } from '#src/embedded/postgres.ts'
+import { startStack } from '#src/embedded/stack.ts'
+import type { KafkaConnection } from '#src/kafka/client.ts'
+import type { Cpu } from './measurement.ts'
+import { cpuSecondsOfTree } from './process-figures.ts'
+
+type ServerCpu = Pick<Cpu, 'postgres' | 'broker'>
+
+export interface Servers extends AsyncDisposable {
+  readonly brokers: string
+  readonly connection: KafkaConnection
+  readonly postgres: EmbeddedPostgres
+  /** CPU seconds since they started, or since `before`; a session of PostgreSQL that has ended counts as well. */
+  cpu(before?: ServerCpu): ServerCpu
+}
+
+/** Always our own, never those of the environment: only of these we know the processes, and that nobody else uses them. */
+export async function startServers(options: {
+  readonly dataDir: string | undefined
+  readonly log: (line: string) => void
+}): Promise<Servers> {
+  const stack = await startStack(options)
+  const { kafka, postgres } = stack
+  if (kafka === undefined || postgres === undefined) throw new Error('the stack came without its servers')
+  return {
+    brokers: kafka.brokers,
+    connection: { brokers: [kafka.brokers], security: {}, extra: {} },
+    postgres,
+    cpu: before => ({
+      postgres: since(cpuSecondsOfTree(postgres.pid), before?.postgres),
+      broker: since(cpuSecondsOfTree(kafka.pid), before?.broker),
+    }),
+    [Symbol.asyncDispose]: () => stack.stop(),
+  }
+}
+
+/** `undefined` is what the machine does not tell. */
+export function since(now: number | undefined, before: number | undefined = 0): number | undefined {
+  return now === undefined ? undefined : now - before
+}

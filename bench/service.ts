@@ -1,0 +1,125 @@
+/** The service as its users run it, a process of its own, and how long it takes to work off the backlog. */
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { partitionKey } from '#src/core/record.ts'
+import { startGuarded } from '#src/embedded/guarded-process.ts'
+import { logTail } from '#src/embedded/machine.ts'
+import { type KafkaInspector, startInspector } from '#src/kafka/inspector.ts'
+import type { Backlog } from './backlog.ts'
+import type { Measurement } from './measurement.ts'
+import { cpuSecondsOfTree, peakMemoryBytes } from './process-figures.ts'
+import { type Servers, since } from './servers.ts'
+
+export interface ServiceRun {
+  /** The checkout whose `src/main.ts` is started. */
+  readonly checkout: string
+  readonly databaseUrl: string
+  readonly groupId: string
+  /** Settings that differ from the defaults. */
+  readonly settings: Readonly<Record<string, string>>
+  /** Its log goes here. */
+  readonly logFile: string
+  /** Flags of Node. */
+  readonly nodeFlags: readonly string[]
+}
+
+export type ServiceSpan = Pick<
+  Measurement,
+  'seconds' | 'cpu' | 'secondsFromStart' | 'cpuFromStart' | 'peakMemoryBytes' | 'failures'
+>
+
+const LOOK_EVERY_MS = 50
+/** Without any progress for so long, something is broken. */
+const STALLED_AFTER_MS = 60_000
+
+/**
+ * Starts the service, waits until the broker holds every partition's end as committed, and stops it.
+ * The clock starts with the first assignment of partitions, which the service logs with the time; the end is seen up to
+ * 50 ms late. Looking does not join the group.
+ * @throws Error with the end of its log when it ends early or stands still
+ */
+export async function drainBacklog(servers: Servers, backlog: Backlog, run: ServiceRun): Promise<ServiceSpan> {
+  await using inspector = await startInspector({ connection: servers.connection, groupId: run.groupId })
+  const startedAt = Date.now()
+  const service = await startGuarded({
+    command: process.execPath,
+    args: [...run.nodeFlags, 'src/main.ts'],
+    cwd: run.checkout,
+    env: {
+      PATH: process.env.PATH ?? '',
+      HOME: process.env.HOME ?? '',
+      ...run.settings,
+      KAFKA_BROKERS: servers.brokers,
+      KAFKA_TOPIC: backlog.topic,
+      KAFKA_DLQ_TOPIC: backlog.dlqTopic,
+      KAFKA_GROUP_ID: run.groupId,
+      DATABASE_URL: run.databaseUrl,
+      HTTP_PORT: '0',
+    },
+    logFile: run.logFile,
+    stopSignal: 'SIGTERM',
+    graceMs: 30_000,
+  })
+  try {
+    const assignedAt = await watching(() => assignmentIn(run.logFile))
+    const serversBefore = servers.cpu()
+    const clientBefore = cpuSecondsOfTree(service.pid)
+    const endedAt = await watching(async progress => {
+      const committed = await committedOffsets(inspector, backlog)
+      progress(String(committed))
+      return committed.every((offset, partition) => offset === backlog.ends[partition]) ? Date.now() : undefined
+    })
+    const cpuFromStart = cpuSecondsOfTree(service.pid)
+    const cpu = { client: since(cpuFromStart, clientBefore), ...servers.cpu(serversBefore) }
+    const peak = peakMemoryBytes(service.pid)
+    await service.stop()
+    const exit = await service.exited
+    return {
+      seconds: (endedAt - assignedAt) / 1000,
+      secondsFromStart: (endedAt - startedAt) / 1000,
+      cpu,
+      cpuFromStart,
+      peakMemoryBytes: peak,
+      failures: exit === 0 ? [] : [`the service ended with ${exit}, see ${run.logFile}`],
+    }
+  } finally {
+    await service.stop('SIGKILL')
+  }
+
+  /** Looks until there is something to see. */
+  async function watching(
+    look: (progress: (at: string) => void) => Promise<number | undefined> | number | undefined,
+  ): Promise<number> {
+    let last = ''
+    let movedAt = performance.now()
+    for (;;) {
+      const found = await look(at => {
+        if (at !== last) movedAt = performance.now()
+        last = at
+      })
+      if (found !== undefined) return found
+      const trouble = service.running ? 'stands still' : 'has ended'
+      if (!service.running || performance.now() - movedAt > STALLED_AFTER_MS) {
+        throw new Error(`the service ${trouble}; the end of ${run.logFile}:\n${logTail(run.logFile)}`)
+      }
+      await sleep(LOOK_EVERY_MS)
+    }
+  }
+}
+
+async function committedOffsets(inspector: KafkaInspector, { topic, ends }: Backlog): Promise<bigint[]> {
+  const partitions = ends.map((_, partition) => ({ topic, partition }))
+  const committed = await inspector.committed(partitions)
+  const byKey = new Map(committed.map(position => [partitionKey(position), position.nextOffset]))
+  return partitions.map(partition => byKey.get(partitionKey(partition)) ?? 0n)
+}
+
+/** When the service was given partitions for the first time, in ms since the epoch. */
+function assignmentIn(logFile: string): number | undefined {
+  const line = readFileSync(logFile, 'utf8')
+    .split('\n')
+    .find(line => line.includes('"event":"assigned"'))
+  if (line === undefined) return undefined
+  const { time } = JSON.parse(line) as { readonly time: string }
+  return Date.parse(time)
+}
