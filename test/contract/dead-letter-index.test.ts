@@ -1,0 +1,132 @@
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import type { DeadLetter } from '#src/core/dead-letter.ts'
+import { orderTables } from '#src/orders/order-sql.ts'
+import { createSettlementStore } from '#src/postgres/settlement.ts'
+import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
+import { aDeadLetter, aWork } from '../support/orders.ts'
+import { aHeader, aRecord } from '../support/records.ts'
+
+let database: MigratedDatabase
+beforeAll(async () => {
+  database = await migratedDatabase()
+})
+afterAll(async () => {
+  await database[Symbol.asyncDispose]()
+})
+let next = 0n
+beforeEach(async () => {
+  next = 0n
+  await database.pool.query('TRUNCATE stream_progress, stream_ledger, dead_letters')
+  await store().startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
+})
+
+const store = () => createSettlementStore({ pool: database.pool, tables: orderTables })
+
+async function settle(...deadLetters: DeadLetter[]): Promise<void> {
+  const work = aWork([], { from: next, deadLetters })
+  next = work.to
+  await store().settle(work)
+}
+
+async function rows() {
+  return (await database.pool.query('SELECT * FROM dead_letters ORDER BY id')).rows
+}
+
+it('a dead letter is indexed with where it stood, why it failed and how large it is', async () => {
+  const record = aRecord({ offset: 41n, key: Buffer.from('key'), text: '{"x":1}', headers: [aHeader('h', 'value')] })
+  await settle(
+    aDeadLetter(41n, {
+      record,
+      origin: record,
+      orderUid: 'b563',
+      rejection: {
+        reason: 'schema_violation',
+        error: 'required',
+        pointer: '/payment/amount',
+        message: 'is missing',
+        violations: [{ pointer: '/payment/amount', keyword: 'required', message: 'is missing' }],
+      },
+    }),
+  )
+  expect(await rows()).toEqual([
+    {
+      id: 'orders-0-41',
+      reason: 'schema_violation',
+      error: 'required',
+      pointer: '/payment/amount',
+      message: 'is missing',
+      violations: [{ pointer: '/payment/amount', keyword: 'required', message: 'is missing' }],
+      order_uid: 'b563',
+      group_id: 'holdfast',
+      source_topic: 'orders',
+      source_partition: 0,
+      source_offset: '41',
+      source_timestamp: String(record.timestampMs),
+      first_failed_at: new Date(1_700_000_000_123),
+      failed_at: new Date(1_700_000_000_123),
+      failures: '1',
+      attempts: 1,
+      replay_count: 0,
+      state: 'open',
+      bytes: String('key'.length + '{"x":1}'.length + 'hvalue'.length),
+      dlq_partition: null,
+      dlq_offset: null,
+    },
+  ])
+})
+
+it('one that fails again keeps its row, its first failure and what an operator decided', async () => {
+  const first = aDeadLetter(41n)
+  await settle(first)
+  await database.pool.query("UPDATE dead_letters SET state = 'discarded'")
+  await settle({ ...first, failedAtMs: first.failedAtMs + 5000, attempts: 3 })
+  expect(await rows()).toMatchObject([
+    {
+      id: 'orders-0-41',
+      state: 'discarded',
+      failures: '2',
+      attempts: 3,
+      first_failed_at: new Date(first.failedAtMs),
+      failed_at: new Date(first.failedAtMs + 5000),
+    },
+  ])
+})
+
+it('one that was redriven and fails again is open again, under its first position', async () => {
+  const first = aDeadLetter(41n)
+  await settle(first)
+  await database.pool.query("UPDATE dead_letters SET state = 'replaying'")
+  await settle({ ...first, record: aRecord({ offset: 99n }), replayCount: 1 })
+  expect(await rows()).toMatchObject([{ id: 'orders-0-41', source_offset: '41', state: 'open', replay_count: 1 }])
+})
+
+it('the same one twice in a batch is one row that counts two failures', async () => {
+  const letter = aDeadLetter(41n)
+  await settle(letter, { ...letter, record: aRecord({ offset: 42n }), replayCount: 1 })
+  expect(await rows()).toMatchObject([{ id: 'orders-0-41', failures: '2', replay_count: 1 }])
+})
+
+it('text that Postgres cannot hold never blocks the partition', async () => {
+  const hostile = 'a\0b\ud800c'
+  await settle(
+    aDeadLetter(41n, {
+      rejection: {
+        reason: 'schema_violation',
+        error: hostile,
+        pointer: hostile,
+        message: hostile,
+        violations: [{ pointer: hostile, keyword: hostile, message: hostile }],
+      },
+    }),
+  )
+  const held = 'a\ufffdb\ufffdc'
+  expect(await rows()).toMatchObject([
+    { error: held, pointer: held, message: held, violations: [{ pointer: held, keyword: held, message: held }] },
+  ])
+})
+
+it('a timestamp beyond reason is indexed, too', async () => {
+  const record = aRecord({ offset: 41n, timestampMs: 9.2e18 })
+  await settle(aDeadLetter(41n, { record, origin: record }))
+  expect(await rows()).toMatchObject([{ source_timestamp: String(Number.MAX_SAFE_INTEGER) }])
+})

@@ -1,0 +1,91 @@
+import { describe, expect, it } from 'vitest'
+import { StoreMisconfiguredError, StoreUnavailableError } from '#src/core/errors.ts'
+import { migrate, migrationStatus, missingMigrations } from '#src/postgres/migrate.ts'
+import { createPool } from '#src/postgres/pool.ts'
+import { freshDatabase } from '../support/stack.ts'
+
+const ALL = ['0001_order_tables', '0002_stream_tables', '0003_dead_letters']
+
+async function missingIn(url: string): Promise<string[]> {
+  const pool = createPool({ url, max: 1, statementTimeoutMs: 1000, name: 'test' })
+  try {
+    return await missingMigrations(pool)
+  } finally {
+    await pool.end()
+  }
+}
+
+async function tablesIn(url: string): Promise<string[]> {
+  const pool = createPool({ url, max: 1, statementTimeoutMs: 1000, name: 'test' })
+  try {
+    const { rows } = await pool.query(`SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`)
+    return rows.map(row => row.tablename)
+  } finally {
+    await pool.end()
+  }
+}
+
+describe('migrations', () => {
+  it('are applied once, by one of three replicas that start at the same moment', async () => {
+    const url = await freshDatabase()
+    const applied = await Promise.all([migrate(url, 'up'), migrate(url, 'up'), migrate(url, 'up')])
+    expect(applied.flat().sort()).toEqual(ALL)
+    expect(await missingIn(url)).toEqual([])
+  })
+
+  it('make the tables of the contract, and take them away again', async () => {
+    const url = await freshDatabase()
+    await migrate(url, 'up')
+    expect(await tablesIn(url)).toEqual([
+      'dead_letters',
+      'deliveries',
+      'items',
+      'orders',
+      'payments',
+      'pgmigrations',
+      'stream_ledger',
+      'stream_progress',
+    ])
+    expect(await migrate(url, 'down')).toEqual(['0003_dead_letters'])
+    expect(await missingIn(url)).toEqual(['0003_dead_letters'])
+    expect(await migrate(url, 'down', { count: 2 })).toEqual(['0002_stream_tables', '0001_order_tables'])
+    expect(await tablesIn(url)).toEqual(['pgmigrations'])
+    expect(await migrate(url, 'up', { count: 1 })).toEqual(['0001_order_tables'])
+  })
+
+  it('are all missing from a new database, which a look at them leaves untouched', async () => {
+    const url = await freshDatabase()
+    expect(await missingIn(url)).toEqual(ALL)
+    expect((await migrationStatus(url)).map(({ name, appliedAt }) => [name, appliedAt])).toEqual(
+      ALL.map(name => [name, undefined]),
+    )
+    expect(await tablesIn(url)).toEqual([])
+  })
+
+  it('say when they were applied, and which came from a newer version', async () => {
+    const url = await freshDatabase()
+    const before = Date.now()
+    await migrate(url, 'up')
+    const pool = createPool({ url, max: 1, statementTimeoutMs: 1000, name: 'test' })
+    await pool.query(`INSERT INTO pgmigrations (name, run_on) VALUES ('0099_tomorrow', now())`)
+    await pool.end()
+    const status = await migrationStatus(url)
+    expect(status.map(({ name, known }) => [name, known])).toEqual([
+      ...ALL.map(name => [name, true]),
+      ['0099_tomorrow', false],
+    ])
+    for (const { appliedAt } of status) {
+      expect(Math.abs((appliedAt?.getTime() ?? 0) - before)).toBeLessThan(60_000)
+    }
+    expect(await missingIn(url)).toEqual([])
+  })
+
+  it('say what is wrong when there is no server, or no such database', async () => {
+    const url = new URL(await freshDatabase())
+    url.pathname = '/nowhere_to_be_found'
+    await expect(migrate(url.href, 'up')).rejects.toThrow(/"nowhere_to_be_found" does not exist.*DATABASE_URL/)
+    await expect(migrate(url.href, 'up')).rejects.toThrow(StoreMisconfiguredError)
+    url.port = '1'
+    await expect(migrationStatus(url.href)).rejects.toThrow(StoreUnavailableError)
+  })
+})

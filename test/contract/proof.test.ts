@@ -1,0 +1,199 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { orderTables } from '#src/orders/order-sql.ts'
+import { deadLetterIds, type Finding, readProof } from '#src/postgres/proof.ts'
+import { createSettlementStore } from '#src/postgres/settlement.ts'
+import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
+import { aDeadLetter, aReadyOrder, aWork } from '../support/orders.ts'
+
+let database: MigratedDatabase
+beforeAll(async () => {
+  database = await migratedDatabase()
+})
+afterAll(async () => {
+  await database[Symbol.asyncDispose]()
+})
+
+/** Partition 0: [3, 6) orders, [6, 8) one order, one dead letter, [8, 12) gaps. Partition 1: an update, then nothing. */
+beforeEach(async () => {
+  await database.pool.query(
+    'TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters',
+  )
+  const store = createSettlementStore({ pool: database.pool, tables: orderTables })
+  await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 3n })
+  await store.startProgress('holdfast', { topic: 'orders', partition: 1, nextOffset: 0n })
+  await store.startProgress('holdfast', { topic: 'orders', partition: 2, nextOffset: 5n })
+  const uids = ['a', 'b', 'c']
+  await store.settle(
+    aWork(
+      uids.map((uid, index) => aReadyOrder({ uid, offset: BigInt(3 + index), items: 3 })),
+      { from: 3n },
+    ),
+  )
+  await store.settle(aWork([aReadyOrder({ uid: 'd', offset: 6n })], { from: 6n, deadLetters: [aDeadLetter(7n)] }))
+  await store.settle(aWork([], { from: 8n, to: 12n }))
+  await store.settle(
+    aWork([aReadyOrder({ uid: 'a', partition: 1, timestampMs: 2e12, items: 2 })], { from: 0n, partition: 1 }),
+  )
+})
+
+async function findings(...damage: string[]): Promise<readonly Finding[]> {
+  for (const sql of damage) await database.pool.query(sql)
+  return (await readProof(database.pool, 'orders', 'holdfast')).findings
+}
+
+describe('the proof of what the tables say', () => {
+  it('holds, and adds up what became of each offset', async () => {
+    const proof = await readProof(database.pool, 'orders', 'holdfast')
+    expect(proof.findings).toEqual([])
+    expect(proof.partitions).toMatchObject([
+      { partition: 0, firstOffset: 3n, nextOffset: 12n, records: 5, written: 4, dead_lettered: 1, gaps: 4 },
+      { partition: 1, firstOffset: 0n, nextOffset: 1n, records: 1, written: 1 },
+      { partition: 2, firstOffset: 5n, nextOffset: 5n, records: 0 },
+    ])
+    expect(proof.totals).toEqual({
+      records: 6,
+      written: 5,
+      duplicate: 0,
+      stale: 0,
+      superseded: 0,
+      dead_lettered: 1,
+      gaps: 4,
+      expired: 0,
+      skipped: 0,
+    })
+    expect(proof.rows).toEqual({ orders: 4, items: 9, deadLetters: 1 })
+  })
+
+  it('has nothing to say of a group that never consumed', async () => {
+    const proof = await readProof(database.pool, 'orders', 'nobody')
+    expect(proof.partitions).toEqual([])
+    expect(proof.findings).toEqual([])
+  })
+
+  it.each([
+    {
+      what: 'a range that is missing',
+      damage: ['DELETE FROM stream_ledger WHERE from_offset = 6'],
+      expected: { partition: 0, offset: 8n, what: 'the ledger has a hole: [6, 8)' },
+    },
+    {
+      what: 'the first range missing',
+      damage: ['DELETE FROM stream_ledger WHERE from_offset = 3'],
+      expected: { partition: 0, offset: 6n, what: 'the ledger has a hole: [3, 6)' },
+    },
+    {
+      what: 'the last range missing',
+      damage: ['DELETE FROM stream_ledger WHERE from_offset = 8'],
+      expected: { partition: 0, offset: 8n, what: 'the ledger ends at 8, but progress is at 12' },
+    },
+    {
+      what: 'every range missing',
+      damage: ['DELETE FROM stream_ledger WHERE partition = 1'],
+      expected: { partition: 1, offset: 0n, what: 'the ledger ends at 0, but progress is at 1' },
+    },
+    {
+      what: 'progress moved by hand',
+      damage: ['UPDATE stream_progress SET next_offset = 99 WHERE partition = 2'],
+      expected: { partition: 2, offset: 5n, what: 'the ledger ends at 5, but progress is at 99' },
+    },
+    {
+      what: 'progress removed',
+      damage: ['DELETE FROM stream_progress WHERE partition = 1'],
+      expected: { partition: 1, offset: 0n, what: 'the ledger has 1 rows of a partition that has no progress' },
+    },
+    {
+      what: 'ranges that overlap',
+      damage: ['UPDATE stream_ledger SET to_offset = 7, gaps = gaps + 1 WHERE from_offset = 3'],
+      expected: { partition: 0, offset: 6n, what: 'the ledger overlaps: [6, 7)' },
+    },
+    {
+      what: 'a range that does not add up',
+      damage: ['UPDATE stream_ledger SET gaps = gaps - 1 WHERE from_offset = 8'],
+      expected: { partition: 0, offset: 8n, what: '4 offsets are said to hold 3 (records, gaps, expired, skipped)' },
+    },
+    {
+      what: 'a record without an end',
+      damage: ['UPDATE stream_ledger SET written = 2 WHERE from_offset = 3'],
+      expected: { partition: 0, offset: 3n, what: '3 records are said to have ended in 2 ways' },
+    },
+    {
+      what: 'an order from an offset that is not settled',
+      damage: ["UPDATE orders SET source_offset = 12 WHERE order_uid = 'b'"],
+      expected: {
+        partition: 0,
+        offset: 12n,
+        what: 'order b comes from an offset that is not settled (progress: 12)',
+      },
+    },
+    {
+      what: 'an order from a partition that was never consumed',
+      damage: ["UPDATE orders SET source_partition = 9 WHERE order_uid = 'b'"],
+      expected: {
+        partition: 9,
+        offset: 4n,
+        what: 'order b comes from an offset that is not settled (progress: none)',
+      },
+    },
+    {
+      what: 'a dead letter missing from the index',
+      damage: ['DELETE FROM dead_letters'],
+      expected: { partition: 0, offset: 6n, what: '1 dead letters are in the ledger, 0 in the index' },
+    },
+    {
+      what: 'a dead letter that the ledger does not know',
+      damage: ['UPDATE dead_letters SET failures = 2'],
+      expected: {
+        partition: undefined,
+        offset: undefined,
+        what: '1 dead letters are in the ledger, 2 in the index, of all streams',
+      },
+    },
+    ...['deliveries', 'payments', 'items'].map(table => ({
+      what: `an order without ${table}`,
+      damage: [`DELETE FROM ${table} WHERE order_uid = 'b'`],
+      expected: { partition: 0, offset: 4n, what: `order b has no row in ${table}` },
+    })),
+    ...['deliveries', 'payments', 'items'].map(table => ({
+      what: `${table} without an order`,
+      damage: [`UPDATE ${table} SET order_uid = 'x' WHERE order_uid = 'd'`],
+      expected: { partition: undefined, offset: undefined, what: `${table} holds a row for x, which is not in orders` },
+    })),
+    {
+      what: 'a line missing between others',
+      damage: ["DELETE FROM items WHERE order_uid = 'b' AND position = 1"],
+      expected: {
+        partition: undefined,
+        offset: undefined,
+        what: 'the 2 items of order b are not numbered from 0 on',
+      },
+    },
+  ])('finds $what', async ({ damage, expected }) => {
+    expect(await findings(...damage)).toContainEqual(expected)
+  })
+
+  it('fails for what retention removed unread, and only lists what an operator passed over', async () => {
+    const store = createSettlementStore({ pool: database.pool, tables: orderTables })
+    await store.expire('holdfast', { topic: 'orders', partition: 2 }, 5n, 9n)
+    await database.pool.query('UPDATE stream_ledger SET gaps = 0, skipped = 4 WHERE from_offset = 8')
+    const proof = await readProof(database.pool, 'orders', 'holdfast')
+    expect(proof.expired).toEqual([{ partition: 2, from: 5n, to: 9n }])
+    expect(proof.skipped).toEqual([{ partition: 0, from: 8n, to: 12n }])
+    expect(proof.findings).toEqual([
+      { partition: 2, offset: 5n, what: '4 offsets in [5, 9) were removed by retention before they were read' },
+    ])
+  })
+
+  it('names some of many, and says that there are more', async () => {
+    const found = await findings(
+      `INSERT INTO deliveries SELECT 'x' || n, '', '', '', '', '', '', '' FROM generate_series(1, 50) AS n`,
+    )
+    expect(found).toHaveLength(21)
+    expect(found.at(-1)?.what).toMatch(/^and more of the same/)
+  })
+
+  it('lists the dead letters of the topic, for comparison with the DLQ topic', async () => {
+    const ids: string[] = []
+    for await (const id of deadLetterIds(database.pool, 'orders')) ids.push(id)
+    expect(ids).toEqual(['orders-0-7'])
+  })
+})

@@ -1,0 +1,289 @@
+import type pg from 'pg'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import {
+  OwnershipLostError,
+  StoreContendedError,
+  StoreMisconfiguredError,
+  StoreUnavailableError,
+} from '#src/core/errors.ts'
+import type { SettlementStore, Tables } from '#src/core/ports.ts'
+import type { Order } from '#src/orders/order.ts'
+import { orderTables } from '#src/orders/order-sql.ts'
+import { createPool } from '#src/postgres/pool.ts'
+import { createSettlementStore } from '#src/postgres/settlement.ts'
+import { type MigratedDatabase, migratedDatabase, someoneWaitsForALock } from '../support/database.ts'
+import { aDeadLetter, aReadyOrder, aWork } from '../support/orders.ts'
+import { startProxy } from '../support/proxy.ts'
+import { freshDatabase } from '../support/stack.ts'
+
+/** What the store on Postgres does when something breaks under it. What it promises otherwise: settlement-store.suite.ts */
+let database: MigratedDatabase
+let pool: pg.Pool
+beforeAll(async () => {
+  // Locks are waited for half as long: short, because tests wait for them to time out.
+  database = await migratedDatabase(400)
+  pool = database.pool
+})
+afterAll(async () => {
+  await database[Symbol.asyncDispose]()
+})
+beforeEach(async () => {
+  await pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters')
+})
+
+async function started(tables: Tables<Order> = orderTables): Promise<SettlementStore<Order>> {
+  const store = createSettlementStore({ pool, tables })
+  await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
+  return store
+}
+
+const four = ['a', 'b', 'c', 'd'].map((uid, index) => aReadyOrder({ uid, offset: BigInt(index) }))
+
+async function count(table: string): Promise<number> {
+  const { rows } = await pool.query(`SELECT count(*)::integer AS count FROM ${table}`)
+  return rows[0]?.count
+}
+
+/** Holds the row of order `uid` in a transaction of its own while `work` runs. */
+async function whileLocked<R>(sql: string, work: () => Promise<R>): Promise<R> {
+  const holder = await pool.connect()
+  try {
+    await holder.query("SET idle_in_transaction_session_timeout = '1min'")
+    await holder.query('BEGIN')
+    await holder.query(sql)
+    return await work()
+  } finally {
+    await holder.query('ROLLBACK')
+    holder.release(true)
+  }
+}
+
+describe('a reply that is lost', () => {
+  it('to COMMIT: the next attempt finds the batch settled, and writes it no second time', async () => {
+    const { hostname, port } = new URL(database.url)
+    await using proxy = await startProxy({ host: hostname, port: Number(port) })
+    const url = new URL(database.url)
+    url.port = String(proxy.port)
+    const throughProxy = createPool({ url: url.href, max: 1, statementTimeoutMs: 2000, name: 'test' })
+    await started()
+    const store = createSettlementStore({ pool: throughProxy, tables: orderTables })
+    const work = aWork(four, { from: 0n, deadLetters: [aDeadLetter(4n)] })
+
+    proxy.loseAnswerTo('COMMIT')
+    await expect(store.settle(work)).rejects.toThrow(StoreUnavailableError)
+
+    expect(await store.settle(work)).toEqual({
+      kind: 'settled',
+      counts: { written: 4, duplicate: 0, stale: 0, superseded: 0, dead_lettered: 1 },
+      written: undefined,
+    })
+    expect(await count('stream_ledger')).toBe(1)
+    await throughProxy.end()
+  })
+
+  it('because nothing moves any more: the wait ends, and the next connection works', async () => {
+    const { hostname, port } = new URL(database.url)
+    await using proxy = await startProxy({ host: hostname, port: Number(port) })
+    const url = new URL(database.url)
+    url.port = String(proxy.port)
+    const throughProxy = createPool({ url: url.href, max: 1, statementTimeoutMs: 100, name: 'test' })
+    await started()
+    const store = createSettlementStore({ pool: throughProxy, tables: orderTables })
+    await store.probe()
+
+    proxy.blackhole()
+    await expect(store.settle(aWork(four, { from: 0n }))).rejects.toThrow(StoreUnavailableError)
+    proxy.heal()
+
+    expect(await store.settle(aWork(four, { from: 0n }))).toMatchObject({ kind: 'settled', counts: { written: 4 } })
+    await throughProxy.end()
+  })
+})
+
+describe('a server that goes away', () => {
+  it('in the middle of a batch: nothing of it is written, nobody crashes, and it can be tried again', async () => {
+    const store = await started()
+    await whileLocked('SELECT 1 FROM stream_progress FOR UPDATE', async () => {
+      const settling = store.settle(aWork(four, { from: 0n }))
+      const outcome = expect(settling).rejects.toThrow(StoreUnavailableError)
+      await someoneWaitsForALock(pool)
+      await pool.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      )
+      await outcome
+    })
+    expect(await count('orders')).toBe(0)
+    expect(await store.settle(aWork(four, { from: 0n }))).toMatchObject({ kind: 'settled' })
+  })
+
+  it('between two batches: an idle connection that broke is not lent again', async () => {
+    await started()
+    const one = createPool({ url: database.url, max: 1, statementTimeoutMs: 1000, name: 'idle' })
+    const store = createSettlementStore({ pool: one, tables: orderTables })
+    await store.probe()
+    const removed = new Promise<void>(resolve => one.once('remove', () => resolve()))
+    await pool.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holdfast-idle'")
+    await removed
+    expect(await store.settle(aWork(four, { from: 0n }))).toMatchObject({ kind: 'settled' })
+    await one.end()
+  })
+
+  it('and comes back as a standby: it counts as away, for the batch and for the probe', async () => {
+    const store = await started()
+    const admin = createPool({ url: database.url, max: 1, statementTimeoutMs: 5000, name: 'admin' })
+    const name = new URL(database.url).pathname.slice(1)
+    await admin.query(`ALTER DATABASE ${name} SET default_transaction_read_only = on`)
+    const readOnly = createPool({ url: database.url, max: 2, statementTimeoutMs: 1000, name: 'test' })
+    const storeThere = createSettlementStore({ pool: readOnly, tables: orderTables })
+    try {
+      await expect(storeThere.probe()).rejects.toThrow(StoreUnavailableError)
+      await expect(storeThere.settle(aWork(four, { from: 0n }))).rejects.toThrow(StoreUnavailableError)
+      expect(readOnly.totalCount).toBe(0) // destroyed: the next connection may find the new primary
+    } finally {
+      await admin.query('SET default_transaction_read_only = off')
+      await admin.query(`ALTER DATABASE ${name} RESET default_transaction_read_only`)
+      await admin.end()
+      await readOnly.end()
+    }
+    await store.probe()
+  })
+})
+
+describe('contention', () => {
+  const locked = "SELECT 1 FROM orders WHERE order_uid = 'c' FOR UPDATE"
+
+  it('blames nobody at first: the batch is tried again', async () => {
+    const store = await started()
+    await store.settle(aWork(four, { from: 0n }))
+    const work = aWork(
+      four.map((order, index) => aReadyOrder({ uid: order.uid, offset: BigInt(index + 4) })),
+      { from: 4n },
+    )
+    await whileLocked(locked, async () => {
+      await expect(store.settle(work)).rejects.toThrow(StoreContendedError)
+    })
+    expect(await store.settle(work)).toMatchObject({ kind: 'settled', counts: { written: 4 } })
+  })
+
+  it('is pinned on the one order that causes it, once the batch is to be taken apart', async () => {
+    const store = await started()
+    await store.settle(aWork(four, { from: 0n }))
+    const again = four.map((order, index) => aReadyOrder({ uid: order.uid, offset: BigInt(index + 4) }))
+    await whileLocked(locked, async () => {
+      expect(await store.settle(aWork(again, { from: 4n, isolate: true }))).toMatchObject({
+        kind: 'refused',
+        culprits: [{ index: 2, error: '55P03', kind: 'unforeseen' }],
+      })
+    })
+  })
+
+  it('on the fence is never pinned on an order', async () => {
+    const store = await started()
+    await whileLocked('SELECT 1 FROM stream_progress FOR UPDATE', async () => {
+      await expect(store.settle(aWork(four, { from: 0n, isolate: true }))).rejects.toThrow(StoreContendedError)
+    })
+  })
+})
+
+describe('an error that nobody foresaw', () => {
+  const bug = new TypeError('cannot read properties of undefined')
+  const stumbling = (uids: readonly string[]): Tables<Order> => ({
+    ...orderTables,
+    upsert(records) {
+      if (records.some(record => uids.includes(record.uid))) throw bug
+      return orderTables.upsert(records)
+    },
+  })
+
+  it('is thrown as it is, and pinned on its record when the batch is taken apart', async () => {
+    const store = await started(stumbling(['b']))
+    await expect(store.settle(aWork(four, { from: 0n }))).rejects.toBe(bug)
+    expect(await store.settle(aWork(four, { from: 0n, isolate: true }))).toMatchObject({
+      kind: 'refused',
+      culprits: [{ index: 1, error: 'TypeError', kind: 'unforeseen' }],
+    })
+    expect(await count('orders')).toBe(0)
+  })
+
+  it('that every record meets is our bug, and none of them is to blame', async () => {
+    const store = await started(stumbling(['a', 'b', 'c', 'd']))
+    await expect(store.settle(aWork(four, { from: 0n, isolate: true }))).rejects.toBe(bug)
+  })
+})
+
+describe('records that only fail together', () => {
+  it('are found: what passed before stays in the transaction that searches', async () => {
+    const store = await started()
+    await pool.query('CREATE UNIQUE INDEX test_only ON payments (amount)')
+    try {
+      const records = ['a', 'b', 'c'].map((uid, index) =>
+        aReadyOrder({ uid, offset: BigInt(index), amount: uid === 'b' ? 2 : 1 }),
+      )
+      expect(await store.settle(aWork(records, { from: 0n }))).toMatchObject({
+        kind: 'refused',
+        culprits: [{ index: 2, error: '23505' }],
+      })
+    } finally {
+      await pool.query('DROP INDEX test_only')
+    }
+  })
+})
+
+describe('a database that does not fit', () => {
+  it('is named with what is missing and what to do, and no record is blamed', async () => {
+    const url = await freshDatabase()
+    const empty = createPool({ url, max: 1, statementTimeoutMs: 1000, name: 'test' })
+    const store = createSettlementStore({ pool: empty, tables: orderTables })
+    const settling = store.settle(aWork(four, { from: 0n, isolate: true }))
+    await expect(settling).rejects.toThrow(StoreMisconfiguredError)
+    await expect(settling).rejects.toThrow(/relation "stream_progress" does not exist.*holdfast migrate up/)
+    await expect(store.probe()).rejects.toThrow(StoreMisconfiguredError)
+    await empty.end()
+  })
+
+  it('is named with the column that it lacks', async () => {
+    const store = await started()
+    await pool.query('ALTER TABLE items RENAME COLUMN brand TO make')
+    try {
+      await expect(store.settle(aWork(four, { from: 0n }))).rejects.toThrow(/column "brand".*holdfast migrate up/)
+    } finally {
+      await pool.query('ALTER TABLE items RENAME COLUMN make TO brand')
+    }
+    expect(await store.settle(aWork(four, { from: 0n }))).toMatchObject({ kind: 'settled' })
+  })
+
+  it('whose books are refused stops the stream: a COMMIT that answers ROLLBACK is not taken for one', async () => {
+    const store = await started()
+    await pool.query('ALTER TABLE stream_ledger ADD CONSTRAINT test_only CHECK (records <> 4)')
+    try {
+      await expect(store.settle(aWork(four, { from: 0n }))).rejects.toThrow(StoreMisconfiguredError)
+      expect(await count('orders')).toBe(0)
+    } finally {
+      await pool.query('ALTER TABLE stream_ledger DROP CONSTRAINT test_only')
+    }
+  })
+
+  it('with a wrong password is named as that', async () => {
+    const url = new URL(database.url)
+    url.password = 'wrong'
+    const refused = createPool({ url: url.href, max: 1, statementTimeoutMs: 1000, name: 'test' })
+    const store = createSettlementStore({ pool: refused, tables: orderTables })
+    await expect(store.probe()).rejects.toThrow(/password authentication failed.*DATABASE_URL/)
+    await refused.end()
+  })
+})
+
+it('a consumer that stopped inside its transaction loses it, and writes nothing when it wakes', async () => {
+  const store = await started()
+  // The zombie: it holds the fence and an order, and does not go on.
+  const zombie = await pool.connect()
+  const woken = new Promise<void>(resolve => zombie.once('end', () => resolve()))
+  await zombie.query('BEGIN')
+  await zombie.query('UPDATE stream_progress SET next_offset = 9')
+  await woken // its session idled beyond the limit, and the server ended it
+  zombie.release(true)
+
+  expect(await store.settle(aWork(four, { from: 0n }))).toMatchObject({ kind: 'settled', counts: { written: 4 } })
+  await expect(store.settle(aWork(four.slice(0, 1), { from: 0n }))).rejects.toThrow(OwnershipLostError)
+})

@@ -1,0 +1,147 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { StoreMisconfiguredError, StoreUnavailableError } from '#src/core/errors.ts'
+import type { ReadyRecord, StoredValue } from '#src/core/ports.ts'
+import { createGenerator } from '#src/orders/generator.ts'
+import { type Order, orderJson } from '#src/orders/order.ts'
+import { orderQueries } from '#src/orders/order-rows.ts'
+import { orderTables } from '#src/orders/order-sql.ts'
+import { createOrderReader } from '#src/postgres/order-reader.ts'
+import { createPool } from '#src/postgres/pool.ts'
+import { createSettlementStore } from '#src/postgres/settlement.ts'
+import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
+import { aReadyOrder, aWork, judged, modelOrder } from '../support/orders.ts'
+import { aRecord } from '../support/records.ts'
+import { freshDatabase } from '../support/stack.ts'
+
+let database: MigratedDatabase
+beforeAll(async () => {
+  database = await migratedDatabase()
+})
+afterAll(async () => {
+  await database[Symbol.asyncDispose]()
+})
+beforeEach(async () => {
+  await database.pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger')
+})
+
+function ready(value: Order, offset = 0n): ReadyRecord<Order> {
+  const record = aRecord({ offset, value: orderJson(value) })
+  return { record, origin: record, uid: value.order_uid, value }
+}
+
+async function stored(...records: ReadyRecord<Order>[]) {
+  const store = createSettlementStore({ pool: database.pool, tables: orderTables })
+  await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
+  await store.settle(aWork(records, { from: 0n }))
+  return createOrderReader(database.pool, orderQueries)
+}
+
+async function all(values: AsyncIterable<StoredValue>): Promise<StoredValue[]> {
+  const list: StoredValue[] = []
+  for await (const value of values) list.push(value)
+  return list
+}
+
+describe('a stored order', () => {
+  it('is read back as the bytes that its writer would serve, with its position', async () => {
+    const record = ready(modelOrder, 7n)
+    const reader = await stored(record)
+    const value = await reader.read(modelOrder.order_uid)
+    expect(value?.json.toString()).toBe(orderJson(modelOrder).toString())
+    expect(value?.origin).toEqual({ topic: 'orders', partition: 0, offset: 7n, timestampMs: record.origin.timestampMs })
+  })
+
+  it.each([
+    '1970-01-01T00:00:00Z',
+    '2021-11-26T06:22:19.123456Z',
+    '2021-11-26T06:22:19.9999999Z', // Postgres would round it to the next second
+    '2021-11-26T06:22:19.000001+05:45',
+    '9999-12-31T23:59:59.999999Z',
+  ])('keeps the instant %s to the microsecond', async date_created => {
+    const order = judged(Buffer.from(JSON.stringify({ ...modelOrder, date_created })))
+    const reader = await stored(ready(order))
+    expect((await reader.read(order.order_uid))?.json.toString()).toBe(orderJson(order).toString())
+  })
+
+  it('keeps integers up to 2^53 - 1, quotes, markup, line breaks and every script', async () => {
+    const max = Number.MAX_SAFE_INTEGER
+    const [item] = modelOrder.items
+    if (item === undefined) throw new Error('the model order has no item')
+    const order = judged(
+      Buffer.from(
+        JSON.stringify({
+          ...modelOrder,
+          sm_id: max,
+          delivery: { ...modelOrder.delivery, name: '"Zoë" <b>\\\n\t😀 Ольга 東京', email: '' },
+          payment: { ...modelOrder.payment, amount: max, custom_fee: 0, request_id: '' },
+          items: [{ ...item, chrt_id: max, sale: 0, name: "'; drop table orders;--" }, item],
+        }),
+      ),
+    )
+    const reader = await stored(ready(order))
+    expect((await reader.read(order.order_uid))?.json.toString()).toBe(orderJson(order).toString())
+  })
+
+  it('is equal to what was judged, for a thousand generated ones', async () => {
+    const generator = createGenerator({ seed: 20_21, invalidRatio: 0, updatesRatio: 0 })
+    const orders = Array.from({ length: 1000 }, () => judged(generator.next().value ?? Buffer.alloc(0)))
+    const reader = await stored(...orders.map((order, index) => ready(order, BigInt(index))))
+    const expected = new Map(orders.map(order => [order.order_uid, orderJson(order).toString()]))
+    const found = new Map((await all(reader.newest(5000))).map(value => [value.uid, value.json.toString()]))
+    expect(found).toEqual(expected)
+  })
+
+  it('is undefined when there is none', async () => {
+    const reader = await stored(ready(modelOrder))
+    expect(await reader.read('nobody')).toBeUndefined()
+  })
+})
+
+describe('the newest orders', () => {
+  it('come by their own date, then by uid, latest first, across pages', async () => {
+    const dated = (uid: string, day: number, offset: number) => {
+      const order = aReadyOrder({ uid, offset: BigInt(offset) })
+      const date_created = `2024-01-${String(day).padStart(2, '0')}T00:00:00Z`
+      return { ...order, value: { ...order.value, date_created } }
+    }
+    // 40 days, 30 orders each: more than two pages, and ties at every border.
+    const records = Array.from({ length: 1200 }, (_, index) =>
+      dated(`order-${String((index * 7919) % 1200).padStart(4, '0')}`, 1 + (index % 30), index),
+    )
+    const reader = await stored(...records)
+    const expected = records
+      .map(record => ({ uid: record.uid, date: record.value.date_created }))
+      .sort((a, b) => (a.date === b.date ? (a.uid < b.uid ? 1 : -1) : a.date < b.date ? 1 : -1))
+      .map(({ uid }) => uid)
+    expect((await all(reader.newest(Number.POSITIVE_INFINITY))).map(value => value.uid)).toEqual(expected)
+    expect((await all(reader.newest(3))).map(value => value.uid)).toEqual(expected.slice(0, 3))
+    expect(await all(reader.newest(0))).toEqual([])
+  })
+})
+
+describe('a reader whose store does not answer', () => {
+  it('says that it is away when nobody listens there', async () => {
+    const url = new URL(database.url)
+    url.port = '1'
+    await using pool = disposable(createPool({ url: url.href, max: 1, statementTimeoutMs: 1000, name: 'test' }))
+    await expect(createOrderReader(pool.value, orderQueries).read('a')).rejects.toThrow(StoreUnavailableError)
+  })
+
+  it('says that it is away when the answer takes too long', async () => {
+    const slow = { ...orderQueries, one: { name: 'slow', text: 'SELECT pg_sleep(60), $1::text' } }
+    await using pool = disposable(createPool({ url: database.url, max: 1, statementTimeoutMs: 50, name: 'test' }))
+    await expect(createOrderReader(pool.value, slow).read('a')).rejects.toThrow(StoreUnavailableError)
+  })
+
+  it('names the missing table', async () => {
+    const url = await freshDatabase()
+    await using pool = disposable(createPool({ url, max: 1, statementTimeoutMs: 1000, name: 'test' }))
+    const reading = createOrderReader(pool.value, orderQueries).read('a')
+    await expect(reading).rejects.toThrow(StoreMisconfiguredError)
+    await expect(reading).rejects.toThrow(/relation "orders" does not exist.*holdfast migrate up/)
+  })
+})
+
+function disposable<P extends { end(): Promise<void> }>(value: P): AsyncDisposable & { readonly value: P } {
+  return { value, [Symbol.asyncDispose]: () => value.end() }
+}
