@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type App, ROLES, startApp } from '../app.ts'
@@ -16,6 +16,7 @@ import { anyOrderUid, countsSince, readStreamCounts, type StreamCounts } from '.
 import { createLogger } from '../telemetry/logger.ts'
 import { CommandFailed } from './failure.ts'
 import { onInterrupt } from './interrupt.ts'
+import { uidOf } from './order-file.ts'
 import { paint, print } from './output.ts'
 import { grouped, type Progress, startProgress } from './progress.ts'
 import { verifyStream } from './proof.ts'
@@ -34,6 +35,7 @@ export interface DemoOptions {
 
 const DEFAULT_RATE = 200
 const UPDATES = 0.1
+const SAMPLE = new URL('../../data/model.json', import.meta.url)
 /** Without any progress for so long, what is still unsettled will not be settled. */
 const STALLED_AFTER_MS = 60_000
 const LOOK_EVERY_MS = 250
@@ -191,7 +193,10 @@ async function generate(
 ): Promise<PublishResult> {
   const generator = createGenerator({ seed: randomInt(2 ** 32), invalidRatio: options.invalid, updatesRatio: UPDATES })
   const topic = config.kafka.topic
+  // The search page offers the sample order; with --orders there are exactly that many, all generated.
+  const sample = options.orders === undefined ? await readFile(SAMPLE) : undefined
   function* records() {
+    if (sample !== undefined) yield { topic, key: Buffer.from(uidOf(sample) ?? ''), value: sample, headers: [] }
     for (let sent = 0; options.orders === undefined || sent < options.orders; sent++) {
       const { key, value } = generator.next()
       yield { topic, key, value, headers: [] }

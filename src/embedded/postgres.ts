@@ -2,11 +2,11 @@
 import { randomBytes } from 'node:crypto'
 import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import pg from 'pg'
 import { type GuardedOptions, type GuardedProcess, runGuarded, startGuarded, untilReady } from './guarded-process.ts'
 import { freePorts, SetupError } from './machine.ts'
-import { copyPostgres, findPostgres, letOthersPass, reachableBy, unprivilegedUser } from './postgres-binaries.ts'
+import { copyPostgres, findPostgres, reachableBy, unprivilegedUser } from './postgres-binaries.ts'
 import { cleanLeftovers } from './runs.ts'
 
 export interface PostgresOptions {
@@ -53,7 +53,6 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Embe
   const dir = options.dir === undefined ? mkdtempSync(join(tmpdir(), 'holdfast-postgres-')) : resolve(options.dir)
   mkdirSync(dir, { recursive: true })
   if (user) chownSync(dir, user.uid, user.gid)
-  if (user && !temporary) letOthersPass(dirname(dir), log)
   if (!reachableBy(user, dir)) {
     if (temporary) rmSync(dir, { recursive: true })
     throw new SetupError(

@@ -1,6 +1,8 @@
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type EmbeddedKafka, startKafka } from './kafka.ts'
 import { type EmbeddedPostgres, startPostgres } from './postgres.ts'
+import { letOthersPass, unprivilegedUser } from './postgres-binaries.ts'
 
 export interface StackOptions {
   /** Named: that Kafka is used, and none started. */
@@ -28,6 +30,10 @@ export interface EmbeddedStack extends AsyncDisposable {
  */
 export async function startStack(options: StackOptions = {}): Promise<EmbeddedStack> {
   const { dataDir, log, kafkaBrokers, databaseUrl } = options
+  if (dataDir !== undefined && !databaseUrl) {
+    mkdirSync(dataDir, { recursive: true })
+    if (unprivilegedUser()) letOthersPass(dataDir, log ?? (() => {}))
+  }
   const dirOf = (name: string): string | undefined => (dataDir === undefined ? undefined : join(dataDir, name))
   const [kafkaStart, postgresStart] = await Promise.allSettled([
     kafkaBrokers ? undefined : startKafka({ dir: dirOf('kafka'), log }),
