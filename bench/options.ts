@@ -67,6 +67,9 @@ export function readOptions(words: readonly string[]): BenchOptions {
   }
 }
 
+/** Not settings of the service, but of what it runs on; worth comparing all the same. */
+const OF_THE_RUNTIME = ['NODE_OPTIONS', 'UV_THREADPOOL_SIZE', 'MALLOC_ARENA_MAX', 'MALLOC_TRIM_THRESHOLD_']
+
 function positive(text: string): number {
   const count = parseCount(text)
   if (count === 0) throw new InvalidArgumentError('It must be at least 1.')
@@ -77,7 +80,7 @@ function another(text: string, earlier: readonly Variant[]): readonly Variant[] 
   const settings: Record<string, string> = {}
   for (const word of text.split(/\s+/).filter(word => word !== '')) {
     const [, name, value] = /^([A-Z_]+)=(.*)$/.exec(word) ?? []
-    if (name === undefined || value === undefined || !(name in SETTINGS)) {
+    if (name === undefined || value === undefined || !(name in SETTINGS || OF_THE_RUNTIME.includes(name))) {
       throw new InvalidArgumentError(`${word} is no setting: write NAME=value, as in PG_POOL_MAX=6.`)
     }
     settings[name] = value
