@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { onTestFinished } from 'vitest'
+import { onTestFailed, onTestFinished } from 'vitest'
 import { type FreshTopics, kafkaBrokers } from './stack.ts'
 
 /** The service as its users run it: a process of its own. Ends with the test. */
@@ -32,6 +32,7 @@ export interface ServiceOptions extends FreshTopics {
   readonly env?: Readonly<Record<string, string>>
 }
 
+const LINES_OF_A_FAILURE = 40
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Starts it and waits until it listens; it may not be ready yet. */
@@ -59,6 +60,10 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     }
   })
   const log: LogLine[] = []
+  onTestFailed(() => {
+    const lines = log.slice(-LINES_OF_A_FAILURE).map(line => JSON.stringify(line))
+    console.error(`the end of the log of service ${child.pid}:\n${lines.join('\n')}`)
+  })
   const listening = Promise.withResolvers<string>()
   createInterface({ input: child.stdout }).on('line', line => {
     const parsed = parse(line)
@@ -114,13 +119,14 @@ export async function eventually<R>(
   look: () => Promise<R | undefined | false> | R | undefined | false,
   what: string,
   timeoutMs = 30_000,
+  everyMs = 50,
 ): Promise<R> {
   const deadline = performance.now() + timeoutMs
   for (;;) {
     const found = await look()
     if (found !== undefined && found !== false) return found
     if (performance.now() > deadline) throw new Error(`within ${timeoutMs} ms it never came to: ${what}`)
-    await new Promise<void>(resolve => setTimeout(resolve, 50))
+    await new Promise<void>(resolve => setTimeout(resolve, everyMs))
   }
 }
 

@@ -2,11 +2,13 @@ import pg from 'pg'
 import { afterAll, beforeAll } from 'vitest'
 import { verifyStream } from '#src/cli/proof.ts'
 import { loadConfig } from '#src/config.ts'
+import { BrokerUnavailableError } from '#src/core/errors.ts'
 import type { Header, SourceRecord } from '#src/core/record.ts'
 import { ensureTopics } from '#src/kafka/admin.ts'
 import { startInspector } from '#src/kafka/inspector.ts'
 import { type KafkaProducer, startProducer } from '#src/kafka/producer.ts'
 import { migrate } from '#src/postgres/migrate.ts'
+import { eventually } from './service.ts'
 import { type FreshTopics, freshDatabase, freshTopics, kafkaBrokers } from './stack.ts'
 
 /** A topic, its dead-letter topic and a migrated database, for one test; and the tools to look at them. */
@@ -151,7 +153,12 @@ export async function aStream(options: StreamOptions = {}): Promise<Stream> {
     },
     async committed() {
       await using inspector = await startInspector({ connection, groupId })
-      const positions = await inspector.committed(await inspector.partitions(names.topic))
+      const partitions = await inspector.partitions(names.topic)
+      // A broker that has just started, or was frozen, refuses to tell until it coordinates the group again.
+      const positions = await eventually(
+        () => inspector.committed(partitions).catch(unlessAway),
+        'the commits being told',
+      )
       return positions.reduce((sum, { nextOffset }) => sum + Number(nextOffset), 0)
     },
     async ledger() {
@@ -180,4 +187,8 @@ export async function aStream(options: StreamOptions = {}): Promise<Stream> {
     },
   })
   return seenAs(names.groupId)
+}
+
+function unlessAway(error: unknown): undefined {
+  if (!(error instanceof BrokerUnavailableError)) throw error
 }
