@@ -1,0 +1,28 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { expect, it } from 'vitest'
+import { settingsTable } from '#src/config.ts'
+
+const ROOT = new URL('../../', import.meta.url)
+const README = readFileSync(new URL('README.md', ROOT), 'utf8')
+
+it('documents every setting as it is', () => {
+  const [, table] = /<!-- settings:begin.*?-->\n(.*?)\n<!-- settings:end -->/s.exec(README) ?? []
+  expect(table).toBe(settingsTable().trim())
+})
+
+it('names only commands that there are', async () => {
+  const named = [...README.matchAll(/bin\/holdfast ([a-z]+)/g)].map(([, name = '']) => name)
+  expect(named.length).toBeGreaterThan(5)
+  for (const name of named) {
+    expect(existsSync(fileURLToPath(new URL(`src/cli/${name}.ts`, ROOT))), `holdfast ${name}`).toBe(true)
+  }
+})
+
+it('links only to files that there are', () => {
+  const links = [...README.matchAll(/\]\(([^)#]+)\)/g)]
+    .map(([, link = '']) => link)
+    .filter(link => !link.includes('://'))
+  expect(links.length).toBeGreaterThan(3)
+  for (const link of links) expect(existsSync(fileURLToPath(new URL(link, ROOT))), link).toBe(true)
+})
