@@ -22,7 +22,6 @@ const ADVICE: Readonly<Record<string, string>> = {
   broker_unavailable: 'Check that Kafka runs at KAFKA_BROKERS; "holdfast demo" and "docker compose up" start one.',
   broker_fatal: 'Check the KAFKA_* settings ("holdfast config" shows them) and the rights of this user.',
   store_unavailable: 'Check that Postgres runs at DATABASE_URL; "holdfast demo" and "docker compose up" start one.',
-  store_misconfigured: 'Check DATABASE_URL ("holdfast config" shows it), and "holdfast migrate status".',
 }
 
 /** Errors whose message was written for people, by a room that must not be imported just to name them. */
