@@ -3,8 +3,8 @@ import { partitionKey, type TopicPartition } from '../core/record.ts'
 
 /** Sends to Kafka what Postgres has settled. Kafka's offset only ever follows. */
 export interface Committer {
-  /** Progress of an owned partition, and the oldest record timestamp of the batch that made it. */
-  settled(progress: Progress, oldestTimestampMs: number): void
+  /** Progress of an owned partition, and the oldest record timestamp of the batch that made it, when one did. */
+  settled(progress: Progress, oldestTimestampMs?: number): void
   /** Starts the next commit, unless one is under way or there is nothing to commit. */
   tick(): void
   /** What is settled and not acknowledged as committed, for these partitions. */
@@ -64,7 +64,7 @@ export function createCommitter(source: RecordSource, observer: Observer, clock:
     settled(progress, oldestTimestampMs) {
       const key = partitionKey(progress)
       const earlier = waiting.get(key)?.oldestTimestampsMs ?? []
-      earlier.push(oldestTimestampMs)
+      if (oldestTimestampMs !== undefined) earlier.push(oldestTimestampMs)
       waiting.set(key, { progress, oldestTimestampsMs: earlier })
     },
     tick() {

@@ -270,9 +270,20 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     // Owned before the consumer may deliver: a record of a partition that is not ours is dropped.
     for (const position of positions) reception.add(createOwnedPartition(position, position.halted))
     source.assign(positions)
+    commitLagging(positions)
     board.member = true
     watermarksAt = 0
     observer.observe({ kind: 'assigned', positions })
+  }
+
+  /**
+   * Kafka's offset follows the progress also where no record comes any more: else a crash between transaction and
+   * commit would show as lag until the next one.
+   */
+  function commitLagging(positions: readonly Position[]): void {
+    for (const { topic, partition, nextOffset, uncommitted } of positions) {
+      if (uncommitted) committer.settled({ topic, partition, nextOffset })
+    }
   }
 
   /** Stops handing over, lets what is in flight end within the bound, and commits it. */
@@ -325,6 +336,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
       if (old.pausedFor.length > 0) source.resume([{ topic: old.topic, partition: old.partition }])
       await source.seek(position)
       reception.add(createOwnedPartition(position, position.halted))
+      commitLagging([position])
     }
     observer.observe({ kind: 'assigned', positions: positions ?? [] })
   }

@@ -6,6 +6,8 @@ import { partitionKey, type TopicPartition } from '../core/record.ts'
 export interface Position extends Progress {
   /** Set when the partition must not be read until an operator has decided. */
   readonly halted?: ProgressBeyondEndError
+  /** Kafka's committed offset says otherwise (a crash came before the commit, or somebody moved it): commit ours. */
+  readonly uncommitted: boolean
 }
 
 /**
@@ -27,8 +29,7 @@ export async function locate(
   },
 ): Promise<Position[]> {
   const progress = byPartition(await store.readProgress(groupId, partitions))
-  const unknown = partitions.filter(partition => !progress.has(partitionKey(partition)))
-  const committed = byPartition(await source.committed(unknown))
+  const committed = byPartition(await source.committed(partitions))
   return await Promise.all(partitions.map(locateOne))
 
   async function locateOne({ topic, partition }: TopicPartition): Promise<Position> {
@@ -43,16 +44,17 @@ export async function locate(
           `--partition ${partition} --to OFFSET|earliest|latest --because "…"`,
       )
       observer.observe({ kind: 'partition_halted', partition: { topic, partition }, error: halted })
-      return { topic, partition, nextOffset: resume.high, halted }
+      return { topic, partition, nextOffset: resume.high, halted, uncommitted: false }
     }
     const start = resume.kind === 'at' ? resume.offset : resume.from
     const nextOffset = known ?? (await store.startProgress(groupId, { topic, partition, nextOffset: start }))
     if (resume.kind === 'expired' && nextOffset === resume.from) {
       await store.expire(groupId, { topic, partition }, resume.from, resume.to)
       observer.observe({ kind: 'expired', partition: { topic, partition }, from: resume.from, to: resume.to })
-      return { topic, partition, nextOffset: resume.to }
+      return { topic, partition, nextOffset: resume.to, uncommitted: true }
     }
-    return { topic, partition, nextOffset }
+    const uncommitted = known !== undefined && committed.get(key) !== nextOffset
+    return { topic, partition, nextOffset, uncommitted }
   }
 }
 

@@ -79,6 +79,16 @@ describe('the plain way', () => {
     await until(() => progress(harness) === 3n, 'progress')
     expect(valuesOf(harness.store.rows)).toEqual({ c: 'c:1' })
   })
+
+  it('commits the progress that a crash left uncommitted, though no record comes any more', async () => {
+    const harness = aPipeline()
+    harness.source.append(0, 'a:1', 'b:1', 'c:1')
+    harness.store.moveProgress(P0, GROUP, 3n)
+    harness.source.give(0)
+    start(harness)
+    await until(() => harness.source.commits.get(0) === 3n, 'the commit')
+    expect(harness.store.ledger).toEqual([])
+  })
 })
 
 describe('an outage blames no record', () => {
