@@ -91,6 +91,35 @@ describe('one upsert', () => {
   })
 })
 
+describe('tables that are partitioned by order_uid', () => {
+  it('take the same statements', async () => {
+    const client = await database.pool.connect()
+    try {
+      await client.query('CREATE SCHEMA partitioned')
+      for (const table of ['orders', 'deliveries', 'payments', 'items']) {
+        await client.query(`CREATE TABLE partitioned.${table} (LIKE public.${table} INCLUDING INDEXES)
+          PARTITION BY HASH (order_uid)`)
+        for (const remainder of [0, 1]) {
+          await client.query(`CREATE TABLE partitioned.${table}_${remainder} PARTITION OF partitioned.${table}
+            FOR VALUES WITH (MODULUS 2, REMAINDER ${remainder})`)
+        }
+      }
+      await client.query('SET search_path = partitioned')
+      const versions = [0n, 1n, 1n].map(offset =>
+        ['a', 'b', 'c', 'd'].map(uid => aReadyOrder({ uid, offset, items: 2 })),
+      )
+      const answers = []
+      for (const records of versions) {
+        const { rows } = await client.query(toQuery(orderTables.upsert(records)))
+        answers.push(new Set(rows.map(row => `${row.outcome} ${row.replaced}`)))
+      }
+      expect(answers).toEqual([new Set(['written false']), new Set(['written true']), new Set(['duplicate false'])])
+    } finally {
+      client.release(true)
+    }
+  })
+})
+
 describe('an order that two partitions bring at the same moment', () => {
   const longer = aReadyOrder({ uid: 'a', partition: 0, offset: 0n, timestampMs: 1000, items: 5 })
   const newer = aReadyOrder({ uid: 'a', partition: 1, offset: 0n, timestampMs: 2000, items: 2 })

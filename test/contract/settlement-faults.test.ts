@@ -212,6 +212,29 @@ describe('an error that nobody foresaw', () => {
   })
 })
 
+describe('what the server answers', () => {
+  it('never costs a connection: neither a refusal nor a lost partition does', async () => {
+    await started()
+    const one = createPool({ url: database.url, max: 1, statementTimeoutMs: 1000, name: 'test' })
+    const store = createSettlementStore({ pool: one, tables: orderTables })
+    let removed = 0
+    one.on('remove', () => {
+      removed += 1
+    })
+    await pool.query('ALTER TABLE payments ADD CONSTRAINT test_only CHECK (amount <> 666)')
+    try {
+      const refused = [...four.slice(0, 3), aReadyOrder({ uid: 'd', offset: 3n, amount: 666 })]
+      expect(await store.settle(aWork(refused, { from: 0n }))).toMatchObject({ kind: 'refused' })
+      await expect(store.settle(aWork(four, { from: 7n }))).rejects.toThrow(OwnershipLostError)
+      expect(await store.settle(aWork(four, { from: 0n }))).toMatchObject({ kind: 'settled' })
+      expect(removed).toBe(0)
+    } finally {
+      await pool.query('ALTER TABLE payments DROP CONSTRAINT test_only')
+      await one.end()
+    }
+  })
+})
+
 describe('records that only fail together', () => {
   it('are found: what passed before stays in the transaction that searches', async () => {
     const store = await started()

@@ -168,6 +168,14 @@ export function settlementStoreSuite(createHarness: () => Promise<Harness>): voi
       expect(await ledger(0)).toHaveLength(1)
     })
 
+    it('takes a batch for lost once progress has gone beyond it: then another consumer has it', async () => {
+      const { store } = await started()
+      const work = aWork([aReadyOrder({ uid: 'a', offset: 0n })], { from: 0n })
+      await store.settle(work)
+      await store.settle(aWork([aReadyOrder({ uid: 'b', offset: 1n })], { from: 1n }))
+      await expect(store.settle(work)).rejects.toThrow(OwnershipLostError)
+    })
+
     it('lets one of two that settle the same batch at once, and tells the other the same', async () => {
       const { store, ledger } = await started()
       const work = aWork([aReadyOrder({ uid: 'a', offset: 0n })], { from: 0n })
