@@ -48,7 +48,14 @@ export interface SettlementWork<T> extends TopicPartition {
   readonly deadLetters: readonly DeadLetter[]
   /** Bisect also on contention and unforeseen errors, because this batch has met them again and again. */
   readonly isolate: boolean
+  /** Dead letters at the end of what is settled with this batch. Default: 0. */
+  readonly deadLettersInARow?: number
+  /** The partition waits for an operator from here on. */
+  readonly pauseFor?: OperatorPause
 }
+
+/** Why a partition waits for an operator. */
+export type OperatorPause = 'storm_guard'
 
 export interface Culprit {
   /** Index into `orders` of the work. */
@@ -75,6 +82,29 @@ export interface Progress extends TopicPartition {
   readonly nextOffset: bigint
 }
 
+/** Progress as it is stored, with what must outlive the process. */
+export interface StoredProgress extends Progress {
+  readonly deadLettersInARow?: number
+  readonly pausedFor?: OperatorPause | undefined
+}
+
+/** The book that survives a process which a record kills. */
+export interface StartBook {
+  /**
+   * A first batch after an assignment is about to be touched.
+   * @returns starts since progress last advanced, this one included; and the record that the last process had in hand
+   *   alone when it ended, with how often that came to pass
+   */
+  noteStart(
+    groupId: string,
+    partition: TopicPartition,
+  ): Promise<{ readonly starts: number; readonly suspect: bigint | undefined; readonly deaths: number }>
+  /** This record is about to be processed alone; `starts` is what the next process shall find. */
+  noteSuspect(groupId: string, partition: TopicPartition, offset: bigint, starts: number): Promise<void>
+  /** The suspect did not kill the process, though it was not settled either. */
+  clearSuspect(groupId: string, partition: TopicPartition): Promise<void>
+}
+
 export interface SettlementStore<T> {
   /**
    * Writes one batch in one transaction behind the fence.
@@ -83,7 +113,7 @@ export interface SettlementStore<T> {
    */
   settle(work: SettlementWork<T>): Promise<Settlement<T>>
   /** Progress rows of these partitions; a partition that was never consumed is absent. */
-  readProgress(groupId: string, partitions: readonly TopicPartition[]): Promise<Progress[]>
+  readProgress(groupId: string, partitions: readonly TopicPartition[]): Promise<StoredProgress[]>
   /** Makes the progress row when there is none; an existing one stays as it is. @returns the row's next offset. */
   startProgress(groupId: string, at: Progress): Promise<bigint>
   /** Ledger row `[from, to)` with `expired = to - from`, and progress to `to`, behind the same fence. */
@@ -136,6 +166,21 @@ export interface ValueQuery {
   readonly text: string
 }
 
+/** Where a value stands among all, newest first: its own date in canonical form, then its uid. */
+export type Place = readonly [date: string, uid: string]
+
+/** A page of values, newest first by their own date. Dates are canonical instants. */
+export interface PageQuery {
+  readonly customerId: string | undefined
+  /** The earliest date that belongs to it. */
+  readonly from: string | undefined
+  /** The date before which it ends: this one does not belong to it. */
+  readonly to: string | undefined
+  /** The last place of the page before. */
+  readonly after: Place | undefined
+  readonly limit: number
+}
+
 /** How rows become a domain's values: all that a reader must know of the domain. */
 export interface ValueQueries {
   /** The value of the uid `$1`: one row or none. */
@@ -143,11 +188,16 @@ export interface ValueQueries {
   /** At most `$1` rows, newest first, after the place `($2, $3)` of an earlier row. */
   readonly newest: ValueQuery
   /** The place before all rows. */
-  readonly start: readonly [string, string]
+  readonly start: Place
+  /** The rows of a page, newest first, at most `limit`. */
+  page(query: PageQuery): ValueQuery & { readonly values: readonly unknown[] }
+  /** Position of the record that wrote the value of the uid `$1`: one row or none. */
+  readonly origin: ValueQuery
+  toOrigin(row: Readonly<Record<string, unknown>>): Origin
   /** A row of either query: the value, and its place in the order of `newest`. */
   toValue(row: Readonly<Record<string, unknown>>): {
     readonly stored: StoredValue
-    readonly place: readonly [string, string]
+    readonly place: Place
   }
 }
 
@@ -156,6 +206,17 @@ export interface ValueReader {
   read(uid: string): Promise<StoredValue | undefined>
   /** Newest first (by the value's own date, then uid), at most `limit`. */
   newest(limit: number): AsyncIterable<StoredValue>
+}
+
+/** What is asked of the store besides single values. @throws StoreUnavailableError */
+export interface ValueCatalog {
+  page(query: PageQuery): Promise<{
+    readonly values: readonly StoredValue[]
+    /** Where the next page goes on; `undefined` when this is the last. */
+    readonly next: Place | undefined
+  }>
+  /** Position of the record that wrote this value; `undefined` when there is none. Cheaper than reading the value. */
+  originOf(uid: string): Promise<Origin | undefined>
 }
 
 export interface DeadLetterSink {
@@ -286,7 +347,7 @@ export type Fact =
     }
 
 /** Why a partition is not fetched. A closed set: also the values of the metric label `reason`. */
-export const PAUSE_REASONS = ['store_away', 'dlq_away', 'backpressure', 'halted'] as const
+export const PAUSE_REASONS = ['store_away', 'dlq_away', 'backpressure', 'halted', 'storm_guard'] as const
 export type PauseReason = (typeof PAUSE_REASONS)[number]
 
 export interface Observer {

@@ -1,10 +1,18 @@
-import type { ValueQueries } from '../core/ports.ts'
+import type { PageQuery, ValueQueries } from '../core/ports.ts'
+import type { Origin } from '../core/record.ts'
 import { formatInstant } from './instant.ts'
 import { orderJson } from './order-json.ts'
 import type { Item } from './order-schema.ts'
 
+interface SourceRow {
+  readonly source_topic: string
+  readonly source_partition: number
+  readonly source_offset: string
+  readonly source_timestamp: string
+}
+
 /** `int8` and `numeric` arrive as text, which keeps them exact; inside the JSON of the items they are numbers. */
-interface OrderRow {
+interface OrderRow extends SourceRow {
   readonly order_uid: string
   readonly track_number: string
   readonly entry: string
@@ -16,10 +24,6 @@ interface OrderRow {
   readonly sm_id: string
   readonly created_micros: string
   readonly oof_shard: string
-  readonly source_topic: string
-  readonly source_partition: number
-  readonly source_offset: string
-  readonly source_timestamp: string
   readonly name: string
   readonly phone: string
   readonly zip: string
@@ -64,6 +68,12 @@ export const orderQueries: ValueQueries = {
       ORDER BY o.date_created DESC, o.order_uid DESC LIMIT $1`,
   },
   start: ['infinity', ''],
+  page: pageOf,
+  origin: {
+    name: 'order_origin',
+    text: `SELECT source_topic, source_partition, source_offset, source_timestamp FROM orders WHERE order_uid = $1`,
+  },
+  toOrigin: row => toOrigin(row as unknown as SourceRow),
   toValue(row) {
     // What the query above selects; the contract suite of the reader holds the two together.
     const order = row as unknown as OrderRow
@@ -72,16 +82,39 @@ export const orderQueries: ValueQueries = {
       stored: {
         uid: order.order_uid,
         json: toJson(order, created),
-        origin: {
-          topic: order.source_topic,
-          partition: order.source_partition,
-          offset: BigInt(order.source_offset),
-          timestampMs: Number(order.source_timestamp),
-        },
+        origin: toOrigin(order),
       },
       place: [created, order.order_uid],
     }
   },
+}
+
+/**
+ * One text with customer and one without, so that each is planned for its own index (`orders_customer`, `orders_newest`);
+ * the bounds that are not given are infinite ones.
+ */
+function pageOf({ customerId, from, to, after, limit }: PageQuery) {
+  const [date, uid] = after ?? ['infinity', '']
+  const ofCustomer = customerId === undefined ? '' : 'o.customer_id = $6 AND'
+  return {
+    name: customerId === undefined ? 'orders_page' : 'orders_page_customer',
+    text: `${SELECT} WHERE ${ofCustomer} (o.date_created, o.order_uid) < ($2::timestamptz, $3)
+      AND o.date_created >= $4::timestamptz AND o.date_created < $5::timestamptz
+      ORDER BY o.date_created DESC, o.order_uid DESC LIMIT $1`,
+    values: [
+      ...[limit, date, uid, from ?? '-infinity', to ?? 'infinity'],
+      ...(customerId === undefined ? [] : [customerId]),
+    ],
+  }
+}
+
+function toOrigin(row: SourceRow): Origin {
+  return {
+    topic: row.source_topic,
+    partition: row.source_partition,
+    offset: BigInt(row.source_offset),
+    timestampMs: Number(row.source_timestamp),
+  }
 }
 
 function toJson(row: OrderRow, created: string): Buffer {

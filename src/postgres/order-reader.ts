@@ -1,13 +1,13 @@
 import type pg from 'pg'
 import { StoreContendedError, StoreUnavailableError } from '../core/errors.ts'
-import type { StoredValue, ValueQueries, ValueReader } from '../core/ports.ts'
+import type { StoredValue, ValueCatalog, ValueQueries, ValueReader } from '../core/ports.ts'
 import { query } from './pool.ts'
 
 /** Rows a page: small enough that warming the cache never holds the connection for long. */
 const PAGE_ROWS = 500
 
 /** Reads stored orders; what they look like, the domain's queries know. */
-export function createOrderReader(pool: pg.Pool, queries: ValueQueries): ValueReader {
+export function createOrderReader(pool: pg.Pool, queries: ValueQueries): ValueReader & ValueCatalog {
   return {
     async read(uid) {
       const [row] = await readRows({ ...queries.one, values: [uid] })
@@ -28,6 +28,22 @@ export function createOrderReader(pool: pg.Pool, queries: ValueQueries): ValueRe
         if (rows.length < wanted) return
         left -= rows.length
       }
+    },
+
+    /** One row more than wanted is asked for: whether there is a next page is then known without counting. */
+    async page(wanted) {
+      const { values, ...statement } = queries.page({ ...wanted, limit: wanted.limit + 1 })
+      const rows = await readRows({ ...statement, values: [...values] })
+      const found = rows.slice(0, wanted.limit).map(row => queries.toValue(row))
+      return {
+        values: found.map(({ stored }) => stored),
+        next: rows.length > wanted.limit ? found.at(-1)?.place : undefined,
+      }
+    },
+
+    async originOf(uid) {
+      const [row] = await readRows({ ...queries.origin, values: [uid] })
+      return row === undefined ? undefined : queries.toOrigin(row)
     },
   }
 

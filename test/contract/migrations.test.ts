@@ -1,10 +1,14 @@
+import { readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { StoreMisconfiguredError, StoreUnavailableError } from '#src/core/errors.ts'
 import { migrate, migrationStatus, missingMigrations } from '#src/postgres/migrate.ts'
 import { createPool } from '#src/postgres/pool.ts'
 import { freshDatabase } from '../support/stack.ts'
 
-const ALL = ['0001_order_tables', '0002_stream_tables', '0003_dead_letters']
+/** In the order in which they are applied. */
+const ALL = readdirSync(new URL('../../migrations/', import.meta.url))
+  .map(file => file.replace(/\.sql$/, ''))
+  .sort()
 
 async function missingIn(url: string): Promise<string[]> {
   const pool = createPool({ url, max: 1, statementTimeoutMs: 1000, name: 'test' })
@@ -46,9 +50,9 @@ describe('migrations', () => {
       'stream_ledger',
       'stream_progress',
     ])
-    expect(await migrate(url, 'down')).toEqual(['0003_dead_letters'])
-    expect(await missingIn(url)).toEqual(['0003_dead_letters'])
-    expect(await migrate(url, 'down', { count: 2 })).toEqual(['0002_stream_tables', '0001_order_tables'])
+    expect(await migrate(url, 'down')).toEqual(ALL.slice(-1))
+    expect(await missingIn(url)).toEqual(ALL.slice(-1))
+    expect(await migrate(url, 'down', { count: ALL.length - 1 })).toEqual(ALL.slice(0, -1).reverse())
     expect(await tablesIn(url)).toEqual(['pgmigrations'])
     expect(await migrate(url, 'up', { count: 1 })).toEqual(['0001_order_tables'])
   })

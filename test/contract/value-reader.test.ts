@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { StoreMisconfiguredError, StoreUnavailableError } from '#src/core/errors.ts'
-import type { ReadyRecord, StoredValue } from '#src/core/ports.ts'
+import type { PageQuery, ReadyRecord, StoredValue, ValueCatalog } from '#src/core/ports.ts'
 import { createGenerator } from '#src/orders/generator.ts'
 import { type Order, orderJson } from '#src/orders/order.ts'
 import { orderQueries } from '#src/orders/order-rows.ts'
@@ -116,6 +116,95 @@ describe('the newest orders', () => {
     expect((await all(reader.newest(Number.POSITIVE_INFINITY))).map(value => value.uid)).toEqual(expected)
     expect((await all(reader.newest(3))).map(value => value.uid)).toEqual(expected.slice(0, 3))
     expect(await all(reader.newest(0))).toEqual([])
+  })
+})
+
+describe('a page of orders', () => {
+  const EVERY: PageQuery = { customerId: undefined, from: undefined, to: undefined, after: undefined, limit: 100 }
+  const listed = (uid: string, date_created: string, customer_id: string, offset: number) => {
+    const order = aReadyOrder({ uid, offset: BigInt(offset) })
+    return { ...order, value: { ...order.value, date_created, customer_id } }
+  }
+  const records = [
+    listed('a', '2024-01-01T00:00:00Z', 'anna', 0),
+    listed('b', '2024-01-02T00:00:00.000001Z', 'boris', 1),
+    listed('c', '2024-01-02T00:00:00.000001Z', 'anna', 2),
+    listed('d', '2024-01-03T00:00:00Z', 'boris', 3),
+    listed('e', '2024-01-04T00:00:00Z', 'anna', 4),
+  ]
+
+  async function walk(catalog: ValueCatalog, query: PageQuery): Promise<string[][]> {
+    const pages: string[][] = []
+    for (let after = query.after; ; ) {
+      const { values, next } = await catalog.page({ ...query, after })
+      pages.push(values.map(({ uid }) => uid))
+      if (next === undefined) return pages
+      after = next
+    }
+  }
+
+  it('goes on where the one before ended, also between orders of one instant, and says which is the last', async () => {
+    const catalog = await stored(...records)
+    expect(await walk(catalog, EVERY)).toEqual([['e', 'd', 'c', 'b', 'a']])
+    expect(await walk(catalog, { ...EVERY, limit: 3 })).toEqual([
+      ['e', 'd', 'c'],
+      ['b', 'a'],
+    ])
+    expect(await walk(catalog, { ...EVERY, limit: 1 })).toEqual([['e'], ['d'], ['c'], ['b'], ['a']])
+    expect(await walk(catalog, { ...EVERY, limit: 5 })).toHaveLength(1)
+  })
+
+  it('begins with its first date and ends before its last', async () => {
+    const catalog = await stored(...records)
+    const from = '2024-01-02T00:00:00.000001Z'
+    expect(await walk(catalog, { ...EVERY, from })).toEqual([['e', 'd', 'c', 'b']])
+    expect(await walk(catalog, { ...EVERY, to: from })).toEqual([['a']])
+    expect(await walk(catalog, { ...EVERY, from, to: '2024-01-04T00:00:00Z', limit: 2 })).toEqual([['d', 'c'], ['b']])
+  })
+
+  it('is of one customer when that is asked', async () => {
+    const catalog = await stored(...records)
+    const query = { ...EVERY, customerId: 'anna', limit: 2 }
+    expect(await walk(catalog, query)).toEqual([['e', 'c'], ['a']])
+    expect(await walk(catalog, { ...query, from: '2024-01-02T00:00:00Z', to: '2024-01-04T00:00:00Z' })).toEqual([['c']])
+    expect(await walk(catalog, { ...query, customerId: 'nobody' })).toEqual([[]])
+  })
+
+  it('is found by an index, with customer and without', async () => {
+    await stored(...records)
+    for (const [customerId, index] of [
+      [undefined, 'orders_newest'],
+      ['anna', 'orders_customer'],
+    ] as const) {
+      const { text, values } = orderQueries.page({ ...EVERY, customerId, after: ['2024-01-03T00:00:00Z', 'd'] })
+      const client = await database.pool.connect()
+      try {
+        await client.query('BEGIN')
+        await client.query(
+          'SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off',
+        )
+        const { rows } = await client.query(`EXPLAIN ${text}`, [...values])
+        expect(rows.map(row => row['QUERY PLAN']).join('\n')).toContain(index)
+      } finally {
+        await client.query('ROLLBACK')
+        client.release()
+      }
+    }
+  })
+})
+
+describe('the origin of a stored order', () => {
+  it('is the position of the record that wrote it', async () => {
+    const record = ready(modelOrder, 7n)
+    const catalog = await stored(record)
+    const { timestampMs } = record.origin
+    expect(await catalog.originOf(modelOrder.order_uid)).toEqual({
+      topic: 'orders',
+      partition: 0,
+      offset: 7n,
+      timestampMs,
+    })
+    expect(await catalog.originOf('nobody')).toBeUndefined()
   })
 })
 

@@ -1,0 +1,40 @@
+/** What a caller of the API may do; each includes those before it. */
+export const ACCESS_ROLES = ['read', 'write', 'admin'] as const
+export type AccessRole = (typeof ACCESS_ROLES)[number]
+
+/** A key that callers present. Only its hash is known here. */
+export interface ApiKey {
+  /** Whose it is: for the log and the audit. The same name may stand twice, while its key is being exchanged. */
+  readonly name: string
+  readonly role: AccessRole
+  /** SHA-256 of the key's UTF-8 text, 64 hexadecimal digits. */
+  readonly sha256: string
+}
+
+/** Who may do without a key (reading and writing; never what needs `admin`). */
+export type Keyless = 'nobody' | 'loopback' | 'everyone'
+
+export function includesRole(held: AccessRole, needed: AccessRole): boolean {
+  return ACCESS_ROLES.indexOf(held) >= ACCESS_ROLES.indexOf(needed)
+}
+
+/** `name:role:sha256hex`, several separated by commas. @returns `undefined` when it is not that */
+export function parseApiKeys(text: string): readonly ApiKey[] | undefined {
+  const keys: ApiKey[] = []
+  for (const part of text.split(',')) {
+    const [, name, role, sha256] = /^([A-Za-z0-9._-]{1,64}):([a-z]+):([0-9a-f]{64})$/i.exec(part.trim()) ?? []
+    const known = ACCESS_ROLES.find(candidate => candidate === role)
+    if (name === undefined || known === undefined || sha256 === undefined) return undefined
+    keys.push({ name, role: known, sha256: sha256.toLowerCase() })
+  }
+  return keys
+}
+
+/** Names and roles. What stands where the hash should be is hidden: it may be the key itself. */
+export function maskApiKeys(text: string): string {
+  return text
+    .split(',')
+    .map(part => /^\s*([A-Za-z0-9._-]{1,64}:(?:read|write|admin)):/.exec(part)?.[1])
+    .map(shown => (shown === undefined ? '***' : `${shown}:***`))
+    .join(',')
+}
