@@ -152,7 +152,8 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
       },
       onSettled(written, candidates) {
         // Only now, after the commit. When the reply to it was lost, we know the orders but not which of them won.
-        if (written === undefined) cache.drop(candidates.map(({ uid }) => uid))
+        // And of a backlog only the end would still be held when it is worked off; the rest must not wash the cache out.
+        if (written === undefined || cache.outrunBy(lagRecords())) cache.drop(candidates.map(({ uid }) => uid))
         else if (roles.has('api')) cache.put(written.map(toStored))
       },
       observer,
@@ -165,6 +166,11 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
     })
     waitingFor = undefined
     await pipeline.run()
+  }
+
+  /** Of our partitions, as far as it is known. */
+  function lagRecords(): number {
+    return pipeline?.status().partitions.reduce((sum, partition) => sum + (partition.lagRecords ?? 0), 0) ?? 0
   }
 
   async function requireMigrations(): Promise<void> {

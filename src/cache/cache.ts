@@ -20,6 +20,8 @@ export interface CacheOptions {
 const ABSENT_TTL_MS = 1_500
 /** In a room of their own, so that somebody who tries out uids cannot push real orders out. */
 const ABSENT_MAX = 10_000
+/** What one entry takes while there is none to tell: the sample order and its overhead. */
+const TYPICAL_ENTRY_BYTES = 2_500
 
 /** One question to the store that is under way. */
 interface Load {
@@ -147,6 +149,11 @@ export function createCache(options: CacheOptions): ValueCache {
         const earlier = race.overtakenBy
         if (earlier === undefined || compareOrigins(entry.origin, earlier.origin) === 'newer') race.overtakenBy = entry
       }
+    },
+
+    outrunBy(count) {
+      const meanBytes = entries.size === 0 ? TYPICAL_ENTRY_BYTES : entries.calculatedSize / entries.size
+      return count * meanBytes > maxSize
     },
 
     drop(uids) {

@@ -47,7 +47,12 @@ export interface ValueCache {
   get(uid: string): Promise<Lookup>
   /** Takes what was just committed. An older version never replaces a newer one. */
   put(values: readonly StoredValue[]): void
-  /** Forgets these, because somebody else has written them. */
+  /**
+   * Whether so many further values are more than it can hold, by the mean size of those that it holds. What is put now would
+   * then be gone before they are all in.
+   */
+  outrunBy(count: number): boolean
+  /** Forgets these, because somebody else has written them, or they are not worth holding. */
   drop(uids: readonly string[]): void
   clear(): void
   /**

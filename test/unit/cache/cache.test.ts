@@ -16,6 +16,25 @@ function given(options: { maxBytes?: number; ttlMs?: number } = {}) {
 
 const text = (json: Buffer | undefined) => json?.toString()
 
+describe('a backlog', () => {
+  it('outruns the cache when it is longer than what fits, by the size of what is held', () => {
+    const { cache } = given({ maxBytes: MEGABYTE })
+    expect(cache.outrunBy(0)).toBe(false)
+    // Empty: a typical order is taken for granted.
+    expect(cache.outrunBy(400)).toBe(false)
+    expect(cache.outrunBy(450)).toBe(true)
+    cache.put([version('a', 1n, 'x'.repeat(50_000))])
+    expect(cache.outrunBy(20)).toBe(false)
+    expect(cache.outrunBy(21)).toBe(true)
+  })
+
+  it('outruns a cache that holds nothing at once', () => {
+    const { cache } = given({ maxBytes: 0 })
+    expect(cache.outrunBy(0)).toBe(false)
+    expect(cache.outrunBy(1)).toBe(true)
+  })
+})
+
 describe('a lookup', () => {
   it('answers a hit without asking the store', async () => {
     const { cache, reader } = given()
