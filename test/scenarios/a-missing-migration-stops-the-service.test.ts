@@ -1,0 +1,68 @@
+import { expect, it } from 'vitest'
+import { migrate } from '#src/postgres/migrate.ts'
+import { differences, generated, modelOf } from '../support/model.ts'
+import { eventually, type Service, startService } from '../support/service.ts'
+import { aStream, streamTools } from '../support/stream.ts'
+
+streamTools()
+
+it('does not start on a database without tables: names what is missing, and leaves the topic alone', async () => {
+  // Given records, and a database that nobody has migrated
+  const stream = await aStream({ migrated: false })
+  const records = generated(20, { seed: 17 })
+  await stream.produce(records)
+
+  // When the service starts, then it ends by itself and says what to do
+  const service = await startService(stream)
+  expect(await service.exited).toBe(1)
+  expect(lastWords(service)).toContain('0001_order_tables')
+  expect(lastWords(service)).toContain('holdfast migrate up')
+
+  // And it has touched nothing
+  expect(await stream.readAll(stream.dlqTopic)).toEqual([])
+  expect(await stream.committed()).toBe(0)
+  const tables = await stream.query("SELECT 1 FROM pg_tables WHERE schemaname = 'public'")
+  expect(tables).toEqual([])
+
+  // And after the migration the same records are written
+  await migrate(stream.databaseUrl, 'up')
+  await startService(stream)
+  await eventually(async () => (await stream.settled()) === records.length, 'all of them being settled')
+  expect(await differences(stream, modelOf(records))).toEqual([])
+})
+
+it('stops when a column goes missing under it: no record is blamed, nothing is committed past it', async () => {
+  // Given a service at work
+  const stream = await aStream()
+  const service = await startService(stream)
+  const records = generated(60, { seed: 18 })
+  await stream.produce(records.slice(0, 20))
+  await eventually(async () => (await stream.committed()) === 20, 'the first ones being committed')
+
+  // When a column is taken away (renamed, so that it can be given back whole), and more records come
+  await stream.query('ALTER TABLE payments RENAME COLUMN custom_fee TO elsewhere')
+  await stream.produce(records.slice(20))
+
+  // Then it ends by itself, and says why
+  expect(await service.exited).toBe(1)
+  expect(lastWords(service)).toContain('42703')
+  expect(lastWords(service)).toContain('custom_fee')
+
+  // And no record paid for it
+  expect(await stream.readAll(stream.dlqTopic)).toEqual([])
+  expect(await stream.committed()).toBe(20)
+  expect(await stream.settled()).toBe(20)
+  expect(await stream.query('SELECT 1 FROM dead_letters')).toEqual([])
+
+  // And with the column back, it goes on where it was
+  await stream.query('ALTER TABLE payments RENAME COLUMN elsewhere TO custom_fee')
+  await startService(stream)
+  await eventually(async () => (await stream.committed()) === records.length, 'all of them being committed')
+  expect(await differences(stream, modelOf(records))).toEqual([])
+  expect(await stream.findings()).toEqual([])
+})
+
+/** What an operator reads last, at the end of the log. */
+function lastWords({ log }: Service): string {
+  return JSON.stringify(log.filter(({ level }) => level === 'fatal'))
+}
