@@ -1,0 +1,48 @@
+/** What an administrator does to topics, and the product never: for scenarios about it. */
+import kafka from '@confluentinc/kafka-javascript'
+
+interface Admin {
+  deleteRecords(
+    before: readonly { topic: string; partition: number; offset: number }[],
+    options: { timeout: number },
+    done: (error: Error | null) => void,
+  ): void
+  deleteTopic(topic: string, timeoutMs: number, done: (error: Error | null) => void): void
+  createTopic(topic: object, timeoutMs: number, done: (error: Error | null) => void): void
+  createPartitions(topic: string, total: number, timeoutMs: number, done: (error: Error | null) => void): void
+  disconnect(): void
+}
+
+/** Removes what stands below `offset` in a partition, as retention does. */
+export async function removeBelow(brokers: string, topic: string, partition: number, offset: number): Promise<void> {
+  await asAdmin(brokers, (admin, done) =>
+    admin.deleteRecords([{ topic, partition, offset }], { timeout: 10_000 }, done),
+  )
+}
+
+export async function deleteTopic(brokers: string, topic: string): Promise<void> {
+  await asAdmin(brokers, (admin, done) => admin.deleteTopic(topic, 10_000, done))
+}
+
+/** Rejects while an earlier topic of that name is still being removed. */
+export async function createTopic(brokers: string, topic: string, partitions: number): Promise<void> {
+  const plan = { topic, num_partitions: partitions, replication_factor: 1, config: {} }
+  await asAdmin(brokers, (admin, done) => admin.createTopic(plan, 10_000, done))
+}
+
+/** @param total partitions that the topic has afterwards */
+export async function addPartitions(brokers: string, topic: string, total: number): Promise<void> {
+  await asAdmin(brokers, (admin, done) => admin.createPartitions(topic, total, 10_000, done))
+}
+
+async function asAdmin(
+  brokers: string,
+  ask: (admin: Admin, done: (error: Error | null) => void) => void,
+): Promise<void> {
+  const admin = kafka.AdminClient.create({ 'metadata.broker.list': brokers }) as unknown as Admin
+  try {
+    await new Promise<void>((resolve, reject) => ask(admin, error => (error ? reject(error) : resolve())))
+  } finally {
+    admin.disconnect()
+  }
+}
