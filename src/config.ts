@@ -114,6 +114,9 @@ function toConfig(values: Values) {
       maxMs: values.RETRY_MAX_MS,
       maxAttempts: values.RETRY_MAX_ATTEMPTS,
     },
+    outagePolicy: values.OUTAGE_POLICY,
+    stormLimit: values.DLQ_STORM_MAX_CONSECUTIVE,
+    crashLoopMaxStarts: values.CRASH_LOOP_MAX_STARTS,
     cache: {
       maxBytes: values.CACHE_MAX_BYTES,
       ttlMs: values.CACHE_TTL_MS,

@@ -172,6 +172,26 @@ export const SETTINGS = {
     unit: 'attempts',
     about: 'Bounds failures that blame a record; an outage is not counted.',
   }),
+  OUTAGE_POLICY: oneOf({
+    values: ['pause', 'dead-letter'],
+    default: 'pause',
+    about:
+      'What an outage of the database does: wait for it however long, or set a batch aside after RETRY_MAX_ATTEMPTS (`retries_exhausted`).',
+  }),
+  DLQ_STORM_MAX_CONSECUTIVE: integer({
+    default: '1000',
+    min: 0,
+    max: 1_000_000_000,
+    unit: 'dead letters',
+    about: 'So many in a row on a partition pause it until `holdfast resume`; 0: never.',
+  }),
+  CRASH_LOOP_MAX_STARTS: integer({
+    default: '5',
+    min: 0,
+    max: 1000,
+    unit: 'starts',
+    about: 'A record that ended the process so often is a dead letter (`crash_loop`); 0: never.',
+  }),
   CACHE_MAX_BYTES: bytes({
     default: '64MiB',
     min: 0,

@@ -1,10 +1,10 @@
-import type { BreakerStatus, HealthCheck, HealthResult, StreamStatus } from './status.ts'
+import type { BreakerStatus, HealthCheck, HealthResult, PartitionStatus, StreamStatus } from './status.ts'
 
 const OK: HealthResult = { ok: true }
 
 /**
- * Ready: the stream runs, the group has told us our partitions, and no breaker is open. A halted partition does not make
- * the process unready: its neighbours and the read side go on, and the operator hears of it through metrics and log.
+ * Ready: the stream runs, the group has told us our partitions, no breaker is open, and no partition of ours stands still
+ * until an operator decides.
  * @param status of now; `undefined` while there is no stream yet
  */
 export function readinessOf(status: () => StreamStatus | undefined): HealthCheck[] {
@@ -16,6 +16,7 @@ export function readinessOf(status: () => StreamStatus | undefined): HealthCheck
         status()?.member === true ? OK : { ok: false, reason: 'the group has not assigned partitions yet' },
     },
     { name: 'breakers', check: () => breakerHealth(status()?.breakers ?? []) },
+    { name: 'partitions', check: () => partitionHealth(status()?.partitions ?? []) },
   ]
 }
 
@@ -45,6 +46,19 @@ function streamHealth(status: StreamStatus | undefined): HealthResult {
     case undefined:
       return { ok: false, reason: 'starting' }
   }
+}
+
+/** What only an operator can lift; the sentence names the way. */
+function partitionHealth(partitions: readonly PartitionStatus[]): HealthResult {
+  const reasons = partitions.flatMap(({ partition, halted, paused }) => {
+    if (halted !== undefined) return [halted]
+    if (!paused.includes('storm_guard')) return []
+    return [
+      `partition ${partition} was stopped by the storm guard: too many dead letters in a row; look at them, then: ` +
+        `holdfast resume --partition ${partition}`,
+    ]
+  })
+  return reasons.length === 0 ? OK : { ok: false, reason: reasons.join('; ') }
 }
 
 function breakerHealth(breakers: readonly BreakerStatus[]): HealthResult {

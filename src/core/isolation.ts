@@ -20,13 +20,17 @@ export interface Isolation {
   readonly attempts: number
 }
 
+/** A lock that was not to be had in time (55P03) is somebody else's doing, however often it is met. */
+const LOCK_NOT_AVAILABLE = '55P03'
+
 /**
  * Refusals blame a record always; timeouts, deadlocks and what nobody foresaw only once the batch has met them again and
  * again (`isolate`).
  */
 export function mayBlame(error: unknown, isolate: boolean): boolean {
   if (error instanceof RecordRefusedError) return true
-  return isolate && (error instanceof StoreContendedError || !(error instanceof StreamError))
+  if (error instanceof StoreContendedError) return isolate && error.sqlState !== LOCK_NOT_AVAILABLE
+  return isolate && !(error instanceof StreamError)
 }
 
 /**
@@ -36,6 +40,7 @@ export function mayBlame(error: unknown, isolate: boolean): boolean {
 export function createIsolation(size: number, cause: unknown, isolate: boolean): Isolation {
   const untried: Range[] = []
   const found: Culprit[] = []
+  const contendedAlone = new Set<number>()
   // As many failures as it takes to find two culprits. Contention that more records share is the store's, not theirs;
   // and each attempt may cost a whole statement timeout.
   const contendedLimit = 2 * (Math.ceil(Math.log2(size)) + 1)
@@ -50,6 +55,9 @@ export function createIsolation(size: number, cause: unknown, isolate: boolean):
     },
     failed,
     culprits() {
+      // Contention blames a record only where its neighbours got through: a store that is slow for one record alone in
+      // its batch may be slow for any.
+      if (found.length === size && contendedAlone.size === size) throw cause
       const all = found.length > 1 && found.length === size
       if (all && found.every(culprit => culprit.kind === 'unforeseen')) throw cause
       return found
@@ -63,8 +71,10 @@ export function createIsolation(size: number, cause: unknown, isolate: boolean):
     if (!mayBlame(error, isolate)) throw error
     if (error instanceof StoreContendedError && ++contended > contendedLimit) throw error
     const next = bisect(part)
-    if (next.kind === 'culprit') found.push(toCulprit(next.index, error))
-    else untried.push(next.upper, next.lower)
+    if (next.kind === 'culprit') {
+      found.push(toCulprit(next.index, error))
+      if (error instanceof StoreContendedError) contendedAlone.add(next.index)
+    } else untried.push(next.upper, next.lower)
   }
 }
 

@@ -1,5 +1,5 @@
 import { type BatchLimits, batchLength, isDue, sizeOf } from '../core/batch.ts'
-import type { PauseReason, Progress } from '../core/ports.ts'
+import type { OperatorPause, PauseReason, StoredProgress } from '../core/ports.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
 
 /** Records of one partition on their way through one transaction. */
@@ -29,6 +29,10 @@ export interface OwnedPartition extends TopicPartition {
   readonly lastProgressMs: number | undefined
   /** Timestamp of the oldest record that is not settled, as far as it has been received. */
   readonly oldestUnsettledTimestampMs: number | undefined
+  /** Dead letters at the end of what has been taken so far. */
+  deadLettersInARow: number
+  /** It takes no more batches until an operator has looked. */
+  waitsForOperator: OperatorPause | undefined
   /** Pauses in force at the consumer. */
   pausedFor: readonly PauseReason[]
   push(record: SourceRecord, nowMs: number): void
@@ -36,6 +40,8 @@ export interface OwnedPartition extends TopicPartition {
   /** When the waiting records will be due, in monotonic ms; `undefined` when nothing waits. */
   dueAt(limits: BatchLimits): number | undefined
   take(limits: BatchLimits): Batch | undefined
+  /** Cuts the batch that was taken last down to its first records; the others wait again. */
+  giveBack(batch: Batch, keep: number): Batch
   /** A batch has ended: settled (its `to` is progress now) or given up. */
   finish(batch: Batch, settled: boolean, wallMs: number): void
   /** Takes no more records; what waits is forgotten, the next owner reads it again. */
@@ -46,7 +52,8 @@ export interface OwnedPartition extends TopicPartition {
   idle(): Promise<void>
 }
 
-export function createOwnedPartition({ topic, partition, nextOffset }: Progress, halted?: unknown): OwnedPartition {
+export function createOwnedPartition(position: StoredProgress, halted?: unknown): OwnedPartition {
+  const { topic, partition, nextOffset } = position
   const abandonment = new AbortController()
   const idle: (() => void)[] = []
   const flying = new Set<Batch>()
@@ -69,6 +76,8 @@ export function createOwnedPartition({ topic, partition, nextOffset }: Progress,
     key: partitionKey({ topic, partition }),
     abandoned: abandonment.signal,
     halted,
+    deadLettersInARow: position.deadLettersInARow ?? 0,
+    waitsForOperator: position.pausedFor,
     pausedFor: [],
     get next() {
       return next
@@ -104,11 +113,13 @@ export function createOwnedPartition({ topic, partition, nextOffset }: Progress,
     },
 
     isDue(limits, nowMs) {
-      return isDue({ records: waiting(), bytes, ageMs: nowMs - waitingSince }, limits)
+      return (
+        this.waitsForOperator === undefined && isDue({ records: waiting(), bytes, ageMs: nowMs - waitingSince }, limits)
+      )
     },
 
     dueAt(limits) {
-      return waiting() === 0 ? undefined : waitingSince + limits.lingerMs
+      return waiting() === 0 || this.waitsForOperator !== undefined ? undefined : waitingSince + limits.lingerMs
     },
 
     take(limits) {
@@ -128,6 +139,26 @@ export function createOwnedPartition({ topic, partition, nextOffset }: Progress,
       inFlightRecords += length
       flying.add(batch)
       return batch
+    },
+
+    giveBack(batch, keep) {
+      const kept = batch.records.slice(0, keep)
+      const rest = batch.records.slice(keep)
+      const last = kept.at(-1)
+      if (rest.length === 0 || last === undefined || batch.to !== next) return batch
+      const cut: Batch = { owner: this, from: batch.from, to: last.offset + 1n, records: kept }
+      flying.delete(batch)
+      flying.add(cut)
+      inFlightRecords -= rest.length
+      next = cut.to
+      if (!closed) {
+        records = [...rest, ...records.slice(start)]
+        start = 0
+        for (const record of rest) bytes += sizeOf(record)
+        // They have waited long enough: due at once.
+        waitingSince = Number.NEGATIVE_INFINITY
+      }
+      return cut
     },
 
     finish(batch, done, wallMs) {

@@ -1,6 +1,6 @@
 import type { BackoffPolicy } from '../core/backoff.ts'
 import type { BatchLimits } from '../core/batch.ts'
-import { type Dependency, dispositionOf, OwnershipLostError } from '../core/errors.ts'
+import { OwnershipLostError } from '../core/errors.ts'
 import type {
   Clock,
   DeadLetterSink,
@@ -8,23 +8,24 @@ import type {
   ReadyRecord,
   RecordSource,
   SettlementStore,
+  StartBook,
   Verdict,
   Watermarks,
 } from '../core/ports.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
 import type { StreamStatus } from '../core/status.ts'
-import { type Breaker, createBreaker } from './breaker.ts'
+import { createBatchWork } from './batch-work.ts'
+import { createBreaker } from './breaker.ts'
 import { createCommitter } from './commit.ts'
-import { divert } from './divert.ts'
-import { createLane, type Lane } from './lane.ts'
-import { type Batch, createOwnedPartition, type OwnedPartition } from './partition.ts'
+import { type CrashGuard, createCrashGuard } from './crash-guard.ts'
+import { createLane } from './lane.ts'
+import { createOwnedPartition, type OwnedPartition } from './partition.ts'
 import { locate, type Position } from './position.ts'
 import { createReception } from './receive.ts'
-import { type RetryContext, type RetryParts, retrying } from './retry.ts'
+import { type RetryParts, retrying } from './retry.ts'
 import { createSignal } from './signal.ts'
 import { createStatusBoard } from './status-board.ts'
-import { validate } from './validate.ts'
-import { write } from './write.ts'
+import type { OutagePolicy } from './write.ts'
 
 export interface PipelineParts<T> {
   readonly topic: string
@@ -43,6 +44,13 @@ export interface PipelineParts<T> {
   readonly lanes: number
   readonly batch: BatchLimits
   readonly retry: BackoffPolicy & { readonly maxAttempts: number }
+  /** What survives a process that a record kills; without it, a crash loop is not noticed. */
+  readonly startBook?: StartBook
+  /** So many starts without progress call for care with each record; 0: off. */
+  readonly crashLoopMaxStarts?: number
+  /** So many dead letters in a row on a partition stop it until an operator has looked; 0: off. */
+  readonly stormLimit?: number
+  readonly outagePolicy?: OutagePolicy
   /** How long a partition that is taken away may go on settling what is in flight, in ms. */
   readonly drainTimeoutMs: number
 }
@@ -60,8 +68,11 @@ const POLL_TIMEOUT_MS = 100
 const OVERFULL_AFTER_MS = 1_000
 const COMMIT_TIMEOUT_MS = 5_000
 const WATERMARK_INTERVAL_MS = 2_000
+const OPERATOR_PAUSE_INTERVAL_MS = 1_000
 /** A partition that keeps losing its fence is fought over: do not fight at full speed. */
 const REPOSITION_PAUSE_MS = 1_000
+
+const NO_CRASH_GUARD: CrashGuard = { enter: async batch => ({ batch, deaths: 0, leave: () => {} }) }
 
 /**
  * The verbs in one sentence: receive, validate, divert, write, commit. One loop owns the consumer (polling, rebalances,
@@ -83,9 +94,32 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
   let running: Promise<void> | undefined
   let fullSince: number | undefined
   let watermarksAt = 0
+  let operatorPausesAt = 0
   const repositionedAt = new Map<string, number>()
   const toReposition = new Map<string, OwnedPartition>()
 
+  const prepare = createBatchWork<T>({
+    ...parts,
+    storeBreaker,
+    dlqBreaker,
+    retry,
+    crashGuard:
+      parts.startBook === undefined
+        ? NO_CRASH_GUARD
+        : createCrashGuard({
+            book: parts.startBook,
+            groupId,
+            maxStarts: parts.crashLoopMaxStarts ?? 0,
+            carefulRecords: 2 * parts.batch.maxRecords,
+          }),
+    maxAttempts: parts.retry.maxAttempts,
+    stormLimit: parts.stormLimit ?? 0,
+    outagePolicy: parts.outagePolicy ?? 'pause',
+    onProgress: (progress, oldestTimestampMs) => committer.settled(progress, oldestTimestampMs),
+    onOwnershipLost: owner => toReposition.set(owner.key, owner),
+    onFailure: fail,
+    onDone: () => space.notify(),
+  })
   const lanes = Array.from({ length: parts.lanes }, () => createLane({ limits: parts.batch, clock, prepare }))
   const reception = createReception({
     source,
@@ -97,92 +131,6 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
   })
 
   // ---- the lanes' side -------------------------------------------------------------------------------------------
-
-  async function prepare(batch: Batch, lane: Lane): Promise<(() => Promise<void>) | undefined> {
-    const started = clock.monotonic()
-    try {
-      const validated = validate(batch.records, {
-        judge: parts.judge,
-        groupId,
-        maxAttempts: parts.retry.maxAttempts,
-        now: () => clock.now(),
-      })
-      const validatedAt = clock.monotonic()
-      const { topic, partition } = batch.owner
-      for (const { offset, what } of validated.unusual) {
-        observer.observe({ kind: 'unusual_record', partition: { topic, partition }, offset, what })
-      }
-      await divert(validated.deadLetters, sink, retry, contextOf(batch, lane, 'dlq', dlqBreaker))
-      const divertedAt = clock.monotonic()
-      return async () => {
-        const writingFrom = clock.monotonic()
-        try {
-          const context = contextOf(batch, lane, 'postgres', storeBreaker)
-          const settled = await write(
-            batch,
-            validated,
-            { store, sink, dlqBreaker, groupId, maxAttempts: parts.retry.maxAttempts, retry },
-            context,
-          )
-          batch.owner.finish(batch, true, clock.now())
-          parts.onSettled(settled.written, validated.ready)
-          const oldest = Math.min(...batch.records.map(record => record.timestampMs))
-          // A partition that is no longer ours is never committed: the broker would take it, even backwards.
-          if (!batch.owner.abandoned.aborted) committer.settled({ topic, partition, nextOffset: batch.to }, oldest)
-          observer.observe({
-            kind: 'batch_settled',
-            partition: { topic, partition },
-            to: batch.to,
-            records: batch.records.length,
-            counts: settled.counts,
-            stageSeconds: {
-              validate: (validatedAt - started) / 1000,
-              divert: (divertedAt - validatedAt) / 1000,
-              write: (clock.monotonic() - writingFrom) / 1000,
-            },
-          })
-          for (const deadLetter of settled.deadLetters) observer.observe({ kind: 'dead_lettered', deadLetter })
-          space.notify()
-        } catch (error) {
-          giveUp(batch, error)
-        }
-      }
-    } catch (error) {
-      giveUp(batch, error)
-      return undefined
-    }
-  }
-
-  function contextOf(batch: Batch, lane: Lane, dependency: Dependency, breaker: Breaker): RetryContext {
-    return {
-      dependency,
-      breaker,
-      partition: { topic: batch.owner.topic, partition: batch.owner.partition },
-      signal: batch.owner.abandoned,
-      onWaiting(waiting, what) {
-        const reason = what === 'dlq' ? 'dlq_away' : 'store_away'
-        if (waiting) lane.waitingFor.add(reason)
-        else lane.waitingFor.delete(reason)
-      },
-    }
-  }
-
-  function giveUp(batch: Batch, error: unknown): void {
-    const { owner } = batch
-    const { topic, partition } = owner
-    if (dispositionOf(error) === 'abandon') {
-      // Somebody else moved the progress, or took the partition. If it is still ours, go on from where progress is now.
-      if (!owner.abandoned.aborted) {
-        observer.observe({ kind: 'ownership_lost', partition: { topic, partition }, from: batch.from })
-        toReposition.set(owner.key, owner)
-      }
-    } else {
-      fail(error)
-    }
-    owner.abandon()
-    owner.finish(batch, false, clock.now())
-    space.notify()
-  }
 
   /** The first error that stops the stream wins; everything in flight is given up, nothing more is committed past it. */
   function fail(error: unknown): void {
@@ -210,6 +158,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     const records = await source.poll(parts.batch.maxRecords, POLL_TIMEOUT_MS)
     reception.route(records, clock.monotonic())
     refreshWatermarks()
+    refreshOperatorPauses()
   }
 
   /** Keeps the consumer served while something else is awaited. Never longer than the bound. */
@@ -234,6 +183,31 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
         () => board.watermarks.delete(owner.key),
       )
     }
+  }
+
+  /** An operator lifts a pause in the store, wherever the partition is consumed just now. */
+  function refreshOperatorPauses(): void {
+    if (clock.monotonic() < operatorPausesAt) return
+    operatorPausesAt = clock.monotonic() + OPERATOR_PAUSE_INTERVAL_MS
+    const waiting = [...reception.owned.values()].filter(
+      // While its last batch is in flight, the store does not know of the pause yet.
+      owner => owner.waitsForOperator !== undefined && owner.inFlightRecords === 0,
+    )
+    if (waiting.length === 0) return
+    const places = waiting.map(({ topic, partition }) => ({ topic, partition }))
+    store.readProgress(groupId, places).then(
+      rows => {
+        for (const row of rows) {
+          const owner = reception.owned.get(partitionKey(row))
+          if (owner === undefined || row.pausedFor !== undefined) continue
+          owner.waitsForOperator = undefined
+          owner.deadLettersInARow = row.deadLettersInARow ?? 0
+          reception.wake(owner)
+        }
+      },
+      // Asked again in a moment; if the store is away, whoever writes says so.
+      () => {},
+    )
   }
 
   /**

@@ -1,9 +1,9 @@
 import { ProgressBeyondEndError } from '../core/errors.ts'
-import type { Observer, Progress, RecordSource, SettlementStore } from '../core/ports.ts'
+import type { Observer, Progress, RecordSource, SettlementStore, StoredProgress } from '../core/ports.ts'
 import { resumeAt } from '../core/progress.ts'
 import { partitionKey, type TopicPartition } from '../core/record.ts'
 
-export interface Position extends Progress {
+export interface Position extends StoredProgress {
   /** Set when the partition must not be read until an operator has decided. */
   readonly halted?: ProgressBeyondEndError
   /** Kafka's committed offset says otherwise (a crash came before the commit, or somebody moved it): commit ours. */
@@ -28,7 +28,8 @@ export async function locate(
     readonly groupId: string
   },
 ): Promise<Position[]> {
-  const progress = byPartition(await store.readProgress(groupId, partitions))
+  const stored = await store.readProgress(groupId, partitions)
+  const progress = byPartition(stored)
   const committed = byPartition(await source.committed(partitions))
   return await Promise.all(partitions.map(locateOne))
 
@@ -54,7 +55,8 @@ export async function locate(
       return { topic, partition, nextOffset: resume.to, uncommitted: true }
     }
     const uncommitted = known !== undefined && committed.get(key) !== nextOffset
-    return { topic, partition, nextOffset, uncommitted }
+    const kept = stored.find(row => partitionKey(row) === key)
+    return { ...kept, topic, partition, nextOffset, uncommitted }
   }
 }
 

@@ -10,6 +10,8 @@ export interface Reception {
   remove(partition: TopicPartition): OwnedPartition | undefined
   /** Hands records to the buffers of their partitions; those of a partition that is not ours are dropped. */
   route(records: readonly SourceRecord[], nowMs: number): void
+  /** Something about the partition has changed: its lane should look. */
+  wake(partition: OwnedPartition): void
   /** Makes the consumer's pauses what they should be now. */
   applyPauses(): void
   /** Whether the buffers of the partitions that flow hold all that they should. */
@@ -35,6 +37,7 @@ export function createReception(parts: ReceptionParts): Reception {
   function reasonsFor(partition: OwnedPartition): PauseReason[] {
     const reasons: PauseReason[] = []
     if (partition.halted !== undefined) reasons.push('halted')
+    if (partition.waitsForOperator !== undefined) reasons.push(partition.waitsForOperator)
     reasons.push(...(laneOf.get(partition.key)?.waitingFor ?? []))
     if (parts.overfull()) reasons.push('backpressure')
     return reasons
@@ -81,6 +84,8 @@ export function createReception(parts: ReceptionParts): Reception {
       }
       for (const lane of woken) lane.wake()
     },
+
+    wake: partition => laneOf.get(partition.key)?.wake(),
 
     applyPauses() {
       const pause: OwnedPartition[] = []

@@ -19,6 +19,8 @@ export interface RetryContext {
   readonly partition: TopicPartition
   /** Aborts when the partition is no longer ours: nobody waits for what another consumer does. */
   readonly signal: AbortSignal
+  /** Default: none. With a bound, the breaker is not waited for, and the last error is thrown. */
+  readonly maxAttempts?: number
   /** Called when a wait begins (true) and when it is over (false). */
   readonly onWaiting: (waiting: boolean, dependency: Dependency) => void
 }
@@ -36,7 +38,8 @@ export async function retrying<R>(
   parts: RetryParts,
   context: RetryContext,
 ): Promise<R> {
-  const { dependency, breaker, partition, signal } = context
+  const { dependency, breaker, partition, signal, maxAttempts = Number.POSITIVE_INFINITY } = context
+  const bounded = maxAttempts !== Number.POSITIVE_INFINITY
   // Wrapped, because p-retry never repeats a TypeError, and turns what is no Error into one.
   const outcome = await pRetry(
     async attempt => {
@@ -44,7 +47,7 @@ export async function retrying<R>(
       return { value: await work(attempt) }
     },
     {
-      retries: Number.POSITIVE_INFINITY,
+      retries: maxAttempts - 1,
       minTimeout: 0,
       maxTimeout: 0,
       shouldRetry: ({ error }) => dispositionOf(error) === 'retry',
@@ -57,7 +60,7 @@ export async function retrying<R>(
         context.onWaiting(true, dependency)
         try {
           await parts.clock.sleep(delayMs, signal)
-          await breaker?.whenClosed(signal)
+          if (!bounded) await breaker?.whenClosed(signal)
         } finally {
           context.onWaiting(false, dependency)
         }

@@ -1,9 +1,9 @@
 import { backoffMs } from '../core/backoff.ts'
-import { collapse } from '../core/collapse.ts'
+import { type Collapsed, collapse } from '../core/collapse.ts'
 import { type DeadLetter, provenanceOf, type Rejection } from '../core/dead-letter.ts'
-import { StoreContendedError, StreamError } from '../core/errors.ts'
+import { dispositionOf, StoreContendedError, StreamError } from '../core/errors.ts'
 import type { OutcomeCounts } from '../core/outcome.ts'
-import type { Culprit, DeadLetterSink, ReadyRecord, Settlement, SettlementStore } from '../core/ports.ts'
+import type { Culprit, DeadLetterSink, OperatorPause, ReadyRecord, Settlement, SettlementStore } from '../core/ports.ts'
 import { originId } from '../core/record.ts'
 import type { Breaker } from './breaker.ts'
 import { divert } from './divert.ts'
@@ -19,6 +19,16 @@ export interface WriteParts<T> {
   /** Bounds failures that blame one record. */
   readonly maxAttempts: number
   readonly retry: RetryParts
+  /** What is done about a batch that the store does not take for so long: wait, or set its records aside. */
+  readonly outagePolicy: OutagePolicy
+}
+
+export type OutagePolicy = 'pause' | 'dead-letter'
+
+/** What the batch leaves behind on its partition. */
+export interface Aftermath {
+  readonly deadLettersInARow: number
+  readonly pauseFor: OperatorPause | undefined
 }
 
 export interface Written<T> {
@@ -43,6 +53,7 @@ export async function write<T>(
   validated: Validated<T>,
   parts: WriteParts<T>,
   context: RetryContext,
+  aftermath: Aftermath,
 ): Promise<Written<T>> {
   let candidates = validated.ready
   let deadLetters = validated.deadLetters
@@ -50,27 +61,23 @@ export async function write<T>(
   let contended = 0
   const strikes = new Map<string, number>()
 
+  // With the policy `dead-letter` an outage ends a batch after so many attempts; its dead letters then wait for the store
+  // like anything else, because without their entry in the ledger nothing is proven.
+  let patience = parts.outagePolicy === 'dead-letter' ? parts.maxAttempts : Number.POSITIVE_INFINITY
+
   for (;;) {
     const collapsed = collapse(candidates)
-    const settlement: Settlement<T> = await retrying(
-      async () => {
-        try {
-          return await settle()
-        } catch (error) {
-          if (error instanceof StoreContendedError) {
-            contended += 1
-            isolate ||= contended >= CONTENDED_LIMIT
-          } else if (!(error instanceof StreamError) && !isolate) {
-            // Unforeseen. Once more with bisection: it either names the record, or is not about one.
-            isolate = true
-            return await settle()
-          }
-          throw error
-        }
-      },
-      parts.retry,
-      context,
-    )
+    const settlement = await settleHoweverLong(collapsed).catch((error: unknown) => {
+      if (patience === Number.POSITIVE_INFINITY || dispositionOf(error) !== 'retry') throw error
+      return undefined
+    })
+    if (settlement === undefined) {
+      const exhausted = candidates.map(order => setAside(order, exhaustedRetries(patience), patience))
+      patience = Number.POSITIVE_INFINITY
+      await divertMore(exhausted)
+      candidates = []
+      continue
+    }
     if (settlement.kind === 'settled') {
       return { counts: settlement.counts, written: settlement.written, deadLetters }
     }
@@ -88,26 +95,54 @@ export async function write<T>(
       await parts.retry.clock.sleep(backoffMs(parts.retry.policy, attempt, parts.retry.random()), context.signal)
       continue
     }
-    const added = condemned.map(({ order, culprit, attempts }) => toDeadLetter(order, culprit, attempts))
-    await divert(added, parts.sink, parts.retry, { ...context, dependency: 'dlq', breaker: parts.dlqBreaker })
+    await divertMore(condemned.map(({ order, culprit, attempts }) => setAside(order, rejectionOf(culprit), attempts)))
     const gone = new Set(condemned.map(({ order }) => order))
     candidates = candidates.filter(candidate => !gone.has(candidate))
-    deadLetters = [...deadLetters, ...added]
+  }
 
-    function settle() {
-      return parts.store.settle({
-        topic: batch.owner.topic,
-        partition: batch.owner.partition,
-        groupId: parts.groupId,
-        from: batch.from,
-        to: batch.to,
-        records: batch.records.length,
-        orders: collapsed.orders,
-        collapsed,
-        deadLetters,
-        isolate,
-      })
-    }
+  function settleHoweverLong(collapsed: Collapsed<T>): Promise<Settlement<T>> {
+    return retrying(
+      async () => {
+        try {
+          return await settle(collapsed)
+        } catch (error) {
+          if (error instanceof StoreContendedError) {
+            contended += 1
+            isolate ||= contended >= CONTENDED_LIMIT
+          } else if (!(error instanceof StreamError) && !isolate) {
+            // Unforeseen. Once more with bisection: it either names the record, or is not about one.
+            isolate = true
+            return await settle(collapsed)
+          }
+          throw error
+        }
+      },
+      parts.retry,
+      { ...context, maxAttempts: patience },
+    )
+  }
+
+  function settle(collapsed: Collapsed<T>): Promise<Settlement<T>> {
+    const { deadLettersInARow, pauseFor } = aftermath
+    return parts.store.settle({
+      topic: batch.owner.topic,
+      partition: batch.owner.partition,
+      groupId: parts.groupId,
+      from: batch.from,
+      to: batch.to,
+      records: batch.records.length,
+      orders: collapsed.orders,
+      collapsed,
+      deadLetters,
+      isolate,
+      deadLettersInARow,
+      ...(pauseFor === undefined ? {} : { pauseFor }),
+    })
+  }
+
+  async function divertMore(added: readonly DeadLetter[]): Promise<void> {
+    await divert(added, parts.sink, parts.retry, { ...context, dependency: 'dlq', breaker: parts.dlqBreaker })
+    deadLetters = [...deadLetters, ...added]
   }
 
   function strike(order: ReadyRecord<T>): number {
@@ -117,14 +152,7 @@ export async function write<T>(
     return count
   }
 
-  function toDeadLetter(order: ReadyRecord<T>, culprit: Culprit, attempts: number): DeadLetter {
-    const rejection: Rejection = {
-      reason: culprit.kind === 'refused' ? 'store_rejected' : 'unexpected_error',
-      error: culprit.error,
-      pointer: '',
-      message: culprit.message,
-      violations: [],
-    }
+  function setAside(order: ReadyRecord<T>, rejection: Rejection, attempts: number): DeadLetter {
     return {
       record: order.record,
       origin: order.origin,
@@ -135,5 +163,25 @@ export async function write<T>(
       orderUid: order.uid,
       groupId: parts.groupId,
     }
+  }
+}
+
+function rejectionOf({ kind, error, message }: Culprit): Rejection {
+  return {
+    reason: kind === 'refused' ? 'store_rejected' : 'unexpected_error',
+    error,
+    pointer: '',
+    message,
+    violations: [],
+  }
+}
+
+function exhaustedRetries(attempts: number): Rejection {
+  return {
+    reason: 'retries_exhausted',
+    error: 'store_unavailable',
+    pointer: '',
+    message: `the store did not take this record's batch in ${attempts} attempts (OUTAGE_POLICY=dead-letter)`,
+    violations: [],
   }
 }

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { OutcomeCounts } from '../core/outcome.ts'
+import type { OperatorPause } from '../core/ports.ts'
 import type { TopicPartition } from '../core/record.ts'
 
 /** `[from, to)` of a partition, as one group consumed it. */
@@ -19,13 +20,22 @@ export interface LedgerCounts extends OutcomeCounts {
  * The fence: progress goes from `from` to `to`, and only from there. No row updated means that somebody else has moved
  * it. It also locks the row, so that two consumers of a partition settle one after the other, however it came to two.
  */
-export function advance({ topic, partition, groupId, from, to }: LedgerRange): pg.QueryConfig {
+export function advance(range: LedgerRange & Partial<Aftermath>): pg.QueryConfig {
+  const { topic, partition, groupId, from, to, deadLettersInARow = 0, pauseFor = null } = range
   return {
     name: 'progress_advance',
-    text: `UPDATE stream_progress SET next_offset = $5, updated_at = now()
+    text: `UPDATE stream_progress SET next_offset = $5, updated_at = now(), starts = 0, suspect_offset = NULL,
+        suspect_deaths = 0, dead_letters_in_a_row = $6, paused_for = $7,
+        paused_at = CASE WHEN $7::text IS NOT NULL THEN now() END
       WHERE topic = $1 AND partition = $2 AND group_id = $3 AND next_offset = $4`,
-    values: [topic, partition, groupId, from, to],
+    values: [topic, partition, groupId, from, to, deadLettersInARow, pauseFor],
   }
+}
+
+/** What a batch leaves behind on its partition's progress row. */
+export interface Aftermath {
+  readonly deadLettersInARow: number
+  readonly pauseFor: OperatorPause
 }
 
 export function enter({ topic, partition, groupId, from, to }: LedgerRange, counts: LedgerCounts): pg.QueryConfig {

@@ -3,6 +3,7 @@ import { OwnershipLostError, RecordRefusedError, StoreMisconfiguredError } from 
 import { createIsolation, mayBlame } from '../core/isolation.ts'
 import { countOutcomes, type Outcome, type OutcomeCounts } from '../core/outcome.ts'
 import type {
+  OperatorPause,
   Progress,
   ReadyRecord,
   Settlement,
@@ -23,6 +24,14 @@ interface UpsertRow {
   readonly uid: string
   readonly outcome: Outcome
   readonly replaced: boolean
+}
+
+interface ProgressRow {
+  readonly topic: string
+  readonly partition: number
+  readonly next_offset: string
+  readonly dead_letters_in_a_row: string
+  readonly paused_for: OperatorPause | null
 }
 
 /**
@@ -49,13 +58,19 @@ export function createSettlementStore<T>({
 
     async readProgress(groupId, partitions) {
       if (partitions.length === 0) return []
-      const rows = await query<{ topic: string; partition: number; next_offset: string }>(pool, {
-        text: `SELECT topic, partition, next_offset FROM stream_progress
+      const rows = await query<ProgressRow>(pool, {
+        text: `SELECT topic, partition, next_offset, dead_letters_in_a_row, paused_for FROM stream_progress
           JOIN unnest($2::text[], $3::int4[]) AS wanted (topic, partition) USING (topic, partition)
           WHERE group_id = $1`,
         values: [groupId, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition)],
       })
-      return rows.map(row => ({ topic: row.topic, partition: row.partition, nextOffset: BigInt(row.next_offset) }))
+      return rows.map(row => ({
+        topic: row.topic,
+        partition: row.partition,
+        nextOffset: BigInt(row.next_offset),
+        deadLettersInARow: Number(row.dead_letters_in_a_row),
+        pausedFor: row.paused_for ?? undefined,
+      }))
     },
 
     async startProgress(groupId, { topic, partition, nextOffset }: Progress) {

@@ -37,6 +37,46 @@ describe('readiness', () => {
   })
 })
 
+describe('a partition that waits for an operator', () => {
+  const partition = {
+    topic: 'orders',
+    partition: 3,
+    next: 0n,
+    high: undefined,
+    lagRecords: undefined,
+    oldestUnsettledTimestampMs: undefined,
+    bufferedRecords: 0,
+    inFlightRecords: 0,
+    lastProgressMs: undefined,
+  }
+
+  it('makes the process unready, and the reason names the command that lifts it', () => {
+    const [check] = failing(
+      readinessOf(() => ({ ...RUNNING, partitions: [{ ...partition, paused: ['storm_guard'] }] })),
+    )
+    expect(check).toMatchObject({
+      name: 'partitions',
+      reason: expect.stringContaining('holdfast resume --partition 3'),
+    })
+  })
+
+  it('is told by its own reason when it was halted', () => {
+    const [check] = failing(
+      readinessOf(() => ({
+        ...RUNNING,
+        partitions: [{ ...partition, paused: ['halted'], halted: 'use holdfast seek' }],
+      })),
+    )
+    expect(check).toMatchObject({ name: 'partitions', reason: 'use holdfast seek' })
+  })
+
+  it('is not one that only waits for a dependency', () => {
+    expect(
+      failing(readinessOf(() => ({ ...RUNNING, partitions: [{ ...partition, paused: ['store_away'] }] }))),
+    ).toEqual([])
+  })
+})
+
 describe('liveness', () => {
   it('holds while a dependency is away: a restart would not bring it back', () => {
     const breakers = [{ dependency: 'postgres', open: true, reason: 'gone', sinceMs: 1 }] as const

@@ -1,0 +1,204 @@
+import { type DeadLetter, provenanceOf, type Rejection } from '../core/dead-letter.ts'
+import { type Dependency, dispositionOf } from '../core/errors.ts'
+import type { Clock, DeadLetterSink, Observer, Progress, ReadyRecord, SettlementStore, Verdict } from '../core/ports.ts'
+import type { SourceRecord } from '../core/record.ts'
+import type { Breaker } from './breaker.ts'
+import type { CrashGuard, Passage } from './crash-guard.ts'
+import { divert } from './divert.ts'
+import type { Lane } from './lane.ts'
+import type { Batch, OwnedPartition } from './partition.ts'
+import { type RetryContext, type RetryParts, retrying } from './retry.ts'
+import { checkStorm } from './storm-guard.ts'
+import { type Validated, validate } from './validate.ts'
+import { type Aftermath, type OutagePolicy, write } from './write.ts'
+
+export interface BatchWorkParts<T> {
+  readonly store: SettlementStore<T>
+  readonly sink: DeadLetterSink
+  readonly judge: (record: SourceRecord) => Verdict<T>
+  readonly crashGuard: CrashGuard
+  readonly storeBreaker: Breaker
+  readonly dlqBreaker: Breaker
+  readonly observer: Observer
+  readonly clock: Clock
+  readonly groupId: string
+  readonly retry: RetryParts
+  readonly maxAttempts: number
+  readonly stormLimit: number
+  readonly outagePolicy: OutagePolicy
+  readonly onSettled: (written: readonly ReadyRecord<T>[] | undefined, candidates: readonly ReadyRecord<T>[]) => void
+  /** Progress that may be committed, and the oldest record timestamp of its batch. */
+  readonly onProgress: (progress: Progress, oldestTimestampMs: number) => void
+  /** Somebody else moved the partition's progress, and it is still ours. */
+  readonly onOwnershipLost: (owner: OwnedPartition) => void
+  /** The stream must stop. */
+  readonly onFailure: (error: unknown) => void
+  /** A batch has left the lane, whatever became of it. */
+  readonly onDone: () => void
+}
+
+/**
+ * What a lane does with a batch: validate and divert at once, so that it overlaps with the writing of the batch before; then
+ * write, when it is its turn. Never throws: what goes wrong is told through the parts.
+ */
+export function createBatchWork<T>(
+  parts: BatchWorkParts<T>,
+): (batch: Batch, lane: Lane) => Promise<(() => Promise<void>) | undefined> {
+  const { clock, observer, groupId } = parts
+
+  return async function prepare(taken, lane) {
+    let batch = taken
+    let passage: Passage | undefined
+    try {
+      passage = await retrying(() => parts.crashGuard.enter(taken), parts.retry, contextOf(taken, lane, 'postgres'))
+      batch = passage.batch
+      const started = clock.monotonic()
+      const judged = passage.deaths > 0 ? condemned(batch, passage.deaths) : judge(batch)
+      const storm = checkStorm(batch, judged, batch.owner.deadLettersInARow, parts.stormLimit)
+      batch.owner.deadLettersInARow = storm.inARow
+      // From here on, so that not one batch more is taken; in the store with the batch's own transaction.
+      if (storm.storm) batch.owner.waitsForOperator = 'storm_guard'
+      const validated = storm.keep < batch.records.length ? only(storm.keep, judged, batch) : judged
+      batch = batch.owner.giveBack(batch, storm.keep)
+      tellUnusual(batch, validated)
+      const validatedAt = clock.monotonic()
+      await divert(validated.deadLetters, parts.sink, parts.retry, contextOf(batch, lane, 'dlq'))
+      const prepared = {
+        validated,
+        aftermath: { deadLettersInARow: storm.inARow, pauseFor: storm.storm ? ('storm_guard' as const) : undefined },
+        validateSeconds: (validatedAt - started) / 1000,
+        divertSeconds: (clock.monotonic() - validatedAt) / 1000,
+      }
+      return async () => {
+        let settled = false
+        try {
+          await settle(batch, prepared, lane)
+          settled = true
+        } catch (error) {
+          giveUp(batch, error)
+        } finally {
+          passage?.leave({ settled })
+          parts.onDone()
+        }
+      }
+    } catch (error) {
+      giveUp(batch, error)
+      passage?.leave({ settled: false })
+      parts.onDone()
+      return undefined
+    }
+  }
+
+  async function settle(batch: Batch, prepared: Prepared<T>, lane: Lane): Promise<void> {
+    const { owner, to } = batch
+    const { topic, partition } = owner
+    const { validated, aftermath } = prepared
+    const writingFrom = clock.monotonic()
+    const done = await write(batch, validated, parts, contextOf(batch, lane, 'postgres'), aftermath)
+    owner.finish(batch, true, clock.now())
+    parts.onSettled(done.written, validated.ready)
+    // A partition that is no longer ours is never committed: the broker would take it, even backwards.
+    if (!owner.abandoned.aborted) {
+      parts.onProgress(
+        { topic, partition, nextOffset: to },
+        Math.min(...batch.records.map(({ timestampMs }) => timestampMs)),
+      )
+    }
+    observer.observe({
+      kind: 'batch_settled',
+      partition: { topic, partition },
+      to,
+      records: batch.records.length,
+      counts: done.counts,
+      stageSeconds: {
+        validate: prepared.validateSeconds,
+        divert: prepared.divertSeconds,
+        write: (clock.monotonic() - writingFrom) / 1000,
+      },
+    })
+    for (const deadLetter of done.deadLetters) observer.observe({ kind: 'dead_lettered', deadLetter })
+  }
+
+  function judge(batch: Batch): Validated<T> {
+    return validate(batch.records, {
+      judge: parts.judge,
+      groupId,
+      maxAttempts: parts.maxAttempts,
+      now: () => clock.now(),
+    })
+  }
+
+  /** Its first record has killed processes: set aside without a look at it. */
+  function condemned(batch: Batch, deaths: number): Validated<T> {
+    const rejection: Rejection = {
+      reason: 'crash_loop',
+      error: 'crash_loop',
+      pointer: '',
+      message: `the process ended ${deaths} times while it had only this record in hand`,
+      violations: [],
+    }
+    const deadLetters = batch.records.map((record): DeadLetter => {
+      const { origin, replayCount } = provenanceOf(record)
+      return {
+        record,
+        origin,
+        rejection,
+        failedAtMs: clock.now(),
+        attempts: deaths,
+        replayCount,
+        orderUid: null,
+        groupId,
+      }
+    })
+    return { ready: [], deadLetters, unusual: [] }
+  }
+
+  function tellUnusual({ owner: { topic, partition } }: Batch, { unusual }: Validated<T>): void {
+    for (const { offset, what } of unusual) {
+      observer.observe({ kind: 'unusual_record', partition: { topic, partition }, offset, what })
+    }
+  }
+
+  function contextOf({ owner }: Batch, lane: Lane, dependency: Dependency): RetryContext {
+    return {
+      dependency,
+      breaker: dependency === 'dlq' ? parts.dlqBreaker : parts.storeBreaker,
+      partition: { topic: owner.topic, partition: owner.partition },
+      signal: owner.abandoned,
+      onWaiting(waiting, what) {
+        const reason = what === 'dlq' ? 'dlq_away' : 'store_away'
+        if (waiting) lane.waitingFor.add(reason)
+        else lane.waitingFor.delete(reason)
+      },
+    }
+  }
+
+  function giveUp(batch: Batch, error: unknown): void {
+    const { owner } = batch
+    if (dispositionOf(error) !== 'abandon') parts.onFailure(error)
+    else if (!owner.abandoned.aborted) {
+      const { topic, partition } = owner
+      observer.observe({ kind: 'ownership_lost', partition: { topic, partition }, from: batch.from })
+      parts.onOwnershipLost(owner)
+    }
+    owner.abandon()
+    owner.finish(batch, false, clock.now())
+  }
+}
+
+interface Prepared<T> {
+  readonly validated: Validated<T>
+  readonly aftermath: Aftermath
+  readonly validateSeconds: number
+  readonly divertSeconds: number
+}
+
+/** The verdicts on the first records of a batch. */
+function only<T>(keep: number, { ready, deadLetters, unusual }: Validated<T>, batch: Batch): Validated<T> {
+  const end = batch.records[keep]?.offset ?? batch.to
+  return {
+    ready: ready.filter(({ record }) => record.offset < end),
+    deadLetters: deadLetters.filter(({ record }) => record.offset < end),
+    unusual: unusual.filter(({ offset }) => offset < end),
+  }
+}
