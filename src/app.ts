@@ -20,6 +20,7 @@ import { missingMigrations } from './postgres/migrate.ts'
 import { createOrderReader } from './postgres/order-reader.ts'
 import { createPool } from './postgres/pool.ts'
 import { createSettlementStore } from './postgres/settlement.ts'
+import { createStartBook } from './postgres/start-book.ts'
 import type { Logger } from './telemetry/logger.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { createObserver } from './telemetry/observer.ts'
@@ -160,6 +161,10 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
       clock,
       random: Math.random,
       lanes: config.postgres.poolMax,
+      startBook: createStartBook(lanesPool),
+      crashLoopMaxStarts: config.crashLoopMaxStarts,
+      stormLimit: config.stormLimit,
+      outagePolicy: config.outagePolicy,
       batch,
       retry,
       drainTimeoutMs: DRAIN_TIMEOUT_MS,
