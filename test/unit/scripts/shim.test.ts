@@ -63,19 +63,28 @@ it('reads .env where there is one', () => {
   expect(holdfast().stdout).toContain('--env-file=.env')
 })
 
+it('bounds the room for young objects, unless NODE_OPTIONS asks for another', () => {
+  setUp()
+  node('path', 'v24.21.0', 'printf %s "$NODE_OPTIONS"')
+  expect(holdfast().stdout).toBe('--max-semi-space-size=8')
+  const { stdout } = holdfast([], 'bin/holdfast', { NODE_OPTIONS: '--max-semi-space-size=32' })
+  // Node takes the last of a repeated flag.
+  expect(stdout).toBe('--max-semi-space-size=8 --max-semi-space-size=32')
+})
+
 function setUp(): void {
   mkdirSync(join(checkout, 'node_modules/pg'), { recursive: true })
 }
 
-/** A stand-in that prints its own path and arguments, and exits with 42. */
-function node(dir: string, version: string): void {
+/** A stand-in that prints its own path and arguments, unless told what to do, and exits with 42. */
+function node(dir: string, version: string, does = 'printf \'%s\\n\' "$0" "$@"'): void {
   const file = join(checkout, dir, 'node')
   mkdirSync(join(checkout, dir), { recursive: true })
-  writeFileSync(file, `#!/bin/sh\n[ "$1" = --version ] && echo ${version} && exit\nprintf '%s\\n' "$0" "$@"\nexit 42\n`)
+  writeFileSync(file, `#!/bin/sh\n[ "$1" = --version ] && echo ${version} && exit\n${does}\nexit 42\n`)
   chmodSync(file, 0o755)
 }
 
-function holdfast(args: string[] = [], command = 'bin/holdfast') {
+function holdfast(args: string[] = [], command = 'bin/holdfast', variables: Readonly<Record<string, string>> = {}) {
   // The usual programs, but no Node of the machine.
   const tools = join(checkout, 'usual')
   mkdirSync(tools, { recursive: true })
@@ -84,6 +93,6 @@ function holdfast(args: string[] = [], command = 'bin/holdfast') {
     rmSync(join(tools, tool), { force: true })
     symlinkSync(real, join(tools, tool))
   }
-  const env = { PATH: `${join(checkout, 'path')}:${tools}` }
+  const env = { PATH: `${join(checkout, 'path')}:${tools}`, ...variables }
   return spawnSync('/bin/sh', [join(checkout, command), ...args], { cwd: checkout, env, encoding: 'utf8' })
 }
