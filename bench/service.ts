@@ -1,5 +1,6 @@
 /** The service as its users run it, a process of its own, and how long it takes to work off the backlog. */
 import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { partitionKey } from '#src/core/record.ts'
 import { startGuarded } from '#src/embedded/guarded-process.ts'
@@ -11,7 +12,7 @@ import { cpuSecondsOfTree, peakMemoryBytes } from './process-figures.ts'
 import { type Servers, since } from './servers.ts'
 
 export interface ServiceRun {
-  /** The checkout whose `src/main.ts` is started. */
+  /** The checkout whose `bin/holdfast serve` is started. */
   readonly checkout: string
   readonly databaseUrl: string
   readonly groupId: string
@@ -42,13 +43,16 @@ export async function drainBacklog(servers: Servers, backlog: Backlog, run: Serv
   await using inspector = await startInspector({ connection: servers.connection, groupId: run.groupId })
   const startedAt = Date.now()
   const service = await startGuarded({
-    command: process.execPath,
-    args: [...run.nodeFlags, 'src/main.ts'],
-    cwd: run.checkout,
+    command: join(run.checkout, 'bin', 'holdfast'),
+    args: ['serve'],
+    // A .env of the checkout is somebody's own, and would be read where the command is started.
+    cwd: dirname(run.logFile),
     env: {
-      PATH: process.env.PATH ?? '',
+      // The shim takes the first Node that will do: this one.
+      PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}`,
       HOME: process.env.HOME ?? '',
       ...run.settings,
+      NODE_OPTIONS: [...run.nodeFlags, run.settings.NODE_OPTIONS ?? ''].join(' ').trim(),
       KAFKA_BROKERS: servers.brokers,
       KAFKA_TOPIC: backlog.topic,
       KAFKA_DLQ_TOPIC: backlog.dlqTopic,
