@@ -30,8 +30,13 @@ type Row = Readonly<Record<string, unknown>>
 /**
  * How the four tables differ from the model: a sentence for each order, none when they are equal, value for value. Reads
  * the columns by a query of its own, so that a fault of the product's reading side cannot hide one of its writing side.
+ * @param among looks at these orders alone
  */
-export async function differences(stream: Stream, { orders }: Model): Promise<string[]> {
+export async function differences(
+  stream: Pick<Stream, 'query'>,
+  { orders }: Pick<Model, 'orders'>,
+  among?: readonly string[],
+): Promise<string[]> {
   const rows = await stream.query<{
     uid: string
     stored: Row
@@ -43,7 +48,9 @@ export async function differences(stream: Stream, { orders }: Model): Promise<st
     `SELECT order_uid AS uid, to_jsonb(orders) AS stored, to_jsonb(deliveries) AS delivery, to_jsonb(payments) AS payment,
        (SELECT jsonb_agg(to_jsonb(items) ORDER BY position) FROM items WHERE items.order_uid = orders.order_uid) AS items,
        (extract(epoch FROM date_created) * 1000000)::bigint AS micros
-     FROM orders LEFT JOIN deliveries USING (order_uid) LEFT JOIN payments USING (order_uid)`,
+     FROM orders LEFT JOIN deliveries USING (order_uid) LEFT JOIN payments USING (order_uid)
+     WHERE $1::text[] IS NULL OR order_uid = ANY($1)`,
+    [among ?? null],
   )
   const missing = new Set(orders.keys())
   const found = rows.flatMap(({ uid, stored, delivery, payment, items, micros }) => {

@@ -1,0 +1,56 @@
+import type { SourceRecord } from '#src/core/record.ts'
+import type { KafkaInspector } from '#src/kafka/inspector.ts'
+import type { Verdicts } from './invariants.ts'
+import { digestOf, type Load, sequenceOf } from './load.ts'
+
+/** What really stands in the topic, whatever was acknowledged: the truth that everything else is held against. */
+export interface InputLog {
+  readonly records: number
+  /** By partition. */
+  readonly ends: ReadonlyMap<number, bigint>
+  /** Of each order, the record that must have won. */
+  readonly newest: ReadonlyMap<string, Newest>
+  /** Those that must be dead letters, by id (`topic-partition-offset`). */
+  readonly invalid: ReadonlyMap<string, SourceRecord>
+}
+
+export interface Newest {
+  readonly sequence: number
+  readonly partition: number
+  readonly offset: bigint
+}
+
+/** Also finds what the broker or this harness lost or invented: then no verdict about the service would be worth anything. */
+export async function readInput(
+  inspector: KafkaInspector,
+  topic: string,
+  load: Load,
+  verdicts: Verdicts,
+): Promise<InputLog> {
+  const ends = new Map<number, bigint>()
+  const newest = new Map<string, Newest>()
+  const invalid = new Map<string, SourceRecord>()
+  const places = new Map<number, string>()
+  let records = 0
+  for await (const record of inspector.read(topic)) {
+    const { partition, offset } = record
+    records++
+    ends.set(partition, offset + 1n)
+    const sequence = sequenceOf(record) ?? -1
+    const sent = load.sent[sequence]
+    verdicts.checked('I1')
+    if (sent === undefined || sent.digest !== digestOf(record.key, record.value)) {
+      verdicts.violated('I2', `${partition}-${offset} holds a record that was not produced (harness)`)
+      continue
+    }
+    places.set(sequence, `${partition}-${offset}`)
+    // Offsets ascend within a partition, and an order keeps its partition: the last one seen is the newest.
+    if (sent.uid !== null) newest.set(sent.uid, { sequence, partition, offset })
+    else invalid.set(`${topic}-${partition}-${offset}`, record)
+  }
+  for (const [sequence, { at }] of load.sent.entries()) {
+    if (at !== undefined && places.get(sequence) !== `${at.partition}-${at.offset}`)
+      verdicts.violated('I1', `record ${sequence} was acknowledged at ${at.partition}-${at.offset} and is not there`)
+  }
+  return { records, ends, newest, invalid }
+}

@@ -1,0 +1,79 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { FAULT_NAMES } from '../support/faults/faults.ts'
+import type { ChaosResult } from './chaos.ts'
+import { INVARIANTS, type Invariant } from './invariants.ts'
+
+const BEGIN = '<!-- figures of make chaos: begin (written by test/chaos/run.ts --report) -->'
+const END = '<!-- figures of make chaos: end -->'
+
+/** The figures of one run or of several, as Markdown that also reads well on a terminal. */
+export function figuresOf(results: readonly ChaosResult[]): string {
+  const sum = (of: (result: ChaosResult) => number) => results.reduce((total, result) => total + of(result), 0)
+  const violations = results.flatMap(result =>
+    result.violations.map(violation => ({ ...violation, seed: result.seed })),
+  )
+  const injected = sum(({ faults }) => [...faults.values()].reduce((total, { injected }) => total + injected, 0))
+  const replicas = Math.max(...results.map(result => result.replicas))
+  const head = [
+    ['seeds', results.map(({ seed }) => seed).join(', ')],
+    ['minutes, with start and checks', (sum(({ seconds }) => seconds) / 60).toFixed(1)],
+    ['replicas', String(replicas)],
+    ['faults injected', String(injected)],
+    ['records', String(sum(({ outcome }) => outcome.records))],
+    ['orders / dead letters', `${sum(({ outcome }) => outcome.orders)} / ${sum(({ outcome }) => outcome.deadLetters)}`],
+    ['lost', String(sum(({ outcome }) => outcome.lost))],
+    ['double effects', String(sum(({ outcome }) => outcome.doubleEffects))],
+    ['stale overwrites', String(sum(({ outcome }) => outcome.staleOverwrites))],
+    [
+      'most memory of a replica',
+      `${Math.round(Math.max(...results.map(({ maxRssBytes }) => maxRssBytes)) / 1024 / 1024)} MB`,
+    ],
+    ['invariants violated', violations.length === 0 ? 'none' : violations.map(violationInWords).join('; ')],
+  ]
+  return [
+    table(['figure', ''], head),
+    table(['fault', 'injected', 'longest stop after it'], faultRows(results)),
+    table(
+      ['invariant', 'held', 'facts checked'],
+      (Object.keys(INVARIANTS) as Invariant[]).map(invariant => [
+        `${invariant}: ${INVARIANTS[invariant]}`,
+        violations.some(violation => violation.invariant === invariant) ? 'NO' : 'yes',
+        String(sum(({ checks }) => checks.get(invariant) ?? 0)),
+      ]),
+    ),
+  ].join('\n\n')
+}
+
+function faultRows(results: readonly ChaosResult[]): string[][] {
+  const rows = FAULT_NAMES.flatMap(name => {
+    const figures = results.flatMap(({ faults }) => faults.get(name) ?? [])
+    const injected = figures.reduce((total, figure) => total + figure.injected, 0)
+    return injected === 0 ? [] : [[name, String(injected), longest(figures.map(({ longestStopMs }) => longestStopMs))]]
+  })
+  const pairs = results.map(({ longestStopOfPairsMs }) => longestStopOfPairsMs)
+  return pairs.some(ms => ms !== undefined) ? [...rows, ['two that overlap', '(above)', longest(pairs)]] : rows
+}
+
+function longest(stops: readonly (number | undefined)[]): string {
+  const known = stops.filter(ms => ms !== undefined)
+  return known.length === 0 ? 'only in pairs' : `${(Math.max(...known) / 1000).toFixed(1)} s`
+}
+
+function violationInWords({ invariant, seed }: { readonly invariant: Invariant; readonly seed: number }): string {
+  return `${invariant} (seed ${seed})`
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((title, i) => Math.max(title.length, 3, ...rows.map(row => row[i]?.length ?? 0)))
+  const line = (cells: readonly string[]) => `| ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`
+  return [line(head), line(widths.map(width => '-'.repeat(width))), ...rows.map(line)].join('\n')
+}
+
+/** Puts the figures between the marks of a file. @throws Error when it has none */
+export function writeReport(file: string, results: readonly ChaosResult[]): void {
+  const text = readFileSync(file, 'utf8')
+  const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)]
+  if (begin < 0 || end < begin) throw new Error(`${file} has no place for the figures: ${BEGIN} … ${END}`)
+  const before = text.slice(0, begin + BEGIN.length)
+  writeFileSync(file, `${before}\n\n${figuresOf(results)}\n\n${text.slice(end)}`)
+}

@@ -1,0 +1,83 @@
+/** `make chaos`: random faults from a seed over several replicas under load. Exit code 1 names what did not hold. */
+import { parseArgs } from 'node:util'
+import { FAULT_NAMES, type FaultName } from '../support/faults/faults.ts'
+import { type ChaosResult, runChaos } from './chaos.ts'
+import { figuresOf, writeReport } from './report.ts'
+
+const USAGE = `node test/chaos/run.ts [--seed N[,N…]] [--minutes M] [--replicas N] [--rate R] [--only FAULT,…] [--report FILE]
+
+  --seed      the same seed gives the same faults; several run one after another   (default: from the clock)
+  --minutes   of faults, for each seed                                              (default: 5)
+  --replicas  processes of the service                                              (default: 3)
+  --rate      records a second                                                      (default: 200)
+  --only      some kinds of fault: ${FAULT_NAMES.slice(0, 3).join(',')},…
+  --report    writes the figures between the marks of that file`
+
+const say = (line: string) => void process.stdout.write(`${line}\n`)
+
+function usage(problem: string): never {
+  process.stderr.write(`${problem}\n\n${USAGE}\n`)
+  process.exit(2)
+}
+
+function number(name: string, text: string, min: number): number {
+  const value = Number(text)
+  if (text === '' || !Number.isFinite(value) || value < min) usage(`--${name} ${text}: a number from ${min} on, please`)
+  return value
+}
+
+function readArguments() {
+  try {
+    const text = { type: 'string' } as const
+    return parseArgs({
+      options: {
+        seed: text,
+        minutes: text,
+        replicas: text,
+        rate: text,
+        only: text,
+        report: text,
+        help: { type: 'boolean' },
+      },
+    }).values
+  } catch (error) {
+    return usage(error instanceof Error ? error.message : String(error))
+  }
+}
+
+const given = readArguments()
+if (given.help === true) {
+  say(USAGE)
+  process.exit(0)
+}
+const seeds = (given.seed || String(Date.now() % 1_000_000)).split(',').map(text => number('seed', text, 0))
+const only = given.only?.split(',').map(name => {
+  return FAULT_NAMES.find(known => known === name) ?? usage(`no fault ${name}; there are: ${FAULT_NAMES.join(', ')}`)
+}) satisfies FaultName[] | undefined
+const options = {
+  minutes: number('minutes', given.minutes || '5', 0),
+  replicas: Math.floor(number('replicas', given.replicas || '3', 1)),
+  rate: number('rate', given.rate || '200', 1),
+  only,
+}
+
+const interrupted = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupted.abort(new Error(signal)))
+
+const results: ChaosResult[] = []
+for (const seed of seeds) {
+  const result = await runChaos({ ...options, seed, say, signal: interrupted.signal }).catch((error: unknown) => {
+    process.stderr.write(`seed ${seed}: the run broke off: ${error instanceof Error ? error.stack : String(error)}\n`)
+    process.exit(1)
+  })
+  results.push(result)
+  say(`\n${figuresOf([result])}\n`)
+}
+if (results.length > 1) say(`all seeds together:\n\n${figuresOf(results)}\n`)
+if (given.report !== undefined) writeReport(given.report, results)
+
+const violated = results.filter(({ violations }) => violations.length > 0)
+for (const { seed, violations } of violated)
+  for (const { invariant, what } of violations)
+    process.stderr.write(`seed ${seed}: ${invariant} does not hold: ${what}\n`)
+process.exit(violated.length > 0 ? 1 : 0)

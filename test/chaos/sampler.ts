@@ -1,0 +1,186 @@
+import { readFileSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
+import pg from 'pg'
+import type { TopicPartition } from '#src/core/record.ts'
+import { startInspector } from '#src/kafka/inspector.ts'
+import type { Replica } from '../support/faults/replica.ts'
+import type { World } from '../support/faults/world.ts'
+import type { Verdicts } from './invariants.ts'
+
+/** Looks at the world from outside all the while: the database's view, the broker's, and each process's. */
+export interface Sampler {
+  /** When each partition had moved on after that moment, in ms of `performance.now()`; `undefined` while one has not. */
+  allMovedAfter(ms: number): number | undefined
+  /** The longest time that some partition stood still, in ms, of those that ended after `from` and began before `to`. */
+  longestGap(from: number, to: number): number
+  /** Sum of the partitions' progress. */
+  readonly settled: bigint
+  readonly maxRssBytes: number
+  stop(): Promise<void>
+}
+
+const EVERY_MS = 200
+/** A process that runs and says nothing for so long does not live. */
+const SILENT_MS = 10_000
+/** What a replica may take; its figures from a drained backlog are below 300 MB. */
+const MAX_RSS_BYTES = 512 * 1024 * 1024
+
+export async function startSampler(world: World, partitions: number, verdicts: Verdicts): Promise<Sampler> {
+  const stopping = new AbortController()
+  const progress = createWatermark('progress', verdicts)
+  const commits = createWatermark('the committed offset', verdicts)
+  const pool = new pg.Pool({
+    connectionString: world.postgres.url,
+    max: 2,
+    connectionTimeoutMillis: 1_000,
+    query_timeout: 2_000,
+  })
+  pool.on('error', () => {})
+  pool.on('connect', client => client.on('error', () => {}))
+  const connection = { brokers: [world.kafka.brokers], security: {}, extra: {} }
+  const inspector = await startInspector({ connection, groupId: world.groupId })
+  const all: TopicPartition[] = Array.from({ length: partitions }, (_, partition) => ({
+    topic: world.topic,
+    partition,
+  }))
+  let maxRssBytes = 0
+
+  async function readProgress(): Promise<Map<number, bigint>> {
+    const { rows } = await pool.query<{ partition: number; next_offset: string }>(
+      'SELECT partition, next_offset FROM stream_progress WHERE topic = $1 AND group_id = $2',
+      [world.topic, world.groupId],
+    )
+    return new Map(rows.map(row => [row.partition, BigInt(row.next_offset)]))
+  }
+
+  async function lookAtProgress(): Promise<void> {
+    for (const [partition, offset] of await readProgress()) progress.saw(partition, offset)
+  }
+
+  /** First Kafka's commits, then progress: what is committed at any moment must be settled at a later one. */
+  async function lookAtCommits(): Promise<void> {
+    const committed = await inspector.committed(all)
+    const settled = await readProgress()
+    for (const { partition, nextOffset } of committed) {
+      commits.saw(partition, nextOffset)
+      verdicts.checked('I6')
+      const reached = settled.get(partition) ?? 0n
+      if (nextOffset > reached)
+        verdicts.violated('I6', `partition ${partition}: ${nextOffset} is committed, progress is ${reached}`)
+    }
+  }
+
+  const heardAt = new Map<number, number>()
+  async function lookAtReplica(replica: Replica): Promise<void> {
+    const { pid, url, state } = replica
+    if (url === undefined || state !== 'running') {
+      heardAt.delete(replica.slot)
+      return
+    }
+    const since = heardAt.get(replica.slot) ?? performance.now()
+    heardAt.set(replica.slot, since)
+    maxRssBytes = Math.max(maxRssBytes, checkedRss(replica, verdicts))
+    const status = await fetch(`${url}/livez`, { signal: AbortSignal.timeout(2_000) }).then(
+      async response => (response.ok ? 'ok' : `${response.status}: ${await response.text()}`),
+      () => undefined,
+    )
+    if (replica.pid !== pid || replica.state !== 'running') return
+    verdicts.checked('I12')
+    if (status === undefined) {
+      const silentMs = performance.now() - since
+      if (silentMs > SILENT_MS)
+        verdicts.violated('I12', `replica ${replica.slot} has not answered for ${Math.round(silentMs)} ms`)
+      return
+    }
+    heardAt.set(replica.slot, performance.now())
+    if (status !== 'ok') verdicts.violated('I12', `replica ${replica.slot}: /livez answers ${status}`)
+  }
+
+  /** A server that is away is no finding of ours: the next look is soon. */
+  async function every(look: () => Promise<void>): Promise<void> {
+    while (!stopping.signal.aborted) {
+      await look().catch(() => {})
+      await wait(EVERY_MS, undefined, { signal: stopping.signal }).catch(() => {})
+    }
+  }
+
+  const running = Promise.all([
+    every(lookAtProgress),
+    every(lookAtCommits),
+    ...world.replicas.map(replica => every(() => lookAtReplica(replica))),
+  ])
+
+  return {
+    allMovedAfter(ms) {
+      const moments = all.map(({ partition }) => progress.movedAfter(partition, ms))
+      return moments.includes(undefined) ? undefined : Math.max(...moments.map(moment => moment ?? 0))
+    },
+    longestGap: (from, to) => Math.max(0, ...all.map(({ partition }) => progress.longestGap(partition, from, to))),
+    get settled() {
+      return progress.sum()
+    },
+    get maxRssBytes() {
+      return maxRssBytes
+    },
+    async stop() {
+      stopping.abort()
+      await running
+      await inspector[Symbol.asyncDispose]()
+      await pool.end()
+    },
+  }
+}
+
+/** Positions of partitions that may only grow, and when they did. */
+function createWatermark(name: string, verdicts: Verdicts) {
+  const last = new Map<number, bigint>()
+  const moves = new Map<number, number[]>()
+  return {
+    saw(partition: number, offset: bigint): void {
+      const before = last.get(partition)
+      verdicts.checked('I7')
+      // One loop feeds each of these, and awaits its every look: none overtakes another.
+      if (before !== undefined && offset < before)
+        verdicts.violated('I7', `partition ${partition}: ${name} went back from ${before} to ${offset}`)
+      if (before === undefined || offset > before) {
+        const moments = moves.get(partition) ?? []
+        moments.push(performance.now())
+        if (moments.length > MOVES_KEPT) moments.shift()
+        moves.set(partition, moments)
+      }
+      last.set(partition, offset)
+    },
+    movedAfter: (partition: number, ms: number) => moves.get(partition)?.find(at => at > ms),
+    longestGap(partition: number, from: number, to: number): number {
+      const moments = moves.get(partition) ?? []
+      const gaps = moments.map((moment, i) => {
+        const before = moments[i - 1] ?? moment
+        return moment > from && before < to ? moment - before : 0
+      })
+      return Math.max(0, ...gaps)
+    },
+    sum: () => [...last.values()].reduce((total, offset) => total + offset, 0n),
+  }
+}
+
+/** Ten minutes of moves: more than lies between a fault and the look at it. */
+const MOVES_KEPT = 3_000
+
+function checkedRss(replica: Replica, verdicts: Verdicts): number {
+  const bytes = rssOf(replica.pid)
+  if (bytes === undefined) return 0
+  verdicts.checked('I11')
+  if (bytes > MAX_RSS_BYTES)
+    verdicts.violated('I11', `replica ${replica.slot} takes ${Math.round(bytes / 1024 / 1024)} MB`)
+  return bytes
+}
+
+/** `undefined` where the system does not tell it so. */
+function rssOf(pid: number): number | undefined {
+  try {
+    const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024
+  } catch {
+    return undefined
+  }
+}

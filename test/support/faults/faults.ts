@@ -1,0 +1,241 @@
+/** The faults, each with its name, what it is done to, and how to undo it. They compose: any two on different targets. */
+import { setTimeout as wait } from 'node:timers/promises'
+import pg from 'pg'
+import type { Replica } from './replica.ts'
+import type { WireProcess } from './start-wire.ts'
+import type { WireMode } from './wire.ts'
+import type { World } from './world.ts'
+
+export interface Fault {
+  inject(): Promise<void>
+  /** Undoes it, and resolves when what it was done to is there again. Safe after a failed `inject`. */
+  heal(): Promise<void>
+}
+
+export interface FaultKind {
+  readonly name: FaultName
+  readonly target: 'worker' | 'broker' | 'store'
+  /** Between `inject` and `heal`, least and most. */
+  readonly durationMs: readonly [number, number]
+  /** What `heal` takes by itself (a server that starts), about: for schedules. */
+  readonly healMs: number
+  /** From when on the stream owes progress: another worker takes over at once, a server first has to come back. */
+  readonly stopCountsFrom: 'inject' | 'heal'
+  make(world: World, worker: Replica, told: Told): Fault
+}
+
+/** What a fault found out that should not have happened. */
+export type Told = (what: string) => void
+
+export const FAULT_NAMES = [
+  'worker-kill',
+  'worker-freeze',
+  'worker-term',
+  'worker-term-twice',
+  'broker-restart',
+  'broker-crash',
+  'broker-freeze',
+  'broker-black-hole',
+  'broker-slow',
+  'broker-mute',
+  'broker-reset',
+  'store-stop',
+  'store-crash',
+  'store-kill',
+  'store-backend-kill',
+  'store-terminate',
+  'store-black-hole',
+  'store-slow',
+  'store-reset',
+  'store-lost-commit-reply',
+  'store-read-only',
+  'store-table-lock',
+] as const
+export type FaultName = (typeof FAULT_NAMES)[number]
+
+/** A stop that is asked for must be over so long after its own bound. */
+const EXIT_SLACK_MS = 3_000
+
+export const FAULTS: readonly FaultKind[] = [
+  worker('worker-kill', [500, 4_000], 'inject', replica => ({
+    inject: () => replica.kill(),
+    heal: () => startAgain(replica),
+  })),
+  // From far below the session timeout to beyond it, so that its partitions are taken over and it wakes as a zombie.
+  worker('worker-freeze', [1_000, 12_000], 'inject', replica => ({
+    inject: async () => replica.freeze(),
+    heal: async () => replica.thaw(),
+  })),
+  worker('worker-term', [500, 3_000], 'inject', (replica, told, shutdownTimeoutMs) => ({
+    inject: () => leave(replica, told, shutdownTimeoutMs),
+    heal: () => startAgain(replica),
+  })),
+  worker('worker-term-twice', [500, 3_000], 'inject', (replica, told) => ({
+    inject: () => leave(replica, told, 200, 50),
+    heal: () => startAgain(replica),
+  })),
+
+  server('broker-restart', 'broker', [500, 5_000], 6_000, ({ kafka }) => ({
+    inject: () => kafka.stop(),
+    heal: () => kafka.restart(),
+  })),
+  server('broker-crash', 'broker', [500, 5_000], 6_000, ({ kafka }) => ({
+    inject: async () => kafka.kill('SIGKILL'),
+    heal: () => kafka.restart(),
+  })),
+  server('broker-freeze', 'broker', [1_000, 8_000], 0, ({ kafka }) => ({
+    inject: async () => kafka.kill('SIGSTOP'),
+    heal: async () => kafka.kill('SIGCONT'),
+  })),
+  wire('broker-black-hole', 'broker', [2_000, 15_000], () => ({ kind: 'black-hole' })),
+  wire('broker-slow', 'broker', [3_000, 8_000], () => ({ kind: 'delay', ms: 200 })),
+  wire('broker-mute', 'broker', [1_000, 5_000], () => ({ kind: 'drop-replies' })),
+  wire('broker-reset', 'broker', [500, 5_000], () => ({ kind: 'reset' })),
+
+  server('store-stop', 'store', [1_000, 8_000], 1_000, ({ postgres }) => ({
+    inject: () => postgres.stop('fast'),
+    heal: () => startStoreAgain(postgres),
+  })),
+  server('store-crash', 'store', [1_000, 8_000], 1_500, ({ postgres }) => ({
+    inject: () => postgres.stop('immediate'),
+    heal: () => startStoreAgain(postgres),
+  })),
+  server('store-kill', 'store', [500, 3_000], 2_000, ({ postgres }) => ({
+    inject: async () => postgres.kill('SIGKILL'),
+    heal: () => startStoreAgain(postgres),
+  })),
+  // A backend that is killed takes all sessions with it: the server starts itself again.
+  server('store-backend-kill', 'store', [500, 1_000], 500, world => ({
+    inject: async () => {
+      const [row] = await world.query<{ pid: number }>(
+        `SELECT pid FROM pg_stat_activity WHERE application_name = 'holdfast-lanes' ORDER BY query_start DESC LIMIT 1`,
+      )
+      if (row !== undefined) process.kill(row.pid, 'SIGKILL')
+    },
+    heal: () => answers(world),
+  })),
+  server('store-terminate', 'store', [500, 1_000], 0, world => ({
+    inject: async () => {
+      await world.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'holdfast-%'`,
+      )
+    },
+    heal: () => answers(world),
+  })),
+  wire('store-black-hole', 'store', [2_000, 15_000], () => ({ kind: 'black-hole' })),
+  wire('store-slow', 'store', [3_000, 8_000], () => ({ kind: 'delay', ms: 100 })),
+  wire('store-reset', 'store', [500, 5_000], () => ({ kind: 'reset' })),
+  // The tag of a transaction that was committed, as the server sends it.
+  wire('store-lost-commit-reply', 'store', [1_000, 5_000], () => ({
+    kind: 'lose-reply',
+    request: 'COMMIT',
+    reply: 'COMMIT\0',
+  })),
+  server('store-read-only', 'store', [1_000, 8_000], 0, world => ({
+    inject: () => readOnly(world, 'ALTER SYSTEM SET default_transaction_read_only = on'),
+    heal: () => readOnly(world, 'ALTER SYSTEM RESET default_transaction_read_only'),
+  })),
+  server('store-table-lock', 'store', [1_000, 6_000], 0, ({ postgres }) => tableLock(postgres.url)),
+]
+
+export function faultKind(name: FaultName): FaultKind {
+  const found = FAULTS.find(kind => kind.name === name)
+  if (found === undefined) throw new RangeError(`no fault ${name}`)
+  return found
+}
+
+function worker(
+  name: FaultName,
+  durationMs: readonly [number, number],
+  stopCountsFrom: 'inject' | 'heal',
+  make: (replica: Replica, told: Told, shutdownTimeoutMs: number) => Fault,
+): FaultKind {
+  return {
+    name,
+    target: 'worker',
+    durationMs,
+    healMs: 1_000,
+    stopCountsFrom,
+    make: (world, replica, told) => make(replica, told, world.shutdownTimeoutMs),
+  }
+}
+
+function server(
+  name: FaultName,
+  target: 'broker' | 'store',
+  durationMs: readonly [number, number],
+  healMs: number,
+  make: (world: World) => Fault,
+): FaultKind {
+  return { name, target, durationMs, healMs, stopCountsFrom: 'heal', make }
+}
+
+function wire(
+  name: FaultName,
+  target: 'broker' | 'store',
+  durationMs: readonly [number, number],
+  mode: () => WireMode,
+): FaultKind {
+  const of = (world: World): WireProcess => (target === 'broker' ? world.brokerWire : world.storeWire)
+  return server(name, target, durationMs, 0, world => ({
+    inject: () => of(world).set(mode()),
+    heal: () => of(world).set({ kind: 'pass' }),
+  }))
+}
+
+async function leave(replica: Replica, told: Told, boundMs: number, secondAfterMs?: number): Promise<void> {
+  const { code, tookMs } = await replica.terminate(secondAfterMs)
+  // 137: it had not drained within its bound, or was told twice, and ended itself.
+  if (code !== 0 && code !== 137) told(`replica ${replica.slot} ended with ${code} after SIGTERM`)
+  if (tookMs > boundMs + EXIT_SLACK_MS)
+    told(`replica ${replica.slot} took ${Math.round(tookMs)} ms to end, with a bound of ${boundMs} ms`)
+}
+
+async function startAgain(replica: Replica): Promise<void> {
+  if (replica.state === 'gone') await replica.start()
+}
+
+/** After a crash the last sessions of the old server may hold its memory for a moment more, and a start is refused. */
+async function startStoreAgain(postgres: World['postgres']): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await postgres.restart()
+    } catch (error) {
+      if (attempt === 10) throw error
+      await wait(500)
+    }
+  }
+}
+
+async function answers(world: World): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await world.query('SELECT 1')
+      return
+    } catch (error) {
+      if (attempt === 100) throw error
+      await wait(100)
+    }
+  }
+}
+
+async function readOnly(world: World, statement: string): Promise<void> {
+  await world.query(statement)
+  await world.query('SELECT pg_reload_conf()')
+}
+
+function tableLock(url: string): Fault {
+  let client: pg.Client | undefined
+  return {
+    async inject() {
+      client = new pg.Client({ connectionString: url })
+      client.on('error', () => {})
+      await client.connect()
+      await client.query('BEGIN')
+      await client.query('LOCK TABLE orders IN ACCESS EXCLUSIVE MODE')
+    },
+    async heal() {
+      await client?.end()
+    },
+  }
+}

@@ -1,0 +1,123 @@
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { type EmbeddedKafka, startKafka } from '#src/embedded/kafka.ts'
+import { freePorts } from '#src/embedded/machine.ts'
+import { type EmbeddedPostgres, startPostgres } from '#src/embedded/postgres.ts'
+import { ensureTopics } from '#src/kafka/admin.ts'
+import { startProducer } from '#src/kafka/producer.ts'
+import { migrate } from '#src/postgres/migrate.ts'
+import { createReplica, type Replica } from './replica.ts'
+import { startWire, type WireProcess } from './start-wire.ts'
+
+/**
+ * Everything that faults can be done to: a broker and a database of our own, the wires by which the service (and only
+ * the service) reaches them, and the service's processes. We ourselves go past the wires.
+ */
+export interface World extends AsyncDisposable {
+  readonly kafka: EmbeddedKafka
+  readonly postgres: EmbeddedPostgres
+  readonly brokerWire: WireProcess
+  readonly storeWire: WireProcess
+  readonly replicas: readonly Replica[]
+  readonly topic: string
+  readonly dlqTopic: string
+  readonly groupId: string
+  /** Where the replicas' logs are. They stay when the world has gone. */
+  readonly logDir: string
+  readonly shutdownTimeoutMs: number
+  /** On a connection of its own, so that it works as soon as the server does, and in a session that may write. */
+  query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>
+}
+
+export interface WorldOptions {
+  readonly replicas: number
+  readonly partitions: number
+  /** How long a stop may take. */
+  readonly shutdownTimeoutMs: number
+  readonly onDeath: (replica: Replica, code: number, lastLines: readonly string[]) => void
+  readonly log: (line: string) => void
+}
+
+/** Shorter than the product's own, so that a minute holds more faults; nothing here weakens a guarantee. */
+const SERVICE_SETTINGS = {
+  KAFKA_CONFIG: 'session.timeout.ms=6000,heartbeat.interval.ms=1500',
+  PG_STATEMENT_TIMEOUT_MS: '4000',
+  RETRY_MAX_MS: '2000',
+  // Small batches: more of them, so more moments at which a fault can hit.
+  BATCH_MAX_RECORDS: '50',
+  LOG_LEVEL: 'info',
+}
+
+/** Starts the servers and the wires, and makes topics and tables. The replicas are the caller's to start. */
+export async function startWorld(options: WorldOptions): Promise<World> {
+  await using parts = new AsyncDisposableStack()
+  const [proxyPort = 0] = await freePorts(1)
+  const [kafka, postgres] = await Promise.all([
+    startKafka({ proxyPort, log: options.log }),
+    startPostgres({ log: options.log }),
+  ])
+  parts.use(kafka)
+  parts.use(postgres)
+  if (kafka.proxied === undefined) throw new Error('Kafka has no listener for the wire')
+  const brokerWire = parts.use(await startWire({ port: proxyPort, targetPort: kafka.proxied.upstreamPort }))
+  const storeWire = parts.use(await startWire({ targetPort: postgres.port }))
+
+  const names = { topic: 'orders', dlqTopic: 'orders.dlq', groupId: 'holdfast' }
+  const connection = { brokers: [kafka.brokers], security: {}, extra: {} }
+  await migrate(postgres.url, 'up')
+  {
+    await using producer = await startProducer({ connection })
+    await ensureTopics(connection, producer, { ...names, partitions: options.partitions, replication: 1 })
+  }
+
+  const databaseUrl = new URL(postgres.url)
+  databaseUrl.port = String(storeWire.port)
+  const logDir = mkdtempSync(join(tmpdir(), 'holdfast-chaos-'))
+  const env = {
+    ...SERVICE_SETTINGS,
+    KAFKA_BROKERS: kafka.proxied.brokers,
+    KAFKA_TOPIC: names.topic,
+    KAFKA_DLQ_TOPIC: names.dlqTopic,
+    KAFKA_GROUP_ID: names.groupId,
+    KAFKA_TOPIC_PARTITIONS: String(options.partitions),
+    DATABASE_URL: databaseUrl.href,
+    SHUTDOWN_TIMEOUT_MS: String(options.shutdownTimeoutMs),
+  }
+  const replicas = Array.from({ length: options.replicas }, (_, slot) =>
+    createReplica({ slot, env, logDir, onDeath: options.onDeath }),
+  )
+  parts.defer(async () => {
+    await Promise.all(
+      replicas.map(replica => {
+        replica.thaw()
+        return replica.kill()
+      }),
+    )
+  })
+  const resources = parts.move()
+
+  return {
+    kafka,
+    postgres,
+    brokerWire,
+    storeWire,
+    replicas,
+    ...names,
+    logDir,
+    shutdownTimeoutMs: options.shutdownTimeoutMs,
+    async query<Row extends pg.QueryResultRow>(text: string, values: unknown[] = []) {
+      const client = new pg.Client({ connectionString: postgres.url, connectionTimeoutMillis: 5_000 })
+      client.on('error', () => {})
+      await client.connect()
+      try {
+        await client.query('SET default_transaction_read_only = off')
+        return (await client.query<Row>(text, values)).rows
+      } finally {
+        await client.end().catch(() => {})
+      }
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
