@@ -1,8 +1,11 @@
+import { setTimeout as timer } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
+import { dispositionOf } from '../core/errors.ts'
 import type { Clock, ValueReader } from '../core/ports.ts'
 import type { CacheResult, EvictionCause, Lookup, ValueCache } from '../core/read-side.ts'
 import { compareOrigins } from '../core/record.ts'
 import { costOf, Entry } from './entry.ts'
+import { rememberOvertaken } from './overtaken.ts'
 
 export interface CacheOptions {
   /** Bound of all entries together, overhead counted; 0 holds nothing. */
@@ -10,14 +13,22 @@ export interface CacheOptions {
   /** How long an entry may be served; 0: as long as there is room. */
   readonly ttlMs: number
   readonly reader: ValueReader
-  readonly clock?: Pick<Clock, 'monotonic'>
+  /** How long a writer may take to hear of its own commit: what it puts is that old at most. Default: 15,000. */
+  readonly writeTimeoutMs?: number
+  /** Default: the real one. */
+  readonly clock?: Pick<Clock, 'monotonic'> & Partial<Pick<Clock, 'sleep'>>
 }
 
 /**
- * "There is no such order" is remembered only this long: long enough against a storm of one mistyped uid, short enough
- * that nobody waits for an order that another replica has just written.
+ * "There is no such order" is remembered only this long, counted from the question: long enough against a storm of one
+ * mistyped uid. Other replicas do not tell of orders that are new, so this bounds how late one is seen here.
  */
-const ABSENT_TTL_MS = 1_500
+const ABSENT_TTL_MS = 750
+const WRITE_TIMEOUT_MS = 15_000
+/** How long an answer that is held waits for the store to confirm it, before the store counts as away. */
+const CONFIRM_TIMEOUT_MS = 1_000
+/** So long a store that was away is not asked about what is held. */
+const AWAY_MS = 1_000
 /** In a room of their own, so that somebody who tries out uids cannot push real orders out. */
 const ABSENT_MAX = 10_000
 /** What one entry takes while there is none to tell: the sample order and its overhead. */
@@ -49,18 +60,26 @@ interface Warming {
  * Two rules keep an older version from coming back. (1) A version goes in only when it is newer than the one that is
  * held, or that overtook the load. (2) Whoever drops a uid disowns the load that is under way for it: it answers those who
  * asked before, and leaves nothing behind; who asks afterwards asks anew.
+ *
+ * Where several replicas write, a third keeps a held version from outliving the one that replaced it: (3) What is held is
+ * served only while it is vouched for (`trustUntil`). Without that the store is asked again; only when it is away, and
+ * so nobody can have written (or we are cut off, and have nothing better), what is held is the answer all the same.
  */
 export function createCache(options: CacheOptions): ValueCache {
   const { reader, ttlMs } = options
   // A maxSize of 0 would mean "no bound" to lru-cache, and a start time of 0 "no TTL".
   const maxSize = Math.max(1, options.maxBytes)
   const monotonic = options.clock?.monotonic.bind(options.clock) ?? (() => performance.now())
+  const sleep = options.clock?.sleep?.bind(options.clock) ?? realSleep
   const perf = { now: () => monotonic() + 1 }
 
-  const requests: Record<CacheResult, number> = { hit: 0, negative_hit: 0, miss: 0, collapsed: 0 }
+  const requests: Record<CacheResult, number> = { hit: 0, negative_hit: 0, miss: 0, collapsed: 0, revalidated: 0 }
   const evictions: Record<EvictionCause, number> = { size: 0, expired: 0, invalidated: 0 }
   const loads = new Map<string, Load>()
   let warming: Warming | undefined
+  let trustedUntilMs = Number.POSITIVE_INFINITY
+  let awayUntilMs = Number.NEGATIVE_INFINITY
+  const overtaken = rememberOvertaken(options.writeTimeoutMs ?? WRITE_TIMEOUT_MS, monotonic)
 
   const entries = new LRUCache<string, Entry>({
     maxSize,
@@ -92,6 +111,7 @@ export function createCache(options: CacheOptions): ValueCache {
 
   async function load(uid: string, race: Race): Promise<Lookup> {
     const disowned = () => loads.get(uid)?.race !== race
+    const start = perf.now()
     try {
       const read = await reader.read(uid)
       const loaded = read === undefined ? undefined : new Entry(read)
@@ -103,8 +123,10 @@ export function createCache(options: CacheOptions): ValueCache {
         }
       }
       if (!disowned()) {
-        if (loaded === undefined) absent.set(uid, true)
-        else store(uid, loaded)
+        if (loaded === undefined) {
+          entries.delete(uid)
+          absent.set(uid, true, { start })
+        } else store(uid, loaded)
       }
       return tell(uid, loaded, { hit: false })
     } catch (error) {
@@ -116,10 +138,45 @@ export function createCache(options: CacheOptions): ValueCache {
     }
   }
 
+  /** Asks the store, together with whoever asks already. */
+  function ask(uid: string, result: 'miss' | 'revalidated'): Promise<Lookup> {
+    const running = loads.get(uid)
+    if (running !== undefined) {
+      requests.collapsed += 1
+      return running.answer.then(answer => ({ ...answer, collapsed: true }))
+    }
+    requests[result] += 1
+    const race: Race = { overtakenBy: undefined }
+    // `load` runs up to its first await here and now; it looks into `loads` only after that.
+    const answer = load(uid, race)
+    loads.set(uid, { answer, race })
+    return answer
+  }
+
+  /** What is held is not vouched for: the store's answer goes before it, unless the store is away. */
+  async function confirm(uid: string, held: Entry): Promise<Lookup> {
+    const answered = new AbortController()
+    const answer = ask(uid, 'revalidated')
+    // Once nobody awaits it any more, it may still fail.
+    answer.catch(() => {})
+    try {
+      const told = await Promise.race([answer, sleep(CONFIRM_TIMEOUT_MS, answered.signal)])
+      if (told !== undefined) return told
+    } catch (error) {
+      if (dispositionOf(error) !== 'retry') throw error
+    } finally {
+      answered.abort()
+    }
+    awayUntilMs = monotonic() + AWAY_MS
+    return tell(uid, entries.peek(uid) ?? held, { hit: true })
+  }
+
   return {
     get(uid) {
       const held = entries.get(uid)
       if (held !== undefined) {
+        const nowMs = monotonic()
+        if (nowMs >= trustedUntilMs && nowMs >= awayUntilMs) return confirm(uid, held)
         requests.hit += 1
         return Promise.resolve(tell(uid, held, { hit: true }))
       }
@@ -127,21 +184,15 @@ export function createCache(options: CacheOptions): ValueCache {
         requests.negative_hit += 1
         return Promise.resolve(tell(uid, undefined, { hit: true }))
       }
-      const running = loads.get(uid)
-      if (running !== undefined) {
-        requests.collapsed += 1
-        return running.answer.then(answer => ({ ...answer, collapsed: true }))
-      }
-      requests.miss += 1
-      const race: Race = { overtakenBy: undefined }
-      // `load` runs up to its first await here and now; it looks into `loads` only after that.
-      const answer = load(uid, race)
-      loads.set(uid, { answer, race })
-      return answer
+      return ask(uid, 'miss')
     },
 
     put(values) {
       for (const value of values) {
+        if (overtaken.has(value.uid)) {
+          forget(value.uid)
+          continue
+        }
         const entry = new Entry(value)
         store(value.uid, entry)
         const race = loads.get(value.uid)?.race
@@ -157,19 +208,19 @@ export function createCache(options: CacheOptions): ValueCache {
     },
 
     drop(uids) {
-      for (const uid of uids) {
-        entries.delete(uid)
-        absent.delete(uid)
-        loads.delete(uid)
-        warming?.gone.add(uid)
-      }
+      for (const uid of uids) forget(uid)
     },
 
-    clear() {
-      entries.clear()
-      absent.clear()
-      loads.clear()
-      if (warming !== undefined) warming.cleared = true
+    overtake(uids) {
+      overtaken.add(uids)
+      if (uids === 'all') forgetAll()
+      else for (const uid of uids) forget(uid)
+    },
+
+    clear: forgetAll,
+
+    trustUntil(monotonicMs) {
+      trustedUntilMs = monotonicMs
     },
 
     async warm(limit, signal) {
@@ -204,6 +255,20 @@ export function createCache(options: CacheOptions): ValueCache {
     }),
   }
 
+  function forget(uid: string): void {
+    entries.delete(uid)
+    absent.delete(uid)
+    loads.delete(uid)
+    warming?.gone.add(uid)
+  }
+
+  function forgetAll(): void {
+    entries.clear()
+    absent.clear()
+    loads.clear()
+    if (warming !== undefined) warming.cleared = true
+  }
+
   /**
    * They went in newest first, which would make the newest the first to be evicted. Touched again from the oldest to the
    * newest, and then what was written or asked for meanwhile, they stand as if they had come in the order of time.
@@ -214,4 +279,9 @@ export function createCache(options: CacheOptions): ValueCache {
     for (const uid of added.toReversed()) entries.get(uid)
     for (const uid of others) entries.get(uid)
   }
+}
+
+/** An abort only ends the wait. */
+async function realSleep(ms: number, signal?: AbortSignal): Promise<void> {
+  await timer(ms, undefined, signal === undefined ? {} : { signal }).catch(() => {})
 }

@@ -13,7 +13,7 @@ export interface CachedValue {
 export interface Lookup {
   /** `undefined`: there is no such value. */
   readonly value: CachedValue | undefined
-  /** The store was not asked. */
+  /** The store was not asked, or could not be reached, and the answer is the one that is held. */
   readonly hit: boolean
   /** Another lookup had asked the store already, and this one waited with it. */
   readonly collapsed: boolean
@@ -23,8 +23,11 @@ export interface Lookup {
   readonly ttlMs: number
 }
 
-/** How lookups ended. A closed set: also the values of the metric label `result`. */
-export const CACHE_RESULTS = ['hit', 'negative_hit', 'miss', 'collapsed'] as const
+/**
+ * How lookups ended. `revalidated`: an answer was held, but the store had to be asked whether it still is the newest.
+ * A closed set: also the values of the metric label `result`.
+ */
+export const CACHE_RESULTS = ['hit', 'negative_hit', 'miss', 'collapsed', 'revalidated'] as const
 export type CacheResult = (typeof CACHE_RESULTS)[number]
 
 /** Why entries left. A closed set: also the values of the metric label `cause`. */
@@ -54,7 +57,17 @@ export interface ValueCache {
   outrunBy(count: number): boolean
   /** Forgets these, because somebody else has written them, or they are not worth holding. */
   drop(uids: readonly string[]): void
+  /**
+   * Somebody else has written these: forgets them, and for a while takes no version of them from `put`. What is put then
+   * may have been committed *before* the other's version, and only be told of after it.
+   */
+  overtake(uids: readonly string[] | 'all'): void
   clear(): void
+  /**
+   * Until this moment of the monotonic clock all that is held is the newest there is (or close enough); afterwards the store
+   * is asked again whatever is held, and what is held is the answer only when the store is away. At first: for ever.
+   */
+  trustUntil(monotonicMs: number): void
   /**
    * Fills free room with the newest values of the store, newest first, until it is full or `limit` are in.
    * Ends early, without an error, when the signal aborts.
@@ -77,6 +90,14 @@ export type ReadFact =
   | { readonly kind: 'http_started'; readonly url: string }
   | { readonly kind: 'cache_warmed'; readonly entries: number; readonly bytes: number; readonly seconds: number }
   | { readonly kind: 'cache_warm_failed'; readonly error: unknown }
+  /** From now on we hear of what other replicas write. */
+  | { readonly kind: 'coherence_established' }
+  | {
+      readonly kind: 'coherence_lost'
+      readonly attempt: number
+      readonly delayMs: number
+      readonly error: unknown
+    }
 
 export interface ReadObserver {
   observe(fact: ReadFact): void

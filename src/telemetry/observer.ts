@@ -209,6 +209,17 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
         log('warn', fact.kind, { error: fact.error }, 'cache not warmed: it fills as it is used')
         break
 
+      case 'coherence_established':
+        log('info', fact.kind, {}, 'listening for what other replicas write')
+        break
+
+      case 'coherence_lost': {
+        const fields = { attempt: fact.attempt, delay_ms: fact.delayMs, error: fact.error }
+        const text = 'not listening for what other replicas write: answers from the cache are confirmed first'
+        logRepeated('', 'warn', fact.kind, fields, text)
+        break
+      }
+
       default:
         fact satisfies never
     }

@@ -9,10 +9,31 @@ export function version(uid: string, offset: bigint, json = `${uid}@${offset}`):
   }
 }
 
-/** A clock that stands still until it is told. */
+/** A clock that stands still until it is told. Who sleeps on it wakes when it has been moved far enough. */
 export function manualClock() {
   let nowMs = 0
-  return { monotonic: () => nowMs, advance: (ms: number) => (nowMs += ms) }
+  const sleepers = new Set<{ readonly untilMs: number; readonly wake: () => void }>()
+  return {
+    monotonic: () => nowMs,
+    sleep(ms: number, signal?: AbortSignal) {
+      return new Promise<void>(resolve => {
+        const sleeper = { untilMs: nowMs + ms, wake: resolve }
+        sleepers.add(sleeper)
+        signal?.addEventListener('abort', () => {
+          sleepers.delete(sleeper)
+          resolve()
+        })
+      })
+    },
+    advance(ms: number) {
+      nowMs += ms
+      for (const sleeper of sleepers) {
+        if (sleeper.untilMs > nowMs) continue
+        sleepers.delete(sleeper)
+        sleeper.wake()
+      }
+    },
+  }
 }
 
 /** A store whose answers are held back until the test gives them, one for each question, in the order of asking. */

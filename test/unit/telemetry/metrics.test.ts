@@ -88,7 +88,7 @@ describe('a scrape', () => {
     const stats = {
       entries: 2,
       bytes: 3_000,
-      requests: { hit: 5, negative_hit: 1, miss: 2, collapsed: 3 },
+      requests: { hit: 5, negative_hit: 1, miss: 2, collapsed: 3, revalidated: 0 },
       evictions: { size: 4, expired: 0, invalidated: 0 },
     }
     const options = { version: '1', streamStatus: () => undefined, cacheStats: () => stats, runtime: false }

@@ -1,0 +1,179 @@
+import type pg from 'pg'
+import { type BackoffPolicy, backoffMs } from '../core/backoff.ts'
+import { StoreUnavailableError } from '../core/errors.ts'
+import type { Clock } from '../core/ports.ts'
+import { pipelined, withClient } from './pool.ts'
+
+/** One for the whole database: an order is the same whichever topic or group brought it. */
+export const CHANNEL = 'holdfast_written'
+
+/** NOTIFY takes payloads shorter than 8,000 bytes (PostgreSQL manual, NOTIFY). */
+const PAYLOAD_MAX_BYTES = 7_999
+
+/**
+ * Tells all listeners, at the commit of the transaction that it stands in, that these uids have a new version. When the
+ * transaction rolls back, nobody is told; and nobody is told before the new version can be read.
+ *
+ * Only uids that *replaced* a version need telling: of an order that is new, nobody holds an older one. That matters,
+ * because NOTIFY makes the commits of notifying transactions wait for one another, flush to disk included (a lock of
+ * the whole server, held from before the commit to after it): a stream of new orders never takes that lock.
+ *
+ * @param sender tells our own notices from those of others
+ */
+export function noticeOf(sender: string, uids: readonly string[]): pg.QueryConfig {
+  return {
+    name: 'notify_written',
+    text: 'SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload',
+    values: [CHANNEL, payloadsOf(sender, uids)],
+  }
+}
+
+/** JSON arrays of the sender and as many uids as fit. A uid that does not fit by itself becomes "anything may have changed". */
+export function payloadsOf(sender: string, uids: readonly string[]): string[] {
+  const head = `[${JSON.stringify(sender)}`
+  const payloads: string[] = []
+  let payload = head
+  let bytes = Buffer.byteLength(head) + 1
+  for (const uid of uids) {
+    const part = `,${JSON.stringify(uid)}`
+    const partBytes = Buffer.byteLength(part)
+    if (Buffer.byteLength(head) + 1 + partBytes > PAYLOAD_MAX_BYTES) return ['']
+    if (bytes + partBytes > PAYLOAD_MAX_BYTES) {
+      payloads.push(`${payload}]`)
+      payload = head
+      bytes = Buffer.byteLength(head) + 1
+    }
+    payload += part
+    bytes += partBytes
+  }
+  if (payload !== head) payloads.push(`${payload}]`)
+  return payloads
+}
+
+export interface Notice {
+  /** `undefined`: somebody who is no replica, a person at a prompt for example. */
+  readonly sender: string | undefined
+  readonly uids: readonly string[] | 'all'
+}
+
+/** What we cannot read may concern any order: `NOTIFY holdfast_written` by hand empties the caches of all replicas. */
+export function readNotice(payload: string): Notice {
+  try {
+    const parsed: unknown = JSON.parse(payload)
+    if (Array.isArray(parsed) && parsed.length > 1 && parsed.every(part => typeof part === 'string')) {
+      const [sender, ...uids] = parsed
+      return { sender, uids }
+    }
+  } catch {}
+  return { sender: undefined, uids: 'all' }
+}
+
+export interface WriteListenerOptions {
+  /** Lends one connection, which is kept; its statement timeout bounds how long a dead one goes unnoticed. */
+  readonly pool: pg.Pool
+  /** Notices of this sender are our own, and are left out. */
+  readonly self: string
+  readonly clock: Clock
+  readonly random: () => number
+  /** From now on notices arrive. Those before this moment, if any, were missed. */
+  readonly onConnected: () => void
+  /** Somebody else has written these. */
+  readonly onWritten: (uids: readonly string[] | 'all') => void
+  /** Every notice of a commit before this moment (of the monotonic clock) has arrived. Several times a second. */
+  readonly onCurrent: (asOfMs: number) => void
+  /** Nothing arrives until `onConnected`. Called for each attempt that fails. */
+  readonly onLost: (error: unknown, attempt: number, delayMs: number) => void
+}
+
+export interface WriteListener extends AsyncDisposable {
+  /** Resolves once it is connected for the first time, or has stopped. */
+  readonly connected: Promise<void>
+  /** Safe twice. */
+  stop(): Promise<void>
+}
+
+/** Between two questions whether the session is alive. Four a second cost a thousandth of a core on either side. */
+const HEARTBEAT_INTERVAL_MS = 250
+const RECONNECT: BackoffPolicy = { initialMs: 100, maxMs: 5_000 }
+
+/**
+ * The question also asks whether this very session listens: behind a pooler that lends sessions by the transaction
+ * (PgBouncer), LISTEN succeeds and then belongs to a session that somebody else has.
+ */
+const HEARTBEAT: pg.QueryConfig = {
+  name: 'listen_heartbeat',
+  text: 'SELECT EXISTS (SELECT FROM pg_listening_channels() AS channel WHERE channel = $1) AS listening',
+  values: [CHANNEL],
+}
+
+/**
+ * Hears of what other replicas write; connects again for ever, whatever the error. A heartbeat on the same session is
+ * the proof that nothing was missed: the server hands out notices before it answers, so an answer to a question asked
+ * at t says that every notice of a commit before t is here. A connection into a black hole answers nothing, and neither
+ * does a server that stalls: silence needs no other detection than the missing of `onCurrent`.
+ */
+export function startWriteListener(options: WriteListenerOptions): WriteListener {
+  const { pool, self, clock } = options
+  const stopping = new AbortController()
+  const connected = Promise.withResolvers<void>()
+  let stopped: Promise<void> | undefined
+
+  const running = run()
+  function stop(): Promise<void> {
+    stopping.abort()
+    stopped ??= running
+    return stopped
+  }
+  return { connected: connected.promise, stop, [Symbol.asyncDispose]: stop }
+
+  async function run(): Promise<void> {
+    let attempt = 1
+    while (!stopping.signal.aborted) {
+      try {
+        await withClient(pool, client =>
+          listen(client, () => {
+            attempt = 1
+            connected.resolve()
+          }),
+        )
+      } catch (error) {
+        // The first attempt after a loss comes at once.
+        const delayMs = attempt === 1 ? 0 : backoffMs(RECONNECT, attempt, options.random())
+        if (!stopping.signal.aborted) options.onLost(error, attempt, delayMs)
+        attempt += 1
+        await clock.sleep(delayMs, stopping.signal)
+      }
+    }
+    connected.resolve()
+  }
+
+  async function listen(client: pg.PoolClient, onListening: () => void): Promise<void> {
+    const ended = new AbortController()
+    const onEnd = () => ended.abort()
+    const wake = AbortSignal.any([stopping.signal, ended.signal])
+    const onNotification = ({ channel, payload }: pg.Notification) => {
+      if (channel !== CHANNEL) return
+      const { sender, uids } = readNotice(payload ?? '')
+      if (sender !== self) options.onWritten(uids)
+    }
+    client.on('end', onEnd)
+    client.on('notification', onNotification)
+    try {
+      await pipelined(client, [`LISTEN ${CHANNEL}`])
+      options.onConnected()
+      onListening()
+      while (!stopping.signal.aborted) {
+        const askedAt = clock.monotonic()
+        const [answer] = await pipelined(client, [HEARTBEAT])
+        if (answer?.rows[0]?.listening !== true) {
+          throw new StoreUnavailableError('the session that listens was exchanged for another one')
+        }
+        options.onCurrent(askedAt)
+        await clock.sleep(HEARTBEAT_INTERVAL_MS, wake)
+      }
+    } finally {
+      client.off('end', onEnd)
+      client.off('notification', onNotification)
+    }
+  }
+}
