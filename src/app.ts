@@ -1,18 +1,22 @@
+import { createHash, randomBytes } from 'node:crypto'
 import { createCache } from './cache/cache.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
+import type { ApiKey } from './core/access.ts'
 import { backoffMs } from './core/backoff.ts'
 import { dispositionOf, StoreMisconfiguredError } from './core/errors.ts'
 import { livenessOf, readinessOf } from './core/health.ts'
 import type { ReadyRecord, StoredValue } from './core/ports.ts'
 import type { HealthCheck, HealthResult, StreamStatus } from './core/status.ts'
-import { startHttp } from './http/server.ts'
+import type { Intake } from './core/write-side.ts'
+import { startHttp, startMetricsServer } from './http/server.ts'
 import { ensureTopics } from './kafka/admin.ts'
 import type { KafkaConnection } from './kafka/client.ts'
 import { createConsumer } from './kafka/consumer.ts'
 import { createDeadLetterSink } from './kafka/dead-letter-sink.ts'
 import { type KafkaProducer, startProducer } from './kafka/producer.ts'
-import { createOrderJudge, type Order, orderJson, unusual } from './orders/order.ts'
+import { createPublisher, type Publisher } from './kafka/publisher.ts'
+import { canonicalInstant, createOrderJudge, isInstant, type Order, orderJson, unusual } from './orders/order.ts'
 import { orderQueries } from './orders/order-rows.ts'
 import { orderTables } from './orders/order-sql.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
@@ -32,6 +36,8 @@ export type Role = (typeof ROLES)[number]
 export interface App extends AsyncDisposable {
   /** Where the read API listens; `undefined` without the role `api`. */
   readonly url: string | undefined
+  /** Opens what needs the role `admin`; made at each start while API_KEYS names no key. */
+  readonly adminKey: string | undefined
   /** Settles when the stream has ended: rejects with what ended it, unless that was `stop()`. */
   readonly finished: Promise<void>
   status(): StreamStatus | undefined
@@ -42,6 +48,11 @@ export interface App extends AsyncDisposable {
 /** How long a partition that another consumer waits for may go on settling what is in flight. */
 const DRAIN_TIMEOUT_MS = 10_000
 const POSTGRES_CHECK_INTERVAL_MS = 2_000
+/** One order of usual size has 1 to 2 KB; somebody who sends more than this has chosen the wrong file. */
+const UPLOAD_MAX_BYTES = 1024 * 1024
+/** Somebody waits for the answer: soon "try again" is better than late "done". */
+const PUBLISH_TIMEOUT_MS = 5_000
+const BAD_KEYS_PER_MINUTE = 20
 
 /**
  * Wires the parts together and starts them. Returns as soon as the API listens: what must be waited for (Postgres,
@@ -81,14 +92,34 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
       check: () => (stopping.signal.aborted ? { ok: false, reason: 'shutting down' } : { ok: true }),
     },
   ]
+  const live = livenessOf(() => pipeline?.status())
+  const judge = createOrderJudge({ maxBytes: config.recordMaxBytes })
+  const adminKey = roles.has('api') && config.http.apiKeys.length === 0 ? newKey() : undefined
+  if (adminKey !== undefined) observer.observe({ kind: 'admin_key_made', key: adminKey })
+  const { host: metricsHost, port: metricsPort } = config.metrics
+  if (metricsPort !== undefined) {
+    const options = { host: metricsHost, port: metricsPort, live, ready: checks, metrics, observer }
+    const { url } = parts.use(await startMetricsServer(options))
+    observer.observe({ kind: 'metrics_started', url })
+  }
   const http = roles.has('api')
     ? parts.use(
         await startHttp({
-          ...config.http,
+          host: config.http.host,
+          port: config.http.port,
+          auth: {
+            keys: [...config.http.apiKeys, ...(adminKey === undefined ? [] : [toApiKey(adminKey)])],
+            keyless: config.http.keyless,
+          },
+          limits: { writesPerMinute: config.http.writesPerMinute, badKeysPerMinute: BAD_KEYS_PER_MINUTE },
           cache,
-          live: livenessOf(() => pipeline?.status()),
+          catalog: reader,
+          canonicalInstant: text => (isInstant(text) ? canonicalInstant(text) : undefined),
+          intake: openIntake(),
+          clock,
+          live,
           ready: checks,
-          metrics,
+          metrics: metricsPort === undefined ? metrics : undefined,
           observer,
         }),
       )
@@ -114,6 +145,7 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
 
   return {
     url: http?.url,
+    adminKey,
     finished: work,
     status: () => pipeline?.status(),
     stop: stopOnce,
@@ -140,7 +172,6 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
     const sink = createDeadLetterSink(producer, kafka.dlqTopic)
     await waiting('the topics', () => requireTopics(connection, producer, () => sink.probe()))
     if (stopping.signal.aborted) return
-    const judge = createOrderJudge({ maxBytes: config.recordMaxBytes })
     pipeline = createPipeline<Order>({
       topic: kafka.topic,
       groupId: kafka.groupId,
@@ -176,6 +207,28 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
   /** Of our partitions, as far as it is known. */
   function lagRecords(): number {
     return pipeline?.status().partitions.reduce((sum, partition) => sum + (partition.lagRecords ?? 0), 0) ?? 0
+  }
+
+  /** The one road in: what the API takes becomes a record like any other, and is judged again when it is consumed. */
+  function openIntake(): Intake {
+    const { topic } = config.kafka
+    const publisher: Publisher = parts.use(
+      createPublisher({
+        connection: config.kafka,
+        deliveryTimeoutMs: PUBLISH_TIMEOUT_MS,
+        connectTimeoutMs: PUBLISH_TIMEOUT_MS,
+        onWarning: text => observer.observe({ kind: 'kafka_warning', text }),
+      }),
+    )
+    return {
+      maxBytes: Math.min(config.recordMaxBytes, UPLOAD_MAX_BYTES),
+      judge: value => judge({ key: null, value }),
+      async publish(uid, value) {
+        const timestampMs = clock.now()
+        const record = { topic, key: Buffer.from(uid), value, headers: [], timestampMs }
+        return { topic, timestampMs, ...(await publisher.publish(record)) }
+      },
+    }
   }
 
   async function requireMigrations(): Promise<void> {
@@ -250,6 +303,15 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
     parts.defer(() => pool.end())
     return pool
   }
+}
+
+/** As many bits as the hash that is kept of it: nobody guesses one. */
+function newKey(): string {
+  return randomBytes(32).toString('base64url')
+}
+
+function toApiKey(key: string): ApiKey {
+  return { name: 'printed-at-start', role: 'admin', sha256: createHash('sha256').update(key).digest('hex') }
 }
 
 /** The position is copied: an entry of the cache must not keep the whole record alive. */

@@ -1,3 +1,4 @@
+import type { Keyless } from './core/access.ts'
 import { ConfigError } from './core/errors.ts'
 import { Mismatch, type Setting } from './core/setting.ts'
 import { SETTINGS } from './settings.ts'
@@ -61,9 +62,11 @@ function disagreements(values: Partial<Values>): string[] {
   if (maxMs < initialMs) {
     problems.push(`RETRY_MAX_MS is "${maxMs}": it must be at least RETRY_INITIAL_MS (${initialMs})`)
   }
-  if (host !== undefined && auth === 'on' && !isLoopback(host)) {
+  // Keys that cannot be read are told of by themselves.
+  const hasKeys = values.API_KEYS === undefined || values.API_KEYS.length > 0
+  if (host !== undefined && auth === 'on' && !hasKeys && !isLoopback(host)) {
     problems.push(
-      `HTTP_HOST is "${host}", which others can reach: it must be 127.0.0.1, unless AUTH=off says that all may`,
+      `HTTP_HOST is "${host}", which others can reach: it must be 127.0.0.1, unless API_KEYS says who may, or AUTH=off that all may`,
     )
   }
   return problems
@@ -102,7 +105,15 @@ function toConfig(values: Values) {
       poolMax: values.PG_POOL_MAX,
       statementTimeoutMs: values.PG_STATEMENT_TIMEOUT_MS,
     },
-    http: { host: values.HTTP_HOST, port: values.HTTP_PORT, auth: values.AUTH },
+    http: {
+      host: values.HTTP_HOST,
+      port: values.HTTP_PORT,
+      apiKeys: values.API_KEYS,
+      keyless: keylessOf(values),
+      writesPerMinute: values.HTTP_WRITES_PER_MINUTE,
+    },
+    /** Port `undefined`: served by the API. */
+    metrics: { host: values.METRICS_HOST, port: values.METRICS_PORT },
     batch: {
       maxRecords: values.BATCH_MAX_RECORDS,
       maxBytes: values.BATCH_MAX_BYTES,
@@ -126,6 +137,11 @@ function toConfig(values: Values) {
     logLevel: values.LOG_LEVEL,
     shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
   }
+}
+
+function keylessOf(values: Values): Keyless {
+  if (values.AUTH === 'off') return 'everyone'
+  return values.API_KEYS.length === 0 ? 'loopback' : 'nobody'
 }
 
 export interface SettingRow {

@@ -1,3 +1,4 @@
+import { type ApiKey, maskApiKeys, parseApiKeys } from './core/access.ts'
 import { bytes, integer, oneOf, pairs, postgresUrl, type Setting, setting, text } from './core/setting.ts'
 
 const KIB = 1024
@@ -117,7 +118,7 @@ export const SETTINGS = {
     default: '127.0.0.1',
     pattern: /^[A-Za-z0-9.:_-]+$/,
     expected: 'an address or a host name of this machine',
-    about: 'Where the API listens. Others can reach it only with AUTH=off as well.',
+    about: 'Where the API listens. One that others can reach needs API_KEYS, or AUTH=off.',
   }),
   HTTP_PORT: integer({
     default: '8081',
@@ -126,10 +127,41 @@ export const SETTINGS = {
     unit: 'port',
     about: '0 takes a free one, and prints it.',
   }),
+  API_KEYS: setting(
+    {
+      default: '',
+      expected: 'name:role:hash, several separated by commas; the hash is the SHA-256 of the key in hexadecimal',
+      about:
+        'Who may use the API: keys with the role read, write or admin, sent as `Authorization: Bearer …`. None: this machine may read and write, and admin needs the key that is printed at start.',
+      shown: maskApiKeys,
+    },
+    (value): readonly ApiKey[] | undefined => (value === '' ? [] : parseApiKeys(value)),
+  ),
   AUTH: oneOf({
     default: 'on',
     values: ['on', 'off'],
-    about: 'off: whoever reaches the API may use it. Needed for an HTTP_HOST other than loopback.',
+    about: 'off: whoever reaches the API may read and write without a key; admin needs one all the same.',
+  }),
+  HTTP_WRITES_PER_MINUTE: integer({
+    default: '600',
+    min: 1,
+    max: 10_000_000,
+    unit: 'requests',
+    about: 'Orders that one key, or one address without a key, may send to the API in a minute.',
+  }),
+  METRICS_HOST: text({
+    default: '127.0.0.1',
+    pattern: /^[A-Za-z0-9.:_-]+$/,
+    expected: 'an address or a host name of this machine',
+    about: 'Where METRICS_PORT listens.',
+  }),
+  METRICS_PORT: integer({
+    default: undefined,
+    min: 0,
+    max: 65_535,
+    unit: 'port',
+    about:
+      'A port of its own for `/metrics` and the probes with their details, without keys; unset: they are on HTTP_PORT, and details only for those who may read.',
   }),
   BATCH_MAX_RECORDS: integer({
     default: '1000',

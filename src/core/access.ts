@@ -32,6 +32,7 @@ export function parseApiKeys(text: string): readonly ApiKey[] | undefined {
 
 /** Names and roles. What stands where the hash should be is hidden: it may be the key itself. */
 export function maskApiKeys(text: string): string {
+  if (text === '') return ''
   return text
     .split(',')
     .map(part => /^\s*([A-Za-z0-9._-]{1,64}:(?:read|write|admin)):/.exec(part)?.[1])

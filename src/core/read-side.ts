@@ -88,6 +88,9 @@ export type ReadFact =
     }
   | { readonly kind: 'http_failed'; readonly route: string; readonly traceId: string; readonly error: unknown }
   | { readonly kind: 'http_started'; readonly url: string }
+  | { readonly kind: 'metrics_started'; readonly url: string }
+  /** A secret, told once because nobody could know it otherwise. */
+  | { readonly kind: 'admin_key_made'; readonly key: string }
   | { readonly kind: 'cache_warmed'; readonly entries: number; readonly bytes: number; readonly seconds: number }
   | { readonly kind: 'cache_warm_failed'; readonly error: unknown }
   /** From now on we hear of what other replicas write. */

@@ -6,7 +6,7 @@ import { knownOrder } from './order-json.ts'
 import { type Order, UID_PATTERN } from './order-schema.ts'
 import { createViolationFinder, holdsUnknownFields, MAX_VIOLATIONS } from './violations.ts'
 
-export { formatInstant, parseInstant } from './instant.ts'
+export { canonicalInstant, formatInstant, isInstant, parseInstant } from './instant.ts'
 export { orderJson } from './order-json.ts'
 export type { Delivery, Item, Order, Payment } from './order-schema.ts'
 

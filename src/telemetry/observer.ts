@@ -185,6 +185,14 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
         log('info', fact.kind, { url: fact.url }, `listening on ${fact.url}`)
         break
 
+      case 'metrics_started':
+        log('info', fact.kind, { url: fact.url }, `metrics on ${fact.url}/metrics`)
+        break
+
+      case 'admin_key_made':
+        log('info', fact.kind, { admin_key: fact.key }, 'made a key for the role admin: API_KEYS names none')
+        break
+
       case 'http_served': {
         const { method, route, status, seconds } = fact
         metrics.observe('http_request_duration_seconds', { method, route, status }, seconds)

@@ -5,6 +5,7 @@ import { createCache } from '#src/cache/cache.ts'
 import { StoreUnavailableError } from '#src/core/errors.ts'
 import type { StoredValue } from '#src/core/ports.ts'
 import { type HttpServer, startHttp } from '#src/http/server.ts'
+import { httpParts } from '../support/http-parts.ts'
 import { launchBrowser, openPage, screenshot } from './support.ts'
 
 const MODEL = JSON.parse(readFileSync(new URL('../../data/model.json', import.meta.url), 'utf8'))
@@ -40,13 +41,8 @@ beforeAll(async () => {
     return { uid, json: Buffer.from(JSON.stringify(order)), origin }
   }
   server = await startHttp({
-    host: '127.0.0.1',
-    port: 0,
+    ...httpParts(),
     cache: createCache({ maxBytes: 1 << 20, ttlMs: 0, reader: { read, async *newest() {} } }),
-    live: [],
-    ready: [],
-    metrics: { contentType: 'text/plain', render: async () => '' },
-    observer: { observe: () => {} },
   })
 })
 

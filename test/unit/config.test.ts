@@ -27,7 +27,8 @@ describe('an empty environment', () => {
         extra: {},
       },
       postgres: { url: 'postgres://localhost:5432/holdfast', poolMax: 4, statementTimeoutMs: 10_000 },
-      http: { host: '127.0.0.1', port: 8081, auth: 'on' },
+      http: { host: '127.0.0.1', port: 8081, apiKeys: [], keyless: 'loopback', writesPerMinute: 600 },
+      metrics: { host: '127.0.0.1', port: undefined },
       batch: { maxRecords: 1000, maxBytes: 8 * 1024 * 1024, lingerMs: 5 },
       recordMaxBytes: 1024 * 1024,
       retry: { initialMs: 100, maxMs: 30_000, maxAttempts: 8 },
@@ -170,7 +171,8 @@ describe('an open host', () => {
   })
 
   it('is taken when AUTH=off says so', () => {
-    expect(loadConfig({ HTTP_HOST: '0.0.0.0', AUTH: 'off' }).http).toMatchObject({ host: '0.0.0.0', auth: 'off' })
+    const { http } = loadConfig({ HTTP_HOST: '0.0.0.0', AUTH: 'off' })
+    expect(http).toMatchObject({ host: '0.0.0.0', keyless: 'everyone' })
   })
 })
 

@@ -1,4 +1,4 @@
-import { type Response, Router } from 'express'
+import { type Request, type Response, Router } from 'express'
 import type { HealthCheck, HealthResult } from '../../core/status.ts'
 
 export interface HealthRoutes {
@@ -6,23 +6,26 @@ export interface HealthRoutes {
   readonly live: readonly HealthCheck[]
   /** `/readyz`: failing ones say why this process should not be relied on just now. */
   readonly ready: readonly HealthCheck[]
+  /** Whether this caller is told more than the status. */
+  readonly mayKnowWhy: (req: Request) => boolean
 }
 
 /**
  * `/livez` and `/readyz`: 200 when every check holds, else 503 with each failing check and its reason. `?verbose` names
- * the ones that hold, too.
+ * the ones that hold, too. Probes need no key, and then see the status alone.
  */
-export function healthRoutes({ live, ready }: HealthRoutes): Router {
+export function healthRoutes({ live, ready, mayKnowWhy }: HealthRoutes): Router {
   const router = Router({ caseSensitive: true })
-  router.get('/livez', (req, res) => answer(live, 'verbose' in req.query, res))
-  router.get('/readyz', (req, res) => answer(ready, 'verbose' in req.query, res))
+  const detailOf = (req: Request) => (!mayKnowWhy(req) ? 'none' : 'verbose' in req.query ? 'all' : 'failing')
+  router.get('/livez', (req, res) => answer(live, detailOf(req), res))
+  router.get('/readyz', (req, res) => answer(ready, detailOf(req), res))
   return router
 }
 
-function answer(checks: readonly HealthCheck[], verbose: boolean, res: Response): void {
+function answer(checks: readonly HealthCheck[], detail: 'none' | 'failing' | 'all', res: Response): void {
   const results = checks.map(check => ({ name: check.name, ...ask(check) }))
   const failing = results.filter(result => !result.ok)
-  const shown = verbose ? results : failing
+  const shown = { none: [], failing, all: results }[detail]
   const body = Buffer.from(
     JSON.stringify({
       status: failing.length === 0 ? 'ok' : 'failing',

@@ -1,11 +1,10 @@
-import { type Request, type Response, Router } from 'express'
+import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { dispositionOf } from '../../core/errors.ts'
 import type { Lookup, ValueCache } from '../../core/read-side.ts'
 import { matchesEtag } from '../etag.ts'
 import { sendProblem } from '../problem.ts'
+import { UID } from '../uid.ts'
 
-/** The same rule as the schema's `order_uid`; a uid that no order can have is not asked for. */
-const UID = /^[A-Za-z0-9_-]{1,64}$/
 /** Clients may keep their copy, and must ask each time: an order can change at any moment. */
 const CACHE_CONTROL = 'private, no-cache'
 const RETRY_AFTER_SECONDS = '5'
@@ -14,12 +13,12 @@ const RETRY_AFTER_SECONDS = '5'
  * `GET /order/:uid`, and the same as `GET /order?uid=` and `GET /orders/:uid`. What the cache holds are the bytes of the
  * answer, so this writes them as they are: no JSON, no hashing, no generic send.
  */
-export function orderRoutes(cache: ValueCache): Router {
+export function orderRoutes(cache: ValueCache, guard: readonly RequestHandler[]): Router {
   const router = Router({ caseSensitive: true })
   const byPath = (req: Request<{ uid: string }>, res: Response) => serveOrder(cache, req.params.uid, req, res)
-  router.get('/order/:uid', byPath)
-  router.get('/orders/:uid', byPath)
-  router.get('/order', (req, res) => serveOrder(cache, req.query.uid, req, res))
+  router.get('/order/:uid', ...guard, byPath)
+  router.get('/orders/:uid', ...guard, byPath)
+  router.get('/order', ...guard, (req, res) => serveOrder(cache, req.query.uid, req, res))
   return router
 }
 

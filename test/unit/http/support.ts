@@ -1,8 +1,11 @@
 import { createCache } from '#src/cache/cache.ts'
-import type { StoredValue } from '#src/core/ports.ts'
+import type { ApiKey, Keyless } from '#src/core/access.ts'
+import type { Clock, StoredValue } from '#src/core/ports.ts'
 import type { ReadFact } from '#src/core/read-side.ts'
 import type { HealthCheck } from '#src/core/status.ts'
+import type { Intake } from '#src/core/write-side.ts'
 import { type HttpServer, startHttp } from '#src/http/server.ts'
+import { httpParts, type MemoryOrders, memoryOrders } from '../../support/http-parts.ts'
 
 export const UID = 'b563feb7b2b84b6test'
 export const ORDER: StoredValue = {
@@ -19,6 +22,8 @@ export interface Service extends AsyncDisposable {
   readonly facts: ReadFact[]
   /** Resolves with the first request that was told as served. */
   readonly firstServed: Promise<ReadFact>
+  /** What the list shows, and where written orders go. */
+  readonly orders: MemoryOrders
   /** Puts an order into memory, as a commit does. */
   put(value: StoredValue): void
   get(path: string, init?: RequestInit): Promise<Response>
@@ -31,6 +36,11 @@ export async function startService(
     live?: readonly HealthCheck[]
     ready?: readonly HealthCheck[]
     render?: () => Promise<string>
+    keys?: readonly ApiKey[]
+    keyless?: Keyless
+    limits?: { writesPerMinute?: number; badKeysPerMinute?: number }
+    orders?: Partial<Pick<MemoryOrders, 'catalog'>> & { intake?: Partial<Intake> }
+    clock?: Pick<Clock, 'monotonic' | 'sleep'>
     drainTimeoutMs?: number
     port?: number
   } = {},
@@ -38,11 +48,12 @@ export async function startService(
   const asked: string[] = []
   const facts: ReadFact[] = []
   const firstServed = Promise.withResolvers<ReadFact>()
+  // Time stands still, so that a TTL reads the same each time.
+  const cacheClock = { monotonic: () => 0, sleep: async () => {} }
   const cache = createCache({
     maxBytes: 1 << 20,
     ttlMs: 3_600_000,
-    // Time stands still, so that a TTL reads the same each time.
-    clock: { monotonic: () => 0 },
+    clock: cacheClock,
     reader: {
       read: uid => {
         asked.push(uid)
@@ -51,16 +62,20 @@ export async function startService(
       async *newest() {},
     },
   })
+  const orders = memoryOrders()
+  const parts = httpParts(orders)
   const server = await startHttp({
-    host: '127.0.0.1',
+    ...parts,
     port: options.port ?? 0,
     cache,
+    auth: { keys: options.keys ?? [], keyless: options.keyless ?? 'loopback' },
+    limits: { ...parts.limits, ...options.limits },
+    catalog: options.orders?.catalog ?? parts.catalog,
+    intake: { ...parts.intake, ...options.orders?.intake },
+    clock: options.clock ?? parts.clock,
     live: options.live ?? [],
     ready: options.ready ?? [],
-    metrics: {
-      contentType: 'text/plain; version=0.0.4; charset=utf-8',
-      render: options.render ?? (async () => 'up 1\n'),
-    },
+    metrics: { ...parts.metrics, ...(options.render === undefined ? {} : { render: options.render }) },
     observer: {
       observe: fact => {
         facts.push(fact)
@@ -75,6 +90,7 @@ export async function startService(
     asked,
     facts,
     firstServed: firstServed.promise,
+    orders,
     put: value => cache.put([value]),
     get: (path, init) => fetch(server.url + path, init),
     [Symbol.asyncDispose]: () => server.close(),

@@ -1,0 +1,127 @@
+import type { IncomingMessage } from 'node:http'
+import busboy from 'busboy'
+import type { Problem } from './problem.ts'
+
+export type Body = { readonly ok: true; readonly bytes: Buffer } | { readonly ok: false; readonly problem: Problem }
+
+/** What a form may weigh beyond its file: boundaries and headers of its parts. */
+const FORM_OVERHEAD_BYTES = 16 * 1024
+const FILE_FIELD = 'order_file'
+
+/**
+ * Reads one JSON document: the body itself (`application/json`), or the file `order_file` of a form.
+ * What is too much is not kept; the rest of such a body is thrown away as it comes, until the request's time is over.
+ * Rejects when the client goes away in the middle.
+ */
+export async function readBody(req: IncomingMessage, maxBytes: number): Promise<Body> {
+  const type = req.headers['content-type'] ?? ''
+  const encoding = req.headers['content-encoding'] ?? 'identity'
+  if (encoding !== 'identity') return refuse(UNSUPPORTED)
+  if (/^application\/json *(?:; *charset="?utf-8"? *)?$/i.test(type)) return await readPlain(req, maxBytes)
+  if (/^multipart\/form-data *;/i.test(type)) return await readForm(req, maxBytes)
+  return refuse(UNSUPPORTED)
+}
+
+async function readPlain(req: IncomingMessage, maxBytes: number): Promise<Body> {
+  const chunks: Buffer[] = []
+  let size = 0
+  if (Number(req.headers['content-length'] ?? 0) > maxBytes) return discard(req, tooLarge(maxBytes))
+  return await new Promise((resolve, reject) => {
+    req.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size <= maxBytes) chunks.push(chunk)
+      else resolve(discard(req, tooLarge(maxBytes)))
+    })
+    req.on('end', () => resolve({ ok: true, bytes: Buffer.concat(chunks) }))
+    req.on('error', reject)
+  })
+}
+
+/** Files of any type and name: only what is in them counts. */
+async function readForm(req: IncomingMessage, maxBytes: number): Promise<Body> {
+  if (Number(req.headers['content-length'] ?? 0) > maxBytes + FORM_OVERHEAD_BYTES) {
+    return discard(req, tooLarge(maxBytes))
+  }
+  let form: busboy.Busboy
+  try {
+    form = busboy({
+      headers: req.headers,
+      // One byte more than allowed is what tells that there was more.
+      limits: { fileSize: maxBytes + 1, files: 2, fields: 10, fieldSize: 1024, parts: 12, headerPairs: 50 },
+    })
+  } catch {
+    return discard(req, BROKEN_FORM)
+  }
+  const files: Buffer[] = []
+  let others = 0
+  return await new Promise((resolve, reject) => {
+    form.on('file', (name, file) => {
+      const chunks: Buffer[] = []
+      file.on('data', (chunk: Buffer) => {
+        if (name === FILE_FIELD) chunks.push(chunk)
+      })
+      // The form itself tells of a file that ends too early.
+      file.on('error', () => {})
+      file.on('end', () => {
+        if (name === FILE_FIELD) files.push(Buffer.concat(chunks))
+        else others += 1
+      })
+    })
+    form.on('error', () => resolve(discard(req, BROKEN_FORM)))
+    form.on('close', () => {
+      const [bytes] = files
+      if (bytes === undefined || files.length + others > 1) resolve(refuse(ONE_FILE))
+      else if (bytes.length > maxBytes) resolve(discard(req, tooLarge(maxBytes)))
+      else resolve({ ok: true, bytes })
+    })
+    let size = 0
+    req.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size > maxBytes + FORM_OVERHEAD_BYTES) resolve(discard(req, tooLarge(maxBytes), form))
+    })
+    req.on('error', reject)
+    req.pipe(form)
+  })
+}
+
+/**
+ * The rest of the body is read and thrown away, so that a client that is still sending gets to see the answer (a closed
+ * connection would cost it that). How long it may go on, the listener's request timeout says.
+ */
+function discard(req: IncomingMessage, problem: Problem, form?: busboy.Busboy): Body {
+  req.removeAllListeners('data')
+  if (form !== undefined) req.unpipe(form)
+  req.resume()
+  return refuse(problem)
+}
+
+function refuse(problem: Problem): Body {
+  return { ok: false, problem }
+}
+
+const UNSUPPORTED: Problem = {
+  status: 415,
+  code: 'unsupported_media_type',
+  detail: `Send the order as application/json in UTF-8, or as a form (multipart/form-data) with the file ${FILE_FIELD}.`,
+  headers: { Accept: 'application/json, multipart/form-data' },
+}
+
+const BROKEN_FORM: Problem = {
+  status: 400,
+  code: 'broken_form',
+  detail: 'The form could not be read: it ends too early, or its boundary is wrong.',
+}
+
+const ONE_FILE: Problem = {
+  status: 400,
+  code: 'one_file',
+  detail: `The form must hold exactly one file, and name it ${FILE_FIELD}.`,
+}
+
+function tooLarge(maxBytes: number): Problem {
+  return {
+    status: 413,
+    code: 'too_large',
+    detail: `An order may have at most ${maxBytes} bytes.`,
+  }
+}

@@ -1,0 +1,62 @@
+import type { ErrorRequestHandler, Request, RequestHandler } from 'express'
+import type { ReadObserver } from '../core/read-side.ts'
+import { sendProblem } from './problem.ts'
+
+/**
+ * Tells of each request once it is over, under the pattern of its route: a closed set.
+ * @param onDone called after each request, however it ended
+ */
+export function timed(observer: ReadObserver, onDone: () => void): RequestHandler {
+  return (req, res, next) => {
+    const startedMs = performance.now()
+    res.once('close', () => {
+      observer.observe({
+        kind: 'http_served',
+        method: req.method,
+        route: routeOf(req, res.statusCode),
+        // 499: the client went away first (a convention of nginx).
+        status: res.writableFinished ? res.statusCode : 499,
+        seconds: (performance.now() - startedMs) / 1000,
+      })
+      onDone()
+    })
+    next()
+  }
+}
+
+/** The pattern that matched, never the path: a closed set. */
+function routeOf(req: Request, status: number): string {
+  const route: unknown = req.route
+  if (typeof route === 'object' && route !== null && 'path' in route) {
+    if (typeof route.path === 'string') return route.path
+    return 'unmatched'
+  }
+  return status < 400 ? 'static' : 'unmatched'
+}
+
+/** The last resort: what Express refused, and what nobody foresaw. */
+export function failed(observer: ReadObserver): ErrorRequestHandler {
+  return (error: unknown, req, res, _next) => {
+    if (res.headersSent) {
+      res.destroy()
+      return
+    }
+    const status = refusalOf(error)
+    if (status !== undefined) {
+      sendProblem(req, res, { status, code: 'bad_request', detail: 'The request could not be understood.' })
+      return
+    }
+    const traceId = sendProblem(req, res, {
+      status: 500,
+      code: 'internal_error',
+      detail: 'Something went wrong on our side. The log has the cause under this trace_id.',
+    })
+    observer.observe({ kind: 'http_failed', route: routeOf(req, 500), traceId, error })
+  }
+}
+
+/** Express marks what the client did wrong (a path that cannot be decoded, say) with a status below 500. */
+function refusalOf(error: unknown): number | undefined {
+  const status = error instanceof Error && 'status' in error ? error.status : undefined
+  return typeof status === 'number' && status >= 400 && status < 500 ? status : undefined
+}

@@ -1,0 +1,161 @@
+import { type Request, type RequestHandler, type Response, Router } from 'express'
+import type { Rejection } from '../../core/dead-letter.ts'
+import { dispositionOf } from '../../core/errors.ts'
+import type { Clock, ValueCatalog } from '../../core/ports.ts'
+import type { ValueCache } from '../../core/read-side.ts'
+import { compareOrigins, type Origin } from '../../core/record.ts'
+import type { Intake } from '../../core/write-side.ts'
+import { readBody } from '../body.ts'
+import { type Problem, sendProblem } from '../problem.ts'
+
+export interface CreateParts {
+  readonly intake: Intake
+  readonly catalog: ValueCatalog
+  readonly cache: Pick<ValueCache, 'drop'>
+  readonly clock: Pick<Clock, 'monotonic' | 'sleep'>
+  /** Who waits for an order to be stored stops waiting then. */
+  readonly closing: AbortSignal
+}
+
+/** How long a caller is kept waiting for the order to be stored, in ms. */
+const STORED_WITHIN_MS = 5_000
+const FIRST_LOOK_AFTER_MS = 10
+const LOOK_EVERY_MS = 200
+/** Callers that wait at once: each asks the store a few times a second. Beyond them, one is told 202 right away. */
+const MAX_WAITING = 100
+const RETRY_AFTER_SECONDS = '5'
+
+/**
+ * `POST /orders/create`: one order, as `application/json` or as the file `order_file` of a form. It takes the road of
+ * every other order: judged by the same rules, published, consumed, settled.
+ * @param guard in front: who may, and how often
+ */
+export function createRoute(parts: CreateParts, guard: readonly RequestHandler[]): Router {
+  const router = Router({ caseSensitive: true })
+  let waiting = 0
+
+  router.post('/orders/create', ...guard, async (req, res) => {
+    // Also when the client goes away: nobody is left to be told.
+    const gone = new AbortController()
+    res.once('close', () => gone.abort())
+    const body = await readBody(req, parts.intake.maxBytes).catch(() => undefined)
+    if (body === undefined) return
+    if (!body.ok) return void sendProblem(req, res, body.problem)
+    const verdict = parts.intake.judge(body.bytes)
+    if (!verdict.ok) return void sendProblem(req, res, refusalOf(verdict.rejection))
+
+    let origin: Origin
+    try {
+      origin = await parts.intake.publish(verdict.uid, body.bytes)
+    } catch (error) {
+      if (dispositionOf(error) !== 'retry') throw error
+      return void sendProblem(req, res, KAFKA_AWAY)
+    }
+    const async = prefersAsync(req)
+    const isStored = !async && waiting < MAX_WAITING && (await becomesStored(verdict.uid, origin, gone.signal))
+    if (!gone.signal.aborted) answer(res, verdict.uid, origin, { isStored, async })
+  })
+  return router
+
+  /** Whether the order is stored in time, at this position or a newer one. */
+  async function becomesStored(uid: string, origin: Origin, gone: AbortSignal): Promise<boolean> {
+    const { catalog, cache, clock } = parts
+    const given = AbortSignal.any([gone, parts.closing])
+    const deadline = clock.monotonic() + STORED_WITHIN_MS
+    waiting += 1
+    try {
+      for (let waitMs = FIRST_LOOK_AFTER_MS; ; waitMs = Math.min(waitMs * 2, LOOK_EVERY_MS)) {
+        await clock.sleep(waitMs, given)
+        if (given.aborted || clock.monotonic() > deadline) return false
+        const stored = await originOf(catalog, uid)
+        if (stored === undefined || compareOrigins(origin, stored) === 'newer') continue
+        // It may have been written by another process, and this one may remember an older version, or that there was none.
+        cache.drop([uid])
+        return true
+      }
+    } finally {
+      waiting -= 1
+    }
+  }
+}
+
+/** While the store is away the order is safe in Kafka, and will be stored: the caller hears 202 when the time is over. */
+async function originOf(catalog: ValueCatalog, uid: string): Promise<Origin | undefined> {
+  try {
+    return await catalog.originOf(uid)
+  } catch (error) {
+    if (dispositionOf(error) === 'retry') return undefined
+    throw error
+  }
+}
+
+function answer(
+  res: Response,
+  uid: string,
+  origin: Origin,
+  { isStored, async }: { isStored: boolean; async: boolean },
+) {
+  const body = Buffer.from(
+    JSON.stringify({
+      order_uid: uid,
+      status: isStored ? 'stored' : 'accepted',
+      topic: origin.topic,
+      partition: origin.partition,
+      offset: String(origin.offset),
+    }),
+  )
+  res.writeHead(isStored ? 201 : 202, {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': body.length,
+    'Cache-Control': 'no-store',
+    // With 202, where it will be.
+    Location: `/order/${uid}`,
+    ...(async ? { 'Preference-Applied': 'respond-async' } : {}),
+  })
+  res.end(body)
+}
+
+/** RFC 7240. */
+function prefersAsync(req: Request): boolean {
+  const prefer = req.headers.prefer
+  const preferences = (Array.isArray(prefer) ? prefer.join(',') : (prefer ?? '')).split(',')
+  return preferences.some(preference => /^\s*respond-async\s*(?:;|$)/i.test(preference))
+}
+
+const KAFKA_AWAY: Problem = {
+  status: 503,
+  code: 'broker_unavailable',
+  detail:
+    'Kafka did not confirm the order. Send it again in a few seconds: an order that arrives twice is stored once.',
+  headers: { 'Retry-After': RETRY_AFTER_SECONDS },
+}
+
+function refusalOf({ reason, error, message, violations }: Rejection): Problem {
+  if (reason === 'too_large') return { status: 413, code: reason, detail: sentence(message) }
+  if (reason === 'schema_violation') {
+    return {
+      status: 422,
+      code: reason,
+      detail: 'The order is JSON, but breaks the rules below.',
+      errors: violations.map(({ pointer, message }) => ({ pointer, message })),
+    }
+  }
+  return {
+    status: 422,
+    code: reason,
+    detail: `${IN_WORDS[error] ?? ''} ${sentence(message)}`.trim(),
+    errors: [{ pointer: '', message }],
+  }
+}
+
+/** For a person who has sent the wrong file. */
+const IN_WORDS: Readonly<Record<string, string>> = {
+  zero_bytes: 'Nothing was sent.',
+  not_utf8: 'This is not text, but perhaps an image, a table or an archive: an order is JSON text in UTF-8.',
+  not_json:
+    'This is text, but not JSON: an order begins with "{" and ends with "}", and all names stand in double quotes.',
+}
+
+function sentence(message: string): string {
+  return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`
+}

@@ -1,0 +1,126 @@
+import { type Request, type RequestHandler, type Response, Router } from 'express'
+import { dispositionOf } from '../../core/errors.ts'
+import type { PageQuery, Place, ValueCatalog } from '../../core/ports.ts'
+import { type Problem, sendProblem } from '../problem.ts'
+import { UID } from '../uid.ts'
+
+export interface ListParts {
+  readonly catalog: ValueCatalog
+  /** An RFC 3339 date-time in the domain's canonical form; `undefined` when it is none. */
+  readonly canonicalInstant: (text: string) => string | undefined
+}
+
+const DEFAULT_LIMIT = 20
+const MAX_LIMIT = 100
+const MAX_CUSTOMER_CHARACTERS = 1024
+const MAX_CURSOR_CHARACTERS = 512
+const RETRY_AFTER_SECONDS = '5'
+
+type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly why: string }
+
+/**
+ * `GET /orders?customer_id=&from=&to=&limit=&cursor=`: whole orders, newest first by `date_created`, then `order_uid`.
+ * `from` belongs to the range, `to` does not. `next` goes into `cursor` for the page after this one; orders that arrive
+ * meanwhile neither shift nor repeat what follows.
+ */
+export function listRoute(parts: ListParts, guard: readonly RequestHandler[]): Router {
+  const router = Router({ caseSensitive: true })
+  router.get('/orders', ...guard, (req, res) => serveList(parts, req, res))
+  return router
+}
+
+async function serveList({ catalog, canonicalInstant }: ListParts, req: Request, res: Response): Promise<void> {
+  const query = readQuery(req.query, canonicalInstant)
+  if (!query.ok) return void sendProblem(req, res, { status: 400, code: 'bad_query', detail: query.why })
+  let page: Awaited<ReturnType<ValueCatalog['page']>>
+  try {
+    page = await catalog.page(query.value)
+  } catch (error) {
+    if (dispositionOf(error) !== 'retry') throw error
+    return void sendProblem(req, res, STORE_AWAY)
+  }
+  const orders = page.values.flatMap(({ json }, index) => (index === 0 ? [json] : [COMMA, json]))
+  const next = page.next === undefined ? null : toCursor(page.next)
+  const body = Buffer.concat([Buffer.from('{"orders":['), ...orders, Buffer.from(`],"next":${JSON.stringify(next)}}`)])
+  res.writeHead(200, {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': body.length,
+    'Cache-Control': 'no-store',
+  })
+  res.end(body)
+}
+
+const COMMA = Buffer.from(',')
+
+function readQuery(query: Request['query'], canonicalInstant: ListParts['canonicalInstant']): Parsed<PageQuery> {
+  const given: Record<string, string | undefined> = {}
+  for (const name of ['customer_id', 'from', 'to', 'limit', 'cursor']) {
+    const value = query[name]
+    if (Array.isArray(value)) return wrong(`${name} may be given only once.`)
+    // A form sends the fields that were left empty, too.
+    given[name] = typeof value === 'string' && value !== '' ? value : undefined
+  }
+  const { customer_id, from, to, limit, cursor } = given
+  if (customer_id !== undefined && (customer_id.length > MAX_CUSTOMER_CHARACTERS || customer_id.includes('\0'))) {
+    return wrong(`customer_id has at most ${MAX_CUSTOMER_CHARACTERS} characters.`)
+  }
+  const dates = { from: from && readDate(from), to: to && readDate(to) }
+  for (const name of ['from', 'to'] as const) {
+    if (given[name] !== undefined && dates[name] === undefined) {
+      return wrong(`${name} must be a date-time with a zone, between 1970 and 9999, as in 2021-11-26T06:22:19Z.`)
+    }
+  }
+  if (limit !== undefined && !(/^\d{1,3}$/.test(limit) && Number(limit) >= 1 && Number(limit) <= MAX_LIMIT)) {
+    return wrong(`limit must be a whole number from 1 to ${MAX_LIMIT}.`)
+  }
+  const after = cursor === undefined ? undefined : fromCursor(cursor, canonicalInstant)
+  if (cursor !== undefined && after === undefined) {
+    return wrong('cursor must be what "next" of the page before said.')
+  }
+  return {
+    ok: true,
+    value: {
+      customerId: customer_id,
+      from: dates.from,
+      to: dates.to,
+      after,
+      limit: limit === undefined ? DEFAULT_LIMIT : Number(limit),
+    },
+  }
+
+  /** In a query a "+" that was not escaped means a space, and many forget to escape the one of a zone. */
+  function readDate(text: string): string | undefined {
+    return canonicalInstant(text.replace(/ (?=\d\d:\d\d$)/, '+'))
+  }
+}
+
+function wrong(why: string): { readonly ok: false; readonly why: string } {
+  return { ok: false, why }
+}
+
+/** Opaque to callers, so that what it is made of can change. It says where to go on, and opens nothing. */
+function toCursor(place: Place): string {
+  return Buffer.from(JSON.stringify(place)).toString('base64url')
+}
+
+function fromCursor(cursor: string, canonicalInstant: ListParts['canonicalInstant']): Place | undefined {
+  if (cursor.length > MAX_CURSOR_CHARACTERS || !/^[A-Za-z0-9_-]+$/.test(cursor)) return undefined
+  let place: unknown
+  try {
+    place = JSON.parse(Buffer.from(cursor, 'base64url').toString())
+  } catch {
+    return undefined
+  }
+  if (!Array.isArray(place) || place.length !== 2) return undefined
+  const [date, uid]: unknown[] = place
+  if (typeof date !== 'string' || typeof uid !== 'string' || !UID.test(uid)) return undefined
+  const canonical = canonicalInstant(date)
+  return canonical === undefined ? undefined : [canonical, uid]
+}
+
+const STORE_AWAY: Problem = {
+  status: 503,
+  code: 'store_unavailable',
+  detail: 'The database cannot be reached just now. Try again in a few seconds.',
+  headers: { 'Retry-After': RETRY_AFTER_SECONDS },
+}

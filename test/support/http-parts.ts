@@ -1,0 +1,86 @@
+import type { PageQuery, Place, StoredValue, ValueCatalog } from '#src/core/ports.ts'
+import type { Origin } from '#src/core/record.ts'
+import type { Intake } from '#src/core/write-side.ts'
+import type { HttpOptions } from '#src/http/server.ts'
+import { canonicalInstant, createOrderJudge, isInstant, type Order, orderJson } from '#src/orders/order.ts'
+
+/** Orders in memory as the API sees them: a catalog, and an intake whose records are stored at once. */
+export interface MemoryOrders {
+  readonly stored: Map<string, StoredValue>
+  /** What was published, in order. */
+  readonly published: { readonly uid: string; readonly value: Buffer }[]
+  readonly catalog: ValueCatalog
+  readonly intake: Intake
+}
+
+export const UPLOAD_BYTES = 64 * 1024
+const judge = createOrderJudge({ maxBytes: UPLOAD_BYTES })
+
+export function memoryOrders(): MemoryOrders {
+  const stored = new Map<string, StoredValue>()
+  const published: { uid: string; value: Buffer }[] = []
+  return {
+    stored,
+    published,
+    catalog: {
+      page: async query => pageOf([...stored.values()], query),
+      originOf: async uid => stored.get(uid)?.origin,
+    },
+    intake: {
+      maxBytes: UPLOAD_BYTES,
+      judge: value => judge({ key: null, value }),
+      async publish(uid, value) {
+        const origin: Origin = { topic: 'orders', partition: 0, offset: BigInt(published.length), timestampMs: 0 }
+        published.push({ uid, value })
+        const verdict = judge({ key: null, value })
+        if (verdict.ok) stored.set(uid, { uid, json: orderJson(verdict.value), origin })
+        return origin
+      },
+    },
+  }
+}
+
+function pageOf(values: readonly StoredValue[], query: PageQuery) {
+  const isBelow = (a: Place, b: Place) => a[0] < b[0] || (a[0] === b[0] && a[1] < b[1])
+  const rows = values
+    .map(value => ({ value, order: JSON.parse(value.json.toString()) as Order }))
+    .map(({ value, order }) => ({ value, order, place: [order.date_created, value.uid] as const }))
+    .filter(({ order }) => query.customerId === undefined || order.customer_id === query.customerId)
+    .filter(({ place: [date] }) => query.from === undefined || date >= query.from)
+    .filter(({ place: [date] }) => query.to === undefined || date < query.to)
+    .filter(({ place }) => query.after === undefined || isBelow(place, query.after))
+    .sort((a, b) => (isBelow(a.place, b.place) ? 1 : -1))
+  const page = rows.slice(0, query.limit)
+  return { values: page.map(({ value }) => value), next: rows.length > page.length ? page.at(-1)?.place : undefined }
+}
+
+/** Time that passes only for those who sleep. */
+export function patientClock(): { monotonic(): number; sleep(ms: number, signal?: AbortSignal): Promise<void> } {
+  let now = 0
+  return {
+    monotonic: () => now,
+    async sleep(ms) {
+      now += ms
+      // A turn of the loop, in which requests and answers go on.
+      await new Promise<void>(resolve => setImmediate(resolve))
+    },
+  }
+}
+
+/** What `startHttp` needs besides a cache: this machine may read and write, and `orders` are all there is. */
+export function httpParts(orders: MemoryOrders = memoryOrders()) {
+  return {
+    host: '127.0.0.1',
+    port: 0,
+    auth: { keys: [], keyless: 'loopback' },
+    limits: { writesPerMinute: 1_000, badKeysPerMinute: 1_000 },
+    catalog: orders.catalog,
+    intake: orders.intake,
+    canonicalInstant: text => (isInstant(text) ? canonicalInstant(text) : undefined),
+    clock: patientClock(),
+    live: [],
+    ready: [],
+    metrics: { contentType: 'text/plain; version=0.0.4; charset=utf-8', render: async () => 'up 1\n' },
+    observer: { observe: () => {} },
+  } satisfies Omit<HttpOptions, 'cache'>
+}
