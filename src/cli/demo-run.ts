@@ -121,7 +121,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
       url: app.url,
       kafka: stack.kafkaBrokers,
       database: stack.databaseUrl,
-      admin_key: null,
+      admin_key: app.adminKey ?? null,
       pid: process.pid,
     }
     if (json) {
@@ -132,6 +132,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
       ['Search page', ready.url ?? ''],
       ['Metrics', `${ready.url}/metrics`],
       ['Health', `${ready.url}/readyz?verbose`],
+      ['Admin key', ready.admin_key ?? 'one of API_KEYS'],
       ['Kafka', ready.kafka],
       ['Postgres', ready.database],
       ['Log', logFile],
