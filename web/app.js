@@ -1,5 +1,9 @@
-import { element } from './dom.js'
+import { call } from './api.js'
+import { opensElsewhere, toDom } from './dom.js'
 import { orderView } from './order-view.js'
+import { h } from './tree.js'
+import './live.js'
+import './upload.js'
 
 /** The same rule as the server's, so that a slip of the mouse is told at once. */
 const UID = /^[A-Za-z0-9_-]{1,64}$/
@@ -17,18 +21,25 @@ form.addEventListener('submit', event => {
   void search(box.value)
 })
 
-document.querySelector('#example').addEventListener('click', event => {
-  if (event.ctrlKey || event.metaKey || event.shiftKey) return
+// The sample, the latest orders, the order that was just added: all of them are found as if they had been typed.
+document.addEventListener('click', event => {
+  const link = event.target.closest('a[data-uid]')
+  if (link === null || opensElsewhere(event)) return
   event.preventDefault()
-  void search(event.currentTarget.textContent)
+  void search(link.dataset.uid)
 })
 
 document.addEventListener('keydown', event => {
-  if (event.key !== '/' || event.ctrlKey || event.metaKey || event.altKey || event.target === box) return
+  if (event.key !== '/' || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return
   event.preventDefault()
   box.focus()
   box.select()
 })
+
+/** There a “/” is a letter like any other. */
+function isTyping(target) {
+  return target.matches('input:not([type="file"]), textarea')
+}
 
 addEventListener('popstate', showAddress)
 box.focus()
@@ -72,11 +83,8 @@ async function lookUp(uid) {
   const waiting = setTimeout(() => show('Looking…', notice('Looking…')), 200)
   const startedMs = performance.now()
   try {
-    const response = await fetch(`/order/${uid}`, {
-      signal,
-      cache: 'no-store',
-      headers: { Accept: 'application/json' },
-    })
+    const init = { signal, headers: { Accept: 'application/json' } }
+    const response = await call(`/order/${uid}`, init, () => search(uid))
     const body = await response.json()
     const elapsedMs = performance.now() - startedMs
     if (response.ok) found(body, sourceOf(response), elapsedMs)
@@ -91,10 +99,28 @@ async function lookUp(uid) {
 }
 
 function found(order, source, elapsedMs) {
-  show(
-    `Order ${order.order_uid} found, from ${source === 'memory' ? 'memory' : 'the database'}.`,
-    orderView(order, { source, elapsedMs }),
-  )
+  const view = toDom(orderView(order, { source, elapsedMs }))
+  view.querySelector('.actions').prepend(copyButton(view.querySelector('#json')))
+  show(`Order ${order.order_uid} found, from ${source === 'memory' ? 'memory' : 'the database'}.`, view)
+}
+
+function copyButton(json) {
+  const button = toDom(h('button', { type: 'button', class: 'quiet', id: 'copy' }, 'Copy JSON'))
+  button.addEventListener('click', async () => {
+    button.textContent = (await copied(json)) ? 'Copied' : 'Selected: press Ctrl+C'
+  })
+  return button
+}
+
+/** The clipboard is only there on a secure origin; elsewhere the text is selected, one key press from being copied. */
+async function copied(json) {
+  try {
+    await navigator.clipboard.writeText(json.textContent)
+    return true
+  } catch {
+    getSelection()?.selectAllChildren(json)
+    return false
+  }
 }
 
 /** Cache-Status (RFC 9211) says whether the database was asked. */
@@ -106,11 +132,16 @@ function explain(code, problem, uid) {
   const again = () => search(uid)
   switch (code) {
     case 404:
-      return fail(
+      fail(
         'No order has this uid',
         'It may be on its way still, or it was set aside as a dead letter. Check that the uid is complete.',
         again,
       )
+      return hintAtDeadLetter(problem)
+    case 401:
+      return fail('A key is needed to read orders', 'Type it into the field at the top; the order is then looked up.')
+    case 403:
+      return fail('This key may not read orders', problem.detail)
     case 503:
       return fail(
         'The database cannot be reached just now',
@@ -128,18 +159,25 @@ function explain(code, problem, uid) {
   }
 }
 
+/** Whoever may look at dead letters is told by the API where this one is: an address of ours. */
+function hintAtDeadLetter({ dead_letter: address }) {
+  if (typeof address !== 'string' || !/^\/\w/.test(address)) return
+  const link = h('a', { href: address }, 'See why')
+  result.firstElementChild.append(toDom(h('p', {}, 'It was set aside as a dead letter. ', link)))
+}
+
 function fail(title, text, again) {
-  const parts = [element('h2', {}, title), element('p', {}, text)]
+  const box = toDom(h('div', { class: 'notice' }, h('h2', {}, title), h('p', {}, text)))
   if (again !== undefined) {
-    const button = element('button', { type: 'button', class: 'quiet' }, 'Try again')
+    const button = toDom(h('button', { type: 'button', class: 'quiet' }, 'Try again'))
     button.addEventListener('click', again)
-    parts.push(button)
+    box.append(button)
   }
-  show(`${title}. ${text}`, element('div', { class: 'notice' }, ...parts))
+  show(`${title}. ${text}`, box)
 }
 
 function notice(text) {
-  return element('div', { class: 'notice' }, element('p', {}, text))
+  return toDom(h('div', { class: 'notice' }, h('p', {}, text)))
 }
 
 /** One place to change what is seen and what is said aloud. */

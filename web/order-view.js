@@ -1,16 +1,19 @@
-import { element, formatMoment, formatMoney, formatNumber } from './dom.js'
+import { formatMoment, formatMoney, formatNumber } from './format.js'
+import { h, text } from './tree.js'
 
 /**
  * The order for a person: who gets it, what was paid, what is in it; and the JSON as it was served.
+ * Pure: the page and the server (`/view`) draw the same from it.
  * @param {object} order as `GET /order/:uid` serves it
- * @param {{ source: 'memory' | 'database', elapsedMs: number }} origin
+ * @param {{ source: 'memory' | 'database', elapsedMs?: number }} origin
+ * @returns {import('./tree.js').Branch}
  */
 export function orderView(order, origin) {
-  return element(
+  return h(
     'article',
     { class: 'order', 'aria-labelledby': 'order-title' },
     heading(order, origin),
-    element('div', { class: 'cards' }, deliveryCard(order), paymentCard(order)),
+    h('div', { class: 'cards' }, deliveryCard(order), paymentCard(order)),
     itemsCard(order),
     detailsCard(order),
     jsonCard(order),
@@ -18,31 +21,34 @@ export function orderView(order, origin) {
 }
 
 function heading(order, { source, elapsedMs }) {
-  const time = elapsedMs < 10 ? elapsedMs.toFixed(1) : formatNumber(Math.round(elapsedMs))
-  return element(
+  return h(
     'header',
     { class: 'order-head' },
-    element(
+    h(
       'div',
       {},
-      element('p', { class: 'eyebrow' }, 'Order'),
-      element('h2', { id: 'order-title', class: 'uid' }, order.order_uid),
-      element('p', { class: 'meta' }, 'Created ', formatMoment(order.date_created, order.date_created)),
+      h('p', { class: 'eyebrow' }, 'Order'),
+      h('h2', { id: 'order-title', class: 'uid' }, order.order_uid),
+      h('p', { class: 'meta' }, 'Created ', formatMoment(order.date_created, order.date_created)),
     ),
-    element(
+    h(
       'p',
       { class: 'badge', id: 'origin', 'data-source': source },
       source === 'memory' ? 'From memory' : 'From the database',
-      element('span', { class: 'badge-time' }, `${time} ms`),
+      elapsedMs === undefined ? undefined : h('span', { class: 'badge-time' }, duration(elapsedMs)),
     ),
   )
+}
+
+function duration(ms) {
+  return `${ms < 10 ? ms.toFixed(1) : formatNumber(Math.round(ms))} ms`
 }
 
 function deliveryCard({ delivery, customer_id, delivery_service, track_number }) {
   return card(
     'Delivery',
-    element('p', { class: 'lead' }, delivery.name),
-    element(
+    h('p', { class: 'lead' }, text(delivery.name)),
+    h(
       'address',
       {},
       ...lines(delivery.address, [delivery.zip, delivery.city].filter(Boolean).join(' '), delivery.region),
@@ -60,14 +66,14 @@ function deliveryCard({ delivery, customer_id, delivery_service, track_number })
 function paymentCard({ payment }) {
   const { currency } = payment
   const parts = payment.goods_total + payment.delivery_cost + payment.custom_fee
-  const sums = element(
+  const sums = h(
     'dl',
     { class: 'sums' },
     ...row('Goods', formatMoney(payment.goods_total, currency)),
     ...row('Delivery', formatMoney(payment.delivery_cost, currency)),
     ...row('Custom fee', formatMoney(payment.custom_fee, currency)),
-    element('dt', { class: 'total' }, 'Amount'),
-    element('dd', { class: 'total' }, formatMoney(payment.amount, currency)),
+    h('dt', { class: 'total' }, 'Amount'),
+    h('dd', { class: 'total' }, formatMoney(payment.amount, currency)),
   )
   return card(
     'Payment',
@@ -84,9 +90,9 @@ function paymentCard({ payment }) {
 }
 
 const COLUMNS = [
-  ['Item', item => [element('strong', {}, item.name), element('span', { class: 'sub' }, item.brand)]],
-  ['Article', item => [element('code', {}, String(item.nm_id))]],
-  ['Size', item => [item.size]],
+  ['Item', item => [h('strong', {}, text(item.name)), h('span', { class: 'sub' }, text(item.brand))]],
+  ['Article', item => [h('code', {}, String(item.nm_id))]],
+  ['Size', item => [text(item.size)]],
   ['Price', item => [formatNumber(item.price)], 'number'],
   ['Sale', item => [`${formatNumber(item.sale)} %`], 'number'],
   ['Total', item => [formatNumber(item.total_price)], 'number'],
@@ -95,18 +101,18 @@ const COLUMNS = [
 
 function itemsCard({ items, payment }) {
   const sum = items.reduce((total, item) => total + item.total_price, 0)
-  const head = COLUMNS.map(([title, , kind]) => element('th', { scope: 'col', ...cell(kind) }, title))
+  const head = COLUMNS.map(([title, , kind]) => h('th', { scope: 'col', ...cell(kind) }, title))
   const rows = items.map(item =>
-    element(
+    h(
       'tr',
       {},
-      ...COLUMNS.map(([title, show, kind]) => element('td', { 'data-label': title, ...cell(kind) }, ...show(item))),
+      ...COLUMNS.map(([title, show, kind]) => h('td', { 'data-label': title, ...cell(kind) }, ...show(item))),
     ),
   )
   return card(
     items.length === 1 ? '1 item' : `${formatNumber(items.length)} items`,
-    element('table', {}, element('thead', {}, element('tr', {}, ...head)), element('tbody', {}, ...rows)),
-    element('p', { class: 'sum-line' }, 'Sum of items ', element('strong', {}, formatMoney(sum, payment.currency))),
+    h('table', {}, h('thead', {}, h('tr', {}, ...head)), h('tbody', {}, ...rows)),
+    h('p', { class: 'sum-line' }, 'Sum of items ', h('strong', {}, formatMoney(sum, payment.currency))),
     mismatch(
       sum,
       payment.goods_total,
@@ -123,58 +129,45 @@ function detailsCard(order) {
     ['OOF shard', order.oof_shard],
     ['SM id', String(order.sm_id)],
     ['Signature', order.internal_signature, 'code'],
-  ].map(([name, value, tag]) => element('div', {}, ...row(name, value, tag)))
-  return card('Details', element('dl', { class: 'details' }, ...pairs))
+  ].map(([name, value, tag]) => h('div', {}, ...row(name, value, tag)))
+  return card('Details', h('dl', { class: 'details' }, ...pairs))
 }
 
 function jsonCard(order) {
-  const text = JSON.stringify(order, null, 2)
-  const json = element('pre', { id: 'json', tabindex: '0', 'aria-label': 'The order as JSON' }, text)
-  const copy = element('button', { type: 'button', class: 'quiet', id: 'copy' }, 'Copy JSON')
-  copy.addEventListener('click', async () => {
-    copy.textContent = (await copied(text, json)) ? 'Copied' : 'Selected: press Ctrl+C'
-  })
-  const open = element('a', { href: `/order/${encodeURIComponent(order.order_uid)}` }, 'Open as served')
-  return element(
+  return h(
     'details',
     { class: 'card raw' },
-    element('summary', {}, 'JSON'),
-    element('div', { class: 'actions' }, copy, open),
-    json,
+    h('summary', {}, 'JSON'),
+    h('div', { class: 'actions' }, h('a', { href: `/order/${encodeURIComponent(order.order_uid)}` }, 'Open as served')),
+    h(
+      'pre',
+      { id: 'json', tabindex: '0', role: 'region', 'aria-label': 'The order as JSON' },
+      JSON.stringify(order, null, 2),
+    ),
   )
 }
 
-/** The clipboard is only there on a secure origin; elsewhere the text is selected, one key press from being copied. */
-async function copied(text, json) {
-  try {
-    await navigator.clipboard.writeText(text)
-    return true
-  } catch {
-    getSelection()?.selectAllChildren(json)
-    return false
-  }
-}
-
 function card(title, ...children) {
-  return element('section', { class: 'card' }, element('h3', {}, title), ...children)
+  return h('section', { class: 'card' }, h('h3', {}, title), ...children)
 }
 
 /** Name and value side by side; an empty value is said to be empty, rather than left as a hole. */
 function facts(entries) {
-  return element('dl', { class: 'facts' }, ...entries.flatMap(([name, value, tag]) => row(name, value, tag)))
+  return h('dl', { class: 'facts' }, ...entries.flatMap(([name, value, tag]) => row(name, value, tag)))
 }
 
 function row(name, value, tag) {
-  if (value === '') return [element('dt', {}, name), element('dd', { class: 'empty' }, 'none')]
-  return [element('dt', {}, name), element('dd', {}, tag === undefined ? value : element(tag, {}, value))]
+  if (value === '') return [h('dt', {}, name), h('dd', { class: 'empty' }, 'none')]
+  const shown = typeof value === 'string' ? text(value) : value
+  return [h('dt', {}, name), h('dd', {}, tag === undefined ? shown : h(tag, {}, shown))]
 }
 
 function lines(...texts) {
-  return texts.filter(Boolean).map(text => element('span', {}, text))
+  return texts.filter(Boolean).map(line => h('span', {}, text(line)))
 }
 
-function mismatch(found, stated, text) {
-  return found === stated ? undefined : element('p', { class: 'mismatch' }, text)
+function mismatch(found, stated, words) {
+  return found === stated ? undefined : h('p', { class: 'mismatch' }, words)
 }
 
 function cell(kind) {

@@ -8,6 +8,7 @@ describe('open doors', () => {
     ['kafka/consumer.ts', `import { offset } from '../core/record.ts'`],
     ['kafka/consumer.ts', `import { createClient } from './client.ts'`],
     ['http/routes/orders.ts', `import { problem } from '../problem.ts'`],
+    ['http/routes/view.ts', `import { orderView } from '../../../web/order-view.js'`],
     ['postgres/order-reader.ts', `import type { Order } from '../orders/order.ts'`],
     ['postgres/order-reader.ts', `import { type Item, type Order } from '../orders/order.ts'`],
     ['kafka/client.ts', `import kafka from '@confluentinc/kafka-javascript'`],
@@ -52,6 +53,7 @@ describe('closed doors', () => {
     ['app.ts', `import type { Producer } from '@confluentinc/kafka-javascript/types'`, /known in kafka\/ only/],
     ['http/server.ts', `import { a } from '#src/core/record.ts'`, /relative/],
     ['http/server.ts', `import { a } from '../../test/support/stack.ts'`, /outside src/],
+    ['cache/cache.ts', `import { a } from '../../web/tree.js'`, /outside src/],
     ['http/server.ts', 'const port = process.env.PORT', /reads process.env/],
     ['app.ts', `import { env } from 'node:process'`, /reads process.env/],
   ])('%s: %s', (file, source, why) => {

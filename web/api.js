@@ -1,0 +1,48 @@
+/**
+ * Requests to our own API, with the key when there is one. It is kept for this tab only, and goes nowhere but here.
+ */
+const STORED = 'holdfast.key'
+
+const form = document.querySelector('#key-form')
+const field = document.querySelector('#key')
+const explained = document.querySelector('#key-why')
+
+/** What to do again once there is a key. */
+const waiting = new Set()
+
+form.addEventListener('submit', event => {
+  event.preventDefault()
+  const key = field.value.trim()
+  if (key === '') return field.focus()
+  sessionStorage.setItem(STORED, key)
+  field.value = ''
+  form.hidden = true
+  const again = [...waiting]
+  waiting.clear()
+  for (const retry of again) retry()
+})
+
+/**
+ * As fetch. An answer that wants a key also brings up the field for it.
+ * @param {string} path
+ * @param {RequestInit} init
+ * @param {() => void} again what to do once a key was given
+ */
+export async function call(path, init, again) {
+  const key = sessionStorage.getItem(STORED)
+  const headers = new Headers(init.headers)
+  if (key !== null) headers.set('Authorization', `Bearer ${key}`)
+  const response = await fetch(path, { ...init, headers, cache: 'no-store' })
+  if (response.status === 401) askForKey(key !== null, again)
+  return response
+}
+
+/** Also for a key that is known and may do too little: another one may do more. */
+export function askForKey(hadOne, again) {
+  waiting.add(again)
+  sessionStorage.removeItem(STORED)
+  explained.textContent = hadOne
+    ? 'This key is not accepted here. Try another one.'
+    : 'This service asks for a key. It is kept until you close this tab.'
+  form.hidden = false
+}

@@ -1,0 +1,140 @@
+import { call } from './api.js'
+import { toDom } from './dom.js'
+import { formatMoment, formatMoney, formatNumber } from './format.js'
+import { h, text } from './tree.js'
+
+const ROWS = 8
+const RETRY_MAX_MS = 30_000
+
+const section = document.querySelector('#latest')
+const list = document.querySelector('#latest-list')
+const state = document.querySelector('#latest-state')
+const pause = document.querySelector('#latest-pause')
+
+/** Newest first: the uids that are listed now, or will be once the list may move again. */
+let orders = []
+let stored = 0
+let connection
+let retryMs = 2_000
+
+/** Nothing moves while somebody points at the list or tabs through it, or has stopped it. */
+let held = false
+let paused = false
+
+pause.addEventListener('click', () => {
+  paused = !paused
+  pause.setAttribute('aria-pressed', String(paused))
+  draw()
+})
+for (const [type, holds] of [
+  ['pointerenter', true],
+  ['pointerleave', false],
+  ['focusin', true],
+  ['focusout', false],
+]) {
+  list.addEventListener(type, () => {
+    held = holds
+    if (!held) draw()
+  })
+}
+
+// A hidden tab holds no connection: browsers allow a site six of them, over all its tabs.
+document.addEventListener('visibilitychange', () => (document.hidden ? connection?.abort() : void watch()))
+addEventListener('pagehide', () => connection?.abort())
+void watch()
+
+/** Connects first and then reads what is there, so that nothing falls between the two. */
+async function watch() {
+  connection?.abort()
+  if (document.hidden) return
+  const mine = new AbortController()
+  connection = mine
+  try {
+    const response = await call('/orders/live', { signal: mine.signal }, watch)
+    if (response.status === 401) return tell('The latest orders are shown to those who have a key.')
+    if (!response.ok) throw new Error(`status ${response.status}`)
+    retryMs = 2_000
+    await Promise.all([readEvents(response, take), readLatest(mine.signal)])
+    throw new Error('the stream has ended')
+  } catch {
+    if (mine.signal.aborted) return
+    tell('Not connected just now. The list goes on by itself when the service is back.')
+    setTimeout(() => connection === mine && void watch(), retryMs)
+    retryMs = Math.min(retryMs * 2, RETRY_MAX_MS)
+  }
+}
+
+/** What the stream has told meanwhile is newer, and stays on top. */
+async function readLatest(signal) {
+  const response = await call(`/orders?limit=${ROWS}`, { signal }, watch)
+  if (!response.ok) return draw()
+  const { orders: latest } = await response.json()
+  const known = new Set(orders.map(order => order.order_uid))
+  const summaries = latest.map(({ order_uid, date_created, payment, items }) => ({
+    order_uid,
+    date_created,
+    amount: payment.amount,
+    currency: payment.currency,
+    items: items.length,
+  }))
+  orders = [...orders, ...summaries.filter(order => !known.has(order.order_uid))].slice(0, ROWS)
+  draw()
+}
+
+function take(name, data) {
+  if (name === 'more') stored += data.orders
+  if (name === 'order') {
+    stored += 1
+    orders = [{ ...data, fresh: true }, ...orders.filter(order => order.order_uid !== data.order_uid)].slice(0, ROWS)
+  }
+  draw()
+}
+
+function draw() {
+  pause.hidden = orders.length === 0
+  if (paused) return tell('Stopped. Orders are stored all the same.')
+  if (held) return
+  list.replaceChildren(...orders.map(order => toDom(rowOf(order))))
+  orders = orders.map(order => ({ ...order, fresh: false }))
+  if (orders.length === 0) return tell('There are no orders yet. Add one below, or start the generator: make producer')
+  tell(
+    stored === 0 ? 'New ones appear here as they are stored.' : `${formatNumber(stored)} stored since you came here.`,
+  )
+}
+
+function rowOf({ order_uid, date_created, amount, currency, items, fresh }) {
+  return h(
+    'li',
+    fresh ? { class: 'fresh' } : {},
+    h('a', { href: `/?uid=${encodeURIComponent(order_uid)}`, 'data-uid': order_uid, class: 'sample' }, order_uid),
+    h('span', { class: 'latest-items' }, items === 1 ? '1 item' : `${formatNumber(items)} items`),
+    h('span', { class: 'latest-amount' }, text(formatMoney(amount, currency))),
+    h('span', { class: 'latest-time' }, formatMoment(date_created, date_created)),
+  )
+}
+
+function tell(words) {
+  section.hidden = false
+  state.textContent = words
+}
+
+/**
+ * Server-sent events as our server writes them. Not EventSource, which cannot send a key.
+ * @param {Response} response
+ * @param {(name: string, data: any) => void} onEvent
+ */
+async function readEvents(response, onEvent) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
+  let rest = ''
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return
+    const blocks = (rest + value).split('\n\n')
+    rest = blocks.pop()
+    for (const block of blocks) {
+      const fields = new Map(block.split('\n').map(line => /^(\w+): ?(.*)$/.exec(line)?.slice(1) ?? ['', '']))
+      if (fields.has('retry')) retryMs = Number(fields.get('retry'))
+      if (fields.has('data')) onEvent(fields.get('event'), JSON.parse(fields.get('data')))
+    }
+  }
+}

@@ -1,0 +1,26 @@
+/**
+ * Markup as plain values: a tag, its attributes, its children. The page turns it into elements (`dom.js`), the server
+ * into text (`src/http/html.ts`), so that both show an order alike. Children that are text stay text in both: whatever an
+ * order holds, it cannot become markup.
+ * @typedef {{ tag: string, attributes: Record<string, string>, children: Child[] }} Branch
+ * @typedef {Branch | string} Child
+ */
+
+/**
+ * @param {string} tag
+ * @param {Record<string, string>} [attributes]
+ * @param {...(Child | undefined)} children
+ * @returns {Branch}
+ */
+export function h(tag, attributes = {}, ...children) {
+  return { tag, attributes, children: children.filter(child => child !== undefined) }
+}
+
+/**
+ * Text that somebody else wrote, in whatever direction it reads: isolated, so that Hebrew or Arabic in a name (or a
+ * control character that turns the direction) rearranges nothing beside it.
+ * @param {string} value
+ */
+export function text(value) {
+  return h('bdi', {}, value)
+}

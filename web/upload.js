@@ -1,0 +1,118 @@
+import { askForKey, call } from './api.js'
+import { toDom } from './dom.js'
+import { h, text } from './tree.js'
+
+/** The server's own limit: what is larger need not travel. */
+const MAX_BYTES = 1024 * 1024
+
+const form = document.querySelector('#create')
+const file = document.querySelector('#order-file')
+const drop = document.querySelector('#drop')
+const chosen = document.querySelector('#chosen')
+const button = document.querySelector('#send')
+const answer = document.querySelector('#create-answer')
+
+form.addEventListener('submit', event => {
+  event.preventDefault()
+  void send()
+})
+file.addEventListener('change', showChosen)
+
+drop.addEventListener('dragover', event => {
+  event.preventDefault()
+  drop.classList.add('over')
+})
+drop.addEventListener('dragleave', () => drop.classList.remove('over'))
+drop.addEventListener('drop', event => {
+  event.preventDefault()
+  drop.classList.remove('over')
+  if (event.dataTransfer.files.length === 0) return
+  file.files = event.dataTransfer.files
+  showChosen()
+})
+showChosen()
+
+function showChosen() {
+  chosen.textContent = file.files[0]?.name ?? 'No file chosen'
+  answer.replaceChildren()
+}
+
+async function send() {
+  const order = file.files[0]
+  if (order === undefined) return say('Choose a file first', ['It holds one order as JSON.'])
+  if (order.size > MAX_BYTES) return say(...tooLarge())
+  button.disabled = true
+  try {
+    const body = new FormData()
+    body.set('order_file', order)
+    const response = await call('/orders/create', { method: 'POST', body }, send)
+    if (response.ok) stored(response)
+    else refused(response, await response.json())
+  } catch {
+    say('The order was not sent', ['The service did not answer, or the file can no longer be read. Send it again.'])
+  } finally {
+    button.disabled = false
+  }
+}
+
+/** 201: it is in the database. 202: it is safe in the stream, and on its way there. */
+function stored(response) {
+  const uid = decodeURIComponent(response.headers.get('Location')?.split('/').pop() ?? '')
+  const title = response.status === 201 ? 'The order is stored' : 'The order is on its way'
+  const later = response.status === 201 ? '' : 'It is safe, and will be stored in a moment. '
+  const link = h('a', { href: `/?uid=${encodeURIComponent(uid)}`, 'data-uid': uid, class: 'sample' }, uid)
+  say(title, [], h('p', {}, later, 'Look at it: ', link))
+}
+
+function refused(response, problem) {
+  switch (response.status) {
+    case 401:
+      return say('A key is needed to add an order', ['Type it into the field at the top; the order is then sent.'])
+    case 403:
+      if (problem.code === 'role_too_small') askForKey(true, send)
+      return say('This key may only read', ['To add an order it takes one with the role “write”.'])
+    case 413:
+      return say(...tooLarge())
+    case 422:
+      return say('This is not a valid order', [], ...violations(problem))
+    case 429:
+      return say('Too many orders at once', [`Send it again in ${seconds(response)}.`])
+    case 503:
+      return say('The order cannot be taken just now', [
+        'The stream cannot be reached. Nothing was stored; send it again later.',
+      ])
+    default:
+      return say('The order was not taken', [problem.detail ?? `The server answered ${response.status}.`])
+  }
+}
+
+/** Each with the place in the file, as a person would say it; the pointer itself is for those who know them. */
+function violations({ errors = [], detail }) {
+  if (errors.length === 0) return [h('p', {}, detail)]
+  const entries = errors.map(({ pointer, message }) =>
+    h('li', {}, h('strong', { title: pointer }, text(placeOf(pointer))), ' ', text(message)),
+  )
+  return [h('p', {}, 'Nothing was stored. What is to be mended:'), h('ul', { class: 'violations' }, ...entries)]
+}
+
+/** `/items/0/price` is “items › no. 1 › price”: counted from one, as people do. Escapes: RFC 6901. */
+function placeOf(pointer) {
+  if (pointer === '') return 'The file'
+  const parts = pointer.slice(1).split('/')
+  const names = parts.map(part => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+  return names.map(name => (/^\d+$/.test(name) ? `no. ${Number(name) + 1}` : name)).join(' › ')
+}
+
+function tooLarge() {
+  return ['This file is too large for an order', ['An order has at most 1 MiB.']]
+}
+
+function seconds(response) {
+  const wait = response.headers.get('Retry-After')
+  return wait === null ? 'a minute' : `${wait} s`
+}
+
+function say(title, words, ...more) {
+  const paragraphs = words.map(words => h('p', {}, words))
+  answer.replaceChildren(toDom(h('div', { class: 'answer' }, h('h3', {}, title), ...paragraphs, ...more)))
+}
