@@ -1,6 +1,6 @@
 import type { BackoffPolicy } from '../core/backoff.ts'
 import type { BatchLimits } from '../core/batch.ts'
-import { OwnershipLostError } from '../core/errors.ts'
+import { dispositionOf, OwnershipLostError } from '../core/errors.ts'
 import type {
   Clock,
   DeadLetterSink,
@@ -293,6 +293,10 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
   /** Starts partitions that are still ours anew, where their progress is. */
   async function reposition(): Promise<void> {
     const now = clock.monotonic()
+    // Asked for twice (once more while it was being done, say): that assignment is over, and nobody drains its successor.
+    for (const [key, partition] of toReposition) {
+      if (reception.owned.get(key) !== partition) toReposition.delete(key)
+    }
     const due = [...toReposition.values()].filter(
       partition => now - (repositionedAt.get(partition.key) ?? Number.NEGATIVE_INFINITY) > REPOSITION_PAUSE_MS,
     )
@@ -303,16 +307,35 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     }
     // What is still in flight may advance the progress: let it end before progress is read.
     await drain(due, drainTimeoutMs)
-    const positions = await locateServed(due.map(({ topic, partition }) => ({ topic, partition })))
-    for (const position of positions ?? []) {
-      const old = reception.remove(position)
-      if (old === undefined) continue
-      if (old.pausedFor.length > 0) source.resume([{ topic: old.topic, partition: old.partition }])
+    const positions = (await locateServed(due.map(({ topic, partition }) => ({ topic, partition })))) ?? []
+    for (const position of positions) await moveTo(position)
+    observer.observe({ kind: 'assigned', positions })
+  }
+
+  /** Nothing is polled before the new buffer is in place: records that came in between would pass for a gap. */
+  async function moveTo(position: Position): Promise<void> {
+    const old = reception.owned.get(partitionKey(position))
+    if (old === undefined) return
+    try {
       await source.seek(position)
-      reception.add(createOwnedPartition(position, position.halted))
-      commitLagging([position])
+    } catch (error) {
+      if (dispositionOf(error) !== 'retry') throw error
+      const partition = { topic: old.topic, partition: old.partition }
+      observer.observe({
+        kind: 'retry',
+        dependency: 'kafka',
+        attempt: 1,
+        delayMs: REPOSITION_PAUSE_MS,
+        error,
+        partition,
+      })
+      toReposition.set(old.key, old)
+      return
     }
-    observer.observe({ kind: 'assigned', positions: positions ?? [] })
+    reception.remove(position)
+    if (old.pausedFor.length > 0) source.resume([{ topic: old.topic, partition: old.partition }])
+    reception.add(createOwnedPartition(position, position.halted))
+    commitLagging([position])
   }
 
   async function serve(): Promise<void> {
