@@ -12,6 +12,8 @@ const COMMANDS: readonly (() => Promise<{ register(program: Command): void }>)[]
   () => import('./migrate.ts'),
   () => import('./produce.ts'),
   () => import('./verify.ts'),
+  () => import('./resume.ts'),
+  () => import('./seek.ts'),
   () => import('./order.ts'),
   () => import('./config.ts'),
 ]

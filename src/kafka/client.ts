@@ -92,7 +92,16 @@ export interface NativeProducer extends NativeClient {
   ): void
 }
 
+export interface NativeGroups {
+  readonly groups: readonly { readonly members: readonly unknown[]; readonly error?: NativeError }[]
+}
+
 export interface NativeAdmin {
+  describeGroups(
+    groups: readonly string[],
+    options: { timeout: number },
+    done: (error: NativeError | null, result: NativeGroups) => void,
+  ): void
   createTopic(topic: object, timeoutMs: number, done: (error: NativeError | null) => void): void
   disconnect(): void
 }

@@ -5,9 +5,11 @@ import {
   connect,
   fromNative,
   type KafkaConnection,
+  type NativeGroups,
   type NativeMetadata,
   type NativeRecord,
   type NativeTopicPartition,
+  nativeAdmin,
   nativeConsumer,
 } from './client.ts'
 import { toStreamError } from './errors.ts'
@@ -19,6 +21,10 @@ export interface KafkaInspector extends AsyncDisposable {
   watermarks(partition: TopicPartition): Promise<Watermarks>
   /** What the broker holds as committed for the group; absent when nothing. */
   committed(partitions: readonly TopicPartition[]): Promise<Progress[]>
+  /** How many consumers are in the group just now. */
+  members(): Promise<number>
+  /** Sets the group's offsets. Only while it has no members: the broker refuses it otherwise. */
+  commit(positions: readonly Progress[]): Promise<void>
   /** Every record that the topic holds now, partition by partition, offsets ascending. */
   read(topic: string): AsyncIterable<SourceRecord>
 }
@@ -30,6 +36,7 @@ export async function startInspector(options: {
   readonly connection: KafkaConnection
   readonly groupId: string
 }): Promise<KafkaInspector> {
+  let commitWaiting: PromiseWithResolvers<void> | undefined
   const client = nativeConsumer(
     options.connection,
     {
@@ -38,7 +45,15 @@ export async function startInspector(options: {
       'enable.partition.eof': false,
       'fetch.wait.max.ms': 100,
     },
-    { rebalance: () => {}, committed: () => {} },
+    {
+      rebalance: () => {},
+      committed(error) {
+        const waiting = commitWaiting
+        commitWaiting = undefined
+        if (error) waiting?.reject(toStreamError(error, 'committing offsets'))
+        else waiting?.resolve()
+      },
+    },
   )
   client.on('event.error', () => {})
   try {
@@ -105,6 +120,27 @@ export async function startInspector(options: {
       return positions.flatMap(({ topic, partition, offset }) =>
         offset === undefined || offset < 0 ? [] : [{ topic, partition, nextOffset: BigInt(offset) }],
       )
+    },
+    async members() {
+      const admin = nativeAdmin(options.connection)
+      try {
+        const described = await ask<NativeGroups>(`asking for the group ${options.groupId}`, done =>
+          admin.describeGroups([options.groupId], { timeout: TIMEOUT_MS }, done),
+        )
+        return described.groups[0]?.members.length ?? 0
+      } finally {
+        admin.disconnect()
+      }
+    },
+    async commit(positions) {
+      const answer = Promise.withResolvers<void>()
+      commitWaiting = answer
+      client.commit(
+        positions.map(({ topic, partition, nextOffset }) => ({ topic, partition, offset: Number(nextOffset) })),
+      )
+      // The answer is only served while the client is asked for records; there are none, as nothing is assigned.
+      while (commitWaiting !== undefined) await call<NativeRecord[]>(done => client.consume(1, done)).catch(() => {})
+      await answer.promise
     },
     async *read(topic) {
       for (const partition of await partitions(topic)) yield* readPartition(partition)

@@ -14,6 +14,8 @@ export interface LedgerCounts extends OutcomeCounts {
   readonly records: number
   readonly gaps: bigint
   readonly expired: bigint
+  /** By an operator; negative: moved back. Default: 0. */
+  readonly skipped?: bigint
 }
 
 /**
@@ -39,15 +41,15 @@ export interface Aftermath {
 }
 
 export function enter({ topic, partition, groupId, from, to }: LedgerRange, counts: LedgerCounts): pg.QueryConfig {
-  const { records, written, duplicate, stale, superseded, dead_lettered, gaps, expired } = counts
+  const { records, written, duplicate, stale, superseded, dead_lettered, gaps, expired, skipped = 0n } = counts
   return {
     name: 'ledger_enter',
     text: `INSERT INTO stream_ledger (topic, partition, group_id, from_offset, to_offset,
         records, written, duplicate, stale, superseded, dead_lettered, gaps, expired, skipped)
-      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0)`,
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
     values: [
       ...[topic, partition, groupId, from, to],
-      ...[records, written, duplicate, stale, superseded, dead_lettered, gaps, expired],
+      ...[records, written, duplicate, stale, superseded, dead_lettered, gaps, expired, skipped],
     ],
   }
 }

@@ -15,11 +15,14 @@ export interface Check {
   readonly what: (row: CheckRow) => string
 }
 
-/** Ranges of the ledger, each with the end of the one before it. */
+/**
+ * Ranges of the ledger in the order in which they were written, each with the end of the one before it. (Not in the order
+ * of offsets: an operator may have moved the partition back.)
+ */
 const CHAIN = `
   SELECT partition, from_offset, to_offset,
-    lag(to_offset) OVER (PARTITION BY partition ORDER BY from_offset) AS before,
-    row_number() OVER (PARTITION BY partition ORDER BY from_offset DESC) AS from_the_end
+    lag(to_offset) OVER (PARTITION BY partition ORDER BY id) AS before,
+    row_number() OVER (PARTITION BY partition ORDER BY id DESC) AS from_the_end
   FROM stream_ledger WHERE topic = $1 AND group_id = $2`
 
 function orphans(child: string): Check {
@@ -83,10 +86,15 @@ export const CHECKS: readonly Check[] = [
     what: row => `${row.other} records are said to have ended in ${row.detail} ways`,
   },
   {
-    // Of all groups, because an order does not say which group wrote it.
+    // Of all groups, because an order does not say which group wrote it; and as far as each has ever been, because an
+    // operator may have moved it back.
     text: `SELECT o.source_partition AS partition, o.source_offset AS position, o.order_uid AS detail, p.next_offset AS other
       FROM orders AS o LEFT JOIN (
-        SELECT partition, max(next_offset) AS next_offset FROM stream_progress WHERE topic = $1 GROUP BY partition
+        SELECT p.partition, max(greatest(p.next_offset, l.to_offset)) AS next_offset
+        FROM stream_progress AS p LEFT JOIN (
+          SELECT partition, group_id, max(to_offset) AS to_offset FROM stream_ledger WHERE topic = $1 GROUP BY 1, 2
+        ) AS l USING (partition, group_id)
+        WHERE p.topic = $1 GROUP BY p.partition
       ) AS p ON p.partition = o.source_partition
       WHERE o.source_topic = $1 AND (p.next_offset IS NULL OR o.source_offset >= p.next_offset) ORDER BY 1, 2`,
     parameters: 1,

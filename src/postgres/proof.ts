@@ -42,7 +42,7 @@ export interface Proof {
   readonly rows: { readonly orders: number; readonly items: number; readonly deadLetters: number }
   /** Lost to retention before they were read: each is a finding, too. */
   readonly expired: readonly OffsetRange[]
-  /** Passed over by an operator: listed, and no finding. */
+  /** Moved by an operator, forward or (`to` below `from`) back: listed, and no finding. */
   readonly skipped: readonly OffsetRange[]
   readonly findings: readonly Finding[]
 }
@@ -86,7 +86,7 @@ export async function readProof(pool: pg.Pool, topic: string, groupId: string): 
         deadLetters: Number(rows?.rows[0]?.dead_letters),
       },
       expired: expired.map(toRange),
-      skipped: unread.filter(range => range.skipped > 0).map(toRange),
+      skipped: unread.filter(range => range.skipped !== 0).map(toRange),
       findings: [
         ...findings,
         ...expired.map(({ partition, from, to, expired: count }) => {
@@ -134,7 +134,7 @@ const BOOKS = `
 
 const UNREAD_RANGES = `
   SELECT partition, from_offset, to_offset, expired, skipped FROM stream_ledger
-  WHERE topic = $1 AND group_id = $2 AND (expired > 0 OR skipped > 0) ORDER BY partition, from_offset`
+  WHERE topic = $1 AND group_id = $2 AND (expired > 0 OR skipped <> 0) ORDER BY partition, id`
 
 const ROWS = `
   SELECT (SELECT count(*) FROM orders) AS orders, (SELECT count(*) FROM items) AS items,

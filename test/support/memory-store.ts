@@ -2,7 +2,7 @@ import type { DeadLetter } from '#src/core/dead-letter.ts'
 import { OwnershipLostError } from '#src/core/errors.ts'
 import { createIsolation, mayBlame } from '#src/core/isolation.ts'
 import { countOutcomes, type Outcome, type OutcomeCounts } from '#src/core/outcome.ts'
-import type { ReadyRecord, SettlementStore, SettlementWork } from '#src/core/ports.ts'
+import type { ReadyRecord, SettlementStore, SettlementWork, StoredProgress } from '#src/core/ports.ts'
 import { compareOrigins, originId, partitionKey, type TopicPartition } from '#src/core/record.ts'
 import { checkWork, countWork } from '#src/core/work.ts'
 
@@ -30,6 +30,8 @@ export interface MemoryStore<T> extends SettlementStore<T> {
   /** Every call of `settle`, as it came. */
   readonly works: readonly SettlementWork<T>[]
   progressOf(partition: TopicPartition, groupId: string): bigint | undefined
+  /** What an operator does with `holdfast resume`. */
+  liftPause(partition: TopicPartition, groupId: string): void
   /** Plays another consumer, which has moved the partition. */
   moveProgress(partition: TopicPartition, groupId: string, nextOffset: bigint): void
   /** Scripts the next calls of a method, in order: each fails with the error, without effect. */
@@ -45,6 +47,7 @@ export function createMemoryStore<T>({ refuse = () => undefined }: MemoryStoreOp
   const progress = new Map<string, { partition: TopicPartition; groupId: string; nextOffset: bigint }>()
   const ledger: LedgerEntry[] = []
   const deadLetters = new Map<string, DeadLetter>()
+  const aftermaths = new Map<string, Pick<StoredProgress, 'deadLettersInARow' | 'pausedFor'>>()
   const works: SettlementWork<T>[] = []
   const scripted = new Map<keyof SettlementStore<T>, Error[]>()
   let outage: Error | undefined
@@ -56,6 +59,9 @@ export function createMemoryStore<T>({ refuse = () => undefined }: MemoryStoreOp
     deadLetters,
     works,
     progressOf: (partition, groupId) => progress.get(keyOf(partition, groupId))?.nextOffset,
+    liftPause(partition, groupId) {
+      aftermaths.delete(keyOf(partition, groupId))
+    },
     moveProgress(partition, groupId, nextOffset) {
       progress.set(keyOf(partition, groupId), { partition, groupId, nextOffset })
     },
@@ -85,6 +91,7 @@ export function createMemoryStore<T>({ refuse = () => undefined }: MemoryStoreOp
       for (const order of written) rows.set(order.uid, order)
       for (const letter of work.deadLetters) deadLetters.set(originId(letter.origin), letter)
       enter(work, groupId, { from, to, records: work.records, gaps, expired: 0n, ...counts })
+      aftermaths.set(keyOf(work, groupId), { deadLettersInARow: work.deadLettersInARow ?? 0, pausedFor: work.pauseFor })
       const lost = lostReply
       lostReply = undefined
       if (lost !== undefined) throw lost
@@ -94,8 +101,9 @@ export function createMemoryStore<T>({ refuse = () => undefined }: MemoryStoreOp
     async readProgress(groupId, partitions) {
       await called('readProgress')
       return partitions.flatMap(({ topic, partition }) => {
-        const nextOffset = progress.get(keyOf({ topic, partition }, groupId))?.nextOffset
-        return nextOffset === undefined ? [] : [{ topic, partition, nextOffset }]
+        const key = keyOf({ topic, partition }, groupId)
+        const nextOffset = progress.get(key)?.nextOffset
+        return nextOffset === undefined ? [] : [{ topic, partition, nextOffset, ...aftermaths.get(key) }]
       })
     },
 

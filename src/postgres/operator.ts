@@ -1,0 +1,104 @@
+import type pg from 'pg'
+import { UsageError } from '../core/errors.ts'
+import { countOutcomes } from '../core/outcome.ts'
+import { partitionKey, type TopicPartition } from '../core/record.ts'
+import { advance, enter } from './ledger.ts'
+import { pipelined, transaction } from './pool.ts'
+
+/** Who asks, and why: both go into the audit log. */
+export interface Reason {
+  readonly who: string
+  readonly because: string
+}
+
+export interface PausedPartition extends TopicPartition {
+  readonly pausedFor: string
+  readonly deadLettersInARow: number
+}
+
+/**
+ * Lifts pauses that wait for an operator, on one partition or on all; the service notices within seconds.
+ * @returns what was lifted
+ */
+export async function liftPauses(
+  pool: pg.Pool,
+  { topic, groupId, partition }: { readonly topic: string; readonly groupId: string; readonly partition?: number },
+  reason: Reason,
+): Promise<PausedPartition[]> {
+  return await transaction(pool, async client => {
+    const [, lifted] = await pipelined(client, [
+      'BEGIN',
+      {
+        text: `WITH paused AS (
+            SELECT topic, partition, group_id, paused_for, dead_letters_in_a_row FROM stream_progress
+            WHERE topic = $1 AND group_id = $2 AND ($3::integer IS NULL OR partition = $3) AND paused_for IS NOT NULL
+            FOR UPDATE
+          )
+          UPDATE stream_progress AS p SET paused_for = NULL, paused_at = NULL, dead_letters_in_a_row = 0
+          FROM paused WHERE (p.topic, p.partition, p.group_id) = (paused.topic, paused.partition, paused.group_id)
+          RETURNING p.partition, paused.paused_for, paused.dead_letters_in_a_row`,
+        values: [topic, groupId, partition ?? null],
+      },
+    ])
+    const rows = (lifted?.rows ?? []).map(row => ({
+      topic,
+      partition: Number(row.partition),
+      pausedFor: String(row.paused_for),
+      deadLettersInARow: Number(row.dead_letters_in_a_row),
+    }))
+    const filter = `topic:${topic} group:${groupId}${partition === undefined ? '' : ` partition:${partition}`}`
+    await pipelined(client, [audit('resume', filter, reason, { lifted: rows.length }), 'COMMIT'])
+    return rows
+  })
+}
+
+/**
+ * Moves a partition's progress: forward skips what lies between, back reads it again. The ledger says so in a row of its own
+ * whose `skipped` is the distance (negative: back), so that its ranges still follow on one another.
+ * @returns where it was; `undefined` when it was never consumed: then it starts at `to`
+ * @throws UsageError when it is there already
+ */
+export async function movePartition(
+  pool: pg.Pool,
+  { topic, partition, groupId, to }: TopicPartition & { readonly groupId: string; readonly to: bigint },
+  reason: Reason,
+): Promise<bigint | undefined> {
+  return await transaction(pool, async client => {
+    const [, found] = await pipelined(client, [
+      'BEGIN',
+      {
+        text: `SELECT next_offset FROM stream_progress
+          WHERE topic = $1 AND partition = $2 AND group_id = $3 FOR UPDATE`,
+        values: [topic, partition, groupId],
+      },
+    ])
+    const from = found?.rows[0] === undefined ? undefined : BigInt(String(found.rows[0].next_offset))
+    if (from === to) throw new UsageError(`${partitionKey({ topic, partition })} is at offset ${to} already`)
+    const range = { topic, partition, groupId, from: from ?? to, to }
+    const counts = { ...countOutcomes([]), records: 0, gaps: 0n, expired: 0n, skipped: range.to - range.from }
+    await pipelined(client, [
+      ...(from === undefined
+        ? [
+            {
+              text: `INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset)
+                VALUES ($1, $2, $3, $4, $4)`,
+              values: [topic, partition, groupId, to],
+            },
+          ]
+        : [advance(range), enter(range, counts)]),
+      audit('seek', `topic:${topic} group:${groupId} partition:${partition}`, reason, {
+        from: from?.toString() ?? null,
+        to: String(to),
+      }),
+      'COMMIT',
+    ])
+    return from
+  })
+}
+
+function audit(what: string, filter: string, { who, because }: Reason, counts: object): pg.QueryConfig {
+  return {
+    text: 'INSERT INTO audit_log (who, what, filter, because, counts) VALUES ($1, $2, $3, $4, $5)',
+    values: [who, what, filter, because, JSON.stringify(counts)],
+  }
+}

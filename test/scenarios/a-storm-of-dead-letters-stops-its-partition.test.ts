@@ -1,0 +1,86 @@
+import { readFile } from 'node:fs/promises'
+import { expect, it } from 'vitest'
+import { holdfast } from '../support/cli.ts'
+import { eventually, startService } from '../support/service.ts'
+import { aStream, streamTools } from '../support/stream.ts'
+
+streamTools()
+
+const model = JSON.parse(await readFile(new URL('../../data/model.json', import.meta.url), 'utf8'))
+
+it('stops at the limit, says so, and goes on after holdfast resume', async () => {
+  // given a partition that holds nothing but invalid records, then a good one
+  const stream = await aStream({ partitions: 2 })
+  await stream.produce(Array.from({ length: 120 }, () => ({ value: '{"not": "an order"}', partition: 0 })))
+  await stream.produce([{ value: JSON.stringify(model), partition: 0 }])
+  const service = await startService({ ...stream, env: { DLQ_STORM_MAX_CONSECUTIVE: '50' } })
+
+  // then exactly the limit is dead-lettered, and the operator is told where and what to do
+  const readiness = await eventually(async () => {
+    const response = await fetch(`${service.url}/readyz`)
+    const body = await response.text()
+    return response.status === 503 && body.includes('storm guard') && body
+  }, 'readiness to say so')
+  expect(readiness).toContain('holdfast resume --partition 0')
+  expect(await stream.settled()).toBe(50)
+  expect(await stream.readAll(stream.dlqTopic)).toHaveLength(50)
+  expect((await fetch(`${service.url}/livez`)).status).toBe(200)
+  const metrics = await (await fetch(`${service.url}/metrics`)).text()
+  expect(metrics).toMatch(/holdfast_partition_paused\{.*partition="0".*reason="storm_guard"\} 1/)
+
+  // and a restart does not forget it
+  expect(await service.stop()).toBe(0)
+  const second = await startService({ ...stream, env: { DLQ_STORM_MAX_CONSECUTIVE: '100' } })
+  await eventually(
+    async () => (await (await fetch(`${second.url}/readyz`)).text()).includes('storm guard'),
+    'the pause to hold',
+  )
+  expect(await stream.settled()).toBe(50)
+
+  // when an operator lifts it, the rest flows, the good one as well, and each offset is accounted for
+  const { stdout } = await holdfast(stream, 'resume', '--partition', '0', '--because', 'a test')
+  expect(stdout).toContain('partition 0 goes on')
+  await eventually(async () => (await stream.settled()) === 121, 'the rest')
+  expect((await fetch(`${second.url}/order/${model.order_uid}`)).status).toBe(200)
+  expect(await stream.query('SELECT what, because FROM audit_log')).toEqual([{ what: 'resume', because: 'a test' }])
+  expect(await second.stop()).toBe(0)
+  await holdfast(stream, 'verify')
+})
+
+it('seek is refused while the service runs; then it skips and reads again, and the proof still holds', async () => {
+  const stream = await aStream({ partitions: 1 })
+  const uid = (i: number) => `order-${i}`
+  const order = (i: number) => ({ value: JSON.stringify({ ...model, order_uid: uid(i) }), partition: 0 })
+  await stream.produce(Array.from({ length: 10 }, (_, i) => order(i)))
+  const service = await startService(stream)
+  await eventually(async () => (await stream.settled()) === 10, 'ten orders')
+  await expect(holdfast(stream, 'seek', '--partition', '0', '--to', '3', '--because', 'x')).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('the service runs'),
+  })
+  expect(await service.stop()).toBe(0)
+
+  // when it is moved back, everything is read again without effect
+  await holdfast(stream, 'seek', '--partition', '0', '--to', 'earliest', '--because', 'read again')
+  await holdfast(stream, 'verify')
+  const again = await startService(stream)
+  await eventually(async () => {
+    const [row] = await stream.query<{ duplicate: string }>('SELECT sum(duplicate) AS duplicate FROM stream_ledger')
+    return Number(row?.duplicate) === 10
+  }, 'ten duplicates')
+  expect(await again.stop()).toBe(0)
+  await holdfast(stream, 'verify')
+
+  // and when it is moved forward, what lies between is skipped, and listed
+  await stream.produce([order(10), order(11)])
+  await holdfast(stream, 'seek', '--partition', '0', '--to', '11', '--because', 'skip one')
+  const last = await startService(stream)
+  await eventually(
+    async () => (await stream.query('SELECT 1 FROM orders WHERE order_uid = $1', [uid(11)])).length === 1,
+    'order 11',
+  )
+  expect(await stream.query('SELECT 1 FROM orders WHERE order_uid = $1', [uid(10)])).toEqual([])
+  expect(await last.stop()).toBe(0)
+  const { stdout, stderr } = await holdfast(stream, 'verify')
+  expect(`${stdout}${stderr}`).toContain('skipped [10, 11)')
+})
