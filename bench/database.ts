@@ -61,6 +61,16 @@ export function differences(found: Tally, expected: Tally, names: readonly (keyo
     .map(name => `${name}: ${found[name]} in the tables, ${expected[name]} generated`)
 }
 
+/** Mean number of records that a transaction has settled. */
+export async function recordsPerBatch(url: string, groupId: string): Promise<number> {
+  const [row] = await ask<{ mean: string | null }>(
+    url,
+    'SELECT avg(records) AS mean FROM stream_ledger WHERE group_id = $1',
+    [groupId],
+  )
+  return Number(row?.mean)
+}
+
 /**
  * The books of the stream: each record settled once, each partition at its end, ranges without hole or overlap.
  * @returns what is wrong

@@ -8,13 +8,13 @@ import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describeConfig } from '#src/config.ts'
 import { type Backlog, produceBacklog } from './backlog.ts'
-import { ask, bookFailures, differences, freshDatabase, tallyOf } from './database.ts'
+import { ask, bookFailures, differences, freshDatabase, recordsPerBatch, tallyOf } from './database.ts'
 import { encodeBacklog, runLimit } from './limit.ts'
 import type { Measurement } from './measurement.ts'
 import { readOptions } from './options.ts'
 import { describeMachine, type Report, toTable } from './report.ts'
 import { type Servers, startServers } from './servers.ts'
-import { drainBacklog, type ServiceSpan } from './service.ts'
+import { drainBacklog } from './service.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const RESULTS = join(ROOT, 'bench', 'results')
@@ -35,7 +35,10 @@ const DRAIN = 'drain'
 interface Contender {
   readonly name: string
   /** @param run names what it leaves behind: database, group, log. */
-  readonly work: (databaseUrl: string, run: string) => Promise<ServiceSpan>
+  readonly work: (
+    databaseUrl: string,
+    run: string,
+  ) => Promise<Omit<Measurement, 'contender' | 'round' | 'ordersPerSecond'>>
 }
 
 // Before there is anything of ours to be busy with.
@@ -94,7 +97,8 @@ function contendersFor(servers: Servers, backlog: Backlog): Contender[] {
           'payments',
           'amount',
         ])
-        return { ...span, secondsFromStart: undefined, cpuFromStart: undefined, peakMemoryBytes: undefined, failures }
+        const untold = { secondsFromStart: undefined, cpuFromStart: undefined, peakMemoryBytes: undefined }
+        return { ...span, ...untold, recordsPerBatch: backlog.orders / queues.flat().length, failures }
       },
     },
     service(DRAIN, ROOT, given),
@@ -124,7 +128,11 @@ function contendersFor(servers: Servers, backlog: Backlog): Contender[] {
           'amount',
           'totalPrice',
         ])
-        return { ...span, failures: [...span.failures, ...tally, ...(await bookFailures(databaseUrl, run, backlog))] }
+        return {
+          ...span,
+          recordsPerBatch: await recordsPerBatch(databaseUrl, run),
+          failures: [...span.failures, ...tally, ...(await bookFailures(databaseUrl, run, backlog))],
+        }
       },
     }
   }

@@ -20,6 +20,8 @@ export interface Measurement extends Span {
   /** CPU of the client from its start on. */
   readonly cpuFromStart: number | undefined
   readonly peakMemoryBytes: number | undefined
+  /** Mean size of the transactions: short batches cost PostgreSQL more an order. */
+  readonly recordsPerBatch: number
   /** What is wrong with its work; empty when all is right. */
   readonly failures: readonly string[]
 }

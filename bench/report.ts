@@ -54,7 +54,7 @@ export function toTable(report: Report): string {
   const updates = `${Math.round(options.updatesRatio * 1000) / 10} % updates`
   return [
     `${whole(options.orders)} orders of 1 to 5 items, ${updates}, seed ${options.seed}, ${options.partitions} partitions; ` +
-      `${options.rounds === 1 ? '1 round' : `medians of ${options.rounds} rounds (lowest to highest)`}`,
+      `${options.rounds === 1 ? '1 round' : `medians of ${options.rounds} rounds (in brackets the lowest and the highest)`}`,
     `${machine.cores} cores (${machine.processor}), ${Math.round(machine.memoryBytes / 2 ** 30)} GiB, load before ` +
       `${machine.loadBefore.toFixed(1)}; Node ${machine.node}, PostgreSQL ${machine.postgres}, Kafka ${machine.kafka}, ` +
       `librdkafka ${machine.librdkafka}`,
@@ -75,37 +75,43 @@ const HEAD = [
   '',
   'orders/s',
   'of the limit',
-  'CPU µs/order: client',
-  'postgres',
-  'broker',
-  'peak RSS MB',
-  'with start-up',
+  'CPU of the client',
+  'of PostgreSQL',
+  'of the broker',
+  'peak RSS',
+  'records a batch',
+  'orders/s with start-up',
 ]
 
 function rowOf(name: string, report: Report): string[] {
+  const { orders } = report.options
   const own = report.measurements.filter(({ contender }) => contender === name)
+  const figures = (of: (measurement: Measurement) => number | undefined) => own.flatMap(one => of(one) ?? [])
   const cpu = (of: keyof Cpu) =>
-    spread(
-      own.map(({ cpu }) => cpu[of]),
-      seconds => whole((seconds * 1e6) / report.options.orders),
+    middle(
+      figures(one => one.cpu[of]),
+      seconds => `${whole((seconds * 1e6) / orders)} µs an order (${seconds.toFixed(1)} s)`,
     )
-  const ratio = name === report.limit ? '1' : spread(ratios(name, report), value => value.toFixed(2))
   return [
     name,
     spread(
-      own.map(({ ordersPerSecond }) => ordersPerSecond),
+      figures(one => one.ordersPerSecond),
       whole,
     ),
-    ratio,
+    name === report.limit ? '1' : spread(ratios(name, report), value => value.toFixed(2)),
     cpu('client'),
     cpu('postgres'),
     cpu('broker'),
-    spread(
-      own.map(({ peakMemoryBytes }) => peakMemoryBytes),
-      bytes => whole(bytes / 1e6),
+    middle(
+      figures(one => one.peakMemoryBytes),
+      bytes => `${whole(bytes / 1e6)} MB`,
     ),
-    spread(
-      own.map(({ secondsFromStart: seconds }) => seconds && report.options.orders / seconds),
+    middle(
+      figures(one => one.recordsPerBatch),
+      whole,
+    ),
+    middle(
+      figures(one => one.secondsFromStart && orders / one.secondsFromStart),
       whole,
     ),
   ]
@@ -142,11 +148,14 @@ function reached(is: boolean): string {
   return is ? 'reached' : 'missed'
 }
 
-function spread(values: readonly (number | undefined)[], show: (value: number) => string): string {
-  const known = values.filter(value => value !== undefined)
-  if (known.length === 0) return '-'
-  const middle = show(median(known))
-  return known.length === 1 ? middle : `${middle} (${show(Math.min(...known))} to ${show(Math.max(...known))})`
+/** The median; the lowest and the highest as well where there are several. */
+function spread(values: readonly number[], show: (value: number) => string): string {
+  if (values.length < 2) return middle(values, show)
+  return `${middle(values, show)} (${show(Math.min(...values))} to ${show(Math.max(...values))})`
+}
+
+function middle(values: readonly number[], show: (value: number) => string): string {
+  return values.length === 0 ? '-' : show(median(values))
 }
 
 function whole(value: number): string {

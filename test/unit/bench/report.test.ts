@@ -75,6 +75,7 @@ function round(number: number, rates: Readonly<Record<'limit' | 'drain', number>
     cpu: { client: 5, postgres: 8, broker: 0.2 },
     cpuFromStart: 6,
     peakMemoryBytes: contender === 'limit' ? undefined : 300e6,
+    recordsPerBatch: 900,
     failures: [],
   }))
 }
