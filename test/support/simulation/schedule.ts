@@ -1,0 +1,233 @@
+import type { Fact } from '#src/core/ports.ts'
+import { createPipeline, type PipelineParts } from '#src/pipeline/pipeline.ts'
+import { createAuditor } from './audit.ts'
+import { createBroker, type Member } from './broker.ts'
+import type { WorldFault } from './faults.ts'
+import { connectSink, connectStore, createSharedStore, type DeadLetterTopic } from './servers.ts'
+import { createSimulatedSource } from './source.ts'
+import { createVirtualProcess, type VirtualProcess } from './virtual-time.ts'
+import { createProducer, judge } from './workload.ts'
+import { createWorld, GROUP, TOPIC } from './world.ts'
+
+export interface ScheduleResult {
+  readonly seed: number
+  /** The promise that was broken; `undefined` when all were kept. */
+  readonly broken: string | undefined
+  readonly records: number
+  /** Faults that hit, by kind. */
+  readonly faults: Readonly<Partial<Record<WorldFault, number>>>
+  /** In virtual ms: from the last fault until everything was settled and committed. */
+  readonly recoveryMs: number
+  readonly trace: readonly string[]
+}
+
+/** How long things go wrong. */
+const FAULTY_MS = 12_000
+/** How long it may take then, until all is settled: requests that were lost for 20 s end within it, too. */
+const RECOVERY_MS = 120_000
+/** Drain, commit, and the longest request: a stop takes no longer. */
+const STOP_MS = 40_000
+/** Without a sign of life for so long, a member is thrown out. */
+const SESSION_MS = 6_000
+
+interface Slot {
+  readonly name: string
+  lives: number
+  current: Life | undefined
+}
+
+interface Life {
+  readonly process: VirtualProcess
+  readonly member: Member
+  /** Ends it as SIGTERM does. */
+  stop(): void
+}
+
+/**
+ * Plays one schedule: a producer, one to three pipelines of one group, a broker, a store and a dead-letter topic, and
+ * faults, all of it decided by the seed. Then the faults end, everything must be settled, and the books are audited.
+ */
+export async function playSchedule(seed: number, { tracing = false } = {}): Promise<ScheduleResult> {
+  const world = createWorld(seed, tracing)
+  const { random, time, faults } = world
+  const store = createSharedStore()
+  const dlq: DeadLetterTopic = []
+  const partitions = random.between(1, 4)
+  const broker = createBroker(world, {
+    partitions,
+    producer: createProducer(random, random.pick([0, 0.1, 0.5]), TOPIC),
+    progressOf: partition => store.progressOf({ topic: TOPIC, partition }, GROUP),
+  })
+  const audit = createAuditor(world, { broker, store, dlq })
+  const settings = drawSettings()
+  const slots: Slot[] = Array.from({ length: random.between(1, 3) }, (_, i) => {
+    return { name: `p${i}`, lives: 0, current: undefined }
+  })
+  const hits: Partial<Record<WorldFault, number>> = {}
+
+  for (const slot of slots) time.after(random.between(0, 500), () => start(slot))
+  keepProducing()
+  keepStriking()
+  while (time.nowMs < FAULTY_MS && world.broken === undefined) await time.step()
+
+  calm()
+  const calmAtMs = time.nowMs
+  while (world.broken === undefined && !audit.isDrained()) {
+    if (time.nowMs - calmAtMs > RECOVERY_MS) world.violated(`not all is settled ${RECOVERY_MS} ms after the last fault`)
+    await time.step()
+  }
+  const recoveryMs = time.nowMs - calmAtMs
+  if (world.broken === undefined) audit.finish()
+
+  for (const slot of slots) slot.current?.stop()
+  while (world.broken === undefined && slots.some(slot => slot.current !== undefined)) await time.step()
+
+  const records = broker.logs.reduce((sum, log) => sum + log.records.length, 0)
+  return { seed, broken: world.broken, records, faults: hits, recoveryMs, trace: world.trace }
+
+  function drawSettings() {
+    const { between, pick, next } = random
+    return {
+      topic: TOPIC,
+      groupId: GROUP,
+      judge,
+      onSettled: () => {},
+      random: next,
+      lanes: between(1, 3),
+      batch: { maxRecords: between(1, 8), maxBytes: pick([20, 1_000_000]), lingerMs: pick([0, 5, 50]) },
+      retry: { initialMs: 50, maxMs: 2_000, maxAttempts: 3 },
+      drainTimeoutMs: pick([0, 50, 3_000]),
+    } satisfies Partial<PipelineParts<string>>
+  }
+
+  function start(slot: Slot): void {
+    slot.lives += 1
+    const name = `${slot.name}.${slot.lives}`
+    const process = createVirtualProcess(name, time)
+    const member: Member = { name, inbox: [], joined: false, generation: 0 }
+    const pipeline = createPipeline<string>({
+      ...settings,
+      source: createSimulatedSource(world, broker, process, member),
+      store: connectStore(world, store, process, audit),
+      sink: connectSink(world, dlq, process),
+      clock: process.clock,
+      observer: { observe: fact => world.tell(() => `${name}: ${told(fact)}`) },
+    })
+    world.tell(() => `${name}: starts`)
+    let stopping = false
+    const life: Life = {
+      process,
+      member,
+      stop() {
+        if (stopping) return
+        stopping = true
+        world.tell(() => `${name}: is asked to stop`)
+        process.after(0, () => void pipeline.stop())
+        time.after(STOP_MS, () => {
+          const wasFrozen = process.state === 'frozen' || time.nowMs - process.runningSinceMs < STOP_MS
+          if (slot.current === life && !wasFrozen) world.violated(`${name} has not stopped within ${STOP_MS} ms`)
+        })
+      },
+    }
+    slot.current = life
+    const ended = (error?: unknown) => {
+      if (!stopping || error !== undefined) world.violated(`${name} ended by itself: ${error}`)
+      world.tell(() => `${name}: has stopped`)
+      process.kill()
+      slot.current = undefined
+      if (!faults.calm || slots.every(({ current }) => current === undefined)) restart(slot)
+    }
+    pipeline.run().then(() => ended(), ended)
+  }
+
+  function restart(slot: Slot): void {
+    time.after(random.between(50, 3_000), () => {
+      if (slot.current === undefined && !audit.isDrained()) start(slot)
+    })
+  }
+
+  function keepProducing(): void {
+    if (faults.calm) return
+    const { partition } = random.pick(broker.logs)
+    if (random.chance(0.1)) broker.skip(partition)
+    broker.append(partition, random.between(1, 10))
+    time.after(random.between(5, 800), keepProducing)
+  }
+
+  function keepStriking(): void {
+    if (faults.calm) return
+    if (faults.world.length > 0) hit(random.pick(faults.world))
+    time.after(random.between(50, 2_500), keepStriking)
+  }
+
+  function hit(fault: WorldFault): void {
+    hits[fault] = (hits[fault] ?? 0) + 1
+    const slot = random.pick(slots)
+    const life = slot.current
+    world.tell(() => `fault: ${fault}${life === undefined ? '' : ` ${life.member.name}`}`)
+    if (fault === 'rebalance') broker.rebalance()
+    else if (fault === 'store_away' || fault === 'dlq_away' || fault === 'broker_away') goAway(fault)
+    else if (fault === 'retention') retain()
+    else if (life === undefined) return
+    else if (fault === 'restart') life.stop()
+    else if (fault === 'expel') broker.expel(life.member)
+    else if (fault === 'crash') crash(slot, life)
+    else freeze(life)
+  }
+
+  function goAway(fault: 'store_away' | 'dlq_away' | 'broker_away'): void {
+    const server = ({ store_away: 'store', dlq_away: 'dlq', broker_away: 'broker' } as const)[fault]
+    faults.away[server] = true
+    time.after(random.between(100, 6_000), () => {
+      faults.away[server] = false
+    })
+  }
+
+  /** Not before there is progress: what was removed before anybody looked is not the stream's. */
+  function retain(): void {
+    const { partition, low, end } = random.pick(broker.logs)
+    if (store.progressOf({ topic: TOPIC, partition }, GROUP) === undefined) return
+    broker.retain(partition, low + BigInt(random.between(0, Number(end - low))))
+  }
+
+  function crash(slot: Slot, { process, member }: Life): void {
+    process.kill()
+    slot.current = undefined
+    expelAfterSession(member, process)
+    restart(slot)
+  }
+
+  function freeze({ process, member }: Life): void {
+    process.freeze()
+    time.after(random.between(100, 12_000), () => process.thaw())
+    expelAfterSession(member, process)
+  }
+
+  function expelAfterSession(member: Member, process: VirtualProcess): void {
+    const { generation } = member
+    time.after(SESSION_MS, () => {
+      const silent = process.state !== 'running' && member.generation === generation
+      if (silent) broker.expel(member)
+    })
+  }
+
+  /** The end of all faults. One more record for each partition, so that its end is a record and not a gap. */
+  function calm(): void {
+    world.tell(() => 'faults end')
+    faults.calm = true
+    Object.assign(faults.away, { store: false, dlq: false, broker: false })
+    for (const slot of slots) {
+      slot.current?.process.thaw()
+      if (slot.current === undefined) restart(slot)
+    }
+    for (const { partition } of broker.logs) broker.append(partition, 1)
+  }
+}
+
+/** A fact in a line of the trace. */
+function told({ kind, ...fact }: Fact): string {
+  const text = JSON.stringify(fact, (name, value: unknown) =>
+    typeof value === 'bigint' ? Number(value) : name === 'deadLetter' || name === 'counts' ? undefined : value,
+  )
+  return `${kind} ${text.slice(0, 120)}`
+}

@@ -1,0 +1,84 @@
+import { HEADER } from '#src/core/dead-letter.ts'
+import { RecordRefusedError } from '#src/core/errors.ts'
+import type { ReadyRecord, Verdict } from '#src/core/ports.ts'
+import { type Header, type Origin, originId, type SourceRecord } from '#src/core/record.ts'
+import type { Random } from '#src/orders/random.ts'
+
+/**
+ * How a record ends when nothing else replaces it: `ok` is stored; the judge turns `invalid` down; the store refuses
+ * `refused` whenever it is tried, and throws something unforeseen at `odd`.
+ */
+export type Kind = 'ok' | 'invalid' | 'refused' | 'odd'
+
+/** Value `uid:kind:number`. */
+export function kindOf(record: Pick<SourceRecord, 'value'>): Kind {
+  return record.value?.toString().split(':')[1] as Kind
+}
+
+export function uidOf(record: Pick<SourceRecord, 'value'>): string {
+  return record.value?.toString().split(':')[0] ?? ''
+}
+
+export function judge(record: SourceRecord): Verdict<string> {
+  const value = record.value?.toString() ?? ''
+  if (kindOf(record) !== 'invalid') return { ok: true, uid: uidOf(record), value }
+  const rejection = { reason: 'schema_violation', error: 'type', pointer: '', message: 'is invalid', violations: [] }
+  return { ok: false, uid: null, rejection: { ...rejection, reason: 'schema_violation' } }
+}
+
+/** What the store throws when it is to write this record. */
+export function refuse({ record }: ReadyRecord<string>): Error | undefined {
+  const kind = kindOf(record)
+  if (kind === 'refused') return new RecordRefusedError('refused', { sqlState: '23514' })
+  return kind === 'odd' ? new Error('unforeseen') : undefined
+}
+
+/**
+ * The next records of a producer: few orders, many versions; some invalid, some redriven with the position of an earlier
+ * one (as it was, or repaired), now and then on another partition than before.
+ *
+ * Timestamps grow with every record, over all partitions: then the stale guard orders all versions of an order alike,
+ * by offset as by time, and the model is simply the version with the latest origin.
+ */
+export interface Producer {
+  next(at: { readonly partition: number; readonly offset: bigint }): SourceRecord
+}
+
+export function createProducer(random: Random, invalidRatio: number, topic: string): Producer {
+  const earlier: SourceRecord[] = []
+  const uids = random.between(1, 12)
+  // At most one: a batch in which every record of several fails in an unforeseen way stops the stream, and rightly so.
+  let oddAt = random.chance(0.3) ? random.between(0, 30) : -1
+  let number = 0
+
+  function kindOfNext(): Kind {
+    if (oddAt-- === 0) return 'odd'
+    return random.chance(invalidRatio) ? random.pick(['invalid', 'refused']) : 'ok'
+  }
+
+  return {
+    next({ partition, offset }) {
+      number += 1
+      const timestampMs = 1_600_000_000_000 + number
+      const base = { topic, partition, offset, timestampMs, key: null }
+      const again = earlier.length > 0 && random.chance(0.08) ? random.pick(earlier) : undefined
+      if (again !== undefined && kindOf(again) !== 'odd') {
+        const repaired = kindOf(again) !== 'ok' && random.chance(0.5)
+        const value = repaired ? Buffer.from(`${uidOf(again)}:ok:${number}`) : again.value
+        return { ...base, value, headers: redriven(again) }
+      }
+      const uid = `uid-${random.between(1, uids)}`
+      const record: SourceRecord = { ...base, value: Buffer.from(`${uid}:${kindOfNext()}:${number}`), headers: [] }
+      earlier.push(record)
+      return record
+    },
+  }
+}
+
+function redriven(origin: Origin): Header[] {
+  return [
+    [HEADER.id, Buffer.from(originId(origin))],
+    [HEADER.timestamp, Buffer.from(String(origin.timestampMs))],
+    [HEADER.replayCount, Buffer.from('1')],
+  ]
+}
