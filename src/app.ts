@@ -21,6 +21,7 @@ import { orderQueries } from './orders/order-rows.ts'
 import { orderTables } from './orders/order-sql.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import { missingMigrations } from './postgres/migrate.ts'
+import { startWriteListener, type WriteListener } from './postgres/notifications.ts'
 import { createOrderReader } from './postgres/order-reader.ts'
 import { createPool } from './postgres/pool.ts'
 import { createSettlementStore } from './postgres/settlement.ts'
@@ -48,6 +49,14 @@ export interface App extends AsyncDisposable {
 /** How long a partition that another consumer waits for may go on settling what is in flight. */
 const DRAIN_TIMEOUT_MS = 10_000
 const POSTGRES_CHECK_INTERVAL_MS = 2_000
+/** Held answers are as old as this at most: "within a second", and the rest of it for the way to the client. */
+const CACHE_LEASE_MS = 900
+/** A session that says nothing for so long is given up, and another one begun. */
+const LISTEN_TIMEOUT_MS = 3_000
+/** How long a start waits to hear of other replicas. Without that, only the cache is of less use. */
+const LISTEN_WAIT_MS = 2_000
+/** Beyond the timeout of the statement: until the writer has heard of its commit, or given up on it. */
+const COMMIT_MARGIN_MS = 5_000
 /** One order of usual size has 1 to 2 KB; somebody who sends more than this has chosen the wrong file. */
 const UPLOAD_MAX_BYTES = 1024 * 1024
 /** Somebody waits for the answer: soon "try again" is better than late "done". */
@@ -78,10 +87,19 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
   await using parts = new AsyncDisposableStack()
   const lanesPool = openPool('lanes', config.postgres.poolMax)
   const readPool = openPool('read', config.postgres.poolMax)
-  const store = createSettlementStore<Order>({ pool: lanesPool, tables: orderTables })
+  const notifyAs = config.cache.coherence === 'notify' ? crypto.randomUUID() : undefined
+  const store = createSettlementStore<Order>({ pool: lanesPool, tables: orderTables, notifyAs })
   const checkStore = createSettlementStore<Order>({ pool: openPool('check', 1), tables: orderTables })
   const reader = createOrderReader(readPool, orderQueries)
-  const cache = createCache({ maxBytes: config.cache.maxBytes, ttlMs: config.cache.ttlMs, reader })
+  const writeTimeoutMs = config.postgres.statementTimeoutMs + COMMIT_MARGIN_MS
+  const cache = createCache({
+    maxBytes: config.cache.maxBytes,
+    ttlMs: config.cache.ttlMs,
+    writeTimeoutMs,
+    reader,
+    clock,
+  })
+  const listener = notifyAs !== undefined && roles.has('api') ? parts.use(listenForWrites(notifyAs)) : undefined
 
   const checks: HealthCheck[] = [
     { name: 'start', check: () => (waitingFor === undefined ? { ok: true } : { ok: false, reason: waitingFor }) },
@@ -154,6 +172,7 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
 
   async function run(): Promise<void> {
     await waiting('Postgres', requireMigrations)
+    if (listener !== undefined) await Promise.race([listener.connected, clock.sleep(LISTEN_WAIT_MS, stopping.signal)])
     if (stopping.signal.aborted) return
     const warming = roles.has('api') ? warmCache() : Promise.resolve()
     if (roles.has('consumer')) await consume()
@@ -202,6 +221,26 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
     })
     waitingFor = undefined
     await pipeline.run()
+  }
+
+  /** What others write leaves our cache; and while we do not hear of it, the cache vouches for nothing. */
+  function listenForWrites(self: string): WriteListener {
+    cache.trustUntil(Number.NEGATIVE_INFINITY)
+    return startWriteListener({
+      pool: openPool('listen', 1, LISTEN_TIMEOUT_MS),
+      self,
+      clock,
+      random: Math.random,
+      onConnected() {
+        // Whatever came before was missed. Once we write, a put may be under way that is older than what was missed.
+        if (pipeline === undefined) cache.clear()
+        else cache.overtake('all')
+        observer.observe({ kind: 'coherence_established' })
+      },
+      onWritten: uids => cache.overtake(uids),
+      onCurrent: asOfMs => cache.trustUntil(asOfMs + CACHE_LEASE_MS),
+      onLost: (error, attempt, delayMs) => observer.observe({ kind: 'coherence_lost', attempt, delayMs, error }),
+    })
   }
 
   /** Of our partitions, as far as it is known. */
@@ -298,8 +337,8 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
     }
   }
 
-  function openPool(name: string, max: number) {
-    const pool = createPool({ ...config.postgres, max, name })
+  function openPool(name: string, max: number, statementTimeoutMs = config.postgres.statementTimeoutMs) {
+    const pool = createPool({ url: config.postgres.url, max, name, statementTimeoutMs })
     parts.defer(() => pool.end())
     return pool
   }

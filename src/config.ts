@@ -133,6 +133,7 @@ function toConfig(values: Values) {
       ttlMs: values.CACHE_TTL_MS,
       /** Infinity: as many as fit. */
       warmOrders: values.CACHE_WARM_ORDERS,
+      coherence: values.CACHE_COHERENCE,
     },
     logLevel: values.LOG_LEVEL,
     shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,

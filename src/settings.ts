@@ -248,6 +248,12 @@ export const SETTINGS = {
       return /^\d{1,12}$/.test(value) ? Number(value) : undefined
     },
   ),
+  CACHE_COHERENCE: oneOf({
+    default: 'notify',
+    values: ['notify', 'off'],
+    about:
+      'How replicas learn of what others wrote: notify (LISTEN/NOTIFY of Postgres), or off, which is right only for a single process.',
+  }),
   LOG_LEVEL: oneOf({
     default: 'info',
     values: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],

@@ -20,7 +20,8 @@ const PAYLOAD_MAX_BYTES = 7_999
  *
  * @param sender tells our own notices from those of others
  */
-export function noticeOf(sender: string, uids: readonly string[]): pg.QueryConfig {
+export function noticeOf(sender: string, replaced: readonly { readonly uid: string }[]): pg.QueryConfig {
+  const uids = replaced.map(({ uid }) => uid)
   return {
     name: 'notify_written',
     text: 'SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload',

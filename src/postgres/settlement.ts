@@ -17,6 +17,7 @@ import { checkWork, countWork } from '../core/work.ts'
 import { encodeColumn } from './binary.ts'
 import { indexStatement } from './dead-letters.ts'
 import { advance, enter, type LedgerRange, type LookedUp, lookUp } from './ledger.ts'
+import { noticeOf } from './notifications.ts'
 import { pipelined, query, transaction } from './pool.ts'
 
 /** A row of `Tables.upsert`. */
@@ -41,9 +42,12 @@ interface ProgressRow {
 export function createSettlementStore<T>({
   pool,
   tables,
+  notifyAs,
 }: {
   readonly pool: pg.Pool
   readonly tables: Tables<T>
+  /** Tells other replicas, under this name, which values have a new version. Without it nobody is told. */
+  readonly notifyAs?: string | undefined
 }): SettlementStore<T> {
   return {
     async settle(work) {
@@ -168,6 +172,7 @@ export function createSettlementStore<T>({
     const replaced = pick(rows, row => row.replaced)
     await finish(client, [
       ...(replaced.length === 0 ? [] : [toQuery(tables.trim(replaced))]),
+      ...(replaced.length === 0 || notifyAs === undefined ? [] : [noticeOf(notifyAs, replaced)]),
       ...(work.deadLetters.length === 0 ? [] : [toQuery(indexStatement(work.deadLetters))]),
       enter(work, { ...counts, records: work.records, gaps, expired: 0n }),
     ])
