@@ -1,0 +1,100 @@
+import type pg from 'pg'
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { migrate } from '#src/postgres/migrate.ts'
+import { liftPauses, movePartition } from '#src/postgres/operator.ts'
+import { createPool } from '#src/postgres/pool.ts'
+import { readProof } from '#src/postgres/proof.ts'
+import { createStartBook } from '#src/postgres/start-book.ts'
+import { freshDatabase } from '../support/stack.ts'
+
+/** What the store remembers for those who come after a process, and what an operator may change of it. */
+
+const GROUP = 'g'
+const P0 = { topic: 'orders', partition: 0 }
+const WHY = { who: 'tester', because: 'a test' }
+let pool: pg.Pool
+
+beforeAll(async () => {
+  const url = await freshDatabase()
+  await migrate(url, 'up')
+  pool = createPool({ url, max: 2, statementTimeoutMs: 5_000, name: 'test' })
+})
+afterAll(() => pool.end())
+
+beforeEach(async () => {
+  await pool.query('TRUNCATE stream_progress, stream_ledger, audit_log')
+  await pool.query(
+    `INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset)
+     VALUES ('orders', 0, 'g', 10, 10), ('orders', 1, 'g', 0, 0)`,
+  )
+})
+
+it('counts starts, and remembers the suspect only while it is the next record', async () => {
+  const book = createStartBook(pool)
+  expect(await book.noteStart(GROUP, P0)).toEqual({ starts: 1, suspect: undefined, deaths: 0 })
+  expect(await book.noteStart(GROUP, P0)).toMatchObject({ starts: 2 })
+  await book.noteSuspect(GROUP, P0, 10n, 4)
+  expect(await book.noteStart(GROUP, P0)).toEqual({ starts: 5, suspect: 10n, deaths: 1 })
+  await book.noteSuspect(GROUP, P0, 10n, 4)
+  expect(await book.noteStart(GROUP, P0)).toEqual({ starts: 6, suspect: 10n, deaths: 2 })
+  await pool.query('UPDATE stream_progress SET next_offset = 11 WHERE partition = 0')
+  expect(await book.noteStart(GROUP, P0)).toMatchObject({ suspect: undefined, deaths: 0 })
+})
+
+it('forgets a suspect that was cleared, and begins to count anew with another one', async () => {
+  const book = createStartBook(pool)
+  await book.noteSuspect(GROUP, P0, 10n, 4)
+  await book.clearSuspect(GROUP, P0)
+  expect(await book.noteStart(GROUP, P0)).toMatchObject({ suspect: undefined, deaths: 0 })
+  await book.noteSuspect(GROUP, P0, 9n, 4)
+  await book.noteSuspect(GROUP, P0, 10n, 4)
+  expect(await book.noteStart(GROUP, P0)).toMatchObject({ suspect: 10n, deaths: 1 })
+})
+
+it('lifts the pauses that are asked for, and writes down who did', async () => {
+  await pool.query(`UPDATE stream_progress SET paused_for = 'storm_guard', dead_letters_in_a_row = 7`)
+  const one = await liftPauses(pool, { topic: 'orders', groupId: GROUP, partition: 1 }, WHY)
+  expect(one).toEqual([{ topic: 'orders', partition: 1, pausedFor: 'storm_guard', deadLettersInARow: 7 }])
+  expect(await liftPauses(pool, { topic: 'orders', groupId: GROUP }, WHY)).toMatchObject([{ partition: 0 }])
+  expect(await liftPauses(pool, { topic: 'orders', groupId: GROUP }, WHY)).toEqual([])
+  const { rows } = await pool.query('SELECT who, what, because, counts FROM audit_log ORDER BY id')
+  expect(rows.map(({ counts }) => counts)).toEqual([{ lifted: 1 }, { lifted: 1 }, { lifted: 0 }])
+  expect(rows[0]).toMatchObject({ who: 'tester', what: 'resume', because: 'a test' })
+})
+
+it('moves a partition forward and back so that the ledger still adds up', async () => {
+  const at = { ...P0, groupId: GROUP }
+  expect(await movePartition(pool, { ...at, to: 25n }, WHY)).toBe(10n)
+  expect(await movePartition(pool, { ...at, to: 12n }, WHY)).toBe(25n)
+  await expect(movePartition(pool, { ...at, to: 12n }, WHY)).rejects.toThrow(/already/)
+  const proof = await readProof(pool, 'orders', GROUP)
+  expect(proof.findings).toEqual([])
+  expect(proof.partitions[0]).toMatchObject({ firstOffset: 10n, nextOffset: 12n, skipped: 2 })
+  expect(proof.skipped).toEqual([
+    { partition: 0, from: 10n, to: 25n },
+    { partition: 0, from: 25n, to: 12n },
+  ])
+  expect((await pool.query('SELECT what, counts FROM audit_log ORDER BY id')).rows).toEqual([
+    { what: 'seek', counts: { from: '10', to: '25' } },
+    { what: 'seek', counts: { from: '25', to: '12' } },
+  ])
+})
+
+it('starts a partition that was never consumed where it is told to', async () => {
+  expect(await movePartition(pool, { topic: 'orders', partition: 5, groupId: GROUP, to: 3n }, WHY)).toBeUndefined()
+  expect((await readProof(pool, 'orders', GROUP)).partitions.at(-1)).toMatchObject({ partition: 5, nextOffset: 3n })
+})
+
+it('takes the migration back although offsets stand twice in the ledger', async () => {
+  const url = await freshDatabase()
+  await migrate(url, 'up')
+  const other = createPool({ url, max: 1, statementTimeoutMs: 5_000, name: 'test' })
+  await other.query(`INSERT INTO stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written,
+    duplicate, stale, superseded, dead_lettered, gaps, expired, skipped)
+    SELECT 'orders', 0, 'g', 0, 5, 5, 5, 0, 0, 0, 0, 0, 0, 0 FROM generate_series(1, 2)`)
+  await other.end()
+  const [last = ''] = await migrate(url, 'down')
+  expect(last).not.toBe('')
+  for (let taken = last; !taken.startsWith('0004'); ) [taken = '0004'] = await migrate(url, 'down')
+  expect(await migrate(url, 'up')).toContain('0005_stream_control')
+})
