@@ -9,6 +9,7 @@ import { livenessOf, readinessOf } from './core/health.ts'
 import type { ReadyRecord, StoredValue } from './core/ports.ts'
 import type { HealthCheck, HealthResult, StreamStatus } from './core/status.ts'
 import type { Intake } from './core/write-side.ts'
+import { createLiveFeed } from './http/live-feed.ts'
 import { startHttp, startMetricsServer } from './http/server.ts'
 import { ensureTopics } from './kafka/admin.ts'
 import type { KafkaConnection } from './kafka/client.ts'
@@ -91,6 +92,7 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
   const store = createSettlementStore<Order>({ pool: lanesPool, tables: orderTables, notifyAs })
   const checkStore = createSettlementStore<Order>({ pool: openPool('check', 1), tables: orderTables })
   const reader = createOrderReader(readPool, orderQueries)
+  const feed = createLiveFeed({ clock })
   const writeTimeoutMs = config.postgres.statementTimeoutMs + COMMIT_MARGIN_MS
   const cache = createCache({
     maxBytes: config.cache.maxBytes,
@@ -134,6 +136,7 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
           catalog: reader,
           canonicalInstant: text => (isInstant(text) ? canonicalInstant(text) : undefined),
           intake: openIntake(),
+          feed,
           clock,
           live,
           ready: checks,
@@ -206,6 +209,7 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
         // And of a backlog only the end would still be held when it is worked off; the rest must not wash the cache out.
         if (written === undefined || cache.outrunBy(lagRecords())) cache.drop(candidates.map(({ uid }) => uid))
         else if (roles.has('api')) cache.put(written.map(toStored))
+        if (written !== undefined) feed.publish(written, toStored)
       },
       observer,
       clock,

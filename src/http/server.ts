@@ -7,13 +7,17 @@ import type { Intake } from '../core/write-side.ts'
 import { type AuthOptions, createAuth } from './auth.ts'
 import { createGuard, type Limits } from './guard.ts'
 import { type Lifecycle, type Listener, startListener } from './listener.ts'
+import type { LiveFeed } from './live-feed.ts'
 import { failed, timed } from './observed.ts'
 import { sendProblem } from './problem.ts'
 import { createRoute } from './routes/create.ts'
+import { docsRoutes } from './routes/docs.ts'
 import { healthRoutes } from './routes/health.ts'
 import { type ListParts, listRoute } from './routes/list.ts'
+import { liveRoutes } from './routes/live.ts'
 import { type MetricsPage, metricsRoute } from './routes/metrics.ts'
 import { orderRoutes } from './routes/orders.ts'
+import { viewRoutes } from './routes/view.ts'
 import { securityHeaders } from './security-headers.ts'
 
 export interface HttpOptions {
@@ -26,6 +30,8 @@ export interface HttpOptions {
   readonly catalog: ValueCatalog
   readonly canonicalInstant: ListParts['canonicalInstant']
   readonly intake: Intake
+  /** Told of what is stored; closed with the server. */
+  readonly feed: LiveFeed
   readonly clock: Pick<Clock, 'monotonic' | 'sleep'>
   /** Checks of `/livez` and of `/readyz`. */
   readonly live: readonly HealthCheck[]
@@ -65,12 +71,16 @@ function createHttpApp(options: HttpOptions, { onDone, closing }: Lifecycle): Ex
   app.use(createRoute({ ...options, closing }, [guard.require('write'), guard.limitWrites]))
   app.all('/orders/create', refuseMethod('POST'))
   app.use(listRoute(options, [mayRead]))
+  closing.addEventListener('abort', () => options.feed.close())
+  app.use(liveRoutes(options.feed, [mayRead]))
   app.use(orderRoutes(options.cache, [mayRead]))
+  app.use(viewRoutes(options.cache, auth, mayRead))
+  app.use(docsRoutes())
   // Strangers learn whether it works, but not why not.
   app.use(healthRoutes({ ...options, mayKnowWhy: req => auth.check(req, 'read').ok }))
   if (options.metrics !== undefined) app.use(metricsRoute(options.metrics))
   // One by one: a list would make one route, whose path is no label.
-  for (const path of ['/order', '/order/:uid', '/orders', '/orders/:uid', '/livez', '/readyz', '/metrics']) {
+  for (const path of ['/order', '/order/:uid', '/orders', '/orders/:uid', '/view', '/livez', '/readyz', '/metrics']) {
     app.all(path, refuseMethod('GET, HEAD'))
   }
   app.use(express.static(WEB, { cacheControl: false, setHeaders: res => res.setHeader('Cache-Control', 'no-cache') }))

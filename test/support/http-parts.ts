@@ -1,6 +1,7 @@
 import type { PageQuery, Place, StoredValue, ValueCatalog } from '#src/core/ports.ts'
 import type { Origin } from '#src/core/record.ts'
 import type { Intake } from '#src/core/write-side.ts'
+import { createLiveFeed } from '#src/http/live-feed.ts'
 import type { HttpOptions } from '#src/http/server.ts'
 import { canonicalInstant, createOrderJudge, isInstant, type Order, orderJson } from '#src/orders/order.ts'
 
@@ -77,10 +78,16 @@ export function httpParts(orders: MemoryOrders = memoryOrders()) {
     catalog: orders.catalog,
     intake: orders.intake,
     canonicalInstant: text => (isInstant(text) ? canonicalInstant(text) : undefined),
+    // Whoever watches is told at once of the first order, and then of nothing: no time passes between two.
+    feed: createLiveFeed({ clock: { sleep: (_ms, signal) => aborted(signal) } }),
     clock: patientClock(),
     live: [],
     ready: [],
     metrics: { contentType: 'text/plain; version=0.0.4; charset=utf-8', render: async () => 'up 1\n' },
     observer: { observe: () => {} },
   } satisfies Omit<HttpOptions, 'cache'>
+}
+
+async function aborted(signal?: AbortSignal): Promise<void> {
+  await new Promise<void>(resolve => signal?.addEventListener('abort', () => resolve()))
 }

@@ -4,6 +4,7 @@ import type { Clock, StoredValue } from '#src/core/ports.ts'
 import type { ReadFact } from '#src/core/read-side.ts'
 import type { HealthCheck } from '#src/core/status.ts'
 import type { Intake } from '#src/core/write-side.ts'
+import type { LiveFeed } from '#src/http/live-feed.ts'
 import { type HttpServer, startHttp } from '#src/http/server.ts'
 import { httpParts, type MemoryOrders, memoryOrders } from '../../support/http-parts.ts'
 
@@ -24,6 +25,8 @@ export interface Service extends AsyncDisposable {
   readonly firstServed: Promise<ReadFact>
   /** What the list shows, and where written orders go. */
   readonly orders: MemoryOrders
+  /** What `/orders/live` tells. */
+  readonly feed: LiveFeed
   /** Puts an order into memory, as a commit does. */
   put(value: StoredValue): void
   get(path: string, init?: RequestInit): Promise<Response>
@@ -91,6 +94,7 @@ export async function startService(
     facts,
     firstServed: firstServed.promise,
     orders,
+    feed: parts.feed,
     put: value => cache.put([value]),
     get: (path, init) => fetch(server.url + path, init),
     [Symbol.asyncDispose]: () => server.close(),

@@ -1,0 +1,133 @@
+import { readFileSync } from 'node:fs'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import { expect } from 'vitest'
+import { createCache } from '#src/cache/cache.ts'
+import { systemClock } from '#src/clock.ts'
+import type { ApiKey, Keyless } from '#src/core/access.ts'
+import { BrokerUnavailableError, StoreUnavailableError } from '#src/core/errors.ts'
+import type { StoredValue } from '#src/core/ports.ts'
+import { createLiveFeed, type LiveFeed } from '#src/http/live-feed.ts'
+import { startHttp } from '#src/http/server.ts'
+import { canonicalInstant, createOrderJudge } from '#src/orders/order.ts'
+import { openPage } from './support.ts'
+
+export const MODEL = JSON.parse(readFileSync(new URL('../../data/model.json', import.meta.url), 'utf8'))
+export const UID: string = MODEL.order_uid
+
+/** The real HTTP server and cache; Kafka and Postgres are a map. */
+export interface Pages extends AsyncDisposable {
+  readonly url: string
+  readonly feed: LiveFeed
+  /** As a commit does: into the store, into the cache, into the live list. */
+  store(...orders: readonly TestOrder[]): void
+  /** What the store does when it is asked for this uid, or for a list. */
+  readonly away: { store: boolean; kafka: boolean }
+  /** Opens the page, tells its story, and holds that nothing went wrong in the console meanwhile. */
+  visit(path: string, story: (page: Page) => Promise<void>, options?: BrowserContextOptions): Promise<void>
+}
+
+export interface TestOrder {
+  readonly order_uid: string
+}
+
+/** This uid is never in memory, and asking the store for it fails. */
+export const STORE_IS_AWAY = 'store-is-away'
+
+export async function startPages(
+  browser: Browser,
+  options: {
+    orders?: readonly TestOrder[]
+    keys?: readonly ApiKey[]
+    keyless?: Keyless
+    writesPerMinute?: number
+  } = {},
+): Promise<Pages> {
+  const stored = new Map((options.orders ?? []).map(order => [order.order_uid, toStored(order)]))
+  const away = { store: false, kafka: false }
+  const judge = createOrderJudge({ maxBytes: 1024 * 1024 })
+  const feed = createLiveFeed({ clock: systemClock })
+  const cache = createCache({
+    maxBytes: 1 << 20,
+    ttlMs: 0,
+    reader: {
+      async read(uid) {
+        if (away.store || uid === STORE_IS_AWAY) throw new StoreUnavailableError('connection refused')
+        return stored.get(uid)
+      },
+      async *newest() {},
+    },
+  })
+
+  function store(...orders: readonly TestOrder[]): void {
+    const values = orders.map(toStored)
+    for (const value of values) {
+      stored.delete(value.uid)
+      stored.set(value.uid, value)
+    }
+    cache.put(values)
+    feed.publish(values, value => value)
+  }
+
+  const server = await startHttp({
+    host: '127.0.0.1',
+    port: 0,
+    auth: { keys: options.keys ?? [], keyless: options.keyless ?? 'loopback' },
+    limits: { writesPerMinute: options.writesPerMinute ?? 1000, badKeysPerMinute: 10 },
+    cache,
+    catalog: {
+      async page({ limit }) {
+        if (away.store) throw new StoreUnavailableError('connection refused')
+        return { values: [...stored.values()].toReversed().slice(0, limit), next: undefined }
+      },
+      originOf: async uid => stored.get(uid)?.origin,
+    },
+    canonicalInstant,
+    intake: {
+      maxBytes: 1024 * 1024,
+      judge: value => judge({ key: null, value }),
+      async publish(_uid, value) {
+        if (away.kafka) throw new BrokerUnavailableError('no acknowledgement')
+        store(JSON.parse(value.toString()))
+        return toStored(MODEL).origin
+      },
+    },
+    feed,
+    clock: systemClock,
+    live: [],
+    ready: [],
+    metrics: { contentType: 'text/plain', render: async () => '' },
+    observer: { observe: () => {} },
+  })
+
+  return {
+    url: server.url,
+    feed,
+    store,
+    away,
+    async visit(path, story, context = {}) {
+      const { page, wrong, close } = await openPage(browser, context)
+      try {
+        await page.goto(server.url + path)
+        await story(page)
+        expect(wrong).toEqual([])
+      } finally {
+        await close()
+      }
+    },
+    [Symbol.asyncDispose]: () => server.close(),
+  }
+}
+
+let offset = 0n
+
+function toStored(order: TestOrder): StoredValue {
+  offset += 1n
+  const origin = { topic: 'orders', partition: 0, offset, timestampMs: 0 }
+  return { uid: order.order_uid, json: Buffer.from(JSON.stringify(order)), origin }
+}
+
+/** Resolves with the text of the result once it holds `expected`. */
+export async function resultWith(page: Page, expected: string): Promise<string> {
+  await page.locator('#result', { hasText: expected }).waitFor()
+  return (await page.locator('#result').textContent()) ?? ''
+}
