@@ -6,6 +6,9 @@ import { INVARIANTS, type Invariant } from './invariants.ts'
 const BEGIN = '<!-- figures of make chaos: begin (written by test/chaos/run.ts --report) -->'
 const END = '<!-- figures of make chaos: end -->'
 
+/** Shorter stops than this cannot be told from the pace of our looks. */
+const RESOLUTION_MS = 500
+
 /** The figures of one run or of several, as Markdown that also reads well on a terminal. */
 export function figuresOf(results: readonly ChaosResult[]): string {
   const sum = (of: (result: ChaosResult) => number) => results.reduce((total, result) => total + of(result), 0)
@@ -28,7 +31,10 @@ export function figuresOf(results: readonly ChaosResult[]): string {
       'most memory of a replica',
       `${Math.round(Math.max(...results.map(({ maxRssBytes }) => maxRssBytes)) / 1024 / 1024)} MB`,
     ],
-    ['invariants violated', violations.length === 0 ? 'none' : violations.map(violationInWords).join('; ')],
+    [
+      'invariants violated',
+      violations.length === 0 ? 'none' : [...new Set(violations.map(violationInWords))].join('; '),
+    ],
   ]
   return [
     table(['figure', ''], head),
@@ -56,7 +62,9 @@ function faultRows(results: readonly ChaosResult[]): string[][] {
 
 function longest(stops: readonly (number | undefined)[]): string {
   const known = stops.filter(ms => ms !== undefined)
-  return known.length === 0 ? 'only in pairs' : `${(Math.max(...known) / 1000).toFixed(1)} s`
+  if (known.length === 0) return 'only in pairs'
+  const most = Math.max(...known)
+  return most < RESOLUTION_MS ? `< ${RESOLUTION_MS / 1000} s` : `${(most / 1000).toFixed(1)} s`
 }
 
 function violationInWords({ invariant, seed }: { readonly invariant: Invariant; readonly seed: number }): string {

@@ -32,7 +32,7 @@ it('adds up the figures of several seeds, and takes the longest stop', () => {
 })
 
 it('names a violated invariant with its seed', () => {
-  const text = figuresOf([{ ...result, violations: [{ invariant: 'I6', what: 'ahead' }] }])
+  const text = figuresOf([{ ...result, violations: ['ahead', 'again'].map(what => ({ invariant: 'I6', what })) }])
   expect(text).toMatch(/\| invariants violated +\| I6 \(seed 7\) +\|/)
   expect(text).toMatch(/\| I6: .*\| NO /)
 })
