@@ -4,8 +4,9 @@ import type { Clock, ValueCatalog } from '../core/ports.ts'
 import type { ReadObserver, ValueCache } from '../core/read-side.ts'
 import type { HealthCheck } from '../core/status.ts'
 import type { Intake } from '../core/write-side.ts'
-import { type AuthOptions, createAuth } from './auth.ts'
+import { type Auth, type AuthOptions, createAuth } from './auth.ts'
 import { createGuard, type Limits } from './guard.ts'
+import { createHotPath } from './hot-path.ts'
 import { type Lifecycle, type Listener, startListener } from './listener.ts'
 import type { LiveFeed } from './live-feed.ts'
 import { failed, timed } from './observed.ts'
@@ -16,6 +17,7 @@ import { healthRoutes } from './routes/health.ts'
 import { type ListParts, listRoute } from './routes/list.ts'
 import { liveRoutes } from './routes/live.ts'
 import { type MetricsPage, metricsRoute } from './routes/metrics.ts'
+import { openapiRoute } from './routes/openapi.ts'
 import { orderRoutes } from './routes/orders.ts'
 import { viewRoutes } from './routes/view.ts'
 import { securityHeaders } from './security-headers.ts'
@@ -53,15 +55,21 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     host: options.host,
     port: options.port,
     settings: { host: 'HTTP_HOST', port: 'HTTP_PORT' },
-    handler: lifecycle => createHttpApp(options, lifecycle),
+    handler(lifecycle) {
+      const auth = createAuth(options.auth)
+      const app = createHttpApp(options, auth, lifecycle)
+      const answered = createHotPath({ ...options, auth, onDone: lifecycle.onDone })
+      return (req, res) => {
+        if (!answered(req, res)) app(req, res)
+      }
+    },
     drainTimeoutMs: options.drainTimeoutMs,
   })
   options.observer.observe({ kind: 'http_started', url: listener.url })
   return listener
 }
 
-function createHttpApp(options: HttpOptions, { onDone, closing }: Lifecycle): Express {
-  const auth = createAuth(options.auth)
+function createHttpApp(options: HttpOptions, auth: Auth, { onDone, closing }: Lifecycle): Express {
   const guard = createGuard(auth, options.limits)
   const app = newExpress()
   app.use(timed(options.observer, onDone))
@@ -76,6 +84,7 @@ function createHttpApp(options: HttpOptions, { onDone, closing }: Lifecycle): Ex
   app.use(orderRoutes(options.cache, [mayRead]))
   app.use(viewRoutes(options.cache, auth, mayRead))
   app.use(docsRoutes())
+  app.use(openapiRoute())
   // Strangers learn whether it works, but not why not.
   app.use(healthRoutes({ ...options, mayKnowWhy: req => auth.check(req, 'read').ok }))
   if (options.metrics !== undefined) app.use(metricsRoute(options.metrics))

@@ -6,12 +6,15 @@ import type { HealthCheck } from '#src/core/status.ts'
 import type { Intake } from '#src/core/write-side.ts'
 import type { LiveFeed } from '#src/http/live-feed.ts'
 import { type HttpServer, startHttp } from '#src/http/server.ts'
+import { orderJson } from '#src/orders/order.ts'
 import { httpParts, type MemoryOrders, memoryOrders } from '../../support/http-parts.ts'
+import { expectDocumented } from '../../support/openapi.ts'
+import { modelOrder } from '../../support/orders.ts'
 
-export const UID = 'b563feb7b2b84b6test'
+export const UID = modelOrder.order_uid
 export const ORDER: StoredValue = {
   uid: UID,
-  json: Buffer.from(`{"order_uid":"${UID}","delivery":{"name":"Тест Тестов"}}`),
+  json: orderJson({ ...modelOrder, delivery: { ...modelOrder.delivery, name: 'Тест Тестов' } }),
   origin: { topic: 'orders', partition: 0, offset: 7n, timestampMs: 1_700_000_000_000 },
 }
 
@@ -29,7 +32,10 @@ export interface Service extends AsyncDisposable {
   readonly feed: LiveFeed
   /** Puts an order into memory, as a commit does. */
   put(value: StoredValue): void
+  /** Asks, and holds the answer against the OpenAPI document. */
   get(path: string, init?: RequestInit): Promise<Response>
+  /** The same with `POST /orders/create`. */
+  create(body: RequestInit['body'], headers?: Readonly<Record<string, string>>): Promise<Response>
 }
 
 /** The server on a free port over a real cache; the store is a function. */
@@ -87,6 +93,11 @@ export async function startService(
     },
     ...(options.drainTimeoutMs === undefined ? {} : { drainTimeoutMs: options.drainTimeoutMs }),
   })
+  async function get(path: string, init: RequestInit = {}): Promise<Response> {
+    const response = await fetch(server.url + path, init)
+    await expectDocumented(init.method ?? 'GET', new URL(server.url + path), response)
+    return response
+  }
   return {
     url: server.url,
     server,
@@ -96,7 +107,8 @@ export async function startService(
     orders,
     feed: parts.feed,
     put: value => cache.put([value]),
-    get: (path, init) => fetch(server.url + path, init),
+    get,
+    create: (body = null, headers = {}) => get('/orders/create', { method: 'POST', body, headers }),
     [Symbol.asyncDispose]: () => server.close(),
   }
 }
