@@ -31,7 +31,7 @@ export default defineConfig({
           include: ['test/contract/**/*.test.ts'],
           ...onRealServers,
           sequence: { groupOrder: 1 },
-          testTimeout: 30_000,
+          testTimeout: 60_000,
           hookTimeout: 60_000,
         },
       },

@@ -41,6 +41,7 @@ describe('migrations', () => {
     const url = await freshDatabase()
     await migrate(url, 'up')
     expect(await tablesIn(url)).toEqual([
+      'audit_log',
       'dead_letters',
       'deliveries',
       'items',

@@ -168,13 +168,26 @@ describe('contention', () => {
 
   it('is pinned on the one order that causes it, once the batch is to be taken apart', async () => {
     const store = await started()
+    await pool.query(`
+      CREATE FUNCTION too_slow() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'canceling statement' USING ERRCODE = '57014'; END $$;
+      CREATE TRIGGER too_slow BEFORE INSERT ON orders FOR EACH ROW WHEN (NEW.order_uid = 'c') EXECUTE FUNCTION too_slow()`)
+    try {
+      expect(await store.settle(aWork(four, { from: 0n, isolate: true }))).toMatchObject({
+        kind: 'refused',
+        culprits: [{ index: 2, error: '57014', kind: 'unforeseen' }],
+      })
+    } finally {
+      await pool.query('DROP TRIGGER too_slow ON orders; DROP FUNCTION too_slow')
+    }
+  })
+
+  it('over a lock that somebody else holds is never pinned on an order', async () => {
+    const store = await started()
     await store.settle(aWork(four, { from: 0n }))
     const again = four.map((order, index) => aReadyOrder({ uid: order.uid, offset: BigInt(index + 4) }))
     await whileLocked(locked, async () => {
-      expect(await store.settle(aWork(again, { from: 4n, isolate: true }))).toMatchObject({
-        kind: 'refused',
-        culprits: [{ index: 2, error: '55P03', kind: 'unforeseen' }],
-      })
+      await expect(store.settle(aWork(again, { from: 4n, isolate: true }))).rejects.toThrow(StoreContendedError)
     })
   })
 

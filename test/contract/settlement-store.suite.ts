@@ -57,7 +57,7 @@ export function settlementStoreSuite(createHarness: () => Promise<Harness>): voi
       expect(settlement).toMatchObject({ kind: 'settled', counts: { written: 2, duplicate: 0, stale: 0 } })
       expect(uidsOf(settlement)).toEqual(['a', 'b'])
       expect(await order('a')).toMatchObject({ items: [0, 1], origin: { topic: 'orders', partition: 0, offset: 0n } })
-      expect(await store.readProgress('holdfast', [orders0])).toEqual([{ ...orders0, nextOffset: 5n }])
+      expect(await store.readProgress('holdfast', [orders0])).toMatchObject([{ ...orders0, nextOffset: 5n }])
       expect(await ledger(0)).toMatchObject([{ from: 0n, to: 5n, records: 2, written: 2, gaps: 3, expired: 0 }])
     })
 
@@ -257,7 +257,7 @@ export function settlementStoreSuite(createHarness: () => Promise<Harness>): voi
 
     it('is absent for a partition that was never consumed', async () => {
       const { store } = await started()
-      expect(await store.readProgress('holdfast', [orders1, { topic: 'orders', partition: 8 }])).toEqual([
+      expect(await store.readProgress('holdfast', [orders1, { topic: 'orders', partition: 8 }])).toMatchObject([
         { ...orders1, nextOffset: 0n },
       ])
       expect(await store.readProgress('another', [orders0])).toEqual([])
@@ -267,7 +267,7 @@ export function settlementStoreSuite(createHarness: () => Promise<Harness>): voi
     it('passes offsets that retention removed, behind the fence, and says so in the ledger', async () => {
       const { store, ledger } = await started()
       await store.expire('holdfast', orders0, 0n, 12n)
-      expect(await store.readProgress('holdfast', [orders0])).toEqual([{ ...orders0, nextOffset: 12n }])
+      expect(await store.readProgress('holdfast', [orders0])).toMatchObject([{ ...orders0, nextOffset: 12n }])
       expect(await ledger(0)).toMatchObject([{ from: 0n, to: 12n, records: 0, gaps: 0, expired: 12 }])
       await store.expire('holdfast', orders0, 0n, 12n) // the reply was lost: once is enough
       await expect(store.expire('holdfast', orders0, 3n, 20n)).rejects.toThrow(OwnershipLostError)
