@@ -12,7 +12,7 @@ import {
   nativeAdmin,
   nativeConsumer,
 } from './client.ts'
-import { toStreamError } from './errors.ts'
+import { describe, toStreamError } from './errors.ts'
 
 /** Looks at topics and at a group's offsets without becoming a member of the group: nothing is moved by looking. */
 export interface KafkaInspector extends AsyncDisposable {
@@ -30,6 +30,8 @@ export interface KafkaInspector extends AsyncDisposable {
 }
 
 const TIMEOUT_MS = 10_000
+/** Coordinator loading, not available, not the coordinator. */
+const COORDINATOR_IS_MOVING: ReadonlySet<number> = new Set([14, 15, 16])
 
 /** @throws BrokerUnavailableError, as every method does */
 export async function startInspector(options: {
@@ -66,9 +68,15 @@ export async function startInspector(options: {
   client.setDefaultConsumeTimeout(200)
 
   async function ask<R>(doing: string, start: Parameters<typeof call<R>>[0]): Promise<R> {
-    return await call<R>(start).catch((error: unknown) => {
-      throw toStreamError(error, doing)
-    })
+    for (let tries = 1; ; tries++) {
+      try {
+        return await call<R>(start)
+      } catch (error) {
+        // A broker that has just started, or a coordinator that moves: it knows in a moment.
+        if (!COORDINATOR_IS_MOVING.has(describe(error).code ?? 0) || tries >= 10) throw toStreamError(error, doing)
+        await new Promise<void>(resolve => setTimeout(resolve, 300))
+      }
+    }
   }
 
   async function partitions(topic: string): Promise<TopicPartition[]> {
