@@ -1,0 +1,41 @@
+import { expect, it } from 'vitest'
+import { runChaos } from '../chaos/chaos.ts'
+
+/**
+ * The short, fixed form of `make chaos`. This seed deals: a worker frozen until its partitions are taken over, and woken as
+ * a zombie; replies to COMMIT lost while the other worker leaves; a read-only store in a black hole of the broker; sessions
+ * ended while a worker is killed; a table that is locked.
+ */
+const SEED = 2729
+
+it('loses, repeats and overwrites nothing under two minutes of faults from a fixed seed', async () => {
+  // Given two replicas under load, on servers of their own; when the faults of the seed hit them
+  const lines: string[] = []
+  const result = await runChaos({
+    seed: SEED,
+    minutes: 1.1,
+    replicas: 2,
+    rate: 100,
+    say: line => lines.push(line),
+  }).catch(error => {
+    throw new Error(`the run broke off:\n${lines.join('\n')}`, { cause: error })
+  })
+
+  // Then every invariant holds
+  expect(result.violations, lines.join('\n')).toEqual([])
+  expect(result.outcome).toMatchObject({ lost: 0, doubleEffects: 0, staleOverwrites: 0 })
+  // And they were held against something
+  expect([...result.faults.keys()].sort()).toEqual([
+    'broker-black-hole',
+    'store-lost-commit-reply',
+    'store-read-only',
+    'store-table-lock',
+    'store-terminate',
+    'worker-freeze',
+    'worker-kill',
+    'worker-term',
+  ])
+  expect(result.outcome.records).toBeGreaterThan(3_000)
+  expect(result.outcome.deadLetters).toBeGreaterThan(50)
+  for (const [invariant, checks] of result.checks) expect(checks, invariant).toBeGreaterThan(50)
+}, 240_000)
