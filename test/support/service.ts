@@ -29,6 +29,8 @@ export interface LogLine {
 export interface ServiceOptions extends FreshTopics {
   readonly databaseUrl: string
   readonly brokers?: string
+  /** Default: all. */
+  readonly roles?: readonly ('consumer' | 'api')[]
   readonly env?: Readonly<Record<string, string>>
 }
 
@@ -37,7 +39,9 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Starts it and waits until it listens; it may not be ready yet. */
 export async function startService(options: ServiceOptions): Promise<Service> {
-  const child = spawn(process.execPath, ['src/main.ts'], {
+  const { roles } = options
+  const script = roles === undefined ? ['src/main.ts'] : ['src/cli/main.ts', 'serve', '--roles', roles.join()]
+  const child = spawn(process.execPath, script, {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {

@@ -174,12 +174,24 @@ describe('an open host', () => {
     const { http } = loadConfig({ HTTP_HOST: '0.0.0.0', AUTH: 'off' })
     expect(http).toMatchObject({ host: '0.0.0.0', keyless: 'everyone' })
   })
+
+  it('is taken when API_KEYS says who may', () => {
+    const { http } = loadConfig({ HTTP_HOST: '0.0.0.0', API_KEYS: `web:read:${'a'.repeat(64)}` })
+    expect(http).toMatchObject({ keyless: 'nobody', apiKeys: [{ name: 'web', role: 'read' }] })
+  })
+
+  it('is not complained of when it is the keys that cannot be read', () => {
+    const problems = problemsOf({ HTTP_HOST: '0.0.0.0', API_KEYS: 'web:read:geheim' })
+    expect(problems).toEqual([expect.stringMatching(/^API_KEYS is "web:read:\*\*\*": it must be name:role:hash/)])
+  })
 })
 
 describe('secrets', () => {
   const secret = 'geheim'
   const environments: readonly Environment[] = [
     { KAFKA_SASL_PASSWORD: secret },
+    { API_KEYS: secret },
+    { API_KEYS: `web:read:${secret}` },
     { DATABASE_URL: `postgres://u:${secret}@h/d` },
     { DATABASE_URL: `postgres://u:${secret}@h` },
     { DATABASE_URL: `mysql://u:${secret}@h/d` },

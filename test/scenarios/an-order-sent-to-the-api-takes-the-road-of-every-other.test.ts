@@ -1,0 +1,53 @@
+import { readFileSync } from 'node:fs'
+import { expect, it } from 'vitest'
+import { eventually, isReady, startService } from '../support/service.ts'
+import { aStream, streamTools } from '../support/stream.ts'
+
+const MODEL = JSON.parse(readFileSync(new URL('../../data/model.json', import.meta.url), 'utf8'))
+const JSON_TYPE = { 'Content-Type': 'application/json' }
+
+streamTools()
+
+it('is stored by the consumer, whichever process took it, and the answer to its sender means so', async () => {
+  const stream = await aStream()
+  const consumer = await startService({ ...stream, roles: ['consumer', 'api'] })
+  const api = await startService({ ...stream, roles: ['api'] })
+  await eventually(async () => (await isReady(consumer)) && (await isReady(api)), 'both being ready')
+
+  // Given an order that the API process has just been asked for in vain
+  const uid = 'sent-to-the-api'
+  expect((await fetch(`${api.url}/order/${uid}`)).status).toBe(404)
+  // When it is sent there
+  const create = (order: object, headers: Record<string, string> = {}) =>
+    fetch(`${api.url}/orders/create`, {
+      method: 'POST',
+      body: JSON.stringify(order),
+      headers: { ...JSON_TYPE, ...headers },
+    })
+  const created = await create({ ...MODEL, order_uid: uid })
+  expect(created.status).toBe(201)
+  // Then it is in the table, and where the answer says
+  expect(await stream.query('SELECT track_number FROM orders WHERE order_uid = $1', [uid])).toHaveLength(1)
+  const location = created.headers.get('location') ?? ''
+  expect(await (await fetch(api.url + location)).json()).toEqual({ ...MODEL, order_uid: uid })
+
+  // And a newer version is what is read once its own answer has come, from the same process at once
+  const newer = { ...MODEL, order_uid: uid, track_number: 'NEWER' }
+  expect((await create(newer)).status).toBe(201)
+  expect(await (await fetch(api.url + location)).json()).toEqual(newer)
+
+  // And what is no order never gets as far as the topic
+  const invalid = await create({ ...MODEL, order_uid: 'not an uid' })
+  expect(invalid.status).toBe(422)
+  expect(await stream.readAll(stream.topic)).toHaveLength(2)
+
+  // And with the consumer gone it is accepted, and stored when a consumer is back
+  expect(await consumer.stop()).toBe(0)
+  const accepted = await create({ ...MODEL, order_uid: 'waits' }, { Prefer: 'respond-async' })
+  expect(accepted.status).toBe(202)
+  const page = async () => (await (await fetch(`${api.url}/orders?limit=100`)).json()) as { orders: object[] }
+  expect((await page()).orders).toEqual([newer])
+  await startService({ ...stream })
+  await eventually(async () => (await page()).orders.length === 2, 'the order being stored')
+  expect(await stream.findings()).toEqual([])
+})

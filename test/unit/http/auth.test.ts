@@ -1,0 +1,225 @@
+import { createHash } from 'node:crypto'
+import { request } from 'node:http'
+import { describe, expect, it } from 'vitest'
+import type { AccessRole, ApiKey } from '#src/core/access.ts'
+import { modelOrder } from '../../support/orders.ts'
+import { startService, UID } from './support.ts'
+
+const sha256 = (key: string) => createHash('sha256').update(key).digest('hex')
+const aKey = (name: string, role: AccessRole, key = `${name}-key`): ApiKey => ({ name, role, sha256: sha256(key) })
+const bearer = (key: string) => ({ Authorization: `Bearer ${key}` })
+const JSON_TYPE = { 'Content-Type': 'application/json' }
+const BODY = JSON.stringify(modelOrder)
+const KEYS = [aKey('reader', 'read'), aKey('writer', 'write'), aKey('chief', 'admin')]
+
+/** `fetch` does not let its caller choose `Host`. */
+function statusWith(url: string, headers: Record<string, string>, method = 'GET'): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const asking = request(url, { method, headers }, response => {
+      response.resume()
+      resolve(response.statusCode)
+    })
+    asking.on('error', reject)
+    asking.end(method === 'POST' ? BODY : undefined)
+  })
+}
+
+describe('where keys are set', () => {
+  it.each([
+    ['/order/x', 'GET'],
+    ['/order?uid=x', 'GET'],
+    ['/orders/x', 'GET'],
+    ['/orders', 'GET'],
+    ['/orders/live', 'GET'],
+    ['/orders/create', 'POST'],
+  ])('nothing of an order is had without one, on this machine either: %s', async (path, method) => {
+    await using service = await startService({ keys: KEYS, keyless: 'nobody' })
+    const response = await service.get(path, { method })
+    expect(response.status).toBe(401)
+    expect(response.headers.get('www-authenticate')).toBe('Bearer realm="holdfast"')
+    expect(await response.json()).toMatchObject({ code: 'key_required' })
+    expect(service.asked).toEqual([])
+  })
+
+  it('lets each role do what it may, and those above it, too', async () => {
+    await using service = await startService({ keys: KEYS, keyless: 'nobody' })
+    const read = async (key: string) => (await service.get(`/order/${UID}`, { headers: bearer(key) })).status
+    const write = async (key: string) => (await service.create(BODY, { ...JSON_TYPE, ...bearer(key) })).status
+    expect([await read('reader-key'), await write('reader-key')]).toEqual([200, 403])
+    expect([await read('writer-key'), await write('writer-key')]).toEqual([200, 201])
+    expect([await read('chief-key'), await write('chief-key')]).toEqual([200, 201])
+  })
+
+  it('says which role is missing', async () => {
+    await using service = await startService({ keys: KEYS, keyless: 'nobody' })
+    const response = await service.create(BODY, { ...JSON_TYPE, ...bearer('reader-key') })
+    expect(response.headers.get('www-authenticate')).toContain('error="insufficient_scope", scope="write"')
+    expect(await response.json()).toMatchObject({ code: 'role_too_small', detail: expect.stringContaining('write') })
+    expect(service.orders.published).toEqual([])
+  })
+
+  it('takes the old and the new key while one is exchanged for the other', async () => {
+    const keys = [aKey('web', 'read', 'old'), aKey('web', 'read', 'new')]
+    await using service = await startService({ keys, keyless: 'nobody' })
+    for (const key of ['old', 'new']) {
+      expect((await service.get(`/order/${UID}`, { headers: bearer(key) })).status).toBe(200)
+    }
+  })
+
+  it.each([
+    ['another key', 'Bearer other'],
+    ['the hash of a key', `Bearer ${sha256('reader-key')}`],
+    ['a key with something behind it', 'Bearer reader-key reader-key'],
+    ['another scheme', `Basic ${btoa('reader:reader-key')}`],
+    ['no key at all', 'Bearer '],
+  ])('refuses %s', async (_what, authorization) => {
+    await using service = await startService({ keys: KEYS, keyless: 'nobody' })
+    const response = await service.get(`/order/${UID}`, { headers: { Authorization: authorization } })
+    expect(response.status).toBe(401)
+    expect(response.headers.get('www-authenticate')).toContain('error="invalid_token"')
+    expect(await response.text()).not.toContain('reader-key')
+  })
+
+  it('takes the scheme in any case of letters (RFC 9110, section 11.1)', async () => {
+    await using service = await startService({ keys: KEYS, keyless: 'nobody' })
+    expect((await service.get(`/order/${UID}`, { headers: { Authorization: 'bearer reader-key' } })).status).toBe(200)
+  })
+
+  it('leaves probes and metrics open, and tells why something fails only to those who may read', async () => {
+    const ready = [{ name: 'postgres', check: () => ({ ok: false, reason: 'connect ECONNREFUSED db.internal:5432' }) }]
+    await using service = await startService({ keys: KEYS, keyless: 'nobody', ready })
+    for (const path of ['/readyz', '/readyz?verbose']) {
+      const response = await service.get(path)
+      expect(response.status).toBe(503)
+      expect(await response.json()).toEqual({ status: 'failing' })
+    }
+    const told = await (await service.get('/readyz', { headers: bearer('reader-key') })).text()
+    expect(told).toContain('db.internal')
+    expect((await service.get('/livez')).status).toBe(200)
+    expect((await service.get('/metrics')).status).toBe(200)
+    expect((await service.get('/openapi.json')).status).toBe(200)
+    expect((await service.get('/')).status).toBe(200)
+  })
+})
+
+describe('where no keys are set', () => {
+  it('this machine may read and write', async () => {
+    await using service = await startService()
+    expect((await service.get(`/order/${UID}`)).status).toBe(200)
+    expect((await service.create(BODY, JSON_TYPE)).status).toBe(201)
+  })
+
+  it('a bad key is refused all the same: whoever sends one is mistaken about something', async () => {
+    await using service = await startService()
+    expect((await service.get(`/order/${UID}`, { headers: bearer('x') })).status).toBe(401)
+  })
+
+  it.each(['localhost', 'LOCALHOST', '127.0.0.1', '127.8.8.8', '[::1]'])(
+    'its own name is one of them: %s',
+    async host => {
+      await using service = await startService()
+      expect(await statusWith(`${service.url}/order/${UID}`, { host: `${host}:${service.server.port}` })).toBe(200)
+      expect(await statusWith(`${service.url}/order/${UID}`, { host })).toBe(200)
+    },
+  )
+
+  it.each(['evil.example', 'localhost.evil.example', '127.0.0.1.evil.example', 'evil.example:8081', '10.0.0.1'])(
+    'a page whose name was made to point here reads nothing: %s',
+    async host => {
+      await using service = await startService()
+      expect(await statusWith(`${service.url}/order/${UID}`, { host })).toBe(401)
+    },
+  )
+
+  it.each([{ 'x-forwarded-for': '203.0.113.9' }, { forwarded: 'for=203.0.113.9' }, { via: '1.1 proxy' }])(
+    'what came through a proxy is not from this machine: %j',
+    async headers => {
+      await using service = await startService()
+      expect((await service.get(`/order/${UID}`, { headers })).status).toBe(401)
+    },
+  )
+
+  it.each([
+    { origin: 'http://evil.example' },
+    { origin: 'null' },
+    { origin: 'http://localhost:1' },
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
+  ])('a page of another site writes nothing: %j', async headers => {
+    await using service = await startService()
+    expect(await statusWith(`${service.url}/orders/create`, { ...JSON_TYPE, ...headers }, 'POST')).toBe(403)
+    expect(service.orders.published).toEqual([])
+  })
+
+  it('our own pages write', async () => {
+    await using service = await startService()
+    const headers = { ...JSON_TYPE, origin: service.url, 'sec-fetch-site': 'same-origin' }
+    expect(await statusWith(`${service.url}/orders/create`, headers, 'POST')).toBe(201)
+  })
+
+  it('a page of another site writes with a key, which no browser adds by itself', async () => {
+    await using service = await startService({ keys: KEYS })
+    const headers = { ...JSON_TYPE, ...bearer('writer-key'), origin: 'https://shop.example' }
+    expect(await statusWith(`${service.url}/orders/create`, headers, 'POST')).toBe(201)
+  })
+
+  it('no answer invites pages of other origins', async () => {
+    await using service = await startService()
+    const { headers } = await service.get(`/order/${UID}`, { headers: { origin: 'http://evil.example' } })
+    expect([...headers.keys()].filter(name => name.startsWith('access-control'))).toEqual([])
+    expect(headers.get('cross-origin-resource-policy')).toBe('same-origin')
+  })
+})
+
+describe('where nobody needs a key', () => {
+  it('everyone reads and writes, through proxies and under any name, but pages of other sites do not write', async () => {
+    await using service = await startService({ keyless: 'everyone' })
+    const host = 'orders.example'
+    const headers = { host, 'x-forwarded-for': '203.0.113.9' }
+    const write = (more: Record<string, string>) =>
+      statusWith(`${service.url}/orders/create`, { ...JSON_TYPE, ...headers, ...more }, 'POST')
+    expect(await statusWith(`${service.url}/order/${UID}`, headers)).toBe(200)
+    expect(await write({})).toBe(201)
+    // TLS ends at the proxy: the scheme differs, the name does not.
+    expect(await write({ origin: 'https://orders.example' })).toBe(201)
+    expect(await write({ origin: 'https://evil.example' })).toBe(403)
+  })
+})
+
+describe('limits', () => {
+  it('on writes are counted for each key, and say when to go on', async () => {
+    const keys = [...KEYS, aKey('other', 'write')]
+    await using service = await startService({ keys, keyless: 'nobody', limits: { writesPerMinute: 2 } })
+    const write = (key: string) => service.create(BODY, { ...JSON_TYPE, ...bearer(key) })
+    expect((await write('writer-key')).status).toBe(201)
+    const second = await write('writer-key')
+    expect(second.status).toBe(201)
+    expect(second.headers.get('ratelimit-policy')).toMatch(/^"writes"; q=2; w=60/)
+    expect(second.headers.get('ratelimit')).toMatch(/^"writes"; r=0; t=\d+/)
+    const third = await write('writer-key')
+    expect(third.status).toBe(429)
+    expect(Number(third.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect(await third.json()).toMatchObject({ code: 'too_many_requests' })
+    expect((await write('other-key')).status).toBe(201)
+    expect(service.orders.published).toHaveLength(3)
+  })
+
+  it('do not count what was refused for want of a key, and never reads', async () => {
+    await using service = await startService({ keys: KEYS, keyless: 'nobody', limits: { writesPerMinute: 1 } })
+    for (let i = 0; i < 3; i++) expect((await service.create(BODY, JSON_TYPE)).status).toBe(401)
+    for (let i = 0; i < 3; i++) {
+      expect((await service.get(`/order/${UID}`, { headers: bearer('reader-key') })).status).toBe(200)
+    }
+    expect((await service.create(BODY, { ...JSON_TYPE, ...bearer('writer-key') })).status).toBe(201)
+  })
+
+  it('slow down who guesses keys, and lock out nobody else at the same address', async () => {
+    await using service = await startService({ keys: KEYS, keyless: 'nobody', limits: { badKeysPerMinute: 2 } })
+    const read = (key: string) => service.get(`/order/${UID}`, { headers: bearer(key) })
+    expect([(await read('a')).status, (await read('b')).status]).toEqual([401, 401])
+    const limited = await read('c')
+    expect(limited.status).toBe(429)
+    expect(Number(limited.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect((await read('reader-key')).status).toBe(200)
+  })
+})
