@@ -171,15 +171,28 @@ export function createCache(options: CacheOptions): ValueCache {
     return tell(uid, entries.peek(uid) ?? held, { hit: true })
   }
 
+  function hit(uid: string): Lookup | undefined {
+    if (!vouchedFor()) return undefined
+    const held = entries.get(uid)
+    if (held === undefined) return undefined
+    requests.hit += 1
+    return tell(uid, held, { hit: true })
+  }
+
+  function vouchedFor(): boolean {
+    if (trustedUntilMs === Number.POSITIVE_INFINITY) return true
+    const nowMs = monotonic()
+    return nowMs < trustedUntilMs || nowMs < awayUntilMs
+  }
+
   return {
+    hit,
+
     get(uid) {
+      const found = hit(uid)
+      if (found !== undefined) return Promise.resolve(found)
       const held = entries.get(uid)
-      if (held !== undefined) {
-        const nowMs = monotonic()
-        if (nowMs >= trustedUntilMs && nowMs >= awayUntilMs) return confirm(uid, held)
-        requests.hit += 1
-        return Promise.resolve(tell(uid, held, { hit: true }))
-      }
+      if (held !== undefined) return confirm(uid, held)
       if (absent.has(uid)) {
         requests.negative_hit += 1
         return Promise.resolve(tell(uid, undefined, { hit: true }))

@@ -46,6 +46,11 @@ export interface CacheStats {
 
 /** Serialized values in memory in front of a store; never answers with a version older than one it was told of. */
 export interface ValueCache {
+  /**
+   * What is held and vouched for, at once; `undefined` when only `get` can tell (which counts, if so), also where it is known
+   * that there is no such value.
+   */
+  hit(uid: string): Lookup | undefined
   /** From memory, else from the store: once, however many ask. Rejects with what the store threw. */
   get(uid: string): Promise<Lookup>
   /** Takes what was just committed. An older version never replaces a newer one. */

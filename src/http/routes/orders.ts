@@ -2,16 +2,16 @@ import { type Request, type RequestHandler, type Response, Router } from 'expres
 import { dispositionOf } from '../../core/errors.ts'
 import type { Lookup, ValueCache } from '../../core/read-side.ts'
 import { matchesEtag } from '../etag.ts'
+import { ORDER_CACHE_CONTROL as CACHE_CONTROL, cacheStatus, ORDER_CONTENT_TYPE } from '../order-answer.ts'
 import { sendProblem } from '../problem.ts'
 import { UID } from '../uid.ts'
 
-/** Clients may keep their copy, and must ask each time: an order can change at any moment. */
-const CACHE_CONTROL = 'private, no-cache'
 const RETRY_AFTER_SECONDS = '5'
 
 /**
  * `GET /order/:uid`, and the same as `GET /order?uid=` and `GET /orders/:uid`. What the cache holds are the bytes of the
- * answer, so this writes them as they are: no JSON, no hashing, no generic send.
+ * answer, so this writes them as they are: no JSON, no hashing, no generic send. What is held in memory is mostly answered
+ * before it comes to this, see `hot-path.ts`.
  */
 export function orderRoutes(cache: ValueCache, guard: readonly RequestHandler[]): Router {
   const router = Router({ caseSensitive: true })
@@ -62,7 +62,7 @@ async function serveOrder(cache: ValueCache, uid: unknown, req: Request<object>,
     return
   }
   res.writeHead(200, {
-    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Type': ORDER_CONTENT_TYPE,
     'Content-Length': value.json.length,
     ETag: value.etag,
     'Cache-Control': CACHE_CONTROL,
@@ -70,10 +70,4 @@ async function serveOrder(cache: ValueCache, uid: unknown, req: Request<object>,
   })
   // Node leaves the body out of an answer to HEAD.
   res.end(value.json)
-}
-
-/** RFC 9211. `ttl` is in whole seconds, left out when the entry stays as long as there is room. */
-function cacheStatus({ hit, collapsed, stored, ttlMs }: Lookup): string {
-  if (hit) return Number.isFinite(ttlMs) ? `holdfast; hit; ttl=${Math.floor(ttlMs / 1000)}` : 'holdfast; hit'
-  return `holdfast; fwd=miss${stored ? '; stored' : ''}${collapsed ? '; collapsed' : ''}`
 }
