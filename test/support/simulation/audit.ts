@@ -1,10 +1,9 @@
-import { provenanceOf } from '#src/core/dead-letter.ts'
 import type { SettlementWork } from '#src/core/ports.ts'
 import { originId, type SourceRecord } from '#src/core/record.ts'
 import type { MemoryStore } from '../memory-store.ts'
 import type { Broker } from './broker.ts'
 import type { DeadLetterTopic } from './servers.ts'
-import { kindOf, uidOf } from './workload.ts'
+import { kindOf, originOf, uidOf } from './workload.ts'
 import { GROUP, TOPIC, type World } from './world.ts'
 
 /** Holds what happened against what was promised. */
@@ -62,13 +61,13 @@ export function createAuditor(world: World, { broker, store, dlq }: Audited): Au
     for (const record of all) {
       if (kindOf(record) !== 'ok' || expired(record)) continue
       const uid = uidOf(record)
-      newest.set(uid, Math.max(newest.get(uid) ?? 0, provenanceOf(record).origin.timestampMs))
+      newest.set(uid, Math.max(newest.get(uid) ?? 0, originOf(record).timestampMs))
     }
     for (const [uid, timestampMs] of newest) {
       const row = store.rows.get(uid)
       if (row === undefined) violated(`${uid} is not stored`)
-      else if (row.origin.timestampMs !== timestampMs) {
-        violated(`${uid} is stored as of ${row.origin.timestampMs}, its newest version is of ${timestampMs}`)
+      else if (originOf(row.record).timestampMs !== timestampMs) {
+        violated(`${uid} is stored as of ${originOf(row.record).timestampMs}, its newest version is of ${timestampMs}`)
       }
     }
     for (const [uid, row] of store.rows) {
@@ -78,7 +77,7 @@ export function createAuditor(world: World, { broker, store, dlq }: Audited): Au
 
   function checkDeadLetters(all: readonly SourceRecord[]): void {
     const bad = all.filter(record => kindOf(record) !== 'ok')
-    const values = new Map(bad.map(record => [originId(provenanceOf(record).origin), record.value]))
+    const values = new Map(bad.map(record => [originId(originOf(record)), record.value]))
     const sent = new Set(dlq.map(({ id }) => id))
     for (const { id, value } of dlq) {
       const original = values.get(id)
@@ -86,7 +85,7 @@ export function createAuditor(world: World, { broker, store, dlq }: Audited): Au
       else if (!value || !original?.equals(value)) violated(`the dead letter ${id} is not as the record was`)
     }
     for (const record of bad) {
-      const id = originId(provenanceOf(record).origin)
+      const id = originId(originOf(record))
       if (kindOf(record) === 'invalid' && !expired(record) && !sent.has(id)) violated(`${id} is no dead letter`)
     }
     for (const id of store.deadLetters.keys()) if (!indexed.has(id)) violated(`${id} is in the index, unexplained`)
@@ -111,10 +110,12 @@ export function createAuditor(world: World, { broker, store, dlq }: Audited): Au
         if (record.offset < from || record.offset >= to) continue
         const ends = (written.delete(record.offset) ? 1 : 0) + (set.delete(record.offset) ? 1 : 0)
         if (ends === 1) continue
-        const { timestampMs } = provenanceOf(record).origin
+        const { timestampMs } = originOf(record)
         const replacement = work.orders.find(order => order.uid === uidOf(record))
         const isReplaced =
-          kindOf(record) !== 'invalid' && replacement !== undefined && replacement.origin.timestampMs >= timestampMs
+          kindOf(record) !== 'invalid' &&
+          replacement !== undefined &&
+          originOf(replacement.record).timestampMs >= timestampMs
         if (ends > 1 || !isReplaced) violated(`offset ${record.offset} has ${ends} ends in ${range}`)
       }
       if (written.size + set.size > 0) violated(`${range} holds records from elsewhere`)

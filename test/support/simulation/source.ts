@@ -6,7 +6,7 @@ import type { VirtualProcess } from './virtual-time.ts'
 import { TOPIC, type World } from './world.ts'
 
 /** Longest time that a consumer may stay away from `poll()`: else the group throws it out. */
-const POLL_AT_LEAST_MS = 8_000
+const POLL_AT_LEAST_MS = 20_000
 const TIMED_OUT = 7
 const TRANSPORT = -195
 
@@ -22,6 +22,8 @@ export function createSimulatedSource(
   const positions = new Map<number, bigint>()
   const paused = new Set<number>()
   const outOfRange = new Set<number>()
+  /** Not fetched from since they were moved. */
+  const moved = new Set<number>()
   /** Rebalances and errors that `poll()` has served. */
   const events: SourceEvent[] = []
   const answers: (() => void)[] = []
@@ -59,12 +61,14 @@ export function createSimulatedSource(
         outOfRange.add(partition)
         continue
       }
-      const from = records.findIndex(record => record.offset >= position)
-      if (from < 0) continue
+      const first = records.findIndex(record => record.offset >= position)
+      if (first < 0) continue
+      // What was fetched before a seek may come after it, once more.
+      const from = moved.delete(partition) && random.chance(0.2) ? Math.max(0, first - 3) : first
       const next = records.slice(from, from + Math.min(max - fetched.length, random.between(1, max)))
       const last = next.at(-1)
       if (last === undefined) continue
-      positions.set(partition, last.offset + 1n)
+      if (last.offset >= position) positions.set(partition, last.offset + 1n)
       fetched.push(...next)
     }
     return fetched
@@ -149,6 +153,7 @@ export function createSimulatedSource(
       await ask(() => {
         if (!positions.has(partition)) violated(`moves ${partition}, which it does not have`)
         positions.set(partition, nextOffset)
+        moved.add(partition)
         outOfRange.delete(partition)
       })
     },

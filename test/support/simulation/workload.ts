@@ -19,6 +19,13 @@ export function uidOf(record: Pick<SourceRecord, 'value'>): string {
   return record.value?.toString().split(':')[0] ?? ''
 }
 
+/** Where redriven records first stood: known from the making, so that the product's own reading of it is audited, too. */
+const origins = new WeakMap<SourceRecord, Origin>()
+
+export function originOf(record: SourceRecord): Origin {
+  return origins.get(record) ?? record
+}
+
 export function judge(record: SourceRecord): Verdict<string> {
   const value = record.value?.toString() ?? ''
   if (kindOf(record) !== 'invalid') return { ok: true, uid: uidOf(record), value }
@@ -65,7 +72,9 @@ export function createProducer(random: Random, invalidRatio: number, topic: stri
       if (again !== undefined && kindOf(again) !== 'odd') {
         const repaired = kindOf(again) !== 'ok' && random.chance(0.5)
         const value = repaired ? Buffer.from(`${uidOf(again)}:ok:${number}`) : again.value
-        return { ...base, value, headers: redriven(again) }
+        const record = { ...base, value, headers: redriven(again) }
+        origins.set(record, again)
+        return record
       }
       const uid = `uid-${random.between(1, uids)}`
       const record: SourceRecord = { ...base, value: Buffer.from(`${uid}:${kindOfNext()}:${number}`), headers: [] }
