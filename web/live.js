@@ -4,6 +4,8 @@ import { formatMoment, formatMoney, formatNumber } from './format.js'
 import { h, text } from './tree.js'
 
 const ROWS = 8
+/** The server may say otherwise. */
+const RETRY_MS = 2_000
 const RETRY_MAX_MS = 30_000
 
 const section = document.querySelector('#latest')
@@ -11,30 +13,31 @@ const list = document.querySelector('#latest-list')
 const state = document.querySelector('#latest-state')
 const pause = document.querySelector('#latest-pause')
 
-/** Newest first: the uids that are listed now, or will be once the list may move again. */
+/** Newest first: what is listed now, or will be once the list may move again. */
 let orders = []
 let stored = 0
+let storedWhenStopped = 0
 let connection
-let retryMs = 2_000
+let retryMs = RETRY_MS
 
 /** Nothing moves while somebody points at the list or tabs through it, or has stopped it. */
-let held = false
+const held = new Set()
 let paused = false
 
 pause.addEventListener('click', () => {
   paused = !paused
+  storedWhenStopped = stored
   pause.setAttribute('aria-pressed', String(paused))
   draw()
 })
-for (const [type, holds] of [
-  ['pointerenter', true],
-  ['pointerleave', false],
-  ['focusin', true],
-  ['focusout', false],
+for (const [by, begins, ends] of [
+  ['pointer', 'pointerenter', 'pointerleave'],
+  ['focus', 'focusin', 'focusout'],
 ]) {
-  list.addEventListener(type, () => {
-    held = holds
-    if (!held) draw()
+  list.addEventListener(begins, () => held.add(by))
+  list.addEventListener(ends, () => {
+    held.delete(by)
+    draw()
   })
 }
 
@@ -53,8 +56,10 @@ async function watch() {
     const response = await call('/orders/live', { signal: mine.signal }, watch)
     if (response.status === 401) return tell('The latest orders are shown to those who have a key.')
     if (!response.ok) throw new Error(`status ${response.status}`)
-    retryMs = 2_000
-    await Promise.all([readEvents(response, take), readLatest(mine.signal)])
+    retryMs = RETRY_MS
+    const before = orders
+    orders = []
+    await Promise.all([readEvents(response, take), readLatest(before, mine.signal)])
     throw new Error('the stream has ended')
   } catch {
     if (mine.signal.aborted) return
@@ -64,21 +69,21 @@ async function watch() {
   }
 }
 
-/** What the stream has told meanwhile is newer, and stays on top. */
-async function readLatest(signal) {
+/** On top what the stream has told meanwhile, then what is stored by now, then what was listed before a break. */
+async function readLatest(before, signal) {
   const response = await call(`/orders?limit=${ROWS}`, { signal }, watch)
-  if (!response.ok) return draw()
-  const { orders: latest } = await response.json()
-  const known = new Set(orders.map(order => order.order_uid))
-  const summaries = latest.map(({ order_uid, date_created, payment, items }) => ({
-    order_uid,
-    date_created,
-    amount: payment.amount,
-    currency: payment.currency,
-    items: items.length,
-  }))
-  orders = [...orders, ...summaries.filter(order => !known.has(order.order_uid))].slice(0, ROWS)
+  const latest = response.ok ? (await response.json()).orders.map(summaryOf) : []
+  for (const order of [...latest, ...before]) if (!isListed(order)) orders.push(order)
+  orders = orders.slice(0, ROWS)
   draw()
+}
+
+function summaryOf({ order_uid, date_created, payment, items }) {
+  return { order_uid, date_created, amount: payment.amount, currency: payment.currency, items: items.length }
+}
+
+function isListed({ order_uid }) {
+  return orders.some(order => order.order_uid === order_uid)
 }
 
 function take(name, data) {
@@ -92,8 +97,8 @@ function take(name, data) {
 
 function draw() {
   pause.hidden = orders.length === 0
-  if (paused) return tell('Stopped. Orders are stored all the same.')
-  if (held) return
+  if (paused) return tell(`Stopped. ${formatNumber(stored - storedWhenStopped)} stored meanwhile.`)
+  if (held.size > 0) return
   list.replaceChildren(...orders.map(order => toDom(rowOf(order))))
   orders = orders.map(order => ({ ...order, fresh: false }))
   if (orders.length === 0) return tell('There are no orders yet. Add one below, or start the generator: make producer')

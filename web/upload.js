@@ -8,7 +8,6 @@ const MAX_BYTES = 1024 * 1024
 const form = document.querySelector('#create')
 const file = document.querySelector('#order-file')
 const drop = document.querySelector('#drop')
-const chosen = document.querySelector('#chosen')
 const button = document.querySelector('#send')
 const answer = document.querySelector('#create-answer')
 
@@ -16,7 +15,8 @@ form.addEventListener('submit', event => {
   event.preventDefault()
   void send()
 })
-file.addEventListener('change', showChosen)
+// What was said is about the file before.
+file.addEventListener('change', () => answer.replaceChildren())
 
 drop.addEventListener('dragover', event => {
   event.preventDefault()
@@ -28,14 +28,8 @@ drop.addEventListener('drop', event => {
   drop.classList.remove('over')
   if (event.dataTransfer.files.length === 0) return
   file.files = event.dataTransfer.files
-  showChosen()
-})
-showChosen()
-
-function showChosen() {
-  chosen.textContent = file.files[0]?.name ?? 'No file chosen'
   answer.replaceChildren()
-}
+})
 
 async function send() {
   const order = file.files[0]
@@ -87,8 +81,9 @@ function refused(response, problem) {
 }
 
 /** Each with the place in the file, as a person would say it; the pointer itself is for those who know them. */
-function violations({ errors = [], detail }) {
-  if (errors.length === 0) return [h('p', {}, detail)]
+function violations({ errors = [], detail, code }) {
+  // What is no JSON has no places yet.
+  if (code !== 'schema_violation') return [h('p', {}, detail)]
   const entries = errors.map(({ pointer, message }) =>
     h('li', {}, h('strong', { title: pointer }, text(placeOf(pointer))), ' ', text(message)),
   )

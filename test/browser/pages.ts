@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import type { ServerResponse } from 'node:http'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { expect } from 'vitest'
 import { createCache } from '#src/cache/cache.ts'
@@ -17,10 +18,10 @@ export const UID: string = MODEL.order_uid
 /** The real HTTP server and cache; Kafka and Postgres are a map. */
 export interface Pages extends AsyncDisposable {
   readonly url: string
-  readonly feed: LiveFeed
   /** As a commit does: into the store, into the cache, into the live list. */
-  store(...orders: readonly TestOrder[]): void
-  /** What the store does when it is asked for this uid, or for a list. */
+  store(...orders: readonly TestOrder[]): readonly StoredValue[]
+  /** Cuts all streams of the live list, as a proxy or a bad line does. */
+  dropWatchers(): void
   readonly away: { store: boolean; kafka: boolean }
   /** Opens the page, tells its story, and holds that nothing went wrong in the console meanwhile. */
   visit(path: string, story: (page: Page) => Promise<void>, options?: BrowserContextOptions): Promise<void>
@@ -46,6 +47,14 @@ export async function startPages(
   const away = { store: false, kafka: false }
   const judge = createOrderJudge({ maxBytes: 1024 * 1024 })
   const feed = createLiveFeed({ clock: systemClock })
+  const streams = new Set<ServerResponse>()
+  const watched: LiveFeed = {
+    ...feed,
+    watch(res) {
+      streams.add(res)
+      return feed.watch(res)
+    },
+  }
   const cache = createCache({
     maxBytes: 1 << 20,
     ttlMs: 0,
@@ -58,7 +67,7 @@ export async function startPages(
     },
   })
 
-  function store(...orders: readonly TestOrder[]): void {
+  function store(...orders: readonly TestOrder[]): readonly StoredValue[] {
     const values = orders.map(toStored)
     for (const value of values) {
       stored.delete(value.uid)
@@ -66,6 +75,7 @@ export async function startPages(
     }
     cache.put(values)
     feed.publish(values, value => value)
+    return values
   }
 
   const server = await startHttp({
@@ -87,11 +97,12 @@ export async function startPages(
       judge: value => judge({ key: null, value }),
       async publish(_uid, value) {
         if (away.kafka) throw new BrokerUnavailableError('no acknowledgement')
-        store(JSON.parse(value.toString()))
-        return toStored(MODEL).origin
+        const [written] = store(JSON.parse(value.toString()))
+        if (written === undefined) throw new RangeError('nothing was stored')
+        return written.origin
       },
     },
-    feed,
+    feed: watched,
     clock: systemClock,
     live: [],
     ready: [],
@@ -101,8 +112,10 @@ export async function startPages(
 
   return {
     url: server.url,
-    feed,
     store,
+    dropWatchers() {
+      for (const res of streams) res.destroy()
+    },
     away,
     async visit(path, story, context = {}) {
       const { page, wrong, close } = await openPage(browser, context)

@@ -114,7 +114,9 @@ function documentOf({ title, uid, body }: Page): Markup {
   <meta name="color-scheme" content="light dark">
   <title>${title} · Holdfast</title>
   <link rel="icon" href="/icon.svg" type="image/svg+xml">
+  <link rel="stylesheet" href="/frame.css">
   <link rel="stylesheet" href="/style.css">
+  <link rel="stylesheet" href="/order.css">
 </head>
 <body>
   <header class="bar">
