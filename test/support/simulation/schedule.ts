@@ -65,6 +65,9 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
   })
   const hits: Partial<Record<WorldFault, number>> = {}
 
+  // Some faults find a stream that is idle, which nothing heals by coming later.
+  const producingUntilMs = random.between(FAULTY_MS / 3, FAULTY_MS)
+
   for (const slot of slots) time.after(random.between(0, 500), () => start(slot))
   keepProducing()
   keepStriking()
@@ -147,7 +150,7 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
   }
 
   function keepProducing(): void {
-    if (faults.calm) return
+    if (time.nowMs > producingUntilMs) return
     const { partition } = random.pick(broker.logs)
     if (random.chance(0.1)) broker.skip(partition)
     broker.append(partition, random.between(1, 10))
