@@ -47,6 +47,10 @@ export interface HttpOptions {
 
 export type HttpServer = Listener
 
+const READ_ONLY = [
+  ...['/order', '/order/:uid', '/orders', '/orders/live', '/orders/:uid'],
+  ...['/view', '/docs', '/openapi.json', '/livez', '/readyz'],
+]
 const WEB = fileURLToPath(new URL('../../web/', import.meta.url))
 
 /** @throws UsageError when the port or host cannot be listened on */
@@ -87,11 +91,12 @@ function createHttpApp(options: HttpOptions, auth: Auth, { onDone, closing }: Li
   app.use(openapiRoute())
   // Strangers learn whether it works, but not why not.
   app.use(healthRoutes({ ...options, mayKnowWhy: req => auth.check(req, 'read').ok }))
-  if (options.metrics !== undefined) app.use(metricsRoute(options.metrics))
-  // One by one: a list would make one route, whose path is no label.
-  for (const path of ['/order', '/order/:uid', '/orders', '/orders/:uid', '/view', '/livez', '/readyz', '/metrics']) {
-    app.all(path, refuseMethod('GET, HEAD'))
+  if (options.metrics !== undefined) {
+    app.use(metricsRoute(options.metrics))
+    app.all('/metrics', refuseMethod('GET, HEAD'))
   }
+  // One by one: a list would make one route, whose path is no label.
+  for (const path of READ_ONLY) app.all(path, refuseMethod('GET, HEAD'))
   app.use(express.static(WEB, { cacheControl: false, setHeaders: res => res.setHeader('Cache-Control', 'no-cache') }))
   app.use(notFound)
   app.use(failed(options.observer))

@@ -1,0 +1,77 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import { describe, expect, it } from 'vitest'
+import { openapiDocument } from '#src/http/routes/openapi.ts'
+import { VERSION } from '#src/version.ts'
+import { startService, UID } from '../http/support.ts'
+
+const SCHEMAS = new URL('../../../schemas/', import.meta.url)
+
+interface Operation {
+  readonly operationId: string
+  readonly responses: Readonly<Record<string, object>>
+}
+interface Document {
+  readonly info: { readonly version: string }
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+  readonly components: { readonly schemas: Readonly<Record<string, object>> }
+}
+const source = JSON.parse(readFileSync(new URL('openapi.json', SCHEMAS), 'utf8')) as Document
+const served = openapiDocument() as unknown as Document
+
+function refsOf(document: object): string[] {
+  return [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map(([, ref = '']) => ref)
+}
+
+function targetOf(document: object, ref: string): unknown {
+  const step = (part: unknown, name: string) =>
+    typeof part === 'object' && part !== null ? Reflect.get(part, name) : undefined
+  return ref.slice(2).split('/').reduce<unknown>(step, document)
+}
+
+describe('the OpenAPI document', () => {
+  it('refers only to what there is, and to nothing outside once it is served', () => {
+    const outside = refsOf(source).filter(ref => !ref.startsWith('#/'))
+    expect(outside).toEqual(['order.schema.json'])
+    for (const file of outside) expect(existsSync(new URL(file, SCHEMAS))).toBe(true)
+    const refs = refsOf(served)
+    expect(refs.length).toBeGreaterThan(50)
+    for (const ref of refs) {
+      expect(ref).toMatch(/^#\//)
+      expect(targetOf(served, ref), ref).toBeDefined()
+    }
+  })
+
+  it('holds only schemas that can be compiled', () => {
+    const ajv = new Ajv2020({ strict: true, allowUnionTypes: true, validateFormats: false })
+    ajv.addVocabulary(['openapi', 'info', 'servers', 'tags', 'paths', 'components', 'security'])
+    ajv.addSchema({ ...served, $id: 'openapi' })
+    for (const name of Object.keys(served.components.schemas)) {
+      expect(() => ajv.compile({ $ref: `openapi#/components/schemas/${name}` }), name).not.toThrow()
+    }
+  })
+
+  it('names each operation once, and is of this version', () => {
+    const ids = Object.values(served.paths).flatMap(item => Object.values(item).map(({ operationId }) => operationId))
+    expect(new Set(ids).size).toBe(ids.length)
+    expect(served.info.version).toBe(VERSION)
+  })
+
+  it('describes only addresses that are served', async () => {
+    await using service = await startService()
+    for (const [template, item] of Object.entries(served.paths)) {
+      // It never ends by itself.
+      if (template === '/orders/live') continue
+      for (const method of Object.keys(item)) {
+        const response = await service.get(template.replace('{uid}', UID), { method: method.toUpperCase() })
+        expect([404, 405], `${method} ${template}`).not.toContain(response.status)
+      }
+    }
+  })
+
+  it('is what is served', async () => {
+    await using service = await startService()
+    const response = await service.get('/openapi.json')
+    expect(await response.json()).toEqual(JSON.parse(JSON.stringify(served)))
+  })
+})
