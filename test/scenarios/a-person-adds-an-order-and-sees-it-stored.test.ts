@@ -1,0 +1,48 @@
+import { readFileSync } from 'node:fs'
+import { expect, it, onTestFinished } from 'vitest'
+import { launchBrowser, openPage } from '../browser/support.ts'
+import { generated } from '../support/model.ts'
+import { eventually, isReady, startService } from '../support/service.ts'
+import { aStream, streamTools } from '../support/stream.ts'
+
+streamTools()
+
+it('shows an order in a browser as it is stored, and closes although somebody watches', async () => {
+  // Given a service, and a person who looks at its page
+  const stream = await aStream()
+  const service = await startService(stream)
+  await eventually(() => isReady(service), 'the service being ready')
+  const browser = await launchBrowser()
+  onTestFinished(() => browser.close())
+  const { page, wrong } = await openPage(browser)
+  await page.goto(service.url)
+  await page.getByText('There are no orders yet.').waitFor()
+
+  // When orders arrive by the stream, the list shows the latest, and counts all of them
+  const records = generated(50, { seed: 11 })
+  await stream.produce(records)
+  await page.getByText('50 stored since you came here.').waitFor()
+  expect(await page.locator('#latest-list li').count()).toBeGreaterThanOrEqual(1)
+
+  // When the person adds an order, it takes the same road, and stands on top
+  const model = readFileSync(new URL('../../data/model.json', import.meta.url))
+  await page.locator('#order-file').setInputFiles({ name: 'model.json', mimeType: 'application/json', buffer: model })
+  await page.locator('#send').click()
+  await page.getByText('The order is stored').waitFor()
+  const { order_uid: uid } = JSON.parse(model.toString())
+  await expect.poll(() => page.locator('#latest-list a').first().textContent()).toBe(uid)
+
+  // Then it is found, and the JSON on the page is the order that was sent
+  await page.locator('#create-answer a').click()
+  await page.locator('#result', { hasText: 'Test Testov' }).waitFor()
+  expect(JSON.parse((await page.locator('#json').textContent()) ?? '')).toEqual(JSON.parse(model.toString()))
+
+  // And the stream to the page does not hold the service up when it stops
+  const stopping = performance.now()
+  expect(await service.stop()).toBe(0)
+  expect(performance.now() - stopping).toBeLessThan(8_000)
+  await page.getByText('Not connected just now').waitFor()
+  expect(wrong).toEqual([])
+  expect(await stream.settled()).toBe(records.length + 1)
+  expect(await stream.findings()).toEqual([])
+})
