@@ -1,0 +1,37 @@
+import pg from 'pg'
+import { onTestFinished } from 'vitest'
+import type { Stream } from './stream.ts'
+
+export interface Lock {
+  /** Safe twice. It goes with the test anyway. */
+  release(): Promise<void>
+}
+
+/** Keeps every transaction from writing any order, until it is released. */
+export function lockOrders(stream: Stream): Promise<Lock> {
+  return lock(stream, 'LOCK TABLE orders IN ACCESS EXCLUSIVE MODE')
+}
+
+/** Keeps every transaction from writing that one order, which must be stored already. */
+export function lockOrder(stream: Stream, uid: string): Promise<Lock> {
+  return lock(stream, 'SELECT 1 FROM orders WHERE order_uid = $1 FOR UPDATE', [uid])
+}
+
+async function lock({ databaseUrl }: Stream, statement: string, values: unknown[] = []): Promise<Lock> {
+  const client = new pg.Client({ connectionString: databaseUrl })
+  client.on('error', () => {})
+  await client.connect()
+  onTestFinished(() => client.end())
+  await client.query('BEGIN')
+  await client.query(statement, values)
+  return { release: async () => void (await client.query('ROLLBACK')) }
+}
+
+/** How many transactions that settle batches are in that state: held up by a lock, or open and waiting for their process. */
+export async function settling(stream: Stream, state: 'waits for a lock' | 'idle'): Promise<number> {
+  const rows = await stream.query(
+    `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'holdfast-lanes'
+       AND ${state === 'idle' ? "state = 'idle in transaction'" : "wait_event_type = 'Lock'"}`,
+  )
+  return rows.length
+}
