@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.tools/node_modules/.bin:$(CURDIR)/node_modules/.bin:$(
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo run producer migrate-up migrate-down test lint format coverage bench chaos
+.PHONY: help setup build demo run producer migrate-up migrate-down test lint format coverage bench bench-read chaos
 
 help: ## What can be made
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,9 @@ coverage: setup ## The tests, with coverage in coverage/index.html
 
 bench: setup ## Measure: drain a backlog from Kafka into Postgres
 	@node bench/drain.ts $(ARGS)
+
+bench-read: setup ## Measure: read orders that are held in memory, beside bare node:http
+	@node bench/read.ts $(ARGS)
 
 chaos: setup ## Random faults over three replicas under load: SEED=n MINUTES=m, the same seed breaks the same things
 	@node test/chaos/run.ts --seed "$(SEED)" --minutes "$(MINUTES)" $(ARGS)

@@ -176,7 +176,7 @@ export function createCache(options: CacheOptions): ValueCache {
     const held = entries.get(uid)
     if (held === undefined) return undefined
     requests.hit += 1
-    return tell(uid, held, { hit: true })
+    return { value: held, hit: true, collapsed: false, stored: false, ttlMs: Math.max(0, entries.getRemainingTTL(uid)) }
   }
 
   function vouchedFor(): boolean {

@@ -38,7 +38,7 @@ export function createHotPath(parts: HotPathParts): (req: IncomingMessage, res: 
     const lookup = cache.hit(uid)
     if (lookup?.value === undefined) return false
 
-    res.once('close', () => {
+    res.on('close', () => {
       observer.observe({
         kind: 'http_served',
         method: 'GET',
@@ -49,12 +49,13 @@ export function createHotPath(parts: HotPathParts): (req: IncomingMessage, res: 
       onDone()
     })
     const { json, etag } = lookup.value
-    const ownHeaders = ['ETag', etag, 'Cache-Status', cacheStatus(lookup)]
+    const status = cacheStatus(lookup)
     if (matchesEtag(req.headers['if-none-match'], etag)) {
-      res.writeHead(304, [...always, ...ownHeaders])
+      res.writeHead(304, always.concat('ETag', etag, 'Cache-Status', status))
       res.end()
     } else {
-      res.writeHead(200, [...alwaysWithBody, ...ownHeaders, 'Content-Length', String(json.length)])
+      const length = String(json.length)
+      res.writeHead(200, alwaysWithBody.concat('ETag', etag, 'Cache-Status', status, 'Content-Length', length))
       res.end(json)
     }
     return true

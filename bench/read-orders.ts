@@ -1,0 +1,50 @@
+import { collapse } from '#src/core/collapse.ts'
+import type { ReadyRecord } from '#src/core/ports.ts'
+import { createOrderJudge, type Order } from '#src/orders/order.ts'
+import { orderTables } from '#src/orders/order-sql.ts'
+import { createPool } from '#src/postgres/pool.ts'
+import { createSettlementStore } from '#src/postgres/settlement.ts'
+import { validOrders } from './backlog.ts'
+
+const TOPIC = { topic: 'bench', partition: 0 }
+const GROUP = 'bench'
+
+/** Stores so many generated orders as the service does. @returns their uids */
+export async function storeOrders(databaseUrl: string, count: number): Promise<string[]> {
+  const pool = createPool({ url: databaseUrl, max: 1, statementTimeoutMs: 30_000, name: 'bench' })
+  try {
+    const store = createSettlementStore<Order>({ pool, tables: orderTables })
+    await store.startProgress(GROUP, { ...TOPIC, nextOffset: 0n })
+    const judge = createOrderJudge({ maxBytes: 1 << 20 })
+    const orders = validOrders({ seed: 1, updatesRatio: 0 })
+    const records = Array.from({ length: count }, (_, offset): ReadyRecord<Order> => {
+      const { key, value } = orders.next()
+      const record = {
+        ...TOPIC,
+        offset: BigInt(offset),
+        timestampMs: 1_700_000_000_000 + offset,
+        key,
+        value,
+        headers: [],
+      }
+      const verdict = judge(record)
+      if (!verdict.ok) throw new Error(`the generator made no order: ${verdict.rejection.error}`)
+      return { record, origin: record, uid: verdict.value.order_uid, value: verdict.value }
+    })
+    const { orders: collapsed, ...counts } = collapse(records)
+    await store.settle({
+      ...TOPIC,
+      groupId: GROUP,
+      from: 0n,
+      to: BigInt(count),
+      records: count,
+      orders: collapsed,
+      collapsed: counts,
+      deadLetters: [],
+      isolate: false,
+    })
+    return collapsed.map(({ uid }) => uid)
+  } finally {
+    await pool.end()
+  }
+}
