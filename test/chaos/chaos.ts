@@ -84,14 +84,13 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const sampler = await startSampler(world, PARTITIONS, verdicts)
   const connection = { brokers: [world.kafka.brokers], security: {}, extra: {} }
   const load = await startLoad({ connection, topic: world.topic, seed, rate: options.rate })
-  await until(() => sampler.allMovedAfter(0) !== undefined, 'every partition moving', 30_000, options.signal)
+  await until(() => sampler.steadySince(0) !== undefined, 'every partition moving', 60_000, options.signal)
   tell(`${options.replicas} replicas at work under ${options.rate} records a second`)
 
   const stops = createStops()
   for (const step of plan) {
     await reviveTheDead(world.replicas)
     await carryOut(step, { world, sampler, verdicts, stops, tell, signal: options.signal })
-    await wait(step.restMs, undefined, { signal: options.signal })
   }
   await reviveTheDead(world.replicas)
   await load.stop()
@@ -131,13 +130,14 @@ async function carryOut(step: Step, running: Running): Promise<void> {
   const healedAt = performance.now()
   const from = Math.max(healedAt, injectedAt + SAMPLING_LAG_MS)
   const what = step.faults.map(inWords).join(' + ')
+  const rest = wait(step.restMs, undefined, { signal: running.signal }).catch(() => {})
   try {
-    await until(() => sampler.allMovedAfter(from) !== undefined, 'movement', RECOVERY_TIMEOUT_MS, running.signal)
+    await until(() => sampler.steadySince(from) !== undefined, 'movement', RECOVERY_TIMEOUT_MS, running.signal)
   } catch (error) {
     running.signal?.throwIfAborted()
     verdicts.violated('I12', `some partition stands still ${RECOVERY_TIMEOUT_MS} ms after ${what} (${String(error)})`)
   }
-  const movedAt = sampler.allMovedAfter(from) ?? performance.now()
+  const movedAt = sampler.steadySince(from) ?? performance.now()
   const [only] = step.faults
   const stopMs =
     step.faults.length === 1 && only !== undefined && faultKind(only.name).stopCountsFrom === 'inject'
@@ -145,6 +145,7 @@ async function carryOut(step: Step, running: Running): Promise<void> {
       : movedAt - healedAt
   stops.note(step, stopMs)
   tell(`moving again ${(stopMs / 1000).toFixed(1)} s after ${step.faults.map(({ name }) => name).join(' + ')}`)
+  await rest
 }
 
 async function doOne(planned: PlannedFault, { world, verdicts, tell, signal }: Running): Promise<void> {

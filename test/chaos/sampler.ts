@@ -9,8 +9,13 @@ import type { Verdicts } from './invariants.ts'
 
 /** Looks at the world from outside all the while: the database's view, the broker's, and each process's. */
 export interface Sampler {
-  /** When each partition had moved on after that moment, in ms of `performance.now()`; `undefined` while one has not. */
-  allMovedAfter(ms: number): number | undefined
+  /**
+   * Since when every partition moves without a longer stop, in ms of `performance.now()`, and that for a while already;
+   * `undefined` while it is not so. The first movement after a fault is not enough: what was fetched before it may still be
+   * settled, and the group fall apart thereafter.
+   * @param after looks only at what came later
+   */
+  steadySince(after: number): number | undefined
   /** The longest time that some partition stood still, in ms, of those that ended after `from` and began before `to`. */
   longestGap(from: number, to: number): number
   /** Sum of the partitions' progress. */
@@ -20,6 +25,10 @@ export interface Sampler {
 }
 
 const EVERY_MS = 200
+/** No movement for so long is a stop; under the load of a run a partition gets something to do several times in it. */
+const STOP_MS = 1_500
+/** So long without a stop, and it goes again. */
+const STEADY_MS = 2_500
 /** A process that runs and says nothing for so long does not live. */
 const SILENT_MS = 10_000
 /** What a replica may take; its figures from a drained backlog are below 300 MB. */
@@ -111,9 +120,11 @@ export async function startSampler(world: World, partitions: number, verdicts: V
   ])
 
   return {
-    allMovedAfter(ms) {
-      const moments = all.map(({ partition }) => progress.movedAfter(partition, ms))
-      return moments.includes(undefined) ? undefined : Math.max(...moments.map(moment => moment ?? 0))
+    steadySince(after) {
+      const moments = all.map(({ partition }) => progress.steadySince(partition, after))
+      if (moments.includes(undefined)) return undefined
+      const since = Math.max(...moments.map(moment => moment ?? 0))
+      return performance.now() - since >= STEADY_MS ? since : undefined
     },
     longestGap: (from, to) => Math.max(0, ...all.map(({ partition }) => progress.longestGap(partition, from, to))),
     get settled() {
@@ -150,7 +161,16 @@ function createWatermark(name: string, verdicts: Verdicts) {
       }
       last.set(partition, offset)
     },
-    movedAfter: (partition: number, ms: number) => moves.get(partition)?.find(at => at > ms),
+    steadySince(partition: number, after: number): number | undefined {
+      const [first, ...later] = moves.get(partition)?.filter(at => at > after) ?? []
+      if (first === undefined) return undefined
+      let [since, last] = [first, first]
+      for (const at of later) {
+        if (at - last > STOP_MS) since = at
+        last = at
+      }
+      return performance.now() - last > STOP_MS ? undefined : since
+    },
     longestGap(partition: number, from: number, to: number): number {
       const moments = moves.get(partition) ?? []
       const gaps = moments.map((moment, i) => {
