@@ -26,6 +26,8 @@ export function createAuditor(world: World, { broker, store, dlq }: Audited): Au
   const violated = (what: string) => world.violated(what)
   /** Ids of dead letters that some settled batch holds. */
   const indexed = new Set<string>()
+  /** Set aside because processes ended over them: by their own doing, or by a fault that came each time. */
+  const condemned = new Set<SourceRecord>()
   const progressOf = (partition: number) => store.progressOf({ topic: TOPIC, partition }, GROUP)
 
   function checkPartition(partition: number): void {
@@ -59,7 +61,7 @@ export function createAuditor(world: World, { broker, store, dlq }: Audited): Au
   function checkRows(all: readonly SourceRecord[]): void {
     const newest = new Map<string, number>()
     for (const record of all) {
-      if (kindOf(record) !== 'ok' || expired(record)) continue
+      if (kindOf(record) !== 'ok' || expired(record) || condemned.has(record)) continue
       const uid = uidOf(record)
       newest.set(uid, Math.max(newest.get(uid) ?? 0, originOf(record).timestampMs))
     }
@@ -76,7 +78,8 @@ export function createAuditor(world: World, { broker, store, dlq }: Audited): Au
   }
 
   function checkDeadLetters(all: readonly SourceRecord[]): void {
-    const bad = all.filter(record => kindOf(record) !== 'ok')
+    const unread = new Set(dlq.filter(({ reason }) => reason === 'crash_loop').map(({ id }) => id))
+    const bad = all.filter(record => kindOf(record) !== 'ok' || unread.has(originId(originOf(record))))
     const values = new Map(bad.map(record => [originId(originOf(record)), record.value]))
     const sent = new Set(dlq.map(({ id }) => id))
     for (const { id, value } of dlq) {
@@ -104,6 +107,7 @@ export function createAuditor(world: World, { broker, store, dlq }: Audited): Au
       for (const letter of work.deadLetters) {
         const id = originId(letter.origin)
         indexed.add(id)
+        if (letter.rejection.reason === 'crash_loop') condemned.add(letter.record)
         if (!dlq.some(sent => sent.id === id)) violated(`${id} was settled before the dead-letter topic had it`)
       }
       for (const record of broker.log(partition).records) {

@@ -3,7 +3,15 @@ import { createPipeline, type PipelineParts } from '#src/pipeline/pipeline.ts'
 import { createAuditor } from './audit.ts'
 import { createBroker, type Member } from './broker.ts'
 import type { WorldFault } from './faults.ts'
-import { connectSink, connectStore, createSharedStore, type DeadLetterTopic } from './servers.ts'
+import {
+  connect,
+  connectSink,
+  connectStartBook,
+  connectStore,
+  createSharedStore,
+  type DeadLetterTopic,
+  type StartBookEntries,
+} from './servers.ts'
 import { createSimulatedSource } from './source.ts'
 import { createVirtualProcess, type VirtualProcess } from './virtual-time.ts'
 import { createProducer, judge } from './workload.ts'
@@ -23,8 +31,11 @@ export interface ScheduleResult {
 
 /** How long things go wrong. */
 const FAULTY_MS = 12_000
-/** How long it may take then, until all is settled: requests that were lost for 20 s end within it, too. */
-const RECOVERY_MS = 120_000
+/**
+ * How long it may take then, until all is settled: also when a deadly record has yet to end a few processes, one session
+ * after the other.
+ */
+const RECOVERY_MS = 300_000
 /** Drain, commit, and the longest request: a stop takes no longer. */
 const STOP_MS = 40_000
 /** Without a sign of life for so long, a member is thrown out. */
@@ -52,6 +63,7 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
   const { random, time, faults } = world
   const store = createSharedStore()
   const dlq: DeadLetterTopic = []
+  const startBook: StartBookEntries = new Map()
   const partitions = random.between(1, 4)
   const broker = createBroker(world, {
     partitions,
@@ -71,6 +83,7 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
   for (const slot of slots) time.after(random.between(0, 500), () => start(slot))
   keepProducing()
   keepStriking()
+  keepLiftingPauses()
   while (time.nowMs < FAULTY_MS && world.broken === undefined) await time.step()
 
   calm()
@@ -100,6 +113,8 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
       batch: { maxRecords: between(1, 8), maxBytes: pick([20, 1_000_000]), lingerMs: pick([0, 5, 50]) },
       retry: { initialMs: 50, maxMs: 2_000, maxAttempts: 3 },
       drainTimeoutMs: pick([0, 50, 3_000]),
+      crashLoopMaxStarts: 4,
+      stormLimit: pick([0, 0, 4]),
     } satisfies Partial<PipelineParts<string>>
   }
 
@@ -108,10 +123,12 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
     const name = `${slot.name}.${slot.lives}`
     const process = createVirtualProcess(name, time)
     const member: Member = { name, inbox: [], joined: false, generation: 0 }
+    const call = connect(world, process)
     const pipeline = createPipeline<string>({
       ...settings,
       source: createSimulatedSource(world, broker, process, member),
-      store: connectStore(world, store, process, audit),
+      store: connectStore(world, { memory: store, call, audit, name, die: () => crash(slot, life) }),
+      startBook: connectStartBook(startBook, store, call),
       sink: connectSink(world, dlq, process),
       clock: process.clock,
       observer: { observe: fact => world.tell(() => `${name}: ${told(fact)}`) },
@@ -161,6 +178,12 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
     if (faults.calm) return
     if (faults.world.length > 0) hit(random.pick(faults.world))
     time.after(random.between(50, 2_500), keepStriking)
+  }
+
+  /** The operator, who looks now and then at what waits for him. */
+  function keepLiftingPauses(): void {
+    for (const { partition } of broker.logs) store.liftPause({ topic: TOPIC, partition }, GROUP)
+    time.after(random.between(500, 4_000), keepLiftingPauses)
   }
 
   function hit(fault: WorldFault): void {

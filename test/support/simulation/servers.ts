@@ -1,28 +1,25 @@
-import { toDeadLetterRecord } from '#src/core/dead-letter.ts'
+import { type Reason, toDeadLetterRecord } from '#src/core/dead-letter.ts'
 import { BrokerUnavailableError, StoreContendedError, StoreUnavailableError } from '#src/core/errors.ts'
-import type { DeadLetterSink, SettlementStore } from '#src/core/ports.ts'
-import { originId } from '#src/core/record.ts'
+import type { DeadLetterSink, SettlementStore, StartBook } from '#src/core/ports.ts'
+import { originId, partitionKey, type TopicPartition } from '#src/core/record.ts'
 import { createMemoryStore, type MemoryStore } from '../memory-store.ts'
 import type { Auditor } from './audit.ts'
 import type { VirtualProcess } from './virtual-time.ts'
-import { refuse } from './workload.ts'
+import { kindOf, refuse } from './workload.ts'
 import { GROUP, type World } from './world.ts'
 
 /** The dead-letter topic: the value of each record in it, with its `holdfast.id`. */
-export type DeadLetterTopic = { readonly id: string; readonly value: Buffer | null }[]
+export type DeadLetterTopic = { readonly id: string; readonly reason: Reason; readonly value: Buffer | null }[]
 
 export const createSharedStore = (): MemoryStore<string> => createMemoryStore<string>({ refuse })
 
-/** The store as one process reaches it: over a network, through faults. What it does there is audited. */
-export function connectStore(
-  world: World,
-  memory: MemoryStore<string>,
-  process: VirtualProcess,
-  audit: Auditor,
-): SettlementStore<string> {
+type Call = <R>(name: string, effect: () => Promise<R>) => Promise<R>
+
+/** Requests of one process to the store, over a network and through faults. */
+export function connect(world: World, process: VirtualProcess): Call {
   const { random, faults, time } = world
 
-  function call<R>(name: string, effect: () => Promise<R>): Promise<R> {
+  return function call<R>(name: string, effect: () => Promise<R>): Promise<R> {
     const strike = faults.strike()
     const away = () => new StoreUnavailableError(`${name}: the store is away`)
     return new Promise((resolve, reject) => {
@@ -55,28 +52,92 @@ export function connectStore(
       time.after(strike === 'slow' ? random.between(100, 6_000) : faults.latency(), arrive)
     })
   }
+}
 
+/** The store as one process reaches it. What it does there is audited. `die` ends the process. */
+export function connectStore(
+  world: World,
+  {
+    memory,
+    call,
+    audit,
+    name,
+    die,
+  }: {
+    readonly memory: MemoryStore<string>
+    readonly call: Call
+    readonly audit: Auditor
+    readonly name: string
+    readonly die: () => void
+  },
+): SettlementStore<string> {
   return {
-    settle: work =>
-      call('settle', async () => {
+    settle: work => {
+      if (work.orders.some(({ record }) => kindOf(record) === 'deadly')) {
+        die()
+        return new Promise(() => {})
+      }
+      return call('settle', async () => {
         const before = memory.progressOf(work, GROUP)
         const settlement = await memory.settle(work)
         const after = memory.progressOf(work, GROUP)
         world.tell(
           () =>
-            `${process.name}: settles ${work.partition} ${work.from}..${work.to}: ${settlement.kind} (${before} -> ${after})`,
+            `${name}: settles ${work.partition} ${work.from}..${work.to}: ${settlement.kind} (${before} -> ${after})`,
         )
-        if (after !== before) audit.settled(process.name, work, before)
+        if (after !== before) audit.settled(name, work, before)
         return settlement
-      }),
+      })
+    },
     readProgress: (groupId, partitions) => call('progress', () => memory.readProgress(groupId, partitions)),
     startProgress: (groupId, at) => call('start', () => memory.startProgress(groupId, at)),
     expire: (groupId, partition, from, to) =>
       call('expire', async () => {
         await memory.expire(groupId, partition, from, to)
-        world.tell(() => `${process.name}: ${partition.partition} expired ${from}..${to}`)
+        world.tell(() => `${name}: ${partition.partition} expired ${from}..${to}`)
       }),
     probe: () => call('probe', () => memory.probe()),
+  }
+}
+
+interface Start {
+  /** Progress, which wipes the entry when it advances. */
+  at: bigint | undefined
+  starts: number
+  suspect: bigint | undefined
+  deaths: number
+}
+
+export type StartBookEntries = Map<string, Start>
+
+/** The book of starts in the same store. */
+export function connectStartBook(entries: StartBookEntries, memory: MemoryStore<string>, call: Call): StartBook {
+  function entryOf(groupId: string, partition: TopicPartition): Start {
+    const at = memory.progressOf(partition, groupId)
+    const known = entries.get(partitionKey(partition))
+    const entry = known?.at === at && known !== undefined ? known : { at, starts: 0, suspect: undefined, deaths: 0 }
+    entries.set(partitionKey(partition), entry)
+    return entry
+  }
+  return {
+    noteStart: (groupId, partition) =>
+      call('start book', async () => {
+        const entry = entryOf(groupId, partition)
+        entry.starts += 1
+        const suspect = entry.suspect === entry.at ? entry.suspect : undefined
+        return { starts: entry.starts, suspect, deaths: suspect === undefined ? 0 : entry.deaths }
+      }),
+    noteSuspect: (groupId, partition, offset, starts) =>
+      call('start book', async () => {
+        const entry = entryOf(groupId, partition)
+        entry.starts = Math.max(entry.starts, starts)
+        entry.deaths = entry.suspect === offset ? entry.deaths + 1 : 1
+        entry.suspect = offset
+      }),
+    clearSuspect: (groupId, partition) =>
+      call('start book', async () => {
+        Object.assign(entryOf(groupId, partition), { suspect: undefined, deaths: 0 })
+      }),
   }
 }
 
@@ -106,7 +167,7 @@ export function connectSink(world: World, topic: DeadLetterTopic, process: Virtu
       call(() => {
         const id = originId(deadLetter.origin)
         world.tell(() => `${process.name}: dead letter ${id} (${deadLetter.rejection.reason})`)
-        topic.push({ id, value: toDeadLetterRecord(deadLetter).value })
+        topic.push({ id, reason: deadLetter.rejection.reason, value: toDeadLetterRecord(deadLetter).value })
       }),
     probe: () => call(() => {}),
   }

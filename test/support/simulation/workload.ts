@@ -6,9 +6,10 @@ import type { Random } from '#src/orders/random.ts'
 
 /**
  * How a record ends when nothing else replaces it: `ok` is stored; the judge turns `invalid` down; the store refuses
- * `refused` whenever it is tried, and throws something unforeseen at `odd`.
+ * `refused` whenever it is tried, throws something unforeseen at `odd`; and
+ * `deadly` ends the process that writes it.
  */
-export type Kind = 'ok' | 'invalid' | 'refused' | 'odd'
+export type Kind = 'ok' | 'invalid' | 'refused' | 'odd' | 'deadly'
 
 /** Value `uid:kind:number`. */
 export function kindOf(record: Pick<SourceRecord, 'value'>): Kind {
@@ -56,10 +57,11 @@ export function createProducer(random: Random, invalidRatio: number, topic: stri
   const uids = random.between(1, 12)
   // At most one: a batch in which every record of several fails in an unforeseen way stops the stream, and rightly so.
   let oddAt = random.chance(0.3) ? random.between(0, 30) : -1
+  const oneOfAKind = random.pick(['odd', 'deadly'] as const)
   let number = 0
 
   function kindOfNext(): Kind {
-    if (oddAt-- === 0) return 'odd'
+    if (oddAt-- === 0) return oneOfAKind
     return random.chance(invalidRatio) ? random.pick(['invalid', 'refused']) : 'ok'
   }
 
@@ -69,7 +71,7 @@ export function createProducer(random: Random, invalidRatio: number, topic: stri
       const timestampMs = 1_600_000_000_000 + number
       const base = { topic, partition, offset, timestampMs, key: null }
       const again = earlier.length > 0 && random.chance(0.08) ? random.pick(earlier) : undefined
-      if (again !== undefined && kindOf(again) !== 'odd') {
+      if (again !== undefined && kindOf(again) !== oneOfAKind) {
         const repaired = kindOf(again) !== 'ok' && random.chance(0.5)
         const value = repaired ? Buffer.from(`${uidOf(again)}:ok:${number}`) : again.value
         const record = { ...base, value, headers: redriven(again) }
