@@ -25,8 +25,13 @@ export async function deleteTopic(brokers: string, topic: string): Promise<void>
 }
 
 /** Rejects while an earlier topic of that name is still being removed. */
-export async function createTopic(brokers: string, topic: string, partitions: number): Promise<void> {
-  const plan = { topic, num_partitions: partitions, replication_factor: 1, config: {} }
+export async function createTopic(
+  brokers: string,
+  topic: string,
+  partitions: number,
+  config: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const plan = { topic, num_partitions: partitions, replication_factor: 1, config }
   await asAdmin(brokers, (admin, done) => admin.createTopic(plan, 10_000, done))
 }
 

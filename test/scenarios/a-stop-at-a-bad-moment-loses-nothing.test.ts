@@ -1,0 +1,106 @@
+import { expect, it, onTestFinished } from 'vitest'
+import { createWire, type WireMode } from '../support/faults/wire.ts'
+import { lockOrders, settling } from '../support/locks.ts'
+import { differences, generated, modelOf } from '../support/model.ts'
+import { eventually, isReady, type Service, startService } from '../support/service.ts'
+import { aStream, type Stream, streamTools, totalOf } from '../support/stream.ts'
+
+streamTools()
+
+const SHUTDOWN_TIMEOUT_MS = 4_000
+/** What a process may take beyond its bound until it has really gone, on a busy machine. */
+const SLACK_MS = 3_000
+const env = {
+  SHUTDOWN_TIMEOUT_MS: String(SHUTDOWN_TIMEOUT_MS),
+  // A killed member is missed after its session only.
+  KAFKA_CONFIG: 'session.timeout.ms=6000,heartbeat.interval.ms=500',
+  BATCH_MAX_RECORDS: '50',
+}
+/** When its watchdog, or a second signal, has ended it. */
+const KILLED = 137
+
+const records = generated(600, { seed: 61, updatesRatio: 0.3, invalidRatio: 0.02 })
+
+it('told twice: gone at once, though its transactions cannot end', async () => {
+  // Given a process whose transactions wait for a lock
+  const stream = await aStream({ partitions: 2 })
+  const service = await atWork(stream)
+  const lock = await lockOrders(stream)
+  await stream.produce(records.slice(300))
+  await eventually(async () => (await settling(stream, 'waits for a lock')) === 2, 'both lanes waiting')
+
+  // When it is told to stop, and told again before it has
+  service.kill('SIGTERM')
+  await eventually(() => service.log.some(({ event }) => event === 'signal'), 'its draining')
+  const toldAt = performance.now()
+  service.kill('SIGTERM')
+
+  // Then it has gone, and the next one does what it left
+  expect(await service.exited).toBe(KILLED)
+  expect(performance.now() - toldAt).toBeLessThan(SLACK_MS)
+  await lock.release()
+  await nothingIsLost(stream)
+})
+
+it.each<WireMode>([{ kind: 'reset' }, { kind: 'black-hole' }])(
+  'while Postgres is away ($kind): gone within the bound',
+  async mode => {
+    // Given a process whose way to Postgres is cut in the midst of its work
+    const stream = await aStream({ partitions: 2 })
+    const database = new URL(stream.databaseUrl)
+    const wire = await createWire({ targetPort: Number(database.port) })
+    onTestFinished(() => wire[Symbol.asyncDispose]())
+    database.port = String(wire.port)
+    const service = await atWork({ ...stream, databaseUrl: database.href })
+    wire.set(mode)
+    await stream.produce(records.slice(300))
+    await eventually(async () => !(await isReady(service)), 'its noticing')
+
+    // When it is told to stop, then it has gone within the bound
+    const toldAt = performance.now()
+    expect([0, KILLED]).toContain(await service.stop())
+    expect(performance.now() - toldAt).toBeLessThan(SHUTDOWN_TIMEOUT_MS + SLACK_MS)
+    await nothingIsLost(stream)
+  },
+)
+
+it('during a rebalance that waits for its drain: gone within the bound', async () => {
+  // Given a process that is to hand a partition over to a second one, and cannot end its transactions
+  const stream = await aStream({ partitions: 2 })
+  const service = await atWork(stream)
+  const lock = await lockOrders(stream)
+  await stream.produce(records.slice(300))
+  await eventually(async () => (await settling(stream, 'waits for a lock')) === 2, 'both lanes waiting')
+  const heir = await startService({ ...stream, env })
+  // What it gets first is nothing: the group waits for the other one to let go.
+  await eventually(() => heir.log.some(({ event }) => event === 'assigned'), 'the rebalance being under way')
+
+  // When the first is told to stop just then
+  const toldAt = performance.now()
+  expect([0, KILLED]).toContain(await service.stop())
+  expect(performance.now() - toldAt).toBeLessThan(SHUTDOWN_TIMEOUT_MS + SLACK_MS)
+
+  // Then the second one does all of it
+  await lock.release()
+  await nothingIsLost(stream, heir)
+})
+
+/** A service that has settled the first half of the records. */
+async function atWork(stream: Stream): Promise<Service> {
+  const service = await startService({ ...stream, env })
+  await stream.produce(records.slice(0, 300))
+  await eventually(async () => (await stream.settled()) === 300, 'the first half being settled')
+  return service
+}
+
+async function nothingIsLost(stream: Stream, successor?: Service): Promise<void> {
+  const next = successor ?? (await startService({ ...stream, env }))
+  const model = modelOf(records)
+  await eventually(async () => (await stream.committed()) === records.length, 'the next one committing all')
+  expect(await differences(stream, model)).toEqual([])
+  const total = totalOf(await stream.ledger())
+  expect(total).toMatchObject({ offsets: records.length, records: records.length, duplicate: 0, stale: 0 })
+  expect(total.dead_lettered).toBe(model.invalid.length)
+  expect(await stream.findings()).toEqual([])
+  expect(await next.stop()).toBe(0)
+}
