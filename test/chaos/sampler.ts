@@ -6,6 +6,7 @@ import { startInspector } from '#src/kafka/inspector.ts'
 import type { Replica } from '../support/faults/replica.ts'
 import type { World } from '../support/faults/world.ts'
 import type { Verdicts } from './invariants.ts'
+import { createWatermark } from './watermark.ts'
 
 /** Looks at the world from outside all the while: the database's view, the broker's, and each process's. */
 export interface Sampler {
@@ -25,10 +26,6 @@ export interface Sampler {
 }
 
 const EVERY_MS = 200
-/** No movement for so long is a stop; under the load of a run a partition gets something to do several times in it. */
-const STOP_MS = 1_500
-/** So long without a stop, and it goes again. */
-const STEADY_MS = 2_500
 /** A process that runs and says nothing for so long does not live. */
 const SILENT_MS = 10_000
 /** What a replica may take; its figures from a drained backlog are below 300 MB. */
@@ -36,8 +33,9 @@ const MAX_RSS_BYTES = 512 * 1024 * 1024
 
 export async function startSampler(world: World, partitions: number, verdicts: Verdicts): Promise<Sampler> {
   const stopping = new AbortController()
-  const progress = createWatermark('progress', verdicts)
-  const commits = createWatermark('the committed offset', verdicts)
+  const now = () => performance.now()
+  const progress = createWatermark('progress', verdicts, now)
+  const commits = createWatermark('the committed offset', verdicts, now)
   const pool = new pg.Pool({
     connectionString: world.postgres.url,
     max: 2,
@@ -52,6 +50,7 @@ export async function startSampler(world: World, partitions: number, verdicts: V
     topic: world.topic,
     partition,
   }))
+  const partitionNumbers = all.map(({ partition }) => partition)
   let maxRssBytes = 0
 
   async function readProgress(): Promise<Map<number, bigint>> {
@@ -120,13 +119,8 @@ export async function startSampler(world: World, partitions: number, verdicts: V
   ])
 
   return {
-    steadySince(after) {
-      const moments = all.map(({ partition }) => progress.steadySince(partition, after))
-      if (moments.includes(undefined)) return undefined
-      const since = Math.max(...moments.map(moment => moment ?? 0))
-      return performance.now() - since >= STEADY_MS ? since : undefined
-    },
-    longestGap: (from, to) => Math.max(0, ...all.map(({ partition }) => progress.longestGap(partition, from, to))),
+    steadySince: after => progress.steadySince(partitionNumbers, after),
+    longestGap: progress.longestGap,
     get settled() {
       return progress.sum()
     },
@@ -141,50 +135,6 @@ export async function startSampler(world: World, partitions: number, verdicts: V
     },
   }
 }
-
-/** Positions of partitions that may only grow, and when they did. */
-function createWatermark(name: string, verdicts: Verdicts) {
-  const last = new Map<number, bigint>()
-  const moves = new Map<number, number[]>()
-  return {
-    saw(partition: number, offset: bigint): void {
-      const before = last.get(partition)
-      verdicts.checked('I7')
-      // One loop feeds each of these, and awaits its every look: none overtakes another.
-      if (before !== undefined && offset < before)
-        verdicts.violated('I7', `partition ${partition}: ${name} went back from ${before} to ${offset}`)
-      if (before === undefined || offset > before) {
-        const moments = moves.get(partition) ?? []
-        moments.push(performance.now())
-        if (moments.length > MOVES_KEPT) moments.shift()
-        moves.set(partition, moments)
-      }
-      last.set(partition, offset)
-    },
-    steadySince(partition: number, after: number): number | undefined {
-      const [first, ...later] = moves.get(partition)?.filter(at => at > after) ?? []
-      if (first === undefined) return undefined
-      let [since, last] = [first, first]
-      for (const at of later) {
-        if (at - last > STOP_MS) since = at
-        last = at
-      }
-      return performance.now() - last > STOP_MS ? undefined : since
-    },
-    longestGap(partition: number, from: number, to: number): number {
-      const moments = moves.get(partition) ?? []
-      const gaps = moments.map((moment, i) => {
-        const before = moments[i - 1] ?? moment
-        return moment > from && before < to ? moment - before : 0
-      })
-      return Math.max(0, ...gaps)
-    },
-    sum: () => [...last.values()].reduce((total, offset) => total + offset, 0n),
-  }
-}
-
-/** Ten minutes of moves: more than lies between a fault and the look at it. */
-const MOVES_KEPT = 3_000
 
 function checkedRss(replica: Replica, verdicts: Verdicts): number {
   const bytes = rssOf(replica.pid)
