@@ -7,11 +7,12 @@ export type Body = { readonly ok: true; readonly bytes: Buffer } | { readonly ok
 /** What a form may weigh beyond its file: boundaries and headers of its parts. */
 const FORM_OVERHEAD_BYTES = 16 * 1024
 const FILE_FIELD = 'order_file'
+/** What is read, and not kept, of a body that is refused: the usual photo or table that was mistaken for an order. */
+const DISCARDED_BYTES = 16 * 1024 * 1024
 
 /**
  * Reads one JSON document: the body itself (`application/json`), or the file `order_file` of a form.
- * What is too much is not kept; the rest of such a body is thrown away as it comes, until the request's time is over.
- * Rejects when the client goes away in the middle.
+ * What is too much is not kept. Rejects when the client goes away in the middle.
  */
 export async function readBody(req: IncomingMessage, maxBytes: number): Promise<Body> {
   const type = req.headers['content-type'] ?? ''
@@ -77,7 +78,7 @@ async function readForm(req: IncomingMessage, maxBytes: number): Promise<Body> {
     let size = 0
     req.on('data', (chunk: Buffer) => {
       size += chunk.length
-      if (size > maxBytes + FORM_OVERHEAD_BYTES) resolve(discard(req, tooLarge(maxBytes), form))
+      if (size > maxBytes + FORM_OVERHEAD_BYTES) resolve(discard(req, tooLarge(maxBytes)))
     })
     req.on('error', reject)
     req.pipe(form)
@@ -85,14 +86,23 @@ async function readForm(req: IncomingMessage, maxBytes: number): Promise<Body> {
 }
 
 /**
- * The rest of the body is read and thrown away, so that a client that is still sending gets to see the answer (a closed
- * connection would cost it that). How long it may go on, the listener's request timeout says.
+ * Many clients look for an answer only after they have sent everything, and a connection that is closed before costs them
+ * that answer. So the rest is read and thrown away, up to a bound; what goes on beyond it is cut off.
  */
-function discard(req: IncomingMessage, problem: Problem, form?: busboy.Busboy): Body {
+async function discard(req: IncomingMessage, problem: Problem): Promise<Body> {
+  req.unpipe()
   req.removeAllListeners('data')
-  if (form !== undefined) req.unpipe(form)
-  req.resume()
-  return refuse(problem)
+  if (req.readableEnded) return refuse(problem)
+  return await new Promise(resolve => {
+    let left = DISCARDED_BYTES
+    req.on('data', (chunk: Buffer) => {
+      left -= chunk.length
+      if (left < 0) resolve(refuse({ ...problem, headers: { ...problem.headers, Connection: 'close' } }))
+    })
+    // Also when the client goes away before the end.
+    req.on('close', () => resolve(refuse(problem)))
+    req.resume()
+  })
 }
 
 function refuse(problem: Problem): Body {

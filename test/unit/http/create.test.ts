@@ -195,18 +195,23 @@ describe('what cannot be read', () => {
     expect((await service.create(aForm(padded(4 * UPLOAD_BYTES)))).status).toBe(413)
   })
 
-  it('ends at the limit also when no length was announced', async () => {
+  it('is refused when no length was announced, too, and cut off when it never ends', async () => {
     await using service = await startService()
-    const status = await new Promise<number | undefined>((resolve, reject) => {
-      const sending = request(`${service.url}/orders/create`, { method: 'POST', headers: JSON_TYPE }, response => {
-        response.resume()
-        sending.end()
-        resolve(response.statusCode)
+    const endless = (): Promise<{ status: number | undefined; connection: string | undefined }> =>
+      new Promise((resolve, reject) => {
+        const chunk = Buffer.alloc(1 << 20, ' ')
+        let answered = false
+        const sending = request(`${service.url}/orders/create`, { method: 'POST', headers: JSON_TYPE }, response => {
+          answered = true
+          response.resume()
+          resolve({ status: response.statusCode, connection: response.headers.connection })
+        })
+        sending.on('error', error => answered || reject(error))
+        const send = (): void => void (answered || sending.write(chunk, send))
+        send()
       })
-      sending.on('error', reject)
-      for (let i = 0; i < 5; i++) sending.write(Buffer.alloc(UPLOAD_BYTES / 4, ' '))
-    })
-    expect(status).toBe(413)
+    expect(await endless()).toEqual({ status: 413, connection: 'close' })
+    expect(service.orders.published).toEqual([])
   })
 
   it.each<[string, () => FormData]>([
