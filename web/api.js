@@ -45,4 +45,6 @@ export function askForKey(hadOne, again) {
     ? 'This key is not accepted here. Try another one.'
     : 'This service asks for a key. It is kept until you close this tab.'
   form.hidden = false
+  // Who is in the middle of typing something is not interrupted.
+  if (!document.activeElement?.value) field.focus()
 }

@@ -3,20 +3,22 @@ import type { ReadObserver } from '../core/read-side.ts'
 import { sendProblem } from './problem.ts'
 
 /**
- * Tells of each request once it is over, under the pattern of its route: a closed set.
+ * Tells of each request once it is over, under the pattern of its route: a closed set. A route that streams sets
+ * `res.locals.streamingSinceMs` (`performance.now()`): how long somebody watches is no duration of a request.
  * @param onDone called after each request, however it ended
  */
 export function timed(observer: ReadObserver, onDone: () => void): RequestHandler {
   return (req, res, next) => {
     const startedMs = performance.now()
     res.once('close', () => {
+      const streamingSinceMs = res.locals.streamingSinceMs as number | undefined
       observer.observe({
         kind: 'http_served',
         method: req.method,
         route: routeOf(req, res.statusCode),
-        // 499: the client went away first (a convention of nginx).
-        status: res.writableFinished ? res.statusCode : 499,
-        seconds: (performance.now() - startedMs) / 1000,
+        // 499: the client went away first (a convention of nginx); from a stream everybody goes away some time.
+        status: res.writableFinished || streamingSinceMs !== undefined ? res.statusCode : 499,
+        seconds: ((streamingSinceMs ?? performance.now()) - startedMs) / 1000,
       })
       onDone()
     })

@@ -11,7 +11,10 @@ export function liveRoutes(feed: LiveFeed, guard: readonly RequestHandler[]): Ro
       res.end()
       return
     }
-    if (feed.watch(res)) return
+    if (feed.watch(res)) {
+      res.locals.streamingSinceMs = performance.now()
+      return
+    }
     sendProblem(req, res, {
       status: 503,
       code: 'too_many_watchers',

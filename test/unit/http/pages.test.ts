@@ -47,13 +47,13 @@ describe('the order as a page without JavaScript', () => {
   })
 
   it.each([
-    [`/view?order_uid=nobody`, 404, 'No order has this uid'],
-    [`/view?order_uid=${encodeURIComponent('"><script>')}`, 400, 'This is not an order uid'],
-    [`/view?order_uid=${'x'.repeat(10_000)}`, 400, 'This is not an order uid'],
-    ['/view', 200, 'Find an order'],
-    ['/view?order_uid=', 200, 'Find an order'],
-    ['/view?order_uid=a&order_uid=b', 200, 'Find an order'],
-  ])('says in plain words what is wrong: %.40s', async (path, status, words) => {
+    ['a uid of no order', `/view?order_uid=nobody`, 404, 'No order has this uid'],
+    ['markup', `/view?order_uid=${encodeURIComponent('"><script>')}`, 400, 'This is not an order uid'],
+    ['too long', `/view?order_uid=${'x'.repeat(10_000)}`, 400, 'This is not an order uid'],
+    ['nothing', '/view', 200, 'Find an order'],
+    ['an empty field', '/view?order_uid=', 200, 'Find an order'],
+    ['two uids', '/view?order_uid=a&order_uid=b', 200, 'Find an order'],
+  ])('says in plain words what is wrong: %s', async (_what, path, status, words) => {
     await using service = await startService({ read: async () => undefined })
     const response = await visit(service, path)
     const page = await response.text()
@@ -104,6 +104,21 @@ describe('the live list', () => {
     expect((await visit(service, '/orders/live', { headers, signal: ended.signal })).status).toBe(200)
     expect(service.feed.watchers).toBe(1)
     ended.abort()
+  })
+
+  it('is told as a request that was answered at once, however long somebody watches', async () => {
+    await using service = await startService()
+    const leave = new AbortController()
+    const asked = performance.now()
+    await visit(service, '/orders/live', { signal: leave.signal })
+    const answered = performance.now()
+    // Watches for longer than the answer took, however slow this machine is just now.
+    const watchedMs = 2 * (answered - asked)
+    while (performance.now() - answered < watchedMs) await new Promise<void>(resolve => setImmediate(resolve))
+    leave.abort()
+    const fact = await service.firstServed
+    expect(fact).toMatchObject({ kind: 'http_served', route: '/orders/live', status: 200 })
+    expect('seconds' in fact && fact.seconds * 1000).toBeLessThan(watchedMs)
   })
 
   it('answers HEAD without a stream', async () => {
