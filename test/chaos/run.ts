@@ -68,7 +68,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => in
 const results: ChaosResult[] = []
 for (const seed of seeds) {
   const result = await runChaos({ ...options, seed, say, signal: interrupted.signal }).catch((error: unknown) => {
-    process.stderr.write(`seed ${seed}: the run broke off: ${error instanceof Error ? error.stack : String(error)}\n`)
+    const why = interrupted.signal.aborted ? 'interrupted' : error instanceof Error ? error.stack : String(error)
+    process.stderr.write(`seed ${seed}: the run broke off: ${why}\n`)
     process.exit(1)
   })
   results.push(result)
