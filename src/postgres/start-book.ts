@@ -7,9 +7,10 @@ export function createStartBook(pool: pg.Pool): StartBook {
   return {
     async noteStart(groupId, { topic, partition }) {
       const [row] = await query<{ starts: number; suspect_offset: string | null; suspect_deaths: number }>(pool, {
+        // Not only at progress itself: a transaction's marker may stand between it and the record.
         text: `UPDATE stream_progress SET starts = starts + 1
           WHERE topic = $1 AND partition = $2 AND group_id = $3
-          RETURNING starts, CASE WHEN suspect_offset = next_offset THEN suspect_offset END AS suspect_offset, suspect_deaths`,
+          RETURNING starts, CASE WHEN suspect_offset >= next_offset THEN suspect_offset END AS suspect_offset, suspect_deaths`,
         values: [topic, partition, groupId],
       })
       const suspect = row?.suspect_offset ?? undefined

@@ -41,6 +41,12 @@ it('counts starts, and remembers the suspect only while it is the next record', 
   expect(await book.noteStart(GROUP, P0)).toMatchObject({ suspect: undefined, deaths: 0 })
 })
 
+it('remembers the suspect also when a gap stands before it', async () => {
+  const book = createStartBook(pool)
+  await book.noteSuspect(GROUP, P0, 12n, 4)
+  expect(await book.noteStart(GROUP, P0)).toMatchObject({ suspect: 12n, deaths: 1 })
+})
+
 it('forgets a suspect that was cleared, and begins to count anew with another one', async () => {
   const book = createStartBook(pool)
   await book.noteSuspect(GROUP, P0, 10n, 4)
