@@ -79,13 +79,18 @@ export function connectStore(
       }
       return call('settle', async () => {
         const before = memory.progressOf(work, GROUP)
+        const [row] = await memory.readProgress(GROUP, [work])
         const settlement = await memory.settle(work)
         const after = memory.progressOf(work, GROUP)
         world.tell(
           () =>
             `${name}: settles ${work.partition} ${work.from}..${work.to}: ${settlement.kind} (${before} -> ${after})`,
         )
-        if (after !== before) audit.settled(name, work, before)
+        if (after !== before) {
+          audit.settled(name, work, before)
+          if (row?.pausedFor !== undefined)
+            world.violated(`${name} settled ${work.partition}, which waits for an operator`)
+        }
         return settlement
       })
     },
@@ -124,8 +129,7 @@ export function connectStartBook(entries: StartBookEntries, memory: MemoryStore<
       call('start book', async () => {
         const entry = entryOf(groupId, partition)
         entry.starts += 1
-        const suspect = entry.suspect === entry.at ? entry.suspect : undefined
-        return { starts: entry.starts, suspect, deaths: suspect === undefined ? 0 : entry.deaths }
+        return { starts: entry.starts, suspect: entry.suspect, deaths: entry.deaths }
       }),
     noteSuspect: (groupId, partition, offset, starts) =>
       call('start book', async () => {
