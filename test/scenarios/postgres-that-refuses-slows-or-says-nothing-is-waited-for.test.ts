@@ -1,0 +1,134 @@
+import pg from 'pg'
+import { expect, it, onTestFinished } from 'vitest'
+import { createWire, type Wire } from '../support/faults/wire.ts'
+import { differences, generated, modelOf } from '../support/model.ts'
+import { ask, eventually, isReady, type Service, startService } from '../support/service.ts'
+import { aStream, type Stream, streamTools, totalOf } from '../support/stream.ts'
+
+streamTools()
+
+const records = generated(600, { seed: 111, updatesRatio: 0.3 })
+/** Somebody waits for an answer: longer than this is no answer. */
+const ANSWERED_WITHIN_MS = 8_000
+const env = {
+  // A poll that is missed for so long costs the partitions: an outage must not.
+  KAFKA_CONFIG: 'session.timeout.ms=6000,max.poll.interval.ms=8000',
+  PG_STATEMENT_TIMEOUT_MS: '2000',
+  RETRY_MAX_MS: '1000',
+}
+
+it('with no connection left (53300): pauses, blames nobody, goes on when there is room again', async () => {
+  // Given a service whose user may have no more than so many connections
+  const stream = await aStream({ partitions: 2 })
+  const role = await aRole(stream)
+  const service = await startService({ ...stream, databaseUrl: role.url, env })
+  await half(stream, service)
+  const rebalances = await service.metric('rebalances_total')
+
+  // When others have them all, and those of the service break
+  await role.limit(0)
+  await stream.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1', [role.name])
+  await stream.produce(records.slice(300))
+  await itWaits(service, /53300/)
+
+  // Then it goes on by itself when it may have them again
+  await role.limit(-1)
+  await allIsWell(stream, service, rebalances)
+})
+
+it('in a black hole: notices, answers what it can, and goes on', async () => {
+  // Given a service that reaches Postgres over a wire
+  const stream = await aStream({ partitions: 2 })
+  const wire = await wireTo(stream)
+  const service = await startService({ ...stream, databaseUrl: wire.url, env })
+  await half(stream, service)
+  const rebalances = await service.metric('rebalances_total')
+
+  // When nothing moves on it any more, for longer than the consumer may leave out its polls
+  wire.set({ kind: 'black-hole' })
+  const sinceMs = performance.now()
+  await stream.produce(records.slice(300))
+  await itWaits(service, /postgres/i)
+  await eventually(() => performance.now() - sinceMs > 10_000, 'the time that costs a silent consumer its partitions')
+
+  // Then it goes on within seconds of the return
+  wire.set({ kind: 'pass' })
+  await allIsWell(stream, service, rebalances)
+})
+
+it('200 ms late with every answer: slower, with the same result, and nobody leaves the group', async () => {
+  // Given a service whose every word to Postgres takes 100 ms there and 100 ms back
+  const stream = await aStream({ partitions: 2 })
+  const wire = await wireTo(stream)
+  const service = await startService({ ...stream, databaseUrl: wire.url, env })
+  await half(stream, service)
+  const rebalances = await service.metric('rebalances_total')
+  wire.set({ kind: 'delay', ms: 100 })
+
+  // When orders come, then all of them are settled, over the slow wire
+  await stream.produce(records.slice(300))
+  await eventually(async () => (await stream.settled()) === records.length, 'all of them being settled')
+  expect(await service.metric('breaker_open')).toBe(0)
+  expect(await isReady(service)).toBe(true)
+  await allIsWell(stream, service, rebalances)
+})
+
+async function half(stream: Stream, service: Service): Promise<void> {
+  await stream.produce(records.slice(0, 300))
+  await eventually(async () => (await stream.settled()) === 300, 'the first half being settled')
+  await eventually(() => isReady(service), 'readiness')
+}
+
+/** As an operator and a client see the outage. */
+async function itWaits(service: Service, why: RegExp): Promise<void> {
+  await eventually(async () => (await service.metric('partition_paused', { reason: 'store_away' })) === 2, 'the pause')
+  const ready = await ask(service, '/readyz?verbose')
+  expect(ready.status).toBe(503)
+  expect(ready.body).toMatch(why)
+  expect(await ask(service, '/livez')).toMatchObject({ status: 200 })
+  const askedAt = performance.now()
+  // One in memory is an answer, one that only Postgres knows is a "later", and neither takes long
+  expect(await ask(service, `/order/${records[0]?.uid}`)).toMatchObject({ status: 200 })
+  expect(await ask(service, '/order/unknown')).toMatchObject({ status: 503 })
+  expect(performance.now() - askedAt).toBeLessThan(ANSWERED_WITHIN_MS)
+}
+
+async function allIsWell(stream: Stream, service: Service, rebalances: number): Promise<void> {
+  await eventually(async () => (await stream.committed()) === records.length, 'all of them being committed')
+  await eventually(() => isReady(service), 'readiness')
+  expect(await differences(stream, modelOf(records))).toEqual([])
+  expect(await stream.readAll(stream.dlqTopic)).toEqual([])
+  expect(totalOf(await stream.ledger())).toMatchObject({ records: 600, duplicate: 0, stale: 0, dead_lettered: 0 })
+  expect(await service.metric('rebalances_total')).toBe(rebalances)
+  expect(await stream.findings()).toEqual([])
+  expect(await service.stop()).toBe(0)
+}
+
+async function wireTo({ databaseUrl }: Stream): Promise<Wire & { readonly url: string }> {
+  const url = new URL(databaseUrl)
+  const wire = await createWire({ targetPort: Number(url.port) })
+  onTestFinished(() => wire[Symbol.asyncDispose]())
+  url.port = String(wire.port)
+  return { ...wire, url: url.href }
+}
+
+/** A user without a superuser's privilege of going beyond limits. */
+async function aRole(stream: Stream): Promise<{
+  readonly name: string
+  readonly url: string
+  /** -1: none. */
+  limit(connections: number): Promise<void>
+}> {
+  const url = new URL(stream.databaseUrl)
+  const name = `limited_${url.pathname.slice(1)}`
+  await stream.query(`CREATE ROLE ${name} LOGIN PASSWORD ${pg.escapeLiteral(name)}`)
+  await stream.query(`GRANT ALL ON ALL TABLES IN SCHEMA public TO ${name}`)
+  await stream.query(`GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO ${name}`)
+  url.username = name
+  url.password = name
+  return {
+    name,
+    url: url.href,
+    limit: async connections => void (await stream.query(`ALTER ROLE ${name} CONNECTION LIMIT ${connections}`)),
+  }
+}
