@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import { playSchedule, type ScheduleResult } from '../../support/simulation/schedule.ts'
 
 /**
@@ -10,6 +10,15 @@ const SCHEDULES = SIM_SEED === undefined ? Number(SIM_SCHEDULES) : 1
 const FIRST = Number(SIM_SEED ?? SIM_FIRST_SEED)
 /** Far more than it takes: it ends a test that hangs, and says nothing of speed. */
 const TIMEOUT_MS = 60_000 + SCHEDULES * 100
+
+const { stackTraceLimit } = Error
+beforeEach(() => {
+  // A fifth of the time goes into stacks of errors that are part of the play; whoever replays a seed wants them.
+  if (SIM_SEED === undefined) Error.stackTraceLimit = 0
+})
+afterEach(() => {
+  Error.stackTraceLimit = stackTraceLimit
+})
 
 it(
   `keeps every promise over ${SCHEDULES} schedules of faults`,
