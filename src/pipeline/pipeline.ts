@@ -226,17 +226,23 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
   async function locateServed(partitions: readonly TopicPartition[]): Promise<Position[] | undefined> {
     const [first] = partitions
     if (first === undefined) return []
-    const located = retrying(() => locate(partitions, { source, store, observer, groupId }), retry, {
-      dependency: 'postgres',
-      partition: first,
-      signal: stopping.signal,
-      onWaiting: () => {},
-    }).catch((error: unknown) => {
-      if (!(error instanceof OwnershipLostError)) fail(error)
-      return undefined
-    })
-    await turningUntil(located, Number.POSITIVE_INFINITY)
-    return await located
+    for (;;) {
+      let overtaken = false
+      const located = retrying(() => locate(partitions, { source, store, observer, groupId }), retry, {
+        dependency: 'postgres',
+        partition: first,
+        signal: stopping.signal,
+        onWaiting: () => {},
+      }).catch((error: unknown) => {
+        if (!(error instanceof OwnershipLostError)) fail(error)
+        overtaken = !stopping.signal.aborted
+        return undefined
+      })
+      await turningUntil(located, Number.POSITIVE_INFINITY)
+      // A batch that somebody (this process before a rebalance, say) had still in flight moved the progress after it was
+      // read. The partitions are ours all the same: giving up here would leave them to nobody.
+      if (!overtaken) return await located
+    }
   }
 
   async function onAssigned(partitions: readonly TopicPartition[]): Promise<void> {
