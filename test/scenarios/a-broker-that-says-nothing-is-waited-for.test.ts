@@ -1,0 +1,74 @@
+import { expect, it, onTestFinished } from 'vitest'
+import { startKafka } from '#src/embedded/kafka.ts'
+import { freePorts } from '#src/embedded/machine.ts'
+import { startWire, type WireProcess } from '../support/faults/start-wire.ts'
+import { differences, generated, modelOf } from '../support/model.ts'
+import { ask, eventually, isReady, type Service, startService } from '../support/service.ts'
+import { aStream, type Stream, streamTools, totalOf } from '../support/stream.ts'
+
+streamTools()
+
+const records = generated(900, { seed: 121, updatesRatio: 0.3, invalidRatio: 0.05 })
+const model = modelOf(records)
+
+it('in a black hole beyond its session, and mute to its producer: nothing is lost, or written twice', async () => {
+  // Given a service that reaches its broker over a wire, while we go past it
+  const { wire, brokers, ownBrokers } = await aKafkaBehindAWire()
+  const stream = await aStream({ brokers: ownBrokers, partitions: 2 })
+  const env = { KAFKA_CONFIG: 'session.timeout.ms=6000,heartbeat.interval.ms=1000' }
+  const service = await startService({ ...stream, brokers, env })
+  await settle(stream, 0, 300)
+  await eventually(() => isReady(service), 'readiness')
+
+  // When nothing moves on the wire, for longer than a member may be silent
+  await wire.set({ kind: 'black-hole' })
+  const sinceMs = performance.now()
+  await stream.produce(records.slice(300, 600))
+  await eventually(() => performance.now() - sinceMs > 10_000, 'the session being over')
+
+  // Then it lives, and makes nothing up
+  expect(await ask(service, '/livez')).toMatchObject({ status: 200 })
+  expect(await stream.settled()).toBe(300)
+
+  // And when the broker is there again, it goes on
+  await wire.set({ kind: 'pass' })
+  await eventually(async () => (await stream.committed()) === 600, 'its going on')
+
+  // And when the broker hears it and it does not hear the broker, for 3 s, its dead letters are not sent twice
+  await wire.set({ kind: 'drop-replies' })
+  const muteSinceMs = performance.now()
+  await stream.produce(records.slice(600))
+  await eventually(() => performance.now() - muteSinceMs > 3_000, 'the end of the silence')
+  await wire.set({ kind: 'pass' })
+  await allOfIt(stream, service)
+})
+
+async function settle(stream: Stream, from: number, to: number): Promise<void> {
+  await stream.produce(records.slice(from, to))
+  await eventually(async () => (await stream.committed()) === to, `${to} records being committed`)
+}
+
+async function allOfIt(stream: Stream, service: Service): Promise<void> {
+  await eventually(async () => (await stream.committed()) === records.length, 'all of them being committed')
+  await eventually(() => isReady(service), 'readiness')
+  expect(await differences(stream, model)).toEqual([])
+  expect(await stream.readAll(stream.dlqTopic)).toHaveLength(model.invalid.length)
+  expect(totalOf(await stream.ledger())).toMatchObject({ offsets: records.length, duplicate: 0, stale: 0 })
+  expect(await stream.findings()).toEqual([])
+  expect(await service.stop()).toBe(0)
+}
+
+async function aKafkaBehindAWire(): Promise<{
+  readonly wire: WireProcess
+  /** By way of the wire. */
+  readonly brokers: string
+  readonly ownBrokers: string
+}> {
+  const [proxyPort = 0] = await freePorts(1)
+  const kafka = await startKafka({ proxyPort })
+  onTestFinished(() => kafka[Symbol.asyncDispose]())
+  if (kafka.proxied === undefined) throw new Error('Kafka has no listener for the wire')
+  const wire = await startWire({ port: proxyPort, targetPort: kafka.proxied.upstreamPort })
+  onTestFinished(() => wire[Symbol.asyncDispose]())
+  return { wire, brokers: kafka.proxied.brokers, ownBrokers: kafka.brokers }
+}
