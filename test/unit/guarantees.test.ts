@@ -1,0 +1,46 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+
+const root = new URL('../../', import.meta.url)
+const text = readFileSync(new URL('docs/guarantees.md', root), 'utf8')
+
+describe('docs/guarantees.md', () => {
+  it('names tests that exist', () => {
+    const named = new Set([...text.matchAll(/`(test\/[^`\s]+)`/g)].map(([, path = '']) => path))
+    expect(named.size).toBeGreaterThan(20)
+    expect([...named].filter(path => !existsSync(new URL(path, root)))).toEqual([])
+  })
+
+  it('tells of each row of the fault matrix how it is shown, or why it is not covered', () => {
+    const rows = [...text.matchAll(/^\| (\d+) \|.*\| ([^|]+) \|$/gm)]
+    expect(rows.map(([, number]) => Number(number))).toEqual(Array.from({ length: 35 }, (_, i) => i + 1))
+    for (const [row, , shownBy] of rows) {
+      expect(shownBy, row).toMatch(/`(test\/|make chaos)|Not covered: \w{3,}/)
+    }
+  })
+
+  it('shows each promise by a test', () => {
+    const promises =
+      text
+        .split('## What is promised')[1]
+        ?.split('\n## ')[0]
+        ?.match(/^\| \*\*.*$/gm) ?? []
+    expect(promises.length).toBeGreaterThan(8)
+    for (const promise of promises) expect(promise).toMatch(/\| `test\/[^|]+ \|$/)
+  })
+
+  it('leaves no scenario about a fault unnamed', () => {
+    // These are about what works, not about what breaks.
+    const elsewhere = [
+      'a-person-adds-an-order-and-sees-it-stored',
+      'a-restart-keeps-orders-and-warms-the-cache',
+      'an-order-arrives-and-is-read-back',
+      'an-order-sent-to-the-api-takes-the-road-of-every-other',
+      'every-bad-input-has-its-outcome',
+      'keys-decide-who-may-use-the-api',
+    ]
+    const scenarios = readdirSync(new URL('test/scenarios/', root)).filter(name => name.endsWith('.test.ts'))
+    const unnamed = scenarios.filter(name => !text.includes(`test/scenarios/${name}`))
+    expect(unnamed.filter(name => !elsewhere.includes(name.replace('.test.ts', '')))).toEqual([])
+  })
+})
