@@ -1,12 +1,12 @@
 /**
  * `make bench-read`: how fast a hot `GET /order/UID` is, beside a bare node:http that sends the same bytes under the same
  * headers, Express with an object and `res.json`, and Express with a query for each request.
- * What is measured and how to read it: bench/README.md.
+ * What is measured and how to read it: bench/READ.md.
  */
 import { execFile } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { loadavg } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -128,11 +128,13 @@ async function load(what: Pick<LoadOptions, 'port' | 'uids' | 'rate'>): Promise<
 async function startService(databaseUrl: string): Promise<Contender> {
   const logFile = join(RESULTS, `read-${stamp}-service.log`)
   const profile = ['--cpu-prof', `--cpu-prof-dir=${RESULTS}`, `--cpu-prof-name=read-${stamp}.cpuprofile`]
-  const started = await startNode(
-    [...(options.profile ? profile : []), 'src/cli/main.ts', 'serve', '--roles', 'api'],
-    { DATABASE_URL: databaseUrl, HTTP_PORT: '0', CACHE_WARM_ORDERS: 'all' },
-    logFile,
-  )
+  // As its users run it; the comparisons get the same flags of Node.
+  const started = await start(join(ROOT, 'bin', 'holdfast'), ['serve', '--roles', 'api'], logFile, {
+    DATABASE_URL: databaseUrl,
+    HTTP_PORT: '0',
+    CACHE_WARM_ORDERS: 'all',
+    NODE_OPTIONS: options.profile ? profile.join(' ') : '',
+  })
   const port = await untilLogged(started, logFile, text => /"url":"http:\/\/[^"]+:(\d+)"/.exec(text)?.[1])
   await untilLogged(started, logFile, text => (text.includes('"event":"cache_warmed"') ? '1' : undefined))
   return contender(SERVICE, started, port)
@@ -140,7 +142,8 @@ async function startService(databaseUrl: string): Promise<Contender> {
 
 async function startOther(kind: (typeof KINDS)[number], words: readonly string[]): Promise<Contender> {
   const logFile = join(RESULTS, `read-${stamp}-${kind}.log`)
-  const started = await startNode(['bench/read-servers.ts', kind, ...words], {}, logFile)
+  const args = ['--max-semi-space-size=8', join(ROOT, 'bench', 'read-servers.ts'), kind, ...words]
+  const started = await start(process.execPath, args, logFile, {})
   return contender(kind, started, await untilLogged(started, logFile, text => /^(\d+)\n/.exec(text)?.[1]))
 }
 
@@ -148,18 +151,24 @@ function contender(name: string, { pid, stop }: GuardedProcess, port: number): C
   return { name, pid, port, [Symbol.asyncDispose]: () => stop() }
 }
 
-async function startNode(
+async function start(
+  command: string,
   args: readonly string[],
-  env: Readonly<Record<string, string>>,
   logFile: string,
+  env: Readonly<Record<string, string>>,
 ): Promise<GuardedProcess> {
-  const inherited = { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '' }
   writeFileSync(logFile, '')
   return await startGuarded({
-    command: process.execPath,
+    command,
     args,
-    cwd: ROOT,
-    env: { ...inherited, ...env },
+    // A .env of the checkout is somebody's own, and would be read where the command is started.
+    cwd: RESULTS,
+    env: {
+      // The shim takes the first Node that will do: this one.
+      PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}`,
+      HOME: process.env.HOME ?? '',
+      ...env,
+    },
     logFile,
     stopSignal: 'SIGTERM',
     graceMs: 10_000,

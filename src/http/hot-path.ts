@@ -19,7 +19,7 @@ const PATH = /^\/order\/([A-Za-z0-9_-]{1,64})$/
 
 /**
  * Answers the one question that is asked all the time, `GET /order/UID` for an order that is held in memory, without
- * Express: its stack costs more than all the rest of such an answer (bench/README.md has the figures). Whatever is not that plain
+ * Express: its stack costs more than all the rest of such an answer (bench/READ.md has the figures). Whatever is not that plain
  * (another method or address, no right to read, not held) is left to Express, untouched.
  *
  * The answers are the same, header for header; a test holds them together.
