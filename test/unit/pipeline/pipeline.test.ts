@@ -1,5 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
 import {
+  OwnershipLostError,
   RecordRefusedError,
   StoreContendedError,
   StoreMisconfiguredError,
@@ -331,6 +332,17 @@ describe('what the log does not hold any more', () => {
       { from: 2n, to: 3n, records: 1 },
     ])
     expect(harness.of('expired')).toHaveLength(1)
+  })
+
+  it('reads the progress again when it moved just then, instead of leaving the partition to nobody', async () => {
+    const harness = aPipeline()
+    harness.source.append(0, 'a:1', 'b:1', 'c:1', 'd:1')
+    harness.source.retain(0, 2n)
+    harness.store.moveProgress(P0, GROUP, 1n)
+    harness.store.failNext('expire', new OwnershipLostError('a batch that was in flight moved it'))
+    harness.source.give(0)
+    start(harness)
+    await until(() => harness.source.commits.get(0) === 4n, 'everything being settled')
   })
 
   it('halts a partition whose progress is beyond its end, names the way out, and goes on with the others', async () => {
