@@ -92,9 +92,8 @@ export function createBroker(
       } else if (owner !== undefined && owner !== target && !each.revoking) {
         each.revoking = true
         asked.set(owner, [...(asked.get(owner) ?? []), each])
-        const { generation } = owner
         time.after(REBALANCE_TIMEOUT_MS, () => {
-          if (each.owner === owner && each.revoking && owner.generation === generation) broker.expel(owner)
+          if (each.owner === owner && each.revoking) broker.expel(owner)
         })
       }
     }
@@ -165,6 +164,8 @@ export function createBroker(
       distribute()
     },
     released(member, given) {
+      // It joins again without them: what it sent before that is refused, as a request of an earlier generation.
+      member.generation += 1
       free(given.map(log).filter(({ owner }) => owner === member))
       distribute()
     },
