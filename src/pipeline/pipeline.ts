@@ -84,7 +84,9 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
   const shared = { clock, observer, random: parts.random, initialMs: parts.retry.initialMs }
   const storeBreaker = createBreaker({ ...shared, dependency: 'postgres', probe: () => store.probe() })
   const dlqBreaker = createBreaker({ ...shared, dependency: 'dlq', probe: () => sink.probe() })
-  const breakers = [storeBreaker, dlqBreaker]
+  // Nobody waits for this one, because the client heals by itself: it tells health and metrics that no broker answers.
+  const brokerBreaker = createBreaker({ ...shared, dependency: 'kafka', probe: askBroker })
+  const breakers = [storeBreaker, dlqBreaker, brokerBreaker]
   const board = createStatusBoard(breakers)
   const committer = createCommitter(source, observer, clock)
   const space = createSignal()
@@ -181,9 +183,18 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
       // Asked of the broker, because what the client remembers stands still while a partition is paused.
       source.watermarks({ topic: owner.topic, partition: owner.partition }).then(
         marks => onWatermarks(owner, marks),
-        () => board.watermarks.delete(owner.key),
+        (error: unknown) => {
+          // An old watermark would tell of no lag: none is known.
+          board.watermarks.delete(owner.key)
+          if (dispositionOf(error) === 'retry') brokerBreaker.trip(error)
+        },
       )
     }
+  }
+
+  /** Of a partition that is always there: by then we may have lost ours. */
+  async function askBroker(): Promise<void> {
+    await source.watermarks({ topic: parts.topic, partition: 0 })
   }
 
   /** An operator lifts a pause in the store, wherever the partition is consumed just now. */
@@ -283,6 +294,8 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     const gone = partitions.flatMap(partition => reception.owned.get(partitionKey(partition)) ?? [])
     let drained = false
     if (lost) {
+      // The group has thrown us out, or we hear nothing of it: ready again with the next assignment, be it an empty one.
+      board.member = false
       committer.forget(gone)
       for (const partition of gone) partition.abandon()
     } else {

@@ -26,12 +26,19 @@ it('in a black hole beyond its session, and mute to its producer: nothing is los
   await stream.produce(records.slice(300, 600))
   await eventually(() => performance.now() - sinceMs > 10_000, 'the session being over')
 
-  // Then it lives, and makes nothing up
+  // Then it lives, says what it waits for, and makes nothing up
   expect(await ask(service, '/livez')).toMatchObject({ status: 200 })
+  const ready = await ask(service, '/readyz?verbose')
+  expect(ready.status).toBe(503)
+  expect(ready.body).toContain('kafka is away')
+  expect(ready.body).toContain('the group has not assigned partitions')
+  expect(await service.metric('breaker_open', { dependency: 'kafka' })).toBe(1)
+  expect((await ask(service, '/metrics')).body).not.toMatch(/^holdfast_consumer_lag_records\{/m)
   expect(await stream.settled()).toBe(300)
 
   // And when the broker is there again, it goes on
   await wire.set({ kind: 'pass' })
+  await eventually(() => isReady(service), 'readiness')
   await eventually(async () => (await stream.committed()) === 600, 'its going on')
 
   // And when the broker hears it and it does not hear the broker, for 3 s, its dead letters are not sent twice

@@ -107,6 +107,7 @@ describe('an outage blames no record', () => {
       breakers: [
         { dependency: 'postgres', open: true, reason: 'connection refused' },
         { dependency: 'dlq', open: false },
+        { dependency: 'kafka', open: false },
       ],
       partitions: [{ paused: ['store_away'], inFlightRecords: 2 }],
     })
