@@ -58,6 +58,7 @@ export function createConsumer(options: ConsumerOptions): RecordSource {
   let cooperative = true
   let closed = false
   const owned = new Map<string, TopicPartition>()
+  const paused = new Map<string, TopicPartition>()
 
   function onRebalance(error: NativeError, partitions: NativeTopicPartition[]): void {
     const mine = partitions.map(({ topic, partition }) => ({ topic, partition }))
@@ -102,8 +103,25 @@ export function createConsumer(options: ConsumerOptions): RecordSource {
 
   function unassign(partitions: readonly TopicPartition[]): void {
     for (const partition of partitions) owned.delete(partitionKey(partition))
+    // While it leaves, the client refuses, and nothing will come back to it.
+    if (!closed) resume(partitions.filter(partition => paused.has(partitionKey(partition))))
     if (cooperative) connected().incrementalUnassign(partitions)
     else connected().unassign()
+  }
+
+  function pause(partitions: readonly TopicPartition[]): void {
+    connected().pause(partitions)
+    for (const partition of partitions) paused.set(partitionKey(partition), partition)
+  }
+
+  /**
+   * Also what is taken away is resumed: the client keeps a pause beyond the assignment that it was made for, and a
+   * partition that came back would be fetched never again, without a word.
+   */
+  function resume(partitions: readonly TopicPartition[]): void {
+    if (partitions.length === 0) return
+    connected().resume(partitions)
+    for (const partition of partitions) paused.delete(partitionKey(partition))
   }
 
   return {
@@ -151,8 +169,8 @@ export function createConsumer(options: ConsumerOptions): RecordSource {
     nextEvent: () => events.shift(),
     assign,
     unassign,
-    pause: partitions => connected().pause(partitions),
-    resume: partitions => connected().resume(partitions),
+    pause,
+    resume,
 
     async seek(to) {
       await call(done => connected().seek(toNative(to), QUERY_TIMEOUT_MS, done)).catch((error: unknown) => {
