@@ -89,8 +89,14 @@ export function createConsumer(options: ConsumerOptions): RecordSource {
 
   function answerAll(): void {
     for (let event = events.shift(); event !== undefined; event = events.shift()) {
-      if (event.kind === 'assigned') assign([])
-      else if (event.kind === 'revoked') unassign(event.partitions)
+      try {
+        if (event.kind === 'assigned') assign([])
+        else if (event.kind === 'revoked') unassign(event.partitions)
+      } catch (error) {
+        // A client that is already disconnecting refuses an answer, and gives it by itself. Thrown out of its callback, the
+        // refusal would end the process at once, and leave it hanging in the client's exit.
+        options.onWarning(`answering a rebalance while leaving: ${describe(error).message}`)
+      }
     }
   }
 
