@@ -36,6 +36,18 @@ export async function runService(config: Config, roles: ReadonlySet<Role>): Prom
     throw new Error('unreachable')
   }
 
+  /** What nobody caught left us in a state that nobody knows, and a normal exit would join threads that may hang. */
+  function onUncaught(error: unknown): void {
+    // Only its kind and place: the message may quote an order.
+    const stack = error instanceof Error ? error.stack?.split('\n').filter(line => /^ +at /.test(line)) : undefined
+    logger.fatal(
+      { event: 'uncaught', type: error instanceof Error ? error.name : typeof error, stack },
+      'unforeseen error',
+    )
+    killSelf('an error that nobody caught: ending at once, what was in flight is read again')
+  }
+
+  process.on('uncaughtException', onUncaught)
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
   app = await startApp(config, roles, logger)
@@ -49,6 +61,7 @@ export async function runService(config: Config, roles: ReadonlySet<Role>): Prom
     armWatchdog()
   }
   await app.stop()
+  process.off('uncaughtException', onUncaught)
   process.off('SIGTERM', onSignal)
   process.off('SIGINT', onSignal)
   return exitCode
