@@ -197,7 +197,7 @@ describe('what cannot be read', () => {
 
   it('is refused when no length was announced, too, and cut off when it never ends', async () => {
     await using service = await startService()
-    const endless = (): Promise<{ status: number | undefined; connection: string | undefined }> =>
+    const endless = (): Promise<unknown> =>
       new Promise((resolve, reject) => {
         const chunk = Buffer.alloc(1 << 20, ' ')
         let answered = false
@@ -206,11 +206,15 @@ describe('what cannot be read', () => {
           response.resume()
           resolve({ status: response.statusCode, connection: response.headers.connection })
         })
-        sending.on('error', error => answered || reject(error))
+        // Who goes on sending into a connection that was closed may see that before he sees the answer.
+        sending.on('error', (error: NodeJS.ErrnoException) => {
+          if (error.code === 'EPIPE' || error.code === 'ECONNRESET') resolve('cut off')
+          else if (!answered) reject(error)
+        })
         const send = (): void => void (answered || sending.write(chunk, send))
         send()
       })
-    expect(await endless()).toEqual({ status: 413, connection: 'close' })
+    expect([{ status: 413, connection: 'close' }, 'cut off']).toContainEqual(await endless())
     expect(service.orders.published).toEqual([])
   })
 
