@@ -21,6 +21,7 @@ import { canonicalInstant, createOrderJudge, isInstant, type Order, orderJson, u
 import { orderQueries } from './orders/order-rows.ts'
 import { orderTables } from './orders/order-sql.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
+import { createDeadLetterIndex } from './postgres/dead-letter-index.ts'
 import { missingMigrations } from './postgres/migrate.ts'
 import { startWriteListener, type WriteListener } from './postgres/notifications.ts'
 import { createOrderReader } from './postgres/order-reader.ts'
@@ -134,6 +135,7 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
           limits: { writesPerMinute: config.http.writesPerMinute, badKeysPerMinute: BAD_KEYS_PER_MINUTE },
           cache,
           catalog: reader,
+          deadLetters: createDeadLetterIndex(readPool),
           canonicalInstant: text => (isInstant(text) ? canonicalInstant(text) : undefined),
           intake: openIntake(),
           feed,

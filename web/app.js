@@ -159,11 +159,12 @@ function explain(code, problem, uid) {
   }
 }
 
-/** Whoever may look at dead letters is told by the API where this one is: an address of ours. */
-function hintAtDeadLetter({ dead_letter: address }) {
-  if (typeof address !== 'string' || !/^\/\w/.test(address)) return
-  const link = h('a', { href: address }, 'See why')
-  result.firstElementChild.append(toDom(h('p', {}, 'It was set aside as a dead letter. ', link)))
+/** Whoever may look at dead letters is told by the API which one this order is, and why. */
+function hintAtDeadLetter({ dead_letter: letter }) {
+  if (letter === undefined) return
+  const where = letter.pointer === '' ? '' : ` at ${letter.pointer}`
+  const why = `It was set aside as the dead letter ${letter.id}: ${letter.reason} (${letter.error}${where}).`
+  result.firstElementChild.append(toDom(h('p', { class: 'dead-letter' }, why)))
 }
 
 function fail(title, text, again) {

@@ -1,4 +1,4 @@
-import type { DeadLetter, Rejection } from './dead-letter.ts'
+import type { DeadLetter, Reason, Rejection } from './dead-letter.ts'
 import type { Dependency } from './errors.ts'
 import type { OutcomeCounts } from './outcome.ts'
 import type { Origin, SourceRecord, TopicPartition } from './record.ts'
@@ -217,6 +217,20 @@ export interface ValueCatalog {
   }>
   /** Position of the record that wrote this value; `undefined` when there is none. Cheaper than reading the value. */
   originOf(uid: string): Promise<Origin | undefined>
+}
+
+/** What the index says of a dead letter, for somebody who looks for its order. No payload data. */
+export interface DeadLetterHint {
+  /** `topic-partition-offset` of where the record first stood. */
+  readonly id: string
+  readonly reason: Reason
+  readonly error: string
+  readonly pointer: string
+}
+
+export interface DeadLetterIndex {
+  /** The latest one of this order that nobody has settled yet. @throws StoreUnavailableError */
+  ofOrder(uid: string): Promise<DeadLetterHint | undefined>
 }
 
 export interface DeadLetterSink {

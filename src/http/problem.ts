@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { DeadLetterHint } from '../core/ports.ts'
 
 /** What went wrong with a request: RFC 9457, with members of our own. Never holds order data. */
 export interface Problem {
@@ -9,6 +10,8 @@ export interface Problem {
   /** What happened and what to do, for a person. */
   readonly detail: string
   readonly headers?: Readonly<Record<string, string>>
+  /** For operators only: where the order went instead. */
+  readonly deadLetter?: DeadLetterHint | undefined
   readonly errors?: readonly { readonly pointer: string; readonly message: string }[]
 }
 
@@ -26,6 +29,7 @@ export function sendProblem(req: IncomingMessage, res: ServerResponse, problem: 
       code: problem.code,
       detail: problem.detail,
       ...(problem.errors === undefined ? {} : { errors: problem.errors }),
+      ...(problem.deadLetter === undefined ? {} : { dead_letter: problem.deadLetter }),
       trace_id: traceId,
     }),
   )

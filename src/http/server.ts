@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
-import express, { type Express, type RequestHandler } from 'express'
-import type { Clock, ValueCatalog } from '../core/ports.ts'
+import express, { type Express, type RequestHandler, type Response } from 'express'
+import { includesRole } from '../core/access.ts'
+import type { Clock, DeadLetterIndex, ValueCatalog } from '../core/ports.ts'
 import type { ReadObserver, ValueCache } from '../core/read-side.ts'
 import type { HealthCheck } from '../core/status.ts'
 import type { Intake } from '../core/write-side.ts'
@@ -30,6 +31,7 @@ export interface HttpOptions {
   readonly limits: Limits
   readonly cache: ValueCache
   readonly catalog: ValueCatalog
+  readonly deadLetters: DeadLetterIndex
   readonly canonicalInstant: ListParts['canonicalInstant']
   readonly intake: Intake
   /** Told of what is stored; closed with the server. */
@@ -85,7 +87,11 @@ function createHttpApp(options: HttpOptions, auth: Auth, { onDone, closing }: Li
   app.use(listRoute(options, [mayRead]))
   closing.addEventListener('abort', () => options.feed.close())
   app.use(liveRoutes(options.feed, [mayRead]))
-  app.use(orderRoutes(options.cache, [mayRead]))
+  const isAdmin = (res: Response) => {
+    const caller = guard.callerOf(res)
+    return caller !== undefined && includesRole(caller.role, 'admin')
+  }
+  app.use(orderRoutes({ ...options, isAdmin }, [mayRead]))
   app.use(viewRoutes(options.cache, auth, mayRead))
   app.use(docsRoutes())
   app.use(openapiRoute())

@@ -151,6 +151,7 @@ describe('where a key is needed', () => {
   const keys = [
     { name: 'reader', role: 'read', sha256: hashed('reads') },
     { name: 'writer', role: 'write', sha256: hashed('writes') },
+    { name: 'operator', role: 'admin', sha256: hashed('operates') },
   ] as const
 
   it('asks for it, goes on with what it was needed for, and keeps it for the tab', async () => {
@@ -165,6 +166,20 @@ describe('where a key is needed', () => {
       await page.reload()
       await resultWith(page, 'Test Testov')
       expect(await page.locator('#key-form').isVisible()).toBe(false)
+    })
+  })
+
+  it('tells an operator, and nobody else, that an order was set aside, and why', async () => {
+    const letter = { id: 'orders-3-42', reason: 'schema_violation', error: 'required', pointer: '/payment' } as const
+    const deadLetters = { lost: letter }
+    await using pages = await startPages(browser, { keys, keyless: 'nobody', deadLetters })
+    await pages.visit('/?uid=lost', async page => {
+      await give(page, 'reads')
+      expect(await resultWith(page, 'No order has this uid')).not.toContain('orders-3-42')
+    })
+    await pages.visit('/?uid=lost', async page => {
+      await give(page, 'operates')
+      expect(await resultWith(page, 'orders-3-42')).toContain('schema_violation (required at /payment)')
     })
   })
 

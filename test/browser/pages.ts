@@ -6,7 +6,7 @@ import { createCache } from '#src/cache/cache.ts'
 import { systemClock } from '#src/clock.ts'
 import type { ApiKey, Keyless } from '#src/core/access.ts'
 import { BrokerUnavailableError, StoreUnavailableError } from '#src/core/errors.ts'
-import type { StoredValue } from '#src/core/ports.ts'
+import type { DeadLetterHint, StoredValue } from '#src/core/ports.ts'
 import { createLiveFeed, type LiveFeed } from '#src/http/live-feed.ts'
 import { startHttp } from '#src/http/server.ts'
 import { canonicalInstant, createOrderJudge } from '#src/orders/order.ts'
@@ -41,6 +41,7 @@ export async function startPages(
     keys?: readonly ApiKey[]
     keyless?: Keyless
     writesPerMinute?: number
+    deadLetters?: Readonly<Record<string, DeadLetterHint>>
   } = {},
 ): Promise<Pages> {
   const stored = new Map((options.orders ?? []).map(order => [order.order_uid, toStored(order)]))
@@ -91,6 +92,7 @@ export async function startPages(
       },
       originOf: async uid => stored.get(uid)?.origin,
     },
+    deadLetters: { ofOrder: async uid => options.deadLetters?.[uid] },
     canonicalInstant,
     intake: {
       maxBytes: 1024 * 1024,

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import type { DeadLetter } from '#src/core/dead-letter.ts'
 import { orderTables } from '#src/orders/order-sql.ts'
+import { createDeadLetterIndex } from '#src/postgres/dead-letter-index.ts'
 import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { aDeadLetter, aWork } from '../support/orders.ts'
@@ -129,4 +130,18 @@ it('a timestamp beyond reason is indexed, too', async () => {
   const record = aRecord({ offset: 41n, timestampMs: 9.2e18 })
   await settle(aDeadLetter(41n, { record, origin: record }))
   expect(await rows()).toMatchObject([{ source_timestamp: String(Number.MAX_SAFE_INTEGER) }])
+})
+
+it('is asked for the latest one of an order that nobody has settled', async () => {
+  const index = createDeadLetterIndex(database.pool)
+  await settle(
+    aDeadLetter(1n, { orderUid: 'b563', failedAtMs: 1_000 }),
+    aDeadLetter(2n, { orderUid: 'b563', failedAtMs: 2_000 }),
+    aDeadLetter(3n, { orderUid: 'other', failedAtMs: 3_000 }),
+  )
+  expect(await index.ofOrder('b563')).toMatchObject({ id: 'orders-0-2', reason: expect.any(String) })
+  await database.pool.query(`UPDATE dead_letters SET state = 'resolved' WHERE id = 'orders-0-2'`)
+  expect(await index.ofOrder('b563')).toMatchObject({ id: 'orders-0-1' })
+  await database.pool.query(`UPDATE dead_letters SET state = 'discarded' WHERE id = 'orders-0-1'`)
+  expect(await index.ofOrder('b563')).toBeUndefined()
 })

@@ -76,6 +76,7 @@ export function httpParts(orders: MemoryOrders = memoryOrders()) {
     auth: { keys: [], keyless: 'loopback' },
     limits: { writesPerMinute: 1_000, badKeysPerMinute: 1_000 },
     catalog: orders.catalog,
+    deadLetters: { ofOrder: async () => undefined },
     intake: orders.intake,
     canonicalInstant: text => (isInstant(text) ? canonicalInstant(text) : undefined),
     // Whoever watches is told at once of the first order, and then of nothing: no time passes between two.

@@ -1,5 +1,6 @@
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { dispositionOf } from '../../core/errors.ts'
+import type { DeadLetterHint, DeadLetterIndex } from '../../core/ports.ts'
 import type { Lookup, ValueCache } from '../../core/read-side.ts'
 import { matchesEtag } from '../etag.ts'
 import { ORDER_CACHE_CONTROL as CACHE_CONTROL, cacheStatus, ORDER_CONTENT_TYPE } from '../order-answer.ts'
@@ -8,21 +9,29 @@ import { UID } from '../uid.ts'
 
 const RETRY_AFTER_SECONDS = '5'
 
+export interface OrderParts {
+  readonly cache: ValueCache
+  readonly deadLetters: DeadLetterIndex
+  /** Whether the caller of a guarded route is an operator. */
+  readonly isAdmin: (res: Response) => boolean
+}
+
 /**
  * `GET /order/:uid`, and the same as `GET /order?uid=` and `GET /orders/:uid`. What the cache holds are the bytes of the
  * answer, so this writes them as they are: no JSON, no hashing, no generic send. What is held in memory is mostly answered
  * before it comes to this, see `hot-path.ts`.
  */
-export function orderRoutes(cache: ValueCache, guard: readonly RequestHandler[]): Router {
+export function orderRoutes(parts: OrderParts, guard: readonly RequestHandler[]): Router {
   const router = Router({ caseSensitive: true })
-  const byPath = (req: Request<{ uid: string }>, res: Response) => serveOrder(cache, req.params.uid, req, res)
+  const byPath = (req: Request<{ uid: string }>, res: Response) => serveOrder(parts, req.params.uid, req, res)
   router.get('/order/:uid', ...guard, byPath)
   router.get('/orders/:uid', ...guard, byPath)
-  router.get('/order', ...guard, (req, res) => serveOrder(cache, req.query.uid, req, res))
+  router.get('/order', ...guard, (req, res) => serveOrder(parts, req.query.uid, req, res))
   return router
 }
 
-async function serveOrder(cache: ValueCache, uid: unknown, req: Request<object>, res: Response): Promise<void> {
+async function serveOrder(parts: OrderParts, uid: unknown, req: Request<object>, res: Response): Promise<void> {
+  const { cache } = parts
   if (typeof uid !== 'string' || !UID.test(uid)) {
     sendProblem(req, res, {
       status: 400,
@@ -51,6 +60,7 @@ async function serveOrder(cache: ValueCache, uid: unknown, req: Request<object>,
       status: 404,
       code: 'order_not_found',
       detail: 'There is no order with this uid.',
+      deadLetter: parts.isAdmin(res) ? await whyNot(parts.deadLetters, uid) : undefined,
       headers: { 'Cache-Control': CACHE_CONTROL, 'Cache-Status': cacheStatus(lookup) },
     })
     return
@@ -70,4 +80,14 @@ async function serveOrder(cache: ValueCache, uid: unknown, req: Request<object>,
   })
   // Node leaves the body out of an answer to HEAD.
   res.end(value.json)
+}
+
+/** A hint, and no more: an order that is not there is a 404 also while nobody can say why. */
+async function whyNot(deadLetters: DeadLetterIndex, uid: string): Promise<DeadLetterHint | undefined> {
+  try {
+    return await deadLetters.ofOrder(uid)
+  } catch (error) {
+    if (dispositionOf(error) !== 'retry') throw error
+    return undefined
+  }
 }

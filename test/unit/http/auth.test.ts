@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { request } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import type { AccessRole, ApiKey } from '#src/core/access.ts'
+import { StoreUnavailableError } from '#src/core/errors.ts'
 import { modelOrder } from '../../support/orders.ts'
 import { startService, UID } from './support.ts'
 
@@ -221,5 +222,32 @@ describe('limits', () => {
     expect(limited.status).toBe(429)
     expect(Number(limited.headers.get('retry-after'))).toBeGreaterThan(0)
     expect((await read('reader-key')).status).toBe(200)
+  })
+})
+
+describe('an order that was set aside', () => {
+  const letter = { id: 'orders-3-42', reason: 'schema_violation', error: 'required', pointer: '/payment' } as const
+  const deadLetterOf = async (uid: string) => (uid === 'lost' ? letter : undefined)
+
+  it('is told to operators with the reason, and to others not at all', async () => {
+    await using service = await startService({ keys: KEYS, keyless: 'nobody', deadLetterOf })
+    const ask = async (uid: string, key: string) => {
+      const response = await service.get(`/order/${uid}`, { headers: bearer(key) })
+      expect(response.status).toBe(404)
+      return await response.json()
+    }
+    expect(await ask('lost', 'chief-key')).toMatchObject({ code: 'order_not_found', dead_letter: letter })
+    expect(await ask('lost', 'reader-key')).not.toHaveProperty('dead_letter')
+    expect(await ask('nobody', 'chief-key')).not.toHaveProperty('dead_letter')
+  })
+
+  it('is a plain 404 while the index cannot be asked', async () => {
+    const away = async () => {
+      throw new StoreUnavailableError('connection refused')
+    }
+    await using service = await startService({ keys: KEYS, keyless: 'nobody', deadLetterOf: away })
+    const response = await service.get('/order/lost', { headers: bearer('chief-key') })
+    expect(response.status).toBe(404)
+    expect(await response.json()).not.toHaveProperty('dead_letter')
   })
 })

@@ -1,6 +1,6 @@
 import { createCache } from '#src/cache/cache.ts'
 import type { ApiKey, Keyless } from '#src/core/access.ts'
-import type { Clock, StoredValue } from '#src/core/ports.ts'
+import type { Clock, DeadLetterIndex, StoredValue } from '#src/core/ports.ts'
 import type { ReadFact } from '#src/core/read-side.ts'
 import type { HealthCheck } from '#src/core/status.ts'
 import type { Intake } from '#src/core/write-side.ts'
@@ -49,6 +49,7 @@ export async function startService(
     keyless?: Keyless
     limits?: { writesPerMinute?: number; badKeysPerMinute?: number }
     orders?: Partial<Pick<MemoryOrders, 'catalog'>> & { intake?: Partial<Intake> }
+    deadLetterOf?: DeadLetterIndex['ofOrder']
     clock?: Pick<Clock, 'monotonic' | 'sleep'>
     drainTimeoutMs?: number
     port?: number
@@ -80,6 +81,7 @@ export async function startService(
     auth: { keys: options.keys ?? [], keyless: options.keyless ?? 'loopback' },
     limits: { ...parts.limits, ...options.limits },
     catalog: options.orders?.catalog ?? parts.catalog,
+    deadLetters: { ofOrder: options.deadLetterOf ?? parts.deadLetters.ofOrder },
     intake: { ...parts.intake, ...options.orders?.intake },
     clock: options.clock ?? parts.clock,
     live: options.live ?? [],

@@ -1,0 +1,17 @@
+import type pg from 'pg'
+import type { DeadLetterHint, DeadLetterIndex } from '../core/ports.ts'
+import { query } from './pool.ts'
+
+/** Looks into the index. Not by a key: it is asked seldom, by operators, for an order that is not there. */
+export function createDeadLetterIndex(pool: pg.Pool): DeadLetterIndex {
+  return {
+    async ofOrder(uid) {
+      const rows = await query<DeadLetterHint>(pool, {
+        text: `SELECT id, reason, error, pointer FROM dead_letters
+          WHERE order_uid = $1 AND state NOT IN ('resolved', 'discarded') ORDER BY failed_at DESC, id DESC LIMIT 1`,
+        values: [uid],
+      })
+      return rows[0]
+    },
+  }
+}
