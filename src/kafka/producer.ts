@@ -8,6 +8,7 @@ import {
   type KafkaConnection,
   type NativeError,
   type NativeMetadata,
+  type NativeProducer,
   nativeProducer,
   toNativeHeaders,
 } from './client.ts'
@@ -47,52 +48,103 @@ export const PRODUCE_MAX_BYTES = 16 * 1024 * 1024
 /** Records that may wait for an acknowledgement at once; beyond it `produce` waits. */
 const MAX_UNACKED = 10_000
 
+/** Waiting longer than this for an acknowledgement, the producer tries whether another client fares better. */
+const RENEW_AFTER_MS = 10_000
+const RENEW_CONNECT_TIMEOUT_MS = 5_000
+const WATCH_INTERVAL_MS = 1_000
+
 /**
  * A producer whose every record is awaited: the promise travels through the client as the record's opaque and is
  * settled by its delivery report. (The client's HighLevelProducer leaks a timer on each synchronous error.)
+ *
+ * A client that lost all brokers for a while may never find them again (seen with librdkafka 2.15.1 after a broker had been
+ * frozen beyond its session). So one that acknowledges nothing for some time is replaced, as soon as a new one connects; what
+ * the old one still holds ends by its own timeout.
  */
 export async function startProducer(options: ProducerOptions): Promise<KafkaProducer> {
   const { connection } = options
-  const client = nativeProducer(connection, {
-    acks: 'all',
-    'enable.idempotence': true,
-    'message.timeout.ms': options.deliveryTimeoutMs ?? 15_000,
-    'message.max.bytes': PRODUCE_MAX_BYTES,
-    'linger.ms': 5,
-    'queue.buffering.max.messages': MAX_UNACKED * 2,
-    // The partitioner of the Java client, so that a key keeps its partition whoever produces it.
-    partitioner: 'murmur2_random',
-    ...connection.extra,
-  })
   const unacked = new Set<Waiting>()
   const room: (() => void)[] = []
   let closing: Promise<void> | undefined
+  let troubledSinceMs: number | undefined
+  let renewing = false
+  const retired = new Set<NativeProducer>()
+  let client = await open(options.connectTimeoutMs ?? 10_000)
+  const watch = setInterval(() => void renewWhenStuck(), WATCH_INTERVAL_MS)
+  watch.unref()
 
-  client.on('event.error', (error: NativeError) => options.onWarning?.(error.message))
-  client.on('delivery-report', (error: NativeError | null, report: DeliveryReport) => {
-    const waiting = report.opaque
-    unacked.delete(waiting)
-    room.shift()?.()
-    if (error) waiting.reject(toStreamError(error, `producing to ${report.topic}`))
-    else waiting.resolve({ partition: report.partition, offset: BigInt(report.offset) })
-  })
-
-  try {
-    await connect(client, options.connectTimeoutMs ?? 10_000)
-  } catch (error) {
-    abandon(client)
-    throw toStreamError(error, `connecting to ${connection.brokers.join(',')}`)
+  async function open(timeoutMs: number): Promise<NativeProducer> {
+    const opened = nativeProducer(connection, {
+      acks: 'all',
+      'enable.idempotence': true,
+      'message.timeout.ms': options.deliveryTimeoutMs ?? 15_000,
+      'message.max.bytes': PRODUCE_MAX_BYTES,
+      'linger.ms': 5,
+      'queue.buffering.max.messages': MAX_UNACKED * 2,
+      // The partitioner of the Java client, so that a key keeps its partition whoever produces it.
+      partitioner: 'murmur2_random',
+      ...connection.extra,
+    })
+    opened.on('event.error', (error: NativeError) => options.onWarning?.(error.message))
+    opened.on('delivery-report', (error: NativeError | null, report: DeliveryReport) => {
+      const waiting = report.opaque
+      unacked.delete(waiting)
+      room.shift()?.()
+      if (error) {
+        waiting.reject(toStreamError(error, `producing to ${report.topic}`))
+      } else {
+        waiting.resolve({ partition: report.partition, offset: BigInt(report.offset) })
+        if (opened === client) troubledSinceMs = undefined
+      }
+      retire(opened)
+    })
+    try {
+      await connect(opened, timeoutMs)
+    } catch (error) {
+      abandon(opened)
+      throw toStreamError(error, `connecting to ${connection.brokers.join(',')}`)
+    }
+    opened.setPollInBackground(true)
+    return opened
   }
-  client.setPollInBackground(true)
+
+  /** A client that was replaced goes with its last report: disconnecting earlier would leave promises open for ever. */
+  function retire(old: NativeProducer): void {
+    if (old === client || retired.has(old) || [...unacked].some(waiting => waiting.client === old)) return
+    retired.add(old)
+    old.disconnect(() => {})
+  }
+
+  async function renewWhenStuck(): Promise<void> {
+    const now = performance.now()
+    // Those of a client that was replaced only wait for their timeout.
+    const oldest = unacked.values().find(waiting => waiting.client === client)
+    const waitingSinceMs = Math.min(oldest?.sinceMs ?? now, troubledSinceMs ?? now)
+    if (renewing || closing !== undefined || now - waitingSinceMs < RENEW_AFTER_MS) return
+    renewing = true
+    try {
+      const fresh = await open(RENEW_CONNECT_TIMEOUT_MS)
+      const old = client
+      client = fresh
+      troubledSinceMs = undefined
+      options.onWarning?.('the producer acknowledged nothing for a while, and was replaced by a new one')
+      retire(old)
+    } catch {
+      // The brokers are really away: the old client goes on looking for them.
+    } finally {
+      renewing = false
+    }
+  }
 
   async function produce(record: OutgoingRecord) {
     while (unacked.size >= MAX_UNACKED) await new Promise<void>(resolve => room.push(resolve))
     if (closing !== undefined) throw new BrokerUnavailableError('the producer is closed')
     const { promise, resolve, reject } = Promise.withResolvers<{ partition: number; offset: bigint }>()
-    const waiting: Waiting = { resolve, reject }
+    const waiting: Waiting = { client, sinceMs: performance.now(), resolve, reject }
     const headers = toNativeHeaders(record.headers)
     for (let tries = 1; ; tries++) {
       try {
+        waiting.client = client
         client.produce(
           record.topic,
           record.partition ?? null,
@@ -118,6 +170,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
   async function close(): Promise<void> {
     // Every record gets its report at the latest after the delivery timeout: nothing is flushed away unseen.
     while (unacked.size > 0) await new Promise<void>(resolve => room.push(resolve))
+    clearInterval(watch)
     await new Promise<void>(resolve => client.disconnect(() => resolve()))
   }
 
@@ -131,9 +184,11 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
     async partitionCount(topic) {
       const metadata = await call<NativeMetadata>(done => client.getMetadata({ topic, timeout: 5_000 }, done)).catch(
         (error: unknown) => {
+          troubledSinceMs ??= performance.now()
           throw toStreamError(error, `asking for topic ${topic}`)
         },
       )
+      troubledSinceMs = undefined
       return metadata.topics.find(({ name }) => name === topic)?.partitions.length ?? 0
     },
     close: closeOnce,
@@ -142,6 +197,9 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
 }
 
 interface Waiting {
+  client: NativeProducer
+  /** When it was handed over. */
+  readonly sinceMs: number
   resolve(position: { partition: number; offset: bigint }): void
   reject(error: Error): void
 }
