@@ -35,6 +35,17 @@ describe('the search for culprits', () => {
     expect(isolation.attempts).toBe(3)
   })
 
+  it('blames no record for contention that it meets alone in its batch: a slow store looks just the same', () => {
+    const isolation = createIsolation(1, contended, true)
+    expect(() => isolation.culprits()).toThrow(contended)
+  })
+
+  it('blames no record for a lock that somebody else holds', () => {
+    const locked = new StoreContendedError('a lock was not to be had', { sqlState: '55P03' })
+    expect(mayBlame(locked, true)).toBe(false)
+    expect(() => createIsolation(8, locked, true)).toThrow(locked)
+  })
+
   it('tells SQLSTATE and kind, and of an unforeseen error no text, which may quote the record', () => {
     const isolation = createIsolation(2, refused, true)
     isolation.failed({ start: 0, end: 1 }, refused)
