@@ -1,0 +1,237 @@
+import type { Violation } from './dead-letter.ts'
+import type { DeadLetterFilter, DeadLetterState } from './dead-letter-filter.ts'
+import type { SourceRecord } from './record.ts'
+
+/** The index of dead letters as operators work with it, and redrives. Names of fields are those of the columns. */
+
+/** A row of the index. Offsets and counts are numbers of the database as text only where they may exceed 2^53: offsets. */
+export interface DeadLetterRow {
+  /** `topic-partition-offset` of where the record first stood. */
+  readonly id: string
+  readonly reason: string
+  readonly error: string
+  readonly pointer: string
+  readonly message: string
+  readonly order_uid: string | null
+  readonly group_id: string
+  readonly source_topic: string
+  readonly source_partition: number
+  /** Decimal text. */
+  readonly source_offset: string
+  /** RFC 3339. */
+  readonly source_timestamp: string
+  readonly first_failed_at: string
+  readonly failed_at: string
+  readonly attempts: number
+  readonly replay_count: number
+  /** `failed_again` is never stored: a letter whose redrive failed is `open` (or `parked`) with a `replay_count`. */
+  readonly state: Exclude<DeadLetterState, 'failed_again'>
+  readonly state_changed_at: string
+  /** Key, value and headers. */
+  readonly bytes: number
+  /** Which program wrote it: its headers differ. */
+  readonly written_by: WrittenBy
+  readonly dlq_partition: number | null
+  readonly dlq_offset: string | null
+  /** The redrive that has it in hand, or had it last. */
+  readonly replay_id: string | null
+}
+
+export const WRITTEN_BY = ['holdfast', 'kafka', 'spring', 'connect', 'streams', 'unknown'] as const
+export type WrittenBy = (typeof WRITTEN_BY)[number]
+
+export interface DeadLetterGroup {
+  readonly reason: string
+  readonly error: string
+  readonly pointer: string
+  readonly count: number
+  /** How many of them are in each state; states that none is in are absent. */
+  readonly states: Readonly<Partial<Record<DeadLetterState, number>>>
+  /** RFC 3339: of the earliest first and of the latest failure. */
+  readonly first_seen: string
+  readonly last_seen: string
+  readonly sample: { readonly id: string; readonly order_uid: string | null; readonly message: string }
+}
+
+/** One thing that happened to a dead letter, oldest first. */
+export interface DeadLetterEvent {
+  readonly at: string
+  readonly what:
+    | 'failed'
+    | 'failed_again'
+    | 'replayed'
+    | 'edited'
+    | 'resolved'
+    | 'parked'
+    | 'discarded'
+    | 'restored'
+    | 'revealed'
+  readonly who: string | null
+  /** Payload-free: outcome, reason, replay id, because … */
+  readonly detail: Readonly<Record<string, string | number | boolean | null>>
+}
+
+/** Keyset of a page: latest failure first. */
+export interface DeadLetterPlace {
+  readonly failedAt: string
+  readonly id: string
+}
+
+export interface Operator {
+  /** Name of the key, or of the person at the terminal: for the audit log. */
+  readonly who: string
+  readonly because: string
+}
+
+/** @throws StoreUnavailableError, as every method does */
+export interface DeadLetterStore {
+  groups(filter: DeadLetterFilter): Promise<DeadLetterGroup[]>
+  page(query: {
+    readonly filter: DeadLetterFilter
+    readonly limit: number
+    readonly after: DeadLetterPlace | undefined
+  }): Promise<{ readonly rows: readonly DeadLetterRow[]; readonly next: DeadLetterPlace | undefined }>
+  get(id: string): Promise<(DeadLetterRow & { readonly violations: readonly Violation[] }) | undefined>
+  history(id: string): Promise<DeadLetterEvent[]>
+  /**
+   * Sets open and parked ones aside for good. @returns how many, and the action (an audit_log id) by which it can be undone
+   */
+  discard(filter: DeadLetterFilter, by: Operator): Promise<{ readonly discarded: number; readonly action: string }>
+  /** Undoes a discard: what it discarded and is still discarded is open again. */
+  restore(action: string, by: Operator): Promise<{ readonly restored: number }>
+  /** Somebody looked at unmasked payloads, or exported them. */
+  noteRevealed(filter: string, ids: readonly string[], by: Operator): Promise<void>
+  audit(query: { readonly limit: number; readonly before: string | undefined }): Promise<AuditEntry[]>
+}
+
+export interface AuditEntry {
+  readonly id: string
+  readonly at: string
+  readonly who: string
+  readonly what: string
+  readonly filter: string
+  readonly because: string
+  readonly counts: Readonly<Record<string, unknown>>
+}
+
+/** Where a dead letter stands in the DLQ topic. */
+export interface DlqPlace {
+  readonly id: string
+  readonly partition: number
+  readonly offset: bigint
+}
+
+/** The bytes, out of the DLQ topic. @throws BrokerUnavailableError */
+export interface DeadLetterRecords extends AsyncDisposable {
+  /** In the order of partitions and offsets. What retention has removed is missing from the answer. */
+  read(places: readonly DlqPlace[]): AsyncIterable<{ readonly id: string; readonly record: SourceRecord }>
+}
+
+/** Would it pass now? */
+export interface CheckResult {
+  readonly id: string
+  /** `undefined`: its bytes are gone from the topic, so nobody can say. */
+  readonly passes: boolean | undefined
+  readonly violations: readonly Violation[]
+}
+
+// Redrives -----------------------------------------------------------------------------------------------------------
+
+/** `queued` until a worker takes it; at most one is in a state before `paused`. The last three are final. */
+export const REPLAY_STATES = [
+  'queued',
+  'running',
+  'pausing',
+  'cancelling',
+  'paused',
+  'cancelled',
+  'done',
+  'failed',
+] as const
+export type ReplayState = (typeof REPLAY_STATES)[number]
+
+/** What became of a member of the frozen set. Also the values of the metric label `result`. */
+export const REPLAY_RESULTS = ['published', 'resolved', 'failed_again', 'parked', 'skipped'] as const
+export type ReplayResult = (typeof REPLAY_RESULTS)[number]
+
+export interface ReplayRequest {
+  readonly filter: DeadLetterFilter
+  /** Records a second; `undefined`: as fast as it goes. */
+  readonly rate: number | undefined
+  /** The oldest so many of the matching ones. */
+  readonly limit: number | undefined
+  readonly onlyPassing: boolean
+  /** Replaces the value of the one dead letter that the filter names. Already validated. */
+  readonly edited: Buffer | undefined
+  readonly automatic: boolean
+}
+
+/** What a request would do. Made from the same set as the redrive itself. */
+export interface ReplayPreview {
+  /** Members of the set. */
+  readonly count: number
+  readonly by_reason: Readonly<Record<string, number>>
+  /** RFC 3339, of the latest failures in the set; `null` when it is empty. */
+  readonly oldest: string | null
+  readonly newest: string | null
+  /** Matching ones that are not members, by why: `not_open`, `not_passing`, `bytes_gone`, `other_topic`, `over_limit`. */
+  readonly left_out: Readonly<Record<string, number>>
+}
+
+export interface Replay {
+  readonly id: string
+  readonly state: ReplayState
+  /** As text, in the filter grammar. */
+  readonly filter: string
+  readonly requested_by: string
+  readonly because: string
+  readonly automatic: boolean
+  readonly only_passing: boolean
+  readonly edited: boolean
+  readonly rate: number | null
+  readonly total: number
+  /** Members that are not published yet. */
+  readonly pending: number
+  /** Published and acknowledged, whatever became of them since. */
+  readonly published: number
+  /** Of those: what their own settlement said. What is missing is still on its way. */
+  readonly resolved: number
+  readonly failed_again: number
+  readonly parked: number
+  /** No longer open when their turn came, or their bytes were gone. */
+  readonly skipped: number
+  readonly created_at: string
+  readonly started_at: string | null
+  readonly finished_at: string | null
+  /** Why it failed. Payload-free. */
+  readonly error: string | null
+}
+
+/** Another redrive is under way; `running` says which. */
+export class ReplayRunningError extends Error {
+  readonly running: Replay
+  constructor(running: Replay) {
+    super(
+      `the redrive ${running.id} of ${running.requested_by} is ${running.state}; only one runs at a time: ` +
+        'wait for it, pause it or cancel it',
+    )
+    this.name = 'ReplayRunningError'
+    this.running = running
+  }
+}
+
+/** Starting, watching and steering redrives. The work itself is done by whoever runs the jobs. */
+export interface ReplayDesk {
+  preview(request: ReplayRequest): Promise<ReplayPreview>
+  /** Freezes the set and queues the job. @throws ReplayRunningError; UsageError when the set is empty */
+  start(request: ReplayRequest, by: Operator): Promise<Replay>
+  get(id: string): Promise<Replay | undefined>
+  /** Latest first. */
+  list(limit: number): Promise<Replay[]>
+  /** Takes effect between two pages. @throws UsageError when its state does not allow it */
+  pause(id: string, by: Operator): Promise<Replay>
+  /** @throws ReplayRunningError, UsageError */
+  resume(id: string, by: Operator): Promise<Replay>
+  /** What is published stays published; the others are open again. */
+  cancel(id: string, by: Operator): Promise<Replay>
+}
