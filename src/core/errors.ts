@@ -1,8 +1,9 @@
 /** What should happen next: the world is unwell (retry), the record is (dead-letter), we are (halt), or it is no longer ours (abandon). */
 export type Disposition = 'retry' | 'dead-letter' | 'halt' | 'abandon'
 
-/** What a retry waits for: the closed set behind the metric labels `dependency` and `class`. */
-export type Dependency = 'postgres' | 'kafka' | 'dlq'
+/** What a retry waits for. A closed set: also the values of the metric labels `dependency` and `class`. */
+export const DEPENDENCIES = ['postgres', 'kafka', 'dlq'] as const
+export type Dependency = (typeof DEPENDENCIES)[number]
 
 export abstract class StreamError extends Error {
   /** Stable, from a closed set, safe as a metric label. */

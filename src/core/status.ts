@@ -59,3 +59,21 @@ export interface HealthCheck {
   readonly name: string
   check(): HealthResult
 }
+
+/** Connections to the store, by the work they are for. A closed set: also the values of the metric label `pool`. */
+export const POOLS = ['lanes', 'read', 'check', 'listen', 'jobs'] as const
+export type PoolName = (typeof POOLS)[number]
+
+/** A closed set: also the values of the metric label `state`. */
+export const POOL_STATES = ['used', 'idle'] as const
+
+/** A pool as it stands now. */
+export interface PoolStatus {
+  readonly name: PoolName
+  /** Connections at most. */
+  readonly max: number
+  readonly used: number
+  readonly idle: number
+  /** Work that waits for a connection. */
+  readonly waiting: number
+}

@@ -1,9 +1,22 @@
+import { REASONS } from '../core/dead-letter.ts'
+import { DEPENDENCIES } from '../core/errors.ts'
+import { OUTCOMES, REPLAY_RESULTS } from '../core/outcome.ts'
+import { PAUSE_REASONS, UNUSUAL } from '../core/ports.ts'
+import { CACHE_RESULTS, EVICTION_CAUSES } from '../core/read-side.ts'
+import { POOL_STATES, POOLS } from '../core/status.ts'
+
+/** A label whose values cannot be listed beforehand, though there are few of them: their form, and what they are. */
+export interface Pattern {
+  readonly matches: RegExp
+  readonly about: string
+}
+
 /** What a metric is, as Prometheus and the documentation tell it. */
 export interface MetricSpec {
   readonly type: 'counter' | 'gauge' | 'histogram'
   readonly unit: 'records' | 'seconds' | 'bytes' | 'none'
-  /** Closed sets and partitions: never a key, a uid or an offset. */
-  readonly labels: readonly string[]
+  /** Names, each with all its values. Closed sets and partitions: never a key, a uid or an offset. */
+  readonly labels: Readonly<Record<string, readonly string[] | Pattern>>
   readonly help: string
   /** Upper bounds of a histogram's buckets, in its unit. */
   readonly buckets?: readonly number[]
@@ -12,136 +25,222 @@ export interface MetricSpec {
 /** Put before every name; only the runtime's own metrics (`process_`, `nodejs_`) go by their usual names. */
 export const PREFIX = 'holdfast_'
 
+const PARTITION = {
+  topic: { matches: /^[A-Za-z0-9._-]+$/, about: '`KAFKA_TOPIC`' },
+  partition: { matches: /^\d+$/, about: 'its number' },
+}
+const STAGES = ['validate', 'divert', 'write', 'commit'] as const
+
 /** The one list of our metrics: what is exported, documented and drawn on dashboards comes from here. */
 export const METRICS = {
   records_total: {
     type: 'counter',
     unit: 'records',
-    labels: ['topic', 'partition', 'outcome'],
+    labels: { ...PARTITION, outcome: OUTCOMES },
     help: 'Records settled, by what became of them.',
   },
   dead_letters_total: {
     type: 'counter',
     unit: 'records',
-    labels: ['reason'],
+    labels: { reason: REASONS },
     help: 'Records acknowledged by the DLQ topic, by reason.',
+  },
+  dead_letters_open: {
+    type: 'gauge',
+    unit: 'records',
+    labels: { reason: [...REASONS, 'other'] },
+    help: 'Dead letters that wait for a decision, by reason; other: set aside by another program. Every replica tells the same: take max, not sum.',
+  },
+  dead_letters_parked: {
+    type: 'gauge',
+    unit: 'records',
+    labels: {},
+    help: 'Dead letters that failed once more after REPLAY_MAX replays. Every replica tells the same: take max, not sum.',
+  },
+  dead_letters_oldest_age_seconds: {
+    type: 'gauge',
+    unit: 'seconds',
+    labels: {},
+    help: 'How long the oldest open dead letter has waited since it last failed; 0 when none is open. Every replica tells the same: take max, not sum.',
+  },
+  replay_records_total: {
+    type: 'counter',
+    unit: 'records',
+    labels: { result: REPLAY_RESULTS },
+    help: 'Dead letters redriven, by result: published or not, and what became of them when they were settled again.',
+  },
+  replay_in_progress: {
+    type: 'gauge',
+    unit: 'none',
+    labels: {},
+    help: '1 while this process carries out a replay.',
   },
   expired_records_total: {
     type: 'counter',
     unit: 'records',
-    labels: ['topic', 'partition'],
+    labels: PARTITION,
     help: 'Offsets that retention removed before they were read: any increase is a loss.',
   },
   unusual_records_total: {
     type: 'counter',
     unit: 'records',
-    labels: ['what'],
+    labels: { what: UNUSUAL },
     help: 'Valid records with something remarkable about them: written all the same.',
   },
   retries_total: {
     type: 'counter',
     unit: 'none',
-    labels: ['class'],
+    labels: { class: DEPENDENCIES },
     help: 'Attempts beyond the first, by the dependency that made them necessary.',
+  },
+  commit_failures_total: {
+    type: 'counter',
+    unit: 'none',
+    labels: {},
+    help: 'Commits of offsets that the broker refused; they are repeated, and nothing is lost meanwhile.',
   },
   rebalances_total: {
     type: 'counter',
     unit: 'none',
-    labels: [],
+    labels: {},
     help: 'Assignments and revocations that the group told us of.',
   },
   batch_records: {
     type: 'histogram',
     unit: 'records',
-    labels: [],
+    labels: {},
     help: 'Records in a settled batch.',
     buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000],
   },
   batch_duration_seconds: {
     type: 'histogram',
     unit: 'seconds',
-    labels: ['stage'],
+    labels: { stage: STAGES },
     help: 'Time that a batch spent in a stage; commit is the time until the broker confirmed the offsets.',
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
   },
   end_to_end_latency_seconds: {
     type: 'histogram',
     unit: 'seconds',
-    labels: [],
+    labels: {},
     help: 'From the timestamp of the oldest record of a batch to the commit that covers it.',
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200],
   },
   consumer_lag_records: {
     type: 'gauge',
     unit: 'records',
-    labels: ['topic', 'partition'],
+    labels: PARTITION,
     help: 'High-water mark minus progress.',
   },
   consumer_lag_seconds: {
     type: 'gauge',
     unit: 'seconds',
-    labels: ['topic', 'partition'],
+    labels: PARTITION,
     help: 'Age of the oldest record in hand that is not settled; 0 when there is none. True while paused.',
   },
   partition_paused: {
     type: 'gauge',
     unit: 'none',
-    labels: ['partition', 'reason'],
+    labels: { partition: PARTITION.partition, reason: PAUSE_REASONS },
     help: '1 while the partition is not fetched for this reason.',
   },
   partition_last_progress_timestamp_seconds: {
     type: 'gauge',
     unit: 'seconds',
-    labels: ['topic', 'partition'],
+    labels: PARTITION,
     help: 'When the last batch of the partition was settled, in Unix time.',
   },
   breaker_open: {
     type: 'gauge',
     unit: 'none',
-    labels: ['dependency'],
+    labels: { dependency: DEPENDENCIES },
     help: '1 while the stream waits for this dependency.',
   },
   inflight_records: {
     type: 'gauge',
     unit: 'records',
-    labels: [],
+    labels: {},
     help: 'Records received and not settled yet.',
   },
   cache_requests_total: {
     type: 'counter',
     unit: 'none',
-    labels: ['result'],
+    labels: { result: CACHE_RESULTS },
     help: 'Lookups in the cache, by result.',
   },
   cache_bytes: {
     type: 'gauge',
     unit: 'bytes',
-    labels: [],
+    labels: {},
     help: 'Memory that the cache holds, its own overhead included.',
   },
   cache_entries: {
     type: 'gauge',
     unit: 'none',
-    labels: [],
+    labels: {},
     help: 'Orders in the cache.',
   },
   cache_evictions_total: {
     type: 'counter',
     unit: 'none',
-    labels: ['cause'],
+    labels: { cause: EVICTION_CAUSES },
     help: 'Orders that left the cache, by cause.',
+  },
+  pg_pool_connections: {
+    type: 'gauge',
+    unit: 'none',
+    labels: { pool: POOLS, state: POOL_STATES },
+    help: 'Connections to Postgres, by the work they are for; used: lent at this moment.',
+  },
+  pg_pool_max_connections: {
+    type: 'gauge',
+    unit: 'none',
+    labels: { pool: POOLS },
+    help: 'Connections that a pool may have.',
+  },
+  pg_pool_waiting: {
+    type: 'gauge',
+    unit: 'none',
+    labels: { pool: POOLS },
+    help: 'Work that waits for a connection.',
+  },
+  pg_pool_wait_seconds: {
+    type: 'histogram',
+    unit: 'seconds',
+    labels: { pool: POOLS },
+    help: 'Time until a connection was lent, the making of a new one included; waits that failed count as well.',
+    buckets: [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
   },
   http_request_duration_seconds: {
     type: 'histogram',
     unit: 'seconds',
-    labels: ['method', 'route', 'status'],
+    labels: {
+      method: { matches: /^[A-Z-]+$/, about: 'of the request' },
+      route: {
+        matches: /^(static|unmatched|\/[a-z/:._-]*)$/,
+        about: 'the pattern that matched, `static` or `unmatched`',
+      },
+      status: { matches: /^[1-5]\d\d$/, about: 'of the answer; 499: the client went away first' },
+    },
     help: 'Time from a request to the end of its answer, by route pattern.',
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+  },
+  health_check_ok: {
+    type: 'gauge',
+    unit: 'none',
+    labels: {
+      probe: ['live', 'ready'],
+      check: { matches: /^[a-z_]+$/, about: 'its name on `/livez?verbose` and `/readyz?verbose`' },
+    },
+    help: 'Whether the check passes: 1 or 0.',
   },
   build_info: {
     type: 'gauge',
     unit: 'none',
-    labels: ['version', 'node'],
+    labels: {
+      version: { matches: /^\d+\.\d+\.\d+/, about: 'of Holdfast' },
+      node: { matches: /^v\d+\./, about: 'the version of Node' },
+    },
     help: 'Always 1; the labels tell what runs.',
   },
 } as const satisfies Record<string, MetricSpec>

@@ -1,7 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import { REASONS } from '../core/dead-letter.ts'
-import type { Dependency } from '../core/errors.ts'
-import { PAUSE_REASONS, UNUSUAL } from '../core/ports.ts'
+import { PAUSE_REASONS } from '../core/ports.ts'
 import { CACHE_RESULTS, type CacheStats, EVICTION_CAUSES } from '../core/read-side.ts'
 import type { StreamStatus } from '../core/status.ts'
 import { METRICS, type MetricName, type MetricSpec, PREFIX } from './metric-table.ts'
@@ -21,7 +19,12 @@ type NamesOf<Type extends MetricSpec['type']> = {
   [Name in MetricName]: (typeof METRICS)[Name]['type'] extends Type ? Name : never
 }[MetricName]
 
-type LabelsOf<Name extends MetricName> = Readonly<Record<(typeof METRICS)[Name]['labels'][number], string | number>>
+/** Only values of the closed set, where there is one. */
+type LabelsOf<Name extends MetricName> = {
+  readonly [Label in keyof (typeof METRICS)[Name]['labels']]: (typeof METRICS)[Name]['labels'][Label] extends readonly (infer Value)[]
+    ? Value
+    : string | number
+}
 
 export interface Metrics {
   readonly contentType: string
@@ -30,8 +33,6 @@ export interface Metrics {
   count<Name extends NamesOf<'counter'>>(name: Name, labels: LabelsOf<Name>, by: number): void
   observe<Name extends NamesOf<'histogram'>>(name: Name, labels: LabelsOf<Name>, value: number): void
 }
-
-const DEPENDENCIES = ['postgres', 'kafka', 'dlq'] as const satisfies readonly Dependency[]
 
 /** A registry of its own for each app, so that two apps in a process (tests) do not mix. */
 export function createMetrics(options: MetricsOptions): Metrics {
@@ -42,22 +43,27 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const gauges = new Map<string, Gauge>()
   const histograms = new Map<string, Histogram>()
   for (const [name, spec] of Object.entries<MetricSpec>(METRICS)) {
-    const common = { name: PREFIX + name, help: spec.help, labelNames: [...spec.labels], registers: [registry] }
+    const common = { name: PREFIX + name, help: spec.help, labelNames: Object.keys(spec.labels), registers: [registry] }
     if (spec.type === 'counter') counters.set(name, new Counter(common))
     else if (spec.type === 'gauge') gauges.set(name, new Gauge(common))
     else histograms.set(name, new Histogram({ ...common, buckets: [...(spec.buckets ?? [])] }))
   }
 
-  const count: Metrics['count'] = (name, labels, by) => counters.get(name)?.inc({ ...labels }, by)
+  const count: Metrics['count'] = (name, labels, by) => counters.get(name)?.inc(plain(labels), by)
   function set<Name extends NamesOf<'gauge'>>(name: Name, labels: LabelsOf<Name>, value: number): void {
-    gauges.get(name)?.set({ ...labels }, value)
+    gauges.get(name)?.set(plain(labels), value)
   }
 
   set('build_info', { version: options.version, node: process.version }, 1)
-  // Series that exist from the start: rate() does not see the first increase of one that appears with it.
-  for (const reason of REASONS) count('dead_letters_total', { reason }, 0)
-  for (const what of UNUSUAL) count('unusual_records_total', { what }, 0)
-  for (const dependency of DEPENDENCIES) count('retries_total', { class: dependency }, 0)
+  for (const [name, spec] of Object.entries<MetricSpec>(METRICS)) {
+    // What nobody has measured yet is absent; prom-client would call it 0.
+    if (Object.keys(spec.labels).length === 0) gauges.get(name)?.remove()
+    // Series that exist from the start: rate() does not see the first increase of one that appears with it.
+    for (const labels of combinations(spec)) {
+      counters.get(name)?.inc({ ...labels }, 0)
+      histograms.get(name)?.zero({ ...labels })
+    }
+  }
 
   function refreshStream(status: StreamStatus): void {
     // A partition that we lost must vanish, not stay at its last value.
@@ -111,6 +117,21 @@ export function createMetrics(options: MetricsOptions): Metrics {
       return registry.metrics()
     },
     count,
-    observe: (name, labels, value) => histograms.get(name)?.observe({ ...labels }, value),
+    observe: (name, labels, value) => histograms.get(name)?.observe(plain(labels), value),
   }
+}
+
+/** A copy, which prom-client keeps. */
+function plain(labels: object): Record<string, string | number> {
+  return { ...labels }
+}
+
+/** All label sets that the metric can have, when all its labels are closed sets; else none. */
+function combinations({ labels }: MetricSpec): Readonly<Record<string, string>>[] {
+  let sets: Readonly<Record<string, string>>[] = [{}]
+  for (const [label, values] of Object.entries(labels)) {
+    if ('matches' in values) return []
+    sets = sets.flatMap(set => values.map(value => ({ ...set, [label]: value })))
+  }
+  return sets
 }

@@ -115,6 +115,7 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
       }
 
       case 'commit_failed': {
+        metrics.count('commit_failures_total', {}, 1)
         const fields = { positions: positionsOf(fact.positions), code: fact.code, reason: fact.message }
         logRepeated(String(fact.code), 'warn', fact.kind, fields, 'commit failed')
         break
