@@ -72,6 +72,10 @@ it('a dead letter is indexed with where it stood, why it failed and how large it
       bytes: String('key'.length + '{"x":1}'.length + 'hvalue'.length),
       dlq_partition: null,
       dlq_offset: null,
+      written_by: 'holdfast',
+      state_changed_at: expect.any(Date),
+      replay_id: null,
+      discard_action: null,
     },
   ])
 })

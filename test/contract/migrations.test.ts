@@ -42,14 +42,20 @@ describe('migrations', () => {
     await migrate(url, 'up')
     expect(await tablesIn(url)).toEqual([
       'audit_log',
+      'dead_letter_events',
       'dead_letters',
+      'dead_letters_purged',
+      'dead_letters_purged_counts',
       'deliveries',
       'items',
       'orders',
       'payments',
       'pgmigrations',
+      'replay_items',
+      'replays',
       'stream_ledger',
       'stream_progress',
+      'switches',
     ])
     expect(await migrate(url, 'down')).toEqual(ALL.slice(-1))
     expect(await missingIn(url)).toEqual(ALL.slice(-1))
