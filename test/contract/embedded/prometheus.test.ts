@@ -1,0 +1,64 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, it, onTestFinished } from 'vitest'
+import { startPrometheus } from '#src/embedded/prometheus.ts'
+import { withPrometheus } from '../../support/prometheus.ts'
+
+withPrometheus('a real Prometheus', () => {
+  it('scrapes its targets, evaluates rules, answers queries, and keeps it all in a folder of the caller', async () => {
+    const rulesDir = aFolder()
+    const rule = { record: 'answer:doubled', expr: 'answer * 2' }
+    writeFileSync(join(rulesDir, 'some.yml'), JSON.stringify({ groups: [{ name: 'some', rules: [rule] }] }))
+    const url = await aPage('# TYPE answer gauge\nanswer{of="all"} 42\n')
+    const dir = join(aFolder(), 'kept')
+    {
+      const targets = [{ url, labels: { replica: 'a' } }]
+      await using prometheus = await startPrometheus({ targets, rulesDir, dir, intervalMs: 200 })
+      await prometheus.scraped(3)
+      const series = { of: 'all', replica: 'a', job: 'holdfast', instance: new URL(url).host }
+      expect(await prometheus.query('answer')).toEqual([{ labels: { ...series, __name__: 'answer' }, value: 42 }])
+      expect(await prometheus.query('answer:doubled')).toMatchObject([{ value: 84 }])
+    }
+    await using again = await startPrometheus({ targets: [], dir })
+    expect(await again.query('max_over_time(answer[1h])')).toMatchObject([{ value: 42 }])
+  })
+
+  it('tells answers from refusals, and leaves no files', async () => {
+    let dir: string
+    {
+      await using prometheus = await startPrometheus({ targets: [] })
+      dir = prometheus.dir
+      expect(await prometheus.query('scalar(vector(1)) / 0')).toEqual([{ labels: {}, value: Number.POSITIVE_INFINITY }])
+      expect(await prometheus.query('no_such_thing')).toEqual([])
+      await expect(prometheus.query('sum(')).rejects.toThrow(/^sum\(: .*parse error/)
+      await expect(prometheus.query('answer[1m]')).rejects.toThrow('it gives a matrix')
+    }
+    expect(existsSync(dir)).toBe(false)
+  })
+
+  it('says why it does not start on rules that it cannot read', async () => {
+    const rulesDir = aFolder()
+    writeFileSync(join(rulesDir, 'bad.yml'), 'groups: [{name: bad, rules: [{record: x, expr: "sum("}]}]')
+    await expect(startPrometheus({ targets: [], rulesDir })).rejects.toThrow(/ended while starting.*parse error/s)
+  })
+})
+
+function aFolder(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'holdfast-test-'))
+  onTestFinished(() => rmSync(dir, { recursive: true }))
+  return dir
+}
+
+/** A server that answers whatever is asked with this text. */
+async function aPage(text: string): Promise<string> {
+  const server = createServer((_, response) => response.end(text))
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
