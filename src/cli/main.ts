@@ -16,6 +16,7 @@ const COMMANDS: readonly (() => Promise<{ register(program: Command): void }>)[]
   () => import('./seek.ts'),
   () => import('./order.ts'),
   () => import('./config.ts'),
+  () => import('./doctor.ts'),
 ]
 
 const EXIT_USAGE = 2

@@ -15,6 +15,11 @@ export function paint(format: Parameters<typeof styleText>[0], text: string): st
   return styleText(format, text, { stream: process.stderr })
 }
 
+/** Colours for stdout, where people read it. */
+export function paintData(format: Parameters<typeof styleText>[0], text: string): string {
+  return styleText(format, text, { stream: process.stdout })
+}
+
 /** `head` closes the pipe when it has enough: that is no failure, and no reason to go on. */
 export function quietBrokenPipe(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {

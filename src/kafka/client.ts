@@ -96,7 +96,19 @@ export interface NativeGroups {
   readonly groups: readonly { readonly members: readonly unknown[]; readonly error?: NativeError }[]
 }
 
+export interface NativeTopic {
+  readonly name: string
+  readonly partitions: readonly unknown[]
+  readonly error?: NativeError
+  readonly authorizedOperations?: readonly number[]
+}
+
 export interface NativeAdmin {
+  describeTopics(
+    topics: readonly string[],
+    options: { includeAuthorizedOperations: boolean; timeout: number },
+    done: (error: NativeError | null, result: readonly NativeTopic[]) => void,
+  ): void
   describeGroups(
     groups: readonly string[],
     options: { timeout: number },

@@ -1,0 +1,200 @@
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { type Config, loadConfig } from '../config.ts'
+import { ConfigError, StreamError } from '../core/errors.ts'
+
+/** What was looked at, and what came of it. */
+export interface Finding {
+  readonly name: string
+  readonly ok: boolean
+  /** What is the case. */
+  readonly detail: string
+  /** What to do about it; only where it is not well. */
+  readonly fix?: string
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** Looks at everything that a start needs, changes nothing, and goes on after what fails. */
+export async function* examine(env: Environment): AsyncGenerator<Finding> {
+  yield await nodeVersion()
+  yield await nativeClient()
+  let config: Config
+  try {
+    config = loadConfig(env)
+    yield { name: 'settings', ok: true, detail: 'all can be used' }
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    for (const problem of error.problems) {
+      yield { name: 'settings', ok: false, detail: problem, fix: 'correct it in the environment or in .env' }
+    }
+    return
+  }
+  yield await port('HTTP_PORT', config.http.host, config.http.port)
+  if (config.metrics.port !== undefined) yield await port('METRICS_PORT', config.metrics.host, config.metrics.port)
+  yield* kafka(config)
+  yield* postgres(config)
+}
+
+async function nodeVersion(): Promise<Finding> {
+  const manifest: { engines: { node: string } } = JSON.parse(
+    await readFile(new URL('../../package.json', import.meta.url), 'utf8'),
+  )
+  const wanted = manifest.engines.node
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  const [from = 0, fromMinor = 0, below = 0] = (wanted.match(/\d+/g) ?? []).map(Number)
+  const ok = (major > from || (major === from && minor >= fromMinor)) && major < below
+  return {
+    name: 'node',
+    ok,
+    detail: `${process.version} (${wanted})`,
+    ...(ok ? {} : { fix: 'run "make setup", which brings the right one' }),
+  }
+}
+
+/** Each is a thing that some cluster needs; a build without a library lacks it. */
+const NEEDED_FEATURES = ['ssl', 'sasl_scram', 'lz4', 'zstd'] as const
+
+async function nativeClient(): Promise<Finding> {
+  const name = 'native client'
+  try {
+    const { nativeFeatures } = await import('../kafka/client.ts')
+    const { version, features } = nativeFeatures()
+    const missing = NEEDED_FEATURES.filter(feature => !features.includes(feature))
+    if (missing.length === 0) return { name, ok: true, detail: `librdkafka ${version}` }
+    return {
+      name,
+      ok: false,
+      detail: `librdkafka ${version} was built without ${missing.join(', ')}`,
+      fix: 'install the libraries that README.md names under Requirements, delete node_modules and run "make setup"',
+    }
+  } catch (error) {
+    return { name, ok: false, detail: messageOf(error), fix: 'run "make setup", which compiles it where need be' }
+  }
+}
+
+async function port(setting: string, host: string, number: number): Promise<Finding> {
+  const name = setting === 'HTTP_PORT' ? 'port' : 'metrics port'
+  if (number === 0) return { name, ok: true, detail: 'any that is free' }
+  const taken = await new Promise<NodeJS.ErrnoException | undefined>(resolve => {
+    const server = createServer()
+    server.once('error', resolve)
+    server.listen(number, host, () => server.close(() => resolve(undefined)))
+  })
+  if (taken === undefined) return { name, ok: true, detail: `${host}:${number} is free` }
+  if (taken.code === 'EADDRINUSE' && (await isHoldfast(host, number))) {
+    return { name, ok: true, detail: `${host}:${number} is in use, by Holdfast` }
+  }
+  return {
+    name,
+    ok: false,
+    detail: `${host}:${number} cannot be listened on (${taken.code ?? taken.message})`,
+    fix: `set ${setting} to another one, or to 0 for any that is free`,
+  }
+}
+
+async function isHoldfast(host: string, number: number): Promise<boolean> {
+  const address = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host
+  try {
+    const answer = await fetch(`http://${address}:${number}/livez`, { signal: AbortSignal.timeout(2_000) })
+    return typeof ((await answer.json()) as { status?: unknown }).status === 'string'
+  } catch {
+    return false
+  }
+}
+
+async function* kafka({ kafka: settings }: Config): AsyncGenerator<Finding> {
+  const at = settings.brokers.join(', ')
+  const { startInspector } = await import('../kafka/inspector.ts')
+  try {
+    await using inspector = await startInspector({ connection: settings, groupId: settings.groupId })
+    const members = await inspector.members()
+    yield { name: 'kafka', ok: true, detail: `reached at ${at}; ${members} in the group ${settings.groupId}` }
+  } catch (error) {
+    yield {
+      name: 'kafka',
+      ok: false,
+      detail: messageOf(error),
+      fix: 'check KAFKA_BROKERS and the KAFKA_S* settings; "holdfast demo" or "docker compose up" start a broker',
+    }
+    return
+  }
+  const { topicRights } = await import('../kafka/topic-rights.ts')
+  const [source, dlq] = await topicRights(settings, [settings.topic, settings.dlqTopic])
+  for (const [found, needs] of [
+    [source, 'read'],
+    [dlq, 'write'],
+  ] as const) {
+    if (found === undefined) continue
+    const name = `topic ${found.topic}`
+    if (found.partitions === 0) {
+      const ok = settings.createTopics
+      yield {
+        name,
+        ok,
+        detail: `not there${ok ? ' yet; the service creates it at start (KAFKA_CREATE_TOPICS)' : ', or hidden from this user'}`,
+        ...(ok ? {} : { fix: 'create it, or set KAFKA_CREATE_TOPICS=true' }),
+      }
+      continue
+    }
+    const ok = needs === 'read' ? found.mayRead : found.mayWrite
+    yield {
+      name,
+      ok,
+      detail: `${found.partitions} partitions; this user may ${ok ? '' : 'not '}${needs}`,
+      ...(ok ? {} : { fix: `allow ${needs.toUpperCase()} on it (kafka-acls --add --operation ${needs})` }),
+    }
+  }
+}
+
+async function* postgres({ postgres: settings }: Config): AsyncGenerator<Finding> {
+  const [{ createPool }, { missingMigrations }, { serverFacts }] = await Promise.all([
+    import('../postgres/pool.ts'),
+    import('../postgres/migrate.ts'),
+    import('../postgres/table-rights.ts'),
+  ])
+  await using parts = new AsyncDisposableStack()
+  const pool = createPool({ ...settings, max: 1, name: 'doctor' })
+  parts.defer(() => pool.end())
+  try {
+    const { version, readOnly, forbidden } = await serverFacts(pool)
+    yield {
+      name: 'postgres',
+      ok: !readOnly,
+      detail: `PostgreSQL ${version}${readOnly ? ', read-only' : ''}`,
+      ...(readOnly ? { fix: 'name the primary in DATABASE_URL: this server takes no writes' } : {}),
+    }
+    const missing = await missingMigrations(pool)
+    yield {
+      name: 'migrations',
+      ok: missing.length === 0,
+      detail: missing.length === 0 ? 'up to date' : `missing: ${missing.join(', ')}`,
+      ...(missing.length === 0 ? {} : { fix: 'run: holdfast migrate up' }),
+    }
+    if (missing.length > 0) return
+    yield {
+      name: 'table rights',
+      ok: forbidden.length === 0,
+      detail:
+        forbidden.length === 0 ? 'may read and write' : `this user may not read and write ${forbidden.join(', ')}`,
+      ...(forbidden.length === 0
+        ? {}
+        : { fix: 'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO it' }),
+    }
+  } catch (error) {
+    yield {
+      name: 'postgres',
+      ok: false,
+      detail: messageOf(error),
+      fix: 'check DATABASE_URL; "holdfast demo" or "docker compose up" start a server',
+    }
+  }
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof StreamError)) return error instanceof Error ? error.message : String(error)
+  const { cause } = error
+  return cause instanceof Error && cause.message !== '' && !error.message.includes(cause.message)
+    ? `${error.message} (${cause.message})`
+    : error.message
+}

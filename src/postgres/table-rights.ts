@@ -1,0 +1,30 @@
+import type pg from 'pg'
+import { query } from './pool.ts'
+
+export interface ServerFacts {
+  /** As `18.4`. */
+  readonly version: string
+  readonly readOnly: boolean
+  /** Tables of ours that this user may not read, insert into, update and delete from. */
+  readonly forbidden: readonly string[]
+}
+
+/** @throws StoreUnavailableError, StoreMisconfiguredError */
+export async function serverFacts(pool: pg.Pool): Promise<ServerFacts> {
+  const rows = await query<{ version: string; read_only: boolean; forbidden: string[] }>(pool, {
+    text: `SELECT current_setting('server_version') AS version,
+        pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS read_only,
+        coalesce((
+          SELECT array_agg(c.relname::text ORDER BY c.relname) FROM pg_class AS c
+          WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+            AND c.relname = ANY ($1)
+            AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
+              AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))
+        ), '{}') AS forbidden`,
+    values: [
+      ['orders', 'deliveries', 'payments', 'items', 'stream_progress', 'stream_ledger', 'dead_letters', 'audit_log'],
+    ],
+  })
+  const [row] = rows
+  return { version: row?.version ?? 'unknown', readOnly: row?.read_only ?? false, forbidden: row?.forbidden ?? [] }
+}
