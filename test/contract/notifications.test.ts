@@ -10,8 +10,8 @@ import { createOrderReader } from '#src/postgres/order-reader.ts'
 import { createPool } from '#src/postgres/pool.ts'
 import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
+import { createWire } from '../support/faults/wire.ts'
 import { aReadyOrder, aWork } from '../support/orders.ts'
-import { startProxy } from '../support/proxy.ts'
 import { eventually } from '../support/service.ts'
 
 let database: MigratedDatabase
@@ -126,18 +126,18 @@ it('notices that its session was exchanged for one that does not listen', async 
 
 it('vouches for nothing that happens after its wire went dead, and connects again', async () => {
   const direct = new URL(database.url)
-  await using wire = await startProxy({ host: direct.hostname, port: Number(direct.port) })
+  await using wire = await createWire({ targetPort: Number(direct.port) })
   const url = Object.assign(new URL(direct), { host: `127.0.0.1:${wire.port}` }).href
   const other = await listening('other', { url, statementTimeoutMs: 100 })
   await caughtUp(other)
-  wire.blackhole()
+  wire.set({ kind: 'black-hole' })
   const deadSinceMs = systemClock.monotonic()
   await settle('self', { uid: 'a' })
   await settle('self', { uid: 'a' })
   await eventually(() => other.seen.lost.length > 0, 'it giving the session up')
   expect(other.seen.currentAsOfMs).toBeLessThan(deadSinceMs)
   expect(other.told).toEqual([])
-  wire.heal()
+  wire.set({ kind: 'pass' })
   await eventually(() => other.seen.connected === 2, 'the second session')
   await caughtUp(other)
 })

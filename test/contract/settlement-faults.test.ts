@@ -12,8 +12,8 @@ import { orderTables } from '#src/orders/order-sql.ts'
 import { createPool } from '#src/postgres/pool.ts'
 import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { type MigratedDatabase, migratedDatabase, someoneWaitsForALock } from '../support/database.ts'
+import { createWire } from '../support/faults/wire.ts'
 import { aDeadLetter, aReadyOrder, aWork } from '../support/orders.ts'
-import { startProxy } from '../support/proxy.ts'
 import { freshDatabase } from '../support/stack.ts'
 
 /** What the store on Postgres does when something breaks under it. What it promises otherwise: settlement-store.suite.ts */
@@ -60,43 +60,40 @@ async function whileLocked<R>(sql: string, work: () => Promise<R>): Promise<R> {
 
 describe('a reply that is lost', () => {
   it('to COMMIT: the next attempt finds the batch settled, and writes it no second time', async () => {
-    const { hostname, port } = new URL(database.url)
-    await using proxy = await startProxy({ host: hostname, port: Number(port) })
-    const url = new URL(database.url)
-    url.port = String(proxy.port)
-    const throughProxy = createPool({ url: url.href, max: 1, statementTimeoutMs: 2000, name: 'test' })
+    await using wire = await createWire({ targetPort: Number(new URL(database.url).port) })
+    const url = Object.assign(new URL(database.url), { host: `127.0.0.1:${wire.port}` }).href
+    const throughWire = createPool({ url, max: 1, statementTimeoutMs: 2000, name: 'test' })
     await started()
-    const store = createSettlementStore({ pool: throughProxy, tables: orderTables })
+    const store = createSettlementStore({ pool: throughWire, tables: orderTables })
     const work = aWork(four, { from: 0n, deadLetters: [aDeadLetter(4n)] })
 
-    proxy.loseAnswerTo('COMMIT')
+    wire.set({ kind: 'lose-reply', request: 'COMMIT', reply: 'COMMIT' })
     await expect(store.settle(work)).rejects.toThrow(StoreUnavailableError)
 
+    wire.set({ kind: 'pass' })
     expect(await store.settle(work)).toEqual({
       kind: 'settled',
       counts: { written: 4, duplicate: 0, stale: 0, superseded: 0, dead_lettered: 1 },
       written: undefined,
     })
     expect(await count('stream_ledger')).toBe(1)
-    await throughProxy.end()
+    await throughWire.end()
   })
 
   it('because nothing moves any more: the wait ends, and the next connection works', async () => {
-    const { hostname, port } = new URL(database.url)
-    await using proxy = await startProxy({ host: hostname, port: Number(port) })
-    const url = new URL(database.url)
-    url.port = String(proxy.port)
-    const throughProxy = createPool({ url: url.href, max: 1, statementTimeoutMs: 100, name: 'test' })
+    await using wire = await createWire({ targetPort: Number(new URL(database.url).port) })
+    const url = Object.assign(new URL(database.url), { host: `127.0.0.1:${wire.port}` }).href
+    const throughWire = createPool({ url, max: 1, statementTimeoutMs: 100, name: 'test' })
     await started()
-    const store = createSettlementStore({ pool: throughProxy, tables: orderTables })
+    const store = createSettlementStore({ pool: throughWire, tables: orderTables })
     await store.probe()
 
-    proxy.blackhole()
+    wire.set({ kind: 'black-hole' })
     await expect(store.settle(aWork(four, { from: 0n }))).rejects.toThrow(StoreUnavailableError)
-    proxy.heal()
+    wire.set({ kind: 'pass' })
 
     expect(await store.settle(aWork(four, { from: 0n }))).toMatchObject({ kind: 'settled', counts: { written: 4 } })
-    await throughProxy.end()
+    await throughWire.end()
   })
 })
 
