@@ -5,9 +5,10 @@ import type { Config } from './config.ts'
 import type { ApiKey } from './core/access.ts'
 import { backoffMs } from './core/backoff.ts'
 import { dispositionOf, StoreMisconfiguredError } from './core/errors.ts'
+import type { Figures } from './core/figures.ts'
 import { livenessOf, readinessOf } from './core/health.ts'
 import type { ReadyRecord, StoredValue } from './core/ports.ts'
-import type { HealthCheck, HealthResult, StreamStatus } from './core/status.ts'
+import type { HealthCheck, HealthResult, PoolName, PoolStatus, StreamStatus } from './core/status.ts'
 import type { Intake } from './core/write-side.ts'
 import { createLiveFeed } from './http/live-feed.ts'
 import { startHttp, startMetricsServer } from './http/server.ts'
@@ -22,15 +23,17 @@ import { orderQueries } from './orders/order-rows.ts'
 import { orderTables } from './orders/order-sql.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import { createDeadLetterIndex } from './postgres/dead-letter-index.ts'
+import { readFigures } from './postgres/figures.ts'
 import { missingMigrations } from './postgres/migrate.ts'
 import { startWriteListener, type WriteListener } from './postgres/notifications.ts'
 import { createOrderReader } from './postgres/order-reader.ts'
-import { createPool } from './postgres/pool.ts'
+import { createPool, poolStatus } from './postgres/pool.ts'
 import { createSettlementStore } from './postgres/settlement.ts'
 import { createStartBook } from './postgres/start-book.ts'
 import type { Logger } from './telemetry/logger.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { createObserver } from './telemetry/observer.ts'
+import { type Sampler, startSampler } from './telemetry/sampler.ts'
 import { VERSION } from './version.ts'
 
 export const ROLES = ['consumer', 'api'] as const
@@ -51,6 +54,8 @@ export interface App extends AsyncDisposable {
 /** How long a partition that another consumer waits for may go on settling what is in flight. */
 const DRAIN_TIMEOUT_MS = 10_000
 const POSTGRES_CHECK_INTERVAL_MS = 2_000
+/** Prometheus usually asks as often. */
+const FIGURES_INTERVAL_MS = 15_000
 /** Held answers are as old as this at most: "within a second", and the rest of it for the way to the client. */
 const CACHE_LEASE_MS = 900
 /** A session that says nothing for so long is given up, and another one begun. */
@@ -76,12 +81,17 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
   const stopping = new AbortController()
   let pipeline: Pipeline | undefined
   let waitingFor: string | undefined = 'starting'
+  const pools: (() => PoolStatus)[] = []
+  let figures: Sampler<Figures> | undefined
   let postgres: HealthResult = { ok: false, reason: 'not asked yet', since: clock.now() }
 
   const metrics = createMetrics({
     version: VERSION,
     streamStatus: () => pipeline?.status(),
     cacheStats: () => cache.stats(),
+    pools: () => pools.map(status => status()),
+    figures: () => figures?.latest(),
+    checks: () => ({ live, ready: checks }),
   })
   const observer = createObserver({ logger, metrics })
 
@@ -179,6 +189,13 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
     await waiting('Postgres', requireMigrations)
     if (listener !== undefined) await Promise.race([listener.connected, clock.sleep(LISTEN_WAIT_MS, stopping.signal)])
     if (stopping.signal.aborted) return
+    using sampler = startSampler({
+      read: () => readFigures(readPool),
+      clock,
+      intervalMs: FIGURES_INTERVAL_MS,
+      onFailure: error => observer.observe({ kind: 'figures_unknown', error }),
+    })
+    figures = sampler
     const warming = roles.has('api') ? warmCache() : Promise.resolve()
     if (roles.has('consumer')) await consume()
     else waitingFor = undefined
@@ -343,8 +360,10 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
     }
   }
 
-  function openPool(name: string, max: number, statementTimeoutMs = config.postgres.statementTimeoutMs) {
-    const pool = createPool({ url: config.postgres.url, max, name, statementTimeoutMs })
+  function openPool(name: PoolName, max: number, statementTimeoutMs = config.postgres.statementTimeoutMs) {
+    const onLent = (seconds: number) => metrics.observe('pg_pool_wait_seconds', { pool: name }, seconds)
+    const pool = createPool({ url: config.postgres.url, max, name, statementTimeoutMs, onLent })
+    pools.push(() => poolStatus(name, pool))
     parts.defer(() => pool.end())
     return pool
   }

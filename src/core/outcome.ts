@@ -2,13 +2,6 @@
 export const OUTCOMES = ['written', 'duplicate', 'stale', 'superseded', 'dead_lettered'] as const
 export type Outcome = (typeof OUTCOMES)[number]
 
-/**
- * How a redrive went: acknowledged by the topic or not (`publish_failed`); and once the record was settled again, how that
- * ended. A closed set: also the values of the metric label `result`.
- */
-export const REPLAY_RESULTS = ['published', 'publish_failed', 'resolved', 'failed_again', 'parked'] as const
-export type ReplayResult = (typeof REPLAY_RESULTS)[number]
-
 /** How many records of a batch ended how; the five add up to the number of records. */
 export type OutcomeCounts = Readonly<Record<Outcome, number>>
 

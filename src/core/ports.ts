@@ -353,6 +353,8 @@ export type Fact =
   | { readonly kind: 'ownership_lost'; readonly partition: TopicPartition; readonly from: bigint }
   | { readonly kind: 'expired'; readonly partition: TopicPartition; readonly from: bigint; readonly to: bigint }
   | { readonly kind: 'partition_halted'; readonly partition: TopicPartition; readonly error: unknown }
+  /** Something that gauges tell could not be read; until it can, they tell nothing. */
+  | { readonly kind: 'figures_unknown'; readonly error: unknown }
   | {
       readonly kind: 'unusual_record'
       readonly partition: TopicPartition

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { StoreUnavailableError } from '../core/errors.ts'
+import type { PoolName, PoolStatus } from '../core/status.ts'
 import { toStoreError } from './errors.ts'
 
 export interface PoolSettings {
@@ -9,7 +10,11 @@ export interface PoolSettings {
   readonly statementTimeoutMs: number
   /** Shown by the server as `holdfast-<name>`. Lanes, API and jobs have pools of their own, so that none starves another. */
   readonly name: string
+  /** Told how long each caller waited for a connection, also when none was to be had. */
+  readonly onLent?: (waitedSeconds: number) => void
 }
+
+const listeners = new WeakMap<pg.Pool, (waitedSeconds: number) => void>()
 
 /** Above this a connection that cannot be made, or had from the pool, counts as an outage. */
 const CONNECT_TIMEOUT_MS = 5_000
@@ -23,7 +28,7 @@ const READ_MARGIN_MS = 2_000
  * Clients pipeline (pg 8.23): statements that are sent without waiting go out at once, each with a Sync of its own, and are
  * answered in order; after an error inside a transaction the rest of them fail with 25P02. See {@link pipelined}.
  */
-export function createPool({ url, max, statementTimeoutMs, name }: PoolSettings): pg.Pool {
+export function createPool({ url, max, statementTimeoutMs, name, onLent }: PoolSettings): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
     max,
@@ -43,7 +48,14 @@ export function createPool({ url, max, statementTimeoutMs, name }: PoolSettings)
   const told = () => {}
   pool.on('error', told)
   pool.on('connect', client => client.on('error', told))
+  if (onLent !== undefined) listeners.set(pool, onLent)
   return pool
+}
+
+/** A connection counts as used from the moment at which it is being made. */
+export function poolStatus(name: PoolName, pool: pg.Pool): PoolStatus {
+  const { totalCount, idleCount, waitingCount } = pool
+  return { name, max: pool.options.max, used: totalCount - idleCount, idle: idleCount, waiting: waitingCount }
 }
 
 /**
@@ -54,10 +66,13 @@ export function createPool({ url, max, statementTimeoutMs, name }: PoolSettings)
  */
 export async function withClient<R>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<R>): Promise<R> {
   let client: pg.PoolClient
+  const askedAtMs = performance.now()
   try {
     client = await pool.connect()
   } catch (error) {
     throw toStoreError(error)
+  } finally {
+    listeners.get(pool)?.((performance.now() - askedAtMs) / 1000)
   }
   let away = false
   try {

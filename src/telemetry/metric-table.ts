@@ -1,6 +1,7 @@
 import { REASONS } from '../core/dead-letter.ts'
+import { REPLAY_RESULTS } from '../core/dead-letter-desk.ts'
 import { DEPENDENCIES } from '../core/errors.ts'
-import { OUTCOMES, REPLAY_RESULTS } from '../core/outcome.ts'
+import { OUTCOMES } from '../core/outcome.ts'
 import { PAUSE_REASONS, UNUSUAL } from '../core/ports.ts'
 import { CACHE_RESULTS, EVICTION_CAUSES } from '../core/read-side.ts'
 import { POOL_STATES, POOLS } from '../core/status.ts'
@@ -29,6 +30,8 @@ const PARTITION = {
   topic: { matches: /^[A-Za-z0-9._-]+$/, about: '`KAFKA_TOPIC`' },
   partition: { matches: /^\d+$/, about: 'its number' },
 }
+/** The reason of a dead letter that another program wrote, in words of its own. */
+export const OTHER = 'other'
 const STAGES = ['validate', 'divert', 'write', 'commit'] as const
 
 /** The one list of our metrics: what is exported, documented and drawn on dashboards comes from here. */
@@ -48,7 +51,7 @@ export const METRICS = {
   dead_letters_open: {
     type: 'gauge',
     unit: 'records',
-    labels: { reason: [...REASONS, 'other'] },
+    labels: { reason: [...REASONS, OTHER] },
     help: 'Dead letters that wait for a decision, by reason; other: set aside by another program. Every replica tells the same: take max, not sum.',
   },
   dead_letters_parked: {
@@ -67,13 +70,19 @@ export const METRICS = {
     type: 'counter',
     unit: 'records',
     labels: { result: REPLAY_RESULTS },
-    help: 'Dead letters redriven, by result: published or not, and what became of them when they were settled again.',
+    help: 'Dead letters redriven: published, and what became of them when they were settled again.',
   },
   replay_in_progress: {
     type: 'gauge',
     unit: 'none',
     labels: {},
-    help: '1 while this process carries out a replay.',
+    help: '1 while a replay is under way, 0 otherwise. Every replica tells the same: take max, not sum.',
+  },
+  replay_records_pending: {
+    type: 'gauge',
+    unit: 'records',
+    labels: {},
+    help: 'Dead letters of the replay under way that are not published yet; 0 without one. Every replica tells the same: take max, not sum.',
   },
   expired_records_total: {
     type: 'counter',

@@ -1,14 +1,20 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Figures } from '../core/figures.ts'
 import { PAUSE_REASONS } from '../core/ports.ts'
 import { CACHE_RESULTS, type CacheStats, EVICTION_CAUSES } from '../core/read-side.ts'
-import type { StreamStatus } from '../core/status.ts'
+import type { HealthCheck, PoolStatus, StreamStatus } from '../core/status.ts'
 import { METRICS, type MetricName, type MetricSpec, PREFIX } from './metric-table.ts'
+import { showChecks, showFigures, showPools } from './store-gauges.ts'
 
 export interface MetricsOptions {
   readonly version: string
   /** Asked at each scrape, so gauges tell the present; `undefined` while there is no stream yet. */
   readonly streamStatus: () => StreamStatus | undefined
   readonly cacheStats: () => CacheStats | undefined
+  readonly pools?: () => readonly PoolStatus[]
+  /** `undefined` while they are not known. */
+  readonly figures?: () => Figures | undefined
+  readonly checks?: () => Readonly<Record<'live' | 'ready', readonly HealthCheck[]>>
   /** Wall clock in ms. */
   readonly now?: () => number
   /** prom-client's metrics of process and runtime; a test may leave them out. Default: true. */
@@ -24,6 +30,12 @@ type LabelsOf<Name extends MetricName> = {
   readonly [Label in keyof (typeof METRICS)[Name]['labels']]: (typeof METRICS)[Name]['labels'][Label] extends readonly (infer Value)[]
     ? Value
     : string | number
+}
+
+export interface Gauges {
+  set<Name extends NamesOf<'gauge'>>(name: Name, labels: LabelsOf<Name>, value: number): void
+  /** Takes away all its series: what is not known is not told, neither as it was nor as 0. */
+  clear(name: NamesOf<'gauge'>): void
 }
 
 export interface Metrics {
@@ -54,10 +66,15 @@ export function createMetrics(options: MetricsOptions): Metrics {
     gauges.get(name)?.set(plain(labels), value)
   }
 
+  /** prom-client's own reset puts a gauge without labels at 0. */
+  function clear(name: string): void {
+    gauges.get(name)?.reset()
+    if (Object.keys(METRICS[name as MetricName].labels).length === 0) gauges.get(name)?.remove()
+  }
+
   set('build_info', { version: options.version, node: process.version }, 1)
   for (const [name, spec] of Object.entries<MetricSpec>(METRICS)) {
-    // What nobody has measured yet is absent; prom-client would call it 0.
-    if (Object.keys(spec.labels).length === 0) gauges.get(name)?.remove()
+    if (spec.type === 'gauge' && name !== 'build_info') clear(name)
     // Series that exist from the start: rate() does not see the first increase of one that appears with it.
     for (const labels of combinations(spec)) {
       counters.get(name)?.inc({ ...labels }, 0)
@@ -67,10 +84,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
 
   function refreshStream(status: StreamStatus): void {
     // A partition that we lost must vanish, not stay at its last value.
-    gauges.get('consumer_lag_records')?.reset()
-    gauges.get('consumer_lag_seconds')?.reset()
-    gauges.get('partition_paused')?.reset()
-    gauges.get('partition_last_progress_timestamp_seconds')?.reset()
+    clear('consumer_lag_records')
+    clear('consumer_lag_seconds')
+    clear('partition_paused')
+    clear('partition_last_progress_timestamp_seconds')
     let inFlight = 0
     for (const one of status.partitions) {
       const where = { topic: one.topic, partition: one.partition }
@@ -114,6 +131,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
       if (status !== undefined) refreshStream(status)
       const stats = options.cacheStats()
       if (stats !== undefined) refreshCache(stats)
+      showPools({ set, clear }, options.pools?.() ?? [])
+      showFigures({ set, clear }, options.figures?.(), now())
+      for (const [probe, checks] of Object.entries(options.checks?.() ?? {})) {
+        showChecks({ set, clear }, probe as 'live' | 'ready', checks)
+      }
       return registry.metrics()
     },
     count,

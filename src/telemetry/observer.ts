@@ -174,6 +174,16 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
         break
       }
 
+      case 'figures_unknown':
+        logRepeated(
+          '',
+          'warn',
+          fact.kind,
+          { error: fact.error },
+          'dead letters could not be counted: no metrics of them',
+        )
+        break
+
       case 'unusual_record': {
         metrics.count('unusual_records_total', { what: fact.what }, 1)
         if (!logger.isLevelEnabled('debug')) break

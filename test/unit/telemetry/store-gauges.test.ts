@@ -1,0 +1,80 @@
+import { expect, it } from 'vitest'
+import type { Figures } from '#src/core/figures.ts'
+import { createMetrics, type MetricsOptions } from '#src/telemetry/metrics.ts'
+import { samples } from './support.ts'
+
+const NOW_MS = 1_700_000_000_000
+const HOUR_MS = 3_600_000
+
+function metrics(over: Partial<MetricsOptions>) {
+  return createMetrics({
+    version: '1.2.3',
+    streamStatus: () => undefined,
+    cacheStats: () => undefined,
+    now: () => NOW_MS,
+    runtime: false,
+    ...over,
+  })
+}
+
+function figures(over: Partial<Figures['deadLetters']> = {}): Figures {
+  return {
+    deadLetters: { open: new Map(), parked: 0, oldestFailedAtMs: undefined, ...over },
+    replay: { inProgress: false, pending: 0 },
+  }
+}
+
+it('shows dead letters by reason, those with none as 0, and foreign reasons together', async () => {
+  const open = new Map([
+    ['schema_violation', 3],
+    ['java.lang.NullPointerException', 2],
+    ['WHATEVER', 1],
+  ])
+  const page = metrics({ figures: () => figures({ open, parked: 4, oldestFailedAtMs: NOW_MS - 2 * HOUR_MS }) })
+  const found = await samples(page)
+  expect(found.get('holdfast_dead_letters_open{reason="schema_violation"}')).toBe(3)
+  expect(found.get('holdfast_dead_letters_open{reason="too_large"}')).toBe(0)
+  expect(found.get('holdfast_dead_letters_open{reason="other"}')).toBe(3)
+  expect(found.get('holdfast_dead_letters_parked')).toBe(4)
+  expect(found.get('holdfast_dead_letters_oldest_age_seconds')).toBe(7_200)
+})
+
+it('knows the age of nothing to be 0', async () => {
+  expect((await samples(metrics({ figures: () => figures() }))).get('holdfast_dead_letters_oldest_age_seconds')).toBe(0)
+})
+
+it('takes the series away while the figures are not known', async () => {
+  let now: Figures | undefined = figures({ open: new Map([['too_large', 1]]), oldestFailedAtMs: NOW_MS })
+  const page = metrics({ figures: () => now })
+  expect([...(await samples(page)).keys()].filter(isFigure)).toHaveLength(13)
+  now = undefined
+  expect([...(await samples(page)).keys()].filter(isFigure)).toEqual([])
+})
+
+it('shows the replay that is under way', async () => {
+  const replay = { inProgress: true, pending: 17 }
+  const found = await samples(metrics({ figures: () => ({ ...figures(), replay }) }))
+  expect(found.get('holdfast_replay_in_progress')).toBe(1)
+  expect(found.get('holdfast_replay_records_pending')).toBe(17)
+})
+
+it('shows pools as they are now', async () => {
+  const found = await samples(metrics({ pools: () => [{ name: 'lanes', max: 4, used: 3, idle: 1, waiting: 2 }] }))
+  expect(found.get('holdfast_pg_pool_connections{pool="lanes",state="used"}')).toBe(3)
+  expect(found.get('holdfast_pg_pool_connections{pool="lanes",state="idle"}')).toBe(1)
+  expect(found.get('holdfast_pg_pool_max_connections{pool="lanes"}')).toBe(4)
+  expect(found.get('holdfast_pg_pool_waiting{pool="lanes"}')).toBe(2)
+  expect(found.has('holdfast_pg_pool_waiting{pool="read"}')).toBe(false)
+})
+
+it('shows what the probes would answer', async () => {
+  const live = [{ name: 'stream', check: () => ({ ok: true }) }]
+  const ready = [{ name: 'breakers', check: () => ({ ok: false, reason: 'postgres is away' }) }]
+  const found = await samples(metrics({ checks: () => ({ live, ready }) }))
+  expect(found.get('holdfast_health_check_ok{probe="live",check="stream"}')).toBe(1)
+  expect(found.get('holdfast_health_check_ok{probe="ready",check="breakers"}')).toBe(0)
+})
+
+function isFigure(series: string): boolean {
+  return /dead_letters_(open|parked|oldest)|replay_(in_progress|records_pending)/.test(series)
+}
