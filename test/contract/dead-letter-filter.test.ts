@@ -1,0 +1,240 @@
+import fc from 'fast-check'
+import type pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  COMPARISONS,
+  type Comparison,
+  DEAD_LETTER_STATES,
+  type DeadLetterFilter,
+  type FilterTerm,
+  PATTERN_FIELDS,
+  parseFilter,
+} from '#src/core/dead-letter-filter.ts'
+import { filterSql } from '#src/postgres/dead-letter-filter-sql.ts'
+import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
+
+/** What a filter says in SQL, held against what it says in words. */
+
+interface Letter {
+  readonly id: string
+  readonly reason: string
+  readonly error: string
+  readonly pointer: string
+  readonly message: string
+  readonly order_uid: string | null
+  readonly source_topic: string
+  readonly source_partition: number
+  readonly ageMs: number
+  readonly replay_count: number
+  readonly state: string
+  readonly replays: readonly string[]
+}
+
+const HOUR = 3_600_000
+const DATA: Partial<Letter>[] = [
+  {},
+  { reason: 'malformed_json', error: 'not_json', message: 'the value is not JSON (position 7)' },
+  { pointer: '/payment/amount', error: 'required', order_uid: 'abc-1' },
+  { pointer: '/payment/currency', error: 'pattern', order_uid: 'abc_1' },
+  { pointer: '/items/0/price', error: 'type', order_uid: 'abcd1', state: 'replaying', replays: ['r1', 'r2'] },
+  { error: '100%', order_uid: 'ab%', message: String.raw`a back\slash` },
+  { error: '1000', order_uid: String.raw`ab\1`, state: 'resolved', replays: ['r1'] },
+  { error: String.raw`back\slash`, order_uid: null, state: 'discarded', replay_count: 1 },
+  { state: 'parked', replay_count: 3, source_partition: 2, ageMs: 50 * HOUR },
+  { state: 'open', replay_count: 1, source_partition: 3, ageMs: 30 * HOUR, message: 'MUST be an Integer' },
+  { source_topic: 'other', source_partition: 1, ageMs: 2 * HOUR, order_uid: '' },
+  { message: 'it\'s "quoted"; DROP TABLE dead_letters; --', order_uid: 'ABC-1' },
+  { error: 'Straße', message: 'ÄÖÜ', ageMs: 200 * 24 * HOUR },
+]
+const LETTERS: Letter[] = DATA.map((data, offset) => ({
+  id: `${data.source_topic ?? 'orders'}-${data.source_partition ?? 0}-${offset}`,
+  reason: 'schema_violation',
+  error: 'required',
+  pointer: '',
+  message: 'is missing',
+  order_uid: 'uid',
+  source_topic: 'orders',
+  source_partition: 0,
+  ageMs: 5_000,
+  replay_count: 0,
+  state: 'open',
+  replays: [],
+  ...data,
+}))
+
+let database: MigratedDatabase
+let client: pg.PoolClient
+beforeAll(async () => {
+  database = await migratedDatabase()
+  client = await database.pool.connect()
+  for (const [offset, letter] of LETTERS.entries()) {
+    await client.query(
+      `INSERT INTO dead_letters (id, reason, error, pointer, message, violations, order_uid, group_id, source_topic,
+         source_partition, source_offset, source_timestamp, first_failed_at, failed_at, failures, attempts, replay_count,
+         state, bytes)
+       SELECT $1, $2, $3, $4, $5, '[]', $6, 'holdfast', $7, $8, $9, 0, at, at, 1, 1, $10, $11, 10
+       FROM (SELECT now() - $12 * interval '1 millisecond' AS at)`,
+      [
+        ...[letter.id, letter.reason, letter.error, letter.pointer, letter.message, letter.order_uid],
+        ...[letter.source_topic, letter.source_partition, offset, letter.replay_count, letter.state, letter.ageMs],
+      ],
+    )
+    for (const replay of letter.replays) {
+      await client.query('INSERT INTO replay_items (replay_id, position, dead_letter_id) VALUES ($1, $2, $3)', [
+        ...[replay, offset, letter.id],
+      ])
+    }
+  }
+  await client.query('ANALYZE dead_letters')
+})
+afterAll(async () => {
+  client.release()
+  await database[Symbol.asyncDispose]()
+})
+
+async function found(filter: DeadLetterFilter): Promise<string[]> {
+  const { text, values } = filterSql(filter, { first: 2, alias: 'letter' })
+  const { rows } = await client.query<{ id: string; holds: boolean | null }>(
+    `SELECT id, (${text}) AS holds FROM dead_letters AS letter WHERE id <> $1 ORDER BY source_offset`,
+    ['', ...values],
+  )
+  return rows.filter(({ holds }) => holds).map(({ id }) => id)
+}
+
+function parsed(text: string): DeadLetterFilter {
+  const read = parseFilter(text)
+  if (!read.ok) throw new Error(`column ${read.column}: ${read.message}`)
+  return read.filter
+}
+
+function like(text: string, pattern: string): boolean {
+  const [head = '', ...rest] = pattern.split('*')
+  if (rest.length === 0) return text === pattern
+  const tail = rest.pop() ?? ''
+  if (!text.startsWith(head) || !text.endsWith(tail) || text.length < head.length + tail.length) return false
+  let at = head.length
+  for (const part of rest) {
+    const next = text.indexOf(part, at)
+    if (next === -1) return false
+    at = next + part.length
+  }
+  return at <= text.length - tail.length
+}
+
+function compares(a: number, comparison: Comparison, b: number): boolean {
+  return { '>': a > b, '>=': a >= b, '<': a < b, '<=': a <= b, '=': a === b }[comparison]
+}
+
+function holds(term: FilterTerm, letter: Letter): boolean {
+  switch (term.field) {
+    case 'reason':
+      return term.values.some(reason => reason === letter.reason)
+    case 'state':
+      return term.values.some(state =>
+        state === 'failed_again'
+          ? letter.replay_count > 0 && (letter.state === 'open' || letter.state === 'parked')
+          : state === letter.state,
+      )
+    case 'error':
+    case 'pointer':
+    case 'id':
+    case 'topic':
+    case 'uid': {
+      const { error, pointer, id, source_topic: topic, order_uid } = letter
+      const text = { error, pointer, id, topic, uid: order_uid ?? '' }[term.field]
+      return term.values.some(pattern => like(text, pattern))
+    }
+    case 'partition':
+      return term.values.includes(letter.source_partition)
+    case 'age':
+      return compares(letter.ageMs, term.comparison, term.ms)
+    case 'replays':
+      return compares(letter.replay_count, term.comparison, term.count)
+    case 'replay':
+      return term.values.some(id => letter.replays.includes(id))
+    case 'text': {
+      const texts = [letter.message, letter.error, letter.pointer, letter.order_uid ?? '']
+      return texts.some(text => text.toLowerCase().includes(term.text.toLowerCase()))
+    }
+  }
+}
+
+function expected(filter: DeadLetterFilter): string[] {
+  return LETTERS.filter(letter => filter.terms.every(term => holds(term, letter) !== term.not)).map(({ id }) => id)
+}
+
+describe('a filter in SQL', () => {
+  it.each<[text: string, rows: number]>([
+    ['', 13],
+    ['error:100%', 1],
+    ['error:100*', 2],
+    ['uid:abc_1', 1],
+    ['uid:abc*1', 3],
+    ['uid:ab*', 5],
+    ['uid:"ab\\\\*"', 1],
+    ['uid:""', 2],
+    ['-uid:""', 11],
+    ['-uid:uid', 8],
+    ['uid:*', 13],
+    ['pointer:/payment/*', 2],
+    ['text:"back\\\\slash"', 2],
+    ['text:integer', 1],
+    ['text:%', 1],
+    ['text:ÄÖÜ', 1],
+    [`text:"'"`, 1],
+    ['state:failed_again', 2],
+    ['-state:failed_again,discarded', 10],
+    ['replay:r1', 2],
+    ['-replay:r1 -replay:r2', 11],
+    ['age:>1h age:<2d', 2],
+    ['topic:oth*', 1],
+    ['partition:2,3', 2],
+    ['id:orders-0-0,orders-0-1,"x"', 2],
+  ])('%s', async (text, rows) => {
+    const filter = parsed(text)
+    const ids = await found(filter)
+    expect(ids).toEqual(expected(filter))
+    expect(ids).toHaveLength(rows)
+  })
+
+  it('finds what it says, whatever is asked', async () => {
+    const words = ['abc', 'ab', '*', '%', '_', '\\', '-', '1', '/payment/', 'required', 'uid', '0', "'", 'É']
+    const pattern = fc.array(fc.constantFrom(...words), { maxLength: 3 }).map(parts => parts.join(''))
+    const some = <V>(item: fc.Arbitrary<V>) => fc.array(item, { minLength: 1, maxLength: 3 })
+    const not = fc.boolean()
+    const aTerm: fc.Arbitrary<FilterTerm> = fc.oneof(
+      fc.record({ field: fc.constantFrom(...PATTERN_FIELDS), not, values: some(pattern) }),
+      fc.record({ field: fc.constant('state' as const), not, values: some(fc.constantFrom(...DEAD_LETTER_STATES)) }),
+      fc.record({
+        field: fc.constant('reason' as const),
+        not,
+        values: some(fc.constantFrom('malformed_json', 'schema_violation')),
+      }),
+      fc.record({ field: fc.constant('partition' as const), not, values: some(fc.nat(3)) }),
+      fc.record({
+        field: fc.constant('age' as const),
+        not,
+        comparison: fc.constantFrom('>' as const, '>=' as const, '<' as const, '<=' as const),
+        ms: fc.constantFrom(HOUR, 40 * HOUR, 36_525 * 24 * HOUR),
+      }),
+      fc.record({
+        field: fc.constant('replays' as const),
+        not,
+        comparison: fc.constantFrom(...COMPARISONS),
+        count: fc.nat(3),
+      }),
+      fc.record({ field: fc.constant('replay' as const), not, values: some(fc.constantFrom('r1', 'r2', 'r3')) }),
+      fc.record({ field: fc.constant('text' as const), not, text: pattern.filter(text => text !== '') }),
+    )
+    let hits = 0
+    await fc.assert(
+      fc.asyncProperty(fc.array(aTerm, { maxLength: 3 }), async terms => {
+        const ids = await found({ terms })
+        expect(ids).toEqual(expected({ terms }))
+        hits += ids.length
+      }),
+      { numRuns: 300 },
+    )
+    expect(hits).toBeGreaterThan(100)
+  })
+})
