@@ -40,7 +40,9 @@ CREATE TABLE replays (
   rate         double precision CHECK (rate > 0),
   total        bigint      NOT NULL,
   epoch        integer     NOT NULL DEFAULT 0,
+  heartbeat_at timestamptz,
   page_marks   jsonb,
+  takes        text[]      NOT NULL DEFAULT '{open}',
   created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
   started_at   timestamptz,
   finished_at  timestamptz,
@@ -48,6 +50,8 @@ CREATE TABLE replays (
 );
 COMMENT ON COLUMN replays.rate IS 'records a second; null: as fast as it goes';
 COMMENT ON COLUMN replays.epoch IS 'counts workers that took it: fences off one that comes back from the dead';
+COMMENT ON COLUMN replays.heartbeat_at IS 'when its worker was last heard of';
+COMMENT ON COLUMN replays.takes IS 'states of a letter from which it is redriven';
 COMMENT ON COLUMN replays.page_marks IS 'ends of the source partitions before the page in hand was produced: where a successor looks for what of it arrived';
 -- Only one is under way at a time.
 CREATE UNIQUE INDEX replays_one_at_a_time ON replays ((true))
@@ -66,6 +70,8 @@ CREATE TABLE replay_items (
 );
 COMMENT ON COLUMN replay_items.position IS 'the order of publishing, from 1: by source partition and offset, so that the order of a key is kept';
 COMMENT ON COLUMN replay_items.outcome IS 'how its settlement ended (written, stale, duplicate, superseded), or why it was skipped';
+-- The next page, however long the set is.
+CREATE INDEX replay_items_next ON replay_items (replay_id, position) WHERE state IN ('pending', 'claimed');
 CREATE UNIQUE INDEX replay_items_letter ON replay_items (replay_id, dead_letter_id);
 
 -- Purged letters: only their ids, so that a rebuild of the index from the topic does not bring them back …

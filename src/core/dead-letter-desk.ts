@@ -1,5 +1,6 @@
 import type { Violation } from './dead-letter.ts'
 import type { DeadLetterFilter, DeadLetterState } from './dead-letter-filter.ts'
+import { UsageError } from './errors.ts'
 import type { SourceRecord } from './record.ts'
 
 /** The index of dead letters as operators work with it, and redrives. Names of fields are those of the columns. */
@@ -174,9 +175,23 @@ export interface ReplayPreview {
   /** RFC 3339, of the latest failures in the set; `null` when it is empty. */
   readonly oldest: string | null
   readonly newest: string | null
-  /** Matching ones that are not members, by why: `not_open`, `not_passing`, `bytes_gone`, `other_topic`, `over_limit`. */
-  readonly left_out: Readonly<Record<string, number>>
+  /** Matching ones that are not members, by why; reasons that none is left out for are absent. */
+  readonly left_out: Readonly<Partial<Record<LeftOutReason, number>>>
 }
+
+/**
+ * `place_unknown`: the index does not know where in the DLQ topic it stands (`dlq reindex` finds out). `over_limit` also counts
+ * those that were not looked at because the limit was reached.
+ */
+export const LEFT_OUT_REASONS = [
+  'not_open',
+  'other_topic',
+  'place_unknown',
+  'not_passing',
+  'bytes_gone',
+  'over_limit',
+] as const
+export type LeftOutReason = (typeof LEFT_OUT_REASONS)[number]
 
 export interface Replay {
   readonly id: string
@@ -220,10 +235,25 @@ export class ReplayRunningError extends Error {
   }
 }
 
+/** The set is empty. */
+export class NothingToReplayError extends UsageError {
+  override readonly name = 'NothingToReplayError'
+  readonly preview: ReplayPreview
+  constructor(preview: ReplayPreview) {
+    const left = Object.entries(preview.left_out).map(([why, count]) => `${count} ${why}`)
+    super(
+      left.length === 0
+        ? 'nothing to redrive: no dead letter matches the filter'
+        : `nothing to redrive: what matches the filter is left out (${left.join(', ')})`,
+    )
+    this.preview = preview
+  }
+}
+
 /** Starting, watching and steering redrives. The work itself is done by whoever runs the jobs. */
 export interface ReplayDesk {
   preview(request: ReplayRequest): Promise<ReplayPreview>
-  /** Freezes the set and queues the job. @throws ReplayRunningError; UsageError when the set is empty */
+  /** Freezes the set and queues the job. @throws ReplayRunningError NothingToReplayError; UsageError when an edit is asked for and not exactly one letter matches */
   start(request: ReplayRequest, by: Operator): Promise<Replay>
   get(id: string): Promise<Replay | undefined>
   /** Latest first. */

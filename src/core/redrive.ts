@@ -1,0 +1,56 @@
+import { HEADER } from './dead-letter.ts'
+import { type Header, originId, type SourceRecord } from './record.ts'
+import type { ReplayItem } from './replay.ts'
+
+/** A dead letter as it goes back to the topic it came from. Its timestamp is new; the first one is in a header. */
+export interface RedrivenRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: readonly Header[]
+}
+
+/**
+ * Says that an operator has changed the value. Not one of ours that give way when the record fails again: what is not the
+ * producer's word must say so for ever.
+ */
+export const EDITED_HEADER = 'holdfast.edited'
+
+/** What dead-letter writers add: ours, Kafka's own (KIP-1191), and those of Connect, Streams (KIP-1034) and Spring. */
+const OURS: ReadonlySet<string> = new Set(Object.values(HEADER))
+const OF_DEAD_LETTERS = /^(?:__(?:dlq|connect|streams)\.errors\.|kafka_dlt-)/
+
+/**
+ * The same partition as at first, so that records of a key keep their order among themselves and the consumer's books still
+ * add up. Key, value and the producer's headers are as they were; the dead letter's headers have done their work and go,
+ * but for the position that the record counts with.
+ * @param letter as it stands in the DLQ topic
+ */
+export function toRedrivenRecord(letter: SourceRecord, item: ReplayItem, replayId: string): RedrivenRecord {
+  const { origin, edited } = item
+  const added: [string, string][] = [
+    [HEADER.topic, origin.topic],
+    [HEADER.partition, String(origin.partition)],
+    [HEADER.offset, String(origin.offset)],
+    [HEADER.id, originId(origin)],
+    [HEADER.timestamp, String(origin.timestampMs)],
+    [HEADER.replayId, replayId],
+    [HEADER.replayCount, String(item.replayCount + 1)],
+  ]
+  if (edited !== undefined) added.push([EDITED_HEADER, 'true'])
+  return {
+    topic: origin.topic,
+    partition: origin.partition,
+    key: letter.key,
+    value: edited ?? letter.value,
+    headers: [
+      ...letter.headers.filter(([name]) => !isOfDeadLetter(name) && !(edited && name === EDITED_HEADER)),
+      ...added.map(([name, text]): Header => [name, Buffer.from(text)]),
+    ],
+  }
+}
+
+function isOfDeadLetter(name: string): boolean {
+  return OURS.has(name) || OF_DEAD_LETTERS.test(name)
+}
