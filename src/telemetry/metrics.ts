@@ -3,7 +3,9 @@ import type { Figures } from '../core/figures.ts'
 import { PAUSE_REASONS } from '../core/ports.ts'
 import { CACHE_RESULTS, type CacheStats, EVICTION_CAUSES } from '../core/read-side.ts'
 import type { HealthCheck, PoolStatus, StreamStatus } from '../core/status.ts'
+import type { TraceIds } from '../core/tracing.ts'
 import { METRICS, type MetricName, type MetricSpec, PREFIX } from './metric-table.ts'
+import { openMetricsOf } from './openmetrics.ts'
 import { showChecks, showFigures, showPools } from './store-gauges.ts'
 
 export interface MetricsOptions {
@@ -15,6 +17,8 @@ export interface MetricsOptions {
   /** `undefined` while they are not known. */
   readonly figures?: () => Figures | undefined
   readonly checks?: () => Readonly<Record<'live' | 'ready', readonly HealthCheck[]>>
+  /** Of the work that is being observed: durations keep it as an exemplar. */
+  readonly activeTrace?: () => TraceIds | undefined
   /** Wall clock in ms. */
   readonly now?: () => number
   /** prom-client's metrics of process and runtime; a test may leave them out. Default: true. */
@@ -38,10 +42,13 @@ export interface Gauges {
   clear(name: NamesOf<'gauge'>): void
 }
 
+export type MetricsFormat = 'text' | 'openmetrics'
+
 export interface Metrics {
-  readonly contentType: string
-  /** The page that Prometheus scrapes. */
-  render(): Promise<string>
+  /** Every scraper reads `text`; `openmetrics` also holds exemplars. */
+  readonly contentType: Readonly<Record<MetricsFormat, string>>
+  /** The page that Prometheus scrapes. Default: `text`. */
+  render(format?: MetricsFormat): Promise<string>
   count<Name extends NamesOf<'counter'>>(name: Name, labels: LabelsOf<Name>, by: number): void
   observe<Name extends NamesOf<'histogram'>>(name: Name, labels: LabelsOf<Name>, value: number): void
 }
@@ -58,7 +65,15 @@ export function createMetrics(options: MetricsOptions): Metrics {
     const common = { name: PREFIX + name, help: spec.help, labelNames: Object.keys(spec.labels), registers: [registry] }
     if (spec.type === 'counter') counters.set(name, new Counter(common))
     else if (spec.type === 'gauge') gauges.set(name, new Gauge(common))
-    else histograms.set(name, new Histogram({ ...common, buckets: [...(spec.buckets ?? [])] }))
+    else histograms.set(name, histogramOf(common, spec))
+  }
+
+  /** Registered afterwards: a metric with exemplars refuses a registry whose own format cannot show them. */
+  function histogramOf(common: { name: string; help: string; labelNames: string[] }, spec: MetricSpec): Histogram {
+    const buckets = [...(spec.buckets ?? [])]
+    const histogram = new Histogram({ ...common, registers: [], buckets, enableExemplars: spec.unit === 'seconds' })
+    registry.registerMetric(histogram)
+    return histogram
   }
 
   const count: Metrics['count'] = (name, labels, by) => counters.get(name)?.inc(plain(labels), by)
@@ -124,9 +139,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
     for (const cause of EVICTION_CAUSES) count('cache_evictions_total', { cause }, stats.evictions[cause])
   }
 
+  const openMetrics = openMetricsOf(registry)
   return {
-    contentType: registry.contentType,
-    async render() {
+    contentType: { text: registry.contentType, openmetrics: openMetrics.contentType },
+    async render(format = 'text') {
       const status = options.streamStatus()
       if (status !== undefined) refreshStream(status)
       const stats = options.cacheStats()
@@ -136,10 +152,17 @@ export function createMetrics(options: MetricsOptions): Metrics {
       for (const [probe, checks] of Object.entries(options.checks?.() ?? {})) {
         showChecks({ set, clear }, probe as 'live' | 'ready', checks)
       }
-      return registry.metrics()
+      return await (format === 'text' ? registry.metrics() : openMetrics.render())
     },
     count,
-    observe: (name, labels, value) => histograms.get(name)?.observe(plain(labels), value),
+    observe(name, labels, value) {
+      const histogram = histograms.get(name)
+      if (METRICS[name].unit !== 'seconds') return histogram?.observe(plain(labels), value)
+      const trace = options.activeTrace?.()
+      // Only one that can be looked up.
+      const exemplarLabels = trace?.sampled ? { trace_id: trace.traceId, span_id: trace.spanId } : {}
+      histogram?.observe({ labels: plain(labels), value, exemplarLabels })
+    },
   }
 }
 

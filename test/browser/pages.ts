@@ -108,7 +108,7 @@ export async function startPages(
     clock: systemClock,
     live: [],
     ready: [],
-    metrics: { contentType: 'text/plain', render: async () => '' },
+    metrics: { contentType: { text: 'text/plain', openmetrics: 'text/plain' }, render: async () => '' },
     observer: { observe: () => {} },
   })
 

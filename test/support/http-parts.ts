@@ -84,7 +84,13 @@ export function httpParts(orders: MemoryOrders = memoryOrders()) {
     clock: patientClock(),
     live: [],
     ready: [],
-    metrics: { contentType: 'text/plain; version=0.0.4; charset=utf-8', render: async () => 'up 1\n' },
+    metrics: {
+      contentType: {
+        text: 'text/plain; version=0.0.4; charset=utf-8',
+        openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
+      },
+      render: async format => (format === 'text' ? 'up 1\n' : 'up 1\n# EOF\n'),
+    },
     observer: { observe: () => {} },
   } satisfies Omit<HttpOptions, 'cache'>
 }

@@ -1,0 +1,36 @@
+import type { Header } from './record.ts'
+
+/**
+ * Header names of W3C Trace Context, which say what trace a record belongs to. They are the producer's, not ours: a dead
+ * letter and a redriven record continue what they find.
+ */
+export const TRACE_HEADER = { parent: 'traceparent', state: 'tracestate' } as const
+
+const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?$/
+const ZEROS = /^0+$/
+
+/**
+ * The trace id of a `traceparent`, or `undefined` when it is none: of another form, of the forbidden version `ff`, with
+ * more than version `00` has, or with an id of zeros (W3C Trace Context, section 3.2).
+ */
+export function traceIdOf(traceparent: string): string | undefined {
+  const [, version, traceId = '', spanId = '', more] = TRACEPARENT.exec(traceparent) ?? []
+  if (version === undefined || version === 'ff' || (version === '00' && more !== undefined)) return undefined
+  return ZEROS.test(traceId) || ZEROS.test(spanId) ? undefined : traceId
+}
+
+/**
+ * These headers with exactly one `traceparent`: the one that they have, else a fresh one. What cannot be read, or stands
+ * twice (then nobody knows which is meant), gives way, and a `tracestate` with it.
+ * @param fresh makes the text of a new `traceparent`
+ */
+export function withTraceparent(headers: readonly Header[], fresh: () => string): readonly Header[] {
+  const found = headers.filter(([name]) => name === TRACE_HEADER.parent)
+  const [only] = found
+  if (only !== undefined && found.length === 1 && traceIdOf(only[1].toString('latin1')) !== undefined) return headers
+  return [...withoutTraceContext(headers), [TRACE_HEADER.parent, Buffer.from(fresh())]]
+}
+
+export function withoutTraceContext(headers: readonly Header[]): readonly Header[] {
+  return headers.filter(([name]) => name !== TRACE_HEADER.parent && name !== TRACE_HEADER.state)
+}

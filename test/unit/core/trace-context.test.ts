@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest'
+import type { Header } from '#src/core/record.ts'
+import { traceIdOf, withTraceparent } from '#src/core/trace-context.ts'
+
+const TRACE = 'c'.repeat(32)
+const GOOD = `00-${TRACE}-${'d'.repeat(16)}-01`
+const FRESH = `00-${'e'.repeat(32)}-${'f'.repeat(16)}-00`
+const header = (name: string, text: string): Header => [name, Buffer.from(text)]
+const written = (headers: readonly Header[]) =>
+  withTraceparent(headers, () => FRESH).map(([name, value]) => `${name}: ${value}`)
+
+describe('a traceparent', () => {
+  it('has the trace id of version 00, and of versions to come', () => {
+    expect(traceIdOf(GOOD)).toBe(TRACE)
+    expect(traceIdOf(`${GOOD.replace('00', '42')}-and-more`)).toBe(TRACE)
+  })
+
+  it.each([
+    ['nothing', ''],
+    ['text', 'not a traceparent'],
+    ['capitals', GOOD.toUpperCase()],
+    ['the forbidden version', GOOD.replace('00', 'ff')],
+    ['more than version 00 has', `${GOOD}-more`],
+    ['a trace id of zeros', GOOD.replace(TRACE, '0'.repeat(32))],
+    ['a span id of zeros', GOOD.replace('d'.repeat(16), '0'.repeat(16))],
+    ['a line more', `${GOOD}\n`],
+  ])('of %s is none', (_what, text) => {
+    expect(traceIdOf(text)).toBeUndefined()
+  })
+})
+
+describe('headers with a trace context', () => {
+  it('stay as they are when it is good', () => {
+    const headers = [header('a', '1'), header('traceparent', GOOD), header('tracestate', 'x=y'), header('a', '2')]
+    expect(withTraceparent(headers, () => FRESH)).toBe(headers)
+  })
+
+  it('are given one when there is none', () => {
+    expect(written([header('a', '1')])).toEqual(['a: 1', `traceparent: ${FRESH}`])
+  })
+
+  it('are given a new one when it is bad, or stands twice', () => {
+    const state = header('tracestate', 'x=y')
+    for (const bad of [[header('traceparent', 'bad')], [header('traceparent', GOOD), header('traceparent', GOOD)]]) {
+      expect(written([...bad, state, header('a', '1')])).toEqual(['a: 1', `traceparent: ${FRESH}`])
+    }
+  })
+})
