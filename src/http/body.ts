@@ -6,6 +6,7 @@ export type Body = { readonly ok: true; readonly bytes: Buffer } | { readonly ok
 
 /** What a form may weigh beyond its file: boundaries and headers of its parts. */
 const FORM_OVERHEAD_BYTES = 16 * 1024
+export const JSON_TYPE = /^application\/json *(?:; *charset="?utf-8"? *)?$/i
 const FILE_FIELD = 'order_file'
 /** What is read, and not kept, of a body that is refused: the usual photo or table that was mistaken for an order. */
 const DISCARDED_BYTES = 16 * 1024 * 1024
@@ -18,20 +19,22 @@ export async function readBody(req: IncomingMessage, maxBytes: number): Promise<
   const type = req.headers['content-type'] ?? ''
   const encoding = req.headers['content-encoding'] ?? 'identity'
   if (encoding !== 'identity') return refuse(UNSUPPORTED)
-  if (/^application\/json *(?:; *charset="?utf-8"? *)?$/i.test(type)) return await readPlain(req, maxBytes)
+  if (JSON_TYPE.test(type)) return await readPlain(req, maxBytes, 'An order')
   if (/^multipart\/form-data *;/i.test(type)) return await readForm(req, maxBytes)
   return refuse(UNSUPPORTED)
 }
 
-async function readPlain(req: IncomingMessage, maxBytes: number): Promise<Body> {
+/** The body as it stands. Rejects when the client goes away in the middle. @param what it is, as a sentence begins with it */
+export async function readPlain(req: IncomingMessage, maxBytes: number, what: string): Promise<Body> {
+  const refusal = tooLarge(maxBytes, what)
   const chunks: Buffer[] = []
   let size = 0
-  if (Number(req.headers['content-length'] ?? 0) > maxBytes) return discard(req, tooLarge(maxBytes))
+  if (Number(req.headers['content-length'] ?? 0) > maxBytes) return discard(req, refusal)
   return await new Promise((resolve, reject) => {
     req.on('data', (chunk: Buffer) => {
       size += chunk.length
       if (size <= maxBytes) chunks.push(chunk)
-      else resolve(discard(req, tooLarge(maxBytes)))
+      else resolve(discard(req, refusal))
     })
     req.on('end', () => resolve({ ok: true, bytes: Buffer.concat(chunks) }))
     req.on('error', reject)
@@ -41,7 +44,7 @@ async function readPlain(req: IncomingMessage, maxBytes: number): Promise<Body> 
 /** Files of any type and name: only what is in them counts. */
 async function readForm(req: IncomingMessage, maxBytes: number): Promise<Body> {
   if (Number(req.headers['content-length'] ?? 0) > maxBytes + FORM_OVERHEAD_BYTES) {
-    return discard(req, tooLarge(maxBytes))
+    return discard(req, tooLarge(maxBytes, 'An order'))
   }
   let form: busboy.Busboy
   try {
@@ -72,13 +75,13 @@ async function readForm(req: IncomingMessage, maxBytes: number): Promise<Body> {
     form.on('close', () => {
       const [bytes] = files
       if (bytes === undefined || files.length + others > 1) resolve(refuse(ONE_FILE))
-      else if (bytes.length > maxBytes) resolve(discard(req, tooLarge(maxBytes)))
+      else if (bytes.length > maxBytes) resolve(discard(req, tooLarge(maxBytes, 'An order')))
       else resolve({ ok: true, bytes })
     })
     let size = 0
     req.on('data', (chunk: Buffer) => {
       size += chunk.length
-      if (size > maxBytes + FORM_OVERHEAD_BYTES) resolve(discard(req, tooLarge(maxBytes)))
+      if (size > maxBytes + FORM_OVERHEAD_BYTES) resolve(discard(req, tooLarge(maxBytes, 'An order')))
     })
     req.on('error', reject)
     req.pipe(form)
@@ -128,10 +131,10 @@ const ONE_FILE: Problem = {
   detail: `The form must hold exactly one file, and name it ${FILE_FIELD}.`,
 }
 
-function tooLarge(maxBytes: number): Problem {
+function tooLarge(maxBytes: number, what: string): Problem {
   return {
     status: 413,
     code: 'too_large',
-    detail: `An order may have at most ${maxBytes} bytes.`,
+    detail: `${what} may have at most ${maxBytes} bytes.`,
   }
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Replay } from '../core/dead-letter-desk.ts'
 import type { DeadLetterHint } from '../core/ports.ts'
 
 /** What went wrong with a request: RFC 9457, with members of our own. Never holds order data. */
@@ -10,8 +11,12 @@ export interface Problem {
   /** What happened and what to do, for a person. */
   readonly detail: string
   readonly headers?: Readonly<Record<string, string>>
-  /** For operators only: where the order went instead. */
-  readonly deadLetter?: DeadLetterHint | undefined
+  /** For operators only: where the order went instead, and the address of it in the console. */
+  readonly deadLetter?: (DeadLetterHint & { readonly url: string }) | undefined
+  /** Where a filter cannot be understood, in characters from 1. */
+  readonly column?: number
+  /** The redrive that is under way instead. */
+  readonly running?: Replay
   readonly errors?: readonly { readonly pointer: string; readonly message: string }[]
 }
 
@@ -29,6 +34,8 @@ export function sendProblem(req: IncomingMessage, res: ServerResponse, problem: 
       code: problem.code,
       detail: problem.detail,
       ...(problem.errors === undefined ? {} : { errors: problem.errors }),
+      ...(problem.column === undefined ? {} : { column: problem.column }),
+      ...(problem.running === undefined ? {} : { running: problem.running }),
       ...(problem.deadLetter === undefined ? {} : { dead_letter: problem.deadLetter }),
       trace_id: traceId,
     }),

@@ -5,6 +5,7 @@ import type { Clock, DeadLetterIndex, ValueCatalog } from '../core/ports.ts'
 import type { ReadObserver, ValueCache } from '../core/read-side.ts'
 import type { HealthCheck } from '../core/status.ts'
 import type { Intake } from '../core/write-side.ts'
+import type { AdminParts } from './admin.ts'
 import { type Auth, type AuthOptions, createAuth } from './auth.ts'
 import { createGuard, type Limits } from './guard.ts'
 import { createHotPath } from './hot-path.ts'
@@ -12,6 +13,8 @@ import { type Lifecycle, type Listener, startListener } from './listener.ts'
 import type { LiveFeed } from './live-feed.ts'
 import { failed, timed } from './observed.ts'
 import { sendProblem } from './problem.ts'
+import { refuseMethod } from './refuse-method.ts'
+import { adminRoutes } from './routes/admin.ts'
 import { createRoute } from './routes/create.ts'
 import { docsRoutes } from './routes/docs.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -34,6 +37,8 @@ export interface HttpOptions {
   readonly deadLetters: DeadLetterIndex
   readonly canonicalInstant: ListParts['canonicalInstant']
   readonly intake: Intake
+  /** What operators work with; without it there is nothing below `/admin/`. */
+  readonly admin?: AdminParts | undefined
   /** Told of what is stored; closed with the server. */
   readonly feed: LiveFeed
   readonly clock: Pick<Clock, 'monotonic' | 'sleep'>
@@ -92,6 +97,14 @@ function createHttpApp(options: HttpOptions, auth: Auth, { onDone, closing }: Li
     return caller !== undefined && includesRole(caller.role, 'admin')
   }
   app.use(orderRoutes({ ...options, isAdmin }, [mayRead]))
+  if (options.admin !== undefined) {
+    const { feed } = options.admin
+    closing.addEventListener('abort', () => feed.close())
+    const mayAdminister = guard.require('admin')
+    const read = [mayAdminister]
+    const write = [mayAdminister, guard.limitWrites]
+    app.use(adminRoutes(options.admin, { read, write, callerOf: guard.callerOf }))
+  }
   app.use(viewRoutes(options.cache, auth, mayRead))
   app.use(docsRoutes())
   app.use(openapiRoute())
@@ -145,17 +158,6 @@ function newExpress(): Express {
   app.enable('case sensitive routing')
   app.set('query parser', 'simple')
   return app
-}
-
-function refuseMethod(allow: string): RequestHandler {
-  return (req, res) => {
-    sendProblem(req, res, {
-      status: 405,
-      code: 'method_not_allowed',
-      detail: `This address takes ${allow}.`,
-      headers: { Allow: allow },
-    })
-  }
 }
 
 const notFound: RequestHandler = (req, res) => {

@@ -4,6 +4,7 @@ import type { Intake } from '#src/core/write-side.ts'
 import { createLiveFeed } from '#src/http/live-feed.ts'
 import type { HttpOptions } from '#src/http/server.ts'
 import { canonicalInstant, createOrderJudge, isInstant, type Order, orderJson } from '#src/orders/order.ts'
+import { memoryDesk } from './memory-desk.ts'
 
 /** Orders in memory as the API sees them: a catalog, and an intake whose records are stored at once. */
 export interface MemoryOrders {
@@ -78,6 +79,7 @@ export function httpParts(orders: MemoryOrders = memoryOrders()) {
     catalog: orders.catalog,
     deadLetters: { ofOrder: async () => undefined },
     intake: orders.intake,
+    admin: memoryDesk(),
     canonicalInstant: text => (isInstant(text) ? canonicalInstant(text) : undefined),
     // Whoever watches is told at once of the first order, and then of nothing: no time passes between two.
     feed: createLiveFeed({ clock: { sleep: (_ms, signal) => aborted(signal) } }),

@@ -1,5 +1,6 @@
 import { type Request, type Response, Router } from 'express'
-import type { HealthCheck, HealthResult } from '../../core/status.ts'
+import type { HealthCheck } from '../../core/status.ts'
+import { askAll } from '../health-json.ts'
 
 export interface HealthRoutes {
   /** `/livez`: failing ones say that a restart would help. */
@@ -23,13 +24,13 @@ export function healthRoutes({ live, ready, mayKnowWhy }: HealthRoutes): Router 
 }
 
 function answer(checks: readonly HealthCheck[], detail: 'none' | 'failing' | 'all', res: Response): void {
-  const results = checks.map(check => ({ name: check.name, ...ask(check) }))
+  const results = askAll(checks)
   const failing = results.filter(result => !result.ok)
   const shown = { none: [], failing, all: results }[detail]
   const body = Buffer.from(
     JSON.stringify({
       status: failing.length === 0 ? 'ok' : 'failing',
-      ...(shown.length === 0 ? {} : { checks: shown.map(toJson) }),
+      ...(shown.length === 0 ? {} : { checks: shown }),
     }),
   )
   res.writeHead(failing.length === 0 ? 200 : 503, {
@@ -38,22 +39,4 @@ function answer(checks: readonly HealthCheck[], detail: 'none' | 'failing' | 'al
     'Cache-Control': 'no-store',
   })
   res.end(body)
-}
-
-/** A check that throws has not held. */
-function ask(check: HealthCheck): HealthResult {
-  try {
-    return check.check()
-  } catch {
-    return { ok: false, reason: 'the check itself failed' }
-  }
-}
-
-function toJson({ name, ok, reason, since }: HealthResult & { name: string }) {
-  return {
-    name,
-    ok,
-    ...(reason === undefined ? {} : { reason }),
-    ...(since === undefined ? {} : { since: new Date(since).toISOString() }),
-  }
 }

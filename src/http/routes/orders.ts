@@ -56,12 +56,18 @@ async function serveOrder(parts: OrderParts, uid: unknown, req: Request<object>,
   }
   const { value } = lookup
   if (value === undefined) {
+    const hint = parts.isAdmin(res) ? await whyNot(parts.deadLetters, uid) : undefined
+    const url = hint === undefined ? undefined : consoleUrl(hint.id)
     sendProblem(req, res, {
       status: 404,
       code: 'order_not_found',
       detail: 'There is no order with this uid.',
-      deadLetter: parts.isAdmin(res) ? await whyNot(parts.deadLetters, uid) : undefined,
-      headers: { 'Cache-Control': CACHE_CONTROL, 'Cache-Status': cacheStatus(lookup) },
+      deadLetter: hint === undefined || url === undefined ? undefined : { ...hint, url },
+      headers: {
+        'Cache-Control': CACHE_CONTROL,
+        'Cache-Status': cacheStatus(lookup),
+        ...(url === undefined ? {} : { Link: `<${url}>; rel="related"` }),
+      },
     })
     return
   }
@@ -90,4 +96,9 @@ async function whyNot(deadLetters: DeadLetterIndex, uid: string): Promise<DeadLe
     if (dispositionOf(error) !== 'retry') throw error
     return undefined
   }
+}
+
+/** Where the console shows a dead letter. */
+function consoleUrl(id: string): string {
+  return `/admin#/letters/${encodeURIComponent(id)}`
 }

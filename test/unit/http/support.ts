@@ -4,6 +4,7 @@ import type { Clock, DeadLetterIndex, StoredValue } from '#src/core/ports.ts'
 import type { ReadFact } from '#src/core/read-side.ts'
 import type { HealthCheck } from '#src/core/status.ts'
 import type { Intake } from '#src/core/write-side.ts'
+import type { AdminParts } from '#src/http/admin.ts'
 import type { LiveFeed } from '#src/http/live-feed.ts'
 import { type HttpServer, startHttp } from '#src/http/server.ts'
 import { orderJson } from '#src/orders/order.ts'
@@ -50,6 +51,7 @@ export async function startService(
     limits?: { writesPerMinute?: number; badKeysPerMinute?: number }
     orders?: Partial<Pick<MemoryOrders, 'catalog'>> & { intake?: Partial<Intake> }
     deadLetterOf?: DeadLetterIndex['ofOrder']
+    admin?: AdminParts
     clock?: Pick<Clock, 'monotonic' | 'sleep'>
     drainTimeoutMs?: number
     port?: number
@@ -83,6 +85,7 @@ export async function startService(
     catalog: options.orders?.catalog ?? parts.catalog,
     deadLetters: { ofOrder: options.deadLetterOf ?? parts.deadLetters.ofOrder },
     intake: { ...parts.intake, ...options.orders?.intake },
+    admin: options.admin ?? parts.admin,
     clock: options.clock ?? parts.clock,
     live: options.live ?? [],
     ready: options.ready ?? [],

@@ -1,0 +1,107 @@
+import type { ServerResponse } from 'node:http'
+import type { Replay } from '../core/dead-letter-desk.ts'
+import { dispositionOf } from '../core/errors.ts'
+import type { Clock } from '../core/ports.ts'
+import { createAudience, eventOf } from './event-stream.ts'
+import type { StreamOverview } from './stream-overview.ts'
+
+/** Tells operators who watch how the stream and its redrives go on, by server-sent events. */
+export interface AdminFeed {
+  /** Takes the answer over, and streams until either side goes away. False: there are too many already, or it is closed. */
+  watch(res: ServerResponse): boolean
+  readonly watchers: number
+  /** Safe twice. */
+  close(): void
+}
+
+export interface AdminFeedOptions {
+  readonly clock: Pick<Clock, 'sleep'>
+  readonly overview: () => Promise<StreamOverview>
+  /** The latest first. @throws StoreUnavailableError */
+  readonly replays: (limit: number) => Promise<readonly Replay[]>
+  /** What nobody foresaw: to be logged. The feed goes on. */
+  readonly onError: (error: unknown) => void
+  /** Default: 20. */
+  readonly maxWatchers?: number
+}
+
+/** Redrives move faster than figures that people compare. */
+const LOOK_EVERY_MS = 1_000
+const LOOKS_PER_OVERVIEW = 2
+/** Those that may still change: one under way, and the ones that wait for their last settlements. */
+const REPLAYS = 5
+/** An overview of a hundred partitions has some 25 KB. */
+const MAX_BEHIND_BYTES = 512 * 1024
+
+/**
+ * Events: `stream`, a {@link StreamOverview}, about every two seconds; `replay`, one of the latest redrives whenever it has
+ * changed; `dead_letters`, open ones by reason whenever that has changed. Who comes is told all three at once. Nothing is
+ * looked at while nobody watches.
+ */
+export function createAdminFeed(options: AdminFeedOptions): AdminFeed {
+  const { clock } = options
+  const audience = createAudience({
+    clock,
+    max: options.maxWatchers ?? 20,
+    maxBehindBytes: MAX_BEHIND_BYTES,
+    onEmpty: forget,
+  })
+  /** What was told last: the event of the stream, of the dead letters, and of each redrive. */
+  const told = new Map<string, string>()
+  let looking = false
+
+  function forget(): void {
+    told.clear()
+  }
+
+  async function look(): Promise<void> {
+    looking = true
+    for (let turn = 0; audience.size > 0; turn++) {
+      const looked = await Promise.allSettled([
+        turn % LOOKS_PER_OVERVIEW === 0 ? lookAtStream() : undefined,
+        lookAtReplays(),
+      ])
+      for (const result of looked) {
+        // While Postgres is away, the overview says so.
+        if (result.status === 'rejected' && dispositionOf(result.reason) !== 'retry') options.onError(result.reason)
+      }
+      await clock.sleep(LOOK_EVERY_MS, audience.closing)
+    }
+    looking = false
+  }
+
+  async function lookAtStream(): Promise<void> {
+    const overview = await options.overview()
+    tell('stream', eventOf('stream', overview), true)
+    if (overview.dead_letters === null) return
+    // Its age changes always, and is no news.
+    const { oldest_age_seconds: _, ...counts } = overview.dead_letters
+    tell('dead_letters', eventOf('dead_letters', counts))
+  }
+
+  async function lookAtReplays(): Promise<void> {
+    for (const replay of (await options.replays(REPLAYS)).toReversed()) {
+      tell(`replay ${replay.id}`, eventOf('replay', replay))
+    }
+  }
+
+  function tell(what: string, event: string, always = false): void {
+    if (audience.size === 0 || (!always && told.get(what) === event)) return
+    told.set(what, event)
+    audience.tell(event)
+  }
+
+  return {
+    watch(res) {
+      if (!audience.admit(res)) return false
+      // The others have heard it.
+      for (const event of told.values()) res.write(event)
+      if (!looking) void look()
+      return true
+    },
+    get watchers() {
+      return audience.size
+    },
+    close: audience.close,
+  }
+}

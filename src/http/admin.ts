@@ -1,0 +1,183 @@
+import type { IncomingMessage } from 'node:http'
+import { type Request, type RequestHandler, type Response, Router } from 'express'
+import {
+  type CheckResult,
+  type DeadLetterRecords,
+  type DeadLetterStore,
+  type Operator,
+  type ReplayDesk,
+  ReplayRunningError,
+} from '../core/dead-letter-desk.ts'
+import { type DeadLetterFilter, parseFilter } from '../core/dead-letter-filter.ts'
+import { dispositionOf, StreamError } from '../core/errors.ts'
+import type { Verdict } from '../core/ports.ts'
+import type { AutomaticRedrive, StreamBooks } from '../core/stream-desk.ts'
+import type { AdminFeed } from './admin-feed.ts'
+import type { Caller } from './auth.ts'
+import { type Members, type Read, readJson } from './json-body.ts'
+import { type Problem, sendProblem } from './problem.ts'
+import { refuseMethod } from './refuse-method.ts'
+import type { StreamOverview } from './stream-overview.ts'
+
+/** What the routes of operators work on. */
+export interface AdminParts {
+  readonly letters: DeadLetterStore
+  readonly records: Pick<DeadLetterRecords, 'read'>
+  /** Would those that match pass now? Latest failure first, at most `limit`. */
+  readonly check: (query: { readonly filter: DeadLetterFilter; readonly limit: number }) => AsyncIterable<CheckResult>
+  readonly replays: ReplayDesk
+  readonly automatic: AutomaticRedrive
+  readonly books: Pick<StreamBooks, 'liftPauses'>
+  readonly overview: () => Promise<StreamOverview>
+  readonly judge: (value: Buffer) => Verdict<unknown>
+  /** The bytes without what is personal in them; `undefined` when nobody can say what is. */
+  readonly mask: (value: Buffer) => Buffer | undefined
+  /** Told of what goes on; closed with the server. */
+  readonly feed: AdminFeed
+}
+
+/** In front of every route: who may, and how often. */
+export interface AdminGuard {
+  readonly read: readonly RequestHandler[]
+  readonly write: readonly RequestHandler[]
+  callerOf(res: Response): Caller | undefined
+}
+
+export const RETRY_AFTER = { 'Retry-After': '5' }
+const MAX_BODY_BYTES = 16 * 1024
+const MAX_FILTER_CHARACTERS = 4096
+
+/** A refusal that a route throws, so that the way through it stays plain. */
+export class Refusal extends Error {
+  readonly problem: Problem
+  constructor(problem: Problem) {
+    super(problem.detail)
+    this.problem = problem
+  }
+}
+
+type Work<P> = (req: Request<P>, res: Response) => Promise<void>
+
+export interface AdminRouter {
+  readonly router: Router
+  /** An address, and the methods that it takes; others are refused. Fixed addresses go before those with a parameter. */
+  route<P = object>(path: string, work: { readonly get?: Work<P>; readonly post?: Work<P> }): void
+}
+
+export function createAdminRouter(guard: AdminGuard): AdminRouter {
+  const router = Router({ caseSensitive: true })
+  return {
+    router,
+    route(path, { get, post }) {
+      if (get !== undefined) router.get(path, ...guard.read, answering(get))
+      if (post !== undefined) router.post(path, ...guard.write, answering(post))
+      router.all(path, refuseMethod([get && 'GET, HEAD', post && 'POST'].filter(Boolean).join(', ')))
+    },
+  }
+}
+
+/** What is thrown and was foreseen becomes the answer. */
+function answering<P>(work: Work<P>): RequestHandler {
+  return async (req, res) => {
+    try {
+      await work(req as Request<P>, res)
+    } catch (error) {
+      // Nobody is left to be told.
+      if (req.destroyed && !req.complete) return
+      const problem = problemOf(error)
+      if (problem === undefined || res.headersSent) throw error
+      sendProblem(req, res, problem)
+    }
+  }
+}
+
+function problemOf(error: unknown): Problem | undefined {
+  if (error instanceof Refusal) return error.problem
+  if (error instanceof ReplayRunningError) {
+    return { status: 409, code: 'replay_running', detail: sentence(error.message), running: error.running }
+  }
+  if (dispositionOf(error) !== 'retry') return undefined
+  const code = error instanceof StreamError ? error.code : 'unavailable'
+  return { status: 503, code, detail: AWAY[code] ?? 'Try again in a few seconds.', headers: RETRY_AFTER }
+}
+
+const AWAY: Readonly<Record<string, string>> = {
+  store_unavailable: 'Postgres cannot be reached just now. Try again in a few seconds.',
+  broker_unavailable: 'Kafka, which holds the bytes, cannot be reached just now. Try again in a few seconds.',
+}
+
+export function sendJson(
+  res: Response,
+  status: number,
+  value: object,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const body = Buffer.from(JSON.stringify(value))
+  res.writeHead(status, {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': body.length,
+    'Cache-Control': 'no-store',
+    ...headers,
+  })
+  res.end(body)
+}
+
+/** What was sent. @throws Refusal when it is not these members */
+export async function bodyOf<const M extends Members>(
+  req: IncomingMessage,
+  members: M,
+  maxBytes = MAX_BODY_BYTES,
+): Promise<Read<M>> {
+  const body = await readJson(req, members, maxBytes)
+  if (!body.ok) throw new Refusal(body.problem)
+  return body.value
+}
+
+/** @throws Refusal that names the column */
+export function filterOf(text: string): DeadLetterFilter {
+  if (text.length > MAX_FILTER_CHARACTERS) {
+    throw new Refusal({
+      status: 400,
+      code: 'bad_filter',
+      detail: `A filter has at most ${MAX_FILTER_CHARACTERS} characters.`,
+      column: MAX_FILTER_CHARACTERS + 1,
+    })
+  }
+  const parsed = parseFilter(text)
+  if (parsed.ok) return parsed.filter
+  const { column, message } = parsed
+  throw new Refusal({ status: 400, code: 'bad_filter', detail: sentence(message), column })
+}
+
+/** One parameter of the query; a form sends the fields that were left empty, too. @throws Refusal when it stands twice */
+export function parameter(req: Request<object>, name: string): string | undefined {
+  const value = req.query[name]
+  if (Array.isArray(value)) throw badQuery(`${name} may be given only once.`)
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+/** @throws Refusal */
+export function limitOf(
+  req: Request<object>,
+  { preset, most }: { readonly preset: number; readonly most: number },
+): number {
+  const given = parameter(req, 'limit')
+  if (given === undefined) return preset
+  const limit = /^\d{1,9}$/.test(given) ? Number(given) : 0
+  if (limit < 1 || limit > most) throw badQuery(`limit must be a whole number from 1 to ${most}.`)
+  return limit
+}
+
+export function badQuery(detail: string): Refusal {
+  return new Refusal({ status: 400, code: 'bad_query', detail })
+}
+
+/** For the audit log. */
+export function operatorOf(guard: AdminGuard, res: Response, because: string | undefined): Operator {
+  return { who: guard.callerOf(res)?.name ?? 'unknown', because: because?.trim() || 'not said' }
+}
+
+export function sentence(message: string): string {
+  const start = `${message.charAt(0).toUpperCase()}${message.slice(1)}`
+  return /[.?!]$/.test(start) ? start : `${start}.`
+}

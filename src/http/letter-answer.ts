@@ -1,0 +1,79 @@
+import { isUtf8 } from 'node:buffer'
+import { HEADER } from '../core/dead-letter.ts'
+import type { Header, SourceRecord } from '../core/record.ts'
+import { UID } from './uid.ts'
+
+/** Bytes as JSON can hold them: text when they are UTF-8, else hexadecimal. */
+export type Shown = { readonly text: string } | { readonly hex: string }
+
+/** What was set aside, or what of it is shown. `masked`: some of it is hidden; without text and hex: all of it is. */
+export type ShownBytes = Partial<{ readonly text: string; readonly hex: string }> & {
+  readonly bytes: number
+  readonly masked: boolean
+}
+
+export interface ShownRecord {
+  readonly headers: readonly ({ readonly name: string } & (Shown | ShownBytes))[]
+  readonly key: ShownBytes | null
+  readonly value: ShownBytes | null
+}
+
+/** Every byte of it. */
+export function wholeRecord({ key, value, headers }: SourceRecord): ShownRecord {
+  return {
+    headers: headers.map(([name, bytes]) => ({ name, ...shown(bytes) })),
+    key: key === null ? null : { ...shown(key), bytes: key.length, masked: false },
+    value: value === null ? null : { ...shown(value), bytes: value.length, masked: false },
+  }
+}
+
+/**
+ * Without what may be personal. A key is shown that looks like an order's uid, as it should be; headers, that are ours or
+ * of the known programs that write dead letters.
+ */
+export function maskedRecord(
+  { key, value, headers }: SourceRecord,
+  mask: (value: Buffer) => Buffer | undefined,
+): ShownRecord {
+  return {
+    headers: headers.map(header => ({
+      name: header[0],
+      ...(isKnown(header) ? shown(header[1]) : { bytes: header[1].length, masked: true }),
+    })),
+    key: key === null ? null : maskedKey(key),
+    value: value === null ? null : maskedValue(value, mask),
+  }
+}
+
+function maskedKey(key: Buffer): ShownBytes {
+  const text = key.toString('latin1')
+  return key.length === 0 || UID.test(text)
+    ? { text, bytes: key.length, masked: false }
+    : { bytes: key.length, masked: true }
+}
+
+function maskedValue(value: Buffer, mask: (value: Buffer) => Buffer | undefined): ShownBytes {
+  if (value.length === 0) return { text: '', bytes: 0, masked: false }
+  const masked = mask(value)
+  return { ...(masked === undefined ? {} : { text: masked.toString('utf8') }), bytes: value.length, masked: true }
+}
+
+const KNOWN_HEADERS: ReadonlySet<string> = new Set([
+  ...Object.values(HEADER),
+  'traceparent',
+  'tracestate',
+  'content-type',
+])
+/** Of Spring, Kafka Connect and Kafka Streams, and of Kafka's own contract for dead letters. */
+const KNOWN_PREFIXES = ['kafka_dlt-', '__connect.errors.', '__streams.errors.', '__dlq.errors.']
+/** Quote what could not be read. */
+const QUOTING = /stacktrace|exception-message|exception\.message/
+
+function isKnown([name]: Header): boolean {
+  if (KNOWN_HEADERS.has(name)) return true
+  return KNOWN_PREFIXES.some(prefix => name.startsWith(prefix)) && !QUOTING.test(name)
+}
+
+export function shown(bytes: Buffer): Shown {
+  return isUtf8(bytes) ? { text: bytes.toString('utf8') } : { hex: bytes.toString('hex') }
+}

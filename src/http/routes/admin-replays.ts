@@ -1,0 +1,154 @@
+import type { Request, Response, Router } from 'express'
+import {
+  LEFT_OUT_REASONS,
+  type LeftOutReason,
+  NothingToReplayError,
+  type Operator,
+  type Replay,
+  type ReplayPreview,
+  type ReplayRequest,
+} from '../../core/dead-letter-desk.ts'
+import type { DeadLetterFilter } from '../../core/dead-letter-filter.ts'
+import { UsageError } from '../../core/errors.ts'
+import {
+  type AdminGuard,
+  type AdminParts,
+  bodyOf,
+  createAdminRouter,
+  filterOf,
+  limitOf,
+  operatorOf,
+  Refusal,
+  sendJson,
+  sentence,
+} from '../admin.ts'
+import { above0, count, flag, longText, optional, text } from '../json-body.ts'
+
+const LIST = { preset: 20, most: 100 }
+/** With the new value of a record that is edited in it. */
+const MAX_REQUEST_BYTES = 1024 * 1024
+const MAX_RATE = 1_000_000
+const MAX_LIMIT = 100_000_000
+
+type ReplayParts = Pick<AdminParts, 'letters' | 'replays' | 'judge'>
+
+/** `/admin/replays…`: what a redrive would do, starting one, and steering it. */
+export function adminReplayRoutes(parts: ReplayParts, guard: AdminGuard): Router {
+  const { replays } = parts
+  const { router, route } = createAdminRouter(guard)
+  const start = (req: Request<object>, res: Response) => startReplay(parts, guard, req, res)
+  route('/admin/dead-letters/replays', { post: start })
+  route('/admin/replays', {
+    post: start,
+    get: async (req, res) => sendJson(res, 200, { replays: await replays.list(limitOf(req, LIST)) }),
+  })
+  route<{ id: string }>('/admin/replays/:id', {
+    get: async (req, res) => sendJson(res, 200, await known(req.params.id)),
+  })
+  for (const step of ['pause', 'resume', 'cancel'] as const) {
+    route<{ id: string }>(`/admin/replays/:id/${step}`, {
+      post: async (req, res) => {
+        const { because } = await bodyOf(req, { because: optional(text) })
+        const { id } = await known(req.params.id)
+        sendJson(res, 200, await steer(() => replays[step](id, operatorOf(guard, res, because))))
+      },
+    })
+  }
+  return router
+
+  async function known(id: string): Promise<Replay> {
+    const replay = /^[a-z0-9]{1,32}$/.test(id) ? await replays.get(id) : undefined
+    if (replay !== undefined) return replay
+    throw new Refusal({ status: 404, code: 'replay_not_found', detail: 'There is no redrive with this id.' })
+  }
+}
+
+async function startReplay(parts: ReplayParts, guard: AdminGuard, req: Request<object>, res: Response): Promise<void> {
+  const members = {
+    q: text,
+    dry_run: optional(flag),
+    rate: optional(above0(MAX_RATE)),
+    limit: optional(count(1, MAX_LIMIT)),
+    only_passing: optional(flag),
+    edit: optional(longText),
+    because: optional(text),
+  }
+  const { q, dry_run, rate, limit, only_passing, edit, because } = await bodyOf(req, members, MAX_REQUEST_BYTES)
+  const filter = filterOf(q)
+  const request: ReplayRequest = {
+    filter,
+    rate,
+    limit,
+    onlyPassing: only_passing ?? false,
+    edited: edit === undefined ? undefined : await editedValue(parts, filter, edit),
+    automatic: false,
+  }
+  const preview = await parts.replays.preview(request)
+  if (dry_run) return sendJson(res, 200, { preview })
+  if (preview.count === 0) throw nothing(preview)
+  const replay = await started(parts, request, operatorOf(guard, res, because))
+  sendJson(res, 201, { replay, preview }, { Location: `/admin/replays/${replay.id}` })
+}
+
+/** What is published in place of a record must be valid, and of one record only. @throws Refusal */
+async function editedValue({ letters, judge }: ReplayParts, filter: DeadLetterFilter, edit: string): Promise<Buffer> {
+  const value = Buffer.from(edit)
+  const verdict = judge(value)
+  if (!verdict.ok) {
+    const { reason, message, violations } = verdict.rejection
+    throw new Refusal({
+      status: 422,
+      code: reason,
+      detail: 'The edited value would be set aside again, for the reasons below.',
+      errors:
+        violations.length > 0
+          ? violations.map(({ pointer, message }) => ({ pointer, message }))
+          : [{ pointer: '', message }],
+    })
+  }
+  const { rows } = await letters.page({ filter, limit: 2, after: undefined })
+  if (rows.length === 1) return value
+  throw new Refusal({
+    status: 422,
+    code: 'edit_needs_one',
+    detail: `An edit takes the place of one dead letter, and the filter matches ${rows.length === 0 ? 'none' : 'several'}. Name it: id:"…".`,
+  })
+}
+
+async function started({ replays }: ReplayParts, request: ReplayRequest, by: Operator): Promise<Replay> {
+  try {
+    return await replays.start(request, by)
+  } catch (error) {
+    // The set became empty, or larger than one, after it was looked at.
+    if (error instanceof NothingToReplayError) throw nothing(error.preview)
+    if (!(error instanceof UsageError)) throw error
+    throw new Refusal({ status: 422, code: 'edit_needs_one', detail: sentence(error.message) })
+  }
+}
+
+const WHY_NOT: Readonly<Record<LeftOutReason, string>> = {
+  not_open: 'not open',
+  other_topic: 'from another topic',
+  place_unknown: 'at a place that is not known ("holdfast dlq reindex" finds out)',
+  not_passing: 'would not pass',
+  bytes_gone: 'no longer in the topic',
+  over_limit: 'beyond the limit',
+}
+
+function nothing({ left_out }: ReplayPreview): Refusal {
+  const why = LEFT_OUT_REASONS.filter(name => left_out[name] !== undefined).map(
+    name => `${left_out[name]} ${WHY_NOT[name]}`,
+  )
+  const detail =
+    why.length === 0 ? 'No dead letter matches.' : `Of what matches, nothing may be redriven: ${why.join(', ')}.`
+  return new Refusal({ status: 422, code: 'nothing_to_replay', detail })
+}
+
+async function steer(step: () => Promise<Replay>): Promise<Replay> {
+  try {
+    return await step()
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    throw new Refusal({ status: 409, code: 'wrong_state', detail: sentence(error.message) })
+  }
+}

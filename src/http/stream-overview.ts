@@ -1,0 +1,162 @@
+import { dispositionOf } from '../core/errors.ts'
+import type { Figures } from '../core/figures.ts'
+import type { Clock } from '../core/ports.ts'
+import type { HealthCheck, PartitionStatus, StreamState, StreamStatus } from '../core/status.ts'
+import type { AutomaticRedrive, AutomaticRedriveStatus, PartitionBooks, StreamBooks } from '../core/stream-desk.ts'
+import { askAll, type HealthJson } from './health-json.ts'
+
+/** The stream at a glance, as JSON. What is not known, because the database is away or another process has it, is `null`. */
+export interface StreamOverview {
+  readonly topic: string
+  readonly group_id: string
+  /** `elsewhere`: this process does not consume; the others say nothing of themselves but in the database. */
+  readonly state: StreamState | 'elsewhere'
+  /** Why it failed. */
+  readonly error?: string
+  /** Records a second, settled by all processes of the group in the last few seconds. */
+  readonly rate: number | null
+  /** Of the partitions that are known. */
+  readonly lag_records: number | null
+  readonly lag_seconds: number | null
+  readonly breakers: readonly {
+    readonly dependency: string
+    readonly open: boolean
+    readonly reason?: string
+    readonly since?: string
+  }[]
+  readonly partitions: readonly PartitionJson[]
+  readonly dead_letters: DeadLettersJson | null
+  readonly automatic_redrive: AutomaticRedriveStatus | null
+  readonly checks: readonly HealthJson[]
+}
+
+export interface DeadLettersJson {
+  readonly open: number
+  /** Of the open ones. */
+  readonly by_reason: Readonly<Record<string, number>>
+  readonly parked: number
+  /** Since the failure of the open one that waits longest; `null` when none is open. */
+  readonly oldest_age_seconds: number | null
+}
+
+export interface PartitionJson {
+  readonly partition: number
+  /** Whether this process has it in hand. */
+  readonly here: boolean
+  readonly next: string
+  readonly high: string | null
+  readonly lag_records: number | null
+  readonly lag_seconds: number | null
+  readonly paused: readonly string[]
+  /** Why only an operator can make it go on. */
+  readonly halted?: string
+  readonly last_progress_at: string | null
+}
+
+export interface OverviewParts {
+  readonly topic: string
+  readonly groupId: string
+  /** `undefined`: this process does not consume. */
+  readonly status: () => StreamStatus | undefined
+  readonly consumes: boolean
+  readonly books: StreamBooks
+  readonly automatic: Pick<AutomaticRedrive, 'status'>
+  readonly ready: readonly HealthCheck[]
+  readonly clock: Pick<Clock, 'now'>
+}
+
+/** Never rejects because the database is away: that is when somebody looks at it. */
+export function createStreamOverview(parts: OverviewParts): () => Promise<StreamOverview> {
+  const { books, automatic, clock, topic } = parts
+  return async () => {
+    const [partitions, rate, deadLetters, redrive] = await Promise.all([
+      unlessAway(books.partitions()),
+      unlessAway(books.rate()),
+      unlessAway(books.deadLetters()),
+      unlessAway(automatic.status()),
+    ])
+    const status = parts.status()
+    const now = clock.now()
+    const shown = merged(status?.partitions.filter(own => own.topic === topic) ?? [], partitions ?? [], now)
+    return {
+      topic,
+      group_id: parts.groupId,
+      state: status?.state ?? (parts.consumes ? 'starting' : 'elsewhere'),
+      ...(status?.error === undefined ? {} : { error: status.error }),
+      rate,
+      lag_records: sum(shown.map(({ lag_records }) => lag_records)),
+      lag_seconds: most(shown.map(({ lag_seconds }) => lag_seconds)),
+      breakers: (status?.breakers ?? []).map(({ dependency, open, reason, sinceMs }) => ({
+        dependency,
+        open,
+        ...(reason === undefined ? {} : { reason }),
+        ...(sinceMs === undefined ? {} : { since: new Date(sinceMs).toISOString() }),
+      })),
+      partitions: shown,
+      dead_letters: deadLetters === null ? null : deadLettersJson(deadLetters, now),
+      automatic_redrive: redrive,
+      checks: askAll(parts.ready),
+    }
+  }
+}
+
+function deadLettersJson({ open, parked, oldestFailedAtMs }: Figures['deadLetters'], nowMs: number): DeadLettersJson {
+  return {
+    open: [...open.values()].reduce((total, count) => total + count, 0),
+    by_reason: Object.fromEntries([...open].sort(([a], [b]) => (a < b ? -1 : 1))),
+    parked,
+    oldest_age_seconds: oldestFailedAtMs === undefined ? null : Math.max(0, (nowMs - oldestFailedAtMs) / 1000),
+  }
+}
+
+/** Ours as this process knows them; the others as the database does. */
+function merged(own: readonly PartitionStatus[], books: readonly PartitionBooks[], nowMs: number): PartitionJson[] {
+  const here = new Set(own.map(({ partition }) => partition))
+  const others = books
+    .filter(({ partition }) => !here.has(partition))
+    .map(({ partition, next, pausedFor, lastProgressMs }) => ({
+      partition,
+      here: false,
+      next: String(next),
+      high: null,
+      lag_records: null,
+      lag_seconds: null,
+      paused: pausedFor === undefined ? [] : [pausedFor],
+      last_progress_at: new Date(lastProgressMs).toISOString(),
+    }))
+  return [...own.map(status => ownPartition(status, nowMs)), ...others].sort((a, b) => a.partition - b.partition)
+}
+
+function ownPartition(status: PartitionStatus, nowMs: number): PartitionJson {
+  const { lagRecords, oldestUnsettledTimestampMs: oldest, lastProgressMs } = status
+  return {
+    partition: status.partition,
+    here: true,
+    next: String(status.next),
+    high: status.high === undefined ? null : String(status.high),
+    lag_records: lagRecords ?? null,
+    lag_seconds: lagRecords === 0 ? 0 : oldest === undefined ? null : Math.max(0, (nowMs - oldest) / 1000),
+    paused: status.paused,
+    ...(status.halted === undefined ? {} : { halted: status.halted }),
+    last_progress_at: lastProgressMs === undefined ? null : new Date(lastProgressMs).toISOString(),
+  }
+}
+
+function sum(values: readonly (number | null)[]): number | null {
+  const known = values.filter(value => value !== null)
+  return known.length === 0 ? null : known.reduce((total, value) => total + value, 0)
+}
+
+function most(values: readonly (number | null)[]): number | null {
+  const known = values.filter(value => value !== null)
+  return known.length === 0 ? null : Math.max(...known)
+}
+
+async function unlessAway<T>(asked: Promise<T>): Promise<T | null> {
+  try {
+    return await asked
+  } catch (error) {
+    if (dispositionOf(error) !== 'retry') throw error
+    return null
+  }
+}

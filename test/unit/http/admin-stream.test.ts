@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest'
+import { StoreUnavailableError } from '#src/core/errors.ts'
+import type { StreamStatus } from '#src/core/status.ts'
+import type { StreamBooks } from '#src/core/stream-desk.ts'
+import { createStreamOverview, type OverviewParts } from '#src/http/stream-overview.ts'
+import { answerOf, startAdmin } from './admin-support.ts'
+
+const NOW = 1_700_000_000_000
+const BOOKS: StreamBooks = {
+  partitions: async () => [
+    { partition: 0, next: 90n, pausedFor: undefined, lastProgressMs: NOW - 1_000 },
+    { partition: 1, next: 5n, pausedFor: 'storm_guard', lastProgressMs: NOW - 60_000 },
+  ],
+  rate: async () => 250,
+  deadLetters: async () => ({ open: new Map([['too_large', 2]]), parked: 1, oldestFailedAtMs: NOW - 90_000 }),
+  liftPauses: async () => [],
+}
+const STATUS: StreamStatus = {
+  state: 'running',
+  member: true,
+  breakers: [
+    { dependency: 'postgres', open: true, reason: 'no connection', sinceMs: NOW - 5_000 },
+    { dependency: 'kafka', open: false, reason: undefined, sinceMs: undefined },
+  ],
+  partitions: [
+    {
+      ...{ topic: 'orders', partition: 0, next: 100n, high: 110n, lagRecords: 10, bufferedRecords: 10 },
+      ...{ oldestUnsettledTimestampMs: NOW - 4_500, inFlightRecords: 0, paused: ['store_away'], lastProgressMs: NOW },
+    },
+  ],
+}
+
+function overview(parts: Partial<OverviewParts> = {}) {
+  return createStreamOverview({
+    ...{ topic: 'orders', groupId: 'holdfast', status: () => STATUS, consumes: true, books: BOOKS, ready: [] },
+    automatic: { status: async () => ({ on: false, changed_by: null, changed_at: null, next_run: null }) },
+    clock: { now: () => NOW },
+    ...parts,
+  })()
+}
+
+describe('the stream at a glance', () => {
+  it('is what this process has in hand, and of other partitions what the database knows', async () => {
+    expect(await overview()).toMatchObject({
+      ...{ state: 'running', rate: 250, lag_records: 10, lag_seconds: 4.5 },
+      breakers: [{ dependency: 'postgres', open: true, reason: 'no connection' }, { open: false }],
+      partitions: [
+        { partition: 0, here: true, next: '100', high: '110', lag_seconds: 4.5, paused: ['store_away'] },
+        { partition: 1, here: false, next: '5', high: null, lag_seconds: null, paused: ['storm_guard'] },
+      ],
+      dead_letters: { open: 2, by_reason: { too_large: 2 }, parked: 1, oldest_age_seconds: 90 },
+    })
+  })
+
+  it('says so where the process does not consume', async () => {
+    const { state, partitions, lag_records } = await overview({ status: () => undefined, consumes: false })
+    expect([state, partitions.map(({ here }) => here), lag_records]).toEqual(['elsewhere', [false, false], null])
+  })
+
+  it('is told also while the database is away, as far as it is known', async () => {
+    const away = async () => {
+      throw new StoreUnavailableError('no connection')
+    }
+    const books = { partitions: away, rate: away, deadLetters: away, liftPauses: away }
+    const told = await overview({ books, automatic: { status: away } })
+    expect(told).toMatchObject({ state: 'running', rate: null, dead_letters: null, automatic_redrive: null })
+    expect(told.partitions).toHaveLength(1)
+  })
+
+  it('hides no bug behind that', async () => {
+    const rate = async () => {
+      throw new TypeError('ours')
+    }
+    await expect(overview({ books: { ...BOOKS, rate } })).rejects.toThrow('ours')
+  })
+
+  it('is served, with the checks of readiness', async () => {
+    await using service = await startAdmin()
+    const { status, body } = await answerOf(service.ask('/admin/stream'))
+    expect([status, body.topic, body.state, body.partitions.length]).toEqual([200, 'orders', 'elsewhere', 3])
+  })
+})
+
+describe('an operator', () => {
+  it('lifts a pause, with the reason', async () => {
+    await using service = await startAdmin()
+    expect((await service.post('/admin/stream/resume', { partition: 2 })).status).toBe(400)
+    const answer = await answerOf(service.post('/admin/stream/resume', { partition: 2, because: 'producer fixed' }))
+    expect(answer.body).toEqual({
+      lifted: [{ partition: 2, paused_for: 'storm_guard', dead_letters_in_a_row: 1_000 }],
+    })
+    expect(service.desk.log).toMatchObject([{ who: 'chief', what: 'resume', because: 'producer fixed' }])
+  })
+
+  it('switches the automatic redrive', async () => {
+    await using service = await startAdmin()
+    const answer = await answerOf(service.post('/admin/automatic-redrive', { on: true }))
+    expect(answer.body).toMatchObject({ on: true, changed_by: 'chief' })
+    expect((await answerOf(service.ask('/admin/stream'))).body.automatic_redrive).toEqual(answer.body)
+    expect((await service.post('/admin/automatic-redrive', { on: 'yes' })).status).toBe(400)
+  })
+
+  it('reads what operators did, page by page', async () => {
+    await using service = await startAdmin()
+    service.desk.add()
+    for (const on of [true, false, true]) await service.post('/admin/automatic-redrive', { on, because: `step ${on}` })
+    const first = (await answerOf(service.ask('/admin/audit?limit=2'))).body
+    expect([first.audit.length, first.next]).toEqual([2, '2'])
+    const last = (await answerOf(service.ask(`/admin/audit?limit=2&before=${first.next}`))).body
+    expect(last).toMatchObject({ audit: [{ id: '1', who: 'chief', what: 'automatic_redrive' }], next: null })
+  })
+})
