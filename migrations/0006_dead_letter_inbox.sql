@@ -14,6 +14,8 @@ COMMENT ON COLUMN dead_letters.discard_action IS 'the audit_log entry that disca
 
 -- Pages, latest failure first.
 CREATE INDEX dead_letters_newest ON dead_letters (failed_at DESC, id DESC);
+-- Of one order.
+CREATE INDEX dead_letters_order ON dead_letters (order_uid) WHERE order_uid IS NOT NULL;
 
 -- What happened after the first failure, which the letter's own row tells.
 CREATE TABLE dead_letter_events (
@@ -108,6 +110,7 @@ DROP TABLE dead_letters_purged;
 DROP TABLE replay_items;
 DROP TABLE replays;
 DROP TABLE dead_letter_events;
+DROP INDEX dead_letters_order;
 DROP INDEX dead_letters_newest;
 ALTER TABLE dead_letters
   DROP COLUMN written_by, DROP COLUMN state_changed_at, DROP COLUMN replay_id, DROP COLUMN discard_action;

@@ -5,6 +5,7 @@
 import { fetchKafkaJars, findJava } from '../src/embedded/kafka-jars.ts'
 import { SetupError } from '../src/embedded/machine.ts'
 import { findPostgres } from '../src/embedded/postgres-binaries.ts'
+import { fetchPrometheus } from '../src/embedded/prometheus-binaries.ts'
 
 const say = (line: string): void => console.error(`servers: ${line}`)
 
@@ -18,7 +19,11 @@ function postgres(): void {
   if (!process.env.DATABASE_URL) findPostgres()
 }
 
-for (const prepare of [kafka, postgres]) {
+async function prometheus(): Promise<void> {
+  await fetchPrometheus(say, process.env.HOLDFAST_INSTALL_PACKAGES === '1' && process.getuid?.() === 0)
+}
+
+for (const prepare of [kafka, postgres, prometheus]) {
   try {
     await prepare()
   } catch (error) {

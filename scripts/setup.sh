@@ -71,4 +71,4 @@ else
   HOLDFAST_INSTALL_PACKAGES=1 node scripts/native.ts
 fi
 
-node scripts/servers.ts
+HOLDFAST_INSTALL_PACKAGES=1 node scripts/servers.ts

@@ -1,11 +1,11 @@
 /** Java, and the jars of Apache Kafka in the user's cache. */
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { existsSync, globSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { cacheDir, otherWays, SetupError } from './machine.ts'
+import { cacheDir, otherWays, removeAbandoned, SetupError } from './machine.ts'
 
 const run = promisify(execFile)
 
@@ -47,7 +47,7 @@ export async function fetchKafkaJars(log: (line: string) => void = () => {}): Pr
   const dir = join(cacheDir(), `kafka-${kafkaVersion}`)
   if (existsSync(dir)) return dir
   log(`fetching Apache Kafka ${kafkaVersion} with Maven: 45 MB, once`)
-  removeAbandoned()
+  removeAbandoned('kafka-*.tmp')
   const unfinished = join(cacheDir(), `kafka-${kafkaVersion}.${randomUUID()}.tmp`)
   mkdirSync(unfinished, { recursive: true })
   const started = performance.now()
@@ -64,13 +64,6 @@ export async function fetchKafkaJars(log: (line: string) => void = () => {}): Pr
   }
   log(`fetched Apache Kafka ${kafkaVersion} in ${((performance.now() - started) / 1000).toFixed(0)} s`)
   return dir
-}
-
-/** What an interrupted fetch left behind. Younger ones may be somebody's who fetches at this moment. */
-function removeAbandoned(): void {
-  for (const dir of globSync('kafka-*.tmp', { cwd: cacheDir() }).map(name => join(cacheDir(), name))) {
-    if (Date.now() - statSync(dir).mtimeMs > 3_600_000) rmSync(dir, { recursive: true, force: true })
-  }
 }
 
 function cannotFetch(error: unknown): SetupError {

@@ -1,6 +1,17 @@
 import { execFileSync } from 'node:child_process'
 import { randomInt } from 'node:crypto'
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, readlinkSync, readSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  globSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { homedir, hostname } from 'node:os'
 import { join } from 'node:path'
@@ -21,6 +32,16 @@ export const otherWays =
 export function cacheDir(env: NodeJS.ProcessEnv = process.env): string {
   const xdg = env.XDG_CACHE_HOME
   return join(xdg?.startsWith('/') ? xdg : join(env.HOME || homedir(), '.cache'), 'holdfast')
+}
+
+/**
+ * Removes from the cache what an interrupted fetch left behind. Younger ones may be somebody's who fetches at this moment.
+ * @param pattern of the folders' names, as `kafka-*.tmp`
+ */
+export function removeAbandoned(pattern: string, env: NodeJS.ProcessEnv = process.env): void {
+  for (const dir of globSync(pattern, { cwd: cacheDir(env) }).map(name => join(cacheDir(env), name))) {
+    if (Date.now() - statSync(dir).mtimeMs > 3_600_000) rmSync(dir, { recursive: true, force: true })
+  }
 }
 
 /**

@@ -1,10 +1,11 @@
-/** A real Prometheus on a free port of the loopback interface, for demo and tests. It must be installed: see {@link findProgram}. */
-import { accessSync, constants, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+/** A real Prometheus on a free port of the loopback interface, for demo and tests. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { delimiter, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startGuarded, untilReady } from './guarded-process.ts'
-import { freePorts, SetupError } from './machine.ts'
+import { freePorts } from './machine.ts'
+import { requirePrometheus } from './prometheus-binaries.ts'
 import { cleanLeftovers } from './runs.ts'
 
 export interface ScrapeTarget {
@@ -63,29 +64,12 @@ const JOB = 'holdfast'
 const SCRAPED_WITHIN_MS = 60_000
 
 /**
- * @param name `prometheus` or `promtool`
- * @returns its path; `undefined` when it is not installed
- */
-export function findProgram(name: 'prometheus' | 'promtool', env: NodeJS.ProcessEnv = process.env): string | undefined {
-  return (env.PATH ?? '')
-    .split(delimiter)
-    .map(dir => resolve(dir, name))
-    .find(isExecutable)
-}
-
-/** How it is had where it is missing: for whoever reads that something was left out. */
-export const howToInstall =
-  'on Debian and Ubuntu "apt-get install prometheus", on macOS "brew install prometheus", or put prometheus and promtool ' +
-  'of https://prometheus.io/download on the PATH'
-
-/**
  * Starts a server and waits until it answers.
  * @throws SetupError when it is not installed; Error with the end of its log when it fails, as on rules that it refuses
  */
 export async function startPrometheus(options: PrometheusOptions): Promise<EmbeddedPrometheus> {
   await cleanLeftovers(options.log)
-  const program = findProgram('prometheus')
-  if (program === undefined) throw new SetupError(`Prometheus is not installed: ${howToInstall}.`)
+  const { program, args } = requirePrometheus()
   const temporary = options.dir === undefined
   const dir = options.dir === undefined ? mkdtempSync(join(tmpdir(), 'holdfast-prometheus-')) : resolve(options.dir)
   mkdirSync(dir, { recursive: true, mode: 0o700 })
@@ -97,6 +81,7 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Embed
   const server = await startGuarded({
     command: program,
     args: [
+      ...args,
       `--config.file=${configFile}`,
       `--storage.tsdb.path=${join(dir, 'data')}`,
       `--web.listen-address=127.0.0.1:${port}`,
@@ -219,13 +204,4 @@ async function api<Answer>(url: string, init: RequestInit = {}): Promise<Answer>
     | { readonly status: 'error'; readonly error: string }
   if (answer.status === 'error') throw new Error(answer.error)
   return answer.data
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
 }

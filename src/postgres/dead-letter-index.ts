@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { DeadLetterHint, DeadLetterIndex } from '../core/ports.ts'
 import { query } from './pool.ts'
 
-/** Looks into the index. Not by a key: it is asked seldom, by operators, for an order that is not there. */
+/** Looks into the index for an order that is not there. */
 export function createDeadLetterIndex(pool: pg.Pool): DeadLetterIndex {
   return {
     async ofOrder(uid) {

@@ -1,15 +1,11 @@
 import type pg from 'pg'
+import type { Operator } from '../core/dead-letter-desk.ts'
 import { UsageError } from '../core/errors.ts'
 import { countOutcomes } from '../core/outcome.ts'
 import { partitionKey, type TopicPartition } from '../core/record.ts'
+import { audit } from './audit.ts'
 import { advance, enter } from './ledger.ts'
 import { pipelined, transaction } from './pool.ts'
-
-/** Who asks, and why: both go into the audit log. */
-export interface Reason {
-  readonly who: string
-  readonly because: string
-}
 
 export interface PausedPartition extends TopicPartition {
   readonly pausedFor: string
@@ -23,7 +19,7 @@ export interface PausedPartition extends TopicPartition {
 export async function liftPauses(
   pool: pg.Pool,
   { topic, groupId, partition }: { readonly topic: string; readonly groupId: string; readonly partition?: number },
-  reason: Reason,
+  by: Operator,
 ): Promise<PausedPartition[]> {
   return await transaction(pool, async client => {
     const [, lifted] = await pipelined(client, [
@@ -47,7 +43,7 @@ export async function liftPauses(
       deadLettersInARow: Number(row.dead_letters_in_a_row),
     }))
     const filter = `topic:${topic} group:${groupId}${partition === undefined ? '' : ` partition:${partition}`}`
-    await pipelined(client, [audit('resume', filter, reason, { lifted: rows.length }), 'COMMIT'])
+    await pipelined(client, [audit('resume', filter, by, { lifted: rows.length }), 'COMMIT'])
     return rows
   })
 }
@@ -61,7 +57,7 @@ export async function liftPauses(
 export async function movePartition(
   pool: pg.Pool,
   { topic, partition, groupId, to }: TopicPartition & { readonly groupId: string; readonly to: bigint },
-  reason: Reason,
+  by: Operator,
 ): Promise<bigint | undefined> {
   return await transaction(pool, async client => {
     const [, found] = await pipelined(client, [
@@ -86,7 +82,7 @@ export async function movePartition(
             },
           ]
         : [advance(range), enter(range, counts)]),
-      audit('seek', `topic:${topic} group:${groupId} partition:${partition}`, reason, {
+      audit('seek', `topic:${topic} group:${groupId} partition:${partition}`, by, {
         from: from?.toString() ?? null,
         to: String(to),
       }),
@@ -94,11 +90,4 @@ export async function movePartition(
     ])
     return from
   })
-}
-
-function audit(what: string, filter: string, { who, because }: Reason, counts: object): pg.QueryConfig {
-  return {
-    text: 'INSERT INTO audit_log (who, what, filter, because, counts) VALUES ($1, $2, $3, $4, $5)',
-    values: [who, what, filter, because, JSON.stringify(counts)],
-  }
 }

@@ -12,6 +12,7 @@ import {
 } from '#src/core/dead-letter-filter.ts'
 import { filterSql } from '#src/postgres/dead-letter-filter-sql.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
+import { insertLetters } from '../support/letters.ts'
 
 /** What a filter says in SQL, held against what it says in words. */
 
@@ -67,21 +68,18 @@ let client: pg.PoolClient
 beforeAll(async () => {
   database = await migratedDatabase()
   client = await database.pool.connect()
-  for (const [offset, letter] of LETTERS.entries()) {
-    await client.query(
-      `INSERT INTO dead_letters (id, reason, error, pointer, message, violations, order_uid, group_id, source_topic,
-         source_partition, source_offset, source_timestamp, first_failed_at, failed_at, failures, attempts, replay_count,
-         state, bytes)
-       SELECT $1, $2, $3, $4, $5, '[]', $6, 'holdfast', $7, $8, $9, 0, at, at, 1, 1, $10, $11, 10
-       FROM (SELECT now() - $12 * interval '1 millisecond' AS at)`,
-      [
-        ...[letter.id, letter.reason, letter.error, letter.pointer, letter.message, letter.order_uid],
-        ...[letter.source_topic, letter.source_partition, offset, letter.replay_count, letter.state, letter.ageMs],
-      ],
-    )
-    for (const replay of letter.replays) {
+  await insertLetters(
+    database.pool,
+    LETTERS.map(({ ageMs, replays: _, ...letter }, source_offset) => ({
+      ...letter,
+      source_offset,
+      failed_at: new Date(Date.now() - ageMs).toISOString(),
+    })),
+  )
+  for (const [position, { id, replays }] of LETTERS.entries()) {
+    for (const replay of replays) {
       await client.query('INSERT INTO replay_items (replay_id, position, dead_letter_id) VALUES ($1, $2, $3)', [
-        ...[replay, offset, letter.id],
+        ...[replay, position, id],
       ])
     }
   }

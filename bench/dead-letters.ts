@@ -1,0 +1,195 @@
+/**
+ * How long operators wait for the index of dead letters, and what each of its secondary indexes costs the stream that
+ * writes it. Real PostgreSQL, default settings.
+ */
+import { Command } from 'commander'
+import type pg from 'pg'
+import { parseCount } from '#src/cli/arguments.ts'
+import type { DeadLetter } from '#src/core/dead-letter.ts'
+import type { DeadLetterPlace } from '#src/core/dead-letter-desk.ts'
+import { parseFilter } from '#src/core/dead-letter-filter.ts'
+import { startPostgres } from '#src/embedded/postgres.ts'
+import { orderTables } from '#src/orders/order-sql.ts'
+import { createDeadLetterIndex } from '#src/postgres/dead-letter-index.ts'
+import { createDeadLetterStore } from '#src/postgres/dead-letter-store.ts'
+import { createPool } from '#src/postgres/pool.ts'
+import { createSettlementStore } from '#src/postgres/settlement.ts'
+import { freshDatabase } from './database.ts'
+import { median } from './measurement.ts'
+import { cpuSecondsOfTree } from './process-figures.ts'
+
+const { letters, runs, batches, rounds } = new Command('dead-letters')
+  .description('Measures questions to the index of dead letters, and what its indexes cost the writer.')
+  .option('--letters <n>', 'in the index', parseCount, 100_000)
+  .option('--runs <n>', 'of each question', parseCount, 15)
+  .option('--batches <n>', 'of 1,000 dead letters, for each way to write in each round', parseCount, 30)
+  .option('--rounds <n>', 'of writing; the ways take turns', parseCount, 4)
+  .parse()
+  .opts<{ letters: number; runs: number; batches: number; rounds: number }>()
+
+const BATCH = 1_000
+/** The ways to write: all indexes, and one less each. */
+const WITHOUT = [undefined, 'dead_letters_order', 'dead_letters_newest', 'dead_letters_source'] as const
+
+await using server = await startPostgres({ log: line => console.error(line) })
+await askQuestions()
+await writeLetters()
+
+async function askQuestions(): Promise<void> {
+  await using database = await freshDatabase(server, 'questions', false)
+  const pool = createPool({ url: database.url, max: 1, statementTimeoutMs: 60_000, name: 'bench' })
+  await fill(pool)
+  const store = createDeadLetterStore(pool)
+  const index = createDeadLetterIndex(pool)
+  const page = (text: string) => () => store.page({ filter: filter(text), limit: 50, after: undefined })
+  const deep = await deepPlace(pool)
+  const questions: readonly (readonly [string, () => Promise<unknown>])[] = [
+    ['groups', () => store.groups(filter(''))],
+    ['groups state:open', () => store.groups(filter('state:open'))],
+    ['groups text:"must"', () => store.groups(filter('text:must'))],
+    ['first page', page('')],
+    ['first page state:open', page('state:open')],
+    ['first page state:parked (1 %, the oldest)', page('state:parked')],
+    ['first page reason:too_large (none)', page('reason:too_large')],
+    ['first page uid:UID', page('uid:uid-77')],
+    ['a page from the middle', () => store.page({ filter: filter(''), limit: 50, after: deep })],
+    ['one letter', () => store.get('orders-0-600')],
+    ['the letter of an order', () => index.ofOrder('uid-77')],
+    ['the letter of an order that has none', () => index.ofOrder('nobody')],
+  ]
+  console.log(`${letters.toLocaleString('en')} dead letters; milliseconds, median (highest) of ${runs}`)
+  for (const [name, ask] of questions) {
+    for (let i = 0; i < 3; i++) await ask()
+    const times: number[] = []
+    for (let i = 0; i < runs; i++) {
+      const started = performance.now()
+      await ask()
+      times.push(performance.now() - started)
+    }
+    console.log(`  ${name.padEnd(44)} ${median(times).toFixed(1).padStart(7)}  (${Math.max(...times).toFixed(1)})`)
+  }
+  await pool.end()
+}
+
+/** Six partitions, some forty groups, uids of most, the oldest percent parked, a tenth resolved. */
+async function fill(pool: pg.Pool): Promise<void> {
+  await pool.query(
+    `INSERT INTO dead_letters (id, reason, error, pointer, message, violations, order_uid, group_id, source_topic,
+       source_partition, source_offset, source_timestamp, first_failed_at, failed_at, failures, attempts, replay_count,
+       state, bytes, dlq_partition, dlq_offset)
+     SELECT 'orders-' || n % 6 || '-' || n, (ARRAY['schema_violation', 'malformed_json', 'store_rejected'])[1 + n % 3],
+       (ARRAY['required', 'type', 'pattern', '23514'])[1 + n % 4], '/items/' || n % 10 || '/price',
+       'must be a whole number (one of 3 violations)',
+       jsonb_build_array(v, v, v), CASE WHEN n % 20 > 0 THEN 'uid-' || n END, 'holdfast', 'orders', n % 6, n, 1700000000000, at, at, 1, 1, 0,
+       CASE WHEN n <= $1 / 100 THEN 'parked' WHEN n % 10 = 0 THEN 'resolved' ELSE 'open' END, 1200, n % 6, n
+     FROM generate_series(1, $1::integer) AS n, LATERAL (SELECT now() + (n - $1) * interval '10 ms' AS at) AS t,
+       LATERAL (SELECT '{"pointer": "/items/0/price", "keyword": "type", "message": "must be a whole number"}'::jsonb AS v) AS w`,
+    [letters],
+  )
+  await pool.query('VACUUM ANALYZE dead_letters')
+}
+
+async function deepPlace(pool: pg.Pool): Promise<DeadLetterPlace> {
+  const { rows } = await pool.query<{ id: string; failed_at: Date }>(
+    'SELECT id, failed_at FROM dead_letters ORDER BY failed_at DESC OFFSET $1 LIMIT 1',
+    [Math.floor(letters / 2)],
+  )
+  const [row] = rows
+  if (row === undefined) throw new Error('there are no letters')
+  return { id: row.id, failedAt: row.failed_at.toISOString() }
+}
+
+async function writeLetters(): Promise<void> {
+  const seconds = new Map<string, number[]>()
+  const wal = new Map<string, number[]>()
+  const cpu = new Map<string, number[]>()
+  for (let round = 0; round < rounds; round++) {
+    const ways = round % 2 === 0 ? WITHOUT : WITHOUT.toReversed()
+    for (const without of ways) {
+      await using database = await freshDatabase(server, `writes_${round}_${without ?? 'all'}`, false)
+      const pool = createPool({ url: database.url, max: 1, statementTimeoutMs: 60_000, name: 'bench' })
+      if (without !== undefined) await pool.query(`DROP INDEX ${without}`)
+      const store = createSettlementStore({ pool, tables: orderTables })
+      await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
+      const name = without === undefined ? 'all indexes' : `without ${without}`
+      const walBefore = await walBytes(pool)
+      const cpuBefore = cpuSecondsOfTree(server.pid)
+      const started = performance.now()
+      for (let batch = 0; batch < batches; batch++) await settle(store, batch)
+      note(seconds, name, (performance.now() - started) / batches)
+      note(wal, name, ((await walBytes(pool)) - walBefore) / batches / BATCH)
+      const cpuAfter = cpuSecondsOfTree(server.pid)
+      if (cpuBefore !== undefined && cpuAfter !== undefined) {
+        note(cpu, name, ((cpuAfter - cpuBefore) * 1e6) / batches / BATCH)
+      }
+      await pool.end()
+    }
+  }
+  console.log(`\na batch of ${BATCH} dead letters; medians of ${rounds} rounds of ${batches} batches`)
+  for (const [name, times] of seconds) {
+    const micros = median(cpu.get(name) ?? []).toFixed(0)
+    console.log(
+      `  ${name.padEnd(32)} ${median(times).toFixed(1)} ms a batch, ${micros} µs of PostgreSQL's CPU and ` +
+        `${median(wal.get(name) ?? []).toFixed(0)} bytes of WAL a letter`,
+    )
+  }
+}
+
+async function settle(store: ReturnType<typeof createSettlementStore>, batch: number): Promise<void> {
+  const from = BigInt(batch * BATCH)
+  const deadLetters = Array.from({ length: BATCH }, (_, i): DeadLetter => {
+    const record = {
+      topic: 'orders',
+      partition: 0,
+      offset: from + BigInt(i),
+      timestampMs: 1_700_000_000_000,
+      key: null,
+      value: null,
+      headers: [],
+    }
+    const violation = { pointer: '/items/0/price', keyword: 'type', message: 'must be a whole number' }
+    return {
+      record,
+      origin: record,
+      rejection: {
+        reason: 'schema_violation',
+        error: 'type',
+        pointer: '/items/0/price',
+        message: 'must be a whole number',
+        violations: [violation, violation, violation],
+      },
+      failedAtMs: 1_700_000_000_000 + batch * 50,
+      attempts: 1,
+      replayCount: 0,
+      orderUid: `b563feb7b2b84b6test-${(batch * BATCH + i) * 7919}`,
+      groupId: 'holdfast',
+    }
+  })
+  await store.settle({
+    topic: 'orders',
+    partition: 0,
+    groupId: 'holdfast',
+    from,
+    to: from + BigInt(BATCH),
+    records: BATCH,
+    orders: [],
+    collapsed: { superseded: 0, duplicate: 0, stale: 0 },
+    deadLetters,
+    isolate: false,
+  })
+}
+
+async function walBytes(pool: pg.Pool): Promise<number> {
+  const { rows } = await pool.query(`SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 AS bytes`)
+  return Number(rows[0]?.bytes)
+}
+
+function note(into: Map<string, number[]>, name: string, value: number): void {
+  into.set(name, [...(into.get(name) ?? []), value])
+}
+
+function filter(text: string) {
+  const parsed = parseFilter(text)
+  if (!parsed.ok) throw new Error(parsed.message)
+  return parsed.filter
+}

@@ -1,0 +1,201 @@
+import type pg from 'pg'
+import type { AuditEntry, DeadLetterGroup, DeadLetterStore, Operator } from '../core/dead-letter-desk.ts'
+import { printFilter } from '../core/dead-letter-filter.ts'
+import { UsageError } from '../core/errors.ts'
+import { audit } from './audit.ts'
+import { filterSql } from './dead-letter-filter-sql.ts'
+import {
+  type EventColumns,
+  LETTER_COLUMNS,
+  type LetterColumns,
+  toHistory,
+  toLetterRow,
+  type ViolationsColumn,
+} from './dead-letter-rows.ts'
+import { pipelined, query, transaction } from './pool.ts'
+
+/** The index of dead letters, for operators. What they do is audited in the transaction that does it. */
+export function createDeadLetterStore(pool: pg.Pool): DeadLetterStore {
+  return {
+    async groups(filter) {
+      const { text, values } = filterSql(filter)
+      const rows = await query<GroupColumns>(pool, { text: groupsSql(text), values: [...values] })
+      return rows.map(toGroup)
+    },
+
+    async page({ filter, limit, after }) {
+      const { text, values } = filterSql(filter, { first: 4 })
+      const rows = await query<LetterColumns & { place: string }>(pool, {
+        text: `SELECT ${LETTER_COLUMNS}, ${EXACT_INSTANT} AS place FROM dead_letters AS d
+          WHERE ${text} ${after === undefined ? 'AND $2::text IS NULL AND $3::text IS NULL' : 'AND (d.failed_at, d.id) < ($2::timestamptz, $3)'}
+          ORDER BY d.failed_at DESC, d.id DESC LIMIT $1`,
+        values: [limit + 1, after?.failedAt ?? null, after?.id ?? null, ...values],
+      })
+      const last = rows.length > limit ? rows[limit - 1] : undefined
+      return {
+        rows: rows.slice(0, limit).map(toLetterRow),
+        next: last === undefined ? undefined : { failedAt: last.place, id: last.id },
+      }
+    },
+
+    async get(id) {
+      const [row] = await query<LetterColumns & ViolationsColumn>(pool, {
+        text: `SELECT ${LETTER_COLUMNS}, d.violations FROM dead_letters AS d WHERE d.id = $1`,
+        values: [id],
+      })
+      return row === undefined ? undefined : { ...toLetterRow(row), violations: row.violations }
+    },
+
+    async history(id) {
+      const [letter] = await query<LetterColumns>(pool, {
+        text: `SELECT ${LETTER_COLUMNS} FROM dead_letters AS d WHERE d.id = $1`,
+        values: [id],
+      })
+      if (letter === undefined) return []
+      const events = await query<EventColumns>(pool, {
+        text: 'SELECT at, what, who, detail FROM dead_letter_events AS e WHERE dead_letter_id = $1 ORDER BY e.id',
+        values: [id],
+      })
+      return toHistory(letter, events)
+    },
+
+    async discard(filter, by) {
+      const { text, values } = filterSql(filter, { first: 4 })
+      const { action, count } = await acting('discard', printFilter(filter), by, 'discarded', {
+        text: `WITH target AS (
+            SELECT d.id FROM dead_letters AS d WHERE ${text} AND d.state IN ('open', 'parked') ORDER BY d.id FOR UPDATE
+          ), moved AS (
+            UPDATE dead_letters AS d SET state = 'discarded', state_changed_at = now(), discard_action = $1
+            FROM target WHERE d.id = target.id RETURNING d.id
+          )
+          INSERT INTO dead_letter_events (dead_letter_id, what, who, detail)
+          SELECT id, 'discarded', $2, jsonb_build_object('because', $3::text, 'action', $1::bigint::text) FROM moved`,
+        values: [by.who, by.because, ...values],
+      })
+      return { discarded: count, action }
+    },
+
+    async restore(action, by) {
+      if (!NUMBER.test(action)) throw new UsageError(`${JSON.stringify(action)} is no number of a discard`)
+      const [entry] = await query<{ filter: string }>(pool, {
+        text: `SELECT filter FROM audit_log WHERE id = $1 AND what = 'discard'`,
+        values: [action],
+      })
+      if (entry === undefined) throw new UsageError(`the audit log has no discard with the number ${action}`)
+      const { count } = await acting('restore', entry.filter, by, 'restored', {
+        text: `WITH target AS (
+            SELECT d.id FROM dead_letters AS d
+            WHERE d.discard_action = $4 AND d.state = 'discarded' ORDER BY d.id FOR UPDATE
+          ), moved AS (
+            UPDATE dead_letters AS d SET state = 'open', state_changed_at = now(), discard_action = NULL
+            FROM target WHERE d.id = target.id RETURNING d.id
+          )
+          INSERT INTO dead_letter_events (dead_letter_id, what, who, detail)
+          SELECT id, 'restored', $2, jsonb_build_object('because', $3::text, 'action', $1::bigint::text) FROM moved`,
+        values: [by.who, by.because, action],
+      })
+      return { restored: count }
+    },
+
+    async noteRevealed(filter, ids, by) {
+      if (ids.length === 0) return
+      await acting('reveal', filter, by, 'revealed', {
+        text: `INSERT INTO dead_letter_events (dead_letter_id, what, who, detail)
+          SELECT id, 'revealed', $2, jsonb_build_object('because', $3::text, 'action', $1::bigint::text)
+          FROM unnest($4::text[]) AS shown (id)`,
+        values: [by.who, by.because, ids],
+      })
+    },
+
+    async audit({ limit, before }) {
+      if (before !== undefined && !NUMBER.test(before)) throw new UsageError('the audit log is paged by numbers')
+      const rows = await query<Omit<AuditEntry, 'at'> & { at: Date }>(pool, {
+        text: `SELECT id, at, who, what, filter, because, counts FROM audit_log
+          WHERE $2::bigint IS NULL OR id < $2 ORDER BY id DESC LIMIT $1`,
+        values: [limit, before ?? null],
+      })
+      return rows.map(row => ({ ...row, at: row.at.toISOString() }))
+    },
+  }
+
+  /**
+   * An entry of the audit log, and what it is about, in one transaction. `$1` of the statement is the entry's id; as many rows
+   * as it touches are counted there.
+   */
+  async function acting(
+    what: string,
+    filter: string,
+    by: Operator,
+    counted: string,
+    statement: { readonly text: string; readonly values: readonly unknown[] },
+  ): Promise<{ readonly action: string; readonly count: number }> {
+    return await transaction(pool, async client => {
+      const [, entry] = await pipelined(client, ['BEGIN', audit(what, filter, by, { [counted]: 0 })])
+      const action = String(entry?.rows[0]?.id)
+      const [done] = await pipelined(client, [{ text: statement.text, values: [action, ...statement.values] }])
+      const count = done?.rowCount ?? 0
+      await pipelined(client, [
+        {
+          text: 'UPDATE audit_log SET counts = $2 WHERE id = $1',
+          values: [action, JSON.stringify({ [counted]: count })],
+        },
+        'COMMIT',
+      ])
+      return { action, count }
+    })
+  }
+}
+
+/** Of an entry of the audit log. */
+const NUMBER = /^\d{1,18}$/
+
+/** A `Date` holds milliseconds, the column microseconds: a page must go on exactly where the one before ended. */
+const EXACT_INSTANT = `to_char(d.failed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
+
+interface GroupColumns {
+  readonly reason: string
+  readonly error: string
+  readonly pointer: string
+  readonly count: string
+  readonly states: Readonly<Record<string, number>>
+  readonly first_seen: Date
+  readonly last_seen: Date
+  readonly sample_id: string
+  readonly sample_uid: string | null
+  readonly sample_message: string
+}
+
+/** One reading of the table; the sample of each group is the one that failed last, looked up by that. */
+function groupsSql(condition: string): string {
+  return `
+    WITH counted AS (
+      SELECT d.reason, d.error, d.pointer, d.state, count(*) AS count,
+        min(d.first_failed_at) AS first_seen, max(d.failed_at) AS last_seen
+      FROM dead_letters AS d WHERE ${condition} GROUP BY d.reason, d.error, d.pointer, d.state
+    ), grouped AS (
+      SELECT reason, error, pointer, sum(count) AS count, jsonb_object_agg(state, count) AS states,
+        min(first_seen) AS first_seen, max(last_seen) AS last_seen
+      FROM counted GROUP BY reason, error, pointer
+    )
+    SELECT g.*, sample.id AS sample_id, sample.order_uid AS sample_uid, sample.message AS sample_message
+    FROM grouped AS g CROSS JOIN LATERAL (
+      SELECT d.id, d.order_uid, d.message FROM dead_letters AS d
+      WHERE d.failed_at = g.last_seen AND d.reason = g.reason AND d.error = g.error AND d.pointer = g.pointer
+        AND ${condition}
+      ORDER BY d.id DESC LIMIT 1
+    ) AS sample
+    ORDER BY g.count DESC, g.reason, g.error, g.pointer`
+}
+
+function toGroup(row: GroupColumns): DeadLetterGroup {
+  return {
+    reason: row.reason,
+    error: row.error,
+    pointer: row.pointer,
+    count: Number(row.count),
+    states: row.states,
+    first_seen: row.first_seen.toISOString(),
+    last_seen: row.last_seen.toISOString(),
+    sample: { id: row.sample_id, order_uid: row.sample_uid, message: row.sample_message },
+  }
+}

@@ -1,0 +1,67 @@
+import type pg from 'pg'
+import type { Replay, ReplayState } from '../core/dead-letter-desk.ts'
+import { REPLAY_LEASE_MS } from '../core/replay.ts'
+
+/** A row of `replays` with what is counted of its members. */
+export interface ReplayRow extends pg.QueryResultRow {
+  readonly id: string
+  readonly state: ReplayState
+  readonly filter: string
+  readonly requested_by: string
+  readonly because: string
+  readonly automatic: boolean
+  readonly only_passing: boolean
+  readonly edited: boolean
+  readonly rate: number | null
+  readonly total: number
+  readonly pending: number
+  readonly published: number
+  readonly resolved: number
+  readonly failed_again: number
+  readonly parked: number
+  readonly skipped: number
+  readonly created_at: Date
+  readonly started_at: Date | null
+  readonly finished_at: Date | null
+  readonly error: string | null
+}
+
+export const REPLAYS = `
+  SELECT r.id, r.state, r.filter, r.requested_by, r.because, r.automatic, r.only_passing, r.edited, r.rate,
+    r.total::float8 AS total, items.*, r.created_at, r.started_at, r.finished_at, r.error
+  FROM replays AS r CROSS JOIN LATERAL (
+    SELECT
+      (count(*) FILTER (WHERE state IN ('pending', 'claimed')))::float8 AS pending,
+      (count(*) FILTER (WHERE state IN ('published', 'resolved', 'failed_again', 'parked')))::float8 AS published,
+      (count(*) FILTER (WHERE state = 'resolved'))::float8 AS resolved,
+      (count(*) FILTER (WHERE state = 'failed_again'))::float8 AS failed_again,
+      (count(*) FILTER (WHERE state = 'parked'))::float8 AS parked,
+      (count(*) FILTER (WHERE state = 'skipped'))::float8 AS skipped
+    FROM replay_items WHERE replay_id = r.id
+  ) AS items`
+
+export function toReplay({ created_at, started_at, finished_at, ...row }: ReplayRow): Replay {
+  return {
+    ...row,
+    created_at: created_at.toISOString(),
+    started_at: started_at?.toISOString() ?? null,
+    finished_at: finished_at?.toISOString() ?? null,
+  }
+}
+
+/** Its worker was heard of, of late. On the clock of the database, which is the same for all. */
+export const IS_ALIVE = `coalesce(heartbeat_at > clock_timestamp() - interval '${REPLAY_LEASE_MS} milliseconds', false)`
+
+/**
+ * Members that are not published are none any more, and their letters wait as before. `$1` is the redrive's id. As a part of
+ * a WITH; `guard` is a condition under which it is done.
+ */
+export function letGo(guard: string): string {
+  return `let_go AS (
+      UPDATE replay_items SET state = 'cancelled'
+      WHERE replay_id = $1 AND state IN ('pending', 'claimed') AND ${guard} RETURNING dead_letter_id
+    ), reopened AS (
+      UPDATE dead_letters SET state = 'open', state_changed_at = clock_timestamp()
+      WHERE state = 'replaying' AND replay_id = $1 AND id IN (SELECT dead_letter_id FROM let_go)
+    )`
+}

@@ -1,0 +1,239 @@
+import { randomInt } from 'node:crypto'
+import type pg from 'pg'
+import {
+  type LeftOutReason,
+  NothingToReplayError,
+  type Operator,
+  type Replay,
+  type ReplayDesk,
+  type ReplayPreview,
+  type ReplayRequest,
+  ReplayRunningError,
+  type ReplayState,
+} from '../core/dead-letter-desk.ts'
+import { printFilter } from '../core/dead-letter-filter.ts'
+import { RecordRefusedError, UsageError } from '../core/errors.ts'
+import { audit } from './audit.ts'
+import { pipelined, query, transaction } from './pool.ts'
+import { IS_ALIVE, letGo, REPLAYS, type ReplayRow, toReplay } from './replay-rows.ts'
+import { type CheckLetters, findPassing, matching, type PassingLetters, takeApart, takes } from './replay-set.ts'
+
+export interface ReplayDeskOptions {
+  readonly pool: pg.Pool
+  /** The topic that dead letters are redriven to: only those that came from it. */
+  readonly topic: string
+  /** Would they pass now? For redrives of those that do. */
+  readonly check: CheckLetters
+}
+
+const UNDER_WAY: ReadonlySet<ReplayState> = new Set(['queued', 'running', 'pausing', 'cancelling'])
+const UNIQUE_VIOLATION = '23505'
+
+/** Redrives as rows: whoever runs the jobs finds them there, and whoever watches them as well. */
+export function createReplayDesk({ pool, topic, check }: ReplayDeskOptions): ReplayDesk {
+  async function preview(request: ReplayRequest): Promise<ReplayPreview> {
+    return await look(request, await passingOf(request))
+  }
+
+  async function passingOf(request: ReplayRequest): Promise<PassingLetters | undefined> {
+    return request.onlyPassing ? await findPassing(pool, request, topic, check) : undefined
+  }
+
+  async function look(request: ReplayRequest, passing: PassingLetters | undefined): Promise<ReplayPreview> {
+    const { text, values } = matching(request, topic, passing?.ids)
+    const rows = await query<GroupRow>(pool, {
+      text: `${text} SELECT left_out, reason, count(*)::float8 AS count, min(failed_at) AS oldest, max(failed_at) AS newest
+        FROM limited GROUP BY left_out, reason ORDER BY reason`,
+      values: [...values],
+    })
+    const members = rows.filter(row => row.left_out === null)
+    const leftOut: Partial<Record<LeftOutReason, number>> = {}
+    for (const { left_out: why, count } of rows) if (why !== null) leftOut[why] = (leftOut[why] ?? 0) + count
+    return {
+      count: members.reduce((sum, { count }) => sum + count, 0),
+      by_reason: Object.fromEntries(members.map(({ reason, count }) => [reason, count])),
+      oldest: iso(members.map(row => row.oldest).sort(byTime)[0]),
+      newest: iso(
+        members
+          .map(row => row.newest)
+          .sort(byTime)
+          .at(-1),
+      ),
+      left_out: passing === undefined ? leftOut : takeApart(leftOut, passing),
+    }
+  }
+
+  async function start(request: ReplayRequest, by: Operator): Promise<Replay> {
+    // Reading thousands of records only to hear that there is another one is no service.
+    if (request.onlyPassing) await refuseSecond()
+    const passing = await passingOf(request)
+    const id = newId()
+    const filter = printFilter(request.filter)
+    try {
+      await transaction(pool, async client => {
+        const { text, values } = matching(request, topic, passing?.ids, 3)
+        const [, , inserted] = await pipelined(client, [
+          'BEGIN',
+          {
+            text: `INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, rate,
+                total, takes)
+              VALUES ($1, 'queued', $2, $3, $4, $5, $6, $7, $8, 0, $9)`,
+            values: [
+              ...[id, filter, by.who, by.because, request.automatic, request.onlyPassing],
+              ...[request.edited !== undefined, request.rate ?? null, takes(request.filter)],
+            ],
+          },
+          {
+            text: `${text} INSERT INTO replay_items (replay_id, position, dead_letter_id, edited_value)
+              SELECT $1, row_number() OVER (ORDER BY source_partition, source_offset), id, $2 FROM limited
+              WHERE left_out IS NULL`,
+            values: [id, request.edited ?? null, ...values],
+          },
+        ])
+        const total = inserted?.rowCount ?? 0
+        if (total === 0) throw new Empty()
+        if (request.edited !== undefined && total !== 1) {
+          throw new UsageError(
+            `an edited value replaces one dead letter, and the filter takes ${total}: name it, as in id:…`,
+          )
+        }
+        await pipelined(client, [
+          { text: 'UPDATE replays SET total = $2 WHERE id = $1', values: [id, total] },
+          audit('replay', filter, by, { replay: id, letters: total }),
+          'COMMIT',
+        ])
+      })
+    } catch (error) {
+      if (error instanceof Empty) throw new NothingToReplayError(await look(request, passing))
+      await refuseSecond(error)
+      throw error
+    }
+    return await mustGet(id)
+  }
+
+  /** @throws ReplayRunningError when there is one; with an error, only when that is what it says */
+  async function refuseSecond(error?: unknown): Promise<void> {
+    if (error !== undefined && !(error instanceof RecordRefusedError && error.sqlState === UNIQUE_VIOLATION)) return
+    const [running] = await query<ReplayRow>(pool, { text: `${REPLAYS} WHERE ${isUnderWay('r.state')}` })
+    if (running !== undefined) throw new ReplayRunningError(toReplay(running))
+  }
+
+  async function get(id: string): Promise<Replay | undefined> {
+    const [row] = await query<ReplayRow>(pool, { text: `${REPLAYS} WHERE r.id = $1`, values: [id] })
+    return row === undefined ? undefined : toReplay(row)
+  }
+
+  async function mustGet(id: string): Promise<Replay> {
+    const found = await get(id)
+    if (found === undefined) throw unknown(id)
+    return found
+  }
+
+  /** Decides on the locked row what becomes of it; `undefined`: nothing, it is as wanted. */
+  async function steer(
+    id: string,
+    by: Operator,
+    what: 'pause' | 'resume' | 'cancel',
+    decide: (state: ReplayState, alive: boolean) => ReplayState | undefined,
+  ): Promise<Replay> {
+    try {
+      await transaction(pool, async client => {
+        const [, locked] = await pipelined(client, [
+          'BEGIN',
+          { text: `SELECT state, filter, ${IS_ALIVE} AS alive FROM replays WHERE id = $1 FOR UPDATE`, values: [id] },
+        ])
+        const row: { state: ReplayState; filter: string; alive: boolean } | undefined = locked?.rows[0]
+        if (row === undefined) throw unknown(id)
+        const next = decide(row.state, row.alive)
+        if (next === undefined) return
+        // At once means without its worker, who must find himself fenced off should he wake.
+        const atOnce = next === 'paused' || next === 'cancelled'
+        await pipelined(client, [
+          {
+            text: `UPDATE replays SET state = $2, epoch = epoch + CASE WHEN $3 THEN 1 ELSE 0 END,
+                heartbeat_at = CASE WHEN $3 THEN NULL ELSE heartbeat_at END,
+                finished_at = CASE WHEN $2 = 'cancelled' THEN clock_timestamp() END
+              WHERE id = $1`,
+            values: [id, next, atOnce],
+          },
+          ...(next === 'cancelled' ? [{ text: `WITH ${letGo('true')} SELECT`, values: [id] }] : []),
+          audit(`replay_${what}`, row.filter, by, { replay: id }),
+          'COMMIT',
+        ])
+      })
+    } catch (error) {
+      await refuseSecond(error)
+      throw error
+    }
+    return await mustGet(id)
+  }
+
+  return {
+    preview,
+    start,
+    get,
+    async list(limit) {
+      const rows = await query<ReplayRow>(pool, {
+        text: `${REPLAYS} ORDER BY r.created_at DESC, r.id LIMIT $1`,
+        values: [limit],
+      })
+      return rows.map(toReplay)
+    },
+    pause: (id, by) =>
+      steer(id, by, 'pause', (state, alive) => {
+        if (state === 'paused') return undefined
+        if (state === 'queued') return 'paused'
+        if (state === 'running' || state === 'pausing') return alive ? unless(state, 'pausing') : 'paused'
+        throw new UsageError(`the redrive ${id} is ${state}: only one that is under way can be paused`)
+      }),
+    resume: (id, by) =>
+      steer(id, by, 'resume', (state, alive) => {
+        if (state === 'queued' || state === 'running') return undefined
+        if (state === 'pausing') return alive ? 'running' : 'queued'
+        if (state === 'paused') return 'queued'
+        throw new UsageError(`the redrive ${id} is ${state}: only one that is paused can go on`)
+      }),
+    cancel: (id, by) =>
+      steer(id, by, 'cancel', (state, alive) => {
+        if (state === 'cancelled') return undefined
+        if (state === 'queued' || state === 'paused') return 'cancelled'
+        if (UNDER_WAY.has(state)) return alive ? unless(state, 'cancelling') : 'cancelled'
+        throw new UsageError(`the redrive ${id} is ${state}: there is nothing left to cancel`)
+      }),
+  }
+}
+
+/** Inside the transaction: the set is empty. */
+class Empty extends Error {}
+
+interface GroupRow {
+  readonly left_out: LeftOutReason | null
+  readonly reason: string
+  readonly count: number
+  readonly oldest: Date
+  readonly newest: Date
+}
+
+function isUnderWay(column: string): string {
+  return `${column} IN (${[...UNDER_WAY].map(state => `'${state}'`).join(', ')})`
+}
+
+function unless(state: ReplayState, wanted: ReplayState): ReplayState | undefined {
+  return state === wanted ? undefined : wanted
+}
+
+function unknown(id: string): UsageError {
+  return new UsageError(`there is no redrive ${JSON.stringify(id)}; "holdfast dlq replays" lists them`)
+}
+
+function newId(): string {
+  return `r${Array.from({ length: 10 }, () => randomInt(36).toString(36)).join('')}`
+}
+
+function byTime(a: Date, b: Date): number {
+  return a.getTime() - b.getTime()
+}
+
+function iso(at: Date | undefined): string | null {
+  return at?.toISOString() ?? null
+}
