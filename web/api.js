@@ -6,6 +6,8 @@ const STORED = 'holdfast.key'
 const form = document.querySelector('#key-form')
 const field = document.querySelector('#key')
 const explained = document.querySelector('#key-why')
+/** A page may say what the key is for. */
+const FIRST = explained.textContent || 'This service asks for a key. It is kept until you close this tab.'
 
 /** What to do again once there is a key. */
 const waiting = new Set()
@@ -38,13 +40,19 @@ export async function call(path, init, again) {
 }
 
 /** Also for a key that is known and may do too little: another one may do more. */
-export function askForKey(hadOne, again) {
+export function askForKey(hadOne, again, words) {
   waiting.add(again)
-  sessionStorage.removeItem(STORED)
-  explained.textContent = hadOne
-    ? 'This key is not accepted here. Try another one.'
-    : 'This service asks for a key. It is kept until you close this tab.'
+  forgetKey()
+  explained.textContent = words ?? (hadOne ? 'This key is not accepted here. Try another one.' : FIRST)
   form.hidden = false
   // Who is in the middle of typing something is not interrupted.
   if (!document.activeElement?.value) field.focus()
+}
+
+export function hasKey() {
+  return sessionStorage.getItem(STORED) !== null
+}
+
+export function forgetKey() {
+  sessionStorage.removeItem(STORED)
 }

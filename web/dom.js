@@ -1,13 +1,22 @@
+const HTML = 'http://www.w3.org/1999/xhtml'
+const SVG = 'http://www.w3.org/2000/svg'
+
 /**
- * Makes the elements that a tree (`tree.js`) describes. Text only ever becomes a text node.
- * @param {import('./tree.js').Child} tree
+ * Makes the elements that a tree (`tree.js`) describes. Text only ever becomes a text node. Here a child may also be an
+ * element that exists already, and an attribute a listener (`{ click: … }`), or true or absent as `disabled` is.
+ * @param {import('./tree.js').Child | Node} tree
  * @returns {Node}
  */
-export function toDom(tree) {
+export function toDom(tree, space = HTML) {
   if (typeof tree === 'string') return document.createTextNode(tree)
-  const made = document.createElement(tree.tag)
-  for (const [name, value] of Object.entries(tree.attributes)) made.setAttribute(name, value)
-  made.append(...tree.children.map(toDom))
+  if (tree instanceof Node) return tree
+  const within = tree.tag === 'svg' ? SVG : space
+  const made = document.createElementNS(within, tree.tag)
+  for (const [name, value] of Object.entries(tree.attributes)) {
+    if (typeof value === 'function') made.addEventListener(name, value)
+    else if (value !== undefined && value !== false) made.setAttribute(name, value === true ? '' : value)
+  }
+  made.append(...tree.children.map(child => toDom(child, within)))
   return made
 }
 

@@ -1,5 +1,6 @@
 import { call } from './api.js'
 import { toDom } from './dom.js'
+import { readEvents } from './events.js'
 import { formatMoment, formatMoney, formatNumber } from './format.js'
 import { h, text } from './tree.js'
 
@@ -59,7 +60,12 @@ async function watch() {
     retryMs = RETRY_MS
     const before = orders
     orders = []
-    await Promise.all([readEvents(response, take), readLatest(before, mine.signal)])
+    await Promise.all([
+      readEvents(response, take, ms => {
+        retryMs = ms
+      }),
+      readLatest(before, mine.signal),
+    ])
     throw new Error('the stream has ended')
   } catch {
     if (mine.signal.aborted) return
@@ -121,25 +127,4 @@ function rowOf({ order_uid, date_created, amount, currency, items, fresh }) {
 function tell(words) {
   section.hidden = false
   state.textContent = words
-}
-
-/**
- * Server-sent events as our server writes them. Not EventSource, which cannot send a key.
- * @param {Response} response
- * @param {(name: string, data: any) => void} onEvent
- */
-async function readEvents(response, onEvent) {
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
-  let rest = ''
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) return
-    const blocks = (rest + value).split('\n\n')
-    rest = blocks.pop()
-    for (const block of blocks) {
-      const fields = new Map(block.split('\n').map(line => /^(\w+): ?(.*)$/.exec(line)?.slice(1) ?? ['', '']))
-      if (fields.has('retry')) retryMs = Number(fields.get('retry'))
-      if (fields.has('data')) onEvent(fields.get('event'), JSON.parse(fields.get('data')))
-    }
-  }
 }

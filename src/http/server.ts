@@ -15,6 +15,7 @@ import { failed, timed } from './observed.ts'
 import { sendProblem } from './problem.ts'
 import { refuseMethod } from './refuse-method.ts'
 import { adminRoutes } from './routes/admin.ts'
+import { consoleRoute } from './routes/console.ts'
 import { createRoute } from './routes/create.ts'
 import { docsRoutes } from './routes/docs.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -56,7 +57,7 @@ export type HttpServer = Listener
 
 const READ_ONLY = [
   ...['/order', '/order/:uid', '/orders', '/orders/live', '/orders/:uid'],
-  ...['/view', '/docs', '/openapi.json', '/livez', '/readyz'],
+  ...['/view', '/docs', '/admin', '/openapi.json', '/livez', '/readyz'],
 ]
 const WEB = fileURLToPath(new URL('../../web/', import.meta.url))
 
@@ -107,6 +108,7 @@ function createHttpApp(options: HttpOptions, auth: Auth, { onDone, closing }: Li
   }
   app.use(viewRoutes(options.cache, auth, mayRead))
   app.use(docsRoutes())
+  app.use(consoleRoute())
   app.use(openapiRoute())
   // Strangers learn whether it works, but not why not.
   app.use(healthRoutes({ ...options, mayKnowWhy: req => auth.check(req, 'read').ok }))

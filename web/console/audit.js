@@ -1,0 +1,105 @@
+import { toDom } from '../dom.js'
+import { formatNumber } from '../format.js'
+import { h, text } from '../tree.js'
+import { ask } from './desk.js'
+import { undoButton } from './discard.js'
+import { absolute, age, button, notice, put, table } from './parts.js'
+
+const PAGE = 50
+
+/** Who did what to which dead letters, and why; the latest first. */
+export function auditView(app) {
+  const list = toDom(h('div', {}))
+  const more = toDom(h('p', { class: 'more' }))
+  const node = toDom(
+    h('section', { 'aria-labelledby': 'audit-title' }, h('h2', { id: 'audit-title' }, 'Audit log'), list, more),
+  )
+  let entries = []
+  let next
+
+  async function load(signal) {
+    const page = await ask('/admin/audit', { query: { limit: PAGE }, signal })
+    entries = page.audit
+    next = page.next ?? undefined
+    draw()
+  }
+
+  async function loadMore(event) {
+    event.currentTarget.disabled = true
+    try {
+      const page = await ask('/admin/audit', { query: { limit: PAGE, before: next } })
+      entries = [...entries, ...page.audit]
+      next = page.next ?? undefined
+    } catch (failure) {
+      app.tell(`${failure.title}. ${failure.message}`)
+    }
+    draw()
+  }
+
+  function draw() {
+    if (entries.length === 0)
+      return put(
+        list,
+        notice(
+          'Nothing is noted yet',
+          'Replays, discards, reveals and whatever else operators do is written down here.',
+        ),
+      )
+    put(
+      list,
+      table(
+        [
+          ['When'],
+          ['Who'],
+          ['What'],
+          ['Filter'],
+          ['Why'],
+          ['Counts'],
+          [h('span', { class: 'visually-hidden' }, 'Actions')],
+        ],
+        entries.map(row),
+        { class: 'cards-on-phone audit' },
+      ),
+    )
+    put(more, ...(next === undefined ? [] : [button(`Show ${PAGE} more`, loadMore)]))
+  }
+
+  function row({ id, at, who, what, filter, because, counts }) {
+    const canUndo = /discard/.test(what) && !/restore|undo/.test(what)
+    return h(
+      'tr',
+      { 'data-row': id },
+      h('td', { 'data-label': 'When', class: 'nowrap' }, age(at), h('span', { class: 'sub' }, absolute(at))),
+      h('td', { 'data-label': 'Who' }, text(who)),
+      h('td', { 'data-label': 'What', class: 'strong' }, text(what.replaceAll('_', ' '))),
+      h(
+        'td',
+        { 'data-label': 'Filter', class: 'what' },
+        filter === '' || filter === null
+          ? h('span', { class: 'soft' }, '–')
+          : app.link({ view: 'list', q: filter }, { 'data-main': 'true' }, h('code', {}, text(filter))),
+      ),
+      h(
+        'td',
+        { 'data-label': 'Why' },
+        because === '' || because === null ? h('span', { class: 'soft' }, '–') : text(because),
+      ),
+      h('td', { 'data-label': 'Counts' }, ...countWords(counts)),
+      h('td', { class: 'row-actions' }, ...(canUndo ? [undoButton(app, id)] : [])),
+    )
+  }
+
+  return { node, title: 'Audit log', load, cli: () => undefined }
+}
+
+function countWords(counts) {
+  return Object.entries(counts ?? {}).map(([name, value]) => {
+    const shown =
+      typeof value === 'number'
+        ? formatNumber(value)
+        : typeof value === 'object'
+          ? JSON.stringify(value)
+          : String(value)
+    return h('span', { class: 'sub' }, `${name.replaceAll('_', ' ')} `, text(shown))
+  })
+}

@@ -1,0 +1,6 @@
+export function shellQuoted(word: string): string
+export function dlqLine(
+  command: string,
+  filter?: string,
+  ...flags: readonly (string | number | false | undefined)[]
+): string

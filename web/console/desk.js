@@ -1,0 +1,75 @@
+import { askForKey, call } from '../api.js'
+
+/** An answer that is none: what happened, for a person, and what the console may do about it. */
+export class Failure extends Error {
+  constructor(status, problem = {}) {
+    super(problem.detail ?? WORDS[status] ?? `The service answered ${status}.`)
+    this.status = status
+    this.code = problem.code
+    this.problem = problem
+  }
+
+  get title() {
+    return TITLES[this.status] ?? (this.status >= 500 ? 'Something went wrong on the server' : 'This cannot be done')
+  }
+
+  /** The same question may have an answer in a moment. */
+  get passes() {
+    return [0, 429, 502, 503, 504].includes(this.status)
+  }
+}
+
+const TITLES = {
+  0: 'The service does not answer',
+  401: 'A key is needed',
+  403: 'This key may not do that',
+  404: 'There is nothing here',
+  429: 'Too many requests',
+  503: 'Not available just now',
+}
+const WORDS = {
+  0: 'It may be stopped, or the connection is down.',
+  503: 'The database or the stream cannot be reached.',
+}
+
+let again = () => {}
+
+/** @param {() => void} start what to do once a key was given */
+export function onKey(start) {
+  again = start
+}
+
+/**
+ * @param {string} path
+ * @param {{ query?: object, body?: object, signal?: AbortSignal }} [options] with a body it is a POST
+ * @throws Failure
+ */
+export async function ask(path, options = {}) {
+  const response = await answerTo(path, options)
+  return await response.json().catch(() => {
+    throw new Failure(0)
+  })
+}
+
+/** As `ask`, with the answer unread. */
+export async function answerTo(path, { query = {}, body, signal } = {}) {
+  const given = Object.entries(query).filter(([, value]) => value !== undefined)
+  const search = given.length === 0 ? '' : `?${new URLSearchParams(given)}`
+  const init = body === undefined ? { signal } : post(body, signal)
+  let response
+  try {
+    response = await call(path + search, init, again)
+  } catch (error) {
+    if (signal?.aborted) throw error
+    throw new Failure(0)
+  }
+  if (response.ok) return response
+  const problem = await response.json().catch(() => ({}))
+  if (response.status === 403)
+    askForKey(true, again, 'This key may not do that. The console takes one with the role admin.')
+  throw new Failure(response.status, problem)
+}
+
+function post(body, signal) {
+  return { method: 'POST', body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' }, signal }
+}

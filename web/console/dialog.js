@@ -1,0 +1,119 @@
+import { toDom } from '../dom.js'
+import { h } from '../tree.js'
+
+let count = 0
+
+/**
+ * A question that has to be answered first. The browser keeps the focus within it, closes it on Escape, and gives the focus
+ * back to where it was.
+ * @param {{ title: string, body: (import('../tree.js').Child | Node)[], submit?: string, danger?: boolean, wide?: boolean,
+ *   onSubmit?: (dialog: Dialog) => Promise<void> | void }} options `onSubmit` closes it when the deed is done
+ */
+export function openDialog({ title, body, submit, danger = false, wide = false, onSubmit, onClose }) {
+  count += 1
+  const id = `dialog-${count}`
+  const heading = toDom(h('h2', { id }, title))
+  const trouble = toDom(h('p', { class: 'trouble', role: 'alert' }))
+  const go =
+    submit === undefined
+      ? undefined
+      : toDom(h('button', { type: 'submit', ...(danger ? { class: 'danger' } : {}) }, submit))
+  const leave = toDom(
+    h(
+      'button',
+      { type: 'button', class: 'quiet', click: () => element.close() },
+      submit === undefined ? 'Close' : 'Cancel',
+    ),
+  )
+  const form = toDom(
+    h(
+      'form',
+      { novalidate: true },
+      heading,
+      ...body,
+      trouble,
+      h('div', { class: 'dialog-actions' }, leave, ...(go === undefined ? [] : [go])),
+    ),
+  )
+  const element = toDom(h('dialog', { 'aria-labelledby': id, ...(wide ? { class: 'wide' } : {}) }, form))
+  const dialog = {
+    element,
+    close: () => element.close(),
+    titled(words) {
+      heading.textContent = words
+    },
+    submits(words) {
+      go.textContent = words
+    },
+    /** What stands in the way; nothing: all is well. */
+    troubled(...content) {
+      trouble.replaceChildren(...content.map(part => toDom(part)))
+    },
+  }
+  form.addEventListener('submit', async event => {
+    event.preventDefault()
+    if (onSubmit === undefined) return element.close()
+    go.disabled = true
+    try {
+      await onSubmit(dialog)
+    } catch (failure) {
+      if (failure.title === undefined) throw failure
+      dialog.troubled(`${failure.title}. ${failure.message}`)
+    } finally {
+      go.disabled = false
+    }
+  })
+  element.addEventListener('close', () => {
+    element.remove()
+    onClose?.()
+  })
+  document.body.append(element)
+  element.showModal()
+  return dialog
+}
+
+let field = 0
+
+/** A labelled field, with a hint that belongs to it. */
+export function labelled(label, attributes, hint, tag = 'input') {
+  field += 1
+  const id = `field-${field}`
+  const input = toDom(
+    h(tag, { id, ...attributes, ...(hint === undefined ? {} : { 'aria-describedby': `${id}-hint` }) }),
+  )
+  const hinted = hint === undefined ? [] : [h('p', { id: `${id}-hint`, class: 'hint' }, hint)]
+  return { input, node: h('div', { class: 'field' }, h('label', { for: id }, label), input, ...hinted) }
+}
+
+export function ticked(label, attributes = {}) {
+  const input = toDom(h('input', { type: 'checkbox', ...attributes }))
+  return { input, node: h('label', { class: 'tick' }, input, label) }
+}
+
+/** Over this many, a click is not enough: the number has to be typed. */
+export const MANY = 100
+
+/** @returns a field that is there only when `count` is many, and whether what it holds will do */
+export function confirmField() {
+  const { input, node } = labelled('', { type: 'text', inputmode: 'numeric', autocomplete: 'off', class: 'number' })
+  const made = toDom(node)
+  const label = made.querySelector('label')
+  let needed = 0
+  return {
+    node: made,
+    ask(count) {
+      needed = count
+      made.hidden = count <= MANY
+      label.textContent = `Type ${count} to confirm`
+    },
+    holds() {
+      const right = needed <= MANY || input.value.replace(/[\s,.']/g, '') === String(needed)
+      input.setAttribute('aria-invalid', String(!right))
+      if (!right) input.focus()
+      return right
+    },
+    get words() {
+      return `This takes ${needed} dead letters at once: type the number to confirm.`
+    },
+  }
+}

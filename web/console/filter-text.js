@@ -1,0 +1,40 @@
+/** Filters are text, everywhere: in the box, in the address, on the command line. These put them together. */
+
+/** What a page shows when nothing was asked for. */
+export const USUAL = 'state:open'
+
+const SAFE = /^[A-Za-z0-9_./~-]+$/
+
+/** @param {string} value */
+export function quoted(value) {
+  return SAFE.test(value) && !value.startsWith('-') ? value : `"${value.replace(/["\\]/g, '\\$&')}"`
+}
+
+/** @param {string} field @param {...string} values alternatives */
+export function term(field, ...values) {
+  return `${field}:${values.map(quoted).join(',')}`
+}
+
+/** The terms of a filter as they stand, also those that are wrong. @param {string} filter */
+export function termsOf(filter) {
+  return filter.match(/(?:"(?:[^"\\]|\\.)*"?|[^\s"])+/g) ?? []
+}
+
+/** @param {string} filter @param {string} field its terms give way to `terms` @param {...string} terms */
+export function withTerms(filter, field, ...terms) {
+  const others = termsOf(filter).filter(term => !new RegExp(`^-?${field}:`).test(term))
+  return [...others, ...terms].join(' ')
+}
+
+/** The filter of a group among what `filter` shows. */
+export function filterOfGroup(filter, { reason, error, pointer }) {
+  const others = termsOf(filter).filter(term => !/^(?:reason|error|pointer):/.test(term))
+  return [...others, term('reason', reason), term('error', error), term('pointer', pointer)].join(' ')
+}
+
+/** The state that a filter asks for, when it is a single one; `''` when it names none. */
+export function stateOf(filter) {
+  const states = termsOf(filter).filter(term => /^-?state:/.test(term))
+  if (states.length === 0) return ''
+  return states.length === 1 ? /^state:([a-z_]+)$/.exec(states[0])?.[1] : undefined
+}

@@ -1,0 +1,210 @@
+import { toDom } from '../dom.js'
+import { formatNumber } from '../format.js'
+import { h, text } from '../tree.js'
+import { ask } from './desk.js'
+import { labelled, openDialog } from './dialog.js'
+import { healthOf, needsOperator } from './health.js'
+import { button, put, table } from './parts.js'
+import { sparkline, sumOf } from './sparkline.js'
+import { duration, named, PAUSES } from './words.js'
+
+const ARRIVALS_MS = 60_000
+const SIGNS = { good: 'Well', fair: 'Look', bad: 'Act', unknown: '…' }
+
+/** The stream at a glance: one sentence, four figures, and what each partition does. */
+export function createGlance(place, app) {
+  const sign = toDom(h('span', { class: 'sign' }))
+  const sentence = toDom(h('p', { class: 'health' }))
+  const figures = toDom(h('dl', { class: 'figures' }))
+  const decide = toDom(h('div', { class: 'decide' }))
+  const partitions = toDom(h('div', {}))
+  const summary = toDom(h('summary', {}))
+  const details = toDom(h('details', { class: 'partitions' }, summary, partitions))
+  put(place, h('div', { class: 'health-line' }, sign, sentence), figures, decide, details)
+  let stream
+  let arrivals
+  let askedMs = Number.NEGATIVE_INFINITY
+  let decided
+
+  function take(next) {
+    stream = next
+    draw()
+    if (performance.now() - askedMs > ARRIVALS_MS) void lookAtArrivals()
+  }
+
+  /** Of all dead letters, whatever the filter below is. */
+  async function lookAtArrivals() {
+    askedMs = performance.now()
+    try {
+      const { groups } = await ask('/admin/dead-letters/arrivals', { query: { q: '' } })
+      arrivals = groups.reduce((sum, { counts }) => counts.map((count, index) => count + (sum[index] ?? 0)), [])
+      draw()
+    } catch {
+      arrivals = undefined
+    }
+  }
+
+  function draw() {
+    const { level, words } = healthOf(stream)
+    sign.dataset.level = level
+    sign.textContent = SIGNS[level]
+    if (sentence.textContent !== words) sentence.textContent = words
+    if (stream === undefined) return
+    const { breakers = [], dead_letters: letters } = stream
+    const open = breakers.filter(breaker => breaker.open)
+    put(
+      figures,
+      ...figure('Written', stream.rate == null ? '–' : `${formatNumber(rounded(stream.rate))}`, 'records a second'),
+      ...figure(
+        'Lag',
+        stream.lag_seconds == null ? '–' : duration(stream.lag_seconds),
+        stream.lag_records == null ? '' : `${formatNumber(stream.lag_records)} records`,
+      ),
+      ...figure(
+        'Breakers',
+        open.length === 0 ? 'closed' : `${open.length} open`,
+        open.length === 0
+          ? `${formatNumber(breakers.length)} dependencies answer`
+          : open.map(breaker => `${breaker.dependency}: ${breaker.reason ?? 'away'}`).join('; '),
+        open.length > 0,
+      ),
+      ...figure(
+        'Open dead letters',
+        letters === undefined ? '–' : formatNumber(letters.open),
+        letters?.oldest_age_seconds == null ? '' : `oldest ${duration(letters.oldest_age_seconds)}`,
+      ),
+      ...(arrivals === undefined || arrivals.length === 0
+        ? []
+        : [
+            h(
+              'div',
+              { class: 'figure' },
+              h('dt', {}, 'Arrivals, 24 h'),
+              h(
+                'dd',
+                {},
+                sparkline(arrivals, `${formatNumber(sumOf(arrivals))} dead letters in the last 24 hours`),
+                h('span', { class: 'sub' }, `${formatNumber(sumOf(arrivals))} in all`),
+              ),
+            ),
+          ]),
+    )
+    drawPartitions()
+  }
+
+  function drawPartitions() {
+    const { partitions: all = [] } = stream
+    const paused = all.filter(({ paused = [] }) => paused.length > 0)
+    details.hidden = all.length === 0
+    summary.textContent = `${formatNumber(all.length)} ${all.length === 1 ? 'partition' : 'partitions'}, ${paused.length === 0 ? 'none paused' : `${formatNumber(paused.length)} paused`}`
+    put(
+      partitions,
+      table(
+        [['Partition'], ['Next offset', 'number'], ['High-water mark', 'number'], ['Lag', 'number'], ['Paused']],
+        all.map(row),
+        { class: 'cards-on-phone' },
+      ),
+    )
+    const waiting = all.filter(needsOperator)
+    const now = waiting.map(({ partition, halted }) => `${partition} ${halted ?? ''}`).join()
+    // The button stays the same one while somebody is about to press it.
+    if (now === decided) return
+    decided = now
+    put(decide, ...waiting.map(waits))
+  }
+
+  function row({ partition, next, high, lag_records: records, lag_seconds: seconds, paused = [], halted }) {
+    return h(
+      'tr',
+      {},
+      h('td', { 'data-label': 'Partition' }, String(partition)),
+      h('td', { 'data-label': 'Next offset', class: 'number' }, String(next ?? '–')),
+      h('td', { 'data-label': 'High-water mark', class: 'number' }, String(high ?? '–')),
+      h(
+        'td',
+        { 'data-label': 'Lag', class: 'number' },
+        records == null ? '–' : `${formatNumber(Number(records))}${seconds == null ? '' : ` · ${duration(seconds)}`}`,
+      ),
+      h(
+        'td',
+        { 'data-label': 'Paused' },
+        paused.length === 0 && halted == null
+          ? h('span', { class: 'soft' }, 'no')
+          : [...paused.map(reason => named(PAUSES, reason)), ...(halted == null ? [] : [halted])].join('; '),
+      ),
+    )
+  }
+
+  function waits({ partition, paused = [], halted }) {
+    const guard = paused.includes('storm_guard')
+    const why =
+      halted ??
+      `The storm guard stopped partition ${partition}: too many dead letters in a row. Look at what they have in common before you let it go on.`
+    return h(
+      'div',
+      { class: 'notice warning' },
+      h('p', {}, text(why)),
+      ...(guard ? [button(`Resume partition ${partition} …`, () => resume(partition))] : []),
+    )
+  }
+
+  function resume(partition) {
+    const because = labelled(
+      'Why',
+      { type: 'text', autocomplete: 'off', required: true, maxlength: '500' },
+      'The audit log keeps it.',
+    )
+    const dialog = openDialog({
+      title: `Resume partition ${partition}`,
+      body: [
+        toDom(because.node),
+        toDom(h('div', { class: 'cli' }, h('code', {}, `bin/holdfast resume --partition ${partition}`))),
+      ],
+      submit: 'Resume',
+      async onSubmit() {
+        const why = because.input.value.trim()
+        because.input.setAttribute('aria-invalid', String(why === ''))
+        if (why === '') {
+          because.input.focus()
+          return dialog.troubled('Say why: somebody will wonder.')
+        }
+        await ask('/admin/stream/resume', { body: { partition, because: why } })
+        dialog.close()
+        app.tell(`Partition ${partition} goes on.`)
+        await load()
+      },
+    })
+    because.input.focus()
+  }
+
+  async function load() {
+    draw()
+    try {
+      take(await ask('/admin/stream'))
+    } catch {
+      // The strip above the view says what is wrong; this one shows what it last heard.
+    }
+  }
+
+  return { take, load }
+}
+
+function figure(name, value, words, alarming = false) {
+  return [
+    h(
+      'div',
+      { class: alarming ? 'figure alarming' : 'figure' },
+      h('dt', {}, name),
+      h(
+        'dd',
+        {},
+        h('span', { class: 'big' }, value),
+        ...(words === '' ? [] : [h('span', { class: 'sub' }, text(words))]),
+      ),
+    ),
+  ]
+}
+
+function rounded(rate) {
+  return rate < 10 ? Math.round(rate * 10) / 10 : Math.round(rate)
+}

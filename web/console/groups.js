@@ -1,0 +1,160 @@
+import { toDom } from '../dom.js'
+import { formatNumber } from '../format.js'
+import { h, text } from '../tree.js'
+import { dlqLine } from './cli-line.js'
+import { ask } from './desk.js'
+import { filterOfGroup } from './filter-text.js'
+import { createInbox } from './inbox.js'
+import { age, badge, button, notice, put, table } from './parts.js'
+import { openReplay } from './replay-dialog.js'
+import { sparkline, sumOf } from './sparkline.js'
+import { letters, named, REASONS, STATES } from './words.js'
+
+/** Events come as records settle; groups are counted at most this often. */
+const REFRESH_MS = 3_000
+
+/** Dead letters by cause: what is broken, before which ones. */
+export function groupsView(app, place) {
+  let groups = []
+  let arrivals = new Map()
+  let timer
+  const total = () => groups.reduce((sum, { count }) => sum + count, 0)
+  const target = () => ({ q: place.q, count: total(), words: 'what matches' })
+  const inbox = createInbox(app, place, { target })
+
+  async function load(signal) {
+    await inbox.loads(async () => {
+      const [answer, past] = await Promise.all([
+        ask('/admin/dead-letters/groups', { query: { q: place.q }, signal }),
+        ask('/admin/dead-letters/arrivals', { query: { q: place.q }, signal }).catch(() => ({ groups: [] })),
+      ])
+      groups = answer.groups.toSorted((a, b) => b.count - a.count)
+      arrivals = new Map(past.groups.map(group => [keyOf(group), group.counts]))
+      draw()
+    })
+  }
+
+  function draw() {
+    const oldest = groups.map(({ first_seen }) => first_seen).sort()[0]
+    inbox.matched(total(), oldest)
+    if (groups.length === 0) return put(inbox.body, nothing(app, place))
+    const focused = document.activeElement?.closest('[data-row]')?.dataset.row
+    const columns = [
+      ['Dead letters', 'number'],
+      ['Cause'],
+      ['Arrivals, 24 h'],
+      ['Last seen'],
+      ['First seen'],
+      [h('span', { class: 'visually-hidden' }, 'Actions')],
+    ]
+    put(inbox.body, table(columns, groups.map(row), { class: 'groups cards-on-phone' }))
+    if (focused !== undefined) inbox.body.querySelector(`[data-row="${CSS.escape(focused)}"] [data-main]`)?.focus()
+  }
+
+  function row(group) {
+    const { reason, error, pointer, count, states, sample } = group
+    const filter = filterOfGroup(place.q, group)
+    const share = Math.max(2, Math.round((count / total()) * 100))
+    const counts = arrivals.get(keyOf(group))
+    return h(
+      'tr',
+      { 'data-row': keyOf(group) },
+      h(
+        'td',
+        { class: 'number count' },
+        h('span', { class: 'big' }, formatNumber(count)),
+        h(
+          'svg',
+          { class: 'share', viewBox: '0 0 100 4', preserveAspectRatio: 'none', 'aria-hidden': 'true' },
+          h('rect', { width: String(share), height: '4', rx: '1' }),
+        ),
+      ),
+      h(
+        'td',
+        { class: 'cause' },
+        app.link({ view: 'list', q: filter }, { 'data-main': 'true', class: 'strong' }, reason),
+        h('span', { class: 'soft' }, ' · '),
+        h('code', {}, text(error)),
+        ...(pointer === '' ? [] : [h('span', { class: 'soft' }, ' at '), h('code', {}, text(pointer))]),
+        h('span', { class: 'sub' }, text(sample.message === '' ? named(REASONS, reason) : sample.message)),
+        h(
+          'span',
+          { class: 'sub' },
+          'as ',
+          app.link({ view: 'letter', id: sample.id, q: filter }, {}, text(sample.order_uid ?? sample.id)),
+        ),
+        statesOf(states, count),
+      ),
+      h(
+        'td',
+        { 'data-label': 'Arrivals, 24 h' },
+        ...(counts === undefined || sumOf(counts) === 0
+          ? [h('span', { class: 'soft' }, 'none')]
+          : [sparkline(counts, `${formatNumber(sumOf(counts))} in the last 24 hours`)]),
+      ),
+      h('td', { 'data-label': 'Last seen' }, age(group.last_seen)),
+      h('td', { 'data-label': 'First seen' }, age(group.first_seen)),
+      h(
+        'td',
+        { class: 'row-actions' },
+        button('Replay …', () => openReplay(app, { q: filter, count, words: letters(count) })),
+      ),
+    )
+  }
+
+  return {
+    node: inbox.node,
+    title: 'Dead letters',
+    load,
+    cli: () => dlqLine('stats', place.q),
+    keys: {
+      r(row) {
+        if (row === undefined) return openReplay(app, target())
+        row.querySelector('.row-actions button').click()
+      },
+    },
+    onEvent(name) {
+      if (name !== 'dead_letters' || timer !== undefined) return
+      timer = setTimeout(() => {
+        timer = undefined
+        if (document.querySelector('dialog[open]') === null) app.reload()
+      }, REFRESH_MS)
+    },
+    dispose: () => clearTimeout(timer),
+  }
+}
+
+const keyOf = ({ reason, error, pointer }) => [reason, error, pointer].join('\n')
+
+/** Where they are in several states, or in another than the usual, it is said. */
+function statesOf(states, count) {
+  const entries = Object.entries(states).filter(([, n]) => n > 0)
+  if (entries.length === 0 || (entries.length === 1 && entries[0][0] === 'open')) return undefined
+  return h(
+    'span',
+    { class: 'sub states' },
+    ...entries.map(([state, n]) =>
+      badge(state, n === count ? named(STATES, state) : `${formatNumber(n)} ${named(STATES, state)}`),
+    ),
+  )
+}
+
+export function nothing(app, { view, q }) {
+  if (q === 'state:open') {
+    return toDom(
+      notice(
+        'Nothing here: no dead letter is open',
+        'Whatever came in was written, or somebody has dealt with it.',
+        app.link({ view, q: '' }, {}, 'Show those that are dealt with'),
+      ),
+    )
+  }
+  if (q === '')
+    return toDom(
+      notice(
+        'There has never been a dead letter',
+        'Records that cannot be written come here, with their bytes and the reason.',
+      ),
+    )
+  return toDom(notice('Nothing matches this filter', undefined, app.link({ view, q: '' }, {}, 'Show all dead letters')))
+}

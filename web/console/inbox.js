@@ -1,0 +1,181 @@
+import { toDom } from '../dom.js'
+import { formatNumber } from '../format.js'
+import { h } from '../tree.js'
+import { ask } from './desk.js'
+import { openDiscard } from './discard.js'
+import { stateOf, withTerms } from './filter-text.js'
+import { help } from './keys.js'
+import { button, put } from './parts.js'
+import { openReplay } from './replay-dialog.js'
+import { duration, letters, named, STATES } from './words.js'
+
+/** A check reads each record from the topic: this many at a time. */
+const CHECKED_AT_ONCE = 1_000
+
+/**
+ * What groups and list have in common: the filter, how much it matches, and what can be done with that.
+ * @param {object} app
+ * @param {{ view: string, q: string }} place
+ * @param {() => { q: string, count: number, words: string }} target what an action would take
+ * @param {(results: object[]) => void} onChecked
+ */
+export function createInbox(app, place, { target, onChecked = () => {} }) {
+  const body = toDom(h('div', { class: 'inbox-body' }))
+  const wrong = toDom(h('div', { class: 'wrong', id: 'filter-wrong', role: 'alert' }))
+  const box = toDom(
+    h('input', {
+      id: 'filter',
+      name: 'q',
+      type: 'text',
+      value: place.q,
+      autocomplete: 'off',
+      autocapitalize: 'none',
+      autocorrect: 'off',
+      spellcheck: 'false',
+      enterkeyhint: 'search',
+      placeholder: 'All dead letters: narrow them by state:open reason:… age:>1h',
+      'aria-describedby': 'filter-wrong',
+    }),
+  )
+  const summary = toDom(h('p', { class: 'summary', 'aria-live': 'polite' }))
+  const checked = toDom(h('p', { class: 'checked', role: 'status' }))
+  const actions = toDom(h('div', { class: 'actions' }))
+  const fresh = toDom(h('p', { class: 'fresh-note', role: 'status' }))
+  const submit = event => {
+    event.preventDefault()
+    app.go({ ...place, q: box.value.trim() })
+  }
+  const node = toDom(
+    h(
+      'section',
+      { 'aria-label': 'Dead letters' },
+      h(
+        'search',
+        {},
+        h(
+          'form',
+          { class: 'filter', submit },
+          h('label', { for: 'filter', class: 'visually-hidden' }, 'Filter'),
+          box,
+          h('button', { type: 'submit' }, 'Filter'),
+          button('?', help, { 'aria-label': 'Keys and filters' }),
+        ),
+        wrong,
+        h('ul', { class: 'chips', 'aria-label': 'States' }, ...chips(app, place)),
+      ),
+      h('div', { class: 'inbox-head' }, summary, switchOf(app, place), actions),
+      checked,
+      fresh,
+      body,
+    ),
+  )
+
+  async function check(event) {
+    const { currentTarget } = event
+    currentTarget.disabled = true
+    put(checked, 'Reading them from the topic …')
+    try {
+      const answer = await ask('/admin/dead-letters/check', { body: { q: target().q, limit: CHECKED_AT_ONCE } })
+      onChecked(answer.results)
+      put(
+        checked,
+        checkedWords(answer),
+        ...(answer.passing === 0
+          ? []
+          : [button('Replay only those that pass', () => openReplay(app, target(), { onlyPassing: true }))]),
+      )
+    } catch (failure) {
+      put(checked, `${failure.title}. ${failure.message}`)
+    } finally {
+      currentTarget.disabled = false
+    }
+  }
+
+  function showActions() {
+    const { words } = target()
+    put(
+      actions,
+      button('Would they pass now?', check, { title: 'Checks them against today’s schema. Nothing is written.' }),
+      button(`Replay ${words} …`, () => openReplay(app, target())),
+      button(`Discard ${words} …`, () => openDiscard(app, target())),
+    )
+  }
+
+  return {
+    node,
+    body,
+    showActions,
+    /** @param {number} count how many match */
+    matched(count, oldest) {
+      const old =
+        oldest === undefined ? '' : `, the oldest failed ${duration((Date.now() - Date.parse(oldest)) / 1000)} ago`
+      summary.textContent = `${letters(count)}${old}`
+      showActions()
+    },
+    /** Runs what loads the view; a filter that cannot be read is told at the filter. */
+    async loads(load) {
+      try {
+        await load()
+        put(wrong)
+        box.removeAttribute('aria-invalid')
+      } catch (failure) {
+        if (failure.code !== 'bad_filter') throw failure
+        box.setAttribute('aria-invalid', 'true')
+        put(wrong, ...wrongPlace(place.q, failure))
+        put(body)
+        put(summary)
+        put(actions)
+        if (document.activeElement === document.body || document.activeElement === box) {
+          box.focus()
+          box.setSelectionRange(failure.problem.column - 1, box.value.length)
+        }
+      }
+    },
+    /** Something arrived or changed: the list does not move under the hand that is about to click. */
+    changed(reload) {
+      if (fresh.childElementCount > 0) return
+      put(
+        fresh,
+        'There is news. ',
+        button('Show it', () => {
+          put(fresh)
+          reload()
+        }),
+      )
+    },
+    unchanged: () => put(fresh),
+  }
+}
+
+function chips(app, place) {
+  const now = stateOf(place.q)
+  const chip = (state, words) => {
+    const q = state === '' ? withTerms(place.q, 'state') : withTerms(place.q, 'state', `state:${state}`)
+    return h('li', {}, app.link({ ...place, q }, { 'aria-current': now === state ? 'true' : undefined }, words))
+  }
+  return [...Object.keys(STATES).map(state => chip(state, named(STATES, state))), chip('', 'all')]
+}
+
+function switchOf(app, { view, q }) {
+  const link = (name, words) =>
+    app.link({ view: name, q }, { 'aria-current': view === name ? 'true' : undefined }, words)
+  return h('nav', { class: 'switch', 'aria-label': 'Layout' }, link('groups', 'Causes'), link('list', 'Letters'))
+}
+
+/** The filter once more, with its fault marked at the column: 1 is the first character. */
+function wrongPlace(q, { message, problem }) {
+  const at = Math.max(0, (problem.column ?? 1) - 1)
+  const rest = q.slice(at)
+  const mark = /^\S+/.exec(rest)?.[0] ?? ' '
+  return [
+    h('p', {}, `Column ${at + 1}: ${message}`),
+    h('pre', { 'aria-hidden': 'true' }, q.slice(0, at), h('mark', {}, mark), rest.slice(mark.length)),
+  ]
+}
+
+function checkedWords({ checked, passing, failing, gone }) {
+  if (checked === 0) return 'There was none to check.'
+  const lost = gone === 0 ? '' : `; of ${formatNumber(gone)} the record is gone from the topic`
+  const most = checked === CHECKED_AT_ONCE ? ` (the check takes ${formatNumber(CHECKED_AT_ONCE)} at a time)` : ''
+  return `Of ${letters(checked)}, ${formatNumber(passing)} would pass now, ${formatNumber(failing)} would not${lost}${most}. `
+}

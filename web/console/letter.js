@@ -1,0 +1,315 @@
+import { toDom } from '../dom.js'
+import { formatNumber } from '../format.js'
+import { h, text } from '../tree.js'
+import { dlqLine } from './cli-line.js'
+import { ask } from './desk.js'
+import { openDiscard } from './discard.js'
+import { openEdit } from './edit-dialog.js'
+import { filterOfRows, neighboursOf, remember } from './list.js'
+import { age, badge, button, bytes, copyButton, facts, moment, pointerWords, put } from './parts.js'
+import { payloadView } from './payload.js'
+import { openReplay } from './replay-dialog.js'
+import { EVENTS, named, REASONS } from './words.js'
+
+const pathOf = id => `/admin/dead-letters/${encodeURIComponent(id)}`
+
+/** One dead letter: why it is here, what it holds, what happened to it, and what can be done. */
+export function letterView(app, place) {
+  const { id, q } = place
+  const node = toDom(h('article', { class: 'letter', 'aria-labelledby': 'letter-title' }))
+  const { before, after } = neighboursOf(id, q)
+  let letter
+  let check
+  let revealed = false
+
+  async function load(signal) {
+    const query = revealed ? {} : { masked: 'true' }
+    letter = await ask(pathOf(id), { query, signal })
+    draw()
+  }
+
+  /** The server writes down that somebody looked. */
+  async function reveal() {
+    revealed = true
+    try {
+      await load()
+      app.say('The value is shown in full.')
+      node.querySelector('.payload')?.focus()
+    } catch (failure) {
+      revealed = false
+      app.tell(`${failure.title}. ${failure.message}`)
+    }
+  }
+
+  async function checkNow() {
+    try {
+      const { results } = await ask('/admin/dead-letters/check', { body: { q: filterOfRows([{ id, state: 'open' }]) } })
+      check = results[0]
+      draw()
+      app.say(checkWords(check))
+    } catch (failure) {
+      app.tell(`${failure.title}. ${failure.message}`)
+    }
+  }
+
+  const target = () => ({ q: filterOfRows([letter]), count: 1, words: 'this dead letter' })
+  const replay = () => openReplay(app, target())
+  const discard = () => openDiscard(app, target())
+  const edit = () => openEdit(app, letter)
+
+  function draw() {
+    const { state, reason, message, violations = [], value } = letter
+    const rules = check?.violations?.length > 0 ? check.violations : violations
+    const acts = state === 'open' || state === 'parked'
+    put(
+      node,
+      wayBack(),
+      h(
+        'header',
+        { class: 'letter-head' },
+        h(
+          'div',
+          {},
+          h('h2', { id: 'letter-title', class: 'uid' }, text(id)),
+          h('p', { class: 'meta' }, badge(state), ' failed ', age(letter.failed_at), ' ago'),
+        ),
+        h(
+          'div',
+          { class: 'actions' },
+          button('Would it pass now?', checkNow),
+          ...(acts
+            ? [
+                button('Replay …', replay),
+                ...(value === null || value.hex !== undefined ? [] : [button('Edit and replay …', edit)]),
+                button('Discard …', discard),
+              ]
+            : []),
+        ),
+      ),
+      ...(check === undefined
+        ? []
+        : [h('p', { class: 'verdict alone', 'data-passes': String(check.passes ?? 'gone') }, checkWords(check))]),
+      h(
+        'div',
+        { class: 'columns' },
+        h('div', { class: 'wide-column' }, valueCard(value, rules), headersCard()),
+        h('div', { class: 'side-column' }, whyCard(reason, message, rules), factsCard(), historyCard()),
+      ),
+    )
+  }
+
+  function wayBack() {
+    const step = (to, words, key) =>
+      to === undefined
+        ? undefined
+        : app.link({ view: 'letter', id: to, q }, { class: 'step', title: `Key ${key}` }, words)
+    return h(
+      'nav',
+      { class: 'way', 'aria-label': 'List' },
+      app.link({ view: 'list', q }, {}, '← Back to the list'),
+      h(
+        'span',
+        { class: 'steps' },
+        ...[step(before, 'Previous', 'k'), step(after, 'Next', 'j')].filter(part => part !== undefined),
+      ),
+    )
+  }
+
+  function whyCard(reason, message, rules) {
+    return card(
+      'Why it is here',
+      h('p', { class: 'lead' }, reason, h('span', { class: 'sub' }, named(REASONS, reason))),
+      h('p', {}, text(message)),
+      ...(rules.length === 0
+        ? []
+        : [
+            h(
+              'ul',
+              { class: 'rules' },
+              ...rules.map(rule =>
+                h(
+                  'li',
+                  {},
+                  h(
+                    'code',
+                    { title: pointerWords(rule.pointer) },
+                    text(rule.pointer === '' ? '(the whole value)' : rule.pointer),
+                  ),
+                  ' ',
+                  text(rule.message),
+                  ' ',
+                  h('code', { class: 'keyword' }, text(rule.keyword)),
+                ),
+              ),
+            ),
+          ]),
+    )
+  }
+
+  function factsCard() {
+    const { order_uid: uid, source_topic: topic, key } = letter
+    return card(
+      'Record',
+      facts([
+        [
+          'Order',
+          uid === null ? 'no uid that can be read' : h('a', { href: `/?uid=${encodeURIComponent(uid)}` }, text(uid)),
+        ],
+        ['Error', h('code', {}, text(letter.error))],
+        ['Place', letter.pointer === '' ? undefined : h('code', {}, text(letter.pointer))],
+        ['Source', h('code', {}, text(`${topic}-${letter.source_partition} @ ${letter.source_offset}`))],
+        [
+          'Dead letter',
+          letter.dlq_offset == null ? undefined : h('code', {}, `${letter.dlq_partition} @ ${letter.dlq_offset}`),
+        ],
+        ['Key', keyWords(key)],
+        ['Size', bytes(letter.bytes)],
+        ['Sent', moment(letter.source_timestamp)],
+        ['First failed', moment(letter.first_failed_at)],
+        ['Failed', moment(letter.failed_at)],
+        ['Tries', letter.attempts],
+        [
+          'Redriven',
+          letter.replay_count === 0
+            ? 'never'
+            : letter.replay_count === 1
+              ? 'once'
+              : `${formatNumber(letter.replay_count)} times`,
+        ],
+        [
+          'Redrive',
+          letter.replay_id == null
+            ? undefined
+            : app.link({ view: 'replay', id: letter.replay_id }, {}, letter.replay_id),
+        ],
+        ['Consumer group', letter.group_id],
+        ['Written by', letter.written_by === 'holdfast' ? undefined : letter.written_by],
+      ]),
+    )
+  }
+
+  function valueCard(value, rules) {
+    if (value === null || value === undefined) {
+      const words = letter.value_gone
+        ? 'The record is no longer in the dead-letter topic: what is known of it is here, its value is not.'
+        : 'The record had no value (a tombstone).'
+      return card('Value', h('p', { class: 'soft' }, words))
+    }
+    const copies = [copyButton('Copy as JSON', () => JSON.stringify(letter, null, 2)), copyButton('Copy as curl', curl)]
+    if (value.text === undefined && value.hex === undefined) {
+      return card(
+        'Value',
+        h('p', {}, `These ${bytes(value.bytes)} are not text, so nothing in them can be masked.`),
+        h('div', { class: 'actions' }, revealButton(), ...copies),
+      )
+    }
+    const { tabs, body } = payloadView(value, rules)
+    const masked = value.masked
+      ? h('div', { class: 'masked' }, h('p', {}, 'Names, addresses and the like are masked.'), revealButton())
+      : h(
+          'p',
+          { class: 'hint' },
+          revealed ? 'Shown in full. The audit log says that you looked.' : 'Nothing in it had to be masked.',
+        )
+    return card(
+      'Value',
+      h(
+        'div',
+        { class: 'value-head' },
+        tabs,
+        h('span', { class: 'soft' }, bytes(value.bytes)),
+        h('div', { class: 'actions' }, ...copies),
+      ),
+      masked,
+      body,
+    )
+  }
+
+  function revealButton() {
+    return button('Reveal (the audit log notes it)', reveal, { id: 'reveal' })
+  }
+
+  function curl() {
+    const query = revealed ? '' : '?masked=true'
+    return `curl --header "Authorization: Bearer $HOLDFAST_KEY" '${location.origin}${pathOf(id)}${query}'`
+  }
+
+  function headersCard() {
+    const { headers = [] } = letter
+    if (headers.length === 0) return card('Headers', h('p', { class: 'soft' }, 'The record has none.'))
+    const rows = headers.flatMap(({ name, text: words, hex }) => [
+      h('dt', {}, h('code', {}, text(name))),
+      h(
+        'dd',
+        {},
+        words === undefined
+          ? h('code', { class: 'hex', title: 'Bytes that are no text' }, hex ?? 'masked')
+          : h('code', {}, text(words)),
+      ),
+    ])
+    return card('Headers', h('dl', { class: 'facts headers' }, ...rows))
+  }
+
+  function historyCard() {
+    const { history = [] } = letter
+    const entries = history.map(({ at, what, who, detail }) =>
+      h(
+        'li',
+        { 'data-what': what },
+        h('p', {}, h('strong', {}, named(EVENTS, what)), ...(who === null ? [] : [' by ', text(who)])),
+        h('p', { class: 'soft' }, moment(at)),
+        ...detailWords(detail),
+      ),
+    )
+    return card('History', h('ol', { class: 'history' }, ...entries))
+  }
+
+  function detailWords(detail = {}) {
+    const parts = Object.entries(detail).filter(([, value]) => value !== null && value !== '')
+    if (parts.length === 0) return []
+    const shown = parts.flatMap(([name, value], index) => [
+      index === 0 ? '' : ' · ',
+      `${name.replaceAll('_', ' ')} `,
+      name === 'replay_id' ? app.link({ view: 'replay', id: String(value) }, {}, String(value)) : text(String(value)),
+    ])
+    return [h('p', { class: 'soft' }, ...shown)]
+  }
+
+  return {
+    node,
+    title: id,
+    load,
+    cli: () => `${dlqLine('show')} ${id}`,
+    keys: {
+      r: () => letter !== undefined && replay(),
+      e() {
+        remember(id)
+        app.go({ view: 'list', q })
+      },
+      j: () => after !== undefined && app.go({ view: 'letter', id: after, q }),
+      k: () => before !== undefined && app.go({ view: 'letter', id: before, q }),
+    },
+    onEvent(name, data) {
+      // Its own redrive has moved: what became of it is in its history.
+      if (name === 'replay' && data.id === letter?.replay_id && letter.state === 'replaying') app.reload()
+    },
+    dispose: () => remember(id),
+  }
+}
+
+function card(title, ...content) {
+  return h('section', { class: 'card' }, h('h3', {}, title), ...content)
+}
+
+function keyWords(key) {
+  if (key === null || key === undefined) return 'none'
+  return h('code', {}, key.text === undefined ? (key.hex ?? `${key.bytes} bytes`) : text(key.text))
+}
+
+function checkWords({ passes, violations = [] } = {}) {
+  if (passes === undefined || passes === null)
+    return 'Nobody can say whether it would pass: its record is gone from the topic.'
+  if (passes) return 'Yes: it would pass now.'
+  const [first] = violations
+  return first === undefined ? 'No: it would fail again.' : `No: ${pointerWords(first.pointer)} ${first.message}.`
+}

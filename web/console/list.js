@@ -1,0 +1,271 @@
+import { toDom } from '../dom.js'
+import { formatNumber } from '../format.js'
+import { h, text } from '../tree.js'
+import { dlqLine } from './cli-line.js'
+import { ask } from './desk.js'
+import { term } from './filter-text.js'
+import { nothing } from './groups.js'
+import { createInbox } from './inbox.js'
+import { age, badge, button, put, table } from './parts.js'
+import { openReplay } from './replay-dialog.js'
+import { letters } from './words.js'
+
+const PAGE = 50
+
+/**
+ * What the list last showed: who comes back from a dead letter finds the same rows at the same place, with what was
+ * selected and checked. An action makes it old.
+ */
+let memory
+
+export function forgetList() {
+  memory = undefined
+}
+
+/** The dead letter before and after this one, as they were listed. */
+export function neighboursOf(id, q) {
+  if (memory?.q !== q) return {}
+  const at = memory.rows.findIndex(row => row.id === id)
+  return at === -1 ? {} : { before: memory.rows[at - 1]?.id, after: memory.rows[at + 1]?.id }
+}
+
+/** So that the list comes back with the cursor there. */
+export function remember(id) {
+  if (memory !== undefined) memory.at = id
+}
+
+export function listView(app, place) {
+  const known = memory?.q === place.q
+  if (!known)
+    memory = {
+      q: place.q,
+      rows: [],
+      next: undefined,
+      count: 0,
+      oldest: undefined,
+      selected: new Set(),
+      checks: new Map(),
+      at: undefined,
+    }
+  const held = memory
+  /** Where a range with the shift key begins. */
+  let anchor
+
+  const target = () => {
+    const chosen = held.rows.filter(({ id }) => held.selected.has(id))
+    if (chosen.length === 0) return { q: place.q, count: held.count, words: 'what matches' }
+    return { q: filterOfRows(chosen), count: chosen.length, words: `the ${formatNumber(chosen.length)} selected` }
+  }
+  const inbox = createInbox(app, place, {
+    target,
+    onChecked(results) {
+      for (const result of results) held.checks.set(result.id, result)
+      draw()
+    },
+  })
+  const bar = toDom(h('div', { class: 'selection', role: 'region', 'aria-label': 'Selection' }))
+  const more = toDom(h('p', { class: 'more' }))
+  inbox.node.append(more, bar)
+
+  async function load(signal) {
+    await inbox.loads(async () => {
+      const [page, { groups }] = await Promise.all([
+        ask('/admin/dead-letters', { query: { q: place.q, limit: PAGE }, signal }),
+        ask('/admin/dead-letters/groups', { query: { q: place.q }, signal }),
+      ])
+      held.rows = page.dead_letters
+      held.next = page.next ?? undefined
+      held.count = groups.reduce((sum, { count }) => sum + count, 0)
+      held.oldest = groups.map(({ first_seen }) => first_seen).sort()[0]
+      const there = new Set(held.rows.map(({ id }) => id))
+      held.selected = new Set([...held.selected].filter(id => there.has(id)))
+      inbox.unchanged()
+      draw()
+    })
+  }
+
+  async function loadMore(event) {
+    const { currentTarget } = event
+    currentTarget.disabled = true
+    try {
+      const page = await ask('/admin/dead-letters', { query: { q: place.q, limit: PAGE, cursor: held.next } })
+      const from = held.rows.length
+      held.rows = [...held.rows, ...page.dead_letters]
+      held.next = page.next ?? undefined
+      draw()
+      inbox.body.querySelectorAll('[data-main]')[from]?.focus()
+      app.say(`${letters(page.dead_letters.length)} more`)
+    } catch (failure) {
+      currentTarget.disabled = false
+      app.tell(`${failure.title}. ${failure.message}`)
+    }
+  }
+
+  function draw() {
+    inbox.matched(held.count, held.oldest)
+    const focused = document.activeElement?.closest('[data-row]')?.dataset.row
+    if (held.rows.length === 0) put(inbox.body, nothing(app, place))
+    else put(inbox.body, table(columns(), held.rows.map(row), { class: 'letters cards-on-phone' }))
+    if (focused !== undefined) focusRow(focused)
+    put(
+      more,
+      ...(held.next === undefined
+        ? []
+        : [
+            button(`Show ${PAGE} more`, loadMore),
+            h('span', { class: 'soft' }, ` ${formatNumber(held.rows.length)} of ${formatNumber(held.count)} shown`),
+          ]),
+    )
+    drawSelection()
+  }
+
+  function columns() {
+    const all = toDom(
+      h('input', {
+        type: 'checkbox',
+        'aria-label': 'Select all rows shown',
+        change: event =>
+          choose(
+            held.rows.map(({ id }) => id),
+            event.target.checked,
+          ),
+      }),
+    )
+    all.checked = held.selected.size > 0 && held.selected.size === held.rows.length
+    const passes = held.checks.size === 0 ? [] : [['Passes now']]
+    return [[all, 'pick'], ['Failed'], ['Order'], ['Why'], ['Record'], ['Tries', 'number'], ['State'], ...passes]
+  }
+
+  function row(letter) {
+    const { id, order_uid, reason, error, pointer, source_topic, source_partition, source_offset } = letter
+    const box = toDom(h('input', { type: 'checkbox', 'aria-label': `Select ${id}`, click: event => pick(id, event) }))
+    box.checked = held.selected.has(id)
+    const uid = order_uid === null ? h('span', { class: 'soft' }, 'no uid') : text(order_uid)
+    return h(
+      'tr',
+      { 'data-row': id, class: box.checked ? 'selected' : undefined },
+      h('td', { class: 'pick' }, box),
+      h('td', { 'data-label': 'Failed', class: 'nowrap' }, age(letter.failed_at)),
+      h(
+        'td',
+        { 'data-label': 'Order', class: 'main' },
+        app.link({ view: 'letter', id, q: place.q }, { 'data-main': 'true', class: 'uid-link' }, uid),
+      ),
+      h(
+        'td',
+        { 'data-label': 'Why', class: 'why' },
+        h('span', {}, reason),
+        h(
+          'span',
+          { class: 'sub' },
+          h('code', {}, text(error)),
+          ...(pointer === '' ? [] : [' at ', h('code', {}, text(pointer))]),
+        ),
+      ),
+      h(
+        'td',
+        { 'data-label': 'Record' },
+        h('code', {}, text(source_topic)),
+        h('span', { class: 'sub' }, `${source_partition} @ ${source_offset}`),
+      ),
+      h('td', { 'data-label': 'Tries', class: 'number' }, formatNumber(letter.attempts)),
+      h('td', { 'data-label': 'State' }, badge(letter.state), replays(letter)),
+      ...(held.checks.size === 0 ? [] : [h('td', { 'data-label': 'Passes now' }, verdict(held.checks.get(id)))]),
+    )
+  }
+
+  function pick(id, event) {
+    const ids = held.rows.map(row => row.id)
+    const from = event.shiftKey && anchor !== undefined ? ids.indexOf(anchor) : ids.indexOf(id)
+    const [low, high] = [from, ids.indexOf(id)].sort((a, b) => a - b)
+    choose(ids.slice(low, high + 1), event.target.checked)
+    anchor = id
+  }
+
+  function choose(ids, on) {
+    for (const id of ids) held.selected[on ? 'add' : 'delete'](id)
+    for (const tr of inbox.body.querySelectorAll('tr[data-row]')) {
+      const chosen = held.selected.has(tr.dataset.row)
+      tr.classList.toggle('selected', chosen)
+      tr.querySelector('input').checked = chosen
+    }
+    const all = inbox.body.querySelector('th input')
+    if (all !== null) all.checked = held.selected.size > 0 && held.selected.size === held.rows.length
+    drawSelection()
+    app.showCli()
+  }
+
+  function drawSelection() {
+    const { size } = held.selected
+    bar.hidden = size === 0
+    inbox.showActions()
+    if (size === 0) return put(bar)
+    put(
+      bar,
+      h('strong', {}, `${formatNumber(size)} selected`),
+      button('Unselect', () => choose([...held.selected], false)),
+      ...(held.count > size
+        ? [h('span', { class: 'soft' }, `of ${formatNumber(held.count)}. Unselect to act on all of them.`)]
+        : []),
+    )
+  }
+
+  function focusRow(id) {
+    inbox.body.querySelector(`[data-row="${CSS.escape(id)}"] [data-main]`)?.focus()
+  }
+
+  let fromMemory = known && held.rows.length > 0
+  return {
+    node: inbox.node,
+    title: 'Dead letters',
+    async load(signal) {
+      if (!fromMemory) return await load(signal)
+      fromMemory = false
+      draw()
+      if (held.at !== undefined) focusRow(held.at)
+      held.at = undefined
+    },
+    cli: () => (held.selected.size === 0 ? dlqLine('ls', place.q, '--limit', PAGE) : dlqLine('ls', target().q)),
+    keys: { r: () => openReplay(app, target()) },
+    onEvent(name) {
+      if (name === 'dead_letters') inbox.changed(app.reload)
+    },
+  }
+}
+
+/** Parked ones are only replayed when the filter says that it means them. */
+export function filterOfRows(rows) {
+  const states = [...new Set(rows.map(({ state }) => state))].filter(
+    state => state === 'parked' || state === 'replaying',
+  )
+  const ids = term('id', ...rows.map(({ id }) => id))
+  return states.length === 0 ? ids : `${ids} ${term('state', 'open', ...states)}`
+}
+
+function replays({ replay_count: count, state }) {
+  if (count === 0) return undefined
+  const again = state === 'open' || state === 'parked' ? 'failed again' : 'replayed'
+  return h('span', { class: 'sub' }, count === 1 ? again : `${again} ${formatNumber(count)} times`)
+}
+
+function verdict(result) {
+  if (result === undefined) return h('span', { class: 'soft' }, 'not checked')
+  if (result.passes === undefined || result.passes === null)
+    return h('span', { class: 'verdict', 'data-passes': 'gone' }, 'record gone')
+  const why = result.violations?.[0]
+  return h(
+    'span',
+    { class: 'verdict', 'data-passes': String(result.passes) },
+    result.passes ? 'yes' : 'no',
+    ...(why === undefined
+      ? []
+      : [
+          h(
+            'span',
+            { class: 'sub' },
+            h('code', {}, text(why.keyword)),
+            ...(why.pointer === '' ? [] : [' at ', h('code', {}, text(why.pointer))]),
+          ),
+        ]),
+  )
+}

@@ -1,0 +1,216 @@
+import { askForKey, forgetKey, hasKey } from '../api.js'
+import { opensElsewhere, toDom } from '../dom.js'
+import { h } from '../tree.js'
+import { addressOf, placeOfAddress } from './address.js'
+import { auditView } from './audit.js'
+import { connect } from './connection.js'
+import { onKey } from './desk.js'
+import { createGlance } from './glance.js'
+import { groupsView } from './groups.js'
+import { listenToKeys } from './keys.js'
+import { letterView } from './letter.js'
+import { listView } from './list.js'
+import { copyButton, keepAges, notice, put } from './parts.js'
+import { replaysView, replayView } from './replays.js'
+
+const VIEWS = {
+  groups: groupsView,
+  list: listView,
+  letter: letterView,
+  replays: replaysView,
+  replay: replayView,
+  audit: auditView,
+}
+const TABS = [
+  ['groups', 'Dead letters', ['groups', 'list', 'letter']],
+  ['replays', 'Redrives', ['replays', 'replay']],
+  ['audit', 'Audit log', ['audit']],
+]
+/** Most answers take a few ms: a notice that only flashes would be noise. */
+const LOADING_MS = 250
+const RETRY_SECONDS = 5
+
+const [desk, tabs, main, cli, said, notices, strip, forget] = [
+  'desk',
+  'tabs',
+  'view',
+  'cli',
+  'said',
+  'notices',
+  'connection',
+  'forget',
+].map(id => document.getElementById(id))
+
+/** What is on the screen, and the loading of it; a newer one calls it off, so that answers cannot overtake one another. */
+let view
+let loading = new AbortController()
+let retry
+
+/** What the views may ask of the page around them. */
+const app = {
+  /** @param {object} place as `address.js` has it */
+  go(place, { replace = false } = {}) {
+    const address = addressOf(place)
+    if (address !== location.pathname + location.search)
+      history[replace ? 'replaceState' : 'pushState'](null, '', address)
+    open()
+  },
+  link(place, attributes, ...children) {
+    const click = event => {
+      if (opensElsewhere(event)) return
+      event.preventDefault()
+      app.go(place)
+    }
+    return h('a', { href: addressOf(place), click, ...attributes }, ...children)
+  },
+  /** For those who do not see the page change. */
+  say(words) {
+    said.textContent = words
+  },
+  /** What was done, and the way back from it. It stays until it is put away. */
+  tell(words, ...actions) {
+    const box = toDom(h('div', { class: 'done' }, h('p', {}, words), ...actions))
+    box.append(
+      toDom(
+        h('button', { type: 'button', class: 'quiet', 'aria-label': 'Put this away', click: () => box.remove() }, '×'),
+      ),
+    )
+    notices.replaceChildren(box)
+    return box
+  },
+  reload: () => void load(),
+  showCli,
+  get shown() {
+    return view
+  },
+}
+
+const glance = createGlance(document.getElementById('glance'), app)
+const connection = connect(
+  (name, data) => {
+    if (name === 'stream') glance.take(data)
+    view?.onEvent?.(name, data)
+  },
+  (state, seconds) => {
+    strip.hidden = state === 'on'
+    strip.textContent = `Not connected just now: what you see may be old. Trying again in ${seconds} s.`
+    // Whatever was missed meanwhile.
+    if (state === 'on' && strip.dataset.was === 'off') app.reload()
+    strip.dataset.was = state
+  },
+)
+
+function start() {
+  forget.hidden = false
+  desk.hidden = false
+  void glance.load()
+  connection.start()
+  open()
+}
+
+function stop(words) {
+  connection.stop()
+  loading.abort()
+  clearTimeout(retry)
+  desk.hidden = true
+  forget.hidden = true
+  main.replaceChildren()
+  view?.dispose?.()
+  view = undefined
+  askForKey(false, start, words)
+}
+
+/** Shows what the address says. */
+function open() {
+  const place = placeOfAddress(location.search)
+  view?.dispose?.()
+  view = VIEWS[place.view](app, place)
+  document.title = `${view.title} · Holdfast`
+  put(
+    tabs,
+    ...TABS.map(([name, words, views]) =>
+      app.link({ view: name }, { 'aria-current': views.includes(place.view) ? 'page' : undefined }, words),
+    ),
+  )
+  main.replaceChildren(view.node)
+  showCli()
+  void load()
+}
+
+/** Asks for what the view shows. What it has already stays on the screen until there is an answer, or when there is none. */
+async function load() {
+  const mine = view
+  loading.abort()
+  loading = new AbortController()
+  clearTimeout(retry)
+  const { signal } = loading
+  const waiting = setTimeout(() => {
+    if (main.querySelector('[data-loaded]') === null) trouble(h('p', { class: 'hint loading' }, 'Loading …'))
+  }, LOADING_MS)
+  try {
+    await mine.load(signal)
+    if (signal.aborted) return
+    clearTimeout(waiting)
+    trouble()
+    mine.node.dataset.loaded = 'true'
+    showCli()
+  } catch (failure) {
+    clearTimeout(waiting)
+    if (signal.aborted) return
+    if (failure.title === undefined) throw failure
+    explain(failure)
+  } finally {
+    clearTimeout(waiting)
+  }
+}
+
+function explain(failure) {
+  if (failure.status === 401 || failure.status === 403) return stopAsking()
+  const again = toDom(h('button', { type: 'button', class: 'quiet', click: () => void load() }, 'Try again'))
+  const comes = failure.passes
+    ? h('p', { class: 'hint' }, `This page tries again every ${RETRY_SECONDS} s.`)
+    : undefined
+  trouble(notice(failure.title, failure.message, ...(comes === undefined ? [] : [comes]), again))
+  app.say(`${failure.title}. ${failure.message}`)
+  if (failure.passes) retry = setTimeout(() => void load(), RETRY_SECONDS * 1000)
+}
+
+/** The field for the key has come up and says why; what was shown with the other key goes. */
+function stopAsking() {
+  connection.stop()
+  desk.hidden = true
+  forget.hidden = true
+}
+
+function trouble(...content) {
+  main.querySelector('.view-trouble')?.remove()
+  if (content.length > 0) main.prepend(toDom(h('div', { class: 'view-trouble' }, ...content)))
+}
+
+function showCli() {
+  const line = view.cli?.()
+  cli.hidden = line === undefined
+  if (line === undefined) return
+  const code = toDom(h('code', { tabindex: '0', role: 'region', 'aria-label': 'Command line' }, line))
+  put(
+    cli,
+    h('span', { class: 'prompt', 'aria-hidden': 'true' }, '$'),
+    code,
+    copyButton(
+      'Copy',
+      () => line,
+      () => code,
+    ),
+  )
+}
+
+forget.addEventListener('click', () => {
+  forgetKey()
+  stop('The key is forgotten. Give one to go on.')
+})
+addEventListener('popstate', () => !desk.hidden && open())
+listenToKeys(app)
+keepAges()
+onKey(start)
+if (hasKey()) start()
+else stop()

@@ -1,0 +1,100 @@
+import { toDom } from '../dom.js'
+import { formatNumber } from '../format.js'
+import { h, text } from '../tree.js'
+import { duration, named, STATES } from './words.js'
+
+/** The small things that every view is made of. */
+
+const MOMENT = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium', timeZone: 'UTC' })
+
+export const absolute = value => `${MOMENT.format(new Date(value))} UTC`
+
+/** How long ago, with the moment itself on hover; `keepAges` keeps it true. @param {string | null} value RFC 3339 */
+export function age(value) {
+  if (value == null) return h('span', { class: 'soft' }, '–')
+  return h('time', { datetime: value, title: absolute(value), 'data-age': 'true' }, ago(value))
+}
+
+function ago(value) {
+  return duration(Math.max(0, (Date.now() - Date.parse(value)) / 1000))
+}
+
+export function keepAges() {
+  setInterval(() => {
+    for (const time of document.querySelectorAll('time[data-age]')) {
+      const words = ago(time.dateTime)
+      if (time.textContent !== words) time.textContent = words
+    }
+  }, 5_000)
+}
+
+export function moment(value) {
+  return h('time', { datetime: value }, absolute(value))
+}
+
+/** A state has its own sign beside its colour and its name. */
+export function badge(state, words = named(STATES, state)) {
+  return h('span', { class: 'state', 'data-state': state }, words)
+}
+
+export function button(words, click, attributes = {}) {
+  return h('button', { type: 'button', class: 'quiet', click, ...attributes }, words)
+}
+
+/** Puts its text on the clipboard; where there is none (no secure origin) it selects the text instead. */
+export function copyButton(words, textToCopy, source) {
+  return button(words, async event => {
+    const { currentTarget } = event
+    try {
+      await navigator.clipboard.writeText(textToCopy())
+      currentTarget.textContent = 'Copied'
+    } catch {
+      if (source !== undefined) getSelection()?.selectAllChildren(source())
+      currentTarget.textContent = source === undefined ? 'No clipboard here' : 'Selected: press Ctrl+C'
+    }
+    setTimeout(() => {
+      currentTarget.textContent = words
+    }, 2_000)
+  })
+}
+
+export function facts(entries) {
+  const rows = entries.filter(([, value]) => value !== undefined && value !== null && value !== '')
+  return h('dl', { class: 'facts' }, ...rows.flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, shown(value))]))
+}
+
+function shown(value) {
+  if (typeof value === 'number') return formatNumber(value)
+  return typeof value === 'string' ? text(value) : value
+}
+
+export function notice(title, words, ...more) {
+  return h('div', { class: 'notice' }, h('h2', {}, title), ...(words === undefined ? [] : [h('p', {}, words)]), ...more)
+}
+
+/** Where a violation is, as a person would say it: counted from one. Escapes: RFC 6901. */
+export function pointerWords(pointer) {
+  if (pointer === '') return 'the whole value'
+  const names = pointer
+    .slice(1)
+    .split('/')
+    .map(part => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+  return names.map(name => (/^\d+$/.test(name) ? `no. ${Number(name) + 1}` : name)).join(' › ')
+}
+
+export function table(columns, rows, attributes = {}) {
+  const head = columns.map(([name, kind]) =>
+    h('th', { scope: 'col', class: kind }, ...(typeof name === 'string' ? [name] : [name])),
+  )
+  return h('table', attributes, h('thead', {}, h('tr', {}, ...head)), h('tbody', {}, ...rows))
+}
+
+export function put(place, ...content) {
+  place.replaceChildren(...content.filter(part => part !== undefined).map(part => toDom(part)))
+}
+
+export function bytes(count) {
+  if (count < 1024) return `${formatNumber(count)} ${count === 1 ? 'byte' : 'bytes'}`
+  if (count < 1024 * 1024) return `${(count / 1024).toFixed(1)} KiB`
+  return `${(count / 1024 / 1024).toFixed(1)} MiB`
+}

@@ -1,0 +1,324 @@
+import { toDom } from '../dom.js'
+import { formatNumber } from '../format.js'
+import { h, text } from '../tree.js'
+import { dlqLine, shellQuoted } from './cli-line.js'
+import { ask } from './desk.js'
+import { forgetList } from './list.js'
+import { absolute, age, badge, button, facts, notice, put, table } from './parts.js'
+import { createSwitch } from './switch.js'
+import { duration, isActive, isFinal, letters, named, REPLAY_STATES, RESULTS } from './words.js'
+
+const SHOWN = 50
+
+/** Redrives, the latest first; and whether the service starts some by itself. */
+export function replaysView(app) {
+  const list = toDom(h('div', {}))
+  const automatic = createSwitch(app)
+  const node = toDom(
+    h(
+      'section',
+      { 'aria-labelledby': 'replays-title' },
+      h('h2', { id: 'replays-title' }, 'Redrives'),
+      automatic.node,
+      list,
+    ),
+  )
+  let replays = []
+
+  function draw() {
+    if (replays.length === 0)
+      return put(
+        list,
+        notice(
+          'Nothing has been redriven yet',
+          'Find dead letters that would pass now, and replay them: each redrive is listed here with what became of it.',
+        ),
+      )
+    const columns = [
+      ['Redrive'],
+      ['State'],
+      ['What'],
+      ['By'],
+      ['Started'],
+      ['Published', 'number'],
+      ['Resolved', 'number'],
+      ['Failed again', 'number'],
+    ]
+    put(list, table(columns, replays.map(row), { class: 'cards-on-phone replays' }))
+  }
+
+  function row(replay) {
+    return h(
+      'tr',
+      { 'data-row': replay.id },
+      h(
+        'td',
+        { class: 'main' },
+        app.link({ view: 'replay', id: replay.id }, { 'data-main': 'true', class: 'strong' }, h('code', {}, replay.id)),
+      ),
+      h('td', { 'data-label': 'State' }, badge(replay.state, named(REPLAY_STATES, replay.state))),
+      h(
+        'td',
+        { 'data-label': 'What', class: 'what' },
+        h('code', {}, text(replay.filter === '' ? 'all' : replay.filter)),
+        ...(replay.edited ? [h('span', { class: 'sub' }, 'edited')] : []),
+      ),
+      h('td', { 'data-label': 'By' }, replay.automatic ? 'the service itself' : text(replay.requested_by)),
+      h('td', { 'data-label': 'Started', class: 'nowrap' }, age(replay.started_at ?? replay.created_at)),
+      h(
+        'td',
+        { 'data-label': 'Published', class: 'number' },
+        `${formatNumber(replay.published)} of ${formatNumber(replay.total)}`,
+      ),
+      h('td', { 'data-label': 'Resolved', class: 'number' }, formatNumber(replay.resolved)),
+      h('td', { 'data-label': 'Failed again', class: 'number' }, formatNumber(replay.failed_again + replay.parked)),
+    )
+  }
+
+  return {
+    node,
+    title: 'Redrives',
+    async load(signal) {
+      const [answer] = await Promise.all([
+        ask('/admin/replays', { query: { limit: SHOWN }, signal }),
+        automatic.load(signal),
+      ])
+      replays = answer.replays
+      draw()
+    },
+    cli: () => dlqLine('replays'),
+    onEvent(name, data) {
+      if (name === 'stream') automatic.take(data)
+      if (name !== 'replay') return
+      replays = replays.some(({ id }) => id === data.id)
+        ? replays.map(replay => (replay.id === data.id ? data : replay))
+        : [data, ...replays]
+      const focused = document.activeElement?.closest('[data-row]')?.dataset.row
+      draw()
+      if (focused !== undefined) list.querySelector(`[data-row="${CSS.escape(focused)}"] [data-main]`)?.focus()
+    },
+  }
+}
+
+/** One redrive as it goes. */
+export function replayView(app, { id }) {
+  const title = toDom(h('h2', { id: 'replay-title' }, 'Redrive ', h('code', {}, id)))
+  const state = toDom(h('p', { class: 'replay-state' }))
+  const actions = toDom(h('div', { class: 'actions' }))
+  const segments = ['resolved', 'failed_again', 'parked', 'skipped', 'under_way'].map(name =>
+    toDom(h('span', { 'data-part': name })),
+  )
+  const bar = toDom(
+    h('div', { class: 'progress', role: 'progressbar', 'aria-label': 'Published', 'aria-valuemin': '0' }, ...segments),
+  )
+  const pace = toDom(h('p', { class: 'soft' }))
+  const outcomes = toDom(h('div', {}))
+  const about = toDom(h('div', {}))
+  const card = (title, ...content) => h('section', { class: 'card' }, h('h3', {}, title), ...content)
+  const node = toDom(
+    h(
+      'article',
+      { class: 'replay', 'aria-labelledby': 'replay-title' },
+      h('nav', { class: 'way', 'aria-label': 'List' }, app.link({ view: 'replays' }, {}, '← All redrives')),
+      h('header', { class: 'letter-head' }, h('div', {}, title, state), actions),
+      h('section', { class: 'card' }, bar, pace),
+      h(
+        'div',
+        { class: 'columns' },
+        h('div', { class: 'wide-column' }, card('What became of them', outcomes)),
+        h('div', { class: 'side-column' }, card('About it', about)),
+      ),
+    ),
+  )
+  let replay
+  let told
+  /** What it had published when, for the pace of now. */
+  let marks = []
+
+  function take(next) {
+    replay = next
+    marks = [
+      ...marks.filter(({ atMs }) => atMs > performance.now() - 10_000),
+      { atMs: performance.now(), published: next.published },
+    ]
+    draw()
+    announce()
+  }
+
+  function draw() {
+    const { total, pending, published, skipped } = replay
+    put(
+      state,
+      badge(replay.state, named(REPLAY_STATES, replay.state)),
+      ...(replay.error === null ? [] : [' ', text(replay.error)]),
+    )
+    drawActions()
+    const counts = countsOf(replay)
+    for (const segment of segments)
+      segment.style.width = `${total === 0 ? 0 : (counts[segment.dataset.part] / total) * 100}%`
+    bar.setAttribute('aria-valuemax', String(total))
+    bar.setAttribute('aria-valuenow', String(published + skipped))
+    bar.setAttribute('aria-valuetext', `${formatNumber(published)} of ${formatNumber(total)} published`)
+    pace.textContent = paceWords(replay, paceOf(marks), pending)
+    put(
+      outcomes,
+      table(
+        [['Outcome'], ['Dead letters', 'number']],
+        Object.keys(RESULTS).map(name => outcomeRow(name, counts[name])),
+        { class: 'outcomes' },
+      ),
+    )
+    put(about, facts(aboutIt()))
+  }
+
+  function outcomeRow(name, count) {
+    const filter = {
+      resolved: 'state:resolved',
+      failed_again: 'state:failed_again',
+      parked: 'state:parked',
+      under_way: 'state:replaying',
+    }[name]
+    const words = named(RESULTS, name)
+    const link =
+      filter === undefined || count === 0 ? words : app.link({ view: 'list', q: `replay:${id} ${filter}` }, {}, words)
+    return h(
+      'tr',
+      { 'data-part': name },
+      h(
+        'td',
+        {},
+        h('span', { class: 'swatch', 'aria-hidden': 'true' }),
+        link,
+        h('span', { class: 'sub' }, OUTCOMES[name]),
+      ),
+      h('td', { class: 'number' }, formatNumber(count)),
+    )
+  }
+
+  function aboutIt() {
+    return [
+      [
+        'Filter',
+        replay.filter === ''
+          ? 'all'
+          : app.link({ view: 'list', q: replay.filter }, {}, h('code', {}, text(replay.filter))),
+      ],
+      ['Taken', app.link({ view: 'list', q: `replay:${id}` }, {}, letters(replay.total))],
+      ['Asked for by', replay.automatic ? 'the service itself' : replay.requested_by],
+      ['Why', replay.because],
+      ['Rate', replay.rate === null ? 'as fast as it goes' : `${formatNumber(replay.rate)} a second`],
+      ['Only those that pass', replay.only_passing ? 'yes' : undefined],
+      ['Edited', replay.edited ? 'yes: another value than the original was published' : undefined],
+      ['Asked for', absolute(replay.created_at)],
+      ['Started', replay.started_at === null ? undefined : absolute(replay.started_at)],
+      ['Ended', replay.finished_at === null ? undefined : absolute(replay.finished_at)],
+    ]
+  }
+
+  function drawActions() {
+    const can = {
+      pause: ['queued', 'running'].includes(replay.state),
+      resume: ['paused', 'failed'].includes(replay.state) && replay.pending > 0,
+      cancel: ['queued', 'running', 'pausing', 'paused'].includes(replay.state),
+    }
+    const names = { pause: 'Pause', resume: 'Resume', cancel: 'Cancel' }
+    const wanted = Object.keys(names).filter(name => can[name])
+    // The button under somebody's hand is not made anew with each record.
+    if (actions.dataset.has === wanted.join()) return
+    actions.dataset.has = wanted.join()
+    const had = actions.contains(document.activeElement)
+    put(actions, ...wanted.map(name => button(names[name], steer(name), { title: HINTS[name] })))
+    if (had) (actions.querySelector('button') ?? document.getElementById('view')).focus()
+  }
+
+  const steer = name => async event => {
+    const { currentTarget } = event
+    currentTarget.disabled = true
+    try {
+      take(await ask(`/admin/replays/${id}/${name}`, { body: {} }))
+      forgetList()
+    } catch (failure) {
+      const { running } = failure.problem ?? {}
+      app.tell(
+        `${failure.title}. ${failure.message}`,
+        ...(running === undefined ? [] : [app.link({ view: 'replay', id: running.id }, {}, 'Look at it')]),
+      )
+    } finally {
+      currentTarget.disabled = false
+    }
+  }
+
+  /** Told aloud at each change of state and each quarter; each record would be noise. */
+  function announce() {
+    const { total, published, state } = replay
+    const quarter = total === 0 ? 4 : Math.floor((published / total) * 4)
+    const now = `${state} ${quarter}`
+    if (now === told) return
+    told = now
+    app.say(
+      `The redrive is ${named(REPLAY_STATES, state)}: ${formatNumber(published)} of ${formatNumber(total)} published, ${formatNumber(replay.resolved)} resolved.`,
+    )
+  }
+
+  return {
+    node,
+    title: `Redrive ${id}`,
+    async load(signal) {
+      take(await ask(`/admin/replays/${encodeURIComponent(id)}`, { signal }))
+    },
+    cli: () =>
+      replay !== undefined && ['paused', 'failed'].includes(replay.state)
+        ? `${dlqLine('replay')} --resume ${shellQuoted(id)}`
+        : replay !== undefined && isActive(replay.state)
+          ? `${dlqLine('pause')} ${shellQuoted(id)}`
+          : dlqLine('ls', `replay:${id}`),
+    onEvent(name, data) {
+      if (name !== 'replay' || data.id !== id) return
+      const before = replay?.state
+      take(data)
+      if (before !== data.state) app.showCli()
+      if (isFinal(data.state)) forgetList()
+    },
+  }
+}
+
+/** Everything a member can be, so that the parts add up to the whole. */
+function countsOf({ resolved, failed_again, parked, skipped, pending, published }) {
+  return {
+    resolved,
+    failed_again,
+    parked,
+    skipped,
+    under_way: Math.max(0, published - resolved - failed_again - parked),
+    pending,
+  }
+}
+
+const OUTCOMES = {
+  resolved: 'written, or there was a newer one already',
+  failed_again: 'set aside once more, and open',
+  parked: 'failed too often: only replayed when the filter names them',
+  skipped: 'no longer open when their turn came, or gone from the topic',
+  under_way: 'published, not settled yet',
+  pending: 'their turn has not come',
+}
+const HINTS = {
+  pause: 'What is published stays published; the rest waits.',
+  resume: 'Goes on where it stopped.',
+  cancel: 'What is published stays published; the others are open again.',
+}
+
+function paceOf(marks) {
+  const [first] = marks
+  const last = marks.at(-1)
+  const seconds = (last.atMs - first.atMs) / 1000
+  return seconds < 1 ? undefined : (last.published - first.published) / seconds
+}
+
+function paceWords({ state, total, published, pending, started_at: started, finished_at: finished }, pace, rest) {
+  const done = `${formatNumber(published)} of ${formatNumber(total)} published`
+  if (finished !== null && started !== null)
+    return `${done}, in ${duration(Math.max(0.1, (Date.parse(finished) - Date.parse(started)) / 1000))}.`
+  if (state !== 'running' || pace === undefined || pace === 0) return `${done}.`
+  return `${done}, ${formatNumber(Math.round(pace))} a second now${pending === 0 ? '' : `, about ${duration(Math.max(1, rest / pace))} to go`}.`
+}

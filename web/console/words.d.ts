@@ -1,0 +1,1 @@
+export function duration(seconds: number): string

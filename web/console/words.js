@@ -1,0 +1,103 @@
+import { formatNumber } from '../format.js'
+
+/** How the console says things: one place, so that the same thing has the same name on every view. */
+
+/** @param {number} seconds @returns `45 s`, `3 min`, `2 h 5 min`, `4 d 3 h` */
+export function duration(seconds) {
+  const s = Math.max(0, seconds)
+  if (s < 1) return s === 0 ? '0 s' : `${s.toFixed(1)} s`
+  if (s < 59.5) return `${Math.round(s)} s`
+  if (s < 3_570) return `${Math.round(s / 60)} min`
+  if (s < 86_400) return pair(Math.round(s / 60), 60, 'h', 'min')
+  return pair(Math.round(s / 3_600), 24, 'd', 'h')
+}
+
+function pair(small, many, big, unit) {
+  const rest = small % many
+  return rest === 0 ? `${small / many} ${big}` : `${(small - rest) / many} ${big} ${rest} ${unit}`
+}
+
+/** @param {number} count @param {string} one as in `dead letter is` */
+export function plural(count, one, many, format = formatNumber) {
+  return `${format(count)} ${count === 1 ? one : many}`
+}
+
+export const letters = count => plural(count, 'dead letter', 'dead letters')
+
+/** What a reason means, for somebody who meets it for the first time. */
+export const REASONS = {
+  empty_value: 'The record had no value.',
+  too_large: 'The record is larger than what is taken.',
+  malformed_json: 'The value is no JSON, or no UTF-8.',
+  schema_violation: 'The value breaks a rule of the schema.',
+  store_rejected: 'The database refused it.',
+  retries_exhausted: 'It was tried as often as allowed.',
+  crash_loop: 'It ended the process again and again.',
+  unexpected_error: 'An error that nobody foresaw.',
+}
+
+export const STATES = {
+  open: 'open',
+  replaying: 'replaying',
+  resolved: 'resolved',
+  failed_again: 'failed again',
+  parked: 'parked',
+  discarded: 'discarded',
+}
+
+export const REPLAY_STATES = {
+  queued: 'waits for a worker',
+  running: 'running',
+  pausing: 'pausing',
+  cancelling: 'being cancelled',
+  paused: 'paused',
+  cancelled: 'cancelled',
+  done: 'done',
+  failed: 'failed',
+}
+
+/** One is under way. */
+export const isActive = state => ['queued', 'running', 'pausing', 'cancelling'].includes(state)
+export const isFinal = state => ['cancelled', 'done', 'failed'].includes(state)
+
+export const LEFT_OUT = {
+  not_open: 'not open (replaying, resolved, parked or discarded)',
+  not_passing: 'would not pass now',
+  bytes_gone: 'no longer in the topic',
+  other_topic: 'came from another topic',
+  over_limit: 'beyond the limit you set',
+}
+
+export const PAUSES = {
+  store_away: 'waits for Postgres',
+  dlq_away: 'waits for the dead-letter topic',
+  backpressure: 'catches its breath',
+  halted: 'halted',
+  storm_guard: 'stopped by the storm guard: too many dead letters in a row',
+}
+
+export const EVENTS = {
+  failed: 'failed',
+  failed_again: 'failed again',
+  replayed: 'published again',
+  edited: 'edited',
+  resolved: 'resolved',
+  parked: 'parked',
+  discarded: 'discarded',
+  restored: 'taken back from the discarded',
+  revealed: 'looked at in full',
+}
+
+export const RESULTS = {
+  resolved: 'Resolved',
+  failed_again: 'Failed again',
+  parked: 'Parked',
+  skipped: 'Skipped',
+  under_way: 'On their way',
+  pending: 'Not published yet',
+}
+
+/** A closed set of names from the server may grow: what is not known here is shown as it came. */
+export function named(words, name) {
+  return Object.hasOwn(words, name) ? words[name] : String(name).replaceAll('_', ' ')
+}

@@ -1,0 +1,21 @@
+/**
+ * Server-sent events as our server writes them, up to the end of the answer. Not EventSource, which cannot send a key.
+ * @param {Response} response
+ * @param {(name: string, data: any) => void} onEvent
+ * @param {(ms: number) => void} onRetry how long the server asks to wait before coming back
+ */
+export async function readEvents(response, onEvent, onRetry) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
+  let rest = ''
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return
+    const blocks = (rest + value).split('\n\n')
+    rest = blocks.pop()
+    for (const block of blocks) {
+      const fields = new Map(block.split('\n').map(line => /^(\w+): ?(.*)$/.exec(line)?.slice(1) ?? ['', '']))
+      if (fields.has('retry')) onRetry(Number(fields.get('retry')))
+      if (fields.has('data')) onEvent(fields.get('event'), JSON.parse(fields.get('data')))
+    }
+  }
+}
