@@ -54,6 +54,24 @@ export interface DeadLetterGroup {
   readonly sample: { readonly id: string; readonly order_uid: string | null; readonly message: string }
 }
 
+/** How many hours of arrivals are told: a day. */
+export const ARRIVAL_STEPS = 24
+
+/** When dead letters came in, by cause: of each the first failure counts. */
+export interface DeadLetterArrivals {
+  /** RFC 3339: the start of the first step. The last one is under way. */
+  readonly since: string
+  readonly step_seconds: number
+  /** Causes of which none came in are absent. */
+  readonly groups: readonly {
+    readonly reason: string
+    readonly error: string
+    readonly pointer: string
+    /** {@link ARRIVAL_STEPS} of them, the oldest first. */
+    readonly counts: readonly number[]
+  }[]
+}
+
 /** One thing that happened to a dead letter, oldest first. */
 export interface DeadLetterEvent {
   readonly at: string
@@ -87,6 +105,8 @@ export interface Operator {
 /** @throws StoreUnavailableError, as every method does */
 export interface DeadLetterStore {
   groups(filter: DeadLetterFilter): Promise<DeadLetterGroup[]>
+  /** Of the last day. */
+  arrivals(filter: DeadLetterFilter): Promise<DeadLetterArrivals>
   page(query: {
     readonly filter: DeadLetterFilter
     readonly limit: number

@@ -20,7 +20,7 @@ export const text: Reader<string> = value =>
 export const reason: Reader<string> = value =>
   isText(value, MAX_TEXT) && value.trim() !== '' ? { value } : { must: 'say why, in text that is not empty' }
 
-/** Its size is bounded by the body's. */
+/** Its size is bounded by the body's, and by whoever reads it. */
 export const longText: Reader<string> = value => (typeof value === 'string' ? { value } : { must: 'be text' })
 
 export const flag: Reader<boolean> = value => (typeof value === 'boolean' ? { value } : { must: 'be true or false' })

@@ -3,6 +3,7 @@ import type { AuditEntry, DeadLetterGroup, DeadLetterStore, Operator } from '../
 import { printFilter } from '../core/dead-letter-filter.ts'
 import { UsageError } from '../core/errors.ts'
 import { audit } from './audit.ts'
+import { readArrivals } from './dead-letter-arrivals.ts'
 import { filterSql } from './dead-letter-filter-sql.ts'
 import {
   type EventColumns,
@@ -22,6 +23,8 @@ export function createDeadLetterStore(pool: pg.Pool): DeadLetterStore {
       const rows = await query<GroupColumns>(pool, { text: groupsSql(text), values: [...values] })
       return rows.map(toGroup)
     },
+
+    arrivals: filter => readArrivals(pool, filter),
 
     async page({ filter, limit, after }) {
       const { text, values } = filterSql(filter, { first: 4 })

@@ -69,6 +69,33 @@ describe('groups', () => {
   })
 })
 
+describe('arrivals', () => {
+  it('count first failures of the last day, by cause and hour', async () => {
+    const hoursAgo = (hours: number) => new Date(Date.now() - hours * 3_600_000).toISOString()
+    await insert(
+      { first_failed_at: hoursAgo(2) },
+      { first_failed_at: hoursAgo(2), failed_at: hoursAgo(0) },
+      { first_failed_at: hoursAgo(0), state: 'resolved' },
+      { first_failed_at: hoursAgo(30), failed_at: hoursAgo(0) },
+      { first_failed_at: hoursAgo(5), reason: 'malformed_json', error: 'not_json', pointer: '' },
+    )
+    const { since, step_seconds, groups } = await store.arrivals(filter(''))
+    expect(step_seconds).toBe(3_600)
+    expect(Date.now() - Date.parse(since)).toBeLessThan(24 * 3_600_000)
+    const countsOf = (error: string) => groups.find(group => group.error === error)?.counts
+    expect(countsOf('required')).toHaveLength(24)
+    // The hour may have turned since the rows were made.
+    expect(
+      countsOf('required')
+        ?.slice(-4)
+        .filter(count => count > 0),
+    ).toEqual([2, 1])
+    expect(countsOf('not_json')?.reduce((sum, count) => sum + count, 0)).toBe(1)
+    expect((await store.arrivals(filter('state:open'))).groups).toHaveLength(2)
+    expect((await store.arrivals(filter('uid:nobody'))).groups).toEqual([])
+  })
+})
+
 describe('pages', () => {
   it('go through all that the filter takes, latest failure first, each once, also within one instant', async () => {
     const at = '2025-06-15T12:00:00.123456Z'

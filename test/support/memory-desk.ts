@@ -1,5 +1,6 @@
 import { HEADER, type Reason, type Violation } from '#src/core/dead-letter.ts'
 import {
+  ARRIVAL_STEPS,
   type AuditEntry,
   type CheckResult,
   type DeadLetterEvent,
@@ -41,21 +42,29 @@ type MutableLetter = { -readonly [K in keyof Letter]: Letter[K] }
 
 const judge = createOrderJudge({ maxBytes: 1024 * 1024 })
 const FIRST_FAILURE_MS = Date.UTC(2026, 0, 1)
+const HOUR_MS = 3_600_000
 
 /** What of it a test does in another way. */
 export type DeskParts = Partial<Omit<AdminParts, 'letters' | 'replays'>> & {
   readonly letters?: Partial<DeadLetterStore>
   readonly replays?: Partial<ReplayDesk>
+  /** The time of the first action, in ms since the epoch; each takes a second. */
+  readonly nowMs?: number
 }
 
-export function memoryDesk({ letters: ownLetters, replays: ownReplays, ...parts }: DeskParts = {}): MemoryDesk {
+export function memoryDesk({
+  letters: ownLetters,
+  replays: ownReplays,
+  nowMs = FIRST_FAILURE_MS + HOUR_MS,
+  ...parts
+}: DeskParts = {}): MemoryDesk {
   const rows = new Map<string, MutableLetter>()
   const bytes = new Map<string, SourceRecord>()
   const log: AuditEntry[] = []
   const events = new Map<string, DeadLetterEvent[]>()
   const discarded = new Map<string, string[]>()
   const running = new Map<string, Replay>()
-  let now = FIRST_FAILURE_MS + 3_600_000
+  let now = nowMs
   const at = () => {
     now += 1_000
     return new Date(now).toISOString()
@@ -87,6 +96,24 @@ export function memoryDesk({ letters: ownLetters, replays: ownReplays, ...parts 
         groups.set(key, [...(groups.get(key) ?? []), row])
       }
       return [...groups.values()].map(toGroup).sort((a, b) => b.count - a.count)
+    },
+    async arrivals(filter) {
+      const since = Math.floor(now / HOUR_MS) * HOUR_MS - (ARRIVAL_STEPS - 1) * HOUR_MS
+      const recent = matching(filter).filter(({ first_failed_at }) => Date.parse(first_failed_at) >= since)
+      const causes = Map.groupBy(recent, ({ reason, error, pointer }) => JSON.stringify([reason, error, pointer]))
+      return {
+        since: new Date(since).toISOString(),
+        step_seconds: HOUR_MS / 1000,
+        groups: [...causes].map(([cause, rows]) => {
+          const [reason, error, pointer] = JSON.parse(cause)
+          const counts = new Array<number>(ARRIVAL_STEPS).fill(0)
+          for (const row of rows) {
+            const step = Math.floor((Date.parse(row.first_failed_at) - since) / HOUR_MS)
+            counts[step] = (counts[step] ?? 0) + 1
+          }
+          return { reason, error, pointer, counts }
+        }),
+      }
     },
     async page({ filter, limit, after }) {
       const all = matching(filter).filter(

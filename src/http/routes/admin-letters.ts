@@ -17,7 +17,7 @@ import {
   sendJson,
   sentence,
 } from '../admin.ts'
-import { count, flag, optional, reason, text } from '../json-body.ts'
+import { count, flag, longText, optional, reason, text } from '../json-body.ts'
 import { maskedRecord, type ShownRecord, wholeRecord } from '../letter-answer.ts'
 
 const PAGE = { preset: 50, most: 500 }
@@ -37,6 +37,9 @@ export function adminLetterRoutes(parts: LetterParts, guard: AdminGuard): Router
   route('/admin/dead-letters/groups', {
     get: async (req, res) => sendJson(res, 200, { groups: await letters.groups(queryFilter(req)) }),
   })
+  route('/admin/dead-letters/arrivals', {
+    get: async (req, res) => sendJson(res, 200, await letters.arrivals(queryFilter(req))),
+  })
   route('/admin/dead-letters', {
     get: async (req, res) => {
       const cursor = parameter(req, 'cursor')
@@ -50,14 +53,14 @@ export function adminLetterRoutes(parts: LetterParts, guard: AdminGuard): Router
   })
   route('/admin/dead-letters/check', {
     post: async (req, res) => {
-      const { q, limit } = await bodyOf(req, { q: text, limit: optional(count(1, CHECK_MOST)) })
+      const { q, limit } = await bodyOf(req, { q: longText, limit: optional(count(1, CHECK_MOST)) })
       const counted = await checked(parts.check, filterOf(q), limit ?? CHECK_PRESET, res)
       if (counted !== undefined) sendJson(res, 200, counted)
     },
   })
   route('/admin/dead-letters/discard', {
     post: async (req, res) => {
-      const members = { q: text, because: reason, dry_run: optional(flag) }
+      const members = { q: longText, because: reason, dry_run: optional(flag) }
       const { q, because, dry_run } = await bodyOf(req, members)
       const filter = filterOf(q)
       if (dry_run) return sendJson(res, 200, discardable(await letters.groups(filter)))

@@ -65,7 +65,7 @@ export function adminReplayRoutes(parts: ReplayParts, guard: AdminGuard): Router
 
 async function startReplay(parts: ReplayParts, guard: AdminGuard, req: Request<object>, res: Response): Promise<void> {
   const members = {
-    q: text,
+    q: longText,
     dry_run: optional(flag),
     rate: optional(above0(MAX_RATE)),
     limit: optional(count(1, MAX_LIMIT)),

@@ -19,6 +19,16 @@ describe('the inbox', () => {
     expect(open.body.groups).toMatchObject([{ count: 1, sample: { order_uid: 'one' } }])
   })
 
+  it('tells when they came in, by cause and hour', async () => {
+    await using service = await startAdmin()
+    service.desk.add()
+    service.desk.add({ state: 'resolved' })
+    const { body } = await answerOf(service.ask('/admin/dead-letters/arrivals'))
+    expect(body.groups).toMatchObject([{ error: 'required', counts: [...new Array(22).fill(0), 2, 0] }])
+    expect((await answerOf(service.ask('/admin/dead-letters/arrivals?q=reason:too_large'))).body.groups).toEqual([])
+    expect((await service.ask('/admin/dead-letters/arrivals?q=nonsense')).status).toBe(400)
+  })
+
   it('is turned page by page, latest failure first, without gap or repeat', async () => {
     await using service = await startAdmin()
     const ids = Array.from({ length: 7 }, () => service.desk.add())

@@ -82,7 +82,7 @@ describe('what operators send', () => {
   it.each([
     ['no JSON', '{"q":', 400, 'bad_body'],
     ['no object', '["q"]', 400, 'bad_body'],
-    ['too much', JSON.stringify({ q: 'x'.repeat(17 * 1024) }), 413, 'too_large'],
+    ['too much', JSON.stringify({ q: 'x'.repeat(65 * 1024) }), 413, 'too_large'],
   ])('is refused when it is %s', async (_, body, status, code) => {
     await using service = await startAdmin()
     const headers = { 'Content-Type': 'application/json' }

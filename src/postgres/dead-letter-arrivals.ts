@@ -1,0 +1,47 @@
+import type pg from 'pg'
+import { ARRIVAL_STEPS, type DeadLetterArrivals } from '../core/dead-letter-desk.ts'
+import type { DeadLetterFilter } from '../core/dead-letter-filter.ts'
+import { filterSql } from './dead-letter-filter-sql.ts'
+import { query } from './pool.ts'
+
+const STEP_SECONDS = 3_600
+
+interface Counted {
+  readonly reason: string
+  readonly error: string
+  readonly pointer: string
+  readonly step: number
+  readonly count: number
+}
+
+/** First failures of the last day by cause and hour, by the clock of the database. */
+export async function readArrivals(pool: pg.Pool, filter: DeadLetterFilter): Promise<DeadLetterArrivals> {
+  const { text, values } = filterSql(filter, { first: 3 })
+  const [row] = await query<{ since: Date; counted: readonly Counted[] | null }>(pool, {
+    text: `WITH day AS (SELECT date_trunc('hour', now()) - ($1 - 1) * $2 * interval '1 second' AS since),
+        counted AS (
+          SELECT d.reason, d.error, d.pointer, count(*) AS count,
+            least($1 - 1, floor(extract(epoch FROM d.first_failed_at - day.since) / $2)::int) AS step
+          FROM dead_letters AS d, day WHERE d.first_failed_at >= day.since AND ${text}
+          GROUP BY d.reason, d.error, d.pointer, step
+        )
+      SELECT day.since, (SELECT jsonb_agg(counted) FROM counted) AS counted FROM day`,
+    values: [ARRIVAL_STEPS, STEP_SECONDS, ...values],
+  })
+  if (row === undefined) throw new Error('a query without FROM has a row')
+  const causes = Map.groupBy(row.counted ?? [], ({ reason, error, pointer }) =>
+    JSON.stringify([reason, error, pointer]),
+  )
+  return {
+    since: row.since.toISOString(),
+    step_seconds: STEP_SECONDS,
+    groups: [...causes.values()].flatMap(([first, ...others]) => (first === undefined ? [] : [toGroup(first, others)])),
+  }
+}
+
+function toGroup(first: Counted, others: readonly Counted[]): DeadLetterArrivals['groups'][number] {
+  const { reason, error, pointer } = first
+  const counts = new Array<number>(ARRIVAL_STEPS).fill(0)
+  for (const { step, count } of [first, ...others]) counts[step] = count
+  return { reason, error, pointer, counts }
+}
