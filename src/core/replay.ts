@@ -23,6 +23,8 @@ export interface ReplayItem {
   readonly replayCount: number
   /** Where its bytes stand in the DLQ topic; `undefined`: the index does not know. */
   readonly place: { readonly partition: number; readonly offset: bigint } | undefined
+  /** About as much as the record has. */
+  readonly bytes: number
   /** Replaces its value. */
   readonly edited: Buffer | undefined
 }
@@ -84,6 +86,8 @@ export const REPLAY_BEAT_MS = 2_000
  * it wakes is out of time, and is not sent beside what its successor sends.
  */
 export const REPLAY_DELIVERY_TIMEOUT_MS = 8_000
+/** For the same reason nothing is sent any more so long after the last beat that was heard: another one may have it by then. */
+export const REPLAY_SEND_WINDOW_MS = REPLAY_LEASE_MS - REPLAY_DELIVERY_TIMEOUT_MS
 
 /** The topic that redriven records go to. @throws BrokerUnavailableError BrokerFatalError, as every method does */
 export interface ReplayTopic extends AsyncDisposable {

@@ -67,7 +67,7 @@ export function createReplayStore(pool: pg.Pool): ReplayStore {
           replay,
           `SELECT true AS mine, page_marks AS marks, ARRAY(
             SELECT jsonb_build_object('id', item.dead_letter_id, 'topic', d.source_topic, 'partition', d.source_partition,
-              'offset', d.source_offset::text, 'timestamp', d.source_timestamp, 'replay_count', d.replay_count,
+              'offset', d.source_offset::text, 'timestamp', d.source_timestamp, 'replay_count', d.replay_count, 'bytes', d.bytes,
               'dlq_partition', d.dlq_partition, 'dlq_offset', d.dlq_offset::text, 'edited', encode(item.edited_value, 'base64'))
             FROM replay_items AS item LEFT JOIN dead_letters AS d ON d.id = item.dead_letter_id
             WHERE item.replay_id = $1 AND item.state = '${state}' ORDER BY item.position LIMIT $3
@@ -144,6 +144,7 @@ export function createReplayStore(pool: pg.Pool): ReplayStore {
               state = CASE
                 WHEN $3 IN ('queued', 'paused') AND state = 'cancelling' THEN 'cancelling'
                 WHEN $3 = 'queued' AND state = 'pausing' THEN 'paused'
+                WHEN $3 = 'paused' AND state = 'running' THEN 'queued'
                 ELSE $3 END,
               finished_at = CASE WHEN $3 IN ('done', 'cancelled', 'failed') THEN clock_timestamp() END
             WHERE id = $1 AND ${BY_ME}
@@ -179,6 +180,7 @@ interface ItemRow {
   readonly offset: string | null
   readonly timestamp: number | null
   readonly replay_count: number | null
+  readonly bytes: number | null
   readonly dlq_partition: number | null
   readonly dlq_offset: string | null
   readonly edited: string | null
@@ -195,6 +197,7 @@ function toItem(row: ItemRow): ReplayItem {
       timestampMs: row.timestamp ?? 0,
     },
     replayCount: row.replay_count ?? 0,
+    bytes: row.bytes ?? 0,
     // A letter that was purged meanwhile has no place either: it was settled, and is not redriven.
     place: partition === null || offset === null ? undefined : { partition, offset: BigInt(offset) },
     edited: row.edited === null ? undefined : Buffer.from(row.edited, 'base64'),

@@ -180,6 +180,7 @@ describe('the worker', () => {
           id: 'orders-0-4',
           origin: { topic: 'orders', partition: 0, offset: 4n, timestampMs: 1_700_000_000_000 },
           replayCount: 2,
+          bytes: 100,
           place: { partition: 0, offset: 17n },
           edited: undefined,
         },
@@ -268,6 +269,12 @@ describe('the worker', () => {
     expect(await desk.get(id)).toMatchObject({ state: 'paused' })
 
     await desk.resume(id, BY)
+    const withdrawn = await taken(id)
+    await desk.pause(id, BY)
+    await desk.resume(id, BY)
+    await store.part(withdrawn, { to: 'paused' })
+    expect(await desk.get(id)).toMatchObject({ state: 'queued' })
+
     const third = await taken(id)
     await desk.cancel(id, BY)
     await store.part(third, { to: 'paused' })

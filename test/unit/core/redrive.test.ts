@@ -12,6 +12,7 @@ const ITEM: ReplayItem = {
   origin: ORIGIN,
   replayCount: 1,
   place: { partition: 1, offset: 9n },
+  bytes: 40,
   edited: undefined,
 }
 const OWN: readonly Header[] = [

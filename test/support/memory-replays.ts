@@ -1,0 +1,226 @@
+import { HEADER, headerText } from '#src/core/dead-letter.ts'
+import type { ReplayState } from '#src/core/dead-letter-desk.ts'
+import { BrokerUnavailableError, StoreUnavailableError } from '#src/core/errors.ts'
+import type { SourceRecord } from '#src/core/record.ts'
+import type { RedrivenRecord } from '#src/core/redrive.ts'
+import {
+  type PageMarks,
+  REPLAY_DELIVERY_TIMEOUT_MS,
+  REPLAY_LEASE_MS,
+  type ReplayInHand,
+  type ReplayItem,
+  type ReplayStore,
+  ReplayTakenOverError,
+  type ReplayTopic,
+} from '#src/core/replay.ts'
+import { aRecord } from './records.ts'
+import type { VirtualProcess, VirtualTime } from './simulation/virtual-time.ts'
+
+/** One redrive in a world of its own: its books, the topic and the dead letters, in virtual time. */
+export interface ReplayWorld {
+  readonly id: string
+  state: ReplayState
+  /** What the topic holds, in the order of arrival. */
+  readonly log: readonly { readonly id: string; readonly atMs: number; readonly epoch: number }[]
+  readonly items: readonly MemoryItem[]
+  readonly error: string | undefined
+  /** Not to be reached while set; `mute`: takes records, and says nothing. */
+  broker: 'up' | 'away' | 'mute'
+  store: 'up' | 'away'
+  /** As a worker in this process sees it. */
+  portsOf(process: VirtualProcess): {
+    store: ReplayStore
+    topic: ReplayTopic
+    records: { read(places: readonly { id: string }[]): AsyncIterable<{ id: string; record: SourceRecord }> }
+  }
+}
+
+export interface MemoryItem extends ReplayItem {
+  at: 'pending' | 'claimed' | 'published' | 'skipped' | 'cancelled'
+  why?: string
+  /** What becomes of it when its turn comes. */
+  readonly fate?: 'gone' | 'no place' | 'not open' | 'too large'
+}
+
+const STORE_MS = 3
+const BROKER_MS = 4
+const PARTITIONS = 3
+
+export function aReplayWorld(
+  time: VirtualTime,
+  options: { count: number; rate?: number; fates?: Readonly<Record<number, MemoryItem['fate']>> },
+): ReplayWorld {
+  const items: MemoryItem[] = Array.from({ length: options.count }, (_, n) => {
+    const offset = BigInt(n)
+    const partition = Math.floor((n * PARTITIONS) / options.count)
+    const fate = options.fates?.[n]
+    return {
+      id: `orders-${partition}-${n}`,
+      origin: { topic: 'orders', partition, offset, timestampMs: n },
+      replayCount: 0,
+      place: fate === 'no place' ? undefined : { partition, offset },
+      bytes: 100,
+      edited: undefined,
+      at: 'pending',
+      ...(fate === undefined ? {} : { fate }),
+    }
+  })
+  const byId = new Map(items.map(item => [item.id, item]))
+  const log: { id: string; atMs: number; epoch: number; partition: number }[] = []
+  let epoch = 0
+  let heardMs: number | undefined
+  let marks: PageMarks | undefined
+  let error: string | undefined
+
+  const world: ReplayWorld = {
+    id: 'r1',
+    state: 'queued',
+    log,
+    items,
+    broker: 'up',
+    store: 'up',
+    get error() {
+      return error
+    },
+    portsOf,
+  }
+
+  const isAlive = () => heardMs !== undefined && time.nowMs - heardMs < REPLAY_LEASE_MS
+  const isFree = () => world.state === 'queued' || (isUnderWay() && !isAlive())
+  const isUnderWay = () => ['running', 'pausing', 'cancelling'].includes(world.state)
+
+  function portsOf(process: VirtualProcess) {
+    let myEpoch = 0
+
+    /** What is asked is done also when the asker is dead by then; the answer comes when it is thawed. */
+    function ask<R>(does: () => R): Promise<R> {
+      return new Promise((resolve, reject) => {
+        process.after(0, () => {
+          time.after(STORE_MS, () => {
+            const answer = attempt(does)
+            process.after(STORE_MS, () => ('error' in answer ? reject(answer.error) : resolve(answer.value)))
+          })
+        })
+      })
+    }
+    function attempt<R>(does: () => R): { value: R } | { error: unknown } {
+      try {
+        if (world.store === 'away') throw new StoreUnavailableError('away')
+        return { value: does() }
+      } catch (error) {
+        return { error }
+      }
+    }
+    function mine<R>(replay: ReplayInHand, does: () => R): Promise<R> {
+      return ask(() => {
+        if (replay.epoch !== epoch || !isUnderWay()) throw new ReplayTakenOverError('taken over')
+        return does()
+      })
+    }
+    function set(ids: readonly string[], from: readonly MemoryItem['at'][], at: MemoryItem['at'], why?: string) {
+      for (const id of ids) {
+        const item = byId.get(id)
+        if (item === undefined || !from.includes(item.at)) continue
+        item.at = at
+        if (why !== undefined) item.why = why
+      }
+    }
+
+    const store: ReplayStore = {
+      waiting: () => ask(() => (isFree() ? world.id : undefined)),
+      take: () =>
+        ask(() => {
+          if (!isFree()) return undefined
+          if (world.state === 'queued') world.state = 'running'
+          epoch += 1
+          myEpoch = epoch
+          heardMs = time.nowMs
+          return { id: world.id, epoch, rate: options.rate }
+        }),
+      beat: replay =>
+        mine(replay, () => {
+          heardMs = time.nowMs
+          return world.state
+        }),
+      page: (replay, limit) =>
+        mine(replay, () => {
+          const claimed = items.filter(item => item.at === 'claimed')
+          if (claimed.length > 0) return { items: claimed, marks }
+          return { items: items.filter(item => item.at === 'pending').slice(0, limit), marks: undefined }
+        }),
+      claim: (replay, ids, ends) =>
+        mine(replay, () => {
+          marks = ends
+          const open = ids.filter(id => byId.get(id)?.fate !== 'not open')
+          set(ids, ['pending'], 'skipped', 'not_open')
+          set(open, ['skipped'], 'claimed')
+          return new Set(open)
+        }),
+      notePublished: (replay, ids) => mine(replay, () => set(ids, ['claimed'], 'published')),
+      noteSkipped: (replay, ids, why) => mine(replay, () => set(ids, ['pending', 'claimed'], 'skipped', why)),
+      part: (replay, parting) =>
+        mine(replay, () => {
+          heardMs = undefined
+          if (parting.to === 'cancelled' || parting.to === 'failed')
+            set([...byId.keys()], ['pending', 'claimed'], 'cancelled')
+          if (parting.to === 'failed') error = parting.error
+          world.state = parting.to
+        }),
+    }
+
+    const topic: ReplayTopic = {
+      ends: partitions => fromBroker(() => new Map(partitions.map(partition => [partition, BigInt(endOf(partition))]))),
+      published: (_, since) =>
+        fromBroker(() => {
+          const seen = new Map<number, number>()
+          const found = log.filter(({ partition }) => {
+            const offset = seen.get(partition) ?? 0
+            seen.set(partition, offset + 1)
+            const from = since.get(partition)
+            return from !== undefined && BigInt(offset) >= from
+          })
+          return new Set(found.map(({ id }) => id))
+        }),
+      publish: record => produce(record),
+      async [Symbol.asyncDispose]() {},
+    }
+
+    function fromBroker<R>(does: () => R): Promise<R> {
+      return new Promise((resolve, reject) => {
+        process.after(BROKER_MS, () => {
+          if (world.broker === 'up') resolve(does())
+          else process.after(2_000, () => reject(new BrokerUnavailableError('away')))
+        })
+      })
+    }
+
+    /** Like librdkafka: tried until its time is over, and not sent after that, however long the process was frozen. */
+    function produce(record: RedrivenRecord): Promise<'acknowledged' | 'refused'> {
+      const sentAtMs = time.nowMs
+      const id = headerText(record, HEADER.id) ?? ''
+      return new Promise((resolve, reject) => {
+        const send = () => {
+          if (time.nowMs - sentAtMs >= REPLAY_DELIVERY_TIMEOUT_MS)
+            return reject(new BrokerUnavailableError('timed out'))
+          if (byId.get(id)?.fate === 'too large') return resolve('refused')
+          if (world.broker === 'away') return process.after(500, send)
+          log.push({ id, atMs: time.nowMs, epoch: myEpoch, partition: record.partition })
+          if (world.broker === 'up') process.after(BROKER_MS, () => resolve('acknowledged'))
+          else process.after(REPLAY_DELIVERY_TIMEOUT_MS, () => reject(new BrokerUnavailableError('no answer')))
+        }
+        process.after(BROKER_MS, send)
+      })
+    }
+
+    const endOf = (partition: number) => log.filter(entry => entry.partition === partition).length
+    const records = {
+      async *read(places: readonly { readonly id: string }[]) {
+        const found = await fromBroker(() => places.filter(({ id }) => byId.get(id)?.fate !== 'gone'))
+        for (const { id } of found) yield { id, record: aRecord({ text: id }) }
+      },
+    }
+    return { store, topic, records }
+  }
+
+  return world
+}
