@@ -49,18 +49,19 @@ export function createAdminFeed(options: AdminFeedOptions): AdminFeed {
   /** What was told last: the event of the stream, of the dead letters, and of each redrive. */
   const told = new Map<string, string>()
   let looking = false
+  let turn = 0
 
   function forget(): void {
     told.clear()
+    turn = 0
   }
 
   async function look(): Promise<void> {
     looking = true
-    for (let turn = 0; audience.size > 0; turn++) {
-      const looked = await Promise.allSettled([
-        turn % LOOKS_PER_OVERVIEW === 0 ? lookAtStream() : undefined,
-        lookAtReplays(),
-      ])
+    while (audience.size > 0) {
+      const isDue = turn % LOOKS_PER_OVERVIEW === 0
+      turn += 1
+      const looked = await Promise.allSettled([isDue ? lookAtStream() : undefined, lookAtReplays()])
       for (const result of looked) {
         // While Postgres is away, the overview says so.
         if (result.status === 'rejected' && dispositionOf(result.reason) !== 'retry') options.onError(result.reason)
