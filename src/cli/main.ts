@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import * as dlq from './dlq.ts'
 import { exitCodeOf, failureLines } from './failure.ts'
 import { note, quietBrokenPipe } from './output.ts'
 
@@ -15,6 +16,7 @@ const COMMANDS: readonly (() => Promise<{ register(program: Command): void }>)[]
   () => import('./resume.ts'),
   () => import('./seek.ts'),
   () => import('./order.ts'),
+  async () => dlq,
   () => import('./config.ts'),
   () => import('./doctor.ts'),
 ]
@@ -46,7 +48,7 @@ async function main(args: readonly string[]): Promise<number> {
     return EXIT_USAGE
   }
   try {
-    await program.parseAsync(args, { from: 'user' })
+    await program.parseAsync(dlq.shieldTerms(args), { from: 'user' })
     return Number(process.exitCode ?? 0)
   } catch (error) {
     // Commander has said what is wrong; 0 is `--help` and `--version`.

@@ -5,6 +5,18 @@ export function print(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 
+/** Many lines: waits while the reader of the pipe is behind, so that they do not pile up here. */
+export async function printAll(lines: readonly string[]): Promise<void> {
+  if (lines.length === 0) return
+  await write(`${lines.join('\n')}\n`)
+}
+
+/** Bytes as they are, on stdout. Resolves when there is room for more. */
+export async function write(data: string | Buffer): Promise<void> {
+  if (process.stdout.write(data)) return
+  await new Promise<void>(resolve => process.stdout.once('drain', resolve))
+}
+
 /** What is going on, on stderr. */
 export function note(line: string): void {
   process.stderr.write(`${line}\n`)

@@ -72,6 +72,13 @@ export interface DeadLetterArrivals {
   }[]
 }
 
+/** What of these groups a discard would take: open and parked ones. `not_open`: all others. */
+export function discardable(groups: readonly DeadLetterGroup[]): { readonly count: number; readonly not_open: number } {
+  const all = groups.reduce((sum, { count }) => sum + count, 0)
+  const count = groups.reduce((sum, { states }) => sum + (states.open ?? 0) + (states.parked ?? 0), 0)
+  return { count, not_open: all - count }
+}
+
 /** One thing that happened to a dead letter, oldest first. */
 export interface DeadLetterEvent {
   readonly at: string

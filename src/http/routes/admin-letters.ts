@@ -1,6 +1,6 @@
 import type { Request, Response, Router } from 'express'
 import { fromCursor, toCursor } from '../../core/dead-letter-cursor.ts'
-import type { CheckResult, DeadLetterGroup, DeadLetterRow } from '../../core/dead-letter-desk.ts'
+import { type CheckResult, type DeadLetterRow, discardable } from '../../core/dead-letter-desk.ts'
 import { UsageError } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/record.ts'
 import {
@@ -63,7 +63,11 @@ export function adminLetterRoutes(parts: LetterParts, guard: AdminGuard): Router
       const members = { q: longText, because: reason, dry_run: optional(flag) }
       const { q, because, dry_run } = await bodyOf(req, members)
       const filter = filterOf(q)
-      if (dry_run) return sendJson(res, 200, discardable(await letters.groups(filter)))
+      if (dry_run) {
+        const { count, not_open } = discardable(await letters.groups(filter))
+        const left_out = not_open === 0 ? {} : { not_open }
+        return sendJson(res, 200, { discarded: count, action: null, left_out })
+      }
       sendJson(res, 200, await letters.discard(filter, operatorOf(guard, res, because)))
     },
   })
@@ -149,18 +153,6 @@ async function checked(
     complete,
     results: results.map(({ id, passes, violations }) => ({ id, passes: passes ?? null, violations })),
   }
-}
-
-/** What a discard would do. Only open and parked ones may be set aside for good. */
-function discardable(groups: readonly DeadLetterGroup[]): object {
-  let discarded = 0
-  let others = 0
-  for (const { count, states } of groups) {
-    const may = (states.open ?? 0) + (states.parked ?? 0)
-    discarded += may
-    others += count - may
-  }
-  return { discarded, action: null, left_out: others === 0 ? {} : { not_open: others } }
 }
 
 function noSuchAction(detail: string): Refusal {
