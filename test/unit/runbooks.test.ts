@@ -1,0 +1,60 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { basename } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { parseFilter } from '#src/core/dead-letter-filter.ts'
+import { SETTINGS } from '#src/settings.ts'
+
+const ROOT = new URL('../../', import.meta.url)
+const FOLDER = new URL('docs/runbooks/', ROOT)
+const read = (path: string) => readFileSync(new URL(path, ROOT), 'utf8')
+const files = readdirSync(FOLDER).filter(name => name !== 'README.md')
+const alerts = [...read('prometheus/rules/alerts.yml').matchAll(/- alert: (\w+)/g)].map(([, name = '']) => name)
+
+it('there is a runbook for each alert, and none besides', () => {
+  expect(files.map(file => basename(file, '.md')).sort()).toEqual([...alerts].sort())
+})
+
+it('the list of runbooks has each alert with its severity', () => {
+  const rules = read('prometheus/rules/alerts.yml').split('- alert: ').slice(1)
+  const listed = [...read('docs/runbooks/README.md').matchAll(/^\| \[(\w+)\]\(\1\.md\) \| (\w+) \|/gm)]
+  expect(listed.map(([, name, severity]) => `${name} ${severity}`)).toEqual(
+    rules.map(rule => `${/^\w+/.exec(rule)?.[0]} ${/severity: (\w+)/.exec(rule)?.[1]}`),
+  )
+})
+
+/** Commands that are still being made. */
+const NOT_YET = new Set(['dlq', 'lag'])
+
+describe.each(files)('%s', file => {
+  const text = readFileSync(new URL(file, FOLDER), 'utf8')
+
+  it('says what it means, what to look at, what to do, and when to wake somebody', () => {
+    const [first] = text.split('\n')
+    expect(first).toBe(`# ${basename(file, '.md')}`)
+    expect([...text.matchAll(/^## (.*)$/gm)].map(([, title]) => title)).toEqual([
+      'What it means',
+      'What to look at',
+      'What to do',
+      'When to wake somebody',
+    ])
+    expect(text).toContain('```promql')
+    expect(text).toMatch(/bin\/holdfast|curl/)
+  })
+
+  it('names only commands, settings, files and filters that there are', () => {
+    for (const [, command = ''] of text.matchAll(/bin\/holdfast ([a-z]+)/g)) {
+      if (NOT_YET.has(command)) continue
+      expect(existsSync(new URL(`src/cli/${command}.ts`, ROOT)), `holdfast ${command}`).toBe(true)
+    }
+    for (const [, name = ''] of text.matchAll(/`([A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`/g)) {
+      expect(Object.keys(SETTINGS), name).toContain(name)
+    }
+    for (const [, link = ''] of text.matchAll(/\]\(([^)#]+)\)/g)) {
+      expect(existsSync(new URL(link, FOLDER)), link).toBe(true)
+    }
+    for (const [, filter = ''] of text.matchAll(/bin\/holdfast dlq \w+ '([^']*)'/g)) {
+      // P and UID stand for what the reader puts there.
+      expect(parseFilter(filter.replace('partition:P', 'partition:0'))).toMatchObject({ ok: true })
+    }
+  })
+})
