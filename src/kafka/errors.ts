@@ -8,11 +8,15 @@ export const CODE = {
   autoOffsetReset: -140,
   maxPollExceeded: -147,
   queueFull: -184,
+  unknownPartition: -190,
   illegalGeneration: 22,
   unknownMember: 25,
   rebalanceInProgress: 27,
   unknownTopic: 3,
+  recordTooLarge: 10,
+  invalidTimestamp: 32,
   topicExists: 36,
+  invalidRecord: 87,
 } as const
 
 /** After these only a new process helps: fatal, fenced by another static member, authentication, authorization. */

@@ -1,0 +1,55 @@
+import type pg from 'pg'
+import type { AutomaticRedrive, AutomaticRedriveStatus } from '../core/stream-desk.ts'
+import { audit } from './audit.ts'
+import { pipelined, query, transaction } from './pool.ts'
+
+const SWITCH = 'automatic_redrive'
+/** It looks at each full minute: see the schedule in jobs/. */
+const LOOK_EVERY_MS = 60_000
+
+/**
+ * The switch of automatic redrives, which all processes share.
+ * @param preset what holds while nobody has touched it (`AUTO_REDRIVE`)
+ */
+export function createAutomaticRedrive(options: {
+  readonly pool: pg.Pool
+  readonly preset: boolean
+  readonly now: () => number
+}): AutomaticRedrive {
+  const { pool, preset, now } = options
+
+  async function status(): Promise<AutomaticRedriveStatus> {
+    const [row] = await query<{ on_off: boolean; changed_by: string; changed_at: Date }>(pool, {
+      text: 'SELECT on_off, changed_by, changed_at FROM switches WHERE name = $1',
+      values: [SWITCH],
+    })
+    const on = row?.on_off ?? preset
+    const nextMs = (Math.floor(now() / LOOK_EVERY_MS) + 1) * LOOK_EVERY_MS
+    return {
+      on,
+      changed_by: row?.changed_by ?? null,
+      changed_at: row?.changed_at.toISOString() ?? null,
+      next_run: on ? new Date(nextMs).toISOString() : null,
+    }
+  }
+
+  return {
+    status,
+    async set(on, by) {
+      await transaction(pool, async client => {
+        await pipelined(client, [
+          'BEGIN',
+          {
+            text: `INSERT INTO switches (name, on_off, changed_by, changed_at) VALUES ($1, $2, $3, clock_timestamp())
+              ON CONFLICT (name) DO UPDATE
+                SET on_off = excluded.on_off, changed_by = excluded.changed_by, changed_at = excluded.changed_at`,
+            values: [SWITCH, on, by.who],
+          },
+          audit(SWITCH, '', by, { on }),
+          'COMMIT',
+        ])
+      })
+      return await status()
+    },
+  }
+}
