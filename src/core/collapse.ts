@@ -1,5 +1,6 @@
-import type { ReadyRecord } from './ports.ts'
+import type { ReadyRecord, RedriveEnd } from './ports.ts'
 import { compareOrigins } from './record.ts'
+import { endOf } from './redrive-ends.ts'
 
 export interface Collapsed<T> {
   /** One for each uid, sorted by uid in byte order. */
@@ -7,6 +8,8 @@ export interface Collapsed<T> {
   readonly superseded: number
   readonly duplicate: number
   readonly stale: number
+  /** Which of those that were left out were redriven ones: their loops are closed with the batch. */
+  readonly redriven: readonly RedriveEnd[]
 }
 
 /**
@@ -19,23 +22,31 @@ export function collapse<T>(records: readonly ReadyRecord<T>[]): Collapsed<T> {
   let superseded = 0
   let duplicate = 0
   let stale = 0
+  const redriven: RedriveEnd[] = []
+  const leaveOut = (record: ReadyRecord<T>, as: 'superseded' | 'duplicate' | 'stale'): void => {
+    const end = endOf(record, as)
+    if (end !== undefined) redriven.push(end)
+  }
   for (const record of records) {
     const earlier = newest.get(record.uid)
     if (earlier !== undefined) {
       const standing = compareOrigins(record.origin, earlier.origin)
       if (standing === 'same') {
         duplicate += 1
+        leaveOut(record, 'duplicate')
         continue
       }
       if (standing === 'older') {
         stale += 1
+        leaveOut(record, 'stale')
         continue
       }
       superseded += 1
+      leaveOut(earlier, 'superseded')
     }
     newest.set(record.uid, record)
   }
   // Uids are ASCII (the schema says so): comparing code units is comparing bytes.
   const orders = [...newest.values()].sort((a, b) => (a.uid < b.uid ? -1 : a.uid > b.uid ? 1 : 0))
-  return { orders, superseded, duplicate, stale }
+  return { orders, superseded, duplicate, stale, redriven }
 }

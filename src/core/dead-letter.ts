@@ -47,9 +47,18 @@ export interface DeadLetter {
   readonly attempts: number
   /** How often it has been redriven. */
   readonly replayCount: number
+  /** The redrive that this reading comes from. */
+  readonly replayId?: string | undefined
   /** The order's uid when it could be read. */
   readonly orderUid: string | null
   readonly groupId: string
+  /** Where it stands in the DLQ topic; `undefined` as long as the topic has not acknowledged it. */
+  readonly dlq?: DlqPosition | undefined
+}
+
+export interface DlqPosition {
+  readonly partition: number
+  readonly offset: bigint
 }
 
 /** A dead letter as it is produced. */
@@ -81,6 +90,8 @@ export const HEADER = {
 const OURS: ReadonlySet<string> = new Set(Object.values(HEADER))
 const MESSAGE_BYTES = 1024
 const POINTER_BYTES = 1024
+/** Of a topic as Kafka allows it: whoever writes a header must not be able to bring anything else into the tables. */
+const ORIGIN_ID = /^([A-Za-z0-9._-]{1,249})-(\d{1,9})-(\d{1,18})$/
 
 /**
  * Key, value and original headers byte for byte, and our headers once each: those of an earlier failure (the record was
@@ -103,6 +114,8 @@ export function toDeadLetterRecord(deadLetter: DeadLetter): DeadLetterRecord {
     [HEADER.timestamp, String(origin.timestampMs)],
     [HEADER.replayCount, String(deadLetter.replayCount)],
   ]
+  // Tells two failures from the same one twice, when the index is made anew from the topic.
+  if (deadLetter.replayId !== undefined) added.push([HEADER.replayId, deadLetter.replayId])
   return {
     key: record.key,
     value: record.value,
@@ -114,23 +127,35 @@ export function toDeadLetterRecord(deadLetter: DeadLetter): DeadLetterRecord {
   }
 }
 
+/** Where a record comes from. */
+export interface Provenance {
+  /** Where it first stood. */
+  readonly origin: Origin
+  /** How often it has been redriven. */
+  readonly replayCount: number
+  /** The redrive that brought it here. */
+  readonly replayId: string | undefined
+}
+
 /**
- * Where a record first stood. A redriven one says so in its headers (`holdfast.id` and `holdfast.timestamp`), and counts
+ * A redriven record says in its headers where it first stood (`holdfast.id` and `holdfast.timestamp`), and counts
  * with that position: an old version that is redriven must not overwrite a newer one. Headers that cannot be read are
  * ignored: then the record stands for itself.
  */
-export function provenanceOf(record: SourceRecord): { readonly origin: Origin; readonly replayCount: number } {
+export function provenanceOf(record: SourceRecord): Provenance {
   // The plain case, in the hot path: no headers at all.
-  if (record.headers.length === 0) return { origin: record, replayCount: 0 }
-  const id = /^(.+)-(\d{1,9})-(\d{1,18})$/.exec(headerText(record, HEADER.id) ?? '')
-  const timestamp = /^\d{1,15}$/.exec(headerText(record, HEADER.timestamp) ?? '')
+  if (record.headers.length === 0) return { origin: record, replayCount: 0, replayId: undefined }
+  const id = ORIGIN_ID.exec(headerText(record, HEADER.id) ?? '')
+  // -1 is what Kafka holds where a producer gave none.
+  const timestamp = /^(?:-1|\d{1,15})$/.exec(headerText(record, HEADER.timestamp) ?? '')
   if (id?.[1] === undefined || id[2] === undefined || id[3] === undefined || timestamp === null) {
-    return { origin: record, replayCount: 0 }
+    return { origin: record, replayCount: 0, replayId: undefined }
   }
   const count = /^\d{1,6}$/.exec(headerText(record, HEADER.replayCount) ?? '')
   return {
     origin: { topic: id[1], partition: Number(id[2]), offset: BigInt(id[3]), timestampMs: Number(timestamp[0]) },
     replayCount: count === null ? 0 : Number(count[0]),
+    replayId: /^[a-z0-9]{1,32}$/.exec(headerText(record, HEADER.replayId) ?? '')?.[0],
   }
 }
 

@@ -1,6 +1,6 @@
-import type { DeadLetter, Reason, Rejection } from './dead-letter.ts'
+import type { DeadLetter, DlqPosition, Reason, Rejection } from './dead-letter.ts'
 import type { Dependency } from './errors.ts'
-import type { OutcomeCounts } from './outcome.ts'
+import type { Outcome, OutcomeCounts } from './outcome.ts'
 import type { Origin, SourceRecord, TopicPartition } from './record.ts'
 
 /** What rooms ask of one another. Every port has one contract suite, run on the stand-in and on the real thing. */
@@ -21,7 +21,30 @@ export interface ReadyRecord<T> {
   readonly origin: Origin
   readonly uid: string
   readonly value: T
+  /** Of a redriven record. */
+  readonly redrive?: Redrive | undefined
 }
+
+/** What a redriven record says of itself. */
+export interface Redrive {
+  readonly replayId: string
+  /** How often its dead letter has been redriven, this time included. */
+  readonly replayCount: number
+}
+
+/** How a redriven record ended: by this its dead letter is resolved, or waits once more. */
+export interface RedriveEnd extends Redrive {
+  /** Of the dead letter. */
+  readonly id: string
+  readonly outcome: Outcome
+  /** Of one that was dead-lettered again. */
+  readonly failure: Rejection | undefined
+}
+
+/** What ends of redriven records made of their dead letters. */
+export const REDRIVE_CLOSINGS = ['resolved', 'failed_again', 'parked'] as const
+export type RedriveClosing = (typeof REDRIVE_CLOSINGS)[number]
+export type RedriveClosings = Readonly<Record<RedriveClosing, number>>
 
 /** How an input is judged: bytes in, the domain's value or the reason why not. Pure; throws nothing that is foreseen. */
 export type Verdict<T> =
@@ -42,8 +65,13 @@ export interface SettlementWork<T> extends TopicPartition {
   readonly records: number
   /** At most one for each uid, sorted by uid in byte order (so that lanes and replicas cannot deadlock). */
   readonly orders: readonly ReadyRecord<T>[]
-  /** Decided inside the batch, before the store is asked. */
-  readonly collapsed: { readonly superseded: number; readonly duplicate: number; readonly stale: number }
+  /** Decided inside the batch, before the store is asked; `redriven`: which of them were redriven ones, if any. */
+  readonly collapsed: {
+    readonly superseded: number
+    readonly duplicate: number
+    readonly stale: number
+    readonly redriven?: readonly RedriveEnd[]
+  }
   /** Already acknowledged by the DLQ topic. */
   readonly deadLetters: readonly DeadLetter[]
   /** Bisect also on contention and unforeseen errors, because this batch has met them again and again. */
@@ -73,6 +101,8 @@ export type Settlement<T> =
       readonly counts: OutcomeCounts
       /** Which of the work's orders were written; `undefined` when an earlier attempt had, and its reply was lost. */
       readonly written: readonly ReadyRecord<T>[] | undefined
+      /** Loops that it closed; `undefined` when it held no redriven record, or an earlier attempt had settled it. */
+      readonly closings?: RedriveClosings | undefined
     }
   /** Rolled back, nothing written: these records must become dead letters before the batch is tried again. */
   | { readonly kind: 'refused'; readonly culprits: readonly Culprit[]; readonly attempts: number }
@@ -235,7 +265,7 @@ export interface DeadLetterIndex {
 
 export interface DeadLetterSink {
   /** Resolves once it is acknowledged by all in-sync replicas. @throws BrokerUnavailableError */
-  send(deadLetter: DeadLetter): Promise<void>
+  send(deadLetter: DeadLetter): Promise<DlqPosition>
   /** Could a dead letter be sent now? Asks for the topic's metadata. @throws BrokerUnavailableError */
   probe(): Promise<void>
 }
@@ -322,6 +352,8 @@ export type Fact =
       readonly to: bigint
       readonly records: number
       readonly counts: OutcomeCounts
+      /** Loops of redriven records that it closed, when it held any. */
+      readonly closings?: RedriveClosings | undefined
       readonly stageSeconds: Readonly<Record<'validate' | 'divert' | 'write', number>>
     }
   | { readonly kind: 'dead_lettered'; readonly deadLetter: DeadLetter }

@@ -26,7 +26,7 @@ export function createDeadLetterSink(producer: KafkaProducer, topic: string): De
       if (partitions === 0) await probe()
       const { key, value, headers, timestampMs } = toDeadLetterRecord(deadLetter)
       try {
-        await producer.produce({
+        return await producer.produce({
           topic,
           partition: deadLetter.origin.partition % partitions,
           key,

@@ -62,9 +62,9 @@ export function createBatchWork<T>(
       batch = batch.owner.giveBack(batch, storm.keep)
       tellUnusual(batch, validated)
       const validatedAt = clock.monotonic()
-      await divert(validated.deadLetters, parts.sink, parts.retry, contextOf(batch, lane, 'dlq'))
+      const deadLetters = await divert(validated.deadLetters, parts.sink, parts.retry, contextOf(batch, lane, 'dlq'))
       const prepared = {
-        validated,
+        validated: { ...validated, deadLetters },
         aftermath: { deadLettersInARow: storm.inARow, pauseFor: storm.storm ? ('storm_guard' as const) : undefined },
         validateSeconds: (validatedAt - started) / 1000,
         divertSeconds: (clock.monotonic() - validatedAt) / 1000,
@@ -110,6 +110,7 @@ export function createBatchWork<T>(
       to,
       records: batch.records.length,
       counts: done.counts,
+      closings: done.closings,
       stageSeconds: {
         validate: prepared.validateSeconds,
         divert: prepared.divertSeconds,
@@ -138,7 +139,7 @@ export function createBatchWork<T>(
       violations: [],
     }
     const deadLetters = batch.records.map((record): DeadLetter => {
-      const { origin, replayCount } = provenanceOf(record)
+      const { origin, replayCount, replayId } = provenanceOf(record)
       return {
         record,
         origin,
@@ -146,6 +147,7 @@ export function createBatchWork<T>(
         failedAtMs: clock.now(),
         attempts: deaths,
         replayCount,
+        replayId,
         orderUid: null,
         groupId,
       }

@@ -6,24 +6,26 @@ import { type RetryContext, type RetryParts, retrying } from './retry.ts'
  * Sets records aside. Resolves once the dead-letter topic has acknowledged each one, because only then may the batch be
  * settled. When some of them fail, only those are sent again: after a crash a dead letter may stand twice in the topic
  * (with the same id), but not because we were impatient.
+ * @returns the dead letters, each with its position in that topic
  */
 export async function divert(
   deadLetters: readonly DeadLetter[],
   sink: DeadLetterSink,
   parts: RetryParts,
   context: RetryContext,
-): Promise<void> {
-  let pending = deadLetters
-  if (pending.length === 0) return
+): Promise<readonly DeadLetter[]> {
+  if (deadLetters.length === 0) return deadLetters
+  const acknowledged: DeadLetter[] = []
+  let pending = [...deadLetters.entries()]
   await retrying(
     async () => {
-      const failed: DeadLetter[] = []
+      const failed: typeof pending = []
       let failure: unknown
-      const sent = pending.map(async deadLetter => {
+      const sent = pending.map(async ([index, deadLetter]) => {
         try {
-          await sink.send(deadLetter)
+          acknowledged[index] = { ...deadLetter, dlq: await sink.send(deadLetter) }
         } catch (error) {
-          failed.push(deadLetter)
+          failed.push([index, deadLetter])
           failure = error
         }
       })
@@ -34,4 +36,5 @@ export async function divert(
     parts,
     context,
   )
+  return acknowledged
 }

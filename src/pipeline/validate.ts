@@ -30,7 +30,7 @@ export function validate<T>(records: readonly SourceRecord[], parts: ValidatePar
   const unusual: { offset: bigint; what: UnusualKind }[] = []
   let surprises = 0
   for (const record of records) {
-    const { origin, replayCount } = provenanceOf(record)
+    const { origin, replayCount, replayId } = provenanceOf(record)
     let verdict: Verdict<T> | undefined
     let surprise: unknown
     let attempts = 0
@@ -43,7 +43,8 @@ export function validate<T>(records: readonly SourceRecord[], parts: ValidatePar
       }
     }
     if (verdict?.ok) {
-      ready.push({ record, origin, uid: verdict.uid, value: verdict.value })
+      const redrive = replayId === undefined ? undefined : { replayId, replayCount }
+      ready.push({ record, origin, uid: verdict.uid, value: verdict.value, redrive })
       for (const what of verdict.unusual ?? []) unusual.push({ offset: record.offset, what })
       continue
     }
@@ -56,6 +57,7 @@ export function validate<T>(records: readonly SourceRecord[], parts: ValidatePar
       failedAtMs: parts.now(),
       attempts: verdict === undefined ? attempts : 1,
       replayCount,
+      replayId,
       orderUid: verdict?.uid ?? null,
       groupId: parts.groupId,
     })

@@ -3,7 +3,15 @@ import { type Collapsed, collapse } from '../core/collapse.ts'
 import { type DeadLetter, provenanceOf, type Rejection } from '../core/dead-letter.ts'
 import { dispositionOf, StoreContendedError, StreamError } from '../core/errors.ts'
 import type { OutcomeCounts } from '../core/outcome.ts'
-import type { Culprit, DeadLetterSink, OperatorPause, ReadyRecord, Settlement, SettlementStore } from '../core/ports.ts'
+import type {
+  Culprit,
+  DeadLetterSink,
+  OperatorPause,
+  ReadyRecord,
+  RedriveClosings,
+  Settlement,
+  SettlementStore,
+} from '../core/ports.ts'
 import { originId } from '../core/record.ts'
 import type { Breaker } from './breaker.ts'
 import { divert } from './divert.ts'
@@ -37,6 +45,8 @@ export interface Written<T> {
   readonly written: readonly ReadyRecord<T>[] | undefined
   /** Every dead letter of the batch: the invalid ones, and those that the store refused. */
   readonly deadLetters: readonly DeadLetter[]
+  /** As in `Settlement`. */
+  readonly closings: RedriveClosings | undefined
 }
 
 /** After so many timeouts or deadlocks of one batch, look for one record that causes them. */
@@ -79,7 +89,8 @@ export async function write<T>(
       continue
     }
     if (settlement.kind === 'settled') {
-      return { counts: settlement.counts, written: settlement.written, deadLetters }
+      const { counts, written, closings } = settlement
+      return { counts, written, deadLetters, closings }
     }
 
     const condemned = settlement.culprits.flatMap(culprit => {
@@ -141,8 +152,8 @@ export async function write<T>(
   }
 
   async function divertMore(added: readonly DeadLetter[]): Promise<void> {
-    await divert(added, parts.sink, parts.retry, { ...context, dependency: 'dlq', breaker: parts.dlqBreaker })
-    deadLetters = [...deadLetters, ...added]
+    const toDlq: RetryContext = { ...context, dependency: 'dlq', breaker: parts.dlqBreaker }
+    deadLetters = [...deadLetters, ...(await divert(added, parts.sink, parts.retry, toDlq))]
   }
 
   function strike(order: ReadyRecord<T>): number {
@@ -153,13 +164,15 @@ export async function write<T>(
   }
 
   function setAside(order: ReadyRecord<T>, rejection: Rejection, attempts: number): DeadLetter {
+    const { replayCount, replayId } = provenanceOf(order.record)
     return {
       record: order.record,
       origin: order.origin,
       rejection,
       failedAtMs: parts.retry.clock.now(),
       attempts,
-      replayCount: provenanceOf(order.record).replayCount,
+      replayCount,
+      replayId,
       orderUid: order.uid,
       groupId: parts.groupId,
     }

@@ -4,7 +4,7 @@ import type { Column, Statement } from '../core/ports.ts'
 import { originId } from '../core/record.ts'
 
 /** `failures`: how often the letter stands in this batch. Once, but for a record that was redriven twice at a time. */
-interface IndexRow {
+export interface IndexRow {
   readonly id: string
   readonly letter: DeadLetter
   readonly failures: number
@@ -55,28 +55,57 @@ const FIELDS: readonly Field[] = [
   int4('attempts', letter => letter.attempts),
   int4('replay_count', letter => letter.replayCount),
   int8('bytes', ({ letter }) => sizeOf(letter.record)),
+  { ...int4('dlq_partition', letter => letter.dlq?.partition ?? -1), select: 'nullif(dlq_partition, -1)' },
+  { ...int8('dlq_offset', ({ letter }) => letter.dlq?.offset ?? -1n), select: 'nullif(dlq_offset, -1)' },
+  { ...text('replay_id', letter => letter.replayId ?? ''), select: "nullif(replay_id, '')" },
+  { name: 'state_changed_at', type: 'timestamptz', column: failedAt },
 ]
 
 /** What a later failure of the same record says anew. Its place and its first failure stay. */
 const RENEWED = ['reason', 'error', 'pointer', 'message', 'violations', 'order_uid', 'group_id']
 
 const NAMES = FIELDS.map(field => field.name).join(', ')
-const INDEX = `
-  INSERT INTO dead_letters AS known (${NAMES})
-  SELECT ${FIELDS.map(field => field.select ?? field.name).join(', ')}
+
+/**
+ * The state of a letter whose record failed once more. What is resolved had its effect, and what is discarded was decided by
+ * somebody: both stay. One that another redrive has in hand waits for that one's record. Without a redrive behind it, the
+ * record was merely read again.
+ */
+const STATE_AFTER_FAILURE = `CASE
+    WHEN known.state IN ('resolved', 'discarded') THEN known.state
+    WHEN known.state = 'replaying' AND excluded.replay_id <> known.replay_id THEN known.state
+    WHEN excluded.replay_count > known.replay_count OR known.state = 'replaying' AND excluded.replay_id IS NOT NULL
+      THEN excluded.state
+    ELSE known.state END`
+
+function indexSql(replayMax: number): string {
+  return `
+  INSERT INTO dead_letters AS known (${NAMES}, state)
+  SELECT ${FIELDS.map(field => field.select ?? field.name).join(', ')},
+    CASE WHEN replay_count >= ${replayMax} THEN 'parked' ELSE 'open' END
   FROM unnest(${FIELDS.map((field, i) => `$${i + 1}::${field.type}[]`).join(', ')}) AS input (${NAMES})
   ON CONFLICT (id) DO UPDATE SET
     ${RENEWED.map(name => `${name} = excluded.${name}`).join(', ')},
     failed_at = excluded.failed_at, attempts = excluded.attempts, bytes = excluded.bytes,
+    dlq_partition = CASE WHEN excluded.dlq_offset IS NULL THEN known.dlq_partition ELSE excluded.dlq_partition END,
+    dlq_offset = coalesce(excluded.dlq_offset, known.dlq_offset),
     failures = known.failures + excluded.failures,
     replay_count = greatest(known.replay_count, excluded.replay_count),
-    state = CASE WHEN excluded.replay_count > known.replay_count THEN 'open' ELSE known.state END`
+    replay_id = coalesce(known.replay_id, excluded.replay_id),
+    state = ${STATE_AFTER_FAILURE},
+    state_changed_at = CASE WHEN known.state = ${STATE_AFTER_FAILURE} THEN known.state_changed_at
+      ELSE excluded.state_changed_at END`
+}
+
+/** Never parks. */
+export const NO_REPLAY_MAX = 2_147_483_647
 
 /**
- * The rows of `dead_letters` for a batch. A record that failed before (the same origin) keeps its row: with a replay
- * behind it, it is open again; without one it was merely read again, and what an operator decided about it stands.
+ * The rows of `dead_letters` for a batch. A record that failed before (the same origin) keeps its row: with a redrive
+ * behind it, it is open again, or parked after `replayMax` of them; without one it was merely read again, and what an
+ * operator decided about it stands.
  */
-export function indexStatement(letters: readonly DeadLetter[]): Statement {
+export function indexStatement(letters: readonly DeadLetter[], replayMax = NO_REPLAY_MAX): Statement {
   const rows = new Map<string, IndexRow>()
   for (const letter of letters) {
     const id = originId(letter.origin)
@@ -84,7 +113,11 @@ export function indexStatement(letters: readonly DeadLetter[]): Statement {
   }
   // Sorted by id for the same reason as orders are: two lanes must not wait for one another.
   const sorted = [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
-  return { name: 'dead_letters_index', text: INDEX, columns: FIELDS.map(field => field.column(sorted)) }
+  return {
+    name: `dead_letters_index_${replayMax}`,
+    text: indexSql(replayMax),
+    columns: FIELDS.map(field => field.column(sorted)),
+  }
 }
 
 function failedAt(rows: readonly IndexRow[]): Column {
@@ -92,6 +125,6 @@ function failedAt(rows: readonly IndexRow[]): Column {
 }
 
 /** A dead letter that the index refuses would block its partition for ever, so its texts are made to fit. */
-function clean(value: string): string {
+export function clean(value: string): string {
   return value.toWellFormed().replaceAll('\0', '\ufffd')
 }

@@ -13,12 +13,14 @@ import type {
   Tables,
 } from '../core/ports.ts'
 import { partitionKey } from '../core/record.ts'
+import { redriveEnds } from '../core/redrive-ends.ts'
 import { checkWork, countWork } from '../core/work.ts'
 import { encodeColumn } from './binary.ts'
 import { indexStatement } from './dead-letters.ts'
 import { advance, enter, type LedgerRange, type LookedUp, lookUp } from './ledger.ts'
 import { noticeOf } from './notifications.ts'
 import { pipelined, query, transaction } from './pool.ts'
+import { closeLoopsStatement, failedAgainStatement, toClosings } from './redrive-ends.ts'
 
 /** A row of `Tables.upsert`. */
 interface UpsertRow {
@@ -43,11 +45,14 @@ export function createSettlementStore<T>({
   pool,
   tables,
   notifyAs,
+  replayMax,
 }: {
   readonly pool: pg.Pool
   readonly tables: Tables<T>
   /** Tells other replicas, under this name, which values have a new version. Without it nobody is told. */
   readonly notifyAs?: string | undefined
+  /** A dead letter that failed again after so many redrives is parked. Without it none is. */
+  readonly replayMax?: number | undefined
 }): SettlementStore<T> {
   return {
     async settle(work) {
@@ -170,13 +175,18 @@ export function createSettlementStore<T>({
     )
     const written = pick(rows, row => row.outcome === 'written')
     const replaced = pick(rows, row => row.replaced)
-    await finish(client, [
+    const ends = redriveEnds(work, outcomesOf(rows))
+    const failedAgain = failedAgainStatement(ends)
+    const answers = await finish(client, [
       ...(replaced.length === 0 ? [] : [toQuery(tables.trim(replaced))]),
       ...(replaced.length === 0 || notifyAs === undefined ? [] : [noticeOf(notifyAs, replaced)]),
-      ...(work.deadLetters.length === 0 ? [] : [toQuery(indexStatement(work.deadLetters))]),
+      ...(failedAgain === undefined ? [] : [toQuery(failedAgain)]),
+      ...(work.deadLetters.length === 0 ? [] : [toQuery(indexStatement(work.deadLetters, replayMax))]),
       enter(work, { ...counts, records: work.records, gaps, expired: 0n }),
+      ...(ends.length === 0 ? [] : [toQuery(closeLoopsStatement(ends))]),
     ])
-    return { kind: 'settled', counts, written }
+    const closings = ends.length === 0 ? undefined : toClosings(answers.at(-1)?.rows ?? [])
+    return { kind: 'settled', counts, written, closings }
 
     function pick(from: readonly UpsertRow[], where: (row: UpsertRow) => boolean): readonly ReadyRecord<T>[] {
       const uids = new Set(from.filter(where).map(row => row.uid))
@@ -201,14 +211,18 @@ export function createSettlementStore<T>({
 }
 
 /**
- * The last statements and COMMIT, in one round trip. After a failed statement COMMIT answers `ROLLBACK` and no error, so
+ * The last statements and COMMIT, in one round trip; answers what the statements did. After a failed statement COMMIT answers `ROLLBACK` and no error, so
  * its command tag is checked. The statements are our own books: when Postgres refuses those, no record is to blame.
  */
-async function finish(client: pg.PoolClient, statements: readonly pg.QueryConfig[]): Promise<void> {
+async function finish(
+  client: pg.PoolClient,
+  statements: readonly pg.QueryConfig[],
+): Promise<readonly pg.QueryResult[]> {
   try {
     const answers = await pipelined(client, [...statements, 'COMMIT'])
     const tag = answers.at(-1)?.command
     if (tag !== 'COMMIT') throw new StoreMisconfiguredError(`COMMIT was answered with ${tag}: nothing was written`)
+    return answers.slice(0, -1)
   } catch (error) {
     if (!(error instanceof RecordRefusedError)) throw error
     throw new StoreMisconfiguredError(`the books of the stream are refused: ${error.message}`, { cause: error })
@@ -217,6 +231,17 @@ async function finish(client: pg.PoolClient, statements: readonly pg.QueryConfig
 
 function toQuery(statement: Statement): pg.QueryConfig {
   return { name: statement.name, text: statement.text, values: statement.columns.map(encodeColumn) }
+}
+
+/** Is asked for redriven records only: most batches hold none, and need no map. */
+function outcomesOf<T>(rows: readonly UpsertRow[]): (order: ReadyRecord<T>) => Outcome {
+  let byUid: Map<string, Outcome> | undefined
+  return ({ uid }) => {
+    byUid ??= new Map(rows.map(row => [row.uid, row.outcome]))
+    const outcome = byUid.get(uid)
+    if (outcome === undefined) throw new RangeError('the upsert has no outcome for a record of its own')
+    return outcome
+  }
 }
 
 function rowsOf(result: pg.QueryResult | undefined, expected: number): UpsertRow[] {

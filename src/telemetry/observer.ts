@@ -1,6 +1,6 @@
 import type { DeadLetter } from '../core/dead-letter.ts'
 import { OUTCOMES } from '../core/outcome.ts'
-import type { Fact, Observer, Progress } from '../core/ports.ts'
+import { type Fact, type Observer, type Progress, REDRIVE_CLOSINGS } from '../core/ports.ts'
 import type { ReadFact, ReadObserver } from '../core/read-side.ts'
 import { originId, type TopicPartition } from '../core/record.ts'
 import type { Logger } from './logger.ts'
@@ -85,6 +85,9 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
         const { topic, partition } = fact.partition
         for (const outcome of OUTCOMES) {
           metrics.count('records_total', { topic, partition, outcome }, fact.counts[outcome])
+        }
+        for (const result of fact.closings === undefined ? [] : REDRIVE_CLOSINGS) {
+          metrics.count('replay_records_total', { result }, fact.closings?.[result] ?? 0)
         }
         metrics.observe('batch_records', {}, fact.records)
         metrics.observe('batch_duration_seconds', { stage: 'validate' }, fact.stageSeconds.validate)

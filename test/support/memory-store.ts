@@ -4,7 +4,9 @@ import { createIsolation, mayBlame } from '#src/core/isolation.ts'
 import { countOutcomes, type Outcome, type OutcomeCounts } from '#src/core/outcome.ts'
 import type { ReadyRecord, SettlementStore, SettlementWork, StoredProgress } from '#src/core/ports.ts'
 import { compareOrigins, originId, partitionKey, type TopicPartition } from '#src/core/record.ts'
+import { redriveEnds } from '#src/core/redrive-ends.ts'
 import { checkWork, countWork } from '#src/core/work.ts'
+import { createMemoryInbox, type MemoryInbox } from './memory-inbox.ts'
 
 export interface LedgerEntry extends OutcomeCounts, TopicPartition {
   readonly groupId: string
@@ -18,6 +20,8 @@ export interface LedgerEntry extends OutcomeCounts, TopicPartition {
 export interface MemoryStoreOptions<T> {
   /** What the store throws when it is to write this record; `undefined`: it takes it. */
   readonly refuse?: (record: ReadyRecord<T>) => Error | undefined
+  /** As of the real store. */
+  readonly replayMax?: number
 }
 
 /** The settlement store in memory: the same promises as the real one (one contract suite holds both to them). */
@@ -27,6 +31,8 @@ export interface MemoryStore<T> extends SettlementStore<T> {
   readonly ledger: readonly LedgerEntry[]
   /** By `topic-partition-offset` of the origin. */
   readonly deadLetters: ReadonlyMap<string, DeadLetter>
+  /** The books of redrives, for a test to write in as an operator and a worker would. */
+  readonly inbox: MemoryInbox
   /** Every call of `settle`, as it came. */
   readonly works: readonly SettlementWork<T>[]
   progressOf(partition: TopicPartition, groupId: string): bigint | undefined
@@ -42,7 +48,9 @@ export interface MemoryStore<T> extends SettlementStore<T> {
   fail(error: Error | undefined): void
 }
 
-export function createMemoryStore<T>({ refuse = () => undefined }: MemoryStoreOptions<T> = {}): MemoryStore<T> {
+export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): MemoryStore<T> {
+  const { refuse = () => undefined, replayMax } = options
+  const inbox = createMemoryInbox(replayMax)
   const rows = new Map<string, ReadyRecord<T>>()
   const progress = new Map<string, { partition: TopicPartition; groupId: string; nextOffset: bigint }>()
   const ledger: LedgerEntry[] = []
@@ -54,6 +62,7 @@ export function createMemoryStore<T>({ refuse = () => undefined }: MemoryStoreOp
   let lostReply: Error | undefined
 
   return {
+    inbox,
     rows,
     ledger,
     deadLetters,
@@ -88,14 +97,16 @@ export function createMemoryStore<T>({ refuse = () => undefined }: MemoryStoreOp
       const outcomes = work.orders.map(order => outcomeOf(order))
       const written = work.orders.filter((_, index) => outcomes[index] === 'written')
       const counts = countWork(work, outcomes)
+      const ends = redriveEnds(work, order => outcomeOf(order))
       for (const order of written) rows.set(order.uid, order)
       for (const letter of work.deadLetters) deadLetters.set(originId(letter.origin), letter)
+      const closings = inbox.settle(work.deadLetters, ends)
       enter(work, groupId, { from, to, records: work.records, gaps, expired: 0n, ...counts })
       aftermaths.set(keyOf(work, groupId), { deadLettersInARow: work.deadLettersInARow ?? 0, pausedFor: work.pauseFor })
       const lost = lostReply
       lostReply = undefined
       if (lost !== undefined) throw lost
-      return { kind: 'settled', counts, written }
+      return { kind: 'settled', counts, written, closings }
     },
 
     async readProgress(groupId, partitions) {

@@ -38,7 +38,7 @@ export function aPipeline(
   const sink: DeadLetterSink = {
     async send(deadLetter) {
       if (harness.dlqAway) throw new BrokerUnavailableError('the dead-letter topic is away')
-      sent.push(deadLetter)
+      return { partition: 0, offset: BigInt(sent.push(deadLetter) - 1) }
     },
     async probe() {
       if (harness.dlqAway) throw new BrokerUnavailableError('the dead-letter topic is away')

@@ -149,7 +149,7 @@ export function connectStartBook(entries: StartBookEntries, memory: MemoryStore<
 export function connectSink(world: World, topic: DeadLetterTopic, process: VirtualProcess): DeadLetterSink {
   const { random, faults, time } = world
 
-  function call(effect: () => void): Promise<void> {
+  function call<R>(effect: () => R): Promise<R> {
     const strike = faults.strike()
     return new Promise((resolve, reject) => {
       const fail = () => {
@@ -159,9 +159,9 @@ export function connectSink(world: World, topic: DeadLetterTopic, process: Virtu
       }
       time.after(strike === 'slow' ? random.between(100, 4_000) : faults.latency(), () => {
         if (faults.away.dlq || strike === 'refused' || strike === 'contended') return fail()
-        effect()
+        const result = effect()
         if (strike === 'reply_lost' || strike === 'late') return fail()
-        process.after(faults.latency(), resolve)
+        process.after(faults.latency(), () => resolve(result))
       })
     })
   }
@@ -171,7 +171,9 @@ export function connectSink(world: World, topic: DeadLetterTopic, process: Virtu
       call(() => {
         const id = originId(deadLetter.origin)
         world.tell(() => `${process.name}: dead letter ${id} (${deadLetter.rejection.reason})`)
-        topic.push({ id, reason: deadLetter.rejection.reason, value: toDeadLetterRecord(deadLetter).value })
+        const { reason } = deadLetter.rejection
+        const end = topic.push({ id, reason, value: toDeadLetterRecord(deadLetter).value })
+        return { partition: 0, offset: BigInt(end - 1) }
       }),
     probe: () => call(() => {}),
   }

@@ -69,19 +69,21 @@ it('gives the origin of the first failure when a redriven record fails again, ea
     timestampMs: 5,
     headers: [...first.headers, aHeader('holdfast.replay-id', 'r1')],
   })
-  const { origin, replayCount } = provenanceOf(redriven)
+  const { origin, replayCount, replayId } = provenanceOf(redriven)
   expect(origin).toEqual({ topic: 'or-ders', partition: 3, offset: 42n, timestampMs: 1_700_000_000_123 })
-  expect(replayCount).toBe(0)
-  const again = toDeadLetterRecord(aDeadLetter({ record: redriven, origin, replayCount: 1 }))
+  expect([replayCount, replayId]).toEqual([0, 'r1'])
+  const again = toDeadLetterRecord(aDeadLetter({ record: redriven, origin, replayCount: 1, replayId }))
   const names = again.headers.map(([name]) => name)
   expect(new Set(names).size).toBe(names.length)
   expect(headerText(again, 'holdfast.id')).toBe('or-ders-3-42')
   expect(headerText(again, 'holdfast.replay-count')).toBe('1')
+  expect(headerText(again, 'holdfast.replay-id')).toBe('r1')
 })
 
 it.each([
   ['no id', [aHeader('holdfast.timestamp', '1')]],
   ['no timestamp', [aHeader('holdfast.id', 'orders-1-2')]],
+  ['a topic that cannot be one', [aHeader('holdfast.id', 'or\0ders-1-2'), aHeader('holdfast.timestamp', '1')]],
   ['an id that is none', [aHeader('holdfast.id', 'orders'), aHeader('holdfast.timestamp', '1')]],
   [
     'an offset beyond 64 bits',

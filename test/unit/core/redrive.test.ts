@@ -68,6 +68,7 @@ describe('a redriven record', () => {
     expect(provenanceOf(aRecord({ topic: 'orders', partition: 4, offset: 900n, headers }))).toEqual({
       origin: ORIGIN,
       replayCount: 2,
+      replayId: 'r1',
     })
   })
 

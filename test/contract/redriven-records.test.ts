@@ -1,0 +1,87 @@
+import { afterAll, beforeAll, describe } from 'vitest'
+import type { Order } from '#src/orders/order.ts'
+import { orderTables } from '#src/orders/order-sql.ts'
+import { createSettlementStore } from '#src/postgres/settlement.ts'
+import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
+import type { MemoryLetter } from '../support/memory-inbox.ts'
+import { createMemoryStore } from '../support/memory-store.ts'
+import { redrivenRecordsSuite } from './redriven-records.suite.ts'
+
+const REPLAY_MAX = 2
+
+describe('the settlement store in memory', () => {
+  redrivenRecordsSuite(async () => {
+    const store = createMemoryStore<Order>({ replayMax: REPLAY_MAX })
+    const { letters, items, events } = store.inbox
+    return {
+      store,
+      letter: async id => letters.get(id),
+      async setState(id, state, replayId) {
+        const letter = letters.get(id)
+        if (letter !== undefined) {
+          Object.assign(letter, { state: state as MemoryLetter['state'], replayId: replayId ?? undefined })
+        }
+      },
+      async addItem(replayId, id, state) {
+        items.set(`${replayId} ${id}`, { state, outcome: null })
+      },
+      item: async (replayId, id) => items.get(`${replayId} ${id}`),
+      events: async id => events.filter(event => event.id === id).map(({ what, detail }) => ({ what, detail })),
+    }
+  })
+})
+
+describe('the settlement store on Postgres', () => {
+  let database: MigratedDatabase
+  beforeAll(async () => {
+    database = await migratedDatabase()
+  })
+  afterAll(async () => {
+    await database[Symbol.asyncDispose]()
+  })
+
+  redrivenRecordsSuite(async () => {
+    const { pool } = database
+    await pool.query(`TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters,
+      dead_letter_events, replay_items`)
+    return {
+      store: createSettlementStore({ pool, tables: orderTables, replayMax: REPLAY_MAX }),
+      async letter(id) {
+        const { rows } = await pool.query('SELECT * FROM dead_letters WHERE id = $1', [id])
+        const [row] = rows
+        if (row === undefined) return undefined
+        const { state, reason, failures, replay_count, dlq_partition, dlq_offset } = row
+        return {
+          state,
+          reason,
+          failures: Number(failures),
+          replayCount: replay_count,
+          dlq: dlq_offset === null ? undefined : { partition: dlq_partition, offset: BigInt(dlq_offset) },
+        }
+      },
+      async setState(id, state, replayId) {
+        await pool.query('UPDATE dead_letters SET state = $2, replay_id = $3 WHERE id = $1', [id, state, replayId])
+      },
+      async addItem(replayId, id, state) {
+        await pool.query(
+          'INSERT INTO replay_items (replay_id, position, dead_letter_id, state) SELECT $1, count(*) + 1, $2, $3 FROM replay_items',
+          [replayId, id, state],
+        )
+      },
+      async item(replayId, id) {
+        const { rows } = await pool.query(
+          'SELECT state, outcome FROM replay_items WHERE replay_id = $1 AND dead_letter_id = $2',
+          [replayId, id],
+        )
+        return rows[0]
+      },
+      async events(id) {
+        const { rows } = await pool.query(
+          'SELECT what, detail FROM dead_letter_events WHERE dead_letter_id = $1 ORDER BY dead_letter_events.id',
+          [id],
+        )
+        return rows
+      },
+    }
+  })
+})

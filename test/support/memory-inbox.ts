@@ -1,0 +1,91 @@
+import type { DeadLetter } from '#src/core/dead-letter.ts'
+import type { RedriveClosings, RedriveEnd } from '#src/core/ports.ts'
+import { originId } from '#src/core/record.ts'
+
+export interface MemoryLetter {
+  state: 'open' | 'replaying' | 'resolved' | 'parked' | 'discarded'
+  reason: string
+  failures: number
+  replayCount: number
+  replayId: string | undefined
+  dlq: DeadLetter['dlq']
+}
+
+export interface MemoryInbox {
+  /** By id of the dead letter. */
+  readonly letters: Map<string, MemoryLetter>
+  /** Members of redrives, by redrive and letter: `r1 orders-0-1`. */
+  readonly items: Map<string, { state: string; outcome: string | null }>
+  readonly events: { readonly id: string; readonly what: string; readonly detail: Readonly<Record<string, unknown>> }[]
+  /** What the settling transaction does. */
+  settle(letters: readonly DeadLetter[], ends: readonly RedriveEnd[]): RedriveClosings | undefined
+}
+
+/** What becomes of dead letters, in memory: the same rules as those of the real store. */
+export function createMemoryInbox(replayMax = Number.POSITIVE_INFINITY): MemoryInbox {
+  const letters: MemoryInbox['letters'] = new Map()
+  const items: MemoryInbox['items'] = new Map()
+  const events: MemoryInbox['events'] = []
+
+  function fail(letter: DeadLetter): void {
+    const { replayCount, replayId, dlq, rejection } = letter
+    const id = originId(letter.origin)
+    const state = replayCount >= replayMax ? 'parked' : 'open'
+    const known = letters.get(id)
+    if (known === undefined) {
+      letters.set(id, { state, reason: rejection.reason, failures: 1, replayCount, replayId, dlq })
+      return
+    }
+    known.reason = rejection.reason
+    known.failures += 1
+    known.dlq = dlq ?? known.dlq
+    const inHand = known.state === 'replaying'
+    const another = inHand && replayId !== undefined && known.replayId !== undefined && known.replayId !== replayId
+    const again = replayCount > known.replayCount || (inHand && replayId !== undefined)
+    const settled = known.state === 'resolved' || known.state === 'discarded'
+    if (again && !settled && !another) known.state = state
+    known.replayCount = Math.max(known.replayCount, replayCount)
+    known.replayId ??= replayId
+  }
+
+  return {
+    letters,
+    items,
+    events,
+    settle(deadLetters, ends) {
+      for (const { id, replayId, replayCount, failure } of ends) {
+        const was = letters.get(id)
+        if (failure === undefined || was === undefined) continue
+        const detail = {
+          replay_id: replayId,
+          replay_count: replayCount,
+          reason: failure.reason,
+          was_reason: was.reason,
+        }
+        events.push({ id, what: 'failed_again', detail })
+      }
+      for (const letter of deadLetters) fail(letter)
+      if (ends.length === 0) return undefined
+      const closings = { resolved: 0, failed_again: 0, parked: 0 }
+      for (const { id, replayId, replayCount, outcome, failure } of ends) {
+        const letter = letters.get(id)
+        const result = failure === undefined ? 'resolved' : letter?.state === 'parked' ? 'parked' : 'failed_again'
+        closings[result] += 1
+        const item = items.get(`${replayId} ${id}`)
+        if (item !== undefined && !['resolved', 'failed_again', 'parked'].includes(item.state)) {
+          Object.assign(item, { state: result, outcome: failure?.reason ?? outcome })
+        }
+        if (letter === undefined) continue
+        if (result !== 'failed_again') {
+          const detail = { replay_id: replayId, replay_count: replayCount, ...(failure ? {} : { outcome }) }
+          events.push({ id, what: result, detail })
+        }
+        if (failure === undefined && letter.state !== 'resolved' && letter.state !== 'discarded') {
+          letter.state = 'resolved'
+          letter.replayCount = Math.max(letter.replayCount, replayCount)
+        }
+      }
+      return closings
+    },
+  }
+}
