@@ -100,7 +100,12 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
   const lanesPool = openPool('lanes', config.postgres.poolMax)
   const readPool = openPool('read', config.postgres.poolMax)
   const notifyAs = config.cache.coherence === 'notify' ? crypto.randomUUID() : undefined
-  const store = createSettlementStore<Order>({ pool: lanesPool, tables: orderTables, notifyAs })
+  const store = createSettlementStore<Order>({
+    pool: lanesPool,
+    tables: orderTables,
+    notifyAs,
+    replayMax: config.replayMax,
+  })
   const checkStore = createSettlementStore<Order>({ pool: openPool('check', 1), tables: orderTables })
   const reader = createOrderReader(readPool, orderQueries)
   const feed = createLiveFeed({ clock })

@@ -128,6 +128,7 @@ function toConfig(values: Values) {
     outagePolicy: values.OUTAGE_POLICY,
     stormLimit: values.DLQ_STORM_MAX_CONSECUTIVE,
     crashLoopMaxStarts: values.CRASH_LOOP_MAX_STARTS,
+    replayMax: values.REPLAY_MAX,
     cache: {
       maxBytes: values.CACHE_MAX_BYTES,
       ttlMs: values.CACHE_TTL_MS,

@@ -224,6 +224,13 @@ export const SETTINGS = {
     unit: 'starts',
     about: 'A record that ended the process so often is a dead letter (`crash_loop`); 0: never.',
   }),
+  REPLAY_MAX: integer({
+    default: '3',
+    min: 1,
+    max: 1000,
+    unit: 'redrives',
+    about: 'A dead letter that failed after so many redrives is parked; from then on only `state:parked` redrives it.',
+  }),
   CACHE_MAX_BYTES: bytes({
     default: '64MiB',
     min: 0,

@@ -1,11 +1,14 @@
 import type { CommitResult, Progress, RecordSource, SourceEvent } from '#src/core/ports.ts'
-import type { SourceRecord, TopicPartition } from '#src/core/record.ts'
+import type { Header, SourceRecord, TopicPartition } from '#src/core/record.ts'
 import { aRecord } from './records.ts'
 
 /** A group consumer and its topic in memory: the test plays the broker. */
 export interface MemorySource extends RecordSource {
   /** Appends records to a partition's log; returns their offsets. */
-  append(partition: number, ...texts: string[]): bigint[]
+  append(
+    partition: number,
+    ...texts: (string | { readonly text: string; readonly headers: readonly Header[] })[]
+  ): bigint[]
   /** Queues a rebalance. */
   give(...partitions: number[]): void
   /** Queues a revoke; resolves when it is answered. */
@@ -46,9 +49,11 @@ export function createMemorySource(topic = 'orders'): MemorySource {
     },
     append(partition, ...texts) {
       const entry = log(partition)
-      return texts.map(text => {
+      return texts.map(given => {
         const offset = entry.end
-        entry.records.push(aRecord({ topic, partition, offset, timestampMs: 1_700_000_000_000 + Number(offset), text }))
+        const content = typeof given === 'string' ? { text: given } : given
+        const timestampMs = 1_700_000_000_000 + Number(offset)
+        entry.records.push(aRecord({ topic, partition, offset, timestampMs, ...content }))
         entry.end += 1n
         return offset
       })

@@ -35,6 +35,7 @@ describe('an empty environment', () => {
       outagePolicy: 'pause',
       stormLimit: 1000,
       crashLoopMaxStarts: 5,
+      replayMax: 3,
       cache: { maxBytes: 64 * 1024 * 1024, ttlMs: 3_600_000, warmOrders: 10_000, coherence: 'notify' },
       logLevel: 'info',
       shutdownTimeoutMs: 25_000,

@@ -26,6 +26,24 @@ it('lets a redriven older version count as stale, though it arrives later', () =
   expect(collapsed).toMatchObject({ superseded: 0, duplicate: 0, stale: 1 })
 })
 
+it('keeps account of redriven records that it leaves out, however they go', () => {
+  const redrive = { replayId: 'r1', replayCount: 1 }
+  const origin = (offset: bigint) => ({ topic: 'orders', partition: 0, offset, timestampMs: 1 })
+  const { orders, redriven } = collapse([
+    { ...aReady('a', { offset: 10n }), origin: origin(1n), redrive },
+    aReady('a', { offset: 11n }),
+    { ...aReady('a', { offset: 12n }), origin: origin(2n), redrive },
+    { ...aReady('b', { offset: 13n }), origin: origin(3n), redrive },
+    { ...aReady('b', { offset: 14n }), origin: origin(3n), redrive: { ...redrive, replayId: 'r2' } },
+  ])
+  expect(orders.map(({ value }) => value)).toEqual(['a@11', 'b@13'])
+  expect(redriven).toEqual([
+    { id: 'orders-0-1', replayId: 'r1', replayCount: 1, outcome: 'superseded', failure: undefined },
+    { id: 'orders-0-2', replayId: 'r1', replayCount: 1, outcome: 'stale', failure: undefined },
+    { id: 'orders-0-3', replayId: 'r2', replayCount: 1, outcome: 'duplicate', failure: undefined },
+  ])
+})
+
 it('counts the same origin twice as a duplicate', () => {
   const first = aReady('a', { offset: 3n })
   expect(collapse([first, { ...aReady('a', { offset: 4n }), origin: first.origin }])).toMatchObject({ duplicate: 1 })

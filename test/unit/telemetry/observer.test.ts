@@ -38,11 +38,14 @@ describe('a fact', () => {
       to: 60n,
       records: 10,
       counts: { written: 5, duplicate: 1, stale: 1, superseded: 1, dead_lettered: 2 },
+      closings: { resolved: 3, failed_again: 1, parked: 0 },
       stageSeconds: { validate: 0.002, divert: 0.01, write: 0.03 },
     })
     const found = await samples(metrics)
     expect(found.get('holdfast_records_total{topic="orders",partition="6",outcome="written"}')).toBe(5)
     expect(found.get('holdfast_records_total{topic="orders",partition="6",outcome="dead_lettered"}')).toBe(2)
+    expect(found.get('holdfast_replay_records_total{result="resolved"}')).toBe(3)
+    expect(found.get('holdfast_replay_records_total{result="failed_again"}')).toBe(1)
     expect(found.get('holdfast_batch_records_sum')).toBe(10)
     expect(found.get('holdfast_batch_duration_seconds_sum{stage="write"}')).toBe(0.03)
     expect(found.get('holdfast_batch_duration_seconds_count{stage="divert"}')).toBe(1)
