@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
-import { HEADER } from '../core/dead-letter.ts'
+import { HEADER, type Violation } from '../core/dead-letter.ts'
+import type { DeadLetterEvent, DeadLetterRow } from '../core/dead-letter-desk.ts'
 import type { Header, SourceRecord } from '../core/record.ts'
 import { UID } from './uid.ts'
 
@@ -11,6 +12,17 @@ export type ShownBytes = Partial<{ readonly text: string; readonly hex: string }
   readonly bytes: number
   readonly masked: boolean
 }
+
+/** One letter, as the API and `--json` show it. @param record `undefined`: its bytes are gone */
+export function letterJson(
+  letter: DeadLetterDetail,
+  record: ShownRecord | undefined,
+  history: readonly DeadLetterEvent[],
+): object {
+  return { ...letter, ...(record ?? { headers: [], key: null, value: null, value_gone: true }), history }
+}
+
+export type DeadLetterDetail = DeadLetterRow & { readonly violations: readonly Violation[] }
 
 export interface ShownRecord {
   readonly headers: readonly ({ readonly name: string } & (Shown | ShownBytes))[]

@@ -18,7 +18,7 @@ import {
   sentence,
 } from '../admin.ts'
 import { count, flag, longText, optional, reason, text } from '../json-body.ts'
-import { maskedRecord, type ShownRecord, wholeRecord } from '../letter-answer.ts'
+import { letterJson, maskedRecord, type ShownRecord, wholeRecord } from '../letter-answer.ts'
 
 const PAGE = { preset: 50, most: 500 }
 /** Results that are told one by one; beyond them they are only counted. */
@@ -109,11 +109,7 @@ async function letterOf(
     await letters.noteRevealed(`id:${id}`, [id], operatorOf(guard, res, undefined))
     bytes = wholeRecord(record)
   }
-  return {
-    ...letter,
-    ...(bytes ?? { headers: [], key: null, value: null, value_gone: true }),
-    history: await letters.history(id),
-  }
+  return letterJson(letter, bytes, await letters.history(id))
 }
 
 /** `undefined`: its bytes are not in the topic any more, or nobody has noted where they are. */

@@ -100,5 +100,5 @@ async function whyNot(deadLetters: DeadLetterIndex, uid: string): Promise<DeadLe
 
 /** Where the console shows a dead letter. */
 function consoleUrl(id: string): string {
-  return `/admin#/letters/${encodeURIComponent(id)}`
+  return `/admin?letter=${encodeURIComponent(id)}`
 }

@@ -229,16 +229,23 @@ describe('an order that was set aside', () => {
   const letter = { id: 'orders-3-42', reason: 'schema_violation', error: 'required', pointer: '/payment' } as const
   const deadLetterOf = async (uid: string) => (uid === 'lost' ? letter : undefined)
 
-  it('is told to operators with the reason, and to others not at all', async () => {
+  it('is told to operators with the reason and a link, and to others not at all', async () => {
     await using service = await startService({ keys: KEYS, keyless: 'nobody', deadLetterOf })
     const ask = async (uid: string, key: string) => {
       const response = await service.get(`/order/${uid}`, { headers: bearer(key) })
       expect(response.status).toBe(404)
-      return await response.json()
+      return { ...((await response.json()) as object), link: response.headers.get('link') }
     }
-    expect(await ask('lost', 'chief-key')).toMatchObject({ code: 'order_not_found', dead_letter: letter })
-    expect(await ask('lost', 'reader-key')).not.toHaveProperty('dead_letter')
-    expect(await ask('nobody', 'chief-key')).not.toHaveProperty('dead_letter')
+    const url = '/admin?letter=orders-3-42'
+    expect(await ask('lost', 'chief-key')).toMatchObject({
+      code: 'order_not_found',
+      dead_letter: { ...letter, url },
+      link: `<${url}>; rel="related"`,
+    })
+    for (const other of [await ask('lost', 'reader-key'), await ask('nobody', 'chief-key')]) {
+      expect(other).not.toHaveProperty('dead_letter')
+      expect(other.link).toBeNull()
+    }
   })
 
   it('is a plain 404 while the index cannot be asked', async () => {

@@ -1,0 +1,169 @@
+import { styleText } from 'node:util'
+import { hexDump } from '../../web/console/hex.js'
+import { jsonLines, placeOf } from '../../web/console/json-lines.js'
+import type { Violation } from '../core/dead-letter.ts'
+import type { DeadLetterEvent } from '../core/dead-letter-desk.ts'
+import type { DeadLetterDetail, ShownBytes, ShownRecord } from '../http/letter-answer.ts'
+import { ago, plural } from './dlq-desk.ts'
+
+/** A dead letter for people: why, where, the value with its violations beside the places, headers, and what happened to it. */
+
+/** A single text longer than this is cut; `--raw` has it whole. */
+const LONGEST_LINE = 400
+/** Lines of a value around a violation, in one that has more than fit on any screen. */
+const AROUND = 3
+const UNFOLDED = 200
+const HEX_BYTES = 1_024
+
+type Paint = (format: Parameters<typeof styleText>[0], text: string) => string
+
+export interface LetterView {
+  readonly letter: DeadLetterDetail
+  /** `undefined`: its bytes are gone. */
+  readonly record: ShownRecord | undefined
+  readonly history: readonly DeadLetterEvent[]
+  readonly nowMs: number
+  readonly paint?: Paint
+}
+
+/** Colours for stdout: none without a terminal or with NO_COLOR. */
+const paintStdout: Paint = (format, text) => styleText(format, text, { stream: process.stdout })
+
+export function letterText({ letter, record, history, nowMs, paint = paintStdout }: LetterView): string {
+  const title = (text: string) => `\n${paint('bold', text)}`
+  const when = (instant: string) => `${instant} (${ago(instant, nowMs)} ago)`
+  const facts: [string, string][] = [
+    ['why', `${letter.reason}, ${letter.error}: ${visible(letter.message)}`],
+    ['order', letter.order_uid ?? 'not readable'],
+    ['source', `${letter.source_topic}, partition ${letter.source_partition}, offset ${letter.source_offset}`],
+    ['produced', when(letter.source_timestamp)],
+    ['failed', `${when(letter.failed_at)}, ${plural(letter.attempts, 'attempt')}`],
+    ['redriven', letter.replay_count === 0 ? 'never' : plural(letter.replay_count, 'time')],
+    ['stands', placeText(letter)],
+    ['bytes', String(letter.bytes)],
+  ]
+  const lines = [
+    `${paint('bold', letter.id)}  ${letter.state}`,
+    ...facts.map(([name, text]) => `  ${name.padEnd(9)} ${text}`),
+    ...(letter.violations.length === 0 ? [] : [title('Violations'), ...letter.violations.map(violationLine)]),
+    title(`Value${record?.value ? ` (${plural(record.value.bytes, 'byte')})` : ''}`),
+    ...valueLines(record, letter.violations, paint),
+    ...(record === undefined ? [] : [title('Key'), `  ${bytesText(record.key)}`, title('Headers')]),
+    ...(record?.headers ?? []).map(header => `  ${visible(header.name)}: ${headerText(header)}`),
+    title('History'),
+    ...history.map(eventLine),
+  ]
+  return lines.join('\n')
+}
+
+function placeText({ dlq_partition, dlq_offset, written_by }: DeadLetterDetail): string {
+  if (dlq_partition === null) return 'nobody has noted where in the dead-letter topic; holdfast dlq reindex finds out'
+  const by =
+    written_by === 'holdfast' ? '' : `, written by ${written_by === 'unknown' ? 'another program' : written_by}`
+  return `in the dead-letter topic, partition ${dlq_partition}, offset ${dlq_offset}${by}`
+}
+
+function violationLine({ pointer, keyword, message }: Violation): string {
+  return `  ${visible(pointer) || '(the whole)'}  ${keyword}: ${message}`
+}
+
+function valueLines(record: ShownRecord | undefined, violations: readonly Violation[], paint: Paint): string[] {
+  if (record === undefined) return ['  gone: the dead-letter topic does not hold it (any more)']
+  const { value } = record
+  if (value === null) return ['  none: a tombstone']
+  if (value.bytes === 0) return ['  empty']
+  if (value.hex !== undefined) return hexLines(Buffer.from(value.hex, 'hex'))
+  if (value.text === undefined) return ['  hidden, because it is no JSON: nobody can say what in it is personal']
+  const json = jsonLines(value.text)
+  if (json.stop === undefined) return jsonText(json, violations, paint)
+  return [
+    ...value.text
+      .split('\n')
+      .slice(0, UNFOLDED)
+      .map(line => `  ${cut(visible(line))}`),
+    `  ${stopText(json.stop)}`,
+  ]
+}
+
+function stopText(at: number): string {
+  return `(no JSON from character ${at + 1} on)`
+}
+
+function hexLines(bytes: Buffer): string[] {
+  const more = bytes.length > HEX_BYTES ? [`  … ${bytes.length - HEX_BYTES} more: --hex`] : []
+  return [
+    ...hexDump(bytes, HEX_BYTES)
+      .split('\n')
+      .map(line => `  ${line}`),
+    ...more,
+  ]
+}
+
+/** Each violation at the end of the line where its place is; of a long value only what is around them. */
+function jsonText(
+  { lines, places }: ReturnType<typeof jsonLines>,
+  violations: readonly Violation[],
+  paint: Paint,
+): string[] {
+  const notes = new Map<number, string[]>()
+  for (const { pointer, keyword, message } of violations) {
+    const { line, missing } = placeOf(places, pointer)
+    const what = missing === undefined ? message : `${visible(missing)} ${message}`
+    notes.set(line, [...(notes.get(line) ?? []), `${keyword}: ${what}`])
+  }
+  const shown: string[] = []
+  let folded = 0
+  for (const [index, { depth, tokens }] of lines.entries()) {
+    if (!isShown(index)) {
+      folded += 1
+      continue
+    }
+    unfold()
+    const text = cut('  '.repeat(depth) + tokens.map(token => visible(token.text)).join(''))
+    const beside = notes.get(index)
+    shown.push(
+      beside === undefined ? `  ${text}` : `${paint('red', '>')} ${text}  ${paint('red', `← ${beside.join('; ')}`)}`,
+    )
+  }
+  unfold()
+  return shown
+
+  function unfold(): void {
+    if (folded > 0) shown.push(`  … ${plural(folded, 'line')}`)
+    folded = 0
+  }
+  function isShown(index: number): boolean {
+    if (lines.length <= UNFOLDED || index < AROUND || index >= lines.length - AROUND) return true
+    for (let near = index - AROUND; near <= index + AROUND; near++) if (notes.has(near)) return true
+    return false
+  }
+}
+
+function bytesText(bytes: ShownBytes | null): string {
+  if (bytes === null) return 'none'
+  if (bytes.text !== undefined) return bytes.text === '' ? 'empty' : cut(visible(bytes.text))
+  return bytes.hex === undefined ? `hidden (${plural(bytes.bytes, 'byte')})` : cut(`0x${bytes.hex}`)
+}
+
+function headerText(header: ShownRecord['headers'][number]): string {
+  if ('text' in header && header.text !== undefined) return cut(visible(header.text))
+  if ('hex' in header && header.hex !== undefined) return cut(`0x${header.hex}`)
+  return 'hidden'
+}
+
+function eventLine({ at, what, who, detail }: DeadLetterEvent): string {
+  const facts = Object.entries(detail).map(([name, value]) => `${name} ${value}`)
+  return `  ${at}  ${what}${who === null ? '' : ` by ${visible(who)}`}${facts.length === 0 ? '' : `  (${visible(facts.join(', '))})`}`
+}
+
+function cut(text: string): string {
+  return text.length <= LONGEST_LINE ? text : `${text.slice(0, LONGEST_LINE)}…`
+}
+
+/** What somebody sent must not steer the terminal of who looks at it. */
+export function visible(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: those are the ones
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, character => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  })
+}
