@@ -1,5 +1,6 @@
 /** A TCP proxy whose wire can be made bad: what stands between a client and a real server. See `startWire` for its process. */
 import { connect, createServer, type Socket } from 'node:net'
+import { createBrokerRemover } from './no-brokers.ts'
 
 export type WireMode =
   | { readonly kind: 'pass' }
@@ -16,6 +17,8 @@ export type WireMode =
    * the connection is reset. On every connection, for as long as the mode lasts.
    */
   | { readonly kind: 'lose-reply'; readonly request: string; readonly reply: string }
+  /** To a Kafka client only: every connection is reset, and on new ones the broker says that the cluster has no brokers. */
+  | { readonly kind: 'no-brokers' }
 
 export interface Wire extends AsyncDisposable {
   readonly port: number
@@ -78,6 +81,7 @@ function createConnection(client: Socket, targetPort: number, mode: () => WireMo
   let holed = false
   let awaited: { readonly seen: (chunk: Buffer) => boolean; readonly timer: NodeJS.Timeout } | undefined
   let requested: { readonly text: string; readonly seen: (chunk: Buffer) => boolean } | undefined
+  const remover = mode().kind === 'no-brokers' ? createBrokerRemover() : undefined
 
   function reset(): void {
     clearTimeout(awaited?.timer)
@@ -87,6 +91,7 @@ function createConnection(client: Socket, targetPort: number, mode: () => WireMo
   for (const socket of [client, upstream]) socket.on('error', reset).on('close', reset)
 
   function request(chunk: Buffer): Buffer {
+    remover?.request(chunk)
     const now = mode()
     if (now.kind !== 'lose-reply' || awaited !== undefined) return chunk
     if (requested?.text !== now.request) requested = { text: now.request, seen: finder(now.request) }
@@ -100,7 +105,7 @@ function createConnection(client: Socket, targetPort: number, mode: () => WireMo
       if (awaited.seen(chunk)) reset()
       return undefined
     }
-    if (mode().kind !== 'drop-replies') return chunk
+    if (mode().kind !== 'drop-replies') return remover === undefined ? chunk : remover.reply(chunk)
     holed = true
     return undefined
   }
@@ -108,7 +113,8 @@ function createConnection(client: Socket, targetPort: number, mode: () => WireMo
   const directions = [createDirection(client, upstream, mode, request), createDirection(upstream, client, mode, reply)]
   return {
     modeChanged() {
-      if (holed || mode().kind === 'reset') reset()
+      const { kind } = mode()
+      if (holed || kind === 'reset' || kind === 'no-brokers') reset()
       else for (const direction of directions) direction.modeChanged()
     },
     reset,
