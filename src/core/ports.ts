@@ -289,6 +289,8 @@ export type CommitResult =
 
 /**
  * A group consumer, driven by one loop: nothing happens but inside `poll()`. Rebalances wait until they are answered.
+ * Everything may be lost within any poll, also while a rebalance is not answered: its answer then reaches nobody, and what is
+ * asked of a lost partition fails or has no effect, until the event comes that tells of the loss.
  */
 export interface RecordSource {
   /** Joins the group. */

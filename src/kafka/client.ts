@@ -36,11 +36,11 @@ export interface NativeRecord extends NativePosition {
 }
 
 interface NativeClient {
-  connect(options: { timeout: number }, done: (error: NativeError | null) => void): void
+  connect(options: { timeout: number }, done: (error: NativeError | null, metadata?: NativeMetadata) => void): void
   disconnect(done: () => void): void
   on(event: string, listener: (...args: never[]) => void): void
   getMetadata(
-    options: { topic?: string; timeout: number },
+    options: { topic?: string; allTopics?: boolean; timeout: number },
     done: (error: NativeError | null, metadata: NativeMetadata) => void,
   ): void
   queryWatermarkOffsets(
@@ -215,8 +215,10 @@ function toBuffer(value: Buffer | string): Buffer {
  * Connects, or gives up after `timeoutMs`. A client whose connect failed goes on emitting errors: the caller drops it
  * and makes a new one.
  */
-export function connect(client: NativeClient, timeoutMs: number): Promise<void> {
-  return call(done => client.connect({ timeout: timeoutMs }, done))
+export async function connect(client: NativeClient, timeoutMs: number): Promise<void> {
+  const metadata = await call<NativeMetadata>(done => client.connect({ timeout: timeoutMs }, done))
+  // A lone broker that was frozen says so for a moment, and a client that believes it never asks anybody again.
+  if (metadata.brokers.length === 0) throw new Error('the cluster says that it has no brokers')
 }
 
 /**

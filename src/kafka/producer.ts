@@ -40,6 +40,8 @@ export interface ProducerOptions {
   /** How long to wait for the first connection, in ms. */
   readonly connectTimeoutMs?: number
   readonly onWarning?: (message: string) => void
+  /** The native client; a test may play it. */
+  readonly createClient?: (properties: Readonly<Record<string, unknown>>) => NativeProducer
 }
 
 /** Larger than any source topic's limit in usual use, so that a dead letter always fits; the topic has the last word. */
@@ -57,8 +59,8 @@ const WATCH_INTERVAL_MS = 1_000
  * A producer whose every record is awaited: the promise travels through the client as the record's opaque and is
  * settled by its delivery report. (The client's HighLevelProducer leaks a timer on each synchronous error.)
  *
- * A client that lost all brokers for a while may never find them again (seen with librdkafka 2.15.1 after a broker had been
- * frozen beyond its session). So one that acknowledges nothing for some time is replaced, as soon as a new one connects; what
+ * A client that lost all brokers for a while may never find them again (librdkafka 2.15.1, after a lone broker was frozen
+ * beyond its session: https://github.com/confluentinc/librdkafka/issues/5301). So one that acknowledges nothing for some time is replaced, as soon as a new one connects; what
  * the old one still holds ends by its own timeout.
  */
 export async function startProducer(options: ProducerOptions): Promise<KafkaProducer> {
@@ -74,7 +76,8 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
   watch.unref()
 
   async function open(timeoutMs: number): Promise<NativeProducer> {
-    const opened = nativeProducer(connection, {
+    const createClient = options.createClient ?? (properties => nativeProducer(connection, properties))
+    const opened = createClient({
       acks: 'all',
       'enable.idempotence': true,
       'message.timeout.ms': options.deliveryTimeoutMs ?? 15_000,
@@ -124,6 +127,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
     renewing = true
     try {
       const fresh = await open(RENEW_CONNECT_TIMEOUT_MS)
+      if (closing !== undefined) return abandon(fresh)
       const old = client
       client = fresh
       troubledSinceMs = undefined

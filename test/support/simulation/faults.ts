@@ -24,6 +24,8 @@ export const WORLD_FAULTS = [
   'expel',
   'crash',
   'freeze',
+  /** Its native client finds no broker any more, and is replaced. */
+  'renew',
   'restart',
   'store_away',
   'dlq_away',

@@ -12,7 +12,7 @@ import {
   type DeadLetterTopic,
   type StartBookEntries,
 } from './servers.ts'
-import { createSimulatedSource } from './source.ts'
+import { createSimulatedSource, type SimulatedSource } from './source.ts'
 import { createVirtualProcess, type VirtualProcess } from './virtual-time.ts'
 import { createProducer, judge } from './workload.ts'
 import { createWorld, GROUP, TOPIC } from './world.ts'
@@ -50,6 +50,7 @@ interface Slot {
 interface Life {
   readonly process: VirtualProcess
   readonly member: Member
+  readonly source: SimulatedSource
   /** Ends it as SIGTERM does. */
   stop(): void
 }
@@ -124,9 +125,10 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
     const process = createVirtualProcess(name, time)
     const member: Member = { name, inbox: [], joined: false, generation: 0 }
     const call = connect(world, process)
+    const source = createSimulatedSource(world, broker, process, member)
     const pipeline = createPipeline<string>({
       ...settings,
-      source: createSimulatedSource(world, broker, process, member),
+      source,
       store: connectStore(world, { memory: store, call, audit, name, die: () => crash(slot, life) }),
       startBook: connectStartBook(startBook, store, call),
       sink: connectSink(world, dlq, process),
@@ -138,6 +140,7 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
     const life: Life = {
       process,
       member,
+      source,
       stop() {
         if (stopping) return
         stopping = true
@@ -196,6 +199,7 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
     else if (fault === 'retention') retain()
     else if (life === undefined) return
     else if (fault === 'restart') life.stop()
+    else if (fault === 'renew') life.source.renew()
     else if (fault === 'expel') broker.expel(life.member)
     else if (fault === 'crash') crash(slot, life)
     else freeze(life)

@@ -10,13 +10,20 @@ const POLL_AT_LEAST_MS = 20_000
 const TIMED_OUT = 7
 const TRANSPORT = -195
 
+const UNKNOWN_MEMBER: CommitResult = { ok: false, code: 25, message: 'no member any more' }
+
+export interface SimulatedSource extends RecordSource {
+  /** With its next poll it becomes another member, without a word to the loop but that its partitions are lost. */
+  renew(): void
+}
+
 /** A consumer of the group, in one process. It checks that it is used as its port demands. */
 export function createSimulatedSource(
   world: World,
   broker: Broker,
   process: VirtualProcess,
   member: Member,
-): RecordSource {
+): SimulatedSource {
   const { random, faults, time } = world
   /** What the client fetches, and from where. */
   const positions = new Map<number, bigint>()
@@ -29,8 +36,13 @@ export function createSimulatedSource(
   const answers: (() => void)[] = []
   let unanswered: SourceEvent | undefined
   let lostPartitions: ReadonlySet<number> = new Set()
+  let renewing = false
+  /** What was lost with the old client; the loop may not have heard of it yet. */
+  let forgiven: ReadonlySet<number> = new Set()
+  /** Events whose answer nobody waits for. */
+  const moot = new Set<SourceEvent>()
   let polling = false
-  let committing = false
+  let committing: ((result: CommitResult) => void) | undefined
   let polledAtMs = time.nowMs
 
   const violated = (what: string) => world.violated(`${member.name}: ${what}`)
@@ -74,6 +86,36 @@ export function createSimulatedSource(
     return fetched
   }
 
+  function takeOver(): void {
+    renewing = false
+    const lost = new Set([...forgiven, ...positions.keys()])
+    if (unanswered !== undefined) moot.add(unanswered)
+    if (unanswered?.kind === 'assigned') for (const { partition } of unanswered.partitions) lost.add(partition)
+    world.tell(() => `${member.name}: has a new client, and loses ${[...lost]}`)
+    broker.leave(member)
+    process.after(faults.latency(), () => broker.join(member))
+    for (const of of [positions, paused, outOfRange, moved]) of.clear()
+    member.inbox.length = 0
+    answers.length = 0
+    committing?.(UNKNOWN_MEMBER)
+    committing = undefined
+    forgiven = lost
+    const partitions = [...lost].map(partition => ({ topic: TOPIC, partition }))
+    const event: SourceEvent = { kind: 'revoked', partitions, lost: true }
+    moot.add(event)
+    events.splice(0, events.length, event)
+  }
+
+  /** @returns whether somebody waits for the answer. */
+  function answered(event: SourceEvent | undefined): boolean {
+    unanswered = undefined
+    if (event === undefined || !moot.delete(event)) return true
+    if (event.kind === 'revoked' && event.lost && events.every(({ kind }) => kind !== 'revoked')) {
+      forgiven = lostPartitions = new Set()
+    }
+    return false
+  }
+
   function servesRebalance(): void {
     const [next] = member.inbox
     if (next === undefined || unanswered !== undefined || events.some(({ kind }) => kind !== 'out_of_range')) return
@@ -87,12 +129,17 @@ export function createSimulatedSource(
   }
 
   return {
+    renew() {
+      renewing = true
+    },
+
     async start() {
       await ask(() => broker.join(member))
       polledAtMs = time.nowMs
     },
 
     poll(max, timeoutMs) {
+      if (renewing) takeOver()
       const sinceMs = time.nowMs - Math.max(polledAtMs, process.runningSinceMs)
       if (sinceMs > POLL_AT_LEAST_MS) violated(`did not poll for ${sinceMs} ms`)
       if (polling) violated('polls while it polls')
@@ -120,7 +167,7 @@ export function createSimulatedSource(
     assign(starting) {
       const event = unanswered
       if (event?.kind !== 'assigned') return violated('assigns what it was not given')
-      unanswered = undefined
+      if (!answered(event)) return
       for (const { partition, nextOffset } of starting) {
         if (!event.partitions.some(each => each.partition === partition)) violated(`assigns ${partition}, not its own`)
         positions.set(partition, nextOffset)
@@ -131,7 +178,7 @@ export function createSimulatedSource(
     unassign(partitions) {
       const event = unanswered
       if (event?.kind !== 'revoked') return violated('gives back what it was not asked for')
-      unanswered = undefined
+      if (!answered(event)) return
       const numbers = partitions.map(({ partition }) => partition)
       for (const partition of numbers) {
         positions.delete(partition)
@@ -150,7 +197,9 @@ export function createSimulatedSource(
     resume: partitions => eachOwned(partitions, partition => paused.delete(partition)),
 
     async seek({ partition, nextOffset }) {
+      if (forgiven.has(partition)) throw new BrokerUnavailableError('the partition is no longer ours')
       await ask(() => {
+        if (forgiven.has(partition)) return
         if (!positions.has(partition)) violated(`moves ${partition}, which it does not have`)
         positions.set(partition, nextOffset)
         moved.add(partition)
@@ -159,23 +208,25 @@ export function createSimulatedSource(
     },
 
     commit(sent) {
-      if (committing) violated('commits twice at a time')
+      if (committing !== undefined) violated('commits twice at a time')
+      if (sent.some(({ partition }) => forgiven.has(partition))) return Promise.resolve(UNKNOWN_MEMBER)
       for (const { partition } of sent) {
         if (!positions.has(partition)) violated(`commits ${partition}, which it does not have`)
         if (lostPartitions.has(partition)) violated(`commits ${partition}, which it has lost`)
       }
-      committing = true
       world.tell(() => `${member.name}: asks to commit ${sent.map(p => `${p.partition}@${p.nextOffset}`)}`)
       const { generation } = member
       const strike = faults.strike()
       return new Promise(resolve => {
+        committing = resolve
         const answer = (result: CommitResult, delayMs: number) =>
-          process.after(delayMs, () =>
+          process.after(delayMs, () => {
+            if (committing !== resolve) return
             answers.push(() => {
-              committing = false
+              committing = undefined
               resolve(result)
-            }),
-          )
+            })
+          })
         // On its way already: it arrives even when the sender is frozen or dies meanwhile.
         time.after(strike === 'slow' ? random.between(100, 4_000) : faults.latency(), () => {
           if (faults.away.broker || strike === 'refused' || strike === 'contended') {
@@ -215,6 +266,7 @@ export function createSimulatedSource(
 
   function eachOwned(partitions: readonly TopicPartition[], does: (partition: number) => void): void {
     for (const { topic, partition } of partitions) {
+      if (forgiven.has(partition)) continue
       if (topic !== TOPIC || !positions.has(partition))
         violated(`pauses or resumes ${partition}, which it does not have`)
       does(partition)

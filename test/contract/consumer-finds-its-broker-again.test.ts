@@ -1,0 +1,124 @@
+import { expect, it, onTestFinished } from 'vitest'
+import type { RecordSource, SourceEvent } from '#src/core/ports.ts'
+import { startKafka } from '#src/embedded/kafka.ts'
+import { freePorts } from '#src/embedded/machine.ts'
+import { ensureTopics } from '#src/kafka/admin.ts'
+import { createConsumer } from '#src/kafka/consumer.ts'
+import { startProducer } from '#src/kafka/producer.ts'
+import { startWire } from '../support/faults/start-wire.ts'
+import { freshTopics } from '../support/stack.ts'
+
+const SESSION_MS = 6_000
+/** How long a client that is well takes to find its broker again, and more. */
+const BACK_WITHIN_MS = 4_000
+/** One round in three or so leaves the client without any broker. */
+const ROUNDS = 30
+
+/**
+ * A lone broker that was frozen beyond its session tells its clients for a moment that there is no broker at all. A client
+ * that believes it at a bad moment never asks anybody again (https://github.com/confluentinc/librdkafka/issues/5301).
+ */
+it('finds its broker again after it was told that there is none, and leaves in time while it has not', async () => {
+  // Given two consumers that reach their broker over a wire
+  const [proxyPort = 0] = await freePorts(1)
+  const kafka = await startKafka({ proxyPort })
+  onTestFinished(() => kafka[Symbol.asyncDispose]())
+  if (kafka.proxied === undefined) throw new Error('Kafka has no listener for the wire')
+  const wire = await startWire({ port: proxyPort, targetPort: kafka.proxied.upstreamPort })
+  onTestFinished(() => wire[Symbol.asyncDispose]())
+  const names = freshTopics('lost-broker')
+  await using producer = await startProducer({ connection: { brokers: [kafka.brokers], security: {}, extra: {} } })
+  await ensureTopics({ brokers: [kafka.brokers], security: {}, extra: {} }, producer, {
+    ...names,
+    partitions: 1,
+    replication: 1,
+  })
+  const warnings: string[] = []
+  const extra = {
+    'session.timeout.ms': String(SESSION_MS),
+    'heartbeat.interval.ms': '1000',
+    // It is told so when it asks.
+    'topic.metadata.refresh.interval.ms': '300',
+  }
+  const [one, other] = ['one', 'other'].map(group => {
+    const connection = { brokers: [kafka.proxied?.brokers ?? ''], security: {}, extra }
+    const onWarning = (text: string) => void (group === 'one' && warnings.push(text))
+    return aReader(createConsumer({ connection, topic: names.topic, groupId: `${names.groupId}-${group}`, onWarning }))
+  })
+  if (one === undefined || other === undefined) throw new Error('there are two')
+  await Promise.all([one.start(), other.start()])
+  let sent = 0
+  async function isRead(withinMs: number): Promise<boolean> {
+    await producer.produce({ topic: names.topic, partition: 0, key: null, value: Buffer.from('x'), headers: [] })
+    sent += 1
+    for (const end = performance.now() + withinMs; one?.next !== BigInt(sent); ) {
+      if (performance.now() > end) return false
+      await new Promise<void>(resolve => setTimeout(resolve, 50))
+    }
+    return true
+  }
+  expect(await isRead(30_000)).toBe(true)
+
+  // When they are told that there is no broker, until one of them does not come back
+  let rounds = 0
+  do {
+    if (++rounds > ROUNDS) throw new Error(`the client has found its broker again ${ROUNDS} times, by itself`)
+    await wire.set({ kind: 'no-brokers' })
+    await new Promise<void>(resolve => setTimeout(resolve, 1_000))
+    await wire.set({ kind: 'pass' })
+  } while (await isRead(BACK_WITHIN_MS))
+
+  // Then a close does not hang on such a client
+  const closingAt = performance.now()
+  await other.close()
+  expect(performance.now() - closingAt).toBeLessThan(SESSION_MS + 5_000)
+
+  // And one that is left to itself begins anew, and reads on from where its loop assigns it
+  expect(await isRead(40_000)).toBe(true)
+  expect(warnings.filter(text => text.includes('replaced by a new one'))).toHaveLength(1)
+  expect(one.events.map(({ kind }) => kind).slice(-3)).toEqual(['assigned', 'revoked', 'assigned'])
+  expect(one.events.at(-2)).toMatchObject({ lost: true })
+  await one.close()
+})
+
+interface Reader {
+  /** The next offset that it would read. */
+  readonly next: bigint
+  /** Rebalances with partitions, in order. */
+  readonly events: readonly Exclude<SourceEvent, { kind: 'out_of_range' }>[]
+  start(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Polls and answers, as the pipeline does. */
+function aReader(source: RecordSource): Reader {
+  const events: Exclude<SourceEvent, { kind: 'out_of_range' }>[] = []
+  let next = 0n
+  let closed = false
+  let looping: Promise<void> = Promise.resolve()
+  async function loop(): Promise<void> {
+    while (!closed) {
+      for (const record of await source.poll(100, 100)) next = record.offset + 1n
+      const event = source.nextEvent()
+      if (event === undefined || event.kind === 'out_of_range') continue
+      if (event.partitions.length > 0) events.push(event)
+      if (event.kind === 'assigned') source.assign(event.partitions.map(at => ({ ...at, nextOffset: next })))
+      else source.unassign(event.partitions)
+    }
+  }
+  return {
+    events,
+    get next() {
+      return next
+    },
+    async start() {
+      await source.start()
+      looping = loop()
+    },
+    async close() {
+      closed = true
+      await looping
+      await source.close()
+    },
+  }
+}
