@@ -25,6 +25,7 @@ import { createReception } from './receive.ts'
 import { type RetryParts, retrying } from './retry.ts'
 import { createSignal } from './signal.ts'
 import { createStatusBoard } from './status-board.ts'
+import { createWatermarkWatch } from './watermark-watch.ts'
 import type { OutagePolicy } from './write.ts'
 
 export interface PipelineParts<T> {
@@ -67,7 +68,6 @@ const POLL_TIMEOUT_MS = 100
 /** Full buffers for longer than this pause the consumer; for shorter, it is just not asked. */
 const OVERFULL_AFTER_MS = 1_000
 const COMMIT_TIMEOUT_MS = 5_000
-const WATERMARK_INTERVAL_MS = 2_000
 const OPERATOR_PAUSE_INTERVAL_MS = 1_000
 /** A partition that keeps losing its fence is fought over: do not fight at full speed. */
 const REPOSITION_PAUSE_MS = 1_000
@@ -95,7 +95,6 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
   let failure: { readonly error: unknown } | undefined
   let running: Promise<void> | undefined
   let fullSince: number | undefined
-  let watermarksAt = 0
   let operatorPausesAt = 0
   const repositionedAt = new Map<string, number>()
   const toReposition = new Map<string, OwnedPartition>()
@@ -133,6 +132,18 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     overfull: () => fullSince !== undefined && clock.monotonic() - fullSince > OVERFULL_AFTER_MS,
   })
 
+  const watermarks = createWatermarkWatch({
+    source,
+    clock,
+    owned: () => reception.owned.values(),
+    onMarks: onWatermarks,
+    onFailure(owner, error) {
+      // An old watermark would tell of no lag: none is known.
+      board.watermarks.delete(owner.key)
+      if (dispositionOf(error) === 'retry') brokerBreaker.trip(error)
+    },
+  })
+
   // ---- the lanes' side -------------------------------------------------------------------------------------------
 
   /** The first error that stops the stream wins; everything in flight is given up, nothing more is committed past it. */
@@ -160,7 +171,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     }
     const records = await source.poll(parts.batch.maxRecords, POLL_TIMEOUT_MS)
     reception.route(records, clock.monotonic())
-    refreshWatermarks()
+    watermarks.tick()
     refreshOperatorPauses()
   }
 
@@ -174,22 +185,6 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     const deadline = clock.monotonic() + timeoutMs
     while (!finished && clock.monotonic() < deadline) await turn()
     return finished
-  }
-
-  function refreshWatermarks(): void {
-    if (clock.monotonic() < watermarksAt) return
-    watermarksAt = clock.monotonic() + WATERMARK_INTERVAL_MS
-    for (const owner of reception.owned.values()) {
-      // Asked of the broker, because what the client remembers stands still while a partition is paused.
-      source.watermarks({ topic: owner.topic, partition: owner.partition }).then(
-        marks => onWatermarks(owner, marks),
-        (error: unknown) => {
-          // An old watermark would tell of no lag: none is known.
-          board.watermarks.delete(owner.key)
-          if (dispositionOf(error) === 'retry') brokerBreaker.trip(error)
-        },
-      )
-    }
   }
 
   /** Of a partition that is always there: by then we may have lost ours. */
@@ -264,7 +259,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     source.assign(positions)
     commitLagging(positions)
     board.member = true
-    watermarksAt = 0
+    watermarks.hurry()
     observer.observe({ kind: 'assigned', positions })
   }
 
