@@ -62,8 +62,7 @@ export async function runService(config: Config, roles: ReadonlySet<Role>): Prom
   }
   await app.stop()
   process.off('uncaughtException', onUncaught)
-  process.off('SIGTERM', onSignal)
-  process.off('SIGINT', onSignal)
+  // Signals stay ours to the end: one that comes now would end us by its default, as if nothing had been closed.
   return exitCode
 }
 

@@ -185,8 +185,10 @@ function wire(
 
 async function leave(replica: Replica, told: Told, boundMs: number, secondAfterMs?: number): Promise<void> {
   const { code, tookMs } = await replica.terminate(secondAfterMs)
-  // 137: it had not drained within its bound, or was told twice, and ended itself.
-  if (code !== 0 && code !== 137) told(`replica ${replica.slot} ended with ${code} after SIGTERM`)
+  // 137: it had not drained within its bound, or was told twice, and ended itself. 143: told once more on its way out, when
+  // it no longer listens.
+  if (code !== 0 && code !== 137 && !(code === 143 && secondAfterMs !== undefined))
+    told(`replica ${replica.slot} ended with ${code} after SIGTERM`)
   if (tookMs > boundMs + EXIT_SLACK_MS)
     told(`replica ${replica.slot} took ${Math.round(tookMs)} ms to end, with a bound of ${boundMs} ms`)
 }

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream, mkdirSync } from 'node:fs'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -78,7 +79,7 @@ export function createReplica({ slot, env, logDir, onDeath }: ReplicaOptions): R
         url = undefined
         log.end()
         listening.reject(new Error(`replica ${slot} ended before it listened`))
-        const exitCode = code ?? (signal === 'SIGKILL' ? 137 : 128)
+        const exitCode = code ?? 128 + (signal === null ? 0 : constants.signals[signal])
         if (!wasAsked) onDeath(replica, exitCode, lines)
         resolve(exitCode)
       })
