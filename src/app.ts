@@ -9,6 +9,7 @@ import type { Figures } from './core/figures.ts'
 import { livenessOf, readinessOf } from './core/health.ts'
 import type { ReadyRecord, StoredValue } from './core/ports.ts'
 import type { HealthCheck, HealthResult, PoolName, PoolStatus, StreamStatus } from './core/status.ts'
+import { NO_TRACING, type Tracing } from './core/tracing.ts'
 import type { Intake } from './core/write-side.ts'
 import { createLiveFeed } from './http/live-feed.ts'
 import { startHttp, startMetricsServer } from './http/server.ts'
@@ -76,7 +77,12 @@ const BAD_KEYS_PER_MINUTE = 20
  * migration, a wrong password) ends `finished` with the error.
  * @throws UsageError when the port cannot be listened on
  */
-export async function startApp(config: Config, roles: ReadonlySet<Role>, logger: Logger): Promise<App> {
+export async function startApp(
+  config: Config,
+  roles: ReadonlySet<Role>,
+  logger: Logger,
+  tracing: Tracing = NO_TRACING,
+): Promise<App> {
   const clock = systemClock
   const stopping = new AbortController()
   let pipeline: Pipeline | undefined
@@ -87,13 +93,14 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
 
   const metrics = createMetrics({
     version: VERSION,
+    activeTrace: () => tracing.active(),
     streamStatus: () => pipeline?.status(),
     cacheStats: () => cache.stats(),
     pools: () => pools.map(status => status()),
     figures: () => figures?.latest(),
     checks: () => ({ live, ready: checks }),
   })
-  const observer = createObserver({ logger, metrics })
+  const observer = createObserver({ logger, metrics, tracing })
 
   // Each kind of work has connections of its own, so that none starves another. The parts unwind in reverse order.
   await using parts = new AsyncDisposableStack()
@@ -159,6 +166,7 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
           ready: checks,
           metrics: metricsPort === undefined ? metrics : undefined,
           observer,
+          tracing,
         }),
       )
     : undefined
@@ -213,7 +221,7 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
     const { kafka, batch, retry } = config
     const connection: KafkaConnection = kafka
     const onWarning = (text: string) => observer.observe({ kind: 'kafka_warning', text })
-    await using producer = await waiting('Kafka', () => startProducer({ connection, onWarning }))
+    await using producer = await waiting('Kafka', () => startProducer({ connection, onWarning, tracing }))
     if (stopping.signal.aborted || producer === undefined) return
     const sink = createDeadLetterSink(producer, kafka.dlqTopic)
     await waiting('the topics', () => requireTopics(connection, producer, () => sink.probe()))
@@ -236,6 +244,7 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
         if (written !== undefined) feed.publish(written, toStored)
       },
       observer,
+      tracing,
       clock,
       random: Math.random,
       lanes: config.postgres.poolMax,
@@ -285,6 +294,7 @@ export async function startApp(config: Config, roles: ReadonlySet<Role>, logger:
         deliveryTimeoutMs: PUBLISH_TIMEOUT_MS,
         connectTimeoutMs: PUBLISH_TIMEOUT_MS,
         onWarning: text => observer.observe({ kind: 'kafka_warning', text }),
+        tracing,
       }),
     )
     return {

@@ -1,16 +1,26 @@
-import { type App, ROLES, type Role, startApp } from './app.ts'
+import type { App, Role } from './app.ts'
 import { type Config, loadConfig } from './config.ts'
+import { NO_TRACING, type Tracing } from './core/tracing.ts'
 import { createLogger } from './telemetry/logger.ts'
+import { startTracing } from './telemetry/tracing-start.ts'
+import { tellOfTracing } from './telemetry/tracing-warnings.ts'
+import { VERSION } from './version.ts'
 
 /** Fewer threads than this and a waiting poll, a DNS look-up and the file system queue up behind one another. */
 process.env.UV_THREADPOOL_SIZE ??= '8'
 
 /**
- * The process of the service: signals become `stop()`, the end becomes an exit code.
+ * The process of the service: signals become `stop()`, the end becomes an exit code. The app is imported here and not above:
+ * tracing must be there first.
+ * @param roles default: all
  * @returns 0 after SIGTERM or SIGINT, 1 when the stream failed
  */
-export async function runService(config: Config, roles: ReadonlySet<Role>): Promise<number> {
-  const logger = createLogger({ level: config.logLevel })
+export async function runService(config: Config, roles?: ReadonlySet<Role>): Promise<number> {
+  let tracing: Tracing = NO_TRACING
+  const logger = createLogger({ level: config.logLevel, activeTrace: () => tracing.active() })
+  const traces = await startTracing(process.env, { name: 'holdfast', version: VERSION }, tellOfTracing(logger))
+  tracing = traces.tracing
+  const { ROLES, startApp } = await import('./app.ts')
   let app: App | undefined
   let stopRequested = false
 
@@ -50,7 +60,7 @@ export async function runService(config: Config, roles: ReadonlySet<Role>): Prom
   process.on('uncaughtException', onUncaught)
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
-  app = await startApp(config, roles, logger)
+  app = await startApp(config, roles ?? new Set(ROLES), logger, tracing)
   if (stopRequested) await app.stop()
   let exitCode = 0
   try {
@@ -61,9 +71,10 @@ export async function runService(config: Config, roles: ReadonlySet<Role>): Prom
     armWatchdog()
   }
   await app.stop()
+  await traces.stop()
   process.off('uncaughtException', onUncaught)
   // Signals stay ours to the end: one that comes now would end us by its default, as if nothing had been closed.
   return exitCode
 }
 
-if (import.meta.main) process.exit(await runService(loadConfig(process.env), new Set(ROLES)))
+if (import.meta.main) process.exit(await runService(loadConfig(process.env)))

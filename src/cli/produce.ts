@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { Option } from 'commander'
 import type { Config } from '../config.ts'
+import type { SendTracing } from '../core/tracing.ts'
 import { parseCount, parsePercent, parseRate } from './arguments.ts'
 import type { RecordToSend } from './publish.ts'
 
@@ -80,9 +81,16 @@ async function produce(options: ProduceOptions): Promise<void> {
   const config = loadConfig(process.env)
   const plan = await makePlan(options, config.kafka.topic)
   // The native client is loaded last: wrong flags, settings and files are told before it takes its time.
-  const [{ systemClock }, { publish }] = await Promise.all([import('../clock.ts'), import('./publish.ts')])
+  const [{ systemClock }, { publish }, { startTracing }, { VERSION }] = await Promise.all([
+    import('../clock.ts'),
+    import('./publish.ts'),
+    import('../telemetry/tracing-start.ts'),
+    import('../version.ts'),
+  ])
   using interrupt = onInterrupt()
-  await using publisher = await startPublisher(config.kafka)
+  const service = { name: 'holdfast-producer', version: VERSION }
+  await using traces = await startTracing(process.env, service, (_level, text) => note(`traces: ${text}`))
+  await using publisher = await startPublisher(config.kafka, traces.tracing)
 
   if (plan.seed !== undefined && !options.json) note(`seed ${plan.seed}`)
   const progress = startProgress({ label: 'produced', silent: options.json === true })
@@ -148,14 +156,14 @@ async function makePlan(options: ProduceOptions, topic: string): Promise<Plan> {
 }
 
 /** A producer, and a topic that is there. @throws BrokerUnavailableError UsageError */
-async function startPublisher(kafka: Config['kafka']) {
+async function startPublisher(kafka: Config['kafka'], tracing: SendTracing) {
   const [{ startProducer }, { ensureTopics }, { UsageError }] = await Promise.all([
     import('../kafka/producer.ts'),
     import('../kafka/admin.ts'),
     import('../core/errors.ts'),
   ])
   const connection = { brokers: kafka.brokers, security: kafka.security, extra: kafka.extra }
-  const producer = await startProducer({ connection, connectTimeoutMs: 8_000, deliveryTimeoutMs: 12_000 })
+  const producer = await startProducer({ connection, connectTimeoutMs: 8_000, deliveryTimeoutMs: 12_000, tracing })
   try {
     if (kafka.createTopics) {
       const { topic, dlqTopic, topicPartitions: partitions, topicReplication: replication } = kafka

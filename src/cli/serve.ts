@@ -29,9 +29,9 @@ async function serve({ roles, checkConfig }: ServeOptions): Promise<void> {
   const [{ loadConfig }, { note }] = await Promise.all([import('../config.ts'), import('./output.ts')])
   const config = loadConfig(process.env)
   if (checkConfig) return note('the settings can be used')
-  const [{ ROLES }, { runService }] = await Promise.all([import('../app.ts'), import('../main.ts')])
+  const { runService } = await import('../main.ts')
   // Waited for by the service itself: connections that are closed, threads that are joined. What is left may end.
-  process.exit(await runService(config, roles ?? new Set(ROLES)))
+  process.exit(await runService(config, roles))
 }
 
 function parseRoles(text: string): ReadonlySet<Role> {

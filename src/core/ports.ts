@@ -2,6 +2,7 @@ import type { DeadLetter, DlqPosition, Reason, Rejection } from './dead-letter.t
 import type { Dependency } from './errors.ts'
 import type { Outcome, OutcomeCounts } from './outcome.ts'
 import type { Origin, SourceRecord, TopicPartition } from './record.ts'
+import type { BatchTrace } from './tracing.ts'
 
 /** What rooms ask of one another. Every port has one contract suite, run on the stand-in and on the real thing. */
 
@@ -327,6 +328,11 @@ export interface RecordSource {
 export const UNUSUAL = ['key_mismatch', 'unknown_field', 'sum_mismatch'] as const
 export type UnusualKind = (typeof UNUSUAL)[number]
 
+export interface CommittedBatch {
+  readonly oldestTimestampMs: number
+  readonly trace: BatchTrace
+}
+
 /** What is told of the stream. One fact, one call: log line, metric and span come from it. */
 export type Fact =
   /** Something that is needed to start is not there yet; the next attempt comes after `delayMs`. */
@@ -363,12 +369,14 @@ export type Fact =
       readonly kind: 'committed'
       readonly positions: readonly Progress[]
       readonly seconds: number
-      /** The oldest record timestamp of each batch that this commit covers: for end-to-end latency. */
-      readonly oldestTimestampsMs: readonly number[]
+      /** Each batch that this commit covers, with its oldest record timestamp: for end-to-end latency. */
+      readonly batches: readonly CommittedBatch[]
     }
   | {
       readonly kind: 'commit_failed'
       readonly positions: readonly Progress[]
+      readonly seconds: number
+      readonly batches: readonly CommittedBatch[]
       readonly code: number
       readonly message: string
     }

@@ -20,15 +20,13 @@ export function traceIdOf(traceparent: string): string | undefined {
 }
 
 /**
- * These headers with exactly one `traceparent`: the one that they have, else a fresh one. What cannot be read, or stands
- * twice (then nobody knows which is meant), gives way, and a `tracestate` with it.
- * @param fresh makes the text of a new `traceparent`
+ * These headers, with a `traceparent` at their end when they have none. One that they have stays byte for byte, also when
+ * it cannot be read: it is the producer's.
+ * @param fresh makes its text
  */
 export function withTraceparent(headers: readonly Header[], fresh: () => string): readonly Header[] {
-  const found = headers.filter(([name]) => name === TRACE_HEADER.parent)
-  const [only] = found
-  if (only !== undefined && found.length === 1 && traceIdOf(only[1].toString('latin1')) !== undefined) return headers
-  return [...withoutTraceContext(headers), [TRACE_HEADER.parent, Buffer.from(fresh())]]
+  if (headers.some(([name]) => name === TRACE_HEADER.parent)) return headers
+  return [...headers, [TRACE_HEADER.parent, Buffer.from(fresh())]]
 }
 
 export function withoutTraceContext(headers: readonly Header[]): readonly Header[] {

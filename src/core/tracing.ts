@@ -80,7 +80,7 @@ export interface RequestTracing {
   served(answer: { readonly method: string; readonly route: string; readonly status: number }): void
 }
 
-const NO_BATCH_TRACE: BatchTrace = {
+export const NO_BATCH_TRACE: BatchTrace = {
   run: work => work(),
   runFor: (_record, work) => work(),
   end() {},

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ReadObserver, ValueCache } from '../core/read-side.ts'
+import type { RequestTracing } from '../core/tracing.ts'
 import type { Auth } from './auth.ts'
 import { matchesEtag } from './etag.ts'
 import { cacheStatus, ORDER_CACHE_CONTROL, ORDER_CONTENT_TYPE } from './order-answer.ts'
@@ -9,6 +10,7 @@ export interface HotPathParts {
   readonly cache: ValueCache
   readonly auth: Auth
   readonly observer: ReadObserver
+  readonly tracing: RequestTracing
   /** Called after each request that was answered here, however it ended. */
   readonly onDone: () => void
 }
@@ -26,7 +28,7 @@ const PATH = /^\/order\/([A-Za-z0-9_-]{1,64})$/
  * @returns whether it has answered
  */
 export function createHotPath(parts: HotPathParts): (req: IncomingMessage, res: ServerResponse) => boolean {
-  const { cache, auth, observer, onDone } = parts
+  const { cache, auth, observer, tracing, onDone } = parts
   const always = [...SECURITY_HEADERS.flat(), 'Cache-Control', ORDER_CACHE_CONTROL]
   const alwaysWithBody = [...always, 'Content-Type', ORDER_CONTENT_TYPE]
 
@@ -38,7 +40,7 @@ export function createHotPath(parts: HotPathParts): (req: IncomingMessage, res: 
     const lookup = cache.hit(uid)
     if (lookup?.value === undefined) return false
 
-    res.on('close', () => {
+    const closed = tracing.bind(() => {
       observer.observe({
         kind: 'http_served',
         method: 'GET',
@@ -48,6 +50,7 @@ export function createHotPath(parts: HotPathParts): (req: IncomingMessage, res: 
       })
       onDone()
     })
+    res.on('close', closed)
     const { json, etag } = lookup.value
     const status = cacheStatus(lookup)
     if (matchesEtag(req.headers['if-none-match'], etag)) {

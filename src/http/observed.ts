@@ -1,5 +1,6 @@
 import type { ErrorRequestHandler, Request, RequestHandler } from 'express'
 import type { ReadObserver } from '../core/read-side.ts'
+import type { RequestTracing } from '../core/tracing.ts'
 import { sendProblem } from './problem.ts'
 
 /**
@@ -7,10 +8,10 @@ import { sendProblem } from './problem.ts'
  * `res.locals.streamingSinceMs` (`performance.now()`): how long somebody watches is no duration of a request.
  * @param onDone called after each request, however it ended
  */
-export function timed(observer: ReadObserver, onDone: () => void): RequestHandler {
+export function timed(observer: ReadObserver, tracing: RequestTracing, onDone: () => void): RequestHandler {
   return (req, res, next) => {
     const startedMs = performance.now()
-    res.once('close', () => {
+    const closed = tracing.bind(() => {
       const streamingSinceMs = res.locals.streamingSinceMs as number | undefined
       observer.observe({
         kind: 'http_served',
@@ -22,6 +23,7 @@ export function timed(observer: ReadObserver, onDone: () => void): RequestHandle
       })
       onDone()
     })
+    res.once('close', closed)
     next()
   }
 }

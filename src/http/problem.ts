@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Replay } from '../core/dead-letter-desk.ts'
 import type { DeadLetterHint } from '../core/ports.ts'
+import { traceIdOf } from '../core/trace-context.ts'
 
 /** What went wrong with a request: RFC 9457, with members of our own. Never holds order data. */
 export interface Problem {
@@ -25,7 +26,7 @@ export interface Problem {
  * already names; `code` tells ours apart. @returns the trace id in the answer, to be logged with the cause
  */
 export function sendProblem(req: IncomingMessage, res: ServerResponse, problem: Problem): string {
-  const traceId = traceIdOf(req)
+  const traceId = traceOf(req)
   const body = Buffer.from(
     JSON.stringify({
       type: 'about:blank',
@@ -50,11 +51,8 @@ export function sendProblem(req: IncomingMessage, res: ServerResponse, problem: 
   return traceId
 }
 
-/** The caller's trace (W3C `traceparent`), else one made for this answer. */
-function traceIdOf(req: IncomingMessage): string {
+/** The trace that the request belongs to (W3C `traceparent`: the caller's, or our own span's), else an id made for this answer. */
+function traceOf(req: IncomingMessage): string {
   const header = req.headers.traceparent
-  const given =
-    typeof header === 'string' ? /^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(header)?.[1] : undefined
-  // All zeros means "no trace" (W3C Trace Context §3.2.2.3).
-  return given === undefined || /^0+$/.test(given) ? randomBytes(16).toString('hex') : given
+  return (typeof header === 'string' ? traceIdOf(header) : undefined) ?? randomBytes(16).toString('hex')
 }

@@ -4,6 +4,7 @@ import { includesRole } from '../core/access.ts'
 import type { Clock, DeadLetterIndex, ValueCatalog } from '../core/ports.ts'
 import type { ReadObserver, ValueCache } from '../core/read-side.ts'
 import type { HealthCheck } from '../core/status.ts'
+import { NO_TRACING, type RequestTracing } from '../core/tracing.ts'
 import type { Intake } from '../core/write-side.ts'
 import type { AdminParts } from './admin.ts'
 import { type Auth, type AuthOptions, createAuth } from './auth.ts'
@@ -49,6 +50,8 @@ export interface HttpOptions {
   /** `undefined` where it is served by a listener of its own. */
   readonly metrics: MetricsPage | undefined
   readonly observer: ReadObserver
+  /** Default: nobody follows the requests. */
+  readonly tracing?: RequestTracing
   /** How long requests under way may take at a close before their connections are cut. Default: 5,000. */
   readonly drainTimeoutMs?: number
 }
@@ -63,17 +66,19 @@ const WEB = fileURLToPath(new URL('../../web/', import.meta.url))
 
 /** @throws UsageError when the port or host cannot be listened on */
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
+  const { tracing = NO_TRACING } = options
   const listener = await startListener({
     host: options.host,
     port: options.port,
     settings: { host: 'HTTP_HOST', port: 'HTTP_PORT' },
     handler(lifecycle) {
       const auth = createAuth(options.auth)
-      const app = createHttpApp(options, auth, lifecycle)
-      const answered = createHotPath({ ...options, auth, onDone: lifecycle.onDone })
-      return (req, res) => {
-        if (!answered(req, res)) app(req, res)
-      }
+      const app = createHttpApp({ ...options, tracing }, auth, lifecycle)
+      const answered = createHotPath({ ...options, tracing, auth, onDone: lifecycle.onDone })
+      return (req, res) =>
+        tracing.serve(req, () => {
+          if (!answered(req, res)) app(req, res)
+        })
     },
     drainTimeoutMs: options.drainTimeoutMs,
   })
@@ -81,10 +86,14 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   return listener
 }
 
-function createHttpApp(options: HttpOptions, auth: Auth, { onDone, closing }: Lifecycle): Express {
+function createHttpApp(
+  options: HttpOptions & { tracing: RequestTracing },
+  auth: Auth,
+  { onDone, closing }: Lifecycle,
+): Express {
   const guard = createGuard(auth, options.limits)
   const app = newExpress()
-  app.use(timed(options.observer, onDone))
+  app.use(timed(options.observer, options.tracing, onDone))
   app.use(securityHeaders())
 
   const mayRead = guard.require('read')
@@ -137,7 +146,7 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
     settings: { host: 'METRICS_HOST', port: 'METRICS_PORT' },
     handler({ onDone }) {
       const app = newExpress()
-      app.use(timed(options.observer, onDone))
+      app.use(timed(options.observer, NO_TRACING, onDone))
       app.use(securityHeaders())
       app.use(healthRoutes({ ...options, mayKnowWhy: () => true }))
       app.use(metricsRoute(options.metrics))

@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto'
 import { toDeadLetterRecord } from '../core/dead-letter.ts'
 import { BrokerUnavailableError } from '../core/errors.ts'
 import type { DeadLetterSink } from '../core/ports.ts'
+import { withTraceparent } from '../core/trace-context.ts'
 import type { KafkaProducer } from './producer.ts'
 
 /**
@@ -31,7 +33,8 @@ export function createDeadLetterSink(producer: KafkaProducer, topic: string): De
           partition: deadLetter.origin.partition % partitions,
           key,
           value,
-          headers,
+          // Also where nobody follows orders, so that what becomes of it later has a trace to begin with.
+          headers: withTraceparent(headers, newTraceparent),
           timestampMs,
         })
       } catch (error) {
@@ -40,4 +43,9 @@ export function createDeadLetterSink(producer: KafkaProducer, topic: string): De
       }
     },
   }
+}
+
+/** Of a trace that nobody records: flags `00`. */
+function newTraceparent(): string {
+  return `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-00`
 }

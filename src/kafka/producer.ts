@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BrokerUnavailableError } from '../core/errors.ts'
 import type { Header } from '../core/record.ts'
+import { NO_TRACING, type SendTracing } from '../core/tracing.ts'
 import {
   abandon,
   call,
@@ -42,6 +43,8 @@ export interface ProducerOptions {
   readonly onWarning?: (message: string) => void
   /** The native client; a test may play it. */
   readonly createClient?: (properties: Readonly<Record<string, unknown>>) => NativeProducer
+  /** Puts the trace context into the headers. Default: they are sent as they are. */
+  readonly tracing?: SendTracing
 }
 
 /** Larger than any source topic's limit in usual use, so that a dead letter always fits; the topic has the last word. */
@@ -64,7 +67,7 @@ const WATCH_INTERVAL_MS = 1_000
  * the old one still holds ends by its own timeout.
  */
 export async function startProducer(options: ProducerOptions): Promise<KafkaProducer> {
-  const { connection } = options
+  const { connection, tracing = NO_TRACING } = options
   const unacked = new Set<Waiting>()
   const room: (() => void)[] = []
   let closing: Promise<void> | undefined
@@ -140,12 +143,12 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
     }
   }
 
-  async function produce(record: OutgoingRecord) {
+  async function produce(record: OutgoingRecord, headers: readonly Header[]) {
     while (unacked.size >= MAX_UNACKED) await new Promise<void>(resolve => room.push(resolve))
     if (closing !== undefined) throw new BrokerUnavailableError('the producer is closed')
     const { promise, resolve, reject } = Promise.withResolvers<{ partition: number; offset: bigint }>()
     const waiting: Waiting = { client, sinceMs: performance.now(), resolve, reject }
-    const headers = toNativeHeaders(record.headers)
+    const nativeHeaders = toNativeHeaders(headers)
     for (let tries = 1; ; tries++) {
       try {
         waiting.client = client
@@ -156,7 +159,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
           record.key,
           record.timestampMs ?? null,
           waiting,
-          headers,
+          nativeHeaders,
         )
         break
       } catch (error) {
@@ -184,7 +187,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
   }
 
   return {
-    produce,
+    produce: record => tracing.send(record, headers => produce(record, headers)),
     async partitionCount(topic) {
       const metadata = await call<NativeMetadata>(done => client.getMetadata({ topic, timeout: 5_000 }, done)).catch(
         (error: unknown) => {

@@ -1,7 +1,17 @@
 import { type DeadLetter, provenanceOf, type Rejection } from '../core/dead-letter.ts'
 import { type Dependency, dispositionOf } from '../core/errors.ts'
-import type { Clock, DeadLetterSink, Observer, Progress, ReadyRecord, SettlementStore, Verdict } from '../core/ports.ts'
+import type {
+  Clock,
+  CommittedBatch,
+  DeadLetterSink,
+  Observer,
+  Progress,
+  ReadyRecord,
+  SettlementStore,
+  Verdict,
+} from '../core/ports.ts'
 import type { SourceRecord } from '../core/record.ts'
+import type { BatchTrace, BatchTracing } from '../core/tracing.ts'
 import type { Breaker } from './breaker.ts'
 import type { CrashGuard, Passage } from './crash-guard.ts'
 import { divert } from './divert.ts'
@@ -20,6 +30,7 @@ export interface BatchWorkParts<T> {
   readonly storeBreaker: Breaker
   readonly dlqBreaker: Breaker
   readonly observer: Observer
+  readonly tracing: BatchTracing
   readonly clock: Clock
   readonly groupId: string
   readonly retry: RetryParts
@@ -27,8 +38,8 @@ export interface BatchWorkParts<T> {
   readonly stormLimit: number
   readonly outagePolicy: OutagePolicy
   readonly onSettled: (written: readonly ReadyRecord<T>[] | undefined, candidates: readonly ReadyRecord<T>[]) => void
-  /** Progress that may be committed, and the oldest record timestamp of its batch. */
-  readonly onProgress: (progress: Progress, oldestTimestampMs: number) => void
+  /** Progress that may be committed, and the batch that made it. */
+  readonly onProgress: (progress: Progress, batch: CommittedBatch) => void
   /** Somebody else moved the partition's progress, and it is still ours. */
   readonly onOwnershipLost: (owner: OwnedPartition) => void
   /** The stream must stop. */
@@ -46,7 +57,14 @@ export function createBatchWork<T>(
 ): (batch: Batch, lane: Lane) => Promise<(() => Promise<void>) | undefined> {
   const { clock, observer, groupId } = parts
 
-  return async function prepare(taken, lane) {
+  return (taken, lane) => {
+    const { owner, records, fillingSinceMs } = taken
+    const where = { topic: owner.topic, partition: owner.partition }
+    const trace = parts.tracing.batch({ ...where, groupId, records, fillingSinceMs })
+    return trace.run(() => prepare(taken, lane, trace))
+  }
+
+  async function prepare(taken: Batch, lane: Lane, trace: BatchTrace): Promise<(() => Promise<void>) | undefined> {
     let batch = taken
     let passage: Passage | undefined
     try {
@@ -62,47 +80,47 @@ export function createBatchWork<T>(
       batch = batch.owner.giveBack(batch, storm.keep)
       tellUnusual(batch, validated)
       const validatedAt = clock.monotonic()
-      const deadLetters = await divert(validated.deadLetters, parts.sink, parts.retry, contextOf(batch, lane, 'dlq'))
+      const deadLetters = await divert(validated.deadLetters, sinkOf(trace), parts.retry, contextOf(batch, lane, 'dlq'))
       const prepared = {
         validated: { ...validated, deadLetters },
         aftermath: { deadLettersInARow: storm.inARow, pauseFor: storm.storm ? ('storm_guard' as const) : undefined },
         validateSeconds: (validatedAt - started) / 1000,
         divertSeconds: (clock.monotonic() - validatedAt) / 1000,
       }
-      return async () => {
-        let settled = false
-        try {
-          await settle(batch, prepared, lane)
-          settled = true
-        } catch (error) {
-          giveUp(batch, error)
-        } finally {
-          passage?.leave({ settled })
-          parts.onDone()
-        }
-      }
+      return () =>
+        trace.run(async () => {
+          let settled = false
+          try {
+            await settle(batch, prepared, lane, trace)
+            settled = true
+          } catch (error) {
+            giveUp(batch, trace, error)
+          } finally {
+            passage?.leave({ settled })
+            parts.onDone()
+          }
+        })
     } catch (error) {
-      giveUp(batch, error)
+      giveUp(batch, trace, error)
       passage?.leave({ settled: false })
       parts.onDone()
       return undefined
     }
   }
 
-  async function settle(batch: Batch, prepared: Prepared<T>, lane: Lane): Promise<void> {
+  async function settle(batch: Batch, prepared: Prepared<T>, lane: Lane, trace: BatchTrace): Promise<void> {
     const { owner, to } = batch
     const { topic, partition } = owner
     const { validated, aftermath } = prepared
     const writingFrom = clock.monotonic()
-    const done = await write(batch, validated, parts, contextOf(batch, lane, 'postgres'), aftermath)
+    const writeParts = { ...parts, sink: sinkOf(trace) }
+    const done = await write(batch, validated, writeParts, contextOf(batch, lane, 'postgres'), aftermath)
     owner.finish(batch, true, clock.now())
     parts.onSettled(done.written, validated.ready)
     // A partition that is no longer ours is never committed: the broker would take it, even backwards.
     if (!owner.abandoned.aborted) {
-      parts.onProgress(
-        { topic, partition, nextOffset: to },
-        Math.min(...batch.records.map(({ timestampMs }) => timestampMs)),
-      )
+      const oldestTimestampMs = Math.min(...batch.records.map(({ timestampMs }) => timestampMs))
+      parts.onProgress({ topic, partition, nextOffset: to }, { oldestTimestampMs, trace })
     }
     observer.observe({
       kind: 'batch_settled',
@@ -117,7 +135,18 @@ export function createBatchWork<T>(
         write: (clock.monotonic() - writingFrom) / 1000,
       },
     })
-    for (const deadLetter of done.deadLetters) observer.observe({ kind: 'dead_lettered', deadLetter })
+    for (const deadLetter of done.deadLetters) {
+      trace.runFor(deadLetter.record, () => observer.observe({ kind: 'dead_lettered', deadLetter }))
+    }
+    trace.end({ deadLetters: done.deadLetters })
+  }
+
+  /** What is sent to it belongs to the record that it was. */
+  function sinkOf(trace: BatchTrace): DeadLetterSink {
+    return {
+      send: deadLetter => trace.runFor(deadLetter.record, () => parts.sink.send(deadLetter)),
+      probe: () => parts.sink.probe(),
+    }
   }
 
   function judge(batch: Batch): Validated<T> {
@@ -175,8 +204,9 @@ export function createBatchWork<T>(
     }
   }
 
-  function giveUp(batch: Batch, error: unknown): void {
+  function giveUp(batch: Batch, trace: BatchTrace, error: unknown): void {
     const { owner } = batch
+    trace.end({ error })
     if (dispositionOf(error) !== 'abandon') parts.onFailure(error)
     else if (!owner.abandoned.aborted) {
       const { topic, partition } = owner

@@ -1,10 +1,10 @@
-import type { Clock, Observer, Progress, RecordSource } from '../core/ports.ts'
+import type { Clock, CommittedBatch, Observer, Progress, RecordSource } from '../core/ports.ts'
 import { partitionKey, type TopicPartition } from '../core/record.ts'
 
 /** Sends to Kafka what Postgres has settled. Kafka's offset only ever follows. */
 export interface Committer {
-  /** Progress of an owned partition, and the oldest record timestamp of the batch that made it, when one did. */
-  settled(progress: Progress, oldestTimestampMs?: number): void
+  /** Progress of an owned partition, and the batch that made it, when one did. */
+  settled(progress: Progress, batch?: CommittedBatch): void
   /** Starts the next commit, unless one is under way or there is nothing to commit. */
   tick(): void
   /** What is settled and not acknowledged as committed, for these partitions. */
@@ -18,7 +18,7 @@ const PAUSE_AFTER_FAILURE_MS = 250
 
 interface Pending {
   readonly progress: Progress
-  readonly oldestTimestampsMs: number[]
+  readonly batches: readonly CommittedBatch[]
 }
 
 /**
@@ -35,24 +35,21 @@ export function createCommitter(source: RecordSource, observer: Observer, clock:
     const positions = [...batch.values()].map(({ progress }) => progress)
     const result = await source.commit(positions)
     inFlight = undefined
+    const batches = [...batch.values()].flatMap(pending => pending.batches)
+    const seconds = (clock.monotonic() - started) / 1000
     if (result.ok) {
-      const oldestTimestampsMs = [...batch.values()].flatMap(pending => pending.oldestTimestampsMs)
-      observer.observe({
-        kind: 'committed',
-        positions,
-        seconds: (clock.monotonic() - started) / 1000,
-        oldestTimestampsMs,
-      })
+      observer.observe({ kind: 'committed', positions, seconds, batches })
       return
     }
     notBefore = clock.monotonic() + PAUSE_AFTER_FAILURE_MS
-    observer.observe({ kind: 'commit_failed', positions, code: result.code, message: result.message })
+    const { code, message } = result
+    observer.observe({ kind: 'commit_failed', positions, seconds, batches, code, message })
     for (const [key, failed] of batch) {
       if (forgotten.delete(key)) continue
       const newer = waiting.get(key)
       waiting.set(key, {
         progress: newer?.progress ?? failed.progress,
-        oldestTimestampsMs: [...failed.oldestTimestampsMs, ...(newer?.oldestTimestampsMs ?? [])],
+        batches: [...failed.batches, ...(newer?.batches ?? [])],
       })
     }
   }
@@ -61,11 +58,10 @@ export function createCommitter(source: RecordSource, observer: Observer, clock:
   const forgotten = new Set<string>()
 
   return {
-    settled(progress, oldestTimestampMs) {
+    settled(progress, batch) {
       const key = partitionKey(progress)
-      const earlier = waiting.get(key)?.oldestTimestampsMs ?? []
-      if (oldestTimestampMs !== undefined) earlier.push(oldestTimestampMs)
-      waiting.set(key, { progress, oldestTimestampsMs: earlier })
+      const earlier = waiting.get(key)?.batches ?? []
+      waiting.set(key, { progress, batches: batch === undefined ? earlier : [...earlier, batch] })
     },
     tick() {
       if (inFlight !== undefined || waiting.size === 0 || clock.monotonic() < notBefore) return

@@ -35,9 +35,10 @@ export function createLane({ limits, clock, prepare }: LaneParts): Lane {
     const partitions = [...lane.partitions]
     for (let i = 0; i < partitions.length; i++) {
       const partition = partitions[(turn + i) % partitions.length]
-      if (!partition?.isDue(limits, clock.monotonic())) continue
+      const nowMs = clock.monotonic()
+      if (!partition?.isDue(limits, nowMs)) continue
       turn = (turn + i + 1) % partitions.length
-      return partition.take(limits)
+      return partition.take(limits, nowMs)
     }
     return undefined
   }

@@ -10,6 +10,8 @@ export interface Batch {
   /** Progress after it: the next offset to read. */
   readonly to: bigint
   readonly records: readonly SourceRecord[]
+  /** When it began to fill, in monotonic ms. */
+  readonly fillingSinceMs: number
 }
 
 /** One assignment of a partition, from assign to revoke: its buffer, and what is in flight. */
@@ -39,7 +41,7 @@ export interface OwnedPartition extends TopicPartition {
   isDue(limits: BatchLimits, nowMs: number): boolean
   /** When the waiting records will be due, in monotonic ms; `undefined` when nothing waits. */
   dueAt(limits: BatchLimits): number | undefined
-  take(limits: BatchLimits): Batch | undefined
+  take(limits: BatchLimits, nowMs: number): Batch | undefined
   /** Cuts the batch that was taken last down to its first records; the others wait again. */
   giveBack(batch: Batch, keep: number): Batch
   /** A batch has ended: settled (its `to` is progress now) or given up. */
@@ -62,6 +64,7 @@ export function createOwnedPartition(position: StoredProgress, halted?: unknown)
   let start = 0
   let bytes = 0
   let waitingSince = 0
+  let fillingSinceMs = 0
   let closed = false
   let next = nextOffset
   let settled = nextOffset
@@ -107,7 +110,10 @@ export function createOwnedPartition(position: StoredProgress, halted?: unknown)
       const last = records.at(-1)
       if (closed || record.offset < next || (waiting() > 0 && last !== undefined && record.offset <= last.offset))
         return
-      if (waiting() === 0) waitingSince = nowMs
+      if (waiting() === 0) {
+        waitingSince = nowMs
+        fillingSinceMs = nowMs
+      }
       records.push(record)
       bytes += sizeOf(record)
     },
@@ -122,7 +128,7 @@ export function createOwnedPartition(position: StoredProgress, halted?: unknown)
       return waiting() === 0 || this.waitsForOperator !== undefined ? undefined : waitingSince + limits.lingerMs
     },
 
-    take(limits) {
+    take(limits, nowMs) {
       const length = closed ? 0 : batchLength(records, start, limits)
       if (length === 0) return undefined
       const taken = records.slice(start, start + length)
@@ -134,7 +140,9 @@ export function createOwnedPartition(position: StoredProgress, halted?: unknown)
       for (const record of taken) bytes -= sizeOf(record)
       const last = taken.at(-1)
       if (last === undefined) return undefined
-      const batch: Batch = { owner: this, from: next, to: last.offset + 1n, records: taken }
+      const batch: Batch = { owner: this, from: next, to: last.offset + 1n, records: taken, fillingSinceMs }
+      // What is left has begun to wait for the next one.
+      fillingSinceMs = nowMs
       next = batch.to
       inFlightRecords += length
       flying.add(batch)
@@ -146,7 +154,7 @@ export function createOwnedPartition(position: StoredProgress, halted?: unknown)
       const rest = batch.records.slice(keep)
       const last = kept.at(-1)
       if (rest.length === 0 || last === undefined || batch.to !== next) return batch
-      const cut: Batch = { owner: this, from: batch.from, to: last.offset + 1n, records: kept }
+      const cut: Batch = { ...batch, to: last.offset + 1n, records: kept }
       flying.delete(batch)
       flying.add(cut)
       inFlightRecords -= rest.length

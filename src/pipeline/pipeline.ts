@@ -14,6 +14,7 @@ import type {
 } from '../core/ports.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
 import type { StreamStatus } from '../core/status.ts'
+import { type BatchTracing, NO_TRACING } from '../core/tracing.ts'
 import { createBatchWork } from './batch-work.ts'
 import { createBreaker } from './breaker.ts'
 import { createCommitter } from './commit.ts'
@@ -39,6 +40,8 @@ export interface PipelineParts<T> {
   /** After a batch is settled: what it wrote, or `undefined` with the uids that it may have written. */
   readonly onSettled: (written: readonly ReadyRecord<T>[] | undefined, candidates: readonly ReadyRecord<T>[]) => void
   readonly observer: Observer
+  /** Default: nobody follows the batches. */
+  readonly tracing?: BatchTracing
   readonly clock: Clock
   readonly random: () => number
   /** Batches written side by side; one connection each. */
@@ -103,6 +106,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     ...parts,
     storeBreaker,
     dlqBreaker,
+    tracing: parts.tracing ?? NO_TRACING,
     retry,
     crashGuard:
       parts.startBook === undefined
@@ -116,7 +120,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     maxAttempts: parts.retry.maxAttempts,
     stormLimit: parts.stormLimit ?? 0,
     outagePolicy: parts.outagePolicy ?? 'pause',
-    onProgress: (progress, oldestTimestampMs) => committer.settled(progress, oldestTimestampMs),
+    onProgress: (progress, batch) => committer.settled(progress, batch),
     onOwnershipLost: owner => toReposition.set(owner.key, owner),
     onFailure: fail,
     onDone: () => space.notify(),

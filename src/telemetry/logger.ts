@@ -1,6 +1,7 @@
 import { isatty } from 'node:tty'
 import { type DestinationStream, type Level, type Logger, pino, stdTimeFunctions } from 'pino'
 import { PinoPretty } from 'pino-pretty'
+import type { TraceIds } from '../core/tracing.ts'
 import { describeError } from './describe-error.ts'
 
 export type { Logger }
@@ -14,6 +15,8 @@ export interface LoggerOptions {
   readonly pretty?: boolean
   /** Default: true. `NO_COLOR` is for the caller to read. */
   readonly colour?: boolean
+  /** Of the work that a line tells of: it goes into the line. Default: none. */
+  readonly activeTrace?: () => TraceIds | undefined
 }
 
 /** Order data has no business in a log line; should an object slip in under one of these names, it stays out all the same. */
@@ -33,9 +36,18 @@ export function createLogger(options: LoggerOptions): Logger {
       formatters: { level: level => ({ level }) },
       serializers: { error: describeError, err: describeError },
       redact: { paths: REDACTED, censor: '[redacted]' },
+      ...(options.activeTrace === undefined ? {} : { mixin: traceFields(options.activeTrace) }),
     },
     typeof to === 'object' ? to : openTerminal(to === 'stdout' ? 1 : 2, options),
   )
+}
+
+/** A line that names its trace itself (of a request that is over, say) keeps that. */
+function traceFields(active: () => TraceIds | undefined): (line: object) => object {
+  return line => {
+    const trace = 'trace_id' in line ? undefined : active()
+    return trace === undefined ? {} : { trace_id: trace.traceId, span_id: trace.spanId }
+  }
 }
 
 function openTerminal(fd: 1 | 2, options: LoggerOptions): DestinationStream {
@@ -45,7 +57,7 @@ function openTerminal(fd: 1 | 2, options: LoggerOptions): DestinationStream {
           destination: fd,
           sync: true,
           colorize: options.colour ?? true,
-          ignore: 'pid,event',
+          ignore: 'pid,event,trace_id,span_id',
           translateTime: 'SYS:HH:MM:ss.l',
           singleLine: true,
         })

@@ -3,6 +3,7 @@ import { OUTCOMES } from '../core/outcome.ts'
 import { type Fact, type Observer, type Progress, REDRIVE_CLOSINGS } from '../core/ports.ts'
 import type { ReadFact, ReadObserver } from '../core/read-side.ts'
 import { originId, type TopicPartition } from '../core/record.ts'
+import { NO_TRACING, type RequestTracing } from '../core/tracing.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
 import { createThrottle } from './throttle.ts'
@@ -10,6 +11,8 @@ import { createThrottle } from './throttle.ts'
 export interface ObserverOptions {
   readonly logger: Logger
   readonly metrics: Metrics
+  /** Default: nobody follows the requests. */
+  readonly tracing?: RequestTracing
   /** Wall clock in ms. */
   readonly now?: () => number
 }
@@ -21,11 +24,11 @@ type Level = 'debug' | 'info' | 'warn' | 'error'
 type Fields = Readonly<Record<string, unknown>>
 
 /**
- * Turns each fact into its log line and its metrics; nothing else in the house writes about the stream. Errors go to the
+ * Turns each fact into its log line, its metrics and its span; nothing else in the house writes about the stream. Errors go to the
  * logger as they are: its serializer decides what of them may be told.
  */
 export function createObserver(options: ObserverOptions): Observer & ReadObserver {
-  const { logger, metrics } = options
+  const { logger, metrics, tracing = NO_TRACING } = options
   const now = options.now ?? Date.now
   const throttle = createThrottle(REPEAT_INTERVAL_MS, now)
 
@@ -108,9 +111,11 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
 
       case 'committed': {
         metrics.observe('batch_duration_seconds', { stage: 'commit' }, fact.seconds)
-        for (const oldestMs of fact.oldestTimestampsMs) {
+        for (const { oldestTimestampMs, trace } of fact.batches) {
+          trace.committed(fact.seconds)
           // A producer's clock may be ahead of ours.
-          metrics.observe('end_to_end_latency_seconds', {}, Math.max(0, now() - oldestMs) / 1000)
+          const seconds = Math.max(0, now() - oldestTimestampMs) / 1000
+          trace.run(() => metrics.observe('end_to_end_latency_seconds', {}, seconds))
         }
         if (!logger.isLevelEnabled('debug')) break
         log('debug', fact.kind, { positions: positionsOf(fact.positions) }, 'offsets committed')
@@ -118,6 +123,7 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
       }
 
       case 'commit_failed': {
+        for (const { trace } of fact.batches) trace.committed(fact.seconds, { code: fact.code })
         metrics.count('commit_failures_total', {}, 1)
         const fields = { positions: positionsOf(fact.positions), code: fact.code, reason: fact.message }
         logRepeated(String(fact.code), 'warn', fact.kind, fields, 'commit failed')
@@ -209,6 +215,7 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
 
       case 'http_served': {
         const { method, route, status, seconds } = fact
+        tracing.served(fact)
         metrics.observe('http_request_duration_seconds', { method, route, status }, seconds)
         if (!logger.isLevelEnabled('debug')) break
         log('debug', fact.kind, { method, route, status, seconds }, 'request served')

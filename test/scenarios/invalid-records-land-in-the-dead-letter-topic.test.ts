@@ -140,6 +140,7 @@ it('sets each of them aside byte for byte, says why, and writes their neighbours
       ['holdfast.failed-at', failedAt],
       ['holdfast.timestamp', String(timestampMs)],
       ['holdfast.replay-count', '0'],
+      ['traceparent', expect.stringMatching(/^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/)],
     ])
     expect(message, what).toMatch(/^.{5,1024}$/)
     expect(letter.partition, what).toBe(partition)

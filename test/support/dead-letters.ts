@@ -16,10 +16,12 @@ export interface OpenedDeadLetter {
 
 const ADDED = new Set<string>(Object.values(HEADER))
 
+/** What is added comes last. The last of it is a `traceparent`, for a record that had none. */
 export function openDeadLetter({ key, value, headers, partition, timestampMs }: SourceRecord): OpenedDeadLetter {
+  const first = headers.findIndex(([name]) => ADDED.has(name))
   return {
-    original: { key, value, headers: headers.filter(([name]) => !ADDED.has(name)) },
-    added: headers.filter(([name]) => ADDED.has(name)).map(([name, bytes]) => [name, bytes.toString('utf8')]),
+    original: { key, value, headers: headers.slice(0, first) },
+    added: headers.slice(first).map(([name, bytes]) => [name, bytes.toString('utf8')]),
     partition,
     timestampMs,
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { DeadLetter } from '#src/core/dead-letter.ts'
 import { StoreUnavailableError } from '#src/core/errors.ts'
+import { NO_BATCH_TRACE } from '#src/core/tracing.ts'
 import { samples, telemetry } from './support.ts'
 
 const SIX = { topic: 'orders', partition: 6 }
@@ -53,8 +54,11 @@ describe('a fact', () => {
 
   it('of a commit tells how old the records were when it covered them', async () => {
     const { observe, metrics, clock } = telemetry()
-    const oldestTimestampsMs = [clock.nowMs - 1_500, clock.nowMs + 60_000]
-    observe({ kind: 'committed', positions: [{ ...SIX, nextOffset: 60n }], seconds: 0.006, oldestTimestampsMs })
+    const batches = [clock.nowMs - 1_500, clock.nowMs + 60_000].map(oldestTimestampMs => ({
+      oldestTimestampMs,
+      trace: NO_BATCH_TRACE,
+    }))
+    observe({ kind: 'committed', positions: [{ ...SIX, nextOffset: 60n }], seconds: 0.006, batches })
     const found = await samples(metrics)
     expect(found.get('holdfast_end_to_end_latency_seconds_sum')).toBe(1.5)
     expect(found.get('holdfast_end_to_end_latency_seconds_count')).toBe(2)
@@ -159,7 +163,7 @@ describe('what repeats', () => {
     })
     observe({ kind: 'paused', partition: SIX, reason: 'backpressure' })
     observe({ kind: 'unusual_record', partition: SIX, offset: 1n, what: 'sum_mismatch' })
-    observe({ kind: 'committed', positions: [], seconds: 0, oldestTimestampsMs: [] })
+    observe({ kind: 'committed', positions: [], seconds: 0, batches: [] })
     expect(lines).toEqual([])
   })
 })

@@ -1,0 +1,83 @@
+/**
+ * OpenTelemetry's SDK. Nothing imports this file but by `import()`, and only when traces have somewhere to go: it takes half
+ * a second and 50 MB.
+ */
+import { createRequire } from 'node:module'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type DiagLogger, DiagLogLevel, diag, type Span } from '@opentelemetry/api'
+import { PgInstrumentation } from '@opentelemetry/instrumentation-pg'
+import { NodeSDK } from '@opentelemetry/sdk-node'
+import type { Tell } from './tracing-start.ts'
+
+/** A collector that does not answer is not waited for any longer than this when the process ends. */
+const FLUSH_TIMEOUT_MS = 3_000
+const WARNING_LENGTH = 300
+
+const LEVELS: Readonly<Record<string, DiagLogLevel>> = {
+  none: DiagLogLevel.NONE,
+  error: DiagLogLevel.ERROR,
+  warn: DiagLogLevel.WARN,
+  info: DiagLogLevel.INFO,
+  debug: DiagLogLevel.DEBUG,
+  verbose: DiagLogLevel.VERBOSE,
+  all: DiagLogLevel.ALL,
+}
+
+/**
+ * Starts it as the `OTEL_…` variables have it. What ended is exported in the background, from a queue of bounded length
+ * (`OTEL_BSP_MAX_QUEUE_SIZE`): what does not fit, because the collector is slow or away, is dropped.
+ * @param level what of itself it tells, as OTEL_LOG_LEVEL has it; default: warnings and errors
+ */
+export function startSdk(level: string | undefined, tell: Tell): { stop(): Promise<void> } {
+  const instrumentations = [
+    new PgInstrumentation({
+      requireParentSpan: true,
+      ignoreConnectSpans: true,
+      requestHook: span => dropMessages(span),
+    }),
+  ]
+  const logLevel = LEVELS[level?.trim().toLowerCase() ?? ''] ?? DiagLogLevel.WARN
+  diag.setLogger(logTo(tell), { logLevel, suppressOverrideMessage: true })
+  const sdk = new NodeSDK({ instrumentations })
+  sdk.start()
+  // An import of an ES module does not pass where instrumentations wait for their library; this does, and the import that
+  // comes later finds the same module.
+  createRequire(import.meta.url)('pg')
+
+  let stopped: Promise<void> | undefined
+  async function stopOnce(): Promise<void> {
+    const given = new AbortController()
+    const flushed = sdk
+      .shutdown()
+      .catch((error: unknown) => tell('warn', `the last spans are lost: ${messageOf(error)}`))
+    await Promise.race([flushed, sleep(FLUSH_TIMEOUT_MS, undefined, { signal: given.signal }).catch(() => {})])
+    given.abort()
+  }
+  return {
+    stop() {
+      stopped ??= stopOnce()
+      return stopped
+    },
+  }
+}
+
+/** Postgres quotes the input in its messages; the code of the error, which is told as an event, is enough. */
+function dropMessages(span: Span): void {
+  const setStatus = span.setStatus.bind(span)
+  span.setStatus = ({ code }) => setStatus({ code })
+}
+
+function logTo(tell: Tell): DiagLogger {
+  const at =
+    (level: 'warn' | 'debug') =>
+    (message: string, ...rest: unknown[]) =>
+      tell(level, [message, ...rest].map(messageOf).join(' '))
+  return { error: at('warn'), warn: at('warn'), info: at('debug'), debug: at('debug'), verbose: at('debug') }
+}
+
+/** Errors of the exporter come as JSON text of all that they have. */
+function messageOf(what: unknown): string {
+  const text = what instanceof Error ? what.message : String(what)
+  const message = /^\{.*"message":"((?:[^"\\]|\\.)*)"/s.exec(text)?.[1]
+  return (message ?? text).slice(0, WARNING_LENGTH)
+}

@@ -1,0 +1,19 @@
+import type { Logger } from './logger.ts'
+import { createThrottle } from './throttle.ts'
+import type { Tell } from './tracing-start.ts'
+
+/** A collector that is away is complained of with each export. */
+const REPEAT_INTERVAL_MS = 60_000
+
+/** What the exporter of traces complains of becomes a log line: no trouble of the stream's, so it is said, and not often. */
+export function tellOfTracing(logger: Logger): Tell {
+  const throttle = createThrottle(REPEAT_INTERVAL_MS, () => performance.now())
+  return (level, text) => {
+    if (level === 'debug') return logger.debug({ event: 'tracing_told', reason: text }, 'the exporter of traces says')
+    // The same but for its figures is the same.
+    const held = throttle.pass(text.replace(/\d+/g, '').slice(0, 60))
+    if (held === undefined) return
+    const fields = { event: 'tracing_warning', reason: text, ...(held === 0 ? {} : { held_back: held }) }
+    logger.warn(fields, 'traces are not exported as they should be')
+  }
+}

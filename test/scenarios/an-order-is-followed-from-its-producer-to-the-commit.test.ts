@@ -1,0 +1,162 @@
+import { expect, it } from 'vitest'
+import { HEADER, headerText } from '#src/core/dead-letter.ts'
+import { traceIdOf } from '#src/core/trace-context.ts'
+import { holdfast } from '../support/cli.ts'
+import { modelOrder } from '../support/orders.ts'
+import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from '../support/otlp-receiver.ts'
+import { aHeader } from '../support/records.ts'
+import { eventually, isReady, type Service, startService } from '../support/service.ts'
+import { aStream, type Stream, streamTools } from '../support/stream.ts'
+
+streamTools()
+
+const BAD_TRACE = '0af7651916cd43dd8448eb211c80319c'
+const UNSAMPLED_TRACE = '1af7651916cd43dd8448eb211c80319c'
+const traceparent = (traceId: string, flags: string) =>
+  aHeader('traceparent', `00-${traceId}-b7ad6b7169203331-${flags}`)
+
+async function followedStream(): Promise<{ stream: Stream; receiver: OtlpReceiver }> {
+  return { stream: await aStream({ partitions: 1 }), receiver: await startOtlpReceiver() }
+}
+
+async function followedService({ stream, receiver }: { stream: Stream; receiver: OtlpReceiver }): Promise<Service> {
+  const service = await startService({ ...stream, env: { ...receiver.env, LOG_LEVEL: 'debug' } })
+  await eventually(() => isReady(service), 'the service being ready')
+  return service
+}
+
+/** Names of a trace's spans from its root downwards, a child behind its parent. */
+function wayOf(spans: readonly ReceivedSpan[], root: ReceivedSpan | undefined): string[] {
+  if (root === undefined) return []
+  const children = spans.filter(({ parentSpanId }) => parentSpanId === root.spanId)
+  return [
+    root.name.replace(/ test_\w+$/, ''),
+    ...children.sort((a, b) => a.startMs - b.startMs).flatMap(child => wayOf(spans, child)),
+  ]
+}
+
+it('is one trace, from the producer through topic and database to the commit', async () => {
+  // Given a service and a producer whose traces go to a collector
+  const followed = await followedStream()
+  const { stream, receiver } = followed
+  const { topic } = stream
+  const service = await followedService(followed)
+
+  // When an order is produced, and settled
+  await holdfast({ ...stream, env: receiver.env }, 'produce', '--file', 'data/model.json')
+  const [commit] = await receiver.until('the commit', ({ name }) => name === `commit ${topic}`)
+
+  // Then its trace is the way that it took
+  const spans = receiver.spans.filter(({ traceId }) => traceId === commit?.traceId)
+  const root = spans.find(({ parentSpanId }) => parentSpanId === '')
+  expect(wayOf(spans, root).filter(name => name !== 'pg.query:UPDATE')).toEqual([
+    `send ${topic}`,
+    `poll ${topic}`,
+    `process ${topic}`,
+    ...['pg.query:BEGIN', 'pg.query:progress_advance', 'pg.query:orders_upsert', 'pg.query:ledger_enter'],
+    ...['pg.query:COMMIT', `commit ${topic}`],
+  ])
+  const process = spans.find(({ name }) => name === `process ${topic}`)
+  expect(process).toMatchObject({ kind: 'CONSUMER', failed: false, links: [{ spanId: root?.spanId }] })
+  expect(process?.attributes).toMatchObject({ 'messaging.consumer.group.name': stream.groupId, 'kafka.offset': 0 })
+  expect(root).toMatchObject({ kind: 'PRODUCER', resource: { 'service.name': 'holdfast-producer' } })
+  expect(process?.resource).toMatchObject({ 'service.name': 'holdfast', 'service.version': expect.any(String) })
+
+  // And the log line of its batch, and an exemplar of its latency, name it
+  const line = service.log.find(({ event }) => event === 'batch_settled')
+  expect(line).toMatchObject({ trace_id: commit?.traceId, span_id: process?.spanId })
+  const Accept = 'application/openmetrics-text; version=1.0.0'
+  const page = await (await fetch(`${service.url}/metrics`, { headers: { Accept } })).text()
+  expect(page).toMatch(new RegExp(`end_to_end_latency_seconds_bucket.* # \\{trace_id="${commit?.traceId}"`))
+  expect(page).toMatch(new RegExp(`batch_duration_seconds_bucket.* # \\{trace_id="${commit?.traceId}"`))
+})
+
+it('that the API takes is one trace, beginning with the request; and so is every other request', async () => {
+  const followed = await followedStream()
+  const { receiver, stream } = followed
+  const service = await followedService(followed)
+  const body = JSON.stringify(modelOrder)
+
+  const created = await fetch(`${service.url}/orders/create`, { method: 'POST', body, headers: JSON_TYPE })
+  expect(created.status).toBe(201)
+  const found = await fetch(`${service.url}/order/${modelOrder.order_uid}`)
+  expect(found.status).toBe(200)
+  const refused = await fetch(`${service.url}/orders/create`, { method: 'POST', body: '{}', headers: JSON_TYPE })
+  const { trace_id: refusedTrace } = (await refused.json()) as { trace_id: string }
+  expect((await fetch(`${service.url}/readyz`)).status).toBe(200)
+  const [commit] = await receiver.until('the commit', ({ name }) => name === `commit ${stream.topic}`)
+  await receiver.until('the requests', ({ kind }) => kind === 'SERVER', 3)
+
+  const requests = receiver.spans.filter(({ kind }) => kind === 'SERVER')
+  expect(requests.map(({ name }) => name).sort()).toEqual([
+    'GET /order/:uid',
+    'POST /orders/create',
+    'POST /orders/create',
+  ])
+  const request = requests.find(({ traceId }) => traceId === commit?.traceId)
+  expect(request?.attributes).toMatchObject({ 'http.route': '/orders/create', 'http.response.status_code': 201 })
+  const sent = receiver.spans.find(({ name }) => name === `send ${stream.topic}`)
+  expect(sent).toMatchObject({ traceId: commit?.traceId, parentSpanId: request?.spanId })
+  // The refusal names its trace.
+  expect(requests.find(({ traceId }) => traceId === refusedTrace)?.attributes).toMatchObject({
+    'http.response.status_code': 422,
+  })
+})
+
+it('in a batch of many keeps its own trace, linked to the batch; set aside, its dead letter goes on in it', async () => {
+  // Given records that wait already when the service comes, so that they are one batch
+  const followed = await followedStream()
+  const { stream, receiver } = followed
+  await stream.produce([
+    { value: JSON.stringify(modelOrder) },
+    { value: '{"bad', headers: [traceparent(BAD_TRACE, '01'), aHeader('tracestate', 'them=1')] },
+    { value: '{"bad', headers: [traceparent(UNSAMPLED_TRACE, '00')] },
+    { value: '{"bad', headers: [['traceparent', Buffer.from([0xff, 0xfe, 0x00])]] },
+  ])
+  const service = await followedService(followed)
+  const [commit] = await receiver.until('the commit', ({ name }) => name === `commit ${stream.topic}`)
+
+  // Then the batch is a trace, linked to those of its records that can be read
+  const batch = receiver.spans.filter(({ traceId }) => traceId === commit?.traceId)
+  const process = batch.find(({ kind }) => kind === 'CONSUMER')
+  expect(process?.links.map(({ traceId }) => traceId)).toEqual([BAD_TRACE, UNSAMPLED_TRACE])
+  expect(process?.attributes).toMatchObject({ 'messaging.batch.message_count': 4, 'holdfast.batch.dead_lettered': 3 })
+  expect(batch.map(({ name }) => name.replace(/ test_\w+$/, ''))).toContain('pg.query:orders_upsert')
+
+  // And the record's trace has its processing, which failed, and the sending of its dead letter
+  const own = receiver.spans.filter(({ traceId }) => traceId === BAD_TRACE)
+  expect(
+    wayOf(
+      own,
+      own.find(({ kind }) => kind === 'CONSUMER'),
+    ),
+  ).toEqual([`process ${stream.topic}`, `send ${stream.dlqTopic}`])
+  expect(own.find(({ kind }) => kind === 'CONSUMER')).toMatchObject({
+    failed: true,
+    attributes: { 'error.type': 'malformed_json', 'kafka.offset': 1 },
+    links: [{ traceId: BAD_TRACE }, { traceId: commit?.traceId, spanId: process?.spanId }],
+  })
+  const line = service.log.find(({ event }) => event === 'dead_lettered')
+  expect(line).toMatchObject({ trace_id: BAD_TRACE })
+
+  // And each dead letter carries one trace: its record's, or the batch's for one that had none to be read
+  const letters = await stream.readAll(stream.dlqTopic)
+  const carried = letters.map(letter => {
+    expect(letter.headers.filter(([name]) => name === 'traceparent')).toHaveLength(1)
+    return [headerText(letter, HEADER.offset), traceIdOf(headerText(letter, 'traceparent') ?? '')]
+  })
+  expect(new Map(carried as [string, string][])).toEqual(
+    new Map([
+      ['1', BAD_TRACE],
+      ['2', UNSAMPLED_TRACE],
+      ['3', commit?.traceId],
+    ]),
+  )
+  const sent = own.find(({ kind }) => kind === 'PRODUCER')
+  const first = letters.find(letter => headerText(letter, HEADER.offset) === '1')
+  expect(first && headerText(first, 'traceparent')).toBe(`00-${BAD_TRACE}-${sent?.spanId}-01`)
+  expect(first && headerText(first, 'tracestate')).toBe('them=1')
+  expect(receiver.spans.filter(({ traceId }) => traceId === UNSAMPLED_TRACE)).toEqual([])
+})
+
+const JSON_TYPE = { 'Content-Type': 'application/json' }

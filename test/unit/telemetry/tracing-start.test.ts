@@ -1,0 +1,74 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { tracingDefaults, tracingIsWanted } from '#src/telemetry/tracing-start.ts'
+
+const ENDPOINT = 'http://127.0.0.1:4318'
+const SERVICE = { name: 'holdfast', version: '1.2.3' }
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
+
+describe('tracing', () => {
+  it.each([
+    [true, { OTEL_EXPORTER_OTLP_ENDPOINT: ENDPOINT }],
+    [true, { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: ENDPOINT, OTEL_SDK_DISABLED: 'false' }],
+    [false, {}],
+    [false, { OTEL_EXPORTER_OTLP_ENDPOINT: '', OTEL_SERVICE_NAME: 'x' }],
+    [false, { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: ENDPOINT }],
+    [false, { OTEL_EXPORTER_OTLP_ENDPOINT: ENDPOINT, OTEL_SDK_DISABLED: 'True' }],
+    [false, { OTEL_EXPORTER_OTLP_ENDPOINT: ENDPOINT, OTEL_TRACES_EXPORTER: 'none' }],
+  ])('is wanted (%s) with %o', (wanted, env) => {
+    expect(tracingIsWanted(env)).toBe(wanted)
+  })
+
+  it('has a name and a version, and exports nothing but traces, unless somebody says otherwise', () => {
+    expect(tracingDefaults({}, SERVICE)).toMatchObject({
+      OTEL_SERVICE_NAME: 'holdfast',
+      OTEL_RESOURCE_ATTRIBUTES: 'service.version=1.2.3',
+      OTEL_METRICS_EXPORTER: 'none',
+      OTEL_LOGS_EXPORTER: 'none',
+    })
+    const given = {
+      OTEL_RESOURCE_ATTRIBUTES: 'team=a, service.name=mine, service.version=9',
+      OTEL_METRICS_EXPORTER: 'otlp',
+      OTEL_LOGS_EXPORTER: 'otlp',
+      OTEL_NODE_RESOURCE_DETECTORS: 'all',
+      OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT: '9',
+    }
+    expect(tracingDefaults(given, SERVICE)).toEqual({})
+    expect(tracingDefaults({ OTEL_RESOURCE_ATTRIBUTES: 'team=a' }, SERVICE).OTEL_RESOURCE_ATTRIBUTES).toBe(
+      'team=a,service.version=1.2.3',
+    )
+  })
+})
+
+/** Packages of OpenTelemetry's SDK that the service has loaded once it could start. (prom-client brings the API.) */
+async function loadedWith(env: Readonly<Record<string, string>>): Promise<string[]> {
+  const program = `
+    const { startTracing } = await import('#src/telemetry/tracing-start.ts')
+    const { stop } = await startTracing(process.env, { name: 'holdfast', version: '1' }, (_level, text) => console.error(text))
+    await import('#src/main.ts')
+    await import('#src/app.ts')
+    await stop()`
+  const { stderr } = await promisify(execFile)(
+    process.execPath,
+    ['--import', './test/support/loaded-modules.mjs', '--input-type=module', '--eval', program],
+    { cwd: ROOT, env },
+  )
+  return (/^loaded: (.*)$/m.exec(stderr)?.[1] ?? 'nothing was told')
+    .split(' ')
+    .filter(name => !['', '@opentelemetry/api'].includes(name))
+}
+
+describe("of OpenTelemetry's SDK", () => {
+  it('nothing is loaded without an endpoint, or when it is disabled', { timeout: 60_000 }, async () => {
+    expect(await loadedWith({})).toEqual([])
+    expect(await loadedWith({ OTEL_EXPORTER_OTLP_ENDPOINT: ENDPOINT, OTEL_SDK_DISABLED: 'true' })).toEqual([])
+  })
+
+  it('what is needed is loaded with one', { timeout: 60_000 }, async () => {
+    const loaded = await loadedWith({ OTEL_EXPORTER_OTLP_ENDPOINT: ENDPOINT })
+    expect(loaded).toContain('@opentelemetry/sdk-node')
+    expect(loaded).toContain('@opentelemetry/instrumentation-pg')
+  })
+})
