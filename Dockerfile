@@ -36,7 +36,7 @@ ARG NODE_VERSION
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Holdfast" \
-      org.opencontainers.image.description="A resilient stream processor: Kafka to Postgres with nothing lost, nothing twice, nothing stale" \
+      org.opencontainers.image.description="A resilient stream processor: Kafka to Postgres with nothing lost, nothing twice, nothing stale, and a command that proves it" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
