@@ -1,0 +1,87 @@
+import type { Row } from '../board.ts'
+import { UNITS } from '../panel.ts'
+
+const OPEN = 'view=list&q=state:open'
+
+/** What was set aside: what comes in, what waits, and for how long. */
+export const deadLetters: Row = {
+  title: 'Dead letters',
+  panels: [
+    {
+      title: 'Arriving',
+      about: 'Records that the dead-letter topic has acknowledged, by reason. The console groups them by cause.',
+      unit: UNITS.perSecond,
+      kind: 'stack',
+      queries: [
+        {
+          expr: 'sum by (reason) (rate(holdfast_dead_letters_total{job="$job"}[$__rate_interval]))',
+          legend: '{{reason}}',
+        },
+      ],
+      runbook: 'HoldfastDeadLettersArriving',
+    },
+    {
+      title: 'Open',
+      about: 'Those that wait for a decision, by reason; `other`: set aside by another program.',
+      unit: UNITS.count,
+      kind: 'stack',
+      queries: [{ expr: 'max by (reason) (holdfast_dead_letters_open{job="$job"})', legend: '{{reason}}' }],
+      whenNone: 'not known',
+      runbook: 'HoldfastDeadLettersUntouched',
+      console: OPEN,
+    },
+    {
+      title: 'Oldest open',
+      about: 'How long the oldest open one has waited. A day is the alert.',
+      unit: UNITS.seconds,
+      kind: 'figure',
+      queries: [{ expr: 'max(holdfast_dead_letters_oldest_age_seconds{job="$job"})', legend: 'oldest' }],
+      thresholds: [
+        [14_400, 'orange'],
+        [86_400, 'red'],
+      ],
+      whenNone: 'not known',
+      runbook: 'HoldfastDeadLettersUntouched',
+      console: OPEN,
+    },
+    {
+      title: 'Parked',
+      about: 'Failed again after `REPLAY_MAX` replays: no further replay will help, somebody must look.',
+      unit: UNITS.count,
+      kind: 'figure',
+      queries: [{ expr: 'max(holdfast_dead_letters_parked{job="$job"})', legend: 'parked' }],
+      thresholds: [[1, 'orange']],
+      whenNone: 'not known',
+      runbook: 'HoldfastDeadLettersUntouched',
+      console: 'view=list&q=state:parked',
+    },
+    {
+      title: 'Remarkable, yet written',
+      about:
+        'Valid records with something odd about them: the key is not the order’s, there are fields that the schema does not know, sums do not add up. They are written all the same.',
+      unit: UNITS.perSecond,
+      kind: 'lines',
+      width: 12,
+      queries: [
+        {
+          expr: 'sum by (what) (rate(holdfast_unusual_records_total{job="$job"}[$__rate_interval]))',
+          legend: '{{what}}',
+        },
+      ],
+      runbook: 'HoldfastDeadLettersArriving',
+    },
+    {
+      title: 'Lost to retention',
+      about:
+        'Offsets that Kafka removed before they were read. Anything above zero is a loss, written down in the ledger.',
+      unit: UNITS.count,
+      kind: 'lines',
+      width: 12,
+      queries: [
+        // The metric has no series of a partition until it lost something.
+        { expr: 'sum(holdfast_expired_records_total{job="$job"}) or vector(0)', legend: 'expired' },
+      ],
+      runbook: 'HoldfastRecordsExpired',
+    },
+  ],
+}
