@@ -129,6 +129,9 @@ function toConfig(values: Values) {
     stormLimit: values.DLQ_STORM_MAX_CONSECUTIVE,
     crashLoopMaxStarts: values.CRASH_LOOP_MAX_STARTS,
     replayMax: values.REPLAY_MAX,
+    /** While nobody has touched the switch; and how long a dead letter waits for its first automatic redrive, its second … */
+    automaticRedrive: { on: values.AUTO_REDRIVE === 'on', delaysMs: values.AUTO_REDRIVE_DELAYS },
+    deadLetterRetentionDays: values.DEAD_LETTER_RETENTION_DAYS,
     cache: {
       maxBytes: values.CACHE_MAX_BYTES,
       ttlMs: values.CACHE_TTL_MS,

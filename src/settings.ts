@@ -231,6 +231,28 @@ export const SETTINGS = {
     unit: 'redrives',
     about: 'A dead letter that failed after so many redrives is parked; from then on only `state:parked` redrives it.',
   }),
+  AUTO_REDRIVE: oneOf({
+    default: 'off',
+    values: ['on', 'off'],
+    about:
+      'Whether dead letters whose cause passes by itself (`retries_exhausted`, `unexpected_error`) are redriven without being asked for; `holdfast dlq auto` overrides it while the service runs.',
+  }),
+  AUTO_REDRIVE_DELAYS: setting(
+    {
+      default: '10m,1h,6h',
+      expected: 'a list of durations, as in 10m,1h,6h',
+      about:
+        'How long such a dead letter waits after a failure: for its first automatic redrive, its second, and so on.',
+    },
+    readDurations,
+  ),
+  DEAD_LETTER_RETENTION_DAYS: integer({
+    default: '30',
+    min: 0,
+    max: 36_500,
+    unit: 'days',
+    about: 'So long after they were resolved or discarded, dead letters leave the index; 0: never. Their counts stay.',
+  }),
   CACHE_MAX_BYTES: bytes({
     default: '64MiB',
     min: 0,
@@ -281,6 +303,17 @@ function readBrokers(text: string): readonly string[] | undefined {
     .map(broker => broker.trim())
     .filter(broker => broker !== '')
   return brokers.length > 0 && brokers.every(isBroker) ? brokers : undefined
+}
+
+const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: DAY_MS } as const
+
+/** @returns ms */
+function readDurations(text: string): readonly number[] | undefined {
+  const durations = text.split(',').map(part => {
+    const [, number, unit] = /^\s*(\d{1,6})(s|m|h|d)\s*$/.exec(part) ?? []
+    return Number(number) * UNIT_MS[unit as keyof typeof UNIT_MS]
+  })
+  return durations.every(ms => ms > 0) ? durations : undefined
 }
 
 function isBroker(broker: string): boolean {

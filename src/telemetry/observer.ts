@@ -3,7 +3,9 @@ import { OUTCOMES } from '../core/outcome.ts'
 import { type Fact, type Observer, type Progress, REDRIVE_CLOSINGS } from '../core/ports.ts'
 import type { ReadFact, ReadObserver } from '../core/read-side.ts'
 import { originId, type TopicPartition } from '../core/record.ts'
+import type { JobFact, JobObserver } from '../core/replay.ts'
 import { NO_TRACING, type RequestTracing } from '../core/tracing.ts'
+import { createJobObserver } from './job-facts.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
 import { createThrottle } from './throttle.ts'
@@ -27,7 +29,7 @@ type Fields = Readonly<Record<string, unknown>>
  * Turns each fact into its log line, its metrics and its span; nothing else in the house writes about the stream. Errors go to the
  * logger as they are: its serializer decides what of them may be told.
  */
-export function createObserver(options: ObserverOptions): Observer & ReadObserver {
+export function createObserver(options: ObserverOptions): Observer & ReadObserver & JobObserver {
   const { logger, metrics, tracing = NO_TRACING } = options
   const now = options.now ?? Date.now
   const throttle = createThrottle(REPEAT_INTERVAL_MS, now)
@@ -40,7 +42,9 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
     if (held !== undefined) log(level, event, held === 0 ? fields : { ...fields, held_back: held }, text)
   }
 
-  function observe(fact: Fact | ReadFact): void {
+  const jobs = createJobObserver({ metrics, log, logRepeated })
+
+  function observe(fact: Fact | ReadFact | JobFact): void {
     switch (fact.kind) {
       case 'start_waiting': {
         const fields = {
@@ -250,7 +254,7 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
       }
 
       default:
-        fact satisfies never
+        jobs.observe(fact)
     }
   }
 

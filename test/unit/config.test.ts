@@ -36,6 +36,8 @@ describe('an empty environment', () => {
       stormLimit: 1000,
       crashLoopMaxStarts: 5,
       replayMax: 3,
+      automaticRedrive: { on: false, delaysMs: [600_000, 3_600_000, 21_600_000] },
+      deadLetterRetentionDays: 30,
       cache: { maxBytes: 64 * 1024 * 1024, ttlMs: 3_600_000, warmOrders: 10_000, coherence: 'notify' },
       logLevel: 'info',
       shutdownTimeoutMs: 25_000,
@@ -58,6 +60,8 @@ describe('settings that are given', () => {
       CACHE_WARM_ORDERS: 'all',
       HTTP_PORT: '0',
       LOG_LEVEL: 'DEBUG',
+      AUTO_REDRIVE: 'ON',
+      AUTO_REDRIVE_DELAYS: '90s, 2d',
     })
     expect(config.kafka.brokers).toEqual(['a:9092', '[::1]:9093', 'c'])
     expect(config.kafka).toMatchObject({ createTopics: false, topicReplication: 3 })
@@ -65,6 +69,7 @@ describe('settings that are given', () => {
     expect(config.batch.maxBytes).toBe(4096)
     expect(config.http.port).toBe(0)
     expect(config.logLevel).toBe('debug')
+    expect(config.automaticRedrive).toEqual({ on: true, delaysMs: [90_000, 172_800_000] })
   })
 
   it('become librdkafka properties where they concern the connection', () => {
@@ -126,6 +131,8 @@ describe('settings that cannot be used', () => {
     ['another database', { DATABASE_URL: 'mysql://h/d' }, /^DATABASE_URL is "mysql:\/\/h\/d"/],
     ['no database', { DATABASE_URL: 'postgres://h' }, /^DATABASE_URL/],
     ['port 0 of a broker', { KAFKA_BROKERS: 'a:0' }, /^KAFKA_BROKERS/],
+    ['a delay of nothing', { AUTO_REDRIVE_DELAYS: '10m,0s' }, /^AUTO_REDRIVE_DELAYS is "10m,0s": it must be a list/],
+    ['a delay without a unit', { AUTO_REDRIVE_DELAYS: '10' }, /^AUTO_REDRIVE_DELAYS/],
     ['a property without a value', { KAFKA_CONFIG: 'linger.ms' }, /^KAFKA_CONFIG/],
   ])('%s', (_, env, expected) => {
     expect(problemsOf(env)).toEqual([expect.stringMatching(expected)])

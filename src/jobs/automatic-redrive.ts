@@ -1,0 +1,56 @@
+import {
+  NothingToReplayError,
+  type Operator,
+  type Replay,
+  type ReplayDesk,
+  ReplayRunningError,
+} from '../core/dead-letter-desk.ts'
+import type { DeadLetterFilter } from '../core/dead-letter-filter.ts'
+import type { AutomaticRedrive } from '../core/stream-desk.ts'
+
+export interface AutomaticRedriveParts {
+  readonly desk: Pick<ReplayDesk, 'start' | 'list'>
+  readonly automatic: Pick<AutomaticRedrive, 'status'>
+  /** How long a dead letter waits for its first automatic redrive, its second …, in ms. */
+  readonly automaticDelaysMs: readonly number[]
+}
+
+const BY: Operator = { who: 'automatic', because: 'the cause may have passed' }
+/** Nobody watches it, so it leaves room for the live stream. */
+const RATE_PER_SECOND = 100
+/** Redrives that are looked through for one that an operator has paused. */
+const RECENT = 20
+
+/**
+ * Starts a redrive of what has waited long enough, if there is any: of those that failed for a reason that passes by itself,
+ * the ones never redriven after the first delay, those redriven once after the second, and so on.
+ * @returns what it started; nothing while the switch is off, another redrive is under way, or an automatic one is paused
+ */
+export async function redriveAutomatically(parts: AutomaticRedriveParts): Promise<Replay | undefined> {
+  const { desk, automatic, automaticDelaysMs } = parts
+  if (!(await automatic.status()).on) return undefined
+  // Whoever paused one did not mean that the next minute makes it anew.
+  if ((await desk.list(RECENT)).some(replay => replay.automatic && replay.state === 'paused')) return undefined
+  for (const [replays, delayMs] of automaticDelaysMs.entries()) {
+    try {
+      const filter = dueFilter(replays, delayMs)
+      const request = { filter, rate: RATE_PER_SECOND, limit: undefined, onlyPassing: false, edited: undefined }
+      return await desk.start({ ...request, automatic: true }, BY)
+    } catch (error) {
+      if (error instanceof ReplayRunningError) return undefined
+      if (!(error instanceof NothingToReplayError)) throw error
+    }
+  }
+  return undefined
+}
+
+function dueFilter(replays: number, delayMs: number): DeadLetterFilter {
+  return {
+    terms: [
+      { field: 'reason', not: false, values: ['retries_exhausted', 'unexpected_error'] },
+      { field: 'state', not: false, values: ['open'] },
+      { field: 'replays', not: false, comparison: '=', count: replays },
+      { field: 'age', not: false, comparison: '>', ms: delayMs },
+    ],
+  }
+}

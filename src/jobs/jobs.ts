@@ -1,0 +1,119 @@
+import type { ReplayDesk } from '../core/dead-letter-desk.ts'
+import type { Clock } from '../core/ports.ts'
+import type { JobObserver, ReplayStore } from '../core/replay.ts'
+import type { AutomaticRedrive } from '../core/stream-desk.ts'
+import { redriveAutomatically } from './automatic-redrive.ts'
+import { type Boss, type BossOptions, type Job, startBoss } from './boss.ts'
+import { MAX_TURN_MS, type Replayer } from './replayer.ts'
+
+export interface JobsOptions {
+  readonly database: BossOptions['database']
+  readonly store: Pick<ReplayStore, 'waiting'>
+  readonly replayer: Replayer
+  /** What comes by itself. Absent: only redrives are worked on, as `holdfast dlq replay` does. */
+  readonly scheduled?: ScheduledJobs
+  readonly observer: JobObserver
+  readonly clock: Clock
+  readonly random: () => number
+}
+
+export interface ScheduledJobs {
+  readonly desk: Pick<ReplayDesk, 'start' | 'list'>
+  readonly automatic: Pick<AutomaticRedrive, 'status'>
+  /** How long a dead letter waits for its first automatic redrive, its second …, in ms. */
+  readonly automaticDelaysMs: readonly number[]
+  /** Removes settled dead letters that are old enough. @returns how many */
+  readonly purge: () => Promise<number>
+}
+
+/** How soon a redrive that was asked for, or that lost its worker, is put into the queue. */
+const LOOK_EVERY_MS = 1_000
+/** A day may pass before anybody looks at a queue whose database was away; a job is tried again and again until then. */
+const ENDLESS = 1_000_000
+const EVERY_MINUTE = '* * * * *'
+/** Often enough that each turn is short. Not on the hour, when everybody's jobs come. */
+const EVERY_HOUR = '17 * * * *'
+
+/**
+ * Works on redrives and on what comes by itself. The rows of `replays` say what is to be done: each process that runs jobs
+ * looks there for one that has no worker, and puts it into the queue, which has room for one. So an operator's request needs
+ * no queue, and one whose worker was killed comes back by itself.
+ */
+export function startJobs(options: JobsOptions): AsyncDisposable {
+  const { store, replayer, observer, clock } = options
+  const stopping = new AbortController()
+  const replay: Job = {
+    name: 'replay',
+    queue: {
+      policy: 'exclusive',
+      heartbeatSeconds: 10,
+      // The replayer lets go well before.
+      expireInSeconds: (2 * MAX_TURN_MS) / 1000,
+      retryLimit: ENDLESS,
+      retryDelay: 1,
+      retryBackoff: true,
+      retryDelayMax: 30,
+      deleteAfterSeconds: 3_600,
+    },
+    async work(signal) {
+      const id = await store.waiting()
+      if (id !== undefined) await replayer.run(id, signal)
+    },
+  }
+  const boss = startBoss({ ...options, jobs: [replay, ...scheduledJobs(options)] })
+  const looking = look(boss)
+
+  async function look(boss: Boss): Promise<void> {
+    while (!stopping.signal.aborted) {
+      try {
+        if ((await store.waiting()) !== undefined) await boss.send(replay.name)
+      } catch (error) {
+        observer.observe({ kind: 'jobs_trouble', error })
+      }
+      await clock.sleep(LOOK_EVERY_MS, stopping.signal)
+    }
+  }
+
+  async function stop(): Promise<void> {
+    stopping.abort()
+    // First: what is at work begins to let go.
+    const letGo = boss[Symbol.asyncDispose]()
+    await looking
+    await letGo
+  }
+  let stopped: Promise<void> | undefined
+  return {
+    [Symbol.asyncDispose]() {
+      stopped ??= stop()
+      return stopped
+    },
+  }
+}
+
+function scheduledJobs({ scheduled, observer }: JobsOptions): Job[] {
+  if (scheduled === undefined) return []
+  // One at a time in all processes; the next turn makes up for one that failed.
+  const queue = { policy: 'exclusive', expireInSeconds: 600, retryLimit: 0, deleteAfterSeconds: 86_400 } as const
+  return [
+    {
+      name: 'automatic-redrive',
+      queue,
+      cron: EVERY_MINUTE,
+      async work() {
+        const started = await redriveAutomatically(scheduled)
+        if (started !== undefined) {
+          observer.observe({ kind: 'automatic_redrive_started', id: started.id, total: started.total })
+        }
+      },
+    },
+    {
+      name: 'retention',
+      queue,
+      cron: EVERY_HOUR,
+      async work() {
+        const purged = await scheduled.purge()
+        if (purged > 0) observer.observe({ kind: 'dead_letters_purged', purged })
+      },
+    },
+  ]
+}

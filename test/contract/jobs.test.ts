@@ -1,0 +1,163 @@
+import { expect, it, onTestFinished } from 'vitest'
+import { systemClock } from '#src/clock.ts'
+import type { ReplayDesk, ReplayRequest } from '#src/core/dead-letter-desk.ts'
+import type { JobFact } from '#src/core/replay.ts'
+import { startJobs } from '#src/jobs/jobs.ts'
+import { createReplayer } from '#src/jobs/replayer.ts'
+import { createAutomaticRedrive } from '#src/postgres/automatic-redrive.ts'
+import { createReplayStore } from '#src/postgres/replay-work.ts'
+import { createReplayDesk } from '#src/postgres/replays.ts'
+import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
+import { aFakeReplayTopic, fakeLetterRecords } from '../support/fake-replay-topic.ts'
+import { insertLetters } from '../support/letters.ts'
+import { eventually } from '../support/service.ts'
+
+/** Jobs on a real pg-boss; the topic is a stand-in. */
+
+const BY = { who: 'ada', because: 'a test' }
+const ALL: ReplayRequest = {
+  filter: { terms: [] },
+  rate: undefined,
+  limit: undefined,
+  onlyPassing: false,
+  edited: undefined,
+  automatic: false,
+}
+
+interface World {
+  readonly database: MigratedDatabase
+  readonly desk: ReplayDesk
+  readonly arrived: () => readonly string[]
+  readonly purges: () => number
+  /** A process that runs jobs. */
+  start(): { readonly facts: readonly JobFact[]; stop(): Promise<void> }
+}
+
+async function aWorld(): Promise<World> {
+  const database = await migratedDatabase()
+  const { pool } = database
+  onTestFinished(() => database[Symbol.asyncDispose]())
+  const fake = aFakeReplayTopic()
+  let purges = 0
+  const desk = createReplayDesk({ pool, topic: 'orders', check: async function* () {} })
+  return {
+    database,
+    desk,
+    arrived: () => fake.arrived,
+    purges: () => purges,
+    start() {
+      const facts: JobFact[] = []
+      const store = createReplayStore(pool)
+      const common = {
+        observer: { observe: (fact: JobFact) => void facts.push(fact) },
+        clock: systemClock,
+        random: Math.random,
+      }
+      const jobs = startJobs({
+        database: { executeSql: (text, values) => pool.query(text, values) },
+        store,
+        replayer: createReplayer({ store, topic: fake.topic, records: fakeLetterRecords, ...common }),
+        scheduled: {
+          desk,
+          automatic: createAutomaticRedrive({ pool, preset: true, now: Date.now }),
+          automaticDelaysMs: [60_000],
+          purge: async () => ++purges,
+        },
+        ...common,
+      })
+      const stop = async () => jobs[Symbol.asyncDispose]()
+      onTestFinished(stop)
+      return { facts, stop }
+    },
+  }
+}
+
+const troubles = ({ facts }: { readonly facts: readonly JobFact[] }) =>
+  facts.filter(fact => fact.kind === 'jobs_trouble' || fact.kind === 'job_failed')
+
+it('works on a redrive that was asked for before or after it came, one process at a time', async () => {
+  const { database, desk, arrived, start } = await aWorld()
+  await insertLetters(
+    database.pool,
+    Array.from({ length: 30 }, (_, n) => ({ source_offset: n, source_partition: n % 3 })),
+  )
+  const first = await desk.start({ ...ALL, limit: 10 }, BY)
+  // Given two processes that start at once on a database that knows no queue
+  const processes = [start(), start()]
+  await eventually(async () => (await desk.get(first.id))?.state === 'done', 'the first being done')
+  expect(arrived()).toHaveLength(10)
+  const second = await desk.start(ALL, BY)
+  await eventually(async () => (await desk.get(second.id))?.state === 'done', 'the second being done')
+  expect(arrived()).toHaveLength(30)
+  expect(new Set(arrived())).toHaveLength(30)
+  for (const process of processes) {
+    expect(process.facts).toContainEqual({ kind: 'jobs_started' })
+    expect(troubles(process)).toEqual([])
+  }
+  const epochs = processes.flatMap(({ facts }) =>
+    facts.flatMap(fact => (fact.kind === 'replay_taken' ? [fact.epoch] : [])),
+  )
+  expect(epochs).toEqual([1, 1])
+})
+
+it('lets go when its process stops, and another one goes on', async () => {
+  const { database, desk, arrived, start } = await aWorld()
+  await insertLetters(
+    database.pool,
+    Array.from({ length: 300 }, () => ({})),
+  )
+  const { id } = await desk.start({ ...ALL, rate: 100 }, BY)
+  const first = start()
+  await eventually(() => arrived().length > 50, 'it being at work')
+  const second = start()
+  await eventually(() => second.facts.some(fact => fact.kind === 'jobs_started'), 'the second one being there')
+  const toldAtMs = performance.now()
+  await first.stop()
+  // A page is a second's worth
+  expect(performance.now() - toldAtMs).toBeLessThan(8_000)
+  expect(first.facts.at(-1)).toEqual({ kind: 'replay_parted', id, to: 'queued' })
+  expect(arrived().length).toBeLessThan(300)
+  await eventually(async () => (await desk.get(id))?.state === 'done', 'the second one finishing it')
+  expect(arrived()).toEqual(Array.from({ length: 300 }, (_, n) => `orders-0-${n}`))
+  expect(troubles(first)).toEqual([])
+})
+
+it('starts automatic redrives and removes old letters when their schedules say so', async () => {
+  const { database, desk, purges, start } = await aWorld()
+  const { pool } = database
+  await insertLetters(pool, [{ reason: 'retries_exhausted' }, {}])
+  const { facts } = start()
+  await eventually(() => facts.some(fact => fact.kind === 'jobs_started'), 'the queues being there')
+  const { rows } = await pool.query('SELECT name, cron FROM pgboss.schedule ORDER BY name')
+  expect(rows).toEqual([
+    { name: 'automatic-redrive', cron: '* * * * *' },
+    { name: 'retention', cron: '17 * * * *' },
+  ])
+
+  // What the schedule sends at its time
+  for (const name of ['retention', 'automatic-redrive']) {
+    await pool.query(
+      `INSERT INTO pgboss.job (name, policy, expire_seconds, retry_limit) SELECT name, policy, 600, 0 FROM pgboss.queue WHERE name = $1`,
+      [name],
+    )
+  }
+  const [replay] = await eventually(async () => {
+    const replays = await desk.list(10)
+    return replays.length > 0 && replays
+  }, 'an automatic redrive')
+  expect(replay).toMatchObject({ automatic: true, requested_by: 'automatic', total: 1 })
+  await eventually(() => purges() === 1, 'the removal')
+  await eventually(async () => (await desk.get(replay?.id ?? ''))?.state === 'done', 'the redrive')
+})
+
+it('tries again what failed by our own mistake', async () => {
+  const { database, desk, start } = await aWorld()
+  await insertLetters(database.pool, [{}])
+  // A right that is missing, for a while
+  const { id } = await desk.start(ALL, BY)
+  await database.pool.query('ALTER TABLE replay_items RENAME TO replay_items_away')
+  const { facts } = start()
+  await eventually(() => facts.some(fact => fact.kind === 'job_failed'), 'the job failing')
+  await database.pool.query('ALTER TABLE replay_items_away RENAME TO replay_items')
+  await eventually(async () => (await desk.get(id))?.state === 'done', 'the job being tried again', 60_000)
+})

@@ -1,0 +1,34 @@
+import { HEADER, headerText } from '#src/core/dead-letter.ts'
+import type { DeadLetterRecords } from '#src/core/dead-letter-desk.ts'
+import type { ReplayTopic } from '#src/core/replay.ts'
+import { aRecord } from './records.ts'
+
+/** A topic that takes everything; `arrived` tells the ids of the dead letters, in the order of arrival. */
+export function aFakeReplayTopic(): { readonly topic: ReplayTopic; readonly arrived: readonly string[] } {
+  const log: { readonly id: string; readonly replayId: string }[] = []
+  const topic: ReplayTopic = {
+    ends: async partitions => new Map(partitions.map(partition => [partition, BigInt(log.length)])),
+    async published(replayId, since) {
+      const from = Math.min(...[...since.values()].map(Number))
+      return new Set(log.slice(from).flatMap(entry => (entry.replayId === replayId ? [entry.id] : [])))
+    },
+    async publish(record) {
+      log.push({ id: headerText(record, HEADER.id) ?? '', replayId: headerText(record, HEADER.replayId) ?? '' })
+      return 'acknowledged'
+    },
+    async [Symbol.asyncDispose]() {},
+  }
+  return {
+    topic,
+    get arrived() {
+      return log.map(({ id }) => id)
+    },
+  }
+}
+
+/** Bytes for every dead letter that is asked for. */
+export const fakeLetterRecords: Pick<DeadLetterRecords, 'read'> = {
+  async *read(places) {
+    for (const { id } of places) yield { id, record: aRecord({ text: id }) }
+  },
+}
