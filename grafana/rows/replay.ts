@@ -173,15 +173,13 @@ const beside: Row = {
       console: 'view=groups',
     },
     {
-      title: 'Connections of jobs',
-      about: 'A replay has connections of its own, and takes none from the stream.',
+      title: 'Connections in use',
+      about:
+        'A replay has connections of its own, `jobs`, and takes none from the stream (`lanes`) and the API (`read`).',
       unit: UNITS.count,
-      kind: 'lines',
+      kind: 'stack',
       width: 12,
-      queries: [
-        { expr: 'sum by (state) (holdfast_pg_pool_connections{job="$job",pool="jobs"})', legend: '{{state}}' },
-        { expr: 'sum(holdfast_pg_pool_waiting{job="$job",pool="jobs"})', legend: 'waiting' },
-      ],
+      queries: [{ expr: 'sum by (pool) (holdfast_pg_pool_connections{job="$job",state="used"})', legend: '{{pool}}' }],
       runbook: 'HoldfastPoolWaits',
     },
     {
