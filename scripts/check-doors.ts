@@ -3,7 +3,8 @@
  *
  * - a file in a room imports from core/ and its own room, and types from orders/;
  * - core/ imports from core/ alone, and no package;
- * - app.ts and cli/ compose, and so import from every room; app.ts itself is imported by main.ts and cli/ only;
+ * - app.ts, its parts (app-*.ts) and cli/ compose, and so import from every room; app.ts and its parts are imported by
+ *   main.ts, cli/ and one another only;
  * - main.ts knows telemetry/ besides, to say why nothing started;
  * - other files at the top of src/ (config.ts and its like) import from core/ and one another, and rooms do not import them;
  * - a library is known in its own room only;
@@ -68,9 +69,9 @@ function whyNotDoor(file: string, target: string, typeOnly: boolean): string | u
   if (target.startsWith('../web/') && (from === 'http' || from === 'cli')) return undefined
   if (target.startsWith('../')) return `imports ${target.slice(3)}, which is outside src/`
   if (from === 'core') return to === 'core' ? undefined : `core/ imports from core/ alone, not ${target}`
-  if (target === 'app.ts')
-    return file === 'main.ts' || from === 'cli' ? undefined : 'only main.ts and cli/ import app.ts'
-  if (to === 'core' || file === 'app.ts' || from === 'cli') return undefined
+  if (isApp(target))
+    return file === 'main.ts' || isApp(file) || from === 'cli' ? undefined : `only main.ts and cli/ import ${target}`
+  if (to === 'core' || isApp(file) || from === 'cli') return undefined
   if (file === 'main.ts' && to === 'telemetry') return undefined // it must be able to say why nothing started
   if (from === to) return undefined // one room; or both at the top of src/
   if (to === 'orders' && typeOnly) return undefined
@@ -86,6 +87,11 @@ function whyNotLibrary(room: string, specifier: string): string | undefined {
   const rooms = libraries[name]
   if (!rooms || rooms.includes(room)) return undefined
   return `${name} is known in ${rooms.map(known => `${known}/`).join(' and ')} only`
+}
+
+/** The composition root, or a part of it. */
+function isApp(file: string): boolean {
+  return /^app(-[a-z-]+)?\.ts$/.test(file)
 }
 
 /** '' for a file at the top of src/. */

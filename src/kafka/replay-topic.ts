@@ -1,6 +1,7 @@
 import { HEADER, headerText } from '../core/dead-letter.ts'
 import { BrokerUnavailableError } from '../core/errors.ts'
 import { REPLAY_DELIVERY_TIMEOUT_MS, type ReplayTopic } from '../core/replay.ts'
+import type { SendTracing } from '../core/tracing.ts'
 import {
   call,
   connect,
@@ -19,6 +20,7 @@ export interface ReplayTopicOptions {
   readonly connection: KafkaConnection
   readonly topic: string
   readonly onWarning?: (message: string) => void
+  readonly tracing?: SendTracing
 }
 
 const TIMEOUT_MS = 5_000
@@ -34,12 +36,13 @@ const REFUSALS: ReadonlySet<number> = new Set([
  * The topic as a redrive writes it, and looks into it for what it has written. Connects when first asked. What is looked
  * for was written without transactions, so those of other producers need not be waited for.
  */
-export function createReplayTopic({ connection, topic, onWarning }: ReplayTopicOptions): ReplayTopic {
+export function createReplayTopic({ connection, topic, onWarning, tracing }: ReplayTopicOptions): ReplayTopic {
   const publisher = createPublisher({
     connection,
     deliveryTimeoutMs: REPLAY_DELIVERY_TIMEOUT_MS,
     connectTimeoutMs: TIMEOUT_MS,
     ...(onWarning === undefined ? {} : { onWarning }),
+    ...(tracing === undefined ? {} : { tracing }),
   })
   let client: Promise<NativeConsumer> | undefined
   let closed = false
