@@ -104,6 +104,8 @@ export async function startApp(
 
   // Each kind of work has connections of its own, so that none starves another. The parts unwind in reverse order.
   await using parts = new AsyncDisposableStack()
+  // Last of all: what was held back of repeated lines.
+  parts.use(observer)
   const lanesPool = openPool('lanes', config.postgres.poolMax)
   const readPool = openPool('read', config.postgres.poolMax)
   const notifyAs = config.cache.coherence === 'notify' ? crypto.randomUUID() : undefined

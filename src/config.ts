@@ -139,7 +139,7 @@ function toConfig(values: Values) {
       warmOrders: values.CACHE_WARM_ORDERS,
       coherence: values.CACHE_COHERENCE,
     },
-    logLevel: values.LOG_LEVEL,
+    logLevels: values.LOG_LEVEL,
     shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
   }
 }

@@ -17,7 +17,8 @@ process.env.UV_THREADPOOL_SIZE ??= '8'
  */
 export async function runService(config: Config, roles?: ReadonlySet<Role>): Promise<number> {
   let tracing: Tracing = NO_TRACING
-  const logger = createLogger({ level: config.logLevel, activeTrace: () => tracing.active() })
+  const logger = createLogger({ levels: config.logLevels, activeTrace: () => tracing.active() })
+  const log = logger.of('process')
   const traces = await startTracing(process.env, { name: 'holdfast', version: VERSION }, tellOfTracing(logger))
   tracing = traces.tracing
   const { ROLES, startApp } = await import('./app.ts')
@@ -27,7 +28,7 @@ export async function runService(config: Config, roles?: ReadonlySet<Role>): Pro
   function onSignal(signal: NodeJS.Signals): void {
     if (stopRequested) killSelf(`second ${signal}: stopping at once`)
     stopRequested = true
-    logger.info({ event: 'signal', signal }, `${signal}: draining`)
+    log.info({ event: 'signal', signal }, `${signal}: draining`)
     armWatchdog()
     void app?.stop()
   }
@@ -41,7 +42,7 @@ export async function runService(config: Config, roles?: ReadonlySet<Role>): Pro
 
   /** `process.exit()` joins native threads and may hang on one; nothing settled is lost by a kill. */
   function killSelf(why: string): never {
-    logger.warn({ event: 'killed' }, why)
+    log.warn({ event: 'killed' }, why)
     process.kill(process.pid, 'SIGKILL')
     throw new Error('unreachable')
   }
@@ -50,7 +51,7 @@ export async function runService(config: Config, roles?: ReadonlySet<Role>): Pro
   function onUncaught(error: unknown): void {
     // Only its kind and place: the message may quote an order.
     const stack = error instanceof Error ? error.stack?.split('\n').filter(line => /^ +at /.test(line)) : undefined
-    logger.fatal(
+    log.fatal(
       { event: 'uncaught', type: error instanceof Error ? error.name : typeof error, stack },
       'unforeseen error',
     )
@@ -66,7 +67,7 @@ export async function runService(config: Config, roles?: ReadonlySet<Role>): Pro
   try {
     await app.finished
   } catch (error) {
-    logger.fatal({ event: 'failed', error }, error instanceof Error ? error.message : 'the stream failed')
+    log.fatal({ event: 'failed', error }, error instanceof Error ? error.message : 'the stream failed')
     exitCode = 1
     armWatchdog()
   }

@@ -1,4 +1,5 @@
 import { type ApiKey, maskApiKeys, parseApiKeys } from './core/access.ts'
+import { LOG_LEVELS, LOG_MODULES, parseLogLevels } from './core/log-levels.ts'
 import { bytes, integer, oneOf, pairs, postgresUrl, type Setting, setting, text } from './core/setting.ts'
 
 const KIB = 1024
@@ -283,11 +284,14 @@ export const SETTINGS = {
     about:
       'How replicas learn of what others wrote: notify (LISTEN/NOTIFY of Postgres), or off, which is right only for a single process.',
   }),
-  LOG_LEVEL: oneOf({
-    default: 'info',
-    values: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
-    about: 'The least that is logged; debug also shows stacks.',
-  }),
+  LOG_LEVEL: setting(
+    {
+      default: 'info',
+      expected: `a level, and others for modules, as in info,kafka=debug,http=warn; levels: ${LOG_LEVELS.join(', ')}; modules: ${LOG_MODULES.join(', ')}`,
+      about: 'The least that is logged, of all modules and of single ones; debug also shows stacks.',
+    },
+    parseLogLevels,
+  ),
   SHUTDOWN_TIMEOUT_MS: integer({
     default: '25000',
     min: 100,

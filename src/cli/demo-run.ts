@@ -84,7 +84,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
   const app = await startApp(
     config,
     new Set(ROLES),
-    createLogger({ level: config.logLevel, to: createWriteStream(logFile, { flags: 'a' }) }),
+    createLogger({ levels: config.logLevels, to: createWriteStream(logFile, { flags: 'a' }) }),
   )
   parts.use(app)
   const failed = new AbortController()

@@ -1,4 +1,5 @@
 import { ConfigError, StreamError, UsageError } from '../core/errors.ts'
+import { parseLogLevels } from '../core/log-levels.ts'
 import { paint } from './output.ts'
 
 /** The command did not do (all of) what it was asked. The message is for people, as it stands. */
@@ -32,7 +33,7 @@ const PLAIN_SPOKEN: ReadonlySet<string> = new Set(['SetupError', 'CommandFailed'
  */
 export function failureLines(error: unknown, env: { readonly LOG_LEVEL?: string | undefined }): string[] {
   const lines = explain(error)
-  const verbose = /^(debug|trace)$/i.test(env.LOG_LEVEL ?? '')
+  const verbose = ['debug', 'trace'].includes(parseLogLevels(env.LOG_LEVEL ?? '')?.level ?? '')
   if (verbose && error instanceof Error) return [...lines, ...stacks(error)]
   return lines
 }

@@ -6,9 +6,9 @@ type Fields = Readonly<Record<string, unknown>>
 
 export interface JobFactTools {
   readonly metrics: Metrics
-  readonly log: (level: Level, event: string, fields: Fields, text: string) => void
+  readonly log: (level: Level, event: JobFact['kind'], fields: Fields, text: string) => void
   /** For what may come many times a second: one line for each key and interval. */
-  readonly logRepeated: (key: string, level: Level, event: string, fields: Fields, text: string) => void
+  readonly logRepeated: (key: string, level: Level, event: JobFact['kind'], fields: Fields, text: string) => void
 }
 
 /** Log lines and metrics of jobs: redrives and what comes by itself. */

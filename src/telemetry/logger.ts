@@ -1,14 +1,17 @@
 import { isatty } from 'node:tty'
-import { type DestinationStream, type Level, type Logger, pino, stdTimeFunctions } from 'pino'
+import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions } from 'pino'
 import { PinoPretty } from 'pino-pretty'
+import { LOG_MODULES, type LogLevels, type LogModule } from '../core/log-levels.ts'
 import type { TraceIds } from '../core/tracing.ts'
 import { describeError } from './describe-error.ts'
 
-export type { Logger }
-export type LogLevel = Level | 'silent'
+export interface Logger {
+  /** The log of a module: its lines say so in `module`, and its level may be its own. */
+  of(module: LogModule): PinoLogger
+}
 
 export interface LoggerOptions {
-  readonly level: LogLevel
+  readonly levels: LogLevels
   /** `stdout` for a service; `stderr` for a command, whose stdout is data. Or a stream, for tests. */
   readonly to?: 'stdout' | 'stderr' | DestinationStream
   /** Lines for people instead of JSON. Default: when it goes to a terminal. */
@@ -23,14 +26,14 @@ export interface LoggerOptions {
 const REDACTED = ['order', 'delivery', 'payment', 'items', 'value', 'payload', 'headers']
 
 /**
- * JSON lines with `time` (RFC 3339), `level` by name, `event` (stable) and `msg` (for people). Written synchronously: the
+ * JSON lines with `time` (RFC 3339), `level` by name, `module`, `event` (stable) and `msg` (for people). Written synchronously: the
  * lines that matter most are the last ones before the process ends.
  */
 export function createLogger(options: LoggerOptions): Logger {
   const to = options.to ?? 'stdout'
-  return pino(
+  const { level, modules } = options.levels
+  const root = pino(
     {
-      level: options.level,
       base: { pid: process.pid },
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: level => ({ level }) },
@@ -40,6 +43,10 @@ export function createLogger(options: LoggerOptions): Logger {
     },
     typeof to === 'object' ? to : openTerminal(to === 'stdout' ? 1 : 2, options),
   )
+  const logs = new Map(
+    LOG_MODULES.map(module => [module, root.child({ module }, { level: modules[module] ?? level })] as const),
+  )
+  return { of: module => logs.get(module) ?? root }
 }
 
 /** A line that names its trace itself (of a request that is over, say) keeps that. */
@@ -57,7 +64,8 @@ function openTerminal(fd: 1 | 2, options: LoggerOptions): DestinationStream {
           destination: fd,
           sync: true,
           colorize: options.colour ?? true,
-          ignore: 'pid,event,trace_id,span_id',
+          ignore: 'pid,event,module,trace_id,span_id',
+          messageFormat: '{module}: {msg}',
           translateTime: 'SYS:HH:MM:ss.l',
           singleLine: true,
         })

@@ -2,9 +2,10 @@ import type { DeadLetter } from '../core/dead-letter.ts'
 import { OUTCOMES } from '../core/outcome.ts'
 import { type Fact, type Observer, type Progress, REDRIVE_CLOSINGS } from '../core/ports.ts'
 import type { ReadFact, ReadObserver } from '../core/read-side.ts'
-import { originId, type TopicPartition } from '../core/record.ts'
+import { originId, partitionKey, type TopicPartition } from '../core/record.ts'
 import type { JobFact, JobObserver } from '../core/replay.ts'
-import { NO_TRACING, type RequestTracing } from '../core/tracing.ts'
+import { NO_TRACING, type Tracing } from '../core/tracing.ts'
+import { MODULE_OF } from './fact-modules.ts'
 import { createJobObserver } from './job-facts.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
@@ -14,9 +15,11 @@ export interface ObserverOptions {
   readonly logger: Logger
   readonly metrics: Metrics
   /** Default: nobody follows the requests. */
-  readonly tracing?: RequestTracing
+  readonly tracing?: Pick<Tracing, 'active' | 'served'>
   /** Wall clock in ms. */
   readonly now?: () => number
+  /** Calls back after so many ms. */
+  readonly later?: (ms: number, call: () => void) => void
 }
 
 /** Between two lines about the same trouble: an outage should be seen in the log, and should not fill it. */
@@ -24,22 +27,41 @@ const REPEAT_INTERVAL_MS = 5_000
 
 type Level = 'debug' | 'info' | 'warn' | 'error'
 type Fields = Readonly<Record<string, unknown>>
+type Kind = (Fact | ReadFact | JobFact)['kind']
+
+/** Facts that end one another wait in one line, so that the last line is the last word. */
+const TOGETHER: Partial<Readonly<Record<Kind, string>>> = {
+  breaker_opened: 'breaker',
+  breaker_closed: 'breaker',
+  coherence_established: 'coherence',
+  coherence_lost: 'coherence',
+}
 
 /**
  * Turns each fact into its log line, its metrics and its span; nothing else in the house writes about the stream. Errors go to the
  * logger as they are: its serializer decides what of them may be told.
  */
-export function createObserver(options: ObserverOptions): Observer & ReadObserver & JobObserver {
+export function createObserver(options: ObserverOptions): Observer & ReadObserver & JobObserver & Disposable {
   const { logger, metrics, tracing = NO_TRACING } = options
   const now = options.now ?? Date.now
-  const throttle = createThrottle(REPEAT_INTERVAL_MS, now)
+  const throttle = createThrottle(REPEAT_INTERVAL_MS, options.later)
 
-  const log = (level: Level, event: string, fields: Fields, text: string) => logger[level]({ event, ...fields }, text)
+  const log = (level: Level, event: Kind, fields: Fields, text: string) =>
+    logger.of(MODULE_OF[event])[level]({ event, ...fields }, text)
+  const tellsDebug = (event: Kind) => logger.of(MODULE_OF[event]).isLevelEnabled('debug')
 
-  /** For what may come many times a second: one line for each key and interval, with how many were held back. */
-  function logRepeated(key: string, level: Level, event: string, fields: Fields, text: string): void {
-    const held = throttle.pass(`${event} ${key}`)
-    if (held !== undefined) log(level, event, held === 0 ? fields : { ...fields, held_back: held }, text)
+  /**
+   * For what may come many times a second: one line for each kind of fact, key and interval, with how many were held back.
+   */
+  function logRepeated(key: string, level: Level, event: Kind, fields: Fields, text: string): void {
+    // Of now: by the time that a line is written something else may be going on.
+    const trace = tracing.active()
+    const whole = { trace_id: trace?.traceId, span_id: trace?.spanId, ...fields }
+    throttle.pass(`${TOGETHER[event] ?? event} ${key}`, held => {
+      if (held === 0) log(level, event, whole, text)
+      // In the past tense: what it tells of may be over.
+      else log(level, event, { ...whole, held_back: held }, `${text} (${held} times more in ${REPEAT_INTERVAL_MS} ms)`)
+    })
   }
 
   const jobs = createJobObserver({ metrics, log, logRepeated })
@@ -100,7 +122,7 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
         metrics.observe('batch_duration_seconds', { stage: 'validate' }, fact.stageSeconds.validate)
         metrics.observe('batch_duration_seconds', { stage: 'divert' }, fact.stageSeconds.divert)
         metrics.observe('batch_duration_seconds', { stage: 'write' }, fact.stageSeconds.write)
-        if (!logger.isLevelEnabled('debug')) break
+        if (!tellsDebug(fact.kind)) break
         const fields = { ...where(fact.partition), to: String(fact.to), records: fact.records, ...fact.counts }
         log('debug', fact.kind, fields, 'batch settled')
         break
@@ -121,7 +143,7 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
           const seconds = Math.max(0, now() - oldestTimestampMs) / 1000
           trace.run(() => metrics.observe('end_to_end_latency_seconds', {}, seconds))
         }
-        if (!logger.isLevelEnabled('debug')) break
+        if (!tellsDebug(fact.kind)) break
         log('debug', fact.kind, { positions: positionsOf(fact.positions) }, 'offsets committed')
         break
       }
@@ -169,7 +191,13 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
 
       case 'ownership_lost': {
         const fields = { ...where(fact.partition), from: String(fact.from) }
-        log('warn', fact.kind, fields, 'another consumer has gone on with the partition: dropped what was in hand')
+        logRepeated(
+          partitionKey(fact.partition),
+          'warn',
+          fact.kind,
+          fields,
+          'another consumer has gone on with the partition: dropped what was in hand',
+        )
         break
       }
 
@@ -199,7 +227,7 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
 
       case 'unusual_record': {
         metrics.count('unusual_records_total', { what: fact.what }, 1)
-        if (!logger.isLevelEnabled('debug')) break
+        if (!tellsDebug(fact.kind)) break
         const fields = { ...where(fact.partition), offset: String(fact.offset), what: fact.what }
         log('debug', fact.kind, fields, 'valid, yet unusual record')
         break
@@ -221,7 +249,7 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
         const { method, route, status, seconds } = fact
         tracing.served(fact)
         metrics.observe('http_request_duration_seconds', { method, route, status }, seconds)
-        if (!logger.isLevelEnabled('debug')) break
+        if (!tellsDebug(fact.kind)) break
         log('debug', fact.kind, { method, route, status, seconds }, 'request served')
         break
       }
@@ -243,7 +271,7 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
         break
 
       case 'coherence_established':
-        log('info', fact.kind, {}, 'listening for what other replicas write')
+        logRepeated('', 'info', fact.kind, {}, 'listening for what other replicas write')
         break
 
       case 'coherence_lost': {
@@ -258,7 +286,7 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
     }
   }
 
-  return { observe }
+  return { observe, [Symbol.dispose]: () => throttle.flush() }
 }
 
 function where({ topic, partition }: TopicPartition): { topic: string; partition: number } {

@@ -1,26 +1,63 @@
-/** Lets one line through for each key and interval, and counts those it held back. */
+/** For what may come many times a second: one line for each key and interval. */
 export interface Throttle {
-  /** @returns how many were held back since the last line, or `undefined` when this one should be held back, too. */
-  pass(key: string): number | undefined
+  /**
+   * Writes the first one of its key at once. What comes within the interval is held back; when it is over, the last of that is
+   * written, so that neither the latest state nor how much there was of it is lost, and the interval begins anew.
+   * @param write is told how many came within the interval, this one included, of which it is the last; 0 for one that is
+   *   written at once
+   */
+  pass(key: string, write: (heldBack: number) => void): void
+  /** Writes what is held, at once. */
+  flush(): void
 }
 
 /**
  * @param intervalMs between two lines with the same key
- * @param now monotonic ms
+ * @param later calls back after so many ms. Default: a timer that keeps no process alive
  */
-export function createThrottle(intervalMs: number, now: () => number): Throttle {
-  // Keys come from closed sets and partitions, so this stays small.
-  const seen = new Map<string, { atMs: number; held: number }>()
+export function createThrottle(
+  intervalMs: number,
+  later: (ms: number, call: () => void) => void = afterwards,
+): Throttle {
+  interface Held {
+    count: number
+    last?: (heldBack: number) => void
+  }
+  // Keys without news for an interval are forgotten, so this stays small.
+  const open = new Map<string, Held>()
+
+  function release(held: Held): boolean {
+    const { count, last } = held
+    held.count = 0
+    delete held.last
+    last?.(count)
+    return last !== undefined
+  }
+
+  function over(key: string): void {
+    const held = open.get(key)
+    if (held !== undefined && release(held)) later(intervalMs, () => over(key))
+    else open.delete(key)
+  }
+
   return {
-    pass(key) {
-      const last = seen.get(key)
-      const atMs = now()
-      if (last !== undefined && atMs - last.atMs < intervalMs) {
-        last.held += 1
-        return undefined
+    pass(key, write) {
+      const held = open.get(key)
+      if (held !== undefined) {
+        held.count += 1
+        held.last = write
+        return
       }
-      seen.set(key, { atMs, held: 0 })
-      return last?.held ?? 0
+      open.set(key, { count: 0 })
+      later(intervalMs, () => over(key))
+      write(0)
+    },
+    flush() {
+      for (const held of open.values()) release(held)
     },
   }
+}
+
+function afterwards(ms: number, call: () => void): void {
+  setTimeout(call, ms).unref()
 }

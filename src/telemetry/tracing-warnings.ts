@@ -7,13 +7,14 @@ const REPEAT_INTERVAL_MS = 60_000
 
 /** What the exporter of traces complains of becomes a log line: no trouble of the stream's, so it is said, and not often. */
 export function tellOfTracing(logger: Logger): Tell {
-  const throttle = createThrottle(REPEAT_INTERVAL_MS, () => performance.now())
+  const log = logger.of('tracing')
+  const throttle = createThrottle(REPEAT_INTERVAL_MS)
   return (level, text) => {
-    if (level === 'debug') return logger.debug({ event: 'tracing_told', reason: text }, 'the exporter of traces says')
+    if (level === 'debug') return log.debug({ event: 'tracing_told', reason: text }, 'the exporter of traces says')
     // The same but for its figures is the same.
-    const held = throttle.pass(text.replace(/\d+/g, '').slice(0, 60))
-    if (held === undefined) return
-    const fields = { event: 'tracing_warning', reason: text, ...(held === 0 ? {} : { held_back: held }) }
-    logger.warn(fields, 'traces are not exported as they should be')
+    throttle.pass(text.replace(/\d+/g, '').slice(0, 60), heldBack => {
+      const fields = { event: 'tracing_warning', reason: text, ...(heldBack === 0 ? {} : { held_back: heldBack }) }
+      log.warn(fields, `traces are not exported as they should be${heldBack === 0 ? '' : ', still'}`)
+    })
   }
 }

@@ -39,7 +39,7 @@ describe('an empty environment', () => {
       automaticRedrive: { on: false, delaysMs: [600_000, 3_600_000, 21_600_000] },
       deadLetterRetentionDays: 30,
       cache: { maxBytes: 64 * 1024 * 1024, ttlMs: 3_600_000, warmOrders: 10_000, coherence: 'notify' },
-      logLevel: 'info',
+      logLevels: { level: 'info', modules: {} },
       shutdownTimeoutMs: 25_000,
     })
   })
@@ -59,7 +59,7 @@ describe('settings that are given', () => {
       BATCH_MAX_BYTES: '4096',
       CACHE_WARM_ORDERS: 'all',
       HTTP_PORT: '0',
-      LOG_LEVEL: 'DEBUG',
+      LOG_LEVEL: 'DEBUG,http=warn',
       AUTO_REDRIVE: 'ON',
       AUTO_REDRIVE_DELAYS: '90s, 2d',
     })
@@ -68,7 +68,7 @@ describe('settings that are given', () => {
     expect(config.cache).toMatchObject({ maxBytes: 2 * 1024 ** 3, warmOrders: Number.POSITIVE_INFINITY })
     expect(config.batch.maxBytes).toBe(4096)
     expect(config.http.port).toBe(0)
-    expect(config.logLevel).toBe('debug')
+    expect(config.logLevels).toEqual({ level: 'debug', modules: { http: 'warn' } })
     expect(config.automaticRedrive).toEqual({ on: true, delaysMs: [90_000, 172_800_000] })
   })
 
@@ -113,7 +113,9 @@ describe('settings that cannot be used', () => {
     })
     expect(problems).toHaveLength(8)
     expect(problems).toContain('HTTP_PORT is "99999": it must be a whole number from 0 to 65535 (port)')
-    expect(problems).toContain('LOG_LEVEL is "loud": it must be one of trace, debug, info, warn, error, fatal, silent')
+    expect(problems).toContainEqual(
+      expect.stringMatching(/^LOG_LEVEL is "loud": it must be a level, and others for modules/),
+    )
   })
 
   it('are a usage error, for the exit code', () => {

@@ -1,19 +1,22 @@
 import { describe, expect, it } from 'vitest'
 import { StoreUnavailableError } from '#src/core/errors.ts'
+import { parseLogLevels } from '#src/core/log-levels.ts'
+import type { TraceIds } from '#src/core/tracing.ts'
 import { describeError } from '#src/telemetry/describe-error.ts'
+import { createLogger } from '#src/telemetry/logger.ts'
 import { telemetry } from './support.ts'
 
 describe('a log line', () => {
   it('is JSON with time, level by name, event and text', () => {
     const { logger, lines } = telemetry()
-    logger.info({ event: 'hello', topic: 'orders' }, 'said hello')
+    logger.of('process').info({ event: 'hello', topic: 'orders' }, 'said hello')
     expect(lines[0]).toMatchObject({ level: 'info', event: 'hello', topic: 'orders', msg: 'said hello' })
     expect(lines[0]?.time).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/)
   })
 
   it('keeps an order out that somebody hands in by mistake', () => {
     const { logger, lines } = telemetry()
-    logger.info({ order: { delivery: { name: 'Test Testov' } }, value: 'Test Testov', items: [] }, 'oops')
+    logger.of('process').info({ order: { delivery: { name: 'Test Testov' } }, value: 'Test Testov', items: [] }, 'oops')
     expect(JSON.stringify(lines)).not.toContain('Testov')
   })
 
@@ -27,11 +30,56 @@ describe('a log line', () => {
       detail: 'Failing row contains (Test Testov, +9720000000).',
       routine: 'pg_strtoint64_safe',
     })
-    logger.error({ err: new StoreUnavailableError('the store is away', { cause: refused }) }, 'one')
-    logger.error({ error: refused }, 'two')
+    logger.of('process').error({ err: new StoreUnavailableError('the store is away', { cause: refused }) }, 'one')
+    logger.of('process').error({ error: refused }, 'two')
     expect(JSON.stringify(lines)).not.toMatch(/Testov|9720000000/)
     expect(lines[0]).toMatchObject({ err: { code: 'store_unavailable', cause: { code: '22P02' } } })
     expect(lines[1]).toMatchObject({ error: { code: '22P02' } })
+  })
+})
+
+describe('the level', () => {
+  it('is that of the module, where it has one, and the line names the module', () => {
+    const { logger, lines } = telemetry({ level: 'warn', modules: { kafka: 'debug', http: 'silent' } })
+    logger.of('kafka').debug({ event: 'a' }, 'told')
+    logger.of('stream').info({ event: 'b' }, 'not told')
+    logger.of('stream').warn({ event: 'c' }, 'told')
+    logger.of('http').fatal({ event: 'd' }, 'not told')
+    expect(lines.map(({ module, event }) => `${module} ${event}`)).toEqual(['kafka a', 'stream c'])
+  })
+
+  it.each([
+    ['warn', { level: 'warn', modules: {} }],
+    ['info,kafka=debug,http=warn', { level: 'info', modules: { kafka: 'debug', http: 'warn' } }],
+    [' Stream = Silent , ERROR', { level: 'error', modules: { stream: 'silent' } }],
+    ['kafka=trace', { level: 'info', modules: { kafka: 'trace' } }],
+    ['loud', undefined],
+    ['info,', undefined],
+    ['info,warn', undefined],
+    ['nowhere=info', undefined],
+    ['kafka=info,kafka=warn', undefined],
+    ['kafka=debug=info', undefined],
+  ])('is read from %j', (text, levels) => {
+    expect(parseLogLevels(text)).toEqual(levels)
+  })
+})
+
+describe('a line', () => {
+  it('names the trace of what it tells of, unless it names another one', () => {
+    const lines: string[] = []
+    const trace = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), sampled: false }
+    let active: TraceIds | undefined = trace
+    const levels = { level: 'info', modules: {} } as const
+    const logger = createLogger({ levels, to: { write: line => lines.push(line) }, activeTrace: () => active })
+    logger.of('http').info({ event: 'a' }, 'inside')
+    logger.of('http').info({ event: 'b', trace_id: 'c'.repeat(32) }, 'of another')
+    active = undefined
+    logger.of('http').info({ event: 'c' }, 'outside')
+    expect(lines.map(line => JSON.parse(line)).map(({ trace_id, span_id }) => [trace_id, span_id])).toEqual([
+      [trace.traceId, trace.spanId],
+      ['c'.repeat(32), undefined],
+      [undefined, undefined],
+    ])
   })
 })
 

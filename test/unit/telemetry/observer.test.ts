@@ -131,15 +131,30 @@ describe('what repeats', () => {
     error: new StoreUnavailableError('connect ECONNREFUSED 127.0.0.1:5432'),
   } as const
 
-  it('is logged once in a while, with how often it was held back, and counted each time', async () => {
-    const { observe, metrics, lines, clock } = telemetry()
+  it('is logged at once, then once in a while with how often it came, and counted each time', async () => {
+    const { observe, metrics, lines, pass } = telemetry()
     for (let i = 0; i < 50; i++) observe(retry)
     expect(lines).toHaveLength(1)
-    clock.nowMs += 5_000
-    observe(retry)
+    observe({ ...retry, attempt: 4 })
+    pass(5_000)
     expect(lines).toHaveLength(2)
-    expect(lines[1]).toMatchObject({ event: 'retry', held_back: 49, error: { code: 'store_unavailable' } })
+    expect(lines[1]).toMatchObject({ event: 'retry', held_back: 50, attempt: 4, error: { code: 'store_unavailable' } })
+    expect(lines[1]?.msg).toMatch(/^trying again \(50 times more/)
     expect((await samples(metrics)).get('holdfast_retries_total{class="postgres"}')).toBe(51)
+    // After a while without any, the next one is told at once again.
+    pass(5_000)
+    expect(lines).toHaveLength(2)
+    observe(retry)
+    expect(lines).toHaveLength(3)
+    expect(lines[2]).not.toHaveProperty('held_back')
+  })
+
+  it('leaves nothing unsaid at the end', () => {
+    const { observe, lines, close } = telemetry()
+    for (let i = 0; i < 3; i++) observe(retry)
+    close()
+    expect(lines).toHaveLength(2)
+    expect(lines[1]).toMatchObject({ held_back: 2 })
   })
 
   it('holds back only its own kind', () => {
@@ -147,8 +162,20 @@ describe('what repeats', () => {
     observe(retry)
     observe({ ...retry, dependency: 'dlq' })
     observe({ kind: 'breaker_opened', dependency: 'postgres', error: retry.error })
-    observe({ kind: 'breaker_closed', dependency: 'postgres', openSeconds: 20 })
-    expect(lines.map(line => line.event)).toEqual(['retry', 'retry', 'breaker_opened', 'breaker_closed'])
+    observe({ kind: 'breaker_opened', dependency: 'dlq', error: retry.error })
+    expect(lines.map(line => line.event)).toEqual(['retry', 'retry', 'breaker_opened', 'breaker_opened'])
+  })
+
+  it('comes to its last word, when one ends the other', () => {
+    const { observe, lines, pass } = telemetry()
+    const opened = { kind: 'breaker_opened', dependency: 'postgres', error: retry.error } as const
+    const closed = { kind: 'breaker_closed', dependency: 'postgres', openSeconds: 0.2 } as const
+    for (const fact of [opened, closed, opened, closed, opened]) observe(fact)
+    pass(5_000)
+    expect(lines.map(line => line.event)).toEqual(['breaker_opened', 'breaker_opened'])
+    observe(closed)
+    pass(5_000)
+    expect(lines.map(line => line.event)).toEqual(['breaker_opened', 'breaker_opened', 'breaker_closed'])
   })
 
   it('of every batch is not logged at the usual level', () => {

@@ -1,16 +1,24 @@
+import type { LogLevel, LogModule } from '#src/core/log-levels.ts'
 import type { PartitionStatus, StreamStatus } from '#src/core/status.ts'
-import { createLogger, type LogLevel } from '#src/telemetry/logger.ts'
+import { createLogger } from '#src/telemetry/logger.ts'
 import { createMetrics, type Metrics } from '#src/telemetry/metrics.ts'
 import { createObserver } from '#src/telemetry/observer.ts'
 
 export type LogLine = Readonly<Record<string, unknown>>
 
 /** Observer, log lines and metrics of one app, at a time that the test sets. */
-export function telemetry(options: { level?: LogLevel; status?: () => StreamStatus | undefined } = {}) {
+export function telemetry(
+  options: {
+    level?: LogLevel
+    modules?: Partial<Record<LogModule, LogLevel>>
+    status?: () => StreamStatus | undefined
+  } = {},
+) {
   const lines: LogLine[] = []
   const clock = { nowMs: 1_700_000_000_000 }
+  const timers: { readonly atMs: number; readonly call: () => void }[] = []
   const logger = createLogger({
-    level: options.level ?? 'debug',
+    levels: { level: options.level ?? 'debug', modules: options.modules ?? {} },
     to: { write: line => lines.push(JSON.parse(line)) },
   })
   const metrics = createMetrics({
@@ -20,8 +28,18 @@ export function telemetry(options: { level?: LogLevel; status?: () => StreamStat
     now: () => clock.nowMs,
     runtime: false,
   })
-  const { observe } = createObserver({ logger, metrics, now: () => clock.nowMs })
-  return { observe, logger, metrics, lines, clock }
+  const later = (ms: number, call: () => void) => void timers.push({ atMs: clock.nowMs + ms, call })
+  const observer = createObserver({ logger, metrics, now: () => clock.nowMs, later })
+  /** Time passes, and what is due happens. */
+  function pass(ms: number): void {
+    clock.nowMs += ms
+    const due = timers.filter(({ atMs }) => atMs <= clock.nowMs)
+    for (const timer of due) {
+      timers.splice(timers.indexOf(timer), 1)
+      timer.call()
+    }
+  }
+  return { observe: observer.observe, close: () => observer[Symbol.dispose](), logger, metrics, lines, clock, pass }
 }
 
 /** Samples of the page as `name{labels}` -> value. */

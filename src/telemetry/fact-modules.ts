@@ -1,0 +1,46 @@
+import type { LogModule } from '../core/log-levels.ts'
+import type { Fact } from '../core/ports.ts'
+import type { ReadFact } from '../core/read-side.ts'
+import type { JobFact } from '../core/replay.ts'
+
+/** Whose line each fact is. */
+export const MODULE_OF: Readonly<Record<(Fact | ReadFact | JobFact)['kind'], LogModule>> = {
+  start_waiting: 'process',
+  kafka_warning: 'kafka',
+  stream_started: 'stream',
+  stream_stopped: 'stream',
+  assigned: 'stream',
+  revoked: 'stream',
+  batch_settled: 'stream',
+  dead_lettered: 'stream',
+  committed: 'stream',
+  commit_failed: 'stream',
+  retry: 'stream',
+  breaker_opened: 'stream',
+  breaker_closed: 'stream',
+  paused: 'stream',
+  resumed: 'stream',
+  ownership_lost: 'stream',
+  expired: 'stream',
+  partition_halted: 'stream',
+  unusual_record: 'stream',
+  figures_unknown: 'process',
+  http_started: 'http',
+  metrics_started: 'http',
+  admin_key_made: 'http',
+  http_served: 'http',
+  http_failed: 'http',
+  cache_warmed: 'cache',
+  cache_warm_failed: 'cache',
+  coherence_established: 'cache',
+  coherence_lost: 'cache',
+  jobs_started: 'jobs',
+  jobs_trouble: 'jobs',
+  job_failed: 'jobs',
+  replay_taken: 'jobs',
+  replay_page_published: 'jobs',
+  replay_waiting: 'jobs',
+  replay_parted: 'jobs',
+  automatic_redrive_started: 'jobs',
+  dead_letters_purged: 'jobs',
+}
