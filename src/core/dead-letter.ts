@@ -1,4 +1,4 @@
-import { type Header, type Origin, originId, type SourceRecord } from './record.ts'
+import { type Header, type Origin, originId, type SourceRecord, type TopicPartition } from './record.ts'
 
 /** Why a record was set aside. A closed set: also the values of the metric label `reason`. */
 export const REASONS = [
@@ -145,18 +145,25 @@ export interface Provenance {
 export function provenanceOf(record: SourceRecord): Provenance {
   // The plain case, in the hot path: no headers at all.
   if (record.headers.length === 0) return { origin: record, replayCount: 0, replayId: undefined }
-  const id = ORIGIN_ID.exec(headerText(record, HEADER.id) ?? '')
+  const origin = parseOriginId(headerText(record, HEADER.id) ?? '')
   // -1 is what Kafka holds where a producer gave none.
   const timestamp = /^(?:-1|\d{1,15})$/.exec(headerText(record, HEADER.timestamp) ?? '')
-  if (id?.[1] === undefined || id[2] === undefined || id[3] === undefined || timestamp === null) {
+  if (origin === undefined || timestamp === null) {
     return { origin: record, replayCount: 0, replayId: undefined }
   }
   const count = /^\d{1,6}$/.exec(headerText(record, HEADER.replayCount) ?? '')
   return {
-    origin: { topic: id[1], partition: Number(id[2]), offset: BigInt(id[3]), timestampMs: Number(timestamp[0]) },
+    origin: { ...origin, timestampMs: Number(timestamp[0]) },
     replayCount: count === null ? 0 : Number(count[0]),
     replayId: /^[a-z0-9]{1,32}$/.exec(headerText(record, HEADER.replayId) ?? '')?.[0],
   }
+}
+
+/** `topic`, `partition` and `offset` of an id, or `undefined` when it is none. */
+export function parseOriginId(id: string): (TopicPartition & { readonly offset: bigint }) | undefined {
+  const [, topic, partition, offset] = ORIGIN_ID.exec(id) ?? []
+  if (topic === undefined || partition === undefined || offset === undefined) return undefined
+  return { topic, partition: Number(partition), offset: BigInt(offset) }
 }
 
 /** The last header of that name, as text (Kafka's readers take the last one, too). */

@@ -1,0 +1,124 @@
+import type { DeadLetterRecords, DlqPlace } from '../core/dead-letter-desk.ts'
+import { deadLetterIdOf } from '../core/dead-letter-reading.ts'
+import { type PlaceRun, placeRuns } from '../core/dead-letter-runs.ts'
+import { BrokerUnavailableError } from '../core/errors.ts'
+import type { Watermarks } from '../core/ports.ts'
+import type { SourceRecord } from '../core/record.ts'
+import type { KafkaConnection } from './client.ts'
+import { openPartitionReader, type PartitionReader } from './partition-reader.ts'
+
+interface Found {
+  readonly id: string
+  readonly record: SourceRecord
+}
+
+/** Rather read over so many records than move: a move costs a request, and what was fetched ahead. */
+const MAX_GAP = 100
+/** Readings at once; each has a client of its own. Further ones wait. */
+const MAX_READERS = 4
+
+/**
+ * The bytes of dead letters, out of their topic. Clients are opened when they are needed and used again; one that failed is
+ * thrown away, because a client that lost all brokers may never find them again. What stands at a place under another id (the
+ * topic was made anew) is not the letter that was asked for, and counts as gone.
+ */
+export function createDeadLetterRecords(options: {
+  readonly connection: KafkaConnection
+  readonly topic: string
+  readonly groupId: string
+}): DeadLetterRecords {
+  const idle: PartitionReader[] = []
+  const waiting: (() => void)[] = []
+  let open = 0
+  let closed = false
+
+  async function* read(places: readonly DlqPlace[]): AsyncIterable<Found> {
+    let left = places
+    while (left.length > 0) {
+      const { reader, used } = await lend()
+      const done = new Set<string>()
+      // Whoever has enough leaves early, and the client is as good as before.
+      let healthy = true
+      try {
+        for await (const found of readWith(reader, left)) {
+          done.add(found.id)
+          yield found
+        }
+        return
+      } catch (error) {
+        healthy = false
+        // A client that was idle for a while, or broke midway: once more, with another one. What was found is not asked for
+        // again, so this ends.
+        const mayHelp = error instanceof BrokerUnavailableError && (used || done.size > 0)
+        if (!mayHelp || closed) throw error
+        left = left.filter(({ id }) => !done.has(id))
+      } finally {
+        giveBack(reader, healthy)
+      }
+    }
+  }
+
+  /** A free client, or a new one. */
+  async function lend(): Promise<{ readonly reader: PartitionReader; readonly used: boolean }> {
+    for (;;) {
+      if (closed) throw new BrokerUnavailableError('the reader of dead letters is closed')
+      const reader = idle.pop()
+      if (reader !== undefined) return { reader, used: true }
+      if (open < MAX_READERS) break
+      await new Promise<void>(resolve => waiting.push(resolve))
+    }
+    open += 1
+    try {
+      return { reader: await openPartitionReader(options), used: false }
+    } catch (error) {
+      open -= 1
+      waiting.shift()?.()
+      throw error
+    }
+  }
+
+  function giveBack(reader: PartitionReader, healthy: boolean): void {
+    if (healthy && !closed) idle.push(reader)
+    else {
+      open -= 1
+      // Nobody waits for it: a client without brokers may take its time.
+      void reader[Symbol.asyncDispose]()
+    }
+    waiting.shift()?.()
+  }
+
+  return {
+    read,
+    async [Symbol.asyncDispose]() {
+      closed = true
+      for (const wake of waiting.splice(0)) wake()
+      await Promise.all(idle.splice(0).map(reader => reader[Symbol.asyncDispose]()))
+    },
+  }
+}
+
+async function* readWith(reader: PartitionReader, places: readonly DlqPlace[]): AsyncIterable<Found> {
+  const existing = new Set(await reader.partitions())
+  let marks: { readonly partition: number; readonly at: Watermarks } | undefined
+  for (const run of placeRuns(places, MAX_GAP)) {
+    if (!existing.has(run.partition)) continue
+    if (marks?.partition !== run.partition) {
+      marks = { partition: run.partition, at: await reader.watermarks(run.partition) }
+    }
+    for await (const record of readRun(reader, run, marks.at)) {
+      const id = run.wanted.get(record.offset)
+      if (id !== undefined && deadLetterIdOf(record) === id) yield { id, record }
+    }
+  }
+}
+
+/** Of the run only what the partition holds: below it, retention was at work; beyond it, the topic was made anew. */
+async function* readRun(
+  reader: PartitionReader,
+  run: PlaceRun,
+  { low, high }: Watermarks,
+): AsyncIterable<SourceRecord> {
+  const from = run.from > low ? run.from : low
+  const to = run.to < high ? run.to : high
+  if (from < to) yield* reader.read(run.partition, from, to, run.wanted)
+}

@@ -1,0 +1,135 @@
+import { BrokerUnavailableError } from '../core/errors.ts'
+import type { Watermarks } from '../core/ports.ts'
+import type { SourceRecord } from '../core/record.ts'
+import {
+  call,
+  connect,
+  fromNative,
+  type KafkaConnection,
+  type NativeMetadata,
+  type NativePosition,
+  type NativeRecord,
+  nativeConsumer,
+} from './client.ts'
+import { toStreamError } from './errors.ts'
+
+/**
+ * Reads a topic without being a member of a group: nothing is committed, nobody is rebalanced. One reading at a time.
+ * @throws BrokerUnavailableError BrokerFatalError, as every method does
+ */
+export interface PartitionReader extends AsyncDisposable {
+  /** Ids of the topic's partitions, ascending; none when there is no such topic. */
+  partitions(): Promise<number[]>
+  watermarks(partition: number): Promise<Watermarks>
+  /**
+   * The records that stand in `[from, to)` of a partition, in order. Both must lie within the watermarks. Ends where the
+   * partition does, when the last offsets hold no record (transaction markers, compaction).
+   * @param only offsets that are wanted; the others are read over, and cost less
+   */
+  read(
+    partition: number,
+    from: bigint,
+    to: bigint,
+    only?: { has(offset: bigint): boolean },
+  ): AsyncIterable<SourceRecord>
+}
+
+const ASK_TIMEOUT_MS = 5_000
+/** Nothing came for so long, and no end either: the broker is away. */
+const SILENCE_MS = 15_000
+/** What the client fetches ahead: a reading may go on slowly, and several may be under way. */
+const FETCH_AHEAD_KIB = 8 * 1024
+
+export async function openPartitionReader(options: {
+  readonly connection: KafkaConnection
+  readonly topic: string
+  /** Named to the broker only: rights may hang on it. It is never joined. */
+  readonly groupId: string
+}): Promise<PartitionReader> {
+  const { connection, topic } = options
+  /** Where a partition was found to end, since the last assignment. */
+  let end: NativePosition | undefined
+  const client = nativeConsumer(
+    connection,
+    {
+      'group.id': options.groupId,
+      'enable.auto.commit': false,
+      'enable.partition.eof': true,
+      'fetch.wait.max.ms': 100,
+      'queued.max.messages.kbytes': FETCH_AHEAD_KIB,
+    },
+    { rebalance: () => {}, committed: () => {} },
+  )
+  client.on('event.error', () => {})
+  client.on('partition.eof', (at: NativePosition) => {
+    end = at
+  })
+  try {
+    await connect(client, ASK_TIMEOUT_MS)
+  } catch (error) {
+    client.disconnect(() => {})
+    throw toStreamError(error, `connecting to ${connection.brokers.join(',')}`)
+  }
+  client.setDefaultIsTimeoutOnlyForFirstMessage(true)
+  client.setDefaultConsumeTimeout(200)
+
+  async function ask<R>(doing: string, start: Parameters<typeof call<R>>[0]): Promise<R> {
+    try {
+      return await call<R>(start)
+    } catch (error) {
+      throw toStreamError(error, doing)
+    }
+  }
+
+  return {
+    async partitions() {
+      const { topics } = await ask<NativeMetadata>(`asking for topic ${topic}`, done =>
+        client.getMetadata({ topic, timeout: ASK_TIMEOUT_MS }, done),
+      )
+      const found = topics.find(({ name }) => name === topic)?.partitions ?? []
+      return found.map(({ id }) => id).sort((a, b) => a - b)
+    },
+
+    async watermarks(partition) {
+      const marks = await ask<{ lowOffset: number; highOffset: number }>(
+        `asking for the ends of ${topic}-${partition}`,
+        done => client.queryWatermarkOffsets(topic, partition, ASK_TIMEOUT_MS, done),
+      )
+      return { low: BigInt(marks.lowOffset), high: BigInt(marks.highOffset) }
+    },
+
+    async *read(partition, from, to, only) {
+      let next = from
+      let heardAtMs = performance.now()
+      end = undefined
+      client.assign([{ topic, partition, offset: Number(from) }])
+      try {
+        while (next < to) {
+          const wanted = Number(to - next)
+          const records = await ask<NativeRecord[]>(`reading ${topic}-${partition}`, done =>
+            client.consume(Math.min(wanted, 1_000), done),
+          )
+          for (const native of records) {
+            const offset = BigInt(native.offset)
+            if (offset >= to) return
+            next = offset + 1n
+            if (only === undefined || only.has(offset)) yield fromNative(native)
+          }
+          if (records.length > 0) heardAtMs = performance.now()
+          else if (endsAt(end, partition) >= next) return
+          else if (performance.now() - heardAtMs > SILENCE_MS) {
+            throw new BrokerUnavailableError(`Kafka, reading ${topic}-${partition}: nothing came after offset ${next}`)
+          }
+        }
+      } finally {
+        client.unassign()
+      }
+    },
+
+    [Symbol.asyncDispose]: () => new Promise(resolve => client.disconnect(() => resolve())),
+  }
+}
+
+function endsAt(end: NativePosition | undefined, partition: number): bigint {
+  return end?.partition === partition ? BigInt(end.offset) : -1n
+}
