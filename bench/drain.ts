@@ -31,6 +31,9 @@ const SHOWN_SETTINGS = [
 
 const LIMIT = 'limit'
 const DRAIN = 'drain'
+const WITHOUT_METRICS = 'drain, no metrics'
+/** Three times as often as is usual. */
+const SCRAPE_EVERY_MS = 5_000
 
 interface Contender {
   readonly name: string
@@ -103,6 +106,7 @@ function contendersFor(servers: Servers, backlog: Backlog): Contender[] {
     },
     service(DRAIN, ROOT, given),
     ...options.variants.map(({ name, settings }) => service(`${DRAIN}, ${name}`, ROOT, { ...given, ...settings })),
+    ...(options.withoutMetrics ? [service(WITHOUT_METRICS, ROOT, given)] : []),
     ...options.against.map(checkout => service(`${DRAIN} of ${basename(checkout)}`, checkout, given)),
   ]
 
@@ -118,7 +122,11 @@ function contendersFor(servers: Servers, backlog: Backlog): Contender[] {
           groupId: run,
           settings,
           logFile,
-          nodeFlags: options.profile ? profile : [],
+          nodeFlags: [
+            ...(options.profile ? profile : []),
+            ...(name === WITHOUT_METRICS ? [`--import=${new URL('without-metrics.ts', import.meta.url).href}`] : []),
+          ],
+          scrapeEveryMs: options.withoutMetrics ? SCRAPE_EVERY_MS : undefined,
         })
         const tally = differences(await tallyOf(databaseUrl), backlog.expected, [
           'orders',

@@ -9,6 +9,8 @@ export interface BenchOptions extends BacklogOptions {
   readonly json: boolean
   readonly keep: boolean
   readonly profile: boolean
+  /** Also without metrics; then the others are scraped. */
+  readonly withoutMetrics: boolean
   /** Settings of further contenders, as they were written. */
   readonly variants: readonly Variant[]
   /** Checkouts of further contenders. */
@@ -29,6 +31,7 @@ interface Flags {
   readonly json?: true
   readonly keep?: true
   readonly profile?: true
+  readonly withoutMetrics?: true
   readonly variant: readonly Variant[]
   readonly against: readonly string[]
 }
@@ -51,6 +54,7 @@ export function readOptions(words: readonly string[]): BenchOptions {
       [],
     )
     .option('--against <dir>', 'another contender: the service of another checkout; repeatable', otherCheckout, [])
+    .option('--without-metrics', 'another contender: no metrics are kept; meanwhile the others are scraped')
     .option('--profile', 'write a CPU profile of each service into bench/results (it is slower for that)')
     .option('--keep', 'keep the servers’ data, for a look at the tables')
     .option('--json', 'the whole result as JSON on stdout, instead of the table')
@@ -62,6 +66,7 @@ export function readOptions(words: readonly string[]): BenchOptions {
     json: flags.json ?? false,
     keep: flags.keep ?? false,
     profile: flags.profile ?? false,
+    withoutMetrics: flags.withoutMetrics ?? false,
     variants: variant,
     against,
   }

@@ -22,6 +22,8 @@ export interface ServiceRun {
   readonly logFile: string
   /** Flags of Node. */
   readonly nodeFlags: readonly string[]
+  /** Fetch `/metrics` so often meanwhile. */
+  readonly scrapeEveryMs: number | undefined
 }
 
 export type ServiceSpan = Pick<
@@ -64,8 +66,10 @@ export async function drainBacklog(servers: Servers, backlog: Backlog, run: Serv
     stopSignal: 'SIGTERM',
     graceMs: 30_000,
   })
+  let scraping: NodeJS.Timeout | undefined
   try {
     const assignedAt = await watching(() => assignmentIn(run.logFile))
+    scraping = run.scrapeEveryMs === undefined ? undefined : scrape(run.logFile, run.scrapeEveryMs)
     const serversBefore = servers.cpu()
     const clientBefore = cpuSecondsOfTree(service.pid)
     const endedAt = await watching(async progress => {
@@ -87,6 +91,7 @@ export async function drainBacklog(servers: Servers, backlog: Backlog, run: Serv
       failures: exit === 0 ? [] : [`the service ended with ${exit}, see ${run.logFile}`],
     }
   } finally {
+    clearInterval(scraping)
     await service.stop('SIGKILL')
   }
 
@@ -118,12 +123,23 @@ async function committedOffsets(inspector: KafkaInspector, { topic, ends }: Back
   return partitions.map(partition => byKey.get(partitionKey(partition)) ?? 0n)
 }
 
+/** As Prometheus does. That a scrape is answered is not what is measured here. */
+function scrape(logFile: string, everyMs: number): NodeJS.Timeout {
+  const { url } = eventIn<{ url: string }>(logFile, 'http_started') ?? { url: '' }
+  const once = async () => (await fetch(`${url}/metrics`)).text()
+  return setInterval(() => void once().catch(() => {}), everyMs)
+}
+
 /** When the service was given partitions for the first time, in ms since the epoch. */
 function assignmentIn(logFile: string): number | undefined {
+  const assigned = eventIn<{ time: string }>(logFile, 'assigned')
+  return assigned === undefined ? undefined : Date.parse(assigned.time)
+}
+
+/** The first line of the log that tells of it. */
+function eventIn<Line>(logFile: string, event: string): Line | undefined {
   const line = readFileSync(logFile, 'utf8')
     .split('\n')
-    .find(line => line.includes('"event":"assigned"'))
-  if (line === undefined) return undefined
-  const { time } = JSON.parse(line) as { readonly time: string }
-  return Date.parse(time)
+    .find(line => line.includes(`"event":"${event}"`))
+  return line === undefined ? undefined : (JSON.parse(line) as Line)
 }
