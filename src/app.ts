@@ -43,6 +43,8 @@ export type Role = (typeof ROLES)[number]
 export interface App extends AsyncDisposable {
   /** Where the read API listens; `undefined` without the role `api`. */
   readonly url: string | undefined
+  /** Where `/metrics` is: there as well, or on a port of its own. `undefined` where nobody serves it. */
+  readonly metricsUrl: string | undefined
   /** Opens what needs the role `admin`; made at each start while API_KEYS names no key. */
   readonly adminKey: string | undefined
   /** Settles when the stream has ended: rejects with what ended it, unless that was `stop()`. */
@@ -142,10 +144,12 @@ export async function startApp(
   const adminKey = roles.has('api') && config.http.apiKeys.length === 0 ? newKey() : undefined
   if (adminKey !== undefined) observer.observe({ kind: 'admin_key_made', key: adminKey })
   const { host: metricsHost, port: metricsPort } = config.metrics
+  let metricsUrl: string | undefined
   if (metricsPort !== undefined) {
     const options = { host: metricsHost, port: metricsPort, live, ready: checks, metrics, observer }
     const { url } = parts.use(await startMetricsServer(options))
     observer.observe({ kind: 'metrics_started', url })
+    metricsUrl = url
   }
   const http = roles.has('api')
     ? parts.use(
@@ -193,6 +197,7 @@ export async function startApp(
 
   return {
     url: http?.url,
+    metricsUrl: metricsUrl ?? http?.url,
     adminKey,
     finished: work,
     status: () => pipeline?.status(),

@@ -14,6 +14,7 @@ import { migrate } from '../postgres/migrate.ts'
 import { createPool } from '../postgres/pool.ts'
 import { anyOrderUid, countsSince, readStreamCounts, type StreamCounts } from '../postgres/stream-counts.ts'
 import { createLogger } from '../telemetry/logger.ts'
+import { startDemoPrometheus } from './demo-prometheus.ts'
 import { CommandFailed } from './failure.ts'
 import { onInterrupt } from './interrupt.ts'
 import { uidOf } from './order-file.ts'
@@ -92,6 +93,9 @@ export async function runDemo(options: DemoOptions): Promise<void> {
   await ready(app, AbortSignal.any([signal, failed.signal]))
   throwFailure(failed.signal)
   if (signal.aborted) return
+  // Nobody looks at it behind --json.
+  const prometheus = json ? 'not started' : await startDemoPrometheus(app.metricsUrl ?? '', dataDir)
+  if (typeof prometheus !== 'string') parts.use(prometheus)
   announce()
 
   const counts = async () => countsSince(await read(), before)
@@ -130,7 +134,8 @@ export async function runDemo(options: DemoOptions): Promise<void> {
     }
     const rows = [
       ['Search page', ready.url ?? ''],
-      ['Metrics', `${ready.url}/metrics`],
+      ['Metrics', `${app.metricsUrl}/metrics`],
+      ['Prometheus', typeof prometheus === 'string' ? prometheus : prometheus.url],
       ['Health', `${ready.url}/readyz?verbose`],
       ['Admin key', ready.admin_key ?? 'one of API_KEYS'],
       ['Kafka', ready.kafka],

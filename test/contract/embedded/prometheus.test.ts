@@ -4,8 +4,9 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
+import { startDemoPrometheus } from '#src/cli/demo-prometheus.ts'
 import { startPrometheus } from '#src/embedded/prometheus.ts'
-import { withPrometheus } from '../../support/prometheus.ts'
+import { rulesOf, withPrometheus } from '../../support/prometheus.ts'
 
 withPrometheus('a real Prometheus', () => {
   it('scrapes its targets, evaluates rules, answers queries, and keeps it all in a folder of the caller', async () => {
@@ -37,6 +38,17 @@ withPrometheus('a real Prometheus', () => {
       await expect(prometheus.query('answer[1m]')).rejects.toThrow('it gives a matrix')
     }
     expect(existsSync(dir)).toBe(false)
+  })
+
+  it('stands beside the demo with all rules, or says in one line why not', async () => {
+    const beside = await startDemoPrometheus('http://127.0.0.1:1', undefined)
+    if (typeof beside === 'string') throw new Error(beside)
+    await using prometheus = beside
+    expect((await rulesOf(prometheus.url)).length).toBeGreaterThan(20)
+
+    const noFolder = join(aFolder(), 'a-file')
+    writeFileSync(noFolder, '')
+    expect(await startDemoPrometheus('http://127.0.0.1:1', noFolder)).toMatch(/^did not start: [^\n]+$/)
   })
 
   it('says why it does not start on rules that it cannot read', async () => {
