@@ -1,0 +1,88 @@
+import type { Violation } from '../core/dead-letter.ts'
+import type {
+  CheckResult,
+  DeadLetterPlace,
+  DeadLetterRecords,
+  DeadLetterStore,
+  DlqPlace,
+} from '../core/dead-letter-desk.ts'
+import type { DeadLetterFilter } from '../core/dead-letter-filter.ts'
+import type { Verdict } from '../core/ports.ts'
+import type { SourceRecord } from '../core/record.ts'
+
+/** The judge of the stream: today's schema. */
+export type Judge = (record: SourceRecord) => Verdict<unknown>
+
+/** Letters that are looked up at a time; their bytes are judged one by one as they come. */
+const PAGE = 2_000
+
+/**
+ * Would these pass now? Writes nothing. One answer for each place: those whose bytes are there in the order in which they
+ * stand in the topic, then those whose bytes are gone.
+ * @throws BrokerUnavailableError
+ */
+export function createCheckLetters({
+  records,
+  judge,
+}: {
+  readonly records: Pick<DeadLetterRecords, 'read'>
+  readonly judge: Judge
+}): (places: readonly DlqPlace[]) => AsyncIterable<CheckResult> {
+  return async function* checkLetters(places) {
+    const missing = new Set(places.map(({ id }) => id))
+    for await (const { id, record } of records.read(places)) {
+      missing.delete(id)
+      yield { id, ...judged(judge, record) }
+    }
+    for (const id of missing) yield { id, passes: undefined, violations: [] }
+  }
+}
+
+/**
+ * Would those pass now that a filter takes? Latest failure first, at most `limit` of them. A letter whose place in the topic
+ * nobody has noted counts as gone; `holdfast dlq reindex` finds it.
+ * @throws StoreUnavailableError BrokerUnavailableError
+ */
+export function createFilterCheck({
+  letters,
+  check,
+}: {
+  readonly letters: Pick<DeadLetterStore, 'page'>
+  readonly check: ReturnType<typeof createCheckLetters>
+}): (query: { readonly filter: DeadLetterFilter; readonly limit: number }) => AsyncIterable<CheckResult> {
+  return async function* checkMatching({ filter, limit }) {
+    let after: DeadLetterPlace | undefined
+    for (let left = limit; left > 0; ) {
+      const { rows, next } = await letters.page({ filter, limit: Math.min(left, PAGE), after })
+      const places = rows.flatMap(({ id, dlq_partition, dlq_offset }) => {
+        if (dlq_partition === null || dlq_offset === null) return []
+        return [{ id, partition: dlq_partition, offset: BigInt(dlq_offset) }]
+      })
+      const results = new Map<string, CheckResult>()
+      for await (const result of check(places)) results.set(result.id, result)
+      for (const { id } of rows) yield results.get(id) ?? { id, passes: undefined, violations: [] }
+      if (next === undefined) return
+      after = next
+      left -= rows.length
+    }
+  }
+}
+
+function judged(judge: Judge, record: SourceRecord): Pick<CheckResult, 'passes' | 'violations'> {
+  try {
+    const verdict = judge(record)
+    if (verdict.ok) return { passes: true, violations: [] }
+    const { error, pointer, message, violations } = verdict.rejection
+    // What is no JSON breaks no rule of the schema: then the verdict itself says why.
+    const [first] = violations
+    return { passes: false, violations: first === undefined ? [{ pointer, keyword: error, message }] : violations }
+  } catch (error) {
+    return { passes: false, violations: [surprise(error)] }
+  }
+}
+
+/** Its kind only: its text may quote the record. */
+function surprise(error: unknown): Violation {
+  const name = error instanceof Error ? error.name : typeof error
+  return { pointer: '', keyword: name, message: `judging it failed with an unforeseen ${name}` }
+}

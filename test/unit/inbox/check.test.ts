@@ -1,0 +1,86 @@
+import { expect, it } from 'vitest'
+import type { DeadLetterPlace, DeadLetterRow, DlqPlace } from '#src/core/dead-letter-desk.ts'
+import { createCheckLetters, createFilterCheck } from '#src/inbox/check.ts'
+import { createOrderJudge } from '#src/orders/order.ts'
+import { modelOrder } from '../../support/orders.ts'
+import { aRecord } from '../../support/records.ts'
+
+const order = createOrderJudge({ maxBytes: 1024 * 1024 })
+
+const TEXTS: Readonly<Record<string, string>> = {
+  good: JSON.stringify(modelOrder),
+  'no-json': '{',
+  'no-amount': JSON.stringify({ ...modelOrder, payment: { ...modelOrder.payment, amount: undefined } }),
+  bug: 'bug',
+}
+
+/** The topic holds what is named above. */
+const records = {
+  async *read(places: readonly DlqPlace[]) {
+    for (const { id } of places) {
+      const text = TEXTS[id]
+      if (text !== undefined) yield { id, record: aRecord({ text }) }
+    }
+  },
+}
+
+const check = createCheckLetters({
+  records,
+  judge(record) {
+    if (record.value?.toString() === 'bug') throw new TypeError('ada@example.org')
+    return order(record)
+  },
+})
+
+const place = (id: string, index = 0): DlqPlace => ({ id, partition: 0, offset: BigInt(index) })
+
+it('judges the bytes by today’s rules, and says of each letter whether it passes and why not', async () => {
+  const results = await Array.fromAsync(check(['gone', 'no-json', 'good', 'no-amount', 'bug'].map(place)))
+  expect(results).toEqual([
+    { id: 'no-json', passes: false, violations: [expect.objectContaining({ keyword: 'not_json', pointer: '' })] },
+    { id: 'good', passes: true, violations: [] },
+    {
+      id: 'no-amount',
+      passes: false,
+      violations: [expect.objectContaining({ keyword: 'required', pointer: expect.stringMatching('/payment') })],
+    },
+    { id: 'bug', passes: false, violations: [expect.objectContaining({ keyword: 'TypeError' })] },
+    { id: 'gone', passes: undefined, violations: [] },
+  ])
+  expect(JSON.stringify(results)).not.toContain('ada@')
+})
+
+/** An index of these letters, latest first. */
+function lettersOf(ids: readonly string[]) {
+  const asked: number[] = []
+  return {
+    asked,
+    async page({ limit, after }: { limit: number; after: DeadLetterPlace | undefined }) {
+      asked.push(limit)
+      const from = after === undefined ? 0 : Number(after.failedAt)
+      const rows = ids.slice(from, from + limit).map((id, i) => ({
+        id,
+        dlq_partition: id === 'unplaced' ? null : 0,
+        dlq_offset: id === 'unplaced' ? null : String(from + i),
+      }))
+      const end = from + rows.length
+      const next = end < ids.length ? { failedAt: String(end), id: '' } : undefined
+      return { rows: rows as unknown as DeadLetterRow[], next }
+    },
+  }
+}
+
+it('goes through all that a filter takes, in the order of the index, up to the limit', async () => {
+  const ids = ['good', 'unplaced', ...Array.from({ length: 4_500 }, (_, i) => `gone-${i}`), 'no-json']
+  const letters = lettersOf(ids)
+  const results = await Array.fromAsync(createFilterCheck({ letters, check })({ filter: { terms: [] }, limit: 10_000 }))
+  expect(results.map(({ id }) => id)).toEqual(ids)
+  expect([results[0]?.passes, results[1]?.passes, results.at(-1)?.passes]).toEqual([true, undefined, false])
+
+  const some = lettersOf(ids)
+  const few = await Array.fromAsync(
+    createFilterCheck({ letters: some, check })({ filter: { terms: [] }, limit: 2_001 }),
+  )
+  expect(few).toHaveLength(2_001)
+  expect(some.asked).toEqual([2_000, 1])
+})
