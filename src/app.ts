@@ -1,4 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { composeAdmin } from './app-admin.ts'
+import { composeDesk } from './app-desk.ts'
 import { createCache } from './cache/cache.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
@@ -11,6 +13,7 @@ import type { ReadyRecord, StoredValue } from './core/ports.ts'
 import type { HealthCheck, HealthResult, PoolName, PoolStatus, StreamStatus } from './core/status.ts'
 import { NO_TRACING, type Tracing } from './core/tracing.ts'
 import type { Intake } from './core/write-side.ts'
+import type { AdminParts } from './http/admin.ts'
 import { createLiveFeed } from './http/live-feed.ts'
 import { startHttp, startMetricsServer } from './http/server.ts'
 import { ensureTopics } from './kafka/admin.ts'
@@ -72,6 +75,7 @@ const UPLOAD_MAX_BYTES = 1024 * 1024
 /** Somebody waits for the answer: soon "try again" is better than late "done". */
 const PUBLISH_TIMEOUT_MS = 5_000
 const BAD_KEYS_PER_MINUTE = 20
+const DESK_POOL_MAX = 4
 
 /**
  * Wires the parts together and starts them. Returns as soon as the API listens: what must be waited for (Postgres,
@@ -166,6 +170,7 @@ export async function startApp(
           deadLetters: createDeadLetterIndex(readPool),
           canonicalInstant: text => (isInstant(text) ? canonicalInstant(text) : undefined),
           intake: openIntake(),
+          admin: openAdmin(),
           feed,
           clock,
           live,
@@ -313,6 +318,21 @@ export async function startApp(
         return { topic, timestampMs, ...(await publisher.publish(record)) }
       },
     }
+  }
+
+  /** On connections of its own: a long question of an operator keeps no reader waiting. */
+  function openAdmin(): AdminParts {
+    const desk = parts.use(composeDesk(config, openPool('desk', DESK_POOL_MAX), judge))
+    return composeAdmin({
+      config,
+      desk,
+      status: () => pipeline?.status(),
+      consumes: roles.has('consumer'),
+      ready: checks,
+      judge,
+      clock,
+      onFeedError: error => observer.observe({ kind: 'http_failed', route: '/admin/events', traceId: '', error }),
+    })
   }
 
   async function requireMigrations(): Promise<void> {

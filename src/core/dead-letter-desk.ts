@@ -149,6 +149,12 @@ export interface DlqPlace {
   readonly offset: bigint
 }
 
+/** `undefined`: nobody has noted where it stands (`dlq reindex` finds out). */
+export function dlqPlaceOf({ id, dlq_partition, dlq_offset }: DeadLetterRow): DlqPlace | undefined {
+  if (dlq_partition === null || dlq_offset === null) return undefined
+  return { id, partition: dlq_partition, offset: BigInt(dlq_offset) }
+}
+
 /** The bytes, out of the DLQ topic. @throws BrokerUnavailableError */
 export interface DeadLetterRecords extends AsyncDisposable {
   /** In the order of partitions and offsets. What retention has removed is missing from the answer. */

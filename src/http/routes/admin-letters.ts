@@ -1,6 +1,6 @@
 import type { Request, Response, Router } from 'express'
 import { fromCursor, toCursor } from '../../core/dead-letter-cursor.ts'
-import { type CheckResult, type DeadLetterRow, discardable } from '../../core/dead-letter-desk.ts'
+import { type CheckResult, type DeadLetterRow, discardable, dlqPlaceOf } from '../../core/dead-letter-desk.ts'
 import { UsageError } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/record.ts'
 import {
@@ -113,12 +113,9 @@ async function letterOf(
 }
 
 /** `undefined`: its bytes are not in the topic any more, or nobody has noted where they are. */
-async function recordOf(
-  records: LetterParts['records'],
-  { id, dlq_partition, dlq_offset }: DeadLetterRow,
-): Promise<SourceRecord | undefined> {
-  if (dlq_partition === null || dlq_offset === null) return undefined
-  const place = { id, partition: dlq_partition, offset: BigInt(dlq_offset) }
+async function recordOf(records: LetterParts['records'], letter: DeadLetterRow): Promise<SourceRecord | undefined> {
+  const place = dlqPlaceOf(letter)
+  if (place === undefined) return undefined
   for await (const { record } of records.read([place])) return record
   return undefined
 }

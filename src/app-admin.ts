@@ -1,0 +1,40 @@
+import type { Desk } from './app-desk.ts'
+import type { Config } from './config.ts'
+import type { Clock, Verdict } from './core/ports.ts'
+import type { HealthCheck, StreamStatus } from './core/status.ts'
+import type { AdminParts } from './http/admin.ts'
+import { createAdminFeed } from './http/admin-feed.ts'
+import { createStreamOverview } from './http/stream-overview.ts'
+import { maskPersonal } from './orders/mask.ts'
+
+export interface AdminOptions {
+  readonly config: Config
+  readonly desk: Desk
+  /** `undefined` while, or because, this process has no stream. */
+  readonly status: () => StreamStatus | undefined
+  readonly consumes: boolean
+  readonly ready: readonly HealthCheck[]
+  readonly judge: (record: { readonly key: Buffer | null; readonly value: Buffer | null }) => Verdict<unknown>
+  readonly clock: Clock
+  /** What nobody foresaw, while operators watch. */
+  readonly onFeedError: (error: unknown) => void
+}
+
+/** What the API needs for operators, out of the desk and what this process knows of itself. */
+export function composeAdmin(options: AdminOptions): AdminParts {
+  const { config, desk, clock, judge } = options
+  const overview = createStreamOverview({
+    ...options,
+    topic: config.kafka.topic,
+    groupId: config.kafka.groupId,
+    books: desk.books,
+    automatic: desk.automatic,
+  })
+  return {
+    ...desk,
+    overview,
+    judge: value => judge({ key: null, value }),
+    mask: maskPersonal,
+    feed: createAdminFeed({ clock, overview, replays: desk.replays.list, onError: options.onFeedError }),
+  }
+}
