@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { plural } from './words.ts'
 
 export function register(dlq: Command): void {
   dlq
@@ -29,7 +30,7 @@ interface DiscardOptions {
 }
 
 async function discard(words: readonly string[], { because, dryRun, yes, json }: DiscardOptions): Promise<void> {
-  const [{ filterOf, openDesk, operator, plural }, { UsageError }, { confirm }, { note, print }, { discardable }] =
+  const [{ filterOf, openDesk, operator }, { UsageError }, { confirm }, { note, print }, { discardable }] =
     await Promise.all([
       import('./dlq-desk.ts'),
       import('../core/errors.ts'),

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { parseCount } from './arguments.ts'
+import { ago } from './words.ts'
 
 export function register(dlq: Command): void {
   dlq
@@ -30,7 +31,7 @@ interface LsOptions {
 const PAGE = 500
 
 async function ls(words: readonly string[], { limit, cursor, json }: LsOptions): Promise<void> {
-  const [{ ago, filterOf, openDesk }, { fromCursor, toCursor }, { UsageError }, { note, printAll, print, table }] =
+  const [{ filterOf, openDesk }, { fromCursor, toCursor }, { UsageError }, { note, printAll, print, table }] =
     await Promise.all([
       import('./dlq-desk.ts'),
       import('../core/dead-letter-cursor.ts'),

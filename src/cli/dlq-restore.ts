@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { plural } from './words.ts'
 
 export function register(dlq: Command): void {
   dlq
@@ -24,10 +25,7 @@ interface RestoreOptions {
 }
 
 async function restore(action: string, { because, json }: RestoreOptions): Promise<void> {
-  const [{ openDesk, operator, plural }, { print }] = await Promise.all([
-    import('./dlq-desk.ts'),
-    import('./output.ts'),
-  ])
+  const [{ openDesk, operator }, { print }] = await Promise.all([import('./dlq-desk.ts'), import('./output.ts')])
   await using desk = openDesk()
   const { restored } = await desk.letters.restore(action, operator(because))
   print(json ? JSON.stringify({ restored }) : `${plural(restored, 'dead letter')} open again`)

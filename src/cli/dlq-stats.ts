@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { ago, plural } from './words.ts'
 
 export function register(dlq: Command): void {
   dlq
@@ -20,7 +21,7 @@ Examples:
 }
 
 async function stats(words: readonly string[], { json }: { readonly json?: boolean }): Promise<void> {
-  const [{ ago, filterOf, openDesk, plural }, { note, print, table }] = await Promise.all([
+  const [{ filterOf, openDesk }, { note, print, table }] = await Promise.all([
     import('./dlq-desk.ts'),
     import('./output.ts'),
   ])

@@ -4,7 +4,7 @@ import { jsonLines, placeOf } from '../../web/console/json-lines.js'
 import type { Violation } from '../core/dead-letter.ts'
 import type { DeadLetterEvent } from '../core/dead-letter-desk.ts'
 import type { DeadLetterDetail, ShownBytes, ShownRecord } from '../http/letter-answer.ts'
-import { ago, plural } from './dlq-desk.ts'
+import { ago, plural } from './words.ts'
 
 /** A dead letter for people: why, where, the value with its violations beside the places, headers, and what happened to it. */
 

@@ -14,6 +14,7 @@ describe('open doors', () => {
     ['kafka/client.ts', `import kafka from '@confluentinc/kafka-javascript'`],
     ['postgres/pool.ts', `import pg from 'pg'`],
     ['app.ts', `import { createPool } from './postgres/pool.ts'`],
+    ['cli/letter-text.ts', `import { hexDump } from '../../web/console/hex.js'`],
     ['cli/demo.ts', `const { startStack } = await import('../embedded/stack.ts')`],
     ['cli/serve.ts', `import { startApp } from '../app.ts'`],
     ['app-jobs.ts', `import { createPool } from './postgres/pool.ts'`],

@@ -1,0 +1,219 @@
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, it } from 'vitest'
+import { expectDocumented } from '../support/openapi.ts'
+import { anOrder } from '../support/orders.ts'
+import { eventually, type Service, startService } from '../support/service.ts'
+import { aStream, type Stream, streamTools } from '../support/stream.ts'
+
+streamTools()
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const LIMIT_BYTES = 4_096
+const CAUSES = { schema_violation: 600, malformed_json: 300, too_large: 100 } as const
+const TOTAL = 1_000
+
+/** The nth of a thousand: of three causes, in turn, so that each partition holds some of each. */
+function nthValue(n: number): Buffer {
+  const order = anOrder({ uid: `inbox-${n}` })
+  if (n % 10 < 6) return Buffer.from(JSON.stringify({ ...order, track_number: undefined }))
+  if (n % 10 < 9) return n % 2 === 0 ? Buffer.from([0x7b, 0xff, n % 256]) : Buffer.from(`{"n":${n}`)
+  // Valid where records may be larger.
+  return Buffer.from(JSON.stringify({ ...order, comment: 'x'.repeat(LIMIT_BYTES) }))
+}
+
+it('grouped by cause, turned page by page, shown byte for byte, checked, discarded and restored, with and without the service', async () => {
+  const stream = await aStream()
+  const key = 'operator-key'
+  const service = await startService({
+    ...stream,
+    env: {
+      RECORD_MAX_BYTES: String(LIMIT_BYTES),
+      API_KEYS: `chief:admin:${createHash('sha256').update(key).digest('hex')}`,
+    },
+  })
+  const started = Date.now()
+  const at = await stream.produce(Array.from({ length: TOTAL }, (_, n) => ({ value: nthValue(n), partition: n % 3 })))
+  const values = new Map(at.map(({ partition, offset }, n) => [`${stream.topic}-${partition}-${offset}`, nthValue(n)]))
+  await eventually(async () => (await stream.settled()) === TOTAL, 'all being set aside', 60_000)
+  const api = operator(service, key)
+
+  // By cause: three, with their counts, and when they were seen
+  const { groups } = await api('GET', '/admin/dead-letters/groups')
+  expect(Object.fromEntries(groups.map((group: Group) => [group.reason, group.count]))).toMatchObject({
+    schema_violation: 600,
+    too_large: 100,
+  })
+  expect(sumOf(groups, 'malformed_json')).toBe(CAUSES.malformed_json)
+  for (const { states, count, first_seen, last_seen } of groups as Group[]) {
+    expect(states).toEqual({ open: count })
+    expect(Date.parse(first_seen)).toBeGreaterThanOrEqual(started - 1_000)
+    expect(Date.parse(last_seen)).toBeGreaterThanOrEqual(Date.parse(first_seen))
+  }
+
+  // Page by page: each once, latest failure first
+  const listed: Letter[] = []
+  for (let cursor: string | null = ''; cursor !== null; ) {
+    const page: { dead_letters: Letter[]; next: string | null } = await api(
+      'GET',
+      `/admin/dead-letters?q=state:open&limit=137&cursor=${cursor}`,
+    )
+    listed.push(...page.dead_letters)
+    cursor = page.next
+  }
+  expect(listed.map(({ id }) => id).sort()).toEqual([...values.keys()].sort())
+  expect(listed.map(({ failed_at }) => failed_at)).toEqual(
+    listed
+      .map(({ failed_at }) => failed_at)
+      .sort()
+      .reverse(),
+  )
+
+  // One: its bytes as they were, and who looked at them; masked, nobody is named
+  for (const { id } of [listed[0], listed[400], listed[999]] as Letter[]) {
+    const { value } = await api('GET', `/admin/dead-letters/${id}`)
+    expect(bytesOf(value)).toEqual(values.get(id))
+  }
+  const violating = listed.find(({ reason }) => reason === 'schema_violation') as Letter
+  const masked = await api('GET', `/admin/dead-letters/${violating.id}?masked=true`)
+  expect(masked.value.text).toContain(violating.order_uid)
+  expect(masked.value.text).not.toContain('Test Testov')
+  expect(masked).toMatchObject({ violations: [{ pointer: '/track_number', keyword: 'required' }] })
+  const lost = await fetch(`${service.url}/order/${violating.order_uid}`, {
+    headers: { Authorization: `Bearer ${key}` },
+  })
+  expect([lost.status, lost.headers.get('link')]).toEqual([404, `</admin?letter=${violating.id}>; rel="related"`])
+
+  // Discarded and restored
+  const discard = { q: 'reason:malformed_json', because: 'a test' }
+  expect(await api('POST', '/admin/dead-letters/discard', { ...discard, dry_run: true })).toMatchObject({
+    discarded: 300,
+  })
+  const { discarded, action } = await api('POST', '/admin/dead-letters/discard', discard)
+  expect(discarded).toBe(300)
+  expect(await api('GET', '/admin/stream')).toMatchObject({
+    topic: stream.topic,
+    dead_letters: { open: 700, by_reason: { schema_violation: 600, too_large: 100 } },
+    checks: expect.arrayContaining([expect.objectContaining({ name: 'postgres', ok: true })]),
+  })
+  expect(await api('POST', '/admin/dead-letters/restore', { action })).toEqual({ restored: 300 })
+  const { audit } = await api('GET', '/admin/audit')
+  expect(audit.map(({ what, who }: { what: string; who: string }) => [what, who])).toEqual([
+    ['restore', 'chief'],
+    ['discard', 'chief'],
+    ...Array.from({ length: 3 }, () => ['reveal', 'chief']),
+  ])
+  expect(await service.stop()).toBe(0)
+
+  // Without the service: the command line says the same
+  const cli = commandLine(stream)
+  const stats = rows(await cli('dlq', 'stats', '--json'))
+  expect(stats).toEqual(groups)
+  const ls = rows(await cli('dlq', 'ls', 'state:open', '--limit', '2000', '--json'))
+  expect(ls.map(row => row.id)).toEqual(listed.map(({ id }) => id))
+  const second = await cli('dlq', 'ls', '-reason:malformed_json', '--limit', '3')
+  expect(second.stdout.toString().split('\n')).toHaveLength(5)
+  expect(second.stderr).toMatch(/there are more: --cursor [A-Za-z0-9_-]+\n/)
+
+  const binary = listed.find(({ id }) => values.get(id)?.[1] === 0xff) as Letter
+  for (const { id } of [binary, violating]) {
+    expect((await cli('dlq', 'show', id, '--raw')).stdout).toEqual(values.get(id))
+  }
+  expect((await cli('dlq', 'show', binary.id, '--hex')).stdout.toString()).toMatch(/^00000000 {2}7b ff /)
+  expect((await cli('dlq', 'show', violating.id)).stdout.toString()).toMatch(
+    /^> \{ {2}← required: track_number is missing$/m,
+  )
+  expect(rows(await cli('dlq', 'show', violating.id, '--json'))).toMatchObject([
+    { id: violating.id, order_uid: violating.order_uid },
+  ])
+
+  // The limit was raised: those would pass now, and only those
+  const checks = rows(await cli('dlq', 'check', 'state:open', '--json'))
+  expect(checks).toHaveLength(TOTAL)
+  const tooLarge = new Set(listed.filter(({ reason }) => reason === 'too_large').map(({ id }) => id))
+  expect(new Set(checks.filter(({ passes }) => passes).map(row => row.id))).toEqual(tooLarge)
+
+  // All there is, and it is what was sent
+  const exported = rows(await cli('dlq', 'export'))
+  expect(new Map(exported.map(row => [row.id, bytesOf(row.value ?? {})]))).toEqual(values)
+  expect(exported[0]).toMatchObject({ violations: expect.any(Array), headers: expect.any(Array), state: 'open' })
+
+  await expect(cli('dlq', 'discard', 'reason:too_large', '--because', 'x')).rejects.toMatchObject({ code: 2 })
+  const gone = rows(await cli('dlq', 'discard', 'reason:too_large', '--because', 'x', '--yes', '--json'))
+  expect(gone).toMatchObject([{ discarded: 100 }])
+  expect(rows(await cli('dlq', 'restore', String(gone[0]?.action), '--json'))).toEqual([{ restored: 100 }])
+  expect(await stream.findings()).toEqual([])
+})
+
+interface Group {
+  readonly reason: string
+  readonly count: number
+  readonly states: Record<string, number>
+  readonly first_seen: string
+  readonly last_seen: string
+}
+
+interface Letter {
+  readonly id: string
+  readonly reason: string
+  readonly failed_at: string
+  readonly order_uid: string
+}
+
+function sumOf(groups: readonly Group[], reason: string): number {
+  return groups.filter(group => group.reason === reason).reduce((sum, { count }) => sum + count, 0)
+}
+
+function bytesOf(value: { text?: string; hex?: string; base64?: string }): Buffer {
+  if (value.text !== undefined) return Buffer.from(value.text)
+  return value.hex === undefined ? Buffer.from(value.base64 ?? '', 'base64') : Buffer.from(value.hex, 'hex')
+}
+
+/** Asks the service as the holder of a key, and holds each answer against its documentation. */
+function operator(service: Service, key: string) {
+  // biome-ignore lint/suspicious/noExplicitAny: JSON
+  return async (method: string, path: string, body?: object): Promise<any> => {
+    const response = await fetch(`${service.url}${path}`, {
+      method,
+      headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+    await expectDocumented(method, new URL(`${service.url}${path}`), response)
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`)
+    return await response.json()
+  }
+}
+
+interface Ended {
+  readonly stdout: Buffer
+  readonly stderr: string
+}
+
+function commandLine(stream: Stream) {
+  return (...args: readonly string[]): Promise<Ended> =>
+    new Promise((resolve, reject) => {
+      const env = {
+        PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
+        KAFKA_BROKERS: stream.brokers,
+        KAFKA_TOPIC: stream.topic,
+        KAFKA_DLQ_TOPIC: stream.dlqTopic,
+        KAFKA_GROUP_ID: stream.groupId,
+        DATABASE_URL: stream.databaseUrl,
+      }
+      const options = { cwd: ROOT, env, encoding: 'buffer', maxBuffer: 64 * 1024 * 1024 } as const
+      execFile('bin/holdfast', args, options, (error, stdout, stderr) => {
+        if (error === null) resolve({ stdout, stderr: stderr.toString() })
+        else reject(Object.assign(error, { stderr: stderr.toString() }))
+      })
+    })
+}
+
+function rows({ stdout }: Ended): Record<string, never>[] {
+  return stdout
+    .toString()
+    .split('\n')
+    .filter(line => line !== '')
+    .map(line => JSON.parse(line))
+}
