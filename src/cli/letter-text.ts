@@ -14,6 +14,7 @@ const LONGEST_LINE = 400
 const AROUND = 3
 const UNFOLDED = 200
 const HEX_BYTES = 1_024
+const BESIDE_STOP = 40
 
 type Paint = (format: Parameters<typeof styleText>[0], text: string) => string
 
@@ -76,17 +77,15 @@ function valueLines(record: ShownRecord | undefined, violations: readonly Violat
   if (value.text === undefined) return ['  hidden, because it is no JSON: nobody can say what in it is personal']
   const json = jsonLines(value.text)
   if (json.stop === undefined) return jsonText(json, violations, paint)
-  return [
-    ...value.text
-      .split('\n')
-      .slice(0, UNFOLDED)
-      .map(line => `  ${cut(visible(line))}`),
-    `  ${stopText(json.stop)}`,
-  ]
+  const lines = value.text.split('\n').slice(0, UNFOLDED)
+  return [...lines.map(line => `  ${cut(visible(line))}`), stopLine(value.text, json.stop, paint)]
 }
 
-function stopText(at: number): string {
-  return `(no JSON from character ${at + 1} on)`
+/** Where it is no JSON any more, with what stands around it: a value is often one long line. */
+function stopLine(text: string, at: number, paint: Paint): string {
+  const before = visible(text.slice(Math.max(0, at - BESIDE_STOP), at))
+  const after = at >= text.length ? '(its end)' : visible(text.slice(at, at + BESIDE_STOP))
+  return `${paint('red', `> ← no JSON from character ${at + 1} on:`)} …${before}${paint('red', '▸')}${after}`
 }
 
 function hexLines(bytes: Buffer): string[] {

@@ -83,7 +83,7 @@ export function createStreamOverview(parts: OverviewParts): () => Promise<Stream
       group_id: parts.groupId,
       state: status?.state ?? (parts.consumes ? 'starting' : 'elsewhere'),
       ...(status?.error === undefined ? {} : { error: status.error }),
-      rate,
+      rate: rate === null ? null : Math.round(rate * 10) / 10,
       lag_records: sum(shown.map(({ lag_records }) => lag_records)),
       lag_seconds: most(shown.map(({ lag_seconds }) => lag_seconds)),
       breakers: (status?.breakers ?? []).map(({ dependency, open, reason, sinceMs }) => ({
@@ -133,7 +133,8 @@ function ownPartition(status: PartitionStatus, nowMs: number): PartitionJson {
     partition: status.partition,
     here: true,
     next: String(status.next),
-    high: status.high === undefined ? null : String(status.high),
+    // The broker's last word may be older than what was settled since.
+    high: status.high === undefined ? null : String(lagRecords === 0 ? status.next : status.high),
     lag_records: lagRecords ?? null,
     lag_seconds: lagRecords === 0 ? 0 : oldest === undefined ? null : Math.max(0, (nowMs - oldest) / 1000),
     paused: status.paused,

@@ -11,7 +11,7 @@ const BOOKS: StreamBooks = {
     { partition: 0, next: 90n, pausedFor: undefined, lastProgressMs: NOW - 1_000 },
     { partition: 1, next: 5n, pausedFor: 'storm_guard', lastProgressMs: NOW - 60_000 },
   ],
-  rate: async () => 250,
+  rate: async () => 250.04,
   deadLetters: async () => ({ open: new Map([['too_large', 2]]), parked: 1, oldestFailedAtMs: NOW - 90_000 }),
   liftPauses: async () => [],
 }
@@ -50,6 +50,13 @@ describe('the stream at a glance', () => {
       ],
       dead_letters: { open: 2, by_reason: { too_large: 2 }, parked: 1, oldest_age_seconds: 90 },
     })
+  })
+
+  it('never ends before what is settled, though the broker tells of its end later', async () => {
+    const [partition] = STATUS.partitions
+    if (partition === undefined) throw new Error('there is one')
+    const status = () => ({ ...STATUS, partitions: [{ ...partition, high: 90n, lagRecords: 0 }] })
+    expect((await overview({ status })).partitions[0]).toMatchObject({ next: '100', high: '100', lag_seconds: 0 })
   })
 
   it('says so where the process does not consume', async () => {
