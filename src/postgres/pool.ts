@@ -14,8 +14,6 @@ export interface PoolSettings {
   readonly onLent?: (waitedSeconds: number) => void
 }
 
-const listeners = new WeakMap<pg.Pool, (waitedSeconds: number) => void>()
-
 /** Above this a connection that cannot be made, or had from the pool, counts as an outage. */
 const CONNECT_TIMEOUT_MS = 5_000
 /** How much longer than the server we wait for an answer: beyond it, nobody answers (a black hole). */
@@ -48,8 +46,28 @@ export function createPool({ url, max, statementTimeoutMs, name, onLent }: PoolS
   const told = () => {}
   pool.on('error', told)
   pool.on('connect', client => client.on('error', told))
-  if (onLent !== undefined) listeners.set(pool, onLent)
+  if (onLent !== undefined) timeWaits(pool, onLent)
   return pool
+}
+
+type Lent = Parameters<Parameters<pg.Pool['connect']>[0]>
+
+/** At the door through which all go: `pool.query` of others, too, asks for its connection here. */
+function timeWaits(pool: pg.Pool, onLent: (waitedSeconds: number) => void): void {
+  const connect = pool.connect.bind(pool) as pg.Pool['connect']
+  function timed(): Promise<pg.PoolClient>
+  function timed(callback: (...lent: Lent) => void): void
+  function timed(callback?: (...lent: Lent) => void): Promise<pg.PoolClient> | undefined {
+    const askedAtMs = performance.now()
+    const told = () => onLent((performance.now() - askedAtMs) / 1000)
+    if (callback === undefined) return connect().finally(told)
+    connect((...lent: Lent) => {
+      told()
+      callback(...lent)
+    })
+    return undefined
+  }
+  pool.connect = timed
 }
 
 /** A connection counts as used from the moment at which it is being made. */
@@ -66,13 +84,10 @@ export function poolStatus(name: PoolName, pool: pg.Pool): PoolStatus {
  */
 export async function withClient<R>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<R>): Promise<R> {
   let client: pg.PoolClient
-  const askedAtMs = performance.now()
   try {
     client = await pool.connect()
   } catch (error) {
     throw toStoreError(error)
-  } finally {
-    listeners.get(pool)?.((performance.now() - askedAtMs) / 1000)
   }
   let away = false
   try {

@@ -96,6 +96,7 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
         metrics.count('rebalances_total', {}, 1)
         for (const { topic, partition } of fact.positions) {
           for (const outcome of OUTCOMES) metrics.count('records_total', { topic, partition, outcome }, 0)
+          metrics.count('expired_records_total', { topic, partition }, 0)
         }
         log('info', fact.kind, { positions: positionsOf(fact.positions) }, 'partitions assigned')
         break
