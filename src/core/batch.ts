@@ -1,4 +1,5 @@
 import type { SourceRecord } from './record.ts'
+import { isOfDeadLetter } from './redrive.ts'
 
 export interface BatchLimits {
   readonly maxRecords: number
@@ -13,6 +14,12 @@ export function sizeOf(record: SourceRecord): number {
   let size = (record.key?.length ?? 0) + (record.value?.length ?? 0)
   for (const [name, value] of record.headers) size += name.length + value.length
   return size
+}
+
+/** Key, value and the producer's own headers: what a dead letter weighs, wherever it is read. */
+export function ownSizeOf(record: SourceRecord): number {
+  const headers = record.headers.filter(([name]) => !isOfDeadLetter(name))
+  return sizeOf({ ...record, headers })
 }
 
 /**

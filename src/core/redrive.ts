@@ -51,6 +51,7 @@ export function toRedrivenRecord(letter: SourceRecord, item: ReplayItem, replayI
   }
 }
 
-function isOfDeadLetter(name: string): boolean {
+/** Whether a header was added by a writer of dead letters, or by a redrive. */
+export function isOfDeadLetter(name: string): boolean {
   return OURS.has(name) || OF_DEAD_LETTERS.test(name)
 }

@@ -1,5 +1,6 @@
-import { sizeOf } from '../core/batch.ts'
+import { ownSizeOf } from '../core/batch.ts'
 import type { DeadLetter } from '../core/dead-letter.ts'
+import type { WrittenBy } from '../core/dead-letter-desk.ts'
 import type { Column, Statement } from '../core/ports.ts'
 import { originId } from '../core/record.ts'
 
@@ -8,6 +9,8 @@ export interface IndexRow {
   readonly id: string
   readonly letter: DeadLetter
   readonly failures: number
+  /** Default: we did. */
+  readonly writtenBy?: WrittenBy
 }
 
 interface Field {
@@ -54,17 +57,32 @@ const FIELDS: readonly Field[] = [
   int8('failures', row => row.failures),
   int4('attempts', letter => letter.attempts),
   int4('replay_count', letter => letter.replayCount),
-  int8('bytes', ({ letter }) => sizeOf(letter.record)),
+  int8('bytes', ({ letter }) => ownSizeOf(letter.record)),
   { ...int4('dlq_partition', letter => letter.dlq?.partition ?? -1), select: 'nullif(dlq_partition, -1)' },
   { ...int8('dlq_offset', ({ letter }) => letter.dlq?.offset ?? -1n), select: 'nullif(dlq_offset, -1)' },
   { ...text('replay_id', letter => letter.replayId ?? ''), select: "nullif(replay_id, '')" },
   { name: 'state_changed_at', type: 'timestamptz', column: failedAt },
+  {
+    name: 'written_by',
+    type: 'text',
+    column: rows => ({ type: 'text', values: rows.map(({ writtenBy = 'holdfast' }) => writtenBy) }),
+  },
 ]
 
 /** What a later failure of the same record says anew. Its place and its first failure stay. */
 const RENEWED = ['reason', 'error', 'pointer', 'message', 'violations', 'order_uid', 'group_id']
 
 const NAMES = FIELDS.map(field => field.name).join(', ')
+
+/** Columns of letters as parameters of a statement. */
+export const LETTER_INPUT = {
+  names: NAMES,
+  /** What of {@link LETTER_INPUT.input} goes into the columns. */
+  select: FIELDS.map(field => field.select ?? field.name).join(', '),
+  /** `unnest($1::text[], …) AS input (id, …)` */
+  input: `unnest(${FIELDS.map((field, i) => `$${i + 1}::${field.type}[]`).join(', ')}) AS input (${NAMES})`,
+  columns: (rows: readonly IndexRow[]): Column[] => FIELDS.map(field => field.column(rows)),
+}
 
 /**
  * The state of a letter whose record failed once more. What is resolved had its effect, and what is discarded was decided by
@@ -81,9 +99,8 @@ const STATE_AFTER_FAILURE = `CASE
 function indexSql(replayMax: number): string {
   return `
   INSERT INTO dead_letters AS known (${NAMES}, state)
-  SELECT ${FIELDS.map(field => field.select ?? field.name).join(', ')},
-    CASE WHEN replay_count >= ${replayMax} THEN 'parked' ELSE 'open' END
-  FROM unnest(${FIELDS.map((field, i) => `$${i + 1}::${field.type}[]`).join(', ')}) AS input (${NAMES})
+  SELECT ${LETTER_INPUT.select}, CASE WHEN replay_count >= ${replayMax} THEN 'parked' ELSE 'open' END
+  FROM ${LETTER_INPUT.input}
   ON CONFLICT (id) DO UPDATE SET
     ${RENEWED.map(name => `${name} = excluded.${name}`).join(', ')},
     failed_at = excluded.failed_at, attempts = excluded.attempts, bytes = excluded.bytes,
@@ -91,7 +108,7 @@ function indexSql(replayMax: number): string {
     dlq_offset = coalesce(excluded.dlq_offset, known.dlq_offset),
     failures = known.failures + excluded.failures,
     replay_count = greatest(known.replay_count, excluded.replay_count),
-    replay_id = coalesce(known.replay_id, excluded.replay_id),
+    replay_id = coalesce(known.replay_id, excluded.replay_id), written_by = excluded.written_by,
     state = ${STATE_AFTER_FAILURE},
     state_changed_at = CASE WHEN known.state = ${STATE_AFTER_FAILURE} THEN known.state_changed_at
       ELSE excluded.state_changed_at END`
@@ -116,7 +133,7 @@ export function indexStatement(letters: readonly DeadLetter[], replayMax = NO_RE
   return {
     name: `dead_letters_index_${replayMax}`,
     text: indexSql(replayMax),
-    columns: FIELDS.map(field => field.column(sorted)),
+    columns: LETTER_INPUT.columns(sorted),
   }
 }
 
