@@ -71,7 +71,7 @@ CREATE TABLE replay_items (
   PRIMARY KEY (replay_id, position)
 );
 COMMENT ON COLUMN replay_items.position IS 'the order of publishing, from 1: by source partition and offset, so that the order of a key is kept';
-COMMENT ON COLUMN replay_items.outcome IS 'how its settlement ended (written, stale, duplicate, superseded), or why it was skipped';
+COMMENT ON COLUMN replay_items.outcome IS 'how its settlement ended (written, stale, duplicate, superseded; the reason when it failed again), or why it was skipped';
 -- The next page, however long the set is.
 CREATE INDEX replay_items_next ON replay_items (replay_id, position) WHERE state IN ('pending', 'claimed');
 CREATE UNIQUE INDEX replay_items_letter ON replay_items (replay_id, dead_letter_id);
@@ -94,6 +94,14 @@ CREATE TABLE dead_letters_purged_counts (
   PRIMARY KEY (source_topic, source_partition, group_id, reason, error, pointer, state)
 );
 
+-- What is left of their places in redrives: how many there were in each state.
+CREATE TABLE replay_items_purged (
+  replay_id text COLLATE "C" NOT NULL,
+  state     text   NOT NULL,
+  count     bigint NOT NULL,
+  PRIMARY KEY (replay_id, state)
+);
+
 -- What an operator has switched off or on while the service runs.
 CREATE TABLE switches (
   name       text PRIMARY KEY,
@@ -105,6 +113,7 @@ CREATE TABLE switches (
 -- Down Migration
 
 DROP TABLE switches;
+DROP TABLE replay_items_purged;
 DROP TABLE dead_letters_purged_counts;
 DROP TABLE dead_letters_purged;
 DROP TABLE replay_items;

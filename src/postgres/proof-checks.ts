@@ -102,13 +102,20 @@ export const CHECKS: readonly Check[] = [
   },
   {
     // Ranges that lack dead letters, when the sums differ. Only the sums over everything are exact: a redriven record
-    // counts in the ledger where it was read, and in the index where it first stood.
+    // counts in the ledger where it was read, and in the index where it first stood. Those of other programs are in no
+    // ledger, and so count nothing in the index.
     text: `WITH sums AS (
         SELECT (SELECT coalesce(sum(dead_lettered), 0) FROM stream_ledger) AS ledger,
-          (SELECT coalesce(sum(failures), 0) FROM dead_letters) AS index
+          (SELECT coalesce(sum(failures), 0) FROM dead_letters)
+          + (SELECT coalesce(sum(failures), 0) FROM dead_letters_purged_counts) AS index
+      ), places AS (
+        SELECT source_topic, source_partition, source_offset FROM dead_letters WHERE failures > 0
+        UNION ALL
+        SELECT place[1], place[2]::integer, place[3]::bigint
+        FROM dead_letters_purged, regexp_match(id, '^(.+)-([0-9]+)-([0-9]+)$') AS place
       ), lacking AS (
         SELECT l.partition, l.from_offset, l.dead_lettered,
-          (SELECT count(*) FROM dead_letters AS d WHERE d.source_topic = $1 AND d.source_partition = l.partition
+          (SELECT count(*) FROM places AS d WHERE d.source_topic = $1 AND d.source_partition = l.partition
             AND d.source_offset >= l.from_offset AND d.source_offset < l.to_offset) AS indexed
         FROM stream_ledger AS l CROSS JOIN sums
         WHERE sums.ledger <> sums.index AND l.topic = $1 AND l.group_id = $2 AND l.dead_lettered > 0

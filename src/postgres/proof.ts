@@ -99,14 +99,15 @@ export async function readProof(pool: pg.Pool, topic: string, groupId: string): 
 }
 
 /**
- * The dead letters of a topic in the index, by id (`topic-partition-offset`), for comparison with the DLQ topic.
+ * Our own dead letters of a topic in the index, by id (`topic-partition-offset`), for comparison with the DLQ topic.
  * @throws as {@link readProof}
  */
 export async function* deadLetterIds(pool: pg.Pool, topic: string): AsyncIterable<string> {
   const page = 5_000
   for (let after = '', rows: { id: string }[] = []; ; after = rows.at(-1)?.id ?? '') {
     rows = await query<{ id: string }>(pool, {
-      text: 'SELECT id FROM dead_letters WHERE source_topic = $1 AND id > $2 ORDER BY id LIMIT $3',
+      text: `SELECT id FROM dead_letters WHERE source_topic = $1 AND written_by = 'holdfast' AND id > $2
+        ORDER BY id LIMIT $3`,
       values: [topic, after, page],
     })
     for (const row of rows) yield row.id

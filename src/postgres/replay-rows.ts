@@ -31,13 +31,16 @@ export const REPLAYS = `
     r.total::float8 AS total, items.*, r.created_at, r.started_at, r.finished_at, r.error
   FROM replays AS r CROSS JOIN LATERAL (
     SELECT
-      (count(*) FILTER (WHERE state IN ('pending', 'claimed')))::float8 AS pending,
-      (count(*) FILTER (WHERE state IN ('published', 'resolved', 'failed_again', 'parked')))::float8 AS published,
-      (count(*) FILTER (WHERE state = 'resolved'))::float8 AS resolved,
-      (count(*) FILTER (WHERE state = 'failed_again'))::float8 AS failed_again,
-      (count(*) FILTER (WHERE state = 'parked'))::float8 AS parked,
-      (count(*) FILTER (WHERE state = 'skipped'))::float8 AS skipped
-    FROM replay_items WHERE replay_id = r.id
+      coalesce(sum(count) FILTER (WHERE state IN ('pending', 'claimed')), 0)::float8 AS pending,
+      coalesce(sum(count) FILTER (WHERE state IN ('published', 'resolved', 'failed_again', 'parked')), 0)::float8 AS published,
+      coalesce(sum(count) FILTER (WHERE state IN ('resolved')), 0)::float8 AS resolved,
+      coalesce(sum(count) FILTER (WHERE state IN ('failed_again')), 0)::float8 AS failed_again,
+      coalesce(sum(count) FILTER (WHERE state IN ('parked')), 0)::float8 AS parked,
+      coalesce(sum(count) FILTER (WHERE state IN ('skipped')), 0)::float8 AS skipped
+    FROM (
+      SELECT state, count(*) AS count FROM replay_items WHERE replay_id = r.id GROUP BY state
+      UNION ALL SELECT state, count FROM replay_items_purged WHERE replay_id = r.id
+    ) AS members
   ) AS items`
 
 export function toReplay({ created_at, started_at, finished_at, ...row }: ReplayRow): Replay {

@@ -22,8 +22,11 @@ export async function readStreamCounts(pool: pg.Pool, topic: string, groupId: st
       values: [topic, groupId],
     }),
     query<{ reason: string; count: string }>(pool, {
-      text: `SELECT reason, sum(failures) AS count FROM dead_letters
-        WHERE source_topic = $1 AND group_id = $2 GROUP BY reason ORDER BY reason`,
+      text: `SELECT reason, sum(failures) AS count FROM (
+          SELECT reason, failures, source_topic, group_id FROM dead_letters
+          UNION ALL SELECT reason, failures, source_topic, group_id FROM dead_letters_purged_counts
+        ) AS letters
+        WHERE source_topic = $1 AND group_id = $2 AND failures > 0 GROUP BY reason ORDER BY reason`,
       values: [topic, groupId],
     }),
   ])

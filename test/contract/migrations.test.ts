@@ -52,6 +52,7 @@ describe('migrations', () => {
       'payments',
       'pgmigrations',
       'replay_items',
+      'replay_items_purged',
       'replays',
       'stream_ledger',
       'stream_progress',
