@@ -13,6 +13,7 @@ import { createHotPath } from './hot-path.ts'
 import { type Lifecycle, type Listener, startListener } from './listener.ts'
 import type { LiveFeed } from './live-feed.ts'
 import { failed, timed } from './observed.ts'
+import { pageFiles } from './page-files.ts'
 import { sendProblem } from './problem.ts'
 import { refuseMethod } from './refuse-method.ts'
 import { adminRoutes } from './routes/admin.ts'
@@ -127,7 +128,7 @@ function createHttpApp(
   }
   // One by one: a list would make one route, whose path is no label.
   for (const path of READ_ONLY) app.all(path, refuseMethod('GET, HEAD'))
-  app.use(express.static(WEB, { cacheControl: false, setHeaders: res => res.setHeader('Cache-Control', 'no-cache') }))
+  app.use(pageFiles(WEB))
   app.use(notFound)
   app.use(failed(options.observer))
   return app
@@ -160,7 +161,7 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
 
 /**
  * Express without what it would add by itself. There are no CORS headers either: pages of other origins have no business
- * here. Nor is anything compressed: that is the work of a proxy, which also ends TLS.
+ * here. Nor is an answer compressed (but for the files of the pages): that is the work of a proxy, which also ends TLS.
  */
 function newExpress(): Express {
   const app = express()

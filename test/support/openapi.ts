@@ -27,7 +27,7 @@ ajv.addSchema({ ...document, $id: 'openapi' })
 const compiled = new Map<object, ValidateFunction>()
 
 /** Files of the pages: served, and no part of the API. */
-const FILES = /^\/(?:docs\/)?[A-Za-z0-9_-]+\.(?:js|css|svg|html)$/
+const FILES = /^\/(?:(?:docs|console)\/)?[A-Za-z0-9_-]+\.(?:js|css|svg|html)$|^\/admin$/
 
 /**
  * Holds an answer against the OpenAPI document: its status, content type, headers and body.

@@ -100,6 +100,6 @@ function countWords(counts) {
         : typeof value === 'object'
           ? JSON.stringify(value)
           : String(value)
-    return h('span', { class: 'sub' }, `${name.replaceAll('_', ' ')} `, text(shown))
+    return h('div', {}, `${name.replaceAll('_', ' ')} `, text(shown))
   })
 }

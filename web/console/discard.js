@@ -5,7 +5,7 @@ import { dlqLine } from './cli-line.js'
 import { ask } from './desk.js'
 import { confirmField, labelled, openDialog } from './dialog.js'
 import { forgetList } from './list.js'
-import { button, put } from './parts.js'
+import { button, cliLine, put } from './parts.js'
 import { letters } from './words.js'
 
 /** Sets them aside for good, with a reason; it can be taken back. */
@@ -17,17 +17,17 @@ export function openDiscard(app, { q }) {
     'The audit log and the history of each of them keep it.',
   )
   const confirm = confirmField()
-  const line = toDom(h('code', {}))
+  const line = cliLine()
   let count
   const dialog = openDialog({
     title: 'Discard',
-    body: [words, toDom(because.node), confirm.node, toDom(h('div', { class: 'cli' }, line))],
+    body: [words, toDom(because.node), confirm.node, line.node],
     submit: 'Discard',
     danger: true,
     onSubmit: discard,
   })
   const showLine = () => {
-    line.textContent = dlqLine('discard', q, '--because', because.input.value.trim() || '…')
+    line.say(dlqLine('discard', q, '--because', because.input.value.trim() || '…'))
   }
   because.input.addEventListener('input', showLine)
   showLine()

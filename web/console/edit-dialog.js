@@ -109,6 +109,8 @@ export async function openEdit(app, { id, state }) {
       if (signal.aborted) return
       if (failure.title === undefined) throw failure
       put(verdict, ...refusal(failure))
+      if (value.input.value === original && document.activeElement === value.input)
+        verdict.querySelector('.rules button')?.click()
     }
   }
 

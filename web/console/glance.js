@@ -4,12 +4,12 @@ import { h, text } from '../tree.js'
 import { ask } from './desk.js'
 import { labelled, openDialog } from './dialog.js'
 import { healthOf, needsOperator } from './health.js'
-import { button, put, table } from './parts.js'
+import { button, cliLine, put, table } from './parts.js'
 import { sparkline, sumOf } from './sparkline.js'
 import { duration, named, PAUSES } from './words.js'
 
 const ARRIVALS_MS = 60_000
-const SIGNS = { good: 'Well', fair: 'Look', bad: 'Act', unknown: '…' }
+const SIGNS = { good: 'Healthy', fair: 'Attention', bad: 'Trouble', unknown: '…' }
 
 /** The stream at a glance: one sentence, four figures, and what each partition does. */
 export function createGlance(place, app) {
@@ -154,12 +154,11 @@ export function createGlance(place, app) {
       { type: 'text', autocomplete: 'off', required: true, maxlength: '500' },
       'The audit log keeps it.',
     )
+    const line = cliLine()
+    line.say(`bin/holdfast resume --partition ${partition}`)
     const dialog = openDialog({
       title: `Resume partition ${partition}`,
-      body: [
-        toDom(because.node),
-        toDom(h('div', { class: 'cli' }, h('code', {}, `bin/holdfast resume --partition ${partition}`))),
-      ],
+      body: [toDom(because.node), line.node],
       submit: 'Resume',
       async onSubmit() {
         const why = because.input.value.trim()

@@ -19,7 +19,7 @@ export function groupsView(app, place) {
   let arrivals = new Map()
   let timer
   const total = () => groups.reduce((sum, { count }) => sum + count, 0)
-  const target = () => ({ q: place.q, count: total(), words: 'what matches' })
+  const target = () => ({ q: place.q, count: total(), words: `all ${formatNumber(total())}` })
   const inbox = createInbox(app, place, { target })
 
   async function load(signal) {
@@ -40,7 +40,7 @@ export function groupsView(app, place) {
     if (groups.length === 0) return put(inbox.body, nothing(app, place))
     const focused = document.activeElement?.closest('[data-row]')?.dataset.row
     const columns = [
-      ['Dead letters', 'number'],
+      ['Dead letters'],
       ['Cause'],
       ['Arrivals, 24 h'],
       ['Last seen'],
@@ -61,7 +61,7 @@ export function groupsView(app, place) {
       { 'data-row': keyOf(group) },
       h(
         'td',
-        { class: 'number count' },
+        { class: 'count' },
         h('span', { class: 'big' }, formatNumber(count)),
         h(
           'svg',
@@ -80,7 +80,7 @@ export function groupsView(app, place) {
         h(
           'span',
           { class: 'sub' },
-          'as ',
+          'for example ',
           app.link({ view: 'letter', id: sample.id, q: filter }, {}, text(sample.order_uid ?? sample.id)),
         ),
         statesOf(states, count),

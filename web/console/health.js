@@ -20,7 +20,7 @@ export function healthOf(stream, nowMs = Date.now()) {
     const which = `${waiting.length === 1 ? 'Partition' : 'Partitions'} ${waiting.map(({ partition }) => partition).join(', ')}`
     return {
       level: 'bad',
-      words: `${which} stood still and ${waiting.length === 1 ? 'waits' : 'wait'} for you to decide.`,
+      words: `${which} stand${waiting.length === 1 ? 's' : ''} still and ${waiting.length === 1 ? 'waits' : 'wait'} for you to decide.`,
     }
   }
   const away = breakers.filter(({ open }) => open)

@@ -16,7 +16,7 @@ const CHECKED_AT_ONCE = 1_000
  * What groups and list have in common: the filter, how much it matches, and what can be done with that.
  * @param {object} app
  * @param {{ view: string, q: string }} place
- * @param {() => { q: string, count: number, words: string }} target what an action would take
+ * @param {() => { q: string, count: number, words: string }} target what an action on all of them would take
  * @param {(results: object[]) => void} onChecked
  */
 export function createInbox(app, place, { target, onChecked = () => {} }) {
@@ -70,19 +70,19 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
     ),
   )
 
-  async function check(event) {
+  async function check(taken, event) {
     const { currentTarget } = event
     currentTarget.disabled = true
     put(checked, 'Reading them from the topic …')
     try {
-      const answer = await ask('/admin/dead-letters/check', { body: { q: target().q, limit: CHECKED_AT_ONCE } })
+      const answer = await ask('/admin/dead-letters/check', { body: { q: taken.q, limit: CHECKED_AT_ONCE } })
       onChecked(answer.results)
       put(
         checked,
         checkedWords(answer),
         ...(answer.passing === 0
           ? []
-          : [button('Replay only those that pass', () => openReplay(app, target(), { onlyPassing: true }))]),
+          : [button('Replay only those that pass', () => openReplay(app, taken, { onlyPassing: true }))]),
       )
     } catch (failure) {
       put(checked, `${failure.title}. ${failure.message}`)
@@ -91,26 +91,28 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
     }
   }
 
-  function showActions() {
-    const { words } = target()
-    put(
-      actions,
-      button('Would they pass now?', check, { title: 'Checks them against today’s schema. Nothing is written.' }),
-      button(`Replay ${words} …`, () => openReplay(app, target())),
-      button(`Discard ${words} …`, () => openDiscard(app, target())),
-    )
+  /** What can be done with some of them. */
+  function buttonsFor(taken) {
+    const { words } = taken
+    return [
+      button('Would they pass now?', event => check(taken, event), {
+        title: 'Against today’s schema. Nothing is written.',
+      }),
+      button(`Replay ${words} …`, () => openReplay(app, taken)),
+      button(`Discard ${words} …`, () => openDiscard(app, taken)),
+    ]
   }
 
   return {
     node,
     body,
-    showActions,
+    buttonsFor,
     /** @param {number} count how many match */
     matched(count, oldest) {
       const old =
         oldest === undefined ? '' : `, the oldest failed ${duration((Date.now() - Date.parse(oldest)) / 1000)} ago`
       summary.textContent = `${letters(count)}${old}`
-      showActions()
+      put(actions, ...(count === 0 ? [] : buttonsFor(target())))
     },
     /** Runs what loads the view; a filter that cannot be read is told at the filter. */
     async loads(load) {
@@ -127,7 +129,7 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
         put(actions)
         if (document.activeElement === document.body || document.activeElement === box) {
           box.focus()
-          box.setSelectionRange(failure.problem.column - 1, box.value.length)
+          box.setSelectionRange(indexOf(place.q, failure.problem.column), box.value.length)
         }
       }
     },
@@ -162,13 +164,18 @@ function switchOf(app, { view, q }) {
   return h('nav', { class: 'switch', 'aria-label': 'Layout' }, link('groups', 'Causes'), link('list', 'Letters'))
 }
 
+/** Columns count characters from 1, and an index counts UTF-16 units. */
+function indexOf(q, column) {
+  return [...q].slice(0, column - 1).join('').length
+}
+
 /** The filter once more, with its fault marked at the column: 1 is the first character. */
 function wrongPlace(q, { message, problem }) {
-  const at = Math.max(0, (problem.column ?? 1) - 1)
+  const at = indexOf(q, problem.column)
   const rest = q.slice(at)
   const mark = /^\S+/.exec(rest)?.[0] ?? ' '
   return [
-    h('p', {}, `Column ${at + 1}: ${message}`),
+    h('p', {}, `Column ${problem.column}: ${message}`),
     h('pre', { 'aria-hidden': 'true' }, q.slice(0, at), h('mark', {}, mark), rest.slice(mark.length)),
   ]
 }

@@ -80,7 +80,7 @@ export function letterView(app, place) {
           ...(acts
             ? [
                 button('Replay …', replay),
-                ...(value === null || value.hex !== undefined ? [] : [button('Edit and replay …', edit)]),
+                ...(value?.text === undefined ? [] : [button('Edit and replay …', edit)]),
                 button('Discard …', discard),
               ]
             : []),
@@ -120,7 +120,8 @@ export function letterView(app, place) {
       'Why it is here',
       h('p', { class: 'lead' }, reason, h('span', { class: 'sub' }, named(REASONS, reason))),
       h('p', {}, text(message)),
-      ...(rules.length === 0
+      // A single one is what the message says.
+      ...(rules.length < 2 && check === undefined
         ? []
         : [
             h(
@@ -261,6 +262,7 @@ export function letterView(app, place) {
         ...detailWords(detail),
       ),
     )
+    if (entries.length === 0) return card('History', h('p', { class: 'soft' }, 'Nothing yet.'))
     return card('History', h('ol', { class: 'history' }, ...entries))
   }
 
@@ -298,7 +300,7 @@ export function letterView(app, place) {
 }
 
 function card(title, ...content) {
-  return h('section', { class: 'card' }, h('h3', {}, title), ...content)
+  return h('section', { class: 'card', 'data-card': title }, h('h3', {}, title), ...content)
 }
 
 function keyWords(key) {

@@ -51,13 +51,15 @@ export function listView(app, place) {
   /** Where a range with the shift key begins. */
   let anchor
 
+  const all = () => ({ q: place.q, count: held.count, words: `all ${formatNumber(held.count)}` })
+  /** The selected ones; without any, all that match. */
   const target = () => {
     const chosen = held.rows.filter(({ id }) => held.selected.has(id))
-    if (chosen.length === 0) return { q: place.q, count: held.count, words: 'what matches' }
-    return { q: filterOfRows(chosen), count: chosen.length, words: `the ${formatNumber(chosen.length)} selected` }
+    if (chosen.length === 0) return all()
+    return { q: filterOfRows(chosen), count: chosen.length, words: formatNumber(chosen.length) }
   }
   const inbox = createInbox(app, place, {
-    target,
+    target: all,
     onChecked(results) {
       for (const result of results) held.checks.set(result.id, result)
       draw()
@@ -198,15 +200,12 @@ export function listView(app, place) {
   function drawSelection() {
     const { size } = held.selected
     bar.hidden = size === 0
-    inbox.showActions()
     if (size === 0) return put(bar)
     put(
       bar,
       h('strong', {}, `${formatNumber(size)} selected`),
       button('Unselect', () => choose([...held.selected], false)),
-      ...(held.count > size
-        ? [h('span', { class: 'soft' }, `of ${formatNumber(held.count)}. Unselect to act on all of them.`)]
-        : []),
+      h('div', { class: 'actions' }, ...inbox.buttonsFor(target())),
     )
   }
 

@@ -10,7 +10,7 @@ import { groupsView } from './groups.js'
 import { listenToKeys } from './keys.js'
 import { letterView } from './letter.js'
 import { listView } from './list.js'
-import { copyButton, keepAges, notice, put } from './parts.js'
+import { cliLine, keepAges, notice, put } from './parts.js'
 import { replaysView, replayView } from './replays.js'
 
 const VIEWS = {
@@ -30,16 +30,18 @@ const TABS = [
 const LOADING_MS = 250
 const RETRY_SECONDS = 5
 
-const [desk, tabs, main, cli, said, notices, strip, forget] = [
+const [desk, tabs, main, said, notices, strip, forget] = [
   'desk',
   'tabs',
   'view',
-  'cli',
   'said',
   'notices',
   'connection',
   'forget',
 ].map(id => document.getElementById(id))
+
+const cli = cliLine()
+desk.append(cli.node)
 
 /** What is on the screen, and the loading of it; a newer one calls it off, so that answers cannot overtake one another. */
 let view
@@ -126,6 +128,8 @@ function open() {
   view?.dispose?.()
   view = VIEWS[place.view](app, place)
   document.title = `${view.title} · Holdfast`
+  // What is read closely gets the room; the sentence about the stream stays.
+  document.getElementById('glance').dataset.compact = String(place.id !== undefined)
   put(
     tabs,
     ...TABS.map(([name, words, views]) =>
@@ -188,20 +192,7 @@ function trouble(...content) {
 }
 
 function showCli() {
-  const line = view.cli?.()
-  cli.hidden = line === undefined
-  if (line === undefined) return
-  const code = toDom(h('code', { tabindex: '0', role: 'region', 'aria-label': 'Command line' }, line))
-  put(
-    cli,
-    h('span', { class: 'prompt', 'aria-hidden': 'true' }, '$'),
-    code,
-    copyButton(
-      'Copy',
-      () => line,
-      () => code,
-    ),
-  )
+  cli.say(view.cli?.())
 }
 
 forget.addEventListener('click', () => {

@@ -72,6 +72,24 @@ export function notice(title, words, ...more) {
   return h('div', { class: 'notice' }, h('h2', {}, title), ...(words === undefined ? [] : [h('p', {}, words)]), ...more)
 }
 
+/** A line for the shell, to be copied. */
+export function cliLine() {
+  const code = toDom(h('code', { tabindex: '0', role: 'region', 'aria-label': 'The same on the command line' }))
+  const copy = copyButton(
+    'Copy',
+    () => code.textContent,
+    () => code,
+  )
+  const node = toDom(h('div', { class: 'cli' }, h('span', { class: 'prompt', 'aria-hidden': 'true' }, '$'), code, copy))
+  return {
+    node,
+    say(words) {
+      node.hidden = words === undefined
+      code.textContent = words ?? ''
+    },
+  }
+}
+
 /** Where a violation is, as a person would say it: counted from one. Escapes: RFC 6901. */
 export function pointerWords(pointer) {
   if (pointer === '') return 'the whole value'

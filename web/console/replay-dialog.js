@@ -5,7 +5,7 @@ import { dlqLine } from './cli-line.js'
 import { ask } from './desk.js'
 import { confirmField, labelled, openDialog, ticked } from './dialog.js'
 import { forgetList } from './list.js'
-import { age, put } from './parts.js'
+import { age, cliLine, put } from './parts.js'
 import { duration, LEFT_OUT, letters, named, REPLAY_STATES } from './words.js'
 
 const USUAL_RATE = 100
@@ -36,9 +36,10 @@ export function openReplay(app, { q }, { onlyPassing = false } = {}) {
     'For the audit log. May be left empty.',
   )
   const confirm = confirmField()
-  const line = toDom(h('code', {}))
+  const line = cliLine()
   passing.input.checked = onlyPassing
   let preview
+  let looking
   let asking = new AbortController()
   let timer
 
@@ -53,7 +54,7 @@ export function openReplay(app, { q }, { onlyPassing = false } = {}) {
       toDom(passing.node),
       toDom(because.node),
       confirm.node,
-      toDom(h('div', { class: 'cli' }, line)),
+      line.node,
     ],
     submit: 'Replay',
     onSubmit: start,
@@ -67,6 +68,8 @@ export function openReplay(app, { q }, { onlyPassing = false } = {}) {
     asking.abort()
     asking = new AbortController()
     const { signal } = asking
+    clearTimeout(timer)
+    timer = undefined
     preview = undefined
     words.dataset.busy = 'true'
     if (words.childElementCount === 0) put(words, h('p', { class: 'soft' }, 'Counting …'))
@@ -74,7 +77,7 @@ export function openReplay(app, { q }, { onlyPassing = false } = {}) {
       const answer = await ask('/admin/dead-letters/replays', { body: { ...request(), dry_run: true }, signal })
       preview = answer.preview
       dialog.troubled()
-      put(words, ...previewWords(preview, numberIn(rate)))
+      draw()
       dialog.titled(preview.count === 0 ? 'Nothing to replay' : `Replay ${letters(preview.count)}`)
       dialog.submits(preview.count === 0 ? 'Replay' : `Replay ${formatNumber(preview.count)}`)
       confirm.ask(preview.count)
@@ -88,18 +91,32 @@ export function openReplay(app, { q }, { onlyPassing = false } = {}) {
     }
   }
 
-  function changed() {
-    clearTimeout(timer)
-    line.textContent = dlqLine('replay', q, ...flagsOf(request()))
-    timer = setTimeout(look, TYPING_MS)
+  function draw() {
+    line.say(dlqLine('replay', q, ...flagsOf(request())))
+    if (preview !== undefined) put(words, ...previewWords(preview, numberIn(rate)))
   }
-  for (const { input } of [rate, limit, passing]) input.addEventListener('input', changed)
-  changed()
+
+  rate.input.addEventListener('input', draw)
+  for (const { input } of [limit, passing]) {
+    input.addEventListener('input', () => {
+      draw()
+      preview = undefined
+      clearTimeout(timer)
+      timer = setTimeout(recount, TYPING_MS)
+    })
+  }
+  function recount() {
+    looking = look()
+  }
+  draw()
   rate.input.select()
-  void look()
+  recount()
 
   async function start() {
-    if (preview === undefined) return dialog.troubled('It is still being counted.')
+    if (timer !== undefined) recount()
+    await looking
+    // What stood in the way of counting has been said.
+    if (preview === undefined) return
     if (preview.count === 0) return dialog.troubled('There is nothing to replay.')
     if (!confirm.holds()) return dialog.troubled(confirm.words)
     await startReplay(app, dialog, {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { get, type IncomingHttpHeaders } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { StoreUnavailableError } from '#src/core/errors.ts'
 import { type Service, startService, UID } from './support.ts'
@@ -147,5 +148,58 @@ describe('the API page', () => {
     for (const name of ['package.json', 'swagger-ui-bundle.js.map', '..%2Fpackage.json']) {
       expect((await visit(service, `/docs/${name}`)).status, name).toBe(404)
     }
+  })
+})
+
+describe('the console', () => {
+  it('has all that it needs on this server, for anybody: it holds no data', async () => {
+    await using service = await startService({ keyless: 'nobody' })
+    const page = await visit(service, '/admin')
+    expect(page.status).toBe(200)
+    expect(page.headers.get('content-security-policy')).toContain("script-src 'self';")
+    const asked = [...(await page.text()).matchAll(/(?:href|src)="(\/[^"?]+\.(?:css|js|svg))"/g)].map(
+      ([, path]) => path,
+    )
+    expect(asked.length).toBeGreaterThan(3)
+    for (const path of asked) expect((await visit(service, path ?? '')).status, path).toBe(200)
+  })
+
+  it('takes no other method', async () => {
+    await using service = await startService()
+    expect((await visit(service, '/admin', { method: 'POST' })).status).toBe(405)
+  })
+})
+
+describe('the files of the pages', () => {
+  const asked = (service: Service, headers: Record<string, string>) => {
+    return new Promise<{ status: number | undefined; headers: IncomingHttpHeaders; bytes: number }>(
+      (resolve, reject) => {
+        const request = get(`${service.url}/console/main.js`, { headers }, async answer => {
+          let bytes = 0
+          for await (const part of answer) bytes += part.length
+          resolve({ status: answer.statusCode, headers: answer.headers, bytes })
+        })
+        request.on('error', reject)
+      },
+    )
+  }
+
+  it('come packed for who takes that, and are not sent again while they are the same', async () => {
+    await using service = await startService()
+    const plain = await asked(service, {})
+    const packed = await asked(service, { 'Accept-Encoding': 'gzip, br' })
+    expect(plain.headers['content-encoding']).toBeUndefined()
+    expect(packed).toMatchObject({
+      status: 200,
+      headers: {
+        'content-encoding': 'gzip',
+        'content-type': 'text/javascript; charset=utf-8',
+        'cache-control': 'no-cache',
+        vary: 'Accept-Encoding',
+      },
+    })
+    expect(packed.bytes).toBeLessThan(plain.bytes / 2)
+    const again = { 'Accept-Encoding': 'gzip', 'If-None-Match': String(packed.headers.etag) }
+    expect(await asked(service, again)).toMatchObject({ status: 304, bytes: 0 })
   })
 })

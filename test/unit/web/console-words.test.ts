@@ -100,7 +100,7 @@ describe('the stream in a sentence', () => {
         ],
       },
       'bad',
-      'Partition 3 stood still and waits for you to decide.',
+      'Partition 3 stands still and waits for you to decide.',
     ],
     [{ state: 'failed', error: 'no table orders' }, 'bad', 'The stream has stopped: no table orders.'],
     [{ checks: [{ name: 'group', ok: false, reason: 'starting' }] }, 'fair', 'Not ready yet: starting.'],

@@ -1,0 +1,227 @@
+import type { DeadLetterRow, Replay, ReplayPreview, ReplayRequest } from '#src/core/dead-letter-desk.ts'
+import { namesState, printFilter } from '#src/core/dead-letter-filter.ts'
+import type { AdminParts } from '#src/http/admin.ts'
+import { createAdminFeed } from '#src/http/admin-feed.ts'
+import type { StreamOverview } from '#src/http/stream-overview.ts'
+import { createOrderJudge } from '#src/orders/order.ts'
+import { type Letter, type MemoryDesk, memoryDesk } from '../support/memory-desk.ts'
+import { MODEL } from './pages.ts'
+
+/** A desk in memory whose stream and redrives a test moves by hand: for states that are hard to reach on real servers. */
+export interface ConsoleDesk extends MemoryDesk {
+  /** What `GET /admin/stream` tells, but for the dead letters, which are counted. */
+  readonly stream: { -readonly [K in keyof StreamOverview]?: StreamOverview[K] }
+  /** The next `count` of a redrive are published, and settled: what passes is resolved, the others fail again. */
+  advance(id: string, count: number): void
+}
+
+const LOOKS_FASTER = 10
+const judge = createOrderJudge({ maxBytes: 1024 * 1024 })
+
+export function consoleDesk(nowMs = Date.now()): ConsoleDesk {
+  const base = memoryDesk({ nowMs })
+  const sets = new Map<string, string[]>()
+  const stream: ConsoleDesk['stream'] = { ...RUNNING }
+  const { letters, replays, running, rows, bytes } = base
+
+  async function membersOf(request: ReplayRequest): Promise<{ members: DeadLetterRow[]; preview: ReplayPreview }> {
+    const { rows: all } = await letters.page({ filter: request.filter, limit: 1_000_000, after: undefined })
+    const oldestFirst = all.toReversed()
+    const may = oldestFirst.filter(
+      ({ state }) => state === 'open' || (state === 'parked' && namesState(request.filter, 'parked')),
+    )
+    const passing = request.onlyPassing ? may.filter(({ id }) => passes(id)) : may
+    const members = passing.slice(0, request.limit ?? passing.length)
+    const by_reason: Record<string, number> = {}
+    for (const { reason } of members) by_reason[reason] = (by_reason[reason] ?? 0) + 1
+    const left_out = {
+      not_open: all.length - may.length,
+      not_passing: may.length - passing.length,
+      over_limit: passing.length - members.length,
+    }
+    const preview = {
+      count: members.length,
+      by_reason,
+      oldest: members[0]?.failed_at ?? null,
+      newest: members.at(-1)?.failed_at ?? null,
+      left_out: Object.fromEntries(Object.entries(left_out).filter(([, count]) => count > 0)),
+    }
+    return { members, preview }
+  }
+
+  function passes(id: string): boolean {
+    const record = bytes.get(id)
+    return record !== undefined && judge(record).ok
+  }
+
+  const overview = async (): Promise<StreamOverview> => ({ ...(await base.overview()), ...stream })
+  const parts: Pick<AdminParts, 'replays' | 'overview' | 'feed'> = {
+    overview,
+    replays: {
+      ...replays,
+      preview: async request => (await membersOf(request)).preview,
+      async start(request, by) {
+        const { members, preview } = await membersOf(request)
+        const replay = await replays.start(request, by)
+        sets.set(
+          replay.id,
+          members.map(({ id }) => id),
+        )
+        const { count } = preview
+        const started = { ...replay, filter: printFilter(request.filter), total: count, pending: count }
+        running.set(replay.id, started)
+        return started
+      },
+    },
+    feed: createAdminFeed({
+      clock: { sleep: (ms, signal) => sleep(ms / LOOKS_FASTER, signal) },
+      overview,
+      replays: replays.list,
+      onError(error) {
+        throw error
+      },
+    }),
+  }
+
+  return {
+    ...base,
+    ...parts,
+    stream,
+    advance(id, count) {
+      const replay = running.get(id)
+      if (replay === undefined) throw new Error(`there is no redrive ${id}`)
+      const set = sets.get(id) ?? []
+      const from = replay.published
+      const now = new Date().toISOString()
+      let { resolved, failed_again } = replay
+      for (const member of set.slice(from, from + count)) {
+        const row = rows.get(member)
+        if (row === undefined) continue
+        const ok = replay.edited || passes(member)
+        if (ok) resolved += 1
+        else failed_again += 1
+        row.state = ok ? 'resolved' : 'open'
+        row.replay_id = id
+        if (!ok) row.replay_count += 1
+        const events = base.events.get(member) ?? []
+        events.push({ at: now, what: 'replayed', who: replay.requested_by, detail: { replay_id: id } })
+        events.push({ at: now, what: ok ? 'resolved' : 'failed_again', who: null, detail: { replay_id: id } })
+        base.events.set(member, events)
+      }
+      const published = Math.min(set.length, from + count)
+      const done = published === set.length
+      const ends: Partial<Replay> = done ? { state: 'done', finished_at: now } : {}
+      running.set(id, { ...replay, published, pending: set.length - published, resolved, failed_again, ...ends })
+    },
+  }
+}
+
+const RUNNING: Partial<StreamOverview> = {
+  state: 'running',
+  rate: 1_240,
+  lag_records: 312,
+  lag_seconds: 0.4,
+  breakers: [
+    { dependency: 'postgres', open: false },
+    { dependency: 'kafka', open: false },
+    { dependency: 'dlq', open: false },
+  ],
+  partitions: Array.from({ length: 6 }, (_, partition) => ({
+    partition,
+    here: true,
+    next: String(120_400 + partition * 17),
+    high: String(120_452 + partition * 17),
+    lag_records: 52,
+    lag_seconds: 0.4,
+    paused: [],
+    last_progress_at: new Date().toISOString(),
+  })),
+  checks: [],
+}
+
+const HOUR_MS = 3_600_000
+
+/**
+ * A thousand of three causes, as a bad afternoon leaves them: 550 orders without an amount, 300 whose e-mail is no address
+ * (of which 120 have been mended at the source, so that they pass), 150 that are not UTF-8.
+ */
+export function fillWithThousand(desk: MemoryDesk, nowMs = Date.now()): void {
+  const at = (index: number) => nowMs - 4 * HOUR_MS + index * 12_000 + (index % 7) * 900
+  for (let index = 0; index < 1_000; index++) {
+    const uid = `b563feb7b2b84b6${index.toString(16).padStart(5, '0')}`
+    const kind = index % 20 < 11 ? 'amount' : index % 20 < 17 ? 'email' : 'bytes'
+    const failedAt = new Date(at(index)).toISOString()
+    const partition = index % 6
+    const where: Partial<Letter> = {
+      id: `orders-${partition}-${120_000 + index}`,
+      order_uid: kind === 'bytes' ? null : uid,
+      source_partition: partition,
+      source_offset: String(120_000 + index),
+      source_timestamp: failedAt,
+      first_failed_at: failedAt,
+      failed_at: failedAt,
+      state_changed_at: failedAt,
+    }
+    desk.add({ ...where, ...CAUSES[kind](uid, index) })
+  }
+}
+
+type Given = Parameters<MemoryDesk['add']>[0]
+
+const CAUSES: Readonly<Record<'amount' | 'email' | 'bytes', (uid: string, index: number) => Given>> = {
+  amount: uid => {
+    const { amount: _, ...payment } = MODEL.payment
+    return {
+      key: Buffer.from(uid),
+      ...valued({ ...MODEL, order_uid: uid, payment }),
+      ...cause('schema_violation', 'required', '/payment/amount', '/payment/amount is missing', 'is missing'),
+    }
+  },
+  email: (uid, index) => {
+    const mended = index % 5 < 2
+    const email = mended ? MODEL.delivery.email : 'test at gmail'
+    return {
+      key: Buffer.from(uid),
+      ...valued({ ...MODEL, order_uid: uid, delivery: { ...MODEL.delivery, email } }),
+      ...cause(
+        'schema_violation',
+        'format',
+        '/delivery/email',
+        '/delivery/email must match format "email"',
+        'must match format "email"',
+      ),
+    }
+  },
+  bytes: uid => {
+    const text = Buffer.from(JSON.stringify({ ...MODEL, order_uid: uid }))
+    text.set([0xff, 0xfe], text.indexOf('Test Testov'))
+    return {
+      key: null,
+      value: text,
+      bytes: text.length,
+      ...cause('malformed_json', 'not_utf8', '', 'the value is not UTF-8', undefined),
+    }
+  },
+}
+
+function valued(order: object): Given {
+  const value = Buffer.from(JSON.stringify(order))
+  return { value, bytes: value.length }
+}
+
+function cause(reason: string, error: string, pointer: string, message: string, rule: string | undefined): Given {
+  const violations = rule === undefined ? [] : [{ pointer, keyword: error, message: rule }]
+  return { reason, error, pointer, message, violations }
+}
+
+function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    const timer = setTimeout(done, ms)
+    function done() {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', done)
+      resolve()
+    }
+    signal?.addEventListener('abort', done)
+  })
+}

@@ -1,0 +1,313 @@
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { fillWithThousand } from './console-desk.ts'
+import { type ConsolePages, KEY, READER, startConsole } from './console-pages.ts'
+import { MODEL } from './pages.ts'
+import { launchBrowser } from './support.ts'
+
+let browser: Browser
+let pages: ConsolePages
+
+beforeAll(async () => {
+  browser = await launchBrowser()
+  pages = await startConsole(browser, { fill: fillWithThousand })
+})
+
+afterAll(async () => {
+  await browser?.close()
+  await pages?.[Symbol.asyncDispose]()
+})
+
+describe('the key', () => {
+  it('is asked for first; a wrong one and one that may not are told apart', () =>
+    pages.visitWithoutKey('/admin', async page => {
+      await page.getByText('The console takes a key with the role admin.').waitFor()
+      expect(await page.locator('#desk').isVisible()).toBe(false)
+      await give(page, 'guessed')
+      await page.getByText('This key is not accepted here.').waitFor()
+      await give(page, READER)
+      await page.getByText('This key may not do that.').waitFor()
+      await give(page, KEY)
+      await causesAre(page, ['550', '300', '150'])
+      await page.reload()
+      await causesAre(page, ['550', '300', '150'])
+    }))
+
+  it('is forgotten when that is asked for, and everything it showed goes with it', () =>
+    pages.visitWithoutKey('/admin?view=list', async page => {
+      await give(page, KEY)
+      await page.locator('#view tbody tr').first().waitFor()
+      await page.getByRole('button', { name: 'Forget the key' }).click()
+      await page.getByText('The key is forgotten.').waitFor()
+      expect(await page.locator('#view').textContent()).toBe('')
+      expect(await page.evaluate('sessionStorage.length')).toBe(0)
+    }))
+})
+
+describe('dead letters', () => {
+  it('come by cause first, with how many, since when, and an example', () =>
+    pages.visit('/admin', async page => {
+      await causesAre(page, ['550', '300', '150'])
+      const first = await page.locator('#view tbody tr').first().textContent()
+      expect(first).toContain('schema_violation · required at /payment/amount')
+      expect(first).toContain('for example b563feb7b2b84b6')
+      await page.getByText('1,000 dead letters, the oldest failed 4 h ago').waitFor()
+      expect(await page.locator('#view tbody svg.sparkline').first().getAttribute('aria-label')).toBe(
+        '550 in the last 24 hours',
+      )
+      const absolute = await page.locator('#view tbody time').first().getAttribute('title')
+      expect(absolute).toMatch(/^\d{1,2} \w{3} \d{4}, \d\d:\d\d:\d\d UTC$/)
+    }))
+
+  it('lead from a cause to its letters, page by page, and back to the same place', () =>
+    pages.visit('/admin', async page => {
+      await page.locator('#view tbody tr', { hasText: '/delivery/email' }).locator('[data-main]').click()
+      await rowsBecome(page, 50)
+      expect(new URL(page.url()).searchParams.get('q')).toBe(
+        'state:open reason:schema_violation error:format pointer:/delivery/email',
+      )
+      await page.getByRole('button', { name: 'Show 50 more' }).click()
+      await rowsBecome(page, 100)
+      const row = page.locator('#view tbody tr').nth(70)
+      const id = await row.getAttribute('data-row')
+      await row.locator('[data-main]').click()
+      await page.getByRole('heading', { name: id ?? '' }).waitFor()
+      await page.getByRole('link', { name: 'Next' }).click()
+      await page.getByRole('link', { name: 'Previous' }).click()
+      await page.getByRole('heading', { name: id ?? '' }).waitFor()
+      await page.getByRole('link', { name: 'Back to the list' }).click()
+      await rowsBecome(page, 100)
+      expect(await focusedRow(page)).toBe(id)
+    }))
+
+  it('are narrowed by the filter, whose faults are marked at their column', () =>
+    pages.visit('/admin?view=list', async page => {
+      await rowsBecome(page, 50)
+      await filter(page, 'state:open reson:x')
+      await page.getByText('Column 12: There is no field "reson"').waitFor()
+      expect(await page.locator('#filter-wrong mark').textContent()).toBe('reson:x')
+      expect(await page.locator('#filter').getAttribute('aria-invalid')).toBe('true')
+      await filter(page, 'text:"Ærø🙂" nonsense')
+      expect(await page.locator('#filter-wrong mark').textContent()).toBe('nonsense')
+      await filter(page, 'reason:too_large')
+      await page.getByText('Nothing matches this filter').waitFor()
+      await page.getByRole('link', { name: 'Show all dead letters' }).click()
+      await rowsBecome(page, 50)
+    }))
+
+  it('say when there is nothing to do', async () => {
+    await using empty = await startConsole(browser)
+    await empty.visit('/admin', async page => {
+      await page.getByText('Nothing here: no dead letter is open').waitFor()
+      await page.getByText('Running and up to date. No dead letter is open.').waitFor()
+      await page.getByRole('link', { name: 'Show those that are dealt with' }).click()
+      await page.getByText('There has never been a dead letter').waitFor()
+      await page.getByRole('link', { name: 'Redrives' }).click()
+      await page.getByText('Nothing has been redriven yet').waitFor()
+      await page.getByRole('link', { name: 'Audit log' }).click()
+      await page.getByText('Nothing is noted yet').waitFor()
+    })
+  })
+
+  it('are told when more come in, without moving the list under the hand', async () => {
+    await using own = await startConsole(browser, { fill: desk => void desk.add({ order_uid: 'first' }) })
+    await own.visit('/admin?view=list', async page => {
+      await rowsBecome(page, 1)
+      own.desk.add({ order_uid: 'second' })
+      await page.getByText('There is news.').waitFor()
+      await rowsBecome(page, 1)
+      await page.getByRole('button', { name: 'Show it' }).click()
+      await rowsBecome(page, 2)
+    })
+  })
+})
+
+describe('one dead letter', () => {
+  it('shows the violating place beside its rule, with what is personal masked', () =>
+    pages.visit('/admin?letter=orders-0-120012', async page => {
+      const line = page.locator('.violating')
+      await line.waitFor()
+      expect(await line.textContent()).toBe('    "email": "•••"must match format "email" format')
+      expect(await line.locator('mark').textContent()).toBe('"•••"')
+      expect(await page.locator('.payload').textContent()).not.toContain(MODEL.delivery.name)
+      expect(await page.locator('[data-card="Record"]').textContent()).toContain('orders-0 @ 120012')
+    }))
+
+  it('points at the object in which something is missing', () =>
+    pages.visit('/admin?letter=orders-0-120000', async page => {
+      expect(await page.locator('.violating').textContent()).toBe('  "payment": {amount is missing required')
+    }))
+
+  it('is shown in full only when that is asked for, and the audit log says who asked', () =>
+    pages.visit('/admin?letter=orders-0-120000', async page => {
+      await page.getByRole('button', { name: 'Reveal (the audit log notes it)' }).click()
+      await page.locator('.payload', { hasText: MODEL.delivery.name }).waitFor()
+      await page.getByText('looked at in full by ada').waitFor()
+      // It is not kept: who comes back has to ask again.
+      await page.reload()
+      await page.locator('.payload', { hasText: '•••' }).waitFor()
+      await page.getByRole('link', { name: 'Audit log' }).click()
+      const entry = await page.locator('#view tbody tr').first().textContent()
+      expect(entry).toContain('ada')
+      expect(entry).toContain('reveal')
+      expect(entry).toContain('id:orders-0-120000')
+    }))
+
+  it('shows bytes that are no text as bytes', () =>
+    pages.visit('/admin?letter=orders-5-120017', async page => {
+      await page.getByText('are not text, so nothing in them can be masked').waitFor()
+      expect(await page.locator('.hex').count()).toBe(0)
+      await page.getByRole('button', { name: 'Reveal (the audit log notes it)' }).click()
+      await page.locator('pre.hex').waitFor()
+      expect(await page.locator('pre.hex').textContent()).toContain('ff  fe 73 74')
+    }))
+
+  it('shows where broken JSON breaks, and copies itself for a colleague', async () => {
+    const value = Buffer.from('{"order_uid": "broken",\n "amount": NaN}')
+    const fill = (desk: ConsolePages['desk']) =>
+      void desk.add({ value, reason: 'malformed_json', error: 'not_json', pointer: '', violations: [] })
+    await using own = await startConsole(browser, { fill })
+    await own.visit(
+      '/admin?letter=orders-0-0',
+      async page => {
+        await page.getByRole('button', { name: 'Reveal (the audit log notes it)' }).click()
+        await page.getByText('From line 2, column 12 on it is no JSON.').waitFor()
+        expect(await page.locator('.payload mark').textContent()).toBe('N')
+        await page.getByRole('button', { name: 'Hex' }).click()
+        expect(await page.locator('pre.hex').textContent()).toContain('7b 22 6f 72')
+        await page.getByRole('button', { name: 'Copy as curl' }).click()
+        expect(await page.evaluate('navigator.clipboard.readText()')).toBe(
+          `curl --header "Authorization: Bearer $HOLDFAST_KEY" '${own.url}/admin/dead-letters/orders-0-0'`,
+        )
+        await page.getByRole('button', { name: 'Copy as JSON' }).click()
+        const copied = JSON.parse(await page.evaluate('navigator.clipboard.readText()'))
+        expect(copied).toMatchObject({ id: 'orders-0-0', reason: 'malformed_json', value: { text: value.toString() } })
+      },
+      { permissions: ['clipboard-read', 'clipboard-write'] },
+    )
+  })
+
+  it('folds a value of ten thousand items, but not what is wrong in it', async () => {
+    const items = Array.from({ length: 10_000 }, (_, index) => ({
+      ...MODEL.items[0],
+      price: index === 7_000 ? 'x' : 1,
+    }))
+    const violations = [{ pointer: '/items/7000/price', keyword: 'type', message: 'must be integer' }]
+    const fill = (desk: ConsolePages['desk']) =>
+      void desk.add({ value: Buffer.from(JSON.stringify({ ...MODEL, items })), violations })
+    await using own = await startConsole(browser, { fill })
+    await own.visit('/admin?letter=orders-0-0', async page => {
+      expect(await page.locator('.violating').textContent()).toBe('      "price": "x",must be integer type')
+      expect(await page.locator('.code li').count()).toBeLessThan(100)
+      await page.getByRole('button', { name: 'lines without a violation' }).first().click()
+      expect(await page.locator('.code li').count()).toBeGreaterThan(400)
+    })
+  })
+
+  it('tells that it would pass now, and why not', () =>
+    pages.visit('/admin?letter=orders-0-120012', async page => {
+      await page.getByRole('button', { name: 'Would it pass now?' }).click()
+      await page.locator('#view').getByText('No: delivery › email must match format "email".').waitFor()
+      await page.goto(`${pages.url}/admin?letter=orders-5-120011`)
+      await page.getByRole('button', { name: 'Would it pass now?' }).click()
+      await page.locator('#view').getByText('Yes: it would pass now.').waitFor()
+    }))
+
+  it('that is not there is said to be not there', () =>
+    pages.visit('/admin?letter=nobody', page =>
+      page.locator('#view').getByText('There is no dead letter with this id.').waitFor(),
+    ))
+})
+
+describe('addresses and keys', () => {
+  it('keep what is on the screen over a reload, and through back and forward', () =>
+    pages.visit('/admin?view=list&q=error%3Anot_utf8', async page => {
+      await rowsBecome(page, 50)
+      await page.reload()
+      await rowsBecome(page, 50)
+      expect(await page.locator('#filter').inputValue()).toBe('error:not_utf8')
+      await page.locator('#view tbody [data-main]').first().click()
+      await page.getByRole('link', { name: 'Back to the list' }).waitFor()
+      expect(page.url()).toContain('letter=orders-')
+      await page.getByRole('link', { name: 'Audit log' }).click()
+      await page.getByRole('heading', { name: 'Audit log' }).waitFor()
+      await page.goBack()
+      await page.getByRole('link', { name: 'Back to the list' }).waitFor()
+      await page.goBack()
+      await rowsBecome(page, 50)
+      await page.goForward()
+      await page.getByRole('link', { name: 'Back to the list' }).waitFor()
+    }))
+
+  it('let one work without a mouse', () =>
+    pages.visit('/admin', async page => {
+      await causesAre(page, ['550', '300', '150'])
+      await page.keyboard.press('j')
+      await page.keyboard.press('j')
+      await page.keyboard.press('k')
+      expect(await page.evaluate('document.activeElement.closest("tr").textContent')).toContain('/payment/amount')
+      await page.keyboard.press('e')
+      await rowsBecome(page, 50)
+      await page.keyboard.press('j')
+      await page.keyboard.press('x')
+      await page.keyboard.press('j')
+      await page.keyboard.press('x')
+      await page.getByText('2 selected').waitFor()
+      await page.keyboard.press('r')
+      await page.getByRole('heading', { name: 'Replay 2 dead letters' }).waitFor()
+      await page.keyboard.press('Escape')
+      await page.keyboard.press('e')
+      const title = page.locator('#letter-title')
+      await title.waitFor()
+      const before = await title.textContent()
+      await page.keyboard.press('j')
+      await expect.poll(() => title.textContent()).not.toBe(before)
+      await page.keyboard.press('e')
+      await rowsBecome(page, 50)
+      await page.getByText('2 selected').waitFor()
+      await page.keyboard.press('/')
+      await page.keyboard.type('?jx')
+      expect(await page.locator('#filter').inputValue()).toBe('?jx')
+      await page.keyboard.press('Escape')
+      await page.keyboard.press('?')
+      await page.getByRole('heading', { name: 'Keys and filters' }).waitFor()
+      await page.keyboard.press('Escape')
+      expect(await page.locator('dialog').count()).toBe(0)
+    }))
+
+  it('have their line for the shell', () =>
+    pages.visit('/admin?view=list&q=state%3Aopen+pointer%3A%2Fpayment%2F*', async page => {
+      const line = page.locator('#desk > .cli code')
+      await expect.poll(() => line.textContent()).toBe("bin/holdfast dlq ls --limit 50 'state:open pointer:/payment/*'")
+      await page.locator('#view tbody input').first().check()
+      await expect.poll(() => line.textContent()).toMatch(/^bin\/holdfast dlq ls id:orders-\d-\d+$/)
+      await page.goto(`${pages.url}/admin`)
+      await expect.poll(() => line.textContent()).toBe('bin/holdfast dlq stats state:open')
+      await page.goto(`${pages.url}/admin?letter=orders-0-120012`)
+      await expect.poll(() => line.textContent()).toBe('bin/holdfast dlq show orders-0-120012')
+    }))
+})
+
+async function give(page: Page, key: string): Promise<void> {
+  await page.locator('#key').fill(key)
+  await page.keyboard.press('Enter')
+}
+
+async function filter(page: Page, text: string): Promise<void> {
+  await page.locator('#filter').fill(text)
+  await page.keyboard.press('Enter')
+}
+
+async function causesAre(page: Page, counts: readonly string[]): Promise<void> {
+  await expect
+    .poll(() => page.locator('#view tbody .count .big').allTextContents(), { timeout: 10_000 })
+    .toEqual(counts)
+}
+
+async function rowsBecome(page: Page, count: number): Promise<void> {
+  await expect.poll(() => page.locator('.letters tbody tr').count(), { timeout: 10_000 }).toBe(count)
+}
+
+function focusedRow(page: Page): Promise<string> {
+  return page.evaluate('document.activeElement.closest("[data-row]")?.dataset.row')
+}

@@ -1,0 +1,63 @@
+import { createHash } from 'node:crypto'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import { expect } from 'vitest'
+import { createCache } from '#src/cache/cache.ts'
+import { startHttp } from '#src/http/server.ts'
+import { httpParts } from '../support/http-parts.ts'
+import { type ConsoleDesk, consoleDesk } from './console-desk.ts'
+import { openPage } from './support.ts'
+
+export const KEY = 'the-key-of-an-operator'
+export const READER = 'the-key-of-a-reader'
+
+/** The console on the real HTTP server; the desk behind it is in memory. */
+export interface ConsolePages extends AsyncDisposable {
+  readonly url: string
+  readonly desk: ConsoleDesk
+  /** Opens the page with the key given, tells its story, and holds that nothing went wrong in the browser meanwhile. */
+  visit(path: string, story: (page: Page) => Promise<void>, options?: BrowserContextOptions): Promise<void>
+  /** The same as somebody who has given no key. */
+  visitWithoutKey(path: string, story: (page: Page) => Promise<void>): Promise<void>
+}
+
+export async function startConsole(
+  browser: Browser,
+  { fill = () => {}, badKeysPerMinute = 100 }: { fill?: (desk: ConsoleDesk) => void; badKeysPerMinute?: number } = {},
+): Promise<ConsolePages> {
+  const desk = consoleDesk()
+  fill(desk)
+  const server = await startHttp({
+    ...httpParts(),
+    auth: { keys: [keyOf('ada', 'admin', KEY), keyOf('reader', 'read', READER)], keyless: 'loopback' },
+    limits: { writesPerMinute: 10_000, badKeysPerMinute },
+    cache: createCache({ maxBytes: 1 << 20, ttlMs: 0, reader: { read: async () => undefined, async *newest() {} } }),
+    admin: desk,
+  })
+  const visits = visitsOf(browser, server.url)
+  return { url: server.url, desk, ...visits, [Symbol.asyncDispose]: () => server.close() }
+}
+
+/** How a console at `url` is visited, whatever is behind it. */
+export function visitsOf(browser: Browser, url: string, key = KEY): Pick<ConsolePages, 'visit' | 'visitWithoutKey'> {
+  async function visit(path: string, story: (page: Page) => Promise<void>, given: string | undefined, options = {}) {
+    const { page, wrong, close } = await openPage(browser, options)
+    try {
+      if (given !== undefined) {
+        await page.addInitScript(`sessionStorage.setItem('holdfast.key', ${JSON.stringify(given)})`)
+      }
+      await page.goto(url + path)
+      await story(page)
+      expect(wrong).toEqual([])
+    } finally {
+      await close()
+    }
+  }
+  return {
+    visit: (path, story, options) => visit(path, story, key, options),
+    visitWithoutKey: (path, story) => visit(path, story, undefined),
+  }
+}
+
+function keyOf(name: string, role: 'admin' | 'read', key: string) {
+  return { name, role, sha256: createHash('sha256').update(key).digest('hex') }
+}
