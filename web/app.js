@@ -163,8 +163,11 @@ function explain(code, problem, uid) {
 function hintAtDeadLetter({ dead_letter: letter }) {
   if (letter === undefined) return
   const where = letter.pointer === '' ? '' : ` at ${letter.pointer}`
-  const why = `It was set aside as the dead letter ${letter.id}: ${letter.reason} (${letter.error}${where}).`
-  result.firstElementChild.append(toDom(h('p', { class: 'dead-letter' }, why)))
+  const link = h('a', { href: `/admin?letter=${encodeURIComponent(letter.id)}` }, letter.id)
+  const why = `: ${letter.reason} (${letter.error}${where}).`
+  result.firstElementChild.append(
+    toDom(h('p', { class: 'dead-letter' }, 'It was set aside as the dead letter ', link, why)),
+  )
 }
 
 function fail(title, text, again) {

@@ -145,9 +145,14 @@ const HOUR_MS = 3_600_000
  * A thousand of three causes, as a bad afternoon leaves them: 550 orders without an amount, 300 whose e-mail is no address
  * (of which 120 have been mended at the source, so that they pass), 150 that are not UTF-8.
  */
-export function fillWithThousand(desk: MemoryDesk, nowMs = Date.now()): void {
+export function fillWithThousand(desk: MemoryDesk): void {
+  fillWith(desk, 1_000)
+}
+
+/** So many of those. */
+export function fillWith(desk: MemoryDesk, count: number, nowMs = Date.now()): void {
   const at = (index: number) => nowMs - 4 * HOUR_MS + index * 12_000 + (index % 7) * 900
-  for (let index = 0; index < 1_000; index++) {
+  for (let index = 0; index < count; index++) {
     const uid = `b563feb7b2b84b6${index.toString(16).padStart(5, '0')}`
     const kind = index % 20 < 11 ? 'amount' : index % 20 < 17 ? 'email' : 'bytes'
     const failedAt = new Date(at(index)).toISOString()
@@ -178,7 +183,8 @@ const CAUSES: Readonly<Record<'amount' | 'email' | 'bytes', (uid: string, index:
     }
   },
   email: (uid, index) => {
-    const mended = index % 5 < 2
+    // Over the six of each twenty, two in five.
+    const mended = Math.floor(index / 20) % 5 < 2
     const email = mended ? MODEL.delivery.email : 'test at gmail'
     return {
       key: Buffer.from(uid),

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { expect } from 'vitest'
 import { createCache } from '#src/cache/cache.ts'
+import type { AdminFeed } from '#src/http/admin-feed.ts'
 import { startHttp } from '#src/http/server.ts'
 import { httpParts } from '../support/http-parts.ts'
 import { type ConsoleDesk, consoleDesk } from './console-desk.ts'
@@ -14,6 +16,8 @@ export const READER = 'the-key-of-a-reader'
 export interface ConsolePages extends AsyncDisposable {
   readonly url: string
   readonly desk: ConsoleDesk
+  /** Cuts all streams of events, as a proxy or a bad line does. */
+  dropWatchers(): void
   /** Opens the page with the key given, tells its story, and holds that nothing went wrong in the browser meanwhile. */
   visit(path: string, story: (page: Page) => Promise<void>, options?: BrowserContextOptions): Promise<void>
   /** The same as somebody who has given no key. */
@@ -26,15 +30,31 @@ export async function startConsole(
 ): Promise<ConsolePages> {
   const desk = consoleDesk()
   fill(desk)
+  const streams = new Set<ServerResponse>()
+  const feed: AdminFeed = {
+    ...desk.feed,
+    watch(res) {
+      streams.add(res)
+      return desk.feed.watch(res)
+    },
+  }
   const server = await startHttp({
     ...httpParts(),
     auth: { keys: [keyOf('ada', 'admin', KEY), keyOf('reader', 'read', READER)], keyless: 'loopback' },
     limits: { writesPerMinute: 10_000, badKeysPerMinute },
     cache: createCache({ maxBytes: 1 << 20, ttlMs: 0, reader: { read: async () => undefined, async *newest() {} } }),
-    admin: desk,
+    admin: { ...desk, feed },
   })
   const visits = visitsOf(browser, server.url)
-  return { url: server.url, desk, ...visits, [Symbol.asyncDispose]: () => server.close() }
+  return {
+    url: server.url,
+    desk,
+    dropWatchers() {
+      for (const res of streams) res.destroy()
+    },
+    ...visits,
+    [Symbol.asyncDispose]: () => server.close(),
+  }
 }
 
 /** How a console at `url` is visited, whatever is behind it. */

@@ -1,10 +1,8 @@
-import { readFileSync } from 'node:fs'
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, it } from 'vitest'
+import { fits, looksWell } from './looks.ts'
 import { MODEL, type Pages, resultWith, startPages } from './pages.ts'
 import { launchBrowser, screenshot } from './support.ts'
-
-const AXE = readFileSync(new URL('../../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8')
 
 const LARGE = {
   ...MODEL,
@@ -19,14 +17,7 @@ const LATEST = Array.from({ length: 8 }, (_, index) => ({
 }))
 const LONGEST = { ...MODEL, order_uid: 'x'.repeat(64) }
 
-const DESKTOP = { width: 1100, height: 800 }
 const PHONE = { width: 375, height: 740 }
-const LOOKS = [
-  { name: 'light', colorScheme: 'light', viewport: DESKTOP, audited: true },
-  { name: 'dark', colorScheme: 'dark', viewport: DESKTOP, audited: false },
-  { name: 'phone', colorScheme: 'light', viewport: PHONE, audited: false },
-  { name: 'phone-dark', colorScheme: 'dark', viewport: PHONE, audited: true },
-] as const
 
 let browser: Browser
 let pages: Pages
@@ -93,28 +84,4 @@ async function find(page: Page, uid: string, expected: string): Promise<void> {
   await page.locator('#uid').fill(uid)
   await page.locator('#uid').press('Enter')
   await resultWith(page, expected)
-}
-
-/** axe looks at two of the four: between them they have both widths and both sets of colours. */
-async function looksWell(page: Page, name: string): Promise<void> {
-  for (const { name: look, colorScheme, viewport, audited } of LOOKS) {
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
-    await page.setViewportSize(viewport)
-    await screenshot(page, `${name}-${look}`)
-    await fits(page)
-    if (audited) await hasNoBarriers(page)
-  }
-}
-
-/** The script goes over by the debugger, which the content security policy does not hold. */
-async function hasNoBarriers(page: Page): Promise<void> {
-  await page.evaluate(AXE)
-  const { violations } = (await page.evaluate(`axe.run()`)) as {
-    violations: readonly { id: string; help: string; nodes: readonly { html: string }[] }[]
-  }
-  expect(violations.map(({ id, help, nodes }) => ({ id, help, at: nodes.map(({ html }) => html) }))).toEqual([])
-}
-
-async function fits(page: Page): Promise<void> {
-  expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0)
 }

@@ -355,8 +355,11 @@ function holds(term: FilterTerm, row: Letter, nowMs: number): boolean {
     values.some(pattern => (pattern.endsWith('*') ? text.startsWith(pattern.slice(0, -1)) : text === pattern))
   switch (term.field) {
     case 'reason':
-    case 'state':
-      return is(term.values, row[term.field])
+      return is(term.values, row.reason)
+    case 'state': {
+      const again = row.replay_count > 0 && (row.state === 'open' || row.state === 'parked')
+      return is(term.values, row.state) || (again && term.values.includes('failed_again'))
+    }
     case 'error':
     case 'pointer':
     case 'id':

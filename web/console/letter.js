@@ -6,7 +6,7 @@ import { ask } from './desk.js'
 import { openDiscard } from './discard.js'
 import { openEdit } from './edit-dialog.js'
 import { filterOfRows, neighboursOf, remember } from './list.js'
-import { age, badge, button, bytes, copyButton, facts, moment, pointerWords, put } from './parts.js'
+import { age, badge, button, bytes, card, copyButton, facts, moment, pointerWords, put } from './parts.js'
 import { payloadView } from './payload.js'
 import { openReplay } from './replay-dialog.js'
 import { EVENTS, named, REASONS } from './words.js'
@@ -297,10 +297,6 @@ export function letterView(app, place) {
     },
     dispose: () => remember(id),
   }
-}
-
-function card(title, ...content) {
-  return h('section', { class: 'card', 'data-card': title }, h('h3', {}, title), ...content)
 }
 
 function keyWords(key) {

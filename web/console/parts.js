@@ -68,6 +68,10 @@ function shown(value) {
   return typeof value === 'string' ? text(value) : value
 }
 
+export function card(title, ...content) {
+  return h('section', { class: 'card', 'data-card': title }, h('h3', {}, title), ...content)
+}
+
 export function notice(title, words, ...more) {
   return h('div', { class: 'notice' }, h('h2', {}, title), ...(words === undefined ? [] : [h('p', {}, words)]), ...more)
 }

@@ -4,7 +4,7 @@ import { h, text } from '../tree.js'
 import { dlqLine, shellQuoted } from './cli-line.js'
 import { ask } from './desk.js'
 import { forgetList } from './list.js'
-import { absolute, age, badge, button, facts, notice, put, table } from './parts.js'
+import { absolute, age, badge, button, card, facts, notice, put, table } from './parts.js'
 import { createSwitch } from './switch.js'
 import { duration, isActive, isFinal, letters, named, REPLAY_STATES, RESULTS } from './words.js'
 
@@ -114,7 +114,6 @@ export function replayView(app, { id }) {
   const pace = toDom(h('p', { class: 'soft' }))
   const outcomes = toDom(h('div', {}))
   const about = toDom(h('div', {}))
-  const card = (title, ...content) => h('section', { class: 'card' }, h('h3', {}, title), ...content)
   const node = toDom(
     h(
       'article',
@@ -136,6 +135,7 @@ export function replayView(app, { id }) {
   let marks = []
 
   function take(next) {
+    const moved = replay?.state !== next.state
     replay = next
     marks = [
       ...marks.filter(({ atMs }) => atMs > performance.now() - 10_000),
@@ -143,6 +143,7 @@ export function replayView(app, { id }) {
     ]
     draw()
     announce()
+    if (moved) app.showCli()
   }
 
   function draw() {
@@ -274,9 +275,7 @@ export function replayView(app, { id }) {
           : dlqLine('ls', `replay:${id}`),
     onEvent(name, data) {
       if (name !== 'replay' || data.id !== id) return
-      const before = replay?.state
       take(data)
-      if (before !== data.state) app.showCli()
       if (isFinal(data.state)) forgetList()
     },
   }

@@ -122,6 +122,7 @@ function documentOf({ title, uid, body }: Page): Markup {
   <header class="bar">
     <a class="brand" href="/"><img src="/icon.svg" alt="" width="28" height="28">Holdfast</a>
     <nav aria-label="Service">
+      <a href="/admin">Console</a>
       <a href="/docs">API</a>
       <a href="/readyz?verbose">Health</a>
       <a href="/metrics">Metrics</a>

@@ -1,0 +1,335 @@
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { fillWithThousand } from './console-desk.ts'
+import { type ConsolePages, startConsole } from './console-pages.ts'
+import { MODEL } from './pages.ts'
+import { launchBrowser } from './support.ts'
+
+let browser: Browser
+let pages: ConsolePages
+
+beforeAll(async () => {
+  browser = await launchBrowser()
+})
+beforeEach(async () => {
+  await pages?.[Symbol.asyncDispose]()
+  pages = await startConsole(browser, { fill: fillWithThousand })
+})
+afterAll(async () => {
+  await browser?.close()
+  await pages?.[Symbol.asyncDispose]()
+})
+
+const EMAIL = '/admin?view=list&q=state%3Aopen+error%3Aformat'
+
+describe('a replay', () => {
+  it('is previewed in words, confirmed with its number, and followed to its end', () =>
+    pages.visit(EMAIL, async page => {
+      await page.getByRole('button', { name: 'Replay all 300 …' }).click()
+      const dialog = page.getByRole('dialog')
+      await dialog.getByText('300 dead letters are published again to their topic, in about 3 s').waitFor()
+      await dialog.getByText('The oldest failed 3 h 5').waitFor()
+      await dialog.getByLabel('Records a second').fill('50')
+      await dialog.getByText('in about 6 s').waitFor()
+      await dialog.getByLabel('Why').fill('the producer is mended')
+      expect(await dialog.locator('.cli code').textContent()).toBe(
+        "bin/holdfast dlq replay --rate 50/s 'state:open error:format'",
+      )
+      await dialog.getByRole('button', { name: 'Replay 300' }).click()
+      await dialog.getByText('type the number to confirm').waitFor()
+      await dialog.getByLabel('Type 300 to confirm').fill('300')
+      await dialog.getByRole('button', { name: 'Replay 300' }).click()
+
+      const id = await taskOf(page)
+      await progressIs(page, '0 of 300 published.')
+      pages.desk.advance(id, 140)
+      await progressIs(page, '140 of 300 published')
+      expect(await outcomes(page)).toEqual({ resolved: 60, failed_again: 80, pending: 160 })
+      expect(await page.getByRole('progressbar').getAttribute('aria-valuetext')).toBe('140 of 300 published')
+      expect(await said(page)).toContain('running: 140 of 300 published')
+      pages.desk.advance(id, 160)
+      await page.locator('#view [data-state="done"]').waitFor()
+      expect(await said(page)).toContain('done: 300 of 300 published, 120 resolved')
+      expect(await page.getByRole('button', { name: 'Cancel' }).count()).toBe(0)
+      await page.reload()
+      await page.locator('#view [data-state="done"]').waitFor()
+      expect(await page.locator('[data-card="About it"]').textContent()).toContain('the producer is mended')
+
+      await page.getByRole('link', { name: 'Failed again' }).click()
+      await page.getByText('180 dead letters').waitFor()
+      expect(await page.locator('#view tbody tr').first().textContent()).toContain('failed again')
+      await page.getByRole('link', { name: 'Redrives' }).click()
+      expect(await page.locator('.replays tbody').textContent()).toContain('300 of 300')
+    }))
+
+  it('takes only those that pass, when a check has told which', () =>
+    pages.visit(EMAIL, async page => {
+      await page.getByRole('button', { name: 'Would they pass now?' }).click()
+      await page.getByText('Of 300 dead letters, 120 would pass now, 180 would not.').waitFor()
+      const verdicts = await page.locator('#view td .verdict').allTextContents()
+      expect(verdicts).toContain('yes')
+      expect(verdicts).toContain('noformat at /delivery/email')
+      await page.getByRole('button', { name: 'Replay only those that pass' }).click()
+      const dialog = page.getByRole('dialog')
+      await dialog.getByText('Left out: 180 would not pass now.').waitFor()
+      await dialog.getByLabel('Type 120 to confirm').fill('120')
+      await dialog.getByRole('button', { name: 'Replay 120' }).click()
+      const id = await taskOf(page)
+      pages.desk.advance(id, 120)
+      await page.locator('#view [data-state="done"]').waitFor()
+      expect(await outcomes(page)).toEqual({ resolved: 120 })
+    }))
+
+  it('takes what is selected, by box and by range, and no more', () =>
+    pages.visit(EMAIL, async page => {
+      const boxes = page.locator('#view tbody input')
+      await boxes.nth(2).click()
+      await boxes.nth(6).click({ modifiers: ['Shift'] })
+      await boxes.nth(4).click()
+      const region = page.getByRole('region', { name: 'Selection' })
+      await region.getByText('4 selected').waitFor()
+      const ids = await page
+        .locator('#view tr.selected')
+        .evaluateAll(rows => rows.map(row => row.getAttribute('data-row')))
+      await region.getByRole('button', { name: 'Replay 4 …' }).click()
+      await page.getByRole('dialog').getByRole('button', { name: 'Replay 4' }).click()
+      const id = await taskOf(page)
+      expect(pages.desk.running.get(id)?.filter).toBe(`id:${ids.join()}`)
+      expect(pages.desk.running.get(id)?.total).toBe(4)
+    }))
+
+  it('is paused, resumed and cancelled by whoever looks at it', () =>
+    pages.visit('/admin?q=error%3Aformat', async page => {
+      const id = await replayAll(page, 300)
+      pages.desk.advance(id, 100)
+      await page.getByRole('button', { name: 'Pause' }).click()
+      await page.locator('#view [data-state="paused"]').waitFor()
+      await line(page, `bin/holdfast dlq replay --resume ${id}`)
+      await page.getByRole('button', { name: 'Resume' }).click()
+      await page.locator('#view [data-state="running"]').waitFor()
+      await page.getByRole('button', { name: 'Cancel' }).click()
+      await page.locator('#view [data-state="cancelled"]').waitFor()
+      expect(await page.locator('.letter-head button').count()).toBe(0)
+      expect(await outcomes(page)).toMatchObject({ pending: 200 })
+    }))
+
+  it('of somebody else that is under way is told, with the way to it', () =>
+    pages.visit('/admin?q=error%3Aformat', async page => {
+      const id = await replayAll(page, 300)
+      pages.desk.advance(id, 20)
+      await page.goto(`${pages.url}/admin?view=list`)
+      await page.locator('#view tbody input').first().click()
+      await page.getByRole('button', { name: 'Replay 1 …' }).click()
+      const dialog = page.getByRole('dialog')
+      await dialog.getByRole('button', { name: 'Replay 1' }).click()
+      await dialog.getByText('A redrive of ada is running: 20 of 300 are published.').waitFor()
+      await dialog.getByRole('link', { name: 'Look at it' }).click()
+      expect(await taskOf(page)).toBe(id)
+      await progressIs(page, '20 of 300 published')
+    }))
+
+  it('of nothing is not offered to be confirmed', () =>
+    pages.visit('/admin?q=error%3Anot_utf8', async page => {
+      for (const row of pages.desk.rows.values()) if (row.error === 'not_utf8') row.state = 'resolved'
+      await page.getByRole('button', { name: 'Replay all 150 …' }).click()
+      const dialog = page.getByRole('dialog')
+      await dialog.getByRole('heading', { name: 'Nothing to replay' }).waitFor()
+      await dialog.getByText('Left out: 150 not open').waitFor()
+    }))
+})
+
+describe('an edited value', () => {
+  it('is shown as it will be published, checked while it is typed, and replaces the original in the redrive', () =>
+    pages.visit('/admin?letter=orders-0-120000', async page => {
+      await page.getByRole('button', { name: 'Edit and replay …' }).click()
+      const dialog = page.getByRole('dialog')
+      const value = dialog.getByLabel('Value')
+      await dialog.getByText('It would fail again:').waitFor()
+      await dialog.getByText('/payment/amount is missing').waitFor()
+      const original = await value.inputValue()
+      // In full: what is masked would otherwise be published masked.
+      expect(original).toContain(MODEL.delivery.name)
+      expect(original).not.toContain('•')
+
+      await value.fill(original.replace('"currency": "USD",', '"currency": "USD",\n    "amount": "much",'))
+      await dialog.getByRole('button', { name: 'Line 18' }).waitFor()
+      await dialog.getByText('/payment/amount must be integer').waitFor()
+      await dialog.getByRole('button', { name: 'Replay the edited value' }).click()
+      await dialog.getByText('It has to pass the check first.').waitFor()
+      await value.fill(original.replace('"currency": "USD",', '"currency": "USD",\n    "amount": 1817,'))
+      await dialog.getByText('It passes.').waitFor()
+      expect(await dialog.locator('.diff li[data-kind="+"]').allTextContents()).toEqual([
+        'after: +     "amount": 1817,',
+      ])
+      expect(await dialog.locator('.diff li[data-kind="-"]').count()).toBe(0)
+      await dialog.getByRole('button', { name: 'Replay the edited value' }).click()
+
+      const id = await taskOf(page)
+      expect(pages.desk.running.get(id)).toMatchObject({ edited: true, total: 1, filter: 'id:orders-0-120000' })
+      pages.desk.advance(id, 1)
+      await page.locator('#view [data-state="done"]').waitFor()
+      await page.getByText('yes: another value than the original was published').waitFor()
+    }))
+})
+
+describe('a discard', () => {
+  it('needs a reason and, for many, the number; and can be undone at once', () =>
+    pages.visit('/admin?q=state%3Aopen+error%3Anot_utf8', async page => {
+      await page.getByRole('button', { name: 'Discard all 150 …' }).click()
+      const dialog = page.getByRole('dialog')
+      const go = dialog.getByRole('button', { name: 'Discard 150' })
+      await go.click()
+      await dialog.getByText('Say why').waitFor()
+      await dialog.getByLabel('Why').fill('a test of the producer')
+      await go.click()
+      await dialog.getByText('type the number to confirm').waitFor()
+      expect(await dialog.locator('.cli code').textContent()).toBe(
+        "bin/holdfast dlq discard --because 'a test of the producer' 'state:open error:not_utf8'",
+      )
+      await dialog.getByLabel('Type 150 to confirm').fill('150')
+      await go.click()
+      await page.getByText('150 dead letters discarded: a test of the producer').waitFor()
+      await page.getByText('Nothing matches this filter').waitFor()
+      await page.getByRole('button', { name: 'Undo' }).click()
+      await page.getByText('150 dead letters taken back: open again.').waitFor()
+      await page.locator('#view tbody tr').waitFor()
+    }))
+
+  it('can be undone later from the audit log', () =>
+    pages.visit('/admin?letter=orders-0-120000', async page => {
+      await page.getByRole('button', { name: 'Discard …' }).click()
+      await page.getByLabel('Why').fill('no longer of use')
+      await page.getByRole('button', { name: 'Discard 1', exact: true }).click()
+      await page.locator('#view .meta [data-state="discarded"]').waitFor()
+      expect(await page.getByRole('button', { name: 'Replay …' }).count()).toBe(0)
+      await page.goto(`${pages.url}/admin?view=audit`)
+      const entry = page.locator('#view tbody tr').first()
+      await entry.getByText('no longer of use').waitFor()
+      await entry.getByRole('button', { name: 'Undo' }).click()
+      await page.getByText('1 dead letter taken back: open again.').waitFor()
+      expect(pages.desk.rows.get('orders-0-120000')?.state).toBe('open')
+    }))
+})
+
+describe('the stream', () => {
+  it('says what is wrong in a sentence, and goes on when an operator says so and why', () =>
+    pages.visit('/admin', async page => {
+      await page.getByText('Running and up to date. 1,000 dead letters are open, the oldest for 4 h.').waitFor()
+      const partitions = pages.desk.stream.partitions ?? []
+      pages.desk.stream.partitions = partitions.map(shown =>
+        shown.partition === 2 ? { ...shown, paused: ['storm_guard'] } : shown,
+      )
+      await page.getByText('Partition 2 stands still and waits for you to decide.').waitFor()
+      await page.getByText('6 partitions, 1 paused').click()
+      await page.getByText('stopped by the storm guard: too many dead letters in a row').waitFor()
+      await page.getByRole('button', { name: 'Resume partition 2 …' }).click()
+      const dialog = page.getByRole('dialog')
+      await dialog.getByRole('button', { name: 'Resume' }).click()
+      await dialog.getByText('Say why').waitFor()
+      await dialog.getByLabel('Why').fill('the producer was rolled back')
+      pages.desk.stream.partitions = partitions
+      await dialog.getByRole('button', { name: 'Resume' }).click()
+      await page.getByText('Partition 2 goes on.').waitFor()
+      await page.getByText('6 partitions, none paused').waitFor()
+      expect(pages.desk.log.at(-1)).toMatchObject({
+        what: 'resume',
+        who: 'ada',
+        because: 'the producer was rolled back',
+      })
+    }))
+
+  it('tells which dependency is away, and for how long', () =>
+    pages.visit('/admin', async page => {
+      const since = new Date(Date.now() - 130_000).toISOString()
+      pages.desk.stream.breakers = [{ dependency: 'postgres', open: true, reason: 'connection refused', since }]
+      await page.getByText('Postgres cannot be reached for 2 min.').waitFor()
+      expect(await page.locator('.alarming').textContent()).toContain('postgres: connection refused')
+    }))
+
+  it('turns automatic redrive on and off, and shows which', () =>
+    pages.visit('/admin?view=replays', async page => {
+      const turn = page.getByRole('switch', { name: 'Automatic redrive' })
+      await expect.poll(() => turn.getAttribute('aria-checked')).toBe('false')
+      await turn.click()
+      await page.getByRole('button', { name: 'Turn it on' }).click()
+      await expect.poll(() => turn.getAttribute('aria-checked')).toBe('true')
+      expect(await turn.textContent()).toBe('on')
+      await page.getByText('Turned on by ada.').waitFor()
+      await turn.click()
+      await page.getByRole('button', { name: 'Turn it off' }).click()
+      await expect.poll(() => turn.getAttribute('aria-checked')).toBe('false')
+    }))
+})
+
+describe('when the service is away', () => {
+  it('says so, keeps what it shows, and comes back by itself', () =>
+    pages.visit('/admin', async page => {
+      await page.locator('#view tbody tr').first().waitFor()
+      await page.route('**/admin/**', route => route.abort())
+      pages.dropWatchers()
+      await page.getByText('Not connected just now: what you see may be old.').waitFor()
+      expect(await page.locator('#view tbody tr').count()).toBe(3)
+      pages.desk.add({ reason: 'too_large', error: 'too_large', pointer: '' })
+      await page.unroute('**/admin/**')
+      await expect.poll(() => page.locator('#view tbody tr').count(), { timeout: 15_000 }).toBe(4)
+      expect(await page.getByText('Not connected just now').isVisible()).toBe(false)
+    }))
+
+  it('tells an outage of the database from one of the network, and tries again', () =>
+    pages.visit('/admin?view=audit', async page => {
+      await page.getByText('Nothing is noted yet').waitFor()
+      const away = JSON.stringify({
+        status: 503,
+        code: 'store_unavailable',
+        detail: 'Postgres cannot be reached just now.',
+      })
+      await page.route('**/admin/dead-letters/groups*', route =>
+        route.fulfill({ status: 503, body: away, contentType: 'application/problem+json' }),
+      )
+      await page.getByRole('link', { name: 'Dead letters' }).click()
+      await page.getByRole('heading', { name: 'Not available just now' }).waitFor()
+      await page.locator('#view').getByText('Postgres cannot be reached just now.').waitFor()
+      await page.unroute('**/admin/dead-letters/groups*')
+      await page.getByRole('button', { name: 'Try again' }).click()
+      await page.locator('#view tbody tr').first().waitFor()
+      await expect.poll(() => page.locator('#view').getByText('Not available just now').count()).toBe(0)
+    }))
+})
+
+/** Starts a redrive of all that is shown, and waits for its page. @returns its id */
+async function replayAll(page: Page, count: number): Promise<string> {
+  await page.getByRole('button', { name: `Replay all ${count} …` }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByLabel(`Type ${count} to confirm`).fill(String(count))
+  await dialog.getByRole('button', { name: `Replay ${count}` }).click()
+  return await taskOf(page)
+}
+
+async function taskOf(page: Page): Promise<string> {
+  await page.getByRole('heading', { name: 'What became of them' }).waitFor()
+  return new URL(page.url()).searchParams.get('replay') ?? ''
+}
+
+async function progressIs(page: Page, words: string): Promise<void> {
+  await page.locator('#view').getByText(words).waitFor()
+}
+
+/** Those that are not zero. */
+async function outcomes(page: Page): Promise<Record<string, number>> {
+  const rows = await page
+    .locator('.outcomes tr[data-part]')
+    .evaluateAll(rows =>
+      rows.map(row => [row.getAttribute('data-part') ?? '', row.querySelector('.number')?.textContent]),
+    )
+  return Object.fromEntries(
+    rows.map(([name, count]) => [name, Number(count)] as const).filter(([, count]) => count > 0),
+  )
+}
+
+async function said(page: Page): Promise<string> {
+  return (await page.locator('#said').textContent()) ?? ''
+}
+
+async function line(page: Page, words: string): Promise<void> {
+  await expect.poll(() => page.locator('#desk > .cli code').textContent()).toBe(words)
+}
