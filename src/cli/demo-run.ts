@@ -15,6 +15,7 @@ import { createPool } from '../postgres/pool.ts'
 import { anyOrderUid, countsSince, readStreamCounts, type StreamCounts } from '../postgres/stream-counts.ts'
 import { createLogger } from '../telemetry/logger.ts'
 import { startDemoPrometheus } from './demo-prometheus.ts'
+import type { DemoTraces } from './demo-traces.ts'
 import { CommandFailed } from './failure.ts'
 import { onInterrupt } from './interrupt.ts'
 import { uidOf } from './order-file.ts'
@@ -27,14 +28,14 @@ export interface DemoOptions {
   /** Milliseconds. */
   readonly for?: number
   readonly orders?: number
-  readonly rate?: number
+  /** Records a second. Without it as fast as they are acknowledged. */
+  readonly rate?: number | undefined
   readonly invalid: number
   readonly data?: string
   readonly produce: boolean
   readonly json?: boolean
 }
 
-const DEFAULT_RATE = 200
 const UPDATES = 0.1
 const SAMPLE = new URL('../../data/model.json', import.meta.url)
 /** Without any progress for so long, what is still unsettled will not be settled. */
@@ -42,7 +43,7 @@ const STALLED_AFTER_MS = 60_000
 const LOOK_EVERY_MS = 250
 
 /** The whole system on this machine, from nothing to the proof. */
-export async function runDemo(options: DemoOptions): Promise<void> {
+export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise<void> {
   using interrupt = onInterrupt()
   const { signal } = interrupt
   const json = options.json === true
@@ -52,6 +53,11 @@ export async function runDemo(options: DemoOptions): Promise<void> {
 
   await using parts = new AsyncDisposableStack()
   parts.defer(() => progress.stop())
+  parts.use(traces)
+  let traceView: string | undefined
+  const viewing = traces.startViewer(say).then(page => {
+    traceView = page
+  })
   const stack = parts.use(
     await startStack({
       kafkaBrokers: process.env.KAFKA_BROKERS,
@@ -68,7 +74,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
     HTTP_PORT: process.env.HTTP_PORT ?? '0',
   })
   await migrate(config.postgres.url, 'up')
-  const producer = parts.use(await startProducer({ connection: config.kafka }))
+  const producer = parts.use(await startProducer({ connection: config.kafka, tracing: traces.tracing }))
   await ensureTopics(config.kafka, producer, {
     topic: config.kafka.topic,
     dlqTopic: config.kafka.dlqTopic,
@@ -82,11 +88,13 @@ export async function runDemo(options: DemoOptions): Promise<void> {
 
   const logFile = join(dataDir ?? tmpdir(), dataDir === undefined ? `holdfast-demo-${process.pid}.log` : 'service.log')
   if (dataDir !== undefined) await mkdir(dataDir, { recursive: true })
-  const app = await startApp(
-    config,
-    new Set(ROLES),
-    createLogger({ levels: config.logLevels, to: createWriteStream(logFile, { flags: 'a' }) }),
-  )
+  const logger = createLogger({
+    levels: config.logLevels,
+    to: createWriteStream(logFile, { flags: 'a' }),
+    activeTrace: () => traces.tracing.active(),
+  })
+  traces.logTo(logger)
+  const app = await startApp(config, new Set(ROLES), logger, traces.tracing)
   parts.use(app)
   const failed = new AbortController()
   app.finished.catch(error => failed.abort(error))
@@ -136,6 +144,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
       ['Search page', ready.url ?? ''],
       ['Metrics', `${app.metricsUrl}/metrics`],
       ['Prometheus', typeof prometheus === 'string' ? prometheus : prometheus.url],
+      ...(traceView === undefined ? [] : [['Traces', traceView]]),
       ['Health', `${ready.url}/readyz?verbose`],
       ['Admin key', ready.admin_key ?? 'one of API_KEYS'],
       ['Kafka', ready.kafka],
@@ -146,6 +155,10 @@ export async function runDemo(options: DemoOptions): Promise<void> {
     for (const [name = '', value = ''] of rows) say(`  ${name.padEnd(12)} ${paint('cyan', value)}`)
     say('')
     if (options.for === undefined && options.orders === undefined) say('  Ctrl-C stops all of it.\n')
+    // Fetched for the first time, say: it is not waited for.
+    if (traceView === undefined) {
+      void viewing.then(() => traceView !== undefined && say(`  Traces       ${paint('cyan', traceView)}\n`))
+    }
   }
 
   function summarize(
@@ -208,8 +221,7 @@ async function generate(
       yield { topic, key, value, headers: [] }
     }
   }
-  const ratePerSecond = options.rate ?? (options.orders === undefined ? DEFAULT_RATE : undefined)
-  return await publish(records(), { publisher: producer, clock: systemClock, ratePerSecond, signal })
+  return await publish(records(), { publisher: producer, clock: systemClock, ratePerSecond: options.rate, signal })
 }
 
 async function idle(signal: AbortSignal): Promise<PublishResult> {

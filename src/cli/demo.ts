@@ -2,6 +2,12 @@ import type { Command } from 'commander'
 import { parseCount, parseDurationMs, parsePercent, parseRate } from './arguments.ts'
 import type { DemoOptions } from './demo-run.ts'
 
+const DEFAULT_RATE = 200
+
+interface Flags extends DemoOptions {
+  readonly traces?: boolean
+}
+
 export function register(program: Command): void {
   program
     .command('demo')
@@ -12,6 +18,8 @@ export function register(program: Command): void {
     .option('--invalid <p%>', 'share that no consumer can take', parsePercent, 0.02)
     .option('--data <dir>', 'keep Kafka and Postgres here between runs')
     .option('--no-produce', 'start everything but the generator')
+    .option('--traces', 'with a viewer of traces (the default but with --orders and --json)')
+    .option('--no-traces', 'without it')
     .option('--json', 'two JSON lines: once ready, and the summary')
     .addHelpText(
       'after',
@@ -24,8 +32,16 @@ Examples:
   holdfast demo --orders 10000
   holdfast demo --for 30s --rate 500/s --invalid 5%`,
     )
-    .action(async (options: DemoOptions) => {
-      const { runDemo } = await import('./demo-run.ts')
-      await runDemo(options)
-    })
+    .action(demo)
+}
+
+async function demo({ traces, ...options }: Flags): Promise<void> {
+  const rate = options.rate ?? (options.orders === undefined ? DEFAULT_RATE : undefined)
+  // With those two nobody is there to look, or it is over before the viewer is up.
+  const wanted = traces ?? !(options.json === true || options.orders !== undefined)
+  // First: tracing wants to be there before the rest is imported.
+  const { openDemoTraces } = await import('./demo-traces.ts')
+  const opened = await openDemoTraces(wanted, rate)
+  const { runDemo } = await import('./demo-run.ts')
+  await runDemo({ ...options, rate }, opened)
 }

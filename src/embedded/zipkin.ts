@@ -1,0 +1,103 @@
+/** A real Zipkin server on a free port of the loopback interface: the demo's viewer of traces. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startGuarded, untilReady } from './guarded-process.ts'
+import { findJava } from './kafka-jars.ts'
+import { cacheDir, freePorts } from './machine.ts'
+import { fetchByMaven } from './maven.ts'
+import { cleanLeftovers } from './runs.ts'
+
+const VERSION = '3.6.1'
+/** With its pages, and without storages other than memory. */
+const ARTIFACT = `io.zipkin:zipkin-server:${VERSION}:jar:slim`
+const FOLDER = `zipkin-${VERSION}`
+const JAR = `zipkin-server-${VERSION}-slim.jar`
+const COPY = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy'
+
+/** Some minutes of a demo's traces, in this heap; older ones go. */
+const MAX_SPANS = 40_000
+/** Longer than a demo is looked at. */
+const LIFE_MS = 12 * 3_600_000
+const JVM_OPTIONS = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true']
+
+/** Whether a start needs no network. */
+export function isZipkinFetched(): boolean {
+  return existsSync(join(cacheDir(), FOLDER))
+}
+
+export interface EmbeddedZipkin extends AsyncDisposable {
+  /** Of the server; its API is below `/api/v2`. */
+  readonly url: string
+  /** Of the page that lists the latest traces of a service. */
+  pageOf(serviceName: string): string
+  readonly pid: number
+}
+
+export interface ZipkinOptions {
+  /** Told of the steps that take time, one line each. */
+  readonly log?: (line: string) => void
+  /** Gives up on the start. */
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Starts a server and waits until it answers. Maven fetches it the first time. Its traces are in memory, and go with it.
+ * @throws the signal's reason; SetupError when Java, or Maven with nothing cached, is missing; Error with the end of its log when it fails
+ */
+export async function startZipkin({ log = () => {}, signal }: ZipkinOptions = {}): Promise<EmbeddedZipkin> {
+  await cleanLeftovers(log)
+  const java = await findJava()
+  const goods = {
+    folder: FOLDER,
+    what: `Zipkin ${VERSION}`,
+    size: '86 MB',
+    args: [COPY, `-Dartifact=${ARTIFACT}`],
+    proof: JAR,
+    otherWays: 'Or leave the viewer out, with --no-traces.',
+  }
+  const jars = await fetchByMaven(goods, log, signal)
+  signal?.throwIfAborted()
+  const dir = mkdtempSync(join(tmpdir(), 'holdfast-zipkin-'))
+  const logFile = join(dir, 'zipkin.log')
+  const [port = 0] = await freePorts(1)
+  const url = `http://127.0.0.1:${port}`
+  const listener = { ip: '127.0.0.1', port, 'protocols[0]': 'http' }
+  const properties = Object.entries(listener).map(([name, value]) => `-Darmeria.ports[0].${name}=${value}`)
+  const server = await startGuarded({
+    command: java,
+    args: [...JVM_OPTIONS, ...properties, '-jar', join(jars, JAR)],
+    env: { PATH: process.env.PATH ?? '', HOME: dir, STORAGE_TYPE: 'mem', MEM_MAX_SPANS: String(MAX_SPANS) },
+    cwd: dir,
+    logFile,
+    stopSignal: 'SIGTERM',
+    graceMs: 5_000,
+    temporaryDir: dir,
+  })
+  async function dispose(): Promise<void> {
+    // Nothing of it is kept.
+    await server.stop('SIGKILL')
+    rmSync(dir, { recursive: true, force: true, maxRetries: 3 })
+  }
+  try {
+    const isFinal = () => signal?.aborted === true
+    await untilReady('Zipkin', server, { logFile, timeoutMs: 60_000, isFinal }, async () => {
+      signal?.throwIfAborted()
+      const { ok, status } = await fetch(`${url}/health`, { signal: AbortSignal.timeout(1_000) })
+      if (!ok) throw new Error(`it answers ${status}`)
+    })
+  } catch (error) {
+    await dispose()
+    throw error
+  }
+  return {
+    url,
+    pageOf(serviceName) {
+      // Its page asks by itself only when it is told the whole window: all of this server's life.
+      const window = { lookback: 'millis', millis: String(2 * LIFE_MS), endTs: String(Date.now() + LIFE_MS) }
+      return `${url}/zipkin/?${new URLSearchParams({ serviceName, ...window, limit: '20' })}`
+    },
+    pid: server.pid,
+    [Symbol.asyncDispose]: dispose,
+  }
+}
