@@ -3,12 +3,22 @@ import * as check from './dlq-check.ts'
 import * as discard from './dlq-discard.ts'
 import * as exportAll from './dlq-export.ts'
 import * as ls from './dlq-ls.ts'
+import * as reindex from './dlq-reindex.ts'
 import * as restore from './dlq-restore.ts'
 import * as show from './dlq-show.ts'
 import * as stats from './dlq-stats.ts'
 
 /** In the order in which an operator comes to need them. */
-const SUBCOMMANDS: readonly { register(dlq: Command): void }[] = [stats, ls, show, check, discard, restore, exportAll]
+const SUBCOMMANDS: readonly { register(dlq: Command): void }[] = [
+  stats,
+  ls,
+  show,
+  check,
+  discard,
+  restore,
+  exportAll,
+  reindex,
+]
 
 export function register(program: Command): void {
   const dlq = program
