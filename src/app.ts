@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { composeAdmin } from './app-admin.ts'
 import { composeDesk } from './app-desk.ts'
+import { composeJobs, JOB_CONNECTIONS } from './app-jobs.ts'
 import { createCache } from './cache/cache.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
@@ -27,6 +28,7 @@ import { orderQueries } from './orders/order-rows.ts'
 import { orderTables } from './orders/order-sql.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import { createDeadLetterIndex } from './postgres/dead-letter-index.ts'
+import { purgeSettled } from './postgres/dead-letter-purge.ts'
 import { readFigures } from './postgres/figures.ts'
 import { missingMigrations } from './postgres/migrate.ts'
 import { startWriteListener, type WriteListener } from './postgres/notifications.ts'
@@ -40,7 +42,7 @@ import { createObserver } from './telemetry/observer.ts'
 import { type Sampler, startSampler } from './telemetry/sampler.ts'
 import { VERSION } from './version.ts'
 
-export const ROLES = ['consumer', 'api'] as const
+export const ROLES = ['consumer', 'api', 'jobs'] as const
 export type Role = (typeof ROLES)[number]
 
 export interface App extends AsyncDisposable {
@@ -76,6 +78,9 @@ const UPLOAD_MAX_BYTES = 1024 * 1024
 const PUBLISH_TIMEOUT_MS = 5_000
 const BAD_KEYS_PER_MINUTE = 20
 const DESK_POOL_MAX = 4
+const DAY_MS = 86_400_000
+/** Of one turn, which comes each hour. */
+const PURGE_LIMIT = 100_000
 
 /**
  * Wires the parts together and starts them. Returns as soon as the API listens: what must be waited for (Postgres,
@@ -92,6 +97,7 @@ export async function startApp(
   const clock = systemClock
   const stopping = new AbortController()
   let pipeline: Pipeline | undefined
+  let jobs: AsyncDisposable | undefined
   let waitingFor: string | undefined = 'starting'
   const pools: (() => PoolStatus)[] = []
   let figures: Sampler<Figures> | undefined
@@ -145,6 +151,7 @@ export async function startApp(
   ]
   const live = livenessOf(() => pipeline?.status())
   const judge = createOrderJudge({ maxBytes: config.recordMaxBytes })
+  const startJobs = roles.has('jobs') ? openJobs() : undefined
   const adminKey = roles.has('api') && config.http.apiKeys.length === 0 ? newKey() : undefined
   if (adminKey !== undefined) observer.observe({ kind: 'admin_key_made', key: adminKey })
   const { host: metricsHost, port: metricsPort } = config.metrics
@@ -191,8 +198,11 @@ export async function startApp(
   let stopped: Promise<void> | undefined
   async function stop(): Promise<void> {
     stopping.abort()
+    // Each lets go of what it has in hand, at the same time.
+    const jobsStopped = jobs?.[Symbol.asyncDispose]()
     await pipeline?.stop(Math.min(DRAIN_TIMEOUT_MS, config.shutdownTimeoutMs / 2))
     await work.catch(() => {})
+    await jobsStopped
     await resources.disposeAsync()
   }
   function stopOnce(): Promise<void> {
@@ -222,11 +232,36 @@ export async function startApp(
     })
     figures = sampler
     const warming = roles.has('api') ? warmCache() : Promise.resolve()
+    jobs = startJobs?.()
     if (roles.has('consumer')) await consume()
     else waitingFor = undefined
     await warming
     if (!roles.has('consumer'))
       await new Promise<void>(resolve => stopping.signal.addEventListener('abort', () => resolve()))
+  }
+
+  /** @returns what starts them in the background: nothing else waits for them */
+  function openJobs(): () => AsyncDisposable {
+    const pool = openPool('jobs', JOB_CONNECTIONS)
+    const keepDays = config.deadLetterRetentionDays
+    // What they do of themselves they do as an operator would.
+    const { replays, automatic, records } = parts.use(composeDesk(config, pool, judge))
+    return () =>
+      composeJobs({
+        kafka: config.kafka,
+        pool,
+        records,
+        observer,
+        onKafkaWarning: text => observer.observe({ kind: 'kafka_warning', text }),
+        clock,
+        tracing,
+        scheduled: {
+          desk: replays,
+          automatic,
+          automaticDelaysMs: config.automaticRedrive.delaysMs,
+          purge: keepDays === 0 ? undefined : () => purgeSettled(pool, keepDays * DAY_MS, PURGE_LIMIT),
+        },
+      })
   }
 
   async function consume(): Promise<void> {

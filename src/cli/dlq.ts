@@ -1,12 +1,16 @@
 import type { Command } from 'commander'
+import * as auto from './dlq-auto.ts'
 import * as check from './dlq-check.ts'
 import * as discard from './dlq-discard.ts'
 import * as exportAll from './dlq-export.ts'
 import * as ls from './dlq-ls.ts'
 import * as reindex from './dlq-reindex.ts'
+import * as replay from './dlq-replay.ts'
+import * as replays from './dlq-replays.ts'
 import * as restore from './dlq-restore.ts'
 import * as show from './dlq-show.ts'
 import * as stats from './dlq-stats.ts'
+import * as steer from './dlq-steer.ts'
 
 /** In the order in which an operator comes to need them. */
 const SUBCOMMANDS: readonly { register(dlq: Command): void }[] = [
@@ -14,10 +18,14 @@ const SUBCOMMANDS: readonly { register(dlq: Command): void }[] = [
   ls,
   show,
   check,
+  replay,
+  replays,
+  steer,
   discard,
   restore,
   exportAll,
   reindex,
+  auto,
 ]
 
 export function register(program: Command): void {

@@ -10,7 +10,7 @@ export function register(program: Command): void {
   program
     .command('serve')
     .description('the service, against the Kafka and Postgres that the environment names')
-    .option('--roles <list>', 'of consumer, api (default: both)', parseRoles)
+    .option('--roles <list>', 'of consumer, api, jobs (default: all)', parseRoles)
     .option('--check-config', 'check the settings and stop')
     .addHelpText(
       'after',
@@ -37,7 +37,8 @@ async function serve({ roles, checkConfig }: ServeOptions): Promise<void> {
 function parseRoles(text: string): ReadonlySet<Role> {
   const names = text.split(',').map(name => name.trim())
   for (const name of names) {
-    if (name !== 'consumer' && name !== 'api') throw new InvalidArgumentError('It must be a list of consumer and api.')
+    if (name !== 'consumer' && name !== 'api' && name !== 'jobs')
+      throw new InvalidArgumentError('It must be a list of consumer, api and jobs.')
   }
   return new Set(names as Role[])
 }

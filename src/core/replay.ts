@@ -37,6 +37,8 @@ export interface ReplayPage {
   readonly items: readonly ReplayItem[]
   /** There are marks when the page was begun before: some of it may be in the topic already. */
   readonly marks: PageMarks | undefined
+  /** Of the redrive: what an operator wants of it. */
+  readonly state: ReplayState
 }
 
 /** Why a member was not published. */

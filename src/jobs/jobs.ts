@@ -22,8 +22,8 @@ export interface ScheduledJobs {
   readonly automatic: Pick<AutomaticRedrive, 'status'>
   /** How long a dead letter waits for its first automatic redrive, its second …, in ms. */
   readonly automaticDelaysMs: readonly number[]
-  /** Removes settled dead letters that are old enough. @returns how many */
-  readonly purge: () => Promise<number>
+  /** Removes settled dead letters that are old enough; absent: they stay for ever. @returns how many */
+  readonly purge?: (() => Promise<number>) | undefined
 }
 
 /** How soon a redrive that was asked for, or that lost its worker, is put into the queue. */
@@ -94,26 +94,26 @@ function scheduledJobs({ scheduled, observer }: JobsOptions): Job[] {
   if (scheduled === undefined) return []
   // One at a time in all processes; the next turn makes up for one that failed.
   const queue = { policy: 'exclusive', expireInSeconds: 600, retryLimit: 0, deleteAfterSeconds: 86_400 } as const
-  return [
-    {
-      name: 'automatic-redrive',
-      queue,
-      cron: EVERY_MINUTE,
-      async work() {
-        const started = await redriveAutomatically(scheduled)
-        if (started !== undefined) {
-          observer.observe({ kind: 'automatic_redrive_started', id: started.id, total: started.total })
-        }
-      },
+  const { purge } = scheduled
+  const redrive: Job = {
+    name: 'automatic-redrive',
+    queue,
+    cron: EVERY_MINUTE,
+    async work() {
+      const started = await redriveAutomatically(scheduled)
+      if (started !== undefined) {
+        observer.observe({ kind: 'automatic_redrive_started', id: started.id, total: started.total })
+      }
     },
-    {
-      name: 'retention',
-      queue,
-      cron: EVERY_HOUR,
-      async work() {
-        const purged = await scheduled.purge()
-        if (purged > 0) observer.observe({ kind: 'dead_letters_purged', purged })
-      },
+  }
+  const retention: Job = {
+    name: 'retention',
+    queue,
+    cron: EVERY_HOUR,
+    async work() {
+      const purged = (await purge?.()) ?? 0
+      if (purged > 0) observer.observe({ kind: 'dead_letters_purged', purged })
     },
-  ]
+  }
+  return [redrive, retention]
 }

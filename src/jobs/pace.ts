@@ -15,9 +15,11 @@ export function createPace(ratePerSecond: number | undefined, clock: Clock): Pac
   if (ratePerSecond === undefined) return { dueInMs: () => 0, take: () => {} }
   const capacity = Math.max(1, ratePerSecond * BURST_SECONDS)
   let tokens = 1
-  let filledAtMs = clock.monotonic()
+  /** The clock runs from the first record: what it takes to get ready is nothing that was missed. */
+  let filledAtMs: number | undefined
 
   function fill(): void {
+    if (filledAtMs === undefined) return
     const nowMs = clock.monotonic()
     tokens = Math.min(capacity, tokens + ((nowMs - filledAtMs) / 1000) * (ratePerSecond ?? 0))
     filledAtMs = nowMs
@@ -31,6 +33,7 @@ export function createPace(ratePerSecond: number | undefined, clock: Clock): Pac
     },
     take() {
       fill()
+      filledAtMs ??= clock.monotonic()
       tokens -= 1
     },
   }

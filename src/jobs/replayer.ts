@@ -147,8 +147,12 @@ function createTurn(
 
   /** @returns what to do next, when it is not the next page */
   async function turnPage(): Promise<Parting | undefined> {
-    const { items, marks } = await store.page(replay, pageItems)
+    const { items, marks, ...asked } = await store.page(replay, pageItems)
     if (items.length === 0) return { to: 'done' }
+    state = asked.state
+    // What was begun is not left half done: there may be records of it in the topic that nobody knows of.
+    const parting = marks === undefined ? wanted() : undefined
+    if (parting !== undefined) return parting
     if (marks !== undefined) {
       // Begun before, by a worker that is gone or with a broker that was: what of it has arrived is not sent again.
       const arrived = await topic.published(id, marks)

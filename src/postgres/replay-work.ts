@@ -60,12 +60,12 @@ export function createReplayStore(pool: pg.Pool): ReplayStore {
     async page(replay, limit) {
       const begun = await readItems('claimed', undefined)
       if (begun.items.length > 0) return begun
-      return { ...(await readItems('pending', limit)), marks: undefined }
+      return await readItems('pending', limit)
 
       async function readItems(state: 'claimed' | 'pending', limit: number | undefined): Promise<ReplayPage> {
-        const { items, marks } = await asOwner<PageRow>(
+        const row = await asOwner<PageRow>(
           replay,
-          `SELECT true AS mine, page_marks AS marks, ARRAY(
+          `SELECT true AS mine, state, page_marks AS marks, ARRAY(
             SELECT jsonb_build_object('id', item.dead_letter_id, 'topic', d.source_topic, 'partition', d.source_partition,
               'offset', d.source_offset::text, 'timestamp', d.source_timestamp, 'replay_count', d.replay_count, 'bytes', d.bytes,
               'dlq_partition', d.dlq_partition, 'dlq_offset', d.dlq_offset::text, 'edited', encode(item.edited_value, 'base64'))
@@ -74,7 +74,11 @@ export function createReplayStore(pool: pg.Pool): ReplayStore {
           ) AS items FROM mine`,
           [limit ?? null],
         )
-        return { items: items.map(toItem), marks: toMarks(marks) }
+        return {
+          items: row.items.map(toItem),
+          marks: state === 'claimed' ? toMarks(row.marks) : undefined,
+          state: row.state,
+        }
       }
     },
 
@@ -169,6 +173,7 @@ const BY_ME = 'EXISTS (SELECT FROM mine)'
 
 interface PageRow extends pg.QueryResultRow {
   readonly mine: boolean
+  readonly state: ReplayState
   readonly marks: Readonly<Record<string, string>> | null
   readonly items: readonly ItemRow[]
 }

@@ -174,6 +174,7 @@ describe('the worker', () => {
     expect(await store.take(id)).toBeUndefined()
     expect(await desk.get(id)).toMatchObject({ state: 'running' })
     expect(await store.page(replay, 2)).toEqual({
+      state: 'running',
       marks: undefined,
       items: [
         {
@@ -208,7 +209,7 @@ describe('the worker', () => {
     await store.notePublished(replay, ['orders-0-0'])
     await store.noteSkipped(replay, ['orders-0-2'], 'bytes_gone')
     expect(await tables.letter('orders-0-2')).toMatchObject({ state: 'open' })
-    expect(await store.page(replay, 1)).toEqual({ items: [], marks: undefined })
+    expect(await store.page(replay, 1)).toEqual({ items: [], marks: undefined, state: 'running' })
     expect(await desk.get(id)).toMatchObject({ total: 3, pending: 0, published: 1, skipped: 2 })
     await store.part(replay, { to: 'done' })
     expect(await desk.get(id)).toMatchObject({ state: 'done', finished_at: expect.any(String) })

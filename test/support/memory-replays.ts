@@ -145,8 +145,12 @@ export function aReplayWorld(
       page: (replay, limit) =>
         mine(replay, () => {
           const claimed = items.filter(item => item.at === 'claimed')
-          if (claimed.length > 0) return { items: claimed, marks }
-          return { items: items.filter(item => item.at === 'pending').slice(0, limit), marks: undefined }
+          if (claimed.length > 0) return { items: claimed, marks, state: world.state }
+          return {
+            items: items.filter(item => item.at === 'pending').slice(0, limit),
+            marks: undefined,
+            state: world.state,
+          }
         }),
       claim: (replay, ids, ends) =>
         mine(replay, () => {

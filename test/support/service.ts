@@ -30,7 +30,7 @@ export interface ServiceOptions extends FreshTopics {
   readonly databaseUrl: string
   readonly brokers?: string
   /** Default: all. */
-  readonly roles?: readonly ('consumer' | 'api')[]
+  readonly roles?: readonly ('consumer' | 'api' | 'jobs')[]
   readonly env?: Readonly<Record<string, string>>
 }
 

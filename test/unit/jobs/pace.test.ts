@@ -43,10 +43,20 @@ describe('the pace of a redrive', () => {
   it('makes up for a second that was missed, and not for an hour', async () => {
     const clock = aClock()
     const pace = createPace(10, clock)
+    pace.take()
     await clock.sleep(3_600_000)
     let burst = 0
     for (; pace.dueInMs() === 0; burst++) pace.take()
     expect(burst).toBe(10)
+  })
+
+  it('counts from the first record, however long it took to get ready', async () => {
+    const clock = aClock()
+    const pace = createPace(10, clock)
+    await clock.sleep(5_000)
+    expect(pace.dueInMs()).toBe(0)
+    pace.take()
+    expect(pace.dueInMs()).toBe(100)
   })
 
   it('holds nothing up without a rate', () => {

@@ -75,7 +75,7 @@ describe('a redrive', () => {
     expect((last - first) / 1000).toBeLessThan(8.3)
     const total = (of: (fact: JobFact) => number) => facts.reduce((sum, fact) => sum + of(fact), 0)
     expect(total(fact => (fact.kind === 'replay_page_published' ? fact.published : 0))).toBe(400)
-    await time.step()
+    await until(time, () => facts.at(-1)?.kind === 'replay_parted')
     expect(facts.at(-1)).toEqual({ kind: 'replay_parted', id: 'r1', to: 'done' })
   })
 
@@ -132,8 +132,8 @@ describe('a redrive', () => {
     const askedAtMs = time.nowMs
     await until(time, () => ended(world))
     expect(world.state).toBe(state === 'pausing' ? 'paused' : 'cancelled')
-    // A beat, and the page in hand
-    expect(time.nowMs - askedAtMs).toBeLessThan(2_000 + 1_100)
+    // The page in hand
+    expect(time.nowMs - askedAtMs).toBeLessThan(1_100)
     expect(idsOf(world)).toEqual(published(world))
     expect(world.items.filter(item => item.at === (state === 'pausing' ? 'pending' : 'cancelled'))).toHaveLength(
       400 - world.log.length,

@@ -1,0 +1,49 @@
+import type { LeftOutReason, Replay, ReplayPreview } from '../core/dead-letter-desk.ts'
+import { grouped } from './progress.ts'
+
+/** Redrives in words, for people. */
+
+const LEFT_OUT: Readonly<Record<LeftOutReason, string>> = {
+  not_open: 'not open',
+  other_topic: 'from another topic than KAFKA_TOPIC',
+  place_unknown: 'of unknown place in the dead-letter topic (holdfast dlq reindex finds them)',
+  not_passing: 'that would fail again',
+  bytes_gone: 'whose bytes are gone from the dead-letter topic',
+  over_limit: 'beyond the limit',
+}
+
+export function previewLines({ count, by_reason, oldest, newest, left_out }: ReplayPreview): string[] {
+  const reasons = Object.entries(by_reason).map(([reason, letters]) => `${grouped(letters)} ${reason}`)
+  const lines = [count === 0 ? 'no dead letter' : `${letters(count)}: ${reasons.join(', ')}`]
+  if (oldest !== null && newest !== null) lines.push(`failed from ${oldest} to ${newest}`)
+  for (const [why, letters] of Object.entries(left_out)) {
+    lines.push(`left out: ${grouped(letters)} ${LEFT_OUT[why as LeftOutReason]}`)
+  }
+  return lines
+}
+
+/** What came of it so far. */
+export function progressText({ resolved, failed_again, parked, skipped }: Replay): string {
+  const parts = [
+    resolved > 0 && `${grouped(resolved)} resolved`,
+    failed_again > 0 && `${grouped(failed_again)} failed again`,
+    parked > 0 && `${grouped(parked)} parked`,
+    skipped > 0 && `${grouped(skipped)} skipped`,
+  ]
+  return parts.filter(part => part !== false).join(', ')
+}
+
+/** One line at the end. */
+export function endLine(replay: Replay, unsettled: number): string {
+  const { id, state, total, published, pending, error } = replay
+  const became = progressText(replay)
+  const head = `redrive ${id} ${state}: ${grouped(published)} of ${grouped(total)} published${became === '' ? '' : `, ${became}`}`
+  if (state === 'failed') return `${head}: ${error ?? 'nobody knows why'}`
+  if (state === 'paused') return `${head}; ${grouped(pending)} are left`
+  if (unsettled > 0) return `${head}; ${grouped(unsettled)} wait for a consumer to settle them`
+  return head
+}
+
+function letters(count: number): string {
+  return `${grouped(count)} dead letter${count === 1 ? '' : 's'}`
+}

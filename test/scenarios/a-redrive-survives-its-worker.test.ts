@@ -1,0 +1,139 @@
+import { expect, it } from 'vitest'
+import type { Replay } from '#src/core/dead-letter-desk.ts'
+import { brokenOrders } from '../support/broken-orders.ts'
+import { holdfast, startHoldfast } from '../support/cli.ts'
+import { failing, letterCounts, membersIn, redriven, replays } from '../support/redrives.ts'
+import { eventually, startService } from '../support/service.ts'
+import { aStream, type Stream, streamTools } from '../support/stream.ts'
+
+streamTools()
+
+const SETTLED_ONCE_MORE = ['failed_again', 'parked', 'resolved'] as const
+
+/** Dead letters, and a service that consumes but runs no jobs: whoever redrives does it himself. */
+async function anInbox(count: number): Promise<Stream> {
+  const stream = await aStream({ partitions: 3 })
+  await stream.produce(brokenOrders(count))
+  await startService({ ...stream, roles: ['consumer', 'api'] })
+  await eventually(async () => (await stream.settled()) === count, 'them being set aside')
+  return stream
+}
+
+it('goes on after kill -9 where it stood, and sends each member once', async () => {
+  const stream = await anInbox(120)
+
+  // Given a redrive that is killed in the middle of a page
+  const worker = startHoldfast(
+    stream,
+    'dlq',
+    'replay',
+    'reason:schema_violation',
+    '--limit',
+    '100',
+    '--rate',
+    '40/s',
+    '--yes',
+  )
+  await eventually(
+    async () => (await membersIn(stream, 'claimed')) > 0 && (await membersIn(stream, ...SETTLED_ONCE_MORE)) > 40,
+    'it being at work on a further page',
+    30_000,
+    10,
+  )
+  worker.kill('SIGKILL')
+  expect(await worker.exited).toBe(137)
+  const [orphan] = await replays(stream)
+  const id = orphan?.id ?? ''
+  expect(orphan).toMatchObject({ state: 'running', total: 100 })
+  expect(orphan?.pending).toBeGreaterThan(0)
+
+  // When somebody else wants a redrive meanwhile, he is told whose is under way
+  const refused = await failing(holdfast(stream, 'dlq', 'replay', 'state:open', '--yes'))
+  expect(refused.code).toBe(1)
+  expect(refused.stderr).toMatch(new RegExp(`the redrive ${id} of \\S+ is running`))
+
+  // And when another process goes on with it
+  const resumed = await failing(holdfast(stream, 'dlq', 'replay', '--resume', id, '--json'))
+  expect(resumed.code).toBe(3)
+  expect(JSON.parse(resumed.stdout)).toMatchObject({ state: 'done', published: 100, failed_again: 100, skipped: 0 })
+
+  // Then each member is in the topic once, in the order in which they first stood
+  const members = await stream.query<{ id: string }>('SELECT dead_letter_id AS id FROM replay_items ORDER BY position')
+  const sent = await redriven(stream)
+  expect(sent.map(record => record.id)).toEqual(members.map(member => member.id))
+  expect(new Set(sent.map(record => record.replayId))).toEqual(new Set([id]))
+  // And had its effect once
+  expect(await letterCounts(stream)).toEqual({ 'open 0': 20, 'open 1': 100 })
+  const [failures] = await stream.query<{ sum: string }>('SELECT sum(failures) FROM dead_letters')
+  expect(Number(failures?.sum)).toBe(220)
+  expect(await stream.settled()).toBe(220)
+  await eventually(async () => (await stream.findings()).length === 0, 'the books adding up')
+})
+
+it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open when it is cancelled', async () => {
+  const stream = await anInbox(160)
+
+  // Given a preview, which writes nothing
+  const { stdout } = await holdfast(
+    stream,
+    'dlq',
+    'replay',
+    'reason:schema_violation',
+    '--limit',
+    '60',
+    '--dry-run',
+    '--json',
+  )
+  expect(JSON.parse(stdout)).toEqual({
+    preview: {
+      count: 60,
+      by_reason: { schema_violation: 60 },
+      oldest: expect.any(String),
+      newest: expect.any(String),
+      left_out: { over_limit: 100 },
+    },
+  })
+  expect(await replays(stream)).toEqual([])
+  expect(await stream.readAll(stream.topic)).toHaveLength(160)
+
+  // When 60 of them are redriven at 30/s, it takes the two seconds that it should
+  await failing(
+    holdfast(stream, 'dlq', 'replay', 'reason:schema_violation', '--limit', '60', '--rate', '30/s', '--yes'),
+  )
+  const times = (await redriven(stream)).map(({ atMs }) => atMs)
+  expect(times).toHaveLength(60)
+  const seconds = (Math.max(...times) - Math.min(...times)) / 1000
+  expect(seconds).toBeGreaterThan((59 / 30) * 0.9)
+  expect(seconds).toBeLessThan((59 / 30) * 1.1 + 0.2)
+
+  // When Ctrl-C comes in the middle of the next one, it pauses and says how to go on
+  const command = startHoldfast(stream, 'dlq', 'replay', 'replays:0', '--rate', '20/s', '--yes')
+  await eventually(async () => (await membersIn(stream, 'claimed')) > 0, 'it being at work')
+  command.kill('SIGINT')
+  expect(await command.exited).toBe(3)
+  const [paused] = await replays(stream)
+  expect(paused).toMatchObject({ state: 'paused', total: 100 })
+  expect(paused?.pending).toBeGreaterThan(0)
+  expect(command.said().stderr).toContain(`holdfast dlq replay --resume ${paused?.id}`)
+  expect(await redriven(stream)).toHaveLength(60 + (paused?.published ?? 0))
+
+  // When it goes on, and somebody cancels it
+  const resumed = startHoldfast(stream, 'dlq', 'replay', '--resume', paused?.id ?? '', '--json')
+  await eventually(async () => (await membersIn(stream, 'claimed')) > 0, 'it being at work again')
+  await holdfast(stream, 'dlq', 'cancel', paused?.id ?? '', '--because', 'enough')
+  expect(await resumed.exited).toBe(3)
+  const cancelled = JSON.parse(resumed.said().stdout) as Replay
+  expect(cancelled).toMatchObject({ id: paused?.id, state: 'cancelled', pending: 0 })
+  expect(cancelled.published).toBeGreaterThan(paused?.published ?? 0)
+  expect(cancelled.published).toBeLessThan(100)
+
+  // Then what was sent was sent once, and the rest waits as before
+  const ids = (await redriven(stream)).map(({ id }) => id)
+  expect(new Set(ids).size).toBe(ids.length)
+  expect(ids).toHaveLength(60 + cancelled.published)
+  await eventually(async () => (await stream.settled()) === 160 + ids.length, 'it being settled')
+  expect(await letterCounts(stream)).toEqual({ 'open 0': 160 - ids.length, 'open 1': ids.length })
+  const log = await stream.query<{ what: string; because: string }>('SELECT what, because FROM audit_log ORDER BY id')
+  expect(log.map(({ what }) => what)).toEqual(['replay', 'replay', 'replay_pause', 'replay_resume', 'replay_cancel'])
+  expect(log.at(-1)).toMatchObject({ because: 'enough' })
+})

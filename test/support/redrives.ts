@@ -1,0 +1,57 @@
+import { HEADER, headerText } from '#src/core/dead-letter.ts'
+import type { Replay } from '#src/core/dead-letter-desk.ts'
+import { holdfast } from './cli.ts'
+import type { Stream } from './stream.ts'
+
+/** A redriven record, as it stands in the source topic. */
+export interface Redriven {
+  /** Of its dead letter. */
+  readonly id: string
+  readonly replayId: string
+  /** When it was produced. */
+  readonly atMs: number
+}
+
+/** In the order of partitions and offsets. */
+export async function redriven(stream: Stream): Promise<Redriven[]> {
+  return (await stream.readAll(stream.topic)).flatMap(record => {
+    const replayId = headerText(record, HEADER.replayId)
+    return replayId === undefined
+      ? []
+      : [{ id: headerText(record, HEADER.id) ?? '', replayId, atMs: record.timestampMs }]
+  })
+}
+
+/** As `holdfast dlq replays` tells them, the latest first. */
+export async function replays(stream: Stream): Promise<Replay[]> {
+  const { stdout } = await holdfast(stream, 'dlq', 'replays', '--json')
+  const lines = stdout.split('\n').filter(line => line !== '')
+  return lines.map(line => JSON.parse(line) as Replay)
+}
+
+/** Members of redrives by their states, quickly. */
+export async function membersIn(stream: Stream, ...states: readonly string[]): Promise<number> {
+  const [row] = await stream.query<{ count: number }>(
+    'SELECT count(*)::int AS count FROM replay_items WHERE state = ANY ($1)',
+    [states],
+  )
+  return row?.count ?? 0
+}
+
+/** Dead letters by `state replay_count`. */
+export async function letterCounts(stream: Stream): Promise<Readonly<Record<string, number>>> {
+  const rows = await stream.query<{ state: string; replay_count: number; count: number }>(
+    'SELECT state, replay_count, count(*)::int AS count FROM dead_letters GROUP BY state, replay_count',
+  )
+  return Object.fromEntries(rows.map(row => [`${row.state} ${row.replay_count}`, row.count]))
+}
+
+/** A command that is expected to end so: what it said. */
+export async function failing(command: Promise<unknown>): Promise<{ code: number; stdout: string; stderr: string }> {
+  try {
+    await command
+  } catch (error) {
+    return error as { code: number; stdout: string; stderr: string }
+  }
+  throw new Error('the command succeeded')
+}
