@@ -32,8 +32,8 @@ const SHOWN_SETTINGS = [
 const LIMIT = 'limit'
 const DRAIN = 'drain'
 const WITHOUT_METRICS = 'drain, no metrics'
-/** Three times as often as is usual. */
-const SCRAPE_EVERY_MS = 5_000
+/** As is usual. */
+const SCRAPE_EVERY_MS = 15_000
 
 interface Contender {
   readonly name: string

@@ -126,8 +126,12 @@ async function committedOffsets(inspector: KafkaInspector, { topic, ends }: Back
 /** As Prometheus does. That a scrape is answered is not what is measured here. */
 function scrape(logFile: string, everyMs: number): NodeJS.Timeout {
   const { url } = eventIn<{ url: string }>(logFile, 'http_started') ?? { url: '' }
-  const once = async () => (await fetch(`${url}/metrics`)).text()
-  return setInterval(() => void once().catch(() => {}), everyMs)
+  const once = () =>
+    void fetch(`${url}/metrics`)
+      .then(answer => answer.text())
+      .catch(() => {})
+  once()
+  return setInterval(once, everyMs)
 }
 
 /** When the service was given partitions for the first time, in ms since the epoch. */
