@@ -16,6 +16,7 @@ const COMMANDS: readonly (() => Promise<{ register(program: Command): void }>)[]
   () => import('./resume.ts'),
   () => import('./seek.ts'),
   () => import('./order.ts'),
+  () => import('./lag.ts'),
   async () => dlq,
   () => import('./config.ts'),
   () => import('./doctor.ts'),

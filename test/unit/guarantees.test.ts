@@ -38,8 +38,11 @@ describe('docs/guarantees.md', () => {
       'an-order-arrives-and-is-read-back',
       'an-order-is-followed-from-its-producer-to-the-commit',
       'an-order-sent-to-the-api-takes-the-road-of-every-other',
+      'dashboards-show-a-run-with-faults',
       'every-bad-input-has-its-outcome',
       'keys-decide-who-may-use-the-api',
+      'lag-is-told-in-records-and-in-seconds',
+      'metrics-tell-what-happened',
     ]
     const scenarios = readdirSync(new URL('test/scenarios/', root)).filter(name => name.endsWith('.test.ts'))
     const unnamed = scenarios.filter(name => !text.includes(`test/scenarios/${name}`))

@@ -1,0 +1,110 @@
+import type { Command } from 'commander'
+import type { Config } from '../config.ts'
+import type { PartitionReader } from '../kafka/partition-reader.ts'
+
+export function register(program: Command): void {
+  program
+    .command('lag')
+    .description('how far each partition is behind, in records and in seconds')
+    .option('--json', 'one JSON object a line')
+    .addHelpText(
+      'after',
+      `
+Measured from progress in Postgres to the end of the topic; the seconds are the age of the oldest record that waits. Joins no group
+and moves nothing, so it works beside the service and without it.
+
+Examples:
+  holdfast lag
+  holdfast lag --json | jq 'select(.lag_records > 0)'`,
+    )
+    .action(lag)
+}
+
+async function lag({ json }: { readonly json?: boolean }): Promise<void> {
+  const [{ loadConfig }, { print, note, table }] = await Promise.all([import('../config.ts'), import('./output.ts')])
+  const config = loadConfig(process.env)
+  const { topic, groupId } = config.kafka
+  const rows = await measure(config)
+  if (json) {
+    for (const row of rows) print(JSON.stringify(row))
+    return
+  }
+  print(
+    table(
+      ['partition', 'next', 'end', 'lag', 'seconds', 'paused for'],
+      rows.map(row => [
+        String(row.partition),
+        row.next_offset,
+        row.end_offset,
+        String(row.lag_records),
+        row.lag_seconds === null ? '?' : row.lag_seconds.toFixed(1),
+        row.paused_for ?? '',
+      ]),
+    ),
+  )
+  if (rows.length === 0) note(`there is no topic ${topic}`)
+  else if (rows.every(row => row.last_progress_at === null))
+    note(`group ${groupId} has consumed nothing of ${topic} yet`)
+}
+
+export interface PartitionLag {
+  readonly partition: number
+  /** Progress; the earliest offset where nothing was ever consumed. Decimal text, as the next one. */
+  readonly next_offset: string
+  readonly end_offset: string
+  readonly lag_records: number
+  /** 0 as well where the offsets that are left hold no record, as transaction markers do; `null` when Kafka does not say. */
+  readonly lag_seconds: number | null
+  readonly paused_for: string | null
+  /** RFC 3339; `null` when nothing was ever settled. */
+  readonly last_progress_at: string | null
+}
+
+async function measure({ kafka, postgres }: Config): Promise<PartitionLag[]> {
+  const [{ openPartitionReader }, { createPool }, { createStreamBooks }] = await Promise.all([
+    import('../kafka/partition-reader.ts'),
+    import('../postgres/pool.ts'),
+    import('../postgres/stream-books.ts'),
+  ])
+  await using parts = new AsyncDisposableStack()
+  const pool = createPool({ ...postgres, max: 1, name: 'lag' })
+  parts.defer(() => pool.end())
+  const { topic, groupId } = kafka
+  const books = new Map(
+    (await createStreamBooks(pool, { topic, groupId }).partitions()).map(row => [row.partition, row]),
+  )
+  const reader = parts.use(await openPartitionReader({ connection: kafka, topic, groupId }))
+  const rows: PartitionLag[] = []
+  for (const partition of await reader.partitions()) {
+    const { low, high } = await reader.watermarks(partition)
+    const known = books.get(partition)
+    const next = known?.next ?? low
+    // Beyond the end, when the topic was made anew: nothing can be said to wait.
+    const waiting = next < high ? Number(high - next) : 0
+    const removed = next < low // by retention: the age of what is left is all that can be known
+    rows.push({
+      partition,
+      next_offset: String(next),
+      end_offset: String(high),
+      lag_records: waiting,
+      lag_seconds: waiting === 0 ? 0 : await secondsSince(reader, partition, removed ? low : next, high),
+      paused_for: known?.pausedFor ?? null,
+      last_progress_at: known === undefined ? null : new Date(known.lastProgressMs).toISOString(),
+    })
+  }
+  return rows
+}
+
+/** The age of the first record in `[from, to)`. */
+async function secondsSince(
+  reader: PartitionReader,
+  partition: number,
+  from: bigint,
+  to: bigint,
+): Promise<number | null> {
+  for await (const record of reader.read(partition, from, to)) {
+    // A producer's clock may be ahead of ours, and a record of an old client may have no timestamp at all.
+    return record.timestampMs < 0 ? null : Math.max(0, Date.now() - record.timestampMs) / 1000
+  }
+  return 0
+}
