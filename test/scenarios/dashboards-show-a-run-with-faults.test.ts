@@ -11,9 +11,10 @@ streamTools()
 
 const RECORDS = 600
 const SEED = 71
+const REPLAYED = 5
 
 withPrometheus('the dashboards', () => {
-  it('show a run with invalid records, an outage of Postgres and readers: every query gives series with numbers', async () => {
+  it('show a run with invalid records, an outage of Postgres, a replay and readers: every query gives series with numbers', async () => {
     // Given a service under a Prometheus with our rules
     const postgres = await ownPostgres()
     const stream = await aStream({ databaseUrl: postgres.url })
@@ -50,6 +51,21 @@ withPrometheus('the dashboards', () => {
       'the dead letters being counted',
     )
     expect(await read(known)).toBe(200)
+
+    // And some of the dead letters are sent back as they are, and fail again
+    const key = String(service.log.find(({ event }) => event === 'admin_key_made')?.admin_key)
+    const started = await fetch(`${service.url}/admin/replays`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
+      body: JSON.stringify({ q: 'reason:schema_violation', limit: REPLAYED }),
+    })
+    expect(started.status).toBe(201)
+    const failed = () => service.metric('replay_records_total', { result: 'failed_again' })
+    await eventually(async () => (await failed()) === REPLAYED, 'the replay being settled')
+    await eventually(
+      async () => (await service.metric('dead_letters_open')) === invalid,
+      'the dead letters being open again',
+    )
     await prometheus.scraped(3)
 
     // Then whatever a panel, an annotation or a variable asks for gives series, and numbers in them
@@ -69,6 +85,8 @@ withPrometheus('the dashboards', () => {
     expect(await shown('Utilisation, saturation, errors', 'Breakers', 'max_over_time')).toBe(1)
     expect(await shown('Is it healthy?', 'Behind by', 'max_over_time')).toBeGreaterThan(0.5)
     expect(await shown('Is it healthy?', 'Ready', 'min_over_time')).toBe(0)
+    expect(await shown('How far, how fast, to what end?', 'Failed again')).toBe(1)
+    expect(await shown('How far, how fast, to what end?', 'Still to send')).toBe(0)
   })
 })
 
@@ -117,13 +135,11 @@ function interpolated(expr: string): string {
   return promql
 }
 
-/** The sum of what a panel of the stream shows; `over` the run: the highest or lowest that it has shown. */
+/** The sum of what the first query of a panel gives; `over` the run: the highest or lowest that it has shown. */
 function figuresOf(prometheus: EmbeddedPrometheus) {
   const asked = everyQuery()
   return async (row: string, panel: string, over?: 'max_over_time' | 'min_over_time'): Promise<number> => {
-    const query = asked.find(
-      one => one.where.startsWith('Holdfast: the stream') && one.row === row && one.panel === panel,
-    )
+    const query = asked.find(one => one.row === row && one.panel === panel)
     expect(query, `${row}, ${panel}`).toBeDefined()
     const promql = over === undefined ? query?.promql : `${over}((${query?.promql})[5m:500ms])`
     return (await prometheus.query(promql ?? '')).reduce((sum, { value }) => sum + value, 0)
