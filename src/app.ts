@@ -21,6 +21,7 @@ import { ensureTopics } from './kafka/admin.ts'
 import type { KafkaConnection } from './kafka/client.ts'
 import { createConsumer } from './kafka/consumer.ts'
 import { createDeadLetterSink } from './kafka/dead-letter-sink.ts'
+import { createHeadReader } from './kafka/head-reader.ts'
 import { type KafkaProducer, startProducer } from './kafka/producer.ts'
 import { createPublisher, type Publisher } from './kafka/publisher.ts'
 import { canonicalInstant, createOrderJudge, isInstant, type Order, orderJson, unusual } from './orders/order.ts'
@@ -99,6 +100,8 @@ export async function startApp(
   let pipeline: Pipeline | undefined
   let jobs: AsyncDisposable | undefined
   let waitingFor: string | undefined = 'starting'
+  let waitingSinceMs = clock.now()
+  let stoppingSinceMs: number | undefined
   const pools: (() => PoolStatus)[] = []
   let figures: Sampler<Figures> | undefined
   let postgres: HealthResult = { ok: false, reason: 'not asked yet', since: clock.now() }
@@ -141,15 +144,19 @@ export async function startApp(
   const listener = notifyAs !== undefined && roles.has('api') ? parts.use(listenForWrites(notifyAs)) : undefined
 
   const checks: HealthCheck[] = [
-    { name: 'start', check: () => (waitingFor === undefined ? { ok: true } : { ok: false, reason: waitingFor }) },
+    {
+      name: 'start',
+      check: () => (waitingFor === undefined ? { ok: true } : { ok: false, reason: waitingFor, since: waitingSinceMs }),
+    },
     { name: 'postgres', check: () => postgres },
-    ...(roles.has('consumer') ? readinessOf(() => pipeline?.status()) : []),
+    ...(roles.has('consumer') ? readinessOf(() => pipeline?.status(), clock.now) : []),
     {
       name: 'shutdown',
-      check: () => (stopping.signal.aborted ? { ok: false, reason: 'shutting down' } : { ok: true }),
+      check: () =>
+        stoppingSinceMs === undefined ? { ok: true } : { ok: false, reason: 'shutting down', since: stoppingSinceMs },
     },
   ]
-  const live = livenessOf(() => pipeline?.status())
+  const live = livenessOf(() => pipeline?.status(), { stuckAfterMs: config.stuckAfterMs, now: clock.now })
   const judge = createOrderJudge({ maxBytes: config.recordMaxBytes })
   const startJobs = roles.has('jobs') ? openJobs() : undefined
   const adminKey = roles.has('api') && config.http.apiKeys.length === 0 ? newKey() : undefined
@@ -197,6 +204,7 @@ export async function startApp(
 
   let stopped: Promise<void> | undefined
   async function stop(): Promise<void> {
+    stoppingSinceMs = clock.now()
     stopping.abort()
     // Each lets go of what it has in hand, at the same time.
     const jobsStopped = jobs?.[Symbol.asyncDispose]()
@@ -273,12 +281,14 @@ export async function startApp(
     const sink = createDeadLetterSink(producer, kafka.dlqTopic)
     await waiting('the topics', () => requireTopics(connection, producer, () => sink.probe()))
     if (stopping.signal.aborted) return
+    await using heads = createHeadReader({ connection, groupId: kafka.groupId })
     pipeline = createPipeline<Order>({
       topic: kafka.topic,
       groupId: kafka.groupId,
       source: createConsumer({ connection, topic: kafka.topic, groupId: kafka.groupId, onWarning }),
       store,
       sink,
+      heads,
       judge(record) {
         const verdict = judge(record)
         return verdict.ok ? { ...verdict, unusual: unusual(record, verdict) } : verdict
@@ -408,6 +418,7 @@ export async function startApp(
   /** Tries until it succeeds or we stop; says on `/readyz` what it waits for. @throws what a retry cannot mend */
   async function waiting<R>(what: string, attempt: () => Promise<R>): Promise<R | undefined> {
     waitingFor = `waiting for ${what}`
+    waitingSinceMs = clock.now()
     for (let tries = 1; !stopping.signal.aborted; tries++) {
       try {
         return await attempt()
@@ -428,8 +439,9 @@ export async function startApp(
     while (!stopping.signal.aborted) {
       try {
         await checkStore.probe()
-        postgres = { ok: true }
+        postgres = { ok: true, since: postgres.ok ? (postgres.since ?? clock.now()) : clock.now() }
       } catch (error) {
+        if (dispositionOf(error) === 'retry') pipeline?.storeAway(error)
         const reason = error instanceof Error ? error.message : String(error)
         postgres = { ok: false, reason, since: postgres.ok ? clock.now() : (postgres.since ?? clock.now()) }
       }

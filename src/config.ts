@@ -62,6 +62,13 @@ function disagreements(values: Partial<Values>): string[] {
   if (maxMs < initialMs) {
     problems.push(`RETRY_MAX_MS is "${maxMs}": it must be at least RETRY_INITIAL_MS (${initialMs})`)
   }
+  const { STUCK_AFTER_MS: stuckAfterMs = 0, PG_STATEMENT_TIMEOUT_MS: statementTimeoutMs = 0 } = values
+  if (stuckAfterMs > 0 && stuckAfterMs <= statementTimeoutMs) {
+    problems.push(
+      `STUCK_AFTER_MS is "${stuckAfterMs}": it must be more than PG_STATEMENT_TIMEOUT_MS (${statementTimeoutMs}), or 0; ` +
+        'a statement that may take so long is not stuck',
+    )
+  }
   // Keys that cannot be read are told of by themselves.
   const hasKeys = values.API_KEYS === undefined || values.API_KEYS.length > 0
   if (host !== undefined && auth === 'on' && !hasKeys && !isLoopback(host)) {
@@ -141,6 +148,8 @@ function toConfig(values: Values) {
     },
     logLevels: values.LOG_LEVEL,
     shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
+    /** 0: never. */
+    stuckAfterMs: values.STUCK_AFTER_MS,
   }
 }
 

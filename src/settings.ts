@@ -292,6 +292,14 @@ export const SETTINGS = {
     },
     parseLogLevels,
   ),
+  STUCK_AFTER_MS: integer({
+    default: '120000',
+    min: 0,
+    max: DAY_MS,
+    unit: 'ms',
+    about:
+      'How long a partition may stand still with work at hand, while nothing that it needs is away, before `/livez` asks for a restart; 0: never. More than PG_STATEMENT_TIMEOUT_MS.',
+  }),
   SHUTDOWN_TIMEOUT_MS: integer({
     default: '25000',
     min: 100,

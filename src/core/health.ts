@@ -1,73 +1,124 @@
 import type { BreakerStatus, HealthCheck, HealthResult, PartitionStatus, StreamStatus } from './status.ts'
 
-const OK: HealthResult = { ok: true }
+/** A member that has lost its partitions is given so long to get new ones before that is called trouble. */
+const REJOIN_GRACE_MS = 10_000
 
 /**
  * Ready: the stream runs, the group has told us our partitions, no breaker is open, and no partition of ours stands still
- * until an operator decides.
+ * until an operator decides. Rebalances come and go without a notice: between two assignments a member stays ready.
  * @param status of now; `undefined` while there is no stream yet
+ * @param now wall clock in ms
  */
-export function readinessOf(status: () => StreamStatus | undefined): HealthCheck[] {
+export function readinessOf(status: () => StreamStatus | undefined, now: () => number): HealthCheck[] {
   return [
     { name: 'stream', check: () => streamHealth(status()) },
-    {
-      name: 'group_member',
-      check: () =>
-        status()?.member === true ? OK : { ok: false, reason: 'the group has not assigned partitions yet' },
-    },
+    { name: 'group_member', check: () => memberHealth(status(), now()) },
     { name: 'breakers', check: () => breakerHealth(status()?.breakers ?? []) },
     { name: 'partitions', check: () => partitionHealth(status()?.partitions ?? []) },
   ]
 }
 
-/** Alive: fails only when a restart would help, so never because a dependency is away. */
-export function livenessOf(status: () => StreamStatus | undefined): HealthCheck[] {
+/**
+ * Alive: fails only when a restart would help, so never because a dependency is away, nor while somebody has to decide
+ * something.
+ * @param stuckAfterMs how long work may stand still without a reason; 0: however long
+ * @param now wall clock in ms
+ */
+export function livenessOf(
+  status: () => StreamStatus | undefined,
+  { stuckAfterMs, now }: { readonly stuckAfterMs: number; readonly now: () => number },
+): HealthCheck[] {
+  const limitMs = stuckAfterMs === 0 ? Number.POSITIVE_INFINITY : stuckAfterMs
   return [
     {
       name: 'stream',
-      check: () => {
-        const now = status()
-        return now?.state === 'failed' ? { ok: false, reason: now.error ?? 'the stream has failed' } : OK
+      check() {
+        const current = status()
+        return current?.state === 'failed' ? failing(current.error ?? 'the stream has failed', current.sinceMs) : ok()
       },
     },
+    { name: 'loop', check: () => loopHealth(status(), limitMs, now()) },
+    { name: 'partitions_move', check: () => movement(status()?.partitions ?? [], limitMs, now()) },
   ]
 }
 
 function streamHealth(status: StreamStatus | undefined): HealthResult {
   switch (status?.state) {
     case 'running':
-      return OK
+      return ok(status.sinceMs)
     case 'failed':
-      return { ok: false, reason: status.error ?? 'the stream has failed' }
+      return failing(status.error ?? 'the stream has failed', status.sinceMs)
     case 'draining':
     case 'stopped':
-      return { ok: false, reason: 'shutting down' }
+      return failing('shutting down', status.sinceMs)
     case 'starting':
     case undefined:
-      return { ok: false, reason: 'starting' }
+      return failing('starting', status?.sinceMs)
   }
+}
+
+function memberHealth(status: StreamStatus | undefined, nowMs: number): HealthResult {
+  const since = status?.memberSinceMs
+  if (status?.member === true) return ok(since)
+  if (status?.wasMember !== true) return failing('the group has not assigned partitions yet', since)
+  if (since !== undefined && nowMs - since < REJOIN_GRACE_MS) return ok()
+  return failing('the group has not assigned partitions again since it took ours away', since)
 }
 
 /** What only an operator can lift; the sentence names the way. */
 function partitionHealth(partitions: readonly PartitionStatus[]): HealthResult {
-  const reasons = partitions.flatMap(({ partition, halted, paused }) => {
-    if (halted !== undefined) return [halted]
+  const waiting = partitions.flatMap(({ partition, halted, paused, pausedSinceMs }) => {
+    if (halted !== undefined) return [{ reason: halted, since: pausedSinceMs }]
     if (!paused.includes('storm_guard')) return []
-    return [
+    const reason =
       `partition ${partition} was stopped by the storm guard: too many dead letters in a row; look at them, then: ` +
-        `holdfast resume --partition ${partition}`,
-    ]
+      `holdfast resume --partition ${partition}`
+    return [{ reason, since: pausedSinceMs }]
   })
-  return reasons.length === 0 ? OK : { ok: false, reason: reasons.join('; ') }
+  if (waiting.length === 0) return ok()
+  return failing(waiting.map(({ reason }) => reason).join('; '), earliest(waiting.map(({ since }) => since)))
 }
 
 function breakerHealth(breakers: readonly BreakerStatus[]): HealthResult {
   const open = breakers.filter(breaker => breaker.open)
-  if (open.length === 0) return OK
-  const since = Math.min(...open.map(breaker => breaker.sinceMs ?? Number.POSITIVE_INFINITY))
-  return {
-    ok: false,
-    reason: open.map(breaker => `${breaker.dependency} is away: ${breaker.reason ?? 'no reason known'}`).join('; '),
-    ...(Number.isFinite(since) ? { since } : {}),
-  }
+  if (open.length === 0) return ok()
+  // The token is for programs, the rest for people.
+  const reasons = open.map(({ dependency, reason }) => `${dependency} is away: ${reason ?? 'no reason known'}`)
+  return failing(`breaker-open: ${reasons.join('; ')}`, earliest(open.map(({ sinceMs }) => sinceMs)))
+}
+
+/** While a dependency is away the loop may wait for it. */
+function loopHealth(status: StreamStatus | undefined, limitMs: number, nowMs: number): HealthResult {
+  const { state, turnedMsAgo = 0, breakers = [] } = status ?? {}
+  if (state !== 'running' || turnedMsAgo <= limitMs || breakers.some(({ open }) => open)) return ok()
+  return failing(`the loop that polls Kafka has not come round for ${inSeconds(turnedMsAgo)}`, nowMs - turnedMsAgo)
+}
+
+function movement(partitions: readonly PartitionStatus[], limitMs: number, nowMs: number): HealthResult {
+  const stuck = partitions.filter(({ stalledMs = 0 }) => stalledMs > limitMs)
+  if (stuck.length === 0) return ok()
+  const reasons = stuck.map(({ topic, partition, stalledMs = 0, inFlightRecords, bufferedRecords, lagRecords }) => {
+    const inHand = inFlightRecords + bufferedRecords
+    const work = inHand > 0 ? `${inHand} records in hand` : `${lagRecords ?? 'some'} records to fetch`
+    return `${topic}-${partition} has stood still for ${inSeconds(stalledMs)} with ${work}`
+  })
+  const longestMs = Math.max(...stuck.map(({ stalledMs = 0 }) => stalledMs))
+  return failing(`${reasons.join('; ')}, although nothing that it needs is away`, nowMs - longestMs)
+}
+
+function inSeconds(ms: number): string {
+  return `${Math.floor(ms / 1000)} s`
+}
+
+function earliest(times: readonly (number | undefined)[]): number | undefined {
+  const known = times.filter(time => time !== undefined)
+  return known.length === 0 ? undefined : Math.min(...known)
+}
+
+function ok(since?: number): HealthResult {
+  return since === undefined ? { ok: true } : { ok: true, since }
+}
+
+function failing(reason: string, since: number | undefined): HealthResult {
+  return since === undefined ? { ok: false, reason } : { ok: false, reason, since }
 }

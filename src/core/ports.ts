@@ -324,6 +324,16 @@ export interface RecordSource {
   close(): Promise<void>
 }
 
+/** Looks at single records beside the group, without moving anything. */
+export interface HeadReader extends AsyncDisposable {
+  /**
+   * The timestamp, in ms since the epoch, of the first record at this offset or after it.
+   * @returns `undefined` when there is none that can be read now
+   * @throws BrokerUnavailableError
+   */
+  timestampAt(at: Progress): Promise<number | undefined>
+}
+
 /** What is remarkable about a valid record. A closed set: also the values of a metric label. */
 export const UNUSUAL = ['key_mismatch', 'unknown_field', 'sum_mismatch'] as const
 export type UnusualKind = (typeof UNUSUAL)[number]

@@ -20,14 +20,27 @@ export interface PartitionStatus extends TopicPartition {
   readonly next: bigint
   /** High-water mark, as the broker last told. */
   readonly high: bigint | undefined
+  /** Wall clock in ms at which the broker told it; absent when it never did. */
+  readonly highKnownAtMs?: number
+  /** High-water mark minus progress. `undefined` when it is not known: an old mark tells of a lag, and never that there is none. */
   readonly lagRecords: number | undefined
-  /** Timestamp of the oldest record in hand that is not settled, in ms since the epoch; `undefined` when none is. */
+  /**
+   * Timestamp of the oldest record that is not settled, in ms since the epoch: the oldest in hand, or what Kafka holds there
+   * when none is. `undefined` when there is none, or it is not known.
+   */
   readonly oldestUnsettledTimestampMs: number | undefined
   /** Received, waiting for a batch. */
   readonly bufferedRecords: number
   /** In a batch that is being settled. */
   readonly inFlightRecords: number
   readonly paused: readonly PauseReason[]
+  /** Wall clock in ms since when it has been paused; absent while it is not. */
+  readonly pausedSinceMs?: number
+  /**
+   * For how long there has been work on it and nothing has come of it, in ms, although all that it needs is there and nobody
+   * has paused it. Absent: it is not so.
+   */
+  readonly stalledMs?: number
   /** Wall clock in ms of the last settled batch. */
   readonly lastProgressMs: number | undefined
   /** Why only an operator can make it go on. */
@@ -37,12 +50,28 @@ export interface PartitionStatus extends TopicPartition {
 /** The stream as it stands now: what health checks and gauges read. A plain value, cheap to make. */
 export interface StreamStatus {
   readonly state: StreamState
+  /** Wall clock in ms since when it has been in this state. */
+  readonly sinceMs?: number
   /** Why it failed. Payload-free. */
   readonly error?: string
   /** Whether the group has told us which partitions are ours (none is an answer, too). */
   readonly member: boolean
+  /** Wall clock in ms since when that has been so. */
+  readonly memberSinceMs?: number
+  /** Whether it has ever been a member: then it is about to be one again. */
+  readonly wasMember?: boolean
+  /** How long ago the loop that polls Kafka came round, in ms; absent before it begins. */
+  readonly turnedMsAgo?: number
   readonly breakers: readonly BreakerStatus[]
   readonly partitions: readonly PartitionStatus[]
+}
+
+/** Age of the oldest record that is not settled; 0 when there is none, `undefined` when it is not known. */
+export function lagSeconds(partition: PartitionStatus, nowMs: number): number | undefined {
+  const { oldestUnsettledTimestampMs: oldestMs, lagRecords } = partition
+  // A producer's clock may be ahead of ours.
+  if (oldestMs !== undefined) return Math.max(0, nowMs - oldestMs) / 1000
+  return lagRecords === 0 ? 0 : undefined
 }
 
 export interface HealthResult {

@@ -1,7 +1,13 @@
 import { dispositionOf } from '../core/errors.ts'
 import type { Figures } from '../core/figures.ts'
 import type { Clock } from '../core/ports.ts'
-import type { HealthCheck, PartitionStatus, StreamState, StreamStatus } from '../core/status.ts'
+import {
+  type HealthCheck,
+  lagSeconds,
+  type PartitionStatus,
+  type StreamState,
+  type StreamStatus,
+} from '../core/status.ts'
 import type { AutomaticRedrive, AutomaticRedriveStatus, PartitionBooks, StreamBooks } from '../core/stream-desk.ts'
 import { askAll, type HealthJson } from './health-json.ts'
 
@@ -128,7 +134,7 @@ function merged(own: readonly PartitionStatus[], books: readonly PartitionBooks[
 }
 
 function ownPartition(status: PartitionStatus, nowMs: number): PartitionJson {
-  const { lagRecords, oldestUnsettledTimestampMs: oldest, lastProgressMs } = status
+  const { lagRecords, lastProgressMs } = status
   return {
     partition: status.partition,
     here: true,
@@ -136,7 +142,7 @@ function ownPartition(status: PartitionStatus, nowMs: number): PartitionJson {
     // The broker's last word may be older than what was settled since.
     high: status.high === undefined ? null : String(lagRecords === 0 ? status.next : status.high),
     lag_records: lagRecords ?? null,
-    lag_seconds: lagRecords === 0 ? 0 : oldest === undefined ? null : Math.max(0, (nowMs - oldest) / 1000),
+    lag_seconds: lagSeconds(status, nowMs) ?? null,
     paused: status.paused,
     ...(status.halted === undefined ? {} : { halted: status.halted }),
     last_progress_at: lastProgressMs === undefined ? null : new Date(lastProgressMs).toISOString(),

@@ -198,6 +198,7 @@ export function createBatchWork<T>(
       signal: owner.abandoned,
       onWaiting(waiting, what) {
         const reason = what === 'dlq' ? 'dlq_away' : 'store_away'
+        for (const partition of lane.partitions) partition.noteAttempt()
         if (waiting) lane.waitingFor.add(reason)
         else lane.waitingFor.delete(reason)
       },

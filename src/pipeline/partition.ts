@@ -29,6 +29,8 @@ export interface OwnedPartition extends TopicPartition {
   readonly bufferedBytes: number
   readonly inFlightRecords: number
   readonly lastProgressMs: number | undefined
+  /** Counts what has happened to its batches: one was taken, one ended, an attempt failed. */
+  readonly signs: number
   /** Timestamp of the oldest record that is not settled, as far as it has been received. */
   readonly oldestUnsettledTimestampMs: number | undefined
   /** Dead letters at the end of what has been taken so far. */
@@ -37,6 +39,8 @@ export interface OwnedPartition extends TopicPartition {
   waitsForOperator: OperatorPause | undefined
   /** Pauses in force at the consumer. */
   pausedFor: readonly PauseReason[]
+  /** Wall clock in ms since when there have been some. */
+  pausedSinceMs: number | undefined
   push(record: SourceRecord, nowMs: number): void
   isDue(limits: BatchLimits, nowMs: number): boolean
   /** When the waiting records will be due, in monotonic ms; `undefined` when nothing waits. */
@@ -46,6 +50,8 @@ export interface OwnedPartition extends TopicPartition {
   giveBack(batch: Batch, keep: number): Batch
   /** A batch has ended: settled (its `to` is progress now) or given up. */
   finish(batch: Batch, settled: boolean, wallMs: number): void
+  /** An attempt has failed, and another one will be made. */
+  noteAttempt(): void
   /** Takes no more records; what waits is forgotten, the next owner reads it again. */
   close(): void
   /** Close, and give up what is in flight. */
@@ -70,6 +76,7 @@ export function createOwnedPartition(position: StoredProgress, halted?: unknown)
   let settled = nextOffset
   let inFlightRecords = 0
   let lastProgressMs: number | undefined
+  let signs = 0
 
   const waiting = () => records.length - start
 
@@ -82,6 +89,10 @@ export function createOwnedPartition(position: StoredProgress, halted?: unknown)
     deadLettersInARow: position.deadLettersInARow ?? 0,
     waitsForOperator: position.pausedFor,
     pausedFor: [],
+    pausedSinceMs: undefined,
+    get signs() {
+      return signs
+    },
     get next() {
       return next
     },
@@ -145,6 +156,7 @@ export function createOwnedPartition(position: StoredProgress, halted?: unknown)
       fillingSinceMs = nowMs
       next = batch.to
       inFlightRecords += length
+      signs += 1
       flying.add(batch)
       return batch
     },
@@ -171,12 +183,17 @@ export function createOwnedPartition(position: StoredProgress, halted?: unknown)
 
     finish(batch, done, wallMs) {
       if (!flying.delete(batch)) return
+      signs += 1
       inFlightRecords -= batch.records.length
       if (done) {
         settled = batch.to
         lastProgressMs = wallMs
       }
       if (flying.size === 0) for (const resolve of idle.splice(0)) resolve()
+    },
+
+    noteAttempt() {
+      signs += 1
     },
 
     close() {

@@ -4,6 +4,7 @@ import { dispositionOf, OwnershipLostError } from '../core/errors.ts'
 import type {
   Clock,
   DeadLetterSink,
+  HeadReader,
   Observer,
   ReadyRecord,
   RecordSource,
@@ -19,12 +20,15 @@ import { createBatchWork } from './batch-work.ts'
 import { createBreaker } from './breaker.ts'
 import { createCommitter } from './commit.ts'
 import { type CrashGuard, createCrashGuard } from './crash-guard.ts'
+import { createHeadWatch } from './head-watch.ts'
 import { createLane } from './lane.ts'
+import { watchOperatorPauses } from './operator-pauses.ts'
 import { createOwnedPartition, type OwnedPartition } from './partition.ts'
 import { locate, type Position } from './position.ts'
 import { createReception } from './receive.ts'
 import { type RetryParts, retrying } from './retry.ts'
 import { createSignal } from './signal.ts'
+import { createStallWatch } from './stall-watch.ts'
 import { createStatusBoard } from './status-board.ts'
 import { createWatermarkWatch } from './watermark-watch.ts'
 import type { OutagePolicy } from './write.ts'
@@ -48,6 +52,8 @@ export interface PipelineParts<T> {
   readonly lanes: number
   readonly batch: BatchLimits
   readonly retry: BackoffPolicy & { readonly maxAttempts: number }
+  /** For the age of what waits in Kafka while nothing of its partition is in hand; without it, that is not known. */
+  readonly heads?: HeadReader
   /** What survives a process that a record kills; without it, a crash loop is not noticed. */
   readonly startBook?: StartBook
   /** So many starts without progress call for care with each record; 0: off. */
@@ -64,6 +70,8 @@ export interface Pipeline {
   run(): Promise<void>
   /** Drains within the bound, commits, leaves the group. Safe twice, and before `run()`. */
   stop(drainTimeoutMs?: number): Promise<void>
+  /** Somebody else has found that the store is away: an idle stream would not notice before its next record. */
+  storeAway(error: unknown): void
   status(): StreamStatus
 }
 
@@ -71,7 +79,6 @@ const POLL_TIMEOUT_MS = 100
 /** Full buffers for longer than this pause the consumer; for shorter, it is just not asked. */
 const OVERFULL_AFTER_MS = 1_000
 const COMMIT_TIMEOUT_MS = 5_000
-const OPERATOR_PAUSE_INTERVAL_MS = 1_000
 /** A partition that keeps losing its fence is fought over: do not fight at full speed. */
 const REPOSITION_PAUSE_MS = 1_000
 
@@ -90,7 +97,12 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
   // Nobody waits for this one, because the client heals by itself: it tells health and metrics that no broker answers.
   const brokerBreaker = createBreaker({ ...shared, dependency: 'kafka', probe: askBroker })
   const breakers = [storeBreaker, dlqBreaker, brokerBreaker]
-  const board = createStatusBoard(breakers)
+  const board = createStatusBoard({
+    breakers,
+    clock,
+    headOf: partition => heads?.timestampOf(partition),
+    stalledMs: partition => stalls.stalledMs(partition),
+  })
   const committer = createCommitter(source, observer, clock)
   const space = createSignal()
   const stopping = new AbortController()
@@ -98,7 +110,6 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
   let failure: { readonly error: unknown } | undefined
   let running: Promise<void> | undefined
   let fullSince: number | undefined
-  let operatorPausesAt = 0
   const repositionedAt = new Map<string, number>()
   const toReposition = new Map<string, OwnedPartition>()
 
@@ -142,10 +153,33 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     owned: () => reception.owned.values(),
     onMarks: onWatermarks,
     onFailure(owner, error) {
-      // An old watermark would tell of no lag: none is known.
-      board.watermarks.delete(owner.key)
+      board.doubts(owner)
       if (dispositionOf(error) === 'retry') brokerBreaker.trip(error)
     },
+  })
+
+  const heads =
+    parts.heads === undefined
+      ? undefined
+      : createHeadWatch({
+          reader: parts.heads,
+          clock,
+          owned: () => reception.owned.values(),
+          lags: partition => board.lags(partition),
+        })
+  const stalls = createStallWatch({
+    clock,
+    owned: () => reception.owned.values(),
+    excused: () => board.state !== 'running' || breakers.some(({ open }) => open !== undefined),
+    // A lag may also be of offsets that hold no record, for good: only a record that was seen there could be fetched.
+    waitsInKafka: partition => board.lags(partition) && heads?.timestampOf(partition) !== undefined,
+  })
+  const refreshOperatorPauses = watchOperatorPauses({
+    store,
+    clock,
+    groupId,
+    owned: reception.owned,
+    onLifted: partition => reception.wake(partition),
   })
 
   // ---- the lanes' side -------------------------------------------------------------------------------------------
@@ -162,10 +196,11 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
 
   /** One turn: commits, pauses, and up to a batch of records. */
   async function turn(): Promise<void> {
+    board.turned()
     committer.tick()
     const full = reception.full()
     fullSince = full ? (fullSince ?? clock.monotonic()) : undefined
-    reception.applyPauses()
+    reception.applyPauses(clock.now())
     if (full && fullSince !== undefined && clock.monotonic() - fullSince <= OVERFULL_AFTER_MS) {
       // Not asking for more is the cheapest backpressure: a pause throws away what the client has fetched.
       const waited = new AbortController()
@@ -176,6 +211,8 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     const records = await source.poll(parts.batch.maxRecords, POLL_TIMEOUT_MS)
     reception.route(records, clock.monotonic())
     watermarks.tick()
+    heads?.tick()
+    stalls.look()
     refreshOperatorPauses()
   }
 
@@ -196,38 +233,13 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     await source.watermarks({ topic: parts.topic, partition: 0 })
   }
 
-  /** An operator lifts a pause in the store, wherever the partition is consumed just now. */
-  function refreshOperatorPauses(): void {
-    if (clock.monotonic() < operatorPausesAt) return
-    operatorPausesAt = clock.monotonic() + OPERATOR_PAUSE_INTERVAL_MS
-    const waiting = [...reception.owned.values()].filter(
-      // While its last batch is in flight, the store does not know of the pause yet.
-      owner => owner.waitsForOperator !== undefined && owner.inFlightRecords === 0,
-    )
-    if (waiting.length === 0) return
-    const places = waiting.map(({ topic, partition }) => ({ topic, partition }))
-    store.readProgress(groupId, places).then(
-      rows => {
-        for (const row of rows) {
-          const owner = reception.owned.get(partitionKey(row))
-          if (owner === undefined || row.pausedFor !== undefined) continue
-          owner.waitsForOperator = undefined
-          owner.deadLettersInARow = row.deadLettersInARow ?? 0
-          reception.wake(owner)
-        }
-      },
-      // Asked again in a moment; if the store is away, whoever writes says so.
-      () => {},
-    )
-  }
-
   /**
    * The client tells of a position outside of the log only once, and not at all when other records came in the same
    * fetch: so we compare for ourselves.
    */
   function onWatermarks(owner: OwnedPartition, { low, high }: Watermarks): void {
     if (reception.owned.get(owner.key) !== owner || owner.halted !== undefined) return
-    board.watermarks.set(owner.key, { low, high })
+    board.knows(owner, { low, high })
     const idle = owner.bufferedRecords === 0 && owner.inFlightRecords === 0
     if (idle && (owner.next < low || owner.next > high)) toReposition.set(owner.key, owner)
   }
@@ -303,7 +315,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     for (const partition of gone) {
       reception.remove(partition)
       toReposition.delete(partition.key)
-      board.watermarks.delete(partition.key)
+      board.forgets(partition.key)
     }
     source.unassign(partitions)
     observer.observe({ kind: 'revoked', partitions, lost, drained })
@@ -417,6 +429,10 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
       space.notify()
       await running?.catch(() => {})
     },
-    status: () => board.snapshot(reception.owned.values()),
+    storeAway: error => storeBreaker.trip(error),
+    status() {
+      stalls.look()
+      return board.snapshot(reception.owned.values())
+    },
   }
 }

@@ -12,8 +12,8 @@ export interface Reception {
   route(records: readonly SourceRecord[], nowMs: number): void
   /** Something about the partition has changed: its lane should look. */
   wake(partition: OwnedPartition): void
-  /** Makes the consumer's pauses what they should be now. */
-  applyPauses(): void
+  /** Makes the consumer's pauses what they should be now. @param wallMs wall clock */
+  applyPauses(wallMs: number): void
   /** Whether the buffers of the partitions that flow hold all that they should. */
   full(): boolean
 }
@@ -87,7 +87,7 @@ export function createReception(parts: ReceptionParts): Reception {
 
     wake: partition => laneOf.get(partition.key)?.wake(),
 
-    applyPauses() {
+    applyPauses(wallMs) {
       const pause: OwnedPartition[] = []
       const resume: OwnedPartition[] = []
       for (const partition of owned.values()) {
@@ -95,6 +95,7 @@ export function createReception(parts: ReceptionParts): Reception {
         const after = reasonsFor(partition)
         if (before.length === after.length && before.every(reason => after.includes(reason))) continue
         partition.pausedFor = after
+        partition.pausedSinceMs = after.length === 0 ? undefined : (partition.pausedSinceMs ?? wallMs)
         if (before.length === 0) pause.push(partition)
         if (after.length === 0) resume.push(partition)
         for (const reason of after)

@@ -1,53 +1,130 @@
-import type { Watermarks } from '../core/ports.ts'
-import type { StreamStatus } from '../core/status.ts'
+import type { Clock, Watermarks } from '../core/ports.ts'
+import type { PartitionStatus, StreamState, StreamStatus } from '../core/status.ts'
 import type { Breaker } from './breaker.ts'
 import type { OwnedPartition } from './partition.ts'
 
 /** What health checks and gauges read; written by the loop. */
 export interface StatusBoard {
-  state: StreamStatus['state']
+  state: StreamState
   error: unknown
   /** Whether the group has told us what is ours (nothing, perhaps). */
   member: boolean
-  /** Last known, by partition key. */
-  readonly watermarks: Map<string, Watermarks>
+  /** The loop has come round. */
+  turned(): void
+  /** The broker has told where a partition ends. */
+  knows(partition: OwnedPartition, marks: Watermarks): void
+  /** It was asked, and has not: what it told before counts as old. */
+  doubts(partition: OwnedPartition): void
+  forgets(key: string): void
+  /** Whether the partition is known, by what the broker told just now, to end beyond its progress. */
+  lags(partition: OwnedPartition): boolean
   snapshot(owned: Iterable<OwnedPartition>): StreamStatus
 }
 
-export function createStatusBoard(breakers: readonly Breaker[]): StatusBoard {
+export interface StatusBoardParts {
+  readonly breakers: readonly Breaker[]
+  readonly clock: Clock
+  /** Timestamp of the record that a partition with nothing in hand is to settle next. */
+  readonly headOf: (partition: OwnedPartition) => number | undefined
+  readonly stalledMs: (partition: OwnedPartition) => number
+}
+
+interface Mark {
+  readonly high: bigint
+  readonly wallMs: number
+  readonly at: number
+  old: boolean
+}
+
+/** Older than a few rounds of questions, a watermark tells nothing of the present. */
+const FRESH_MS = 10_000
+
+export function createStatusBoard({ breakers, clock, headOf, stalledMs }: StatusBoardParts): StatusBoard {
+  const marks = new Map<string, Mark>()
+  let state: StreamState = 'starting'
+  let sinceMs = clock.now()
+  let member = false
+  let memberSinceMs = clock.now()
+  let wasMember = false
+  let turnedAt: number | undefined
+
+  function isFresh({ old, at }: Mark): boolean {
+    return !old && clock.monotonic() - at < FRESH_MS
+  }
+
+  function partitionStatus(partition: OwnedPartition): PartitionStatus {
+    const { topic, partition: number, settled, pausedSinceMs } = partition
+    const mark = marks.get(partition.key)
+    const inHand = partition.bufferedRecords + partition.inFlightRecords
+    // Between two looks at the watermark batches settle, and records come that lie beyond it.
+    const lag = mark === undefined ? undefined : Math.max(inHand, Number(mark.high - settled))
+    const stalled = stalledMs(partition)
+    return {
+      topic,
+      partition: number,
+      next: settled,
+      high: mark?.high,
+      ...(mark === undefined ? {} : { highKnownAtMs: mark.wallMs }),
+      lagRecords: lag === 0 && mark !== undefined && !isFresh(mark) ? undefined : lag,
+      oldestUnsettledTimestampMs: partition.oldestUnsettledTimestampMs ?? (lag === 0 ? undefined : headOf(partition)),
+      bufferedRecords: partition.bufferedRecords,
+      inFlightRecords: partition.inFlightRecords,
+      paused: partition.pausedFor,
+      ...(pausedSinceMs === undefined ? {} : { pausedSinceMs }),
+      ...(stalled === 0 ? {} : { stalledMs: stalled }),
+      lastProgressMs: partition.lastProgressMs,
+      ...(partition.halted === undefined ? {} : { halted: textOf(partition.halted) }),
+    }
+  }
+
   return {
-    state: 'starting',
     error: undefined,
-    member: false,
-    watermarks: new Map(),
+    get state() {
+      return state
+    },
+    set state(next) {
+      state = next
+      sinceMs = clock.now()
+    },
+    get member() {
+      return member
+    },
+    set member(is) {
+      if (is !== member) memberSinceMs = clock.now()
+      member = is
+      wasMember ||= is
+    },
+    turned() {
+      turnedAt = clock.monotonic()
+    },
+    knows(partition, { high }) {
+      marks.set(partition.key, { high, wallMs: clock.now(), at: clock.monotonic(), old: false })
+    },
+    doubts(partition) {
+      const mark = marks.get(partition.key)
+      if (mark !== undefined) mark.old = true
+    },
+    forgets: key => void marks.delete(key),
+    lags(partition) {
+      const mark = marks.get(partition.key)
+      return mark !== undefined && isFresh(mark) && mark.high > partition.settled
+    },
     snapshot(owned) {
       return {
-        state: this.state,
+        state,
+        sinceMs,
         ...(this.error === undefined ? {} : { error: textOf(this.error) }),
-        member: this.member,
+        member,
+        memberSinceMs,
+        wasMember,
+        ...(turnedAt === undefined ? {} : { turnedMsAgo: clock.monotonic() - turnedAt }),
         breakers: breakers.map(({ dependency, open }) => ({
           dependency,
           open: open !== undefined,
           reason: open?.reason,
           sinceMs: open?.sinceMs,
         })),
-        partitions: [...owned].map(partition => {
-          const high = this.watermarks.get(partition.key)?.high
-          return {
-            topic: partition.topic,
-            partition: partition.partition,
-            next: partition.settled,
-            high,
-            // A batch may settle between two looks at the watermark: lag is never negative.
-            lagRecords: high === undefined ? undefined : Math.max(0, Number(high - partition.settled)),
-            oldestUnsettledTimestampMs: partition.oldestUnsettledTimestampMs,
-            bufferedRecords: partition.bufferedRecords,
-            inFlightRecords: partition.inFlightRecords,
-            paused: partition.pausedFor,
-            lastProgressMs: partition.lastProgressMs,
-            ...(partition.halted === undefined ? {} : { halted: textOf(partition.halted) }),
-          }
-        }),
+        partitions: [...owned].map(partitionStatus),
       }
     },
   }

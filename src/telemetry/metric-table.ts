@@ -139,13 +139,19 @@ export const METRICS = {
     type: 'gauge',
     unit: 'records',
     labels: PARTITION,
-    help: 'High-water mark minus progress.',
+    help: 'High-water mark minus progress. While the broker does not answer, by its last mark, and absent rather than 0.',
   },
   consumer_lag_seconds: {
     type: 'gauge',
     unit: 'seconds',
     labels: PARTITION,
-    help: 'Age of the oldest record in hand that is not settled; 0 when there is none. True while paused.',
+    help: 'Age of the oldest record that is not settled, whether it is in hand or waits in Kafka; 0 when there is none. True while paused; while the broker does not answer, it grows, and is absent rather than 0.',
+  },
+  consumer_lag_known_timestamp_seconds: {
+    type: 'gauge',
+    unit: 'seconds',
+    labels: PARTITION,
+    help: 'When the broker last told the high-water mark, in Unix time: a lag is as old as that.',
   },
   partition_paused: {
     type: 'gauge',

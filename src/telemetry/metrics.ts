@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Figures } from '../core/figures.ts'
 import { PAUSE_REASONS } from '../core/ports.ts'
 import { CACHE_RESULTS, type CacheStats, EVICTION_CAUSES } from '../core/read-side.ts'
-import type { HealthCheck, PoolStatus, StreamStatus } from '../core/status.ts'
+import { type HealthCheck, lagSeconds, type PoolStatus, type StreamStatus } from '../core/status.ts'
 import type { TraceIds } from '../core/tracing.ts'
 import { METRICS, type MetricName, type MetricSpec, PREFIX } from './metric-table.ts'
 import { openMetricsOf } from './openmetrics.ts'
@@ -101,6 +101,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     // A partition that we lost must vanish, not stay at its last value.
     clear('consumer_lag_records')
     clear('consumer_lag_seconds')
+    clear('consumer_lag_known_timestamp_seconds')
     clear('partition_paused')
     clear('partition_last_progress_timestamp_seconds')
     let inFlight = 0
@@ -108,8 +109,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
       const where = { topic: one.topic, partition: one.partition }
       inFlight += one.bufferedRecords + one.inFlightRecords
       if (one.lagRecords !== undefined) set('consumer_lag_records', where, one.lagRecords)
-      const age = ageSeconds(one.oldestUnsettledTimestampMs, one.lagRecords)
+      const age = lagSeconds(one, now())
       if (age !== undefined) set('consumer_lag_seconds', where, age)
+      if (one.highKnownAtMs !== undefined) {
+        set('consumer_lag_known_timestamp_seconds', where, one.highKnownAtMs / 1000)
+      }
       for (const reason of PAUSE_REASONS) {
         set('partition_paused', { partition: one.partition, reason }, one.paused.includes(reason) ? 1 : 0)
       }
@@ -121,12 +125,6 @@ export function createMetrics(options: MetricsOptions): Metrics {
     for (const breaker of status.breakers) {
       set('breaker_open', { dependency: breaker.dependency }, breaker.open ? 1 : 0)
     }
-  }
-
-  /** Records that wait in Kafka and were never in our hands have an age that we do not know: no sample, rather than a lie. */
-  function ageSeconds(oldestMs: number | undefined, lag: number | undefined): number | undefined {
-    if (oldestMs !== undefined) return Math.max(0, now() - oldestMs) / 1000
-    return lag === 0 ? 0 : undefined
   }
 
   function refreshCache(stats: CacheStats): void {

@@ -37,6 +37,16 @@ it('stops at the limit, says so, and goes on after holdfast resume', async () =>
   )
   expect(await stream.settled()).toBe(50)
 
+  // nor how long the next record has been waiting, although it was never fetched: the lag grows as time goes by
+  const lag = () => second.metric('consumer_lag_seconds', { partition: '0' })
+  const before = await eventually(async () => (await lag()) || undefined, 'the age of the lag')
+  const beforeAt = performance.now()
+  await new Promise(resolve => setTimeout(resolve, 3_000))
+  const grownS = (await lag()) - before
+  expect(Math.abs(grownS - (performance.now() - beforeAt) / 1_000)).toBeLessThan(1)
+  expect(await second.metric('consumer_lag_records', { partition: '0' })).toBe(71)
+  expect((await fetch(`${second.url}/livez`)).status).toBe(200)
+
   // when an operator lifts it, the rest flows, the good one as well, and each offset is accounted for
   const { stdout } = await holdfast(stream, 'resume', '--partition', '0', '--because', 'a test')
   expect(stdout).toContain('partition 0 goes on')

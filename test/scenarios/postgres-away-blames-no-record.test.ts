@@ -2,7 +2,7 @@ import { setTimeout as interval } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { differences, generated, modelOf } from '../support/model.ts'
 import { ownPostgres } from '../support/own-servers.ts'
-import { ask, eventually, isReady, startService } from '../support/service.ts'
+import { ask, eventually, isReady, type Service, startService } from '../support/service.ts'
 import { aStream, streamTools, totalOf } from '../support/stream.ts'
 
 streamTools()
@@ -30,19 +30,26 @@ it('waits through an outage under traffic: pauses, sets nothing aside, loses not
   await postgres.stop('fast')
   const stoppedAt = performance.now()
   await eventually(async () => !(await isReady(service)), 'readiness falling')
+  await produceUpTo(240)
+  const before = await lagSeconds(service)
+  const beforeAt = performance.now()
   while (performance.now() - stoppedAt < OUTAGE_MS) {
     await produceUpTo(Math.min(sent + 20, 1_000))
     // Then it stays alive and says what it waits for; an order in memory is served, another one is asked for later
     expect(await ask(service, '/livez')).toMatchObject({ status: 200 })
     const ready = await ask(service, '/readyz')
     expect(ready.status).toBe(503)
-    expect(ready.body).toMatch(/postgres/i)
+    expect(ready.body).toMatch(/breaker-open: postgres is away/)
     expect(await ask(service, `/order/${records[0]?.uid}`)).toMatchObject({ status: 200 })
     await interval(500)
   }
   expect(await ask(service, '/order/unknown')).toMatchObject({ status: 503 })
   expect(await service.metric('partition_paused', { reason: 'store_away' })).toBe(3)
   expect(await service.metric('breaker_open', { dependency: 'postgres' })).toBe(1)
+  // And the lag grows as fast as time goes by, on each partition
+  const grownS = (await lagSeconds(service)) - before
+  const elapsedS = (performance.now() - beforeAt) / 1_000
+  expect(Math.abs(grownS - elapsedS)).toBeLessThan(3)
 
   // And it goes on within 5 s of the return
   await postgres.restart()
@@ -88,3 +95,11 @@ it('starts without Postgres: alive, not ready, and at work once it is there', as
   expect(await differences(stream, modelOf(records))).toEqual([])
   expect(await stream.readAll(stream.dlqTopic)).toEqual([])
 })
+
+/** Of the partition with the least, in seconds. */
+async function lagSeconds(service: Service): Promise<number> {
+  const lags = await Promise.all(
+    [0, 1, 2].map(partition => service.metric('consumer_lag_seconds', { partition: String(partition) })),
+  )
+  return Math.min(...lags)
+}

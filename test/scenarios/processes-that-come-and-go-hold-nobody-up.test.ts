@@ -1,7 +1,7 @@
 import { setTimeout as interval } from 'node:timers/promises'
 import { expect, it, onTestFinished } from 'vitest'
 import { differences, generated, modelOf } from '../support/model.ts'
-import { eventually, type Service, startService } from '../support/service.ts'
+import { ask, eventually, isReady, type Service, startService } from '../support/service.ts'
 import { watchForStepsBack } from '../support/steps-back.ts'
 import { aStream, streamTools, totalOf } from '../support/stream.ts'
 
@@ -32,6 +32,14 @@ it('settles on while a second process joins and leaves all the time, and repeats
   await eventually(async () => (await stream.settled()) > 0, 'the traffic arriving')
   const watch = await watchForStepsBack(stream)
   const rebalances = await steady.metric('rebalances_total')
+  await eventually(() => isReady(steady), 'readiness')
+  const unready: string[] = []
+  const probing = (async () => {
+    for (; storming; await interval(100)) {
+      const { status, body } = await ask(steady, '/readyz')
+      if (status !== 200) unready.push(body)
+    }
+  })()
 
   // When another one comes, gets its share, and leaves again, over and over
   const stormEnds = performance.now() + STORM_MS
@@ -48,6 +56,9 @@ it('settles on while a second process joins and leaves all the time, and repeats
   }
   storming = false
   await traffic
+  await probing
+  // And the one that stays was ready all along
+  expect(unready).toEqual([])
   expect(await steady.metric('rebalances_total')).toBeGreaterThan(rebalances + rounds)
 
   // And all is settled once, nothing went back, and the clean hand-overs repeated not a single record

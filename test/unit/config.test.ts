@@ -41,6 +41,7 @@ describe('an empty environment', () => {
       cache: { maxBytes: 64 * 1024 * 1024, ttlMs: 3_600_000, warmOrders: 10_000, coherence: 'notify' },
       logLevels: { level: 'info', modules: {} },
       shutdownTimeoutMs: 25_000,
+      stuckAfterMs: 120_000,
     })
   })
 
@@ -172,6 +173,18 @@ describe('settings that cannot be used', () => {
     expect(problemsOf({ KAFKA_CONFIG: `fetch.min.bytes=1,${name}=x` })).toEqual([
       expect.stringContaining(`${name} is refused: `),
     ])
+  })
+})
+
+describe('the limit of standing still', () => {
+  it('is longer than a statement may take, or off', () => {
+    expect(problemsOf({ PG_STATEMENT_TIMEOUT_MS: '120000' })).toEqual([
+      expect.stringMatching(
+        /^STUCK_AFTER_MS is "120000": it must be more than PG_STATEMENT_TIMEOUT_MS \(120000\), or 0/,
+      ),
+    ])
+    expect(loadConfig({ PG_STATEMENT_TIMEOUT_MS: '120000', STUCK_AFTER_MS: '0' }).stuckAfterMs).toBe(0)
+    expect(loadConfig({ PG_STATEMENT_TIMEOUT_MS: '120000', STUCK_AFTER_MS: '120001' }).stuckAfterMs).toBe(120_001)
   })
 })
 

@@ -1,5 +1,6 @@
+import { livenessOf } from '#src/core/health.ts'
 import type { Fact } from '#src/core/ports.ts'
-import { createPipeline, type PipelineParts } from '#src/pipeline/pipeline.ts'
+import { createPipeline, type Pipeline, type PipelineParts } from '#src/pipeline/pipeline.ts'
 import { createAuditor } from './audit.ts'
 import { createBroker, type Member } from './broker.ts'
 import type { WorldFault } from './faults.ts'
@@ -38,6 +39,8 @@ const FAULTY_MS = 12_000
 const RECOVERY_MS = 300_000
 /** Drain, commit, and the longest request: a stop takes no longer. */
 const STOP_MS = 40_000
+/** A probe finds nothing that stands still for longer than this without a reason; a retry takes 2 s here at most. */
+const STUCK_AFTER_MS = 30_000
 /** Without a sign of life for so long, a member is thrown out. */
 const SESSION_MS = 6_000
 
@@ -51,6 +54,7 @@ interface Life {
   readonly process: VirtualProcess
   readonly member: Member
   readonly source: SimulatedSource
+  readonly pipeline: Pipeline
   /** Ends it as SIGTERM does. */
   stop(): void
 }
@@ -85,6 +89,7 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
   keepProducing()
   keepStriking()
   keepLiftingPauses()
+  keepProbing()
   while (time.nowMs < FAULTY_MS && world.broken === undefined) await time.step()
 
   calm()
@@ -129,6 +134,7 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
     const pipeline = createPipeline<string>({
       ...settings,
       source,
+      heads: source.heads,
       store: connectStore(world, { memory: store, call, audit, name, die: () => crash(slot, life) }),
       startBook: connectStartBook(startBook, store, call),
       sink: connectSink(world, dlq, process),
@@ -141,6 +147,7 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
       process,
       member,
       source,
+      pipeline,
       stop() {
         if (stopping) return
         stopping = true
@@ -187,6 +194,22 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
   function keepLiftingPauses(): void {
     for (const { partition } of broker.logs) store.liftPause({ topic: TOPIC, partition }, GROUP)
     time.after(random.between(500, 4_000), keepLiftingPauses)
+  }
+
+  /** A restart would help nobody here: whatever goes wrong is mended without one. */
+  function keepProbing(): void {
+    for (const { current } of slots) {
+      if (current?.process.state !== 'running' || time.nowMs - current.process.runningSinceMs < 5_000) continue
+      const checks = livenessOf(() => current.pipeline.status(), {
+        stuckAfterMs: STUCK_AFTER_MS,
+        now: () => time.nowMs,
+      })
+      for (const { name, check } of checks) {
+        const { ok, reason } = check()
+        if (!ok) world.violated(`${current.member.name}: its probe ${name} fails: ${reason}`)
+      }
+    }
+    time.after(1_000, keepProbing)
   }
 
   function hit(fault: WorldFault): void {

@@ -1,5 +1,5 @@
 import { BrokerUnavailableError } from '#src/core/errors.ts'
-import type { CommitResult, RecordSource, SourceEvent } from '#src/core/ports.ts'
+import type { CommitResult, HeadReader, RecordSource, SourceEvent } from '#src/core/ports.ts'
 import type { SourceRecord, TopicPartition } from '#src/core/record.ts'
 import type { Broker, Member } from './broker.ts'
 import type { VirtualProcess } from './virtual-time.ts'
@@ -15,6 +15,7 @@ const UNKNOWN_MEMBER: CommitResult = { ok: false, code: 25, message: 'no member 
 export interface SimulatedSource extends RecordSource {
   /** With its next poll it becomes another member, without a word to the loop but that its partitions are lost. */
   renew(): void
+  readonly heads: HeadReader
 }
 
 /** A consumer of the group, in one process. It checks that it is used as its port demands. */
@@ -131,6 +132,11 @@ export function createSimulatedSource(
   return {
     renew() {
       renewing = true
+    },
+    heads: {
+      timestampAt: ({ partition, nextOffset }) =>
+        ask(() => broker.log(partition).records.find(({ offset }) => offset >= nextOffset)?.timestampMs),
+      [Symbol.asyncDispose]: async () => {},
     },
 
     async start() {

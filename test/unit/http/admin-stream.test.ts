@@ -55,7 +55,8 @@ describe('the stream at a glance', () => {
   it('never ends before what is settled, though the broker tells of its end later', async () => {
     const [partition] = STATUS.partitions
     if (partition === undefined) throw new Error('there is one')
-    const status = () => ({ ...STATUS, partitions: [{ ...partition, high: 90n, lagRecords: 0 }] })
+    const settled = { high: 90n, lagRecords: 0, oldestUnsettledTimestampMs: undefined, bufferedRecords: 0 }
+    const status = () => ({ ...STATUS, partitions: [{ ...partition, ...settled }] })
     expect((await overview({ status })).partitions[0]).toMatchObject({ next: '100', high: '100', lag_seconds: 0 })
   })
 

@@ -51,6 +51,7 @@ describe('a scrape', () => {
               inFlightRecords: 5,
               paused: ['store_away'],
               lastProgressMs: 1_600_000_000_500,
+              highKnownAtMs: 1_600_000_001_000,
             }),
           ],
         }),
@@ -58,6 +59,7 @@ describe('a scrape', () => {
     const found = await samples(metrics)
     expect(found.get('holdfast_consumer_lag_records{topic="orders",partition="3"}')).toBe(40)
     expect(found.get('holdfast_consumer_lag_seconds{topic="orders",partition="3"}')).toBe(2.5)
+    expect(found.get('holdfast_consumer_lag_known_timestamp_seconds{topic="orders",partition="3"}')).toBe(1_600_000_001)
     expect(found.get('holdfast_partition_paused{partition="3",reason="store_away"}')).toBe(1)
     expect(found.get('holdfast_partition_paused{partition="3",reason="backpressure"}')).toBe(0)
     expect(found.get('holdfast_partition_last_progress_timestamp_seconds{topic="orders",partition="3"}')).toBe(

@@ -1,0 +1,87 @@
+import type { Clock, HeadReader } from '../core/ports.ts'
+import type { OwnedPartition } from './partition.ts'
+
+/**
+ * Knows the timestamp of the record that a partition is to settle next, where none is in hand: a partition that was paused
+ * before it fetched anything has a lag of some age all the same.
+ */
+export interface HeadWatch {
+  /** Asks for at most one partition. Waits for nothing. */
+  tick(): void
+  /** `undefined` when it is not known, or there is no record that could be read. */
+  timestampOf(partition: OwnedPartition): number | undefined
+}
+
+export interface HeadWatchParts {
+  readonly reader: HeadReader
+  readonly clock: Clock
+  readonly owned: () => Iterable<OwnedPartition>
+  /** Whether the partition is known, just now, to end beyond its progress. */
+  readonly lags: (partition: OwnedPartition) => boolean
+}
+
+interface Head {
+  readonly offset: bigint
+  readonly timestampMs: number | undefined
+  readonly askedAt: number
+}
+
+/** The fetch that is under way gets it, usually. */
+const PATIENCE_MS = 2_000
+/** Between two questions, and before the same one again when there was no answer. */
+const PAUSE_MS = 500
+const RETRY_MS = 10_000
+
+export function createHeadWatch({ reader, clock, owned, lags }: HeadWatchParts): HeadWatch {
+  const heads = new WeakMap<OwnedPartition, Head>()
+  const waitingSince = new WeakMap<OwnedPartition, number>()
+  let asking = false
+  let notBefore = 0
+
+  function isDue(partition: OwnedPartition, now: number): boolean {
+    if (partition.oldestUnsettledTimestampMs !== undefined || partition.halted !== undefined || !lags(partition)) {
+      waitingSince.delete(partition)
+      return false
+    }
+    const since = waitingSince.get(partition) ?? now
+    waitingSince.set(partition, since)
+    const known = heads.get(partition)
+    if (known?.offset === partition.settled) return known.timestampMs === undefined && now - known.askedAt > RETRY_MS
+    return now - since >= PATIENCE_MS
+  }
+
+  async function ask(partition: OwnedPartition): Promise<void> {
+    const { topic, partition: number, settled: offset } = partition
+    const askedAt = clock.monotonic()
+    try {
+      const timestampMs = await reader.timestampAt({ topic, partition: number, nextOffset: offset })
+      heads.set(partition, { offset, timestampMs, askedAt })
+    } catch {
+      // Kafka is away, which others tell.
+      heads.set(partition, { offset, timestampMs: undefined, askedAt })
+    }
+    asking = false
+    notBefore = clock.monotonic() + PAUSE_MS
+  }
+
+  return {
+    tick() {
+      const now = clock.monotonic()
+      if (asking || now < notBefore) return
+      notBefore = now + PAUSE_MS
+      let longest: OwnedPartition | undefined
+      for (const partition of owned()) {
+        if (!isDue(partition, now)) continue
+        const since = (of: OwnedPartition) => heads.get(of)?.askedAt ?? Number.NEGATIVE_INFINITY
+        if (longest === undefined || since(partition) < since(longest)) longest = partition
+      }
+      if (longest === undefined) return
+      asking = true
+      void ask(longest)
+    },
+    timestampOf(partition) {
+      const head = heads.get(partition)
+      return head?.offset === partition.settled ? head.timestampMs : undefined
+    },
+  }
+}

@@ -1,0 +1,239 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import type { Clock, HeadReader, Progress } from '#src/core/ports.ts'
+import { createHeadWatch, type HeadWatch } from '#src/pipeline/head-watch.ts'
+import { createOwnedPartition, type OwnedPartition } from '#src/pipeline/partition.ts'
+import { createStallWatch, type StallWatch } from '#src/pipeline/stall-watch.ts'
+import { createWatermarkWatch } from '#src/pipeline/watermark-watch.ts'
+import { aRecord } from '../../support/records.ts'
+
+const LIMITS = { maxRecords: 2, maxBytes: 1_000, lingerMs: 0 }
+
+let nowMs: number
+const clock: Clock = { now: () => nowMs, monotonic: () => nowMs, sleep: async () => {} }
+let partitions: OwnedPartition[]
+
+beforeEach(() => {
+  nowMs = 1_000_000
+  partitions = [0, 1].map(partition => createOwnedPartition({ topic: 'orders', partition, nextOffset: 10n }))
+})
+
+function one(): OwnedPartition {
+  const [first] = partitions
+  if (first === undefined) throw new Error('there are two')
+  return first
+}
+
+function receive(partition: OwnedPartition, ...offsets: bigint[]): void {
+  for (const offset of offsets) partition.push(aRecord({ partition: partition.partition, offset }), nowMs)
+}
+
+describe('a partition that stands still', () => {
+  let excused: boolean
+  let inKafka: ReadonlySet<OwnedPartition>
+  let stalls: StallWatch
+
+  beforeEach(() => {
+    excused = false
+    inKafka = new Set()
+    stalls = createStallWatch({
+      clock,
+      owned: () => partitions,
+      excused: () => excused,
+      waitsInKafka: partition => inKafka.has(partition),
+    })
+    stalls.look()
+    nowMs += 1_000
+  })
+
+  /** Looks all the while, as the loop does. */
+  function pass(ms: number): void {
+    for (const end = nowMs + ms; nowMs < end; nowMs += 1_000) stalls.look()
+    stalls.look()
+  }
+  const stalledS = (partition = one()) => Math.round(stalls.stalledMs(partition) / 1_000)
+
+  it('counts the time since something last happened to what it has in hand', () => {
+    receive(one(), 10n, 11n, 12n)
+    const batch = one().take(LIMITS, nowMs)
+    pass(50_000)
+    expect(stalledS()).toBe(50)
+    // That more comes in is no sign that the batch moves
+    receive(one(), 13n)
+    pass(10_000)
+    expect(stalledS()).toBe(60)
+    if (batch !== undefined) one().finish(batch, true, nowMs)
+    pass(2_000)
+    expect(stalledS()).toBeLessThan(4)
+    // Its neighbour has nothing to do
+    expect(stalledS(partitions[1])).toBe(0)
+  })
+
+  it('has none when it has nothing to do, and none for records that nobody has seen', () => {
+    pass(600_000)
+    expect(stalledS()).toBe(0)
+  })
+
+  it('counts a record in Kafka that it does not fetch', () => {
+    inKafka = new Set(partitions)
+    pass(40_000)
+    expect(stalledS()).toBe(40)
+    // Fetched at last, it has its whole time to be settled
+    receive(one(), 10n)
+    pass(3_000)
+    expect(stalledS()).toBeLessThan(5)
+    expect(stalledS(partitions[1])).toBe(43)
+  })
+
+  it('begins to count anew after each attempt that failed', () => {
+    receive(one(), 10n)
+    one().take(LIMITS, nowMs)
+    for (let attempt = 0; attempt < 10; attempt++) {
+      pass(30_000)
+      one().noteAttempt()
+    }
+    pass(1_000)
+    expect(stalledS()).toBeLessThan(4)
+  })
+
+  it('has a reason while something is away, it waits to try again, or somebody has to decide', () => {
+    receive(one(), 10n)
+    receive(partitions[1] ?? one(), 10n)
+    excused = true
+    pass(300_000)
+    expect(stalledS()).toBe(0)
+    excused = false
+    one().waitsForOperator = 'storm_guard'
+    if (partitions[1] !== undefined) partitions[1].pausedFor = ['store_away']
+    pass(300_000)
+    expect([stalledS(), stalledS(partitions[1])]).toEqual([0, 0])
+    const halted = createOwnedPartition({ topic: 'orders', partition: 2, nextOffset: 0n }, new Error('recreated'))
+    inKafka = new Set([halted])
+    partitions = [halted]
+    pass(300_000)
+    expect(stalledS(halted)).toBe(0)
+  })
+
+  it('has no reason in full buffers: something does not move, or they would not be full', () => {
+    receive(one(), 10n)
+    one().pausedFor = ['backpressure']
+    pass(20_000)
+    expect(stalledS()).toBe(20)
+  })
+
+  it('does not count the time that the process was frozen', () => {
+    receive(one(), 10n)
+    pass(5_000)
+    nowMs += 3_600_000
+    stalls.look()
+    expect(stalledS()).toBe(0)
+    pass(5_000)
+    expect(stalledS()).toBe(5)
+  })
+})
+
+describe('what waits in Kafka while nothing is in hand', () => {
+  let asked: bigint[]
+  let answer: (at: Progress) => number | undefined
+  let lagging: ReadonlySet<OwnedPartition>
+  let heads: HeadWatch
+
+  beforeEach(() => {
+    asked = []
+    answer = () => 777
+    lagging = new Set()
+    const reader: HeadReader = {
+      async timestampAt(at) {
+        asked.push(at.nextOffset)
+        return answer(at)
+      },
+      [Symbol.asyncDispose]: async () => {},
+    }
+    heads = createHeadWatch({ reader, clock, owned: () => partitions, lags: partition => lagging.has(partition) })
+  })
+
+  async function pass(ms: number): Promise<void> {
+    for (const end = nowMs + ms; nowMs < end; nowMs += 250) {
+      heads.tick()
+      await new Promise(resolve => setImmediate(resolve))
+    }
+  }
+
+  it('is asked for once, after a moment in which it may come by itself, and again when progress has moved', async () => {
+    lagging = new Set([one()])
+    await pass(1_500)
+    expect(asked).toEqual([])
+    await pass(60_000)
+    expect(asked).toEqual([10n])
+    expect(heads.timestampOf(one())).toBe(777)
+    expect(heads.timestampOf(partitions[1] ?? one())).toBeUndefined()
+    // When the record is settled, its timestamp is nobody's
+    receive(one(), 10n)
+    const batch = one().take(LIMITS, nowMs)
+    if (batch !== undefined) one().finish(batch, true, nowMs)
+    expect(heads.timestampOf(one())).toBeUndefined()
+    await pass(10_000)
+    expect(asked).toEqual([10n, 11n])
+  })
+
+  it('is not asked for where records are in hand, or there is no lag', async () => {
+    receive(one(), 10n)
+    lagging = new Set([one()])
+    await pass(60_000)
+    expect(asked).toEqual([])
+  })
+
+  it('is asked for again, seldom, where there was no record or no answer', async () => {
+    lagging = new Set(partitions)
+    answer = ({ partition }) => {
+      if (partition === 0) throw new Error('Kafka is away')
+      return undefined
+    }
+    await pass(60_000)
+    expect(asked.length).toBeGreaterThan(6)
+    expect(asked.length).toBeLessThan(16)
+    answer = () => 778
+    await pass(12_000)
+    expect(partitions.map(partition => heads.timestampOf(partition))).toEqual([778, 778])
+  })
+})
+
+it('asks for watermarks by two questions at a time, however long the answers take', async () => {
+  let open = 0
+  let most = 0
+  const answers: (() => void)[] = []
+  const told: number[] = []
+  partitions = Array.from({ length: 20 }, (_, partition) =>
+    createOwnedPartition({ topic: 'orders', partition, nextOffset: 0n }),
+  )
+  const watch = createWatermarkWatch({
+    source: {
+      watermarks({ partition }) {
+        most = Math.max(most, ++open)
+        return new Promise((resolve, reject) =>
+          answers.push(() => {
+            open -= 1
+            if (partition % 2 === 0) resolve({ low: 0n, high: 5n })
+            else reject(new Error('away'))
+          }),
+        )
+      },
+    },
+    clock,
+    owned: () => partitions,
+    onMarks: ({ partition }) => told.push(partition),
+    onFailure: ({ partition }) => told.push(partition),
+  })
+  async function turn(): Promise<void> {
+    watch.tick()
+    nowMs += 100
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  for (let i = 0; i < 200; i++) await turn()
+  expect(answers).toHaveLength(2)
+  while (told.length < 20) {
+    answers.shift()?.()
+    await turn()
+  }
+  expect(most).toBe(2)
+  expect(told.toSorted((a, b) => a - b)).toEqual(partitions.map(({ partition }) => partition))
+})
