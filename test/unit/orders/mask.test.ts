@@ -31,6 +31,7 @@ describe('what is personal', () => {
       '{"delivery":{"address":{"status":"Ivan","lines":["a",1]}}}',
       `{"delivery":{"address":{"status":"${MASK}","lines":["${MASK}","${MASK}"]}}}`,
     ],
+    ['{"address":{"a":{"status":"Ivan"}}}', `{"address":{"a":{"status":"${MASK}"}}}`],
     ['{"email":"a@b"}', `{"email":"${MASK}"}`],
     ['{"e\\u006dail":"a@b"}', `{"e\\u006dail":"${MASK}"}`],
     ['{"Email":"a@b","whatever":5}', `{"Email":"${MASK}","whatever":"${MASK}"}`],
