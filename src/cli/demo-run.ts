@@ -142,6 +142,7 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
     }
     const rows = [
       ['Search page', ready.url ?? ''],
+      ['Console', `${ready.url}/admin`],
       ['Metrics', `${app.metricsUrl}/metrics`],
       ['Prometheus', typeof prometheus === 'string' ? prometheus : prometheus.url],
       ...(traceView === undefined ? [] : [['Traces', traceView]]),

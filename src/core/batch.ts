@@ -1,5 +1,6 @@
 import type { SourceRecord } from './record.ts'
 import { isOfDeadLetter } from './redrive.ts'
+import { withoutTraceContext } from './trace-context.ts'
 
 export interface BatchLimits {
   readonly maxRecords: number
@@ -16,9 +17,12 @@ export function sizeOf(record: SourceRecord): number {
   return size
 }
 
-/** Key, value and the producer's own headers: what a dead letter weighs, wherever it is read. */
+/**
+ * Key, value and the producer's own headers: what a dead letter weighs, wherever it is read. The trace context is left out:
+ * in the DLQ topic nobody can tell whether it is the producer's, or was added where there was none.
+ */
 export function ownSizeOf(record: SourceRecord): number {
-  const headers = record.headers.filter(([name]) => !isOfDeadLetter(name))
+  const headers = withoutTraceContext(record.headers).filter(([name]) => !isOfDeadLetter(name))
   return sizeOf({ ...record, headers })
 }
 

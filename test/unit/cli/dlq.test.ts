@@ -21,7 +21,7 @@ describe('dlq', () => {
   it('helps with every subcommand, and with an example of each', async () => {
     const { code, stdout } = await dlq('--help')
     expect(code).toBe(0)
-    const names = ['stats', 'ls', 'show', 'check', 'discard', 'restore', 'export']
+    const names = ['stats', 'ls', 'show', 'check', 'discard', 'restore', 'export', 'reindex']
     for (const name of names) expect(stdout).toMatch(new RegExp(`^ {2}${name} `, 'm'))
     const helped = await Promise.all(names.map(name => dlq(name, '--help')))
     for (const [index, { stdout }] of helped.entries()) expect(stdout).toContain(`  holdfast dlq ${names[index]}`)

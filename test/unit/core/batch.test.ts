@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { batchLength, isDue, sizeOf } from '#src/core/batch.ts'
+import { batchLength, isDue, ownSizeOf, sizeOf } from '#src/core/batch.ts'
 import { aHeader, aRecord } from '../../support/records.ts'
 
 const limits = { maxRecords: 3, maxBytes: 100, lingerMs: 20 }
@@ -34,4 +34,15 @@ it('weighs key, value and headers', () => {
   const record = aRecord({ key: Buffer.alloc(3), value: Buffer.alloc(10), headers: [aHeader('ab', 'cde')] })
   expect(sizeOf(record)).toBe(18)
   expect(sizeOf(aRecord({ value: null }))).toBe(0)
+})
+
+it('weighs a dead letter alike before and after it was set aside', () => {
+  const record = aRecord({ text: 'ab', key: Buffer.from('k'), headers: [aHeader('h', '12')] })
+  const added = [
+    aHeader('holdfast.id', 'orders-0-1'),
+    aHeader('__dlq.errors.topic', 'orders'),
+    aHeader('traceparent', '00'),
+  ]
+  expect(ownSizeOf(record)).toBe(6)
+  expect(ownSizeOf({ ...record, headers: [...record.headers, ...added] })).toBe(6)
 })
