@@ -229,7 +229,7 @@ describe('the stream', () => {
       await dialog.getByLabel('Why').fill('the producer was rolled back')
       pages.desk.stream.partitions = partitions
       await dialog.getByRole('button', { name: 'Resume' }).click()
-      await page.getByText('Partition 2 goes on.').waitFor()
+      await page.getByText('Going on: partition 2.').waitFor()
       await page.getByText('6 partitions, none paused').waitFor()
       expect(pages.desk.log.at(-1)).toMatchObject({
         what: 'resume',

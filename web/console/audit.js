@@ -4,6 +4,7 @@ import { h, text } from '../tree.js'
 import { ask } from './desk.js'
 import { undoButton } from './discard.js'
 import { absolute, age, button, notice, put, table } from './parts.js'
+import { reasonGiven } from './words.js'
 
 const PAGE = 50
 
@@ -82,9 +83,9 @@ export function auditView(app) {
       h(
         'td',
         { 'data-label': 'Why' },
-        because === '' || because === null ? h('span', { class: 'soft' }, '–') : text(because),
+        reasonGiven(because) === undefined ? h('span', { class: 'soft' }, '–') : text(because),
       ),
-      h('td', { 'data-label': 'Counts' }, ...countWords(counts)),
+      h('td', { 'data-label': 'Counts' }, ...countWords(app, counts)),
       h('td', { class: 'row-actions' }, ...(canUndo ? [undoButton(app, id)] : [])),
     )
   }
@@ -92,8 +93,10 @@ export function auditView(app) {
   return { node, title: 'Audit log', load, cli: () => undefined }
 }
 
-function countWords(counts) {
+function countWords(app, counts) {
   return Object.entries(counts ?? {}).map(([name, value]) => {
+    if (name === 'replay')
+      return h('div', {}, 'redrive ', app.link({ view: 'replay', id: String(value) }, {}, String(value)))
     const shown =
       typeof value === 'number'
         ? formatNumber(value)

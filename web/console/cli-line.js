@@ -14,7 +14,6 @@ export function shellQuoted(word) {
  */
 export function dlqLine(command, filter = '', ...flags) {
   const words = flags.filter(flag => flag !== undefined && flag !== false).map(flag => shellQuoted(String(flag)))
-  // A filter may begin with a “-”, which is no flag.
-  const argument = filter === '' ? [] : [...(filter.startsWith('-') ? ['--'] : []), shellQuoted(filter)]
+  const argument = filter === '' ? [] : [shellQuoted(filter)]
   return ['bin/holdfast dlq', command, ...words, ...argument].join(' ')
 }

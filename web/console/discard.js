@@ -27,7 +27,7 @@ export function openDiscard(app, { q }) {
     onSubmit: discard,
   })
   const showLine = () => {
-    line.say(dlqLine('discard', q, '--because', because.input.value.trim() || '…'))
+    line.say(dlqLine('discard', q || 'state:open,parked', '--because', because.input.value.trim() || '…'))
   }
   because.input.addEventListener('input', showLine)
   showLine()

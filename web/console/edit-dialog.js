@@ -13,11 +13,14 @@ const TYPING_MS = 400
 /**
  * Mend one value and publish that instead. It starts from the value in full, which the audit log notes: what is masked would
  * otherwise be published masked.
+ * @param {object} shown the dead letter
+ * @param {boolean} revealed whether its value is whole already
  */
-export async function openEdit(app, { id, state }) {
-  let letter
+export async function openEdit(app, shown, revealed) {
+  const { id, state } = shown
+  let letter = shown
   try {
-    letter = await ask(`/admin/dead-letters/${encodeURIComponent(id)}`)
+    if (!revealed) letter = await ask(`/admin/dead-letters/${encodeURIComponent(id)}`)
   } catch (failure) {
     if (failure.title === undefined) throw failure
     return app.tell(`${failure.title}. ${failure.message}`)

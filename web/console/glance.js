@@ -110,7 +110,7 @@ export function createGlance(place, app) {
     // The button stays the same one while somebody is about to press it.
     if (now === decided) return
     decided = now
-    put(decide, ...waiting.map(waits))
+    put(decide, ...decisions(waiting))
   }
 
   function row({ partition, next, high, lag_records: records, lag_seconds: seconds, paused = [], halted }) {
@@ -135,29 +135,34 @@ export function createGlance(place, app) {
     )
   }
 
-  function waits({ partition, paused = [], halted }) {
-    const guard = paused.includes('storm_guard')
-    const why =
-      halted ??
-      `The storm guard stopped partition ${partition}: too many dead letters in a row. Look at what they have in common before you let it go on.`
-    return h(
-      'div',
-      { class: 'notice warning' },
-      h('p', {}, text(why)),
-      ...(guard ? [button(`Resume partition ${partition} …`, () => resume(partition))] : []),
-    )
+  /** Those that the guard stopped have one story; each that is halted has its own. */
+  function decisions(waiting) {
+    const halted = waiting.filter(partition => partition.halted != null)
+    const guarded = waiting.filter(partition => partition.halted == null).map(({ partition }) => partition)
+    const notices = halted.map(partition => h('div', { class: 'notice warning' }, h('p', {}, text(partition.halted))))
+    if (guarded.length === 0) return notices
+    const which = guarded.length === 1 ? `partition ${guarded[0]}` : `partitions ${guarded.join(', ')}`
+    const buttons = guarded.map(partition => button(`Resume partition ${partition} …`, () => resume(partition)))
+    if (guarded.length > 1) buttons.push(button('Resume all …', () => resume(undefined)))
+    const words = `The storm guard stopped ${which}: too many dead letters in a row. Look at what they have in common before you let it go on.`
+    return [
+      ...notices,
+      h('div', { class: 'notice warning' }, h('p', {}, words), h('div', { class: 'actions' }, ...buttons)),
+    ]
   }
 
+  /** @param {number | undefined} partition all of them */
   function resume(partition) {
+    const which = partition === undefined ? 'all partitions' : `partition ${partition}`
     const because = labelled(
       'Why',
       { type: 'text', autocomplete: 'off', required: true, maxlength: '500' },
       'The audit log keeps it.',
     )
     const line = cliLine()
-    line.say(`bin/holdfast resume --partition ${partition}`)
+    line.say(`bin/holdfast resume${partition === undefined ? '' : ` --partition ${partition}`}`)
     const dialog = openDialog({
-      title: `Resume partition ${partition}`,
+      title: `Resume ${which}`,
       body: [toDom(because.node), line.node],
       submit: 'Resume',
       async onSubmit() {
@@ -167,9 +172,10 @@ export function createGlance(place, app) {
           because.input.focus()
           return dialog.troubled('Say why: somebody will wonder.')
         }
-        await ask('/admin/stream/resume', { body: { partition, because: why } })
+        const { lifted } = await ask('/admin/stream/resume', { body: { partition, because: why } })
         dialog.close()
-        app.tell(`Partition ${partition} goes on.`)
+        const gone = lifted.map(lift => lift.partition).join(', ')
+        app.tell(gone === '' ? 'Nothing was stopped any more.' : `Going on: partition ${gone}.`)
         await load()
       },
     })

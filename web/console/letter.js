@@ -9,7 +9,10 @@ import { filterOfRows, neighboursOf, remember } from './list.js'
 import { age, badge, button, bytes, card, copyButton, facts, moment, pointerWords, put } from './parts.js'
 import { payloadView } from './payload.js'
 import { openReplay } from './replay-dialog.js'
-import { EVENTS, named, REASONS } from './words.js'
+import { EVENTS, named, REASONS, reasonGiven } from './words.js'
+
+/** Of an event: what stands elsewhere on the page already, or means nothing to a person. */
+const UNSAID = new Set(['action', 'replay_count'])
 
 const pathOf = id => `/admin/dead-letters/${encodeURIComponent(id)}`
 
@@ -55,7 +58,7 @@ export function letterView(app, place) {
   const target = () => ({ q: filterOfRows([letter]), count: 1, words: 'this dead letter' })
   const replay = () => openReplay(app, target())
   const discard = () => openDiscard(app, target())
-  const edit = () => openEdit(app, letter)
+  const edit = () => openEdit(app, letter, revealed)
 
   function draw() {
     const { state, reason, message, violations = [], value } = letter
@@ -266,15 +269,15 @@ export function letterView(app, place) {
     return card('History', h('ol', { class: 'history' }, ...entries))
   }
 
-  function detailWords(detail = {}) {
-    const parts = Object.entries(detail).filter(([, value]) => value !== null && value !== '')
+  function detailWords({ replay_id, because, ...detail } = {}) {
+    const others = Object.entries(detail).filter(([name, value]) => !UNSAID.has(name) && value !== null && value !== '')
+    const parts = [
+      ...(reasonGiven(because ?? '') === undefined ? [] : [[text(because)]]),
+      ...others.map(([name, value]) => [`${name.replaceAll('_', ' ')} `, text(String(value))]),
+      ...(replay_id == null ? [] : [['redrive ', app.link({ view: 'replay', id: replay_id }, {}, replay_id)]]),
+    ]
     if (parts.length === 0) return []
-    const shown = parts.flatMap(([name, value], index) => [
-      index === 0 ? '' : ' · ',
-      `${name.replaceAll('_', ' ')} `,
-      name === 'replay_id' ? app.link({ view: 'replay', id: String(value) }, {}, String(value)) : text(String(value)),
-    ])
-    return [h('p', { class: 'soft' }, ...shown)]
+    return [h('p', { class: 'soft' }, ...parts.flatMap((part, index) => (index === 0 ? part : [' · ', ...part])))]
   }
 
   return {

@@ -16,7 +16,8 @@ export function age(value) {
 }
 
 function ago(value) {
-  return duration(Math.max(0, (Date.now() - Date.parse(value)) / 1000))
+  // A tenth of a second ago is news that is old before it is read.
+  return duration(Math.max(1, (Date.now() - Date.parse(value)) / 1000))
 }
 
 export function keepAges() {

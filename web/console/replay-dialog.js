@@ -92,7 +92,8 @@ export function openReplay(app, { q }, { onlyPassing = false } = {}) {
   }
 
   function draw() {
-    line.say(dlqLine('replay', q, ...flagsOf(request())))
+    // The command line wants to be told that all of them are meant.
+    line.say(dlqLine('replay', q || 'state:open', ...flagsOf(request())))
     if (preview !== undefined) put(words, ...previewWords(preview, numberIn(rate)))
   }
 

@@ -6,7 +6,7 @@ import { ask } from './desk.js'
 import { forgetList } from './list.js'
 import { absolute, age, badge, button, card, facts, notice, put, table } from './parts.js'
 import { createSwitch } from './switch.js'
-import { duration, isActive, isFinal, letters, named, REPLAY_STATES, RESULTS } from './words.js'
+import { duration, isActive, isFinal, letters, named, REPLAY_STATES, RESULTS, reasonGiven } from './words.js'
 
 const SHOWN = 50
 
@@ -206,7 +206,7 @@ export function replayView(app, { id }) {
       ],
       ['Taken', app.link({ view: 'list', q: `replay:${id}` }, {}, letters(replay.total))],
       ['Asked for by', replay.automatic ? 'the service itself' : replay.requested_by],
-      ['Why', replay.because],
+      ['Why', reasonGiven(replay.because)],
       ['Rate', replay.rate === null ? 'as fast as it goes' : `${formatNumber(replay.rate)} a second`],
       ['Only those that pass', replay.only_passing ? 'yes' : undefined],
       ['Edited', replay.edited ? 'yes: another value than the original was published' : undefined],

@@ -88,6 +88,12 @@ export const EVENTS = {
   revealed: 'looked at in full',
 }
 
+/** What the server notes where nobody gave a reason. */
+const NOT_SAID = 'not said'
+
+/** @returns the reason that somebody gave, or nothing */
+export const reasonGiven = because => (because === NOT_SAID || because === '' ? undefined : because)
+
 export const RESULTS = {
   resolved: 'Resolved',
   failed_again: 'Failed again',

@@ -43,7 +43,7 @@ describe('the line for the shell', () => {
     expect(dlqLine('ls', 'state:open pointer:/a*', '--limit', 50)).toBe(
       "bin/holdfast dlq ls --limit 50 'state:open pointer:/a*'",
     )
-    expect(dlqLine('stats', '-reason:too_large')).toBe('bin/holdfast dlq stats -- -reason:too_large')
+    expect(dlqLine('stats', '-reason:too_large')).toBe('bin/holdfast dlq stats -reason:too_large')
   })
 })
 
