@@ -54,6 +54,9 @@ export interface PartitionJson {
   readonly lag_records: number | null
   readonly lag_seconds: number | null
   readonly paused: readonly string[]
+  readonly paused_since?: string
+  /** For how long nothing has come of its work, though all that it needs is there. */
+  readonly stalled_seconds?: number
   /** Why only an operator can make it go on. */
   readonly halted?: string
   readonly last_progress_at: string | null
@@ -134,7 +137,7 @@ function merged(own: readonly PartitionStatus[], books: readonly PartitionBooks[
 }
 
 function ownPartition(status: PartitionStatus, nowMs: number): PartitionJson {
-  const { lagRecords, lastProgressMs } = status
+  const { lagRecords, lastProgressMs, pausedSinceMs, stalledMs } = status
   return {
     partition: status.partition,
     here: true,
@@ -144,6 +147,8 @@ function ownPartition(status: PartitionStatus, nowMs: number): PartitionJson {
     lag_records: lagRecords ?? null,
     lag_seconds: lagSeconds(status, nowMs) ?? null,
     paused: status.paused,
+    ...(pausedSinceMs === undefined ? {} : { paused_since: new Date(pausedSinceMs).toISOString() }),
+    ...(stalledMs === undefined ? {} : { stalled_seconds: stalledMs / 1000 }),
     ...(status.halted === undefined ? {} : { halted: status.halted }),
     last_progress_at: lastProgressMs === undefined ? null : new Date(lastProgressMs).toISOString(),
   }

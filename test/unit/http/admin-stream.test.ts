@@ -26,6 +26,7 @@ const STATUS: StreamStatus = {
     {
       ...{ topic: 'orders', partition: 0, next: 100n, high: 110n, lagRecords: 10, bufferedRecords: 10 },
       ...{ oldestUnsettledTimestampMs: NOW - 4_500, inFlightRecords: 0, paused: ['store_away'], lastProgressMs: NOW },
+      ...{ pausedSinceMs: NOW - 5_000, stalledMs: 1_500 },
     },
   ],
 }
@@ -45,7 +46,15 @@ describe('the stream at a glance', () => {
       ...{ state: 'running', rate: 250, lag_records: 10, lag_seconds: 4.5 },
       breakers: [{ dependency: 'postgres', open: true, reason: 'no connection' }, { open: false }],
       partitions: [
-        { partition: 0, here: true, next: '100', high: '110', lag_seconds: 4.5, paused: ['store_away'] },
+        {
+          partition: 0,
+          here: true,
+          next: '100',
+          high: '110',
+          lag_seconds: 4.5,
+          paused: ['store_away'],
+          stalled_seconds: 1.5,
+        },
         { partition: 1, here: false, next: '5', high: null, lag_seconds: null, paused: ['storm_guard'] },
       ],
       dead_letters: { open: 2, by_reason: { too_large: 2 }, parked: 1, oldest_age_seconds: 90 },
