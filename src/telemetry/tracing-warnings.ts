@@ -5,15 +5,23 @@ import type { Tell } from './tracing-start.ts'
 /** A collector that is away is complained of with each export. */
 const REPEAT_INTERVAL_MS = 60_000
 
+/** It exports for all: that a trace is under way meanwhile means nothing. */
+const NO_TRACE = { trace_id: undefined, span_id: undefined }
+
 /** What the exporter of traces complains of becomes a log line: no trouble of the stream's, so it is said, and not often. */
 export function tellOfTracing(logger: Logger): Tell {
   const log = logger.of('tracing')
   const throttle = createThrottle(REPEAT_INTERVAL_MS)
   return (level, text) => {
-    if (level === 'debug') return log.debug({ event: 'tracing_told', reason: text }, 'the exporter of traces says')
+    if (level === 'debug') return log.debug({ ...NO_TRACE, event: 'tracing_told', reason: text }, 'the exporter says')
     // The same but for its figures is the same.
     throttle.pass(text.replace(/\d+/g, '').slice(0, 60), heldBack => {
-      const fields = { event: 'tracing_warning', reason: text, ...(heldBack === 0 ? {} : { held_back: heldBack }) }
+      const fields = {
+        ...NO_TRACE,
+        event: 'tracing_warning',
+        reason: text,
+        ...(heldBack === 0 ? {} : { held_back: heldBack }),
+      }
       log.warn(fields, `traces are not exported as they should be${heldBack === 0 ? '' : ', still'}`)
     })
   }

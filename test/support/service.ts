@@ -11,6 +11,8 @@ export interface Service {
   readonly pid: number
   /** Lines of its log so far, parsed. */
   readonly log: readonly LogLine[]
+  /** All that it has written so far, to stdout and to stderr, as it stands. */
+  readonly output: readonly string[]
   /** The sum of a metric's samples that have all of these labels, as `/metrics` tells it. The prefix is added. */
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
   /** SIGTERM, and the exit code (137 and the like when a signal ended it). */
@@ -43,7 +45,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const script = roles === undefined ? ['src/main.ts'] : ['src/cli/main.ts', 'serve', '--roles', roles.join()]
   const child = spawn(process.execPath, script, {
     cwd: ROOT,
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       PATH: process.env.PATH,
       KAFKA_BROKERS: options.brokers ?? kafkaBrokers(),
@@ -64,6 +66,11 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     }
   })
   const log: LogLine[] = []
+  const output: string[] = []
+  child.stderr.on('data', (said: Buffer) => {
+    output.push(said.toString())
+    process.stderr.write(said)
+  })
   onTestFailed(() => {
     const lines = log.slice(-LINES_OF_A_FAILURE).map(line => JSON.stringify(line))
     console.error(`the end of the log of service ${child.pid}:\n${lines.join('\n')}`)
@@ -72,6 +79,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   createInterface({ input: child.stdout }).on('line', line => {
     const parsed = parse(line)
     log.push(parsed)
+    output.push(line)
     if (parsed.event === 'http_started') listening.resolve(String(parsed.url))
   })
   const exited = exitOf(child)
@@ -84,6 +92,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     url,
     pid: child.pid ?? 0,
     log,
+    output,
     exited,
     kill: signal => child.kill(signal),
     metric: async (name, labels) =>

@@ -43,6 +43,7 @@ describe('docs/guarantees.md', () => {
       'keys-decide-who-may-use-the-api',
       'lag-is-told-in-records-and-in-seconds',
       'metrics-tell-what-happened',
+      'nothing-personal-leaves-the-service',
     ]
     const scenarios = readdirSync(new URL('test/scenarios/', root)).filter(name => name.endsWith('.test.ts'))
     const unnamed = scenarios.filter(name => !text.includes(`test/scenarios/${name}`))
