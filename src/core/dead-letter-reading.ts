@@ -54,7 +54,7 @@ function readOurs(record: SourceRecord): DeadLetterReading | undefined {
     failedAtMs: Math.min(failedAtMs, MAX_INSTANT_MS),
     attempts: toCount(text(HEADER.deliveryCount)) ?? 1,
     replayCount: toCount(text(HEADER.replayCount)) ?? 0,
-    replayId: /^[a-z0-9]{1,32}$/.exec(text(HEADER.replayId))?.[0],
+    replayId: /^[A-Za-z0-9_-]{1,64}$/.exec(text(HEADER.replayId))?.[0],
   }
 }
 

@@ -155,7 +155,7 @@ export function provenanceOf(record: SourceRecord): Provenance {
   return {
     origin: { ...origin, timestampMs: Number(timestamp[0]) },
     replayCount: count === null ? 0 : Number(count[0]),
-    replayId: /^[a-z0-9]{1,32}$/.exec(headerText(record, HEADER.replayId) ?? '')?.[0],
+    replayId: /^[A-Za-z0-9_-]{1,64}$/.exec(headerText(record, HEADER.replayId) ?? '')?.[0],
   }
 }
 

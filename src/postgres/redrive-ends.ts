@@ -71,10 +71,10 @@ const CLOSE = `
   ), locked AS (
     SELECT d.id, d.state FROM dead_letters AS d WHERE d.id = ANY ($1::text[]) ORDER BY d.id FOR UPDATE
   ), effective AS (
-    SELECT id, max(replay_count) AS replay_count FROM input WHERE outcome <> '' GROUP BY id
+    SELECT id, max(replay_count) AS replay_count, max(replay_id) AS replay_id FROM input WHERE outcome <> '' GROUP BY id
   ), resolved AS (
     UPDATE dead_letters AS d SET state = 'resolved', state_changed_at = now(),
-      replay_count = greatest(d.replay_count, effective.replay_count)
+      replay_count = greatest(d.replay_count, effective.replay_count), replay_id = coalesce(d.replay_id, effective.replay_id)
     FROM effective JOIN locked USING (id)
     WHERE d.id = effective.id AND locked.state NOT IN ('resolved', 'discarded')
   ), closed AS (

@@ -1,10 +1,12 @@
-import { afterAll, beforeAll, describe } from 'vitest'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Order } from '#src/orders/order.ts'
 import { orderTables } from '#src/orders/order-sql.ts'
 import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import type { MemoryLetter } from '../support/memory-inbox.ts'
 import { createMemoryStore } from '../support/memory-store.ts'
+import { aDeadLetter, aReadyOrder, aWork } from '../support/orders.ts'
 import { redrivenRecordsSuite } from './redriven-records.suite.ts'
 
 const REPLAY_MAX = 2
@@ -83,5 +85,28 @@ describe('the settlement store on Postgres', () => {
         return rows
       },
     }
+  })
+
+  it('runs no statement more for a batch that holds no redriven record', async () => {
+    const { pool } = database
+    await pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters')
+    const store = createSettlementStore({ pool, tables: orderTables, replayMax: REPLAY_MAX })
+    await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
+    const redrive = { replayId: 'r1', replayCount: 1 }
+    const statements = vi.spyOn(pg.Client.prototype, 'query')
+    const counts: number[] = []
+    const batches = [
+      aWork([aReadyOrder({ uid: 'a' })], { from: 0n, deadLetters: [aDeadLetter(1n)] }),
+      aWork([{ ...aReadyOrder({ uid: 'b', offset: 2n }), redrive }], { from: 2n, deadLetters: [aDeadLetter(3n)] }),
+      aWork([aReadyOrder({ uid: 'c', offset: 4n })], { from: 4n, deadLetters: [aDeadLetter(5n, redrive)] }),
+    ]
+    for (const work of batches) {
+      statements.mockClear()
+      await store.settle(work)
+      counts.push(statements.mock.calls.length)
+    }
+    statements.mockRestore()
+    // BEGIN, fence, upsert; index, ledger, COMMIT. One more closes loops, another notes what failed again.
+    expect(counts).toEqual([6, 7, 8])
   })
 })

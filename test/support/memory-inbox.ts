@@ -83,6 +83,7 @@ export function createMemoryInbox(replayMax = Number.POSITIVE_INFINITY): MemoryI
         if (failure === undefined && letter.state !== 'resolved' && letter.state !== 'discarded') {
           letter.state = 'resolved'
           letter.replayCount = Math.max(letter.replayCount, replayCount)
+          letter.replayId ??= replayId
         }
       }
       return closings
