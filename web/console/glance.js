@@ -54,7 +54,7 @@ export function createGlance(place, app) {
     const open = breakers.filter(breaker => breaker.open)
     put(
       figures,
-      ...figure('Written', stream.rate == null ? '–' : `${formatNumber(rounded(stream.rate))}`, 'records a second'),
+      ...figure('Settled', stream.rate == null ? '–' : `${formatNumber(rounded(stream.rate))}`, 'records a second'),
       ...figure(
         'Lag',
         stream.lag_seconds == null ? '–' : duration(stream.lag_seconds),

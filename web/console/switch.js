@@ -51,7 +51,7 @@ export function createSwitch(app) {
         : []
     put(
       words,
-      'Dead letters with the reasons retries_exhausted and unexpected_error are tried again after 10 min, 1 h and 6 h.',
+      'Dead letters whose cause passes by itself (retries_exhausted, unexpected_error) are tried again, at longer and longer intervals.',
       ...who,
       ...next,
     )
