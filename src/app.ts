@@ -281,7 +281,7 @@ export async function startApp(
     const sink = createDeadLetterSink(producer, kafka.dlqTopic)
     await waiting('the topics', () => requireTopics(connection, producer, () => sink.probe()))
     if (stopping.signal.aborted) return
-    await using heads = createHeadReader({ connection, groupId: kafka.groupId })
+    await using heads = createHeadReader({ connection, topic: kafka.topic, groupId: kafka.groupId })
     pipeline = createPipeline<Order>({
       topic: kafka.topic,
       groupId: kafka.groupId,

@@ -10,8 +10,9 @@ export function register(program: Command): void {
     .addHelpText(
       'after',
       `
-Measured from progress in Postgres to the end of the topic; the seconds are the age of the oldest record that waits. Joins no group
-and moves nothing, so it works beside the service and without it.
+Measured from progress in Postgres to the end of the topic; the seconds are the age of the oldest record that waits. Where there
+is no progress, or Postgres is away, from the group's offset in Kafka, which follows it. Joins no group and moves nothing, so it
+works beside the service and without it.
 
 Examples:
   holdfast lag
@@ -24,7 +25,7 @@ async function lag({ json }: { readonly json?: boolean }): Promise<void> {
   const [{ loadConfig }, { print, note, table }] = await Promise.all([import('../config.ts'), import('./output.ts')])
   const config = loadConfig(process.env)
   const { topic, groupId } = config.kafka
-  const rows = await measure(config)
+  const { rows, consumed } = await measure(config)
   if (json) {
     for (const row of rows) print(JSON.stringify(row))
     return
@@ -43,13 +44,12 @@ async function lag({ json }: { readonly json?: boolean }): Promise<void> {
     ),
   )
   if (rows.length === 0) note(`there is no topic ${topic}`)
-  else if (rows.every(row => row.last_progress_at === null))
-    note(`group ${groupId} has consumed nothing of ${topic} yet`)
+  else if (!consumed) note(`group ${groupId} has consumed nothing of ${topic} yet`)
 }
 
 export interface PartitionLag {
   readonly partition: number
-  /** Progress; the earliest offset where nothing was ever consumed. Decimal text, as the next one. */
+  /** Progress, else what is committed; the earliest offset where nothing was ever consumed. Decimal text, as the next one. */
   readonly next_offset: string
   readonly end_offset: string
   readonly lag_records: number
@@ -60,25 +60,43 @@ export interface PartitionLag {
   readonly last_progress_at: string | null
 }
 
-async function measure({ kafka, postgres }: Config): Promise<PartitionLag[]> {
-  const [{ openPartitionReader }, { createPool }, { createStreamBooks }] = await Promise.all([
+async function measure({ kafka, postgres }: Config): Promise<{ rows: PartitionLag[]; consumed: boolean }> {
+  const [
+    { dispositionOf },
+    { startInspector },
+    { openPartitionReader },
+    { createPool },
+    { createStreamBooks },
+    { note },
+  ] = await Promise.all([
+    import('../core/errors.ts'),
+    import('../kafka/inspector.ts'),
     import('../kafka/partition-reader.ts'),
     import('../postgres/pool.ts'),
     import('../postgres/stream-books.ts'),
+    import('./output.ts'),
   ])
   await using parts = new AsyncDisposableStack()
   const pool = createPool({ ...postgres, max: 1, name: 'lag' })
   parts.defer(() => pool.end())
   const { topic, groupId } = kafka
-  const books = new Map(
-    (await createStreamBooks(pool, { topic, groupId }).partitions()).map(row => [row.partition, row]),
-  )
+  const progress = await createStreamBooks(pool, { topic, groupId })
+    .partitions()
+    .catch((error: unknown) => {
+      if (dispositionOf(error) !== 'retry') throw error
+      note('Postgres is away: measured from what the group has committed to Kafka')
+      return []
+    })
+  const books = new Map(progress.map(row => [row.partition, row]))
+  const inspector = parts.use(await startInspector({ connection: kafka, groupId }))
+  const unknown = (await inspector.partitions(topic)).filter(({ partition }) => !books.has(partition))
+  const committed = new Map((await inspector.committed(unknown)).map(at => [at.partition, at.nextOffset]))
   const reader = parts.use(await openPartitionReader({ connection: kafka, topic, groupId }))
   const rows: PartitionLag[] = []
   for (const partition of await reader.partitions()) {
     const { low, high } = await reader.watermarks(partition)
     const known = books.get(partition)
-    const next = known?.next ?? low
+    const next = known?.next ?? committed.get(partition) ?? low
     // Beyond the end, when the topic was made anew: nothing can be said to wait.
     const waiting = next < high ? Number(high - next) : 0
     const removed = next < low // by retention: the age of what is left is all that can be known
@@ -92,7 +110,7 @@ async function measure({ kafka, postgres }: Config): Promise<PartitionLag[]> {
       last_progress_at: known === undefined ? null : new Date(known.lastProgressMs).toISOString(),
     })
   }
-  return rows
+  return { rows, consumed: books.size + committed.size > 0 }
 }
 
 /** The age of the first record in `[from, to)`. */

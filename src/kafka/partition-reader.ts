@@ -39,14 +39,18 @@ const ASK_TIMEOUT_MS = 5_000
 const SILENCE_MS = 15_000
 /** What the client fetches ahead: a reading may go on slowly, and several may be under way. */
 const FETCH_AHEAD_KIB = 8 * 1024
+/** A larger batch comes whole all the same. */
+const ONLY_HEADS = { 'queued.min.messages': 1, 'queued.max.messages.kbytes': 1, 'max.partition.fetch.bytes': 16_384 }
 
 export async function openPartitionReader(options: {
   readonly connection: KafkaConnection
   readonly topic: string
   /** Named to the broker only: rights may hang on it. It is never joined. */
   readonly groupId: string
+  /** Readings are broken off after their first record: no more is fetched than comes with it. */
+  readonly onlyHeads?: boolean
 }): Promise<PartitionReader> {
-  const { connection, topic } = options
+  const { connection, topic, onlyHeads = false } = options
   /** Where a partition was found to end, since the last assignment. */
   let end: NativePosition | undefined
   const client = nativeConsumer(
@@ -57,6 +61,7 @@ export async function openPartitionReader(options: {
       'enable.partition.eof': true,
       'fetch.wait.max.ms': 100,
       'queued.max.messages.kbytes': FETCH_AHEAD_KIB,
+      ...(onlyHeads ? ONLY_HEADS : {}),
     },
     { rebalance: () => {}, committed: () => {} },
   )
@@ -107,7 +112,7 @@ export async function openPartitionReader(options: {
         while (next < to) {
           const wanted = Number(to - next)
           const records = await ask<NativeRecord[]>(`reading ${topic}-${partition}`, done =>
-            client.consume(Math.min(wanted, 1_000), done),
+            client.consume(Math.min(wanted, onlyHeads ? 1 : 1_000), done),
           )
           for (const native of records) {
             const offset = BigInt(native.offset)

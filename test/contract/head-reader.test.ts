@@ -21,7 +21,7 @@ it('tells the timestamp of the record at an offset, and where there is none; it 
   }
   const at = (nextOffset: bigint, partition = 1) => ({ topic: names.topic, partition, nextOffset })
 
-  await using heads = createHeadReader({ connection, groupId: names.groupId })
+  await using heads = createHeadReader({ connection, ...names })
   const asked = [at(3n), at(0n), at(4n), at(5n), at(0n, 0), at(77n), at(2n)]
   expect(await Promise.all(asked.map(place => heads.timestampAt(place)))).toEqual([
     T0 + 3,
@@ -51,7 +51,7 @@ it('says so when the broker does not answer, and asks with a new client when it 
 
   await using heads = createHeadReader({
     connection: { ...direct, brokers: [kafka.proxied.brokers] },
-    groupId: names.groupId,
+    ...names,
   })
   expect(await heads.timestampAt({ ...place, nextOffset: 0n })).toBe(T0)
   await wire.set({ kind: 'black-hole' })

@@ -39,6 +39,11 @@ it('holdfast lag tells of each partition how far it is behind, whether the servi
   expect(again?.last_progress_at).toMatch(/^\d{4}-\d\d-\d\dT/)
   expect(again?.lag_seconds).toBeGreaterThanOrEqual(60)
   expect(again?.lag_seconds).toBeLessThan(120)
+  const away = { ...stream, env: { DATABASE_URL: 'postgres://127.0.0.1:1/none' } }
+  const { stdout: told, stderr } = await holdfast(away, 'lag', '--json')
+  expect(stderr).toContain('Postgres is away')
+  expect(stderr).not.toContain('has consumed nothing')
+  expect(JSON.parse(told.split('\n')[1] ?? '')).toMatchObject({ next_offset: '2', end_offset: '3', lag_records: 1 })
   const { stdout } = await holdfast(stream, 'lag')
   expect(stdout.split('\n').slice(0, 3)).toEqual([
     expect.stringMatching(/^partition +next +end +lag +seconds/),
