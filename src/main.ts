@@ -19,7 +19,11 @@ export async function runService(config: Config, roles?: ReadonlySet<Role>): Pro
   let tracing: Tracing = NO_TRACING
   const logger = createLogger({ levels: config.logLevels, activeTrace: () => tracing.active() })
   const log = logger.of('process')
-  const traces = await startTracing(process.env, { name: 'holdfast', version: VERSION }, tellOfTracing(logger))
+  const traces = await startTracing(
+    process.env,
+    { name: 'holdfast', version: VERSION, statements: true },
+    tellOfTracing(logger),
+  )
   tracing = traces.tracing
   const { ROLES, startApp } = await import('./app.ts')
   let app: App | undefined

@@ -5,7 +5,7 @@ import { type RunningTracing, startTracing, type Tell, tracingIsWanted } from '.
 import { tellOfTracing } from '../telemetry/tracing-warnings.ts'
 import { VERSION } from '../version.ts'
 
-const SERVICE = { name: 'holdfast', version: VERSION }
+const SERVICE = { name: 'holdfast', version: VERSION, statements: true }
 /** Orders a second that are followed: enough to find one, few enough for a small machine. */
 const FOLLOWED_PER_SECOND = 20
 

@@ -88,7 +88,7 @@ async function produce(options: ProduceOptions): Promise<void> {
     import('../version.ts'),
   ])
   using interrupt = onInterrupt()
-  const service = { name: 'holdfast-producer', version: VERSION }
+  const service = { name: 'holdfast-producer', version: VERSION, statements: false }
   await using traces = await startTracing(process.env, service, (_level, text) => note(`traces: ${text}`))
   await using publisher = await startPublisher(config.kafka, traces.tracing)
 

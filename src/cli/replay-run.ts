@@ -4,6 +4,8 @@ import type { Operator, Replay } from '../core/dead-letter-desk.ts'
 import type { JobFact } from '../core/replay.ts'
 import { startInspector } from '../kafka/inspector.ts'
 import { createPool } from '../postgres/pool.ts'
+import { startTracing } from '../telemetry/tracing-start.ts'
+import { VERSION } from '../version.ts'
 import type { DlqDesk } from './dlq-desk.ts'
 import { CommandFailed } from './failure.ts'
 import { onInterrupt } from './interrupt.ts'
@@ -38,6 +40,8 @@ export async function runReplay(
     await using parts = new AsyncDisposableStack()
     const pool = createPool({ ...postgres, max: JOB_CONNECTIONS, name: 'jobs' })
     parts.defer(() => pool.end())
+    const service = { name: 'holdfast-redrive', version: VERSION, statements: false }
+    const traces = parts.use(await startTracing(process.env, service, (_level, text) => note(`traces: ${text}`)))
     parts.use(
       composeJobs({
         kafka,
@@ -47,6 +51,7 @@ export async function runReplay(
         // What the client complains of shows in the waits that it causes.
         onKafkaWarning: () => {},
         clock: systemClock,
+        tracing: traces.tracing,
       }),
     )
     return await watchReplay(id, {

@@ -23,26 +23,27 @@ const LEVELS: Readonly<Record<string, DiagLogLevel>> = {
   all: DiagLogLevel.ALL,
 }
 
+export interface SdkOptions {
+  /** What of itself it tells, as OTEL_LOG_LEVEL has it. Default: warnings and errors. */
+  readonly level: string | undefined
+  /** Whether statements of Postgres are followed. */
+  readonly statements: boolean
+}
+
 /**
  * Starts it as the `OTEL_…` variables have it. What ended is exported in the background, from a queue of bounded length
  * (`OTEL_BSP_MAX_QUEUE_SIZE`): what does not fit, because the collector is slow or away, is dropped.
- * @param level what of itself it tells, as OTEL_LOG_LEVEL has it; default: warnings and errors
  */
-export function startSdk(level: string | undefined, tell: Tell): { stop(): Promise<void> } {
-  const instrumentations = [
-    new PgInstrumentation({
-      requireParentSpan: true,
-      ignoreConnectSpans: true,
-      requestHook: span => dropMessages(span),
-    }),
-  ]
+export function startSdk({ level, statements }: SdkOptions, tell: Tell): { stop(): Promise<void> } {
+  const options = { requireParentSpan: true, ignoreConnectSpans: true, requestHook: (span: Span) => dropMessages(span) }
+  const instrumentations = statements ? [new PgInstrumentation(options)] : []
   const logLevel = LEVELS[level?.trim().toLowerCase() ?? ''] ?? DiagLogLevel.WARN
   diag.setLogger(logTo(tell), { logLevel, suppressOverrideMessage: true })
   const sdk = new NodeSDK({ instrumentations })
   sdk.start()
   // An import of an ES module does not pass where instrumentations wait for their library; this does, and the import that
   // comes later finds the same module.
-  createRequire(import.meta.url)('pg')
+  if (statements) createRequire(import.meta.url)('pg')
 
   let stopped: Promise<void> | undefined
   async function stopOnce(): Promise<void> {

@@ -9,6 +9,8 @@ export type Tell = (level: 'warn' | 'debug', text: string) => void
 interface Service {
   readonly name: string
   readonly version: string
+  /** Whether its statements are followed, too: then `pg` must not be imported yet. */
+  readonly statements: boolean
 }
 
 export interface RunningTracing extends AsyncDisposable {
@@ -18,8 +20,8 @@ export interface RunningTracing extends AsyncDisposable {
 }
 
 /**
- * Starts tracing where it is wanted; elsewhere nothing of OpenTelemetry is loaded. To be awaited before `pg` is imported. What
- * the variables have wrong is told, and is no reason not to work.
+ * Starts tracing where it is wanted; elsewhere nothing of OpenTelemetry is loaded. What the variables have wrong is told, and
+ * is no reason not to work.
  * @param env `process.env` itself: the SDK reads it, so what is unset there is set to our defaults
  * @param service what it is called in a viewer, unless OTEL_SERVICE_NAME says otherwise
  */
@@ -31,7 +33,7 @@ export async function startTracing(env: Environment, service: Service, tell: Tel
   delete env.OTEL_LOG_LEVEL
   try {
     const [{ startSdk }, { createTracing }] = await Promise.all([import('./tracing-sdk.ts'), import('./tracing.ts')])
-    const { stop } = startSdk(level, tell)
+    const { stop } = startSdk({ level, statements: service.statements }, tell)
     return running(createTracing(service.version), stop)
   } catch (error) {
     tell('warn', `no traces: ${error instanceof Error ? error.message : String(error)}`)
@@ -54,7 +56,10 @@ export function tracingIsWanted(env: Readonly<Environment>): boolean {
 }
 
 /** What of OpenTelemetry's own variables is unset and should be otherwise than its SDK would have it. */
-export function tracingDefaults(env: Readonly<Environment>, service: Service): Readonly<Record<string, string>> {
+export function tracingDefaults(
+  env: Readonly<Environment>,
+  service: Pick<Service, 'name' | 'version'>,
+): Readonly<Record<string, string>> {
   const resource = env.OTEL_RESOURCE_ATTRIBUTES ?? ''
   const named = Boolean(env.OTEL_SERVICE_NAME) || /(?:^|,)\s*service\.name\s*=/.test(resource)
   const versioned = /(?:^|,)\s*service\.version\s*=/.test(resource)

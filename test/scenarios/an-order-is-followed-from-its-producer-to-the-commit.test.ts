@@ -159,4 +159,33 @@ it('in a batch of many keeps its own trace, linked to the batch; set aside, its 
   expect(receiver.spans.filter(({ traceId }) => traceId === UNSAMPLED_TRACE)).toEqual([])
 })
 
+it('that was set aside is redriven in a new trace, linked to the first', async () => {
+  // Given an order that the database refuses, and then would not
+  const followed = await followedStream()
+  const { stream, receiver } = followed
+  await stream.query("ALTER TABLE deliveries ADD CONSTRAINT not_yet CHECK (city = 'elsewhere')")
+  const service = await followedService(followed)
+  await stream.produce([{ value: JSON.stringify(modelOrder), headers: [traceparent(BAD_TRACE, '01')] }])
+  const [letter] = await receiver.until('the dead letter', ({ name }) => name === `send ${stream.dlqTopic}`)
+  expect(letter?.traceId).toBe(BAD_TRACE)
+  await eventually(async () => (await stream.settled()) === 1, 'the dead letter being settled')
+  await stream.query('ALTER TABLE deliveries DROP CONSTRAINT not_yet')
+
+  // When it is redriven
+  await holdfast({ ...stream, env: receiver.env }, 'dlq', 'replay', 'reason:store_rejected', '--yes')
+
+  // Then that is a trace of its own, as far as the commit, and says which one was before
+  const [sent] = await receiver.until('the redriven record', ({ name }) => name === `send ${stream.topic}`)
+  expect(sent?.traceId).not.toBe(BAD_TRACE)
+  expect(sent).toMatchObject({ parentSpanId: '', links: [{ traceId: BAD_TRACE, spanId: letter?.spanId }] })
+  const ofRedrive = ({ traceId }: ReceivedSpan) => traceId === sent?.traceId
+  await receiver.until('its commit', span => ofRedrive(span) && span.name === `commit ${stream.topic}`)
+  expect(wayOf(receiver.spans.filter(ofRedrive), sent).slice(0, 3)).toEqual([
+    `send ${stream.topic}`,
+    `poll ${stream.topic}`,
+    `process ${stream.topic}`,
+  ])
+  expect(await service.stop()).toBe(0)
+})
+
 const JSON_TYPE = { 'Content-Type': 'application/json' }

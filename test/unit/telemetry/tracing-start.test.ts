@@ -46,7 +46,7 @@ describe('tracing', () => {
 async function loadedWith(env: Readonly<Record<string, string>>): Promise<string[]> {
   const program = `
     const { startTracing } = await import('#src/telemetry/tracing-start.ts')
-    const { stop } = await startTracing(process.env, { name: 'holdfast', version: '1' }, (_level, text) => console.error(text))
+    const { stop } = await startTracing(process.env, { name: 'holdfast', version: '1', statements: true }, (_level, text) => console.error(text))
     await import('#src/main.ts')
     await import('#src/app.ts')
     await stop()`
