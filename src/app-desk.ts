@@ -37,7 +37,7 @@ export function composeDesk(
     letters,
     records,
     check: createFilterCheck({ letters, check }),
-    replays: createReplayDesk({ pool, topic, check }),
+    replays: createReplayDesk({ pool, topic, dlqTopic: kafka.dlqTopic, check }),
     automatic: createAutomaticRedrive({ pool, preset: config.automaticRedrive.on, now: Date.now }),
     books: createStreamBooks(pool, { topic, groupId }),
     [Symbol.asyncDispose]: () => Promise.resolve(records[Symbol.asyncDispose]()),

@@ -2,9 +2,11 @@ import { HEADER } from './dead-letter.ts'
 import { type Header, originId, type SourceRecord } from './record.ts'
 import type { ReplayItem } from './replay.ts'
 
-/** A dead letter as it goes back to the topic it came from. Its timestamp is new; the first one is in a header. */
+/**
+ * A dead letter as it goes back to the topic that is consumed: a header must not be able to choose another. Its timestamp is
+ * new; the first one is in a header.
+ */
 export interface RedrivenRecord {
-  readonly topic: string
   readonly partition: number
   readonly key: Buffer | null
   readonly value: Buffer | null
@@ -40,7 +42,6 @@ export function toRedrivenRecord(letter: SourceRecord, item: ReplayItem, replayI
   ]
   if (edited !== undefined) added.push([EDITED_HEADER, 'true'])
   return {
-    topic: origin.topic,
     partition: origin.partition,
     key: letter.key,
     value: edited ?? letter.value,

@@ -173,7 +173,7 @@ export function createReplayTopic({ connection, topic, onWarning, tracing }: Rep
 
     async publish(record) {
       try {
-        await publisher.publish(record)
+        await publisher.publish({ topic, ...record })
         return 'acknowledged'
       } catch (error) {
         const code = error instanceof Error ? describe(error.cause).code : undefined

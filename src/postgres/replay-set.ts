@@ -26,16 +26,17 @@ export function takes(filter: DeadLetterFilter): DeadLetterState[] {
 /**
  * The WITH that preview and start have in common: `limited`, every letter that the filter takes, with `left_out` saying why
  * it is not a member of the set, null when it is one.
+ * @param topics that letters may have come from
  * @param passing ids; the others are left out as `over_limit`, which the caller takes apart
  * @param first number of the first parameter that is free
  */
 export function matching(
   request: Pick<ReplayRequest, 'filter' | 'limit'>,
-  topic: string,
+  topics: readonly string[],
   passing: readonly string[] | undefined,
   first = 1,
 ): Condition {
-  const own = [topic, takes(request.filter), request.limit ?? null, passing ?? null]
+  const own = [topics, takes(request.filter), request.limit ?? null, passing ?? null]
   const [topicAt, takesAt, limitAt, passingAt] = own.map((_, index) => `$${first + index}`)
   const filter = filterSql(request.filter, { first: first + own.length })
   return {
@@ -43,7 +44,7 @@ export function matching(
         SELECT d.id, d.reason, d.failed_at, d.source_partition, d.source_offset, d.dlq_partition, d.dlq_offset,
           CASE
             WHEN d.state <> ALL (${takesAt}::text[]) THEN 'not_open'
-            WHEN d.source_topic <> ${topicAt}::text THEN 'other_topic'
+            WHEN d.source_topic <> ALL (${topicAt}::text[]) THEN 'other_topic'
             WHEN d.dlq_partition IS NULL OR d.dlq_offset IS NULL THEN 'place_unknown'
             WHEN d.id <> ALL (${passingAt}::text[]) THEN 'over_limit'
           END AS left_out
@@ -64,10 +65,10 @@ export function matching(
 export async function findPassing(
   pool: pg.Pool,
   request: ReplayRequest,
-  topic: string,
+  topics: readonly string[],
   check: CheckLetters,
 ): Promise<PassingLetters> {
-  const { text, values } = matching({ filter: request.filter, limit: undefined }, topic, undefined, 3)
+  const { text, values } = matching({ filter: request.filter, limit: undefined }, topics, undefined, 3)
   const wanted = request.limit ?? Number.POSITIVE_INFINITY
   const ids: string[] = []
   let notPassing = 0

@@ -20,8 +20,10 @@ import { type CheckLetters, findPassing, matching, type PassingLetters, takeApar
 
 export interface ReplayDeskOptions {
   readonly pool: pg.Pool
-  /** The topic that dead letters are redriven to: only those that came from it. */
+  /** The topic that dead letters are redriven to: only those that came from it … */
   readonly topic: string
+  /** … or that lie in this one, and nobody knows where they came from. */
+  readonly dlqTopic?: string
   /** Would they pass now? For redrives of those that do. */
   readonly check: CheckLetters
 }
@@ -30,17 +32,18 @@ const UNDER_WAY: ReadonlySet<ReplayState> = new Set(['queued', 'running', 'pausi
 const UNIQUE_VIOLATION = '23505'
 
 /** Redrives as rows: whoever runs the jobs finds them there, and whoever watches them as well. */
-export function createReplayDesk({ pool, topic, check }: ReplayDeskOptions): ReplayDesk {
+export function createReplayDesk({ pool, topic, dlqTopic, check }: ReplayDeskOptions): ReplayDesk {
+  const topics = dlqTopic === undefined ? [topic] : [topic, dlqTopic]
   async function preview(request: ReplayRequest): Promise<ReplayPreview> {
     return await look(request, await passingOf(request))
   }
 
   async function passingOf(request: ReplayRequest): Promise<PassingLetters | undefined> {
-    return request.onlyPassing ? await findPassing(pool, request, topic, check) : undefined
+    return request.onlyPassing ? await findPassing(pool, request, topics, check) : undefined
   }
 
   async function look(request: ReplayRequest, passing: PassingLetters | undefined): Promise<ReplayPreview> {
-    const { text, values } = matching(request, topic, passing?.ids)
+    const { text, values } = matching(request, topics, passing?.ids)
     const rows = await query<GroupRow>(pool, {
       text: `${text} SELECT left_out, reason, count(*)::float8 AS count, min(failed_at) AS oldest, max(failed_at) AS newest
         FROM limited GROUP BY left_out, reason ORDER BY reason`,
@@ -71,7 +74,7 @@ export function createReplayDesk({ pool, topic, check }: ReplayDeskOptions): Rep
     const filter = printFilter(request.filter)
     try {
       await transaction(pool, async client => {
-        const { text, values } = matching(request, topic, passing?.ids, 3)
+        const { text, values } = matching(request, topics, passing?.ids, 3)
         const [, , inserted] = await pipelined(client, [
           'BEGIN',
           {

@@ -23,7 +23,7 @@ let gone = new Set<string>()
 
 beforeAll(async () => {
   database = await migratedDatabase()
-  desk = createReplayDesk({ pool: database.pool, topic: 'orders', check })
+  desk = createReplayDesk({ pool: database.pool, topic: 'orders', dlqTopic: 'orders.dlq', check })
   store = createReplayStore(database.pool)
   tables = replayTables(database.pool)
 })
@@ -52,6 +52,11 @@ async function taken(id: string): Promise<ReplayInHand> {
 }
 
 describe('preview and start', () => {
+  it('take letters of which nobody knows where they came from: they are in the dead-letter topic only', async () => {
+    await letters([{ source_topic: 'orders.dlq', written_by: 'unknown' }, { source_topic: 'other' }])
+    expect(await desk.preview(asking(''))).toMatchObject({ count: 1, left_out: { other_topic: 1 } })
+  })
+
   it('count the same set: open letters of this topic that the filter takes', async () => {
     await letters([
       { source_partition: 2, source_offset: 5, failed_at: ago(3) },

@@ -17,9 +17,8 @@ async function aTopic(topic: string, brokers = kafkaBrokers()): Promise<ReplayTo
   return opened
 }
 
-function redriven(topic: string, partition: number, id: string, replayId: string, value = 'x'): RedrivenRecord {
+function redriven(partition: number, id: string, replayId: string, value = 'x'): RedrivenRecord {
   return {
-    topic,
     partition,
     key: null,
     value: Buffer.from(value),
@@ -30,7 +29,7 @@ function redriven(topic: string, partition: number, id: string, replayId: string
 it('finds what a redrive has published since its marks, among everything else, and nothing before them', async () => {
   const stream = await aStream({ partitions: 3 })
   const topic = await aTopic(stream.topic)
-  await topic.publish(redriven(stream.topic, 0, 'before', 'r1'))
+  await topic.publish(redriven(0, 'before', 'r1'))
   await stream.produce([{ value: 'live', partition: 0 }])
   const marks = await topic.ends([0, 1, 2])
   expect(marks).toEqual(
@@ -42,13 +41,13 @@ it('finds what a redrive has published since its marks, among everything else, a
   )
   expect(await topic.published('r1', marks)).toEqual(new Set())
 
-  expect(await topic.publish(redriven(stream.topic, 0, 'a', 'r1'))).toBe('acknowledged')
+  expect(await topic.publish(redriven(0, 'a', 'r1'))).toBe('acknowledged')
   await stream.produce([
     { value: 'live', partition: 0 },
     { value: 'live', partition: 1 },
   ])
-  await topic.publish(redriven(stream.topic, 2, 'b', 'r1'))
-  await topic.publish(redriven(stream.topic, 2, 'c', 'r2'))
+  await topic.publish(redriven(2, 'b', 'r1'))
+  await topic.publish(redriven(2, 'c', 'r2'))
   expect(await topic.published('r1', marks)).toEqual(new Set(['a', 'b']))
   expect(await topic.published('r2', marks)).toEqual(new Set(['c']))
   expect(await topic.published('r1', await topic.ends([0, 2]))).toEqual(new Set())
@@ -59,7 +58,7 @@ it('looks through a topic that has been written to for long', async () => {
   const topic = await aTopic(stream.topic)
   const marks = await topic.ends([0])
   await stream.produce(Array.from({ length: 3_000 }, (_, n) => ({ value: `live ${n}` })))
-  await topic.publish(redriven(stream.topic, 0, 'a', 'r1'))
+  await topic.publish(redriven(0, 'a', 'r1'))
   await stream.produce(Array.from({ length: 3_000 }, (_, n) => ({ value: `live ${n}` })))
   expect(await topic.published('r1', marks)).toEqual(new Set(['a']))
 })
@@ -68,13 +67,13 @@ it('tells a record that never fits from a broker that is away', async () => {
   const { topic: name } = freshTopics()
   await createTopic(kafkaBrokers(), name, 1, { 'max.message.bytes': '2000' })
   const topic = await aTopic(name)
-  expect(await topic.publish(redriven(name, 0, 'a', 'r1', 'x'.repeat(3_000)))).toBe('refused')
-  expect(await topic.publish(redriven(name, 0, 'b', 'r1'))).toBe('acknowledged')
+  expect(await topic.publish(redriven(0, 'a', 'r1', 'x'.repeat(3_000)))).toBe('refused')
+  expect(await topic.publish(redriven(0, 'b', 'r1'))).toBe('acknowledged')
   // A partition that the topic does not have, because it was made anew with fewer
   expect(await topic.ends([0, 7])).toEqual(new Map([[0, 1n]]))
-  expect(await topic.publish(redriven(name, 7, 'c', 'r1'))).toBe('refused')
+  expect(await topic.publish(redriven(7, 'c', 'r1'))).toBe('refused')
 
   const nowhere = await aTopic(name, '127.0.0.1:1')
   await expect(nowhere.ends([0])).rejects.toMatchObject({ code: 'broker_unavailable' })
-  await expect(nowhere.publish(redriven(name, 0, 'a', 'r1'))).rejects.toMatchObject({ code: 'broker_unavailable' })
+  await expect(nowhere.publish(redriven(0, 'a', 'r1'))).rejects.toMatchObject({ code: 'broker_unavailable' })
 })

@@ -62,7 +62,7 @@ async function redrive(stream: Stream, row: Row, edited?: string): Promise<void>
   const item = { id, origin, replayCount: replay_count, place: undefined, edited: value, bytes }
   const record = await bytesOf(stream, row)
   const before = await stream.settled()
-  await producer.produce(toRedrivenRecord(record, item, 'r1'))
+  await producer.produce({ topic: stream.topic, ...toRedrivenRecord(record, item, 'r1') })
   await eventually(async () => (await stream.settled()) > before, 'the redriven record being settled')
 }
 
@@ -130,12 +130,14 @@ it('a dead letter of another program is found, redriven and resolved like one of
   await producer.produce({ ...theirs, headers: spring(stream.topic, 0n) })
   // And one that both have set aside
   await producer.produce({ ...theirs, value: Buffer.from(broken('ours')), headers: spring(stream.topic, 1n) })
+  // And one of which nobody knows where it came from
+  await producer.produce({ ...theirs, value: Buffer.from(good('stray')), headers: [] })
 
   // When the index is brought up to date
   await holdfast(stream, 'dlq', 'reindex')
 
   // Then it is there, with what its headers say, and nothing that they quote; the proof holds
-  const [found, ours] = await letters(stream)
+  const [found, ours, stray] = await letters(stream)
   expect(ours).toMatchObject({ order_uid: 'ours', written_by: 'holdfast', reason: 'schema_violation' })
   expect(found).toMatchObject({
     id: `${stream.topic}-0-0`,
@@ -148,13 +150,19 @@ it('a dead letter of another program is found, redriven and resolved like one of
   expect(JSON.stringify(found)).not.toContain('ada@')
   expect(await stream.findings()).toEqual([])
 
-  // And redriven it is an order like any other
-  if (found === undefined) throw new Error('it is not there')
+  // And redriven they are orders like any other
+  if (found === undefined || stray === undefined) throw new Error('they are not there')
+  expect(stray).toMatchObject({ id: `${stream.dlqTopic}-0-3`, written_by: 'unknown', state: 'open' })
   await redrive(stream, found)
-  expect(await letters(stream)).toMatchObject([{ state: 'resolved' }, { state: 'open' }])
-  expect(await stream.query('SELECT order_uid FROM orders')).toEqual([{ order_uid: 'theirs' }])
+  await redrive(stream, stray)
+  expect((await letters(stream)).map(({ state }) => state)).toEqual(['resolved', 'open', 'resolved'])
+  expect(await stream.query('SELECT order_uid FROM orders ORDER BY order_uid')).toEqual([
+    { order_uid: 'stray' },
+    { order_uid: 'theirs' },
+  ])
   const stored = await fingerprint(stream)
   await redrive(stream, found)
+  await redrive(stream, stray)
   expect(await fingerprint(stream)).toBe(stored)
   expect(await stream.findings()).toEqual([])
 })

@@ -40,7 +40,7 @@ function letter(record: Partial<SourceRecord> = {}): SourceRecord {
 describe('a redriven record', () => {
   it('is key, value and headers of the producer byte for byte, on the partition where it first stood', () => {
     const redriven = toRedrivenRecord(letter(), ITEM, 'r1')
-    expect(redriven).toMatchObject({ topic: 'orders', partition: 4 })
+    expect(redriven).toMatchObject({ partition: 4 })
     expect(redriven.key).toEqual(Buffer.from([0x00, 0xff]))
     expect(redriven.value).toEqual(Buffer.from('{"a":'))
     expect(redriven.headers.slice(0, OWN.length)).toEqual(OWN)
