@@ -35,6 +35,7 @@ describe('docs/guarantees.md', () => {
       'a-person-adds-an-order-and-sees-it-stored',
       'a-restart-keeps-orders-and-warms-the-cache',
       'a-thousand-dead-letters-are-an-inbox',
+      'an-operator-repairs-dead-letters-in-the-console',
       'an-order-arrives-and-is-read-back',
       'an-order-is-followed-from-its-producer-to-the-commit',
       'an-order-sent-to-the-api-takes-the-road-of-every-other',
