@@ -1,0 +1,138 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, it, onTestFinished } from 'vitest'
+import { HEADER, headerText } from '#src/core/dead-letter.ts'
+import type { Replay } from '#src/core/dead-letter-desk.ts'
+import { EDITED_HEADER } from '#src/core/redrive.ts'
+import { brokenOrders } from '../support/broken-orders.ts'
+import { holdfast } from '../support/cli.ts'
+import { anOrder } from '../support/orders.ts'
+import { failing, letterCounts, redriven } from '../support/redrives.ts'
+import { eventually, startService } from '../support/service.ts'
+import { aStream, type ProducedRecord, type Stream, streamTools, totalOf } from '../support/stream.ts'
+
+streamTools()
+
+const SMALL = 4_096
+
+/** Valid, and larger than the first service takes. */
+function largeOrder(uid: string, partition: number): ProducedRecord {
+  return { key: Buffer.from(uid), value: JSON.stringify(anOrder({ uid, items: 40, amount: 1 })), partition }
+}
+
+async function replay(stream: Stream, ...args: readonly string[]): Promise<{ code: number; replay: Replay }> {
+  try {
+    const { stdout } = await holdfast(stream, 'dlq', 'replay', ...args, '--yes', '--json')
+    return { code: 0, replay: JSON.parse(stdout) as Replay }
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string }
+    if (stdout === '') throw new Error(stderr)
+    return { code, replay: JSON.parse(stdout) as Replay }
+  }
+}
+
+it('resolves what a changed rule lets pass, parks what never will, and stores what was repaired', async () => {
+  // Given orders that are too large for this service, orders that nobody can take, and a newer version of one of the former
+  const stream = await aStream({ partitions: 3 })
+  const large = Array.from({ length: 6 }, (_, n) => largeOrder(`large-${n}`, n % 3))
+  await stream.produce([...large, ...brokenOrders(6)])
+  const strict = await startService({ ...stream, env: { RECORD_MAX_BYTES: String(SMALL) } })
+  await eventually(async () => (await stream.settled()) === 12, 'them being set aside')
+  const newer = anOrder({ uid: 'large-0', amount: 2 })
+  await stream.produce([{ key: Buffer.from('large-0'), value: JSON.stringify(newer), partition: 0 }])
+  await eventually(async () => (await stream.settled()) === 13, 'the newer one being written')
+  expect(await letterCounts(stream)).toEqual({ 'open 0': 12 })
+
+  // When the limit is raised
+  expect(await strict.stop()).toBe(0)
+  const service = await startService(stream)
+  await eventually(() => service.log.some(({ event }) => event === 'jobs_started'), 'the jobs')
+
+  // Then those are found that would pass now, and only those are redriven
+  const checked = await holdfast(stream, 'dlq', 'check', 'state:open', '--json').catch(error => error)
+  expect(checked.stdout.match(/"passes":true/g)).toHaveLength(6)
+  const passing = await replay(stream, 'state:open', '--only-passing')
+  expect(passing).toMatchObject({
+    code: 0,
+    replay: { state: 'done', total: 6, published: 6, resolved: 6, only_passing: true },
+  })
+  expect(await letterCounts(stream)).toEqual({ 'open 0': 6, 'resolved 1': 6 })
+  // The older version of what was written meanwhile is stale, which resolves it as well
+  const outcomes = await stream.query<{ outcome: string; ids: string[] }>(
+    'SELECT outcome, array_agg(dead_letter_id) AS ids FROM replay_items GROUP BY outcome ORDER BY outcome',
+  )
+  expect(outcomes).toMatchObject([{ outcome: 'stale', ids: [`${stream.topic}-0-0`] }, { outcome: 'written' }])
+  const stored = await fetch(`${service.url}/order/large-0`)
+  expect(await stored.json()).toEqual(newer)
+  expect((await fetch(`${service.url}/order/large-5`)).status).toBe(200)
+
+  // When the others are redriven three times, they fail three times, and are parked
+  for (const turn of [1, 2, 3]) {
+    const again = await replay(stream, 'reason:schema_violation')
+    expect(again.code).toBe(3)
+    expect(again.replay).toMatchObject(turn < 3 ? { failed_again: 6, parked: 0 } : { failed_again: 0, parked: 6 })
+    expect(await letterCounts(stream)).toEqual({ [`${turn < 3 ? 'open' : 'parked'} ${turn}`]: 6, 'resolved 1': 6 })
+  }
+  const nothing = await holdfast(stream, 'dlq', 'replay', 'reason:schema_violation', '--yes', '--json')
+  expect(JSON.parse(nothing.stdout)).toMatchObject({ preview: { count: 0, left_out: { not_open: 6 } } })
+
+  // When one of them is repaired: what would fail again is refused, what is right is stored
+  const id = `${stream.topic}-1-2`
+  const [{ uid } = { uid: '' }] = await stream.query<{ uid: string }>(
+    'SELECT order_uid AS uid FROM dead_letters WHERE id = $1',
+    [id],
+  )
+  const edit = await aFile(JSON.stringify({ ...anOrder({ uid }), items: [] }))
+  const refused = await failing(holdfast(stream, 'dlq', 'replay', 'state:parked', `id:${id}`, '--edit', edit, '--yes'))
+  expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('/items') })
+  await writeFile(edit, JSON.stringify(anOrder({ uid, amount: 77 })))
+  const repaired = await replay(
+    stream,
+    'state:parked',
+    `id:${id}`,
+    '--edit',
+    edit,
+    '--because',
+    'the amount was a word',
+  )
+  expect(repaired).toMatchObject({
+    code: 0,
+    replay: { total: 1, resolved: 1, edited: true, because: 'the amount was a word' },
+  })
+  expect(await (await fetch(`${service.url}/order/${uid}`)).json()).toMatchObject({ payment: { amount: 77 } })
+  expect(await letterCounts(stream)).toEqual({ 'parked 3': 5, 'resolved 1': 6, 'resolved 4': 1 })
+
+  // Then the topic says that it was edited, and the dead-letter topic keeps what it was before
+  const sent = (await stream.readAll(stream.topic)).filter(
+    record => headerText(record, HEADER.replayId) === repaired.replay.id,
+  )
+  expect(sent.map(record => headerText(record, EDITED_HEADER))).toEqual(['true'])
+  const kept = (await stream.readAll(stream.dlqTopic)).filter(record => headerText(record, HEADER.id) === id)
+  expect(kept).toHaveLength(4)
+  expect(new Set(kept.map(record => JSON.parse(String(record.value)).payment.amount))).toEqual(new Set(['much']))
+  const history = await stream.query<{ what: string }>(
+    'SELECT what FROM dead_letter_events WHERE dead_letter_id = $1 ORDER BY id',
+    [id],
+  )
+  expect(history.map(({ what }) => what)).toEqual([
+    ...['replayed', 'failed_again', 'replayed', 'failed_again', 'replayed', 'failed_again', 'parked'],
+    ...['edited', 'replayed', 'resolved'],
+  ])
+
+  // And the books add up, with each redriven record in them once
+  const count = (await redriven(stream)).length
+  expect(count).toBe(6 + 3 * 6 + 1)
+  expect(totalOf(await stream.ledger())).toMatchObject({ records: 13 + count, written: 1 + 5 + 1, stale: 1 })
+  await eventually(async () => (await stream.findings()).length === 0, 'the proof')
+  expect(await service.metric('replay_records_total', { result: 'resolved' })).toBe(7)
+  expect(await service.metric('replay_records_total', { result: 'parked' })).toBe(6)
+})
+
+async function aFile(text: string): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'holdfast-edit-'))
+  onTestFinished(() => rm(directory, { recursive: true }))
+  const path = join(directory, 'order.json')
+  await writeFile(path, text)
+  return path
+}
