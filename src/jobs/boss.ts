@@ -121,9 +121,8 @@ export function startBoss({ database, jobs, observer, clock, random }: BossOptio
   }
 }
 
+/** Without a stack: where pg-boss noticed it helps nobody. */
 function toError(error: unknown): Error {
-  if (error instanceof Error) return error
-  const message =
-    typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error)
-  return new Error(message)
+  const told = typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error)
+  return Object.assign(new Error(told), { stack: told })
 }
