@@ -96,7 +96,8 @@ async function replay(words: readonly string[], options: ReplayOptions): Promise
     }
     for (const line of previewLines(preview)) note(line)
     await confirm({ verb: 'Redrive', count: preview.count, yes: options.yes })
-    const { id } = await desk.replays.start(request, by)
+    // What comes in meanwhile was not confirmed.
+    const { id } = await desk.replays.start({ ...request, limit: preview.count }, by)
     if (!json) note(`redrive ${id}`)
     return id
   }
