@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { composeAdmin } from './app-admin.ts'
 import { composeDesk } from './app-desk.ts'
+import { composeIntake } from './app-intake.ts'
 import { composeJobs, JOB_CONNECTIONS } from './app-jobs.ts'
-import { createCache } from './cache/cache.ts'
+import { composeReadSide } from './app-read.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import type { ApiKey } from './core/access.ts'
@@ -10,12 +11,9 @@ import { backoffMs } from './core/backoff.ts'
 import { dispositionOf, StoreMisconfiguredError } from './core/errors.ts'
 import type { Figures } from './core/figures.ts'
 import { livenessOf, readinessOf } from './core/health.ts'
-import type { ReadyRecord, StoredValue } from './core/ports.ts'
 import type { HealthCheck, HealthResult, PoolName, PoolStatus, StreamStatus } from './core/status.ts'
 import { NO_TRACING, type Tracing } from './core/tracing.ts'
-import type { Intake } from './core/write-side.ts'
 import type { AdminParts } from './http/admin.ts'
-import { createLiveFeed } from './http/live-feed.ts'
 import { startHttp, startMetricsServer } from './http/server.ts'
 import { ensureTopics } from './kafka/admin.ts'
 import type { KafkaConnection } from './kafka/client.ts'
@@ -23,17 +21,13 @@ import { createConsumer } from './kafka/consumer.ts'
 import { createDeadLetterSink } from './kafka/dead-letter-sink.ts'
 import { createHeadReader } from './kafka/head-reader.ts'
 import { type KafkaProducer, startProducer } from './kafka/producer.ts'
-import { createPublisher, type Publisher } from './kafka/publisher.ts'
-import { canonicalInstant, createOrderJudge, isInstant, type Order, orderJson, unusual } from './orders/order.ts'
-import { orderQueries } from './orders/order-rows.ts'
+import { canonicalInstant, createOrderJudge, isInstant, type Order, unusual } from './orders/order.ts'
 import { orderTables } from './orders/order-sql.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import { createDeadLetterIndex } from './postgres/dead-letter-index.ts'
 import { purgeSettled } from './postgres/dead-letter-purge.ts'
 import { readFigures } from './postgres/figures.ts'
 import { missingMigrations } from './postgres/migrate.ts'
-import { startWriteListener, type WriteListener } from './postgres/notifications.ts'
-import { createOrderReader } from './postgres/order-reader.ts'
 import { createPool, poolStatus } from './postgres/pool.ts'
 import { createSettlementStore } from './postgres/settlement.ts'
 import { createStartBook } from './postgres/start-book.ts'
@@ -65,18 +59,8 @@ const DRAIN_TIMEOUT_MS = 10_000
 const POSTGRES_CHECK_INTERVAL_MS = 2_000
 /** Prometheus usually asks as often. */
 const FIGURES_INTERVAL_MS = 15_000
-/** Held answers are as old as this at most: "within a second", and the rest of it for the way to the client. */
-const CACHE_LEASE_MS = 900
-/** A session that says nothing for so long is given up, and another one begun. */
-const LISTEN_TIMEOUT_MS = 3_000
 /** How long a start waits to hear of other replicas. Without that, only the cache is of less use. */
 const LISTEN_WAIT_MS = 2_000
-/** Beyond the timeout of the statement: until the writer has heard of its commit, or given up on it. */
-const COMMIT_MARGIN_MS = 5_000
-/** One order of usual size has 1 to 2 KB; somebody who sends more than this has chosen the wrong file. */
-const UPLOAD_MAX_BYTES = 1024 * 1024
-/** Somebody waits for the answer: soon "try again" is better than late "done". */
-const PUBLISH_TIMEOUT_MS = 5_000
 const BAD_KEYS_PER_MINUTE = 20
 const DESK_POOL_MAX = 4
 const DAY_MS = 86_400_000
@@ -110,12 +94,13 @@ export async function startApp(
     version: VERSION,
     activeTrace: () => tracing.active(),
     streamStatus: () => pipeline?.status(),
-    cacheStats: () => cache.stats(),
+    cacheStats: () => read.cache.stats(),
     pools: () => pools.map(status => status()),
     figures: () => figures?.latest(),
     checks: () => ({ live, ready: checks }),
   })
   const observer = createObserver({ logger, metrics, tracing })
+  const onKafkaWarning = (text: string) => observer.observe({ kind: 'kafka_warning', text })
 
   // Each kind of work has connections of its own, so that none starves another. The parts unwind in reverse order.
   await using parts = new AsyncDisposableStack()
@@ -131,17 +116,19 @@ export async function startApp(
     replayMax: config.replayMax,
   })
   const checkStore = createSettlementStore<Order>({ pool: openPool('check', 1), tables: orderTables })
-  const reader = createOrderReader(readPool, orderQueries)
-  const feed = createLiveFeed({ clock })
-  const writeTimeoutMs = config.postgres.statementTimeoutMs + COMMIT_MARGIN_MS
-  const cache = createCache({
-    maxBytes: config.cache.maxBytes,
-    ttlMs: config.cache.ttlMs,
-    writeTimeoutMs,
-    reader,
-    clock,
-  })
-  const listener = notifyAs !== undefined && roles.has('api') ? parts.use(listenForWrites(notifyAs)) : undefined
+  const read = parts.use(
+    composeReadSide({
+      config,
+      pool: readPool,
+      openPool,
+      notifyAs,
+      serves: roles.has('api'),
+      writes: () => pipeline !== undefined,
+      lagRecords,
+      observer,
+      clock,
+    }),
+  )
 
   const checks: HealthCheck[] = [
     {
@@ -179,13 +166,13 @@ export async function startApp(
             keyless: config.http.keyless,
           },
           limits: { writesPerMinute: config.http.writesPerMinute, badKeysPerMinute: BAD_KEYS_PER_MINUTE },
-          cache,
-          catalog: reader,
+          cache: read.cache,
+          catalog: read.catalog,
+          feed: read.feed,
           deadLetters: createDeadLetterIndex(readPool),
           canonicalInstant: text => (isInstant(text) ? canonicalInstant(text) : undefined),
-          intake: openIntake(),
+          intake: parts.use(composeIntake({ config, judge, onKafkaWarning, clock, tracing })),
           admin: openAdmin(),
-          feed,
           clock,
           live,
           ready: checks,
@@ -230,7 +217,8 @@ export async function startApp(
 
   async function run(): Promise<void> {
     await waiting('Postgres', requireMigrations)
-    if (listener !== undefined) await Promise.race([listener.connected, clock.sleep(LISTEN_WAIT_MS, stopping.signal)])
+    if (read.listener !== undefined)
+      await Promise.race([read.listener.connected, clock.sleep(LISTEN_WAIT_MS, stopping.signal)])
     if (stopping.signal.aborted) return
     using sampler = startSampler({
       read: () => readFigures(readPool),
@@ -239,7 +227,7 @@ export async function startApp(
       onFailure: error => observer.observe({ kind: 'figures_unknown', error }),
     })
     figures = sampler
-    const warming = roles.has('api') ? warmCache() : Promise.resolve()
+    const warming = read.warm(stopping.signal)
     jobs = startJobs?.()
     if (roles.has('consumer')) await consume()
     else waitingFor = undefined
@@ -260,7 +248,7 @@ export async function startApp(
         pool,
         records,
         observer,
-        onKafkaWarning: text => observer.observe({ kind: 'kafka_warning', text }),
+        onKafkaWarning,
         clock,
         tracing,
         scheduled: {
@@ -275,8 +263,9 @@ export async function startApp(
   async function consume(): Promise<void> {
     const { kafka, batch, retry } = config
     const connection: KafkaConnection = kafka
-    const onWarning = (text: string) => observer.observe({ kind: 'kafka_warning', text })
-    await using producer = await waiting('Kafka', () => startProducer({ connection, onWarning, tracing }))
+    await using producer = await waiting('Kafka', () =>
+      startProducer({ connection, onWarning: onKafkaWarning, tracing }),
+    )
     if (stopping.signal.aborted || producer === undefined) return
     const sink = createDeadLetterSink(producer, kafka.dlqTopic)
     await waiting('the topics', () => requireTopics(connection, producer, () => sink.probe()))
@@ -285,7 +274,7 @@ export async function startApp(
     pipeline = createPipeline<Order>({
       topic: kafka.topic,
       groupId: kafka.groupId,
-      source: createConsumer({ connection, topic: kafka.topic, groupId: kafka.groupId, onWarning }),
+      source: createConsumer({ connection, topic: kafka.topic, groupId: kafka.groupId, onWarning: onKafkaWarning }),
       store,
       sink,
       heads,
@@ -293,13 +282,7 @@ export async function startApp(
         const verdict = judge(record)
         return verdict.ok ? { ...verdict, unusual: unusual(record, verdict) } : verdict
       },
-      onSettled(written, candidates) {
-        // Only now, after the commit. When the reply to it was lost, we know the orders but not which of them won.
-        // And of a backlog only the end would still be held when it is worked off; the rest must not wash the cache out.
-        if (written === undefined || cache.outrunBy(lagRecords())) cache.drop(candidates.map(({ uid }) => uid))
-        else if (roles.has('api')) cache.put(written.map(toStored))
-        if (written !== undefined) feed.publish(written, toStored)
-      },
+      onSettled: read.onSettled,
       observer,
       tracing,
       clock,
@@ -317,52 +300,9 @@ export async function startApp(
     await pipeline.run()
   }
 
-  /** What others write leaves our cache; and while we do not hear of it, the cache vouches for nothing. */
-  function listenForWrites(self: string): WriteListener {
-    cache.trustUntil(Number.NEGATIVE_INFINITY)
-    return startWriteListener({
-      pool: openPool('listen', 1, LISTEN_TIMEOUT_MS),
-      self,
-      clock,
-      random: Math.random,
-      onConnected() {
-        // Whatever came before was missed. Once we write, a put may be under way that is older than what was missed.
-        if (pipeline === undefined) cache.clear()
-        else cache.overtake('all')
-        observer.observe({ kind: 'coherence_established' })
-      },
-      onWritten: uids => cache.overtake(uids),
-      onCurrent: asOfMs => cache.trustUntil(asOfMs + CACHE_LEASE_MS),
-      onLost: (error, attempt, delayMs) => observer.observe({ kind: 'coherence_lost', attempt, delayMs, error }),
-    })
-  }
-
   /** Of our partitions, as far as it is known. */
   function lagRecords(): number {
     return pipeline?.status().partitions.reduce((sum, partition) => sum + (partition.lagRecords ?? 0), 0) ?? 0
-  }
-
-  /** The one road in: what the API takes becomes a record like any other, and is judged again when it is consumed. */
-  function openIntake(): Intake {
-    const { topic } = config.kafka
-    const publisher: Publisher = parts.use(
-      createPublisher({
-        connection: config.kafka,
-        deliveryTimeoutMs: PUBLISH_TIMEOUT_MS,
-        connectTimeoutMs: PUBLISH_TIMEOUT_MS,
-        onWarning: text => observer.observe({ kind: 'kafka_warning', text }),
-        tracing,
-      }),
-    )
-    return {
-      maxBytes: Math.min(config.recordMaxBytes, UPLOAD_MAX_BYTES),
-      judge: value => judge({ key: null, value }),
-      async publish(uid, value) {
-        const timestampMs = clock.now()
-        const record = { topic, key: Buffer.from(uid), value, headers: [], timestampMs }
-        return { topic, timestampMs, ...(await publisher.publish(record)) }
-      },
-    }
   }
 
   /** On connections of its own: a long question of an operator keeps no reader waiting. */
@@ -401,18 +341,6 @@ export async function startApp(
       })
     }
     await probe()
-  }
-
-  async function warmCache(): Promise<void> {
-    const started = clock.monotonic()
-    try {
-      const entries = await cache.warm(config.cache.warmOrders, stopping.signal)
-      const seconds = (clock.monotonic() - started) / 1000
-      observer.observe({ kind: 'cache_warmed', entries, bytes: cache.stats().bytes, seconds })
-    } catch (error) {
-      // A cold cache is slower, not wrong.
-      observer.observe({ kind: 'cache_warm_failed', error })
-    }
   }
 
   /** Tries until it succeeds or we stop; says on `/readyz` what it waits for. @throws what a retry cannot mend */
@@ -465,10 +393,4 @@ function newKey(): string {
 
 function toApiKey(key: string): ApiKey {
   return { name: 'printed-at-start', role: 'admin', sha256: createHash('sha256').update(key).digest('hex') }
-}
-
-/** The position is copied: an entry of the cache must not keep the whole record alive. */
-function toStored({ uid, value, origin }: ReadyRecord<Order>): StoredValue {
-  const { topic, partition, offset, timestampMs } = origin
-  return { uid, json: orderJson(value), origin: { topic, partition, offset, timestampMs } }
 }
