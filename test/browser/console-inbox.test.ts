@@ -113,6 +113,7 @@ describe('dead letters', () => {
     await using own = await startConsole(browser, { fill: desk => void desk.add({ order_uid: 'first' }) })
     await own.visit('/admin?view=list', async page => {
       await rowsBecome(page, 1)
+      expect(await page.getByText('There is news.').count()).toBe(0)
       own.desk.add({ order_uid: 'second' })
       await page.getByText('There is news.').waitFor()
       await rowsBecome(page, 1)
@@ -177,7 +178,7 @@ describe('one dead letter', () => {
         expect(await page.locator('pre.hex').textContent()).toContain('7b 22 6f 72')
         await page.getByRole('button', { name: 'Copy as curl' }).click()
         expect(await page.evaluate('navigator.clipboard.readText()')).toBe(
-          `curl --header "Authorization: Bearer $HOLDFAST_KEY" '${own.url}/admin/dead-letters/orders-0-0'`,
+          `curl --header "Authorization: Bearer $HOLDFAST_KEY" ${own.url}/admin/dead-letters/orders-0-0`,
         )
         await page.getByRole('button', { name: 'Copy as JSON' }).click()
         const copied = JSON.parse(await page.evaluate('navigator.clipboard.readText()'))

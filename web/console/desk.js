@@ -3,7 +3,9 @@ import { askForKey, call } from '../api.js'
 /** An answer that is none: what happened, for a person, and what the console may do about it. */
 export class Failure extends Error {
   constructor(status, problem = {}) {
-    super(problem.detail ?? WORDS[status] ?? `The service answered ${status}.`)
+    const places = problem.errors?.map(({ pointer, message }) => `${pointer} ${message}`).join('; ')
+    const words = problem.detail ?? WORDS[status] ?? `The service answered ${status}.`
+    super(places === undefined ? words : `${words} ${places}.`)
     this.status = status
     this.code = problem.code
     this.problem = problem

@@ -76,8 +76,8 @@ export function openDiscard(app, { q }) {
 }
 
 /** What it discarded and is still discarded is open again. @param {string} action the entry of the audit log */
-export function undoButton(app, action) {
-  return button('Undo', async event => {
+export function undoButton(app, action, words = 'Undo') {
+  return button(words, async event => {
     const { currentTarget } = event
     currentTarget.disabled = true
     try {

@@ -183,7 +183,6 @@ export function createGlance(place, app) {
   }
 
   async function load() {
-    draw()
     try {
       take(await ask('/admin/stream'))
     } catch {
@@ -191,7 +190,8 @@ export function createGlance(place, app) {
     }
   }
 
-  return { take, load }
+  draw()
+  return { take }
 }
 
 function figure(name, value, words, alarming = false) {

@@ -127,7 +127,8 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
         put(body)
         put(summary)
         put(actions)
-        if (document.activeElement === document.body || document.activeElement === box) {
+        // Unless somebody is at something else already.
+        if ([document.body, document.getElementById('view'), box].includes(document.activeElement)) {
           box.focus()
           box.setSelectionRange(indexOf(place.q, failure.problem.column), box.value.length)
         }

@@ -1,9 +1,9 @@
 import { toDom } from '../dom.js'
 import { formatNumber } from '../format.js'
 import { h, text } from '../tree.js'
-import { dlqLine } from './cli-line.js'
+import { dlqLine, shellQuoted } from './cli-line.js'
 import { ask } from './desk.js'
-import { openDiscard } from './discard.js'
+import { openDiscard, undoButton } from './discard.js'
 import { openEdit } from './edit-dialog.js'
 import { filterOfRows, neighboursOf, remember } from './list.js'
 import { age, badge, button, bytes, card, copyButton, facts, moment, pointerWords, put } from './parts.js'
@@ -87,6 +87,7 @@ export function letterView(app, place) {
                 button('Discard …', discard),
               ]
             : []),
+          ...wayOut(),
         ),
       ),
       ...(check === undefined
@@ -99,6 +100,13 @@ export function letterView(app, place) {
         h('div', { class: 'side-column' }, whyCard(reason, message, rules), factsCard(), historyCard()),
       ),
     )
+  }
+
+  /** A discard is undone as a whole: what was discarded together comes back together. */
+  function wayOut() {
+    const discarded = letter.history.findLast(({ what }) => what === 'discarded')
+    if (letter.state !== 'discarded' || discarded?.detail.action === undefined) return []
+    return [undoButton(app, String(discarded.detail.action), 'Take back what was discarded with it')]
   }
 
   function wayBack() {
@@ -235,7 +243,7 @@ export function letterView(app, place) {
 
   function curl() {
     const query = revealed ? '' : '?masked=true'
-    return `curl --header "Authorization: Bearer $HOLDFAST_KEY" '${location.origin}${pathOf(id)}${query}'`
+    return `curl --header "Authorization: Bearer $HOLDFAST_KEY" ${shellQuoted(location.origin + pathOf(id) + query)}`
   }
 
   function headersCard() {
@@ -284,7 +292,7 @@ export function letterView(app, place) {
     node,
     title: id,
     load,
-    cli: () => `${dlqLine('show')} ${id}`,
+    cli: () => dlqLine('show', id),
     keys: {
       r: () => letter !== undefined && replay(),
       e() {

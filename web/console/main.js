@@ -4,7 +4,7 @@ import { h } from '../tree.js'
 import { addressOf, placeOfAddress } from './address.js'
 import { auditView } from './audit.js'
 import { connect } from './connection.js'
-import { onKey } from './desk.js'
+import { ask, onKey } from './desk.js'
 import { createGlance } from './glance.js'
 import { groupsView } from './groups.js'
 import { listenToKeys } from './keys.js'
@@ -51,11 +51,14 @@ let retry
 /** What the views may ask of the page around them. */
 const app = {
   /** @param {object} place as `address.js` has it */
-  go(place, { replace = false } = {}) {
+  go(place) {
     const address = addressOf(place)
-    if (address !== location.pathname + location.search)
-      history[replace ? 'replaceState' : 'pushState'](null, '', address)
+    if (address !== location.pathname + location.search) history.pushState(null, '', address)
     open()
+    if (view.node.contains(document.activeElement)) return
+    // What was clicked is gone: reading goes on at the top of what came instead.
+    main.focus({ preventScroll: true })
+    scrollTo(0, 0)
   },
   link(place, attributes, ...children) {
     const click = event => {
@@ -87,11 +90,19 @@ const app = {
   },
 }
 
+/** Who comes is told how many there are, in each state; only other numbers than before are news. */
+let counted
+function isNews(counts) {
+  const before = counted
+  counted = JSON.stringify(counts)
+  return before !== undefined && before !== counted
+}
+
 const glance = createGlance(document.getElementById('glance'), app)
 const connection = connect(
   (name, data) => {
     if (name === 'stream') glance.take(data)
-    view?.onEvent?.(name, data)
+    if (name !== 'dead_letters' || isNews(data)) view?.onEvent?.(name, data)
   },
   (state, seconds) => {
     strip.hidden = state === 'on'
@@ -102,10 +113,20 @@ const connection = connect(
   },
 )
 
-function start() {
+/** One question first: a wrong key is told once, and counted once by those who count wrong keys. */
+async function start() {
+  try {
+    const stream = await ask('/admin/stream')
+    glance.take(stream)
+    const { oldest_age_seconds: _, ...counts } = stream.dead_letters ?? {}
+    isNews(counts)
+  } catch (failure) {
+    // The field for the key has come up, and says why.
+    if (failure.status === 401 || failure.status === 403) return
+    if (failure.title === undefined) throw failure
+  }
   forget.hidden = false
   desk.hidden = false
-  void glance.load()
   connection.start()
   open()
 }
@@ -203,5 +224,5 @@ addEventListener('popstate', () => !desk.hidden && open())
 listenToKeys(app)
 keepAges()
 onKey(start)
-if (hasKey()) start()
+if (hasKey()) void start()
 else stop()

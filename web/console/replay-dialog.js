@@ -119,6 +119,7 @@ export function openReplay(app, { q }, { onlyPassing = false } = {}) {
     // What stood in the way of counting has been said.
     if (preview === undefined) return
     if (preview.count === 0) return dialog.troubled('There is nothing to replay.')
+    if (numberIn(rate) <= 0) return dialog.troubled('A rate is above 0. Left empty, it goes as fast as it can.')
     if (!confirm.holds()) return dialog.troubled(confirm.words)
     await startReplay(app, dialog, {
       ...request(),
