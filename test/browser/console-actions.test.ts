@@ -262,16 +262,20 @@ describe('the stream', () => {
 })
 
 describe('when the service is away', () => {
-  it('says so, keeps what it shows, and comes back by itself', () =>
-    pages.visit('/admin', async page => {
-      await page.locator('#view tbody tr').first().waitFor()
+  it('says so, keeps what it shows, and catches up by itself', () =>
+    pages.visit('/admin?view=audit', async page => {
+      const by = { who: 'ben', because: 'a drill' }
+      await pages.desk.automatic.set(true, by)
+      await page.reload()
+      const rows = page.locator('#view tbody tr')
+      await expect.poll(() => rows.count()).toBe(1)
       await page.route('**/admin/**', route => route.abort())
       pages.dropWatchers()
       await page.getByText('Not connected just now: what you see may be old.').waitFor()
-      expect(await page.locator('#view tbody tr').count()).toBe(3)
-      pages.desk.add({ reason: 'too_large', error: 'too_large', pointer: '' })
+      expect(await rows.count()).toBe(1)
+      await pages.desk.automatic.set(false, by)
       await page.unroute('**/admin/**')
-      await expect.poll(() => page.locator('#view tbody tr').count(), { timeout: 15_000 }).toBe(4)
+      await expect.poll(() => rows.count(), { timeout: 15_000 }).toBe(2)
       expect(await page.getByText('Not connected just now').isVisible()).toBe(false)
     }))
 
