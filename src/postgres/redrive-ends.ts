@@ -62,7 +62,7 @@ const FAILED_AGAIN = `
 /**
  * A letter whose record had its effect is resolved in whatever state it was, unless somebody has discarded it. The members
  * of redrives are settled from any state that is not settled yet: also one that was merely claimed when its worker died.
- * Letters are locked in the order of their ids, as everywhere.
+ * Letters are locked in the order of their ids, as everywhere, and so are members: a worker notes what it published meanwhile.
  */
 const CLOSE = `
   WITH input AS (
@@ -81,11 +81,15 @@ const CLOSE = `
     SELECT input.*, CASE WHEN input.outcome <> '' THEN 'resolved' WHEN locked.state = 'parked' THEN 'parked'
       ELSE 'failed_again' END AS result, locked.id IS NOT NULL AS known
     FROM input LEFT JOIN locked ON locked.id = input.id
+  ), members AS (
+    SELECT item.replay_id, item.position, item.dead_letter_id FROM replay_items AS item
+    JOIN input ON item.replay_id = input.replay_id AND item.dead_letter_id = input.id
+    WHERE item.state NOT IN ('resolved', 'failed_again', 'parked')
+    ORDER BY item.replay_id, item.dead_letter_id FOR UPDATE OF item
   ), settled AS (
     UPDATE replay_items AS item SET state = closed.result, outcome = coalesce(nullif(closed.outcome, ''), closed.reason)
-    FROM closed
-    WHERE item.replay_id = closed.replay_id AND item.dead_letter_id = closed.id
-      AND item.state NOT IN ('resolved', 'failed_again', 'parked')
+    FROM members JOIN closed ON closed.replay_id = members.replay_id AND closed.id = members.dead_letter_id
+    WHERE item.replay_id = members.replay_id AND item.position = members.position
   ), told AS (
     INSERT INTO dead_letter_events (dead_letter_id, what, detail)
     SELECT id, result, jsonb_build_object('replay_id', replay_id, 'replay_count', replay_count) ||

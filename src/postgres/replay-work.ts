@@ -112,11 +112,17 @@ export function createReplayStore(pool: pg.Pool): ReplayStore {
     },
 
     async notePublished(replay, ids) {
-      // What its settlement has already said of a record stands.
+      // What its settlement has already said of a record stands. Settling goes on meanwhile: it locks in this order, too.
       await asOwner(
         replay,
-        `, items AS (UPDATE replay_items SET state = 'published'
-            WHERE replay_id = $1 AND dead_letter_id = ANY ($3::text[]) AND state = 'claimed' AND ${BY_ME})
+        `, members AS (
+            SELECT position FROM replay_items
+            WHERE replay_id = $1 AND dead_letter_id = ANY ($3::text[]) AND state = 'claimed' AND ${BY_ME}
+            ORDER BY dead_letter_id FOR UPDATE
+          ), items AS (
+            UPDATE replay_items AS item SET state = 'published' FROM members
+            WHERE item.replay_id = $1 AND item.position = members.position
+          )
           SELECT true AS mine FROM mine`,
         [ids],
       )

@@ -1,0 +1,56 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { orderTables } from '#src/orders/order-sql.ts'
+import { createReplayStore } from '#src/postgres/replay-work.ts'
+import { createSettlementStore } from '#src/postgres/settlement.ts'
+import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
+import { insertLetters } from '../support/letters.ts'
+import { aWork } from '../support/orders.ts'
+
+let database: MigratedDatabase
+beforeAll(async () => {
+  database = await migratedDatabase()
+})
+afterAll(async () => {
+  await database[Symbol.asyncDispose]()
+})
+
+it('a worker notes what it published while those very records are settled: neither gets in the way of the other', async () => {
+  const { pool } = database
+  const SIZE = 500
+  const rows = await insertLetters(
+    pool,
+    Array.from({ length: SIZE }, () => ({ state: 'replaying', replay_id: 'r1' })),
+  )
+  const ids = rows.map(({ id }) => id)
+  await pool.query(`INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total)
+    VALUES ('r1', 'queued', '', 'ada', '', false, false, false, 1)`)
+  await pool.query(`INSERT INTO replay_items (replay_id, position, dead_letter_id)
+    SELECT 'r1', source_offset + 1, id FROM dead_letters`)
+  const replays = createReplayStore(pool)
+  const replay = await replays.take('r1')
+  if (replay === undefined) throw new Error('nobody else has it')
+  const store = createSettlementStore({ pool, tables: orderTables })
+  await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
+
+  for (let round = 0; round < 30; round++) {
+    await pool.query(`UPDATE replay_items SET state = 'claimed', outcome = NULL`)
+    await pool.query(`UPDATE dead_letters SET state = 'replaying'`)
+    const redriven = ids.map(id => ({
+      id,
+      replayId: 'r1',
+      replayCount: 1,
+      outcome: 'stale' as const,
+      failure: undefined,
+    }))
+    // In the order of the uids of their orders, which is no order of theirs.
+    redriven.sort(() => Math.random() - 0.5)
+    const from = BigInt(round * SIZE)
+    const work = aWork([], {
+      ...{ from, to: from + BigInt(SIZE), records: SIZE },
+      collapsed: { superseded: 0, duplicate: 0, stale: SIZE, redriven },
+    })
+    await Promise.all([replays.notePublished(replay, ids), store.settle(work)])
+  }
+  const { rows: items } = await pool.query('SELECT state, count(*)::int AS n FROM replay_items GROUP BY state')
+  expect(items).toEqual([{ state: 'resolved', n: SIZE }])
+})
