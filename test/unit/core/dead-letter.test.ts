@@ -95,6 +95,20 @@ it.each([
   expect(provenanceOf(record).origin).toBe(record)
 })
 
+it('knows a redriven record also when its producer had given no timestamp', () => {
+  const headers = [
+    aHeader('holdfast.id', 'orders-1-2'),
+    aHeader('holdfast.timestamp', '-1'),
+    aHeader('holdfast.replay-id', 'r1'),
+    aHeader('holdfast.replay-count', '2'),
+  ]
+  expect(provenanceOf(aRecord({ offset: 7n, headers }))).toEqual({
+    origin: { topic: 'orders', partition: 1, offset: 2n, timestampMs: -1 },
+    replayCount: 2,
+    replayId: 'r1',
+  })
+})
+
 it('bounds the message, and never cuts a character in two', () => {
   const long = aDeadLetter({ rejection: { ...aDeadLetter().rejection, message: 'é'.repeat(2_000) } })
   const header = toDeadLetterRecord(long).headers.find(([name]) => name === '__dlq.errors.message')
