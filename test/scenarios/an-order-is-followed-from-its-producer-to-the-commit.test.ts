@@ -65,8 +65,7 @@ it('is one trace, from the producer through topic and database to the commit', a
   // And the log line of its batch, and an exemplar of its latency, name it
   const line = service.log.find(({ event }) => event === 'batch_settled')
   expect(line).toMatchObject({ trace_id: commit?.traceId, span_id: process?.spanId })
-  const Accept = 'application/openmetrics-text; version=1.0.0'
-  const page = await (await fetch(`${service.url}/metrics`, { headers: { Accept } })).text()
+  const page = await openMetricsOf(service)
   expect(page).toMatch(new RegExp(`end_to_end_latency_seconds_bucket.* # \\{trace_id="${commit?.traceId}"`))
   expect(page).toMatch(new RegExp(`batch_duration_seconds_bucket.* # \\{trace_id="${commit?.traceId}"`))
 })
@@ -97,6 +96,11 @@ it('that the API takes is one trace, beginning with the request; and so is every
   expect(request?.attributes).toMatchObject({ 'http.route': '/orders/create', 'http.response.status_code': 201 })
   const sent = receiver.spans.find(({ name }) => name === `send ${stream.topic}`)
   expect(sent).toMatchObject({ traceId: commit?.traceId, parentSpanId: request?.spanId })
+  expect(await openMetricsOf(service)).toMatch(
+    new RegExp(
+      `http_request_duration_seconds_bucket.*route="/orders/create".* # \\{trace_id="(${commit?.traceId}|${refusedTrace})"`,
+    ),
+  )
   // The refusal names its trace.
   expect(requests.find(({ traceId }) => traceId === refusedTrace)?.attributes).toMatchObject({
     'http.response.status_code': 422,
@@ -187,5 +191,10 @@ it('that was set aside is redriven in a new trace, linked to the first', async (
   ])
   expect(await service.stop()).toBe(0)
 })
+
+async function openMetricsOf(service: Service): Promise<string> {
+  const Accept = 'application/openmetrics-text; version=1.0.0'
+  return await (await fetch(`${service.url}/metrics`, { headers: { Accept } })).text()
+}
 
 const JSON_TYPE = { 'Content-Type': 'application/json' }
