@@ -35,7 +35,7 @@ export interface NativeRecord extends NativePosition {
   readonly headers?: readonly object[]
 }
 
-interface NativeClient {
+export interface NativeClient {
   connect(options: { timeout: number }, done: (error: NativeError | null, metadata?: NativeMetadata) => void): void
   disconnect(done: () => void): void
   on(event: string, listener: (...args: never[]) => void): void

@@ -1,13 +1,11 @@
 import type { RecordSource, SourceEvent } from '../core/ports.ts'
 import { partitionKey } from '../core/record.ts'
+import { createHearing, type Hearing } from './hearing.ts'
 import { type ConsumerOptions, createMember, type Member } from './member.ts'
 
 export type { ConsumerOptions } from './member.ts'
 
 const CONNECT_TIMEOUT_MS = 5_000
-/** A client that has heard nothing for so long is asked whether it still hears a broker; and again after a pause. */
-const ASK_AFTER_MS = 3_000
-const ASK_PAUSE_MS = 1_000
 /** One that has not heard a broker for so long, though it asked, is replaced once another one does. */
 const RENEW_AFTER_MS = 10_000
 /** Between two tries to find out. */
@@ -24,15 +22,11 @@ const RENEW_PAUSE_MS = 5_000
  * brokers are really away, no new one connects, and the old client goes on looking for them.
  */
 export function createConsumer(options: ConsumerOptions): RecordSource {
+  const hearings = new WeakMap<Member, Hearing>()
   let member: Member | undefined
   /** Connected, and waits for the next poll to take the member's place. */
   let successor: Member | undefined
   let renewal: Promise<void> | undefined
-  let asking = false
-  let heardAtMs = 0
-  /** When the first question was asked of those that nobody has answered since. */
-  let deafSinceMs: number | undefined
-  let askNotBeforeMs = 0
   let renewNotBeforeMs = 0
   let closing: Promise<void> | undefined
   const departures = new Set<Promise<void>>()
@@ -42,11 +36,9 @@ export function createConsumer(options: ConsumerOptions): RecordSource {
   let answersTo: { readonly member: Member | undefined; readonly event: SourceEvent } | undefined
 
   function create(): Member {
-    const created: Member = createMember(options, () => {
-      if (created !== member) return
-      heardAtMs = performance.now()
-      deafSinceMs = undefined
-    })
+    const hearing = createHearing(() => created.hearsBroker())
+    const created = createMember(options, hearing.heard)
+    hearings.set(created, hearing)
     return created
   }
 
@@ -62,20 +54,13 @@ export function createConsumer(options: ConsumerOptions): RecordSource {
   }
 
   function supervise(asked: Member): void {
-    const now = performance.now()
-    if (closing !== undefined || asking || now - heardAtMs < ASK_AFTER_MS || now < askNotBeforeMs) return
-    asking = true
-    void asked.hearsBroker().then(hears => {
-      const endedMs = performance.now()
-      asking = false
-      askNotBeforeMs = endedMs + ASK_PAUSE_MS
-      if (hears || asked !== member) return
-      deafSinceMs ??= now
-      if (endedMs - deafSinceMs < RENEW_AFTER_MS || endedMs < renewNotBeforeMs || renewal !== undefined) return
-      renewal = renew(asked).finally(() => {
-        renewal = undefined
-        renewNotBeforeMs = performance.now() + RENEW_PAUSE_MS
-      })
+    const hearing = hearings.get(asked)
+    hearing?.tick()
+    if (hearing === undefined || hearing.deafMs() < RENEW_AFTER_MS) return
+    if (renewal !== undefined || successor !== undefined || performance.now() < renewNotBeforeMs) return
+    renewal = renew(asked).finally(() => {
+      renewal = undefined
+      renewNotBeforeMs = performance.now() + RENEW_PAUSE_MS
     })
   }
 
@@ -102,8 +87,6 @@ export function createConsumer(options: ConsumerOptions): RecordSource {
       lost.set(partitionKey(partition), partition)
     member = successor
     successor = undefined
-    heardAtMs = performance.now()
-    deafSinceMs = undefined
     lostEvent = { kind: 'revoked', partitions: [...lost.values()], lost: true }
     depart(old)
     options.onWarning('the consumer heard nothing from Kafka for a while, and was replaced by a new one')
@@ -135,7 +118,6 @@ export function createConsumer(options: ConsumerOptions): RecordSource {
         throw error
       }
       member = joining
-      heardAtMs = performance.now()
       joining.join()
     },
     poll(max, timeoutMs) {

@@ -8,12 +8,12 @@ import {
   type KafkaConnection,
   type NativeConsumer,
   type NativeError,
-  type NativeMetadata,
   type NativePosition,
   type NativeTopicPartition,
   nativeConsumer,
 } from './client.ts'
 import { CODE, describe, toStreamError } from './errors.ts'
+import { hearsBroker, within } from './hearing.ts'
 
 export interface ConsumerOptions {
   readonly connection: KafkaConnection
@@ -55,8 +55,6 @@ export interface Member {
 
 /** How long a question to the broker may take. */
 const QUERY_TIMEOUT_MS = 5_000
-/** The same for the simplest one. It may be as long in the native queue. */
-const HEARS_TIMEOUT_MS = 3_000
 /** A native poll that takes so much longer than it was given goes on without us; its records come with a later poll. */
 const POLL_GRACE_MS = 1_000
 
@@ -288,15 +286,7 @@ export function createMember(options: ConsumerOptions, onHeard: () => void): Mem
       }
     },
 
-    async hearsBroker() {
-      const asked = call<NativeMetadata>(done =>
-        client.getMetadata({ topic: subscription, allTopics: false, timeout: HEARS_TIMEOUT_MS }, done),
-      )
-      const metadata = await within(asked, 2 * HEARS_TIMEOUT_MS).catch(() => undefined)
-      const hears = metadata !== undefined && metadata.brokers.length > 0
-      if (hears) onHeard()
-      return hears
-    },
+    hearsBroker: () => hearsBroker(client, subscription),
 
     leave() {
       leaving ??= leaveOnce()
@@ -309,15 +299,4 @@ const NOT_A_MEMBER: CommitResult = { ok: false, code: CODE.unknownMember, messag
 
 function toNative({ topic, partition, nextOffset }: Progress): NativePosition {
   return { topic, partition, offset: Number(nextOffset) }
-}
-
-/** What the promise comes to, or `undefined` when that takes longer. */
-async function within<R>(promise: Promise<R>, timeoutMs: number): Promise<R | undefined> {
-  const late = Promise.withResolvers<undefined>()
-  const timer = setTimeout(() => late.resolve(undefined), timeoutMs)
-  try {
-    return await Promise.race([promise, late.promise])
-  } finally {
-    clearTimeout(timer)
-  }
 }

@@ -14,6 +14,7 @@ import {
   toNativeHeaders,
 } from './client.ts'
 import { CODE, describe, toStreamError } from './errors.ts'
+import { createHearing, hearsBroker } from './hearing.ts'
 
 /** A record to be produced. Without `partition` the key decides; without `timestampMs` it is now. */
 export interface OutgoingRecord {
@@ -53,7 +54,7 @@ export const PRODUCE_MAX_BYTES = 16 * 1024 * 1024
 /** Records that may wait for an acknowledgement at once; beyond it `produce` waits. */
 const MAX_UNACKED = 10_000
 
-/** Waiting longer than this for an acknowledgement, the producer tries whether another client fares better. */
+/** Waiting longer than this for an acknowledgement, or for an answer, the producer tries whether another client fares better. */
 const RENEW_AFTER_MS = 10_000
 const RENEW_CONNECT_TIMEOUT_MS = 5_000
 const WATCH_INTERVAL_MS = 1_000
@@ -63,7 +64,7 @@ const WATCH_INTERVAL_MS = 1_000
  * settled by its delivery report. (The client's HighLevelProducer leaks a timer on each synchronous error.)
  *
  * A client that lost all brokers for a while may never find them again (librdkafka 2.15.1, after a lone broker was frozen
- * beyond its session: https://github.com/confluentinc/librdkafka/issues/5301). So one that acknowledges nothing for some time is replaced, as soon as a new one connects; what
+ * beyond its session: https://github.com/confluentinc/librdkafka/issues/5301). So one that acknowledges and answers nothing for some time is replaced, as soon as a new one connects; what
  * the old one still holds ends by its own timeout.
  */
 export async function startProducer(options: ProducerOptions): Promise<KafkaProducer> {
@@ -71,10 +72,10 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
   const unacked = new Set<Waiting>()
   const room: (() => void)[] = []
   let closing: Promise<void> | undefined
-  let troubledSinceMs: number | undefined
   let renewing = false
   const retired = new Set<NativeProducer>()
   let client = await open(options.connectTimeoutMs ?? 10_000)
+  let hearing = createHearing(() => hearsBroker(client))
   const watch = setInterval(() => void renewWhenStuck(), WATCH_INTERVAL_MS)
   watch.unref()
 
@@ -100,7 +101,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
         waiting.reject(toStreamError(error, `producing to ${report.topic}`))
       } else {
         waiting.resolve({ partition: report.partition, offset: BigInt(report.offset) })
-        if (opened === client) troubledSinceMs = undefined
+        if (opened === client) hearing.heard()
       }
       retire(opened)
     })
@@ -122,19 +123,20 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
   }
 
   async function renewWhenStuck(): Promise<void> {
-    const now = performance.now()
+    if (renewing || closing !== undefined) return
+    hearing.tick()
     // Those of a client that was replaced only wait for their timeout.
     const oldest = unacked.values().find(waiting => waiting.client === client)
-    const waitingSinceMs = Math.min(oldest?.sinceMs ?? now, troubledSinceMs ?? now)
-    if (renewing || closing !== undefined || now - waitingSinceMs < RENEW_AFTER_MS) return
+    const waitingMs = oldest === undefined ? 0 : performance.now() - oldest.sinceMs
+    if (Math.max(waitingMs, hearing.deafMs()) < RENEW_AFTER_MS) return
     renewing = true
     try {
       const fresh = await open(RENEW_CONNECT_TIMEOUT_MS)
       if (closing !== undefined) return abandon(fresh)
       const old = client
       client = fresh
-      troubledSinceMs = undefined
-      options.onWarning?.('the producer acknowledged nothing for a while, and was replaced by a new one')
+      hearing = createHearing(() => hearsBroker(fresh))
+      options.onWarning?.('the producer heard nothing from Kafka for a while, and was replaced by a new one')
       retire(old)
     } catch {
       // The brokers are really away: the old client goes on looking for them.
@@ -189,13 +191,11 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
   return {
     produce: record => tracing.send(record, headers => produce(record, headers)),
     async partitionCount(topic) {
-      const metadata = await call<NativeMetadata>(done => client.getMetadata({ topic, timeout: 5_000 }, done)).catch(
-        (error: unknown) => {
-          troubledSinceMs ??= performance.now()
-          throw toStreamError(error, `asking for topic ${topic}`)
-        },
-      )
-      troubledSinceMs = undefined
+      const asked = call<NativeMetadata>(done => client.getMetadata({ topic, timeout: 5_000 }, done))
+      const metadata = await asked.catch((error: unknown) => {
+        throw toStreamError(error, `asking for topic ${topic}`)
+      })
+      hearing.heard()
       return metadata.topics.find(({ name }) => name === topic)?.partitions.length ?? 0
     },
     close: closeOnce,

@@ -39,6 +39,7 @@ export const FAULT_NAMES = [
   'broker-slow',
   'broker-mute',
   'broker-reset',
+  'broker-amnesia',
   'store-stop',
   'store-crash',
   'store-kill',
@@ -91,6 +92,8 @@ export const FAULTS: readonly FaultKind[] = [
   wire('broker-slow', 'broker', [3_000, 8_000], () => ({ kind: 'delay', ms: 200 })),
   wire('broker-mute', 'broker', [1_000, 5_000], () => ({ kind: 'drop-replies' })),
   wire('broker-reset', 'broker', [500, 5_000], () => ({ kind: 'reset' })),
+  // It says that the cluster has no brokers, itself included; every second time or so a client believes it for good.
+  wire('broker-amnesia', 'broker', [1_000, 4_000], () => ({ kind: 'no-brokers' })),
 
   server('store-stop', 'store', [1_000, 8_000], 1_000, ({ postgres }) => ({
     inject: () => postgres.stop('fast'),
