@@ -75,7 +75,9 @@ it('a proof without the counts of the purged would not hold', async () => {
   await settledLongAgo()
   await purgeSettled(database.pool, 9 * DAY_MS, 100)
   await query('TRUNCATE dead_letters_purged_counts')
-  expect(await findings()).toMatchObject([{ what: '7 dead letters are in the ledger, 2 in the index, of all streams' }])
+  expect((await findings()).map(({ what }) => what)).toContain(
+    '7 dead letters are in the ledger, 2 in the index, of all streams',
+  )
 })
 
 it('nothing else leaves: what waits for a decision, or was settled of late', async () => {
