@@ -1,0 +1,78 @@
+import { expect, it, vi } from 'vitest'
+import { StoreUnavailableError } from '#src/core/errors.ts'
+import { livenessOf, readinessOf } from '#src/core/health.ts'
+import type { Clock, HeadReader } from '#src/core/ports.ts'
+import { aPipeline, type Harness, until } from '../../support/pipeline-harness.ts'
+
+/** Time that goes by a hundred times as fast. */
+const clock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now() * 100,
+  sleep: ms => new Promise(resolve => setTimeout(resolve, ms / 100)),
+}
+const TIMESTAMP_MS = 1_700_000_000_000
+
+const heads = (timestampMs: number | undefined): HeadReader => ({
+  timestampAt: async () => timestampMs,
+  [Symbol.asyncDispose]: async () => {},
+})
+
+function reasons({ pipeline }: Harness): (string | undefined)[] {
+  const checks = livenessOf(() => pipeline.status(), { stuckAfterMs: 60_000, now: Date.now })
+  return checks.flatMap(({ check }) => (check().ok ? [] : [check().reason]))
+}
+
+/** With a record in Kafka that a fetch does not bring. */
+async function aStreamThatIsNotFed(reader: HeadReader): Promise<Harness> {
+  const harness = aPipeline({ clock, heads: reader })
+  const { source, pipeline, of } = harness
+  vi.spyOn(source, 'poll').mockImplementation(async () => {
+    await new Promise(resolve => setTimeout(resolve, 1))
+    return []
+  })
+  source.append(0, 'a:1')
+  source.give(0)
+  void pipeline.run()
+  await until(() => of('assigned').length === 1, 'the assignment')
+  return harness
+}
+
+it('asks for a restart when a record that Kafka holds is never fetched, and knows its age', async () => {
+  const harness = await aStreamThatIsNotFed(heads(TIMESTAMP_MS))
+  await until(() => reasons(harness).length > 0, 'the failing probe')
+  expect(reasons(harness)).toEqual([
+    expect.stringMatching(/^orders-0 has stood still for \d+ s with 1 records to fetch/),
+  ])
+  expect(harness.pipeline.status().partitions).toMatchObject([
+    { lagRecords: 1, oldestUnsettledTimestampMs: TIMESTAMP_MS, bufferedRecords: 0 },
+  ])
+  await harness.pipeline.stop()
+})
+
+it('does not where the lag is of offsets at which there is no record, as the marker of a transaction', async () => {
+  const harness = await aStreamThatIsNotFed(heads(undefined))
+  const sinceMs = clock.monotonic()
+  await until(() => clock.monotonic() - sinceMs > 120_000, 'twice the limit')
+  expect(harness.pipeline.status().partitions).toMatchObject([{ lagRecords: 1, oldestUnsettledTimestampMs: undefined }])
+  expect(reasons(harness)).toEqual([])
+  await harness.pipeline.stop()
+})
+
+it('is told of an outage of the store while nothing comes, waits for it, and notices its end', async () => {
+  const { store, pipeline, of } = aPipeline()
+  void pipeline.run()
+  const probe = vi.spyOn(store, 'probe').mockRejectedValue(new StoreUnavailableError('no connection'))
+  const breakers = () =>
+    readinessOf(() => pipeline.status(), Date.now)
+      .find(({ name }) => name === 'breakers')
+      ?.check()
+  expect(breakers()).toEqual({ ok: true })
+  pipeline.storeAway(new StoreUnavailableError('no connection'))
+  expect(breakers()).toMatchObject({ ok: false, reason: 'breaker-open: postgres is away: no connection' })
+  await until(() => probe.mock.calls.length > 3, 'its being asked for')
+  expect(breakers()).toMatchObject({ ok: false, since: expect.any(Number) })
+  probe.mockRestore()
+  await until(() => of('breaker_closed').length === 1, 'the end of the outage')
+  expect(breakers()).toEqual({ ok: true })
+  await pipeline.stop()
+})
