@@ -14,8 +14,8 @@ export interface PassingLetters {
   readonly gone: number
 }
 
-/** Bytes of so many letters are read at a time. */
-const CHUNK = 500
+/** Bytes of so many letters are read at a time: in order of age they stand anywhere, and each chunk is read in one go. */
+const CHUNK = 2_000
 
 /** States from which a letter is redriven: open ones; parked ones and those in flight only when they are asked for by name. */
 export function takes(filter: DeadLetterFilter): DeadLetterState[] {
@@ -36,28 +36,40 @@ export function matching(
   passing: readonly string[] | undefined,
   first = 1,
 ): Condition {
-  const own = [topics, takes(request.filter), request.limit ?? null, passing ?? null]
-  const [topicAt, takesAt, limitAt, passingAt] = own.map((_, index) => `$${first + index}`)
-  const filter = filterSql(request.filter, { first: first + own.length })
+  const { text, values } = judged(request.filter, topics, passing, first + 1)
   return {
-    text: `WITH matching AS (
-        SELECT d.id, d.reason, d.failed_at, d.source_partition, d.source_offset, d.dlq_partition, d.dlq_offset,
+    text: `WITH matching AS (${text}), limited AS (
+        SELECT id, reason, failed_at, source_partition, source_offset,
           CASE
-            WHEN d.state <> ALL (${takesAt}::text[]) THEN 'not_open'
-            WHEN d.source_topic <> ALL (${topicAt}::text[]) THEN 'other_topic'
-            WHEN d.dlq_partition IS NULL OR d.dlq_offset IS NULL THEN 'place_unknown'
-            WHEN d.id <> ALL (${passingAt}::text[]) THEN 'over_limit'
-          END AS left_out
-        FROM dead_letters AS d WHERE ${filter.text}
-      ), limited AS (
-        SELECT id, reason, failed_at, source_partition, source_offset, dlq_partition, dlq_offset,
-          CASE
-            WHEN left_out IS NULL AND row_number() OVER (PARTITION BY left_out ORDER BY failed_at, id) > ${limitAt}::bigint
+            WHEN left_out IS NULL AND row_number() OVER (PARTITION BY left_out ORDER BY failed_at, id) > $${first}::bigint
             THEN 'over_limit' ELSE left_out
           END AS left_out
         FROM matching
       )`,
-    values: [...own, ...filter.values],
+    values: [request.limit ?? null, ...values],
+  }
+}
+
+/** The same without a limit, which needs no look at all of them. */
+function judged(
+  filter: DeadLetterFilter,
+  topics: readonly string[],
+  passing: readonly string[] | undefined,
+  first: number,
+): Condition {
+  const own = [topics, takes(filter), passing ?? null]
+  const [topicAt, takesAt, passingAt] = own.map((_, index) => `$${first + index}`)
+  const condition = filterSql(filter, { first: first + own.length })
+  return {
+    text: `SELECT d.id, d.reason, d.failed_at, d.source_partition, d.source_offset, d.dlq_partition, d.dlq_offset,
+        CASE
+          WHEN d.state <> ALL (${takesAt}::text[]) THEN 'not_open'
+          WHEN d.source_topic <> ALL (${topicAt}::text[]) THEN 'other_topic'
+          WHEN d.dlq_partition IS NULL OR d.dlq_offset IS NULL THEN 'place_unknown'
+          WHEN d.id <> ALL (${passingAt}::text[]) THEN 'over_limit'
+        END AS left_out
+      FROM dead_letters AS d WHERE ${condition.text}`,
+    values: [...own, ...condition.values],
   }
 }
 
@@ -68,7 +80,7 @@ export async function findPassing(
   topics: readonly string[],
   check: CheckLetters,
 ): Promise<PassingLetters> {
-  const { text, values } = matching({ filter: request.filter, limit: undefined }, topics, undefined, 3)
+  const { text, values } = judged(request.filter, topics, undefined, 3)
   const wanted = request.limit ?? Number.POSITIVE_INFINITY
   const ids: string[] = []
   let notPassing = 0
@@ -76,10 +88,10 @@ export async function findPassing(
   let last: { readonly failed_at: string; readonly id: string } | undefined
   while (ids.length < wanted) {
     const rows = await query<CandidateRow>(pool, {
-      text: `${text} SELECT id, dlq_partition, dlq_offset, failed_at::text FROM limited
-        WHERE left_out IS NULL AND ($1::timestamptz IS NULL OR (failed_at, id) > ($1::timestamptz, $2::text))
-        ORDER BY limited.failed_at, id LIMIT ${CHUNK}`,
-      values: [last?.failed_at ?? null, last?.id ?? null, ...values],
+      text: `SELECT id, dlq_partition, dlq_offset, failed_at::text FROM (${text}) AS matching
+        WHERE left_out IS NULL AND (failed_at, id) > ($1::timestamptz, $2::text)
+        ORDER BY matching.failed_at, id LIMIT ${CHUNK}`,
+      values: [last?.failed_at ?? '-infinity', last?.id ?? '', ...values],
     })
     if (rows.length === 0) break
     last = rows.at(-1)
