@@ -1,8 +1,6 @@
 import type { DeadLetter, DlqPosition, Reason, Rejection } from './dead-letter.ts'
-import type { Dependency } from './errors.ts'
 import type { Outcome, OutcomeCounts } from './outcome.ts'
 import type { Origin, SourceRecord, TopicPartition } from './record.ts'
-import type { BatchTrace } from './tracing.ts'
 
 /** What rooms ask of one another. Every port has one contract suite, run on the stand-in and on the real thing. */
 
@@ -337,87 +335,3 @@ export interface HeadReader extends AsyncDisposable {
 /** What is remarkable about a valid record. A closed set: also the values of a metric label. */
 export const UNUSUAL = ['key_mismatch', 'unknown_field', 'sum_mismatch'] as const
 export type UnusualKind = (typeof UNUSUAL)[number]
-
-export interface CommittedBatch {
-  readonly oldestTimestampMs: number
-  readonly trace: BatchTrace
-}
-
-/** What is told of the stream. One fact, one call: log line, metric and span come from it. */
-export type Fact =
-  /** Something that is needed to start is not there yet; the next attempt comes after `delayMs`. */
-  | {
-      readonly kind: 'start_waiting'
-      readonly what: string
-      readonly attempt: number
-      readonly delayMs: number
-      readonly error: unknown
-    }
-  /** What the Kafka client complains of while it goes on by itself: brokers that cannot be reached, mostly. */
-  | { readonly kind: 'kafka_warning'; readonly text: string }
-  | { readonly kind: 'stream_started'; readonly topic: string; readonly groupId: string }
-  | { readonly kind: 'stream_stopped'; readonly error?: unknown }
-  | { readonly kind: 'assigned'; readonly positions: readonly Progress[] }
-  | {
-      readonly kind: 'revoked'
-      readonly partitions: readonly TopicPartition[]
-      readonly lost: boolean
-      readonly drained: boolean
-    }
-  | {
-      readonly kind: 'batch_settled'
-      readonly partition: TopicPartition
-      readonly to: bigint
-      readonly records: number
-      readonly counts: OutcomeCounts
-      /** Loops of redriven records that it closed, when it held any. */
-      readonly closings?: RedriveClosings | undefined
-      readonly stageSeconds: Readonly<Record<'validate' | 'divert' | 'write', number>>
-    }
-  | { readonly kind: 'dead_lettered'; readonly deadLetter: DeadLetter }
-  | {
-      readonly kind: 'committed'
-      readonly positions: readonly Progress[]
-      readonly seconds: number
-      /** Each batch that this commit covers, with its oldest record timestamp: for end-to-end latency. */
-      readonly batches: readonly CommittedBatch[]
-    }
-  | {
-      readonly kind: 'commit_failed'
-      readonly positions: readonly Progress[]
-      readonly seconds: number
-      readonly batches: readonly CommittedBatch[]
-      readonly code: number
-      readonly message: string
-    }
-  | {
-      readonly kind: 'retry'
-      readonly dependency: Dependency
-      readonly attempt: number
-      readonly delayMs: number
-      readonly error: unknown
-      readonly partition?: TopicPartition
-    }
-  | { readonly kind: 'breaker_opened'; readonly dependency: Dependency; readonly error: unknown }
-  | { readonly kind: 'breaker_closed'; readonly dependency: Dependency; readonly openSeconds: number }
-  | { readonly kind: 'paused'; readonly partition: TopicPartition; readonly reason: PauseReason }
-  | { readonly kind: 'resumed'; readonly partition: TopicPartition; readonly reason: PauseReason }
-  | { readonly kind: 'ownership_lost'; readonly partition: TopicPartition; readonly from: bigint }
-  | { readonly kind: 'expired'; readonly partition: TopicPartition; readonly from: bigint; readonly to: bigint }
-  | { readonly kind: 'partition_halted'; readonly partition: TopicPartition; readonly error: unknown }
-  /** Something that gauges tell could not be read; until it can, they tell nothing. */
-  | { readonly kind: 'figures_unknown'; readonly error: unknown }
-  | {
-      readonly kind: 'unusual_record'
-      readonly partition: TopicPartition
-      readonly offset: bigint
-      readonly what: UnusualKind
-    }
-
-/** Why a partition is not fetched. A closed set: also the values of the metric label `reason`. */
-export const PAUSE_REASONS = ['store_away', 'dlq_away', 'backpressure', 'halted', 'storm_guard'] as const
-export type PauseReason = (typeof PAUSE_REASONS)[number]
-
-export interface Observer {
-  observe(fact: Fact): void
-}

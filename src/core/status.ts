@@ -1,5 +1,5 @@
 import type { Dependency } from './errors.ts'
-import type { PauseReason } from './ports.ts'
+import type { PauseReason } from './facts.ts'
 import type { TopicPartition } from './record.ts'
 
 /** States move one way; `failed` is a stop that nobody asked for. */

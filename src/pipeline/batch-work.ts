@@ -1,15 +1,7 @@
 import { type DeadLetter, provenanceOf, type Rejection } from '../core/dead-letter.ts'
 import { type Dependency, dispositionOf } from '../core/errors.ts'
-import type {
-  Clock,
-  CommittedBatch,
-  DeadLetterSink,
-  Observer,
-  Progress,
-  ReadyRecord,
-  SettlementStore,
-  Verdict,
-} from '../core/ports.ts'
+import type { CommittedBatch, Observer } from '../core/facts.ts'
+import type { Clock, DeadLetterSink, Progress, ReadyRecord, SettlementStore, Verdict } from '../core/ports.ts'
 import type { SourceRecord } from '../core/record.ts'
 import type { BatchTrace, BatchTracing } from '../core/tracing.ts'
 import type { Breaker } from './breaker.ts'

@@ -1,6 +1,7 @@
 import { type BackoffPolicy, backoffMs } from '../core/backoff.ts'
 import { type Dependency, dispositionOf } from '../core/errors.ts'
-import type { Clock, Observer } from '../core/ports.ts'
+import type { Observer } from '../core/facts.ts'
+import type { Clock } from '../core/ports.ts'
 
 /** Whether a dependency is thought to be there. While it is not, work on it waits and one cheap probe asks. */
 export interface Breaker {

@@ -1,4 +1,5 @@
-import type { Clock, CommittedBatch, Observer, Progress, RecordSource } from '../core/ports.ts'
+import type { CommittedBatch, Observer } from '../core/facts.ts'
+import type { Clock, Progress, RecordSource } from '../core/ports.ts'
 import { partitionKey, type TopicPartition } from '../core/record.ts'
 
 /** Sends to Kafka what Postgres has settled. Kafka's offset only ever follows. */

@@ -1,5 +1,6 @@
 import type { BatchLimits } from '../core/batch.ts'
-import type { Clock, PauseReason } from '../core/ports.ts'
+import type { PauseReason } from '../core/facts.ts'
+import type { Clock } from '../core/ports.ts'
 import type { Batch, OwnedPartition } from './partition.ts'
 import { createSignal } from './signal.ts'
 

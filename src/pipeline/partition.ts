@@ -1,5 +1,6 @@
 import { type BatchLimits, batchLength, isDue, sizeOf } from '../core/batch.ts'
-import type { OperatorPause, PauseReason, StoredProgress } from '../core/ports.ts'
+import type { PauseReason } from '../core/facts.ts'
+import type { OperatorPause, StoredProgress } from '../core/ports.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
 
 /** Records of one partition on their way through one transaction. */

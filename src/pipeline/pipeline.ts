@@ -1,11 +1,11 @@
 import type { BackoffPolicy } from '../core/backoff.ts'
 import type { BatchLimits } from '../core/batch.ts'
 import { dispositionOf, OwnershipLostError } from '../core/errors.ts'
+import type { Observer } from '../core/facts.ts'
 import type {
   Clock,
   DeadLetterSink,
   HeadReader,
-  Observer,
   ReadyRecord,
   RecordSource,
   SettlementStore,

@@ -1,5 +1,6 @@
 import { ProgressBeyondEndError } from '../core/errors.ts'
-import type { Observer, Progress, RecordSource, SettlementStore, StoredProgress } from '../core/ports.ts'
+import type { Observer } from '../core/facts.ts'
+import type { Progress, RecordSource, SettlementStore, StoredProgress } from '../core/ports.ts'
 import { resumeAt } from '../core/progress.ts'
 import { partitionKey, type TopicPartition } from '../core/record.ts'
 

@@ -1,4 +1,5 @@
-import type { Observer, PauseReason, RecordSource } from '../core/ports.ts'
+import type { Observer, PauseReason } from '../core/facts.ts'
+import type { RecordSource } from '../core/ports.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
 import type { Lane } from './lane.ts'
 import type { OwnedPartition } from './partition.ts'

@@ -1,5 +1,5 @@
+import type { Fact } from '../core/facts.ts'
 import type { LogModule } from '../core/log-levels.ts'
-import type { Fact } from '../core/ports.ts'
 import type { ReadFact } from '../core/read-side.ts'
 import type { JobFact } from '../core/replay.ts'
 

@@ -1,8 +1,9 @@
 import { REASONS } from '../core/dead-letter.ts'
 import { REPLAY_RESULTS } from '../core/dead-letter-desk.ts'
 import { DEPENDENCIES } from '../core/errors.ts'
+import { PAUSE_REASONS } from '../core/facts.ts'
 import { OUTCOMES } from '../core/outcome.ts'
-import { PAUSE_REASONS, UNUSUAL } from '../core/ports.ts'
+import { UNUSUAL } from '../core/ports.ts'
 import { CACHE_RESULTS, EVICTION_CAUSES } from '../core/read-side.ts'
 import { POOL_STATES, POOLS } from '../core/status.ts'
 

@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { PAUSE_REASONS } from '../core/facts.ts'
 import type { Figures } from '../core/figures.ts'
-import { PAUSE_REASONS } from '../core/ports.ts'
 import { CACHE_RESULTS, type CacheStats, EVICTION_CAUSES } from '../core/read-side.ts'
 import { type HealthCheck, lagSeconds, type PoolStatus, type StreamStatus } from '../core/status.ts'
 import type { TraceIds } from '../core/tracing.ts'

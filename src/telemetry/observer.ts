@@ -1,6 +1,7 @@
 import type { DeadLetter } from '../core/dead-letter.ts'
+import type { Fact, Observer } from '../core/facts.ts'
 import { OUTCOMES } from '../core/outcome.ts'
-import { type Fact, type Observer, type Progress, REDRIVE_CLOSINGS } from '../core/ports.ts'
+import { type Progress, REDRIVE_CLOSINGS } from '../core/ports.ts'
 import type { ReadFact, ReadObserver } from '../core/read-side.ts'
 import { originId, partitionKey, type TopicPartition } from '../core/record.ts'
 import type { JobFact, JobObserver } from '../core/replay.ts'

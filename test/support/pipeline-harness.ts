@@ -1,6 +1,7 @@
 import type { DeadLetter } from '#src/core/dead-letter.ts'
 import { BrokerUnavailableError } from '#src/core/errors.ts'
-import type { Clock, DeadLetterSink, Fact, ReadyRecord, Verdict } from '#src/core/ports.ts'
+import type { Fact } from '#src/core/facts.ts'
+import type { Clock, DeadLetterSink, ReadyRecord, Verdict } from '#src/core/ports.ts'
 import type { SourceRecord } from '#src/core/record.ts'
 import { createPipeline, type Pipeline, type PipelineParts } from '#src/pipeline/pipeline.ts'
 import { createMemorySource, type MemorySource } from './memory-source.ts'

@@ -1,5 +1,5 @@
+import type { Fact } from '#src/core/facts.ts'
 import { livenessOf } from '#src/core/health.ts'
-import type { Fact } from '#src/core/ports.ts'
 import { createPipeline, type Pipeline, type PipelineParts } from '#src/pipeline/pipeline.ts'
 import { createAuditor } from './audit.ts'
 import { createBroker, type Member } from './broker.ts'
