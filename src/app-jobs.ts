@@ -21,7 +21,12 @@ export interface JobParts {
   readonly tracing?: SendTracing
   /** What comes by itself. Absent: only redrives are worked on. */
   readonly scheduled?: ScheduledJobs
+  /** Of the whole process: half of it is theirs. */
+  readonly shutdownTimeoutMs: number
 }
+
+/** Longer than a producer takes to give up a record. */
+const STOP_TIMEOUT_MS = 12_000
 
 /** Connections that jobs take at most: the queue's, the redrive's, and its heartbeat's. */
 export const JOB_CONNECTIONS = 4
@@ -42,6 +47,7 @@ export function composeJobs(options: JobParts): AsyncDisposable {
     store,
     replayer: createReplayer({ store, topic, records, observer, clock, random }),
     ...(scheduled === undefined ? {} : { scheduled }),
+    stopTimeoutMs: Math.min(STOP_TIMEOUT_MS, options.shutdownTimeoutMs / 2),
     observer,
     clock,
     random,

@@ -251,6 +251,7 @@ export async function startApp(
         onKafkaWarning,
         clock,
         tracing,
+        shutdownTimeoutMs: config.shutdownTimeoutMs,
         scheduled: {
           desk: replays,
           automatic,

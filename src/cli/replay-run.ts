@@ -51,6 +51,7 @@ export async function runReplay(
         // What the client complains of shows in the waits that it causes.
         onKafkaWarning: () => {},
         clock: systemClock,
+        shutdownTimeoutMs: desk.config.shutdownTimeoutMs,
         tracing: traces.tracing,
       }),
     )

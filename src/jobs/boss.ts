@@ -18,6 +18,8 @@ export interface BossOptions {
   /** Runs statements on connections of their own. Errors are told as `pg` throws them: pg-boss reads their codes. */
   readonly database: { executeSql(text: string, values?: unknown[]): Promise<{ rows: unknown[] }> }
   readonly jobs: readonly Job[]
+  /** How long a job that is told to end may take to let go. */
+  readonly stopTimeoutMs: number
   readonly observer: JobObserver
   readonly clock: Clock
   readonly random: () => number
@@ -34,15 +36,13 @@ const BACKOFF: BackoffPolicy = { initialMs: 500, maxMs: 10_000 }
 const POLL_SECONDS = 1
 /** How soon a job is found whose worker says nothing any more. */
 const SUPERVISE_SECONDS = 5
-/** Of a job that is told to end. Longer than a producer takes to give up a record. */
-const STOP_TIMEOUT_MS = 12_000
 
 /**
  * Queues and schedules, in the background: the database may be away at the start or later, and nothing else waits for them.
- * Stops within {@link STOP_TIMEOUT_MS} and the timeouts of a statement; what a handler does not finish by then, another
- * process takes up.
+ * Stops within `stopTimeoutMs` and the timeouts of a statement; what a handler does not finish by then, another process takes
+ * up.
  */
-export function startBoss({ database, jobs, observer, clock, random }: BossOptions): Boss {
+export function startBoss({ database, jobs, stopTimeoutMs, observer, clock, random }: BossOptions): Boss {
   const stopping = new AbortController()
   const workers = new Map<string, string>()
   let running: PgBoss | undefined
@@ -103,7 +103,7 @@ export function startBoss({ database, jobs, observer, clock, random }: BossOptio
   async function stop(): Promise<void> {
     stopping.abort()
     await started
-    await running?.stop({ graceful: true, close: false, timeout: STOP_TIMEOUT_MS }).catch(() => {})
+    await running?.stop({ graceful: true, close: false, timeout: stopTimeoutMs }).catch(() => {})
   }
   let stopped: Promise<void> | undefined
 

@@ -12,6 +12,7 @@ export interface JobsOptions {
   readonly replayer: Replayer
   /** What comes by itself. Absent: only redrives are worked on, as `holdfast dlq replay` does. */
   readonly scheduled?: ScheduledJobs
+  readonly stopTimeoutMs: number
   readonly observer: JobObserver
   readonly clock: Clock
   readonly random: () => number

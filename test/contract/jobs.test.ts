@@ -56,6 +56,7 @@ async function aWorld(): Promise<World> {
       const jobs = startJobs({
         database: { executeSql: (text, values) => pool.query(text, values) },
         store,
+        stopTimeoutMs: 10_000,
         replayer: createReplayer({ store, topic: fake.topic, records: fakeLetterRecords, ...common }),
         scheduled: {
           desk,
