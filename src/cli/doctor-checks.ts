@@ -108,7 +108,7 @@ async function* kafka({ kafka: settings }: Config): AsyncGenerator<Finding> {
   const { startInspector } = await import('../kafka/inspector.ts')
   try {
     await using inspector = await startInspector({ connection: settings, groupId: settings.groupId })
-    const members = await inspector.members()
+    const members = await inspector.members(settings.topic)
     yield { name: 'kafka', ok: true, detail: `reached at ${at}; ${members} in the group ${settings.groupId}` }
   } catch (error) {
     yield {
@@ -157,7 +157,7 @@ async function* postgres({ postgres: settings }: Config): AsyncGenerator<Finding
   const pool = createPool({ ...settings, max: 1, name: 'doctor' })
   parts.defer(() => pool.end())
   try {
-    const { version, readOnly, forbidden } = await serverFacts(pool)
+    const { version, readOnly, forbidden, mayQueue } = await serverFacts(pool)
     yield {
       name: 'postgres',
       ok: !readOnly,
@@ -180,6 +180,14 @@ async function* postgres({ postgres: settings }: Config): AsyncGenerator<Finding
       ...(forbidden.length === 0
         ? {}
         : { fix: 'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO it' }),
+    }
+    yield {
+      name: 'jobs',
+      ok: mayQueue,
+      detail: mayQueue ? 'may keep their queue' : 'this user may not create the schema of their queue (pgboss)',
+      ...(mayQueue
+        ? {}
+        : { fix: 'GRANT CREATE ON DATABASE to it, or run the service without jobs: --roles consumer,api' }),
     }
   } catch (error) {
     yield {

@@ -7,11 +7,19 @@ export interface ServerFacts {
   readonly readOnly: boolean
   /** Tables of ours that this user may not read, insert into, update and delete from. */
   readonly forbidden: readonly string[]
+  /** The schema of the jobs' queue is there, or this user may create it. */
+  readonly mayQueue: boolean
 }
+
+const TABLES = [
+  ...['orders', 'deliveries', 'payments', 'items', 'stream_progress', 'stream_ledger', 'audit_log', 'switches'],
+  ...['dead_letters', 'dead_letter_events', 'dead_letters_purged', 'dead_letters_purged_counts'],
+  ...['replays', 'replay_items', 'replay_items_purged'],
+]
 
 /** @throws StoreUnavailableError, StoreMisconfiguredError */
 export async function serverFacts(pool: pg.Pool): Promise<ServerFacts> {
-  const rows = await query<{ version: string; read_only: boolean; forbidden: string[] }>(pool, {
+  const rows = await query<{ version: string; read_only: boolean; forbidden: string[]; may_queue: boolean }>(pool, {
     text: `SELECT current_setting('server_version') AS version,
         pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS read_only,
         coalesce((
@@ -20,11 +28,15 @@ export async function serverFacts(pool: pg.Pool): Promise<ServerFacts> {
             AND c.relname = ANY ($1)
             AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
               AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))
-        ), '{}') AS forbidden`,
-    values: [
-      ['orders', 'deliveries', 'payments', 'items', 'stream_progress', 'stream_ledger', 'dead_letters', 'audit_log'],
-    ],
+        ), '{}') AS forbidden,
+        to_regnamespace('pgboss') IS NOT NULL OR has_database_privilege(current_database(), 'CREATE') AS may_queue`,
+    values: [TABLES],
   })
   const [row] = rows
-  return { version: row?.version ?? 'unknown', readOnly: row?.read_only ?? false, forbidden: row?.forbidden ?? [] }
+  return {
+    version: row?.version ?? 'unknown',
+    readOnly: row?.read_only ?? false,
+    forbidden: row?.forbidden ?? [],
+    mayQueue: row?.may_queue ?? false,
+  }
 }

@@ -13,7 +13,7 @@ it('finds nothing amiss where everything is there', async () => {
   expect(found.map(({ name }) => name)).toEqual([
     ...['node', 'native client', 'settings', 'port', 'kafka'],
     ...[expect.stringMatching(/^topic orders-/), expect.stringMatching(/^topic orders-.*\.dlq$/)],
-    ...['postgres', 'migrations', 'table rights'],
+    ...['postgres', 'migrations', 'table rights', 'jobs'],
   ])
 })
 
@@ -55,10 +55,11 @@ it('tells of a user who may not write the tables', async () => {
 
   const found = await examined({ ...stream, databaseUrl: url.href })
 
-  const [rights] = found.filter(({ ok }) => !ok)
+  const [rights, jobs] = found.filter(({ ok }) => !ok)
   expect(rights).toMatchObject({ name: 'table rights', fix: expect.stringContaining('GRANT') })
   expect(rights?.detail).toContain('stream_ledger')
   expect(rights?.detail).not.toMatch(/\borders\b/)
+  expect(jobs).toMatchObject({ name: 'jobs', fix: expect.stringContaining('GRANT CREATE') })
   await cleanUp(stream.databaseUrl, role)
 })
 
