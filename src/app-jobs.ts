@@ -4,7 +4,6 @@ import type { Clock } from './core/ports.ts'
 import type { JobObserver } from './core/replay.ts'
 import type { SendTracing } from './core/tracing.ts'
 import { type ScheduledJobs, startJobs } from './jobs/jobs.ts'
-
 import { createReplayer } from './jobs/replayer.ts'
 import { createReplayTopic } from './kafka/replay-topic.ts'
 import type { createPool } from './postgres/pool.ts'

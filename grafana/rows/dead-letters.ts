@@ -1,5 +1,6 @@
 import type { Row } from '../board.ts'
 import { UNITS } from '../panel.ts'
+import { parked } from './parked.ts'
 
 const OPEN = 'view=list&q=state:open'
 
@@ -44,17 +45,7 @@ export const deadLetters: Row = {
       runbook: 'HoldfastDeadLettersUntouched',
       console: OPEN,
     },
-    {
-      title: 'Parked',
-      about: 'Failed again after `REPLAY_MAX` replays: no further replay will help, somebody must look.',
-      unit: UNITS.count,
-      kind: 'figure',
-      queries: [{ expr: 'max(holdfast_dead_letters_parked{job="$job"})', legend: 'parked' }],
-      thresholds: [[1, 'orange']],
-      whenNone: 'not known',
-      runbook: 'HoldfastDeadLettersUntouched',
-      console: 'view=list&q=state:parked',
-    },
+    parked,
     {
       title: 'Remarkable, yet written',
       about:

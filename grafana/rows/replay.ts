@@ -1,5 +1,6 @@
 import type { Row } from '../board.ts'
 import { UNITS } from '../panel.ts'
+import { parked } from './parked.ts'
 
 const TASKS = 'view=replays'
 const SETTLED = 'result=~"resolved|failed_again|parked"'
@@ -64,17 +65,7 @@ const progress: Row = {
       runbook: 'HoldfastDeadLetterRatioHigh',
       console: 'view=groups',
     },
-    {
-      title: 'Parked',
-      about: 'Failed again after `REPLAY_MAX` replays: no further replay will help, somebody must look.',
-      unit: UNITS.count,
-      kind: 'figure',
-      queries: [{ expr: 'max(holdfast_dead_letters_parked{job="$job"})', legend: 'parked' }],
-      thresholds: [[1, 'orange']],
-      whenNone: 'not known',
-      runbook: 'HoldfastDeadLettersUntouched',
-      console: 'view=list&q=state:parked',
-    },
+    parked,
     {
       title: 'Oldest open',
       about: 'How long the oldest open dead letter has waited since it last failed.',

@@ -1,4 +1,5 @@
 import { type Request, type RequestHandler, type Response, Router } from 'express'
+import { decodeCursor, encodeCursor } from '../../core/cursor.ts'
 import { dispositionOf } from '../../core/errors.ts'
 import type { PageQuery, Place, ValueCatalog } from '../../core/ports.ts'
 import { type Problem, sendProblem } from '../problem.ts'
@@ -40,7 +41,7 @@ async function serveList({ catalog, canonicalInstant }: ListParts, req: Request,
     return void sendProblem(req, res, STORE_AWAY)
   }
   const orders = page.values.flatMap(({ json }, index) => (index === 0 ? [json] : [COMMA, json]))
-  const next = page.next === undefined ? null : toCursor(page.next)
+  const next = page.next === undefined ? null : encodeCursor(page.next)
   const body = Buffer.concat([Buffer.from('{"orders":['), ...orders, Buffer.from(`],"next":${JSON.stringify(next)}}`)])
   res.writeHead(200, {
     'Content-Type': 'application/json; charset=utf-8',
@@ -98,22 +99,9 @@ function wrong(why: string): { readonly ok: false; readonly why: string } {
   return { ok: false, why }
 }
 
-/** Opaque to callers, so that what it is made of can change. It says where to go on, and opens nothing. */
-function toCursor(place: Place): string {
-  return Buffer.from(JSON.stringify(place)).toString('base64url')
-}
-
 function fromCursor(cursor: string, canonicalInstant: ListParts['canonicalInstant']): Place | undefined {
-  if (cursor.length > MAX_CURSOR_CHARACTERS || !/^[A-Za-z0-9_-]+$/.test(cursor)) return undefined
-  let place: unknown
-  try {
-    place = JSON.parse(Buffer.from(cursor, 'base64url').toString())
-  } catch {
-    return undefined
-  }
-  if (!Array.isArray(place) || place.length !== 2) return undefined
-  const [date, uid]: unknown[] = place
-  if (typeof date !== 'string' || typeof uid !== 'string' || !UID.test(uid)) return undefined
+  const [date, uid] = decodeCursor(cursor, MAX_CURSOR_CHARACTERS) ?? []
+  if (date === undefined || uid === undefined || !UID.test(uid)) return undefined
   const canonical = canonicalInstant(date)
   return canonical === undefined ? undefined : [canonical, uid]
 }

@@ -1,0 +1,14 @@
+import { type PanelSpec, UNITS } from '../panel.ts'
+
+/** Stands on the dashboard of the stream, and beside a replay, which may add to it. */
+export const parked: PanelSpec = {
+  title: 'Parked',
+  about: 'Failed again after `REPLAY_MAX` replays: no further replay will help, somebody must look.',
+  unit: UNITS.count,
+  kind: 'figure',
+  queries: [{ expr: 'max(holdfast_dead_letters_parked{job="$job"})', legend: 'parked' }],
+  thresholds: [[1, 'orange']],
+  whenNone: 'not known',
+  runbook: 'HoldfastDeadLettersUntouched',
+  console: 'view=list&q=state:parked',
+}
