@@ -38,9 +38,10 @@ it.each([
   const warning = await eventually(() => service.log.find(({ event }) => event === 'tracing_warning'), 'a warning')
   expect(warning).toMatchObject({ level: 'warn' })
   if (state === 'silent') {
-    // It was tried, in the protocol that is the default of OpenTelemetry.
+    // It was tried, in the protocol that is the default of OpenTelemetry. Which spans were in it is left open: the
+    // queue is full of what came first, and that may be what the service did before its first record.
     expect([...receiver.contentTypes]).toEqual(['/v1/traces application/x-protobuf'])
-    expect(receiver.bodies.some(body => body.includes(`process ${stream.topic}`))).toBe(true)
+    expect(receiver.bodies.every(body => body.includes('holdfast'))).toBe(true)
   }
   const stoppedAtMs = performance.now()
   expect(await service.stop()).toBe(0)
