@@ -3,7 +3,6 @@ import { partitionKey, type SourceRecord, type TopicPartition } from '../core/re
 import {
   call,
   connect,
-  fromNative,
   type KafkaConnection,
   type NativeGroups,
   type NativeMetadata,
@@ -13,6 +12,7 @@ import {
   nativeConsumer,
 } from './client.ts'
 import { describe, toStreamError } from './errors.ts'
+import { openPartitionReader } from './partition-reader.ts'
 
 /** Looks at topics and at a group's offsets without becoming a member of the group: nothing is moved by looking. */
 export interface KafkaInspector extends AsyncDisposable {
@@ -44,8 +44,6 @@ export async function startInspector(options: {
     {
       'group.id': options.groupId,
       'enable.auto.commit': false,
-      'enable.partition.eof': false,
-      'fetch.wait.max.ms': 100,
     },
     {
       rebalance: () => {},
@@ -64,7 +62,6 @@ export async function startInspector(options: {
     client.disconnect(() => {})
     throw toStreamError(error, `connecting to ${options.connection.brokers.join(',')}`)
   }
-  client.setDefaultIsTimeoutOnlyForFirstMessage(true)
   client.setDefaultConsumeTimeout(200)
 
   async function ask<R>(doing: string, start: Parameters<typeof call<R>>[0]): Promise<R> {
@@ -93,28 +90,6 @@ export async function startInspector(options: {
       done => client.queryWatermarkOffsets(topic, partition, TIMEOUT_MS, done),
     )
     return { low: BigInt(marks.lowOffset), high: BigInt(marks.highOffset) }
-  }
-
-  async function* readPartition(at: TopicPartition): AsyncIterable<SourceRecord> {
-    const { low, high } = await watermarks(at)
-    let next = low
-    let idleSince = performance.now()
-    client.assign([{ ...at, offset: Number(low) }])
-    try {
-      while (next < high) {
-        const records = await ask<NativeRecord[]>(`reading ${partitionKey(at)}`, done => client.consume(1_000, done))
-        for (const record of records.map(fromNative)) {
-          if (record.offset >= high) return
-          next = record.offset + 1n
-          yield record
-        }
-        if (records.length > 0) idleSince = performance.now()
-        // The last offsets may hold no record (transaction markers, compaction): the end is where nothing more comes.
-        else if (performance.now() - idleSince > 3_000) return
-      }
-    } finally {
-      client.unassign()
-    }
   }
 
   return {
@@ -158,7 +133,11 @@ export async function startInspector(options: {
       await answer.promise
     },
     async *read(topic) {
-      for (const partition of await partitions(topic)) yield* readPartition(partition)
+      await using reader = await openPartitionReader({ ...options, topic })
+      for (const partition of await reader.partitions()) {
+        const { low, high } = await reader.watermarks(partition)
+        yield* reader.read(partition, low, high)
+      }
     },
     [Symbol.asyncDispose]: () => new Promise(resolve => client.disconnect(() => resolve())),
   }
