@@ -85,8 +85,8 @@ export async function openPage(
   options: BrowserContextOptions = {},
 ): Promise<{ page: Page; wrong: string[]; close: () => Promise<void> }> {
   const context = await browser.newContext(options)
-  // Pages answer in ms; the bound only ends a broken test.
-  context.setDefaultTimeout(10_000)
+  // Pages answer in ms, and on a machine that is busy with others in seconds; the bound only ends a broken test.
+  context.setDefaultTimeout(30_000)
   const page = await context.newPage()
   const wrong: string[] = []
   page.on('pageerror', error => wrong.push(`script: ${error.message}`))

@@ -52,7 +52,9 @@ export async function startOtlpReceiver({
   const bodies: Buffer[] = []
   const contentTypes = new Set<string>()
   const server = createServer(async (req, res) => {
-    const body = Buffer.concat(await Array.fromAsync(req as AsyncIterable<Buffer>))
+    const body = await Array.fromAsync(req as AsyncIterable<Buffer>).then(Buffer.concat, () => undefined)
+    // The sender gave up half-way, or was killed.
+    if (body === undefined) return
     bodies.push(body)
     contentTypes.add(`${req.url} ${req.headers['content-type']}`)
     if (req.headers['content-type'] === 'application/json') spans.push(...spansOf(JSON.parse(body.toString())))

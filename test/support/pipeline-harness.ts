@@ -59,7 +59,7 @@ export function aPipeline(
     lanes: 2,
     batch: { maxRecords: 10, maxBytes: 1_000_000, lingerMs: 0 },
     retry: { initialMs: 100, maxMs: 30_000, maxAttempts: 3 },
-    drainTimeoutMs: 500,
+    drainTimeoutMs: 8_000,
     ...parts,
   })
   const harness: Harness = {
@@ -104,7 +104,7 @@ function hurriedClock(waits: number[]): Clock {
 
 /** Waits for what the pipeline is about to do; the bound only ends a broken test. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 5_000
+  const deadline = performance.now() + 15_000
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`it never came to: ${what}`)
     await new Promise<void>(resolve => setTimeout(resolve, 2))

@@ -18,7 +18,7 @@ export interface Service {
   /** SIGTERM, and the exit code (137 and the like when a signal ended it). */
   stop(): Promise<number>
   kill(signal: NodeJS.Signals): void
-  /** Resolves with the exit code, whenever it ends. */
+  /** Resolves with the exit code, whenever it ends; all that it wrote is in `log` by then. */
   readonly exited: Promise<number>
 }
 
@@ -58,12 +58,11 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       ...options.env,
     },
   })
+  const exited = endOf(child)
   onTestFinished(async () => {
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill('SIGCONT')
-      child.kill('SIGKILL')
-      await exitOf(child)
-    }
+    child.kill('SIGCONT')
+    child.kill('SIGKILL')
+    await exited
   })
   const log: LogLine[] = []
   const output: string[] = []
@@ -82,7 +81,6 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     output.push(line)
     if (parsed.event === 'http_started') listening.resolve(String(parsed.url))
   })
-  const exited = exitOf(child)
   void exited.then(code =>
     listening.reject(new Error(`the service ended with ${code}: ${JSON.stringify(log.slice(-5))}`)),
   )
@@ -104,9 +102,9 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   }
 }
 
-async function exitOf(child: ChildProcess): Promise<number> {
-  if (child.exitCode !== null) return child.exitCode
-  const [code] = (await once(child, 'exit')) as [number | null]
+/** `close` and not `exit`: by then its last lines have been read as well, and a test may look for them. */
+async function endOf(child: ChildProcess): Promise<number> {
+  const [code] = (await once(child, 'close')) as [number | null]
   return code ?? 137
 }
 
@@ -127,11 +125,11 @@ function parse(line: string): LogLine {
   }
 }
 
-/** Waits for a fact of the world; the bound only ends a broken test. */
+/** Waits for a fact of the world; the bound only ends a broken test, also on a machine that is busy with others. */
 export async function eventually<R>(
   look: () => Promise<R | undefined | false> | R | undefined | false,
   what: string,
-  timeoutMs = 30_000,
+  timeoutMs = 90_000,
   everyMs = 50,
 ): Promise<R> {
   const deadline = performance.now() + timeoutMs

@@ -73,7 +73,8 @@ export function createReplica({ slot, env, logDir, onDeath }: ReplicaOptions): R
       lines.push(line)
     })
     exited = new Promise<number>(resolve => {
-      started.once('exit', (code, signal) => {
+      // Not `exit`: a line that comes after it would be written to a log that is closed.
+      started.once('close', (code, signal) => {
         const wasAsked = state === 'leaving'
         state = 'gone'
         url = undefined
