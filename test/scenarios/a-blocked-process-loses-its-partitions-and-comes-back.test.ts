@@ -29,6 +29,7 @@ it('whose event loop is blocked beyond max.poll.interval.ms: is not alive meanwh
 
   // When the event loop of one stands still, while orders go on coming
   blocked.kill('SIGUSR2')
+  await eventually(() => blocked.log.some(({ msg }) => msg === 'blocked from here on'), 'its standing still')
   await stream.produce(records.slice(200, 300))
   const probe = await fetch(`${blocked.url}/livez`, { signal: AbortSignal.timeout(1_000) }).catch(() => undefined)
 

@@ -45,9 +45,11 @@ it('removed under a service at work: the partition waits, nothing is committed p
   // When the dead-letter topic goes, and an invalid record comes
   await deleteTopic(stream.brokers, stream.dlqTopic)
   await stream.produce([{ value: 'not an order' }])
-  await eventually(async () => (await readiness(service)).includes('dlq is away'), 'readiness saying so')
-  expect(await readiness(service)).toContain(stream.dlqTopic)
-  expect(await service.metric('breaker_open', { dependency: 'dlq' })).toBe(1)
+  await eventually(async () => {
+    const said = await readiness(service)
+    return said.includes('dlq is away') && said.includes(stream.dlqTopic)
+  }, 'readiness saying so')
+  await eventually(() => isOpen(service), 'the gauge saying so')
   await eventually(async () => (await service.metric('partition_paused', { reason: 'dlq_away' })) === 1, 'the pause')
   expect(await ask(service, '/livez')).toMatchObject({ status: 200 })
 
@@ -76,8 +78,7 @@ it('refusing, because it takes only small records: the same, and the dead letter
   await stream.produce([{ value: large }, ...good])
   // (The topic is there, so a probe closes the breaker for a moment, until the next attempt is refused.)
   await eventually(async () => (await readiness(service)).includes('dlq is away'), 'readiness saying so')
-  const isOpen = async () => (await service.metric('breaker_open', { dependency: 'dlq' })) === 1
-  await eventually(isOpen, 'the gauge saying so')
+  await eventually(() => isOpen(service), 'the gauge saying so')
 
   // Then everything on its partition waits, and nothing is committed
   expect(await stream.settled()).toBe(1)
@@ -95,6 +96,10 @@ it('refusing, because it takes only small records: the same, and the dead letter
 
 async function readiness(service: Service): Promise<string> {
   return (await ask(service, '/readyz?verbose')).body
+}
+
+async function isOpen(service: Service): Promise<boolean> {
+  return (await service.metric('breaker_open', { dependency: 'dlq' })) === 1
 }
 
 /** An earlier topic of that name may still be on its way out. */

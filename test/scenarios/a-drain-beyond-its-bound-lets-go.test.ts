@@ -24,10 +24,10 @@ it('gives the partition up uncommitted when a batch cannot end, and the next own
   await eventually(async () => (await stream.committed()) === 50, 'the first orders being committed')
   const watch = await watchForStepsBack(stream)
   const locks = await Promise.all(
-    // One of each partition: nobody knows which of them the group will take away
+    // Of each partition, as nobody knows which of them the group will take away; and its first, so that no batch goes before
     [0, 1].map(async partition => {
       const [row] = await stream.query<{ uid: string }>(
-        'SELECT order_uid AS uid FROM orders WHERE source_partition = $1 LIMIT 1',
+        'SELECT order_uid AS uid FROM orders WHERE source_partition = $1 ORDER BY source_offset LIMIT 1',
         [partition],
       )
       return await lockOrder(stream, row?.uid ?? '')

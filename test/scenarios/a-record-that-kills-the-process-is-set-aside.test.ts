@@ -49,4 +49,4 @@ it('dead-letters it as crash_loop after CRASH_LOOP_MAX_STARTS, and only it; the 
   ])
   expect(await service?.stop()).toBe(0)
   await holdfast(stream, 'verify')
-}, 180_000)
+})

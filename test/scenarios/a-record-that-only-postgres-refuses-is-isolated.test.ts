@@ -9,7 +9,7 @@ streamTools()
 
 const BATCH = 500
 /** Large enough a linger that the 500 meet in one batch, however they are fetched. */
-const env = { BATCH_MAX_RECORDS: String(BATCH), BATCH_LINGER_MS: '5000' }
+const env = { BATCH_MAX_RECORDS: String(BATCH), BATCH_LINGER_MS: '30000' }
 /** The schema lets it through; only the constraint of this test does not. */
 const POISON = 'forbidden-by-the-column'
 

@@ -12,7 +12,8 @@ import { aStream, streamTools, totalOf } from '../support/stream.ts'
 streamTools()
 
 const LETTERS = 180
-const RATE_PER_SECOND = 45
+/** Six seconds' worth: the stop comes in the first of them. */
+const RATE_PER_SECOND = 30
 
 it('changes hands with the partitions under live traffic, and every promise is kept', async () => {
   // Given dead letters among the orders, and two processes that do everything
@@ -48,7 +49,7 @@ it('changes hands with the partitions under live traffic, and every promise is k
     log.some(({ event, replay_id }) => event === 'replay_taken' && replay_id === id)
   const worker = await eventually(() => [first, second].find(worksOnIt), 'one of them taking it')
   const other = worker === first ? second : first
-  await eventually(async () => (await membersIn(stream, 'failed_again')) > 40, 'the redrive being settled')
+  await eventually(async () => (await membersIn(stream, 'failed_again')) > 0, 'the redrive being settled')
 
   // And the process that works on it is told to leave in the midst of it, so that its partitions go as well
   expect(await worker.stop()).toBe(0)

@@ -21,9 +21,9 @@ it('waits while Postgres is away in the midst of it, and sends each member once'
   await eventually(() => service.log.some(({ event }) => event === 'jobs_started'), 'the jobs')
 
   // Given a redrive that the service works on, and an operator who watches it
-  const watching = startHoldfast(stream, 'dlq', 'replay', 'state:open', '--rate', '30/s', '--yes', '--json')
+  const watching = startHoldfast(stream, 'dlq', 'replay', 'state:open', '--rate', '20/s', '--yes', '--json')
   await eventually(() => service.log.some(({ event }) => event === 'replay_taken'), 'the service taking it')
-  await eventually(async () => (await membersIn(stream, 'failed_again')) > 30, 'it being at work')
+  await eventually(async () => (await membersIn(stream, 'failed_again')) > 0, 'it being at work')
 
   // When Postgres crashes, and stays away for some seconds
   await postgres.stop('immediate')
@@ -58,7 +58,7 @@ it('redrives by itself what was set aside while the store could not take it, onc
     OUTAGE_POLICY: 'dead-letter',
     RETRY_MAX_ATTEMPTS: '2',
     RETRY_MAX_MS: '200',
-    PG_STATEMENT_TIMEOUT_MS: '1000',
+    PG_STATEMENT_TIMEOUT_MS: '3000',
     AUTO_REDRIVE_DELAYS: '1s',
   }
   const service = await startService({ ...stream, env })
@@ -78,9 +78,11 @@ it('redrives by itself what was set aside while the store could not take it, onc
   const on = await holdfast(stream, 'dlq', 'auto', 'on', '--because', 'the table is free again', '--json')
   expect(JSON.parse(on.stdout)).toMatchObject({ on: true, next_run: expect.any(String) })
   await comesTheSchedule(stream)
-  await eventually(async () => (await letterCounts(stream))['resolved 1'] === 12, 'them being resolved', 60_000)
+  await eventually(async () => (await letterCounts(stream))['resolved 1'] === 12, 'them being resolved')
 
   // Then the list of redrives shows it, and the orders are stored
+  // (Its records may be settled before their worker has noted that they are sent.)
+  await eventually(async () => (await replays(stream))[0]?.state === 'done', 'the redrive being done')
   expect(await replays(stream)).toMatchObject([
     {
       automatic: true,

@@ -13,7 +13,8 @@ it('answers from memory after a restart, without traffic and without asking the 
   const model = modelOf(records)
   const first = await startService(stream)
   await stream.produce(records)
-  await eventually(async () => (await stream.settled()) === records.length, 'all of them being settled')
+  // What is committed is in the cache as well; what is settled may not be there yet.
+  await eventually(async () => (await stream.committed()) === records.length, 'all of them being committed')
   const etags = new Map<string, string | null>()
   for (const uid of model.orders.keys()) {
     etags.set(uid, (await fetch(`${first.url}/order/${uid}`)).headers.get('etag'))
@@ -41,8 +42,11 @@ it('answers from memory after a restart, without traffic and without asking the 
     expect(response.headers.get('etag')).toBe(etags.get(uid))
     expect(await response.json()).toMatchObject({ order_uid: uid })
   }
-  expect(await second.metric('cache_requests_total', { result: 'hit' })).toBe(model.orders.size)
-  expect(await second.metric('cache_requests_total', { result: 'miss' })).toBe(0)
+  // (Where it has not been let run for a second, it asks whether what it holds is the latest, and does without an answer.)
+  const [hits = 0, revalidated = 0, misses] = await Promise.all(
+    ['hit', 'revalidated', 'miss'].map(result => second.metric('cache_requests_total', { result })),
+  )
+  expect([hits + revalidated, misses]).toEqual([model.orders.size, 0])
   await lock.query('ROLLBACK')
 
   // And the restart kept the orders, and moved nothing

@@ -31,15 +31,16 @@ it('serves what another process wrote within a second, and never an older versio
     killed += (await killer.query(KILL)).rowCount ?? 0
   }, 5)
   await update(stream, UPDATES + 1, 2 * UPDATES)
+  await eventually(() => killed > 3, 'connections to kill')
   await stopKilling()
   await eventually(() => watch.allSaw(2 * UPDATES), 'both serving the last version')
 
   // Then each answer was new enough, and no replica ever went back
   const seen = await watch.stop()
   expect(seen.failures).toEqual([])
-  expect(seen.reads).toBeGreaterThan(2_000)
-  expect(seen.hits).toBeGreaterThan(seen.reads / 10)
-  expect(killed).toBeGreaterThan(3)
+  // (Thousands, where the machine has nothing else to do.)
+  expect(seen.reads).toBeGreaterThan(500)
+  expect(seen.hits).toBeGreaterThan(50)
   for (const replica of replicas) {
     // Repeats are told of once in a while.
     const heard = () => replica.log.filter(({ event }) => event === 'coherence_established').length

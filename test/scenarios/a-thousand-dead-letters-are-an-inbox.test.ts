@@ -37,7 +37,7 @@ it('grouped by cause, turned page by page, shown byte for byte, checked, discard
   const started = Date.now()
   const at = await stream.produce(Array.from({ length: TOTAL }, (_, n) => ({ value: nthValue(n), partition: n % 3 })))
   const values = new Map(at.map(({ partition, offset }, n) => [`${stream.topic}-${partition}-${offset}`, nthValue(n)]))
-  await eventually(async () => (await stream.settled()) === TOTAL, 'all being set aside', 60_000)
+  await eventually(async () => (await stream.settled()) === TOTAL, 'all being set aside')
   const api = operator(service, key)
 
   // By cause: three, with their counts, and when they were seen

@@ -1,5 +1,7 @@
 /** What an administrator does to topics, and the product never: for scenarios about it. */
 import kafka from '@confluentinc/kafka-javascript'
+import { startInspector } from '#src/kafka/inspector.ts'
+import { eventually } from './service.ts'
 
 interface Admin {
   deleteRecords(
@@ -20,8 +22,14 @@ export async function removeBelow(brokers: string, topic: string, partition: num
   )
 }
 
+/** Resolves once the broker knows of it no more: it may go on writing to it for a moment after its answer. */
 export async function deleteTopic(brokers: string, topic: string): Promise<void> {
   await asAdmin(brokers, (admin, done) => admin.deleteTopic(topic, 10_000, done))
+  await using inspector = await startInspector({
+    connection: { brokers: [brokers], security: {}, extra: {} },
+    groupId: topic,
+  })
+  await eventually(async () => (await inspector.partitions(topic)).length === 0, `the topic ${topic} being gone`)
 }
 
 /** Rejects while an earlier topic of that name is still being removed. */

@@ -1,8 +1,11 @@
 import pg from 'pg'
 import { onTestFinished } from 'vitest'
+import { eventually } from './service.ts'
 import type { Stream } from './stream.ts'
 
 export interface Lock {
+  /** How many rows it holds, where it is one of rows. */
+  readonly rows: number
   /** Safe twice. It goes with the test anyway. */
   release(): Promise<void>
 }
@@ -17,14 +20,26 @@ export function lockOrder(stream: Stream, uid: string): Promise<Lock> {
   return lock(stream, 'SELECT 1 FROM orders WHERE order_uid = $1 FOR UPDATE', [uid])
 }
 
+/** Keeps the worker of a redrive from noting what it has sent of the page in hand, when there is one. In the order in which it locks. */
+export function lockPageInHand(stream: Stream): Promise<Lock> {
+  return lock(stream, `SELECT 1 FROM replay_items WHERE state = 'claimed' ORDER BY dead_letter_id FOR UPDATE`)
+}
+
+/** Of a process that was killed: without that, the server goes on with what it was asked last. */
+export async function endSessions(stream: Stream, applicationName: string): Promise<void> {
+  const ask = 'FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1'
+  await stream.query(`SELECT pg_terminate_backend(pid) ${ask}`, [applicationName])
+  await eventually(async () => (await stream.query(`SELECT 1 ${ask}`, [applicationName])).length === 0, 'their end')
+}
+
 async function lock({ databaseUrl }: Stream, statement: string, values: unknown[] = []): Promise<Lock> {
   const client = new pg.Client({ connectionString: databaseUrl })
   client.on('error', () => {})
   await client.connect()
   onTestFinished(() => client.end())
   await client.query('BEGIN')
-  await client.query(statement, values)
-  return { release: async () => void (await client.query('ROLLBACK')) }
+  const { rowCount } = await client.query(statement, values)
+  return { rows: rowCount ?? 0, release: async () => void (await client.query('ROLLBACK')) }
 }
 
 /** How many transactions that settle batches are in that state: held up by a lock, or open and waiting for their process. */
