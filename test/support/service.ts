@@ -93,8 +93,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     output,
     exited,
     kill: signal => child.kill(signal),
-    metric: async (name, labels) =>
-      sumOf(await (await fetch(`${url}/metrics`)).text(), `holdfast_${name}`, labels ?? {}),
+    metric: async (name, labels) => sumOf(await (await get(`${url}/metrics`)).text(), `holdfast_${name}`, labels ?? {}),
     async stop() {
       child.kill('SIGTERM')
       return await exited
@@ -141,13 +140,18 @@ export async function eventually<R>(
   }
 }
 
+/** On a connection of its own: one that was kept may be closed by the service in the very moment in which it is used again. */
+function get(url: string): Promise<Response> {
+  return fetch(url, { headers: { Connection: 'close' } })
+}
+
 /** An endpoint as a probe or an operator sees it. */
 export async function ask(service: Service, path: string): Promise<{ readonly status: number; readonly body: string }> {
-  const response = await fetch(`${service.url}${path}`)
+  const response = await get(`${service.url}${path}`)
   return { status: response.status, body: await response.text() }
 }
 
 export async function isReady(service: Service): Promise<boolean> {
-  const response = await fetch(`${service.url}/readyz`).catch(() => undefined)
+  const response = await get(`${service.url}/readyz`).catch(() => undefined)
   return response?.status === 200
 }
