@@ -152,13 +152,12 @@ export async function aStream(options: StreamOptions = {}): Promise<Stream> {
       return await Array.fromAsync(inspector.read(topic))
     },
     async committed() {
-      await using inspector = await startInspector({ connection, groupId })
-      const partitions = await inspector.partitions(names.topic)
+      const ask = async () => {
+        await using inspector = await startInspector({ connection, groupId })
+        return await inspector.committed(await inspector.partitions(names.topic))
+      }
       // A broker that has just started, or was frozen, refuses to tell until it coordinates the group again.
-      const positions = await eventually(
-        () => inspector.committed(partitions).catch(unlessAway),
-        'the commits being told',
-      )
+      const positions = await eventually(() => ask().catch(unlessAway), 'the commits being told')
       return positions.reduce((sum, { nextOffset }) => sum + Number(nextOffset), 0)
     },
     async ledger() {
