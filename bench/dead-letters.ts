@@ -6,7 +6,7 @@ import { Command } from 'commander'
 import type pg from 'pg'
 import { parseCount } from '#src/cli/arguments.ts'
 import type { DeadLetter } from '#src/core/dead-letter.ts'
-import type { DeadLetterPlace } from '#src/core/dead-letter-desk.ts'
+import type { DeadLetterPlace, LetterSort } from '#src/core/dead-letter-desk.ts'
 import { parseFilter } from '#src/core/dead-letter-filter.ts'
 import { startPostgres } from '#src/embedded/postgres.ts'
 import { orderTables } from '#src/orders/order-sql.ts'
@@ -28,6 +28,8 @@ const { letters, runs, batches, rounds } = new Command('dead-letters')
   .opts<{ letters: number; runs: number; batches: number; rounds: number }>()
 
 const BATCH = 1_000
+/** Where the fourth of the six partitions begins. */
+const DEEP_SOURCE: DeadLetterPlace = { sort: 'source', keys: ['orders', '3', '0', 'orders-3-0'] }
 /** The ways to write: all indexes, and one less each. */
 const WITHOUT = [undefined, 'dead_letters_order', 'dead_letters_newest', 'dead_letters_source'] as const
 
@@ -42,7 +44,8 @@ async function askQuestions(): Promise<void> {
   await fill(pool)
   const store = createDeadLetterStore(pool)
   const index = createDeadLetterIndex(pool)
-  const page = (text: string) => () => store.page({ filter: filter(text), limit: 50, after: undefined })
+  const page = (text: string, sort?: LetterSort) => () =>
+    store.page({ filter: filter(text), limit: 50, ...(sort === undefined ? {} : { sort }), after: undefined })
   const deep = await deepPlace(pool)
   const questions: readonly (readonly [string, () => Promise<unknown>])[] = [
     ['groups', () => store.groups(filter(''))],
@@ -54,6 +57,10 @@ async function askQuestions(): Promise<void> {
     ['first page reason:too_large (none)', page('reason:too_large')],
     ['first page uid:UID', page('uid:uid-77')],
     ['a page from the middle', () => store.page({ filter: filter(''), limit: 50, after: deep })],
+    ['first page, oldest first', page('', 'failed_at')],
+    ['first page by record', page('', 'source')],
+    ['first page by record, downwards, state:open', page('state:open', '-source')],
+    ['a page by record from the middle', () => store.page({ filter: filter(''), limit: 50, after: DEEP_SOURCE })],
     ['one letter', () => store.get('orders-0-600')],
     ['the letter of an order', () => index.ofOrder('uid-77')],
     ['the letter of an order that has none', () => index.ofOrder('nobody')],
@@ -97,7 +104,7 @@ async function deepPlace(pool: pg.Pool): Promise<DeadLetterPlace> {
   )
   const [row] = rows
   if (row === undefined) throw new Error('there are no letters')
-  return { id: row.id, failedAt: row.failed_at.toISOString() }
+  return { sort: '-failed_at', keys: [row.failed_at.toISOString(), row.id] }
 }
 
 async function writeLetters(): Promise<void> {

@@ -35,6 +35,7 @@ export function composeAdmin(options: AdminOptions): AdminParts {
     overview,
     judge: value => judge({ key: null, value }),
     mask: maskPersonal,
+    traceUrl: config.traceUrl,
     feed: createAdminFeed({ clock, overview, replays: desk.replays.list, onError: options.onFeedError }),
   }
 }

@@ -24,6 +24,7 @@ import { type KafkaProducer, startProducer } from './kafka/producer.ts'
 import { canonicalInstant, createOrderJudge, isInstant, type Order, unusual } from './orders/order.ts'
 import { orderTables } from './orders/order-sql.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
+import { noteConsumerStart } from './postgres/consumer-starts.ts'
 import { createDeadLetterIndex } from './postgres/dead-letter-index.ts'
 import { purgeSettled } from './postgres/dead-letter-purge.ts'
 import { readFigures } from './postgres/figures.ts'
@@ -81,6 +82,7 @@ export async function startApp(
 ): Promise<App> {
   const clock = systemClock
   const stopping = new AbortController()
+  const self = { id: crypto.randomUUID(), version: VERSION }
   let pipeline: Pipeline | undefined
   let jobs: AsyncDisposable | undefined
   let waitingFor: string | undefined = 'starting'
@@ -216,7 +218,10 @@ export async function startApp(
   }
 
   async function run(): Promise<void> {
-    await waiting('Postgres', requireMigrations)
+    await waiting('Postgres', async () => {
+      await requireMigrations()
+      if (roles.has('consumer')) await noteConsumerStart(readPool, { ...self, agoMs: performance.now() })
+    })
     if (read.listener !== undefined)
       await Promise.race([read.listener.connected, clock.sleep(LISTEN_WAIT_MS, stopping.signal)])
     if (stopping.signal.aborted) return

@@ -146,6 +146,8 @@ function toConfig(values: Values) {
       warmOrders: values.CACHE_WARM_ORDERS,
       coherence: values.CACHE_COHERENCE,
     },
+    /** With `{trace_id}` in it. */
+    traceUrl: values.TRACE_URL,
     logLevels: values.LOG_LEVEL,
     shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
     /** 0: never. */

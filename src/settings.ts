@@ -138,6 +138,12 @@ export const SETTINGS = {
     },
     (value): readonly ApiKey[] | undefined => (value === '' ? [] : parseApiKeys(value)),
   ),
+  TRACE_URL: text({
+    default: undefined,
+    pattern: /^https?:\/\/[^\s{}]+\{trace_id\}[^\s{}]*$/,
+    expected: 'a URL with {trace_id} in it, as in http://localhost:16686/trace/{trace_id}',
+    about: 'Where a trace can be looked at: dead letters link to theirs.',
+  }),
   AUTH: oneOf({
     default: 'on',
     values: ['on', 'off'],

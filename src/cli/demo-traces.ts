@@ -1,5 +1,5 @@
 import { startZipkin } from '../embedded/zipkin.ts'
-import { startZipkinBridge } from '../embedded/zipkin-bridge.ts'
+import { startZipkinBridge, type ZipkinBridge } from '../embedded/zipkin-bridge.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { type RunningTracing, startTracing, type Tell, tracingIsWanted } from '../telemetry/tracing-start.ts'
 import { tellOfTracing } from '../telemetry/tracing-warnings.ts'
@@ -39,7 +39,7 @@ export async function openDemoTraces(wanted: boolean, ratePerSecond: number | un
   }
 
   const bridge = await startZipkinBridge()
-  Object.assign(process.env, settingsFor(bridge.url, ratePerSecond))
+  Object.assign(process.env, settingsFor(bridge, ratePerSecond))
   const running = await startTracing(process.env, SERVICE, tell)
   const stopping = new AbortController()
   let viewer: ReturnType<typeof startZipkin> | undefined
@@ -68,16 +68,20 @@ export async function openDemoTraces(wanted: boolean, ratePerSecond: number | un
 }
 
 /** What the user has set stays as it is. */
-function settingsFor(endpoint: string, ratePerSecond = Number.POSITIVE_INFINITY): Record<string, string> {
+function settingsFor(
+  { url, traceUrl }: Pick<ZipkinBridge, 'url' | 'traceUrl'>,
+  ratePerSecond = Number.POSITIVE_INFINITY,
+): Record<string, string> {
   const ratio = Math.max(0.002, Math.min(1, FOLLOWED_PER_SECOND / ratePerSecond))
   const settings = {
-    OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+    OTEL_EXPORTER_OTLP_ENDPOINT: url,
     OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
     OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
     OTEL_TRACES_SAMPLER_ARG: String(ratio),
     // Whoever watches waits for it.
     OTEL_BSP_SCHEDULE_DELAY: '500',
     OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT: '256',
+    TRACE_URL: traceUrl,
   }
   return Object.fromEntries(Object.entries(settings).filter(([name]) => !process.env[name]))
 }

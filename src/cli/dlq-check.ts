@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import type { CheckedPage, CheckResult } from '../core/dead-letter-desk.ts'
 import { parseCount } from './arguments.ts'
 import { plural } from './words.ts'
 
@@ -39,8 +40,8 @@ async function check(words: readonly string[], { limit, json }: CheckOptions): P
   let checked = 0
   const progress = startProgress({ label: 'checked', silent: json === true })
   try {
-    const results = desk.check({ filter, limit: limit ?? Number.POSITIVE_INFINITY })
-    for await (const { id, passes, violations } of results) {
+    const pages = desk.check({ filter, limit: limit ?? Number.POSITIVE_INFINITY, after: undefined })
+    for await (const { id, passes, violations } of resultsOf(pages)) {
       counts[passes === undefined ? 'gone' : passes ? 'passing' : 'failing'] += 1
       checked += 1
       progress.update({ done: checked })
@@ -55,6 +56,10 @@ async function check(words: readonly string[], { limit, json }: CheckOptions): P
   const { passing, failing, gone } = counts
   const lost = gone === 0 ? '' : `, ${gone} cannot be told: their bytes are gone, or nobody knows where they stand`
   note(`${plural(checked, 'dead letter')}: ${paint('green', `${passing} would pass`)}, ${failing} would not${lost}`)
+}
+
+async function* resultsOf(pages: AsyncIterable<CheckedPage>): AsyncIterable<CheckResult> {
+  for await (const { results } of pages) yield* results
 }
 
 function verdict(passes: boolean | undefined): string {

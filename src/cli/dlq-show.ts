@@ -64,6 +64,10 @@ async function show(id: string, { raw, hex, masked, json }: ShowOptions): Promis
   const shown =
     record === undefined ? undefined : masked ? answer.maskedRecord(record, maskPersonal) : answer.wholeRecord(record)
   const history = await letters.history(id)
-  if (json) print(JSON.stringify(answer.letterJson(letter, shown, history)))
-  else print(letterText({ letter, record: shown, history, nowMs: Date.now() }))
+  const { traceUrl } = desk.config
+  if (json) print(JSON.stringify(answer.letterJson(letter, shown, history, traceUrl)))
+  else {
+    const trace = answer.traceOf(shown, traceUrl)
+    print(letterText({ letter, record: shown, history, trace, nowMs: Date.now() }))
+  }
 }

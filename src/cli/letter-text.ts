@@ -3,7 +3,7 @@ import { hexDump } from '../../web/console/hex.js'
 import { jsonLines, placeOf } from '../../web/console/json-lines.js'
 import type { Violation } from '../core/dead-letter.ts'
 import type { DeadLetterEvent } from '../core/dead-letter-desk.ts'
-import type { DeadLetterDetail, ShownBytes, ShownRecord } from '../http/letter-answer.ts'
+import type { DeadLetterDetail, LetterTrace, ShownBytes, ShownRecord } from '../http/letter-answer.ts'
 import { ago, plural } from './words.ts'
 
 /** A dead letter for people: why, where, the value with its violations beside the places, headers, and what happened to it. */
@@ -23,6 +23,7 @@ export interface LetterView {
   /** `undefined`: its bytes are gone. */
   readonly record: ShownRecord | undefined
   readonly history: readonly DeadLetterEvent[]
+  readonly trace?: LetterTrace | undefined
   readonly nowMs: number
   readonly paint?: Paint
 }
@@ -30,7 +31,7 @@ export interface LetterView {
 /** Colours for stdout: none without a terminal or with NO_COLOR. */
 const paintStdout: Paint = (format, text) => styleText(format, text, { stream: process.stdout })
 
-export function letterText({ letter, record, history, nowMs, paint = paintStdout }: LetterView): string {
+export function letterText({ letter, record, history, trace, nowMs, paint = paintStdout }: LetterView): string {
   const title = (text: string) => `\n${paint('bold', text)}`
   const when = (instant: string) => `${instant} (${ago(instant, nowMs)} ago)`
   const facts: [string, string][] = [
@@ -42,6 +43,7 @@ export function letterText({ letter, record, history, nowMs, paint = paintStdout
     ['redriven', letter.replay_count === 0 ? 'never' : plural(letter.replay_count, 'time')],
     ['stands', placeText(letter)],
     ['bytes', String(letter.bytes)],
+    ...(trace === undefined ? [] : [traceFact(trace)]),
   ]
   const lines = [
     `${paint('bold', letter.id)}  ${letter.state}`,
@@ -55,6 +57,10 @@ export function letterText({ letter, record, history, nowMs, paint = paintStdout
     ...history.map(eventLine),
   ]
   return lines.join('\n')
+}
+
+function traceFact({ id, sampled, url }: LetterTrace): [string, string] {
+  return ['trace', url ?? (sampled ? id : `${id} (not sampled)`)]
 }
 
 function placeText({ dlq_partition, dlq_offset, written_by }: DeadLetterDetail): string {

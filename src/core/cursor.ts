@@ -1,21 +1,16 @@
-/** Two texts, by which a list says where its next page goes on. */
-export type CursorPair = readonly [string, string]
-
-/** Opaque to callers, so that what it is made of can change. It says where to go on, and opens nothing. */
-export function encodeCursor(pair: CursorPair): string {
-  return Buffer.from(JSON.stringify(pair)).toString('base64url')
+/** Where the next page of a list goes on. Opaque to callers, so that what it is made of can change; it opens nothing. */
+export function encodeCursor(texts: readonly string[]): string {
+  return Buffer.from(JSON.stringify(texts)).toString('base64url')
 }
 
-/** @returns `undefined` when it is no cursor; what the texts mean is for the caller to check */
-export function decodeCursor(cursor: string, maxCharacters: number): CursorPair | undefined {
+/** @returns `undefined` when it is no cursor; how many texts there are and what they mean is for the caller to check */
+export function decodeCursor(cursor: string, maxCharacters: number): readonly string[] | undefined {
   if (cursor.length > maxCharacters || !/^[A-Za-z0-9_-]+$/.test(cursor)) return undefined
-  let pair: unknown
+  let texts: unknown
   try {
-    pair = JSON.parse(Buffer.from(cursor, 'base64url').toString())
+    texts = JSON.parse(Buffer.from(cursor, 'base64url').toString())
   } catch {
     return undefined
   }
-  if (!Array.isArray(pair) || pair.length !== 2) return undefined
-  const [first, second]: unknown[] = pair
-  return typeof first === 'string' && typeof second === 'string' ? [first, second] : undefined
+  return Array.isArray(texts) && texts.every(text => typeof text === 'string') ? texts : undefined
 }

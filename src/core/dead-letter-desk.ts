@@ -54,6 +54,18 @@ export interface DeadLetterGroup {
   readonly sample: { readonly id: string; readonly order_uid: string | null; readonly message: string }
 }
 
+/** All starts of one version in one step. */
+export interface ConsumerStarts {
+  /** Counts from 0, the oldest. */
+  readonly step: number
+  readonly version: string
+  readonly count: number
+  /** RFC 3339: the latest of them. */
+  readonly at: string
+  /** The start before was one of another version, or there was none: a deploy. */
+  readonly deployed: boolean
+}
+
 /** How many hours of arrivals are told: a day. */
 export const ARRIVAL_STEPS = 24
 
@@ -62,6 +74,8 @@ export interface DeadLetterArrivals {
   /** RFC 3339: the start of the first step. The last one is under way. */
   readonly since: string
   readonly step_seconds: number
+  /** Of processes that consume, in the steps in which there were any: what began then may be due to them. */
+  readonly starts: readonly ConsumerStarts[]
   /** Causes of which none came in are absent. */
   readonly groups: readonly {
     readonly reason: string
@@ -97,10 +111,27 @@ export interface DeadLetterEvent {
   readonly detail: Readonly<Record<string, string | number | boolean | null>>
 }
 
-/** Keyset of a page: latest failure first. */
+/**
+ * What a list goes by: `failed_at`, the latest failure; `source`, where the record first stood (topic, partition, offset). With
+ * `-` it goes down. Only what an index answers: a page must not cost a look at all letters.
+ */
+export const LETTER_SORTS = ['-failed_at', 'failed_at', 'source', '-source'] as const
+export type LetterSort = (typeof LETTER_SORTS)[number]
+export const USUAL_SORT = '-failed_at' satisfies LetterSort
+
+/** Keyset of a page. */
 export interface DeadLetterPlace {
-  readonly failedAt: string
-  readonly id: string
+  readonly sort: LetterSort
+  /** Of the last row: the columns that the list goes by, as text; its id comes last. */
+  readonly keys: readonly string[]
+}
+
+export interface LetterQuery {
+  readonly filter: DeadLetterFilter
+  readonly limit: number
+  /** Of the first page; those that follow go on as their place says. Default: {@link USUAL_SORT} */
+  readonly sort?: LetterSort
+  readonly after: DeadLetterPlace | undefined
 }
 
 export interface Operator {
@@ -114,11 +145,9 @@ export interface DeadLetterStore {
   groups(filter: DeadLetterFilter): Promise<DeadLetterGroup[]>
   /** Of the last day. */
   arrivals(filter: DeadLetterFilter): Promise<DeadLetterArrivals>
-  page(query: {
-    readonly filter: DeadLetterFilter
-    readonly limit: number
-    readonly after: DeadLetterPlace | undefined
-  }): Promise<{ readonly rows: readonly DeadLetterRow[]; readonly next: DeadLetterPlace | undefined }>
+  page(
+    query: LetterQuery,
+  ): Promise<{ readonly rows: readonly DeadLetterRow[]; readonly next: DeadLetterPlace | undefined }>
   get(id: string): Promise<(DeadLetterRow & { readonly violations: readonly Violation[] }) | undefined>
   history(id: string): Promise<DeadLetterEvent[]>
   /**
@@ -167,6 +196,13 @@ export interface CheckResult {
   /** `undefined`: its bytes are gone from the topic, so nobody can say. */
   readonly passes: boolean | undefined
   readonly violations: readonly Violation[]
+}
+
+/** A check goes page by page: a hundred thousand of them take a while. */
+export interface CheckedPage {
+  readonly results: readonly CheckResult[]
+  /** Where it goes on; `undefined`: these were the last. */
+  readonly next: DeadLetterPlace | undefined
 }
 
 // Redrives -----------------------------------------------------------------------------------------------------------

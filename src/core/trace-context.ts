@@ -19,6 +19,11 @@ export function traceIdOf(traceparent: string): string | undefined {
   return ZEROS.test(traceId) || ZEROS.test(spanId) ? undefined : traceId
 }
 
+/** The flag `sampled`: whoever made it follows the trace. @param traceparent one that has a trace id */
+export function isSampled(traceparent: string): boolean {
+  return (Number.parseInt(traceparent.slice(53, 55), 16) & 1) === 1
+}
+
 /**
  * These headers, with a `traceparent` at their end when they have none. One that they have stays byte for byte, also when
  * it cannot be read: it is the producer's.

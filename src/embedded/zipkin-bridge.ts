@@ -3,7 +3,7 @@
  * v2 spans. Follows OpenTelemetry's rules for that (specs/otel/trace/sdk_exporters/zipkin), and adds links as tags,
  * because Zipkin has none.
  */
-import { createServer, type IncomingMessage } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 /** One span of Zipkin's `POST /api/v2/spans`. */
@@ -131,6 +131,8 @@ function textOf(value: OtlpValue): string {
 export interface ZipkinBridge extends AsyncDisposable {
   /** For `OTEL_EXPORTER_OTLP_ENDPOINT`, with `OTEL_EXPORTER_OTLP_PROTOCOL=http/json`. */
   readonly url: string
+  /** Leads to the page of a trace, with `{trace_id}` in it: for those who ask before it is known where the viewer will be. */
+  readonly traceUrl: string
   /** Where spans go from now on. What comes earlier is dropped: nobody can look at it. */
   forwardTo(zipkinUrl: string): void
 }
@@ -142,8 +144,15 @@ const FORWARD_TIMEOUT_MS = 5_000
 export async function startZipkinBridge(): Promise<ZipkinBridge> {
   let target: string | undefined
   const server = createServer((req, res) => {
+    const trace = /^\/trace\/([0-9a-f]{32})$/.exec(req.url ?? '')?.[1]
+    if (trace !== undefined) return showTrace(trace, res)
     void answer(req).then(status => res.writeHead(status, { 'Content-Type': 'application/json' }).end('{}'))
   })
+
+  function showTrace(id: string, res: ServerResponse): void {
+    if (target !== undefined) res.writeHead(302, { Location: `${target}/zipkin/traces/${id}` }).end()
+    else res.writeHead(503, { 'Content-Type': 'text/plain' }).end('The viewer of traces is not there (yet).\n')
+  }
 
   async function answer(req: IncomingMessage): Promise<number> {
     if (req.method !== 'POST' || req.url !== '/v1/traces') return 404
@@ -171,8 +180,10 @@ export async function startZipkinBridge(): Promise<ZipkinBridge> {
     server.listen(0, '127.0.0.1', resolve)
   })
   server.unref()
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
+    traceUrl: `${url}/trace/{trace_id}`,
     forwardTo(zipkinUrl) {
       target = zipkinUrl
     },

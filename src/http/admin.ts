@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import {
-  type CheckResult,
+  type CheckedPage,
   type DeadLetterRecords,
   type DeadLetterStore,
+  type LetterQuery,
   type Operator,
   type ReplayDesk,
   ReplayRunningError,
@@ -23,8 +24,8 @@ import type { StreamOverview } from './stream-overview.ts'
 export interface AdminParts {
   readonly letters: DeadLetterStore
   readonly records: Pick<DeadLetterRecords, 'read'>
-  /** Would those that match pass now? Latest failure first, at most `limit`. */
-  readonly check: (query: { readonly filter: DeadLetterFilter; readonly limit: number }) => AsyncIterable<CheckResult>
+  /** Would those that match pass now? At most `limit` of them. */
+  readonly check: (query: LetterQuery) => AsyncIterable<CheckedPage>
   readonly replays: ReplayDesk
   readonly automatic: AutomaticRedrive
   readonly books: Pick<StreamBooks, 'liftPauses'>
@@ -32,6 +33,8 @@ export interface AdminParts {
   readonly judge: (value: Buffer) => Verdict<unknown>
   /** The bytes without what is personal in them; `undefined` when nobody can say what is. */
   readonly mask: (value: Buffer) => Buffer | undefined
+  /** As TRACE_URL has it; `undefined`: nobody shows traces. */
+  readonly traceUrl?: string | undefined
   /** Told of what goes on; closed with the server. */
   readonly feed: AdminFeed
 }

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { HEADER, type Violation } from '../core/dead-letter.ts'
 import type { DeadLetterEvent, DeadLetterRow } from '../core/dead-letter-desk.ts'
 import type { Header, SourceRecord } from '../core/record.ts'
+import { isSampled, TRACE_HEADER, traceIdOf } from '../core/trace-context.ts'
 import { UID } from './uid.ts'
 
 /** Bytes as JSON can hold them: text when they are UTF-8, else hexadecimal. */
@@ -13,13 +14,37 @@ export type ShownBytes = Partial<{ readonly text: string; readonly hex: string }
   readonly masked: boolean
 }
 
-/** One letter, as the API and `--json` show it. @param record `undefined`: its bytes are gone */
+/**
+ * One letter, as the API and `--json` show it.
+ * @param record `undefined`: its bytes are gone
+ * @param traceUrl as TRACE_URL has it; `undefined`: nobody shows traces
+ */
 export function letterJson(
   letter: DeadLetterDetail,
   record: ShownRecord | undefined,
   history: readonly DeadLetterEvent[],
+  traceUrl: string | undefined,
 ): object {
-  return { ...letter, ...(record ?? { headers: [], key: null, value: null, value_gone: true }), history }
+  const bytes = record ?? { headers: [], key: null, value: null, value_gone: true }
+  return { ...letter, ...bytes, trace: traceOf(record, traceUrl) ?? null, history }
+}
+
+/** The trace that a record belongs to. */
+export interface LetterTrace {
+  readonly id: string
+  /** Otherwise nobody has kept it. */
+  readonly sampled: boolean
+  /** `null` when there is nothing to be seen. */
+  readonly url: string | null
+}
+
+export function traceOf(record: ShownRecord | undefined, traceUrl: string | undefined): LetterTrace | undefined {
+  const header = record?.headers.find(({ name }) => name === TRACE_HEADER.parent)
+  const traceparent = header !== undefined && 'text' in header ? (header.text ?? '') : ''
+  const id = traceIdOf(traceparent)
+  if (id === undefined) return undefined
+  const sampled = isSampled(traceparent)
+  return { id, sampled, url: sampled && traceUrl !== undefined ? traceUrl.replaceAll('{trace_id}', id) : null }
 }
 
 export type DeadLetterDetail = DeadLetterRow & { readonly violations: readonly Violation[] }
@@ -72,8 +97,7 @@ function maskedValue(value: Buffer, mask: (value: Buffer) => Buffer | undefined)
 
 const KNOWN_HEADERS: ReadonlySet<string> = new Set([
   ...Object.values(HEADER),
-  'traceparent',
-  'tracestate',
+  ...Object.values(TRACE_HEADER),
   'content-type',
 ])
 /** Of Spring, Kafka Connect and Kafka Streams, and of Kafka's own contract for dead letters. */

@@ -1,12 +1,12 @@
 import type { Violation } from '../core/dead-letter.ts'
 import type {
+  CheckedPage,
   CheckResult,
-  DeadLetterPlace,
   DeadLetterRecords,
   DeadLetterStore,
   DlqPlace,
+  LetterQuery,
 } from '../core/dead-letter-desk.ts'
-import type { DeadLetterFilter } from '../core/dead-letter-filter.ts'
 import type { Verdict } from '../core/ports.ts'
 import type { SourceRecord } from '../core/record.ts'
 
@@ -39,8 +39,8 @@ export function createCheckLetters({
 }
 
 /**
- * Would those pass now that a filter takes? Latest failure first, at most `limit` of them. A letter whose place in the topic
- * nobody has noted counts as gone; `holdfast dlq reindex` finds it.
+ * Would those pass now that a filter takes? In the order of the list, at most `limit` of them. A letter whose place in the
+ * topic nobody has noted counts as gone; `holdfast dlq reindex` finds it.
  * @throws StoreUnavailableError BrokerUnavailableError
  */
 export function createFilterCheck({
@@ -49,18 +49,21 @@ export function createFilterCheck({
 }: {
   readonly letters: Pick<DeadLetterStore, 'page'>
   readonly check: ReturnType<typeof createCheckLetters>
-}): (query: { readonly filter: DeadLetterFilter; readonly limit: number }) => AsyncIterable<CheckResult> {
-  return async function* checkMatching({ filter, limit }) {
-    let after: DeadLetterPlace | undefined
+}): (query: LetterQuery) => AsyncIterable<CheckedPage> {
+  return async function* checkMatching({ limit, after: from, ...query }) {
+    let after = from
     for (let left = limit; left > 0; ) {
-      const { rows, next } = await letters.page({ filter, limit: Math.min(left, PAGE), after })
+      const { rows, next } = await letters.page({ ...query, limit: Math.min(left, PAGE), after })
       const places = rows.flatMap(({ id, dlq_partition, dlq_offset }) => {
         if (dlq_partition === null || dlq_offset === null) return []
         return [{ id, partition: dlq_partition, offset: BigInt(dlq_offset) }]
       })
       const results = new Map<string, CheckResult>()
       for await (const result of check(places)) results.set(result.id, result)
-      for (const { id } of rows) yield results.get(id) ?? { id, passes: undefined, violations: [] }
+      yield {
+        results: rows.map(({ id }) => results.get(id) ?? { id, passes: undefined, violations: [] }),
+        next,
+      }
       if (next === undefined) return
       after = next
       left -= rows.length

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { ARRIVAL_STEPS, type DeadLetterArrivals } from '../core/dead-letter-desk.ts'
+import { ARRIVAL_STEPS, type ConsumerStarts, type DeadLetterArrivals } from '../core/dead-letter-desk.ts'
 import type { DeadLetterFilter } from '../core/dead-letter-filter.ts'
 import { filterSql } from './dead-letter-filter-sql.ts'
 import { query } from './pool.ts'
@@ -14,18 +14,32 @@ interface Counted {
   readonly count: number
 }
 
-/** First failures of the last day by cause and hour, by the clock of the database. */
+/** Steps count from 0; what is a little ahead of the day belongs to its last one. */
+const stepOf = (instant: string) => `least($1 - 1, floor(extract(epoch FROM ${instant} - day.since) / $2)::int)`
+
+/** First failures of the last day by cause and hour, by the clock of the database; and starts of consumers. */
 export async function readArrivals(pool: pg.Pool, filter: DeadLetterFilter): Promise<DeadLetterArrivals> {
   const { text, values } = filterSql(filter, { first: 3 })
-  const [row] = await query<{ since: Date; counted: readonly Counted[] | null }>(pool, {
+  const [row] = await query<{
+    since: Date
+    counted: readonly Counted[] | null
+    starts: readonly ConsumerStarts[] | null
+  }>(pool, {
     text: `WITH day AS (SELECT date_trunc('hour', now()) - ($1 - 1) * $2 * interval '1 second' AS since),
         counted AS (
-          SELECT d.reason, d.error, d.pointer, count(*) AS count,
-            least($1 - 1, floor(extract(epoch FROM d.first_failed_at - day.since) / $2)::int) AS step
+          SELECT d.reason, d.error, d.pointer, count(*) AS count, ${stepOf('d.first_failed_at')} AS step
           FROM dead_letters AS d, day WHERE d.first_failed_at >= day.since AND ${text}
           GROUP BY d.reason, d.error, d.pointer, step
+        ), started AS (
+          SELECT started_at, version, lag(version) OVER (ORDER BY started_at, id) AS before FROM consumer_starts
+        ), starts AS (
+          SELECT ${stepOf('started_at')} AS step, version, count(*) AS count, max(started_at) AS at,
+            bool_or(before IS DISTINCT FROM version) AS deployed
+          FROM started, day WHERE started_at >= day.since GROUP BY step, version
         )
-      SELECT day.since, (SELECT jsonb_agg(counted) FROM counted) AS counted FROM day`,
+      SELECT day.since, (SELECT jsonb_agg(counted) FROM counted) AS counted,
+        (SELECT jsonb_agg(starts ORDER BY at) FROM starts) AS starts
+      FROM day`,
     values: [ARRIVAL_STEPS, STEP_SECONDS, ...values],
   })
   if (row === undefined) throw new Error('a query without FROM has a row')
@@ -35,6 +49,7 @@ export async function readArrivals(pool: pg.Pool, filter: DeadLetterFilter): Pro
   return {
     since: row.since.toISOString(),
     step_seconds: STEP_SECONDS,
+    starts: (row.starts ?? []).map(({ at, ...start }) => ({ ...start, at: new Date(at).toISOString() })),
     groups: [...causes.values()].flatMap(([first, ...others]) => (first === undefined ? [] : [toGroup(first, others)])),
   }
 }

@@ -5,6 +5,7 @@ import { UsageError } from '../core/errors.ts'
 import { audit } from './audit.ts'
 import { readArrivals } from './dead-letter-arrivals.ts'
 import { filterSql } from './dead-letter-filter-sql.ts'
+import { readPage } from './dead-letter-page.ts'
 import {
   type EventColumns,
   LETTER_COLUMNS,
@@ -26,20 +27,7 @@ export function createDeadLetterStore(pool: pg.Pool): DeadLetterStore {
 
     arrivals: filter => readArrivals(pool, filter),
 
-    async page({ filter, limit, after }) {
-      const { text, values } = filterSql(filter, { first: 4 })
-      const rows = await query<LetterColumns & { place: string }>(pool, {
-        text: `SELECT ${LETTER_COLUMNS}, ${EXACT_INSTANT} AS place FROM dead_letters AS d
-          WHERE ${text} ${after === undefined ? 'AND $2::text IS NULL AND $3::text IS NULL' : 'AND (d.failed_at, d.id) < ($2::timestamptz, $3)'}
-          ORDER BY d.failed_at DESC, d.id DESC LIMIT $1`,
-        values: [limit + 1, after?.failedAt ?? null, after?.id ?? null, ...values],
-      })
-      const last = rows.length > limit ? rows[limit - 1] : undefined
-      return {
-        rows: rows.slice(0, limit).map(toLetterRow),
-        next: last === undefined ? undefined : { failedAt: last.place, id: last.id },
-      }
-    },
+    page: readPage(pool),
 
     async get(id) {
       const [row] = await query<LetterColumns & ViolationsColumn>(pool, {
@@ -151,9 +139,6 @@ export function createDeadLetterStore(pool: pg.Pool): DeadLetterStore {
 
 /** Of an entry of the audit log. */
 const NUMBER = /^\d{1,18}$/
-
-/** A `Date` holds milliseconds, the column microseconds: a page must go on exactly where the one before ended. */
-const EXACT_INSTANT = `to_char(d.failed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
 
 interface GroupColumns {
   readonly reason: string

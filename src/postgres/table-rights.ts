@@ -13,6 +13,7 @@ export interface ServerFacts {
 
 const TABLES = [
   ...['orders', 'deliveries', 'payments', 'items', 'stream_progress', 'stream_ledger', 'audit_log', 'switches'],
+  'consumer_starts',
   ...['dead_letters', 'dead_letter_events', 'dead_letters_purged', 'dead_letters_purged_counts'],
   ...['replays', 'replay_items', 'replay_items_purged'],
 ]

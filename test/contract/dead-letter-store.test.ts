@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { DeadLetterPlace, DeadLetterStore } from '#src/core/dead-letter-desk.ts'
 import { type DeadLetterFilter, parseFilter } from '#src/core/dead-letter-filter.ts'
 import { UsageError } from '#src/core/errors.ts'
+import { noteConsumerStart } from '#src/postgres/consumer-starts.ts'
 import { createDeadLetterStore } from '#src/postgres/dead-letter-store.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { insertLetters, type LetterFields } from '../support/letters.ts'
@@ -96,6 +97,36 @@ describe('arrivals', () => {
   })
 })
 
+describe('starts of consumers', () => {
+  it('stand beside the arrivals, each process once; another version than before is a deploy', async () => {
+    await database.pool.query('TRUNCATE consumer_starts')
+    const { pool } = database
+    const HOUR_MS = 3_600_000
+    const note = (version: string, hoursAgo: number, id: string = crypto.randomUUID()) =>
+      noteConsumerStart(pool, { id, version, agoMs: hoursAgo * HOUR_MS })
+    await note('1.0.0', 24 * 31)
+    await note('1.0.0', 30)
+    await note('1.0.0', 10)
+    const twice = crypto.randomUUID()
+    await note('1.1.0', 5, twice)
+    await note('1.1.0', 5, twice)
+    await note('1.1.0', 2)
+    await note('1.1.0', 2)
+    const { starts, since } = await store.arrivals(filter('uid:nobody'))
+    expect(starts).toMatchObject([
+      { version: '1.0.0', count: 1, deployed: false },
+      { version: '1.1.0', count: 1, deployed: true },
+      { version: '1.1.0', count: 2, deployed: false },
+    ])
+    for (const { step, at } of starts) {
+      expect(step).toBe(Math.floor((Date.parse(at) - Date.parse(since)) / HOUR_MS))
+    }
+    // What no chart shows any more goes.
+    await note('1.1.0', 0)
+    expect((await pool.query('SELECT FROM consumer_starts')).rowCount).toBe(6)
+  })
+})
+
 describe('pages', () => {
   it('go through all that the filter takes, latest failure first, each once, also within one instant', async () => {
     const at = '2025-06-15T12:00:00.123456Z'
@@ -118,6 +149,33 @@ describe('pages', () => {
     )
     expect(seen).toEqual(rows.map(({ id }) => id))
     expect([seen.length, pages]).toEqual([11, 4])
+  })
+
+  it.each([
+    ['failed_at', 'failed_at, id'],
+    ['source', 'source_topic, source_partition, source_offset, id'],
+    ['-source', 'source_topic DESC, source_partition DESC, source_offset DESC, id DESC'],
+  ] as const)('go through all of them in the order that is asked for: %s', async (sort, order) => {
+    const at = '2025-06-15T12:00:00.123456Z'
+    await insert(
+      ...[10, 9, 100, 11].map(source_offset => ({ source_offset, failed_at: at })),
+      ...[10, 9].map(source_offset => ({ source_partition: 10, source_offset })),
+      ...[7, 8].map(source_offset => ({ source_partition: 9, source_offset })),
+      // Another program's letter may tell of the same record.
+      { id: 'theirs', source_offset: 10, failed_at: at },
+      { source_topic: 'orders.old', source_offset: 3, failed_at: at },
+      { source_topic: 'Orders', source_offset: 4 },
+    )
+    const seen: string[] = []
+    let after: DeadLetterPlace | undefined
+    do {
+      const page = await store.page({ filter: filter('state:open'), limit: 2, sort, after })
+      seen.push(...page.rows.map(({ id }) => id))
+      after = page.next
+    } while (after !== undefined)
+    const { rows } = await database.pool.query(`SELECT id FROM dead_letters ORDER BY ${order}`)
+    expect(seen).toEqual(rows.map(({ id }) => id))
+    expect(seen).toHaveLength(11)
   })
 
   it('have no next one when the last is full', async () => {

@@ -42,6 +42,7 @@ describe('migrations', () => {
     await migrate(url, 'up')
     expect(await tablesIn(url)).toEqual([
       'audit_log',
+      'consumer_starts',
       'dead_letter_events',
       'dead_letters',
       'dead_letters_purged',

@@ -2,7 +2,8 @@ import { HEADER, type Reason, type Violation } from '#src/core/dead-letter.ts'
 import {
   ARRIVAL_STEPS,
   type AuditEntry,
-  type CheckResult,
+  type CheckedPage,
+  type ConsumerStarts,
   type DeadLetterEvent,
   type DeadLetterGroup,
   type DeadLetterRow,
@@ -14,6 +15,7 @@ import {
   type ReplayPreview,
   type ReplayRequest,
   ReplayRunningError,
+  USUAL_SORT,
 } from '#src/core/dead-letter-desk.ts'
 import { type DeadLetterFilter, type FilterTerm, namesState, printFilter } from '#src/core/dead-letter-filter.ts'
 import { UsageError } from '#src/core/errors.ts'
@@ -33,6 +35,7 @@ export interface MemoryDesk extends AdminParts {
   readonly log: AuditEntry[]
   readonly events: Map<string, DeadLetterEvent[]>
   readonly running: Map<string, Replay>
+  readonly starts: ConsumerStarts[]
   /** Sets one aside. @returns its id */
   add(letter?: Partial<Letter> & { readonly value?: Buffer | null; readonly key?: Buffer | null }): string
 }
@@ -40,6 +43,7 @@ export interface MemoryDesk extends AdminParts {
 export type Letter = DeadLetterRow & { readonly violations: readonly Violation[] }
 type MutableLetter = { -readonly [K in keyof Letter]: Letter[K] }
 
+const SOURCE = ['source_topic', 'source_partition', 'source_offset', 'id']
 const judge = createOrderJudge({ maxBytes: 1024 * 1024 })
 const FIRST_FAILURE_MS = Date.UTC(2026, 0, 1)
 const HOUR_MS = 3_600_000
@@ -64,6 +68,7 @@ export function memoryDesk({
   const events = new Map<string, DeadLetterEvent[]>()
   const discarded = new Map<string, string[]>()
   const running = new Map<string, Replay>()
+  const starts: ConsumerStarts[] = []
   let now = nowMs
   const at = () => {
     now += 1_000
@@ -104,6 +109,7 @@ export function memoryDesk({
       return {
         since: new Date(since).toISOString(),
         step_seconds: HOUR_MS / 1000,
+        starts,
         groups: [...causes].map(([cause, rows]) => {
           const [reason, error, pointer] = JSON.parse(cause)
           const counts = new Array<number>(ARRIVAL_STEPS).fill(0)
@@ -115,14 +121,17 @@ export function memoryDesk({
         }),
       }
     },
-    async page({ filter, limit, after }) {
-      const all = matching(filter).filter(
-        ({ failed_at, id }) =>
-          after === undefined || failed_at < after.failedAt || (failed_at === after.failedAt && id < after.id),
-      )
+    async page({ filter, limit, after, ...asked }) {
+      const sort = after?.sort ?? asked.sort ?? USUAL_SORT
+      const compared = sort.endsWith('failed_at') ? ['failed_at', 'id'] : SOURCE
+      const keysOf = (row: Letter) => compared.map(name => String(Reflect.get(row, name)))
+      const sign = sort.startsWith('-') ? -1 : 1
+      const all = matching(filter)
+        .sort((a, b) => sign * compareKeys(keysOf(a), keysOf(b)))
+        .filter(row => after === undefined || sign * compareKeys(keysOf(row), after.keys) > 0)
       const page = all.slice(0, limit)
       const last = all.length > limit ? page.at(-1) : undefined
-      return { rows: page.map(toRow), next: last && { failedAt: last.failed_at, id: last.id } }
+      return { rows: page.map(toRow), next: last && { sort, keys: keysOf(last) } }
     },
     get: async id => {
       const row = rows.get(id)
@@ -247,13 +256,15 @@ export function memoryDesk({
         }
       },
     },
-    async *check({ filter, limit }): AsyncIterable<CheckResult> {
-      for (const { id } of matching(filter).slice(0, limit)) {
+    async *check(query): AsyncIterable<CheckedPage> {
+      const { rows: page, next } = await letters.page(query)
+      const results = page.map(({ id }) => {
         const record = bytes.get(id)
         const verdict = record === undefined ? undefined : judge(record)
         const violations = verdict === undefined || verdict.ok ? [] : verdict.rejection.violations
-        yield { id, passes: verdict?.ok, violations }
-      }
+        return { id, passes: verdict?.ok, violations }
+      })
+      yield { results, next }
     },
     judge: value => judge({ key: null, value }),
     mask: maskPersonal,
@@ -273,6 +284,7 @@ export function memoryDesk({
     log,
     events,
     running,
+    starts,
     add({ value = Buffer.from('{"order_uid":"x"}'), key = Buffer.from('x'), ...given } = {}) {
       const offset = rows.size
       const row = { ...aLetter(offset), ...given }
@@ -312,6 +324,17 @@ function aLetter(offset: number): MutableLetter {
     dlq_offset: String(offset),
     replay_id: null,
   }
+}
+
+/** Numbers as numbers, the rest as it stands. */
+function compareKeys(a: readonly string[], b: readonly string[]): number {
+  for (const [index, text] of a.entries()) {
+    const other = b[index] ?? ''
+    if (text === other) continue
+    const areNumbers = /^\d+$/.test(text) && /^\d+$/.test(other)
+    return (areNumbers ? Number(text) < Number(other) : text < other) ? -1 : 1
+  }
+  return 0
 }
 
 function toRow({ violations: _, ...row }: Letter): DeadLetterRow {

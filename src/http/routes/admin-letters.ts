@@ -1,6 +1,14 @@
 import type { Request, Response, Router } from 'express'
 import { fromCursor, toCursor } from '../../core/dead-letter-cursor.ts'
-import { type CheckResult, type DeadLetterRow, discardable, dlqPlaceOf } from '../../core/dead-letter-desk.ts'
+import {
+  type CheckResult,
+  type DeadLetterPlace,
+  type DeadLetterRow,
+  discardable,
+  dlqPlaceOf,
+  LETTER_SORTS,
+  type LetterSort,
+} from '../../core/dead-letter-desk.ts'
 import { UsageError } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/record.ts'
 import {
@@ -26,7 +34,7 @@ const CHECK_RESULTS = 1_000
 const CHECK_PRESET = 10_000
 const CHECK_MOST = 1_000_000
 
-type LetterParts = Pick<AdminParts, 'letters' | 'records' | 'check' | 'mask'>
+type LetterParts = Pick<AdminParts, 'letters' | 'records' | 'check' | 'mask' | 'traceUrl'>
 
 /** `/admin/dead-letters…`, but for redrives: what there is, one of them, would it pass now, and setting aside for good. */
 export function adminLetterRoutes(parts: LetterParts, guard: AdminGuard): Router {
@@ -42,19 +50,25 @@ export function adminLetterRoutes(parts: LetterParts, guard: AdminGuard): Router
   })
   route('/admin/dead-letters', {
     get: async (req, res) => {
-      const cursor = parameter(req, 'cursor')
-      const after = cursor === undefined ? undefined : fromCursor(cursor)
-      if (cursor !== undefined && after === undefined) {
-        throw badQuery('cursor must be what "next" of the page before said.')
-      }
-      const { rows, next } = await letters.page({ filter: queryFilter(req), limit: limitOf(req, PAGE), after })
+      const { rows, next } = await letters.page({
+        filter: queryFilter(req),
+        limit: limitOf(req, PAGE),
+        ...whereOf(parameter(req, 'sort'), parameter(req, 'cursor')),
+      })
       sendJson(res, 200, { dead_letters: rows, next: next === undefined ? null : toCursor(next) })
     },
   })
   route('/admin/dead-letters/check', {
     post: async (req, res) => {
-      const { q, limit } = await bodyOf(req, { q: longText, limit: optional(count(1, CHECK_MOST)) })
-      const counted = await checked(parts.check, filterOf(q), limit ?? CHECK_PRESET, res)
+      const members = {
+        q: longText,
+        limit: optional(count(1, CHECK_MOST)),
+        sort: optional(text),
+        cursor: optional(longText),
+      }
+      const { q, limit = CHECK_PRESET, sort, cursor } = await bodyOf(req, members)
+      const query = { filter: filterOf(q), limit, ...whereOf(sort, cursor) }
+      const counted = await checked(parts.check(query), res)
       if (counted !== undefined) sendJson(res, 200, counted)
     },
   })
@@ -88,8 +102,25 @@ export function adminLetterRoutes(parts: LetterParts, guard: AdminGuard): Router
   return router
 }
 
+/** Where a page begins. A cursor knows the order of its list. @throws Refusal */
+function whereOf(
+  sort: string | undefined,
+  cursor: string | undefined,
+): { readonly sort?: LetterSort; readonly after: DeadLetterPlace | undefined } {
+  const known = LETTER_SORTS.find(name => name === sort)
+  if (sort !== undefined && known === undefined) throw badQuery(`sort must be one of ${LETTER_SORTS.join(', ')}.`)
+  const after = cursor === undefined ? undefined : fromCursor(cursor)
+  if (cursor !== undefined && after === undefined) {
+    throw badQuery('cursor must be what "next" of the page before said.')
+  }
+  if (known !== undefined && after !== undefined && after.sort !== known) {
+    throw badQuery(`cursor is of a list with sort=${after.sort}.`)
+  }
+  return { ...(known === undefined ? {} : { sort: known }), after }
+}
+
 async function letterOf(
-  { letters, records, mask }: LetterParts,
+  { letters, records, mask, traceUrl }: LetterParts,
   guard: AdminGuard,
   req: Request<{ id: string }>,
   res: Response,
@@ -109,7 +140,7 @@ async function letterOf(
     await letters.noteRevealed(`id:${id}`, [id], operatorOf(guard, res, undefined))
     bytes = wholeRecord(record)
   }
-  return letterJson(letter, bytes, await letters.history(id))
+  return letterJson(letter, bytes, await letters.history(id), traceUrl)
 }
 
 /** `undefined`: its bytes are not in the topic any more, or nobody has noted where they are. */
@@ -121,29 +152,23 @@ async function recordOf(records: LetterParts['records'], letter: DeadLetterRow):
 }
 
 /** @returns `undefined` when nobody waits for the answer any more */
-async function checked(
-  check: LetterParts['check'],
-  filter: Parameters<LetterParts['check']>[0]['filter'],
-  limit: number,
-  res: Response,
-): Promise<object | undefined> {
+async function checked(pages: ReturnType<LetterParts['check']>, res: Response): Promise<object | undefined> {
   const counts = { checked: 0, passing: 0, failing: 0, gone: 0 }
   const results: CheckResult[] = []
-  let complete = true
-  // One more than asked for is what tells that there are more.
-  for await (const result of check({ filter, limit: limit + 1 })) {
+  let next: DeadLetterPlace | undefined
+  for await (const page of pages) {
     if (res.destroyed) return undefined
-    if (counts.checked === limit) {
-      complete = false
-      break
+    for (const result of page.results) {
+      counts.checked += 1
+      counts[result.passes === undefined ? 'gone' : result.passes ? 'passing' : 'failing'] += 1
+      if (results.length < CHECK_RESULTS) results.push(result)
     }
-    counts.checked += 1
-    counts[result.passes === undefined ? 'gone' : result.passes ? 'passing' : 'failing'] += 1
-    if (results.length < CHECK_RESULTS) results.push(result)
+    next = page.next
   }
   return {
     ...counts,
-    complete,
+    complete: next === undefined,
+    next: next === undefined ? null : toCursor(next),
     results: results.map(({ id, passes, violations }) => ({ id, passes: passes ?? null, violations })),
   }
 }

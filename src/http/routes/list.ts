@@ -100,8 +100,8 @@ function wrong(why: string): { readonly ok: false; readonly why: string } {
 }
 
 function fromCursor(cursor: string, canonicalInstant: ListParts['canonicalInstant']): Place | undefined {
-  const [date, uid] = decodeCursor(cursor, MAX_CURSOR_CHARACTERS) ?? []
-  if (date === undefined || uid === undefined || !UID.test(uid)) return undefined
+  const [date, uid, ...more] = decodeCursor(cursor, MAX_CURSOR_CHARACTERS) ?? []
+  if (date === undefined || uid === undefined || !UID.test(uid) || more.length > 0) return undefined
   const canonical = canonicalInstant(date)
   return canonical === undefined ? undefined : [canonical, uid]
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { letterText } from '#src/cli/letter-text.ts'
 import type { Violation } from '#src/core/dead-letter.ts'
-import { maskedRecord, type ShownRecord, wholeRecord } from '#src/http/letter-answer.ts'
+import { type LetterTrace, maskedRecord, type ShownRecord, wholeRecord } from '#src/http/letter-answer.ts'
 import { maskPersonal } from '#src/orders/mask.ts'
 import { memoryDesk } from '../../support/memory-desk.ts'
 
@@ -9,7 +9,13 @@ const NOW = Date.UTC(2026, 0, 1, 1)
 
 /** A letter as the terminal shows it. */
 async function shown(
-  given: { value?: Buffer | string | null; violations?: readonly Violation[]; masked?: boolean; gone?: boolean } = {},
+  given: {
+    value?: Buffer | string | null
+    violations?: readonly Violation[]
+    masked?: boolean
+    gone?: boolean
+    trace?: LetterTrace
+  } = {},
 ): Promise<string> {
   const desk = memoryDesk()
   const { value = '{}', violations = [] } = given
@@ -22,6 +28,7 @@ async function shown(
     letter,
     record: given.gone ? undefined : record,
     history,
+    trace: given.trace,
     nowMs: NOW,
     paint: (_format, text) => text,
   })
@@ -38,6 +45,17 @@ describe('a dead letter on the terminal', () => {
     expect(text).toContain('in the dead-letter topic, partition 0, offset 0')
     expect(text).toContain('Headers\n  holdfast.id: orders-0-0\n  holdfast.reason: schema_violation')
     expect(text).toContain('History\n  2026-01-01T00:00:00.000Z  failed  (reason schema_violation)')
+  })
+
+  it('names the trace of its record, with the way to it where there is one', async () => {
+    expect(await shown({ trace: { id: 'abc', sampled: true, url: 'http://viewer/abc' } })).toContain(
+      '  trace     http://viewer/abc\n',
+    )
+    expect(await shown({ trace: { id: 'abc', sampled: false, url: null } })).toContain(
+      '  trace     abc (not sampled)\n',
+    )
+    expect(await shown({ trace: { id: 'abc', sampled: true, url: null } })).toContain('  trace     abc\n')
+    expect(await shown()).not.toContain('  trace ')
   })
 
   it('marks the places that break a rule, and what is missing where it should be', async () => {

@@ -129,6 +129,17 @@ describe('the bridge', () => {
     expect(received).toMatchObject([{ traceId: TRACE, id: SPAN }])
   })
 
+  it('leads to the page of a trace, once it knows where that is', async () => {
+    await using bridge = await startZipkinBridge()
+    const page = () => fetch(bridge.traceUrl.replace('{trace_id}', TRACE), { redirect: 'manual' })
+    const early = await page()
+    expect([early.status, await early.text()]).toEqual([503, 'The viewer of traces is not there (yet).\n'])
+    bridge.forwardTo('http://127.0.0.1:9411')
+    const found = await page()
+    expect([found.status, found.headers.get('location')]).toEqual([302, `http://127.0.0.1:9411/zipkin/traces/${TRACE}`])
+    expect((await fetch(bridge.traceUrl.replace('{trace_id}', '../spans'), { redirect: 'manual' })).status).toBe(404)
+  })
+
   it('has the exporter try again when Zipkin does not take it', async () => {
     await using bridge = await startZipkinBridge()
     bridge.forwardTo((await zipkin(500)).url)

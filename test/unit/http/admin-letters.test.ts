@@ -44,6 +44,33 @@ describe('the inbox', () => {
     }
     expect(seen).toEqual(ids.toReversed())
   })
+
+  it('is turned in the order that is asked for, which a cursor keeps', async () => {
+    await using service = await startAdmin()
+    for (const [partition, offset] of [
+      [1, 5],
+      [0, 10],
+      [0, 9],
+      [1, 4],
+    ]) {
+      const id = `orders-${partition}-${offset}`
+      service.desk.add({ id, source_partition: partition ?? 0, source_offset: String(offset) })
+    }
+    const page = (query: string) => answerOf(service.ask(`/admin/dead-letters?limit=3&${query}`))
+    const idsOf = ({ body }: Awaited<ReturnType<typeof page>>) => body.dead_letters.map(({ id }: { id: string }) => id)
+    const first = await page('sort=source')
+    expect(idsOf(first)).toEqual(['orders-0-9', 'orders-0-10', 'orders-1-4'])
+    expect(idsOf(await page(`cursor=${first.body.next}`))).toEqual(['orders-1-5'])
+    expect(idsOf(await page(`sort=source&cursor=${first.body.next}`))).toEqual(['orders-1-5'])
+    expect(idsOf(await page('sort=-source'))).toEqual(['orders-1-5', 'orders-1-4', 'orders-0-10'])
+    expect(idsOf(await page('sort=failed_at'))).toEqual(['orders-1-5', 'orders-0-10', 'orders-0-9'])
+
+    expect(await page(`sort=-source&cursor=${first.body.next}`)).toMatchObject({
+      status: 400,
+      body: { code: 'bad_query', detail: 'cursor is of a list with sort=source.' },
+    })
+    expect((await page('sort=bytes')).body.detail).toBe('sort must be one of -failed_at, failed_at, source, -source.')
+  })
 })
 
 describe('a dead letter', () => {
@@ -102,6 +129,28 @@ describe('a dead letter', () => {
       { name: 'traceparent', text: 'Ivan' },
     ])
     expect(await headers('')).toEqual(names.map(name => ({ name, text: 'Ivan' })))
+  })
+
+  it('names the trace of its record, and where it can be looked at when somebody has it', async () => {
+    const id = 'c'.repeat(32)
+    const traceUrl = 'http://localhost:16686/trace/{trace_id}?of={trace_id}'
+    const traceWith = async (traceparent: string | undefined, viewer: { traceUrl?: string } = { traceUrl }) => {
+      await using service = await startAdmin({ desk: viewer })
+      const letter = service.desk.add()
+      const record = service.desk.bytes.get(letter)
+      if (record === undefined) throw new Error('it was just added')
+      const headers = traceparent === undefined ? [] : [['traceparent', Buffer.from(traceparent)] as const]
+      service.desk.bytes.set(letter, { ...record, headers })
+      return (await answerOf(service.ask(`/admin/dead-letters/${letter}?masked=true`))).body.trace
+    }
+    const sampled = `00-${id}-${'d'.repeat(16)}-01`
+    const url = `http://localhost:16686/trace/${id}?of=${id}`
+    expect(await traceWith(sampled)).toEqual({ id, sampled: true, url })
+    expect(await traceWith(sampled, {})).toEqual({ id, sampled: true, url: null })
+    expect(await traceWith(sampled.replace(/01$/, '00'))).toEqual({ id, sampled: false, url: null })
+    expect(await traceWith(sampled.replace(/01$/, '03'))).toMatchObject({ sampled: true })
+    expect(await traceWith('javascript:alert(1)')).toBeNull()
+    expect(await traceWith(undefined)).toBeNull()
   })
 
   it('tells a record without value from one whose bytes are gone', async () => {
@@ -167,7 +216,23 @@ describe('a check', () => {
     const check = async (limit: number) =>
       (await answerOf(service.post('/admin/dead-letters/check', { q: '', limit }))).body
     expect(await check(2)).toMatchObject({ checked: 2, complete: false })
-    expect(await check(3)).toMatchObject({ checked: 3, complete: true })
+    expect(await check(3)).toMatchObject({ checked: 3, complete: true, next: null })
+  })
+
+  it('goes on where it ended, in the order of the list', async () => {
+    await using service = await startAdmin()
+    const ids = Array.from({ length: 5 }, () => service.desk.add())
+    const seen: string[] = []
+    let cursor: string | undefined
+    for (let turns = 0; turns < 3; turns++) {
+      const body = { q: 'state:open', limit: 2, sort: 'failed_at', ...(cursor === undefined ? {} : { cursor }) }
+      const answer = await answerOf(service.post('/admin/dead-letters/check', body))
+      seen.push(...answer.body.results.map(({ id }: { id: string }) => id))
+      cursor = answer.body.next
+    }
+    expect([seen, cursor]).toEqual([ids, null])
+    const wrong = await answerOf(service.post('/admin/dead-letters/check', { q: '', cursor: 'guessed' }))
+    expect(wrong).toMatchObject({ status: 400, body: { code: 'bad_query' } })
   })
 })
 

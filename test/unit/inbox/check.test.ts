@@ -57,14 +57,14 @@ function lettersOf(ids: readonly string[]) {
     asked,
     async page({ limit, after }: { limit: number; after: DeadLetterPlace | undefined }) {
       asked.push(limit)
-      const from = after === undefined ? 0 : Number(after.failedAt)
+      const from = after === undefined ? 0 : Number(after.keys[0])
       const rows = ids.slice(from, from + limit).map((id, i) => ({
         id,
         dlq_partition: id === 'unplaced' ? null : 0,
         dlq_offset: id === 'unplaced' ? null : String(from + i),
       }))
       const end = from + rows.length
-      const next = end < ids.length ? { failedAt: String(end), id: '' } : undefined
+      const next = end < ids.length ? { sort: '-failed_at' as const, keys: [String(end)] } : undefined
       return { rows: rows as unknown as DeadLetterRow[], next }
     },
   }
@@ -73,14 +73,18 @@ function lettersOf(ids: readonly string[]) {
 it('goes through all that a filter takes, in the order of the index, up to the limit', async () => {
   const ids = ['good', 'unplaced', ...Array.from({ length: 4_500 }, (_, i) => `gone-${i}`), 'no-json']
   const letters = lettersOf(ids)
-  const results = await Array.fromAsync(createFilterCheck({ letters, check })({ filter: { terms: [] }, limit: 10_000 }))
+  const checkAll = createFilterCheck({ letters, check })
+  const pages = await Array.fromAsync(checkAll({ filter: { terms: [] }, limit: 10_000, after: undefined }))
+  const results = pages.flatMap(page => page.results)
+  expect(pages.map(({ next }) => next?.keys[0])).toEqual(['2000', '4000', undefined])
   expect(results.map(({ id }) => id)).toEqual(ids)
   expect([results[0]?.passes, results[1]?.passes, results.at(-1)?.passes]).toEqual([true, undefined, false])
 
   const some = lettersOf(ids)
   const few = await Array.fromAsync(
-    createFilterCheck({ letters: some, check })({ filter: { terms: [] }, limit: 2_001 }),
+    createFilterCheck({ letters: some, check })({ filter: { terms: [] }, limit: 2_001, after: undefined }),
   )
-  expect(few).toHaveLength(2_001)
+  expect(few.map(({ results }) => results.length)).toEqual([2_000, 1])
   expect(some.asked).toEqual([2_000, 1])
+  expect(few.at(-1)?.next).toMatchObject({ keys: ['2001'] })
 })

@@ -1,0 +1,18 @@
+import type pg from 'pg'
+import { query } from './pool.ts'
+
+/** Longer than any chart of arrivals. */
+const KEPT_DAYS = 30
+
+/** A process that consumes has been started; saying so again changes nothing. By the clock of the database. */
+export async function noteConsumerStart(
+  pool: pg.Pool,
+  { id, version, agoMs }: { readonly id: string; readonly version: string; readonly agoMs: number },
+): Promise<void> {
+  await query(pool, {
+    text: `WITH old AS (DELETE FROM consumer_starts WHERE started_at < now() - $4 * interval '1 day')
+      INSERT INTO consumer_starts (id, started_at, version)
+      VALUES ($1, now() - $2::float8 * interval '1 millisecond', $3) ON CONFLICT DO NOTHING`,
+    values: [id, agoMs, version, KEPT_DAYS],
+  })
+}
