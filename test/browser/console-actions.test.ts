@@ -1,6 +1,6 @@
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { fillWithThousand } from './console-desk.ts'
+import { fillWith, fillWithThousand } from './console-desk.ts'
 import { type ConsolePages, startConsole } from './console-pages.ts'
 import { MODEL } from './pages.ts'
 import { launchBrowser } from './support.ts'
@@ -79,6 +79,33 @@ describe('a replay', () => {
       await page.locator('#view [data-state="done"]').waitFor()
       expect(await outcomes(page)).toEqual({ resolved: 120 })
     }))
+
+  it('of more than one answer holds is checked to the end, or until somebody has seen enough', async () => {
+    await using many = await startConsole(browser, { fill: desk => fillWith(desk, 12_000) })
+    await many.visit('/admin?view=list&sort=failed_at', async page => {
+      let answer = () => {}
+      let asked = 0
+      await page.route('**/admin/dead-letters/check', async route => {
+        asked += 1
+        if (asked === 2) await new Promise<void>(resolve => (answer = resolve))
+        await route.continue()
+      })
+      const check = page.getByRole('button', { name: 'Would they pass now?' })
+      await check.click()
+      await page.getByText('5,000 of 12,000 read, 600 would pass …').waitFor()
+      // What is on the screen is checked first, whatever the list goes by.
+      expect(await page.locator('#view td .verdict').count()).toBe(50)
+      await page.getByRole('button', { name: 'Stop' }).click()
+      await page.getByText('Stopped. Of 5,000 dead letters, 600 would pass now, 4,400 would not.').waitFor()
+      answer()
+      await check.click()
+      await page.getByText('Of 12,000 dead letters, 1,440 would pass now, 10,560 would not.').waitFor()
+      expect(asked).toBe(5)
+      await page.getByRole('button', { name: 'Replay only those that pass' }).click()
+      await page.getByRole('dialog').getByText('Left out: 10,560 would not pass now.').waitFor()
+      await page.keyboard.press('Escape')
+    })
+  })
 
   it('takes what is selected, by box and by range, and no more', () =>
     pages.visit(EMAIL, async page => {

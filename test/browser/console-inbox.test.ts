@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fillWithThousand } from './console-desk.ts'
@@ -87,6 +88,10 @@ describe('dead letters', () => {
       await page.getByText('Column 12: There is no field "reson"').waitFor()
       expect(await page.locator('#filter-wrong mark').textContent()).toBe('reson:x')
       expect(await page.locator('#filter').getAttribute('aria-invalid')).toBe('true')
+      // Nothing is offered for what is not there.
+      expect(await page.locator('#view button:visible').allTextContents()).toEqual(['Filter', '?'])
+      expect(await page.locator('.selection').isVisible()).toBe(false)
+      expect(await page.locator('#desk > .cli').isVisible()).toBe(false)
       await filter(page, 'text:"Ærø🙂" nonsense')
       expect(await page.locator('#filter-wrong mark').textContent()).toBe('nonsense')
       await filter(page, 'reason:too_large')
@@ -94,6 +99,68 @@ describe('dead letters', () => {
       await page.getByRole('link', { name: 'Show all dead letters' }).click()
       await rowsBecome(page, 50)
     }))
+
+  it('are sorted by the head of a column, which the address keeps and a letter leads back to', () =>
+    pages.visit('/admin?view=list&q=error%3Aformat', async page => {
+      await rowsBecome(page, 50)
+      const head = (name: string) => page.locator('th', { has: page.getByRole('link', { name }) })
+      expect(await head('Failed').getAttribute('aria-sort')).toBe('descending')
+      expect(await firstRow(page)).toBe('orders-0-120996')
+
+      await page.getByRole('link', { name: 'Record' }).focus()
+      await page.keyboard.press('Enter')
+      await expect.poll(() => firstRow(page)).toBe('orders-0-120012')
+      expect(await head('Record').getAttribute('aria-sort')).toBe('ascending')
+      expect(await head('Failed').getAttribute('aria-sort')).toBeNull()
+      // Who sorts by keyboard goes on from there.
+      expect(await page.evaluate('document.activeElement.textContent')).toBe('Record ↑')
+      await page.getByRole('button', { name: 'Show 50 more' }).click()
+      await rowsBecome(page, 100)
+      const places = await page.locator('#view tbody tr').evaluateAll(rows => rows.map(row => row.dataset.row ?? ''))
+      expect(places).toEqual(places.toSorted((a, b) => placeNumber(a) - placeNumber(b)))
+      await expect
+        .poll(() => page.locator('#desk > .cli code').textContent())
+        .toBe('bin/holdfast dlq ls --limit 50 --sort source error:format')
+
+      await page.locator('#view tbody [data-main]').nth(1).click()
+      await page.getByRole('link', { name: 'Previous' }).click()
+      await page.getByRole('heading', { name: places[0] ?? '', exact: true }).waitFor()
+      await page.reload()
+      await page.getByRole('link', { name: 'Back to the list' }).click()
+      await expect.poll(() => firstRow(page)).toBe('orders-0-120012')
+      expect(new URL(page.url()).searchParams.get('sort')).toBe('source')
+      await page.getByRole('link', { name: 'Record' }).click()
+      await expect.poll(() => firstRow(page)).toBe('orders-5-120995')
+      await page.goBack()
+      await expect.poll(() => firstRow(page)).toBe('orders-0-120012')
+    }))
+
+  it('are narrowed to the cause of a row', () =>
+    pages.visit('/admin?view=list&sort=source', async page => {
+      await rowsBecome(page, 50)
+      const row = page.locator('#view tbody tr', { hasText: '/delivery/email' }).first()
+      await row.getByRole('link', { name: 'schema_violation' }).click()
+      await page.getByText('300 dead letters, the oldest failed').waitFor()
+      expect(new URL(page.url()).searchParams.get('sort')).toBe('source')
+    }))
+
+  it('show beside their arrivals when consumers were started, and which start was a deploy', async () => {
+    await using own = await startConsole(browser, { fill: fillWithThousand })
+    const at = new Date(Date.now() - 3 * 3_600_000 - 1_000).toISOString()
+    own.desk.starts.push(
+      { step: 20, version: '1.4.0', count: 2, at, deployed: true },
+      { step: 22, version: '1.4.0', count: 1, at: new Date().toISOString(), deployed: false },
+    )
+    await own.visit('/admin', async page => {
+      await page.locator('.glance').getByText('1.4.0 deployed 3 h ago').waitFor()
+      const [cause] = await page.locator('#view tbody svg.sparkline').all()
+      expect(await cause?.locator('.pin').count()).toBe(2)
+      expect(await cause?.locator('.pin.deployed').count()).toBe(1)
+      expect(await cause?.getAttribute('aria-label')).toMatch(
+        /^550 in the last 24 hours; 1\.4\.0 restarted \d+ \w+ \d{4}, /,
+      )
+    })
+  })
 
   it('say when there is nothing to do', async () => {
     await using empty = await startConsole(browser)
@@ -187,6 +254,57 @@ describe('one dead letter', () => {
       { permissions: ['clipboard-read', 'clipboard-write'] },
     )
   })
+
+  it('leads to its trace where somebody shows it, and to what is beside it', async () => {
+    const trace = 'c'.repeat(32)
+    const fill = (desk: ConsolePages['desk']) => {
+      for (const [index, flags] of ['01', '00'].entries()) {
+        const id = desk.add({ order_uid: 'one', failed_at: `2026-01-01T00:00:0${index}.000Z` })
+        const record = desk.bytes.get(id)
+        const header = ['traceparent', Buffer.from(`00-${trace}-${'d'.repeat(16)}-${flags}`)] as const
+        if (record !== undefined) desk.bytes.set(id, { ...record, headers: [header] })
+      }
+      desk.add({ order_uid: 'two', source_partition: 1, error: 'type' })
+    }
+    await using own = await startConsole(browser, { fill, traceUrl: 'http://viewer.test/trace/{trace_id}' })
+    await own.visit('/admin?letter=orders-0-0', async page => {
+      const facts = page.locator('[data-card="Record"]')
+      const link = facts.getByRole('link', { name: trace })
+      expect(await link.getAttribute('href')).toBe(`http://viewer.test/trace/${trace}`)
+      for (const [name, count] of [
+        ['of this cause', 2],
+        ['of this order', 2],
+        ['of this partition', 2],
+      ] as const) {
+        await page.goto(`${own.url}/admin?letter=orders-0-0`)
+        await facts.getByRole('link', { name }).click()
+        await rowsBecome(page, count)
+      }
+      await page.goto(`${own.url}/admin?letter=orders-0-1`)
+      await facts.getByText('not sampled: nobody has kept it').waitFor()
+      expect(await facts.getByRole('link', { name: trace }).count()).toBe(0)
+    })
+  })
+
+  it('is told from its sending on, and can be kept as a file', () =>
+    pages.visit('/admin?letter=orders-0-120000', async page => {
+      const entries = page.locator('.history li')
+      expect(await entries.first().textContent()).toMatch(/^sent\d{1,2} \w{3} \d{4}/)
+      const [masked] = await Promise.all([
+        page.waitForEvent('download'),
+        page.getByRole('button', { name: 'Download' }).click(),
+      ])
+      expect(masked.suggestedFilename()).toBe('orders-0-120000.masked.json')
+      await page.getByRole('button', { name: 'Reveal (the audit log notes it)' }).click()
+      await page.getByText('Shown in full. The audit log').waitFor()
+      const [whole] = await Promise.all([
+        page.waitForEvent('download'),
+        page.getByRole('button', { name: 'Download' }).click(),
+      ])
+      expect(whole.suggestedFilename()).toBe('orders-0-120000.json')
+      const value = pages.desk.bytes.get('orders-0-120000')?.value
+      expect(await readFile(await whole.path())).toEqual(value)
+    }))
 
   it('folds a value of ten thousand items, but not what is wrong in it', async () => {
     const items = Array.from({ length: 10_000 }, (_, index) => ({
@@ -307,6 +425,16 @@ async function causesAre(page: Page, counts: readonly string[]): Promise<void> {
 
 async function rowsBecome(page: Page, count: number): Promise<void> {
   await expect.poll(() => page.locator('.letters tbody tr').count(), { timeout: 10_000 }).toBe(count)
+}
+
+function firstRow(page: Page): Promise<string | null> {
+  return page.locator('#view tbody tr').first().getAttribute('data-row')
+}
+
+/** By partition, then by offset. */
+function placeNumber(id: string): number {
+  const [, partition, offset] = id.split('-').map(Number)
+  return (partition ?? 0) * 1e9 + (offset ?? 0)
 }
 
 function focusedRow(page: Page): Promise<string> {

@@ -26,7 +26,11 @@ export interface ConsolePages extends AsyncDisposable {
 
 export async function startConsole(
   browser: Browser,
-  { fill = () => {}, badKeysPerMinute = 100 }: { fill?: (desk: ConsoleDesk) => void; badKeysPerMinute?: number } = {},
+  {
+    fill = () => {},
+    badKeysPerMinute = 100,
+    traceUrl,
+  }: { fill?: (desk: ConsoleDesk) => void; badKeysPerMinute?: number; traceUrl?: string } = {},
 ): Promise<ConsolePages> {
   const desk = consoleDesk()
   fill(desk)
@@ -43,7 +47,7 @@ export async function startConsole(
     auth: { keys: [keyOf('ada', 'admin', KEY), keyOf('reader', 'read', READER)], keyless: 'loopback' },
     limits: { writesPerMinute: 10_000, badKeysPerMinute },
     cache: createCache({ maxBytes: 1 << 20, ttlMs: 0, reader: { read: async () => undefined, async *newest() {} } }),
-    admin: { ...desk, feed },
+    admin: { ...desk, feed, traceUrl },
   })
   const visits = visitsOf(browser, server.url)
   return {

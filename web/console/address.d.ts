@@ -1,6 +1,7 @@
 export interface Place {
   readonly view: 'groups' | 'list' | 'letter' | 'replays' | 'replay' | 'audit'
   readonly q?: string
+  readonly sort?: string
   readonly id?: string | undefined
 }
 export function placeOfAddress(search: string): Required<Place>

@@ -3,25 +3,30 @@ import { USUAL } from './filter-text.js'
 /** What is on the screen, as an address: it can be kept, sent, reloaded, and gone back to. */
 
 const VIEWS = ['groups', 'list', 'replays', 'audit']
+/** What the list of dead letters may go by, as the API names it; `-` is downwards. */
+export const SORTS = ['-failed_at', 'failed_at', 'source', '-source']
+export const [USUAL_SORT] = SORTS
 
 /**
  * @param {string} search of a location
- * @returns {{ view: 'groups' | 'list' | 'letter' | 'replays' | 'replay' | 'audit', q: string, id: string | undefined }}
+ * @returns {{ view: 'groups' | 'list' | 'letter' | 'replays' | 'replay' | 'audit', q: string, sort: string, id: string | undefined }}
  */
 export function placeOfAddress(search) {
   const asked = new URLSearchParams(search)
   const q = asked.get('q') ?? USUAL
-  for (const view of ['letter', 'replay']) if (asked.get(view)) return { view, q, id: asked.get(view) }
+  const sort = SORTS.includes(asked.get('sort')) ? asked.get('sort') : USUAL_SORT
+  for (const view of ['letter', 'replay']) if (asked.get(view)) return { view, q, sort, id: asked.get(view) }
   const view = asked.get('view')
-  return { view: VIEWS.includes(view) ? view : 'groups', q, id: undefined }
+  return { view: VIEWS.includes(view) ? view : 'groups', q, sort, id: undefined }
 }
 
 /** The usual is left out, so that the plain address is the plain page. */
-export function addressOf({ view, q = USUAL, id }) {
+export function addressOf({ view, q = USUAL, sort = USUAL_SORT, id }) {
   const query = new URLSearchParams()
   if (id !== undefined) query.set(view, id)
   else if (view !== 'groups') query.set('view', view)
   if (q !== USUAL && view !== 'replays' && view !== 'replay' && view !== 'audit') query.set('q', q)
+  if (sort !== USUAL_SORT && (view === 'list' || view === 'letter')) query.set('sort', sort)
   const text = query.toString()
   return text === '' ? '/admin' : `/admin?${text}`
 }

@@ -4,11 +4,12 @@ import { h, text } from '../tree.js'
 import { ask } from './desk.js'
 import { labelled, openDialog } from './dialog.js'
 import { healthOf, needsOperator } from './health.js'
-import { button, cliLine, put, table } from './parts.js'
+import { age, button, cliLine, put, table } from './parts.js'
 import { sparkline, sumOf } from './sparkline.js'
-import { duration, named, PAUSES } from './words.js'
+import { duration, named, PAUSES, plural } from './words.js'
 
 const ARRIVALS_MS = 60_000
+const HOURS = 24
 const SIGNS = { good: 'Healthy', fair: 'Attention', bad: 'Trouble', unknown: '…' }
 
 /** The stream at a glance: one sentence, four figures, and what each partition does. */
@@ -36,8 +37,10 @@ export function createGlance(place, app) {
   async function lookAtArrivals() {
     askedMs = performance.now()
     try {
-      const { groups } = await ask('/admin/dead-letters/arrivals', { query: { q: '' } })
-      arrivals = groups.reduce((sum, { counts }) => counts.map((count, index) => count + (sum[index] ?? 0)), [])
+      const { groups, starts } = await ask('/admin/dead-letters/arrivals', { query: { q: '' } })
+      const none = new Array(HOURS).fill(0)
+      const counts = groups.reduce((sum, group) => sum.map((count, hour) => count + group.counts[hour]), none)
+      arrivals = { counts, starts }
       draw()
     } catch {
       arrivals = undefined
@@ -58,7 +61,7 @@ export function createGlance(place, app) {
       ...figure(
         'Lag',
         stream.lag_seconds == null ? '–' : duration(stream.lag_seconds),
-        stream.lag_records == null ? '' : `${formatNumber(stream.lag_records)} records`,
+        stream.lag_records == null ? '' : plural(stream.lag_records, 'record', 'records'),
       ),
       ...figure(
         'Breakers',
@@ -73,21 +76,7 @@ export function createGlance(place, app) {
         letters === undefined ? '–' : formatNumber(letters.open),
         letters?.oldest_age_seconds == null ? '' : `oldest ${duration(letters.oldest_age_seconds)}`,
       ),
-      ...(arrivals === undefined || arrivals.length === 0
-        ? []
-        : [
-            h(
-              'div',
-              { class: 'figure' },
-              h('dt', {}, 'Arrivals, 24 h'),
-              h(
-                'dd',
-                {},
-                sparkline(arrivals, `${formatNumber(sumOf(arrivals))} dead letters in the last 24 hours`),
-                h('span', { class: 'sub' }, `${formatNumber(sumOf(arrivals))} in all`),
-              ),
-            ),
-          ]),
+      ...(arrivals === undefined ? [] : [arrivalsFigure(arrivals)]),
     )
     drawPartitions()
   }
@@ -192,6 +181,41 @@ export function createGlance(place, app) {
 
   draw()
   return { take }
+}
+
+function arrivalsFigure({ counts, starts }) {
+  const sum = formatNumber(sumOf(counts))
+  // A deploy says more than the restarts that came after it.
+  const last = starts.findLast(({ deployed }) => deployed) ?? starts.at(-1)
+  const began =
+    last === undefined
+      ? []
+      : [
+          h(
+            'span',
+            { class: 'sub' },
+            text(last.version),
+            last.deployed ? ' deployed ' : ' restarted ',
+            age(last.at),
+            ' ago',
+          ),
+        ]
+  return h(
+    'div',
+    { class: 'figure' },
+    h('dt', {}, 'Arrivals, 24 h'),
+    h(
+      'dd',
+      {},
+      h(
+        'span',
+        { class: 'arrivals' },
+        sparkline(counts, `${sum} dead letters in the last 24 hours`, starts),
+        h('span', { class: 'soft' }, sum),
+      ),
+      ...began,
+    ),
+  )
 }
 
 function figure(name, value, words, alarming = false) {

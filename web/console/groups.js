@@ -17,6 +17,7 @@ const REFRESH_MS = 3_000
 export function groupsView(app, place) {
   let groups = []
   let arrivals = new Map()
+  let starts = []
   let timer
   const total = () => groups.reduce((sum, { count }) => sum + count, 0)
   const target = () => ({ q: place.q, count: total(), words: `all ${formatNumber(total())}` })
@@ -26,9 +27,13 @@ export function groupsView(app, place) {
     await inbox.loads(async () => {
       const [answer, past] = await Promise.all([
         ask('/admin/dead-letters/groups', { query: { q: place.q }, signal }),
-        ask('/admin/dead-letters/arrivals', { query: { q: place.q }, signal }).catch(() => ({ groups: [] })),
+        ask('/admin/dead-letters/arrivals', { query: { q: place.q }, signal }).catch(() => ({
+          groups: [],
+          starts: [],
+        })),
       ])
       groups = answer.groups.toSorted((a, b) => b.count - a.count)
+      starts = past.starts
       arrivals = new Map(past.groups.map(group => [keyOf(group), group.counts]))
       draw()
     })
@@ -90,7 +95,7 @@ export function groupsView(app, place) {
         { 'data-label': 'Arrivals, 24 h' },
         ...(counts === undefined || sumOf(counts) === 0
           ? [h('span', { class: 'soft' }, 'none')]
-          : [sparkline(counts, `${formatNumber(sumOf(counts))} in the last 24 hours`)]),
+          : [sparkline(counts, `${formatNumber(sumOf(counts))} in the last 24 hours`, starts)]),
       ),
       h('td', { 'data-label': 'Last seen' }, age(group.last_seen)),
       h('td', { 'data-label': 'First seen' }, age(group.first_seen)),
@@ -106,7 +111,7 @@ export function groupsView(app, place) {
     node: inbox.node,
     title: 'Dead letters',
     load,
-    cli: () => dlqLine('stats', place.q),
+    cli: () => (inbox.isWrong() ? undefined : dlqLine('stats', place.q)),
     keys: {
       r(row) {
         if (row === undefined) return openReplay(app, target())
@@ -120,7 +125,10 @@ export function groupsView(app, place) {
         if (document.querySelector('dialog[open]') === null) app.reload()
       }, REFRESH_MS)
     },
-    dispose: () => clearTimeout(timer),
+    dispose() {
+      clearTimeout(timer)
+      inbox.dispose()
+    },
   }
 }
 

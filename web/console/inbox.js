@@ -9,14 +9,14 @@ import { button, put } from './parts.js'
 import { openReplay } from './replay-dialog.js'
 import { duration, letters, named, STATES } from './words.js'
 
-/** A check reads each record from the topic: this many at a time. */
-const CHECKED_AT_ONCE = 1_000
+/** A check reads each record from the topic, some thousands a second: so many go into one answer, and then it says how far it is. */
+const CHECKED_AT_ONCE = 5_000
 
 /**
  * What groups and list have in common: the filter, how much it matches, and what can be done with that.
  * @param {object} app
  * @param {{ view: string, q: string }} place
- * @param {() => { q: string, count: number, words: string }} target what an action on all of them would take
+ * @param {() => { q: string, sort?: string, count: number, words: string }} target what an action on all of them would take
  * @param {(results: object[]) => void} onChecked
  */
 export function createInbox(app, place, { target, onChecked = () => {} }) {
@@ -70,32 +70,51 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
     ),
   )
 
-  async function check(taken, event) {
-    const { currentTarget } = event
-    currentTarget.disabled = true
-    put(checked, 'Reading them from the topic …')
+  let checking = new AbortController()
+
+  /** All of them, however many there are: page by page, so that one sees it go on and may stop it. */
+  async function check({ q, sort, count }) {
+    checking.abort()
+    checking = new AbortController()
+    const { signal } = checking
+    const sum = { checked: 0, passing: 0, failing: 0, gone: 0 }
+    const stop = toDom(button('Stop', () => checking.abort()))
+    const far = toDom(h('span', {}, 'Reading them from the topic …'))
+    put(checked, far, stop)
     try {
-      const answer = await ask('/admin/dead-letters/check', { body: { q: taken.q, limit: CHECKED_AT_ONCE } })
-      onChecked(answer.results)
+      let cursor
+      do {
+        const body = { q, sort, limit: CHECKED_AT_ONCE, cursor }
+        const answer = await ask('/admin/dead-letters/check', { body, signal })
+        for (const name of Object.keys(sum)) sum[name] += answer[name]
+        onChecked(answer.results)
+        cursor = answer.next ?? undefined
+        far.textContent = `${formatNumber(sum.checked)} of ${formatNumber(Math.max(count, sum.checked))} read, ${formatNumber(sum.passing)} would pass …`
+      } while (cursor !== undefined)
+      done('')
+    } catch (failure) {
+      if (signal.aborted && checking.signal === signal) done('Stopped. ')
+      else if (!signal.aborted) put(checked, `${failure.title}. ${failure.message}`)
+    }
+
+    function done(before) {
       put(
         checked,
-        checkedWords(answer),
-        ...(answer.passing === 0
+        before + checkedWords(sum),
+        ...(sum.passing === 0
           ? []
-          : [button('Replay only those that pass', () => openReplay(app, taken, { onlyPassing: true }))]),
+          : [button('Replay only those that pass', () => openReplay(app, { q }, { onlyPassing: true }))]),
       )
-    } catch (failure) {
-      put(checked, `${failure.title}. ${failure.message}`)
-    } finally {
-      currentTarget.disabled = false
     }
   }
+
+  const isWrong = () => box.getAttribute('aria-invalid') === 'true'
 
   /** What can be done with some of them. */
   function buttonsFor(taken) {
     const { words } = taken
     return [
-      button('Would they pass now?', event => check(taken, event), {
+      button('Would they pass now?', () => void check(taken), {
         title: 'Against today’s schema. Nothing is written.',
       }),
       button(`Replay ${words} …`, () => openReplay(app, taken)),
@@ -127,6 +146,7 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
         put(body)
         put(summary)
         put(actions)
+        put(fresh)
         // Unless somebody is at something else already.
         if ([document.body, document.getElementById('view'), box].includes(document.activeElement)) {
           box.focus()
@@ -136,7 +156,7 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
     },
     /** Something arrived or changed: the list does not move under the hand that is about to click. */
     changed(reload) {
-      if (fresh.childElementCount > 0) return
+      if (fresh.childElementCount > 0 || isWrong()) return
       put(
         fresh,
         'There is news. ',
@@ -147,6 +167,8 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
       )
     },
     unchanged: () => put(fresh),
+    isWrong,
+    dispose: () => checking.abort(),
   }
 }
 
@@ -184,6 +206,5 @@ function wrongPlace(q, { message, problem }) {
 function checkedWords({ checked, passing, failing, gone }) {
   if (checked === 0) return 'There was none to check.'
   const lost = gone === 0 ? '' : `; of ${formatNumber(gone)} the record is gone from the topic`
-  const most = checked === CHECKED_AT_ONCE ? ` (the check takes ${formatNumber(CHECKED_AT_ONCE)} at a time)` : ''
-  return `Of ${letters(checked)}, ${formatNumber(passing)} would pass now, ${formatNumber(failing)} would not${lost}${most}. `
+  return `Of ${letters(checked)}, ${formatNumber(passing)} would pass now, ${formatNumber(failing)} would not${lost}. `
 }

@@ -5,6 +5,8 @@ import { dlqLine, shellQuoted } from './cli-line.js'
 import { ask } from './desk.js'
 import { openDiscard, undoButton } from './discard.js'
 import { openEdit } from './edit-dialog.js'
+import { filterOfGroup, term, USUAL } from './filter-text.js'
+import { bytesOf } from './hex.js'
 import { filterOfRows, neighboursOf, remember } from './list.js'
 import { age, badge, button, bytes, card, copyButton, facts, moment, pointerWords, put } from './parts.js'
 import { payloadView } from './payload.js'
@@ -18,9 +20,10 @@ const pathOf = id => `/admin/dead-letters/${encodeURIComponent(id)}`
 
 /** One dead letter: why it is here, what it holds, what happened to it, and what can be done. */
 export function letterView(app, place) {
-  const { id, q } = place
+  const { id } = place
+  const list = { ...place, view: 'list', id: undefined }
   const node = toDom(h('article', { class: 'letter', 'aria-labelledby': 'letter-title' }))
-  const { before, after } = neighboursOf(id, q)
+  const { before, after } = neighboursOf(id, place)
   let letter
   let check
   let revealed = false
@@ -111,13 +114,11 @@ export function letterView(app, place) {
 
   function wayBack() {
     const step = (to, words, key) =>
-      to === undefined
-        ? undefined
-        : app.link({ view: 'letter', id: to, q }, { class: 'step', title: `Key ${key}` }, words)
+      to === undefined ? undefined : app.link({ ...place, id: to }, { class: 'step', title: `Key ${key}` }, words)
     return h(
       'nav',
       { class: 'way', 'aria-label': 'List' },
-      app.link({ view: 'list', q }, {}, '← Back to the list'),
+      app.link(list, {}, '← Back to the list'),
       h(
         'span',
         { class: 'steps' },
@@ -177,7 +178,7 @@ export function letterView(app, place) {
         ['Key', keyWords(key)],
         ['Size', bytes(letter.bytes)],
         ['Sent', moment(letter.source_timestamp)],
-        ['First failed', moment(letter.first_failed_at)],
+        ['First failed', letter.first_failed_at === letter.failed_at ? undefined : moment(letter.first_failed_at)],
         ['Failed', moment(letter.failed_at)],
         ['Tries', letter.attempts],
         [
@@ -194,10 +195,23 @@ export function letterView(app, place) {
             ? undefined
             : app.link({ view: 'replay', id: letter.replay_id }, {}, letter.replay_id),
         ],
+        ['Trace', traceWords(letter.trace)],
         ['Consumer group', letter.group_id],
         ['Written by', letter.written_by === 'holdfast' ? undefined : letter.written_by],
+        ['Others', h('ul', { class: 'others' }, ...others().map(link => h('li', {}, link)))],
       ]),
     )
+  }
+
+  /** Whether it is alone: what failed likewise, what became of the order, what stood beside it. */
+  function others() {
+    const { order_uid: uid, source_topic: topic, source_partition: partition } = letter
+    const link = (words, q, sort) => app.link({ view: 'list', q, sort }, {}, words)
+    return [
+      link('of this cause', filterOfGroup(USUAL, letter)),
+      ...(uid === null ? [] : [link('of this order', term('uid', uid))]),
+      link('of this partition', `${term('topic', topic)} partition:${partition}`, 'source'),
+    ]
   }
 
   function valueCard(value, rules) {
@@ -207,7 +221,11 @@ export function letterView(app, place) {
         : 'The record had no value (a tombstone).'
       return card('Value', h('p', { class: 'soft' }, words))
     }
-    const copies = [copyButton('Copy as JSON', () => JSON.stringify(letter, null, 2)), copyButton('Copy as curl', curl)]
+    const copies = [
+      copyButton('Copy as JSON', () => JSON.stringify(letter, null, 2)),
+      copyButton('Copy as curl', curl),
+      copyButton('Copy as kcat', kcat),
+    ]
     if (value.text === undefined && value.hex === undefined) {
       return card(
         'Value',
@@ -230,7 +248,7 @@ export function letterView(app, place) {
         { class: 'value-head' },
         tabs,
         h('span', { class: 'soft' }, bytes(value.bytes)),
-        h('div', { class: 'actions' }, ...copies),
+        h('div', { class: 'actions' }, ...copies, button('Download', download)),
       ),
       masked,
       body,
@@ -244,6 +262,21 @@ export function letterView(app, place) {
   function curl() {
     const query = revealed ? '' : '?masked=true'
     return `curl --header "Authorization: Bearer $HOLDFAST_KEY" ${shellQuoted(location.origin + pathOf(id) + query)}`
+  }
+
+  /** The record where it first stood, for as long as its topic keeps it. */
+  function kcat() {
+    const { source_topic: topic, source_partition: partition, source_offset: offset } = letter
+    return `kcat -C -b "$KAFKA_BROKERS" -t ${shellQuoted(topic)} -p ${partition} -o ${offset} -c 1 -e -f '%h\\n%k\\n%s\\n'`
+  }
+
+  /** The value as it is shown: byte for byte once it was revealed. */
+  function download() {
+    const { value } = letter
+    const url = URL.createObjectURL(new Blob([value.text ?? bytesOf(value.hex)]))
+    const ending = value.text === undefined ? 'bin' : letter.reason === 'malformed_json' ? 'txt' : 'json'
+    toDom(h('a', { href: url, download: `${id}${value.masked ? '.masked' : ''}.${ending}` })).click()
+    URL.revokeObjectURL(url)
   }
 
   function headersCard() {
@@ -263,8 +296,8 @@ export function letterView(app, place) {
   }
 
   function historyCard() {
-    const { history = [] } = letter
-    const entries = history.map(({ at, what, who, detail }) =>
+    const sent = { at: letter.source_timestamp, what: 'sent', who: null, detail: {} }
+    const entries = [sent, ...letter.history].map(({ at, what, who, detail }) =>
       h(
         'li',
         { 'data-what': what },
@@ -273,13 +306,17 @@ export function letterView(app, place) {
         ...detailWords(detail),
       ),
     )
-    if (entries.length === 0) return card('History', h('p', { class: 'soft' }, 'Nothing yet.'))
     return card('History', h('ol', { class: 'history' }, ...entries))
   }
 
-  function detailWords({ replay_id, because, ...detail } = {}) {
+  function detailWords({ replay_id, because, reason, error, pointer, was_reason, was_error, was_pointer, ...detail }) {
+    const cause = causeWords(reason, error, pointer)
+    const before = causeWords(was_reason, was_error, was_pointer)
+    const isNew = JSON.stringify(before) !== JSON.stringify(cause)
     const others = Object.entries(detail).filter(([name, value]) => !UNSAID.has(name) && value !== null && value !== '')
     const parts = [
+      ...(cause === undefined ? [] : [cause]),
+      ...(before !== undefined && isNew ? [['before: ', ...before]] : []),
       ...(reasonGiven(because ?? '') === undefined ? [] : [[text(because)]]),
       ...others.map(([name, value]) => [`${name.replaceAll('_', ' ')} `, text(String(value))]),
       ...(replay_id == null ? [] : [['redrive ', app.link({ view: 'replay', id: replay_id }, {}, replay_id)]]),
@@ -297,10 +334,10 @@ export function letterView(app, place) {
       r: () => letter !== undefined && replay(),
       e() {
         remember(id)
-        app.go({ view: 'list', q })
+        app.go(list)
       },
-      j: () => after !== undefined && app.go({ view: 'letter', id: after, q }),
-      k: () => before !== undefined && app.go({ view: 'letter', id: before, q }),
+      j: () => after !== undefined && app.go({ ...place, id: after }),
+      k: () => before !== undefined && app.go({ ...place, id: before }),
     },
     onEvent(name, data) {
       // Its own redrive has moved: what became of it is in its history.
@@ -308,6 +345,19 @@ export function letterView(app, place) {
     },
     dispose: () => remember(id),
   }
+}
+
+function causeWords(reason, error, pointer) {
+  if (reason === undefined || reason === null) return undefined
+  return [text(reason), ...(error ? [' · ', text(error)] : []), ...(pointer ? [' at ', text(pointer)] : [])]
+}
+
+/** A link where somebody shows the trace, and has it: what is not sampled is nowhere. */
+function traceWords(trace) {
+  if (trace === null || trace === undefined) return undefined
+  const id = h('code', { class: 'trace-id' }, trace.id)
+  if (trace.url !== null) return h('a', { href: trace.url, rel: 'noreferrer', target: '_blank' }, id)
+  return trace.sampled ? id : h('span', {}, id, h('span', { class: 'sub' }, 'not sampled: nobody has kept it'))
 }
 
 function keyWords(key) {

@@ -1,9 +1,10 @@
 import { toDom } from '../dom.js'
 import { formatNumber } from '../format.js'
 import { h, text } from '../tree.js'
+import { USUAL_SORT } from './address.js'
 import { dlqLine } from './cli-line.js'
 import { ask } from './desk.js'
-import { term } from './filter-text.js'
+import { filterOfGroup, term } from './filter-text.js'
 import { nothing } from './groups.js'
 import { createInbox } from './inbox.js'
 import { age, badge, button, put, table } from './parts.js'
@@ -23,8 +24,8 @@ export function forgetList() {
 }
 
 /** The dead letter before and after this one, as they were listed. */
-export function neighboursOf(id, q) {
-  if (memory?.q !== q) return {}
+export function neighboursOf(id, { q, sort }) {
+  if (memory?.q !== q || memory.sort !== sort) return {}
   const at = memory.rows.findIndex(row => row.id === id)
   return at === -1 ? {} : { before: memory.rows[at - 1]?.id, after: memory.rows[at + 1]?.id }
 }
@@ -34,11 +35,24 @@ export function remember(id) {
   if (memory !== undefined) memory.at = id
 }
 
+/** What an index answers, and which way round comes first. The other columns are for the filter. */
+const SORTED = { failed_at: 'descending', source: 'ascending' }
+const HEADS = {
+  '-failed_at': 'Sort: latest failure first',
+  failed_at: 'Sort: oldest failure first',
+  source: 'Sort by topic, partition and offset',
+  '-source': 'Sort by topic, partition and offset, downwards',
+}
+
 export function listView(app, place) {
-  const known = memory?.q === place.q
+  const { q, sort } = place
+  const known = memory?.q === q && memory.sort === sort
+  // Who turns the list round has the focus on the head of a column, and wants it back there.
+  let turned = memory?.q === q && memory.sort !== sort
   if (!known)
     memory = {
-      q: place.q,
+      q,
+      sort,
       rows: [],
       next: undefined,
       count: 0,
@@ -51,7 +65,7 @@ export function listView(app, place) {
   /** Where a range with the shift key begins. */
   let anchor
 
-  const all = () => ({ q: place.q, count: held.count, words: `all ${formatNumber(held.count)}` })
+  const all = () => ({ q, sort, count: held.count, words: `all ${formatNumber(held.count)}` })
   /** The selected ones; without any, all that match. */
   const target = () => {
     const chosen = held.rows.filter(({ id }) => held.selected.has(id))
@@ -65,15 +79,15 @@ export function listView(app, place) {
       draw()
     },
   })
-  const bar = toDom(h('div', { class: 'selection', role: 'region', 'aria-label': 'Selection' }))
+  const bar = toDom(h('div', { class: 'selection', role: 'region', 'aria-label': 'Selection', hidden: true }))
   const more = toDom(h('p', { class: 'more' }))
   inbox.node.append(more, bar)
 
   async function load(signal) {
     await inbox.loads(async () => {
       const [page, { groups }] = await Promise.all([
-        ask('/admin/dead-letters', { query: { q: place.q, limit: PAGE }, signal }),
-        ask('/admin/dead-letters/groups', { query: { q: place.q }, signal }),
+        ask('/admin/dead-letters', { query: { q, sort, limit: PAGE }, signal }),
+        ask('/admin/dead-letters/groups', { query: { q }, signal }),
       ])
       held.rows = page.dead_letters
       held.next = page.next ?? undefined
@@ -90,7 +104,7 @@ export function listView(app, place) {
     const { currentTarget } = event
     currentTarget.disabled = true
     try {
-      const page = await ask('/admin/dead-letters', { query: { q: place.q, limit: PAGE, cursor: held.next } })
+      const page = await ask('/admin/dead-letters', { query: { q, limit: PAGE, cursor: held.next } })
       const from = held.rows.length
       held.rows = [...held.rows, ...page.dead_letters]
       held.next = page.next ?? undefined
@@ -109,6 +123,8 @@ export function listView(app, place) {
     if (held.rows.length === 0) put(inbox.body, nothing(app, place))
     else put(inbox.body, table(columns(), held.rows.map(row), { class: 'letters cards-on-phone' }))
     if (focused !== undefined) focusRow(focused)
+    if (turned && document.activeElement?.id === 'view') inbox.body.querySelector('th[aria-sort] a')?.focus()
+    turned = false
     put(
       more,
       ...(held.next === undefined
@@ -135,14 +151,38 @@ export function listView(app, place) {
     )
     all.checked = held.selected.size > 0 && held.selected.size === held.rows.length
     const passes = held.checks.size === 0 ? [] : [['Passes now']]
-    return [[all, 'pick'], ['Failed'], ['Order'], ['Why'], ['Record'], ['Tries', 'number'], ['State'], ...passes]
+    return [
+      [all, 'pick'],
+      sortable('Failed', 'failed_at'),
+      ['Order'],
+      ['Why'],
+      sortable('Record', 'source'),
+      ['Tries', 'number'],
+      ['State'],
+      ...passes,
+    ]
+  }
+
+  /** Its head sorts by this column, and the other way round when the list goes by it already. */
+  function sortable(words, by) {
+    const first = SORTED[by] === 'descending' ? `-${by}` : by
+    const now = sort === by ? 'ascending' : sort === `-${by}` ? 'descending' : undefined
+    const to = now === undefined ? first : now === 'ascending' ? `-${by}` : by
+    const sign = { ascending: ' ↑', descending: ' ↓' }[now]
+    const link = app.link(
+      { ...place, sort: to },
+      { title: HEADS[to], class: 'sort' },
+      words,
+      ...(sign === undefined ? [] : [h('span', { 'aria-hidden': 'true' }, sign)]),
+    )
+    return [link, 'sortable', { 'aria-sort': now }]
   }
 
   function row(letter) {
-    const { id, order_uid, reason, error, pointer, source_topic, source_partition, source_offset } = letter
+    const { id, order_uid, reason, error, pointer, message } = letter
+    const { source_topic: topic, source_partition: partition, source_offset: offset } = letter
     const box = toDom(h('input', { type: 'checkbox', 'aria-label': `Select ${id}`, click: event => pick(id, event) }))
     box.checked = held.selected.has(id)
-    const uid = order_uid === null ? h('span', { class: 'soft' }, 'no uid') : text(order_uid)
     return h(
       'tr',
       { 'data-row': id, class: box.checked ? 'selected' : undefined },
@@ -151,24 +191,23 @@ export function listView(app, place) {
       h(
         'td',
         { 'data-label': 'Order', class: 'main' },
-        app.link({ view: 'letter', id, q: place.q }, { 'data-main': 'true', class: 'uid-link' }, uid),
+        app.link({ ...place, view: 'letter', id }, { 'data-main': 'true', class: 'uid-link' }, text(order_uid ?? id)),
+        ...(order_uid === null ? [h('span', { class: 'sub' }, 'no uid that can be read')] : []),
       ),
       h(
         'td',
         { 'data-label': 'Why', class: 'why' },
-        h('span', {}, reason),
-        h(
-          'span',
-          { class: 'sub' },
-          h('code', {}, text(error)),
-          ...(pointer === '' ? [] : [' at ', h('code', {}, text(pointer))]),
-        ),
+        app.link({ ...place, q: filterOfGroup(q, letter) }, { class: 'quiet-link', title: 'Only this cause' }, reason),
+        h('span', { class: 'soft' }, ' · '),
+        h('code', {}, text(error)),
+        ...(pointer === '' ? [] : [h('span', { class: 'soft' }, ' at '), h('code', {}, text(pointer))]),
+        ...(message === '' ? [] : [h('span', { class: 'sub' }, text(message))]),
       ),
       h(
         'td',
         { 'data-label': 'Record' },
-        h('code', {}, text(source_topic)),
-        h('span', { class: 'sub' }, `${source_partition} @ ${source_offset}`),
+        h('code', {}, text(topic)),
+        h('span', { class: 'sub' }, `${partition} @ ${offset}`),
       ),
       h('td', { 'data-label': 'Tries', class: 'number' }, formatNumber(letter.attempts)),
       h('td', { 'data-label': 'State' }, badge(letter.state), replays(letter)),
@@ -224,8 +263,13 @@ export function listView(app, place) {
       if (held.at !== undefined) focusRow(held.at)
       held.at = undefined
     },
-    cli: () => (held.selected.size === 0 ? dlqLine('ls', place.q, '--limit', PAGE) : dlqLine('ls', target().q)),
+    cli() {
+      if (inbox.isWrong()) return undefined
+      if (held.selected.size > 0) return dlqLine('ls', target().q)
+      return dlqLine('ls', q, '--limit', PAGE, ...(sort === USUAL_SORT ? [] : ['--sort', sort]))
+    },
     keys: { r: () => openReplay(app, target()) },
+    dispose: () => inbox.dispose(),
     onEvent(name) {
       if (name === 'dead_letters') inbox.changed(app.reload)
     },

@@ -106,9 +106,7 @@ export function pointerWords(pointer) {
 }
 
 export function table(columns, rows, attributes = {}) {
-  const head = columns.map(([name, kind]) =>
-    h('th', { scope: 'col', class: kind }, ...(typeof name === 'string' ? [name] : [name])),
-  )
+  const head = columns.map(([name, kind, more = {}]) => h('th', { scope: 'col', class: kind, ...more }, name))
   return h('table', attributes, h('thead', {}, h('tr', {}, ...head)), h('tbody', {}, ...rows))
 }
 

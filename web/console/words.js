@@ -5,7 +5,7 @@ import { formatNumber } from '../format.js'
 /** @param {number} seconds @returns `45 s`, `3 min`, `2 h 5 min`, `4 d 3 h` */
 export function duration(seconds) {
   const s = Math.max(0, seconds)
-  if (s < 1) return s === 0 ? '0 s' : `${s.toFixed(1)} s`
+  if (s < 1) return s < 0.05 ? '0 s' : `${s.toFixed(1)} s`
   if (s < 59.5) return `${Math.round(s)} s`
   if (s < 3_570) return `${Math.round(s / 60)} min`
   if (s < 86_400) return pair(Math.round(s / 60), 60, 'h', 'min')
@@ -77,6 +77,7 @@ export const PAUSES = {
 }
 
 export const EVENTS = {
+  sent: 'sent',
   failed: 'failed',
   failed_again: 'failed again',
   replayed: 'published again',

@@ -49,20 +49,22 @@ describe('the line for the shell', () => {
 
 describe('the address', () => {
   it.each([
-    ['', 'groups', 'state:open'],
-    ['?q=', 'groups', ''],
-    ['?view=list&q=reason%3Aa', 'list', 'reason:a'],
-    ['?view=nonsense', 'groups', 'state:open'],
-    ['?view=audit', 'audit', 'state:open'],
-  ])('says what is on the screen: %s', (search, view, q) => {
+    ['', 'groups', 'state:open', '-failed_at'],
+    ['?q=', 'groups', '', '-failed_at'],
+    ['?view=list&q=reason%3Aa', 'list', 'reason:a', '-failed_at'],
+    ['?view=list&sort=source', 'list', 'state:open', 'source'],
+    ['?view=list&sort=bytes', 'list', 'state:open', '-failed_at'],
+    ['?view=nonsense', 'groups', 'state:open', '-failed_at'],
+    ['?view=audit', 'audit', 'state:open', '-failed_at'],
+  ])('says what is on the screen: %s', (search, view, q, sort) => {
     const place = placeOfAddress(search)
-    expect(place).toEqual({ view, q, id: undefined })
+    expect(place).toEqual({ view, q, sort, id: undefined })
     expect(placeOfAddress(new URL(addressOf(place), 'http://x').search)).toEqual(place)
   })
 
-  it('keeps the filter beside a letter, so that the way back leads to the same list', () => {
-    expect(addressOf({ view: 'letter', id: 'orders-3-42', q: 'state:parked' })).toBe(
-      '/admin?letter=orders-3-42&q=state%3Aparked',
+  it('keeps filter and order beside a letter, so that the way back leads to the same list', () => {
+    expect(addressOf({ view: 'letter', id: 'orders-3-42', q: 'state:parked', sort: 'source' })).toBe(
+      '/admin?letter=orders-3-42&q=state%3Aparked&sort=source',
     )
     expect(addressOf({ view: 'replay', id: 'r1', q: 'state:parked' })).toBe('/admin?replay=r1')
   })
@@ -111,6 +113,7 @@ describe('the stream in a sentence', () => {
 
 describe('durations', () => {
   it.each([
+    [0.02, '0 s'],
     [0.24, '0.2 s'],
     [59, '59 s'],
     [90, '2 min'],
