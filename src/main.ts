@@ -1,5 +1,6 @@
 import type { App, Role } from './app.ts'
 import { type Config, loadConfig } from './config.ts'
+import { StreamError } from './core/errors.ts'
 import { NO_TRACING, type Tracing } from './core/tracing.ts'
 import { createLogger } from './telemetry/logger.ts'
 import { startTracing } from './telemetry/tracing-start.ts'
@@ -71,7 +72,8 @@ export async function runService(config: Config, roles?: ReadonlySet<Role>): Pro
   try {
     await app.finished
   } catch (error) {
-    log.fatal({ event: 'failed', error }, error instanceof Error ? error.message : 'the stream failed')
+    // Ours promise to hold no payload; whoever else's may quote an order.
+    log.fatal({ event: 'failed', error }, error instanceof StreamError ? error.message : 'the stream failed')
     exitCode = 1
     armWatchdog()
   }

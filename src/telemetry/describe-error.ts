@@ -17,8 +17,9 @@ const MAX_CAUSES = 4
 
 /**
  * What of an error may be logged: never order data. Our own errors promise a payload-free message. The messages of
- * Postgres (`invalid input syntax for type bigint: "…"`) and of `JSON.parse` quote the input, so of those only type and
- * code are told; `detail` and other fields that a library adds are never read.
+ * Postgres (`invalid input syntax for type bigint: "…"`), of `JSON.parse`, and of Node about an argument (`Received type
+ * string ('…')`) quote the input, so of those only type and code are told; `detail` and other fields that a library adds are
+ * never read.
  */
 export function describeError(error: unknown, depth = 0): ErrorDescription {
   if (!(error instanceof Error)) return { type: typeof error }
@@ -39,7 +40,8 @@ export function describeError(error: unknown, depth = 0): ErrorDescription {
 function quotesInput(error: Error): boolean {
   // pg's DatabaseError is told by its fields, so that this room need not know the library.
   const fromPostgres = 'severity' in error && 'routine' in error
-  return fromPostgres || error instanceof SyntaxError
+  const aboutArgument = textProperty(error, 'code')?.startsWith('ERR_INVALID_') ?? false
+  return fromPostgres || aboutArgument || error instanceof SyntaxError
 }
 
 /** The stack without its first lines, which repeat the message. */

@@ -84,16 +84,20 @@ describe('a line', () => {
 })
 
 describe('an error', () => {
-  it('of JSON.parse is told without the text that it quotes', () => {
+  it.each([
+    ['JSON.parse', 'SyntaxError', () => JSON.parse('{"name": Testov}')],
+    ['Node about an argument', 'TypeError', () => setTimeout('Testov' as never)],
+    ['Node about a value', 'TypeError', () => Buffer.alloc(4, 'Testov', 'hex')],
+  ])('of %s is told without the text that it quotes', (_, type, work) => {
     let thrown: unknown
     try {
-      JSON.parse('{"name": Testov}')
+      work()
     } catch (error) {
       thrown = error
     }
     expect(thrown).toHaveProperty('message', expect.stringContaining('Testov'))
     const described = describeError(thrown)
-    expect(described.type).toBe('SyntaxError')
+    expect(described.type).toBe(type)
     expect(JSON.stringify(described)).not.toContain('Testov')
   })
 
