@@ -40,7 +40,8 @@ export const OPERATION = {
   commit: { [ATTRIBUTE.operationName]: 'commit', [ATTRIBUTE.operationType]: 'settle' },
 } as const
 
-/** Other methods are `_OTHER`: what a client makes up is no name. */
+/** What a client makes up is no name: an attribute of it is this. */
+export const OTHER_METHOD = '_OTHER'
 export const HTTP_METHODS: ReadonlySet<string> = new Set([
   ...['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY', 'TRACE'],
 ])

@@ -1,7 +1,7 @@
 import { context, propagation, ROOT_CONTEXT, SpanKind, type Tracer, trace } from '@opentelemetry/api'
 import { HEADER } from '../core/dead-letter.ts'
 import type { RequestTracing, SendTracing, Tracing } from '../core/tracing.ts'
-import { ATTRIBUTE, HTTP_METHODS, KAFKA, OPERATION, SCHEMA_URL } from './semconv.ts'
+import { ATTRIBUTE, HTTP_METHODS, KAFKA, OPERATION, OTHER_METHOD, SCHEMA_URL } from './semconv.ts'
 import { fail, failed } from './span-error.ts'
 import { startBatchTrace } from './tracing-batch.ts'
 import { contextOf, isSampled, linkTo, withContext } from './tracing-headers.ts'
@@ -59,9 +59,10 @@ function requestTracing(tracer: Tracer): RequestTracing {
     serve(request, answer) {
       if (UNTRACED.test(request.url ?? '')) return answer()
       const parent = propagation.extract(ROOT_CONTEXT, request.headers)
-      const method = nameOf(request.method)
-      const attributes = { [ATTRIBUTE.httpMethod]: method, [ATTRIBUTE.urlScheme]: 'http' }
-      const span = tracer.startSpan(method, { kind: SpanKind.SERVER, attributes }, parent)
+      const { method = '' } = request
+      const known = HTTP_METHODS.has(method)
+      const attributes = { [ATTRIBUTE.httpMethod]: known ? method : OTHER_METHOD, [ATTRIBUTE.urlScheme]: 'http' }
+      const span = tracer.startSpan(nameOf(method), { kind: SpanKind.SERVER, attributes }, parent)
       const { traceId, spanId, traceFlags } = span.spanContext()
       request.headers.traceparent = `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`
       context.with(trace.setSpan(parent, span), answer)
@@ -81,6 +82,7 @@ function requestTracing(tracer: Tracer): RequestTracing {
   }
 }
 
-function nameOf(method = ''): string {
-  return HTTP_METHODS.has(method) ? method : '_OTHER'
+/** As the conventions have it: of a method that nobody knows the span does not say the name. */
+function nameOf(method: string): string {
+  return HTTP_METHODS.has(method) ? method : 'HTTP'
 }

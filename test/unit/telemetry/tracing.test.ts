@@ -210,8 +210,9 @@ describe('a request', () => {
     serve({ method: 'GET', url: '/order/x', headers: {} }, 503)
     serve({ method: 'BREW', url: '/order/x', headers: {} }, 404, 'unmatched')
     expect(only('GET /order/:uid').status.code).toBe(SpanStatusCode.ERROR)
-    expect(only('_OTHER').status.code).toBe(SpanStatusCode.UNSET)
-    expect(only('_OTHER').attributes['http.route']).toBeUndefined()
+    expect(only('HTTP').status.code).toBe(SpanStatusCode.UNSET)
+    expect(only('HTTP').attributes['http.request.method']).toBe('_OTHER')
+    expect(only('HTTP').attributes['http.route']).toBeUndefined()
   })
 
   it.each(['/metrics', '/livez', '/readyz?verbose'])('of a machine for %s is not followed', url => {
