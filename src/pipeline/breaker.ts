@@ -6,10 +6,16 @@ import type { Clock } from '../core/ports.ts'
 /** Whether a dependency is thought to be there. While it is not, work on it waits and one cheap probe asks. */
 export interface Breaker {
   readonly dependency: Dependency
+  /** As it is told: while a probe asks, and until the work that failed has come through. */
   readonly open: { readonly reason: string; readonly sinceMs: number } | undefined
   /** The dependency failed. The first report opens the breaker and starts the probe. */
   trip(error: unknown): void
-  /** Resolves when it is closed (at once when it is), or when the signal aborts. */
+  /**
+   * Work that failed tries again, until it is through or given up. That a probe passes does not end its trouble: a topic that
+   * is there may refuse this one record.
+   */
+  doubt(): Disposable
+  /** Resolves when no probe asks any more (at once when none does), or when the signal aborts. */
   whenClosed(signal: AbortSignal): Promise<void>
   /** Ends the probe. */
   stop(): void
@@ -32,10 +38,11 @@ export function createBreaker(parts: BreakerParts): Breaker {
   const { dependency, clock, observer } = parts
   const policy: BackoffPolicy = { initialMs: parts.initialMs, maxMs: PROBE_MAX_MS }
   const stopped = new AbortController()
-  let open: { reason: string; sinceMs: number; closed: PromiseWithResolvers<void> } | undefined
+  let trouble: { reason: string; readonly sinceMs: number; readonly since: number } | undefined
+  let probing: PromiseWithResolvers<void> | undefined
+  let doubts = 0
 
   async function probeUntilBack(): Promise<void> {
-    const since = clock.monotonic()
     for (let attempt = 1; !stopped.signal.aborted; attempt++) {
       await clock.sleep(backoffMs(policy, attempt, parts.random()), stopped.signal)
       try {
@@ -44,34 +51,52 @@ export function createBreaker(parts: BreakerParts): Breaker {
       } catch (error) {
         // Not ours to judge: work that meets the same error itself stops the stream, with that error.
         if (dispositionOf(error) !== 'retry') break
-        if (open !== undefined) open.reason = reasonOf(error)
+        if (trouble !== undefined) trouble.reason = reasonOf(error)
       }
     }
-    const waited = open
-    open = undefined
-    if (!stopped.signal.aborted) {
-      observer.observe({ kind: 'breaker_closed', dependency, openSeconds: (clock.monotonic() - since) / 1000 })
-    }
-    waited?.closed.resolve()
+    const waited = probing
+    probing = undefined
+    closeUnlessInDoubt()
+    waited?.resolve()
+  }
+
+  function closeUnlessInDoubt(): void {
+    if (trouble === undefined || probing !== undefined || doubts > 0) return
+    const openSeconds = (clock.monotonic() - trouble.since) / 1000
+    trouble = undefined
+    if (!stopped.signal.aborted) observer.observe({ kind: 'breaker_closed', dependency, openSeconds })
   }
 
   return {
     dependency,
     get open() {
-      return open === undefined ? undefined : { reason: open.reason, sinceMs: open.sinceMs }
+      return trouble === undefined ? undefined : { reason: trouble.reason, sinceMs: trouble.sinceMs }
     },
     trip(error) {
-      if (open !== undefined || stopped.signal.aborted) return
-      open = { reason: reasonOf(error), sinceMs: clock.now(), closed: Promise.withResolvers() }
-      observer.observe({ kind: 'breaker_opened', dependency, error })
+      if (probing !== undefined || stopped.signal.aborted) return
+      if (trouble === undefined) {
+        trouble = { reason: '', sinceMs: clock.now(), since: clock.monotonic() }
+        observer.observe({ kind: 'breaker_opened', dependency, error })
+      }
+      trouble.reason = reasonOf(error)
+      probing = Promise.withResolvers()
       void probeUntilBack()
     },
+    doubt() {
+      doubts += 1
+      return {
+        [Symbol.dispose]() {
+          doubts -= 1
+          closeUnlessInDoubt()
+        },
+      }
+    },
     async whenClosed(signal) {
-      if (open === undefined || signal.aborted) return
+      if (probing === undefined || signal.aborted) return
       const aborted = Promise.withResolvers<void>()
       const onAbort = () => aborted.resolve()
       signal.addEventListener('abort', onAbort, { once: true })
-      await Promise.race([open.closed.promise, aborted.promise])
+      await Promise.race([probing.promise, aborted.promise])
       signal.removeEventListener('abort', onAbort)
     },
     stop: () => stopped.abort(),

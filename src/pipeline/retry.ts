@@ -41,8 +41,9 @@ export async function retrying<R>(
 ): Promise<R> {
   const { dependency, breaker, partition, signal, maxAttempts = Number.POSITIVE_INFINITY } = context
   const bounded = maxAttempts !== Number.POSITIVE_INFINITY
+  let doubt: Disposable | undefined
   // Wrapped, because p-retry never repeats a TypeError, and turns what is no Error into one.
-  const outcome = await pRetry(
+  const outcome = pRetry(
     async attempt => {
       if (signal.aborted) throw new OwnershipLostError('the partition was taken away')
       return { value: await work(attempt) }
@@ -57,7 +58,10 @@ export async function retrying<R>(
         const delayMs = backoffMs(parts.policy, attemptNumber, parts.random())
         parts.observer.observe({ kind: 'retry', dependency, attempt: attemptNumber, delayMs, error, partition })
         // Contention is between transactions: the store itself is there.
-        if (!(error instanceof StoreContendedError)) breaker?.trip(error)
+        if (breaker !== undefined && !(error instanceof StoreContendedError)) {
+          breaker.trip(error)
+          doubt ??= breaker.doubt()
+        }
         context.onWaiting(true, dependency)
         try {
           await parts.clock.sleep(delayMs, signal)
@@ -68,5 +72,9 @@ export async function retrying<R>(
       },
     },
   )
-  return outcome.value
+  try {
+    return (await outcome).value
+  } finally {
+    doubt?.[Symbol.dispose]()
+  }
 }

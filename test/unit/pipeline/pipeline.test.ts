@@ -1,5 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
 import {
+  BrokerUnavailableError,
   OwnershipLostError,
   RecordRefusedError,
   StoreContendedError,
@@ -134,6 +135,27 @@ describe('an outage blames no record', () => {
     harness.dlqAway = false
     await until(() => harness.source.commits.get(0) === 2n, 'the commit')
     expect(harness.sent).toHaveLength(1)
+  })
+
+  it('tells of the dead-letter topic until the record that it refuses is through, though it answers every probe', async () => {
+    const openAtAttempt: boolean[] = []
+    const harness = aPipeline({
+      sink: {
+        async send() {
+          const dlq = harness.pipeline.status().breakers.find(({ dependency }) => dependency === 'dlq')
+          if (openAtAttempt.push(dlq?.open === true) < 4) throw new BrokerUnavailableError('message size too large')
+          return { partition: 0, offset: 0n }
+        },
+        async probe() {},
+      },
+    })
+    harness.source.append(0, 'bad')
+    harness.source.give(0)
+    start(harness)
+    await until(() => harness.source.commits.get(0) === 1n, 'the commit')
+    expect(openAtAttempt).toEqual([false, true, true, true])
+    expect(harness.of('breaker_opened')).toHaveLength(1)
+    expect(harness.of('breaker_closed')).toHaveLength(1)
   })
 
   it('takes a batch whose COMMIT was answered by nobody as written, once', async () => {
