@@ -8,7 +8,7 @@ import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import type { ApiKey } from './core/access.ts'
 import { backoffMs } from './core/backoff.ts'
-import { dispositionOf, StoreMisconfiguredError } from './core/errors.ts'
+import { dispositionOf, StoreMisconfiguredError, StoreUnavailableError } from './core/errors.ts'
 import type { Figures } from './core/figures.ts'
 import { livenessOf, readinessOf } from './core/health.ts'
 import type { HealthCheck, HealthResult, PoolName, PoolStatus, StreamStatus } from './core/status.ts'
@@ -28,7 +28,7 @@ import { noteConsumerStart } from './postgres/consumer-starts.ts'
 import { createDeadLetterIndex } from './postgres/dead-letter-index.ts'
 import { purgeSettled } from './postgres/dead-letter-purge.ts'
 import { readFigures } from './postgres/figures.ts'
-import { missingMigrations } from './postgres/migrate.ts'
+import { migrationUnderWay, missingMigrations } from './postgres/migrate.ts'
 import { createPool, poolStatus } from './postgres/pool.ts'
 import { createSettlementStore } from './postgres/settlement.ts'
 import { createStartBook } from './postgres/start-book.ts'
@@ -329,6 +329,7 @@ export async function startApp(
   async function requireMigrations(): Promise<void> {
     const missing = await missingMigrations(readPool)
     if (missing.length > 0) {
+      if (await migrationUnderWay(readPool)) throw new StoreUnavailableError('migrations are being applied')
       throw new StoreMisconfiguredError(
         `the database lacks ${missing.length === 1 ? 'the migration' : 'the migrations'} ${missing.join(', ')}; ` +
           'run: holdfast migrate up',

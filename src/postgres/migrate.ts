@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { runner } from 'node-pg-migrate'
+import { PG_MIGRATE_LOCK_ID, runner } from 'node-pg-migrate'
 import pg from 'pg'
 import { StoreMisconfiguredError } from '../core/errors.ts'
 import { toStoreError } from './errors.ts'
@@ -82,6 +82,20 @@ export async function missingMigrations(pool: pg.Pool): Promise<string[]> {
   if (!table?.present) return names
   const applied = await query<{ name: string }>(pool, { text: `SELECT name FROM ${TABLE}` })
   return names.filter(name => !applied.some(row => row.name === name))
+}
+
+/** Whether somebody applies migrations at this moment: then what is missing is about to come. @throws as {@link missingMigrations} */
+export async function migrationUnderWay(pool: pg.Pool): Promise<boolean> {
+  const [row] = await query<{ held: boolean }>(pool, {
+    // How Postgres shows a lock on one bigint: in two halves.
+    text: `SELECT EXISTS (
+        SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+        WHERE datname = current_database() AND locktype = 'advisory' AND objsubid = 1 AND granted
+          AND (classid::bigint << 32 | objid::bigint) = $1
+      ) AS held`,
+    values: [PG_MIGRATE_LOCK_ID],
+  })
+  return row?.held ?? false
 }
 
 async function migrationNames(): Promise<string[]> {

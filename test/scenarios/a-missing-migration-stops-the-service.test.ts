@@ -1,7 +1,8 @@
+import pg from 'pg'
 import { expect, it } from 'vitest'
 import { migrate } from '#src/postgres/migrate.ts'
 import { differences, generated, modelOf } from '../support/model.ts'
-import { eventually, type Service, startService } from '../support/service.ts'
+import { ask, eventually, isReady, type Service, startService } from '../support/service.ts'
 import { aStream, streamTools } from '../support/stream.ts'
 
 streamTools()
@@ -29,6 +30,42 @@ it('does not start on a database without tables: names what is missing, and leav
   await startService(stream)
   await eventually(async () => (await stream.settled()) === records.length, 'all of them being settled')
   expect(await differences(stream, modelOf(records))).toEqual([])
+})
+
+it('waits for migrations that are being applied: alive, not ready, and says for what', async () => {
+  // Given a database on which somebody is at it, and has to wait for a transaction of somebody else's
+  const stream = await aStream({ migrated: false })
+  const other = new pg.Client({ connectionString: stream.databaseUrl })
+  await other.connect()
+  await other.query('BEGIN; CREATE TABLE orders ()')
+  const migrating = migrate(stream.databaseUrl, 'up')
+
+  // When the service starts meanwhile
+  const service = await startService(stream)
+
+  // Then it is alive, and waits for that
+  const { body } = await eventually(async () => {
+    const answer = await ask(service, '/readyz?verbose')
+    return answer.body.includes('migrations') && answer
+  }, 'its waiting for the migrations')
+  expect(JSON.parse(body)).toMatchObject({
+    status: 'failing',
+    checks: expect.arrayContaining([
+      {
+        name: 'start',
+        ok: false,
+        reason: 'waiting for Postgres: migrations are being applied',
+        since: expect.any(String),
+      },
+    ]),
+  })
+  expect(await ask(service, '/livez')).toMatchObject({ status: 200 })
+
+  // And goes on by itself once they are there
+  await other.query('ROLLBACK')
+  await other.end()
+  await migrating
+  await eventually(() => isReady(service), 'its being ready')
 })
 
 it('stops when a column goes missing under it: no record is blamed, nothing is committed past it', async () => {
