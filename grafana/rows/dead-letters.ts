@@ -64,13 +64,13 @@ export const deadLetters: Row = {
     {
       title: 'Lost to retention',
       about:
-        'Offsets that Kafka removed before they were read. Anything above zero is a loss, written down in the ledger.',
+        'Offsets that Kafka removed before they were read, since the replicas started. Anything above zero is a loss, written down in the ledger.',
       unit: UNITS.count,
       kind: 'lines',
       width: 12,
       queries: [
-        // The metric has no series of a partition until it lost something.
-        { expr: 'sum(holdfast_expired_records_total{job="$job"}) or vector(0)', legend: 'expired' },
+        // As they stand: increase() does not see a loss that is the first value of its series.
+        { expr: 'sum(holdfast_expired_records_total{job="$job"})', legend: 'expired since the replicas started' },
       ],
       runbook: 'HoldfastRecordsExpired',
     },
