@@ -18,7 +18,11 @@ process.env.UV_THREADPOOL_SIZE ??= '8'
  */
 export async function runService(config: Config, roles?: ReadonlySet<Role>): Promise<number> {
   let tracing: Tracing = NO_TRACING
-  const logger = createLogger({ levels: config.logLevels, activeTrace: () => tracing.active() })
+  const logger = createLogger({
+    levels: config.logLevels,
+    colour: !process.env.NO_COLOR,
+    activeTrace: () => tracing.active(),
+  })
   const log = logger.of('process')
   const traces = await startTracing(
     process.env,

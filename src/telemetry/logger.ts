@@ -16,7 +16,7 @@ export interface LoggerOptions {
   readonly to?: 'stdout' | 'stderr' | DestinationStream
   /** Lines for people instead of JSON. Default: when it goes to a terminal. */
   readonly pretty?: boolean
-  /** Default: true. `NO_COLOR` is for the caller to read. */
+  /** Of lines for people. Default: true. `NO_COLOR` is for the caller to read. */
   readonly colour?: boolean
   /** Of the work that a line tells of: it goes into the line. Default: none. */
   readonly activeTrace?: () => TraceIds | undefined
@@ -30,7 +30,6 @@ const REDACTED = ['order', 'delivery', 'payment', 'items', 'value', 'payload', '
  * lines that matter most are the last ones before the process ends.
  */
 export function createLogger(options: LoggerOptions): Logger {
-  const to = options.to ?? 'stdout'
   const { level, modules } = options.levels
   const root = pino(
     {
@@ -41,7 +40,7 @@ export function createLogger(options: LoggerOptions): Logger {
       redact: { paths: REDACTED, censor: '[redacted]' },
       ...(options.activeTrace === undefined ? {} : { mixin: traceFields(options.activeTrace) }),
     },
-    typeof to === 'object' ? to : openTerminal(to === 'stdout' ? 1 : 2, options),
+    openDestination(options),
   )
   const logs = new Map(
     LOG_MODULES.map(module => [module, root.child({ module }, { level: modules[module] ?? level })] as const),
@@ -57,19 +56,24 @@ function traceFields(active: () => TraceIds | undefined): (line: object) => obje
   }
 }
 
-function openTerminal(fd: 1 | 2, options: LoggerOptions): DestinationStream {
-  const stream =
-    (options.pretty ?? isatty(fd))
-      ? PinoPretty({
-          destination: fd,
-          sync: true,
-          colorize: options.colour ?? true,
-          ignore: 'pid,event,module,trace_id,span_id',
-          messageFormat: '{module}: {msg}',
-          translateTime: 'SYS:HH:MM:ss.l',
-          singleLine: true,
-        })
-      : pino.destination({ fd, sync: true })
+function openDestination({ to = 'stdout', pretty, colour = true }: LoggerOptions): DestinationStream {
+  const given = typeof to === 'object' ? to : undefined
+  const fd = to === 'stdout' ? 1 : 2
+  const forPeople = pretty ?? (given === undefined && isatty(fd))
+  if (given !== undefined && !forPeople) return given
+  const stream = forPeople
+    ? PinoPretty({
+        destination: given ?? fd,
+        sync: true,
+        colorize: colour,
+        ignore: 'pid,event,module,trace_id,span_id',
+        messageFormat: '{module}: {msg}',
+        translateTime: 'SYS:HH:MM:ss.l',
+        singleLine: true,
+        // Else an error takes a line for each of its fields, `singleLine` or not.
+        errorLikeObjectKeys: [],
+      })
+    : pino.destination({ fd, sync: true })
   // Whoever read our lines has gone (`holdfast serve | head`): that is no reason to fall over.
   stream.on('error', () => {})
   return stream

@@ -1,3 +1,4 @@
+import { Writable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { StoreUnavailableError } from '#src/core/errors.ts'
 import { parseLogLevels } from '#src/core/log-levels.ts'
@@ -18,6 +19,26 @@ describe('a log line', () => {
     const { logger, lines } = telemetry()
     logger.of('process').info({ order: { delivery: { name: 'Test Testov' } }, value: 'Test Testov', items: [] }, 'oops')
     expect(JSON.stringify(lines)).not.toContain('Testov')
+  })
+
+  it('is one line for people, too, also where it tells of an error, and coloured only where that is wanted', () => {
+    const written = (colour: boolean) => {
+      let text = ''
+      const to = new Writable({
+        write(chunk, _, done) {
+          text += chunk
+          done()
+        },
+      })
+      const logger = createLogger({ levels: { level: 'info', modules: {} }, to, pretty: true, colour })
+      const error = new StoreUnavailableError('the store is away', { cause: new Error('refused') })
+      logger.of('stream').warn({ event: 'retry', attempt: 2, error }, 'trying again')
+      return text
+    }
+    expect(written(false)).toMatch(
+      /^\[[\d:.]+\] WARN: stream: trying again \{"attempt":2,"error":\{.*"the store is away".*\}\}\n$/,
+    )
+    expect(written(true)).toContain('\u001b[')
   })
 
   it('never holds what a library quotes in its errors', () => {
