@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.tools/node_modules/.bin:$(CURDIR)/node_modules/.bin:$(
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo run producer migrate-up migrate-down test lint format coverage bench bench-read chaos
+.PHONY: help setup build demo run producer migrate-up migrate-down test lint format coverage bench bench-read chaos alerts
 
 help: ## What can be made
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -54,3 +54,6 @@ bench-read: setup ## Measure: read orders that are held in memory, beside bare n
 
 chaos: setup ## Random faults over three replicas under load: SEED=n MINUTES=m, the same seed breaks the same things
 	@node test/chaos/run.ts --seed "$(SEED)" --minutes "$(MINUTES)" $(ARGS)
+
+alerts: setup ## Every alert on a live Prometheus, its condition made for real and ended, in some ten minutes
+	@node test/alerts/run.ts $(ARGS)

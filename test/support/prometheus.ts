@@ -48,6 +48,18 @@ export async function rulesOf(prometheusUrl: string): Promise<Rule[]> {
   )
 }
 
+interface Alert {
+  readonly labels: Readonly<Record<string, string>>
+  readonly annotations: Readonly<Record<string, string>>
+}
+
+/** The alerts that fire at this moment. */
+export async function firingAlerts(prometheusUrl: string): Promise<Alert[]> {
+  const response = await fetch(`${prometheusUrl}/api/v1/alerts`)
+  const { data } = (await response.json()) as { data: { alerts: (Alert & { readonly state: string })[] } }
+  return data.alerts.filter(({ state }) => state === 'firing')
+}
+
 /** The PromQL of all runbooks, by file name. */
 export function queriesOfRunbooks(): { readonly file: string; readonly promql: string }[] {
   return globSync('docs/runbooks/*.md', { cwd: ROOT }).flatMap(file => {
