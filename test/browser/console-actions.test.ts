@@ -97,6 +97,7 @@ describe('a replay', () => {
       expect(await page.locator('#view td .verdict').count()).toBe(50)
       await page.getByRole('button', { name: 'Stop' }).click()
       await page.getByText('Stopped. Of 5,000 dead letters, 600 would pass now, 4,400 would not.').waitFor()
+      expect(await page.evaluate('document.activeElement.textContent')).toBe('Replay only those that pass')
       answer()
       await check.click()
       await page.getByText('Of 12,000 dead letters, 1,440 would pass now, 10,560 would not.').waitFor()

@@ -144,6 +144,21 @@ describe('dead letters', () => {
       expect(new URL(page.url()).searchParams.get('sort')).toBe('source')
     }))
 
+  it('leave the focus where it is when causes are counted anew', async () => {
+    await using own = await startConsole(browser, { fill: desk => void desk.add() })
+    await own.visit('/admin', async page => {
+      const focused = () => page.evaluate('document.activeElement.textContent')
+      await page.getByRole('button', { name: 'Replay all 1 …' }).focus()
+      own.desk.add()
+      await page.getByText('2 dead letters, the oldest').waitFor()
+      expect(await focused()).toBe('Replay all 2 …')
+      await page.locator('#view tbody').getByRole('button', { name: 'Replay …' }).focus()
+      own.desk.add()
+      await page.getByText('3 dead letters, the oldest').waitFor()
+      expect(await focused()).toBe('Replay …')
+    })
+  })
+
   it('show beside their arrivals when consumers were started, and which start was a deploy', async () => {
     await using own = await startConsole(browser, { fill: fillWithThousand })
     const at = new Date(Date.now() - 3 * 3_600_000 - 1_000).toISOString()

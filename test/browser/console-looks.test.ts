@@ -11,7 +11,16 @@ let pages: ConsolePages
 
 beforeAll(async () => {
   browser = await launchBrowser()
-  pages = await startConsole(browser, { fill: desk => fillWith(desk, 60) })
+  pages = await startConsole(browser, {
+    fill(desk) {
+      fillWith(desk, 60)
+      const at = new Date().toISOString()
+      desk.starts.push(
+        { step: 19, version: '1.4.0', count: 3, at, deployed: true },
+        { step: 22, version: '1.4.0', count: 1, at, deployed: false },
+      )
+    },
+  })
 })
 
 afterAll(async () => {

@@ -5,7 +5,7 @@ import { dlqLine } from './cli-line.js'
 import { ask } from './desk.js'
 import { filterOfGroup } from './filter-text.js'
 import { createInbox } from './inbox.js'
-import { age, badge, button, notice, put, table } from './parts.js'
+import { age, badge, button, notice, put, redraw, table } from './parts.js'
 import { openReplay } from './replay-dialog.js'
 import { sparkline, sumOf } from './sparkline.js'
 import { letters, named, REASONS, STATES } from './words.js'
@@ -43,7 +43,6 @@ export function groupsView(app, place) {
     const oldest = groups.map(({ first_seen }) => first_seen).sort()[0]
     inbox.matched(total(), oldest)
     if (groups.length === 0) return put(inbox.body, nothing(app, place))
-    const focused = document.activeElement?.closest('[data-row]')?.dataset.row
     const columns = [
       ['Dead letters'],
       ['Cause'],
@@ -52,8 +51,7 @@ export function groupsView(app, place) {
       ['First seen'],
       [h('span', { class: 'visually-hidden' }, 'Actions')],
     ]
-    put(inbox.body, table(columns, groups.map(row), { class: 'groups cards-on-phone' }))
-    if (focused !== undefined) inbox.body.querySelector(`[data-row="${CSS.escape(focused)}"] [data-main]`)?.focus()
+    redraw(inbox.body, () => put(inbox.body, table(columns, groups.map(row), { class: 'groups cards-on-phone' })))
   }
 
   function row(group) {

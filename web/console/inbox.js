@@ -5,7 +5,7 @@ import { ask } from './desk.js'
 import { openDiscard } from './discard.js'
 import { stateOf, withTerms } from './filter-text.js'
 import { help } from './keys.js'
-import { button, put } from './parts.js'
+import { button, put, redraw } from './parts.js'
 import { openReplay } from './replay-dialog.js'
 import { duration, letters, named, STATES } from './words.js'
 
@@ -98,6 +98,7 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
     }
 
     function done(before) {
+      const had = checked.contains(document.activeElement)
       put(
         checked,
         before + checkedWords(sum),
@@ -105,6 +106,8 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
           ? []
           : [button('Replay only those that pass', () => openReplay(app, { q }, { onlyPassing: true }))]),
       )
+      // “Stop” is gone, and whoever pressed it goes on from here.
+      if (had) (checked.querySelector('button') ?? actions.querySelector('button'))?.focus()
     }
   }
 
@@ -131,7 +134,7 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
       const old =
         oldest === undefined ? '' : `, the oldest failed ${duration((Date.now() - Date.parse(oldest)) / 1000)} ago`
       summary.textContent = `${letters(count)}${old}`
-      put(actions, ...(count === 0 ? [] : buttonsFor(target())))
+      redraw(actions, () => put(actions, ...(count === 0 ? [] : buttonsFor(target()))))
     },
     /** Runs what loads the view; a filter that cannot be read is told at the filter. */
     async loads(load) {

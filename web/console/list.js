@@ -7,7 +7,7 @@ import { ask } from './desk.js'
 import { filterOfGroup, term } from './filter-text.js'
 import { nothing } from './groups.js'
 import { createInbox } from './inbox.js'
-import { age, badge, button, put, table } from './parts.js'
+import { age, badge, button, put, redraw, table } from './parts.js'
 import { openReplay } from './replay-dialog.js'
 import { letters } from './words.js'
 
@@ -119,10 +119,11 @@ export function listView(app, place) {
 
   function draw() {
     inbox.matched(held.count, held.oldest)
-    const focused = document.activeElement?.closest('[data-row]')?.dataset.row
     if (held.rows.length === 0) put(inbox.body, nothing(app, place))
-    else put(inbox.body, table(columns(), held.rows.map(row), { class: 'letters cards-on-phone' }))
-    if (focused !== undefined) focusRow(focused)
+    else {
+      const made = table(columns(), held.rows.map(row), { class: 'letters cards-on-phone' })
+      redraw(inbox.body, () => put(inbox.body, made))
+    }
     if (turned && document.activeElement?.id === 'view') inbox.body.querySelector('th[aria-sort] a')?.focus()
     turned = false
     put(

@@ -110,6 +110,26 @@ export function table(columns, rows, attributes = {}) {
   return h('table', attributes, h('thead', {}, h('tr', {}, ...head)), h('tbody', {}, ...rows))
 }
 
+const FOCUSABLE = 'a, button, input'
+
+/**
+ * Makes what is in a place anew, and the focus stays where somebody has it: in the same row, if it is in one, on the same
+ * part. What comes by itself must not take the keyboard out of a hand.
+ */
+export function redraw(place, make) {
+  const held = document.activeElement
+  const isHere = place.contains(held)
+  const row = isHere ? held.closest('[data-row]')?.dataset.row : undefined
+  const parts = () => [
+    ...((row === undefined ? place : place.querySelector(`[data-row="${CSS.escape(row)}"]`))?.querySelectorAll(
+      FOCUSABLE,
+    ) ?? []),
+  ]
+  const at = isHere ? parts().indexOf(held) : -1
+  make()
+  if (at >= 0) parts()[at]?.focus({ preventScroll: true })
+}
+
 export function put(place, ...content) {
   place.replaceChildren(...content.filter(part => part !== undefined).map(part => toDom(part)))
 }

@@ -4,7 +4,7 @@ import { h, text } from '../tree.js'
 import { dlqLine, shellQuoted } from './cli-line.js'
 import { ask } from './desk.js'
 import { forgetList } from './list.js'
-import { absolute, age, badge, button, card, facts, notice, put, table } from './parts.js'
+import { absolute, age, badge, button, card, facts, notice, put, redraw, table } from './parts.js'
 import { createSwitch } from './switch.js'
 import { duration, isActive, isFinal, letters, named, REPLAY_STATES, RESULTS, reasonGiven } from './words.js'
 
@@ -44,7 +44,7 @@ export function replaysView(app) {
       ['Resolved', 'number'],
       ['Failed again', 'number'],
     ]
-    put(list, table(columns, replays.map(row), { class: 'cards-on-phone replays' }))
+    redraw(list, () => put(list, table(columns, replays.map(row), { class: 'cards-on-phone replays' })))
   }
 
   function row(replay) {
@@ -93,9 +93,7 @@ export function replaysView(app) {
       replays = replays.some(({ id }) => id === data.id)
         ? replays.map(replay => (replay.id === data.id ? data : replay))
         : [data, ...replays]
-      const focused = document.activeElement?.closest('[data-row]')?.dataset.row
       draw()
-      if (focused !== undefined) list.querySelector(`[data-row="${CSS.escape(focused)}"] [data-main]`)?.focus()
     },
   }
 }
@@ -138,7 +136,8 @@ export function replayView(app, { id }) {
     const moved = replay?.state !== next.state
     replay = next
     marks = [
-      ...marks.filter(({ atMs }) => atMs > performance.now() - 10_000),
+      // While it waited, it had no pace.
+      ...marks.filter(({ atMs }) => !moved && atMs > performance.now() - 10_000),
       { atMs: performance.now(), published: next.published },
     ]
     draw()
