@@ -133,6 +133,8 @@ export function replayView(app, { id }) {
   let marks = []
 
   function take(next) {
+    // Told once more: nothing is drawn anew under a hand that is about to click.
+    if (JSON.stringify(next) === JSON.stringify(replay)) return
     const moved = replay?.state !== next.state
     replay = next
     marks = [
@@ -264,7 +266,10 @@ export function replayView(app, { id }) {
     node,
     title: `Redrive ${id}`,
     async load(signal) {
-      take(await ask(`/admin/replays/${encodeURIComponent(id)}`, { signal }))
+      const shown = replay
+      const answer = await ask(`/admin/replays/${encodeURIComponent(id)}`, { signal })
+      // What was told meanwhile may be newer, and whatever changes next is told as well.
+      if (replay === shown) take(answer)
     },
     cli: () =>
       replay !== undefined && ['paused', 'failed'].includes(replay.state)
