@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config'
 const pool = 'forks'
 /** Real servers take their share of a small machine; two files at a time leave room for them. */
 const onRealServers = { pool, maxWorkers: 2, globalSetup: 'test/support/global-setup.ts' } as const
+/** As with all bounds of waiting, it only ends a broken test: by itself a poll gives up after a second. */
+const patient = { expect: { poll: { timeout: 30_000 } } } as const
 
 export default defineConfig({
   test: {
@@ -33,6 +35,7 @@ export default defineConfig({
           name: 'contract',
           include: ['test/contract/**/*.test.ts'],
           ...onRealServers,
+          ...patient,
           sequence: { groupOrder: 1 },
           testTimeout: 180_000,
           hookTimeout: 120_000,
@@ -43,6 +46,7 @@ export default defineConfig({
           name: 'scenarios',
           include: ['test/scenarios/**/*.test.ts'],
           ...onRealServers,
+          ...patient,
           sequence: { groupOrder: 2 },
           testTimeout: 300_000,
           hookTimeout: 120_000,
@@ -54,6 +58,7 @@ export default defineConfig({
           include: ['test/browser/**/*.test.ts'],
           pool,
           maxWorkers: 1,
+          ...patient,
           sequence: { groupOrder: 3 },
           testTimeout: 120_000,
           hookTimeout: 120_000,

@@ -215,5 +215,5 @@ async function answerWith(page: Page, expected: string): Promise<string> {
 
 /** Resolves once the list shows exactly these, in this order. */
 async function rowsBecome(page: Page, uids: readonly string[]): Promise<void> {
-  await expect.poll(() => page.locator('#latest-list a').allTextContents(), { timeout: 10_000 }).toEqual(uids)
+  await expect.poll(() => page.locator('#latest-list a').allTextContents()).toEqual(uids)
 }
