@@ -1,4 +1,4 @@
-import type { Browser, Page } from 'playwright-core'
+import type { Browser, Page, Request } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fillWith } from './console-desk.ts'
 import { type ConsolePages, KEY, startConsole } from './console-pages.ts'
@@ -188,18 +188,17 @@ describe('the way over a bad line', () => {
 
   it('is short', async () => {
     const { page, close } = await openPage(browser)
-    const sizes: Promise<number>[] = []
+    const files: Request[] = []
     page.on('requestfinished', request => {
-      const isFile = ['document', 'stylesheet', 'script', 'image'].includes(request.resourceType())
-      if (isFile)
-        sizes.push(
-          request.sizes().then(({ responseBodySize, responseHeadersSize }) => responseBodySize + responseHeadersSize),
-        )
+      if (['document', 'stylesheet', 'script', 'image'].includes(request.resourceType())) files.push(request)
     })
     await page.addInitScript(`sessionStorage.setItem('holdfast.key', ${JSON.stringify(KEY)})`)
     await page.goto(`${pages.url}/admin`)
     await page.locator('#view tbody tr').first().waitFor()
-    const bytes = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
+    const sizes = await Promise.all(files.map(file => file.sizes()))
+    const bytes = sizes.reduce((sum, { responseBodySize, responseHeadersSize }) => {
+      return sum + responseBodySize + responseHeadersSize
+    }, 0)
     await close()
     expect(sizes.length).toBeGreaterThan(20)
     expect(bytes).toBeLessThan(MOST_BYTES)
