@@ -73,6 +73,14 @@ async function aWorld(): Promise<World> {
   }
 }
 
+/** Records a second, of a redrive that takes a few. */
+const RATE = 100
+
+async function haveStarted(...processes: readonly { readonly facts: readonly JobFact[] }[]): Promise<void> {
+  const isThere = ({ facts }: (typeof processes)[number]) => facts.some(({ kind }) => kind === 'jobs_started')
+  await eventually(() => processes.every(isThere), 'the jobs being started')
+}
+
 const troubles = ({ facts }: { readonly facts: readonly JobFact[] }) =>
   facts.filter(fact => fact.kind === 'jobs_trouble' || fact.kind === 'job_failed')
 
@@ -92,7 +100,7 @@ it('works on a redrive that was asked for before or after it came, one process a
   expect(arrived()).toHaveLength(30)
   expect(new Set(arrived())).toHaveLength(30)
   for (const process of processes) {
-    expect(process.facts).toContainEqual({ kind: 'jobs_started' })
+    await haveStarted(process)
     expect(troubles(process)).toEqual([])
   }
   const epochs = processes.flatMap(({ facts }) =>
@@ -107,18 +115,22 @@ it('lets go when its process stops, and another one goes on', async () => {
     database.pool,
     Array.from({ length: 300 }, () => ({})),
   )
-  const { id } = await desk.start({ ...ALL, rate: 100 }, BY)
-  const first = start()
-  await eventually(() => arrived().length > 50, 'it being at work')
-  const second = start()
-  await eventually(() => second.facts.some(fact => fact.kind === 'jobs_started'), 'the second one being there')
-  const toldAtMs = performance.now()
+  // Given two processes, one of which has it
+  const processes = [start(), start()]
+  await haveStarted(...processes)
+  const { id } = await desk.start({ ...ALL, rate: RATE }, BY)
+  await eventually(() => arrived().length > RATE / 2, 'it being at work')
+  const first = processes.find(({ facts }) => facts.some(fact => fact.kind === 'replay_taken'))
+  if (first === undefined) throw new Error('nobody has it')
+
+  // When that one stops, then it publishes the page in hand at most, which is a second's worth
+  const before = arrived().length
   await first.stop()
-  // A page is a second's worth
-  expect(performance.now() - toldAtMs).toBeLessThan(8_000)
   expect(first.facts.at(-1)).toEqual({ kind: 'replay_parted', id, to: 'queued' })
-  expect(arrived().length).toBeLessThan(300)
-  await eventually(async () => (await desk.get(id))?.state === 'done', 'the second one finishing it')
+  expect(arrived().length - before).toBeLessThanOrEqual(RATE)
+
+  // And the other one goes on where it stopped
+  await eventually(async () => (await desk.get(id))?.state === 'done', 'the other one finishing it')
   expect(arrived()).toEqual(Array.from({ length: 300 }, (_, n) => `orders-0-${n}`))
   expect(troubles(first)).toEqual([])
 })
@@ -128,7 +140,7 @@ it('starts automatic redrives and removes old letters when their schedules say s
   const { pool } = database
   await insertLetters(pool, [{ reason: 'retries_exhausted' }, {}])
   const { facts } = start()
-  await eventually(() => facts.some(fact => fact.kind === 'jobs_started'), 'the queues being there')
+  await haveStarted({ facts })
   const { rows } = await pool.query('SELECT name, cron FROM pgboss.schedule ORDER BY name')
   expect(rows).toEqual([
     { name: 'automatic-redrive', cron: '* * * * *' },
@@ -147,7 +159,7 @@ it('starts automatic redrives and removes old letters when their schedules say s
     return replays.length > 0 && replays
   }, 'an automatic redrive')
   expect(replay).toMatchObject({ automatic: true, requested_by: 'automatic', total: 1 })
-  await eventually(() => purges() === 1, 'the removal')
+  await eventually(() => purges() > 0, 'the removal')
   await eventually(async () => (await desk.get(replay?.id ?? ''))?.state === 'done', 'the redrive')
 })
 

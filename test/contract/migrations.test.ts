@@ -11,7 +11,7 @@ const ALL = readdirSync(new URL('../../migrations/', import.meta.url))
   .sort()
 
 async function missingIn(url: string): Promise<string[]> {
-  const pool = createPool({ url, max: 1, statementTimeoutMs: 1000, name: 'test' })
+  const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
   try {
     return await missingMigrations(pool)
   } finally {
@@ -20,7 +20,7 @@ async function missingIn(url: string): Promise<string[]> {
 }
 
 async function tablesIn(url: string): Promise<string[]> {
-  const pool = createPool({ url, max: 1, statementTimeoutMs: 1000, name: 'test' })
+  const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
   try {
     const { rows } = await pool.query(`SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`)
     return rows.map(row => row.tablename)
@@ -79,7 +79,7 @@ describe('migrations', () => {
     const url = await freshDatabase()
     const before = Date.now()
     await migrate(url, 'up')
-    const pool = createPool({ url, max: 1, statementTimeoutMs: 1000, name: 'test' })
+    const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
     await pool.query(`INSERT INTO pgmigrations (name, run_on) VALUES ('0099_tomorrow', now())`)
     await pool.end()
     const status = await migrationStatus(url)

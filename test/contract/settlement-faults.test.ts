@@ -19,20 +19,23 @@ import { freshDatabase } from '../support/stack.ts'
 /** What the store on Postgres does when something breaks under it. What it promises otherwise: settlement-store.suite.ts */
 let database: MigratedDatabase
 let pool: pg.Pool
+/** Locks are waited for half as long: short, for tests that wait until they time out. */
+let hasty: pg.Pool
 beforeAll(async () => {
-  // Locks are waited for half as long: short, because tests wait for them to time out.
-  database = await migratedDatabase(400)
+  database = await migratedDatabase()
   pool = database.pool
+  hasty = createPool({ url: database.url, max: 2, statementTimeoutMs: 1_000, name: 'hasty' })
 })
 afterAll(async () => {
+  await hasty.end()
   await database[Symbol.asyncDispose]()
 })
 beforeEach(async () => {
   await pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters')
 })
 
-async function started(tables: Tables<Order> = orderTables): Promise<SettlementStore<Order>> {
-  const store = createSettlementStore({ pool, tables })
+async function started(tables: Tables<Order> = orderTables, through = pool): Promise<SettlementStore<Order>> {
+  const store = createSettlementStore({ pool: through, tables })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
   return store
 }
@@ -62,7 +65,7 @@ describe('a reply that is lost', () => {
   it('to COMMIT: the next attempt finds the batch settled, and writes it no second time', async () => {
     await using wire = await createWire({ targetPort: Number(new URL(database.url).port) })
     const url = Object.assign(new URL(database.url), { host: `127.0.0.1:${wire.port}` }).href
-    const throughWire = createPool({ url, max: 1, statementTimeoutMs: 2000, name: 'test' })
+    const throughWire = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
     await started()
     const store = createSettlementStore({ pool: throughWire, tables: orderTables })
     const work = aWork(four, { from: 0n, deadLetters: [aDeadLetter(4n)] })
@@ -83,7 +86,7 @@ describe('a reply that is lost', () => {
   it('because nothing moves any more: the wait ends, and the next connection works', async () => {
     await using wire = await createWire({ targetPort: Number(new URL(database.url).port) })
     const url = Object.assign(new URL(database.url), { host: `127.0.0.1:${wire.port}` }).href
-    const throughWire = createPool({ url, max: 1, statementTimeoutMs: 100, name: 'test' })
+    const throughWire = createPool({ url, max: 1, statementTimeoutMs: 1_000, name: 'test' })
     await started()
     const store = createSettlementStore({ pool: throughWire, tables: orderTables })
     await store.probe()
@@ -116,7 +119,7 @@ describe('a server that goes away', () => {
 
   it('between two batches: an idle connection that broke is not lent again', async () => {
     await started()
-    const one = createPool({ url: database.url, max: 1, statementTimeoutMs: 1000, name: 'idle' })
+    const one = createPool({ url: database.url, max: 1, statementTimeoutMs: 10_000, name: 'idle' })
     const store = createSettlementStore({ pool: one, tables: orderTables })
     await store.probe()
     const removed = new Promise<void>(resolve => one.once('remove', () => resolve()))
@@ -128,10 +131,10 @@ describe('a server that goes away', () => {
 
   it('and comes back as a standby: it counts as away, for the batch and for the probe', async () => {
     const store = await started()
-    const admin = createPool({ url: database.url, max: 1, statementTimeoutMs: 5000, name: 'admin' })
+    const admin = createPool({ url: database.url, max: 1, statementTimeoutMs: 10_000, name: 'admin' })
     const name = new URL(database.url).pathname.slice(1)
     await admin.query(`ALTER DATABASE ${name} SET default_transaction_read_only = on`)
-    const readOnly = createPool({ url: database.url, max: 2, statementTimeoutMs: 1000, name: 'test' })
+    const readOnly = createPool({ url: database.url, max: 2, statementTimeoutMs: 10_000, name: 'test' })
     const storeThere = createSettlementStore({ pool: readOnly, tables: orderTables })
     try {
       await expect(storeThere.probe()).rejects.toThrow(StoreUnavailableError)
@@ -151,7 +154,7 @@ describe('contention', () => {
   const locked = "SELECT 1 FROM orders WHERE order_uid = 'c' FOR UPDATE"
 
   it('blames nobody at first: the batch is tried again', async () => {
-    const store = await started()
+    const store = await started(orderTables, hasty)
     await store.settle(aWork(four, { from: 0n }))
     const work = aWork(
       four.map((order, index) => aReadyOrder({ uid: order.uid, offset: BigInt(index + 4) })),
@@ -180,7 +183,7 @@ describe('contention', () => {
   })
 
   it('over a lock that somebody else holds is never pinned on an order', async () => {
-    const store = await started()
+    const store = await started(orderTables, hasty)
     await store.settle(aWork(four, { from: 0n }))
     const again = four.map((order, index) => aReadyOrder({ uid: order.uid, offset: BigInt(index + 4) }))
     await whileLocked(locked, async () => {
@@ -189,7 +192,7 @@ describe('contention', () => {
   })
 
   it('on the fence is never pinned on an order', async () => {
-    const store = await started()
+    const store = await started(orderTables, hasty)
     await whileLocked('SELECT 1 FROM stream_progress FOR UPDATE', async () => {
       await expect(store.settle(aWork(four, { from: 0n, isolate: true }))).rejects.toThrow(StoreContendedError)
     })
@@ -225,7 +228,7 @@ describe('an error that nobody foresaw', () => {
 describe('what the server answers', () => {
   it('never costs a connection: neither a refusal nor a lost partition does', async () => {
     await started()
-    const one = createPool({ url: database.url, max: 1, statementTimeoutMs: 1000, name: 'test' })
+    const one = createPool({ url: database.url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
     const store = createSettlementStore({ pool: one, tables: orderTables })
     let removed = 0
     one.on('remove', () => {
@@ -266,7 +269,7 @@ describe('records that only fail together', () => {
 describe('a database that does not fit', () => {
   it('is named with what is missing and what to do, and no record is blamed', async () => {
     const url = await freshDatabase()
-    const empty = createPool({ url, max: 1, statementTimeoutMs: 1000, name: 'test' })
+    const empty = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
     const store = createSettlementStore({ pool: empty, tables: orderTables })
     const settling = store.settle(aWork(four, { from: 0n, isolate: true }))
     await expect(settling).rejects.toThrow(StoreMisconfiguredError)
@@ -300,7 +303,7 @@ describe('a database that does not fit', () => {
   it('with a wrong password is named as that', async () => {
     const url = new URL(database.url)
     url.password = 'wrong'
-    const refused = createPool({ url: url.href, max: 1, statementTimeoutMs: 1000, name: 'test' })
+    const refused = createPool({ url: url.href, max: 1, statementTimeoutMs: 10_000, name: 'test' })
     const store = createSettlementStore({ pool: refused, tables: orderTables })
     await expect(store.probe()).rejects.toThrow(/password authentication failed.*DATABASE_URL/)
     await refused.end()
@@ -310,7 +313,7 @@ describe('a database that does not fit', () => {
 it('a consumer that stopped inside its transaction loses it, and writes nothing when it wakes', async () => {
   const store = await started()
   // The zombie: it holds the fence and an order, and does not go on.
-  const zombie = await pool.connect()
+  const zombie = await hasty.connect()
   const woken = new Promise<void>(resolve => zombie.once('end', () => resolve()))
   await zombie.query('BEGIN')
   await zombie.query('UPDATE stream_progress SET next_offset = 9')

@@ -212,7 +212,7 @@ describe('a reader whose store does not answer', () => {
   it('says that it is away when nobody listens there', async () => {
     const url = new URL(database.url)
     url.port = '1'
-    await using pool = disposable(createPool({ url: url.href, max: 1, statementTimeoutMs: 1000, name: 'test' }))
+    await using pool = disposable(createPool({ url: url.href, max: 1, statementTimeoutMs: 10_000, name: 'test' }))
     await expect(createOrderReader(pool.value, orderQueries).read('a')).rejects.toThrow(StoreUnavailableError)
   })
 
@@ -224,7 +224,7 @@ describe('a reader whose store does not answer', () => {
 
   it('names the missing table', async () => {
     const url = await freshDatabase()
-    await using pool = disposable(createPool({ url, max: 1, statementTimeoutMs: 1000, name: 'test' }))
+    await using pool = disposable(createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' }))
     const reading = createOrderReader(pool.value, orderQueries).read('a')
     await expect(reading).rejects.toThrow(StoreMisconfiguredError)
     await expect(reading).rejects.toThrow(/relation "orders" does not exist.*holdfast migrate up/)

@@ -77,7 +77,7 @@ it('both real servers end, and leave no files, when their owner is killed with -
   await vi.waitFor(() => {
     expect(servers.map(({ pid }) => processIdentity(pid))).toEqual([undefined, undefined])
     expect(servers.map(({ dir }) => existsSync(dir))).toEqual([false, false])
-  }, 15_000)
+  }, 60_000)
 })
 
 function portOf(brokers: string): number {

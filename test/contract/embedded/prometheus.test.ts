@@ -21,7 +21,7 @@ withPrometheus('a real Prometheus', () => {
       await prometheus.scraped(3)
       const series = { of: 'all', replica: 'a', job: 'holdfast', instance: new URL(url).host }
       expect(await prometheus.query('answer')).toEqual([{ labels: { ...series, __name__: 'answer' }, value: 42 }])
-      expect(await prometheus.query('answer:doubled')).toMatchObject([{ value: 84 }])
+      await expect.poll(() => prometheus.query('answer:doubled')).toMatchObject([{ value: 84 }])
     }
     await using again = await startPrometheus({ targets: [], dir })
     expect(await again.query('max_over_time(answer[1h])')).toMatchObject([{ value: 42 }])
