@@ -19,8 +19,11 @@ async function followedStream(): Promise<{ stream: Stream; receiver: OtlpReceive
   return { stream: await aStream({ partitions: 1 }), receiver: await startOtlpReceiver() }
 }
 
-async function followedService({ stream, receiver }: { stream: Stream; receiver: OtlpReceiver }): Promise<Service> {
-  const service = await startService({ ...stream, env: { ...receiver.env, LOG_LEVEL: 'debug' } })
+async function followedService(
+  { stream, receiver }: { stream: Stream; receiver: OtlpReceiver },
+  env: Readonly<Record<string, string>> = {},
+): Promise<Service> {
+  const service = await startService({ ...stream, env: { ...receiver.env, LOG_LEVEL: 'debug', ...env } })
   await eventually(() => isReady(service), 'the service being ready')
   return service
 }
@@ -117,7 +120,7 @@ it('in a batch of many keeps its own trace, linked to the batch; set aside, its 
     { value: '{"bad', headers: [traceparent(UNSAMPLED_TRACE, '00')] },
     { value: '{"bad', headers: [['traceparent', Buffer.from([0xff, 0xfe, 0x00])]] },
   ])
-  const service = await followedService(followed)
+  const service = await followedService(followed, { BATCH_LINGER_MS: '500' })
   const [commit] = await receiver.until('the commit', ({ name }) => name === `commit ${stream.topic}`)
 
   // Then the batch is a trace, linked to those of its records that can be read

@@ -103,6 +103,7 @@ it('reads partitions that are added to the topic, from their beginning', async (
   await addPartitions(stream.brokers, stream.topic, 2)
   // (a producer of its own: one that knows the topic would learn of the partition minutes later)
   await using producer = await startProducer({ connection: { brokers: [stream.brokers], security: {}, extra: {} } })
+  await eventually(async () => (await producer.partitionCount(stream.topic)) === 2, 'the broker knowing of it')
   for (const record of recordsFor(1, 7)) await producer.produce({ topic: stream.topic, headers: [], ...record })
 
   // Then none of them is missed
