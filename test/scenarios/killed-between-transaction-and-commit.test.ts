@@ -17,7 +17,9 @@ it('repeats nothing that was written when it dies before Kafka knows of it', asy
   // Given a broker that can be frozen, and a batch that waits in its transaction for a lock of ours
   const kafka = await ownKafka()
   const stream = await aStream({ brokers: kafka.brokers, partitions: 1 })
-  const service = await startService({ ...stream, env: QUICK })
+  // (who hears nothing of the broker for a session gives its partitions up: there must be time for the transaction)
+  const env = { ...QUICK, KAFKA_CONFIG: 'session.timeout.ms=8000,heartbeat.interval.ms=500' }
+  const service = await startService({ ...stream, env })
   const records = generated(40, { seed: 31, updatesRatio: 0.2 })
   await stream.produce(records.slice(0, 10))
   await eventually(async () => (await stream.committed()) === 10, 'the first ten being committed')
