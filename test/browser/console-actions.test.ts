@@ -142,6 +142,27 @@ describe('a replay', () => {
       await expect.poll(() => outcomes(page)).toMatchObject({ pending: 200 })
     }))
 
+  it('is not set back by an answer that comes late', () =>
+    pages.visit('/admin?q=error%3Aformat', async page => {
+      const id = await replayAll(page, 300)
+      const held = Promise.withResolvers<void>()
+      await page.route(`**/admin/replays/${id}`, async route => {
+        const response = await route.fetch()
+        await held.promise
+        await route.fulfill({ response })
+      })
+      await page.reload()
+      await progressIs(page, '0 of 300 published.')
+      pages.desk.advance(id, 300)
+      await page.locator('#view [data-state="done"]').waitFor()
+      const late = page.waitForResponse(`**/admin/replays/${id}`)
+      held.resolve()
+      await (await late).finished()
+      // Two frames: whatever the page does about it has been done by then.
+      await page.evaluate('new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))')
+      expect(await page.locator('#view [data-state="done"]').count()).toBe(1)
+    }))
+
   it('of somebody else that is under way is told, with the way to it', () =>
     pages.visit('/admin?q=error%3Aformat', async page => {
       const id = await replayAll(page, 300)
