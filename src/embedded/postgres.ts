@@ -135,13 +135,25 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Embe
     kill: signal => server.kill(signal),
     restart: async () => {
       await server.stop()
-      server = await start()
+      server = await startOnceFree(start)
     },
     createDatabase,
     [Symbol.asyncDispose]: async () => {
       await server.stop(temporary ? 'SIGQUIT' : undefined)
       if (temporary) rmSync(dir, { recursive: true, force: true, maxRetries: 5 })
     },
+  }
+}
+
+/** After a crash the last sessions hold the old server's memory for a moment more; until then a start is refused. */
+async function startOnceFree(start: () => Promise<GuardedProcess>): Promise<GuardedProcess> {
+  for (let triesLeft = 100; ; triesLeft--) {
+    try {
+      return await start()
+    } catch (error) {
+      if (triesLeft === 0 || !String(error).includes('pre-existing shared memory block')) throw error
+      await new Promise(resolve => setTimeout(resolve, 100))
+    }
   }
 }
 

@@ -11,6 +11,7 @@ import { askForMetadata } from '#src/embedded/kafka-probe.ts'
 import { processIdentity } from '#src/embedded/machine.ts'
 import { startPostgres } from '#src/embedded/postgres.ts'
 import { startStack } from '#src/embedded/stack.ts'
+import { eventually } from '../../support/service.ts'
 
 const kept = mkdtempSync(join(tmpdir(), 'holdfast-test-'))
 chmodSync(kept, 0o755) // as root, PostgreSQL runs as another user, who must get into it
@@ -21,8 +22,16 @@ it('PostgreSQL keeps what was committed through a crash, a restart and the next 
   {
     await using postgres = await startPostgres({ dir })
     await select(postgres.url, 'CREATE TABLE kept AS SELECT 42 AS answer')
+    // At work when its server is killed: it holds on to the old server's memory until it is done.
+    const busy = new pg.Client({ connectionString: postgres.url, application_name: 'busy' })
+    busy.on('error', () => {})
+    await busy.connect()
+    const work = busy.query('DO $$ BEGIN FOR i IN 1..20000000 LOOP END LOOP; END $$').catch(() => {})
+    const isAtWork = `SELECT 1 FROM pg_stat_activity WHERE application_name = 'busy' AND state = 'active'`
+    await eventually(async () => (await select(postgres.url, isAtWork)).length > 0, 'its being at work')
     postgres.kill('SIGKILL')
     await postgres.restart()
+    await work
     expect(await select(postgres.url, 'SELECT answer FROM kept')).toEqual([{ answer: 42 }])
     await postgres.stop('immediate')
     await postgres.restart()
