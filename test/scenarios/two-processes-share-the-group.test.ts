@@ -25,7 +25,7 @@ it('hands partitions over under load, once when one joins and once when one leav
   })
   const traffic = (async () => {
     for (; handingOver; await interval(100)) {
-      const next = Array.from({ length: 100 }, () => generator.next())
+      const next = Array.from({ length: 50 }, () => generator.next())
       await stream.produce(next)
       records.push(...next)
     }
