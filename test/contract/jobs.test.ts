@@ -174,5 +174,5 @@ it('tries again what failed by our own mistake', async () => {
   await database.pool.query('ALTER TABLE replay_items_away RENAME TO replay_items')
   // As if the lease of the worker that failed had run out
   await database.pool.query('UPDATE replays SET heartbeat_at = NULL')
-  await eventually(async () => (await desk.get(id))?.state === 'done', 'the job being tried again', 60_000)
+  await eventually(async () => (await desk.get(id))?.state === 'done', 'the job being tried again')
 })

@@ -47,7 +47,7 @@ it('flows again after it was taken away while paused, and given back', async () 
   } finally {
     await Promise.all([member.close(), other.close()])
   }
-}, 60_000)
+})
 
 type Rebalance = Exclude<SourceEvent, { kind: 'out_of_range' }>
 

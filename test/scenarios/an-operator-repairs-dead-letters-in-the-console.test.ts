@@ -32,10 +32,10 @@ it('from the causes to each outcome, with what passes now replayed, the rest edi
     ...Array.from({ length: UNREADABLE }, (_, n) => ({ value: Buffer.from([0x7b, 0xff, n]), partition: n % 3 })),
   ])
   const total = LARGE + INCOMPLETE + UNREADABLE
-  await eventually(async () => (await stream.settled()) === total, 'all being set aside', 60_000)
+  await eventually(async () => (await stream.settled()) === total, 'all being set aside')
   expect(await strict.stop()).toBe(0)
   const service = await startService({ ...stream, env: { API_KEYS } })
-  await eventually(() => isReady(service), 'the service being ready', 60_000)
+  await eventually(() => isReady(service), 'the service being ready')
   const browser = await launchBrowser()
   onTestFinished(() => browser.close())
   const { visitWithoutKey } = visitsOf(browser, service.url)
@@ -94,7 +94,7 @@ it('from the causes to each outcome, with what passes now replayed, the rest edi
     await expect.poll(() => outcomes(page)).toEqual({ resolved: LARGE })
     expect(await stream.query('SELECT 1 FROM orders')).toHaveLength(LARGE + 1)
 
-    // Another one, slow enough to be watched, is paused and cancelled: what was published failed again, the others are open as before
+    // Another one, slow enough to be watched, is paused and cancelled: what was published failed again, the others are open
     await page.goto(`${service.url}/admin?q=state%3Aopen+reason%3Aschema_violation`)
     await page.getByRole('button', { name: 'Replay all 39 …' }).click()
     await dialog.getByLabel('Records a second').fill('2')

@@ -45,7 +45,7 @@ withPrometheus('the dashboards', () => {
     expect(await read('somebody')).toBe(503)
     await prometheus.scraped(3)
     await postgres.restart()
-    await eventually(async () => (await stream.settled()) === RECORDS, 'the rest being settled', 60_000)
+    await eventually(async () => (await stream.settled()) === RECORDS, 'the rest being settled')
     await eventually(
       async () => (await service.metric('dead_letters_open')) === invalid,
       'the dead letters being counted',

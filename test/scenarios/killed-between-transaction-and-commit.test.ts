@@ -76,13 +76,13 @@ it('ends with the same tables however often it is killed under load', async () =
   let service: Service = await startService({ ...stream, env })
   const reached: number[] = []
   for (const moment of moments) {
-    await eventually(async () => (await stream.settled()) >= moment, `${moment} records being settled`, 60_000, 5)
+    await eventually(async () => (await stream.settled()) >= moment, `${moment} records being settled`, 90_000, 5)
     service.kill('SIGKILL')
     await service.exited
     reached.push(await stream.settled())
     service = await startService({ ...stream, env })
   }
-  await eventually(async () => (await stream.settled()) === records.length, 'all of them being settled', 60_000)
+  await eventually(async () => (await stream.settled()) === records.length, 'all of them being settled')
   // Every kill must have hit it at work, or this test shows nothing
   expect(Math.max(...reached)).toBeLessThan(records.length)
 
