@@ -237,7 +237,8 @@ export async function startApp(
     if (roles.has('consumer')) await consume()
     else waitingFor = undefined
     await warming
-    if (!roles.has('consumer'))
+    // A stop that came while the cache was warmed is told no second time.
+    if (!roles.has('consumer') && !stopping.signal.aborted)
       await new Promise<void>(resolve => stopping.signal.addEventListener('abort', () => resolve()))
   }
 

@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished } from 'vitest'
 import { createWire, type WireMode } from '../support/faults/wire.ts'
-import { lockOrders, settling } from '../support/locks.ts'
+import { lockOrders, reading, settling } from '../support/locks.ts'
 import { differences, generated, modelOf } from '../support/model.ts'
 import { eventually, isReady, type Service, startService } from '../support/service.ts'
 import { aStream, type Stream, streamTools, totalOf } from '../support/stream.ts'
@@ -83,6 +83,22 @@ it('during a rebalance that waits for its drain: gone within the bound', async (
   // Then the second one does all of it
   await lock.release()
   await nothingIsLost(stream, heir)
+})
+
+it('while a replica that only serves is warming its cache: gone by itself', async () => {
+  // Given a replica without the role consumer, whose look at the newest orders waits for a lock
+  const stream = await aStream({ partitions: 2 })
+  const lock = await lockOrders(stream)
+  const service = await startService({ ...stream, env, roles: ['api'] })
+  await eventually(async () => (await reading(stream, 'waits for a lock')) === 1, 'its warming')
+
+  // When it is told to stop, and the look ends only then
+  service.kill('SIGTERM')
+  await eventually(() => service.log.some(({ event }) => event === 'signal'), 'its draining')
+  await lock.release()
+
+  // Then nothing has to kill it
+  expect(await service.exited).toBe(0)
 })
 
 /** A service that has settled the first half of the records. */

@@ -43,9 +43,20 @@ async function lock({ databaseUrl }: Stream, statement: string, values: unknown[
 }
 
 /** How many transactions that settle batches are in that state: held up by a lock, or open and waiting for their process. */
-export async function settling(stream: Stream, state: 'waits for a lock' | 'idle'): Promise<number> {
+export function settling(stream: Stream, state: State): Promise<number> {
+  return connections(stream, 'lanes', state)
+}
+
+/** The same of what reads orders, for answers and to warm the cache. */
+export function reading(stream: Stream, state: State): Promise<number> {
+  return connections(stream, 'read', state)
+}
+
+type State = 'waits for a lock' | 'idle'
+
+async function connections(stream: Stream, pool: 'lanes' | 'read', state: State): Promise<number> {
   const rows = await stream.query(
-    `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'holdfast-lanes'
+    `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'holdfast-${pool}'
        AND ${state === 'idle' ? "state = 'idle in transaction'" : "wait_event_type = 'Lock'"}`,
   )
   return rows.length
