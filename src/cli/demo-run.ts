@@ -1,11 +1,12 @@
 import { randomInt } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
-import { mkdir, readFile } from 'node:fs/promises'
+import { constants, createWriteStream } from 'node:fs'
+import { access, mkdir, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type App, ROLES, startApp } from '../app.ts'
 import { systemClock } from '../clock.ts'
 import { type Config, loadConfig } from '../config.ts'
+import { UsageError } from '../core/errors.ts'
 import { startStack } from '../embedded/stack.ts'
 import { ensureTopics } from '../kafka/admin.ts'
 import { type KafkaProducer, startProducer } from '../kafka/producer.ts'
@@ -18,8 +19,8 @@ import { startDemoPrometheus } from './demo-prometheus.ts'
 import type { DemoTraces } from './demo-traces.ts'
 import { CommandFailed } from './failure.ts'
 import { onInterrupt } from './interrupt.ts'
-import { uidOf } from './order-file.ts'
-import { paint, print } from './output.ts'
+import { uidOf, whyNot } from './order-file.ts'
+import { note, paint, print } from './output.ts'
 import { grouped, type Progress, startProgress } from './progress.ts'
 import { verifyStream } from './proof.ts'
 import { type PublishResult, publish } from './publish.ts'
@@ -49,7 +50,7 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   const json = options.json === true
   const progress = startProgress({ label: 'settled', silent: json })
   const say = (line: string) => progress.log(line)
-  const dataDir = options.data === undefined ? undefined : resolve(options.data)
+  const dataDir = options.data === undefined ? undefined : await folder(resolve(options.data))
 
   await using parts = new AsyncDisposableStack()
   parts.defer(() => progress.stop())
@@ -87,7 +88,6 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   const before = await read()
 
   const logFile = join(dataDir ?? tmpdir(), dataDir === undefined ? `holdfast-demo-${process.pid}.log` : 'service.log')
-  if (dataDir !== undefined) await mkdir(dataDir, { recursive: true })
   const logger = createLogger({
     levels: config.logLevels,
     to: createWriteStream(logFile, { flags: 'a' }),
@@ -95,7 +95,7 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   })
   traces.logTo(logger)
   const app = await startApp(config, new Set(ROLES), logger, traces.tracing)
-  parts.use(app)
+  parts.defer(stopApp)
   const failed = new AbortController()
   app.finished.catch(error => failed.abort(error))
   await ready(app, AbortSignal.any([signal, failed.signal]))
@@ -121,12 +121,24 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   // Produced is not settled: nothing is proven while records are on their way.
   const settledMs = await settleAll(app, counts, produced.produced, progress, failed.signal)
   throwFailure(failed.signal)
-  await app.stop()
+  await stopApp()
   const result = (await verifyStream(config)).result
   summarize(await counts(), produced, Math.max(settledMs - started, 1) / 1000, result)
   if (produced.error !== undefined)
     throw new CommandFailed('the generator stopped: Kafka did not take its records', { cause: produced.error })
   if (result === 'failed') throw new CommandFailed('the proof failed; "holdfast verify" names partition and offset')
+
+  /** The native client may never come back from a broker that is gone. Whoever watches our servers ends them with us. */
+  async function stopApp(): Promise<void> {
+    const watchdog = setTimeout(() => {
+      note(
+        `not stopped within SHUTDOWN_TIMEOUT_MS (${config.shutdownTimeoutMs} ms), as when Kafka is gone: ending at once`,
+      )
+      process.kill(process.pid, 'SIGKILL')
+    }, config.shutdownTimeoutMs)
+    await app.stop()
+    clearTimeout(watchdog)
+  }
 
   function announce(): void {
     const ready = {
@@ -195,6 +207,17 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
       ['verify', verify === 'ok' ? paint('green', 'ok') : paint('red', 'failed')],
     ]
     for (const [name = '', value = ''] of rows) print(`${name.padEnd(14)} ${value}`)
+  }
+}
+
+/** @throws UsageError when it is not there and cannot be made, or may not be written to */
+async function folder(path: string): Promise<string> {
+  try {
+    await mkdir(path, { recursive: true })
+    await access(path, constants.W_OK)
+    return path
+  } catch (error) {
+    throw new UsageError(`--data ${path} cannot be used: ${whyNot(error)}`)
   }
 }
 

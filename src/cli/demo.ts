@@ -3,8 +3,10 @@ import { parseCount, parseDurationMs, parsePercent, parseRate } from './argument
 import type { DemoOptions } from './demo-run.ts'
 
 const DEFAULT_RATE = 200
+const DEFAULT_INVALID = 0.02
 
-interface Flags extends DemoOptions {
+interface Flags extends Omit<DemoOptions, 'invalid'> {
+  readonly invalid?: number
   readonly traces?: boolean
 }
 
@@ -15,7 +17,7 @@ export function register(program: Command): void {
     .option('--for <time>', 'end by itself after this time', parseDurationMs)
     .option('--orders <n>', 'end by itself once so many records are produced and settled', parseCount)
     .option('--rate <r/s>', 'records a second (default: 200/s; with --orders as fast as acknowledged)', parseRate)
-    .option('--invalid <p%>', 'share that no consumer can take', parsePercent, 0.02)
+    .option('--invalid <p%>', 'share that no consumer can take (default: 2%)', parsePercent)
     .option('--data <dir>', 'keep Kafka and Postgres here between runs')
     .option('--no-produce', 'start everything but the generator')
     .option('--traces', 'with a viewer of traces (the default but with --orders and --json)')
@@ -35,7 +37,7 @@ Examples:
     .action(demo)
 }
 
-async function demo({ traces, ...options }: Flags): Promise<void> {
+async function demo({ traces, invalid = DEFAULT_INVALID, ...options }: Flags): Promise<void> {
   const rate = options.rate ?? (options.orders === undefined ? DEFAULT_RATE : undefined)
   // With those two nobody is there to look, or it is over before the viewer is up.
   const wanted = traces ?? !(options.json === true || options.orders !== undefined)
@@ -43,5 +45,5 @@ async function demo({ traces, ...options }: Flags): Promise<void> {
   const { openDemoTraces } = await import('./demo-traces.ts')
   const opened = await openDemoTraces(wanted, rate)
   const { runDemo } = await import('./demo-run.ts')
-  await runDemo({ ...options, rate }, opened)
+  await runDemo({ ...options, rate, invalid }, opened)
 }

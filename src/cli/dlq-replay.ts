@@ -105,17 +105,18 @@ async function replay(words: readonly string[], options: ReplayOptions): Promise
 
 /** @throws UsageError when it cannot be read, or would be a dead letter again */
 async function readEdit(path: string, config: Config): Promise<Buffer> {
-  const [{ readFile }, { buffer }, { UsageError }, { createOrderJudge }] = await Promise.all([
+  const [{ readFile }, { buffer }, { UsageError }, { createOrderJudge }, { whyNot }] = await Promise.all([
     import('node:fs/promises'),
     import('node:stream/consumers'),
     import('../core/errors.ts'),
     import('../orders/order.ts'),
+    import('./order-file.ts'),
   ])
   let value: Buffer
   try {
     value = path === '-' ? await buffer(process.stdin) : await readFile(path)
   } catch (error) {
-    throw new UsageError(`--edit ${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`)
+    throw new UsageError(`--edit ${path} cannot be read: ${whyNot(error)}`)
   }
   const verdict = createOrderJudge({ maxBytes: config.recordMaxBytes })({ key: null, value })
   if (verdict.ok) return value

@@ -14,8 +14,7 @@ export async function readOrders(path: string): Promise<Buffer[]> {
   try {
     bytes = path === '-' ? await buffer(process.stdin) : await readFile(path)
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    throw new UsageError(`--file ${path} cannot be read: ${REASONS[code ?? ''] ?? code ?? String(error)}`)
+    throw new UsageError(`--file ${path} cannot be read: ${whyNot(error)}`)
   }
   const orders = splitOrders(bytes)
   if (orders.length === 0) throw new UsageError(`--file ${path}: ${name} holds no order`)
@@ -25,7 +24,15 @@ export async function readOrders(path: string): Promise<Buffer[]> {
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
   EISDIR: 'it is a directory',
-  EACCES: 'reading it is not permitted',
+  EACCES: 'it is not permitted',
+  EEXIST: 'it is a file',
+  ENOTDIR: 'a part of the path is a file',
+}
+
+/** Why a file or a folder that a flag names cannot be used. */
+export function whyNot(error: unknown): string {
+  const { code } = error as NodeJS.ErrnoException
+  return REASONS[code ?? ''] ?? code ?? String(error)
 }
 
 /**

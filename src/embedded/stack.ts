@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { lockFolder } from './folder-lock.ts'
 import { type EmbeddedKafka, startKafka } from './kafka.ts'
 import { type EmbeddedPostgres, startPostgres } from './postgres.ts'
 import { letOthersPass, unprivilegedUser } from './postgres-binaries.ts'
@@ -30,9 +31,11 @@ export interface EmbeddedStack extends AsyncDisposable {
  */
 export async function startStack(options: StackOptions = {}): Promise<EmbeddedStack> {
   const { dataDir, log, kafkaBrokers, databaseUrl } = options
-  if (dataDir !== undefined && !databaseUrl) {
+  let lock: Disposable | undefined
+  if (dataDir !== undefined) {
     mkdirSync(dataDir, { recursive: true })
-    if (unprivilegedUser()) letOthersPass(dataDir, log ?? (() => {}))
+    if (!databaseUrl && unprivilegedUser()) letOthersPass(dataDir, log ?? (() => {}))
+    lock = lockFolder(dataDir)
   }
   const dirOf = (name: string): string | undefined => (dataDir === undefined ? undefined : join(dataDir, name))
   const [kafkaStart, postgresStart] = await Promise.allSettled([
@@ -43,6 +46,7 @@ export async function startStack(options: StackOptions = {}): Promise<EmbeddedSt
   const postgres = postgresStart.status === 'fulfilled' ? postgresStart.value : undefined
   const stop = async (): Promise<void> => {
     await Promise.all([kafka?.[Symbol.asyncDispose](), postgres?.[Symbol.asyncDispose]()])
+    lock?.[Symbol.dispose]()
   }
   const failure = [kafkaStart, postgresStart].find(start => start.status === 'rejected')
   if (failure) {
