@@ -129,6 +129,8 @@ function createHttpApp(
   // One by one: a list would make one route, whose path is no label.
   for (const path of READ_ONLY) app.all(path, refuseMethod('GET, HEAD'))
   app.use(pageFiles(WEB))
+  // After its file, which GET has.
+  app.all('/', refuseMethod('GET, HEAD'))
   app.use(notFound)
   app.use(failed(options.observer))
   return app

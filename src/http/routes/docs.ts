@@ -14,7 +14,7 @@ const ASSETS = ['swagger-ui.css', 'swagger-ui-bundle.js']
  * (`web/docs.html`, `web/docs.js`), because the package's page points at a document elsewhere.
  */
 export function docsRoutes(): Router {
-  const router = Router({ caseSensitive: true, strict: true })
+  const router = Router({ caseSensitive: true })
   router.get('/docs', async (_req, res) => {
     const page = await readFile(PAGE)
     res.writeHead(200, {

@@ -132,6 +132,7 @@ describe('the live list', () => {
 describe('the API page', () => {
   it.each([
     ['/docs', 'text/html; charset=utf-8'],
+    ['/docs/', 'text/html; charset=utf-8'],
     ['/docs/swagger-ui.css', 'text/css; charset=utf-8'],
     ['/docs/swagger-ui-bundle.js', 'text/javascript; charset=utf-8'],
     ['/docs.js', 'text/javascript; charset=utf-8'],
@@ -164,9 +165,10 @@ describe('the console', () => {
     for (const path of asked) expect((await visit(service, path ?? '')).status, path).toBe(200)
   })
 
-  it('takes no other method', async () => {
+  it.each(['/admin', '/'])('takes no other method, as the search page does not: %s', async path => {
     await using service = await startService()
-    expect((await visit(service, '/admin', { method: 'POST' })).status).toBe(405)
+    const refused = await visit(service, path, { method: 'POST' })
+    expect([refused.status, refused.headers.get('allow')]).toEqual([405, 'GET, HEAD'])
   })
 })
 
