@@ -58,6 +58,10 @@ function disagreements(values: Partial<Values>): string[] {
   if (values.KAFKA_TOPIC !== undefined && values.KAFKA_TOPIC === values.KAFKA_DLQ_TOPIC) {
     problems.push(`KAFKA_DLQ_TOPIC is "${values.KAFKA_DLQ_TOPIC}": it must be another topic than KAFKA_TOPIC`)
   }
+  const { HTTP_PORT: port = 0, METRICS_PORT: metricsPort, METRICS_HOST: metricsHost } = values
+  if (port > 0 && metricsPort === port && metricsHost === host) {
+    problems.push(`METRICS_PORT is "${metricsPort}": it must be another port than HTTP_PORT`)
+  }
   const { RETRY_INITIAL_MS: initialMs = 0, RETRY_MAX_MS: maxMs = Number.POSITIVE_INFINITY } = values
   if (maxMs < initialMs) {
     problems.push(`RETRY_MAX_MS is "${maxMs}": it must be at least RETRY_INITIAL_MS (${initialMs})`)
@@ -164,15 +168,24 @@ export interface SettingRow {
   readonly name: string
   /** In effect, secrets hidden; empty when unset. */
   readonly value: string
-  readonly origin: 'default' | 'environment'
+  readonly origin: 'default' | 'environment' | '.env'
   readonly description: string
 }
 
-/** Every setting as it is in effect, in the order of the table. */
-export function describeConfig(env: Environment): SettingRow[] {
+/**
+ * Every setting as it is in effect, in the order of the table.
+ * @param file what `.env` holds. Node has put it into the environment already, where that did not say otherwise.
+ */
+export function describeConfig(env: Environment, file: Environment = {}): SettingRow[] {
   return settings().map(([name, { shown, about }]) => {
     const { text, origin } = effective(env, name)
-    return { name, value: text === undefined ? '' : shown(text), origin, description: about }
+    const fromFile = origin === 'environment' && file[name] === text
+    return {
+      name,
+      value: text === undefined ? '' : shown(text),
+      origin: fromFile ? '.env' : origin,
+      description: about,
+    }
   })
 }
 
@@ -190,7 +203,10 @@ function settings(): [SettingName, Setting<unknown>][] {
   return Object.entries(SETTINGS) as [SettingName, Setting<unknown>][]
 }
 
-function effective(env: Environment, name: SettingName): { text: string | undefined; origin: SettingRow['origin'] } {
+function effective(
+  env: Environment,
+  name: SettingName,
+): { text: string | undefined; origin: 'default' | 'environment' } {
   const given = env[name]
   if (given !== undefined && given.trim() !== '') return { text: given, origin: 'environment' }
   return { text: SETTINGS[name].default, origin: 'default' }

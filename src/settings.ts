@@ -1,3 +1,4 @@
+import { accessSync, constants } from 'node:fs'
 import { type ApiKey, maskApiKeys, parseApiKeys } from './core/access.ts'
 import { LOG_LEVELS, LOG_MODULES, parseLogLevels } from './core/log-levels.ts'
 import { bytes, integer, oneOf, pairs, postgresUrl, type Setting, setting, text } from './core/setting.ts'
@@ -8,7 +9,7 @@ const GIB = 1024 * MIB
 const DAY_MS = 86_400_000
 
 const topicName = { pattern: /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/, expected: "1 to 249 of A-Z a-z 0-9 '.' '_' '-'" }
-const filePath = { default: undefined, pattern: /\S/, expected: 'the path of a PEM file' } as const
+const pemFile = { default: undefined, expected: 'the path of a PEM file that can be read' } as const
 
 /** librdkafka properties that the guarantees rest on, or that have a setting of their own. */
 const REFUSED_PROPERTIES: readonly (readonly [RegExp, string])[] = [
@@ -88,9 +89,15 @@ export const SETTINGS = {
     secret: true,
     about: 'With SASL.',
   }),
-  KAFKA_SSL_CA_LOCATION: text({ ...filePath, about: 'The authority that signed the brokers; unset: the system’s.' }),
-  KAFKA_SSL_CERTIFICATE_LOCATION: text({ ...filePath, about: 'Our own certificate, where brokers ask for one.' }),
-  KAFKA_SSL_KEY_LOCATION: text({ ...filePath, about: 'The key of that certificate.' }),
+  KAFKA_SSL_CA_LOCATION: setting(
+    { ...pemFile, about: 'The authority that signed the brokers; unset: the system’s.' },
+    readable,
+  ),
+  KAFKA_SSL_CERTIFICATE_LOCATION: setting(
+    { ...pemFile, about: 'Our own certificate, where brokers ask for one.' },
+    readable,
+  ),
+  KAFKA_SSL_KEY_LOCATION: setting({ ...pemFile, about: 'The key of that certificate.' }, readable),
   KAFKA_CONFIG: pairs({
     default: undefined,
     expected: 'librdkafka properties as in fetch.min.bytes=1,statistics.interval.ms=0',
@@ -99,7 +106,7 @@ export const SETTINGS = {
   }),
   DATABASE_URL: postgresUrl({
     default: 'postgres://localhost:5432/holdfast',
-    about: 'The database; TLS through the URL (`?sslmode=verify-full`).',
+    about: 'The database; TLS through the URL (`?sslmode=verify-full`; `require` checks as much).',
   }),
   PG_POOL_MAX: integer({
     default: '4',
@@ -321,6 +328,16 @@ function readBrokers(text: string): readonly string[] | undefined {
     .map(broker => broker.trim())
     .filter(broker => broker !== '')
   return brokers.length > 0 && brokers.every(isBroker) ? brokers : undefined
+}
+
+/** The Kafka client would only say that it has not reached a broker. */
+function readable(path: string): string | undefined {
+  try {
+    accessSync(path, constants.R_OK)
+    return path
+  } catch {
+    return undefined
+  }
 }
 
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: DAY_MS } as const

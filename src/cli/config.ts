@@ -16,13 +16,17 @@ Examples:
 }
 
 async function showConfig({ json }: { readonly json?: boolean }): Promise<void> {
-  const [{ describeConfig, loadConfig }, { print, table }] = await Promise.all([
+  const [{ describeConfig, loadConfig }, { print, table }, { readFileSync }, { parseEnv }] = await Promise.all([
     import('../config.ts'),
     import('./output.ts'),
+    import('node:fs'),
+    import('node:util'),
   ])
   // Settings that cannot be used are told, not shown.
   loadConfig(process.env)
-  const rows = describeConfig(process.env)
+  // As the shim tells Node to read it.
+  const hasFile = process.execArgv.includes('--env-file=.env')
+  const rows = describeConfig(process.env, hasFile ? parseEnv(readFileSync('.env', 'utf8')) : {})
   if (json) for (const row of rows) print(JSON.stringify(row))
   else
     print(

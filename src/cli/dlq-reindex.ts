@@ -60,6 +60,11 @@ async function reindex({ because, json }: ReindexOptions): Promise<void> {
   const topic = parts.use(
     await openPartitionReader({ connection: kafka, topic: kafka.dlqTopic, groupId: kafka.groupId }),
   )
+  if ((await topic.partitions()).length === 0) {
+    throw new CommandFailed(
+      `there is no topic ${kafka.dlqTopic}; the service creates it, unless KAFKA_DLQ_TOPIC is wrong`,
+    )
+  }
   const pool = createPool({ url: postgres.url, max: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS, name: 'reindex' })
   parts.defer(() => pool.end())
   using interrupt = onInterrupt()

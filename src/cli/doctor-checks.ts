@@ -115,7 +115,7 @@ async function* kafka({ kafka: settings }: Config): AsyncGenerator<Finding> {
       name: 'kafka',
       ok: false,
       detail: messageOf(error),
-      fix: 'check KAFKA_BROKERS and the KAFKA_S* settings; "holdfast demo" or "docker compose up" start a broker',
+      fix: 'check KAFKA_BROKERS, KAFKA_CONFIG and the KAFKA_S* settings; "holdfast demo" or "docker compose up" start a broker',
     }
     return
   }

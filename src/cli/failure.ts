@@ -20,7 +20,8 @@ export function exitCodeOf(error: unknown): number {
 
 /** What to do about it, for the codes of `core/errors.ts`. */
 const ADVICE: Readonly<Record<string, string>> = {
-  broker_unavailable: 'Check that Kafka runs at KAFKA_BROKERS; "holdfast demo" and "docker compose up" start one.',
+  broker_unavailable:
+    'Check that Kafka runs at KAFKA_BROKERS and speaks KAFKA_SECURITY_PROTOCOL; "holdfast demo" and "docker compose up" start one.',
   broker_fatal: 'Check the KAFKA_* settings ("holdfast config" shows them) and the rights of this user.',
   store_unavailable: 'Check that Postgres runs at DATABASE_URL; "holdfast demo" and "docker compose up" start one.',
 }

@@ -26,6 +26,10 @@ async function lag({ json }: { readonly json?: boolean }): Promise<void> {
   const config = loadConfig(process.env)
   const { topic, groupId } = config.kafka
   const { rows, consumed } = await measure(config)
+  if (rows.length === 0) {
+    const { CommandFailed } = await import('./failure.ts')
+    throw new CommandFailed(`there is no topic ${topic}; the service creates it at start, unless KAFKA_TOPIC is wrong`)
+  }
   if (json) {
     for (const row of rows) print(JSON.stringify(row))
     return
@@ -43,8 +47,7 @@ async function lag({ json }: { readonly json?: boolean }): Promise<void> {
       ]),
     ),
   )
-  if (rows.length === 0) note(`there is no topic ${topic}`)
-  else if (!consumed) note(`group ${groupId} has consumed nothing of ${topic} yet`)
+  if (!consumed) note(`group ${groupId} has consumed nothing of ${topic} yet`)
 }
 
 export interface PartitionLag {

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import { VERSION } from '../version.ts'
 import * as dlq from './dlq.ts'
 import { exitCodeOf, failureLines } from './failure.ts'
 import { note, quietBrokenPipe } from './output.ts'
@@ -27,6 +28,7 @@ const EXIT_USAGE = 2
 async function createProgram(): Promise<Command> {
   const program = new Command('holdfast')
     .description('Kafka orders to Postgres with nothing lost, nothing twice, nothing stale.')
+    .version(VERSION)
     .helpCommand(true)
     .showHelpAfterError('(see --help)')
     // Commander would end the process itself, with 1 for a wrong flag: scripts must tell usage from failure.

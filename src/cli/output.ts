@@ -32,11 +32,12 @@ export function paintData(format: Parameters<typeof styleText>[0], text: string)
   return styleText(format, text, { stream: process.stdout })
 }
 
-/** `head` closes the pipe when it has enough: that is no failure, and no reason to go on. */
+/** `head` closes the pipe when it has enough: that is no failure, and no reason to go on. A full disk is one. */
 export function quietBrokenPipe(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0)
-    throw error
+    note(`${paint('red', 'error:')} stdout cannot be written: ${error.message}`)
+    process.exit(1)
   })
   process.stderr.on('error', () => {})
 }

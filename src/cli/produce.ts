@@ -87,10 +87,11 @@ async function produce(options: ProduceOptions): Promise<void> {
     import('../telemetry/tracing-start.ts'),
     import('../version.ts'),
   ])
-  using interrupt = onInterrupt()
   const service = { name: 'holdfast-producer', version: VERSION, statements: false }
   await using traces = await startTracing(process.env, service, (_level, text) => note(`traces: ${text}`))
   await using publisher = await startPublisher(config.kafka, traces.tracing)
+  // Not before: Ctrl-C while it waits for a broker ends it at once, as nothing was sent.
+  using interrupt = onInterrupt()
 
   if (plan.seed !== undefined && !options.json) note(`seed ${plan.seed}`)
   const progress = startProgress({ label: 'produced', silent: options.json === true })

@@ -52,6 +52,7 @@ async function seek({ partition, to, because, json }: SeekOptions): Promise<void
   const { topic, groupId } = kafka
   await using inspector = await startInspector({ connection: kafka, groupId })
   const known = await inspector.partitions(topic)
+  if (known.length === 0) throw new UsageError(`there is no topic ${topic}: check KAFKA_TOPIC`)
   if (!known.some(at => at.partition === partition)) {
     throw new UsageError(`${topic} has no partition ${partition}: it has ${known.length}, counted from 0`)
   }

@@ -28,6 +28,9 @@ Examples:
 async function serve({ roles, checkConfig }: ServeOptions): Promise<void> {
   const [{ loadConfig }, { note }] = await Promise.all([import('../config.ts'), import('./output.ts')])
   const config = loadConfig(process.env)
+  // The native client knows its properties best. It is asked before anything is started.
+  const { checkProperties } = await import('../kafka/client.ts')
+  checkProperties(config.kafka)
   if (checkConfig) return note('the settings can be used')
   const { runService } = await import('../main.ts')
   // Waited for by the service itself: connections that are closed, threads that are joined. What is left may end.

@@ -93,8 +93,17 @@ export function postgresUrl<D extends string | undefined>(words: Words<D>): Sett
   return setting({ ...words, expected, shown: maskUrl }, value => {
     const url = URL.parse(value)
     const isPostgres = url !== null && /^postgres(ql)?:$/.test(url.protocol)
-    return isPostgres && url.pathname.length > 1 ? value : undefined
+    return isPostgres && url.pathname.length > 1 ? fullyVerified(value) : undefined
   })
+}
+
+/**
+ * pg 8 takes the weaker modes for `verify-full`, says so in ten lines on stderr, and will give that up with its next major
+ * version: what is checked today stays checked, and quietly. `uselibpqcompat` is how somebody asks for less.
+ */
+function fullyVerified(url: string): string {
+  if (/[?&]uselibpqcompat=true(&|$)/.test(url)) return url
+  return url.replace(/([?&]sslmode=)(?:prefer|require|verify-ca)(?=&|$)/, '$1verify-full')
 }
 
 /** `user:password@` does not belong into a broker list; where somebody tries, it is not repeated. */

@@ -1,4 +1,5 @@
 import kafka from '@confluentinc/kafka-javascript'
+import { ConfigError } from '../core/errors.ts'
 import type { Header, SourceRecord } from '../core/record.ts'
 
 /**
@@ -125,33 +126,50 @@ export interface ConsumerCallbacks {
   committed(error: NativeError | null, positions: NativePosition[]): void
 }
 
+/** @throws ConfigError as {@link nativeConsumer}. Reaches for no broker. */
+export function checkProperties(connection: KafkaConnection): void {
+  nativeProducer(connection, {})
+}
+
+/** @throws ConfigError where librdkafka does not know a property of KAFKA_CONFIG, or the value that it was given */
 export function nativeConsumer(
   connection: KafkaConnection,
   properties: Readonly<Record<string, unknown>>,
   callbacks: ConsumerCallbacks,
 ): NativeConsumer {
-  const consumer = new kafka.KafkaConsumer(
-    {
-      ...baseProperties(connection),
-      ...properties,
-      rebalance_cb: callbacks.rebalance,
-      offset_commit_cb: callbacks.committed,
-    },
-    // Never start elsewhere in silence: a position that is not in the log any more is an event that we handle.
-    { 'auto.offset.reset': 'error' },
+  return made(
+    () =>
+      new kafka.KafkaConsumer(
+        {
+          ...baseProperties(connection),
+          ...properties,
+          rebalance_cb: callbacks.rebalance,
+          offset_commit_cb: callbacks.committed,
+        },
+        // Never start elsewhere in silence: a position that is not in the log any more is an event that we handle.
+        { 'auto.offset.reset': 'error' },
+      ),
   )
-  return consumer as unknown as NativeConsumer
 }
 
 export function nativeProducer(
   connection: KafkaConnection,
   properties: Readonly<Record<string, unknown>>,
 ): NativeProducer {
-  return new kafka.Producer({ ...baseProperties(connection), ...properties, dr_cb: true }) as unknown as NativeProducer
+  return made(() => new kafka.Producer({ ...baseProperties(connection), ...properties, dr_cb: true }))
 }
 
 export function nativeAdmin(connection: KafkaConnection): NativeAdmin {
-  return kafka.AdminClient.create(baseProperties(connection)) as unknown as NativeAdmin
+  return made(() => kafka.AdminClient.create(baseProperties(connection)))
+}
+
+/** All other properties are ours, and right. */
+function made<C>(create: () => unknown): C {
+  try {
+    return create() as C
+  } catch (error) {
+    throw new ConfigError([`KAFKA_CONFIG cannot be used: ${error instanceof Error ? error.message : String(error)}`])
+  }
 }
 
 /** Which features the native library was built with, for `doctor` and start-up checks. */

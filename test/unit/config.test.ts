@@ -1,6 +1,9 @@
+import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { describeConfig, type Environment, loadConfig, settingsTable } from '#src/config.ts'
 import { ConfigError, UsageError } from '#src/core/errors.ts'
+
+const FILE = fileURLToPath(import.meta.url)
 
 function problemsOf(env: Environment): readonly string[] {
   try {
@@ -79,7 +82,7 @@ describe('settings that are given', () => {
       KAFKA_SASL_MECHANISM: 'scram-sha-512',
       KAFKA_SASL_USERNAME: 'app',
       KAFKA_SASL_PASSWORD: ' with spaces ',
-      KAFKA_SSL_CA_LOCATION: '/etc/ca.pem',
+      KAFKA_SSL_CA_LOCATION: FILE,
       KAFKA_CONFIG: 'fetch.min.bytes=1, client.rack=eu\\,west ,debug=',
     })
     expect(config.kafka.security).toEqual({
@@ -87,9 +90,18 @@ describe('settings that are given', () => {
       'sasl.mechanism': 'SCRAM-SHA-512',
       'sasl.username': 'app',
       'sasl.password': ' with spaces ',
-      'ssl.ca.location': '/etc/ca.pem',
+      'ssl.ca.location': FILE,
     })
     expect(config.kafka.extra).toEqual({ 'fetch.min.bytes': '1', 'client.rack': 'eu,west', debug: '' })
+  })
+
+  it.each([
+    ['?sslmode=require', '?sslmode=verify-full'],
+    ['?a=b&sslmode=verify-ca&c=d', '?a=b&sslmode=verify-full&c=d'],
+    ['?sslmode=disable', '?sslmode=disable'],
+    ['?uselibpqcompat=true&sslmode=require', '?uselibpqcompat=true&sslmode=require'],
+  ])('check the certificate of the database where %s asks for TLS', (given, taken) => {
+    expect(loadConfig({ DATABASE_URL: `postgres://h/d${given}` }).postgres.url).toBe(`postgres://h/d${taken}`)
   })
 
   it('cannot be changed afterwards, at any depth', () => {
@@ -129,8 +141,18 @@ describe('settings that cannot be used', () => {
     ['an open host', { HTTP_HOST: '0.0.0.0' }, /^HTTP_HOST is "0\.0\.0\.0".*AUTH=off/],
     ['an open host by name', { HTTP_HOST: 'localhost.example.com' }, /^HTTP_HOST/],
     ['a password without SASL', { KAFKA_SASL_PASSWORD: 'x' }, /^KAFKA_SASL_PASSWORD is set, but/],
-    ['a certificate without its key', { KAFKA_SECURITY_PROTOCOL: 'ssl', KAFKA_SSL_CERTIFICATE_LOCATION: 'c' }, /KEY/],
-    ['a CA without TLS', { KAFKA_SSL_CA_LOCATION: 'ca.pem' }, /^KAFKA_SSL_CA_LOCATION is set, but/],
+    ['a certificate without its key', { KAFKA_SECURITY_PROTOCOL: 'ssl', KAFKA_SSL_CERTIFICATE_LOCATION: FILE }, /KEY/],
+    ['a CA without TLS', { KAFKA_SSL_CA_LOCATION: FILE }, /^KAFKA_SSL_CA_LOCATION is set, but/],
+    [
+      'a CA that is not there',
+      { KAFKA_SECURITY_PROTOCOL: 'ssl', KAFKA_SSL_CA_LOCATION: '/no/ca.pem' },
+      /^KAFKA_SSL_CA_LOCATION is "\/no\/ca\.pem": it must be the path of a PEM file that can be read/,
+    ],
+    [
+      'one port for two',
+      { HTTP_PORT: '9000', METRICS_PORT: '9000' },
+      /^METRICS_PORT is "9000": it must be another port/,
+    ],
     ['another database', { DATABASE_URL: 'mysql://h/d' }, /^DATABASE_URL is "mysql:\/\/h\/d"/],
     ['no database', { DATABASE_URL: 'postgres://h' }, /^DATABASE_URL/],
     ['port 0 of a broker', { KAFKA_BROKERS: 'a:0' }, /^KAFKA_BROKERS/],
@@ -239,6 +261,12 @@ describe('the description', () => {
     expect(rows.find(({ name }) => name === 'HTTP_PORT')).toMatchObject({ value: '9000', origin: 'environment' })
     expect(rows.find(({ name }) => name === 'HTTP_HOST')).toMatchObject({ value: '127.0.0.1', origin: 'default' })
     expect(rows.find(({ name }) => name === 'DATABASE_URL')).toMatchObject({ value: 'postgres://u:***@h/d' })
+  })
+
+  it('tells what stands in .env from what the environment says otherwise', () => {
+    const rows = describeConfig({ HTTP_PORT: '9000', LOG_LEVEL: 'warn' }, { HTTP_PORT: '9001', LOG_LEVEL: 'warn' })
+    expect(rows.find(({ name }) => name === 'HTTP_PORT')).toMatchObject({ value: '9000', origin: 'environment' })
+    expect(rows.find(({ name }) => name === 'LOG_LEVEL')).toMatchObject({ value: 'warn', origin: '.env' })
   })
 
   it('is a Markdown table with a row for each setting', () => {

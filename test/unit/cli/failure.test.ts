@@ -10,7 +10,7 @@ describe('a failure', () => {
     expect(told(new BrokerUnavailableError('Kafka is away', { cause }))).toBe(
       'error: Kafka is away\n' +
         '  because connect ECONNREFUSED 127.0.0.1:9092\n' +
-        '  Check that Kafka runs at KAFKA_BROKERS; "holdfast demo" and "docker compose up" start one.',
+        '  Check that Kafka runs at KAFKA_BROKERS and speaks KAFKA_SECURITY_PROTOCOL; "holdfast demo" and "docker compose up" start one.',
     )
   })
 

@@ -1,6 +1,11 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 
 interface Ended {
   readonly code: number | null
@@ -43,6 +48,12 @@ describe('the command line', () => {
     ['a key for generated orders', ['produce', '--key', 'x', '--count', '1'], /--key is for records of --file/],
     ['a file that is not there', ['produce', '--file', 'no-such-file'], /no such file/],
     ['a uid that cannot be one', ['order', 'get', '../x'], /is no order uid/],
+    ['an edit that is not there', ['dlq', 'replay', 'id:orders-0-1', '--edit', 'no-such-file'], /no such file/],
+    [
+      'a folder that is a file',
+      ['demo', '--data', 'package.json'],
+      /--data \S+package\.json cannot be used: it is a file/,
+    ],
     ['a missing argument', ['order', 'get'], /missing required argument 'uid'/],
   ])('ends with 2 on %s', async (_, args, expected) => {
     const { code, stdout, stderr } = await holdfast(args)
@@ -58,6 +69,55 @@ describe('the command line', () => {
     expect(stdout).toBe('')
     expect(stderr).toMatch(/HTTP_PORT is "x"/)
     expect(stderr).toMatch(/AUTH is "maybe"/)
+  })
+
+  it.each([
+    ['foo=bar', /^error: KAFKA_CONFIG cannot be used: No such configuration property: "foo"\n$/],
+    ['fetch.min.bytes=few', /^error: KAFKA_CONFIG cannot be used: Invalid value for .*"fetch\.min\.bytes"\n$/],
+  ])('ends with 2 on a property that the Kafka client does not take: %s', async (KAFKA_CONFIG, expected) => {
+    const { code, stderr } = await holdfast(['serve', '--check-config'], { KAFKA_CONFIG })
+    expect(stderr).toMatch(expected)
+    expect(code).toBe(2)
+  })
+
+  it('tells its version', async () => {
+    const { code, stdout } = await holdfast(['--version'])
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
+  })
+
+  it('tells settings of .env from those of the environment, wherever it is run from', async () => {
+    const cwd = mkdtempSync(join(tmpdir(), 'holdfast-env-'))
+    onTestFinished(() => rmSync(cwd, { recursive: true }))
+    writeFileSync(join(cwd, '.env'), 'KAFKA_TOPIC=from-file\nKAFKA_GROUP_ID=from-file\n')
+    const child = spawn(resolve('bin/holdfast'), ['config', '--json'], {
+      cwd,
+      env: { PATH: process.env.PATH, KAFKA_GROUP_ID: 'from-outside' },
+    })
+    const rows = (await text(child.stdout))
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line))
+    const origins = new Map(rows.map(({ name, value, origin }) => [name, `${value} (${origin})`]))
+    expect(origins.get('KAFKA_TOPIC')).toBe('from-file (.env)')
+    expect(origins.get('KAFKA_GROUP_ID')).toBe('from-outside (environment)')
+  })
+
+  it('ends at once on Ctrl-C while it waits for a broker', async () => {
+    // Given a broker that takes connections and says nothing
+    const broker = createServer().listen(0, '127.0.0.1')
+    onTestFinished(() => void broker.close())
+    await once(broker, 'listening')
+    const { port } = broker.address() as AddressInfo
+    const child = spawn(process.execPath, ['src/cli/main.ts', 'produce', '--count', '1'], {
+      env: { PATH: process.env.PATH, KAFKA_BROKERS: `127.0.0.1:${port}` },
+    })
+    await once(broker, 'connection')
+    const askedAt = performance.now()
+    child.kill('SIGINT')
+    const [, signal] = await once(child, 'exit')
+    expect(signal).toBe('SIGINT')
+    expect(performance.now() - askedAt).toBeLessThan(4_000)
   })
 
   it('gives the settings to a program as NDJSON', async () => {
@@ -84,5 +144,12 @@ describe('the command line', () => {
   it('is quiet when nobody reads on', async () => {
     const child = spawn('sh', ['-c', `"${process.execPath}" src/cli/main.ts config --json | head -c 1`])
     expect(await text(child.stderr)).toBe('')
+  })
+
+  it('says so, without a stack, when the disk is full', async () => {
+    const child = spawn('sh', ['-c', `"${process.execPath}" src/cli/main.ts config --json >/dev/full`])
+    const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, 'close')])
+    expect(stderr).toMatch(/^error: stdout cannot be written: ENOSPC[^\n]*\n$/)
+    expect(code).toBe(1)
   })
 })
