@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { Page } from 'playwright-core'
 import { expect, it, onTestFinished } from 'vitest'
+import type { Header } from '#src/core/record.ts'
+import { VERSION } from '#src/version.ts'
 import { visitsOf } from '../browser/console-pages.ts'
 import { launchBrowser } from '../browser/support.ts'
 import { anOrder } from '../support/orders.ts'
@@ -15,6 +17,8 @@ const LIMIT_BYTES = 4_096
 const LARGE = 120
 const INCOMPLETE = 40
 const UNREADABLE = 20
+const TRACE = 'c'.repeat(32)
+const FOLLOWED: Header[] = [['traceparent', Buffer.from(`00-${TRACE}-${'d'.repeat(16)}-01`)]]
 
 const large = (n: number) => JSON.stringify({ ...anOrder({ uid: `large-${n}` }), comment: 'x'.repeat(LIMIT_BYTES) })
 const incomplete = (n: number) => {
@@ -28,13 +32,13 @@ it('from the causes to each outcome, with what passes now replayed, the rest edi
   const strict = await startService({ ...stream, env: { RECORD_MAX_BYTES: String(LIMIT_BYTES) } })
   await stream.produce([
     ...Array.from({ length: LARGE }, (_, n) => ({ value: large(n), partition: n % 3 })),
-    ...Array.from({ length: INCOMPLETE }, (_, n) => ({ value: incomplete(n), partition: n % 3 })),
+    ...Array.from({ length: INCOMPLETE }, (_, n) => ({ value: incomplete(n), partition: n % 3, headers: FOLLOWED })),
     ...Array.from({ length: UNREADABLE }, (_, n) => ({ value: Buffer.from([0x7b, 0xff, n]), partition: n % 3 })),
   ])
   const total = LARGE + INCOMPLETE + UNREADABLE
   await eventually(async () => (await stream.settled()) === total, 'all being set aside')
   expect(await strict.stop()).toBe(0)
-  const service = await startService({ ...stream, env: { API_KEYS } })
+  const service = await startService({ ...stream, env: { API_KEYS, TRACE_URL: 'http://viewer.test/{trace_id}' } })
   await eventually(() => isReady(service), 'the service being ready')
   const browser = await launchBrowser()
   onTestFinished(() => browser.close())
@@ -50,11 +54,14 @@ it('from the causes to each outcome, with what passes now replayed, the rest edi
     // The causes, then the letters of one, then one of them: masked, then revealed, then checked
     await page.getByText(`${total} dead letters are open`).waitFor()
     await expect.poll(() => view.locator('.count .big').allTextContents()).toEqual(['120', '40', '20'])
+    // Both services stand beside them: the first with this version was the deploy
+    await page.locator('.glance .sub', { hasText: `${VERSION} deployed` }).waitFor()
     await view.locator('tbody tr', { hasText: 'schema_violation' }).locator('[data-main]').click()
     await expect.poll(() => view.locator('tbody tr').count()).toBe(INCOMPLETE)
     await view.locator('[data-main]').first().click()
     expect(await view.locator('.violating').textContent()).toContain('amount is missing required')
     expect(await view.locator('.payload').textContent()).toContain('•••')
+    await view.locator(`a[href="http://viewer.test/${TRACE}"]`).waitFor()
     const edited = new URL(page.url()).searchParams.get('letter') ?? ''
     await page.getByRole('button', { name: 'Reveal (the audit log notes it)' }).click()
     await view.locator('.payload', { hasText: anOrder().delivery.name }).waitFor()
