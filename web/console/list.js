@@ -36,7 +36,7 @@ export function remember(id) {
 }
 
 /** What an index answers, and which way round comes first. The other columns are for the filter. */
-const SORTED = { failed_at: 'descending', source: 'ascending' }
+const FIRST = { failed_at: '-failed_at', source: 'source' }
 const HEADS = {
   '-failed_at': 'Sort: latest failure first',
   failed_at: 'Sort: oldest failure first',
@@ -166,9 +166,8 @@ export function listView(app, place) {
 
   /** Its head sorts by this column, and the other way round when the list goes by it already. */
   function sortable(words, by) {
-    const first = SORTED[by] === 'descending' ? `-${by}` : by
     const now = sort === by ? 'ascending' : sort === `-${by}` ? 'descending' : undefined
-    const to = now === undefined ? first : now === 'ascending' ? `-${by}` : by
+    const to = now === undefined ? FIRST[by] : now === 'ascending' ? `-${by}` : by
     const sign = { ascending: ' ↑', descending: ' ↓' }[now]
     const link = app.link(
       { ...place, sort: to },
