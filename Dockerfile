@@ -1,5 +1,4 @@
 # The service, its migrations, the producer and the command line in one image: docker build -t holdfast .
-# What it is made of was run by hand, step by step; see docs/containers.md.
 ARG NODE_VERSION=24.21.0
 
 # Packages, and the native Kafka client: downloaded where its makers offer it, else compiled here, which takes minutes.
@@ -11,15 +10,17 @@ RUN apt-get update \
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 COPY scripts/native.ts scripts/native-machine.ts scripts/
-# No optional ones: they are the embedded PostgreSQL of demo and tests. And of the client only what it loads: the sources
-# that it was compiled from are four times its size.
-RUN npm ci --omit=dev --omit=optional \
- && rm -rf node_modules/@confluentinc/kafka-javascript/deps node_modules/@confluentinc/kafka-javascript/src
+# No optional ones: they are the embedded PostgreSQL of demo and tests.
+RUN npm ci --omit=dev --omit=optional
+# What nothing loads is more than what is loaded: the sources that the client was compiled from, and what packages bring for
+# debuggers and compilers.
+RUN rm -rf node_modules/@confluentinc/kafka-javascript/deps node_modules/@confluentinc/kafka-javascript/src \
+ && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete
 
 FROM node:${NODE_VERSION}-bookworm-slim
-# What a compiled client is linked against, and the authorities that sign brokers.
+# What a compiled client is linked against, the authorities that sign brokers, and a process 1.
 RUN apt-get update \
- && apt-get install -y --no-install-recommends ca-certificates libssl3 libsasl2-2 libzstd1 liblz4-1 zlib1g \
+ && apt-get install -y --no-install-recommends ca-certificates libssl3 libsasl2-2 libzstd1 liblz4-1 zlib1g tini \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 COPY --from=packages /app/node_modules node_modules
@@ -49,6 +50,8 @@ USER node
 EXPOSE 8081
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["node", "/app/scripts/healthcheck.ts"]
 STOPSIGNAL SIGTERM
-# A shim that sets what Node needs to be told and becomes Node: signals reach the service, and its exit code is the container's.
-ENTRYPOINT ["/app/bin/holdfast"]
+# The shim sets what Node needs to be told and becomes Node: signals reach the service, and its exit code is the container's.
+# It is not process 1, because the kernel drops a SIGTERM that process 1 does not handle yet: a container stopped in the second
+# in which Node loads would run on until it is killed.
+ENTRYPOINT ["tini", "--", "/app/bin/holdfast"]
 CMD ["serve"]

@@ -59,7 +59,8 @@ describe('the image', () => {
 
   it('runs as nobody in particular, and is told signals and commands without a shell between', () => {
     expect(inTheEnd('USER')).toEqual(['node'])
-    expect(inTheEnd('ENTRYPOINT')).toEqual(['["/app/bin/holdfast"]'])
+    expect(inTheEnd('ENTRYPOINT')).toEqual(['["tini", "--", "/app/bin/holdfast"]'])
+    expect(inTheEnd('RUN')[0]?.split(/\s+/)).toContain('tini')
     expect(inTheEnd('CMD')).toEqual(['["serve"]'])
     expect(inTheEnd('HEALTHCHECK')[0]).toMatch(/ CMD \["node", "\/app\/scripts\/healthcheck\.ts"\]$/)
     // The shim becomes Node; a shell that stayed would keep the signals to itself.
