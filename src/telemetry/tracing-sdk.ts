@@ -12,6 +12,8 @@ import type { Tell } from './tracing-start.ts'
 /** A collector that does not answer is not waited for any longer than this when the process ends. */
 const FLUSH_TIMEOUT_MS = 3_000
 const WARNING_LENGTH = 300
+/** Complained of at each start in a container, whose image has no id of a machine. All else of the resource is as it should be. */
+const NO_MACHINE_ID = 'key "host.id"'
 
 const LEVELS: Readonly<Record<string, DiagLogLevel>> = {
   none: DiagLogLevel.NONE,
@@ -71,8 +73,9 @@ function dropMessages(span: Span): void {
 function logTo(tell: Tell): DiagLogger {
   const at =
     (level: 'warn' | 'debug') =>
-    (message: string, ...rest: unknown[]) =>
-      tell(level, [message, ...rest].map(messageOf).join(' '))
+    (message: string, ...rest: unknown[]) => {
+      if (!message.includes(NO_MACHINE_ID)) tell(level, [message, ...rest].map(messageOf).join(' '))
+    }
   return { error: at('warn'), warn: at('warn'), info: at('debug'), debug: at('debug'), verbose: at('debug') }
 }
 

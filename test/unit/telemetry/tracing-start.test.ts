@@ -71,4 +71,19 @@ describe("of OpenTelemetry's SDK", () => {
     expect(loaded).toContain('@opentelemetry/sdk-node')
     expect(loaded).toContain('@opentelemetry/instrumentation-pg')
   })
+
+  it('what it complains of is told, but that a container has no id of its machine', { timeout: 60_000 }, async () => {
+    const program = `
+      const { startTracing } = await import('#src/telemetry/tracing-start.ts')
+      const { diag } = await import('@opentelemetry/api')
+      const { stop } = await startTracing(process.env, { name: 'holdfast', version: '1', statements: false }, (_level, text) => console.log(text))
+      diag.warn('dropping invalid resource attribute value for key "host.id"')
+      diag.warn('dropping invalid resource attribute value for key "team"')
+      await stop()`
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program], {
+      cwd: ROOT,
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: ENDPOINT },
+    })
+    expect(stdout).toBe('dropping invalid resource attribute value for key "team"\n')
+  })
 })
