@@ -146,7 +146,7 @@ export const METRICS = {
     type: 'gauge',
     unit: 'seconds',
     labels: PARTITION,
-    help: 'Age of the oldest record that is not settled, whether it is in hand or waits in Kafka; 0 when there is none. True while paused; while the broker does not answer, it grows, and is absent rather than 0.',
+    help: 'Age of the record that is next to be settled, by its timestamp, whether it is in hand or waits in Kafka; 0 when there is none. True while paused; while the broker does not answer, it grows, and is absent rather than 0.',
   },
   consumer_lag_known_timestamp_seconds: {
     type: 'gauge',
