@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
-import { startDemoPrometheus } from '#src/cli/demo-prometheus.ts'
+import { FIRST_GRAPH, startDemoPrometheus } from '#src/cli/demo-prometheus.ts'
 import { startPrometheus } from '#src/embedded/prometheus.ts'
 import { rulesOf, withPrometheus } from '../../support/prometheus.ts'
 
@@ -22,6 +22,9 @@ withPrometheus('a real Prometheus', () => {
       const series = { of: 'all', replica: 'a', job: 'holdfast', instance: new URL(url).host }
       expect(await prometheus.query('answer')).toEqual([{ labels: { ...series, __name__: 'answer' }, value: 42 }])
       await expect.poll(() => prometheus.query('answer:doubled')).toMatchObject([{ value: 84 }])
+      const page = await fetch(prometheus.graphOf('sum(answer)'))
+      expect(page.headers.get('content-type')).toContain('text/html')
+      expect(new URL(page.url).searchParams.get('g0.expr')).toBe('sum(answer)')
     }
     await using again = await startPrometheus({ targets: [], dir })
     expect(await again.query('max_over_time(answer[1h])')).toMatchObject([{ value: 42 }])
@@ -44,7 +47,9 @@ withPrometheus('a real Prometheus', () => {
     const beside = await startDemoPrometheus('http://127.0.0.1:1', undefined)
     if (typeof beside === 'string') throw new Error(beside)
     await using prometheus = beside
-    expect((await rulesOf(prometheus.url)).length).toBeGreaterThan(20)
+    const rules = await rulesOf(prometheus.url)
+    expect(rules.length).toBeGreaterThan(20)
+    expect(rules.map(({ name }) => name)).toContain(FIRST_GRAPH)
 
     const noFolder = join(aFolder(), 'a-file')
     writeFileSync(noFolder, '')

@@ -87,3 +87,42 @@ describe("of OpenTelemetry's SDK", () => {
     expect(stdout).toBe('dropping invalid resource attribute value for key "team"\n')
   })
 })
+
+/** Whether records are sampled that a process sends: one that begins a trace, and one of a request whose caller sampled its own. */
+async function sampledWith(
+  env: Readonly<Record<string, string>>,
+): Promise<readonly [begun: boolean, continued: boolean]> {
+  const program = `
+    const { startTracing } = await import('#src/telemetry/tracing-start.ts')
+    const { tracing, stop } = await startTracing(process.env, { name: 'holdfast', version: '1', statements: false }, () => {})
+    const isSampled = async () => {
+      let flags
+      await tracing.send({ topic: 'orders', headers: [] }, async headers => {
+        flags = new Map(headers).get('traceparent').toString().slice(-2)
+        return { partition: 0, offset: 0n }
+      })
+      return flags === '01'
+    }
+    const begun = await isSampled()
+    const headers = { traceparent: '00-' + 'a'.repeat(32) + '-' + 'b'.repeat(16) + '-01' }
+    const continued = await new Promise(answer => tracing.serve({ method: 'POST', url: '/', headers }, () => isSampled().then(answer)))
+    console.log(JSON.stringify([begun, continued]))
+    process.exit()`
+  const options = { cwd: ROOT, env: { OTEL_EXPORTER_OTLP_ENDPOINT: ENDPOINT, ...env } }
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program], options)
+  return JSON.parse(stdout)
+}
+
+describe('what is followed', () => {
+  it.each([
+    ['all of it, where nothing is said', {}, [true, true]],
+    ['nothing', { OTEL_TRACES_SAMPLER: 'always_off' }, [false, false]],
+    [
+      'a share, and what others follow',
+      { OTEL_TRACES_SAMPLER: 'parentbased_traceidratio', OTEL_TRACES_SAMPLER_ARG: '0' },
+      [false, true],
+    ],
+  ])('is for the variables of OpenTelemetry to say: %s', { timeout: 60_000 }, async (_, env, sampled) => {
+    expect(await sampledWith(env)).toEqual(sampled)
+  })
+})
