@@ -4,6 +4,8 @@ import { type EmbeddedPrometheus, startPrometheus } from '../embedded/prometheus
 import { missingPrometheus } from '../embedded/prometheus-binaries.ts'
 
 const RULES_DIR = fileURLToPath(new URL('../../prometheus/rules', import.meta.url))
+/** What its page shows first, because an empty one says nothing: records by what became of them, as recording.yml has it. */
+export const FIRST_GRAPH = 'job_outcome:holdfast_records:rate5m'
 /** Somebody looks on: soon is better than cheap. */
 const INTERVAL_MS = 2_000
 

@@ -15,7 +15,7 @@ import { migrate } from '../postgres/migrate.ts'
 import { createPool } from '../postgres/pool.ts'
 import { anyOrderUid, countsSince, readStreamCounts, type StreamCounts } from '../postgres/stream-counts.ts'
 import { createLogger } from '../telemetry/logger.ts'
-import { startDemoPrometheus } from './demo-prometheus.ts'
+import { FIRST_GRAPH, startDemoPrometheus } from './demo-prometheus.ts'
 import type { DemoTraces } from './demo-traces.ts'
 import { CommandFailed } from './failure.ts'
 import { onInterrupt } from './interrupt.ts'
@@ -156,7 +156,7 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
       ['Search page', ready.url ?? ''],
       ['Console', `${ready.url}/admin`],
       ['Metrics', `${app.metricsUrl}/metrics`],
-      ['Prometheus', typeof prometheus === 'string' ? prometheus : prometheus.url],
+      ['Prometheus', typeof prometheus === 'string' ? prometheus : prometheus.graphOf(FIRST_GRAPH)],
       ...(traceView === undefined ? [] : [['Traces', traceView]]),
       ['Health', `${ready.url}/readyz?verbose`],
       ['Admin key', ready.admin_key ?? 'one of API_KEYS'],

@@ -37,6 +37,8 @@ export interface Sample {
 export interface EmbeddedPrometheus extends AsyncDisposable {
   /** Its pages, and its API below `/api/v1`. */
   readonly url: string
+  /** Its page with a graph of an expression, over the last minutes. */
+  graphOf(promql: string): string
   readonly pid: number
   readonly dir: string
   readonly logFile: string
@@ -111,6 +113,9 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Embed
 
   return {
     url,
+    // Where Prometheus has moved its pages since, it still leads on from here.
+    graphOf: promql =>
+      `${url}/graph?${new URLSearchParams({ 'g0.expr': promql, 'g0.tab': '0', 'g0.range_input': '15m' })}`,
     pid: server.pid,
     dir,
     logFile,
