@@ -1,9 +1,10 @@
 import { setTimeout as interval } from 'node:timers/promises'
 import { expect, it, onTestFinished } from 'vitest'
-import { differences, generated, modelOf } from '../support/model.ts'
+import { differences, modelOf } from '../support/model.ts'
 import { ask, eventually, isReady, type Service, startService } from '../support/service.ts'
 import { watchForStepsBack } from '../support/steps-back.ts'
 import { aStream, streamTools, totalOf } from '../support/stream.ts'
+import { startTraffic } from '../support/traffic.ts'
 
 streamTools()
 
@@ -14,19 +15,12 @@ const env = { KAFKA_CONFIG: 'session.timeout.ms=6000,heartbeat.interval.ms=500',
 it('settles on while a second process joins and leaves all the time, and repeats nothing', async () => {
   // Given one process that stays, under traffic that does not stop
   const stream = await aStream({ partitions: 6 })
-  const records = generated(20_000, { seed: 81, updatesRatio: 0.3, invalidRatio: 0.01 })
   const steady = await startService({ ...stream, env })
-  let sent = 0
+  const traffic = startTraffic(stream, 50, 100, { seed: 81, updatesRatio: 0.3, invalidRatio: 0.01 })
   let storming = true
   onTestFinished(() => {
     storming = false
   })
-  const traffic = (async () => {
-    for (; storming && sent < records.length; sent += 50) {
-      await stream.produce(records.slice(sent, sent + 50))
-      await interval(50)
-    }
-  })()
   await eventually(async () => (await stream.settled()) > 0, 'the traffic arriving')
   const watch = await watchForStepsBack(stream)
   const rebalances = await steady.metric('rebalances_total')
@@ -51,8 +45,9 @@ it('settles on while a second process joins and leaves all the time, and repeats
     await eventually(async () => (await stream.settled()) > before, 'progress')
   }
   storming = false
-  await traffic
+  await traffic.stop()
   await probing
+  const sent = traffic.sent.length
   // And the one that stays was ready all along
   expect(unready).toEqual([])
   expect(await steady.metric('rebalances_total')).toBeGreaterThan(rebalances + rounds)
@@ -64,7 +59,7 @@ it('settles on while a second process joins and leaves all the time, and repeats
   // And all is settled once, nothing went back, and the clean hand-overs repeated not a single record
   await eventually(async () => (await stream.committed()) === sent, 'all of them being committed')
   expect(await watch.end()).toEqual([])
-  const model = modelOf(records.slice(0, sent))
+  const model = modelOf(traffic.sent)
   const total = totalOf(await stream.ledger())
   expect(total).toMatchObject({ offsets: sent, records: sent, duplicate: 0, stale: 0 })
   expect(total.dead_lettered).toBe(model.invalid.length)

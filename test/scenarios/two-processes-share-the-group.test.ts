@@ -1,9 +1,8 @@
-import { setTimeout as interval } from 'node:timers/promises'
-import { expect, it, onTestFinished } from 'vitest'
-import { createGenerator, type GeneratedRecord } from '#src/orders/generator.ts'
+import { expect, it } from 'vitest'
 import { differences, modelOf } from '../support/model.ts'
 import { eventually, type Service, startService } from '../support/service.ts'
 import { aStream, streamTools, totalOf } from '../support/stream.ts'
+import { startTraffic } from '../support/traffic.ts'
 
 streamTools()
 
@@ -15,21 +14,9 @@ const env = { SHUTDOWN_TIMEOUT_MS: String(SHUTDOWN_TIMEOUT_MS), BATCH_MAX_RECORD
 it('hands partitions over under load, once when one joins and once when one leaves', async () => {
   // Given one process at work on six partitions, under traffic that does not stop
   const stream = await aStream({ partitions: PARTITIONS })
-  const generator = createGenerator({ seed: 6, updatesRatio: 0.3, invalidRatio: 0 })
-  const records: GeneratedRecord[] = []
   const first = await startService({ ...stream, env })
   await eventually(() => partitionsOf(first).size === PARTITIONS, 'the first one having all partitions')
-  let handingOver = true
-  onTestFinished(() => {
-    handingOver = false
-  })
-  const traffic = (async () => {
-    for (; handingOver; await interval(100)) {
-      const next = Array.from({ length: 50 }, () => generator.next())
-      await stream.produce(next)
-      records.push(...next)
-    }
-  })()
+  const traffic = startTraffic(stream, 50, 100, { seed: 6, updatesRatio: 0.3 })
   await eventually(async () => (await stream.settled()) > 0, 'the traffic arriving')
 
   // When a second one joins, each has three of them
@@ -42,8 +29,8 @@ it('hands partitions over under load, once when one joins and once when one leav
   // And when the first one is told to stop in the midst of it, it drains, commits and leaves within its bound
   expect(await first.stop()).toBe(0)
   await eventually(() => partitionsOf(second).size === PARTITIONS, 'the second one having all of them')
-  handingOver = false
-  await traffic
+  await traffic.stop()
+  const records = traffic.sent
   await eventually(async () => (await stream.settled()) === records.length, 'all of them being settled')
 
   // Then nothing was read twice: each offset stands in the ledger once, and nobody was fenced off

@@ -1,0 +1,41 @@
+import { setTimeout as interval } from 'node:timers/promises'
+import { onTestFinished } from 'vitest'
+import { createGenerator, type GeneratedRecord, type GeneratorOptions } from '#src/orders/generator.ts'
+import type { Stream } from './stream.ts'
+
+export interface Traffic {
+  /** What has been acknowledged so far, in order. */
+  readonly sent: readonly GeneratedRecord[]
+  /** Resolves once all that was under way is acknowledged. */
+  stop(): Promise<void>
+}
+
+/** So many orders at a time, until they are stopped: they outlast whatever a test does meanwhile, however long it takes. */
+export function startTraffic(
+  stream: Pick<Stream, 'produce'>,
+  count: number,
+  everyMs: number,
+  orders: Partial<GeneratorOptions> & { readonly seed: number },
+): Traffic {
+  const generator = createGenerator({ invalidRatio: 0, updatesRatio: 0, ...orders })
+  const sent: GeneratedRecord[] = []
+  let going = true
+  async function run(): Promise<void> {
+    for (; going; await interval(everyMs)) {
+      const next = Array.from({ length: count }, () => generator.next())
+      await stream.produce(next)
+      sent.push(...next)
+    }
+  }
+  const running = run()
+  // Whoever stops it is told; a test that failed before is not told twice.
+  running.catch(() => {})
+  async function stop(): Promise<void> {
+    going = false
+    await running
+  }
+  onTestFinished(() => {
+    going = false
+  })
+  return { sent, stop }
+}
