@@ -1,4 +1,4 @@
-import type { LeftOutReason, Replay, ReplayPreview } from '../core/dead-letter-desk.ts'
+import type { LeftOutReason, Replay, ReplayPreview, SkipReason } from '../core/dead-letter-desk.ts'
 import { grouped } from './progress.ts'
 
 /** Redrives in words, for people. */
@@ -10,6 +10,13 @@ const LEFT_OUT: Readonly<Record<LeftOutReason, string>> = {
   not_passing: 'that would fail again',
   bytes_gone: 'whose bytes are gone from the dead-letter topic',
   over_limit: 'beyond the limit',
+}
+
+const SKIPPED: Readonly<Record<SkipReason, string>> = {
+  not_open: 'not open any more',
+  place_unknown: LEFT_OUT.place_unknown,
+  bytes_gone: LEFT_OUT.bytes_gone,
+  refused_by_topic: 'refused by the topic',
 }
 
 export function previewLines({ count, by_reason, oldest, newest, left_out }: ReplayPreview): string[] {
@@ -36,12 +43,17 @@ export function progressText({ resolved, failed_again, parked, skipped }: Replay
 /** One line at the end. */
 export function endLine(replay: Replay, unsettled: number): string {
   const { id, state, total, published, pending, error } = replay
-  const became = progressText(replay)
+  const became = progressText(replay) + skippedText(replay)
   const head = `redrive ${id} ${state}: ${grouped(published)} of ${grouped(total)} published${became === '' ? '' : `, ${became}`}`
   if (state === 'failed') return `${head}: ${error ?? 'nobody knows why'}`
   if (state === 'paused') return `${head}; ${grouped(pending)} are left`
   if (unsettled > 0) return `${head}; ${grouped(unsettled)} wait for a consumer to settle them`
   return head
+}
+
+function skippedText({ skipped_because }: Replay): string {
+  const whys = Object.entries(skipped_because).map(([why, count]) => `${grouped(count)} ${SKIPPED[why as SkipReason]}`)
+  return whys.length === 0 ? '' : ` (${whys.join(', ')})`
 }
 
 function letters(count: number): string {

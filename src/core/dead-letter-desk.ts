@@ -154,7 +154,7 @@ export interface DeadLetterStore {
    * Sets open and parked ones aside for good. @returns how many, and the action (an audit_log id) by which it can be undone
    */
   discard(filter: DeadLetterFilter, by: Operator): Promise<{ readonly discarded: number; readonly action: string }>
-  /** Undoes a discard: what it discarded and is still discarded is open again. */
+  /** Undoes a discard: what it discarded and is still discarded is open again, or parked. */
   restore(action: string, by: Operator): Promise<{ readonly restored: number }>
   /** Somebody looked at unmasked payloads, or exported them. */
   noteRevealed(filter: string, ids: readonly string[], by: Operator): Promise<void>
@@ -224,6 +224,10 @@ export type ReplayState = (typeof REPLAY_STATES)[number]
 export const REPLAY_RESULTS = ['published', 'resolved', 'failed_again', 'parked', 'skipped'] as const
 export type ReplayResult = (typeof REPLAY_RESULTS)[number]
 
+/** Why a member was not published. `refused_by_topic`: too large for it, or it has no such partition (any more). */
+export const SKIP_REASONS = ['not_open', 'bytes_gone', 'place_unknown', 'refused_by_topic'] as const
+export type SkipReason = (typeof SKIP_REASONS)[number]
+
 export interface ReplayRequest {
   readonly filter: DeadLetterFilter
   /** Records a second; `undefined`: as fast as it goes. */
@@ -282,8 +286,10 @@ export interface Replay {
   readonly resolved: number
   readonly failed_again: number
   readonly parked: number
-  /** No longer open when their turn came, or their bytes were gone. */
+  /** Not published, and still waiting as before. */
   readonly skipped: number
+  /** Of those that the index still holds: why. Reasons that none was skipped for are absent. */
+  readonly skipped_because: Readonly<Partial<Record<SkipReason, number>>>
   readonly created_at: string
   readonly started_at: string | null
   readonly finished_at: string | null
@@ -331,6 +337,6 @@ export interface ReplayDesk {
   pause(id: string, by: Operator): Promise<Replay>
   /** @throws ReplayRunningError, UsageError */
   resume(id: string, by: Operator): Promise<Replay>
-  /** What is published stays published; the others are open again. */
+  /** What is published stays published; the others wait as before. */
   cancel(id: string, by: Operator): Promise<Replay>
 }

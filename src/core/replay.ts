@@ -1,4 +1,4 @@
-import type { ReplayState } from './dead-letter-desk.ts'
+import type { ReplayState, SkipReason } from './dead-letter-desk.ts'
 import { StreamError } from './errors.ts'
 import type { Origin } from './record.ts'
 import type { RedrivenRecord } from './redrive.ts'
@@ -41,10 +41,6 @@ export interface ReplayPage {
   readonly state: ReplayState
 }
 
-/** Why a member was not published. */
-export const SKIP_REASONS = ['not_open', 'bytes_gone', 'place_unknown', 'refused_by_topic'] as const
-export type SkipReason = (typeof SKIP_REASONS)[number]
-
 /** How a worker parts with a redrive: for another one to go on, or for good. */
 export type Parting =
   | { readonly to: 'queued' | 'paused' | 'cancelled' | 'done' }
@@ -75,7 +71,7 @@ export interface ReplayStore {
   claim(replay: ReplayInHand, ids: readonly string[], marks: PageMarks): Promise<ReadonlySet<string>>
   /** These are in the topic. What became of them since is not undone. */
   notePublished(replay: ReplayInHand, ids: readonly string[]): Promise<void>
-  /** These will not be published. Letters that were claimed are open again. */
+  /** These will not be published. Letters that were claimed wait as before. */
   noteSkipped(replay: ReplayInHand, ids: readonly string[], why: SkipReason): Promise<void>
   part(replay: ReplayInHand, parting: Parting): Promise<void>
 }

@@ -91,7 +91,7 @@ export function startJobs(options: JobsOptions): AsyncDisposable {
   }
 }
 
-function scheduledJobs({ scheduled, observer }: JobsOptions): Job[] {
+function scheduledJobs({ scheduled, observer, clock }: JobsOptions): Job[] {
   if (scheduled === undefined) return []
   // One at a time in all processes; the next turn makes up for one that failed.
   const queue = { policy: 'exclusive', expireInSeconds: 600, retryLimit: 0, deleteAfterSeconds: 86_400 } as const
@@ -101,7 +101,7 @@ function scheduledJobs({ scheduled, observer }: JobsOptions): Job[] {
     queue,
     cron: EVERY_MINUTE,
     async work() {
-      const started = await redriveAutomatically(scheduled)
+      const started = await redriveAutomatically({ ...scheduled, now: clock.now })
       if (started !== undefined) {
         observer.observe({ kind: 'automatic_redrive_started', id: started.id, total: started.total })
       }

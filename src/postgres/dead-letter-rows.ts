@@ -68,6 +68,17 @@ export function toLetterRow(row: LetterColumns): DeadLetterRow {
   }
 }
 
+/**
+ * The state of `dead_letters AS d` before it was last discarded, or taken up by a redrive: one that goes back to it must not
+ * pass by the loop guard.
+ */
+export function stateBefore(what: 'discarded' | 'replayed'): string {
+  return `CASE (
+      SELECT e.detail->>'was_state' FROM dead_letter_events AS e
+      WHERE e.dead_letter_id = d.id AND e.what = '${what}' ORDER BY e.id DESC LIMIT 1
+    ) WHEN 'parked' THEN 'parked' ELSE 'open' END`
+}
+
 export interface EventColumns {
   readonly at: Date
   readonly what: DeadLetterEvent['what']

@@ -10,6 +10,7 @@ import {
   type EventColumns,
   LETTER_COLUMNS,
   type LetterColumns,
+  stateBefore,
   toHistory,
   toLetterRow,
   type ViolationsColumn,
@@ -54,13 +55,15 @@ export function createDeadLetterStore(pool: pg.Pool): DeadLetterStore {
       const { text, values } = filterSql(filter, { first: 4 })
       const { action, count } = await acting('discard', printFilter(filter), by, 'discarded', {
         text: `WITH target AS (
-            SELECT d.id FROM dead_letters AS d WHERE ${text} AND d.state IN ('open', 'parked') ORDER BY d.id FOR UPDATE
+            SELECT d.id, d.state FROM dead_letters AS d WHERE ${text} AND d.state IN ('open', 'parked')
+            ORDER BY d.id FOR UPDATE
           ), moved AS (
             UPDATE dead_letters AS d SET state = 'discarded', state_changed_at = now(), discard_action = $1
-            FROM target WHERE d.id = target.id RETURNING d.id
+            FROM target WHERE d.id = target.id RETURNING d.id, target.state AS was_state
           )
           INSERT INTO dead_letter_events (dead_letter_id, what, who, detail)
-          SELECT id, 'discarded', $2, jsonb_build_object('because', $3::text, 'action', $1::bigint::text) FROM moved`,
+          SELECT id, 'discarded', $2,
+            jsonb_build_object('because', $3::text, 'action', $1::bigint::text, 'was_state', was_state) FROM moved`,
         values: [by.who, by.because, ...values],
       })
       return { discarded: count, action }
@@ -78,11 +81,12 @@ export function createDeadLetterStore(pool: pg.Pool): DeadLetterStore {
             SELECT d.id FROM dead_letters AS d
             WHERE d.discard_action = $4 AND d.state = 'discarded' ORDER BY d.id FOR UPDATE
           ), moved AS (
-            UPDATE dead_letters AS d SET state = 'open', state_changed_at = now(), discard_action = NULL
-            FROM target WHERE d.id = target.id RETURNING d.id
+            UPDATE dead_letters AS d SET state = ${stateBefore('discarded')}, state_changed_at = now(), discard_action = NULL
+            FROM target WHERE d.id = target.id RETURNING d.id, d.state
           )
           INSERT INTO dead_letter_events (dead_letter_id, what, who, detail)
-          SELECT id, 'restored', $2, jsonb_build_object('because', $3::text, 'action', $1::bigint::text) FROM moved`,
+          SELECT id, 'restored', $2,
+            jsonb_build_object('because', $3::text, 'action', $1::bigint::text, 'state', state) FROM moved`,
         values: [by.who, by.because, action],
       })
       return { restored: count }

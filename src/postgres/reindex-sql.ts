@@ -70,7 +70,7 @@ export const ADD = `
         WHEN decided.what = 'discarded' THEN 'discarded'
         WHEN resolved.what IS NOT NULL OR stored.order_uid IS NOT NULL THEN 'resolved'
         WHEN in_hand.replay_id IS NOT NULL THEN 'replaying'
-        WHEN happened.what = 'parked' THEN 'parked'
+        WHEN happened.what = 'parked' OR happened.detail->>'state' = 'parked' THEN 'parked'
         WHEN happened.what IS NOT NULL THEN 'open'
         WHEN replay_count >= $3 THEN 'parked'
         ELSE 'open'

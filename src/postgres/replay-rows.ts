@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Replay, ReplayState } from '../core/dead-letter-desk.ts'
 import { REPLAY_LEASE_MS } from '../core/replay.ts'
+import { stateBefore } from './dead-letter-rows.ts'
 
 /** A row of `replays` with what is counted of its members. */
 export interface ReplayRow extends pg.QueryResultRow {
@@ -20,6 +21,7 @@ export interface ReplayRow extends pg.QueryResultRow {
   readonly failed_again: number
   readonly parked: number
   readonly skipped: number
+  readonly skipped_because: Replay['skipped_because']
   readonly created_at: Date
   readonly started_at: Date | null
   readonly finished_at: Date | null
@@ -36,10 +38,12 @@ export const REPLAYS = `
       coalesce(sum(count) FILTER (WHERE state IN ('resolved')), 0)::float8 AS resolved,
       coalesce(sum(count) FILTER (WHERE state IN ('failed_again')), 0)::float8 AS failed_again,
       coalesce(sum(count) FILTER (WHERE state IN ('parked')), 0)::float8 AS parked,
-      coalesce(sum(count) FILTER (WHERE state IN ('skipped')), 0)::float8 AS skipped
+      coalesce(sum(count) FILTER (WHERE state IN ('skipped')), 0)::float8 AS skipped,
+      coalesce(jsonb_object_agg(why, count) FILTER (WHERE why IS NOT NULL), '{}') AS skipped_because
     FROM (
-      SELECT state, count(*) AS count FROM replay_items WHERE replay_id = r.id GROUP BY state
-      UNION ALL SELECT state, count FROM replay_items_purged WHERE replay_id = r.id
+      SELECT state, CASE state WHEN 'skipped' THEN outcome END AS why, count(*) AS count
+      FROM replay_items WHERE replay_id = r.id GROUP BY state, why
+      UNION ALL SELECT state, NULL, count FROM replay_items_purged WHERE replay_id = r.id
     ) AS members
   ) AS items`
 
@@ -64,7 +68,7 @@ export function letGo(guard: string): string {
       UPDATE replay_items SET state = 'cancelled'
       WHERE replay_id = $1 AND state IN ('pending', 'claimed') AND ${guard} RETURNING dead_letter_id
     ), reopened AS (
-      UPDATE dead_letters SET state = 'open', state_changed_at = clock_timestamp()
+      UPDATE dead_letters AS d SET state = ${stateBefore('replayed')}, state_changed_at = clock_timestamp()
       WHERE state = 'replaying' AND replay_id = $1 AND id IN (SELECT dead_letter_id FROM let_go)
     )`
 }

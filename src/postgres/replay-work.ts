@@ -8,6 +8,7 @@ import {
   type ReplayStore,
   ReplayTakenOverError,
 } from '../core/replay.ts'
+import { stateBefore } from './dead-letter-rows.ts'
 import { query } from './pool.ts'
 import { IS_ALIVE, letGo } from './replay-rows.ts'
 
@@ -86,22 +87,23 @@ export function createReplayStore(pool: pg.Pool): ReplayStore {
       const { claimed } = await asOwner<{ mine: boolean; claimed: string[] }>(
         replay,
         `, marked AS (UPDATE replays SET page_marks = $4 WHERE id = $1 AND ${BY_ME}), locked AS (
-            SELECT d.id FROM dead_letters AS d, mine WHERE d.id = ANY ($3::text[]) AND d.state = ANY (mine.takes)
+            SELECT d.id, d.state FROM dead_letters AS d, mine WHERE d.id = ANY ($3::text[]) AND d.state = ANY (mine.takes)
             ORDER BY d.id FOR UPDATE OF d
           ), letters AS (
             UPDATE dead_letters AS d SET state = 'replaying', replay_id = $1, state_changed_at = clock_timestamp()
-            FROM locked WHERE d.id = locked.id RETURNING d.id, d.replay_count
+            FROM locked WHERE d.id = locked.id RETURNING d.id, d.replay_count, locked.state AS was_state
           ), items AS (
             UPDATE replay_items AS item SET
               state = CASE WHEN letters.id IS NULL THEN 'skipped' ELSE 'claimed' END,
               outcome = CASE WHEN letters.id IS NULL THEN 'not_open' END
             FROM unnest($3::text[]) AS wanted (id) LEFT JOIN letters ON letters.id = wanted.id
             WHERE item.replay_id = $1 AND item.dead_letter_id = wanted.id AND item.state = 'pending' AND ${BY_ME}
-            RETURNING item.dead_letter_id AS id, item.state, item.edited_value IS NOT NULL AS edited, letters.replay_count
+            RETURNING item.dead_letter_id AS id, item.state, item.edited_value IS NOT NULL AS edited, letters.replay_count,
+              letters.was_state
           ), events AS (
             INSERT INTO dead_letter_events (dead_letter_id, what, who, detail)
             SELECT items.id, happened.what, mine.requested_by,
-              jsonb_build_object('replay_id', $1, 'replay_count', items.replay_count + 1)
+              jsonb_build_object('replay_id', $1, 'replay_count', items.replay_count + 1, 'was_state', items.was_state)
             FROM items, mine, (VALUES (1, 'edited'), (2, 'replayed')) AS happened (nth, what)
             WHERE items.state = 'claimed' AND (items.edited OR happened.what = 'replayed') ORDER BY items.id, happened.nth
           )
@@ -136,7 +138,7 @@ export function createReplayStore(pool: pg.Pool): ReplayStore {
             WHERE replay_id = $1 AND dead_letter_id = ANY ($3::text[]) AND state IN ('pending', 'claimed') AND ${BY_ME}
             RETURNING dead_letter_id
           ), reopened AS (
-            UPDATE dead_letters SET state = 'open', state_changed_at = clock_timestamp()
+            UPDATE dead_letters AS d SET state = ${stateBefore('replayed')}, state_changed_at = clock_timestamp()
             WHERE state = 'replaying' AND replay_id = $1 AND id IN (SELECT dead_letter_id FROM items)
           )
           SELECT true AS mine FROM mine`,

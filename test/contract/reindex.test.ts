@@ -119,6 +119,8 @@ async function aLife(): Promise<void> {
     someone,
   )
   await letters.restore(action, someone)
+  const parked = await letters.discard({ terms: [{ field: 'id', not: false, values: ['orders-0-2'] }] }, someone)
+  await letters.restore(parked.action, someone)
   await letters.discard({ terms: [{ field: 'id', not: false, values: ['orders-0-5'] }] }, someone)
 }
 

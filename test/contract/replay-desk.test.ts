@@ -216,8 +216,21 @@ describe('the worker', () => {
     expect(await tables.letter('orders-0-2')).toMatchObject({ state: 'open' })
     expect(await store.page(replay, 1)).toEqual({ items: [], marks: undefined, state: 'running' })
     expect(await desk.get(id)).toMatchObject({ total: 3, pending: 0, published: 1, skipped: 2 })
+    expect((await desk.get(id))?.skipped_because).toEqual({ not_open: 1, bytes_gone: 1 })
     await store.part(replay, { to: 'done' })
     expect(await desk.get(id)).toMatchObject({ state: 'done', finished_at: expect.any(String) })
+  })
+
+  it('leaves parked letters parked that it does not publish', async () => {
+    const ids = await letters([{ state: 'parked' }, { state: 'parked' }, {}])
+    const { id } = await desk.start(asking('state:parked,open'), BY)
+    const replay = await taken(id)
+    await store.claim(replay, ids, MARKS)
+    await store.noteSkipped(replay, ids.slice(0, 1), 'refused_by_topic')
+    await store.part(replay, { to: 'cancelled' })
+    expect(await Promise.all(ids.map(async letter => (await tables.letter(letter)).state))).toEqual([
+      ...['parked', 'parked', 'open'],
+    ])
   })
 
   it('does not undo what the settlement said before it', async () => {

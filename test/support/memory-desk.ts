@@ -189,6 +189,7 @@ export function memoryDesk({
           failed_again: 0,
           parked: 0,
           skipped: 0,
+          skipped_because: {},
           created_at: at(),
           started_at: at(),
           finished_at: null,

@@ -32,6 +32,7 @@ it('says in the end what came of it, and what is left', () => {
     failed_again: 1,
     parked: 0,
     skipped: 0,
+    skipped_because: {},
     error: null,
   }
   const line = (over: Partial<Replay>, unsettled = 0) => endLine({ ...replay, ...over } as Replay, unsettled)
@@ -40,4 +41,9 @@ it('says in the end what came of it, and what is left', () => {
   )
   expect(line({ state: 'paused' })).toBe('redrive r1 paused: 8 of 10 published, 5 resolved, 1 failed again; 2 are left')
   expect(line({ state: 'failed', error: 'no right' })).toContain('failed again: no right')
+  const why = { not_open: 1, bytes_gone: 2_000, refused_by_topic: 1 }
+  expect(line({ state: 'done', skipped: 2_002, skipped_because: why })).toBe(
+    'redrive r1 done: 8 of 10 published, 5 resolved, 1 failed again, 2,002 skipped ' +
+      '(1 not open any more, 2,000 whose bytes are gone from the dead-letter topic, 1 refused by the topic)',
+  )
 })

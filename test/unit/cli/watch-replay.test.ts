@@ -20,6 +20,7 @@ const PLAIN: Replay = {
   failed_again: 0,
   parked: 0,
   skipped: 0,
+  skipped_because: {},
   created_at: '2026-05-01T00:00:00.000Z',
   started_at: null,
   finished_at: null,

@@ -9,9 +9,11 @@ import { printFilter } from '#src/core/dead-letter-filter.ts'
 import { redriveAutomatically } from '#src/jobs/automatic-redrive.ts'
 
 const DELAYS_MS = [600_000, 3_600_000, 21_600_000]
+const NOW_MS = Date.UTC(2026, 0, 1)
 const NONE = new NothingToReplayError({ count: 0, by_reason: {}, oldest: null, newest: null, left_out: {} })
 const aReplay = (over: Partial<Replay> = {}) =>
-  ({ id: 'r1', automatic: true, state: 'done', total: 1, ...over }) as Replay
+  ({ id: 'r1', automatic: true, state: 'done', total: 1, skipped: 0, created_at: ago(1), ...over }) as Replay
+const ago = (minutes: number) => new Date(NOW_MS - minutes * 60_000).toISOString()
 
 /** @param answers what each start comes to, in their order */
 function aDesk(answers: readonly (Replay | Error)[], replays: readonly Replay[] = []) {
@@ -26,7 +28,7 @@ function aDesk(answers: readonly (Replay | Error)[], replays: readonly Replay[] 
     },
   }
   const automatic = { status: async () => ({ on: true, changed_by: null, changed_at: null, next_run: null }) }
-  return { parts: { desk, automatic, automaticDelaysMs: DELAYS_MS }, requests }
+  return { parts: { desk, automatic, automaticDelaysMs: DELAYS_MS, now: () => NOW_MS }, requests }
 }
 
 describe('an automatic redrive', () => {
@@ -59,6 +61,26 @@ describe('an automatic redrive', () => {
     expect(await redriveAutomatically(held.parts)).toBeUndefined()
     const own = aDesk([aReplay()], [aReplay({ state: 'paused', automatic: false })])
     expect(await redriveAutomatically(own.parts)).toBeDefined()
+  })
+
+  it('lets letters wait as long again that the last one could not publish, or that an operator took from it', async () => {
+    const { parts, requests } = aDesk(
+      [NONE, NONE, NONE],
+      [
+        aReplay({ id: 'rgone', skipped: 2, created_at: ago(9) }),
+        aReplay({ id: 'rcancelled', state: 'cancelled', created_at: ago(59) }),
+        aReplay({ id: 'rfailed', state: 'failed', created_at: ago(359) }),
+        aReplay({ id: 'rlong', skipped: 2, created_at: ago(361) }),
+        aReplay({ id: 'rgood' }),
+        aReplay({ id: 'rown', skipped: 2, automatic: false }),
+      ],
+    )
+    await redriveAutomatically(parts)
+    expect(requests.map(({ filter }) => printFilter(filter).split(' ').slice(4))).toEqual([
+      ['-replay:rgone'],
+      ['-replay:rgone,rcancelled'],
+      ['-replay:rgone,rcancelled,rfailed'],
+    ])
   })
 
   it('finds nothing when nothing is due, and does not hide what goes wrong', async () => {
