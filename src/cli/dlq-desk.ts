@@ -37,12 +37,18 @@ export async function recordOf(records: DeadLetterRecords, letter: DeadLetterRow
 
 /** @throws UsageError that points at the place */
 export function filterOf(words: readonly string[]): DeadLetterFilter {
-  const text = words.map(word => word.trim()).join(' ')
+  const text = words.map(word => requoted(word.trim())).join(' ')
   const parsed = parseFilter(text)
   if (parsed.ok) return parsed.filter
   const { column, message } = parsed
   // Characters as people count them, so that the sign stands below the place.
   throw new UsageError(`the filter cannot be understood: ${message}\n  ${text}\n  ${' '.repeat(column - 1)}^`)
+}
+
+/** `text:"must be"` without the quotes that a shell takes away. */
+function requoted(word: string): string {
+  const [, field, value] = /^(-?text:)([^"\\]+)$/.exec(word) ?? []
+  return field === undefined || parseFilter(word).ok ? word : `${field}"${value}"`
 }
 
 export function operator(because: string | undefined): Operator {

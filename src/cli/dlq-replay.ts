@@ -1,7 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { Config } from '../config.ts'
 import type { ReplayRequest } from '../core/dead-letter-desk.ts'
+import type { DeadLetterFilter } from '../core/dead-letter-filter.ts'
 import { parseCount, parseRate } from './arguments.ts'
+import type { DlqDesk } from './dlq-desk.ts'
 
 interface ReplayOptions {
   readonly dryRun?: boolean
@@ -66,7 +67,10 @@ async function replay(words: readonly string[], options: ReplayOptions): Promise
   try {
     id = resume === undefined ? await start() : (await desk.replays.resume(resume, by)).id
   } catch (error) {
-    throw error instanceof ReplayRunningError ? new CommandFailed(error.message) : error
+    if (!(error instanceof ReplayRunningError)) throw error
+    throw new CommandFailed(
+      `${error.message}; if its process is gone: holdfast dlq replay --resume ${error.running.id}`,
+    )
   }
   if (id === undefined) return
   // The native client is loaded last: what is wrong is told before it takes its time.
@@ -75,12 +79,13 @@ async function replay(words: readonly string[], options: ReplayOptions): Promise
 
   /** @returns the id; nothing when there was nothing to do, or only a preview was asked for */
   async function start(): Promise<string | undefined> {
+    const filter = filterOf(words)
     const request: ReplayRequest = {
-      filter: filterOf(words),
+      filter,
       rate: options.rate,
       limit: options.limit,
       onlyPassing: options.onlyPassing ?? false,
-      edited: options.edit === undefined ? undefined : await readEdit(options.edit, desk.config),
+      edited: options.edit === undefined ? undefined : await readEdit(options.edit, desk, filter),
       automatic: false,
     }
     const [{ previewLines }, { note, print }, { confirm }] = await Promise.all([
@@ -103,11 +108,19 @@ async function replay(words: readonly string[], options: ReplayOptions): Promise
   }
 }
 
-/** @throws UsageError when it cannot be read, or would be a dead letter again */
-async function readEdit(path: string, config: Config): Promise<Buffer> {
-  const [{ readFile }, { buffer }, { UsageError }, { createOrderJudge }, { whyNot }] = await Promise.all([
+/** @throws UsageError when it cannot be read, would be a dead letter again, or is of another order than the letter */
+async function readEdit(path: string, { config, letters }: DlqDesk, filter: DeadLetterFilter): Promise<Buffer> {
+  const [
+    { readFile },
+    { buffer },
+    { isOfAnotherOrder },
+    { UsageError },
+    { createOrderJudge },
+    { whyNot },
+  ] = await Promise.all([
     import('node:fs/promises'),
     import('node:stream/consumers'),
+    import('../core/dead-letter-desk.ts'),
     import('../core/errors.ts'),
     import('../orders/order.ts'),
     import('./order-file.ts'),
@@ -119,7 +132,15 @@ async function readEdit(path: string, config: Config): Promise<Buffer> {
     throw new UsageError(`--edit ${path} cannot be read: ${whyNot(error)}`)
   }
   const verdict = createOrderJudge({ maxBytes: config.recordMaxBytes })({ key: null, value })
-  if (verdict.ok) return value
+  if (verdict.ok) {
+    const { rows } = await letters.page({ filter, limit: 2, after: undefined })
+    if (rows.length > 1) throw new UsageError('--edit is for one dead letter, and the filter takes several: name it, id:…')
+    const other = rows.find(letter => isOfAnotherOrder(letter, verdict.uid))
+    if (other === undefined) return value
+    throw new UsageError(
+      `--edit ${path} is the order ${verdict.uid}, and ${other.id} is ${other.order_uid}, which would be stored nowhere`,
+    )
+  }
   const { rejection } = verdict
   const violations = rejection.violations.map(({ pointer, message }) => `\n  ${pointer || '(whole)'}: ${message}`)
   throw new UsageError(`--edit ${path} would be a dead letter again: ${rejection.message}${violations.join('')}`)

@@ -240,6 +240,14 @@ export interface ReplayRequest {
   readonly automatic: boolean
 }
 
+/**
+ * Whether a value is of another order than the letter whose place it takes: the wrong file, most likely. That letter would be
+ * resolved, and its order stored nowhere. Of some letters nobody could read which order they are of.
+ */
+export function isOfAnotherOrder({ order_uid }: Pick<DeadLetterRow, 'order_uid'>, uid: string): boolean {
+  return order_uid !== null && order_uid !== uid
+}
+
 /** What a request would do. Made from the same set as the redrive itself. */
 export interface ReplayPreview {
   /** Members of the set. */

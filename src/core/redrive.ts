@@ -1,4 +1,5 @@
 import { HEADER } from './dead-letter.ts'
+import { readDeadLetter } from './dead-letter-reading.ts'
 import { type Header, originId, type SourceRecord } from './record.ts'
 import type { ReplayItem } from './replay.ts'
 
@@ -26,7 +27,7 @@ const OF_DEAD_LETTERS = /^(?:__(?:dlq|connect|streams)\.errors\.|kafka_dlt-)/
 /**
  * The same partition as at first, so that records of a key keep their order among themselves and the consumer's books still
  * add up. Key, value and the producer's headers are as they were; the dead letter's headers have done their work and go,
- * but for the position that the record counts with.
+ * but for the position that the record counts with. What looks like another program's is the producer's in a letter of ours.
  * @param letter as it stands in the DLQ topic
  */
 export function toRedrivenRecord(letter: SourceRecord, item: ReplayItem, replayId: string): RedrivenRecord {
@@ -41,12 +42,13 @@ export function toRedrivenRecord(letter: SourceRecord, item: ReplayItem, replayI
     [HEADER.replayCount, String(item.replayCount + 1)],
   ]
   if (edited !== undefined) added.push([EDITED_HEADER, 'true'])
+  const isAdded = readDeadLetter(letter).writtenBy === 'holdfast' ? (name: string) => OURS.has(name) : isOfDeadLetter
   return {
     partition: origin.partition,
     key: letter.key,
     value: edited ?? letter.value,
     headers: [
-      ...letter.headers.filter(([name]) => !isOfDeadLetter(name) && !(edited && name === EDITED_HEADER)),
+      ...letter.headers.filter(([name]) => !isAdded(name) && !(edited && name === EDITED_HEADER)),
       ...added.map(([name, text]): Header => [name, Buffer.from(text)]),
     ],
   }

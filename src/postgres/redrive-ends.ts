@@ -7,8 +7,8 @@ import { clean } from './dead-letters.ts'
  */
 
 /**
- * Notes of letters that failed again what they failed for, and what for before: to be run before the index has the new
- * reasons. `undefined` when none did.
+ * Notes of letters that failed again what they failed for, and what for before, and where that copy stands: what an edit
+ * replaced is still there. To be run before the index has the new reasons. `undefined` when none did.
  */
 export function failedAgainStatement(ends: readonly RedriveEnd[]): Statement | undefined {
   const failed = ends.filter(end => end.failure !== undefined)
@@ -54,7 +54,8 @@ const FAILED_AGAIN = `
   INSERT INTO dead_letter_events (dead_letter_id, what, detail)
   SELECT known.id, 'failed_again', jsonb_build_object('replay_id', input.replay_id, 'replay_count', input.replay_count,
     'reason', input.reason, 'error', input.error, 'pointer', input.pointer,
-    'was_reason', known.reason, 'was_error', known.error, 'was_pointer', known.pointer)
+    'was_reason', known.reason, 'was_error', known.error, 'was_pointer', known.pointer,
+    'was_dlq_partition', known.dlq_partition, 'was_dlq_offset', known.dlq_offset)
   FROM unnest($1::text[], $2::text[], $3::int4[], $4::text[], $5::text[], $6::text[])
       AS input (id, replay_id, replay_count, reason, error, pointer)
     JOIN dead_letters AS known ON known.id = input.id`

@@ -7,6 +7,7 @@ import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import type { MemoryLetter } from '../support/memory-inbox.ts'
 import { createMemoryStore } from '../support/memory-store.ts'
 import { aDeadLetter, aReadyOrder, aWork } from '../support/orders.ts'
+import { aRecord } from '../support/records.ts'
 import { redrivenRecordsSuite } from './redriven-records.suite.ts'
 
 const REPLAY_MAX = 2
@@ -85,6 +86,19 @@ describe('the settlement store on Postgres', () => {
         return rows
       },
     }
+  })
+
+  it('remembers where the copy stands that failed before: what an edit replaced is still there', async () => {
+    const { pool } = database
+    await pool.query(`TRUNCATE stream_progress, stream_ledger, dead_letters, dead_letter_events`)
+    const store = createSettlementStore({ pool, tables: orderTables, replayMax: REPLAY_MAX })
+    await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
+    const first = aDeadLetter(0n, { dlq: { partition: 2, offset: 17n } })
+    await store.settle(aWork([], { from: 0n, deadLetters: [first] }))
+    const again = { ...first, replayId: 'r1', replayCount: 1, dlq: { partition: 2, offset: 40n } }
+    await store.settle(aWork([], { from: 1n, deadLetters: [{ ...again, record: aRecord({ offset: 1n }) }] }))
+    const { rows } = await pool.query('SELECT what, detail FROM dead_letter_events')
+    expect(rows).toMatchObject([{ what: 'failed_again', detail: { was_dlq_partition: 2, was_dlq_offset: 17 } }])
   })
 
   it('runs no statement more for a batch that holds no redriven record', async () => {

@@ -20,7 +20,7 @@ async function anInbox(count: number): Promise<{ readonly stream: Stream; readon
 
 it('goes on after kill -9 where it stood, and sends each member once, whether a consumer runs or not', async () => {
   // Given that nobody consumes just now: what became of a record, its settlement does not tell
-  const { stream, service } = await anInbox(120)
+  const { stream, service } = await anInbox(420)
   expect(await service.stop()).toBe(0)
 
   // When a redrive is killed in the middle of a page
@@ -30,9 +30,9 @@ it('goes on after kill -9 where it stood, and sends each member once, whether a 
     'replay',
     'reason:schema_violation',
     '--limit',
-    '100',
+    '400',
     '--rate',
-    '20/s',
+    '50/s',
     '--yes',
   )
   await eventually(async () => (await membersIn(stream, 'published')) > 0, 'its first page being sent')
@@ -53,10 +53,10 @@ it('goes on after kill -9 where it stood, and sends each member once, whether a 
   await lock.release()
   const [orphan] = await replays(stream)
   const id = orphan?.id ?? ''
-  expect(orphan).toMatchObject({ state: 'running', total: 100 })
+  expect(orphan).toMatchObject({ state: 'running', total: 400 })
   const arrived = (await redriven(stream)).length
   expect(arrived).toBeGreaterThan(orphan?.published ?? 0)
-  expect(arrived).toBeLessThan(100)
+  expect(arrived).toBeLessThan(400)
 
   // And somebody else wants a redrive meanwhile, he is told whose is under way
   const refused = await failing(holdfast(stream, 'dlq', 'replay', 'state:open', '--yes'))
@@ -66,7 +66,7 @@ it('goes on after kill -9 where it stood, and sends each member once, whether a 
   // And another process goes on with it
   const resumed = await holdfast(stream, 'dlq', 'replay', '--resume', id)
   expect(resumed.stderr).toContain('no consumer runs')
-  expect(resumed.stdout).toContain('100 of 100 published; 100 wait for a consumer')
+  expect(resumed.stdout).toContain('400 of 400 published; 400 wait for a consumer')
 
   // Then each member is in the topic once, in the order in which they first stood
   const members = await stream.query<{ id: string }>('SELECT dead_letter_id AS id FROM replay_items ORDER BY position')
@@ -76,16 +76,16 @@ it('goes on after kill -9 where it stood, and sends each member once, whether a 
 
   // And has its effect once, as soon as somebody consumes again
   await startService({ ...stream, roles: ['consumer', 'api'] })
-  await eventually(async () => (await stream.settled()) === 220, 'them being settled once more')
-  expect(await replays(stream)).toMatchObject([{ state: 'done', published: 100, failed_again: 100, skipped: 0 }])
-  expect(await letterCounts(stream)).toEqual({ 'open 0': 20, 'open 1': 100 })
+  await eventually(async () => (await stream.settled()) === 820, 'them being settled once more')
+  expect(await replays(stream)).toMatchObject([{ state: 'done', published: 400, failed_again: 400, skipped: 0 }])
+  expect(await letterCounts(stream)).toEqual({ 'open 0': 20, 'open 1': 400 })
   const [failures] = await stream.query<{ sum: string }>('SELECT sum(failures) FROM dead_letters')
-  expect(Number(failures?.sum)).toBe(220)
+  expect(Number(failures?.sum)).toBe(820)
   await eventually(async () => (await stream.findings()).length === 0, 'the books adding up')
 })
 
 it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open when it is cancelled', async () => {
-  const { stream } = await anInbox(160)
+  const { stream } = await anInbox(500)
 
   // Given a preview, which writes nothing
   const { stdout } = await holdfast(
@@ -94,34 +94,34 @@ it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open wh
     'replay',
     'reason:schema_violation',
     '--limit',
-    '60',
+    '400',
     '--dry-run',
     '--json',
   )
   expect(JSON.parse(stdout)).toEqual({
     preview: {
-      count: 60,
-      by_reason: { schema_violation: 60 },
+      count: 400,
+      by_reason: { schema_violation: 400 },
       oldest: expect.any(String),
       newest: expect.any(String),
       left_out: { over_limit: 100 },
     },
   })
   expect(await replays(stream)).toEqual([])
-  expect(await stream.readAll(stream.topic)).toHaveLength(160)
+  expect(await stream.readAll(stream.topic)).toHaveLength(500)
 
-  // When 60 of them are redriven at 30/s, it takes the two seconds that it should: never less, and not much more. (What it
+  // When 400 of them are redriven at 50/s, it takes the eight seconds that it should: never less, and not much more. (What it
   // takes to get ready stands before the first, whose time stamp may be late, when its producer has to connect first.)
   await failing(
-    holdfast(stream, 'dlq', 'replay', 'reason:schema_violation', '--limit', '60', '--rate', '30/s', '--yes'),
+    holdfast(stream, 'dlq', 'replay', 'reason:schema_violation', '--limit', '400', '--rate', '50/s', '--yes'),
   )
   const times = (await redriven(stream)).map(({ atMs }) => atMs)
-  expect(times).toHaveLength(60)
+  expect(times).toHaveLength(400)
   const [begun] = await stream.query<{ ms: number }>(
     'SELECT (extract(epoch FROM created_at) * 1000)::float8 AS ms FROM replays',
   )
-  expect(Math.max(...times) - (begun?.ms ?? 0)).toBeGreaterThan((59 / 30) * 1000)
-  expect(Math.max(...times) - Math.min(...times)).toBeLessThan((59 / 30) * 3_000)
+  expect(Math.max(...times) - (begun?.ms ?? 0)).toBeGreaterThan((399 / 50) * 1000)
+  expect(Math.max(...times) - Math.min(...times)).toBeLessThan((399 / 50) * 1_500)
 
   // When Ctrl-C comes in the middle of the next one, it pauses and says how to go on
   const command = startHoldfast(stream, 'dlq', 'replay', 'replays:0', '--rate', '5/s', '--yes')
@@ -132,7 +132,7 @@ it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open wh
   expect(paused).toMatchObject({ state: 'paused', total: 100 })
   expect(paused?.pending).toBeGreaterThan(0)
   expect(command.said().stderr).toContain(`holdfast dlq replay --resume ${paused?.id}`)
-  expect(await redriven(stream)).toHaveLength(60 + (paused?.published ?? 0))
+  expect(await redriven(stream)).toHaveLength(400 + (paused?.published ?? 0))
 
   // When it goes on, and somebody cancels it
   const resumed = startHoldfast(stream, 'dlq', 'replay', '--resume', paused?.id ?? '', '--json')
@@ -147,9 +147,9 @@ it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open wh
   // Then what was sent was sent once, and the rest waits as before
   const ids = (await redriven(stream)).map(({ id }) => id)
   expect(new Set(ids).size).toBe(ids.length)
-  expect(ids).toHaveLength(60 + cancelled.published)
-  await eventually(async () => (await stream.settled()) === 160 + ids.length, 'it being settled')
-  expect(await letterCounts(stream)).toEqual({ 'open 0': 160 - ids.length, 'open 1': ids.length })
+  expect(ids).toHaveLength(400 + cancelled.published)
+  await eventually(async () => (await stream.settled()) === 500 + ids.length, 'it being settled')
+  expect(await letterCounts(stream)).toEqual({ 'open 0': 500 - ids.length, 'open 1': ids.length })
   const log = await stream.query<{ what: string; because: string }>('SELECT what, because FROM audit_log ORDER BY id')
   expect(log.map(({ what }) => what)).toEqual(['replay', 'replay', 'replay_pause', 'replay_resume', 'replay_cancel'])
   expect(log.at(-1)).toMatchObject({ because: 'enough' })

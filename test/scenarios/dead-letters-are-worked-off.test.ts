@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { expect, it, onTestFinished } from 'vitest'
 import { HEADER, headerText } from '#src/core/dead-letter.ts'
 import type { Replay } from '#src/core/dead-letter-desk.ts'
@@ -14,11 +15,14 @@ import { aStream, type ProducedRecord, type Stream, streamTools, totalOf } from 
 
 streamTools()
 
-const SMALL = 4_096
+/** A version of the service whose schema has a mistake: it wants zips of digits. */
+const STRICTER = fileURLToPath(new URL('../support/stricter-schema.mjs', import.meta.url))
 
-/** Valid, and larger than the first service takes. */
-function largeOrder(uid: string, partition: number): ProducedRecord {
-  return { key: Buffer.from(uid), value: JSON.stringify(anOrder({ uid, items: 40, amount: 1 })), partition }
+/** Valid, but for the schema that has the mistake. */
+function britishOrder(uid: string, partition: number): ProducedRecord {
+  const order = anOrder({ uid, amount: 1 })
+  const value = JSON.stringify({ ...order, delivery: { ...order.delivery, zip: 'SW1A 1AA' } })
+  return { key: Buffer.from(uid), value, partition }
 }
 
 async function replay(stream: Stream, ...args: readonly string[]): Promise<{ code: number; replay: Replay }> {
@@ -32,26 +36,36 @@ async function replay(stream: Stream, ...args: readonly string[]): Promise<{ cod
   }
 }
 
-it('resolves what a changed rule lets pass, parks what never will, and stores what was repaired', async () => {
-  // Given orders that are too large for this service, orders that nobody can take, and a newer version of one of the former
+it('resolves what a repaired schema lets pass, parks what never will, and stores what was repaired', async () => {
+  // Given orders that the schema refuses by mistake, orders that nobody can take, and a newer version of one of the former
   const stream = await aStream({ partitions: 3 })
-  const large = Array.from({ length: 6 }, (_, n) => largeOrder(`large-${n}`, n % 3))
-  await stream.produce([...large, ...brokenOrders(6)])
-  const strict = await startService({ ...stream, env: { RECORD_MAX_BYTES: String(SMALL) } })
+  const british = Array.from({ length: 6 }, (_, n) => britishOrder(`british-${n}`, n % 3))
+  await stream.produce([...british, ...brokenOrders(6)])
+  const strict = await startService({ ...stream, env: { NODE_OPTIONS: `--import=${STRICTER}` } })
   await eventually(async () => (await stream.settled()) === 12, 'them being set aside')
-  const newer = anOrder({ uid: 'large-0', amount: 2 })
-  await stream.produce([{ key: Buffer.from('large-0'), value: JSON.stringify(newer), partition: 0 }])
+  const groups = await stream.query('SELECT error, pointer, count(*)::int FROM dead_letters GROUP BY 1, 2 ORDER BY 1')
+  expect(groups).toEqual([
+    { error: 'pattern', pointer: '/delivery/zip', count: 6 },
+    { error: 'type', pointer: '/payment/amount', count: 6 },
+  ])
+  const newer = anOrder({ uid: 'british-0', amount: 2 })
+  await stream.produce([{ key: Buffer.from('british-0'), value: JSON.stringify(newer), partition: 0 }])
   await eventually(async () => (await stream.settled()) === 13, 'the newer one being written')
   expect(await letterCounts(stream)).toEqual({ 'open 0': 12 })
 
-  // When the limit is raised
+  // When the version with the right schema is deployed
   expect(await strict.stop()).toBe(0)
   const service = await startService(stream)
   await eventually(() => service.log.some(({ event }) => event === 'jobs_started'), 'the jobs')
 
   // Then those are found that would pass now, and only those are redriven
-  const checked = await holdfast(stream, 'dlq', 'check', 'state:open', '--json').catch(error => error)
-  expect(checked.stdout.match(/"passes":true/g)).toHaveLength(6)
+  const checked = (await holdfast(stream, 'dlq', 'check', 'state:open', '--json')).stdout.trimEnd().split('\n')
+  const passes = checked.map(line => JSON.parse(line) as { id: string; passes: boolean }).filter(({ passes }) => passes)
+  const mistaken = await stream.query<{ id: string }>(
+    "SELECT id FROM dead_letters WHERE pointer = '/delivery/zip' ORDER BY id",
+  )
+  expect(checked).toHaveLength(12)
+  expect(passes.map(({ id }) => id).toSorted()).toEqual(mistaken.map(({ id }) => id).toSorted())
   const passing = await replay(stream, 'state:open', '--only-passing')
   expect(passing).toMatchObject({
     code: 0,
@@ -63,9 +77,9 @@ it('resolves what a changed rule lets pass, parks what never will, and stores wh
     'SELECT outcome, array_agg(dead_letter_id) AS ids FROM replay_items GROUP BY outcome ORDER BY outcome',
   )
   expect(outcomes).toMatchObject([{ outcome: 'stale', ids: [`${stream.topic}-0-0`] }, { outcome: 'written' }])
-  const stored = await fetch(`${service.url}/order/large-0`)
+  const stored = await fetch(`${service.url}/order/british-0`)
   expect(await stored.json()).toEqual(newer)
-  expect((await fetch(`${service.url}/order/large-5`)).status).toBe(200)
+  expect((await fetch(`${service.url}/order/british-5`)).status).toBe(200)
 
   // When the others are redriven three times, they fail three times, and are parked
   for (const turn of [1, 2, 3]) {
@@ -86,6 +100,10 @@ it('resolves what a changed rule lets pass, parks what never will, and stores wh
   const edit = await aFile(JSON.stringify({ ...anOrder({ uid }), items: [] }))
   const refused = await failing(holdfast(stream, 'dlq', 'replay', 'state:parked', `id:${id}`, '--edit', edit, '--yes'))
   expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('/items') })
+  // The file of another order: this one would be resolved, and stored nowhere
+  await writeFile(edit, JSON.stringify(anOrder({ uid: 'another', amount: 77 })))
+  const wrong = await failing(holdfast(stream, 'dlq', 'replay', 'state:parked', `id:${id}`, '--edit', edit, '--yes'))
+  expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining(`is the order another, and ${id} is ${uid}`) })
   await writeFile(edit, JSON.stringify(anOrder({ uid, amount: 77 })))
   const repaired = await replay(
     stream,

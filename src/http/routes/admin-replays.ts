@@ -1,5 +1,6 @@
 import type { Request, Response, Router } from 'express'
 import {
+  isOfAnotherOrder,
   LEFT_OUT_REASONS,
   type LeftOutReason,
   NothingToReplayError,
@@ -107,11 +108,20 @@ async function editedValue({ letters, judge }: ReplayParts, filter: DeadLetterFi
     })
   }
   const { rows } = await letters.page({ filter, limit: 2, after: undefined })
-  if (rows.length === 1) return value
+  const [letter] = rows
+  if (letter === undefined || rows.length > 1) {
+    throw new Refusal({
+      status: 422,
+      code: 'edit_needs_one',
+      detail: `An edit takes the place of one dead letter, and the filter matches ${letter === undefined ? 'none' : 'several'}. Name it: id:"…".`,
+    })
+  }
+  if (!isOfAnotherOrder(letter, verdict.uid)) return value
   throw new Refusal({
     status: 422,
-    code: 'edit_needs_one',
-    detail: `An edit takes the place of one dead letter, and the filter matches ${rows.length === 0 ? 'none' : 'several'}. Name it: id:"…".`,
+    code: 'edit_of_another_order',
+    detail: 'The edited value has another order_uid than the dead letter: its order would be stored nowhere.',
+    errors: [{ pointer: '/order_uid', message: `must be ${letter.order_uid}` }],
   })
 }
 

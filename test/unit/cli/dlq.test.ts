@@ -2,6 +2,8 @@ import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
 import { describe, expect, it } from 'vitest'
 import { shieldTerms } from '#src/cli/dlq.ts'
+import { filterOf } from '#src/cli/dlq-desk.ts'
+import { printFilter } from '#src/core/dead-letter-filter.ts'
 
 /** Nothing listens there. */
 const NOWHERE = { DATABASE_URL: 'postgres://127.0.0.1:1/none', KAFKA_BROKERS: '127.0.0.1:1' }
@@ -57,5 +59,14 @@ describe('dlq', () => {
   it('takes a term with "-" for a term, and a flag for a flag', () => {
     expect(shieldTerms(['dlq', 'ls', '-reason:a', '--json', '-h'])).toEqual(['dlq', 'ls', ' -reason:a', '--json', '-h'])
     expect(shieldTerms(['produce', '-reason:a'])).toEqual(['produce', '-reason:a'])
+  })
+
+  it('takes a text for a text whose quotes the shell has taken away', () => {
+    const taken = (...words: string[]) => printFilter(filterOf(words))
+    expect(taken('text:must be', 'state:open')).toBe('text:"must be" state:open')
+    expect(taken(' -text:a,b (c)')).toBe('-text:"a,b (c)"')
+    expect(taken('text:must state:open')).toBe('text:must state:open')
+    expect(() => taken('text:"must be" or')).toThrow('field:value')
+    expect(() => taken('error:required or')).toThrow('field:value')
   })
 })

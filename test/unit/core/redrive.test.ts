@@ -22,6 +22,14 @@ const OWN: readonly Header[] = [
   ['binary', Buffer.from([0xff, 0x00])],
 ]
 
+const FOREIGN: readonly Header[] = [
+  aHeader('kafka_dlt-exception-message', 'x'),
+  aHeader('__connect.errors.topic', 'x'),
+  aHeader('__streams.errors.exception', 'x'),
+  aHeader('__connect.other', 'kept'),
+  aHeader('mine', 'kept'),
+]
+
 /** As the DLQ topic holds it. */
 function letter(record: Partial<SourceRecord> = {}): SourceRecord {
   const read = aRecord({
@@ -73,18 +81,14 @@ describe('a redriven record', () => {
   })
 
   it('leaves behind what other programs wrote about the failure', () => {
-    const foreign: SourceRecord = {
-      ...letter(),
-      headers: [
-        aHeader('kafka_dlt-exception-message', 'x'),
-        aHeader('__connect.errors.topic', 'x'),
-        aHeader('__streams.errors.exception', 'x'),
-        aHeader('__connect.other', 'kept'),
-        aHeader('mine', 'kept'),
-      ],
-    }
+    const foreign: SourceRecord = { ...letter(), headers: FOREIGN }
     const kept = toRedrivenRecord(foreign, ITEM, 'r1').headers.slice(0, 2)
     expect(kept).toEqual([aHeader('__connect.other', 'kept'), aHeader('mine', 'kept')])
+  })
+
+  it('keeps what other programs wrote before the record came to us', () => {
+    const redriven = toRedrivenRecord(letter({ headers: FOREIGN }), ITEM, 'r1')
+    expect(redriven.headers.slice(0, FOREIGN.length)).toEqual(FOREIGN)
   })
 
   it('is marked when an operator has changed its value, and stays marked when it fails again', () => {

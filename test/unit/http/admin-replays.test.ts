@@ -135,6 +135,17 @@ describe('an edit', () => {
     })
   })
 
+  it('must be of the same order, where that is known', async () => {
+    await using service = await startAdmin()
+    service.desk.add({ order_uid: 'another' })
+    const answer = await answerOf(service.post('/admin/replays', { q: '', edit: VALID }))
+    expect(answer).toMatchObject({
+      status: 422,
+      body: { code: 'edit_of_another_order', errors: [{ pointer: '/order_uid', message: 'must be another' }] },
+    })
+    expect(service.desk.running.size).toBe(0)
+  })
+
   it.each(['', 'id:none'])('must be of exactly one: %j', async q => {
     expect(await edit(VALID, q)).toMatchObject({ status: 422, body: { code: 'edit_needs_one' }, begun: 0 })
   })
