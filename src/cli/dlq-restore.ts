@@ -11,7 +11,7 @@ export function register(dlq: Command): void {
     .addHelpText(
       'after',
       `
-What it discarded, and is still discarded, is open again.
+What it discarded, and is still discarded, is open again, or parked if it was.
 
 Example:
   holdfast dlq restore 42 --because "the producer was right"`,
@@ -28,5 +28,5 @@ async function restore(action: string, { because, json }: RestoreOptions): Promi
   const [{ openDesk, operator }, { print }] = await Promise.all([import('./dlq-desk.ts'), import('./output.ts')])
   await using desk = openDesk()
   const { restored } = await desk.letters.restore(action, operator(because))
-  print(json ? JSON.stringify({ restored }) : `${plural(restored, 'dead letter')} open again`)
+  print(json ? JSON.stringify({ restored }) : `${plural(restored, 'dead letter')} restored`)
 }
