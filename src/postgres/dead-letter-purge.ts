@@ -48,7 +48,8 @@ const PURGE = `
     DELETE FROM dead_letter_events AS event USING gone WHERE event.dead_letter_id = gone.id
   ), members AS (
     DELETE FROM replay_items AS item USING gone
-    WHERE item.dead_letter_id = gone.id AND item.state NOT IN ('pending', 'claimed')
+    WHERE item.dead_letter_id = gone.id AND (item.state NOT IN ('pending', 'claimed') OR EXISTS (
+      SELECT FROM replays AS r WHERE r.id = item.replay_id AND r.state IN ('done', 'cancelled', 'failed')))
     RETURNING item.replay_id, item.state
   ), replays AS (
     INSERT INTO replay_items_purged AS known (replay_id, state, count)

@@ -52,19 +52,21 @@ export function createDeadLetterStore(pool: pg.Pool): DeadLetterStore {
     },
 
     async discard(filter, by) {
-      const { text, values } = filterSql(filter, { first: 4 })
+      const { text, values } = filterSql(filter, { first: 6 })
       const { action, count } = await acting('discard', printFilter(filter), by, 'discarded', {
         text: `WITH target AS (
-            SELECT d.id, d.state FROM dead_letters AS d WHERE ${text} AND d.state IN ('open', 'parked')
-            ORDER BY d.id FOR UPDATE
+            SELECT d.id, d.state FROM dead_letters AS d WHERE d.id > $4 AND ${text} AND d.state IN ('open', 'parked')
+            ORDER BY d.id LIMIT $5 FOR UPDATE
           ), moved AS (
             UPDATE dead_letters AS d SET state = 'discarded', state_changed_at = now(), discard_action = $1
             FROM target WHERE d.id = target.id RETURNING d.id, target.state AS was_state
-          )
-          INSERT INTO dead_letter_events (dead_letter_id, what, who, detail)
-          SELECT id, 'discarded', $2,
-            jsonb_build_object('because', $3::text, 'action', $1::bigint::text, 'was_state', was_state) FROM moved`,
-        values: [by.who, by.because, ...values],
+          ), told AS (
+            INSERT INTO dead_letter_events (dead_letter_id, what, who, detail)
+            SELECT id, 'discarded', $2,
+              jsonb_build_object('because', $3::text, 'action', $1::bigint::text, 'was_state', was_state) FROM moved
+            RETURNING dead_letter_id
+          ) ${COUNT_TOLD}`,
+        values,
       })
       return { discarded: count, action }
     },
@@ -79,15 +81,17 @@ export function createDeadLetterStore(pool: pg.Pool): DeadLetterStore {
       const { count } = await acting('restore', entry.filter, by, 'restored', {
         text: `WITH target AS (
             SELECT d.id FROM dead_letters AS d
-            WHERE d.discard_action = $4 AND d.state = 'discarded' ORDER BY d.id FOR UPDATE
+            WHERE d.id > $4 AND d.discard_action = $6 AND d.state = 'discarded' ORDER BY d.id LIMIT $5 FOR UPDATE
           ), moved AS (
             UPDATE dead_letters AS d SET state = ${stateBefore('discarded')}, state_changed_at = now(), discard_action = NULL
             FROM target WHERE d.id = target.id RETURNING d.id, d.state
-          )
-          INSERT INTO dead_letter_events (dead_letter_id, what, who, detail)
-          SELECT id, 'restored', $2,
-            jsonb_build_object('because', $3::text, 'action', $1::bigint::text, 'state', state) FROM moved`,
-        values: [by.who, by.because, action],
+          ), told AS (
+            INSERT INTO dead_letter_events (dead_letter_id, what, who, detail)
+            SELECT id, 'restored', $2,
+              jsonb_build_object('because', $3::text, 'action', $1::bigint::text, 'state', state) FROM moved
+            RETURNING dead_letter_id
+          ) ${COUNT_TOLD}`,
+        values: [action],
       })
       return { restored: count }
     },
@@ -95,10 +99,13 @@ export function createDeadLetterStore(pool: pg.Pool): DeadLetterStore {
     async noteRevealed(filter, ids, by) {
       if (ids.length === 0) return
       await acting('reveal', filter, by, 'revealed', {
-        text: `INSERT INTO dead_letter_events (dead_letter_id, what, who, detail)
-          SELECT id, 'revealed', $2, jsonb_build_object('because', $3::text, 'action', $1::bigint::text)
-          FROM unnest($4::text[]) AS shown (id)`,
-        values: [by.who, by.because, ids],
+        text: `WITH told AS (
+            INSERT INTO dead_letter_events (dead_letter_id, what, who, detail)
+            SELECT id, 'revealed', $2, jsonb_build_object('because', $3::text, 'action', $1::bigint::text)
+            FROM (SELECT id COLLATE "C" AS id FROM unnest($6::text[]) AS shown (id)) AS shown WHERE id > $4 ORDER BY id LIMIT $5
+            RETURNING dead_letter_id
+          ) ${COUNT_TOLD}`,
+        values: [ids],
       })
     },
 
@@ -114,8 +121,10 @@ export function createDeadLetterStore(pool: pg.Pool): DeadLetterStore {
   }
 
   /**
-   * An entry of the audit log, and what it is about, in one transaction. `$1` of the statement is the entry's id; as many rows
-   * as it touches are counted there.
+   * An entry of the audit log, and what it is about, in slices of a transaction each: however many letters there are, none takes
+   * long. What fails midway has its entry, with what was done by then, and can be undone by that.
+   * @param statement does a slice and ends with {@link COUNT_TOLD}. `$1` is the entry's id, `$2` who, `$3` because, `$4` the
+   *   id behind which the slice begins, `$5` how many letters it takes at most
    */
   async function acting(
     what: string,
@@ -124,22 +133,33 @@ export function createDeadLetterStore(pool: pg.Pool): DeadLetterStore {
     counted: string,
     statement: { readonly text: string; readonly values: readonly unknown[] },
   ): Promise<{ readonly action: string; readonly count: number }> {
-    return await transaction(pool, async client => {
-      const [, entry] = await pipelined(client, ['BEGIN', audit(what, filter, by, { [counted]: 0 })])
-      const action = String(entry?.rows[0]?.id)
-      const [done] = await pipelined(client, [{ text: statement.text, values: [action, ...statement.values] }])
-      const count = done?.rowCount ?? 0
-      await pipelined(client, [
-        {
-          text: 'UPDATE audit_log SET counts = $2 WHERE id = $1',
-          values: [action, JSON.stringify({ [counted]: count })],
-        },
-        'COMMIT',
-      ])
-      return { action, count }
-    })
+    let action: string | undefined
+    let count = 0
+    for (let after: string | undefined = ''; after !== undefined; ) {
+      await transaction(pool, async client => {
+        const begin = ['BEGIN', ...(action === undefined ? [audit(what, filter, by, { [counted]: 0 })] : [])]
+        const [, entry] = await pipelined(client, begin)
+        const number = action ?? String(entry?.rows[0]?.id)
+        const values = [number, by.who, by.because, after, SLICE, ...statement.values]
+        const [done] = await pipelined(client, [{ text: statement.text, values }])
+        const { told = 0, last }: { told?: number; last?: string | null } = done?.rows[0] ?? {}
+        const counts = JSON.stringify({ [counted]: count + told })
+        await pipelined(client, [
+          { text: 'UPDATE audit_log SET counts = $2 WHERE id = $1', values: [number, counts] },
+          'COMMIT',
+        ])
+        action = number
+        count += told
+        after = told < SLICE ? undefined : (last ?? undefined)
+      })
+    }
+    return { action: action ?? '', count }
   }
 }
+
+/** Letters that one transaction discards or restores. */
+const SLICE = 5_000
+const COUNT_TOLD = 'SELECT count(*)::int AS told, max(dead_letter_id) AS last FROM told'
 
 /** Of an entry of the audit log. */
 const NUMBER = /^\d{1,18}$/

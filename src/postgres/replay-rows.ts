@@ -28,12 +28,15 @@ export interface ReplayRow extends pg.QueryResultRow {
   readonly error: string | null
 }
 
+const LEASE = `interval '${REPLAY_LEASE_MS} milliseconds'`
+
 export const REPLAYS = `
   SELECT r.id, r.state, r.filter, r.requested_by, r.because, r.automatic, r.only_passing, r.edited, r.rate,
     r.total::float8 AS total, items.*, r.created_at, r.started_at, r.finished_at, r.error
   FROM replays AS r CROSS JOIN LATERAL (
     SELECT
-      coalesce(sum(count) FILTER (WHERE state IN ('pending', 'claimed')), 0)::float8 AS pending,
+      coalesce(sum(count) FILTER (WHERE state IN ('pending', 'claimed') AND r.state NOT IN ('cancelled', 'failed')), 0)::float8
+        AS pending,
       coalesce(sum(count) FILTER (WHERE state IN ('published', 'resolved', 'failed_again', 'parked')), 0)::float8 AS published,
       coalesce(sum(count) FILTER (WHERE state IN ('resolved')), 0)::float8 AS resolved,
       coalesce(sum(count) FILTER (WHERE state IN ('failed_again')), 0)::float8 AS failed_again,
@@ -56,17 +59,21 @@ export function toReplay({ created_at, started_at, finished_at, ...row }: Replay
   }
 }
 
-/** Its worker was heard of, of late. On the clock of the database, which is the same for all. */
-export const IS_ALIVE = `coalesce(heartbeat_at > clock_timestamp() - interval '${REPLAY_LEASE_MS} milliseconds', false)`
+/**
+ * Its worker was heard of, of late. On the clock of the database, which is the same for all; should that be set back, what was
+ * heard in its future says nothing.
+ */
+export const IS_ALIVE = `coalesce(heartbeat_at BETWEEN clock_timestamp() - ${LEASE} AND clock_timestamp() + ${LEASE}, false)`
 
 /**
- * Members that are not published are none any more, and their letters wait as before. `$1` is the redrive's id. As a part of
- * a WITH; `guard` is a condition under which it is done.
+ * The letters of the page in hand wait as before. Members whose turn has not come stay as they are, however many there are: of a
+ * redrive that is over, nobody takes them up. `$1` is its id. As a part of a WITH; `guard` is a condition under which it is
+ * done.
  */
 export function letGo(guard: string): string {
   return `let_go AS (
       UPDATE replay_items SET state = 'cancelled'
-      WHERE replay_id = $1 AND state IN ('pending', 'claimed') AND ${guard} RETURNING dead_letter_id
+      WHERE replay_id = $1 AND state = 'claimed' AND ${guard} RETURNING dead_letter_id
     ), reopened AS (
       UPDATE dead_letters AS d SET state = ${stateBefore('replayed')}, state_changed_at = clock_timestamp()
       WHERE state = 'replaying' AND replay_id = $1 AND id IN (SELECT dead_letter_id FROM let_go)

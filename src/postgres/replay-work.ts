@@ -134,7 +134,9 @@ export function createReplayStore(pool: pg.Pool): ReplayStore {
       await asOwner(
         replay,
         `, items AS (
-            UPDATE replay_items SET state = 'skipped', outcome = $4
+            UPDATE replay_items SET state = 'skipped', outcome = CASE
+              -- Settled and purged since.
+              WHEN EXISTS (SELECT FROM dead_letters AS d WHERE d.id = dead_letter_id) THEN $4 ELSE 'not_open' END
             WHERE replay_id = $1 AND dead_letter_id = ANY ($3::text[]) AND state IN ('pending', 'claimed') AND ${BY_ME}
             RETURNING dead_letter_id
           ), reopened AS (

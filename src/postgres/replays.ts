@@ -30,6 +30,8 @@ export interface ReplayDeskOptions {
 
 const UNDER_WAY: ReadonlySet<ReplayState> = new Set(['queued', 'running', 'pausing', 'cancelling'])
 const UNIQUE_VIOLATION = '23505'
+/** A set is frozen in one statement, and may be of millions. It locks nothing that the stream needs. */
+const FREEZE_TIMEOUT_MS = 300_000
 
 /** Redrives as rows: whoever runs the jobs finds them there, and whoever watches them as well. */
 export function createReplayDesk({ pool, topic, dlqTopic, check }: ReplayDeskOptions): ReplayDesk {
@@ -75,8 +77,9 @@ export function createReplayDesk({ pool, topic, dlqTopic, check }: ReplayDeskOpt
     try {
       await transaction(pool, async client => {
         const { text, values } = matching(request, topics, passing?.ids, 3)
-        const [, , inserted] = await pipelined(client, [
+        const [, , , inserted] = await pipelined(client, [
           'BEGIN',
+          `SET LOCAL statement_timeout = ${FREEZE_TIMEOUT_MS}`,
           {
             text: `INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, rate,
                 total, takes)
@@ -86,12 +89,16 @@ export function createReplayDesk({ pool, topic, dlqTopic, check }: ReplayDeskOpt
               ...[request.edited !== undefined, request.rate ?? null, takes(request.filter)],
             ],
           },
-          {
-            text: `${text} INSERT INTO replay_items (replay_id, position, dead_letter_id, edited_value)
-              SELECT $1, row_number() OVER (ORDER BY source_partition, source_offset), id, $2 FROM limited
-              WHERE left_out IS NULL`,
-            values: [id, request.edited ?? null, ...values],
-          },
+          Object.assign(
+            {
+              text: `${text} INSERT INTO replay_items (replay_id, position, dead_letter_id, edited_value)
+                SELECT $1, row_number() OVER (ORDER BY source_partition, source_offset), id, $2 FROM limited
+                WHERE left_out IS NULL`,
+              values: [id, request.edited ?? null, ...values],
+            },
+            // pg reads it; its types do not know it.
+            { query_timeout: FREEZE_TIMEOUT_MS },
+          ),
         ])
         const total = inserted?.rowCount ?? 0
         if (total === 0) throw new Empty()

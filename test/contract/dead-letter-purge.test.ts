@@ -101,6 +101,19 @@ it('it goes on in slices up to a limit, and counts add up over them', async () =
   expect(await query('SELECT letters FROM dead_letters_purged_counts')).toEqual([{ letters: '2500' }])
 })
 
+it('what a redrive that was cancelled never took goes as well, one that is under way keeps its members', async () => {
+  await insertLetters(
+    database.pool,
+    [{}, {}].map(() => ({ state: 'discarded', state_changed_at: '2025-01-01T00:00:00Z' })),
+  )
+  await query(`INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total)
+    VALUES ('rover', 'cancelled', '', 'ada', '', false, false, false, 2), ('rheld', 'paused', '', 'ada', '', false, false, false, 2)`)
+  await query(`INSERT INTO replay_items (replay_id, position, dead_letter_id)
+    SELECT r.id, row_number() OVER (PARTITION BY r.id), d.id FROM replays AS r, dead_letters AS d WHERE r.id IN ('rover', 'rheld')`)
+  expect(await purgeSettled(database.pool, DAY_MS, 100)).toBe(2)
+  expect(await query('SELECT DISTINCT replay_id FROM replay_items')).toEqual([{ replay_id: 'rheld' }])
+})
+
 it('a letter that somebody has in hand waits for the next time', async () => {
   await settledLongAgo()
   const client = await database.pool.connect()

@@ -221,6 +221,15 @@ describe('the worker', () => {
     expect(await desk.get(id)).toMatchObject({ state: 'done', finished_at: expect.any(String) })
   })
 
+  it('skips what was settled and purged before its turn as not open any more', async () => {
+    const [id = ''] = await letters([{}])
+    const replay = await taken((await desk.start(asking(''), BY)).id)
+    await database.pool.query('DELETE FROM dead_letters')
+    expect((await store.page(replay, 1)).items).toMatchObject([{ id, place: undefined }])
+    await store.noteSkipped(replay, [id], 'place_unknown')
+    expect((await desk.get(replay.id))?.skipped_because).toEqual({ not_open: 1 })
+  })
+
   it('leaves parked letters parked that it does not publish', async () => {
     const ids = await letters([{ state: 'parked' }, { state: 'parked' }, {}])
     const { id } = await desk.start(asking('state:parked,open'), BY)
@@ -276,6 +285,17 @@ describe('the worker', () => {
     expect(await store.page(successor, 1)).toMatchObject({ marks: MARKS, items: [{ id: 'orders-0-0' }] })
   })
 
+  it('is taken for gone when the clock of the database is set back behind its last beat', async () => {
+    await letters([{}])
+    const { id } = await desk.start(asking(''), BY)
+    const replay = await taken(id)
+    expect(await store.waiting()).toBeUndefined()
+    await database.pool.query(`UPDATE replays SET heartbeat_at = now() + interval '1 hour'`)
+    expect(await store.waiting()).toBe(id)
+    await store.beat(replay)
+    expect(await store.waiting()).toBeUndefined()
+  })
+
   it('hands over to another one, unless an operator wanted something else meanwhile', async () => {
     await letters([{}])
     const { id } = await desk.start(asking(''), BY)
@@ -314,7 +334,7 @@ describe('the worker', () => {
       pending: 0,
       published: 1,
     })
-    expect(await tables.items(id)).toEqual(['orders-0-0 published', 'orders-0-1 cancelled', 'orders-0-2 cancelled'])
+    expect(await tables.items(id)).toEqual(['orders-0-0 published', 'orders-0-1 cancelled', 'orders-0-2 pending'])
     expect(await tables.letter('orders-0-0')).toMatchObject({ state: 'replaying' })
     expect(await tables.letter('orders-0-1')).toMatchObject({ state: 'open' })
   })
