@@ -33,15 +33,18 @@ export async function watchReplay(id: string, parts: WatchParts): Promise<Watche
   const { desk, clock, interrupted, onNote } = parts
   let pausing = false
   let away = false
+  /** That it is stuck. */
+  let told = false
   let news = ''
   let newsAtMs = clock.monotonic()
   for (;;) {
     const replay = await look()
     if (replay !== undefined) {
       parts.onProgress(replay)
-      const told = JSON.stringify(replay)
-      if (told !== news) {
-        news = told
+      const latest = JSON.stringify(replay)
+      if (latest !== news) {
+        news = latest
+        told = false
         newsAtMs = clock.monotonic()
       }
       const left = replay.published - replay.resolved - replay.failed_again - replay.parked
@@ -50,6 +53,8 @@ export async function watchReplay(id: string, parts: WatchParts): Promise<Watche
       if (replay.state === 'done' && (left === 0 || interrupted.aborted)) return ended(replay, left)
       if (replay.state === 'done' && clock.monotonic() - newsAtMs > PATIENCE_MS) {
         if ((await parts.consumers().catch(() => undefined)) === 0) return ended(replay, left)
+        if (!told) onNote('nothing is settled just now: "holdfast lag" says whether partitions are paused, and for what')
+        told = true
         newsAtMs = clock.monotonic()
       }
       if (interrupted.aborted && !pausing && replay.state !== 'done') await pause()
