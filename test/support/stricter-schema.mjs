@@ -10,6 +10,6 @@ registerHooks({
     if (!url.endsWith('/src/orders/order-schema.ts')) return loaded
     const source = String(loaded.source)
     if (!source.includes(RIGHT)) throw new Error(`the schema has no "${RIGHT}" any more`)
-    return { ...loaded, source: source.replace(RIGHT, WRONG) }
+    return { ...loaded, source: source.replace(RIGHT, () => WRONG) }
   },
 })
