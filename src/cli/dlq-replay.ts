@@ -110,21 +110,15 @@ async function replay(words: readonly string[], options: ReplayOptions): Promise
 
 /** @throws UsageError when it cannot be read, would be a dead letter again, or is of another order than the letter */
 async function readEdit(path: string, { config, letters }: DlqDesk, filter: DeadLetterFilter): Promise<Buffer> {
-  const [
-    { readFile },
-    { buffer },
-    { isOfAnotherOrder },
-    { UsageError },
-    { createOrderJudge },
-    { whyNot },
-  ] = await Promise.all([
-    import('node:fs/promises'),
-    import('node:stream/consumers'),
-    import('../core/dead-letter-desk.ts'),
-    import('../core/errors.ts'),
-    import('../orders/order.ts'),
-    import('./order-file.ts'),
-  ])
+  const [{ readFile }, { buffer }, { isOfAnotherOrder }, { UsageError }, { createOrderJudge }, { whyNot }] =
+    await Promise.all([
+      import('node:fs/promises'),
+      import('node:stream/consumers'),
+      import('../core/dead-letter-desk.ts'),
+      import('../core/errors.ts'),
+      import('../orders/order.ts'),
+      import('./order-file.ts'),
+    ])
   let value: Buffer
   try {
     value = path === '-' ? await buffer(process.stdin) : await readFile(path)
@@ -134,7 +128,8 @@ async function readEdit(path: string, { config, letters }: DlqDesk, filter: Dead
   const verdict = createOrderJudge({ maxBytes: config.recordMaxBytes })({ key: null, value })
   if (verdict.ok) {
     const { rows } = await letters.page({ filter, limit: 2, after: undefined })
-    if (rows.length > 1) throw new UsageError('--edit is for one dead letter, and the filter takes several: name it, id:…')
+    if (rows.length > 1)
+      throw new UsageError('--edit is for one dead letter, and the filter takes several: name it, id:…')
     const other = rows.find(letter => isOfAnotherOrder(letter, verdict.uid))
     if (other === undefined) return value
     throw new UsageError(

@@ -53,7 +53,8 @@ export async function watchReplay(id: string, parts: WatchParts): Promise<Watche
       if (replay.state === 'done' && (left === 0 || interrupted.aborted)) return ended(replay, left)
       if (replay.state === 'done' && clock.monotonic() - newsAtMs > PATIENCE_MS) {
         if ((await parts.consumers().catch(() => undefined)) === 0) return ended(replay, left)
-        if (!told) onNote('nothing is settled just now: "holdfast lag" says whether partitions are paused, and for what')
+        if (!told)
+          onNote('nothing is settled just now: "holdfast lag" says whether partitions are paused, and for what')
         told = true
         newsAtMs = clock.monotonic()
       }
