@@ -138,7 +138,7 @@ export async function startApp(
       check: () => (waitingFor === undefined ? { ok: true } : { ok: false, reason: waitingFor, since: waitingSinceMs }),
     },
     { name: 'postgres', check: () => postgres },
-    ...(roles.has('consumer') ? readinessOf(() => pipeline?.status(), clock.now) : []),
+    ...(roles.has('consumer') ? readinessOf(() => pipeline?.status()) : []),
     {
       name: 'shutdown',
       check: () =>

@@ -7,12 +7,11 @@ const REJOIN_GRACE_MS = 10_000
  * Ready: the stream runs, the group has told us our partitions, no breaker is open, and no partition of ours stands still
  * until an operator decides. Rebalances come and go without a notice: between two assignments a member stays ready.
  * @param status of now; `undefined` while there is no stream yet
- * @param now wall clock in ms
  */
-export function readinessOf(status: () => StreamStatus | undefined, now: () => number): HealthCheck[] {
+export function readinessOf(status: () => StreamStatus | undefined): HealthCheck[] {
   return [
     { name: 'stream', check: () => streamHealth(status()) },
-    { name: 'group_member', check: () => memberHealth(status(), now()) },
+    { name: 'group_member', check: () => memberHealth(status()) },
     { name: 'breakers', check: () => breakerHealth(status()?.breakers ?? []) },
     { name: 'partitions', check: () => partitionHealth(status()?.partitions ?? []) },
   ]
@@ -57,11 +56,11 @@ function streamHealth(status: StreamStatus | undefined): HealthResult {
   }
 }
 
-function memberHealth(status: StreamStatus | undefined, nowMs: number): HealthResult {
+function memberHealth(status: StreamStatus | undefined): HealthResult {
   const since = status?.memberSinceMs
   if (status?.member === true) return ok(since)
   if (status?.wasMember !== true) return failing('the group has not assigned partitions yet', since)
-  if (since !== undefined && nowMs - since < REJOIN_GRACE_MS) return ok()
+  if ((status.memberForMs ?? 0) < REJOIN_GRACE_MS) return ok()
   return failing('the group has not assigned partitions again since it took ours away', since)
 }
 

@@ -58,6 +58,8 @@ export interface StreamStatus {
   readonly member: boolean
   /** Wall clock in ms since when that has been so. */
   readonly memberSinceMs?: number
+  /** For how long that has been so, in ms, whatever has been made of the wall clock meanwhile. */
+  readonly memberForMs?: number
   /** Whether it has ever been a member: then it is about to be one again. */
   readonly wasMember?: boolean
   /** How long ago the loop that polls Kafka came round, in ms; absent before it begins. */

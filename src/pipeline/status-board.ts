@@ -44,7 +44,7 @@ export function createStatusBoard({ breakers, clock, headOf, stalledMs }: Status
   let state: StreamState = 'starting'
   let sinceMs = clock.now()
   let member = false
-  let memberSinceMs = clock.now()
+  let memberSince = { wallMs: clock.now(), at: clock.monotonic() }
   let wasMember = false
   let turnedAt: number | undefined
 
@@ -90,7 +90,7 @@ export function createStatusBoard({ breakers, clock, headOf, stalledMs }: Status
       return member
     },
     set member(is) {
-      if (is !== member) memberSinceMs = clock.now()
+      if (is !== member) memberSince = { wallMs: clock.now(), at: clock.monotonic() }
       member = is
       wasMember ||= is
     },
@@ -115,7 +115,8 @@ export function createStatusBoard({ breakers, clock, headOf, stalledMs }: Status
         sinceMs,
         ...(this.error === undefined ? {} : { error: textOf(this.error) }),
         member,
-        memberSinceMs,
+        memberSinceMs: memberSince.wallMs,
+        memberForMs: clock.monotonic() - memberSince.at,
         wasMember,
         ...(turnedAt === undefined ? {} : { turnedMsAgo: clock.monotonic() - turnedAt }),
         breakers: breakers.map(({ dependency, open }) => ({

@@ -121,6 +121,19 @@ describe('an outage blames no record', () => {
     expect(harness.of('breaker_closed')).toHaveLength(1)
   })
 
+  it('is over when the work that found it is given up', async () => {
+    const harness = aPipeline({ drainTimeoutMs: 1 })
+    const full = new StoreUnavailableError('Postgres is away: no space left', { sqlState: '53100' })
+    harness.store.failNext('settle', ...Array.from({ length: 50 }, () => full))
+    harness.source.append(0, 'a:1')
+    harness.source.give(0)
+    start(harness)
+    await until(() => harness.of('retry').length > 3, 'some attempts')
+    expect(harness.pipeline.status().breakers[0]).toMatchObject({ open: true, reason: full.message })
+    await harness.source.takeAway(0, true)
+    await until(() => harness.pipeline.status().breakers[0]?.open === false, 'the end of it')
+  })
+
   it('waits for the dead-letter topic and commits nothing meanwhile', async () => {
     const harness = aPipeline()
     harness.dlqAway = true

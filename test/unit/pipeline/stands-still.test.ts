@@ -63,7 +63,7 @@ it('is told of an outage of the store while nothing comes, waits for it, and not
   void pipeline.run()
   const probe = vi.spyOn(store, 'probe').mockRejectedValue(new StoreUnavailableError('no connection'))
   const breakers = () =>
-    readinessOf(() => pipeline.status(), Date.now)
+    readinessOf(() => pipeline.status())
       .find(({ name }) => name === 'breakers')
       ?.check()
   expect(breakers()).toEqual({ ok: true })
