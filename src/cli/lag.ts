@@ -103,12 +103,14 @@ async function measure({ kafka, postgres }: Config): Promise<{ rows: PartitionLa
     // Beyond the end, when the topic was made anew: nothing can be said to wait.
     const waiting = next < high ? Number(high - next) : 0
     const removed = next < low // by retention: the age of what is left is all that can be known
+    const seconds = waiting === 0 ? 'none' : await secondsSince(reader, partition, removed ? low : next, high)
     rows.push({
       partition,
       next_offset: String(next),
       end_offset: String(high),
-      lag_records: waiting,
-      lag_seconds: waiting === 0 ? 0 : await secondsSince(reader, partition, removed ? low : next, high),
+      // The last offsets may hold no record, as transaction markers do.
+      lag_records: seconds === 'none' ? 0 : waiting,
+      lag_seconds: seconds === 'none' ? 0 : seconds,
       paused_for: known?.pausedFor ?? null,
       last_progress_at: known === undefined ? null : new Date(known.lastProgressMs).toISOString(),
     })
@@ -116,16 +118,16 @@ async function measure({ kafka, postgres }: Config): Promise<{ rows: PartitionLa
   return { rows, consumed: books.size + committed.size > 0 }
 }
 
-/** The age of the first record in `[from, to)`. */
+/** The age of the first record in `[from, to)`; `none` when there is no record, `null` when it is not known. */
 async function secondsSince(
   reader: PartitionReader,
   partition: number,
   from: bigint,
   to: bigint,
-): Promise<number | null> {
+): Promise<number | null | 'none'> {
   for await (const record of reader.read(partition, from, to)) {
     // A producer's clock may be ahead of ours, and a record of an old client may have no timestamp at all.
     return record.timestampMs < 0 ? null : Math.max(0, Date.now() - record.timestampMs) / 1000
   }
-  return 0
+  return 'none'
 }

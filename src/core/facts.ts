@@ -6,7 +6,8 @@ import type { TopicPartition } from './record.ts'
 import type { BatchTrace } from './tracing.ts'
 
 export interface CommittedBatch {
-  readonly oldestTimestampMs: number
+  /** `undefined` when no record of it has one. */
+  readonly oldestTimestampMs: number | undefined
   readonly trace: BatchTrace
 }
 

@@ -322,14 +322,17 @@ export interface RecordSource {
   close(): Promise<void>
 }
 
+/** What stands at an offset or after it. */
+export type Head =
+  /** A record: its timestamp in ms since the epoch, negative when it has none. */
+  | { readonly timestampMs: number }
+  /** No record that could be read, up to this offset: the partition ends here, or transaction markers and the like stand there. */
+  | { readonly emptyTo: bigint }
+
 /** Looks at single records beside the group, without moving anything. */
 export interface HeadReader extends AsyncDisposable {
-  /**
-   * The timestamp, in ms since the epoch, of the first record at this offset or after it.
-   * @returns `undefined` when there is none that can be read now
-   * @throws BrokerUnavailableError
-   */
-  timestampAt(at: Progress): Promise<number | undefined>
+  /** The first record at this offset or after it. @throws BrokerUnavailableError */
+  headAt(at: Progress): Promise<Head>
 }
 
 /** What is remarkable about a valid record. A closed set: also the values of a metric label. */

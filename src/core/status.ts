@@ -22,7 +22,10 @@ export interface PartitionStatus extends TopicPartition {
   readonly high: bigint | undefined
   /** Wall clock in ms at which the broker told it; absent when it never did. */
   readonly highKnownAtMs?: number
-  /** High-water mark minus progress. `undefined` when it is not known: an old mark tells of a lag, and never that there is none. */
+  /**
+   * High-water mark minus progress, without offsets at the end that were found to hold no record. `undefined` when it is not
+   * known: an old mark tells of a lag, and never that there is none.
+   */
   readonly lagRecords: number | undefined
   /**
    * Timestamp of the oldest record that is not settled, in ms since the epoch: the oldest in hand, or what Kafka holds there
@@ -72,7 +75,8 @@ export interface StreamStatus {
 export function lagSeconds(partition: PartitionStatus, nowMs: number): number | undefined {
   const { oldestUnsettledTimestampMs: oldestMs, lagRecords } = partition
   // A producer's clock may be ahead of ours.
-  if (oldestMs !== undefined) return Math.max(0, nowMs - oldestMs) / 1000
+  // Nobody knows the age of a record without a timestamp.
+  if (oldestMs !== undefined) return oldestMs < 0 ? undefined : Math.max(0, nowMs - oldestMs) / 1000
   return lagRecords === 0 ? 0 : undefined
 }
 

@@ -1,4 +1,4 @@
-import type { HeadReader, Progress } from '../core/ports.ts'
+import type { Head, HeadReader, Progress } from '../core/ports.ts'
 import type { KafkaConnection } from './client.ts'
 import { toStreamError } from './errors.ts'
 import { openPartitionReader, type PartitionReader } from './partition-reader.ts'
@@ -23,15 +23,15 @@ export function createHeadReader(options: {
     await gone?.[Symbol.asyncDispose]()
   }
 
-  async function read({ partition, nextOffset }: Progress): Promise<number | undefined> {
+  async function read({ partition, nextOffset }: Progress): Promise<Head> {
     try {
       reader ??= await openPartitionReader({ ...options, onlyHeads: true })
       if (closed) throw toStreamError(new Error('the reader was closed'), 'looking at a record')
       const { low, high } = await reader.watermarks(partition)
       const from = nextOffset < low ? low : nextOffset
-      if (from >= high) return undefined
-      for await (const { timestampMs } of reader.read(partition, from, high)) return timestampMs
-      return undefined
+      if (from >= high) return { emptyTo: from }
+      for await (const { timestampMs } of reader.read(partition, from, high)) return { timestampMs }
+      return { emptyTo: high }
     } catch (error) {
       void drop()
       throw error
@@ -39,7 +39,7 @@ export function createHeadReader(options: {
   }
 
   return {
-    timestampAt(at) {
+    headAt(at) {
       const asked = queue.then(() => read(at))
       queue = asked.catch(() => {})
       return asked

@@ -111,7 +111,8 @@ export function createBatchWork<T>(
     parts.onSettled(done.written, validated.ready)
     // A partition that is no longer ours is never committed: the broker would take it, even backwards.
     if (!owner.abandoned.aborted) {
-      const oldestTimestampMs = Math.min(...batch.records.map(({ timestampMs }) => timestampMs))
+      const timestamps = batch.records.map(({ timestampMs }) => timestampMs).filter(timestampMs => timestampMs >= 0)
+      const oldestTimestampMs = timestamps.length === 0 ? undefined : Math.min(...timestamps)
       parts.onProgress({ topic, partition, nextOffset: to }, { oldestTimestampMs, trace })
     }
     observer.observe({

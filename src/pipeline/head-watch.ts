@@ -1,28 +1,31 @@
-import type { Clock, HeadReader } from '../core/ports.ts'
+import type { Clock, Head, HeadReader } from '../core/ports.ts'
 import type { OwnedPartition } from './partition.ts'
 
 /**
  * Knows the timestamp of the record that a partition is to settle next, where none is in hand: a partition that was paused
- * before it fetched anything has a lag of some age all the same.
+ * before it fetched anything has a lag of some age all the same. Or that there is none, where the last offsets hold no record.
  */
 export interface HeadWatch {
   /** Asks for at most one partition. Waits for nothing. */
   tick(): void
   /** `undefined` when it is not known, or there is no record that could be read. */
   timestampOf(partition: OwnedPartition): number | undefined
+  /** Below this offset nothing is left to be read: progress, or further on. */
+  readTo(partition: OwnedPartition): bigint
 }
 
 export interface HeadWatchParts {
   readonly reader: HeadReader
   readonly clock: Clock
   readonly owned: () => Iterable<OwnedPartition>
-  /** Whether the partition is known, just now, to end beyond its progress. */
+  /** Whether the partition is known, just now, to end beyond {@link HeadWatch.readTo}. */
   readonly lags: (partition: OwnedPartition) => boolean
 }
 
-interface Head {
+interface Asked {
   readonly offset: bigint
-  readonly timestampMs: number | undefined
+  /** `undefined`: nobody answered. */
+  readonly head: Head | undefined
   readonly askedAt: number
 }
 
@@ -33,7 +36,7 @@ const PAUSE_MS = 500
 const RETRY_MS = 10_000
 
 export function createHeadWatch({ reader, clock, owned, lags }: HeadWatchParts): HeadWatch {
-  const heads = new WeakMap<OwnedPartition, Head>()
+  const heads = new WeakMap<OwnedPartition, Asked>()
   const waitingSince = new WeakMap<OwnedPartition, number>()
   let asking = false
   let notBefore = 0
@@ -46,22 +49,29 @@ export function createHeadWatch({ reader, clock, owned, lags }: HeadWatchParts):
     const since = waitingSince.get(partition) ?? now
     waitingSince.set(partition, since)
     const known = heads.get(partition)
-    if (known?.offset === partition.settled) return known.timestampMs === undefined && now - known.askedAt > RETRY_MS
-    return now - since >= PATIENCE_MS
+    if (known?.offset !== partition.settled) return now - since >= PATIENCE_MS
+    if (known.head === undefined) return now - known.askedAt > RETRY_MS
+    // It has grown beyond what was found to be empty.
+    return 'emptyTo' in known.head && now - since >= PATIENCE_MS
   }
 
   async function ask(partition: OwnedPartition): Promise<void> {
     const { topic, partition: number, settled: offset } = partition
     const askedAt = clock.monotonic()
     try {
-      const timestampMs = await reader.timestampAt({ topic, partition: number, nextOffset: offset })
-      heads.set(partition, { offset, timestampMs, askedAt })
+      const head = await reader.headAt({ topic, partition: number, nextOffset: offset })
+      heads.set(partition, { offset, head, askedAt })
     } catch {
       // Kafka is away, which others tell.
-      heads.set(partition, { offset, timestampMs: undefined, askedAt })
+      heads.set(partition, { offset, head: undefined, askedAt })
     }
     asking = false
     notBefore = clock.monotonic() + PAUSE_MS
+  }
+
+  function headOf(partition: OwnedPartition): Head | undefined {
+    const asked = heads.get(partition)
+    return asked?.offset === partition.settled ? asked.head : undefined
   }
 
   return {
@@ -80,8 +90,14 @@ export function createHeadWatch({ reader, clock, owned, lags }: HeadWatchParts):
       void ask(longest)
     },
     timestampOf(partition) {
-      const head = heads.get(partition)
-      return head?.offset === partition.settled ? head.timestampMs : undefined
+      const head = headOf(partition)
+      return head !== undefined && 'timestampMs' in head ? head.timestampMs : undefined
+    },
+    readTo(partition) {
+      const head = headOf(partition)
+      return head !== undefined && 'emptyTo' in head && head.emptyTo > partition.settled
+        ? head.emptyTo
+        : partition.settled
     },
   }
 }

@@ -101,6 +101,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     breakers,
     clock,
     headOf: partition => heads?.timestampOf(partition),
+    readTo: partition => heads?.readTo(partition) ?? partition.settled,
     stalledMs: partition => stalls.stalledMs(partition),
   })
   const committer = createCommitter(source, observer, clock)

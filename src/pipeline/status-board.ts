@@ -16,7 +16,7 @@ export interface StatusBoard {
   /** It was asked, and has not: what it told before counts as old. */
   doubts(partition: OwnedPartition): void
   forgets(key: string): void
-  /** Whether the partition is known, by what the broker told just now, to end beyond its progress. */
+  /** Whether the partition is known, by what the broker told just now, to end beyond what is left to be read. */
   lags(partition: OwnedPartition): boolean
   snapshot(owned: Iterable<OwnedPartition>): StreamStatus
 }
@@ -26,6 +26,8 @@ export interface StatusBoardParts {
   readonly clock: Clock
   /** Timestamp of the record that a partition with nothing in hand is to settle next. */
   readonly headOf: (partition: OwnedPartition) => number | undefined
+  /** Below this offset nothing is left to be read: progress, or further on where offsets hold no record. */
+  readonly readTo: (partition: OwnedPartition) => bigint
   readonly stalledMs: (partition: OwnedPartition) => number
 }
 
@@ -39,7 +41,7 @@ interface Mark {
 /** Older than a few rounds of questions, a watermark tells nothing of the present. */
 const FRESH_MS = 10_000
 
-export function createStatusBoard({ breakers, clock, headOf, stalledMs }: StatusBoardParts): StatusBoard {
+export function createStatusBoard({ breakers, clock, headOf, readTo, stalledMs }: StatusBoardParts): StatusBoard {
   const marks = new Map<string, Mark>()
   let state: StreamState = 'starting'
   let sinceMs = clock.now()
@@ -57,7 +59,7 @@ export function createStatusBoard({ breakers, clock, headOf, stalledMs }: Status
     const mark = marks.get(partition.key)
     const inHand = partition.bufferedRecords + partition.inFlightRecords
     // Between two looks at the watermark batches settle, and records come that lie beyond it.
-    const lag = mark === undefined ? undefined : Math.max(inHand, Number(mark.high - settled))
+    const lag = mark === undefined ? undefined : Math.max(inHand, Number(mark.high - readTo(partition)))
     const stalled = stalledMs(partition)
     return {
       topic,
@@ -107,7 +109,7 @@ export function createStatusBoard({ breakers, clock, headOf, stalledMs }: Status
     forgets: key => void marks.delete(key),
     lags(partition) {
       const mark = marks.get(partition.key)
-      return mark !== undefined && isFresh(mark) && mark.high > partition.settled
+      return mark !== undefined && isFresh(mark) && mark.high > readTo(partition)
     },
     snapshot(owned) {
       return {

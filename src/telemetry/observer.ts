@@ -141,6 +141,7 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
         metrics.observe('batch_duration_seconds', { stage: 'commit' }, fact.seconds)
         for (const { oldestTimestampMs, trace } of fact.batches) {
           trace.committed(fact.seconds)
+          if (oldestTimestampMs === undefined) continue
           // A producer's clock may be ahead of ours.
           const seconds = Math.max(0, now() - oldestTimestampMs) / 1000
           trace.run(() => metrics.observe('end_to_end_latency_seconds', {}, seconds))

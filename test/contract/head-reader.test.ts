@@ -6,7 +6,9 @@ import { createHeadReader } from '#src/kafka/head-reader.ts'
 import { startInspector } from '#src/kafka/inspector.ts'
 import { startProducer } from '#src/kafka/producer.ts'
 import { startWire } from '../support/faults/start-wire.ts'
+import { eventually } from '../support/service.ts'
 import { freshTopics, kafkaBrokers } from '../support/stack.ts'
+import { transactionalProducer } from '../support/transactions.ts'
 
 const T0 = 1_600_000_000_000
 
@@ -23,16 +25,40 @@ it('tells the timestamp of the record at an offset, and where there is none; it 
 
   await using heads = createHeadReader({ connection, ...names })
   const asked = [at(3n), at(0n), at(4n), at(5n), at(0n, 0), at(77n), at(2n)]
-  expect(await Promise.all(asked.map(place => heads.timestampAt(place)))).toEqual([
-    T0 + 3,
-    T0,
-    T0 + 4,
-    ...[undefined, undefined, undefined],
-    T0 + 2,
+  expect(await Promise.all(asked.map(place => heads.headAt(place)))).toEqual([
+    { timestampMs: T0 + 3 },
+    { timestampMs: T0 },
+    { timestampMs: T0 + 4 },
+    ...[{ emptyTo: 5n }, { emptyTo: 0n }, { emptyTo: 77n }],
+    { timestampMs: T0 + 2 },
   ])
   await using inspector = await startInspector({ connection, groupId: names.groupId })
   expect(await inspector.members(names.topic)).toBe(0)
   expect(await inspector.committed(await inspector.partitions(names.topic))).toEqual([])
+})
+
+it('finds nothing in what a transaction left behind, and what comes after it', async () => {
+  // Given a record, one that was taken back, and the markers of both transactions
+  const connection = { brokers: [kafkaBrokers()], security: {}, extra: {} }
+  const names = freshTopics('heads')
+  await using producer = await startProducer({ connection })
+  await ensureTopics(connection, producer, { ...names, partitions: 1, replication: 1 })
+  const transactional = await transactionalProducer(kafkaBrokers())
+  const record = (text: string) => ({ topic: names.topic, partition: 0, value: Buffer.from(text), timestampMs: T0 })
+  await transactional.send('commit', [record('stays')])
+  await transactional.send('abort', [record('goes'), record('goes')])
+  await using heads = createHeadReader({ connection, ...names })
+  const at = (nextOffset: bigint) => ({ topic: names.topic, partition: 0, nextOffset })
+  expect(await heads.headAt(at(0n))).toEqual({ timestampMs: T0 })
+  expect(await heads.headAt(at(1n))).toEqual({ emptyTo: 5n })
+
+  // While a transaction is open, its record does not count as there either
+  const end = await transactional.begin([record('open')])
+  expect(await heads.headAt(at(1n))).toEqual({ emptyTo: 5n })
+  await end('commit')
+  // The coordinator has it; the partition learns of it in a moment.
+  const isThere = async () => 'timestampMs' in (await heads.headAt(at(1n)))
+  await eventually(isThere, 'the record of the transaction that was open')
 })
 
 it('says so when the broker does not answer, and asks with a new client when it is there again', async () => {
@@ -53,9 +79,9 @@ it('says so when the broker does not answer, and asks with a new client when it 
     connection: { ...direct, brokers: [kafka.proxied.brokers] },
     ...names,
   })
-  expect(await heads.timestampAt({ ...place, nextOffset: 0n })).toBe(T0)
+  expect(await heads.headAt({ ...place, nextOffset: 0n })).toEqual({ timestampMs: T0 })
   await wire.set({ kind: 'black-hole' })
-  await expect(heads.timestampAt({ ...place, nextOffset: 0n })).rejects.toMatchObject({ code: 'broker_unavailable' })
+  await expect(heads.headAt({ ...place, nextOffset: 0n })).rejects.toMatchObject({ code: 'broker_unavailable' })
   await wire.set({ kind: 'pass' })
-  expect(await heads.timestampAt({ ...place, nextOffset: 0n })).toBe(T0)
+  expect(await heads.headAt({ ...place, nextOffset: 0n })).toEqual({ timestampMs: T0 })
 })

@@ -134,8 +134,11 @@ export function createSimulatedSource(
       renewing = true
     },
     heads: {
-      timestampAt: ({ partition, nextOffset }) =>
-        ask(() => broker.log(partition).records.find(({ offset }) => offset >= nextOffset)?.timestampMs),
+      headAt: ({ partition, nextOffset }) =>
+        ask(() => {
+          const { records, end } = broker.log(partition)
+          return records.find(({ offset }) => offset >= nextOffset) ?? { emptyTo: end }
+        }),
       [Symbol.asyncDispose]: async () => {},
     },
 

@@ -1,7 +1,7 @@
 import { expect, it, vi } from 'vitest'
 import { StoreUnavailableError } from '#src/core/errors.ts'
 import { livenessOf, readinessOf } from '#src/core/health.ts'
-import type { Clock, HeadReader } from '#src/core/ports.ts'
+import type { Clock, Head, HeadReader } from '#src/core/ports.ts'
 import { aPipeline, type Harness, until } from '../../support/pipeline-harness.ts'
 
 /** Time that goes by a hundred times as fast. */
@@ -12,8 +12,8 @@ const clock: Clock = {
 }
 const TIMESTAMP_MS = 1_700_000_000_000
 
-const heads = (timestampMs: number | undefined): HeadReader => ({
-  timestampAt: async () => timestampMs,
+const heads = (head: Head): HeadReader => ({
+  headAt: async () => head,
   [Symbol.asyncDispose]: async () => {},
 })
 
@@ -38,7 +38,7 @@ async function aStreamThatIsNotFed(reader: HeadReader): Promise<Harness> {
 }
 
 it('asks for a restart when a record that Kafka holds is never fetched, and knows its age', async () => {
-  const harness = await aStreamThatIsNotFed(heads(TIMESTAMP_MS))
+  const harness = await aStreamThatIsNotFed(heads({ timestampMs: TIMESTAMP_MS }))
   await until(() => reasons(harness).length > 0, 'the failing probe')
   expect(reasons(harness)).toEqual([
     expect.stringMatching(/^orders-0 has stood still for \d+ s with 1 records to fetch/),
@@ -49,11 +49,11 @@ it('asks for a restart when a record that Kafka holds is never fetched, and know
   await harness.pipeline.stop()
 })
 
-it('does not where the lag is of offsets at which there is no record, as the marker of a transaction', async () => {
-  const harness = await aStreamThatIsNotFed(heads(undefined))
+it('knows of no lag where the last offsets hold no record, as the marker of a transaction', async () => {
+  const harness = await aStreamThatIsNotFed(heads({ emptyTo: 1n }))
   const sinceMs = clock.monotonic()
   await until(() => clock.monotonic() - sinceMs > 120_000, 'twice the limit')
-  expect(harness.pipeline.status().partitions).toMatchObject([{ lagRecords: 1, oldestUnsettledTimestampMs: undefined }])
+  expect(harness.pipeline.status().partitions).toMatchObject([{ lagRecords: 0, oldestUnsettledTimestampMs: undefined }])
   expect(reasons(harness)).toEqual([])
   await harness.pipeline.stop()
 })

@@ -8,11 +8,17 @@ import { aRecord } from '../../support/records.ts'
 const TIMESTAMP_MS = 1_700_000_000_000
 
 /** A partition with progress at 10 and nothing in hand; Kafka holds a record of that timestamp there, if anything. */
-function aBoard() {
+function aBoard(readTo?: bigint) {
   let nowMs = TIMESTAMP_MS
   const clock: Clock = { now: () => nowMs, monotonic: () => nowMs, sleep: async () => {} }
   const partition = createOwnedPartition({ topic: 'orders', partition: 0, nextOffset: 10n })
-  const board = createStatusBoard({ breakers: [], clock, headOf: () => TIMESTAMP_MS, stalledMs: () => 0 })
+  const board = createStatusBoard({
+    breakers: [],
+    clock,
+    headOf: () => (readTo === undefined ? TIMESTAMP_MS : undefined),
+    readTo: ({ settled }) => readTo ?? settled,
+    stalledMs: () => 0,
+  })
   return {
     board,
     partition,
@@ -61,4 +67,21 @@ it('counts what is in hand, also when it came after the broker had told where th
   expect(lag().records).toBe(2)
   board.doubts(partition)
   expect(lag().records).toBe(2)
+})
+
+it('does not count offsets at the end that hold no record', () => {
+  const { board, partition, lag } = aBoard(12n)
+  board.knows(partition, { low: 0n, high: 12n })
+  expect(lag()).toMatchObject({ records: 0, seconds: 0 })
+  expect(board.lags(partition)).toBe(false)
+  board.knows(partition, { low: 0n, high: 15n })
+  expect(lag()).toMatchObject({ records: 3, seconds: undefined })
+  expect(board.lags(partition)).toBe(true)
+})
+
+it('knows nothing of the age of a record without a timestamp', () => {
+  const { board, partition, lag } = aBoard()
+  board.knows(partition, { low: 0n, high: 11n })
+  partition.push(aRecord({ offset: 10n, timestampMs: -1 }), 0)
+  expect(lag()).toMatchObject({ records: 1, seconds: undefined })
 })

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import type { Clock, HeadReader, Progress } from '#src/core/ports.ts'
+import type { Clock, Head, HeadReader, Progress } from '#src/core/ports.ts'
 import { createHeadWatch, type HeadWatch } from '#src/pipeline/head-watch.ts'
 import { createOwnedPartition, type OwnedPartition } from '#src/pipeline/partition.ts'
 import { createStallWatch, type StallWatch } from '#src/pipeline/stall-watch.ts'
@@ -133,16 +133,16 @@ describe('a partition that stands still', () => {
 
 describe('what waits in Kafka while nothing is in hand', () => {
   let asked: bigint[]
-  let answer: (at: Progress) => number | undefined
+  let answer: (at: Progress) => Head
   let lagging: ReadonlySet<OwnedPartition>
   let heads: HeadWatch
 
   beforeEach(() => {
     asked = []
-    answer = () => 777
+    answer = () => ({ timestampMs: 777 })
     lagging = new Set()
     const reader: HeadReader = {
-      async timestampAt(at) {
+      async headAt(at) {
         asked.push(at.nextOffset)
         return answer(at)
       },
@@ -182,18 +182,35 @@ describe('what waits in Kafka while nothing is in hand', () => {
     expect(asked).toEqual([])
   })
 
-  it('is asked for again, seldom, where there was no record or no answer', async () => {
+  it('is asked for again, seldom, where there was no answer', async () => {
     lagging = new Set(partitions)
-    answer = ({ partition }) => {
-      if (partition === 0) throw new Error('Kafka is away')
-      return undefined
+    answer = () => {
+      throw new Error('Kafka is away')
     }
     await pass(60_000)
     expect(asked.length).toBeGreaterThan(6)
     expect(asked.length).toBeLessThan(16)
-    answer = () => 778
+    answer = () => ({ timestampMs: 778 })
     await pass(12_000)
     expect(partitions.map(partition => heads.timestampOf(partition))).toEqual([778, 778])
+  })
+
+  it('is nothing up to where no record stands, until the partition has grown beyond it', async () => {
+    lagging = new Set([one()])
+    answer = () => ({ emptyTo: 13n })
+    await pass(2_500)
+    expect(heads.readTo(one())).toBe(13n)
+    expect(heads.timestampOf(one())).toBeUndefined()
+    lagging = new Set()
+    await pass(60_000)
+    expect(asked).toEqual([10n])
+    // When more stands there, it is looked at again, from where progress is
+    lagging = new Set([one()])
+    answer = () => ({ timestampMs: 779 })
+    await pass(4_000)
+    expect(asked).toEqual([10n, 10n])
+    expect(heads.readTo(one())).toBe(10n)
+    expect(heads.timestampOf(one())).toBe(779)
   })
 })
 
