@@ -9,6 +9,7 @@ import type { DeadLetter } from '#src/core/dead-letter.ts'
 import type { DeadLetterPlace, LetterSort } from '#src/core/dead-letter-desk.ts'
 import { parseFilter } from '#src/core/dead-letter-filter.ts'
 import { startPostgres } from '#src/embedded/postgres.ts'
+import type { Order } from '#src/orders/order.ts'
 import { orderTables } from '#src/orders/order-sql.ts'
 import { createDeadLetterIndex } from '#src/postgres/dead-letter-index.ts'
 import { createDeadLetterStore } from '#src/postgres/dead-letter-store.ts'
@@ -158,18 +159,17 @@ async function closeLoops(): Promise<void> {
   let next = BigInt(batches * BATCH)
   for (let batch = 0; batch < batches; batch++) {
     for (const kind of ['plain', 'redriven'] as const) {
-      const ends = Array.from({ length: BATCH }, (_, i) => ({
-        id: `orders-0-${batch * BATCH + i}`,
-        replayId: 'r1',
-        replayCount: 1,
-        outcome: 'stale' as const,
-        failure: undefined,
-      }))
+      const leftOut = Array.from({ length: BATCH }, (_, i) => {
+        const offset = BigInt(batch * BATCH + i)
+        const record = { topic: 'orders', partition: 0, offset, timestampMs: 0, key: null, value: null, headers: [] }
+        const redrive = kind === 'redriven' ? { replayId: 'r1', replayCount: 1 } : undefined
+        return { order: { record, origin: record, uid: '', value: {} as Order, redrive }, outcome: 'stale' as const }
+      })
       const started = performance.now()
       await store.settle({
         ...{ topic: 'orders', partition: 0, groupId: 'holdfast', isolate: false, orders: [], deadLetters: [] },
         ...{ from: next, to: next + BigInt(BATCH), records: BATCH },
-        collapsed: { superseded: 0, duplicate: 0, stale: BATCH, redriven: kind === 'redriven' ? ends : [] },
+        collapsed: { superseded: 0, duplicate: 0, stale: BATCH, leftOut },
       })
       times[kind].push(performance.now() - started)
       next += BigInt(BATCH)

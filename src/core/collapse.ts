@@ -1,6 +1,5 @@
-import type { ReadyRecord, RedriveEnd } from './ports.ts'
+import type { LeftOut, ReadyRecord } from './ports.ts'
 import { compareOrigins } from './record.ts'
-import { endOf } from './redrive-ends.ts'
 
 export interface Collapsed<T> {
   /** One for each uid, sorted by uid in byte order. */
@@ -8,8 +7,8 @@ export interface Collapsed<T> {
   readonly superseded: number
   readonly duplicate: number
   readonly stale: number
-  /** Which of those that were left out were redriven ones: their loops are closed with the batch. */
-  readonly redriven: readonly RedriveEnd[]
+  /** The others: where dead letters wait for them, those are closed with the batch. */
+  readonly leftOut: readonly LeftOut<T>[]
 }
 
 /**
@@ -22,31 +21,27 @@ export function collapse<T>(records: readonly ReadyRecord<T>[]): Collapsed<T> {
   let superseded = 0
   let duplicate = 0
   let stale = 0
-  const redriven: RedriveEnd[] = []
-  const leaveOut = (record: ReadyRecord<T>, as: 'superseded' | 'duplicate' | 'stale'): void => {
-    const end = endOf(record, as)
-    if (end !== undefined) redriven.push(end)
-  }
+  const leftOut: LeftOut<T>[] = []
   for (const record of records) {
     const earlier = newest.get(record.uid)
     if (earlier !== undefined) {
       const standing = compareOrigins(record.origin, earlier.origin)
       if (standing === 'same') {
         duplicate += 1
-        leaveOut(record, 'duplicate')
+        leftOut.push({ order: record, outcome: 'duplicate' })
         continue
       }
       if (standing === 'older') {
         stale += 1
-        leaveOut(record, 'stale')
+        leftOut.push({ order: record, outcome: 'stale' })
         continue
       }
       superseded += 1
-      leaveOut(earlier, 'superseded')
+      leftOut.push({ order: earlier, outcome: 'superseded' })
     }
     newest.set(record.uid, record)
   }
   // Uids are ASCII (the schema says so): comparing code units is comparing bytes.
   const orders = [...newest.values()].sort((a, b) => (a.uid < b.uid ? -1 : a.uid > b.uid ? 1 : 0))
-  return { orders, superseded, duplicate, stale, redriven }
+  return { orders, superseded, duplicate, stale, leftOut }
 }

@@ -64,12 +64,12 @@ export interface SettlementWork<T> extends TopicPartition {
   readonly records: number
   /** At most one for each uid, sorted by uid in byte order (so that lanes and replicas cannot deadlock). */
   readonly orders: readonly ReadyRecord<T>[]
-  /** Decided inside the batch, before the store is asked; `redriven`: which of them were redriven ones, if any. */
+  /** Decided inside the batch, before the store is asked; `leftOut`: which ones they are. */
   readonly collapsed: {
     readonly superseded: number
     readonly duplicate: number
     readonly stale: number
-    readonly redriven?: readonly RedriveEnd[]
+    readonly leftOut?: readonly LeftOut<T>[]
   }
   /** Already acknowledged by the DLQ topic. */
   readonly deadLetters: readonly DeadLetter[]
@@ -79,6 +79,14 @@ export interface SettlementWork<T> extends TopicPartition {
   readonly deadLettersInARow?: number
   /** The partition waits for an operator from here on. */
   readonly pauseFor?: OperatorPause
+  /** Dead letters of its records may be open, because all of it has been read before. */
+  readonly readAgain?: boolean
+}
+
+/** A record that does not go to the store, because of another one of its batch. */
+export interface LeftOut<T> {
+  readonly order: ReadyRecord<T>
+  readonly outcome: 'superseded' | 'duplicate' | 'stale'
 }
 
 /** Why a partition waits for an operator. */
@@ -115,6 +123,11 @@ export interface Progress extends TopicPartition {
 export interface StoredProgress extends Progress {
   readonly deadLettersInARow?: number
   readonly pausedFor?: OperatorPause | undefined
+  /**
+   * Dead letters wait between `nextOffset` and here: an operator has moved the partition back, or another group was faster.
+   * Absent: none does, as ever while a partition goes forward.
+   */
+  readonly readAgainTo?: bigint | undefined
 }
 
 /** The book that survives a process which a record kills. */

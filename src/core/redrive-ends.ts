@@ -2,11 +2,6 @@ import type { Outcome } from './outcome.ts'
 import type { ReadyRecord, RedriveEnd, SettlementWork } from './ports.ts'
 import { originId } from './record.ts'
 
-/** How a redriven record ended that was not dead-lettered again. @returns `undefined` when it is no redriven one */
-export function endOf<T>({ redrive, origin }: ReadyRecord<T>, outcome: Outcome): RedriveEnd | undefined {
-  return redrive === undefined ? undefined : { id: originId(origin), ...redrive, outcome, failure: undefined }
-}
-
 /**
  * Every redriven record of a work with its end: those that were collapsed within the batch, those that the store was asked
  * for, and those that failed once more. One for each letter and redrive: a record that was published twice (its redrive
@@ -23,12 +18,11 @@ export function redriveEnds<T>(
     const other = ends.get(key)
     if (other === undefined || WEIGHT[end.outcome] > WEIGHT[other.outcome]) ends.set(key, end)
   }
-  for (const end of work.collapsed.redriven ?? []) note(end)
-  for (const order of work.orders) {
-    if (order.redrive === undefined) continue
-    const end = endOf(order, outcomeOf(order))
-    if (end !== undefined) note(end)
+  const noteOrder = ({ redrive, origin }: ReadyRecord<T>, outcome: () => Outcome): void => {
+    if (redrive !== undefined) note({ id: originId(origin), ...redrive, outcome: outcome(), failure: undefined })
   }
+  for (const { order, outcome } of work.collapsed.leftOut ?? []) noteOrder(order, () => outcome)
+  for (const order of work.orders) noteOrder(order, () => outcomeOf(order))
   for (const { origin, replayId, replayCount, rejection } of work.deadLetters) {
     if (replayId === undefined) continue
     note({ id: originId(origin), replayId, replayCount, outcome: 'dead_lettered', failure: rejection })
@@ -43,4 +37,27 @@ const WEIGHT: Readonly<Record<Outcome, number>> = {
   stale: 2,
   superseded: 3,
   written: 4,
+}
+
+/** A record that was read again, without a redrive, and had its effect this time. */
+export interface ReadAgainEnd {
+  /** Of the dead letter, if there is one. */
+  readonly id: string
+  /** Of the record: another one may stand there since the topic was made anew. */
+  readonly timestampMs: number
+  readonly outcome: Outcome
+}
+
+/** Every record of a work that is neither a redriven one nor a dead letter. @param outcomeOf as of {@link redriveEnds} */
+export function readAgainEnds<T>(
+  work: Pick<SettlementWork<T>, 'orders' | 'collapsed'>,
+  outcomeOf: (order: ReadyRecord<T>) => Outcome,
+): ReadAgainEnd[] {
+  const ends: ReadAgainEnd[] = []
+  const note = ({ record, redrive }: ReadyRecord<T>, outcome: Outcome): void => {
+    if (redrive === undefined) ends.push({ id: originId(record), timestampMs: record.timestampMs, outcome })
+  }
+  for (const { order, outcome } of work.collapsed.leftOut ?? []) note(order, outcome)
+  for (const order of work.orders) note(order, outcomeOf(order))
+  return ends
 }

@@ -34,6 +34,8 @@ export interface OwnedPartition extends TopicPartition {
   readonly signs: number
   /** Timestamp of the oldest record that is not settled, as far as it has been received. */
   readonly oldestUnsettledTimestampMs: number | undefined
+  /** Below it dead letters may be open from an earlier reading; 0 when none is. */
+  readonly readAgainTo: bigint
   /** Dead letters at the end of what has been taken so far. */
   deadLettersInARow: number
   /** It takes no more batches until an operator has looked. */
@@ -87,6 +89,7 @@ export function createOwnedPartition(position: StoredProgress, halted?: unknown)
     key: partitionKey({ topic, partition }),
     abandoned: abandonment.signal,
     halted,
+    readAgainTo: position.readAgainTo ?? 0n,
     deadLettersInARow: position.deadLettersInARow ?? 0,
     waitsForOperator: position.pausedFor,
     pausedFor: [],

@@ -148,6 +148,7 @@ export async function write<T>(
       isolate,
       deadLettersInARow,
       ...(pauseFor === undefined ? {} : { pauseFor }),
+      ...(batch.from < batch.owner.readAgainTo ? { readAgain: true } : {}),
     })
   }
 

@@ -1,4 +1,5 @@
 import type { Column, RedriveClosings, RedriveEnd, Statement } from '../core/ports.ts'
+import type { ReadAgainEnd } from '../core/redrive-ends.ts'
 import { clean } from './dead-letters.ts'
 
 /**
@@ -40,6 +41,22 @@ export function closeLoopsStatement(ends: readonly RedriveEnd[]): Statement {
       counts(ends),
       texts(ends, end => (end.failure === undefined ? end.outcome : '')),
       texts(ends, end => end.failure?.reason ?? ''),
+    ],
+  }
+}
+
+/**
+ * Resolves letters of records that were read again and had their effect without a redrive. One that a redrive has in hand is
+ * left to that one's record.
+ */
+export function readAgainStatement(ends: readonly ReadAgainEnd[]): Statement {
+  return {
+    name: 'letters_read_again',
+    text: READ_AGAIN,
+    columns: [
+      { type: 'text', values: ends.map(end => end.id) },
+      { type: 'int8', values: ends.map(end => end.timestampMs) },
+      { type: 'text', values: ends.map(end => end.outcome) },
     ],
   }
 }
@@ -98,6 +115,18 @@ const CLOSE = `
     FROM closed WHERE known AND result <> 'failed_again'
   )
   SELECT result, count(*) AS count FROM closed GROUP BY result`
+
+const READ_AGAIN = `
+  WITH input AS (
+    SELECT * FROM unnest($1::text[], $2::int8[], $3::text[]) AS input (id, source_timestamp, outcome)
+  ), locked AS (
+    SELECT d.id, input.outcome FROM dead_letters AS d JOIN input USING (id, source_timestamp)
+    WHERE d.state IN ('open', 'parked') ORDER BY d.id FOR UPDATE OF d
+  ), resolved AS (
+    UPDATE dead_letters AS d SET state = 'resolved', state_changed_at = now() FROM locked WHERE d.id = locked.id
+  )
+  INSERT INTO dead_letter_events (dead_letter_id, what, detail)
+  SELECT id, 'resolved', jsonb_build_object('outcome', outcome, 'read_again', true) FROM locked`
 
 function texts(ends: readonly RedriveEnd[], of: (end: RedriveEnd) => string): Column {
   return { type: 'text', values: ends.map(of) }

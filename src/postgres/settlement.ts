@@ -13,14 +13,14 @@ import type {
   Tables,
 } from '../core/ports.ts'
 import { partitionKey } from '../core/record.ts'
-import { redriveEnds } from '../core/redrive-ends.ts'
+import { readAgainEnds, redriveEnds } from '../core/redrive-ends.ts'
 import { checkWork, countWork } from '../core/work.ts'
 import { encodeColumn } from './binary.ts'
 import { indexStatement } from './dead-letters.ts'
 import { advance, enter, type LedgerRange, type LookedUp, lookUp } from './ledger.ts'
 import { noticeOf } from './notifications.ts'
 import { pipelined, query, transaction } from './pool.ts'
-import { closeLoopsStatement, failedAgainStatement, toClosings } from './redrive-ends.ts'
+import { closeLoopsStatement, failedAgainStatement, readAgainStatement, toClosings } from './redrive-ends.ts'
 
 /** A row of `Tables.upsert`. */
 interface UpsertRow {
@@ -35,6 +35,7 @@ interface ProgressRow {
   readonly next_offset: string
   readonly dead_letters_in_a_row: string
   readonly paused_for: OperatorPause | null
+  readonly last_open_letter: string | null
 }
 
 /**
@@ -68,7 +69,10 @@ export function createSettlementStore<T>({
     async readProgress(groupId, partitions) {
       if (partitions.length === 0) return []
       const rows = await query<ProgressRow>(pool, {
-        text: `SELECT topic, partition, next_offset, dead_letters_in_a_row, paused_for FROM stream_progress
+        text: `SELECT topic, partition, next_offset, dead_letters_in_a_row, paused_for,
+            (SELECT max(source_offset) FROM dead_letters WHERE source_topic = topic AND source_partition = partition
+              AND source_offset >= next_offset AND state IN ('open', 'parked')) AS last_open_letter
+          FROM stream_progress
           JOIN unnest($2::text[], $3::int4[]) AS wanted (topic, partition) USING (topic, partition)
           WHERE group_id = $1`,
         values: [groupId, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition)],
@@ -79,6 +83,7 @@ export function createSettlementStore<T>({
         nextOffset: BigInt(row.next_offset),
         deadLettersInARow: Number(row.dead_letters_in_a_row),
         pausedFor: row.paused_for ?? undefined,
+        readAgainTo: row.last_open_letter === null ? undefined : BigInt(row.last_open_letter) + 1n,
       }))
     },
 
@@ -175,13 +180,16 @@ export function createSettlementStore<T>({
     )
     const written = pick(rows, row => row.outcome === 'written')
     const replaced = pick(rows, row => row.replaced)
-    const ends = redriveEnds(work, outcomesOf(rows))
+    const outcomeOf = outcomesOf(rows)
+    const ends = redriveEnds(work, outcomeOf)
+    const readAgain = work.readAgain === true ? readAgainEnds(work, outcomeOf) : []
     const failedAgain = failedAgainStatement(ends)
     const answers = await finish(client, [
       ...(replaced.length === 0 ? [] : [toQuery(tables.trim(replaced))]),
       ...(replaced.length === 0 || notifyAs === undefined ? [] : [noticeOf(notifyAs, replaced)]),
       ...(failedAgain === undefined ? [] : [toQuery(failedAgain)]),
       ...(work.deadLetters.length === 0 ? [] : [toQuery(indexStatement(work.deadLetters, replayMax))]),
+      ...(readAgain.length === 0 ? [] : [toQuery(readAgainStatement(readAgain))]),
       enter(work, { ...counts, records: work.records, gaps, expired: 0n }),
       ...(ends.length === 0 ? [] : [toQuery(closeLoopsStatement(ends))]),
     ])
@@ -233,7 +241,7 @@ function toQuery(statement: Statement): pg.QueryConfig {
   return { name: statement.name, text: statement.text, values: statement.columns.map(encodeColumn) }
 }
 
-/** Is asked for redriven records only: most batches hold none, and need no map. */
+/** Is asked for records with dead letters only: most batches hold none, and need no map. */
 function outcomesOf<T>(rows: readonly UpsertRow[]): (order: ReadyRecord<T>) => Outcome {
   let byUid: Map<string, Outcome> | undefined
   return ({ uid }) => {

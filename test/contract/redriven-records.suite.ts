@@ -91,6 +91,75 @@ export function redrivenRecordsSuite(createHarness: () => Promise<RedriveHarness
     })
   })
 
+  describe('a record that is read again, as after seek', () => {
+    /** By another group, whose progress is behind. */
+    const again = { groupId: 'again', from: 0n, readAgain: true } as const
+
+    async function readAgain(state = 'open'): Promise<RedriveHarness> {
+      const harness = await createHarness()
+      const { store } = harness
+      await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
+      const deadLetters = [aDeadLetter(0n), aDeadLetter(1n)]
+      await store.settle(aWork([], { from: 0n, deadLetters }))
+      await store.startProgress('again', { topic: 'orders', partition: 0, nextOffset: 0n })
+      await harness.setState(ID, state, null)
+      return harness
+    }
+    const place = { topic: 'orders', partition: 0 }
+
+    it('is known by the dead letters that wait before its partition', async () => {
+      const { store, setState } = await readAgain()
+      expect(await store.readProgress('again', [place])).toMatchObject([{ nextOffset: 0n, readAgainTo: 2n }])
+      const [ahead] = await store.readProgress('holdfast', [place])
+      expect(ahead).toMatchObject({ nextOffset: 2n, readAgainTo: undefined })
+      for (const [id, state] of [
+        ['orders-0-0', 'resolved'],
+        ['orders-0-1', 'discarded'],
+      ] as const)
+        await setState(id, state, null)
+      const [settled] = await store.readProgress('again', [place])
+      expect(settled?.readAgainTo).toBeUndefined()
+    })
+
+    it.each(['open', 'parked'])('resolves its letter, which was %s, when it has its effect', async state => {
+      const harness = await readAgain(state)
+      const settlement = await harness.store.settle(aWork([aReadyOrder({ uid: 'a', offset: 0n })], again))
+      expect(closingsOf(settlement), 'no loop of a redrive').toBeUndefined()
+      expect(await harness.letter(ID)).toMatchObject({ state: 'resolved', failures: 1, replayCount: 0 })
+      expect(await harness.events(ID)).toEqual([{ what: 'resolved', detail: { outcome: 'written', read_again: true } }])
+      expect(await harness.letter('orders-0-1'), 'that was not read').toMatchObject({ state: 'open' })
+    })
+
+    it('resolves the letter of a record that another one of its batch replaced', async () => {
+      const harness = await readAgain()
+      const records = [aReadyOrder({ uid: 'a', offset: 0n }), aReadyOrder({ uid: 'a', offset: 1n })]
+      await harness.store.settle(aWork(records, again))
+      expect(await harness.events(ID)).toMatchObject([{ what: 'resolved', detail: { outcome: 'superseded' } }])
+      expect(await harness.letter('orders-0-1')).toMatchObject({ state: 'resolved' })
+    })
+
+    it.each(['discarded', 'replaying', 'resolved'])('leaves a letter that is %s as it is', async state => {
+      const harness = await readAgain(state)
+      await harness.store.settle(aWork([aReadyOrder({ uid: 'a', offset: 0n })], again))
+      expect(await harness.letter(ID)).toMatchObject({ state })
+      expect(await harness.events(ID)).toEqual([])
+    })
+
+    it('says nothing of a letter whose record was another one, before the topic was made anew', async () => {
+      const harness = await readAgain()
+      const another = aReadyOrder({ uid: 'a', offset: 0n, timestampMs: 1_700_000_000_001 })
+      await harness.store.settle(aWork([another], again))
+      expect(await harness.letter(ID)).toMatchObject({ state: 'open' })
+    })
+
+    it('leaves its letter open when it fails again, and counts that', async () => {
+      const harness = await readAgain()
+      await harness.store.settle(aWork([], { ...again, deadLetters: [aDeadLetter(0n)] }))
+      expect(await harness.letter(ID)).toMatchObject({ state: 'open', failures: 2 })
+      expect(await harness.events(ID)).toEqual([])
+    })
+  })
+
   describe('a redriven record that is settled', () => {
     it.each(['claimed', 'published'] as const)('resolves its letter and its member, which was %s', async state => {
       const harness = await redriving(state)

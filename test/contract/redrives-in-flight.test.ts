@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { parseOriginId } from '#src/core/dead-letter.ts'
 import { orderTables } from '#src/orders/order-sql.ts'
 import { createReplayStore } from '#src/postgres/replay-work.ts'
 import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { insertLetters } from '../support/letters.ts'
-import { aWork } from '../support/orders.ts'
+import { aReadyOrder, aWork } from '../support/orders.ts'
+import { aRecord } from '../support/records.ts'
 
 let database: MigratedDatabase
 beforeAll(async () => {
@@ -35,19 +37,17 @@ it('a worker notes what it published while those very records are settled: neith
   for (let round = 0; round < 30; round++) {
     await pool.query(`UPDATE replay_items SET state = 'claimed', outcome = NULL`)
     await pool.query(`UPDATE dead_letters SET state = 'replaying'`)
-    const redriven = ids.map(id => ({
-      id,
-      replayId: 'r1',
-      replayCount: 1,
-      outcome: 'stale' as const,
-      failure: undefined,
-    }))
+    const leftOut = ids.map(id => {
+      const { offset = 0n, ...where } = parseOriginId(id) ?? {}
+      const order = aReadyOrder({ uid: id, origin: { ...aRecord(where), offset } })
+      return { order: { ...order, redrive: { replayId: 'r1', replayCount: 1 } }, outcome: 'stale' as const }
+    })
     // In the order of the uids of their orders, which is no order of theirs.
-    redriven.sort(() => Math.random() - 0.5)
+    leftOut.sort(() => Math.random() - 0.5)
     const from = BigInt(round * SIZE)
     const work = aWork([], {
       ...{ from, to: from + BigInt(SIZE), records: SIZE },
-      collapsed: { superseded: 0, duplicate: 0, stale: SIZE, redriven },
+      collapsed: { superseded: 0, duplicate: 0, stale: SIZE, leftOut },
     })
     await Promise.all([replays.notePublished(replay, ids), store.settle(work)])
   }

@@ -1,6 +1,7 @@
 import type { DeadLetter } from '#src/core/dead-letter.ts'
 import type { RedriveClosings, RedriveEnd } from '#src/core/ports.ts'
 import { originId } from '#src/core/record.ts'
+import type { ReadAgainEnd } from '#src/core/redrive-ends.ts'
 
 export interface MemoryLetter {
   state: 'open' | 'replaying' | 'resolved' | 'parked' | 'discarded'
@@ -9,6 +10,7 @@ export interface MemoryLetter {
   replayCount: number
   replayId: string | undefined
   dlq: DeadLetter['dlq']
+  readonly origin: DeadLetter['origin']
 }
 
 export interface MemoryInbox {
@@ -18,7 +20,16 @@ export interface MemoryInbox {
   readonly items: Map<string, { state: string; outcome: string | null }>
   readonly events: { readonly id: string; readonly what: string; readonly detail: Readonly<Record<string, unknown>> }[]
   /** What the settling transaction does. */
-  settle(letters: readonly DeadLetter[], ends: readonly RedriveEnd[]): RedriveClosings | undefined
+  settle(
+    letters: readonly DeadLetter[],
+    ends: readonly RedriveEnd[],
+    readAgain: readonly ReadAgainEnd[],
+  ): RedriveClosings | undefined
+}
+
+/** It waits for a decision, and no redrive has it in hand. */
+export function isOpen({ state }: MemoryLetter): boolean {
+  return state === 'open' || state === 'parked'
 }
 
 /** What becomes of dead letters, in memory: the same rules as those of the real store. */
@@ -33,7 +44,15 @@ export function createMemoryInbox(replayMax = Number.POSITIVE_INFINITY): MemoryI
     const state = replayCount >= replayMax ? 'parked' : 'open'
     const known = letters.get(id)
     if (known === undefined) {
-      letters.set(id, { state, reason: rejection.reason, failures: 1, replayCount, replayId, dlq })
+      letters.set(id, {
+        state,
+        reason: rejection.reason,
+        failures: 1,
+        replayCount,
+        replayId,
+        dlq,
+        origin: letter.origin,
+      })
       return
     }
     known.reason = rejection.reason
@@ -52,7 +71,7 @@ export function createMemoryInbox(replayMax = Number.POSITIVE_INFINITY): MemoryI
     letters,
     items,
     events,
-    settle(deadLetters, ends) {
+    settle(deadLetters, ends, readAgain) {
       for (const { id, replayId, replayCount, failure } of ends) {
         const was = letters.get(id)
         if (failure === undefined || was === undefined) continue
@@ -65,6 +84,12 @@ export function createMemoryInbox(replayMax = Number.POSITIVE_INFINITY): MemoryI
         events.push({ id, what: 'failed_again', detail })
       }
       for (const letter of deadLetters) fail(letter)
+      for (const { id, timestampMs, outcome } of readAgain) {
+        const letter = letters.get(id)
+        if (letter?.origin.timestampMs !== timestampMs || !isOpen(letter)) continue
+        letter.state = 'resolved'
+        events.push({ id, what: 'resolved', detail: { outcome, read_again: true } })
+      }
       if (ends.length === 0) return undefined
       const closings = { resolved: 0, failed_again: 0, parked: 0 }
       for (const { id, replayId, replayCount, outcome, failure } of ends) {

@@ -2,11 +2,11 @@ import type { DeadLetter } from '#src/core/dead-letter.ts'
 import { OwnershipLostError } from '#src/core/errors.ts'
 import { createIsolation, mayBlame } from '#src/core/isolation.ts'
 import { countOutcomes, type Outcome, type OutcomeCounts } from '#src/core/outcome.ts'
-import type { ReadyRecord, SettlementStore, SettlementWork, StoredProgress } from '#src/core/ports.ts'
+import type { Progress, ReadyRecord, SettlementStore, SettlementWork, StoredProgress } from '#src/core/ports.ts'
 import { compareOrigins, originId, partitionKey, type TopicPartition } from '#src/core/record.ts'
-import { redriveEnds } from '#src/core/redrive-ends.ts'
+import { readAgainEnds, redriveEnds } from '#src/core/redrive-ends.ts'
 import { checkWork, countWork } from '#src/core/work.ts'
-import { createMemoryInbox, type MemoryInbox } from './memory-inbox.ts'
+import { createMemoryInbox, isOpen, type MemoryInbox } from './memory-inbox.ts'
 
 export interface LedgerEntry extends OutcomeCounts, TopicPartition {
   readonly groupId: string
@@ -98,9 +98,10 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
       const written = work.orders.filter((_, index) => outcomes[index] === 'written')
       const counts = countWork(work, outcomes)
       const ends = redriveEnds(work, order => outcomeOf(order))
+      const readAgain = work.readAgain === true ? readAgainEnds(work, order => outcomeOf(order)) : []
       for (const order of written) rows.set(order.uid, order)
       for (const letter of work.deadLetters) deadLetters.set(originId(letter.origin), letter)
-      const closings = inbox.settle(work.deadLetters, ends)
+      const closings = inbox.settle(work.deadLetters, ends, readAgain)
       enter(work, groupId, { from, to, records: work.records, gaps, expired: 0n, ...counts })
       aftermaths.set(keyOf(work, groupId), { deadLettersInARow: work.deadLettersInARow ?? 0, pausedFor: work.pauseFor })
       const lost = lostReply
@@ -114,7 +115,17 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
       return partitions.flatMap(({ topic, partition }) => {
         const key = keyOf({ topic, partition }, groupId)
         const nextOffset = progress.get(key)?.nextOffset
-        return nextOffset === undefined ? [] : [{ topic, partition, nextOffset, ...aftermaths.get(key) }]
+        return nextOffset === undefined
+          ? []
+          : [
+              {
+                topic,
+                partition,
+                nextOffset,
+                ...aftermaths.get(key),
+                readAgainTo: readAgainTo({ topic, partition, nextOffset }),
+              },
+            ]
       })
     },
 
@@ -144,6 +155,15 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
     await Promise.resolve()
     const error = scripted.get(method)?.shift() ?? outage
     if (error !== undefined) throw error
+  }
+
+  function readAgainTo({ topic, partition, nextOffset }: Progress): bigint | undefined {
+    const offsets = [...inbox.letters.values()].flatMap(letter => {
+      const { origin } = letter
+      const waits = isOpen(letter) && origin.topic === topic && origin.partition === partition
+      return waits && origin.offset >= nextOffset ? [origin.offset + 1n] : []
+    })
+    return offsets.reduce<bigint | undefined>((most, end) => (most === undefined || end > most ? end : most), undefined)
   }
 
   /** @returns the ledger entry of this very range, when progress has passed it already. */

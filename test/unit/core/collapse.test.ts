@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import { collapse } from '#src/core/collapse.ts'
 import { compareOrigins } from '#src/core/record.ts'
+import { redriveEnds } from '#src/core/redrive-ends.ts'
 import { aReady } from '../../support/records.ts'
 
 it('keeps the newest version of each order, and sorts by uid in byte order', () => {
@@ -26,10 +27,10 @@ it('lets a redriven older version count as stale, though it arrives later', () =
   expect(collapsed).toMatchObject({ superseded: 0, duplicate: 0, stale: 1 })
 })
 
-it('keeps account of redriven records that it leaves out, however they go', () => {
+it('keeps account of records that it leaves out, and how a redriven one of them ended', () => {
   const redrive = { replayId: 'r1', replayCount: 1 }
   const origin = (offset: bigint) => ({ topic: 'orders', partition: 0, offset, timestampMs: 1 })
-  const { orders, redriven } = collapse([
+  const { orders, leftOut } = collapse([
     { ...aReady('a', { offset: 10n }), origin: origin(1n), redrive },
     aReady('a', { offset: 11n }),
     { ...aReady('a', { offset: 12n }), origin: origin(2n), redrive },
@@ -37,7 +38,13 @@ it('keeps account of redriven records that it leaves out, however they go', () =
     { ...aReady('b', { offset: 14n }), origin: origin(3n), redrive: { ...redrive, replayId: 'r2' } },
   ])
   expect(orders.map(({ value }) => value)).toEqual(['a@11', 'b@13'])
-  expect(redriven).toEqual([
+  expect(leftOut.map(({ order, outcome }) => [order.value, outcome])).toEqual([
+    ['a@10', 'superseded'],
+    ['a@12', 'stale'],
+    ['b@14', 'duplicate'],
+  ])
+  const collapsed = { superseded: 1, stale: 1, duplicate: 1, leftOut }
+  expect(redriveEnds({ orders: [], collapsed, deadLetters: [] }, () => 'written')).toEqual([
     { id: 'orders-0-1', replayId: 'r1', replayCount: 1, outcome: 'superseded', failure: undefined },
     { id: 'orders-0-2', replayId: 'r1', replayCount: 1, outcome: 'stale', failure: undefined },
     { id: 'orders-0-3', replayId: 'r2', replayCount: 1, outcome: 'duplicate', failure: undefined },
