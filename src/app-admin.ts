@@ -29,6 +29,7 @@ export function composeAdmin(options: AdminOptions): AdminParts {
     groupId: config.kafka.groupId,
     books: desk.books,
     automatic: desk.automatic,
+    ends: desk.ends.of,
   })
   return {
     ...desk,

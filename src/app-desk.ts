@@ -3,6 +3,7 @@ import type { DeadLetterRecords, DeadLetterStore, ReplayDesk } from './core/dead
 import type { AutomaticRedrive, StreamBooks } from './core/stream-desk.ts'
 import { createCheckLetters, createFilterCheck } from './inbox/check.ts'
 import { createDeadLetterRecords } from './kafka/dead-letter-records.ts'
+import { createPartitionEnds, type PartitionEnds } from './kafka/partition-ends.ts'
 import { createOrderJudge } from './orders/order.ts'
 import { createAutomaticRedrive } from './postgres/automatic-redrive.ts'
 import { createDeadLetterStore } from './postgres/dead-letter-store.ts'
@@ -20,6 +21,8 @@ export interface Desk extends AsyncDisposable {
   readonly replays: ReplayDesk
   readonly automatic: AutomaticRedrive
   readonly books: StreamBooks
+  /** Of the topic that is consumed. Kafka is not asked before they are. */
+  readonly ends: PartitionEnds
 }
 
 /** The desk, wired together: the same for the service and for the command line. Closes all but the pool. */
@@ -31,6 +34,7 @@ export function composeDesk(
   const { kafka } = config
   const { topic, groupId } = kafka
   const records = createDeadLetterRecords({ connection: kafka, topic: kafka.dlqTopic, groupId })
+  const ends = createPartitionEnds({ connection: kafka, topic, groupId })
   const letters = createDeadLetterStore(pool)
   const check = createCheckLetters({ records, judge })
   return {
@@ -40,6 +44,9 @@ export function composeDesk(
     replays: createReplayDesk({ pool, topic, dlqTopic: kafka.dlqTopic, check }),
     automatic: createAutomaticRedrive({ pool, preset: config.automaticRedrive.on, now: Date.now }),
     books: createStreamBooks(pool, { topic, groupId }),
-    [Symbol.asyncDispose]: () => Promise.resolve(records[Symbol.asyncDispose]()),
+    ends,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([records[Symbol.asyncDispose](), ends[Symbol.asyncDispose]()])
+    },
   }
 }

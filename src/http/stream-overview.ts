@@ -70,6 +70,8 @@ export interface OverviewParts {
   readonly consumes: boolean
   readonly books: StreamBooks
   readonly automatic: Pick<AutomaticRedrive, 'status'>
+  /** Where these partitions end, as far as that is known just now. Waits for nothing. */
+  readonly ends: (partitions: readonly number[]) => ReadonlyMap<number, bigint>
   readonly ready: readonly HealthCheck[]
   readonly clock: Pick<Clock, 'now'>
 }
@@ -86,7 +88,8 @@ export function createStreamOverview(parts: OverviewParts): () => Promise<Stream
     ])
     const status = parts.status()
     const now = clock.now()
-    const shown = merged(status?.partitions.filter(own => own.topic === topic) ?? [], partitions ?? [], now)
+    const own = status?.partitions.filter(one => one.topic === topic) ?? []
+    const shown = merged(own, partitions ?? [], parts.ends, now)
     return {
       topic,
       group_id: parts.groupId,
@@ -118,22 +121,38 @@ function deadLettersJson({ open, parked, oldestFailedAtMs }: Figures['deadLetter
   }
 }
 
-/** Ours as this process knows them; the others as the database does. */
-function merged(own: readonly PartitionStatus[], books: readonly PartitionBooks[], nowMs: number): PartitionJson[] {
+/** Ours as this process knows them; the others as the database does, with their ends from Kafka. */
+function merged(
+  own: readonly PartitionStatus[],
+  books: readonly PartitionBooks[],
+  endsOf: OverviewParts['ends'],
+  nowMs: number,
+): PartitionJson[] {
   const here = new Set(own.map(({ partition }) => partition))
-  const others = books
-    .filter(({ partition }) => !here.has(partition))
-    .map(({ partition, next, pausedFor, lastProgressMs }) => ({
-      partition,
-      here: false,
-      next: String(next),
-      high: null,
-      lag_records: null,
-      lag_seconds: null,
-      paused: pausedFor === undefined ? [] : [pausedFor],
-      last_progress_at: new Date(lastProgressMs).toISOString(),
-    }))
-  return [...own.map(status => ownPartition(status, nowMs)), ...others].sort((a, b) => a.partition - b.partition)
+  const others = books.filter(({ partition }) => !here.has(partition))
+  const ends = endsOf(others.map(({ partition }) => partition))
+  return [
+    ...own.map(status => ownPartition(status, nowMs)),
+    ...others.map(book => otherPartition(book, ends.get(book.partition))),
+  ].sort((a, b) => a.partition - b.partition)
+}
+
+function otherPartition(book: PartitionBooks, end: bigint | undefined): PartitionJson {
+  const { partition, next, pausedFor, lastProgressMs } = book
+  // The end is of a moment ago: what was settled since lies beyond it.
+  const high = end !== undefined && end < next ? next : end
+  const lag = high === undefined ? null : Number(high - next)
+  return {
+    partition,
+    here: false,
+    next: String(next),
+    high: high === undefined ? null : String(high),
+    lag_records: lag,
+    // The age of what waits, only the process knows that has the partition in hand.
+    lag_seconds: lag === 0 ? 0 : null,
+    paused: pausedFor === undefined ? [] : [pausedFor],
+    last_progress_at: new Date(lastProgressMs).toISOString(),
+  }
 }
 
 function ownPartition(status: PartitionStatus, nowMs: number): PartitionJson {

@@ -241,6 +241,7 @@ export function memoryDesk({
       },
     },
     automatic,
+    ends: () => new Map(),
     clock: { now: () => now },
   })
   const desk: AdminParts = {

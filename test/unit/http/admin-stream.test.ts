@@ -35,6 +35,7 @@ function overview(parts: Partial<OverviewParts> = {}) {
   return createStreamOverview({
     ...{ topic: 'orders', groupId: 'holdfast', status: () => STATUS, consumes: true, books: BOOKS, ready: [] },
     automatic: { status: async () => ({ on: false, changed_by: null, changed_at: null, next_run: null }) },
+    ends: () => new Map(),
     clock: { now: () => NOW },
     ...parts,
   })()
@@ -59,6 +60,20 @@ describe('the stream at a glance', () => {
       ],
       dead_letters: { open: 2, by_reason: { too_large: 2 }, parked: 1, oldest_age_seconds: 90 },
     })
+  })
+
+  it('tells the lag of partitions that others have by where Kafka says that they end', async () => {
+    const asked: (readonly number[])[] = []
+    const ends = (end: bigint) => (partitions: readonly number[]) => {
+      asked.push(partitions)
+      return new Map([[1, end]])
+    }
+    const behind = await overview({ ends: ends(12n) })
+    expect(behind.partitions[1]).toMatchObject({ next: '5', high: '12', lag_records: 7, lag_seconds: null })
+    expect(behind.lag_records).toBe(17)
+    expect(asked, 'of no other').toEqual([[1]])
+    const [, settled] = (await overview({ ends: ends(3n) })).partitions
+    expect(settled).toMatchObject({ next: '5', high: '5', lag_records: 0, lag_seconds: 0 })
   })
 
   it('never ends before what is settled, though the broker tells of its end later', async () => {
