@@ -71,6 +71,8 @@ export type Fact =
   | { readonly kind: 'paused'; readonly partition: TopicPartition; readonly reason: PauseReason }
   | { readonly kind: 'resumed'; readonly partition: TopicPartition; readonly reason: PauseReason }
   | { readonly kind: 'ownership_lost'; readonly partition: TopicPartition; readonly from: bigint }
+  /** The store holds less than what was settled up to `from`. */
+  | { readonly kind: 'progress_set_back'; readonly partition: TopicPartition; readonly from: bigint }
   | { readonly kind: 'expired'; readonly partition: TopicPartition; readonly from: bigint; readonly to: bigint }
   | { readonly kind: 'partition_halted'; readonly partition: TopicPartition; readonly error: unknown }
   /** Something that gauges tell could not be read; until it can, they tell nothing. */

@@ -25,6 +25,7 @@ import { createLane } from './lane.ts'
 import { watchOperatorPauses } from './operator-pauses.ts'
 import { createOwnedPartition, type OwnedPartition } from './partition.ts'
 import { locate, type Position } from './position.ts'
+import { watchProgress } from './progress-watch.ts'
 import { createReception } from './receive.ts'
 import { type RetryParts, retrying } from './retry.ts'
 import { createSignal } from './signal.ts'
@@ -182,6 +183,17 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     owned: reception.owned,
     onLifted: partition => reception.wake(partition),
   })
+  const checkProgress = watchProgress({
+    store,
+    clock,
+    groupId,
+    owned: reception.owned,
+    onSetBack(owner) {
+      const partition = { topic: owner.topic, partition: owner.partition }
+      observer.observe({ kind: 'progress_set_back', partition, from: owner.settled })
+      toReposition.set(owner.key, owner)
+    },
+  })
 
   // ---- the lanes' side -------------------------------------------------------------------------------------------
 
@@ -215,6 +227,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     heads?.tick()
     stalls.look()
     refreshOperatorPauses()
+    checkProgress()
   }
 
   /** Keeps the consumer served while something else is awaited. Never longer than the bound. */

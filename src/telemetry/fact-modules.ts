@@ -21,6 +21,7 @@ export const MODULE_OF: Readonly<Record<(Fact | ReadFact | JobFact)['kind'], Log
   paused: 'stream',
   resumed: 'stream',
   ownership_lost: 'stream',
+  progress_set_back: 'stream',
   expired: 'stream',
   partition_halted: 'stream',
   unusual_record: 'stream',

@@ -204,6 +204,12 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
         break
       }
 
+      case 'progress_set_back': {
+        const fields = { ...where(fact.partition), from: String(fact.from) }
+        log('warn', fact.kind, fields, 'the database is behind what it had settled, as an older copy is: reading again')
+        break
+      }
+
       case 'expired': {
         const lost = Number(fact.to - fact.from)
         metrics.count('expired_records_total', { ...where(fact.partition) }, lost)

@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest'
 import { type EmbeddedKafka, startKafka } from '#src/embedded/kafka.ts'
-import { type EmbeddedPostgres, startPostgres } from '#src/embedded/postgres.ts'
+import { type EmbeddedPostgres, type PostgresOptions, startPostgres } from '#src/embedded/postgres.ts'
 
 /** A Kafka that only this test uses, so that it may be frozen or killed. Goes with the test. */
 export async function ownKafka(): Promise<EmbeddedKafka> {
@@ -10,8 +10,8 @@ export async function ownKafka(): Promise<EmbeddedKafka> {
 }
 
 /** A PostgreSQL that only this test uses, so that it may be stopped. Goes with the test. */
-export async function ownPostgres(): Promise<EmbeddedPostgres> {
-  const postgres = await startPostgres()
+export async function ownPostgres(options: PostgresOptions = {}): Promise<EmbeddedPostgres> {
+  const postgres = await startPostgres(options)
   onTestFinished(() => postgres[Symbol.asyncDispose]())
   return postgres
 }

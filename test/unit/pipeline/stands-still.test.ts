@@ -2,7 +2,7 @@ import { expect, it, vi } from 'vitest'
 import { StoreUnavailableError } from '#src/core/errors.ts'
 import { livenessOf, readinessOf } from '#src/core/health.ts'
 import type { Clock, Head, HeadReader } from '#src/core/ports.ts'
-import { aPipeline, type Harness, until } from '../../support/pipeline-harness.ts'
+import { aPipeline, GROUP, type Harness, P0, until } from '../../support/pipeline-harness.ts'
 
 /** Time that goes by a hundred times as fast. */
 const clock: Clock = {
@@ -74,5 +74,28 @@ it('is told of an outage of the store while nothing comes, waits for it, and not
   probe.mockRestore()
   await until(() => of('breaker_closed').length === 1, 'the end of the outage')
   expect(breakers()).toEqual({ ok: true })
+  await pipeline.stop()
+})
+
+it('notices where nothing comes that the store is behind what was settled, as an older copy is, and reads again', async () => {
+  const { source, store, pipeline, of } = aPipeline({ clock })
+  source.append(0, 'a:1', 'b:1', 'c:1')
+  source.append(1, 'd:1')
+  source.give(0, 1)
+  void pipeline.run()
+  await until(() => source.commits.get(0) === 3n && source.commits.get(1) === 1n, 'the commits')
+
+  store.moveProgress(P0, GROUP, 1n)
+  await until(() => store.progressOf(P0, GROUP) === 3n, 'the rest, once more')
+  expect(of('progress_set_back')).toMatchObject([{ partition: P0, from: 3n }])
+  const ranges = store.works.map(({ partition, from, to }) => [partition, from, to])
+  expect(ranges).toContainEqual([0, 1n, 3n])
+  expect(ranges.filter(([partition]) => partition === 1)).toHaveLength(1)
+
+  // One that is further on is another consumer's, and the group tells of that
+  store.moveProgress(P0, GROUP, 7n)
+  const sinceMs = clock.monotonic()
+  await until(() => clock.monotonic() - sinceMs > 20_000, 'some looks')
+  expect(of('progress_set_back')).toHaveLength(1)
   await pipeline.stop()
 })
