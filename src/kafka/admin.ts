@@ -1,3 +1,4 @@
+import { BrokerUnavailableError } from '../core/errors.ts'
 import { call, type KafkaConnection, nativeAdmin } from './client.ts'
 import { CODE, describe, toStreamError } from './errors.ts'
 import { type KafkaProducer, PRODUCE_MAX_BYTES } from './producer.ts'
@@ -26,7 +27,12 @@ export async function ensureTopics(
     await ensure(plan.topic, plan.partitions, {})
     // The mirror of the source as it is, not as the settings would have made it.
     const partitions = Math.max(1, await producer.partitionCount(plan.topic)) || plan.partitions
-    await ensure(plan.dlqTopic, partitions, { 'retention.ms': '-1', 'max.message.bytes': String(PRODUCE_MAX_BYTES) })
+    const config = { 'retention.ms': '-1', 'max.message.bytes': String(PRODUCE_MAX_BYTES) }
+    await ensure(plan.dlqTopic, partitions, { ...config, ...ANY_TIMESTAMP }).catch(async (error: unknown) => {
+      // Brokers before Kafka 3.6 do not know it, and need it not; some that others run let nobody set it.
+      if (!(error instanceof BrokerUnavailableError) || !isRefusedConfig(error.cause)) throw error
+      await ensure(plan.dlqTopic, partitions, config)
+    })
   } finally {
     admin.disconnect()
   }
@@ -46,6 +52,17 @@ export async function ensureTopics(
     // Created is not yet known to every broker.
     for (let tries = 0; tries < 50 && (await producer.partitionCount(topic)) === 0; tries++) await pause(100)
   }
+}
+
+/**
+ * A dead letter carries the time of its failure by our clock. Kafka 4 refuses, by default, what is more than an hour ahead of
+ * the broker's: a clock that is set wrongly would hold the stream up.
+ */
+const ANY_TIMESTAMP = { 'message.timestamp.after.max.ms': '9223372036854775807' }
+
+function isRefusedConfig(error: unknown): boolean {
+  const { code } = describe(error)
+  return code === CODE.invalidConfig || code === CODE.policyViolation
 }
 
 function pause(ms: number): Promise<void> {

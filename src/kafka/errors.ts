@@ -16,6 +16,8 @@ export const CODE = {
   recordTooLarge: 10,
   invalidTimestamp: 32,
   topicExists: 36,
+  invalidConfig: 40,
+  policyViolation: 44,
   invalidRecord: 87,
 } as const
 
