@@ -11,6 +11,11 @@ interface Admin {
   ): void
   deleteTopic(topic: string, timeoutMs: number, done: (error: Error | null) => void): void
   createTopic(topic: object, timeoutMs: number, done: (error: Error | null) => void): void
+  deleteGroups(
+    groups: readonly string[],
+    options: { timeout: number },
+    done: (error: Error | null, results?: readonly { readonly error?: unknown }[]) => void,
+  ): void
   createPartitions(topic: string, total: number, timeoutMs: number, done: (error: Error | null) => void): void
   disconnect(): void
 }
@@ -46,6 +51,18 @@ export async function createTopic(
 /** @param total partitions that the topic has afterwards */
 export async function addPartitions(brokers: string, topic: string, total: number): Promise<void> {
   await asAdmin(brokers, (admin, done) => admin.createPartitions(topic, total, 10_000, done))
+}
+
+/** Removes a group with the offsets that Kafka holds for it. @returns whether it has; not while it has members */
+export async function forgetGroup(brokers: string, groupId: string): Promise<boolean> {
+  let forgotten = false
+  await asAdmin(brokers, (admin, done) =>
+    admin.deleteGroups([groupId], { timeout: 10_000 }, (error, results) => {
+      forgotten = !error && results?.every(result => !result.error) === true
+      done(null)
+    }),
+  )
+  return forgotten
 }
 
 async function asAdmin(

@@ -34,6 +34,8 @@ export interface ServiceOptions extends FreshTopics {
   /** Default: all. */
   readonly roles?: readonly ('consumer' | 'api' | 'jobs')[]
   readonly env?: Readonly<Record<string, string>>
+  /** File descriptors that it may have open at a time (`ulimit -n`). Default: as many as this process. */
+  readonly openFiles?: number
 }
 
 const LINES_OF_A_FAILURE = 40
@@ -43,7 +45,11 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { roles } = options
   const script = roles === undefined ? ['src/main.ts'] : ['src/cli/main.ts', 'serve', '--roles', roles.join()]
-  const child = spawn(process.execPath, script, {
+  const program = [process.execPath, ...script]
+  // The shell sets the limit and then becomes the service: same process, same signals.
+  const limited = ['/bin/sh', '-c', `ulimit -n ${options.openFiles} && exec "$@"`, 'sh', ...program]
+  const [command = '', ...args] = options.openFiles === undefined ? program : limited
+  const child = spawn(command, args, {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {

@@ -1,0 +1,123 @@
+import { expect, it } from 'vitest'
+import { holdfast } from '../support/cli.ts'
+import { createTopic, deleteTopic, forgetGroup } from '../support/kafka-tools.ts'
+import { anOrder } from '../support/orders.ts'
+import { eventually, startService } from '../support/service.ts'
+import { aStream, type ProducedRecord, streamTools, totalOf } from '../support/stream.ts'
+import { transactionalProducer } from '../support/transactions.ts'
+
+streamTools()
+
+it('reads what transactions have committed, counts the rest as gaps, and knows that nothing is left to be read', async () => {
+  // Given a partition with committed and aborted transactions, which ends with an aborted one
+  const stream = await aStream({ partitions: 1 })
+  const producer = await transactionalProducer(stream.brokers)
+  const order = (uid: string) => ({ topic: stream.topic, partition: 0, ...anOrderOf(uid) })
+  await producer.send('commit', [order('one'), order('two')])
+  await producer.send('abort', [order('never'), order('one')])
+  await producer.send('commit', [order('three')])
+  await producer.send('abort', [order('never'), order('never')])
+  const service = await startService(stream)
+
+  // Then the lag is of no record, here and on the command line
+  const uids = async () => (await stream.query('SELECT order_uid AS uid FROM orders ORDER BY 1')).map(({ uid }) => uid)
+  await eventually(async () => (await uids()).length === 3, 'the committed ones being stored')
+  await eventually(async () => (await lagOf()) === '0 0', 'no lag')
+  expect(await uids()).toEqual(['one', 'three', 'two'])
+  expect(totalOf(await stream.ledger())).toMatchObject({ offsets: 7, records: 3, written: 3, gaps: 4 })
+  expect(JSON.parse((await holdfast(stream, 'lag', '--json')).stdout)).toMatchObject({ lag_records: 0, lag_seconds: 0 })
+
+  // When a transaction stays open, and is committed, then its record counts from then on
+  const end = await producer.begin([order('four')])
+  await stream.produce([{ ...anOrderOf('five'), partition: 0 }])
+  await new Promise<void>(resolve => setTimeout(resolve, 500))
+  expect(await uids()).toHaveLength(3)
+  await end('commit')
+  await eventually(async () => (await uids()).length === 5, 'both being stored')
+  await eventually(async () => (await lagOf()) === '0 0', 'no lag')
+  expect(await stream.findings()).toEqual([])
+
+  async function lagOf(): Promise<string> {
+    const page = await (await fetch(`${service.url}/metrics`)).text()
+    const of = (name: string) =>
+      page
+        .split('\n')
+        .find(line => line.startsWith(`holdfast_${name}{`))
+        ?.split(' ')[1]
+    return `${of('consumer_lag_records')} ${of('consumer_lag_seconds')}`
+  }
+})
+
+it('takes timestamps as they come: none, the epoch, years ahead', async () => {
+  // Given a topic that lets its producers claim whatever time they like
+  const stream = await aStream({ partitions: 1 })
+  await deleteTopic(stream.brokers, stream.topic)
+  const config = { 'message.timestamp.after.max.ms': '9223372036854775807' }
+  const create = () =>
+    createTopic(stream.brokers, stream.topic, 1, config).then(
+      () => true,
+      () => false,
+    )
+  await eventually(create, 'the topic being made anew')
+  const timestamps = [-1, 1, Date.parse('2200-01-01T00:00:00Z'), Number.MAX_SAFE_INTEGER]
+  const records = timestamps.flatMap((timestampMs, i) => [
+    { ...anOrderOf(`order-${i}`), timestampMs, partition: 0 },
+    { key: null, value: null, timestampMs, partition: 0 },
+  ])
+  await stream.produce(records)
+
+  // Then the orders are stored, the tombstones are dead letters, and no figure becomes nonsense
+  const service = await startService(stream)
+  await eventually(async () => (await stream.committed()) === 8, 'all of them being committed')
+  expect(totalOf(await stream.ledger())).toMatchObject({ records: 8, written: 4, dead_lettered: 4 })
+  const page = await (await fetch(`${service.url}/metrics`)).text()
+  expect(page).not.toMatch(/^holdfast_\S+ (NaN|-)/m)
+  const stored = await stream.query('SELECT source_timestamp AS at FROM orders ORDER BY order_uid')
+  expect(stored.map(({ at }) => Number(at))).toEqual(timestamps)
+  const letters = (await holdfast(stream, 'dlq', 'ls', '--json')).stdout.trim().split('\n')
+  expect(letters.map(line => JSON.parse(line).reason)).toEqual(Array(4).fill('empty_value'))
+  expect(await stream.findings()).toEqual([])
+})
+
+it('has a dead-letter topic with fewer partitions than the source', async () => {
+  const stream = await aStream({ partitions: 3 })
+  await deleteTopic(stream.brokers, stream.dlqTopic)
+  const create = () =>
+    createTopic(stream.brokers, stream.dlqTopic, 1).then(
+      () => true,
+      () => false,
+    )
+  await eventually(create, 'the topic being made anew')
+  const service = await startService(stream)
+  await stream.produce([0, 1, 2].map(partition => ({ key: null, value: 'no order', partition })))
+  await eventually(async () => (await stream.committed()) === 3, 'all of them being committed')
+  expect((await stream.readAll(stream.dlqTopic)).map(({ partition }) => partition)).toEqual([0, 0, 0])
+  const shown = await holdfast(stream, 'dlq', 'show', `${stream.topic}-2-0`, '--json')
+  expect(JSON.parse(shown.stdout)).toMatchObject({ dlq_partition: 0 })
+  expect(await stream.findings()).toEqual([])
+  expect(await service.stop()).toBe(0)
+})
+
+it('has lost the offsets that Kafka held for it, and goes on by its own', async () => {
+  // Given a stream at rest whose group is then deleted
+  const stream = await aStream({ partitions: 2 })
+  const first = await startService(stream)
+  await stream.produce([0, 1, 0].map((partition, i) => ({ ...anOrderOf(`order-${i}`), partition })))
+  await eventually(async () => (await stream.committed()) === 3, 'all of them being committed')
+  expect(await first.stop()).toBe(0)
+  await eventually(() => forgetGroup(stream.brokers, stream.groupId), 'the group being forgotten')
+  expect(await stream.committed()).toBe(0)
+
+  // When the service comes back, then nothing is read twice, and Kafka learns of it again
+  const second = await startService(stream)
+  await eventually(async () => (await stream.committed()) === 3, 'the offsets being there again')
+  await stream.produce([{ ...anOrderOf('order-3'), partition: 1 }])
+  await eventually(async () => (await stream.committed()) === 4, 'the next one')
+  expect(totalOf(await stream.ledger())).toMatchObject({ records: 4, written: 4, duplicate: 0 })
+  expect(await stream.findings()).toEqual([])
+  expect(await second.stop()).toBe(0)
+})
+
+function anOrderOf(uid: string): { readonly key: Buffer; readonly value: Buffer } {
+  return { key: Buffer.from(uid), value: Buffer.from(JSON.stringify(anOrder({ uid }))) } satisfies ProducedRecord
+}
