@@ -45,10 +45,16 @@ export function createPool({ url, max, statementTimeoutMs, name, onLent }: PoolS
   // Whoever waits for the query is told by its rejection; these handlers only keep Node alive.
   const told = () => {}
   pool.on('error', told)
-  pool.on('connect', client => client.on('error', told))
+  pool.on('connect', client => {
+    client.on('error', told)
+    client.query(READABLE).catch(told)
+  })
   if (onLent !== undefined) timeWaits(pool, onLent)
   return pool
 }
+
+/** Times and numbers come as text, and are read in the usual form only, whatever an administrator has set for database or user. */
+const READABLE = `SELECT set_config('datestyle', 'ISO', false), set_config('extra_float_digits', '1', false)`
 
 type Lent = Parameters<Parameters<pg.Pool['connect']>[0]>
 
