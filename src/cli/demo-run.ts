@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path'
 import { type App, ROLES, startApp } from '../app.ts'
 import { systemClock } from '../clock.ts'
 import { type Config, loadConfig } from '../config.ts'
-import { UsageError } from '../core/errors.ts'
+import { dispositionOf, UsageError } from '../core/errors.ts'
 import { startStack } from '../embedded/stack.ts'
 import { ensureTopics } from '../kafka/admin.ts'
 import { type KafkaProducer, startProducer } from '../kafka/producer.ts'
@@ -263,11 +263,12 @@ async function showProgress(
   signal: AbortSignal,
 ): Promise<void> {
   let shownOne = options.json === true
+  let done = 0
   while (!signal.aborted) {
-    const now = await counts()
-    const done = settledOf(now)
+    const now = await unlessAway(counts())
+    if (now !== undefined) done = settledOf(now)
     progress.update({ done, total: options.orders, text: describe(now, app) })
-    const uid = shownOne || now.written === 0 ? undefined : await example()
+    const uid = shownOne || !now?.written ? undefined : await unlessAway(example())
     if (uid !== undefined) {
       shownOne = true
       progress.log(`  An order     ${paint('cyan', `${app.url}/?uid=${uid}`)}\n`)
@@ -285,11 +286,11 @@ async function settleAll(
   progress: Progress,
   failed: AbortSignal,
 ): Promise<number> {
-  let last = -1
+  let last = 0
   let lastAt = performance.now()
   for (;;) {
-    const now = await counts()
-    const done = settledOf(now)
+    const now = await unlessAway(counts())
+    const done = now === undefined ? last : settledOf(now)
     if (done !== last) {
       last = done
       lastAt = performance.now()
@@ -309,7 +310,21 @@ function settledOf({ written, superseded, stale, duplicate, dead_lettered }: Str
   return written + superseded + stale + duplicate + Object.values(dead_lettered).reduce((sum, n) => sum + n, 0)
 }
 
-function describe(counts: StreamCounts, app: App): string {
+/**
+ * Postgres may be stopped on purpose, to see what happens: the service waits for it, and so does who looks on.
+ * @returns nothing while it is away
+ */
+async function unlessAway<R>(look: Promise<R>): Promise<R | undefined> {
+  try {
+    return await look
+  } catch (error) {
+    if (dispositionOf(error) !== 'retry') throw error
+    return undefined
+  }
+}
+
+function describe(counts: StreamCounts | undefined, app: App): string {
+  if (counts === undefined) return 'Postgres is away: the stream waits'
   const lag = (app.status()?.partitions ?? []).reduce((sum, { lagRecords }) => sum + (lagRecords ?? 0), 0)
   const dead = Object.values(counts.dead_lettered).reduce((sum, n) => sum + n, 0)
   return `written ${grouped(counts.written)}, dead-lettered ${grouped(dead)}, lag ${grouped(lag)}`
