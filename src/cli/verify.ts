@@ -75,7 +75,10 @@ async function verify({ json }: { readonly json?: boolean }): Promise<void> {
         ]),
       ),
     )
-    for (const { partition, from, to } of skipped) note(`partition ${partition}: an operator skipped [${from}, ${to})`)
+    for (const { partition, from, to } of skipped) {
+      const did = to < from ? `moved back from ${from} to ${to}` : `skipped [${from}, ${to})`
+      note(`partition ${partition}: an operator ${did}`)
+    }
     if (proof.partitions.length === 0) note(`group ${proof.groupId} has consumed nothing of ${proof.topic} yet`)
     for (const { partition, offset, what } of findings) {
       const where =
