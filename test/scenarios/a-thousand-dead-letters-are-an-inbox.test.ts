@@ -147,6 +147,12 @@ it('grouped by cause, turned page by page, shown byte for byte, checked, discard
   expect(gone).toMatchObject([{ discarded: 100 }])
   expect(rows(await cli('dlq', 'restore', String(gone[0]?.action), '--json'))).toEqual([{ restored: 100 }])
 
+  // A topic that is not there is no empty one
+  const nowhere = commandLine(stream, { KAFKA_DLQ_TOPIC: 'nowhere' })
+  await expect(nowhere('dlq', 'reindex')).rejects.toMatchObject({
+    ...{ code: 1, stderr: expect.stringContaining('there is no topic nowhere') },
+  })
+
   // The index is lost, and made anew from the topic, under the settings of the service
   await stream.query('TRUNCATE dead_letters')
   const reindexed = rows(
