@@ -45,6 +45,7 @@ describe('docs/guarantees.md', () => {
       'lag-is-told-in-records-and-in-seconds',
       'metrics-tell-what-happened',
       'nothing-personal-leaves-the-service',
+      'the-demo-waits-out-an-outage-and-proves-itself',
     ]
     const scenarios = readdirSync(new URL('test/scenarios/', root)).filter(name => name.endsWith('.test.ts'))
     const unnamed = scenarios.filter(name => !text.includes(`test/scenarios/${name}`))
