@@ -21,6 +21,7 @@ import { createConsumer } from './kafka/consumer.ts'
 import { createDeadLetterSink } from './kafka/dead-letter-sink.ts'
 import { createHeadReader } from './kafka/head-reader.ts'
 import { type KafkaProducer, startProducer } from './kafka/producer.ts'
+import { readTopicId } from './kafka/topic-id.ts'
 import { canonicalInstant, createOrderJudge, isInstant, type Order, unusual } from './orders/order.ts'
 import { orderTables } from './orders/order-sql.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
@@ -285,6 +286,7 @@ export async function startApp(
       store,
       sink,
       heads,
+      readTopicId: () => readTopicId(connection, kafka.topic),
       judge(record) {
         const verdict = judge(record)
         return verdict.ok ? { ...verdict, unusual: unusual(record, verdict) } : verdict

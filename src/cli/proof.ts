@@ -28,11 +28,13 @@ export async function verifyStream(config: Pick<Config, 'kafka' | 'postgres'>): 
 
   // First Kafka's commits, then the books: while the service runs, the books may only be ahead.
   const partitions = await inspector.partitions(kafka.topic)
+  const topicId = await inspector.topicId(kafka.topic)
   const committed = new Map((await inspector.committed(partitions)).map(at => [at.partition, at.nextOffset]))
   const proof = await readProof(pool, kafka.topic, kafka.groupId)
   const findings = [
     ...proof.findings,
     ...commitsAhead(proof, committed),
+    ...inAnotherTopic(proof, topicId),
     ...(await missingDeadLetters(inspector, kafka.dlqTopic, deadLetterIds(pool, kafka.topic))),
   ]
   return { ...proof, findings, committed, result: findings.length === 0 ? 'ok' : 'failed' }
@@ -44,6 +46,16 @@ function commitsAhead(proof: Proof, committed: ReadonlyMap<number, bigint>): Fin
     const settled = progress.get(partition)
     if (settled !== undefined && offset <= settled) return []
     return [{ partition, offset, what: `Kafka holds ${offset} as committed, but progress is ${settled ?? 'unknown'}` }]
+  })
+}
+
+/** Progress in a topic that is not there any more says nothing about the one that has its name now. */
+function inAnotherTopic(proof: Proof, topicId: string | undefined): Finding[] {
+  if (topicId === undefined) return []
+  return proof.partitions.flatMap(({ partition, nextOffset, topicId: counted }) => {
+    if (counted === undefined || counted === topicId) return []
+    const what = `progress counts in a topic that was deleted (id ${counted}); what has its name now is another one (id ${topicId})`
+    return [{ partition, offset: nextOffset, what }]
   })
 }
 

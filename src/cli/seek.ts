@@ -71,7 +71,12 @@ async function seek({ partition, to, because, json }: SeekOptions): Promise<void
   await using parts = new AsyncDisposableStack()
   const pool = createPool({ ...postgres, max: 1, name: 'seek' })
   parts.defer(() => pool.end())
-  const from = await movePartition(pool, { topic, partition, groupId, to: offset }, { who: operatorName(), because })
+  const topicId = await inspector.topicId(topic)
+  const from = await movePartition(
+    pool,
+    { topic, partition, groupId, to: offset, topicId },
+    { who: operatorName(), because },
+  )
   // Progress is the truth; Kafka's offset follows it, so that lag and proof say the same.
   await inspector.commit([{ topic, partition, nextOffset: offset }])
   if (json) output.print(JSON.stringify({ partition, from: from?.toString() ?? null, to: String(offset) }))

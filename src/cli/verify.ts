@@ -34,7 +34,7 @@ async function verify({ json }: { readonly json?: boolean }): Promise<void> {
         verify: proof.result,
         topic: proof.topic,
         group_id: proof.groupId,
-        partitions: proof.partitions.map(({ firstOffset, nextOffset, ...sums }) => ({
+        partitions: proof.partitions.map(({ firstOffset, nextOffset, topicId: _, ...sums }) => ({
           ...sums,
           first_offset: String(firstOffset),
           next_offset: String(nextOffset),

@@ -75,7 +75,13 @@ export class BrokerFatalError extends StreamError {
   readonly disposition = 'halt'
 }
 
-/** The partition's progress lies beyond its end: the topic was made anew. An operator decides where to go on. */
+/** The topic was deleted and made anew: offsets count something else now. An operator decides where to go on. */
+export class TopicReplacedError extends StreamError {
+  readonly code = 'topic_replaced'
+  readonly disposition = 'halt'
+}
+
+/** The partition's progress lies beyond its end: the topic was probably made anew. An operator decides where to go on. */
 export class ProgressBeyondEndError extends StreamError {
   readonly code = 'progress_beyond_end'
   readonly disposition = 'halt'

@@ -128,6 +128,8 @@ export interface StoredProgress extends Progress {
    * Absent: none does, as ever while a partition goes forward.
    */
   readonly readAgainTo?: bigint | undefined
+  /** Kafka's id of the topic in which it counts. Absent: not known. */
+  readonly topicId?: string | undefined
 }
 
 /** The book that survives a process which a record kills. */
@@ -158,6 +160,8 @@ export interface SettlementStore<T> {
   readProgress(groupId: string, partitions: readonly TopicPartition[]): Promise<StoredProgress[]>
   /** Makes the progress row when there is none; an existing one stays as it is. @returns the row's next offset. */
   startProgress(groupId: string, at: Progress): Promise<bigint>
+  /** Notes Kafka's id of the topic in which the progress of these partitions counts. */
+  identify(groupId: string, partitions: readonly TopicPartition[], topicId: string): Promise<void>
   /** Ledger row `[from, to)` with `expired = to - from`, and progress to `to`, behind the same fence. */
   expire(groupId: string, partition: TopicPartition, from: bigint, to: bigint): Promise<void>
   /** Cheap write-shaped question: could a transaction be begun now? @throws StoreUnavailableError, StoreMisconfiguredError */

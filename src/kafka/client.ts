@@ -99,6 +99,7 @@ export interface NativeGroups {
 
 export interface NativeTopic {
   readonly name: string
+  readonly topicId: { readonly base64: string }
   readonly partitions: readonly unknown[]
   readonly error?: NativeError
   readonly authorizedOperations?: readonly number[]

@@ -13,11 +13,14 @@ import {
 } from './client.ts'
 import { describe, toStreamError } from './errors.ts'
 import { openPartitionReader } from './partition-reader.ts'
+import { readTopicId } from './topic-id.ts'
 
 /** Looks at topics and at a group's offsets without becoming a member of the group: nothing is moved by looking. */
 export interface KafkaInspector extends AsyncDisposable {
   /** The topic's partitions; empty when there is no such topic. */
   partitions(topic: string): Promise<TopicPartition[]>
+  /** What tells the topic from an earlier one of the same name; `undefined` when that cannot be known. */
+  topicId(topic: string): Promise<string | undefined>
   watermarks(partition: TopicPartition): Promise<Watermarks>
   /** What the broker holds as committed for the group; absent when nothing. */
   committed(partitions: readonly TopicPartition[]): Promise<Progress[]>
@@ -94,6 +97,7 @@ export async function startInspector(options: {
 
   return {
     partitions,
+    topicId: topic => readTopicId(options.connection, topic),
     watermarks,
     async committed(wanted) {
       if (wanted.length === 0) return []

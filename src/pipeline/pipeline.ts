@@ -31,6 +31,7 @@ import { type RetryParts, retrying } from './retry.ts'
 import { createSignal } from './signal.ts'
 import { createStallWatch } from './stall-watch.ts'
 import { createStatusBoard } from './status-board.ts'
+import { watchTopic } from './topic-watch.ts'
 import { createWatermarkWatch } from './watermark-watch.ts'
 import type { OutagePolicy } from './write.ts'
 
@@ -55,6 +56,8 @@ export interface PipelineParts<T> {
   readonly retry: BackoffPolicy & { readonly maxAttempts: number }
   /** For the age of what waits in Kafka while nothing of its partition is in hand; without it, that is not known. */
   readonly heads?: HeadReader
+  /** Kafka's id of the topic as it is now; `undefined` when that cannot be known. Default: it never can. */
+  readonly readTopicId?: () => Promise<string | undefined>
   /** What survives a process that a record kills; without it, a crash loop is not noticed. */
   readonly startBook?: StartBook
   /** So many starts without progress call for care with each record; 0: off. */
@@ -194,6 +197,13 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
       toReposition.set(owner.key, owner)
     },
   })
+  const topicWatch = watchTopic({
+    readTopicId: parts.readTopicId ?? (async () => undefined),
+    clock,
+    onReplaced() {
+      for (const [key, owner] of reception.owned) toReposition.set(key, owner)
+    },
+  })
 
   // ---- the lanes' side -------------------------------------------------------------------------------------------
 
@@ -228,6 +238,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     stalls.look()
     refreshOperatorPauses()
     checkProgress()
+    topicWatch.tick()
   }
 
   /** Keeps the consumer served while something else is awaited. Never longer than the bound. */
@@ -264,12 +275,16 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     if (first === undefined) return []
     for (;;) {
       let overtaken = false
-      const located = retrying(() => locate(partitions, { source, store, observer, groupId }), retry, {
-        dependency: 'postgres',
-        partition: first,
-        signal: stopping.signal,
-        onWaiting: () => {},
-      }).catch((error: unknown) => {
+      const located = retrying(
+        () => locate(partitions, { source, store, observer, groupId, readTopicId: topicWatch.read }),
+        retry,
+        {
+          dependency: 'postgres',
+          partition: first,
+          signal: stopping.signal,
+          onWaiting: () => {},
+        },
+      ).catch((error: unknown) => {
         if (!(error instanceof OwnershipLostError)) fail(error)
         overtaken = !stopping.signal.aborted
         return undefined

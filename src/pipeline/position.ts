@@ -1,4 +1,4 @@
-import { ProgressBeyondEndError } from '../core/errors.ts'
+import { ProgressBeyondEndError, TopicReplacedError } from '../core/errors.ts'
 import type { Observer } from '../core/facts.ts'
 import type { Progress, RecordSource, SettlementStore, StoredProgress } from '../core/ports.ts'
 import { resumeAt } from '../core/progress.ts'
@@ -6,7 +6,7 @@ import { partitionKey, type TopicPartition } from '../core/record.ts'
 
 export interface Position extends StoredProgress {
   /** Set when the partition must not be read until an operator has decided. */
-  readonly halted?: ProgressBeyondEndError
+  readonly halted?: ProgressBeyondEndError | TopicReplacedError
   /** Kafka's committed offset says otherwise (a crash came before the commit, or somebody moved it): commit ours. */
   readonly uncommitted: boolean
 }
@@ -22,31 +22,53 @@ export async function locate(
     store,
     observer,
     groupId,
+    readTopicId,
   }: {
     readonly source: RecordSource
-    readonly store: Pick<SettlementStore<unknown>, 'readProgress' | 'startProgress' | 'expire'>
+    readonly store: Pick<SettlementStore<unknown>, 'readProgress' | 'startProgress' | 'identify' | 'expire'>
     readonly observer: Observer
     readonly groupId: string
+    /** Of the topic as it is now; `undefined` when that cannot be known. */
+    readonly readTopicId: () => Promise<string | undefined>
   },
 ): Promise<Position[]> {
   const stored = await store.readProgress(groupId, partitions)
-  const progress = byPartition(stored)
+  const rows = new Map(stored.map(row => [partitionKey(row), row]))
+  const topicId = await readTopicId()
   const committed = byPartition(await source.committed(partitions))
-  return await Promise.all(partitions.map(locateOne))
+  const positions = await Promise.all(partitions.map(locateOne))
+  const unidentified = positions.filter(position => position.halted === undefined && position.topicId !== topicId)
+  if (topicId !== undefined && unidentified.length > 0) await store.identify(groupId, unidentified, topicId)
+  return positions
+
+  /** Where nothing was read, the beginning of the one is that of the other. */
+  function isOfAnother({ nextOffset, topicId: counted }: StoredProgress): boolean {
+    return counted !== undefined && topicId !== undefined && counted !== topicId && nextOffset > 0n
+  }
 
   async function locateOne({ topic, partition }: TopicPartition): Promise<Position> {
     const key = partitionKey({ topic, partition })
-    const known = progress.get(key)
+    const row = rows.get(key)
+    const known = row?.nextOffset
     const watermarks = await source.watermarks({ topic, partition })
+    const { low, high } = watermarks
+    const decide = `Decide where to go on with: holdfast seek --partition ${partition} --to OFFSET|earliest|latest --because "…"`
+    if (row !== undefined && isOfAnother(row)) {
+      return halt(
+        new TopicReplacedError(
+          `${key}: progress is at offset ${row.nextOffset} of a topic that is not there any more (id ${row.topicId}); another one ` +
+            `has its name now (id ${topicId}) and holds the offsets ${low} to ${high}. ${decide}`,
+        ),
+      )
+    }
     const resume = resumeAt({ progress: known, committed: committed.get(key), watermarks })
     if (resume.kind === 'beyond_end') {
-      const halted = new ProgressBeyondEndError(
-        `${key}: progress is at offset ${resume.offset}, beyond the partition's end ${resume.high}; the topic was probably ` +
-          'deleted and made anew. Decide where to go on with: holdfast seek ' +
-          `--partition ${partition} --to OFFSET|earliest|latest --because "…"`,
+      return halt(
+        new ProgressBeyondEndError(
+          `${key}: progress is at offset ${resume.offset}, beyond the partition's end ${high}; the topic was probably ` +
+            `deleted and made anew. ${decide}`,
+        ),
       )
-      observer.observe({ kind: 'partition_halted', partition: { topic, partition }, error: halted })
-      return { topic, partition, nextOffset: resume.high, halted, uncommitted: false }
     }
     const start = resume.kind === 'at' ? resume.offset : resume.from
     const nextOffset = known ?? (await store.startProgress(groupId, { topic, partition, nextOffset: start }))
@@ -56,8 +78,12 @@ export async function locate(
       return { topic, partition, nextOffset: resume.to, uncommitted: true }
     }
     const uncommitted = known !== undefined && committed.get(key) !== nextOffset
-    const kept = stored.find(row => partitionKey(row) === key)
-    return { ...kept, topic, partition, nextOffset, uncommitted }
+    return { ...row, topic, partition, nextOffset, uncommitted }
+
+    function halt(halted: NonNullable<Position['halted']>): Position {
+      observer.observe({ kind: 'partition_halted', partition: { topic, partition }, error: halted })
+      return { topic, partition, nextOffset: high, halted, uncommitted: false }
+    }
   }
 }
 

@@ -48,28 +48,39 @@ export async function liftPauses(
   })
 }
 
+export interface Move extends TopicPartition {
+  readonly groupId: string
+  readonly to: bigint
+  /** Kafka's id of the topic in which `to` counts. Absent: not known. */
+  readonly topicId?: string | undefined
+}
+
 /**
  * Moves a partition's progress: forward skips what lies between, back reads it again. The ledger says so in a row of its own
- * whose `skipped` is the distance (negative: back), so that its ranges still follow on one another.
+ * whose `skipped` is the distance (negative: back), so that its ranges still follow on one another. In a topic that was made
+ * anew the same offset is another place: there progress may also stay where it is.
  * @returns where it was; `undefined` when it was never consumed: then it starts at `to`
  * @throws UsageError when it is there already
  */
 export async function movePartition(
   pool: pg.Pool,
-  { topic, partition, groupId, to }: TopicPartition & { readonly groupId: string; readonly to: bigint },
+  { topic, partition, groupId, to, topicId }: Move,
   by: Operator,
 ): Promise<bigint | undefined> {
   return await transaction(pool, async client => {
     const [, found] = await pipelined(client, [
       'BEGIN',
       {
-        text: `SELECT next_offset FROM stream_progress
+        text: `SELECT next_offset, topic_id FROM stream_progress
           WHERE topic = $1 AND partition = $2 AND group_id = $3 FOR UPDATE`,
         values: [topic, partition, groupId],
       },
     ])
-    const from = found?.rows[0] === undefined ? undefined : BigInt(String(found.rows[0].next_offset))
-    if (from === to) throw new UsageError(`${partitionKey({ topic, partition })} is at offset ${to} already`)
+    const row: { next_offset: string; topic_id: string | null } | undefined = found?.rows[0]
+    const from = row === undefined ? undefined : BigInt(row.next_offset)
+    const replaced = row !== undefined && row.topic_id !== null && topicId !== undefined && row.topic_id !== topicId
+    if (from === to && !replaced)
+      throw new UsageError(`${partitionKey({ topic, partition })} is at offset ${to} already`)
     const range = { topic, partition, groupId, from: from ?? to, to }
     const counts = { ...countOutcomes([]), records: 0, gaps: 0n, expired: 0n, skipped: range.to - range.from }
     await pipelined(client, [
@@ -81,7 +92,17 @@ export async function movePartition(
               values: [topic, partition, groupId, to],
             },
           ]
-        : [advance(range), enter(range, counts)]),
+        : from === to
+          ? []
+          : [advance(range), enter(range, counts)]),
+      ...(topicId === undefined
+        ? []
+        : [
+            {
+              text: 'UPDATE stream_progress SET topic_id = $4 WHERE topic = $1 AND partition = $2 AND group_id = $3',
+              values: [topic, partition, groupId, topicId],
+            },
+          ]),
       audit('seek', `topic:${topic} group:${groupId} partition:${partition}`, by, {
         from: from?.toString() ?? null,
         to: String(to),

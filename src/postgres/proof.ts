@@ -26,6 +26,8 @@ export interface PartitionBooks extends OutcomeCounts {
   /** The first offset ever consumed. */
   readonly firstOffset: bigint
   readonly nextOffset: bigint
+  /** Kafka's id of the topic in which they count; `undefined` when that is not known. */
+  readonly topicId: string | undefined
   readonly records: number
   readonly gaps: number
   readonly expired: number
@@ -38,7 +40,7 @@ export interface Proof {
   readonly groupId: string
   /** By partition; empty when the group has consumed nothing yet. */
   readonly partitions: readonly PartitionBooks[]
-  readonly totals: Omit<PartitionBooks, 'partition' | 'firstOffset' | 'nextOffset'>
+  readonly totals: Omit<PartitionBooks, 'partition' | 'firstOffset' | 'nextOffset' | 'topicId'>
   readonly rows: { readonly orders: number; readonly items: number; readonly deadLetters: number }
   /** Lost to retention before they were read: each is a finding, too. */
   readonly expired: readonly OffsetRange[]
@@ -128,10 +130,10 @@ const SUMS = [
 ] as const
 
 const BOOKS = `
-  SELECT p.partition, p.first_offset, p.next_offset, ${SUMS.map(name => `coalesce(sum(l.${name}), 0) AS ${name}`).join(', ')}
+  SELECT p.partition, p.first_offset, p.next_offset, p.topic_id, ${SUMS.map(name => `coalesce(sum(l.${name}), 0) AS ${name}`).join(', ')}
   FROM stream_progress AS p LEFT JOIN stream_ledger AS l USING (topic, partition, group_id)
   WHERE p.topic = $1 AND p.group_id = $2
-  GROUP BY p.partition, p.first_offset, p.next_offset ORDER BY p.partition`
+  GROUP BY p.partition, p.first_offset, p.next_offset, p.topic_id ORDER BY p.partition`
 
 const UNREAD_RANGES = `
   SELECT partition, from_offset, to_offset, expired, skipped FROM stream_ledger
@@ -146,6 +148,7 @@ function toBooks(row: Readonly<Record<string, unknown>>): PartitionBooks {
     partition: Number(row.partition),
     firstOffset: BigInt(String(row.first_offset)),
     nextOffset: BigInt(String(row.next_offset)),
+    topicId: row.topic_id === null ? undefined : String(row.topic_id),
     ...sums(name => Number(row[name])),
   }
 }

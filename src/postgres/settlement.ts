@@ -35,6 +35,7 @@ interface ProgressRow {
   readonly next_offset: string
   readonly dead_letters_in_a_row: string
   readonly paused_for: OperatorPause | null
+  readonly topic_id: string | null
   readonly last_open_letter: string | null
 }
 
@@ -69,7 +70,7 @@ export function createSettlementStore<T>({
     async readProgress(groupId, partitions) {
       if (partitions.length === 0) return []
       const rows = await query<ProgressRow>(pool, {
-        text: `SELECT topic, partition, next_offset, dead_letters_in_a_row, paused_for,
+        text: `SELECT topic, partition, next_offset, dead_letters_in_a_row, paused_for, topic_id,
             (SELECT max(source_offset) FROM dead_letters WHERE source_topic = topic AND source_partition = partition
               AND source_offset >= next_offset AND state IN ('open', 'parked')) AS last_open_letter
           FROM stream_progress
@@ -84,6 +85,7 @@ export function createSettlementStore<T>({
         deadLettersInARow: Number(row.dead_letters_in_a_row),
         pausedFor: row.paused_for ?? undefined,
         readAgainTo: row.last_open_letter === null ? undefined : BigInt(row.last_open_letter) + 1n,
+        topicId: row.topic_id ?? undefined,
       }))
     },
 
@@ -101,6 +103,14 @@ export function createSettlementStore<T>({
       if (rows[0] === undefined)
         throw new OwnershipLostError(`${partitionKey({ topic, partition })}: progress was removed`)
       return BigInt(rows[0].next_offset)
+    },
+
+    async identify(groupId, partitions, topicId) {
+      await query(pool, {
+        text: `UPDATE stream_progress AS progress SET topic_id = $4 FROM unnest($2::text[], $3::int4[]) AS wanted (topic, partition)
+          WHERE progress.topic = wanted.topic AND progress.partition = wanted.partition AND group_id = $1`,
+        values: [groupId, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition), topicId],
+      })
     },
 
     async expire(groupId, partition, from, to) {

@@ -264,6 +264,19 @@ export function settlementStoreSuite(createHarness: () => Promise<Harness>): voi
       expect(await store.readProgress('holdfast', [])).toEqual([])
     })
 
+    it('knows the topic in which it counts, once that was noted', async () => {
+      const { store } = await started()
+      await store.identify('holdfast', [orders0], 'topic-1')
+      await store.identify('another', [orders1], 'topic-2')
+      const rows = await store.readProgress('holdfast', [orders0, orders1])
+      expect(new Map(rows.map(row => [row.partition, row.topicId]))).toEqual(
+        new Map([
+          [0, 'topic-1'],
+          [1, undefined],
+        ]),
+      )
+    })
+
     it('passes offsets that retention removed, behind the fence, and says so in the ledger', async () => {
       const { store, ledger } = await started()
       await store.expire('holdfast', orders0, 0n, 12n)

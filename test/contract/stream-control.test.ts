@@ -86,6 +86,17 @@ it('moves a partition forward and back so that the ledger still adds up', async 
   ])
 })
 
+it('stays at its offset where that is another place, in a topic that was made anew', async () => {
+  const at = { ...P0, groupId: GROUP }
+  await movePartition(pool, { ...at, to: 12n, topicId: 'topic-1' }, WHY)
+  await expect(movePartition(pool, { ...at, to: 12n, topicId: 'topic-1' }, WHY)).rejects.toThrow(/already/)
+  expect(await movePartition(pool, { ...at, to: 12n, topicId: 'topic-2' }, WHY)).toBe(12n)
+  await expect(movePartition(pool, { ...at, to: 12n, topicId: 'topic-2' }, WHY)).rejects.toThrow(/already/)
+  const proof = await readProof(pool, 'orders', GROUP)
+  expect(proof.findings).toEqual([])
+  expect(proof.partitions[0]).toMatchObject({ nextOffset: 12n, topicId: 'topic-2' })
+})
+
 it('starts a partition that was never consumed where it is told to', async () => {
   expect(await movePartition(pool, { topic: 'orders', partition: 5, groupId: GROUP, to: 3n }, WHY)).toBeUndefined()
   expect((await readProof(pool, 'orders', GROUP)).partitions.at(-1)).toMatchObject({ partition: 5, nextOffset: 3n })

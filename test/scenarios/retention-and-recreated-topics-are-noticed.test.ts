@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { startProducer } from '#src/kafka/producer.ts'
+import { holdfast } from '../support/cli.ts'
 import { addPartitions, createTopic, deleteTopic, removeBelow } from '../support/kafka-tools.ts'
 import { generated } from '../support/model.ts'
 import { ask, eventually, startService } from '../support/service.ts'
@@ -53,43 +54,65 @@ it('tells no loss where retention took only what had been read', async () => {
   expect(service.log.filter(({ event }) => event === 'expired')).toEqual([])
 })
 
-it('halts a partition that is shorter than its progress, names the way out, and goes on with the others', async () => {
-  // Given a topic that was read, deleted, and made anew with less in it
-  const stream = await aStream({ partitions: 2 })
+it('halts what was read of a topic that is another one now, names the way out, and goes on with the rest', async () => {
+  // Given a topic that was read, deleted, and made anew: with less on partition 0, and with more on partition 1
+  const stream = await aStream({ partitions: 3 })
   const first = await startService(stream)
   await stream.produce([...recordsFor(0, 20), ...recordsFor(1, 3)])
   await eventually(async () => (await stream.committed()) === 23, 'all of them being committed')
   expect(await first.stop()).toBe(0)
   await deleteTopic(stream.brokers, stream.topic)
   const create = () =>
-    createTopic(stream.brokers, stream.topic, 2)
+    createTopic(stream.brokers, stream.topic, 3)
       .then(() => true)
       .catch(() => false)
   await eventually(create, 'the topic being made anew')
   const before = await stream.ledger()
-  await stream.produce([...recordsFor(0, 4), ...recordsFor(1, 9)])
+  await stream.produce([...recordsFor(0, 4), ...recordsFor(1, 9), ...recordsFor(2, 5)])
 
   // When the service comes back
   const second = await startService(stream)
-  await eventually(async () => (await progressOf(stream, 1)) === 9, 'the other partition going on')
+  await eventually(async () => (await progressOf(stream, 2)) === 5, 'the partition that was never read')
 
-  // Then partition 0 waits for an operator, and the log tells which command decides
+  // Then both wait for an operator, and the log tells which command decides
   const halted = second.log.filter(({ event }) => event === 'partition_halted')
-  expect(halted).toMatchObject([{ level: 'error', partition: 0 }])
-  expect(JSON.stringify(halted)).toContain('holdfast seek --partition 0')
+  expect(halted.map(({ level, partition }) => [level, partition]).sort()).toEqual([
+    ['error', 0],
+    ['error', 1],
+  ])
+  for (const line of halted) expect(JSON.stringify(line)).toContain(`holdfast seek --partition ${line.partition}`)
   expect(await second.metric('partition_paused', { partition: '0', reason: 'halted' })).toBe(1)
-  expect(await second.metric('partition_paused', { partition: '1', reason: 'halted' })).toBe(0)
+  expect(await second.metric('partition_paused', { partition: '1', reason: 'halted' })).toBe(1)
+  expect(await second.metric('partition_paused', { partition: '2', reason: 'halted' })).toBe(0)
   expect(await ask(second, '/livez')).toMatchObject({ status: 200 })
 
-  // And nothing of it was read, written down as read, or set aside
+  // And nothing of them was read, written down as read, or set aside
   expect(await progressOf(stream, 0)).toBe(20)
+  expect(await progressOf(stream, 1)).toBe(3)
   const after = await stream.ledger()
-  expect(after.filter(row => row.partition === 0)).toEqual(before.filter(row => row.partition === 0))
+  expect(after.filter(row => row.partition !== 2)).toEqual(before)
   expect(await stream.readAll(stream.dlqTopic)).toEqual([])
+  const findings = await stream.findings()
+  expect(findings).toHaveLength(2)
+  expect(findings[0]).toMatch(/partition 0.*20.*was deleted/)
+  expect(findings[1]).toMatch(/partition 1.*3.*was deleted/)
 
-  // And the process that was halted on one partition still stops as it should
+  // And the process that was halted on two partitions still stops as it should
   expect(await second.stop()).toBe(0)
-  expect(await progressOf(stream, 0)).toBe(20)
+
+  // When the operator decides to read all that there is now, and the service comes back
+  for (const partition of ['0', '1']) {
+    await holdfast(stream, 'seek', '--partition', partition, '--to', 'earliest', '--because', 'the topic was made anew')
+  }
+  await startService(stream)
+
+  // Then none of it is missed
+  await eventually(async () => (await stream.committed()) === 18, 'everything being committed')
+  expect(await stream.findings()).toEqual([])
+  const [{ stored } = { stored: 0 }] = await stream.query<{ stored: number }>(
+    'SELECT count(*)::int AS stored FROM orders',
+  )
+  expect(stored).toBe(20 + 3 + 18)
 })
 
 it('reads partitions that are added to the topic, from their beginning', async () => {

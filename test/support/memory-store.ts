@@ -52,6 +52,7 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
   const { refuse = () => undefined, replayMax } = options
   const inbox = createMemoryInbox(replayMax)
   const rows = new Map<string, ReadyRecord<T>>()
+  const topicIds = new Map<string, string>()
   const progress = new Map<string, { partition: TopicPartition; groupId: string; nextOffset: bigint }>()
   const ledger: LedgerEntry[] = []
   const deadLetters = new Map<string, DeadLetter>()
@@ -123,6 +124,7 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
                 partition,
                 nextOffset,
                 ...aftermaths.get(key),
+                topicId: topicIds.get(key),
                 readAgainTo: readAgainTo({ topic, partition, nextOffset }),
               },
             ]
@@ -136,6 +138,11 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
       if (existing !== undefined) return existing.nextOffset
       progress.set(key, { partition: { topic, partition }, groupId, nextOffset })
       return nextOffset
+    },
+
+    async identify(groupId, partitions, topicId) {
+      await called('identify')
+      for (const partition of partitions) topicIds.set(keyOf(partition, groupId), topicId)
     },
 
     async expire(groupId, partition, from, to) {

@@ -95,6 +95,7 @@ export function connectStore(
       })
     },
     readProgress: (groupId, partitions) => call('progress', () => memory.readProgress(groupId, partitions)),
+    identify: (groupId, partitions, topicId) => call('identify', () => memory.identify(groupId, partitions, topicId)),
     startProgress: (groupId, at) => call('start', () => memory.startProgress(groupId, at)),
     expire: (groupId, partition, from, to) =>
       call('expire', async () => {

@@ -7,6 +7,7 @@ import {
   StoreMisconfiguredError,
   StoreUnavailableError,
 } from '#src/core/errors.ts'
+import type { Clock } from '#src/core/ports.ts'
 import { aPipeline, GROUP, type Harness, P0, until, valuesOf } from '../../support/pipeline-harness.ts'
 
 const away = new StoreUnavailableError('connection refused')
@@ -393,6 +394,56 @@ describe('what the log does not hold any more', () => {
     expect(harness.pipeline.status().partitions.find(({ partition }) => partition === 0)?.halted).toMatch(
       /holdfast seek --partition 0/,
     )
+  })
+})
+
+describe('a topic that is deleted and made anew', () => {
+  const partitionOf = (harness: Harness, partition: number) =>
+    harness.pipeline.status().partitions.find(status => status.partition === partition)
+
+  it('halts where it was read, however long it has grown, and goes on where nothing was', async () => {
+    const harness = aPipeline({ readTopicId: async () => 'topic-2' })
+    harness.source.append(0, 'a:1', 'b:1', 'c:1')
+    harness.source.append(1, 'd:1')
+    harness.store.moveProgress(P0, GROUP, 2n)
+    harness.store.moveProgress({ ...P0, partition: 1 }, GROUP, 0n)
+    await harness.store.identify(GROUP, [P0, { ...P0, partition: 1 }], 'topic-1')
+    harness.source.give(0, 1)
+    start(harness)
+    await until(() => harness.source.commits.get(1) === 1n, 'the other partition')
+    expect(progress(harness)).toBe(2n)
+    expect(partitionOf(harness, 0)?.halted).toMatch(/topic-1.*topic-2.*holdfast seek --partition 0/)
+    expect(await harness.store.readProgress(GROUP, [{ ...P0, partition: 1 }])).toMatchObject([{ topicId: 'topic-2' }])
+  })
+
+  it('is known from then on where it was not, and halts nothing', async () => {
+    const harness = aPipeline({ readTopicId: async () => 'topic-1' })
+    harness.source.append(0, 'a:1', 'b:1')
+    harness.store.moveProgress(P0, GROUP, 1n)
+    harness.source.give(0)
+    start(harness)
+    await until(() => progress(harness) === 2n, 'progress')
+    expect(await harness.store.readProgress(GROUP, [P0])).toMatchObject([{ topicId: 'topic-1' }])
+  })
+
+  it('halts under the feet of a running stream', async () => {
+    let topicId = 'topic-1'
+    // Half a minute passes in 30 ms.
+    const clock: Clock = {
+      now: () => Date.now(),
+      monotonic: () => performance.now() * 1_000,
+      sleep: () => new Promise<void>(resolve => setTimeout(resolve, 1)),
+    }
+    const harness = aPipeline({ readTopicId: async () => topicId, clock })
+    harness.source.append(0, 'a:1', 'b:1')
+    harness.source.give(0)
+    start(harness)
+    await until(() => progress(harness) === 2n, 'progress')
+    topicId = 'topic-2'
+    await until(() => partitionOf(harness, 0)?.halted !== undefined, 'the halt')
+    harness.source.append(0, 'c:1')
+    expect(progress(harness)).toBe(2n)
+    expect(harness.of('partition_halted')).toHaveLength(1)
   })
 })
 

@@ -1,0 +1,25 @@
+import { call, type KafkaConnection, type NativeTopic, nativeAdmin } from './client.ts'
+import { toStreamError } from './errors.ts'
+
+/** Says that there is none. */
+const ZERO = 'AAAAAAAAAAAAAAAAAAAAAA'
+
+/**
+ * What tells a topic from one of the same name that was there before it (KIP-516), in base64; `undefined` when there is no such
+ * topic, or the broker gives none (before Kafka 2.8).
+ * @throws BrokerUnavailableError
+ */
+export async function readTopicId(connection: KafkaConnection, topic: string): Promise<string | undefined> {
+  const admin = nativeAdmin(connection)
+  try {
+    const [found] = await call<readonly NativeTopic[]>(done =>
+      admin.describeTopics([topic], { includeAuthorizedOperations: false, timeout: 10_000 }, done),
+    )
+    const id = found?.topicId.base64
+    return id === ZERO ? undefined : id
+  } catch (error) {
+    throw toStreamError(error, `asking for the id of topic ${topic}`)
+  } finally {
+    admin.disconnect()
+  }
+}

@@ -1,0 +1,49 @@
+import type { Clock } from '../core/ports.ts'
+
+export interface TopicWatchParts {
+  /** Kafka's id of the topic as it is now; `undefined` when that cannot be known. */
+  readonly readTopicId: () => Promise<string | undefined>
+  readonly clock: Clock
+  /** The topic is not the one any more in which our positions count. */
+  readonly onReplaced: () => void
+}
+
+export interface TopicWatch {
+  /** Positions are about to be found: asks, and remembers the answer. @throws BrokerUnavailableError */
+  read(): Promise<string | undefined>
+  /** Looks when it is time to; it waits for nothing. */
+  tick(): void
+}
+
+const INTERVAL_MS = 30_000
+
+/**
+ * Notices a topic that is deleted and made anew under our feet. The group may never notice: where that takes less than a refresh
+ * of the client's metadata, it goes on reading at the old offsets.
+ */
+export function watchTopic({ readTopicId, clock, onReplaced }: TopicWatchParts): TopicWatch {
+  let known: string | undefined
+  let dueAt = clock.monotonic() + INTERVAL_MS
+
+  async function look(): Promise<void> {
+    const before = known
+    const found = await readTopicId()
+    if (found === undefined || before === undefined || found === before || known !== before) return
+    known = found
+    onReplaced()
+  }
+
+  return {
+    async read() {
+      const found = await readTopicId()
+      known = found ?? known
+      return found
+    },
+    tick() {
+      if (known === undefined || clock.monotonic() < dueAt) return
+      dueAt = clock.monotonic() + INTERVAL_MS
+      // While the broker is away, others say so.
+      look().catch(() => {})
+    },
+  }
+}
