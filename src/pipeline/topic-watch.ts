@@ -15,7 +15,7 @@ export interface TopicWatch {
   tick(): void
 }
 
-const INTERVAL_MS = 30_000
+const INTERVAL_MS = 15_000
 
 /**
  * Notices a topic that is deleted and made anew under our feet. The group may never notice: where that takes less than a refresh

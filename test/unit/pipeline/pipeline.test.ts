@@ -428,7 +428,7 @@ describe('a topic that is deleted and made anew', () => {
 
   it('halts under the feet of a running stream', async () => {
     let topicId = 'topic-1'
-    // Half a minute passes in 30 ms.
+    // A second passes in a millisecond.
     const clock: Clock = {
       now: () => Date.now(),
       monotonic: () => performance.now() * 1_000,
