@@ -241,7 +241,7 @@ describe('a discard', () => {
       await page.getByText('150 dead letters discarded: a test of the producer').waitFor()
       await page.getByText('Nothing matches this filter').waitFor()
       await page.getByRole('button', { name: 'Undo' }).click()
-      await page.getByText('150 dead letters taken back: open again.').waitFor()
+      await page.getByText('150 dead letters taken back.').waitFor()
       await page.locator('#view tbody tr').waitFor()
     }))
 
@@ -256,7 +256,7 @@ describe('a discard', () => {
       const entry = page.locator('#view tbody tr').first()
       await entry.getByText('no longer of use').waitFor()
       await entry.getByRole('button', { name: 'Undo' }).click()
-      await page.getByText('1 dead letter taken back: open again.').waitFor()
+      await page.getByText('1 dead letter taken back.').waitFor()
       expect(pages.desk.rows.get('orders-0-120000')?.state).toBe('open')
     }))
 })

@@ -160,6 +160,20 @@ describe('dead letters', () => {
     })
   })
 
+  it('do not pull a button from under a press when causes are counted anew', async () => {
+    await using own = await startConsole(browser, { fill: desk => void desk.add() })
+    await own.visit('/admin', async page => {
+      await page.getByRole('button', { name: 'Discard all 1 …' }).hover()
+      await page.mouse.down()
+      own.desk.add()
+      await page.getByText('2 dead letters, the oldest').waitFor()
+      await page.mouse.up()
+      // It takes effect; and what it was about to take is what it takes.
+      await page.getByRole('dialog').waitFor()
+      await page.getByRole('button', { name: 'Discard all 2 …', includeHidden: true }).waitFor({ state: 'attached' })
+    })
+  })
+
   it('show beside their arrivals when consumers were started, and which start was a deploy', async () => {
     await using own = await startConsole(browser, { fill: fillWithThousand })
     const at = new Date(Date.now() - 3 * 3_600_000 - 1_000).toISOString()

@@ -124,7 +124,7 @@ it('from the causes to each outcome, with what passes now replayed, the rest edi
       await page.getByText('20 dead letters discarded: noise of a test').waitFor()
       if (end !== undefined) {
         await page.getByRole('button', { name: end }).click()
-        await page.getByText('20 dead letters taken back: open again.').waitFor()
+        await page.getByText('20 dead letters taken back.').waitFor()
       }
     }
 

@@ -75,7 +75,7 @@ export function openDiscard(app, { q }) {
   }
 }
 
-/** What it discarded and is still discarded is open again. @param {string} action the entry of the audit log */
+/** What it discarded and is still discarded is again what it was: open, or parked. @param {string} action the entry of the audit log */
 export function undoButton(app, action, words = 'Undo') {
   return button(words, async event => {
     const { currentTarget } = event
@@ -83,7 +83,7 @@ export function undoButton(app, action, words = 'Undo') {
     try {
       const { restored } = await ask('/admin/dead-letters/restore', { body: { action } })
       forgetList()
-      app.tell(restored === 0 ? 'There was nothing left to take back.' : `${letters(restored)} taken back: open again.`)
+      app.tell(restored === 0 ? 'There was nothing left to take back.' : `${letters(restored)} taken back.`)
       app.reload()
     } catch (failure) {
       currentTarget.disabled = false

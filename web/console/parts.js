@@ -114,9 +114,19 @@ const FOCUSABLE = 'a, button, input'
 
 /**
  * Makes what is in a place anew, and the focus stays where somebody has it: in the same row, if it is in one, on the same
- * part. What comes by itself must not take the keyboard out of a hand.
+ * part. What comes by itself must not take the keyboard out of a hand, nor a button from under a press: that ends first.
  */
 export function redraw(place, make) {
+  if (place.querySelector(':active') !== null) {
+    const release = new AbortController()
+    const released = () => {
+      release.abort()
+      // The click follows the release, and then it is our turn.
+      setTimeout(() => redraw(place, make))
+    }
+    for (const end of ['pointerup', 'pointercancel']) document.addEventListener(end, released, { signal: release.signal })
+    return
+  }
   const held = document.activeElement
   const isHere = place.contains(held)
   const row = isHere ? held.closest('[data-row]')?.dataset.row : undefined
