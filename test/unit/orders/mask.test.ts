@@ -62,9 +62,9 @@ describe('what is personal', () => {
         const shown = masked(JSON.stringify(value)) ?? ''
         expect(shown).not.toContain('secret')
         expect(masked(shown)).toBe(shown)
-        expect(JSON.stringify(JSON.parse(shown)).replaceAll(/[^[\]{}:,]/g, '')).toBe(
-          JSON.stringify(value).replaceAll(/[^[\]{}:,]/g, ''),
-        )
+        expect(() => JSON.parse(shown)).not.toThrow()
+        // Held against the text: what V8 makes of keys with escapes is not always what stands there (nodejs/node#63785).
+        expect(shown.replaceAll(MASK, '')).toBe(JSON.stringify(value).replaceAll(/secret[a-z]{3}/g, ''))
       }),
     )
   })

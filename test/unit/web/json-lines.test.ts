@@ -5,10 +5,11 @@ import { jsonLines, placeOf, textOf } from '../../../web/console/json-lines.js'
 describe('JSON as lines', () => {
   it('reads as JSON.stringify would print it', () => {
     fc.assert(
-      fc.property(fc.json(), text => {
-        const { lines, stop } = jsonLines(text)
+      // Of a value, and not of a text that is parsed: V8 misreads some keys with escapes (nodejs/node#63785).
+      fc.property(fc.jsonValue(), value => {
+        const { lines, stop } = jsonLines(JSON.stringify(value))
         expect(stop).toBeUndefined()
-        expect(textOf(lines)).toBe(JSON.stringify(JSON.parse(text), null, 2))
+        expect(textOf(lines)).toBe(JSON.stringify(value, null, 2))
       }),
     )
   })
