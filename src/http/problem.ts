@@ -18,6 +18,7 @@ export interface Problem {
   readonly column?: number
   /** The redrive that is under way instead. */
   readonly running?: Replay
+  /** Places in what was sent that are wrong. Default: none that could be named. */
   readonly errors?: readonly { readonly pointer: string; readonly message: string }[]
 }
 
@@ -34,7 +35,7 @@ export function sendProblem(req: IncomingMessage, res: ServerResponse, problem: 
       status: problem.status,
       code: problem.code,
       detail: problem.detail,
-      ...(problem.errors === undefined ? {} : { errors: problem.errors }),
+      errors: problem.errors ?? [],
       ...(problem.column === undefined ? {} : { column: problem.column }),
       ...(problem.running === undefined ? {} : { running: problem.running }),
       ...(problem.deadLetter === undefined ? {} : { dead_letter: problem.deadLetter }),

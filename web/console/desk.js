@@ -3,9 +3,9 @@ import { askForKey, call } from '../api.js'
 /** An answer that is none: what happened, for a person, and what the console may do about it. */
 export class Failure extends Error {
   constructor(status, problem = {}) {
-    const places = problem.errors?.map(({ pointer, message }) => `${pointer} ${message}`).join('; ')
+    const places = (problem.errors ?? []).map(({ pointer, message }) => `${pointer} ${message}`).join('; ')
     const words = problem.detail ?? WORDS[status] ?? `The service answered ${status}.`
-    super(places === undefined ? words : `${words} ${places}.`)
+    super(places === '' ? words : `${words} ${places}.`)
     this.status = status
     this.code = problem.code
     this.problem = problem
