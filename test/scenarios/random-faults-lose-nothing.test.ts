@@ -5,7 +5,8 @@ import { FAULT_NAMES } from '../support/faults/faults.ts'
 /**
  * The short, fixed form of `make chaos`. This seed deals: a worker frozen until its partitions are taken over, and woken as
  * a zombie; replies to COMMIT lost while the other worker leaves; a read-only store in a black hole of the broker; sessions
- * ended while a worker is killed; a table that is locked.
+ * ended while a worker is killed; a table that is locked; resets; a broker that restarts; a store that is killed, and one that
+ * crashes while the broker takes requests and answers none.
  */
 const SEED = 2729
 
@@ -14,7 +15,7 @@ it('loses, repeats and overwrites nothing under two minutes of faults from a fix
   const lines: string[] = []
   const result = await runChaos({
     seed: SEED,
-    minutes: 1.1,
+    minutes: 2,
     replicas: 2,
     rate: 100,
     // Its recovery takes the better part of a minute: test/contract/consumer-finds-its-broker-again.test.ts
@@ -30,15 +31,22 @@ it('loses, repeats and overwrites nothing under two minutes of faults from a fix
   // And they were held against something
   expect([...result.faults.keys()].sort()).toEqual([
     'broker-black-hole',
+    'broker-mute',
+    'broker-reset',
+    'broker-restart',
+    'store-crash',
+    'store-kill',
     'store-lost-commit-reply',
     'store-read-only',
+    'store-reset',
     'store-table-lock',
     'store-terminate',
     'worker-freeze',
     'worker-kill',
     'worker-term',
+    'worker-term-twice',
   ])
-  expect(result.outcome.records).toBeGreaterThan(3_000)
-  expect(result.outcome.deadLetters).toBeGreaterThan(50)
+  expect(result.outcome.records).toBeGreaterThan(6_000)
+  expect(result.outcome.deadLetters).toBeGreaterThan(100)
   for (const [invariant, checks] of result.checks) expect(checks, invariant).toBeGreaterThan(50)
 })
