@@ -34,7 +34,7 @@ export const JOB_CONNECTIONS = 4
 export function composeJobs(options: JobParts): AsyncDisposable {
   const { kafka, pool, records, observer, clock, scheduled, tracing } = options
   const random = Math.random
-  const store = createReplayStore(pool)
+  const store = createReplayStore(pool, kafka.topic)
   const topic = createReplayTopic({
     connection: kafka,
     topic: kafka.topic,

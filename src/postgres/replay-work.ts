@@ -15,8 +15,9 @@ import { IS_ALIVE, letGo } from './replay-rows.ts'
 /**
  * The books of redrives, as their worker keeps them. Each statement is a transaction of its own, and each that changes
  * something holds on to the row of the redrive by its epoch: a worker that was taken for dead changes nothing any more.
+ * @param topic that redriven records are published to: redrives to another one are left to whoever works for that
  */
-export function createReplayStore(pool: pg.Pool): ReplayStore {
+export function createReplayStore(pool: pg.Pool, topic: string): ReplayStore {
   /** Runs a statement that begins with {@link MINE}; its rows must tell `mine`. `$1` id, `$2` epoch. */
   async function asOwner<R extends { readonly mine: boolean }>(
     { id, epoch }: ReplayInHand,
@@ -34,7 +35,10 @@ export function createReplayStore(pool: pg.Pool): ReplayStore {
 
   return {
     async waiting() {
-      const [row] = await query<{ id: string }>(pool, { text: `SELECT id FROM replays WHERE ${IS_FREE}` })
+      const [row] = await query<{ id: string }>(pool, {
+        text: `SELECT id FROM replays WHERE ${IS_FREE} AND ${goesTo('$1')}`,
+        values: [topic],
+      })
       return row?.id
     },
 
@@ -43,8 +47,8 @@ export function createReplayStore(pool: pg.Pool): ReplayStore {
         text: `UPDATE replays SET epoch = epoch + 1, heartbeat_at = clock_timestamp(),
             state = CASE state WHEN 'queued' THEN 'running' ELSE state END,
             started_at = coalesce(started_at, clock_timestamp())
-          WHERE id = $1 AND ${IS_FREE} RETURNING epoch, rate`,
-        values: [id],
+          WHERE id = $1 AND ${IS_FREE} AND ${goesTo('$2')} RETURNING epoch, rate`,
+        values: [id, topic],
       })
       return row === undefined ? undefined : { id, epoch: row.epoch, rate: row.rate ?? undefined }
     },
@@ -172,6 +176,11 @@ export function createReplayStore(pool: pg.Pool): ReplayStore {
 
 /** Wants a worker and has none. */
 const IS_FREE = `(state = 'queued' OR (state IN ('running', 'pausing', 'cancelling') AND NOT ${IS_ALIVE}))`
+
+/** The topic of its records. Before that was noted nobody asked which. */
+function goesTo(parameter: string): string {
+  return `coalesce(topic, ${parameter}) = ${parameter}`
+}
 
 /** Locks the row while it is ours. */
 const MINE = `mine AS (

@@ -82,11 +82,11 @@ export function createReplayDesk({ pool, topic, dlqTopic, check }: ReplayDeskOpt
           `SET LOCAL statement_timeout = ${FREEZE_TIMEOUT_MS}`,
           {
             text: `INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, rate,
-                total, takes)
-              VALUES ($1, 'queued', $2, $3, $4, $5, $6, $7, $8, 0, $9)`,
+                total, takes, topic)
+              VALUES ($1, 'queued', $2, $3, $4, $5, $6, $7, $8, 0, $9, $10)`,
             values: [
               ...[id, filter, by.who, by.because, request.automatic, request.onlyPassing],
-              ...[request.edited !== undefined, request.rate ?? null, takes(request.filter)],
+              ...[request.edited !== undefined, request.rate ?? null, takes(request.filter), topic],
             ],
           },
           Object.assign(
@@ -150,10 +150,17 @@ export function createReplayDesk({ pool, topic, dlqTopic, check }: ReplayDeskOpt
       await transaction(pool, async client => {
         const [, locked] = await pipelined(client, [
           'BEGIN',
-          { text: `SELECT state, filter, ${IS_ALIVE} AS alive FROM replays WHERE id = $1 FOR UPDATE`, values: [id] },
+          {
+            text: `SELECT state, filter, topic, ${IS_ALIVE} AS alive FROM replays WHERE id = $1 FOR UPDATE`,
+            values: [id],
+          },
         ])
-        const row: { state: ReplayState; filter: string; alive: boolean } | undefined = locked?.rows[0]
+        const row: SteeredRow | undefined = locked?.rows[0]
         if (row === undefined) throw unknown(id)
+        // Whoever wants it to go on here would wait for ever.
+        if (what === 'resume' && (row.topic ?? topic) !== topic) {
+          throw new UsageError(`the redrive ${id} goes to ${row.topic}: it can go on where KAFKA_TOPIC=${row.topic}`)
+        }
         const next = decide(row.state, row.alive)
         if (next === undefined) return
         // At once means without its worker, who must find himself fenced off should he wake.
@@ -215,6 +222,14 @@ export function createReplayDesk({ pool, topic, dlqTopic, check }: ReplayDeskOpt
 
 /** Inside the transaction: the set is empty. */
 class Empty extends Error {}
+
+interface SteeredRow {
+  readonly state: ReplayState
+  readonly filter: string
+  /** `null`: not noted yet when it was asked for. */
+  readonly topic: string | null
+  readonly alive: boolean
+}
 
 interface GroupRow {
   readonly left_out: LeftOutReason | null

@@ -47,7 +47,7 @@ async function aWorld(): Promise<World> {
     purges: () => purges,
     start() {
       const facts: JobFact[] = []
-      const store = createReplayStore(pool)
+      const store = createReplayStore(pool, 'orders')
       const common = {
         observer: { observe: (fact: JobFact) => void facts.push(fact) },
         clock: systemClock,

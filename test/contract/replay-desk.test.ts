@@ -24,7 +24,7 @@ let gone = new Set<string>()
 beforeAll(async () => {
   database = await migratedDatabase()
   desk = createReplayDesk({ pool: database.pool, topic: 'orders', dlqTopic: 'orders.dlq', check })
-  store = createReplayStore(database.pool)
+  store = createReplayStore(database.pool, 'orders')
   tables = replayTables(database.pool)
 })
 afterAll(() => database[Symbol.asyncDispose]())
@@ -193,6 +193,34 @@ describe('the worker', () => {
         expect.objectContaining({ id: 'orders-0-6', replayCount: 0 }),
       ],
     })
+  })
+
+  it('leaves a redrive to another topic to whoever works for that, and lets nobody else go on with it', async () => {
+    await letters([{ source_topic: 'returns' }])
+    const { pool } = database
+    const returns = createReplayDesk({ pool, topic: 'returns', check })
+    const { id } = await returns.start(asking('topic:returns'), BY)
+    expect(await store.waiting()).toBeUndefined()
+    expect(await store.take(id)).toBeUndefined()
+    await desk.pause(id, BY)
+    await expect(desk.resume(id, BY)).rejects.toThrow('it can go on where KAFKA_TOPIC=returns')
+    expect(await desk.get(id)).toMatchObject({ state: 'paused' })
+    await returns.resume(id, BY)
+    const itsStore = createReplayStore(pool, 'returns')
+    expect(await itsStore.waiting()).toBe(id)
+    expect(await itsStore.take(id)).toMatchObject({ id })
+    await silence(id)
+    expect([await store.waiting(), await itsStore.waiting()]).toEqual([undefined, id])
+  })
+
+  it('takes one that was asked for before its topic was noted', async () => {
+    await letters([{}])
+    const { id } = await desk.start(asking(''), BY)
+    await database.pool.query('UPDATE replays SET topic = NULL')
+    await desk.pause(id, BY)
+    await desk.resume(id, BY)
+    expect(await store.waiting()).toBe(id)
+    await taken(id)
   })
 
   it('claims a page; what is not open any more is skipped', async () => {

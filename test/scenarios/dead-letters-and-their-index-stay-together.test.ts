@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { headerText } from '#src/core/dead-letter.ts'
 import type { DeadLetterRow } from '#src/core/dead-letter-desk.ts'
 import type { Header, SourceRecord } from '#src/core/record.ts'
 import { toRedrivenRecord } from '#src/core/redrive.ts'
+import { ensureTopics } from '#src/kafka/admin.ts'
 import { createDeadLetterRecords } from '#src/kafka/dead-letter-records.ts'
 import { type KafkaProducer, startProducer } from '#src/kafka/producer.ts'
 import { holdfast } from '../support/cli.ts'
@@ -66,18 +68,36 @@ async function redrive(stream: Stream, row: Row, edited?: string): Promise<void>
   await eventually(async () => (await stream.settled()) > before, 'the redriven record being settled')
 }
 
-function spring(topic: string, offset: bigint): Header[] {
-  const partition = Buffer.alloc(4)
-  const at = Buffer.alloc(8)
-  at.writeBigInt64BE(offset)
-  return [
-    aHeader('kafka_dlt-original-topic', topic),
-    ['kafka_dlt-original-partition', partition],
-    ['kafka_dlt-original-offset', at],
-    aHeader('kafka_dlt-exception-fqcn', 'com.example.WarehouseException'),
-    aHeader('kafka_dlt-exception-message', 'ada@example.org is unknown'),
-  ]
-}
+/** As Spring Kafka, Kafka Connect and Kafka Streams say where a record stood, and why they set it aside. */
+const FOREIGN = {
+  spring(topic: string, offset: bigint): Header[] {
+    const partition = Buffer.alloc(4)
+    const at = Buffer.alloc(8)
+    at.writeBigInt64BE(offset)
+    return [
+      aHeader('kafka_dlt-original-topic', topic),
+      ['kafka_dlt-original-partition', partition],
+      ['kafka_dlt-original-offset', at],
+      aHeader('kafka_dlt-exception-fqcn', 'com.example.WarehouseException'),
+      aHeader('kafka_dlt-exception-message', 'ada@example.org is unknown'),
+    ]
+  },
+  connect: (topic: string, offset: bigint): Header[] => [
+    aHeader('__connect.errors.topic', topic),
+    aHeader('__connect.errors.partition', '0'),
+    aHeader('__connect.errors.offset', String(offset)),
+    aHeader('__connect.errors.stage', 'TASK_PUT'),
+    aHeader('__connect.errors.exception.class.name', 'org.apache.kafka.connect.errors.DataException'),
+    aHeader('__connect.errors.exception.message', 'ada@example.org is unknown'),
+  ],
+  streams: (topic: string, offset: bigint): Header[] => [
+    aHeader('__streams.errors.topic', topic),
+    aHeader('__streams.errors.partition', '0'),
+    aHeader('__streams.errors.offset', String(offset)),
+    aHeader('__streams.errors.exception', 'java.lang.IllegalStateException: ada@example.org is unknown'),
+  ],
+} as const
+const OF_OTHERS = /^(?:kafka_dlt-|__connect\.|__streams\.)/
 
 it('redriven records close the loop of their letters, and the index can be made anew from the topic', async () => {
   // Given dead letters, and a newer version of one of their orders
@@ -116,53 +136,98 @@ it('redriven records close the loop of their letters, and the index can be made 
   expect(await stream.findings()).toEqual([])
 })
 
-it('a dead letter of another program is found, redriven and resolved like one of ours', async () => {
-  // Given an order that stood in the topic before our group began, and that a program of somebody else has set aside
-  const stream = await aStream({ partitions: 1 })
-  await stream.produce([{ value: good('theirs'), partition: 0 }])
-  await stream.query(
-    `INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset) VALUES ($1, 0, $2, 1, 1)`,
-    [stream.topic, stream.groupId],
+/** A group begins at `next`: what stands before it, other programs have had. */
+async function beginsAt({ query, topic, groupId }: Stream, next: number): Promise<void> {
+  await query(
+    'INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset) VALUES ($1, 0, $2, $3, $3)',
+    [topic, groupId, next],
   )
-  await startService(stream)
+}
+
+it('dead letters of other programs are found, redriven by the command and resolved like ours', async () => {
+  // Given orders that stood in the topic before our group began, and that programs of somebody else have set aside
+  const stream = await aStream({ partitions: 1 })
+  const programs = ['spring', 'connect', 'streams'] as const
+  await stream.produce(programs.map(program => ({ value: good(program), headers: [aHeader('own', program)] })))
+  await beginsAt(stream, programs.length)
+  const service = await startService(stream)
+  await eventually(() => service.log.some(({ event }) => event === 'jobs_started'), 'the jobs')
   await settle(stream, broken('ours'))
-  const theirs = { topic: stream.dlqTopic, partition: 0, key: null, value: Buffer.from(good('theirs')) }
-  await producer.produce({ ...theirs, headers: spring(stream.topic, 0n) })
+  const setAside = (value: string, headers: Header[]) =>
+    producer.produce({ topic: stream.dlqTopic, partition: 0, key: null, value: Buffer.from(value), headers })
+  for (const [offset, program] of programs.entries()) {
+    await setAside(good(program), [aHeader('own', program), ...FOREIGN[program](stream.topic, BigInt(offset))])
+  }
   // And one that both have set aside
-  await producer.produce({ ...theirs, value: Buffer.from(broken('ours')), headers: spring(stream.topic, 1n) })
+  await setAside(broken('ours'), FOREIGN.spring(stream.topic, 3n))
   // And one of which nobody knows where it came from
-  await producer.produce({ ...theirs, value: Buffer.from(good('stray')), headers: [] })
+  await setAside(good('stray'), [])
+  // And one that stood in another topic
+  const returns = { ...stream, topic: `${stream.topic}-returns`, groupId: `${stream.groupId}-returns` }
+  await ensureTopics(connection, producer, { ...returns, partitions: 1, replication: 1 })
+  await producer.produce({
+    topic: returns.topic,
+    partition: 0,
+    key: null,
+    value: Buffer.from(good('back')),
+    headers: [],
+  })
+  await beginsAt(returns, 1)
+  await setAside(good('back'), FOREIGN.connect(returns.topic, 0n))
 
   // When the index is brought up to date
   await holdfast(stream, 'dlq', 'reindex')
 
-  // Then it is there, with what its headers say, and nothing that they quote; the proof holds
-  const [found, ours, stray] = await letters(stream)
-  expect(ours).toMatchObject({ order_uid: 'ours', written_by: 'holdfast', reason: 'schema_violation' })
-  expect(found).toMatchObject({
-    id: `${stream.topic}-0-0`,
-    written_by: 'spring',
-    order_uid: 'theirs',
-    reason: 'unexpected_error',
-    error: 'WarehouseException',
-    state: 'open',
-  })
-  expect(JSON.stringify(found)).not.toContain('ada@')
+  // Then they are there, with what their headers say, and nothing that they quote; the proof holds
+  const shown = (rows: Row[]) => rows.map(({ id, written_by, error, state }) => `${id} ${written_by} ${error} ${state}`)
+  const indexed = (await letters(stream)).toSorted((a, b) => Number(a.dlq_offset) - Number(b.dlq_offset))
+  expect(shown(indexed)).toEqual([
+    `${stream.topic}-0-3 holdfast required open`,
+    `${stream.topic}-0-0 spring WarehouseException open`,
+    `${stream.topic}-0-1 connect DataException open`,
+    `${stream.topic}-0-2 streams IllegalStateException open`,
+    `${stream.dlqTopic}-0-5 unknown unknown open`,
+    `${returns.topic}-0-0 connect DataException open`,
+  ])
+  expect(indexed.map(row => `${row.order_uid} ${row.reason}`)).toEqual([
+    'ours schema_violation',
+    ...[...programs, 'stray', 'back'].map(uid => `${uid} unexpected_error`),
+  ])
+  expect(JSON.stringify(indexed)).not.toContain('ada@')
   expect(await stream.findings()).toEqual([])
 
-  // And redriven they are orders like any other
-  if (found === undefined || stray === undefined) throw new Error('they are not there')
-  expect(stray).toMatchObject({ id: `${stream.dlqTopic}-0-3`, written_by: 'unknown', state: 'open' })
-  await redrive(stream, found)
-  await redrive(stream, stray)
-  expect((await letters(stream)).map(({ state }) => state)).toEqual(['resolved', 'open', 'resolved'])
-  expect(await stream.query('SELECT order_uid FROM orders ORDER BY order_uid')).toEqual([
-    { order_uid: 'stray' },
-    { order_uid: 'theirs' },
+  // And those that came from this topic, or from nobody knows where, are redriven, and are orders like any other
+  const theirs = ['dlq', 'replay', 'reason:unexpected_error'] as const
+  const preview = JSON.parse((await holdfast(stream, ...theirs, '--dry-run', '--json')).stdout)
+  expect(preview).toMatchObject({ preview: { count: 4, left_out: { other_topic: 1 } } })
+  const said = await holdfast(stream, ...theirs, '--yes')
+  expect(said.stdout).toMatch(/^redrive r\w{10} done: 4 of 4 published, 4 resolved\n$/)
+  expect(said.stderr).toMatch(/^redriven 4 of 4 \(100%\) /m)
+  const uids = 'SELECT order_uid FROM orders ORDER BY order_uid'
+  expect((await stream.query(uids)).map(row => row.order_uid)).toEqual(['connect', 'spring', 'stray', 'streams'])
+  const sent = (await stream.readAll(stream.topic)).slice(programs.length + 1)
+  expect(sent.map(record => headerText(record, 'own')).toSorted()).toEqual([...programs, undefined].toSorted())
+  expect(sent.flatMap(({ headers }) => headers.filter(([name]) => OF_OTHERS.test(name)))).toEqual([])
+
+  // And the other one goes back to its topic when that is named, though a service of this one is free to work on it
+  const consumer = await startService({ ...returns, roles: ['consumer', 'api'] })
+  const done = await holdfast(returns, 'dlq', 'replay', `topic:${returns.topic}`, '--yes', '--json')
+  const replay = JSON.parse(done.stdout)
+  expect(replay).toMatchObject({ state: 'done', total: 1, resolved: 1 })
+  expect(service.log.filter(line => line.event === 'replay_taken' && line.replay_id === replay.id)).toEqual([])
+  expect(await stream.readAll(returns.topic)).toHaveLength(2)
+  expect((await stream.readAll(stream.topic)).length).toBe(programs.length + 1 + sent.length)
+  expect(await consumer.stop()).toBe(0)
+  expect((await letters(stream)).filter(({ state }) => state !== 'resolved').map(row => row.order_uid)).toEqual([
+    'ours',
   ])
+  expect(await stream.query(uids)).toHaveLength(5)
+
+  // And another copy of what was redriven has no effect
   const stored = await fingerprint(stream)
-  await redrive(stream, found)
-  await redrive(stream, stray)
+  for (const row of indexed.filter(({ order_uid }) => order_uid === 'spring' || order_uid === 'stray')) {
+    await redrive(stream, row)
+  }
   expect(await fingerprint(stream)).toBe(stored)
   expect(await stream.findings()).toEqual([])
 })
