@@ -1,5 +1,6 @@
 import type { Clock, SettlementStore } from '../core/ports.ts'
 import { partitionKey } from '../core/record.ts'
+import { askAgain } from './ask-again.ts'
 import type { OwnedPartition } from './partition.ts'
 
 export interface OperatorPausesParts {
@@ -18,28 +19,19 @@ const INTERVAL_MS = 1_000
  * @returns what asks when it is time to; it waits for nothing
  */
 export function watchOperatorPauses({ store, clock, groupId, owned, onLifted }: OperatorPausesParts): () => void {
-  let dueAt = 0
-  return () => {
-    if (clock.monotonic() < dueAt) return
-    dueAt = clock.monotonic() + INTERVAL_MS
+  return askAgain(clock, INTERVAL_MS, async () => {
     const waiting = [...owned.values()].filter(
       // While its last batch is in flight, the store does not know of the pause yet.
       owner => owner.waitsForOperator !== undefined && owner.inFlightRecords === 0,
     )
     if (waiting.length === 0) return
     const places = waiting.map(({ topic, partition }) => ({ topic, partition }))
-    store.readProgress(groupId, places).then(
-      rows => {
-        for (const row of rows) {
-          const owner = owned.get(partitionKey(row))
-          if (owner === undefined || row.pausedFor !== undefined) continue
-          owner.waitsForOperator = undefined
-          owner.deadLettersInARow = row.deadLettersInARow ?? 0
-          onLifted(owner)
-        }
-      },
-      // Asked again in a moment; if the store is away, whoever writes says so.
-      () => {},
-    )
-  }
+    for (const row of await store.readProgress(groupId, places)) {
+      const owner = owned.get(partitionKey(row))
+      if (owner === undefined || row.pausedFor !== undefined) continue
+      owner.waitsForOperator = undefined
+      owner.deadLettersInARow = row.deadLettersInARow ?? 0
+      onLifted(owner)
+    }
+  })
 }

@@ -1,5 +1,6 @@
 import type { Clock, SettlementStore } from '../core/ports.ts'
 import { partitionKey } from '../core/record.ts'
+import { askAgain } from './ask-again.ts'
 import type { OwnedPartition } from './partition.ts'
 
 export interface ProgressWatchParts {
@@ -20,9 +21,7 @@ const INTERVAL_MS = 5_000
  * @returns what looks when it is time to; it waits for nothing
  */
 export function watchProgress({ store, clock, groupId, owned, onSetBack }: ProgressWatchParts): () => void {
-  let dueAt = 0
-
-  async function look(): Promise<void> {
+  return askAgain(clock, INTERVAL_MS, async () => {
     // Those with a batch in flight have the fence, and move while we look.
     const settled = new Map([...owned.values()].filter(isIdle).map(owner => [owner, owner.settled]))
     const places = [...settled.keys()].map(({ topic, partition }) => ({ topic, partition }))
@@ -33,14 +32,7 @@ export function watchProgress({ store, clock, groupId, owned, onSetBack }: Progr
       // Further on, it is another consumer's: the group will tell.
       if (untouched && (stored.get(owner.key) ?? -1n) < before) onSetBack(owner)
     }
-  }
-
-  return () => {
-    if (clock.monotonic() < dueAt) return
-    dueAt = clock.monotonic() + INTERVAL_MS
-    // While the store is away, others say so.
-    look().catch(() => {})
-  }
+  })
 }
 
 function isIdle({ halted, inFlightRecords }: OwnedPartition): boolean {

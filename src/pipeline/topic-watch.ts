@@ -1,4 +1,5 @@
 import type { Clock } from '../core/ports.ts'
+import { askAgain } from './ask-again.ts'
 
 export interface TopicWatchParts {
   /** Kafka's id of the topic as it is now; `undefined` when that cannot be known. */
@@ -23,15 +24,6 @@ const INTERVAL_MS = 15_000
  */
 export function watchTopic({ readTopicId, clock, onReplaced }: TopicWatchParts): TopicWatch {
   let known: string | undefined
-  let dueAt = clock.monotonic() + INTERVAL_MS
-
-  async function look(): Promise<void> {
-    const before = known
-    const found = await readTopicId()
-    if (found === undefined || before === undefined || found === before || known !== before) return
-    known = found
-    onReplaced()
-  }
 
   return {
     async read() {
@@ -39,11 +31,13 @@ export function watchTopic({ readTopicId, clock, onReplaced }: TopicWatchParts):
       known = found ?? known
       return found
     },
-    tick() {
-      if (known === undefined || clock.monotonic() < dueAt) return
-      dueAt = clock.monotonic() + INTERVAL_MS
-      // While the broker is away, others say so.
-      look().catch(() => {})
-    },
+    tick: askAgain(clock, INTERVAL_MS, async () => {
+      const before = known
+      if (before === undefined) return
+      const found = await readTopicId()
+      if (found === undefined || found === before || known !== before) return
+      known = found
+      onReplaced()
+    }),
   }
 }

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Clock, Head, HeadReader, Progress } from '#src/core/ports.ts'
+import { askAgain } from '#src/pipeline/ask-again.ts'
 import { createHeadWatch, type HeadWatch } from '#src/pipeline/head-watch.ts'
 import { createOwnedPartition, type OwnedPartition } from '#src/pipeline/partition.ts'
 import { createStallWatch, type StallWatch } from '#src/pipeline/stall-watch.ts'
@@ -253,4 +254,29 @@ it('asks for watermarks by two questions at a time, however long the answers tak
   }
   expect(most).toBe(2)
   expect(told.toSorted((a, b) => a - b)).toEqual(partitions.map(({ partition }) => partition))
+})
+
+it('asks again when it is time to, and not while a question is open, nor less because one failed', async () => {
+  const answers: PromiseWithResolvers<void>[] = []
+  const tick = askAgain(clock, 5_000, () => {
+    const answer = Promise.withResolvers<void>()
+    answers.push(answer)
+    return answer.promise
+  })
+  async function pass(ms: number): Promise<void> {
+    for (const end = nowMs + ms; nowMs < end; nowMs += 1_000) {
+      tick()
+      await new Promise(resolve => setImmediate(resolve))
+    }
+  }
+  await pass(60_000)
+  expect(answers).toHaveLength(1)
+  answers[0]?.reject(new Error('the store is away'))
+  await pass(2_000)
+  expect(answers).toHaveLength(2)
+  answers[1]?.resolve()
+  await pass(4_000)
+  expect(answers).toHaveLength(2)
+  await pass(1_000)
+  expect(answers).toHaveLength(3)
 })
