@@ -75,7 +75,9 @@ export async function locate(
     if (resume.kind === 'expired' && nextOffset === resume.from) {
       await store.expire(groupId, { topic, partition }, resume.from, resume.to)
       observer.observe({ kind: 'expired', partition: { topic, partition }, from: resume.from, to: resume.to })
-      return { topic, partition, nextOffset: resume.to, uncommitted: true }
+      // The store keeps no pause over that; dead letters behind it may be open all the same.
+      const { readAgainTo, topicId } = row ?? {}
+      return { topic, partition, nextOffset: resume.to, readAgainTo, topicId, uncommitted: true }
     }
     const uncommitted = known !== undefined && committed.get(key) !== nextOffset
     return { ...row, topic, partition, nextOffset, uncommitted }

@@ -8,7 +8,7 @@ import {
   StoreUnavailableError,
 } from '#src/core/errors.ts'
 import type { Clock } from '#src/core/ports.ts'
-import { aPipeline, GROUP, type Harness, P0, until, valuesOf } from '../../support/pipeline-harness.ts'
+import { aPipeline, GROUP, type Harness, judge, P0, until, valuesOf } from '../../support/pipeline-harness.ts'
 
 const away = new StoreUnavailableError('connection refused')
 const refusal = new RecordRefusedError('value out of range', { sqlState: '22003' })
@@ -369,6 +369,22 @@ describe('what the log does not hold any more', () => {
       { from: 2n, to: 3n, records: 1 },
     ])
     expect(harness.of('expired')).toHaveLength(1)
+  })
+
+  it('closes dead letters of what is read again behind it', async () => {
+    const harness = aPipeline({ judge: record => judge({ ...record, value: Buffer.from(mended ? 'b:1' : 'bad') }) })
+    let mended = false
+    harness.source.append(0, 'a:1', 'b:1')
+    harness.source.give(0)
+    start(harness)
+    await until(() => progress(harness) === 2n, 'both dead letters')
+    await harness.source.takeAway(0)
+    mended = true
+    harness.store.moveProgress(P0, GROUP, 0n)
+    harness.source.retain(0, 1n)
+    harness.source.give(0)
+    await until(() => harness.of('expired').length === 1 && progress(harness) === 2n, 'the second reading')
+    expect([...harness.store.inbox.letters.values()].map(({ state }) => state)).toEqual(['open', 'resolved'])
   })
 
   it('reads the progress again when it moved just then, instead of leaving the partition to nobody', async () => {
