@@ -160,14 +160,15 @@ describe('dead letters', () => {
     })
   })
 
-  it('do not pull a button from under a press when causes are counted anew', async () => {
+  it.each(['mouse', 'Space'])('do not pull a button from under a press when causes are counted anew: %s', async by => {
     await using own = await startConsole(browser, { fill: desk => void desk.add() })
     await own.visit('/admin', async page => {
-      await page.getByRole('button', { name: 'Discard all 1 …' }).hover()
-      await page.mouse.down()
+      const one = page.getByRole('button', { name: 'Discard all 1 …' })
+      await (by === 'mouse' ? one.hover() : one.focus())
+      await (by === 'mouse' ? page.mouse.down() : page.keyboard.down(by))
       own.desk.add()
       await page.getByText('2 dead letters, the oldest').waitFor()
-      await page.mouse.up()
+      await (by === 'mouse' ? page.mouse.up() : page.keyboard.up(by))
       // It takes effect; and what it was about to take is what it takes.
       await page.getByRole('dialog').waitFor()
       await page.getByRole('button', { name: 'Discard all 2 …', includeHidden: true }).waitFor({ state: 'attached' })

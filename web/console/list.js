@@ -120,9 +120,10 @@ export function listView(app, place) {
   function draw() {
     inbox.matched(held.count, held.oldest)
     if (held.rows.length === 0) put(inbox.body, nothing(app, place))
+    // Made when it is drawn: by then there may be other rows.
     else {
-      const made = table(columns(), held.rows.map(row), { class: 'letters cards-on-phone' })
-      redraw(inbox.body, () => put(inbox.body, made))
+      const attributes = { class: 'letters cards-on-phone' }
+      redraw(inbox.body, () => put(inbox.body, table(columns(), held.rows.map(row), attributes)))
     }
     if (turned && document.activeElement?.id === 'view') inbox.body.querySelector('th[aria-sort] a')?.focus()
     turned = false

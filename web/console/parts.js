@@ -124,7 +124,8 @@ export function redraw(place, make) {
       // The click follows the release, and then it is our turn.
       setTimeout(() => redraw(place, make))
     }
-    for (const end of ['pointerup', 'pointercancel'])
+    // The space bar presses as well.
+    for (const end of ['pointerup', 'pointercancel', 'keyup'])
       document.addEventListener(end, released, { signal: release.signal })
     return
   }
