@@ -4,5 +4,6 @@ export interface Place {
   readonly sort?: string
   readonly id?: string | undefined
 }
+export const SORTS: readonly string[]
 export function placeOfAddress(search: string): Required<Place>
 export function addressOf(place: Place): string

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { addressOf, placeOfAddress } from '../../../web/console/address.js'
+import { LETTER_SORTS } from '#src/core/dead-letter-desk.ts'
+import { addressOf, placeOfAddress, SORTS } from '../../../web/console/address.js'
 import { dlqLine, shellQuoted } from '../../../web/console/cli-line.js'
 import { filterOfGroup, quoted, stateOf, termsOf, withTerms } from '../../../web/console/filter-text.js'
 import { healthOf } from '../../../web/console/health.js'
@@ -60,6 +61,10 @@ describe('the address', () => {
     const place = placeOfAddress(search)
     expect(place).toEqual({ view, q, sort, id: undefined })
     expect(placeOfAddress(new URL(addressOf(place), 'http://x').search)).toEqual(place)
+  })
+
+  it('has the orders of the list that the API has', () => {
+    expect(SORTS).toEqual(LETTER_SORTS)
   })
 
   it('keeps filter and order beside a letter, so that the way back leads to the same list', () => {
