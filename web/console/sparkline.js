@@ -55,6 +55,6 @@ export function sparkline(counts, words, starts = []) {
 }
 
 /** The last start, or the last of several in an hour. */
-export function startWords({ version, at, deployed }) {
+function startWords({ version, at, deployed }) {
   return `${version} ${deployed ? 'deployed' : 'restarted'} ${absolute(at)}`
 }
