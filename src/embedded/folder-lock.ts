@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { processIdentity, processNamespace, SetupError } from './machine.ts'
 
@@ -22,9 +22,7 @@ export function lockFolder(dir: string): Disposable {
   }
   for (let triesLeft = 3; ; triesLeft--) {
     try {
-      const handle = openSync(file, 'wx', 0o644)
-      writeSync(handle, JSON.stringify(holder))
-      closeSync(handle)
+      writeFileSync(file, JSON.stringify(holder), { flag: 'wx', mode: 0o644 })
       return { [Symbol.dispose]: () => rmSync(file, { force: true }) }
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || triesLeft === 0) throw error
