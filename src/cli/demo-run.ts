@@ -136,8 +136,11 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
       )
       process.kill(process.pid, 'SIGKILL')
     }, config.shutdownTimeoutMs)
-    await app.stop()
-    clearTimeout(watchdog)
+    try {
+      await app.stop()
+    } finally {
+      clearTimeout(watchdog)
+    }
   }
 
   function announce(): void {
