@@ -251,7 +251,7 @@ function toQuery(statement: Statement): pg.QueryConfig {
   return { name: statement.name, text: statement.text, values: statement.columns.map(encodeColumn) }
 }
 
-/** Is asked for records with dead letters only: most batches hold none, and need no map. */
+/** Is asked for redriven records, and for those that are read again: most batches hold none, and need no map. */
 function outcomesOf<T>(rows: readonly UpsertRow[]): (order: ReadyRecord<T>) => Outcome {
   let byUid: Map<string, Outcome> | undefined
   return ({ uid }) => {
