@@ -29,6 +29,11 @@ it('stops at the limit, says so, and goes on after holdfast resume', async () =>
   expect((await fetch(`${service.url}/livez`)).status).toBe(200)
   const metrics = await (await fetch(`${service.url}/metrics`)).text()
   expect(metrics).toMatch(/holdfast_partition_paused\{.*partition="0".*reason="storm_guard"\} 1/)
+  expect(
+    service.log
+      .filter(({ event, reason }) => event === 'paused' && reason === 'storm_guard')
+      .map(where => where.partition),
+  ).toEqual([0])
 
   // and a restart does not forget it
   expect(await service.stop()).toBe(0)
