@@ -2,8 +2,9 @@ import pg from 'pg'
 import { expect, it } from 'vitest'
 import { migrate } from '#src/postgres/migrate.ts'
 import { differences, generated, modelOf } from '../support/model.ts'
+import { aRole } from '../support/roles.ts'
 import { ask, eventually, isReady, type Service, startService } from '../support/service.ts'
-import { aStream, streamTools } from '../support/stream.ts'
+import { aStream, type Stream, streamTools } from '../support/stream.ts'
 
 streamTools()
 
@@ -86,10 +87,7 @@ it('stops when a column goes missing under it: no record is blamed, nothing is c
   expect(lastWords(service)).toContain('custom_fee')
 
   // And no record paid for it
-  expect(await stream.readAll(stream.dlqTopic)).toEqual([])
-  expect(await stream.committed()).toBe(20)
-  expect(await stream.settled()).toBe(20)
-  expect(await stream.query('SELECT 1 FROM dead_letters')).toEqual([])
+  await nobodyPaid(stream, 20)
 
   // And with the column back, it goes on where it was
   await stream.query('ALTER TABLE payments RENAME COLUMN elsewhere TO custom_fee')
@@ -98,6 +96,42 @@ it('stops when a column goes missing under it: no record is blamed, nothing is c
   expect(await differences(stream, modelOf(records))).toEqual([])
   expect(await stream.findings()).toEqual([])
 })
+
+it('stops when a right is taken from it: no record is blamed, nothing is committed past it', async () => {
+  // Given a service at work, as a user who has no more rights than it needs
+  const stream = await aStream()
+  const role = await aRole(stream)
+  const service = await startService({ ...stream, databaseUrl: role.url })
+  const records = generated(60, { seed: 19 })
+  await stream.produce(records.slice(0, 20))
+  await eventually(async () => (await stream.committed()) === 20, 'the first ones being committed')
+
+  // When one of them is taken away, and more records come
+  await stream.query(`REVOKE INSERT ON payments FROM ${role.name}`)
+  await stream.produce(records.slice(20))
+
+  // Then it ends by itself, and says why
+  expect(await exitCodeOf(service)).toBe(1)
+  expect(lastWords(service)).toContain('42501')
+  expect(lastWords(service)).toContain('payments')
+
+  // And no record paid for it
+  await nobodyPaid(stream, 20)
+
+  // And with the right back, it goes on where it was
+  await stream.query(`GRANT INSERT ON payments TO ${role.name}`)
+  await startService({ ...stream, databaseUrl: role.url })
+  await eventually(async () => (await stream.committed()) === records.length, 'all of them being committed')
+  expect(await differences(stream, modelOf(records))).toEqual([])
+  expect(await stream.findings()).toEqual([])
+})
+
+async function nobodyPaid(stream: Stream, committed: number): Promise<void> {
+  expect(await stream.readAll(stream.dlqTopic)).toEqual([])
+  expect(await stream.committed()).toBe(committed)
+  expect(await stream.settled()).toBe(committed)
+  expect(await stream.query('SELECT 1 FROM dead_letters')).toEqual([])
+}
 
 /** Of a service that ends by itself; one that goes on fails the test, and does not hang it. */
 async function exitCodeOf(service: Service): Promise<number> {

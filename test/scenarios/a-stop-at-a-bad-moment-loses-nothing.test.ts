@@ -2,6 +2,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import { createWire, type WireMode } from '../support/faults/wire.ts'
 import { lockOrders, reading, settling } from '../support/locks.ts'
 import { differences, generated, modelOf } from '../support/model.ts'
+import { ownKafka } from '../support/own-servers.ts'
 import { eventually, isReady, type Service, startService } from '../support/service.ts'
 import { aStream, type Stream, streamTools, totalOf } from '../support/stream.ts'
 
@@ -63,6 +64,26 @@ it.each<WireMode>([{ kind: 'reset' }, { kind: 'black-hole' }])(
     await nothingIsLost(stream)
   },
 )
+
+it('while the broker is away, and cannot be told what was settled: gone within the bound', async () => {
+  // Given a process whose transactions end when its broker is frozen
+  const kafka = await ownKafka()
+  const stream = await aStream({ brokers: kafka.brokers, partitions: 2 })
+  const service = await atWork(stream)
+  const lock = await lockOrders(stream)
+  await stream.produce(records.slice(300))
+  await eventually(async () => (await settling(stream, 'waits for a lock')) === 2, 'both lanes waiting')
+  kafka.kill('SIGSTOP')
+  await lock.release()
+  await eventually(async () => (await stream.settled()) > 300, 'a transaction that the broker is not told of')
+
+  // When it is told to stop, then it has gone within the bound
+  const toldAt = performance.now()
+  expect([0, KILLED]).toContain(await service.stop())
+  expect(performance.now() - toldAt).toBeLessThan(SHUTDOWN_TIMEOUT_MS + SLACK_MS)
+  kafka.kill('SIGCONT')
+  await nothingIsLost(stream)
+})
 
 it('during a rebalance that waits for its drain: gone within the bound', async () => {
   // Given a process that is to hand a partition over to a second one, and cannot end its transactions

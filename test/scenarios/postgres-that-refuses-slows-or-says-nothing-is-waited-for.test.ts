@@ -1,7 +1,7 @@
-import pg from 'pg'
 import { expect, it, onTestFinished } from 'vitest'
 import { createWire, type Wire } from '../support/faults/wire.ts'
 import { differences, generated, modelOf } from '../support/model.ts'
+import { aRole } from '../support/roles.ts'
 import { ask, eventually, isReady, type Service, startService } from '../support/service.ts'
 import { aStream, type Stream, streamTools, totalOf } from '../support/stream.ts'
 
@@ -10,6 +10,7 @@ streamTools()
 const records = generated(600, { seed: 111, updatesRatio: 0.3 })
 /** Somebody waits for an answer: longer than this is no answer. */
 const ANSWERED_WITHIN_MS = 8_000
+const RESUMED_WITHIN_MS = 5_000
 const env = {
   // A poll that is missed for so long costs the partitions: an outage must not.
   KAFKA_CONFIG: 'session.timeout.ms=6000,max.poll.interval.ms=8000',
@@ -26,13 +27,14 @@ it('with no connection left (53300): pauses, blames nobody, goes on when there i
   const rebalances = await service.metric('rebalances_total')
 
   // When others have them all, and those of the service break
-  await role.limit(0)
-  await stream.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1', [role.name])
+  await role.alter('CONNECTION LIMIT 0')
+  await role.endSessions()
   await stream.produce(records.slice(300))
   await itWaits(service, /53300/)
 
   // Then it goes on by itself when it may have them again
-  await role.limit(-1)
+  await role.alter('CONNECTION LIMIT -1')
+  await resumesSoon(service)
   await allIsWell(stream, service, rebalances)
 })
 
@@ -52,6 +54,46 @@ it('in a black hole: notices, answers what it can, and goes on', async () => {
   await eventually(() => performance.now() - sinceMs > 10_000, 'the time that costs a silent consumer its partitions')
 
   // Then it goes on within seconds of the return
+  wire.set({ kind: 'pass' })
+  await resumesSoon(service)
+  await allIsWell(stream, service, rebalances)
+})
+
+it('back from a failover, and read-only (25006): pauses, blames nobody, goes on when it may write again', async () => {
+  // Given a service at work
+  const stream = await aStream({ partitions: 2 })
+  const role = await aRole(stream)
+  const service = await startService({ ...stream, databaseUrl: role.url, env })
+  await half(stream, service)
+  const rebalances = await service.metric('rebalances_total')
+
+  // When its sessions break, and on new ones it may only read
+  await role.alter('SET default_transaction_read_only = on')
+  await role.endSessions()
+  await stream.produce(records.slice(300))
+  await itWaits(service, /25006/, { unknownOrder: 404 })
+
+  // Then it does not keep such a session: it goes on as soon as new ones may write
+  await role.alter('RESET default_transaction_read_only')
+  await resumesSoon(service)
+  await allIsWell(stream, service, rebalances)
+})
+
+it('losing the reply to each COMMIT: nothing is written twice, and nobody is blamed', async () => {
+  // Given a service that reaches Postgres over a wire
+  const stream = await aStream({ partitions: 2 })
+  const wire = await wireTo(stream)
+  const service = await startService({ ...stream, databaseUrl: wire.url, env })
+  await half(stream, service)
+  const rebalances = await service.metric('rebalances_total')
+
+  // When Postgres commits, and the connection is reset before it can say so
+  wire.set({ kind: 'lose-reply', request: 'COMMIT', reply: 'COMMIT\0' })
+  await stream.produce(records.slice(300))
+  await eventually(() => service.log.some(({ event }) => event === 'breaker_opened'), 'its losing a reply')
+
+  // Then what was committed is found so, also while replies are still lost, and counts once
+  await eventually(async () => (await stream.settled()) === records.length, 'all of them being settled')
   wire.set({ kind: 'pass' })
   await allIsWell(stream, service, rebalances)
 })
@@ -79,8 +121,8 @@ async function half(stream: Stream, service: Service): Promise<void> {
   await eventually(() => isReady(service), 'readiness')
 }
 
-/** As an operator and a client see the outage. */
-async function itWaits(service: Service, why: RegExp): Promise<void> {
+/** As an operator and a client see the outage. @param unknownOrder the answer where memory has none: who may read, can tell */
+async function itWaits(service: Service, why: RegExp, { unknownOrder = 503 } = {}): Promise<void> {
   await eventually(async () => (await service.metric('partition_paused', { reason: 'store_away' })) === 2, 'the pause')
   // (The first failure may have been another one: sessions that break, say, before new ones are refused.)
   await eventually(async () => {
@@ -91,8 +133,16 @@ async function itWaits(service: Service, why: RegExp): Promise<void> {
   const askedAt = performance.now()
   // One in memory is an answer, one that only Postgres knows is a "later", and neither takes long
   expect(await ask(service, `/order/${records[0]?.uid}`)).toMatchObject({ status: 200 })
-  expect(await ask(service, '/order/unknown')).toMatchObject({ status: 503 })
+  expect(await ask(service, '/order/unknown')).toMatchObject({ status: unknownOrder })
   expect(performance.now() - askedAt).toBeLessThan(ANSWERED_WITHIN_MS)
+}
+
+/** Each pause is over, soon after now by its own log: how soon that is seen from here is another matter. */
+async function resumesSoon(service: Service): Promise<void> {
+  const backAtMs = Date.now()
+  const told = (what: string) => service.log.filter(({ event, reason }) => event === what && reason === 'store_away')
+  await eventually(() => told('resumed').length === told('paused').length, 'its going on')
+  expect(Date.parse(String(told('resumed').at(-1)?.time)) - backAtMs).toBeLessThan(RESUMED_WITHIN_MS)
 }
 
 async function allIsWell(stream: Stream, service: Service, rebalances: number): Promise<void> {
@@ -112,25 +162,4 @@ async function wireTo({ databaseUrl }: Stream): Promise<Wire & { readonly url: s
   onTestFinished(() => wire[Symbol.asyncDispose]())
   url.port = String(wire.port)
   return { ...wire, url: url.href }
-}
-
-/** A user without a superuser's privilege of going beyond limits. */
-async function aRole(stream: Stream): Promise<{
-  readonly name: string
-  readonly url: string
-  /** -1: none. */
-  limit(connections: number): Promise<void>
-}> {
-  const url = new URL(stream.databaseUrl)
-  const name = `limited_${url.pathname.slice(1)}`
-  await stream.query(`CREATE ROLE ${name} LOGIN PASSWORD ${pg.escapeLiteral(name)}`)
-  await stream.query(`GRANT ALL ON ALL TABLES IN SCHEMA public TO ${name}`)
-  await stream.query(`GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO ${name}`)
-  url.username = name
-  url.password = name
-  return {
-    name,
-    url: url.href,
-    limit: async connections => void (await stream.query(`ALTER ROLE ${name} CONNECTION LIMIT ${connections}`)),
-  }
 }
