@@ -13,9 +13,10 @@ import type {
   Verdict,
   Watermarks,
 } from '../core/ports.ts'
-import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
+import type { SourceRecord } from '../core/record.ts'
 import type { StreamStatus } from '../core/status.ts'
 import { type BatchTracing, NO_TRACING } from '../core/tracing.ts'
+import { createAssignments } from './assignments.ts'
 import { createBatchWork } from './batch-work.ts'
 import { createBreaker } from './breaker.ts'
 import { createCommitter } from './commit.ts'
@@ -23,8 +24,7 @@ import { type CrashGuard, createCrashGuard } from './crash-guard.ts'
 import { createHeadWatch } from './head-watch.ts'
 import { createLane } from './lane.ts'
 import { watchOperatorPauses } from './operator-pauses.ts'
-import { createOwnedPartition, type OwnedPartition } from './partition.ts'
-import { locate, type Position } from './position.ts'
+import type { OwnedPartition } from './partition.ts'
 import { watchProgress } from './progress-watch.ts'
 import { createReception } from './receive.ts'
 import { type RetryParts, retrying } from './retry.ts'
@@ -82,9 +82,6 @@ export interface Pipeline {
 const POLL_TIMEOUT_MS = 100
 /** Full buffers for longer than this pause the consumer; for shorter, it is just not asked. */
 const OVERFULL_AFTER_MS = 1_000
-const COMMIT_TIMEOUT_MS = 5_000
-/** A partition that keeps losing its fence is fought over: do not fight at full speed. */
-const REPOSITION_PAUSE_MS = 1_000
 
 const NO_CRASH_GUARD: CrashGuard = { enter: async batch => ({ batch, deaths: 0, leave: () => {} }) }
 
@@ -115,8 +112,6 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
   let failure: { readonly error: unknown } | undefined
   let running: Promise<void> | undefined
   let fullSince: number | undefined
-  const repositionedAt = new Map<string, number>()
-  const toReposition = new Map<string, OwnedPartition>()
 
   const prepare = createBatchWork<T>({
     ...parts,
@@ -137,7 +132,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     stormLimit: parts.stormLimit ?? 0,
     outagePolicy: parts.outagePolicy ?? 'pause',
     onProgress: (progress, batch) => committer.settled(progress, batch),
-    onOwnershipLost: owner => toReposition.set(owner.key, owner),
+    onOwnershipLost: owner => assignments.startAnew(owner),
     onFailure: fail,
     onDone: () => space.notify(),
   })
@@ -194,15 +189,32 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     onSetBack(owner) {
       const partition = { topic: owner.topic, partition: owner.partition }
       observer.observe({ kind: 'progress_set_back', partition, from: owner.settled })
-      toReposition.set(owner.key, owner)
+      assignments.startAnew(owner)
     },
   })
   const topicWatch = watchTopic({
     readTopicId: parts.readTopicId ?? (async () => undefined),
     clock,
     onReplaced() {
-      for (const [key, owner] of reception.owned) toReposition.set(key, owner)
+      for (const owner of reception.owned.values()) assignments.startAnew(owner)
     },
+  })
+  const assignments = createAssignments({
+    source,
+    store,
+    observer,
+    clock,
+    groupId,
+    retry,
+    reception,
+    committer,
+    board,
+    signal: stopping.signal,
+    drainTimeoutMs: () => drainTimeoutMs,
+    readTopicId: topicWatch.read,
+    turn,
+    onAssigned: watermarks.hurry,
+    onFailure: fail,
   })
 
   // ---- the lanes' side -------------------------------------------------------------------------------------------
@@ -241,18 +253,6 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     topicWatch.tick()
   }
 
-  /** Keeps the consumer served while something else is awaited. Never longer than the bound. */
-  async function turningUntil(done: Promise<unknown>, timeoutMs: number): Promise<boolean> {
-    let finished = false
-    const finish = () => {
-      finished = true
-    }
-    done.then(finish, finish)
-    const deadline = clock.monotonic() + timeoutMs
-    while (!finished && clock.monotonic() < deadline) await turn()
-    return finished
-  }
-
   /** Of a partition that is always there: by then we may have lost ours. */
   async function askBroker(): Promise<void> {
     await source.watermarks({ topic: parts.topic, partition: 0 })
@@ -266,146 +266,17 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     if (reception.owned.get(owner.key) !== owner || owner.halted !== undefined) return
     board.knows(owner, { low, high })
     const idle = owner.bufferedRecords === 0 && owner.inFlightRecords === 0
-    if (idle && (owner.next < low || owner.next > high)) toReposition.set(owner.key, owner)
-  }
-
-  /** Positions of these partitions, however long the store or the broker are away; undefined when we stop meanwhile. */
-  async function locateServed(partitions: readonly TopicPartition[]): Promise<Position[] | undefined> {
-    const [first] = partitions
-    if (first === undefined) return []
-    for (;;) {
-      let overtaken = false
-      const located = retrying(
-        () => locate(partitions, { source, store, observer, groupId, readTopicId: topicWatch.read }),
-        retry,
-        {
-          dependency: 'postgres',
-          partition: first,
-          signal: stopping.signal,
-          onWaiting: () => {},
-        },
-      ).catch((error: unknown) => {
-        if (!(error instanceof OwnershipLostError)) fail(error)
-        overtaken = !stopping.signal.aborted
-        return undefined
-      })
-      await turningUntil(located, Number.POSITIVE_INFINITY)
-      // A batch that somebody (this process before a rebalance, say) had still in flight moved the progress after it was
-      // read. The partitions are ours all the same: giving up here would leave them to nobody.
-      if (!overtaken) return await located
-    }
-  }
-
-  async function onAssigned(partitions: readonly TopicPartition[]): Promise<void> {
-    const positions = await locateServed(partitions)
-    if (positions === undefined) return source.assign([])
-    // Owned before the consumer may deliver: a record of a partition that is not ours is dropped.
-    for (const position of positions) reception.add(createOwnedPartition(position, position.halted))
-    source.assign(positions)
-    commitLagging(positions)
-    board.member = true
-    watermarks.hurry()
-    observer.observe({ kind: 'assigned', positions })
-  }
-
-  /**
-   * Kafka's offset follows the progress also where no record comes any more: else a crash between transaction and
-   * commit would show as lag until the next one.
-   */
-  function commitLagging(positions: readonly Position[]): void {
-    for (const { topic, partition, nextOffset, uncommitted } of positions) {
-      if (uncommitted) committer.settled({ topic, partition, nextOffset })
-    }
-  }
-
-  /** Stops handing over, lets what is in flight end within the bound, and commits it. */
-  async function drain(partitions: readonly OwnedPartition[], boundMs: number): Promise<boolean> {
-    for (const partition of partitions) partition.close()
-    const drained = await turningUntil(Promise.all(partitions.map(partition => partition.idle())), boundMs)
-    // Beyond the bound the fence protects the next owner: whatever these still do, only one of both can advance.
-    for (const partition of partitions) partition.abandon()
-    const deadline = clock.monotonic() + COMMIT_TIMEOUT_MS
-    while (committer.pending(partitions) && clock.monotonic() < deadline) await turn()
-    committer.forget(partitions)
-    return drained
-  }
-
-  async function onRevoked(partitions: readonly TopicPartition[], lost: boolean): Promise<void> {
-    const gone = partitions.flatMap(partition => reception.owned.get(partitionKey(partition)) ?? [])
-    let drained = false
-    if (lost) {
-      // The group has thrown us out, or we hear nothing of it: ready again with the next assignment, be it an empty one.
-      board.member = false
-      committer.forget(gone)
-      for (const partition of gone) partition.abandon()
-    } else {
-      drained = await drain(gone, drainTimeoutMs)
-    }
-    for (const partition of gone) {
-      reception.remove(partition)
-      toReposition.delete(partition.key)
-      board.forgets(partition.key)
-    }
-    source.unassign(partitions)
-    observer.observe({ kind: 'revoked', partitions, lost, drained })
-  }
-
-  /** Starts partitions that are still ours anew, where their progress is. */
-  async function reposition(): Promise<void> {
-    const now = clock.monotonic()
-    // Asked for twice (once more while it was being done, say): that assignment is over, and nobody drains its successor.
-    for (const [key, partition] of toReposition) {
-      if (reception.owned.get(key) !== partition) toReposition.delete(key)
-    }
-    const due = [...toReposition.values()].filter(
-      partition => now - (repositionedAt.get(partition.key) ?? Number.NEGATIVE_INFINITY) > REPOSITION_PAUSE_MS,
-    )
-    if (due.length === 0) return
-    for (const partition of due) {
-      toReposition.delete(partition.key)
-      repositionedAt.set(partition.key, now)
-    }
-    // What is still in flight may advance the progress: let it end before progress is read.
-    await drain(due, drainTimeoutMs)
-    const positions = (await locateServed(due.map(({ topic, partition }) => ({ topic, partition })))) ?? []
-    for (const position of positions) await moveTo(position)
-    observer.observe({ kind: 'assigned', positions })
-  }
-
-  /** Nothing is polled before the new buffer is in place: records that came in between would pass for a gap. */
-  async function moveTo(position: Position): Promise<void> {
-    const old = reception.owned.get(partitionKey(position))
-    if (old === undefined) return
-    try {
-      await source.seek(position)
-    } catch (error) {
-      if (dispositionOf(error) !== 'retry') throw error
-      const partition = { topic: old.topic, partition: old.partition }
-      observer.observe({
-        kind: 'retry',
-        dependency: 'kafka',
-        attempt: 1,
-        delayMs: REPOSITION_PAUSE_MS,
-        error,
-        partition,
-      })
-      toReposition.set(old.key, old)
-      return
-    }
-    reception.remove(position)
-    if (old.pausedFor.length > 0) source.resume([{ topic: old.topic, partition: old.partition }])
-    reception.add(createOwnedPartition(position, position.halted))
-    commitLagging([position])
+    if (idle && (owner.next < low || owner.next > high)) assignments.startAnew(owner)
   }
 
   async function serve(): Promise<void> {
     while (!stopping.signal.aborted) {
       const event = source.nextEvent()
-      if (event?.kind === 'assigned') await onAssigned(event.partitions)
-      else if (event?.kind === 'revoked') await onRevoked(event.partitions, event.lost)
-      else if (event?.kind === 'out_of_range') for (const [key, owner] of reception.owned) toReposition.set(key, owner)
-      else if (toReposition.size > 0) await reposition().then(turn)
-      else await turn()
+      if (event !== undefined) await assignments.on(event)
+      else {
+        await assignments.reposition()
+        await turn()
+      }
     }
   }
 
@@ -430,7 +301,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     }
     board.state = 'draining'
     try {
-      await drain([...reception.owned.values()], failure === undefined ? drainTimeoutMs : 0)
+      await assignments.drain([...reception.owned.values()], failure === undefined ? drainTimeoutMs : 0)
     } catch (error) {
       fail(error)
     }
