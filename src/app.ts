@@ -4,10 +4,11 @@ import { composeDesk } from './app-desk.ts'
 import { composeIntake } from './app-intake.ts'
 import { composeJobs, JOB_CONNECTIONS } from './app-jobs.ts'
 import { composeReadSide } from './app-read.ts'
+import { createStartGate } from './app-start.ts'
+import { runStream } from './app-stream.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import type { ApiKey } from './core/access.ts'
-import { backoffMs } from './core/backoff.ts'
 import { dispositionOf, StoreMisconfiguredError, StoreUnavailableError } from './core/errors.ts'
 import type { Figures } from './core/figures.ts'
 import { livenessOf, readinessOf } from './core/health.ts'
@@ -15,16 +16,9 @@ import type { HealthCheck, HealthResult, PoolName, PoolStatus, StreamStatus } fr
 import { NO_TRACING, type Tracing } from './core/tracing.ts'
 import type { AdminParts } from './http/admin.ts'
 import { startHttp, startMetricsServer } from './http/server.ts'
-import { ensureTopics } from './kafka/admin.ts'
-import type { KafkaConnection } from './kafka/client.ts'
-import { createConsumer } from './kafka/consumer.ts'
-import { createDeadLetterSink } from './kafka/dead-letter-sink.ts'
-import { createHeadReader } from './kafka/head-reader.ts'
-import { type KafkaProducer, startProducer } from './kafka/producer.ts'
-import { readTopicId } from './kafka/topic-id.ts'
-import { canonicalInstant, createOrderJudge, isInstant, type Order, unusual } from './orders/order.ts'
+import { canonicalInstant, createOrderJudge, isInstant, type Order } from './orders/order.ts'
 import { orderTables } from './orders/order-sql.ts'
-import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
+import type { Pipeline } from './pipeline/pipeline.ts'
 import { noteConsumerStart } from './postgres/consumer-starts.ts'
 import { createDeadLetterIndex } from './postgres/dead-letter-index.ts'
 import { purgeSettled } from './postgres/dead-letter-purge.ts'
@@ -86,8 +80,6 @@ export async function startApp(
   const self = { id: crypto.randomUUID(), version: VERSION }
   let pipeline: Pipeline | undefined
   let jobs: AsyncDisposable | undefined
-  let waitingFor: string | undefined = 'starting'
-  let waitingSinceMs = clock.now()
   let stoppingSinceMs: number | undefined
   const pools: (() => PoolStatus)[] = []
   let figures: Sampler<Figures> | undefined
@@ -103,6 +95,7 @@ export async function startApp(
     checks: () => ({ live, ready: checks }),
   })
   const observer = createObserver({ logger, metrics, tracing })
+  const gate = createStartGate({ retry: config.retry, observer, clock, signal: stopping.signal })
   const onKafkaWarning = (text: string) => observer.observe({ kind: 'kafka_warning', text })
 
   // Each kind of work has connections of its own, so that none starves another. The parts unwind in reverse order.
@@ -134,10 +127,7 @@ export async function startApp(
   )
 
   const checks: HealthCheck[] = [
-    {
-      name: 'start',
-      check: () => (waitingFor === undefined ? { ok: true } : { ok: false, reason: waitingFor, since: waitingSinceMs }),
-    },
+    gate.check,
     { name: 'postgres', check: () => postgres },
     ...(roles.has('consumer') ? readinessOf(() => pipeline?.status()) : []),
     {
@@ -219,7 +209,7 @@ export async function startApp(
   }
 
   async function run(): Promise<void> {
-    await waiting('Postgres', async () => {
+    await gate.until('Postgres', async () => {
       await requireMigrations()
       if (roles.has('consumer')) await noteConsumerStart(readPool, { ...self, agoMs: performance.now() })
     })
@@ -236,7 +226,7 @@ export async function startApp(
     const warming = read.warm(stopping.signal)
     jobs = startJobs?.()
     if (roles.has('consumer')) await consume()
-    else waitingFor = undefined
+    else gate.open()
     await warming
     // A stop that came while the cache was warmed is told no second time.
     if (!roles.has('consumer') && !stopping.signal.aborted)
@@ -269,44 +259,23 @@ export async function startApp(
   }
 
   async function consume(): Promise<void> {
-    const { kafka, batch, retry } = config
-    const connection: KafkaConnection = kafka
-    await using producer = await waiting('Kafka', () =>
-      startProducer({ connection, onWarning: onKafkaWarning, tracing }),
-    )
-    if (stopping.signal.aborted || producer === undefined) return
-    const sink = createDeadLetterSink(producer, kafka.dlqTopic)
-    await waiting('the topics', () => requireTopics(connection, producer, () => sink.probe()))
-    if (stopping.signal.aborted) return
-    await using heads = createHeadReader({ connection, topic: kafka.topic, groupId: kafka.groupId })
-    pipeline = createPipeline<Order>({
-      topic: kafka.topic,
-      groupId: kafka.groupId,
-      source: createConsumer({ connection, topic: kafka.topic, groupId: kafka.groupId, onWarning: onKafkaWarning }),
+    await runStream({
+      config,
+      gate,
       store,
-      sink,
-      heads,
-      readTopicId: () => readTopicId(connection, kafka.topic),
-      judge(record) {
-        const verdict = judge(record)
-        return verdict.ok ? { ...verdict, unusual: unusual(record, verdict) } : verdict
-      },
+      startBook: createStartBook(lanesPool),
+      judge,
       onSettled: read.onSettled,
+      onPipeline(started) {
+        pipeline = started
+      },
       observer,
+      onKafkaWarning,
       tracing,
       clock,
-      random: Math.random,
-      lanes: config.postgres.poolMax,
-      startBook: createStartBook(lanesPool),
-      crashLoopMaxStarts: config.crashLoopMaxStarts,
-      stormLimit: config.stormLimit,
-      outagePolicy: config.outagePolicy,
-      batch,
-      retry,
       drainTimeoutMs: DRAIN_TIMEOUT_MS,
+      signal: stopping.signal,
     })
-    waitingFor = undefined
-    await pipeline.run()
   }
 
   /** Of our partitions, as far as it is known. */
@@ -338,38 +307,6 @@ export async function startApp(
           'run: holdfast migrate up',
       )
     }
-  }
-
-  async function requireTopics(connection: KafkaConnection, producer: KafkaProducer, probe: () => Promise<void>) {
-    const { kafka } = config
-    if (kafka.createTopics) {
-      await ensureTopics(connection, producer, {
-        topic: kafka.topic,
-        dlqTopic: kafka.dlqTopic,
-        partitions: kafka.topicPartitions,
-        replication: kafka.topicReplication,
-      })
-    }
-    await probe()
-  }
-
-  /** Tries until it succeeds or we stop; says on `/readyz` what it waits for. @throws what a retry cannot mend */
-  async function waiting<R>(what: string, attempt: () => Promise<R>): Promise<R | undefined> {
-    waitingFor = `waiting for ${what}`
-    waitingSinceMs = clock.now()
-    for (let tries = 1; !stopping.signal.aborted; tries++) {
-      try {
-        return await attempt()
-      } catch (error) {
-        if (dispositionOf(error) !== 'retry') throw error
-        waitingFor = `waiting for ${what}: ${error instanceof Error ? error.message : String(error)}`
-        const policy = { initialMs: config.retry.initialMs, maxMs: Math.min(config.retry.maxMs, 5_000) }
-        const delayMs = backoffMs(policy, tries, Math.random())
-        observer.observe({ kind: 'start_waiting', what, attempt: tries, delayMs, error })
-        await clock.sleep(delayMs, stopping.signal)
-      }
-    }
-    return undefined
   }
 
   /** Asked at intervals, so that readiness also knows of an outage while no record arrives. */

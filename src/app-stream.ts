@@ -1,0 +1,95 @@
+import type { StartGate } from './app-start.ts'
+import type { Config } from './config.ts'
+import type { Observer } from './core/facts.ts'
+import type { Clock, DeadLetterSink, SettlementStore, StartBook } from './core/ports.ts'
+import type { Tracing } from './core/tracing.ts'
+import { ensureTopics } from './kafka/admin.ts'
+import { createConsumer } from './kafka/consumer.ts'
+import { createDeadLetterSink } from './kafka/dead-letter-sink.ts'
+import { createHeadReader } from './kafka/head-reader.ts'
+import { type KafkaProducer, startProducer } from './kafka/producer.ts'
+import { readTopicId } from './kafka/topic-id.ts'
+import { type createOrderJudge, type Order, unusual } from './orders/order.ts'
+import { createPipeline, type Pipeline, type PipelineParts } from './pipeline/pipeline.ts'
+
+export interface StreamParts {
+  readonly config: Config
+  readonly gate: StartGate
+  readonly store: SettlementStore<Order>
+  readonly startBook: StartBook
+  readonly judge: ReturnType<typeof createOrderJudge>
+  readonly onSettled: PipelineParts<Order>['onSettled']
+  /** The stream is about to run: from now on it tells how it is. */
+  readonly onPipeline: (pipeline: Pipeline) => void
+  readonly observer: Observer
+  readonly onKafkaWarning: (text: string) => void
+  readonly tracing: Tracing
+  readonly clock: Clock
+  readonly drainTimeoutMs: number
+  /** Aborts when the process stops. */
+  readonly signal: AbortSignal
+}
+
+/** Waits for Kafka and the topics, then runs the stream of orders until it ends. @throws what ended it */
+export async function runStream(parts: StreamParts): Promise<void> {
+  const { config, gate, store, judge, observer, onKafkaWarning, tracing, clock, signal } = parts
+  const { kafka, batch, retry } = config
+  await using producer = await gate.until('Kafka', () =>
+    startProducer({ connection: kafka, onWarning: onKafkaWarning, tracing }),
+  )
+  if (signal.aborted || producer === undefined) return
+  const sink = createDeadLetterSink(producer, kafka.dlqTopic)
+  await gate.until('the topics', () => requireTopics(kafka, producer, sink))
+  if (signal.aborted) return
+  await using heads = createHeadReader({ connection: kafka, topic: kafka.topic, groupId: kafka.groupId })
+  const pipeline = createPipeline<Order>({
+    topic: kafka.topic,
+    groupId: kafka.groupId,
+    source: createConsumer({
+      connection: kafka,
+      topic: kafka.topic,
+      groupId: kafka.groupId,
+      onWarning: onKafkaWarning,
+    }),
+    store,
+    sink,
+    heads,
+    readTopicId: () => readTopicId(kafka, kafka.topic),
+    judge(record) {
+      const verdict = judge(record)
+      return verdict.ok ? { ...verdict, unusual: unusual(record, verdict) } : verdict
+    },
+    onSettled: parts.onSettled,
+    observer,
+    tracing,
+    clock,
+    random: Math.random,
+    lanes: config.postgres.poolMax,
+    startBook: parts.startBook,
+    crashLoopMaxStarts: config.crashLoopMaxStarts,
+    stormLimit: config.stormLimit,
+    outagePolicy: config.outagePolicy,
+    batch,
+    retry,
+    drainTimeoutMs: parts.drainTimeoutMs,
+  })
+  parts.onPipeline(pipeline)
+  gate.open()
+  await pipeline.run()
+}
+
+async function requireTopics(
+  kafka: Config['kafka'],
+  producer: KafkaProducer,
+  sink: Pick<DeadLetterSink, 'probe'>,
+): Promise<void> {
+  if (kafka.createTopics) {
+    await ensureTopics(kafka, producer, {
+      topic: kafka.topic,
+      dlqTopic: kafka.dlqTopic,
+      partitions: kafka.topicPartitions,
+      replication: kafka.topicReplication,
+    })
+  }
+  await sink.probe()
+}
