@@ -1,11 +1,9 @@
 import { expect, it, onTestFinished } from 'vitest'
 import type { RecordSource, SourceEvent } from '#src/core/ports.ts'
-import { startKafka } from '#src/embedded/kafka.ts'
-import { freePorts } from '#src/embedded/machine.ts'
 import { ensureTopics } from '#src/kafka/admin.ts'
 import { createConsumer } from '#src/kafka/consumer.ts'
 import { startProducer } from '#src/kafka/producer.ts'
-import { startWire } from '../support/faults/start-wire.ts'
+import { startKafkaBehindAWire } from '../support/kafka-behind-a-wire.ts'
 import { freshTopics } from '../support/stack.ts'
 
 const SESSION_MS = 6_000
@@ -20,12 +18,9 @@ const TRIED_FOR_MS = 150_000
  */
 it('finds its broker again after it was told that there is none, and leaves in time while it has not', async () => {
   // Given two consumers that reach their broker over a wire
-  const [proxyPort = 0] = await freePorts(1)
-  const kafka = await startKafka({ proxyPort })
-  onTestFinished(() => kafka[Symbol.asyncDispose]())
-  if (kafka.proxied === undefined) throw new Error('Kafka has no listener for the wire')
-  const wire = await startWire({ port: proxyPort, targetPort: kafka.proxied.upstreamPort })
-  onTestFinished(() => wire[Symbol.asyncDispose]())
+  const behind = await startKafkaBehindAWire()
+  onTestFinished(() => behind[Symbol.asyncDispose]())
+  const { kafka, wire, wiredBrokers } = behind
   const names = freshTopics('lost-broker')
   await using producer = await startProducer({ connection: { brokers: [kafka.brokers], security: {}, extra: {} } })
   await ensureTopics({ brokers: [kafka.brokers], security: {}, extra: {} }, producer, {
@@ -41,7 +36,7 @@ it('finds its broker again after it was told that there is none, and leaves in t
     'topic.metadata.refresh.interval.ms': '300',
   }
   const [one, other] = ['one', 'other'].map(group => {
-    const connection = { brokers: [kafka.proxied?.brokers ?? ''], security: {}, extra }
+    const connection = { brokers: [wiredBrokers], security: {}, extra }
     const onWarning = (text: string) => void (group === 'one' && warnings.push(text))
     return aReader(createConsumer({ connection, topic: names.topic, groupId: `${names.groupId}-${group}`, onWarning }))
   })

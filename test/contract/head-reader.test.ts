@@ -1,11 +1,9 @@
 import { expect, it, onTestFinished } from 'vitest'
-import { startKafka } from '#src/embedded/kafka.ts'
-import { freePorts } from '#src/embedded/machine.ts'
 import { ensureTopics } from '#src/kafka/admin.ts'
 import { createHeadReader } from '#src/kafka/head-reader.ts'
 import { startInspector } from '#src/kafka/inspector.ts'
 import { startProducer } from '#src/kafka/producer.ts'
-import { startWire } from '../support/faults/start-wire.ts'
+import { startKafkaBehindAWire } from '../support/kafka-behind-a-wire.ts'
 import { eventually } from '../support/service.ts'
 import { freshTopics, kafkaBrokers } from '../support/stack.ts'
 import { transactionalProducer } from '../support/transactions.ts'
@@ -62,12 +60,9 @@ it('finds nothing in what a transaction left behind, and what comes after it', a
 })
 
 it('says so when the broker does not answer, and asks with a new client when it is there again', async () => {
-  const [proxyPort = 0] = await freePorts(1)
-  const kafka = await startKafka({ proxyPort })
-  onTestFinished(() => kafka[Symbol.asyncDispose]())
-  if (kafka.proxied === undefined) throw new Error('Kafka has no listener for the wire')
-  const wire = await startWire({ port: proxyPort, targetPort: kafka.proxied.upstreamPort })
-  onTestFinished(() => wire[Symbol.asyncDispose]())
+  const behind = await startKafkaBehindAWire()
+  onTestFinished(() => behind[Symbol.asyncDispose]())
+  const { kafka, wire, wiredBrokers } = behind
   const direct = { brokers: [kafka.brokers], security: {}, extra: {} }
   const names = freshTopics('heads')
   await using producer = await startProducer({ connection: direct })
@@ -76,7 +71,7 @@ it('says so when the broker does not answer, and asks with a new client when it 
   await producer.produce({ ...place, key: null, value: null, headers: [], timestampMs: T0 })
 
   await using heads = createHeadReader({
-    connection: { ...direct, brokers: [kafka.proxied.brokers] },
+    connection: { ...direct, brokers: [wiredBrokers] },
     ...names,
   })
   expect(await heads.headAt({ ...place, nextOffset: 0n })).toEqual({ timestampMs: T0 })

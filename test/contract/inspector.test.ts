@@ -1,10 +1,8 @@
 import { expect, it, onTestFinished } from 'vitest'
-import { startKafka } from '#src/embedded/kafka.ts'
-import { freePorts } from '#src/embedded/machine.ts'
 import { ensureTopics } from '#src/kafka/admin.ts'
 import { startInspector } from '#src/kafka/inspector.ts'
 import { startProducer } from '#src/kafka/producer.ts'
-import { startWire } from '../support/faults/start-wire.ts'
+import { startKafkaBehindAWire } from '../support/kafka-behind-a-wire.ts'
 import { freshTopics } from '../support/stack.ts'
 
 const RECORDS = 60
@@ -15,12 +13,9 @@ const SILENT_FOR_MS = 5_000
 
 it('reads a topic to its end, and takes no silence of the broker for it', async () => {
   // Given a topic that is read over a wire
-  const [proxyPort = 0] = await freePorts(1)
-  const kafka = await startKafka({ proxyPort })
-  onTestFinished(() => kafka[Symbol.asyncDispose]())
-  if (kafka.proxied === undefined) throw new Error('Kafka has no listener for the wire')
-  const wire = await startWire({ port: proxyPort, targetPort: kafka.proxied.upstreamPort })
-  onTestFinished(() => wire[Symbol.asyncDispose]())
+  const behind = await startKafkaBehindAWire()
+  onTestFinished(() => behind[Symbol.asyncDispose]())
+  const { kafka, wire, wiredBrokers } = behind
   const direct = { brokers: [kafka.brokers], security: {}, extra: {} }
   const names = freshTopics('inspected')
   await using producer = await startProducer({ connection: direct })
@@ -29,7 +24,7 @@ it('reads a topic to its end, and takes no silence of the broker for it', async 
   await Promise.all(Array.from({ length: RECORDS }, () => producer.produce(record)))
 
   // When nothing moves on it for some seconds, in the midst of a reading
-  const connection = { ...direct, brokers: [kafka.proxied.brokers] }
+  const connection = { ...direct, brokers: [wiredBrokers] }
   await using inspector = await startInspector({ connection, groupId: names.groupId })
   const offsets: bigint[] = []
   let lastAtMs = performance.now()

@@ -1,7 +1,5 @@
 import { expect, it, onTestFinished } from 'vitest'
-import { startKafka } from '#src/embedded/kafka.ts'
-import { freePorts } from '#src/embedded/machine.ts'
-import { startWire, type WireProcess } from '../support/faults/start-wire.ts'
+import { startKafkaBehindAWire } from '../support/kafka-behind-a-wire.ts'
 import { differences, generated, modelOf } from '../support/model.ts'
 import { ask, eventually, isReady, type Service, startService } from '../support/service.ts'
 import { aStream, type Stream, streamTools, totalOf } from '../support/stream.ts'
@@ -13,10 +11,12 @@ const model = modelOf(records)
 
 it('in a black hole beyond its session, and mute to its producer: nothing is lost, or written twice', async () => {
   // Given a service that reaches its broker over a wire, while we go past it
-  const { wire, brokers, ownBrokers } = await aKafkaBehindAWire()
-  const stream = await aStream({ brokers: ownBrokers, partitions: 2 })
+  const behind = await startKafkaBehindAWire()
+  onTestFinished(() => behind[Symbol.asyncDispose]())
+  const { kafka, wire, wiredBrokers } = behind
+  const stream = await aStream({ brokers: kafka.brokers, partitions: 2 })
   const env = { KAFKA_CONFIG: 'session.timeout.ms=6000,heartbeat.interval.ms=1000' }
-  const service = await startService({ ...stream, brokers, env })
+  const service = await startService({ ...stream, brokers: wiredBrokers, env })
   await settle(stream, 0, 300)
   await eventually(() => isReady(service), 'readiness')
 
@@ -66,19 +66,4 @@ async function allOfIt(stream: Stream, service: Service): Promise<void> {
   expect(totalOf(await stream.ledger())).toMatchObject({ offsets: records.length, duplicate: 0, stale: 0 })
   expect(await stream.findings()).toEqual([])
   expect(await service.stop()).toBe(0)
-}
-
-async function aKafkaBehindAWire(): Promise<{
-  readonly wire: WireProcess
-  /** By way of the wire. */
-  readonly brokers: string
-  readonly ownBrokers: string
-}> {
-  const [proxyPort = 0] = await freePorts(1)
-  const kafka = await startKafka({ proxyPort })
-  onTestFinished(() => kafka[Symbol.asyncDispose]())
-  if (kafka.proxied === undefined) throw new Error('Kafka has no listener for the wire')
-  const wire = await startWire({ port: proxyPort, targetPort: kafka.proxied.upstreamPort })
-  onTestFinished(() => wire[Symbol.asyncDispose]())
-  return { wire, brokers: kafka.proxied.brokers, ownBrokers: kafka.brokers }
 }

@@ -2,12 +2,12 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
-import { type EmbeddedKafka, startKafka } from '#src/embedded/kafka.ts'
-import { freePorts } from '#src/embedded/machine.ts'
+import type { EmbeddedKafka } from '#src/embedded/kafka.ts'
 import { type EmbeddedPostgres, startPostgres } from '#src/embedded/postgres.ts'
 import { ensureTopics } from '#src/kafka/admin.ts'
 import { startProducer } from '#src/kafka/producer.ts'
 import { migrate } from '#src/postgres/migrate.ts'
+import { startKafkaBehindAWire } from '../kafka-behind-a-wire.ts'
 import { createReplica, type Replica } from './replica.ts'
 import { startWire, type WireProcess } from './start-wire.ts'
 
@@ -54,15 +54,13 @@ const SERVICE_SETTINGS = {
 /** Starts the servers and the wires, and makes topics and tables. The replicas are the caller's to start. */
 export async function startWorld(options: WorldOptions): Promise<World> {
   await using parts = new AsyncDisposableStack()
-  const [proxyPort = 0] = await freePorts(1)
-  const [kafka, postgres] = await Promise.all([
-    startKafka({ proxyPort, log: options.log }),
+  const [behind, postgres] = await Promise.all([
+    startKafkaBehindAWire(options.log),
     startPostgres({ log: options.log }),
   ])
-  parts.use(kafka)
+  parts.use(behind)
   parts.use(postgres)
-  if (kafka.proxied === undefined) throw new Error('Kafka has no listener for the wire')
-  const brokerWire = parts.use(await startWire({ port: proxyPort, targetPort: kafka.proxied.upstreamPort }))
+  const { kafka, wire: brokerWire, wiredBrokers } = behind
   const storeWire = parts.use(await startWire({ targetPort: postgres.port }))
 
   const names = { topic: 'orders', dlqTopic: 'orders.dlq', groupId: 'holdfast' }
@@ -78,7 +76,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   const logDir = mkdtempSync(join(tmpdir(), 'holdfast-chaos-'))
   const env = {
     ...SERVICE_SETTINGS,
-    KAFKA_BROKERS: kafka.proxied.brokers,
+    KAFKA_BROKERS: wiredBrokers,
     KAFKA_TOPIC: names.topic,
     KAFKA_DLQ_TOPIC: names.dlqTopic,
     KAFKA_GROUP_ID: names.groupId,
