@@ -110,8 +110,8 @@ it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open wh
   expect(await replays(stream)).toEqual([])
   expect(await stream.readAll(stream.topic)).toHaveLength(500)
 
-  // When 400 of them are redriven at 50/s, it takes the eight seconds that it should: never less, and not much more. (What it
-  // takes to get ready stands before the first, whose time stamp may be late, when its producer has to connect first.)
+  // When 400 of them are redriven at 50/s, it takes the eight seconds that it should: never less, and a second more at most.
+  // (What it takes to get ready stands before the first, whose time stamp may be late, when its producer has to connect first.)
   await failing(
     holdfast(stream, 'dlq', 'replay', 'reason:schema_violation', '--limit', '400', '--rate', '50/s', '--yes'),
   )
@@ -121,7 +121,7 @@ it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open wh
     'SELECT (extract(epoch FROM created_at) * 1000)::float8 AS ms FROM replays',
   )
   expect(Math.max(...times) - (begun?.ms ?? 0)).toBeGreaterThan((399 / 50) * 1000)
-  expect(Math.max(...times) - Math.min(...times)).toBeLessThan((399 / 50) * 1_500)
+  expect(Math.max(...times) - Math.min(...times)).toBeLessThan(9_000)
 
   // When Ctrl-C comes in the middle of the next one, it pauses and says how to go on
   const command = startHoldfast(stream, 'dlq', 'replay', 'replays:0', '--rate', '5/s', '--yes')
