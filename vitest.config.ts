@@ -9,6 +9,7 @@ const patient = { expect: { poll: { timeout: 30_000 } } } as const
 
 export default defineConfig({
   test: {
+    reporters: ['default', './test/support/skipped-reporter.ts'],
     // Of servers that are to close in order, on a machine that is busy with others.
     teardownTimeout: 60_000,
     coverage: {

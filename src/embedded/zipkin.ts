@@ -1,10 +1,10 @@
 /** A real Zipkin server on a free port of the loopback interface: the demo's viewer of traces. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startGuarded, untilReady } from './guarded-process.ts'
 import { findJava } from './kafka-jars.ts'
-import { cacheDir, freePorts } from './machine.ts'
+import { freePorts } from './machine.ts'
 import { fetchByMaven } from './maven.ts'
 import { cleanLeftovers } from './runs.ts'
 
@@ -20,11 +20,6 @@ const MAX_SPANS = 40_000
 /** Longer than a demo is looked at. */
 const LIFE_MS = 12 * 3_600_000
 const JVM_OPTIONS = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true']
-
-/** Whether a start needs no network. */
-export function isZipkinFetched(): boolean {
-  return existsSync(join(cacheDir(), FOLDER))
-}
 
 export interface EmbeddedZipkin extends AsyncDisposable {
   /** Of the server; its API is below `/api/v2`. */

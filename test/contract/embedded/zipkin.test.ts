@@ -1,5 +1,5 @@
 import { expect, it, onTestFinished } from 'vitest'
-import { isZipkinFetched, startZipkin } from '#src/embedded/zipkin.ts'
+import { startZipkin } from '#src/embedded/zipkin.ts'
 import { startZipkinBridge, type ZipkinSpan } from '#src/embedded/zipkin-bridge.ts'
 import { holdfast } from '../../support/cli.ts'
 import { eventually } from '../../support/service.ts'
@@ -7,8 +7,7 @@ import { aStream, streamTools } from '../../support/stream.ts'
 
 streamTools()
 
-// 86 MB for one test are too much to ask of a network: it runs where a demo has fetched them.
-it.skipIf(!isZipkinFetched())('a real Zipkin shows, by way of the bridge, what our own exporter sends', async () => {
+it('a real Zipkin shows, by way of the bridge, what our own exporter sends', async () => {
   const zipkin = await startZipkin()
   onTestFinished(() => zipkin[Symbol.asyncDispose]())
   const bridge = await startZipkinBridge()
