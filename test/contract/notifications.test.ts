@@ -10,7 +10,7 @@ import { createOrderReader } from '#src/postgres/order-reader.ts'
 import { createPool } from '#src/postgres/pool.ts'
 import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
-import { createWire } from '../support/faults/wire.ts'
+import { wireToPostgres } from '../support/faults/wire-to-postgres.ts'
 import { aReadyOrder, aWork } from '../support/orders.ts'
 import { eventually } from '../support/service.ts'
 
@@ -125,10 +125,8 @@ it('notices that its session was exchanged for one that does not listen', async 
 })
 
 it('vouches for nothing that happens after its wire went dead, and connects again', async () => {
-  const direct = new URL(database.url)
-  await using wire = await createWire({ targetPort: Number(direct.port) })
-  const url = Object.assign(new URL(direct), { host: `127.0.0.1:${wire.port}` }).href
-  const other = await listening('other', { url, statementTimeoutMs: 500 })
+  const wire = await wireToPostgres(database.url)
+  const other = await listening('other', { url: wire.url, statementTimeoutMs: 500 })
   await caughtUp(other)
   wire.set({ kind: 'black-hole' })
   const deadSinceMs = systemClock.monotonic()

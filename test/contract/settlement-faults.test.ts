@@ -12,7 +12,7 @@ import { orderTables } from '#src/orders/order-sql.ts'
 import { createPool } from '#src/postgres/pool.ts'
 import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { type MigratedDatabase, migratedDatabase, someoneWaitsForALock } from '../support/database.ts'
-import { createWire } from '../support/faults/wire.ts'
+import { wireToPostgres } from '../support/faults/wire-to-postgres.ts'
 import { aDeadLetter, aReadyOrder, aWork } from '../support/orders.ts'
 import { freshDatabase } from '../support/stack.ts'
 
@@ -63,9 +63,8 @@ async function whileLocked<R>(sql: string, work: () => Promise<R>): Promise<R> {
 
 describe('a reply that is lost', () => {
   it('to COMMIT: the next attempt finds the batch settled, and writes it no second time', async () => {
-    await using wire = await createWire({ targetPort: Number(new URL(database.url).port) })
-    const url = Object.assign(new URL(database.url), { host: `127.0.0.1:${wire.port}` }).href
-    const throughWire = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    const wire = await wireToPostgres(database.url)
+    const throughWire = createPool({ url: wire.url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
     await started()
     const store = createSettlementStore({ pool: throughWire, tables: orderTables })
     const work = aWork(four, { from: 0n, deadLetters: [aDeadLetter(4n)] })
@@ -84,9 +83,8 @@ describe('a reply that is lost', () => {
   })
 
   it('because nothing moves any more: the wait ends, and the next connection works', async () => {
-    await using wire = await createWire({ targetPort: Number(new URL(database.url).port) })
-    const url = Object.assign(new URL(database.url), { host: `127.0.0.1:${wire.port}` }).href
-    const throughWire = createPool({ url, max: 1, statementTimeoutMs: 1_000, name: 'test' })
+    const wire = await wireToPostgres(database.url)
+    const throughWire = createPool({ url: wire.url, max: 1, statementTimeoutMs: 1_000, name: 'test' })
     await started()
     const store = createSettlementStore({ pool: throughWire, tables: orderTables })
     await store.probe()

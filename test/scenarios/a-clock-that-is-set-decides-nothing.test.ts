@@ -1,7 +1,7 @@
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it } from 'vitest'
 import { brokenOrders } from '../support/broken-orders.ts'
 import { addedText, openDeadLetter } from '../support/dead-letters.ts'
-import { createWire } from '../support/faults/wire.ts'
+import { wireToPostgres } from '../support/faults/wire-to-postgres.ts'
 import { differences, generated, modelOf } from '../support/model.ts'
 import { ask, eventually, isReady, startService } from '../support/service.ts'
 import { aStream, streamTools } from '../support/stream.ts'
@@ -18,17 +18,14 @@ const BEHIND_MS = -30 * HOUR_MS
 it('settles, waits and leaves as ever while its clock is set forward and back', async () => {
   // Given a service at work, whose clock can be set, and a wire between it and Postgres
   const stream = await aStream({ partitions: 3 })
-  const url = new URL(stream.databaseUrl)
-  const wire = await createWire({ targetPort: Number(url.port) })
-  onTestFinished(() => wire[Symbol.asyncDispose]())
-  url.port = String(wire.port)
+  const wire = await wireToPostgres(stream.databaseUrl)
   const env = {
     NODE_OPTIONS: `--import=${PRELOAD}`,
     CLOCK_STEPS: `${AHEAD_MS},${BEHIND_MS}`,
     KAFKA_CONFIG: 'session.timeout.ms=6000',
     RETRY_MAX_MS: '1000',
   }
-  const service = await startService({ ...stream, databaseUrl: url.href, env })
+  const service = await startService({ ...stream, databaseUrl: wire.url, env })
   const broken = (prefix: string) => brokenOrders(3, { prefix })
   await stream.produce([...orders.slice(0, 100), ...broken('before')])
   await eventually(async () => (await stream.settled()) === 103, 'the first ones being settled')

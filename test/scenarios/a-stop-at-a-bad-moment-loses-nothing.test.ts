@@ -1,5 +1,6 @@
-import { expect, it, onTestFinished } from 'vitest'
-import { createWire, type WireMode } from '../support/faults/wire.ts'
+import { expect, it } from 'vitest'
+import type { WireMode } from '../support/faults/wire.ts'
+import { wireToPostgres } from '../support/faults/wire-to-postgres.ts'
 import { lockOrders, reading, settling } from '../support/locks.ts'
 import { differences, generated, modelOf } from '../support/model.ts'
 import { ownKafka } from '../support/own-servers.ts'
@@ -48,11 +49,8 @@ it.each<WireMode>([{ kind: 'reset' }, { kind: 'black-hole' }])(
   async mode => {
     // Given a process whose way to Postgres is cut in the midst of its work
     const stream = await aStream({ partitions: 2 })
-    const database = new URL(stream.databaseUrl)
-    const wire = await createWire({ targetPort: Number(database.port) })
-    onTestFinished(() => wire[Symbol.asyncDispose]())
-    database.port = String(wire.port)
-    const service = await atWork({ ...stream, databaseUrl: database.href })
+    const wire = await wireToPostgres(stream.databaseUrl)
+    const service = await atWork({ ...stream, databaseUrl: wire.url })
     wire.set(mode)
     await stream.produce(records.slice(300))
     await eventually(async () => !(await isReady(service)), 'its noticing')

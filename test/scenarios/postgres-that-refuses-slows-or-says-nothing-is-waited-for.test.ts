@@ -1,5 +1,5 @@
-import { expect, it, onTestFinished } from 'vitest'
-import { createWire, type Wire } from '../support/faults/wire.ts'
+import { expect, it } from 'vitest'
+import { wireToPostgres } from '../support/faults/wire-to-postgres.ts'
 import { differences, generated, modelOf } from '../support/model.ts'
 import { aRole } from '../support/roles.ts'
 import { ask, eventually, isReady, type Service, startService } from '../support/service.ts'
@@ -41,7 +41,7 @@ it('with no connection left (53300): pauses, blames nobody, goes on when there i
 it('in a black hole: notices, answers what it can, and goes on', async () => {
   // Given a service that reaches Postgres over a wire
   const stream = await aStream({ partitions: 2 })
-  const wire = await wireTo(stream)
+  const wire = await wireToPostgres(stream.databaseUrl)
   const service = await startService({ ...stream, databaseUrl: wire.url, env })
   await half(stream, service)
   const rebalances = await service.metric('rebalances_total')
@@ -82,7 +82,7 @@ it('back from a failover, and read-only (25006): pauses, blames nobody, goes on 
 it('losing the reply to each COMMIT: nothing is written twice, and nobody is blamed', async () => {
   // Given a service that reaches Postgres over a wire
   const stream = await aStream({ partitions: 2 })
-  const wire = await wireTo(stream)
+  const wire = await wireToPostgres(stream.databaseUrl)
   const service = await startService({ ...stream, databaseUrl: wire.url, env })
   await half(stream, service)
   const rebalances = await service.metric('rebalances_total')
@@ -101,7 +101,7 @@ it('losing the reply to each COMMIT: nothing is written twice, and nobody is bla
 it('200 ms late with every answer: slower, with the same result, and nobody leaves the group', async () => {
   // Given a service whose every word to Postgres takes 100 ms there and 100 ms back
   const stream = await aStream({ partitions: 2 })
-  const wire = await wireTo(stream)
+  const wire = await wireToPostgres(stream.databaseUrl)
   const service = await startService({ ...stream, databaseUrl: wire.url, env })
   await half(stream, service)
   const rebalances = await service.metric('rebalances_total')
@@ -154,12 +154,4 @@ async function allIsWell(stream: Stream, service: Service, rebalances: number): 
   expect(await service.metric('rebalances_total')).toBe(rebalances)
   expect(await stream.findings()).toEqual([])
   expect(await service.stop()).toBe(0)
-}
-
-async function wireTo({ databaseUrl }: Stream): Promise<Wire & { readonly url: string }> {
-  const url = new URL(databaseUrl)
-  const wire = await createWire({ targetPort: Number(url.port) })
-  onTestFinished(() => wire[Symbol.asyncDispose]())
-  url.port = String(wire.port)
-  return { ...wire, url: url.href }
 }

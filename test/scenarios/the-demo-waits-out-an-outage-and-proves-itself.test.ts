@@ -1,7 +1,7 @@
 import { setTimeout as outage } from 'node:timers/promises'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it } from 'vitest'
 import { startHoldfast } from '../support/cli.ts'
-import { createWire } from '../support/faults/wire.ts'
+import { wireToPostgres } from '../support/faults/wire-to-postgres.ts'
 import { eventually } from '../support/service.ts'
 import { aStream, streamTools } from '../support/stream.ts'
 
@@ -13,12 +13,9 @@ const OUTAGE_MS = 1_000
 it('goes on after Postgres was away, and ends with its summary and the proof', async () => {
   // Given a demo on a Postgres whose way can be cut
   const stream = await aStream({ partitions: 2 })
-  const database = new URL(stream.databaseUrl)
-  const wire = await createWire({ targetPort: Number(database.port) })
-  onTestFinished(() => wire[Symbol.asyncDispose]())
-  database.port = String(wire.port)
+  const wire = await wireToPostgres(stream.databaseUrl)
   const demo = startHoldfast(
-    { ...stream, databaseUrl: database.href, env: { HTTP_PORT: '0' } },
+    { ...stream, databaseUrl: wire.url, env: { HTTP_PORT: '0' } },
     ...['demo', '--rate', '50/s', '--invalid', '10%', '--json'],
   )
   const ready = await eventually(() => linesOf(demo.said().stdout)[0], 'its being ready')
@@ -26,7 +23,7 @@ it('goes on after Postgres was away, and ends with its summary and the proof', a
     ready: true,
     url: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
     kafka: stream.brokers,
-    database: database.href,
+    database: wire.url,
     admin_key: expect.any(String),
     pid: expect.any(Number),
   })
@@ -51,7 +48,7 @@ it('goes on after Postgres was away, and ends with its summary and the proof', a
   expect(ends.reduce((sum = 0, n = 0) => sum + n, 0)).toBe(produced)
   expect(summary).toMatchObject({ seconds: expect.any(Number), orders_per_second: expect.any(Number), verify: 'ok' })
   expect(Object.keys(summary)).toHaveLength(9)
-}, 90_000)
+})
 
 function linesOf(stdout: string): Record<string, unknown>[] {
   return stdout
