@@ -3,7 +3,7 @@ import { brokenOrders } from '../support/broken-orders.ts'
 import { addedText, openDeadLetter } from '../support/dead-letters.ts'
 import { wireToPostgres } from '../support/faults/wire-to-postgres.ts'
 import { differences, generated, modelOf } from '../support/model.ts'
-import { ask, eventually, isReady, startService } from '../support/service.ts'
+import { ask, eventually, isReady, type Service, startService } from '../support/service.ts'
 import { aStream, streamTools } from '../support/stream.ts'
 
 streamTools()
@@ -33,7 +33,7 @@ it('settles, waits and leaves as ever while its clock is set forward and back', 
   const rebalances = await service.metric('rebalances_total')
 
   // When it is set forward, then orders are settled as before, and dead letters get into their topic
-  service.kill('SIGUSR2')
+  await setClock(service, AHEAD_MS)
   await stream.produce([...orders.slice(100, 200), ...broken('ahead')])
   await eventually(async () => (await stream.settled()) === 206, 'those of a clock that is ahead being settled')
   await eventually(() => isReady(service), 'readiness, ahead')
@@ -42,7 +42,7 @@ it('settles, waits and leaves as ever while its clock is set forward and back', 
   wire.set({ kind: 'reset' })
   await stream.produce([...orders.slice(200, 300), ...broken('outage')])
   await eventually(async () => (await service.metric('partition_paused', { reason: 'store_away' })) === 3, 'the pause')
-  service.kill('SIGUSR2')
+  await setClock(service, BEHIND_MS)
   await new Promise<void>(resolve => setTimeout(resolve, 500))
   wire.set({ kind: 'pass' })
   const backAtMs = performance.now()
@@ -69,6 +69,20 @@ it('settles, waits and leaves as ever while its clock is set forward and back', 
   const letters = (await stream.readAll(stream.dlqTopic)).map(openDeadLetter)
   expect(new Set(letters.map(letter => addedText(letter, 'id'))).size).toBe(12)
   expect(letters.length).toBe(12)
+  const failures = letters.map(letter => {
+    const { order_uid } = JSON.parse(String(letter.original.value)) as { order_uid: string }
+    const shiftMs = Date.parse(addedText(letter, 'failedAt') ?? '') - Date.now()
+    return `${order_uid} ${Math.round(shiftMs / HOUR_MS)}`
+  })
+  const at = (prefix: string, hours: number) => [0, 1, 2].map(n => `${prefix}-${n} ${hours}`)
+  expect(failures.filter(text => !text.startsWith('outage')).sort()).toEqual(
+    [...at('ahead', 30), ...at('before', 0), ...at('behind', -30)].sort(),
+  )
   expect(await stream.findings()).toEqual([])
   expect(await service.stop()).toBe(0)
 })
+
+async function setClock(service: Service, byMs: number): Promise<void> {
+  service.kill('SIGUSR2')
+  await eventually(() => service.log.some(({ msg }) => msg === `clock set by ${byMs} ms`), 'its clock being set')
+}
