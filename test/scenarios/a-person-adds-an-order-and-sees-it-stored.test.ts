@@ -7,6 +7,9 @@ import { aStream, streamTools } from '../support/stream.ts'
 
 streamTools()
 
+/** What is open by then is cut off: a stream that nobody ends would hold the service up for so long. */
+const CUT_OFF_AFTER_MS = 5_000
+
 it('shows an order in a browser as it is stored, and closes although somebody watches', async () => {
   // Given a service, and a person who looks at its page
   const stream = await aStream()
@@ -37,8 +40,10 @@ it('shows an order in a browser as it is stored, and closes although somebody wa
   await page.locator('#result', { hasText: 'Test Testov' }).waitFor()
   expect(JSON.parse((await page.locator('#json').textContent()) ?? '')).toEqual(JSON.parse(model.toString()))
 
-  // And the service ends in order, although the page holds a stream of it open
+  // And the service ends in order, and does not wait for the page, which holds a stream of it open
   expect(await service.stop()).toBe(0)
+  const stopped = service.log.find(({ event }) => event === 'stream_stopped')
+  expect(Date.now() - Date.parse(String(stopped?.time))).toBeLessThan(CUT_OFF_AFTER_MS - 1_000)
   await page.getByText('Not connected just now').waitFor()
   expect(wrong).toEqual([])
   expect(await stream.settled()).toBe(records.length + 1)
