@@ -10,7 +10,10 @@ streamTools()
 /** From the commit to the last old answer. */
 const PROMISE_MS = 1_000
 const UIDS = ['hot-1', 'hot-2', 'hot-3', 'hot-4']
+/** Of each order, in one go; one after the other until there are enough reads, which on an idle machine is once. */
 const UPDATES = 400
+const READS = 2_000
+const HITS = READS / 10
 
 it('serves what another process wrote within a second, and never an older version after a newer one', async () => {
   // Given two processes in front of the same tables; which of them writes an order, the group decides
@@ -21,8 +24,16 @@ it('serves what another process wrote within a second, and never an older versio
   const watch = watchOver(stream, replicas)
 
   // When a few orders change all the time, and both are asked for them as fast as they can answer
-  await update(stream, 1, UPDATES)
-  await eventually(() => watch.allSaw(UPDATES), 'both serving the last version')
+  let last = 0
+  async function moreUpdates(): Promise<void> {
+    await update(stream, last + 1, last + UPDATES)
+    last += UPDATES
+  }
+  await eventually(async () => {
+    await moreUpdates()
+    return watch.counts().hits > HITS
+  }, 'enough answers from memory')
+  await eventually(() => watch.allSaw(last), 'both serving the last version')
 
   // And when meanwhile the connections that listen are ended as soon as they are there, so that notices get lost
   const killer = await client(stream)
@@ -30,17 +41,15 @@ it('serves what another process wrote within a second, and never an older versio
   const stopKilling = repeatedly(async () => {
     killed += (await killer.query(KILL)).rowCount ?? 0
   }, 5)
-  await update(stream, UPDATES + 1, 2 * UPDATES)
-  await eventually(() => killed > 3, 'connections to kill')
+  await eventually(async () => {
+    await moreUpdates()
+    return killed > 3 && watch.counts().reads > READS
+  }, 'enough connections to kill, and reads')
   await stopKilling()
-  await eventually(() => watch.allSaw(2 * UPDATES), 'both serving the last version')
+  await eventually(() => watch.allSaw(last), 'both serving the last version')
 
   // Then each answer was new enough, and no replica ever went back
-  const seen = await watch.stop()
-  expect(seen.failures).toEqual([])
-  // (Thousands, where the machine has nothing else to do.)
-  expect(seen.reads).toBeGreaterThan(200)
-  expect(seen.hits).toBeGreaterThan(50)
+  expect(await watch.stop()).toEqual([])
   for (const replica of replicas) {
     // Repeats are told of once in a while.
     const heard = () => replica.log.filter(({ event }) => event === 'coherence_established').length
@@ -103,10 +112,12 @@ function watchOver(stream: Stream, replicas: readonly Service[]) {
   }
 
   return {
+    counts: () => ({ reads, hits }),
     allSaw: (version: number) => replicas.every((_, i) => UIDS.every(uid => latest.get(`${i} ${uid}`) === version)),
+    /** @returns what was wrong */
     async stop() {
       for (const stop of stops) await stop()
-      return { failures: failures.slice(0, 20), reads, hits }
+      return failures.slice(0, 20)
     },
   }
 }
