@@ -284,6 +284,10 @@ describe('discarding', () => {
     await insert(...Array.from({ length: 7_000 }, (_, i) => (i % 7 === 0 ? { error: 'type' } : {})))
     const { discarded, action } = await store.discard(filter('error:required'), someone)
     expect(discarded).toBe(6_000)
+    const sizes = await database.pool.query(
+      "SELECT count(*)::int AS n FROM dead_letters WHERE state = 'discarded' GROUP BY xmin::text ORDER BY n",
+    )
+    expect(sizes.rows, 'of each transaction').toEqual([{ n: 1_000 }, { n: 5_000 }])
     expect(await store.audit({ limit: 10, before: undefined })).toMatchObject([
       { id: action, counts: { discarded: 6_000 } },
     ])
