@@ -40,9 +40,13 @@ describe.each(files)('%s', file => {
   })
 
   it('names only commands with flags that they know', async () => {
-    for (const [, line = ''] of text.matchAll(/`bin\/holdfast ([^`]+)`/g)) {
+    const lines = [...text.matchAll(/`bin\/holdfast ([^`]+)`/g)].map(([, line = '']) => line)
+    for (const line of lines) {
       await expect(parsed(wordsOf(line)), `holdfast ${line}`).resolves.toBeUndefined()
     }
+    expect(lines, 'each in backticks, or it is not looked at').toHaveLength(
+      text.match(/bin\/holdfast [a-z]/g)?.length ?? 0,
+    )
   })
 
   it('names only settings, files and filters that there are', () => {
