@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
-import { lockFolder } from '../../../src/embedded/folder-lock.ts'
-import { processNamespace, SetupError } from '../../../src/embedded/machine.ts'
+import { lockFolder } from '#src/embedded/folder-lock.ts'
+import { processNamespace, SetupError } from '#src/embedded/machine.ts'
 
 function aFolder(): string {
   const dir = mkdtempSync(join(tmpdir(), 'holdfast-lock-'))
