@@ -196,6 +196,9 @@ describe('an edited value', () => {
       const value = dialog.getByLabel('Value')
       await dialog.getByText('It would fail again:').waitFor()
       await dialog.getByText('/payment/amount is missing').waitFor()
+      expect(await dialog.locator('.cli code').textContent()).toBe(
+        'bin/holdfast dlq replay --edit order.json id:orders-0-120000',
+      )
       const original = await value.inputValue()
       // In full: what is masked would otherwise be published masked.
       expect(original).toContain(MODEL.delivery.name)
@@ -265,6 +268,13 @@ describe('the stream', () => {
   it('says what is wrong in a sentence, and goes on when an operator says so and why', () =>
     pages.visit('/admin', async page => {
       await page.getByText('Running and up to date. 1,000 dead letters are open, the oldest for 4 h').waitFor()
+      const figures = await page.locator('.glance .figure').allTextContents()
+      expect(figures.slice(0, 4)).toEqual([
+        'Settled1,240records a second',
+        'Lag0.4 s312 records',
+        'Breakersclosed3 dependencies answer',
+        expect.stringMatching(/^Open dead letters1,000oldest 4 h/),
+      ])
       const partitions = pages.desk.stream.partitions ?? []
       pages.desk.stream.partitions = partitions.map(shown =>
         shown.partition === 2 ? { ...shown, paused: ['storm_guard'] } : shown,
@@ -272,6 +282,10 @@ describe('the stream', () => {
       await page.getByText('Partition 2 stands still and waits for you to decide.').waitFor()
       await page.getByText('6 partitions, 1 paused').click()
       await page.getByText('stopped by the storm guard: too many dead letters in a row').waitFor()
+      const second = page.locator('.partitions tbody tr').nth(2)
+      expect(await second.locator('td').allTextContents()).toEqual([
+        ...['2', '120434', '120486', '52 · 0.4 s', 'stopped by the storm guard: too many dead letters in a row'],
+      ])
       await page.getByRole('button', { name: 'Resume partition 2 …' }).click()
       const dialog = page.getByRole('dialog')
       await dialog.getByRole('button', { name: 'Resume' }).click()

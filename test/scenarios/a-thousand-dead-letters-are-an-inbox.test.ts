@@ -12,8 +12,15 @@ streamTools()
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const LIMIT_BYTES = 4_096
-const CAUSES = { schema_violation: 600, malformed_json: 300, too_large: 100 } as const
 const TOTAL = 1_000
+
+/** The largest first. What is no JSON may be no text, either. */
+const GROUPS = [
+  ['schema_violation', 'required', '/track_number', 600],
+  ['malformed_json', 'not_utf8', '', 200],
+  ['malformed_json', 'not_json', '', 100],
+  ['too_large', 'max_bytes', '', 100],
+] as const
 
 /** The nth of a thousand: of three causes, in turn, so that each partition holds some of each. */
 function nthValue(n: number): Buffer {
@@ -42,12 +49,9 @@ it('grouped by cause, turned page by page, shown byte for byte, checked, discard
 
   // By cause: three, with their counts, and when they were seen
   const { groups } = await api('GET', '/admin/dead-letters/groups')
-  expect(Object.fromEntries(groups.map((group: Group) => [group.reason, group.count]))).toMatchObject({
-    schema_violation: 600,
-    too_large: 100,
-  })
-  expect(sumOf(groups, 'malformed_json')).toBe(CAUSES.malformed_json)
-  for (const { states, count, first_seen, last_seen } of groups as Group[]) {
+  expect(groups.map(({ reason, error, pointer, count }: Group) => [reason, error, pointer, count])).toEqual(GROUPS)
+  for (const { reason, states, count, first_seen, last_seen, sample } of groups as Group[]) {
+    expect(reasonOf(values.get(sample.id))).toBe(reason)
     expect(states).toEqual({ open: count })
     expect(Date.parse(first_seen)).toBeGreaterThanOrEqual(started - 1_000)
     expect(Date.parse(last_seen)).toBeGreaterThanOrEqual(Date.parse(first_seen))
@@ -142,8 +146,17 @@ it('grouped by cause, turned page by page, shown byte for byte, checked, discard
   expect(new Map(exported.map(row => [row.id, bytesOf(row.value ?? {})]))).toEqual(values)
   expect(exported[0]).toMatchObject({ violations: expect.any(Array), headers: expect.any(Array), state: 'open' })
 
-  await expect(cli('dlq', 'discard', 'reason:too_large', '--because', 'x')).rejects.toMatchObject({ code: 2 })
-  const gone = rows(await cli('dlq', 'discard', 'reason:too_large', '--because', 'x', '--yes', '--json'))
+  const discardLarge = ['dlq', 'discard', 'reason:too_large', '--because', 'x'] as const
+  await expect(cli(...discardLarge)).rejects.toMatchObject({ code: 2 })
+  const states = () =>
+    stream.query('SELECT state, count(*)::int AS n, max(state_changed_at) FROM dead_letters GROUP BY 1')
+  const untouched = await states()
+  expect(untouched).toMatchObject([{ state: 'open', n: TOTAL }])
+  expect(rows(await cli(...discardLarge, '--dry-run', '--json'))).toEqual([
+    { discarded: 100, action: null, left_out: {} },
+  ])
+  expect(await states()).toEqual(untouched)
+  const gone = rows(await cli(...discardLarge, '--yes', '--json'))
   expect(gone).toMatchObject([{ discarded: 100 }])
   expect(rows(await cli('dlq', 'restore', String(gone[0]?.action), '--json'))).toEqual([{ restored: 100 }])
 
@@ -165,10 +178,13 @@ it('grouped by cause, turned page by page, shown byte for byte, checked, discard
 
 interface Group {
   readonly reason: string
+  readonly error: string
+  readonly pointer: string
   readonly count: number
   readonly states: Record<string, number>
   readonly first_seen: string
   readonly last_seen: string
+  readonly sample: { readonly id: string }
 }
 
 interface Letter {
@@ -178,8 +194,11 @@ interface Letter {
   readonly order_uid: string
 }
 
-function sumOf(groups: readonly Group[], reason: string): number {
-  return groups.filter(group => group.reason === reason).reduce((sum, { count }) => sum + count, 0)
+/** Why one of the thousand is set aside. */
+function reasonOf(value: Buffer | undefined): string {
+  if (value === undefined) return 'nobody sent it'
+  if (value.length > LIMIT_BYTES) return 'too_large'
+  return value.length < 100 ? 'malformed_json' : 'schema_violation'
 }
 
 function bytesOf(value: { text?: string; hex?: string; base64?: string }): Buffer {

@@ -145,6 +145,22 @@ it('resolves what a repaired schema lets pass, parks what never will, and stores
   await eventually(async () => (await stream.findings()).length === 0, 'the proof')
   expect(await service.metric('replay_records_total', { result: 'resolved' })).toBe(7)
   expect(await service.metric('replay_records_total', { result: 'parked' })).toBe(6)
+
+  // When they have been resolved for longer than 30 days, but for one
+  await stream.query(
+    `UPDATE dead_letters SET state_changed_at = now() - CASE WHEN id = $1 THEN interval '29 days' ELSE interval '31 days' END`,
+    [id],
+  )
+  await stream.query(
+    `INSERT INTO pgboss.job (name, policy, expire_seconds, retry_limit) SELECT name, policy, 600, 0 FROM pgboss.queue WHERE name = 'retention'`,
+  )
+  // Then the job of the service takes those away, and their counts stay
+  await eventually(async () => !('resolved 1' in (await letterCounts(stream))), 'their removal')
+  expect(await letterCounts(stream)).toEqual({ 'parked 3': 5, 'resolved 4': 1 })
+  const gone = await stream.query('SELECT state, pointer, letters::int, failures::int FROM dead_letters_purged_counts')
+  expect(gone.every(row => row.state === 'resolved' && row.pointer === '/delivery/zip')).toBe(true)
+  expect(gone.reduce((sum, row) => sum + row.letters, 0)).toBe(6)
+  await eventually(async () => (await stream.findings()).length === 0, 'the proof without them')
 })
 
 async function aFile(text: string): Promise<string> {

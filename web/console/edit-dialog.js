@@ -1,11 +1,12 @@
 import { toDom } from '../dom.js'
 import { h, text } from '../tree.js'
+import { dlqLine } from './cli-line.js'
 import { ask } from './desk.js'
 import { labelled, openDialog } from './dialog.js'
 import { lineDiff } from './diff.js'
 import { jsonLines, placeOf, textOf } from './json-lines.js'
 import { filterOfRows } from './list.js'
-import { button, put } from './parts.js'
+import { button, cliLine, put } from './parts.js'
 import { startReplay } from './replay-dialog.js'
 
 const TYPING_MS = 400
@@ -43,6 +44,8 @@ export async function openEdit(app, shown, revealed) {
     'For the audit log. May be left empty.',
   )
   const verdict = toDom(h('div', { class: 'edit-verdict', 'aria-live': 'polite' }))
+  const line = cliLine()
+  line.say(dlqLine('replay', q, '--edit', 'order.json'))
   const diff = toDom(h('ol', { class: 'diff', 'aria-label': 'What you changed' }))
   let asking = new AbortController()
   let timer
@@ -68,6 +71,7 @@ export async function openEdit(app, shown, revealed) {
         ),
       ),
       toDom(because.node),
+      line.node,
     ],
     submit: 'Replay the edited value',
     onSubmit: start,

@@ -23,8 +23,13 @@ describe('dlq', () => {
   it('helps with every subcommand, and with an example of each', async () => {
     const { code, stdout } = await dlq('--help')
     expect(code).toBe(0)
-    const names = ['stats', 'ls', 'show', 'check', 'discard', 'restore', 'export', 'reindex']
-    for (const name of names) expect(stdout).toMatch(new RegExp(`^ {2}${name} `, 'm'))
+    const names = [...stdout.matchAll(/^ {2}([a-z]+) (?:\[|<| )/gm)]
+      .map(([, name = '']) => name)
+      .filter(name => name !== 'help')
+    expect(names).toEqual([
+      ...['stats', 'ls', 'show', 'check', 'replay', 'replays', 'pause', 'cancel', 'discard', 'restore', 'export'],
+      ...['reindex', 'auto'],
+    ])
     const helped = await Promise.all(names.map(name => dlq(name, '--help')))
     for (const [index, { stdout }] of helped.entries()) expect(stdout).toContain(`  holdfast dlq ${names[index]}`)
   })
@@ -43,6 +48,11 @@ describe('dlq', () => {
     ['an empty reason', ['discard', 'state:open', '--because', ' '], /--because is empty/],
     ['two ways to show', ['show', 'orders-0-0', '--raw', '--json'], /cannot be used with/],
     ['an unknown flag', ['check', '--lmit', '3'], /unknown option '--lmit'/],
+    ['a replay of nothing named', ['replay', '--yes'], /say which/],
+    ['a rate that is none', ['replay', 'state:open', '--rate', 'fast'], /--rate.*records a second/],
+    ['a limit of nothing', ['replay', 'state:open', '--limit', '0'], /--limit.*1 at least/],
+    ['an edit that is not there', ['replay', 'id:a', '--edit', 'no/such'], /--edit no\/such cannot be read/],
+    ['a resumed one with a rate', ['replay', '--resume', 'r1', '--rate', '5'], /cannot be used with/],
   ])('ends with 2 on %s, and touches nothing', async (_, args, expected) => {
     const { code, stdout, stderr } = await dlq(...args)
     expect(stderr).toMatch(expected)
