@@ -14,6 +14,8 @@ export interface LedgerCounts extends OutcomeCounts {
   readonly records: number
   readonly gaps: bigint
   readonly expired: bigint
+  /** Keys that were new, of those `written`. Default: 0. */
+  readonly inserted?: number
   /** By an operator; negative: moved back. Default: 0. */
   readonly skipped?: bigint
 }
@@ -41,15 +43,26 @@ export interface Aftermath {
 }
 
 export function enter({ topic, partition, groupId, from, to }: LedgerRange, counts: LedgerCounts): pg.QueryConfig {
-  const { records, written, duplicate, stale, superseded, dead_lettered, gaps, expired, skipped = 0n } = counts
+  const {
+    records,
+    written,
+    duplicate,
+    stale,
+    superseded,
+    dead_lettered,
+    gaps,
+    expired,
+    skipped = 0n,
+    inserted = 0,
+  } = counts
   return {
     name: 'ledger_enter',
     text: `INSERT INTO stream_ledger (topic, partition, group_id, from_offset, to_offset,
-        records, written, duplicate, stale, superseded, dead_lettered, gaps, expired, skipped)
-      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+        records, written, duplicate, stale, superseded, dead_lettered, gaps, expired, skipped, inserted)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
     values: [
       ...[topic, partition, groupId, from, to],
-      ...[records, written, duplicate, stale, superseded, dead_lettered, gaps, expired, skipped],
+      ...[records, written, duplicate, stale, superseded, dead_lettered, gaps, expired, skipped, inserted],
     ],
   }
 }

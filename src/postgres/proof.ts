@@ -32,6 +32,8 @@ export interface PartitionBooks extends OutcomeCounts {
   readonly gaps: number
   readonly expired: number
   readonly skipped: number
+  /** Keys that were new, of those `written`, as far as they were counted. */
+  readonly inserted: number
 }
 
 /** The database's half of the proof; the broker's half (commits, the DLQ topic) is added by `verify`. */
@@ -127,6 +129,7 @@ const SUMS = [
   'gaps',
   'expired',
   'skipped',
+  'inserted',
 ] as const
 
 const BOOKS = `
@@ -168,6 +171,7 @@ function sums(of: (name: (typeof SUMS)[number]) => number): Proof['totals'] {
     gaps: of('gaps'),
     expired: of('expired'),
     skipped: of('skipped'),
+    inserted: of('inserted'),
   }
 }
 

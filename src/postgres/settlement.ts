@@ -200,7 +200,7 @@ export function createSettlementStore<T>({
       ...(failedAgain === undefined ? [] : [toQuery(failedAgain)]),
       ...(work.deadLetters.length === 0 ? [] : [toQuery(indexStatement(work.deadLetters, replayMax))]),
       ...(readAgain.length === 0 ? [] : [toQuery(readAgainStatement(readAgain))]),
-      enter(work, { ...counts, records: work.records, gaps, expired: 0n }),
+      enter(work, { ...counts, records: work.records, gaps, expired: 0n, inserted: newKeys(rows) }),
       ...(ends.length === 0 ? [] : [toQuery(closeLoopsStatement(ends))]),
     ])
     const closings = ends.length === 0 ? undefined : toClosings(answers.at(-1)?.rows ?? [])
@@ -260,6 +260,11 @@ function outcomesOf<T>(rows: readonly UpsertRow[]): (order: ReadyRecord<T>) => O
     if (outcome === undefined) throw new RangeError('the upsert has no outcome for a record of its own')
     return outcome
   }
+}
+
+/** How many of them the table did not hold before. */
+function newKeys(rows: readonly UpsertRow[]): number {
+  return rows.filter(({ outcome, replaced }) => outcome === 'written' && !replaced).length
 }
 
 function rowsOf(result: pg.QueryResult | undefined, expected: number): UpsertRow[] {

@@ -1,8 +1,12 @@
 import { readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { StoreMisconfiguredError, StoreUnavailableError } from '#src/core/errors.ts'
+import { orderTables } from '#src/orders/order-sql.ts'
 import { migrate, migrationStatus, missingMigrations } from '#src/postgres/migrate.ts'
 import { createPool } from '#src/postgres/pool.ts'
+import { readProof } from '#src/postgres/proof.ts'
+import { createSettlementStore } from '#src/postgres/settlement.ts'
+import { aReadyOrder, aWork } from '../support/orders.ts'
 import { freshDatabase } from '../support/stack.ts'
 
 /** In the order in which they are applied. */
@@ -49,6 +53,7 @@ describe('migrations', () => {
       'dead_letters_purged_counts',
       'deliveries',
       'items',
+      'order_count_changes',
       'orders',
       'payments',
       'pgmigrations',
@@ -73,6 +78,27 @@ describe('migrations', () => {
       ALL.map(name => [name, undefined]),
     )
     expect(await tablesIn(url)).toEqual([])
+  })
+
+  it('take the orders that are stored as the base of the new keys that the ledger counts from then on', async () => {
+    const url = await freshDatabase()
+    await migrate(url, 'up')
+    const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    try {
+      const store = createSettlementStore({ pool, tables: orderTables })
+      await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
+      await store.settle(aWork([aReadyOrder({ uid: 'a', offset: 0n })], { from: 0n }))
+      await migrate(url, 'down', { count: ALL.length - ALL.indexOf('0015_inserted_keys') })
+      await migrate(url, 'up')
+      await store.settle(aWork([aReadyOrder({ uid: 'b', offset: 1n })], { from: 1n }))
+      expect((await readProof(pool, 'orders', 'holdfast')).findings).toEqual([])
+      await pool.query('DELETE FROM order_count_changes')
+      expect((await readProof(pool, 'orders', 'holdfast')).findings).toMatchObject([
+        { what: 'orders holds 2 rows, but the ledger counts 1 new keys: 1 came from elsewhere' },
+      ])
+    } finally {
+      await pool.end()
+    }
   })
 
   it('say when they were applied, and which came from a newer version', async () => {

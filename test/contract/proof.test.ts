@@ -16,7 +16,7 @@ afterAll(async () => {
 /** Partition 0: [3, 6) orders, [6, 8) one order, one dead letter, [8, 12) gaps. Partition 1: an update, then nothing. */
 beforeEach(async () => {
   await database.pool.query(
-    'TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters',
+    'TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, order_count_changes, dead_letters',
   )
   const store = createSettlementStore({ pool: database.pool, tables: orderTables })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 3n })
@@ -60,6 +60,7 @@ describe('the proof of what the tables say', () => {
       gaps: 4,
       expired: 0,
       skipped: 0,
+      inserted: 4,
     })
     expect(proof.rows).toEqual({ orders: 4, items: 9, deadLetters: 1 })
   })
@@ -148,6 +149,35 @@ describe('the proof of what the tables say', () => {
         what: '1 dead letters are in the ledger, 2 in the index, of all streams',
       },
     },
+    {
+      what: 'all four tables emptied, and the ledger kept',
+      damage: ['TRUNCATE orders, deliveries, payments, items'],
+      expected: {
+        partition: undefined,
+        offset: undefined,
+        what: 'orders holds 0 rows, but the ledger counts 4 new keys: 4 are missing',
+      },
+    },
+    {
+      what: 'an order that was deleted from all four tables',
+      damage: ['orders', 'deliveries', 'payments', 'items'].map(table => `DELETE FROM ${table} WHERE order_uid = 'c'`),
+      expected: {
+        partition: undefined,
+        offset: undefined,
+        what: 'orders holds 3 rows, but the ledger counts 4 new keys: 1 are missing',
+      },
+    },
+    {
+      what: 'an order that no batch inserted',
+      damage: [
+        `INSERT INTO orders SELECT (jsonb_populate_record(o, '{"order_uid": "x"}')).* FROM orders AS o WHERE order_uid = 'c'`,
+      ],
+      expected: {
+        partition: undefined,
+        offset: undefined,
+        what: 'orders holds 5 rows, but the ledger counts 4 new keys: 1 came from elsewhere',
+      },
+    },
     ...['deliveries', 'payments', 'items'].map(table => ({
       what: `an order without ${table}`,
       damage: [`DELETE FROM ${table} WHERE order_uid = 'b'`],
@@ -181,6 +211,16 @@ describe('the proof of what the tables say', () => {
     expect(proof.findings).toEqual([
       { partition: 2, offset: 5n, what: '4 offsets in [5, 9) were removed by retention before they were read' },
     ])
+  })
+
+  it('accepts a removal that was noted, and any number of new keys that an earlier version did not count', async () => {
+    const removal = `WITH gone AS (DELETE FROM orders WHERE order_uid = 'c' RETURNING order_uid)
+      INSERT INTO order_count_changes (orders, order_uid, because) SELECT -1, order_uid, 'erasure' FROM gone`
+    const children = ['deliveries', 'payments', 'items'].map(table => `DELETE FROM ${table} WHERE order_uid = 'c'`)
+    expect(await findings(removal, ...children)).toEqual([])
+    const uncounted = 'UPDATE stream_ledger SET inserted = NULL WHERE from_offset = 6'
+    expect(await findings(uncounted)).toEqual([])
+    expect(await findings('TRUNCATE orders, deliveries, payments, items')).toHaveLength(1)
   })
 
   it('names some of many, and says that there are more', async () => {

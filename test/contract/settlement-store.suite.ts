@@ -14,6 +14,7 @@ export interface Range {
   readonly written: number
   readonly gaps: number
   readonly expired: number
+  readonly inserted: number
 }
 
 export interface StoredOrder {
@@ -58,11 +59,13 @@ export function settlementStoreSuite(createHarness: () => Promise<Harness>): voi
       expect(uidsOf(settlement)).toEqual(['a', 'b'])
       expect(await order('a')).toMatchObject({ items: [0, 1], origin: { topic: 'orders', partition: 0, offset: 0n } })
       expect(await store.readProgress('holdfast', [orders0])).toMatchObject([{ ...orders0, nextOffset: 5n }])
-      expect(await ledger(0)).toMatchObject([{ from: 0n, to: 5n, records: 2, written: 2, gaps: 3, expired: 0 }])
+      expect(await ledger(0)).toMatchObject([
+        { from: 0n, to: 5n, records: 2, written: 2, inserted: 2, gaps: 3, expired: 0 },
+      ])
     })
 
     it('replaces an order as a whole: its items shrink and grow', async () => {
-      const { store, order } = await started()
+      const { store, order, ledger } = await started()
       for (const [offset, items] of [
         [0n, 3],
         [1n, 1],
@@ -71,6 +74,11 @@ export function settlementStoreSuite(createHarness: () => Promise<Harness>): voi
         await store.settle(aWork([aReadyOrder({ uid: 'a', offset, items })], { from: offset }))
         expect((await order('a'))?.items).toEqual(Array.from({ length: items }, (_, position) => position))
       }
+      expect((await ledger(0)).map(({ written, inserted }) => [written, inserted])).toEqual([
+        [1, 1],
+        [1, 0],
+        [1, 0],
+      ])
     })
 
     it('counts the same record again as a duplicate, and an earlier one as stale, and changes nothing', async () => {

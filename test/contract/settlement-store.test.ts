@@ -77,6 +77,7 @@ describe('the settlement store on Postgres', () => {
           written: Number(row.written),
           gaps: Number(row.gaps),
           expired: Number(row.expired),
+          inserted: Number(row.inserted),
         }))
       },
       deadLetters: async () => {

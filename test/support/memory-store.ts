@@ -15,6 +15,8 @@ export interface LedgerEntry extends OutcomeCounts, TopicPartition {
   readonly records: number
   readonly gaps: bigint
   readonly expired: bigint
+  /** Keys that were new. */
+  readonly inserted: number
 }
 
 export interface MemoryStoreOptions<T> {
@@ -100,10 +102,11 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
       const counts = countWork(work, outcomes)
       const ends = redriveEnds(work, order => outcomeOf(order))
       const readAgain = work.readAgain === true ? readAgainEnds(work, order => outcomeOf(order)) : []
+      const inserted = written.filter(({ uid }) => !rows.has(uid)).length
       for (const order of written) rows.set(order.uid, order)
       for (const letter of work.deadLetters) deadLetters.set(originId(letter.origin), letter)
       const closings = inbox.settle(work.deadLetters, ends, readAgain)
-      enter(work, groupId, { from, to, records: work.records, gaps, expired: 0n, ...counts })
+      enter(work, groupId, { from, to, records: work.records, gaps, expired: 0n, inserted, ...counts })
       aftermaths.set(keyOf(work, groupId), { deadLettersInARow: work.deadLettersInARow ?? 0, pausedFor: work.pauseFor })
       const lost = lostReply
       lostReply = undefined
@@ -149,7 +152,15 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
       if (from < 0n || to <= from) throw new RangeError(`nothing can expire between the offsets ${from} and ${to}`)
       await called('expire')
       if (fence(partition, groupId, from, to) !== undefined) return
-      enter(partition, groupId, { from, to, records: 0, gaps: 0n, expired: to - from, ...countOutcomes([]) })
+      enter(partition, groupId, {
+        from,
+        to,
+        records: 0,
+        gaps: 0n,
+        expired: to - from,
+        inserted: 0,
+        ...countOutcomes([]),
+      })
     },
 
     async probe() {
