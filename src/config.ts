@@ -1,5 +1,6 @@
 import type { Keyless } from './core/access.ts'
 import { ConfigError } from './core/errors.ts'
+import { disagreementsOf } from './core/kafka-properties.ts'
 import { Mismatch, type Setting } from './core/setting.ts'
 import { SETTINGS } from './settings.ts'
 
@@ -62,6 +63,7 @@ function disagreements(values: Partial<Values>): string[] {
   if (port > 0 && metricsPort === port && metricsHost === host) {
     problems.push(`METRICS_PORT is "${metricsPort}": it must be another port than HTTP_PORT`)
   }
+  for (const problem of disagreementsOf(values.KAFKA_CONFIG ?? {})) problems.push(`KAFKA_CONFIG: ${problem}`)
   const { RETRY_INITIAL_MS: initialMs = 0, RETRY_MAX_MS: maxMs = Number.POSITIVE_INFINITY } = values
   if (maxMs < initialMs) {
     problems.push(`RETRY_MAX_MS is "${maxMs}": it must be at least RETRY_INITIAL_MS (${initialMs})`)

@@ -1,5 +1,6 @@
 import { accessSync, constants } from 'node:fs'
 import { type ApiKey, maskApiKeys, parseApiKeys } from './core/access.ts'
+import { refusalOf } from './core/kafka-properties.ts'
 import { LOG_LEVELS, LOG_MODULES, parseLogLevels } from './core/log-levels.ts'
 import { bytes, integer, oneOf, pairs, postgresUrl, type Setting, setting, text } from './core/setting.ts'
 
@@ -10,30 +11,6 @@ const DAY_MS = 86_400_000
 
 const topicName = { pattern: /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/, expected: "1 to 249 of A-Z a-z 0-9 '.' '_' '-'" }
 const pemFile = { default: undefined, expected: 'the path of a PEM file that can be read' } as const
-
-/** librdkafka properties that the guarantees rest on, or that have a setting of their own. */
-const REFUSED_PROPERTIES: readonly (readonly [RegExp, string])[] = [
-  [
-    /^(enable\.auto\.commit|auto\.commit\..+|enable\.auto\.offset\.store|offset\.store\..+)$/,
-    'offsets are committed only after the transaction',
-  ],
-  [/^auto\.offset\.reset$/, 'a position is never moved in silence; see `holdfast seek`'],
-  [/^isolation\.level$/, 'records of aborted transactions must not be read'],
-  [/^(partition\.assignment\.strategy|group\.protocol|group\.remote\.assignor)$/, 'rebalances are cooperative'],
-  [/^(acks|request\.required\.acks)$/, 'a dead letter counts once all in-sync replicas have it'],
-  [
-    /^(enable\.idempotence|enable\.gapless\.guarantee|transactional\.id|max\.in\.flight.*|.*retries)$/,
-    'the producer is idempotent',
-  ],
-  [/^(message\.max\.bytes|message\.copy\.max\.bytes)$/, 'a dead letter must always fit'],
-  [/^(partitioner|check\.crcs)$/, 'a key keeps its partition, and a record its bytes'],
-  [/^(.*_cb|opaque|default_topic_conf)$/, 'callbacks belong to the client'],
-  [/^(bootstrap\.servers|metadata\.broker\.list)$/, 'use KAFKA_BROKERS'],
-  [/^group\.id$/, 'use KAFKA_GROUP_ID'],
-  [/^security\.protocol$/, 'use KAFKA_SECURITY_PROTOCOL'],
-  [/^sasl\.(mechanisms?|username|password)$/, 'use KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD'],
-  [/^ssl\.(ca|certificate|key)\.location$/, 'use KAFKA_SSL_CA_LOCATION, …_CERTIFICATE_LOCATION, …_KEY_LOCATION'],
-]
 
 /**
  * Every setting, once: validation, `holdfast config`, and the table of the README come from here. An empty variable is
@@ -101,8 +78,8 @@ export const SETTINGS = {
   KAFKA_CONFIG: pairs({
     default: undefined,
     expected: 'librdkafka properties as in fetch.min.bytes=1,statistics.interval.ms=0',
-    refuse: name => REFUSED_PROPERTIES.find(([pattern]) => pattern.test(name))?.[1],
-    about: 'Further librdkafka properties; those that would break the guarantees are refused.',
+    refuse: refusalOf,
+    about: 'Further librdkafka properties; those that would break the guarantees are refused, with the reason.',
   }),
   DATABASE_URL: postgresUrl({
     default: 'postgres://localhost:5432/holdfast',

@@ -125,19 +125,21 @@ export function maskUrl(value: string): string {
 export function pairs<D extends string | undefined>(
   words: Words<D> & {
     readonly expected: string
-    /** @returns why this name may not stand here, `undefined` when it may */
-    readonly refuse: (name: string) => string | undefined
+    /** @returns why this name may not stand here with this value, without quoting the value; `undefined` when it may */
+    readonly refuse: (name: string, value: string) => string | undefined
   },
 ): Setting<Readonly<Record<string, string>>> {
   const parse = (text: string) => {
     const entries: [string, string][] = []
+    const refusals: string[] = []
     for (const part of splitPairs(text)) {
       const [, name, value] = /^([^=\s]+)\s*=\s*(.*)$/s.exec(part) ?? []
       if (name === undefined || value === undefined) return undefined
-      const refusal = words.refuse(name)
-      if (refusal !== undefined) return new Mismatch(`${words.expected}; ${name} is refused: ${refusal}`)
+      const refusal = words.refuse(name, value)
+      if (refusal !== undefined) refusals.push(`${name} is refused: ${refusal}`)
       entries.push([name, value])
     }
+    if (refusals.length > 0) return new Mismatch([words.expected, ...refusals].join('; '))
     return Object.fromEntries(entries)
   }
   const shown = (text: string) =>

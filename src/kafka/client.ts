@@ -1,5 +1,6 @@
 import kafka from '@confluentinc/kafka-javascript'
 import { ConfigError } from '../core/errors.ts'
+import { CLIENT_PROPERTIES } from '../core/kafka-properties.ts'
 import type { Header, SourceRecord } from '../core/record.ts'
 
 /**
@@ -181,10 +182,7 @@ export function nativeFeatures(): { readonly version: string; readonly features:
 function baseProperties({ brokers, security, extra }: KafkaConnection): Record<string, unknown> {
   return {
     'metadata.broker.list': brokers.join(','),
-    'client.id': 'holdfast',
-    'socket.keepalive.enable': true,
-    'reconnect.backoff.max.ms': 2_000,
-    'allow.auto.create.topics': false,
+    ...CLIENT_PROPERTIES,
     ...security,
     ...extra,
   }

@@ -1,3 +1,4 @@
+import { CONSUMER_PROPERTIES } from '../core/kafka-properties.ts'
 import type { CommitResult, Progress, SourceEvent, Watermarks } from '../core/ports.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
 import {
@@ -58,26 +59,6 @@ const QUERY_TIMEOUT_MS = 5_000
 /** A native poll that takes so much longer than it was given goes on without us; its records come with a later poll. */
 const POLL_GRACE_MS = 1_000
 
-/** Reasons for each are in docs/guarantees.md and in the comments; the user's own properties come after and win. */
-const PROPERTIES = {
-  'enable.auto.commit': false,
-  'enable.auto.offset.store': false,
-  'partition.assignment.strategy': 'cooperative-sticky',
-  'session.timeout.ms': 10_000,
-  'heartbeat.interval.ms': 3_000,
-  // Also the bound of a rebalance: well beyond a drain and the longest batch.
-  'max.poll.interval.ms': 120_000,
-  // What the client may prefetch: the memory bound of the native side.
-  'queued.max.messages.kbytes': 16_384,
-  // The default of one second stalls a drain whenever the queue has been full.
-  'fetch.queue.backoff.ms': 5,
-  // Larger fetches arrive partition by partition and starve the other lanes.
-  'max.partition.fetch.bytes': 1_048_576,
-  'fetch.wait.max.ms': 100,
-  'isolation.level': 'read_committed',
-  'check.crcs': true,
-}
-
 /** @param onHeard called whenever a broker has answered */
 export function createMember(options: ConsumerOptions, onHeard: () => void): Member {
   const { connection, topic: subscription } = options
@@ -90,7 +71,7 @@ export function createMember(options: ConsumerOptions, onHeard: () => void): Mem
   let leaving: Promise<void> | undefined
 
   const createClient = options.createClient ?? ((...rest) => nativeConsumer(connection, ...rest))
-  const properties = { ...PROPERTIES, ...connection.extra, 'group.id': options.groupId }
+  const properties = { ...CONSUMER_PROPERTIES, ...connection.extra, 'group.id': options.groupId }
   const client = createClient(properties, { rebalance: onRebalance, committed: onCommitted })
   client.on('event.error', (error: NativeError) => {
     if (leaving === undefined) options.onWarning(error.message)

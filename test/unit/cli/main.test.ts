@@ -73,7 +73,7 @@ describe('the command line', () => {
 
   it.each([
     ['foo=bar', /^error: KAFKA_CONFIG cannot be used: No such configuration property: "foo"\n$/],
-    ['fetch.min.bytes=few', /^error: KAFKA_CONFIG cannot be used: Invalid value for .*"fetch\.min\.bytes"\n$/],
+    ['debug=few', /^error: KAFKA_CONFIG cannot be used: Invalid value .*"debug"/],
   ])('ends with 2 on a property that the Kafka client does not take: %s', async (KAFKA_CONFIG, expected) => {
     const { code, stderr } = await holdfast(['serve', '--check-config'], { KAFKA_CONFIG })
     expect(stderr).toMatch(expected)
