@@ -26,7 +26,7 @@ WORKDIR /app
 COPY --from=packages /app/node_modules node_modules
 COPY package.json LICENSE ./
 COPY bin bin
-COPY scripts/healthcheck.ts scripts/
+COPY scripts/healthcheck.ts scripts/make-keys.ts scripts/
 COPY data data
 COPY migrations migrations
 COPY schemas schemas

@@ -140,11 +140,11 @@ export async function startApp(
   const judge = createOrderJudge({ maxBytes: config.recordMaxBytes })
   const startJobs = roles.has('jobs') ? openJobs() : undefined
   const adminKey = roles.has('api') && config.http.apiKeys.length === 0 ? newKey() : undefined
-  if (adminKey !== undefined) observer.observe({ kind: 'admin_key_made', key: adminKey })
   const { host: metricsHost, port: metricsPort } = config.metrics
   let metricsUrl: string | undefined
   if (metricsPort !== undefined) {
-    const options = { host: metricsHost, port: metricsPort, live, ready: checks, metrics, observer }
+    const { allowedHosts } = config.http
+    const options = { host: metricsHost, port: metricsPort, allowedHosts, live, ready: checks, metrics, observer }
     const { url } = parts.use(await startMetricsServer(options))
     observer.observe({ kind: 'metrics_started', url })
     metricsUrl = url
@@ -154,6 +154,7 @@ export async function startApp(
         await startHttp({
           host: config.http.host,
           port: config.http.port,
+          allowedHosts: config.http.allowedHosts,
           auth: {
             keys: [...config.http.apiKeys, ...(adminKey === undefined ? [] : [toApiKey(adminKey)])],
             keyless: config.http.keyless,
@@ -339,5 +340,5 @@ function newKey(): string {
 }
 
 function toApiKey(key: string): ApiKey {
-  return { name: 'printed-at-start', role: 'admin', sha256: createHash('sha256').update(key).digest('hex') }
+  return { name: 'made-at-start', role: 'admin', sha256: createHash('sha256').update(key).digest('hex') }
 }

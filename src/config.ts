@@ -1,5 +1,6 @@
 import type { Keyless } from './core/access.ts'
 import { ConfigError } from './core/errors.ts'
+import { hostNameOfAddress, isLoopbackName } from './core/hosts.ts'
 import { disagreementsOf } from './core/kafka-properties.ts'
 import { Mismatch, type Setting } from './core/setting.ts'
 import { SETTINGS } from './settings.ts'
@@ -77,16 +78,12 @@ function disagreements(values: Partial<Values>): string[] {
   }
   // Keys that cannot be read are told of by themselves.
   const hasKeys = values.API_KEYS === undefined || values.API_KEYS.length > 0
-  if (host !== undefined && auth === 'on' && !hasKeys && !isLoopback(host)) {
+  if (host !== undefined && auth === 'on' && !hasKeys && !isLoopbackName(hostNameOfAddress(host))) {
     problems.push(
       `HTTP_HOST is "${host}", which others can reach: it must be 127.0.0.1, unless API_KEYS says who may, or AUTH=off that all may`,
     )
   }
   return problems
-}
-
-function isLoopback(host: string): boolean {
-  return /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i.test(host)
 }
 
 function toConfig(values: Values) {
@@ -123,6 +120,7 @@ function toConfig(values: Values) {
       port: values.HTTP_PORT,
       apiKeys: values.API_KEYS,
       keyless: keylessOf(values),
+      allowedHosts: values.HTTP_ALLOWED_HOSTS,
       writesPerMinute: values.HTTP_WRITES_PER_MINUTE,
     },
     /** Port `undefined`: served by the API. */
@@ -163,7 +161,7 @@ function toConfig(values: Values) {
 
 function keylessOf(values: Values): Keyless {
   if (values.AUTH === 'off') return 'everyone'
-  return values.API_KEYS.length === 0 ? 'loopback' : 'nobody'
+  return values.API_KEYS.length === 0 && values.HTTP_TRUST_LOOPBACK === 'on' ? 'loopback' : 'nobody'
 }
 
 export interface SettingRow {

@@ -1,5 +1,6 @@
 import { accessSync, constants } from 'node:fs'
 import { type ApiKey, maskApiKeys, parseApiKeys } from './core/access.ts'
+import { hostNameOfAddress } from './core/hosts.ts'
 import { refusalOf } from './core/kafka-properties.ts'
 import { LOG_LEVELS, LOG_MODULES, parseLogLevels } from './core/log-levels.ts'
 import { bytes, integer, oneOf, pairs, postgresUrl, type Setting, setting, text } from './core/setting.ts'
@@ -117,11 +118,27 @@ export const SETTINGS = {
       default: '',
       expected: 'name:role:hash, several separated by commas; the hash is the SHA-256 of the key in hexadecimal',
       about:
-        'Who may use the API: keys with the role read, write or admin, sent as `Authorization: Bearer …`. None: this machine may read and write, and admin needs the key that is printed at start.',
+        'Who may use the API: keys with the role read, write or admin, sent as `Authorization: Bearer …`. None: this machine may read and write, and admin needs the key that is made at each start: on the terminal, and in the file that the log names.',
       shown: maskApiKeys,
     },
     (value): readonly ApiKey[] | undefined => (value === '' ? [] : parseApiKeys(value)),
   ),
+  HTTP_ALLOWED_HOSTS: setting(
+    {
+      default: '',
+      expected:
+        'host names or addresses without a port, several separated by commas, as in orders.example.com,10.0.0.5',
+      about:
+        'Names under which clients reach the API, besides those of the loopback interface and HTTP_HOST. A request with another `Host`, or from a page of another origin, is refused, whatever AUTH says.',
+    },
+    readHosts,
+  ),
+  HTTP_TRUST_LOOPBACK: oneOf({
+    default: 'on',
+    values: ['on', 'off'],
+    about:
+      'Whether callers on this machine need no key to read and write while API_KEYS names none. off where a proxy on this machine adds no forwarding header.',
+  }),
   TRACE_URL: text({
     default: undefined,
     pattern: /^https?:\/\/[^\s{}]+\{trace_id\}[^\s{}]*$/,
@@ -305,6 +322,13 @@ function readBrokers(text: string): readonly string[] | undefined {
     .map(broker => broker.trim())
     .filter(broker => broker !== '')
   return brokers.length > 0 && brokers.every(isBroker) ? brokers : undefined
+}
+
+function readHosts(text: string): readonly string[] | undefined {
+  if (text.trim() === '') return []
+  const names = text.split(',').map(name => hostNameOfAddress(name.trim()))
+  const given = text.split(',').every(name => !/^(?:\[.*\]|[^:]*):\d+$/.test(name.trim()))
+  return given && names.every(name => name !== undefined) ? names : undefined
 }
 
 /** The Kafka client would only say that it has not reached a broker. */

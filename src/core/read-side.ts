@@ -1,3 +1,4 @@
+import type { Keyless } from './access.ts'
 import type { StoredValue } from './ports.ts'
 import type { Origin } from './record.ts'
 
@@ -92,10 +93,15 @@ export type ReadFact =
       readonly seconds: number
     }
   | { readonly kind: 'http_failed'; readonly route: string; readonly traceId: string; readonly error: unknown }
-  | { readonly kind: 'http_started'; readonly url: string }
+  | {
+      readonly kind: 'http_started'
+      readonly url: string
+      /** Who may read and write without a key. */
+      readonly keyless: Keyless
+      /** Names that it answers to, for people. */
+      readonly names: string
+    }
   | { readonly kind: 'metrics_started'; readonly url: string }
-  /** A secret, told once because nobody could know it otherwise. */
-  | { readonly kind: 'admin_key_made'; readonly key: string }
   | { readonly kind: 'cache_warmed'; readonly entries: number; readonly bytes: number; readonly seconds: number }
   | { readonly kind: 'cache_warm_failed'; readonly error: unknown }
   /** From now on we hear of what other replicas write. */

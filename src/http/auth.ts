@@ -1,6 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { type AccessRole, type ApiKey, includesRole, type Keyless } from '../core/access.ts'
+import { hostNameOf, isLoopbackName } from '../core/hosts.ts'
+import type { HostGate } from './host-gate.ts'
 import type { Problem } from './problem.ts'
 
 export interface AuthOptions {
@@ -27,23 +29,29 @@ export interface Auth {
 }
 
 const LOOPBACK_ADDRESS = /^(?:::ffff:)?127\.|^::1$/
-const LOOPBACK_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i
-/** What proxies add. One on this machine makes every client look like a local one. */
-const PROXY_HEADERS = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'] as const
+/**
+ * What reverse proxies, load balancers, CDNs and tunnels add to a request. One on this machine makes every client look like a
+ * local one, so any of these ends the trust. A proxy that adds none of them must be kept off by HTTP_TRUST_LOOPBACK=off.
+ */
+const PROXY_HEADER = new RegExp(
+  [
+    '^(?:forwarded|via|client-ip|true-client-ip|remote-addr|remote-ip|real-ip|front-end-https|surrogate-capability)$',
+    '^(?:cf|cdn|fly|fastly|akamai|incap|tailscale|wl-proxy|ali-cdn|rndr|do-connecting)-',
+    '^x-(?:forward|real-?ip|original|client-?ip|cluster|envoy|remote|proxy|proxied|host$|http-host|rewrite|scheme$|url-scheme)',
+    '^x-(?:amz-cf|azure|appengine|appgw|arr|akamai|cdn|edge|goog|nf|nginx|railway|sucuri|vercel|varnish|coming-from)(?:-|$)',
+    '^x-(?:end-user|source-ip|true-client-ip|ssl|tls|request-start|served-by|cache)(?:-|$)',
+  ].join('|'),
+)
 
 /**
  * Deny by default. A key (`Authorization: Bearer …`) decides by itself: a browser never adds it to a request that some
  * other page makes, so with a key there is nothing to forge.
  *
- * Without one, being on this machine counts as a credential, and two attacks would use it from the victim's browser:
- *
- * - DNS rebinding: a page of evil.example has its name resolve to 127.0.0.1 and then reads from its "own" origin. The
- *   address is then a local one, but `Host` still says evil.example: so it must name this machine.
- * - Cross-site requests: any page may send a form to http://localhost:8081. It cannot read the answer, but a write is
- *   done by then. Browsers say where such a request comes from (`Origin`, `Sec-Fetch-Site`): it must be our own pages.
- *   Programs send neither header, and are let through.
+ * Without one, being on this machine may count as a credential (`keyless: 'loopback'`): the connection comes from a loopback
+ * address, `Host` names this machine, and no proxy has added a header. Whatever needs no key is refused to pages of other
+ * origins (see `host-gate.ts`, which has looked at `Host` before this is asked).
  */
-export function createAuth({ keys, keyless }: AuthOptions): Auth {
+export function createAuth({ keys, keyless }: AuthOptions, gate: HostGate): Auth {
   const known = keys.map(({ name, role, sha256 }) => ({ name, role, hash: Buffer.from(sha256, 'hex') }))
 
   /** Looks at every key, so that the time taken does not tell how far it got. */
@@ -57,7 +65,7 @@ export function createAuth({ keys, keyless }: AuthOptions): Auth {
   function withoutKey(req: IncomingMessage, needed: AccessRole): Access {
     const trusted = keyless === 'everyone' || (keyless === 'loopback' && isLocal(req))
     if (!trusted || needed === 'admin') return refuse(KEY_REQUIRED)
-    if (needed === 'write' && isForeignPage(req)) return refuse(FOREIGN_PAGE)
+    if (needed === 'write' ? gate.isForeignPage(req) : gate.isForeignOrigin(req)) return refuse(FOREIGN_PAGE)
     return { ok: true, caller: { name: undefined, role: 'write' } }
   }
 
@@ -75,17 +83,9 @@ export function createAuth({ keys, keyless }: AuthOptions): Auth {
 
 function isLocal(req: IncomingMessage): boolean {
   if (!LOOPBACK_ADDRESS.test(req.socket.remoteAddress ?? '')) return false
-  if (!LOOPBACK_HOST.test(req.headers.host ?? '')) return false
-  return PROXY_HEADERS.every(name => req.headers[name] === undefined)
-}
-
-/** Whether a browser says that this request was made by a page that is not ours. */
-function isForeignPage(req: IncomingMessage): boolean {
-  const { origin } = req.headers
-  const site = req.headers['sec-fetch-site']
-  if (site !== undefined && site !== 'same-origin' && site !== 'none') return true
-  // "null" (a sandboxed frame, a file) has no host, and so is nobody's. The scheme may differ behind a TLS proxy.
-  return origin !== undefined && URL.parse(origin)?.host !== req.headers.host?.toLowerCase()
+  if (!isLoopbackName(hostNameOf(req.headers.host ?? ''))) return false
+  for (const name in req.headers) if (PROXY_HEADER.test(name)) return false
+  return true
 }
 
 function refuse(problem: Problem): Access {
@@ -111,7 +111,8 @@ const BAD_KEY: Problem = {
 const FOREIGN_PAGE: Problem = {
   status: 403,
   code: 'foreign_page',
-  detail: 'A page of another site may not write here without a key.',
+  detail:
+    'A page of another origin may not use this without a key. HTTP_ALLOWED_HOSTS lists names whose pages are ours.',
 }
 
 function roleTooSmall(needed: AccessRole): Problem {

@@ -3,12 +3,14 @@ import type { ReadObserver, ValueCache } from '../core/read-side.ts'
 import type { RequestTracing } from '../core/tracing.ts'
 import type { Auth } from './auth.ts'
 import { matchesEtag } from './etag.ts'
+import type { HostGate } from './host-gate.ts'
 import { cacheStatus, ORDER_CACHE_CONTROL, ORDER_CONTENT_TYPE } from './order-answer.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 
 export interface HotPathParts {
   readonly cache: ValueCache
   readonly auth: Auth
+  readonly gate: HostGate
   readonly observer: ReadObserver
   readonly tracing: RequestTracing
   /** Called after each request that was answered here, however it ended. */
@@ -28,14 +30,14 @@ const PATH = /^\/order\/([A-Za-z0-9_-]{1,64})$/
  * @returns whether it has answered
  */
 export function createHotPath(parts: HotPathParts): (req: IncomingMessage, res: ServerResponse) => boolean {
-  const { cache, auth, observer, tracing, onDone } = parts
+  const { cache, auth, gate, observer, tracing, onDone } = parts
   const always = [...SECURITY_HEADERS.flat(), 'Cache-Control', ORDER_CACHE_CONTROL]
   const alwaysWithBody = [...always, 'Content-Type', ORDER_CONTENT_TYPE]
 
   return (req, res) => {
     if (req.method !== 'GET') return false
     const uid = PATH.exec(req.url ?? '')?.[1]
-    if (uid === undefined || !auth.check(req, 'read').ok) return false
+    if (uid === undefined || !gate.knows(req) || !auth.check(req, 'read').ok) return false
     const startedMs = performance.now()
     const lookup = cache.hit(uid)
     if (lookup?.value === undefined) return false

@@ -9,6 +9,7 @@ import type { Intake } from '../core/write-side.ts'
 import type { AdminParts } from './admin.ts'
 import { type Auth, type AuthOptions, createAuth } from './auth.ts'
 import { createGuard, type Limits } from './guard.ts'
+import { createHostGate, type HostGate, requireHost } from './host-gate.ts'
 import { createHotPath } from './hot-path.ts'
 import { type Lifecycle, type Listener, startListener } from './listener.ts'
 import type { LiveFeed } from './live-feed.ts'
@@ -33,6 +34,8 @@ export interface HttpOptions {
   readonly host: string
   /** 0 takes a free one: see `url` of the result. */
   readonly port: number
+  /** Names that it answers to besides its own and those of the loopback interface. */
+  readonly allowedHosts: readonly string[]
   readonly auth: AuthOptions
   readonly limits: Limits
   readonly cache: ValueCache
@@ -68,14 +71,15 @@ const WEB = fileURLToPath(new URL('../../web/', import.meta.url))
 /** @throws UsageError when the port or host cannot be listened on */
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const { tracing = NO_TRACING } = options
+  const gate = createHostGate({ ...options, setting: 'HTTP_ALLOWED_HOSTS' })
   const listener = await startListener({
     host: options.host,
     port: options.port,
     settings: { host: 'HTTP_HOST', port: 'HTTP_PORT' },
     handler(lifecycle) {
-      const auth = createAuth(options.auth)
-      const app = createHttpApp({ ...options, tracing }, auth, lifecycle)
-      const answered = createHotPath({ ...options, tracing, auth, onDone: lifecycle.onDone })
+      const auth = createAuth(options.auth, gate)
+      const app = createHttpApp({ ...options, tracing }, auth, gate, lifecycle)
+      const answered = createHotPath({ ...options, tracing, auth, gate, onDone: lifecycle.onDone })
       return (req, res) =>
         tracing.serve(req, () => {
           if (!answered(req, res)) app(req, res)
@@ -83,19 +87,22 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     },
     drainTimeoutMs: options.drainTimeoutMs,
   })
-  options.observer.observe({ kind: 'http_started', url: listener.url })
+  const { keyless } = options.auth
+  options.observer.observe({ kind: 'http_started', url: listener.url, keyless, names: gate.names })
   return listener
 }
 
 function createHttpApp(
   options: HttpOptions & { tracing: RequestTracing },
   auth: Auth,
+  gate: HostGate,
   { onDone, closing }: Lifecycle,
 ): Express {
   const guard = createGuard(auth, options.limits)
   const app = newExpress()
   app.use(timed(options.observer, options.tracing, onDone))
   app.use(securityHeaders())
+  app.use(requireHost(gate))
 
   const mayRead = guard.require('read')
   app.use(createRoute({ ...options, closing }, [guard.require('write'), guard.limitWrites]))
@@ -121,7 +128,7 @@ function createHttpApp(
   app.use(consoleRoute())
   app.use(openapiRoute())
   // Strangers learn whether it works, but not why not.
-  app.use(healthRoutes({ ...options, mayKnowWhy: req => auth.check(req, 'read').ok }))
+  app.use(healthRoutes({ ...options, mayKnowWhy: req => gate.knows(req) && auth.check(req, 'read').ok }))
   if (options.metrics !== undefined) {
     app.use(metricsRoute(options.metrics))
     app.all('/metrics', refuseMethod('GET, HEAD'))
@@ -137,12 +144,13 @@ function createHttpApp(
 }
 
 export interface MetricsServerOptions
-  extends Pick<HttpOptions, 'host' | 'port' | 'live' | 'ready' | 'observer' | 'drainTimeoutMs'> {
+  extends Pick<HttpOptions, 'host' | 'port' | 'allowedHosts' | 'live' | 'ready' | 'observer' | 'drainTimeoutMs'> {
   readonly metrics: MetricsPage
 }
 
 /** `/metrics` and the probes with their details, for those who may reach this port and need no key. */
 export async function startMetricsServer(options: MetricsServerOptions): Promise<Listener> {
+  const gate = createHostGate({ ...options, setting: 'HTTP_ALLOWED_HOSTS' })
   return await startListener({
     host: options.host,
     port: options.port,
@@ -151,7 +159,8 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
       const app = newExpress()
       app.use(timed(options.observer, NO_TRACING, onDone))
       app.use(securityHeaders())
-      app.use(healthRoutes({ ...options, mayKnowWhy: () => true }))
+      app.use(requireHost(gate))
+      app.use(healthRoutes({ ...options, mayKnowWhy: req => !gate.isLocal || gate.knows(req) }))
       app.use(metricsRoute(options.metrics))
       app.use(notFound)
       app.use(failed(options.observer))

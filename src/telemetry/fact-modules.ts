@@ -28,7 +28,6 @@ export const MODULE_OF: Readonly<Record<(Fact | ReadFact | JobFact)['kind'], Log
   figures_unknown: 'process',
   http_started: 'http',
   metrics_started: 'http',
-  admin_key_made: 'http',
   http_served: 'http',
   http_failed: 'http',
   cache_warmed: 'cache',

@@ -1,3 +1,4 @@
+import type { Keyless } from '../core/access.ts'
 import type { DeadLetter } from '../core/dead-letter.ts'
 import type { Fact, Observer } from '../core/facts.ts'
 import { OUTCOMES } from '../core/outcome.ts'
@@ -36,6 +37,14 @@ const TOGETHER: Partial<Readonly<Record<Kind, string>>> = {
   breaker_closed: 'breaker',
   coherence_established: 'coherence',
   coherence_lost: 'coherence',
+}
+
+/** What is trusted, for the line of the start. */
+const KEYLESS: Readonly<Record<Keyless, string>> = {
+  nobody: 'each reader and writer needs a key',
+  loopback:
+    'without a key, callers on this machine that came through no proxy may read and write (HTTP_TRUST_LOOPBACK=off ends that)',
+  everyone: 'without a key, whoever reaches it may read and write (AUTH=off)',
 }
 
 /**
@@ -243,15 +252,16 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
       }
 
       case 'http_started':
-        log('info', fact.kind, { url: fact.url }, `listening on ${fact.url}`)
+        log(
+          'info',
+          fact.kind,
+          { url: fact.url, keyless: fact.keyless, names: fact.names },
+          `listening on ${fact.url} under the names ${fact.names}; ${KEYLESS[fact.keyless]}`,
+        )
         break
 
       case 'metrics_started':
         log('info', fact.kind, { url: fact.url }, `metrics on ${fact.url}/metrics`)
-        break
-
-      case 'admin_key_made':
-        log('info', fact.kind, { admin_key: fact.key }, 'made a key for the role admin: API_KEYS names none')
         break
 
       case 'http_served': {

@@ -82,6 +82,7 @@ export async function startPages(
   const server = await startHttp({
     host: '127.0.0.1',
     port: 0,
+    allowedHosts: [],
     auth: { keys: options.keys ?? [], keyless: options.keyless ?? 'loopback' },
     limits: { writesPerMinute: options.writesPerMinute ?? 1000, badKeysPerMinute: 10 },
     cache,

@@ -74,6 +74,7 @@ export function httpParts(orders: MemoryOrders = memoryOrders()) {
   return {
     host: '127.0.0.1',
     port: 0,
+    allowedHosts: [],
     auth: { keys: [], keyless: 'loopback' },
     limits: { writesPerMinute: 1_000, badKeysPerMinute: 1_000 },
     catalog: orders.catalog,

@@ -30,7 +30,14 @@ describe('an empty environment', () => {
         extra: {},
       },
       postgres: { url: 'postgres://localhost:5432/holdfast', poolMax: 4, statementTimeoutMs: 10_000 },
-      http: { host: '127.0.0.1', port: 8081, apiKeys: [], keyless: 'loopback', writesPerMinute: 600 },
+      http: {
+        host: '127.0.0.1',
+        port: 8081,
+        apiKeys: [],
+        keyless: 'loopback',
+        allowedHosts: [],
+        writesPerMinute: 600,
+      },
       metrics: { host: '127.0.0.1', port: undefined },
       batch: { maxRecords: 1000, maxBytes: 8 * 1024 * 1024, lingerMs: 5 },
       recordMaxBytes: 1024 * 1024,
@@ -194,6 +201,22 @@ describe('the limit of standing still', () => {
     expect(loadConfig({ PG_STATEMENT_TIMEOUT_MS: '120000', STUCK_AFTER_MS: '0' }).stuckAfterMs).toBe(0)
     expect(loadConfig({ PG_STATEMENT_TIMEOUT_MS: '120000', STUCK_AFTER_MS: '120001' }).stuckAfterMs).toBe(120_001)
   })
+})
+
+describe('names that the API answers to', () => {
+  it('are read in one form', () => {
+    const { http } = loadConfig({ HTTP_ALLOWED_HOSTS: 'Orders.Example, 10.0.0.5,fd00::7,[fd00:0::8]' })
+    expect(http.allowedHosts).toEqual(['orders.example', '10.0.0.5', 'fd00::7', 'fd00::8'])
+  })
+
+  it.each(['orders.example:443', 'https://orders.example', 'a b', '*', 'a,,b', '[::1]:80'])('are not %s', text => {
+    expect(problemsOf({ HTTP_ALLOWED_HOSTS: text })).toEqual([expect.stringMatching(/^HTTP_ALLOWED_HOSTS is/)])
+  })
+})
+
+it('callers on this machine need a key where HTTP_TRUST_LOOPBACK is off', () => {
+  expect(loadConfig({ HTTP_TRUST_LOOPBACK: 'off' }).http.keyless).toBe('nobody')
+  expect(loadConfig({ HTTP_TRUST_LOOPBACK: 'off', AUTH: 'off' }).http.keyless).toBe('everyone')
 })
 
 describe('an open host', () => {

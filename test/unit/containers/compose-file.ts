@@ -8,6 +8,7 @@ export interface ComposeService {
   readonly image: string
   readonly build?: unknown
   readonly command?: readonly string[]
+  readonly entrypoint?: readonly string[]
   readonly environment?: Readonly<Record<string, string | number>>
   readonly ports?: readonly string[]
   readonly volumes?: readonly string[]

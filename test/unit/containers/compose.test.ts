@@ -1,10 +1,17 @@
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { loadConfig } from '#src/config.ts'
+import { parseApiKeys } from '#src/core/access.ts'
 import { kafkaVersion } from '#src/embedded/kafka-jars.ts'
 import { SETTINGS } from '#src/settings.ts'
 import manifest from '../../../package.json' with { type: 'json' }
-import { type ComposeService, composeFile, composeText, isThere, textOf } from './compose-file.ts'
+import { type ComposeService, composeFile, composeText, isThere, ROOT, textOf } from './compose-file.ts'
 
 const { services, volumes } = composeFile()
 const each = Object.entries(services)
@@ -32,7 +39,7 @@ describe.each(each)('service %s', (_name, service) => {
 
   it('says whether it is well, unless it ends by itself or nobody asks it anything', () => {
     const silent = 'disable' in service.healthcheck
-    expect(silent).toBe(['migrate', 'producer'].includes(_name))
+    expect(silent).toBe(['keys', 'migrate', 'producer'].includes(_name))
     if (!('disable' in service.healthcheck)) expect(service.healthcheck.test[0]).toBe('CMD')
   })
 
@@ -70,7 +77,15 @@ describe.each(ours)('%s, which runs our image,', (_name, service) => {
     const names = Object.keys(environment).filter(name => !name.startsWith('OTEL_'))
     expect(names.length).toBeGreaterThan(1)
     expect(Object.keys(SETTINGS)).toEqual(expect.arrayContaining(names))
-    expect(() => loadConfig(environment)).not.toThrow()
+    // What the init step makes stands in for keys that are not given.
+    const given = environment.API_KEYS === '' ? { API_KEYS: `made:admin:${'a'.repeat(64)}` } : {}
+    expect(() => loadConfig({ ...environment, ...given })).not.toThrow()
+  })
+
+  it('never does without keys where others can connect', () => {
+    expect(environment).not.toHaveProperty('AUTH')
+    const { HTTP_HOST } = environment
+    if (HTTP_HOST !== undefined) expect(() => loadConfig(environment)).toThrow(/API_KEYS/)
   })
 
   it('reaches the servers as .env.container.example does', () => {
@@ -88,6 +103,34 @@ describe.each(ours)('%s, which runs our image,', (_name, service) => {
   it('is of this version', () => {
     expect(service.image).toBe(`holdfast:${manifest.version}`)
   })
+})
+
+it('takes the keys of the init step, unless others are given, and the shell becomes the service', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'compose-keys-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const run = (program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) =>
+    spawnSync(program, args, { encoding: 'utf8', env: { PATH: process.env.PATH, ...env } }).stdout
+  const said = run(process.execPath, [fileURLToPath(new URL('scripts/make-keys.ts', ROOT)), folder])
+  const keys = readFileSync(join(folder, 'api-keys'), 'utf8')
+  run(process.execPath, [fileURLToPath(new URL('scripts/make-keys.ts', ROOT)), folder])
+  expect(readFileSync(join(folder, 'api-keys'), 'utf8')).toBe(keys)
+  expect(parseApiKeys(keys)?.map(({ role }) => role)).toEqual(['admin', 'write', 'read'])
+  for (const { role, sha256 } of parseApiKeys(keys) ?? []) {
+    const key = readFileSync(join(folder, role), 'utf8').trim()
+    expect(createHash('sha256').update(key).digest('hex')).toBe(sha256)
+    expect(statSync(join(folder, role)).mode & 0o777).toBe(0o600)
+    expect(said).not.toContain(key)
+  }
+
+  const { entrypoint = [], volumes: mounted } = services.holdfast as ComposeService
+  expect(entrypoint.slice(0, 4)).toEqual(['tini', '--', 'sh', '-c'])
+  expect(mounted).toEqual(['keys:/keys:ro'])
+  const script = String(entrypoint[4])
+    .replaceAll('$$', '$')
+    .replace('/keys/', `${folder}/`)
+    .replace('exec /app/bin/holdfast', 'exec echo "$API_KEYS"')
+  expect(run('sh', ['-c', script, 'holdfast', 'serve'])).toBe(`${keys} serve\n`)
+  expect(run('sh', ['-c', script, 'holdfast', 'serve'], { API_KEYS: 'mine' })).toBe('mine serve\n')
 })
 
 it('builds our image once, for all that run it', () => {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { AccessRole, ApiKey } from '#src/core/access.ts'
 import { StoreUnavailableError } from '#src/core/errors.ts'
 import { modelOrder } from '../../support/orders.ts'
-import { startService, UID } from './support.ts'
+import { ORDER, startService, UID } from './support.ts'
 
 const sha256 = (key: string) => createHash('sha256').update(key).digest('hex')
 const aKey = (name: string, role: AccessRole, key = `${name}-key`): ApiKey => ({ name, role, sha256: sha256(key) })
@@ -124,19 +124,26 @@ describe('where no keys are set', () => {
     },
   )
 
-  it.each(['evil.example', 'localhost.evil.example', '127.0.0.1.evil.example', 'evil.example:8081', '10.0.0.1'])(
-    'a page whose name was made to point here reads nothing: %s',
-    async host => {
-      await using service = await startService()
-      expect(await statusWith(`${service.url}/order/${UID}`, { host })).toBe(401)
-    },
-  )
+  it.each([
+    ...[{ 'x-forwarded-for': '203.0.113.9' }, { forwarded: 'for=203.0.113.9' }, { via: '1.1 proxy' }],
+    ...[{ 'x-forwarded-proto': 'https' }, { 'x-forwarded-host': 'localhost' }, { 'x-real-ip': '127.0.0.1' }],
+    ...[{ 'cf-connecting-ip': '203.0.113.9' }, { 'cf-ray': '1' }, { 'true-client-ip': '203.0.113.9' }],
+    ...[{ 'fly-client-ip': '203.0.113.9' }, { 'fastly-client-ip': '203.0.113.9' }, { 'x-client-ip': '203.0.113.9' }],
+    ...[{ 'x-cluster-client-ip': '203.0.113.9' }, { 'x-envoy-external-address': '203.0.113.9' }],
+    ...[{ 'x-original-forwarded-for': '203.0.113.9' }, { 'x-azure-clientip': '203.0.113.9' }],
+  ])('what came through a proxy is not from this machine: %j', async headers => {
+    await using service = await startService()
+    expect((await service.get(`/order/${UID}`, { headers })).status).toBe(401)
+    // Also where the answer would come without Express
+    service.put(ORDER)
+    expect((await service.get(`/order/${UID}`, { headers })).status).toBe(401)
+  })
 
-  it.each([{ 'x-forwarded-for': '203.0.113.9' }, { forwarded: 'for=203.0.113.9' }, { via: '1.1 proxy' }])(
-    'what came through a proxy is not from this machine: %j',
+  it.each([{ 'x-request-id': '7' }, { traceparent: '00-1-1-00' }, { 'user-agent': 'curl/8' }])(
+    'what programs send by themselves takes nothing from the trust: %j',
     async headers => {
       await using service = await startService()
-      expect((await service.get(`/order/${UID}`, { headers })).status).toBe(401)
+      expect((await service.get(`/order/${UID}`, { headers })).status).toBe(200)
     },
   )
 
@@ -173,8 +180,8 @@ describe('where no keys are set', () => {
 })
 
 describe('where nobody needs a key', () => {
-  it('everyone reads and writes, through proxies and under any name, but pages of other sites do not write', async () => {
-    await using service = await startService({ keyless: 'everyone' })
+  it('everyone reads and writes, through proxies and under each name that is listed, but pages of other sites do not', async () => {
+    await using service = await startService({ keyless: 'everyone', allowedHosts: ['orders.example'] })
     const host = 'orders.example'
     const headers = { host, 'x-forwarded-for': '203.0.113.9' }
     const write = (more: Record<string, string>) =>
@@ -183,8 +190,68 @@ describe('where nobody needs a key', () => {
     expect(await write({})).toBe(201)
     // TLS ends at the proxy: the scheme differs, the name does not.
     expect(await write({ origin: 'https://orders.example' })).toBe(201)
+    // It may also write a name of its own into Host.
+    expect(await write({ host: '127.0.0.1', origin: 'https://orders.example' })).toBe(201)
     expect(await write({ origin: 'https://evil.example' })).toBe(403)
+    const read = { ...headers, origin: 'https://evil.example' }
+    expect(await statusWith(`${service.url}/order/${UID}`, read)).toBe(403)
   })
+})
+
+describe.each([
+  ['where no keys are set', {}, {}],
+  ['where keys are set', { keys: KEYS, keyless: 'nobody' as const }, bearer('chief-key')],
+  ['where nobody needs a key', { keyless: 'everyone' as const }, {}],
+])('%s, the name that is asked', (_mode, mode, headers) => {
+  it.each([
+    ...['evil.example', 'localhost.evil.example', '127.0.0.1.evil.example', 'evil.example:8081', '10.0.0.1'],
+    ...['localhost@evil.example', 'evil.example/localhost', '[::2]', 'localhost:8081:1', ' '],
+  ])('must be one of ours: %s', async host => {
+    await using service = await startService(mode)
+    for (const path of [`/order/${UID}`, '/orders', '/view', '/', '/admin', '/admin/stream', '/metrics', '/docs']) {
+      const claimed = { 'x-forwarded-host': 'localhost' }
+      expect(await statusWith(service.url + path, { ...headers, ...claimed, host }), path).toBe(421)
+    }
+    expect(service.asked).toEqual([])
+    // By the address of a pod, say
+    for (const path of ['/livez', '/readyz?verbose']) expect(await statusWith(service.url + path, { host })).toBe(200)
+  })
+
+  it('may be one that is listed, with any port and in any case of letters', async () => {
+    await using service = await startService({ ...mode, allowedHosts: ['orders.example', 'fd00::7'] })
+    for (const host of ['orders.example', 'ORDERS.example:444', 'orders.example.', '[fd00::7]', '[FD00:0::7]:80']) {
+      const status = await statusWith(`${service.url}/order/${UID}`, { ...headers, host })
+      // The loopback interface's trust holds for its own names alone
+      expect(status, host).toBe('keyless' in mode ? 200 : 401)
+    }
+  })
+})
+
+it('says which setting adds a name, in every mode', async () => {
+  await using service = await startService({ keyless: 'everyone' })
+  const answer = await new Promise<string>((resolve, reject) => {
+    const headers = { host: 'orders.example' }
+    const asking = request(`${service.url}/orders`, { headers }, response => {
+      expect(response.headers['content-type']).toBe('application/problem+json')
+      response.setEncoding('utf8').on('data', resolve)
+    })
+    asking.on('error', reject).end()
+  })
+  expect(JSON.parse(answer)).toMatchObject({ status: 421, code: 'host_not_allowed' })
+  expect(answer).toContain('HTTP_ALLOWED_HOSTS')
+})
+
+it('a probe under a foreign name tells no reasons', async () => {
+  const ready = [{ name: 'postgres', check: () => ({ ok: false, reason: 'connect ECONNREFUSED db.internal:5432' }) }]
+  await using service = await startService({ ready })
+  expect(await (await service.get('/readyz')).text()).toContain('db.internal')
+  const told = await new Promise<string>((resolve, reject) => {
+    const asking = request(`${service.url}/readyz?verbose`, { headers: { host: 'evil.example' } }, response =>
+      response.setEncoding('utf8').on('data', resolve),
+    )
+    asking.on('error', reject).end()
+  })
+  expect(told).toBe('{"status":"failing"}')
 })
 
 describe('limits', () => {

@@ -5,7 +5,15 @@ import { httpParts } from '../../support/http-parts.ts'
 it('serves metrics, and the reasons of the probes, on a port of their own, and no orders', async () => {
   const { metrics, observer } = httpParts()
   const ready = [{ name: 'postgres', check: () => ({ ok: false, reason: 'connect ECONNREFUSED' }) }]
-  await using server = await startMetricsServer({ host: '127.0.0.1', port: 0, live: [], ready, metrics, observer })
+  await using server = await startMetricsServer({
+    host: '127.0.0.1',
+    port: 0,
+    allowedHosts: [],
+    live: [],
+    ready,
+    metrics,
+    observer,
+  })
   const get = async (path: string) => {
     // As a scraper in another network sees it: no rule of loopback holds here.
     const response = await fetch(server.url + path, { headers: { 'X-Forwarded-For': '203.0.113.9' } })
@@ -20,14 +28,22 @@ it('serves metrics, and the reasons of the probes, on a port of their own, and n
 
 it('names its own settings when the port is in use', async () => {
   const { metrics, observer } = httpParts()
-  const options = { host: '127.0.0.1', live: [], ready: [], metrics, observer }
+  const options = { host: '127.0.0.1', allowedHosts: [], live: [], ready: [], metrics, observer }
   await using server = await startMetricsServer({ ...options, port: 0 })
   await expect(startMetricsServer({ ...options, port: server.port })).rejects.toThrow(/METRICS_PORT/)
 })
 
 it('gives OpenMetrics to a scraper that prefers it, and the plain text to everybody else', async () => {
   const { metrics, observer } = httpParts()
-  await using server = await startMetricsServer({ host: '127.0.0.1', port: 0, live: [], ready: [], metrics, observer })
+  await using server = await startMetricsServer({
+    host: '127.0.0.1',
+    port: 0,
+    allowedHosts: [],
+    live: [],
+    ready: [],
+    metrics,
+    observer,
+  })
   const scrape = async (accept: string) => {
     const response = await fetch(`${server.url}/metrics`, { headers: { Accept: accept } })
     return [response.headers.get('content-type'), await response.text()]

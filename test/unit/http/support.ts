@@ -48,6 +48,7 @@ export async function startService(
     render?: () => Promise<string>
     keys?: readonly ApiKey[]
     keyless?: Keyless
+    allowedHosts?: readonly string[]
     limits?: { writesPerMinute?: number; badKeysPerMinute?: number }
     orders?: Partial<Pick<MemoryOrders, 'catalog'>> & { intake?: Partial<Intake> }
     deadLetterOf?: DeadLetterIndex['ofOrder']
@@ -79,6 +80,7 @@ export async function startService(
   const server = await startHttp({
     ...parts,
     port: options.port ?? 0,
+    allowedHosts: options.allowedHosts ?? [],
     cache,
     auth: { keys: options.keys ?? [], keyless: options.keyless ?? 'loopback' },
     limits: { ...parts.limits, ...options.limits },
