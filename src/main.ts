@@ -1,3 +1,4 @@
+import { type AdminKeyFile, writeAdminKey } from './admin-key.ts'
 import type { App, Role } from './app.ts'
 import { type Config, loadConfig } from './config.ts'
 import { StreamError } from './core/errors.ts'
@@ -67,10 +68,30 @@ export async function runService(config: Config, roles?: ReadonlySet<Role>): Pro
     killSelf('an error that nobody caught: ending at once, what was in flight is read again')
   }
 
+  /** The key goes to the terminal of whoever started us, and into a file of this user alone; what is logged may be read by many. */
+  function handOver(key: string): AdminKeyFile | undefined {
+    if (process.stderr.isTTY) process.stderr.write(`admin key of this run: ${key}\n`)
+    try {
+      const file = writeAdminKey(key)
+      log.info(
+        { event: 'admin_key_made', file: file.path },
+        `made a key for the role admin, because API_KEYS names none: it is in ${file.path} until the end of this run`,
+      )
+      return file
+    } catch (error) {
+      log.warn(
+        { event: 'admin_key_not_written', error },
+        'the key for the role admin could not be written to a file: start it in a terminal, or set API_KEYS',
+      )
+      return undefined
+    }
+  }
+
   process.on('uncaughtException', onUncaught)
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
   app = await startApp(config, roles ?? new Set(ROLES), logger, tracing)
+  using _keyFile = app.adminKey === undefined ? undefined : handOver(app.adminKey)
   if (stopRequested) await app.stop()
   let exitCode = 0
   try {

@@ -4,7 +4,7 @@ import { readBoards } from '../support/dashboards.ts'
 import { generated } from '../support/model.ts'
 import { ownPostgres } from '../support/own-servers.ts'
 import { RULES_DIR, withPrometheus } from '../support/prometheus.ts'
-import { ask, eventually, isReady, startService } from '../support/service.ts'
+import { adminKeyOf, ask, eventually, isReady, startService } from '../support/service.ts'
 import { aStream, streamTools } from '../support/stream.ts'
 
 streamTools()
@@ -53,7 +53,7 @@ withPrometheus('the dashboards', () => {
     expect(await read(known)).toBe(200)
 
     // And some of the dead letters are sent back as they are, and fail again
-    const key = String(service.log.find(({ event }) => event === 'admin_key_made')?.admin_key)
+    const key = await adminKeyOf(service)
     const started = await fetch(`${service.url}/admin/replays`, {
       method: 'POST',
       headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },

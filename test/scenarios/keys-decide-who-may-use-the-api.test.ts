@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto'
+import { existsSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { expect, it } from 'vitest'
 import { migrate } from '#src/postgres/migrate.ts'
-import { eventually, isReady, startService } from '../support/service.ts'
+import { adminKeyOf, eventually, isReady, startService } from '../support/service.ts'
 import { freshDatabase, freshTopics } from '../support/stack.ts'
 
 const hashOf = (key: string) => createHash('sha256').update(key).digest('hex')
 
-it('by API_KEYS, with metrics on a port of their own; or, while none are set, by the key that is printed at start', async () => {
+it('by API_KEYS, with metrics on a port of their own; or, while none are set, by the key that is made at start', async () => {
   const databaseUrl = await freshDatabase()
   await migrate(databaseUrl, 'up')
   const stream = { ...freshTopics(), databaseUrl, roles: ['api'] as const }
@@ -31,11 +33,16 @@ it('by API_KEYS, with metrics on a port of their own; or, while none are set, by
   expect(await statusOf(`${guarded.url}/metrics`)).toBe(404)
   expect(guarded.log.some(({ event }) => event === 'admin_key_made')).toBe(false)
 
-  // Given none, this machine reads; the key of the log is a key like others
-  const made = open.log.find(({ event }) => event === 'admin_key_made')
-  expect(made?.admin_key).toMatch(/^[A-Za-z0-9_-]{43}$/)
+  // Given none, this machine reads. The key lies in a file of this user alone, and in no line of the log
+  const key = await adminKeyOf(open)
+  const file = String(open.log.find(({ event }) => event === 'admin_key_made')?.file)
+  expect(key).toMatch(/^[A-Za-z0-9_-]{43}$/)
+  expect([statSync(file).mode & 0o777, statSync(dirname(file)).mode & 0o777]).toEqual([0o600, 0o700])
   expect(await statusOf(`${open.url}/orders`)).toBe(200)
-  expect(await statusOf(`${open.url}/orders`, String(made?.admin_key))).toBe(200)
+  expect(await statusOf(`${open.url}/orders`, key)).toBe(200)
   expect(await statusOf(`${open.url}/orders`, 'guess')).toBe(401)
   expect(await statusOf(`${open.url}/metrics`)).toBe(200)
+  await open.stop()
+  expect(open.output.join('\n')).not.toContain(key)
+  expect(existsSync(dirname(file))).toBe(false)
 })

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { onTestFailed, onTestFinished } from 'vitest'
@@ -105,6 +106,13 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       return await exited
     },
   }
+}
+
+/** The key of the role admin that a service without API_KEYS has made, out of the file that its log names. */
+export async function adminKeyOf(service: Pick<Service, 'log'>): Promise<string> {
+  const made = () => service.log.find(({ event }) => event === 'admin_key_made')
+  const { file } = await eventually(made, 'a key for the role admin being made')
+  return (await readFile(String(file), 'utf8')).trim()
 }
 
 /** `close` and not `exit`: by then its last lines have been read as well, and a test may look for them. */
