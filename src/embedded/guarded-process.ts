@@ -15,8 +15,9 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { logTail } from './machine.ts'
+import { openLog } from './private-files.ts'
 import { forgetRun, noteRun } from './runs.ts'
 
 export interface GuardedOptions {
@@ -25,7 +26,7 @@ export interface GuardedOptions {
   /** The child's whole environment; nothing else is passed on. */
   readonly env: Readonly<Record<string, string>>
   readonly cwd: string
-  /** Its standard output and error are appended here. */
+  /** Its standard output and error are appended here; made with mode 0600, and never followed where it is a link. */
   readonly logFile: string
   /** Run as this user; only root may ask for it. */
   readonly user?: { readonly uid: number; readonly gid: number } | undefined
@@ -61,7 +62,7 @@ rm -f -- "$note"
 
 /** Starts a process as described above. Resolves once it was told to go; whether it is ready is the caller's to ask. */
 export async function startGuarded(options: GuardedOptions): Promise<GuardedProcess> {
-  const log = openSync(options.logFile, 'a')
+  const log = openLog(options.logFile)
   const child = spawn('sh', ['-c', waitThenBecome, 'sh', options.command, ...options.args], {
     detached: true,
     cwd: options.cwd,

@@ -1,12 +1,12 @@
 /** A real Apache Kafka of one node (KRaft), on free ports of the loopback interface, for demo, tests and benches. */
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { type GuardedOptions, type GuardedProcess, runGuarded, startGuarded, untilReady } from './guarded-process.ts'
 import { fetchKafkaJars, findJava } from './kafka-jars.ts'
 import { askForMetadata } from './kafka-probe.ts'
 import { freePorts } from './machine.ts'
+import { keptFolder, temporaryFolder, writePrivate } from './private-files.ts'
 import { cleanLeftovers } from './runs.ts'
 
 export interface KafkaOptions {
@@ -43,7 +43,10 @@ export interface EmbeddedKafka extends AsyncDisposable {
 }
 
 /** What a small machine needs: half of Kafka's default heap, the plainest collector, no second compiler stage. */
-const jvmOptions = ['-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true']
+const jvmOptions = [
+  ...['-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true'],
+  '-XX:-UsePerfData', // else it writes a file that everybody may read below /tmp/hsperfdata_USER
+]
 const loggingOptions = ['showDateTime=true', 'dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS', 'showShortLogName=true'].map(
   setting => `-Dorg.slf4j.simpleLogger.${setting}`,
 )
@@ -58,18 +61,18 @@ export async function startKafka(options: KafkaOptions = {}): Promise<EmbeddedKa
   const java = await findJava()
   const jars = await fetchKafkaJars(log)
   const temporary = options.dir === undefined
-  const dir = options.dir === undefined ? mkdtempSync(join(tmpdir(), 'holdfast-kafka-')) : resolve(options.dir)
+  const dir = options.dir === undefined ? temporaryFolder('kafka') : resolve(options.dir)
   // Orders are in it: nobody else's to read.
-  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  keptFolder(dir)
   const [port = 0, controllerPort = 0, upstreamPort = 0] = await freePorts(3)
   const ports = { port, controllerPort, upstreamPort }
   const logFile = join(dir, 'kafka.log')
   const propertiesFile = join(dir, 'server.properties')
-  writeFileSync(propertiesFile, brokerProperties(dir, ports, options))
+  writePrivate(propertiesFile, brokerProperties(dir, ports, options))
 
   const javaProcess = (mainClass: string, ...args: string[]): GuardedOptions => ({
     command: java,
-    args: [...jvmOptions, ...loggingOptions, '-cp', join(jars, '*'), mainClass, ...args],
+    args: [...jvmOptions, `-Djava.io.tmpdir=${dir}`, ...loggingOptions, '-cp', join(jars, '*'), mainClass, ...args],
     env: { PATH: process.env.PATH ?? '', HOME: dir },
     cwd: dir,
     logFile,

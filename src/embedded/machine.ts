@@ -23,7 +23,8 @@ export class SetupError extends Error {
 
 /** The way out that every {@link SetupError} of the stack may offer. */
 export const otherWays =
-  'Or start both servers with "docker compose up -d kafka postgres", or name your own with KAFKA_BROKERS and DATABASE_URL.'
+  'Or name servers of your own with KAFKA_BROKERS and DATABASE_URL ("docker compose up -d kafka postgres" starts both); ' +
+  'the demo uses them with --use-env.'
 
 /**
  * What can be fetched or built again lives here: Kafka's jars, the compiled client, the notes on running servers.

@@ -1,12 +1,12 @@
 /** A real PostgreSQL on a free port of the loopback interface, for demo, tests and benches. fsync stays on. */
 import { randomBytes } from 'node:crypto'
-import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chownSync, existsSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import pg from 'pg'
 import { type GuardedOptions, type GuardedProcess, runGuarded, startGuarded, untilReady } from './guarded-process.ts'
 import { freePorts, SetupError } from './machine.ts'
 import { copyPostgres, findPostgres, reachableBy, unprivilegedUser } from './postgres-binaries.ts'
+import { keptFolder, temporaryFolder, writePrivate } from './private-files.ts'
 import { cleanLeftovers } from './runs.ts'
 
 export interface PostgresOptions {
@@ -50,8 +50,8 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Embe
   const user = unprivilegedUser()
   const installed = findPostgres()
   const temporary = options.dir === undefined
-  const dir = options.dir === undefined ? mkdtempSync(join(tmpdir(), 'holdfast-postgres-')) : resolve(options.dir)
-  mkdirSync(dir, { recursive: true })
+  const dir = options.dir === undefined ? temporaryFolder('postgres') : resolve(options.dir)
+  keptFolder(dir, user === undefined ? [] : [user.uid])
   if (user) chownSync(dir, user.uid, user.gid)
   if (!reachableBy(user, dir)) {
     if (temporary) rmSync(dir, { recursive: true })
@@ -81,7 +81,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Embe
 
   const initialise = async (): Promise<void> => {
     if (existsSync(data)) return
-    writeFileSync(passwordFile, randomBytes(18).toString('base64url'), { mode: 0o600 })
+    writePrivate(passwordFile, randomBytes(18).toString('base64url'))
     if (user) chownSync(passwordFile, user.uid, user.gid)
     const unfinished = `${data}.new` // renamed when whole, so that an interrupted start leaves nothing half made
     rmSync(unfinished, { recursive: true, force: true })
@@ -168,6 +168,8 @@ function serverSettings(port: number): Record<string, string> {
     timezone: 'UTC',
     log_timezone: 'UTC',
     log_line_prefix: '%m [%p] %a ',
+    // Without DETAIL and CONTEXT, which quote the rows of an error.
+    log_error_verbosity: 'terse',
   }
 }
 

@@ -1,10 +1,10 @@
 /** A real Prometheus on a free port of the loopback interface, for demo and tests. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startGuarded, untilReady } from './guarded-process.ts'
 import { freePorts } from './machine.ts'
+import { keptFolder, temporaryFolder, writePrivate } from './private-files.ts'
 import { requirePrometheus } from './prometheus-binaries.ts'
 import { cleanLeftovers } from './runs.ts'
 
@@ -73,10 +73,10 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Embed
   await cleanLeftovers(options.log)
   const { program, args } = requirePrometheus()
   const temporary = options.dir === undefined
-  const dir = options.dir === undefined ? mkdtempSync(join(tmpdir(), 'holdfast-prometheus-')) : resolve(options.dir)
-  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  const dir = options.dir === undefined ? temporaryFolder('prometheus') : resolve(options.dir)
+  keptFolder(dir)
   const configFile = join(dir, 'prometheus.yml')
-  writeFileSync(configFile, configOf(options))
+  writePrivate(configFile, configOf(options))
   const logFile = join(dir, 'prometheus.log')
   const [port = 0] = await freePorts(1)
   const url = `http://127.0.0.1:${port}`

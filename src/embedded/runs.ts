@@ -1,8 +1,9 @@
 /** Notes on running servers, one file each, by which a later start finds and ends what was left behind. */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { lstatSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { cacheDir, processIdentity, processNamespace } from './machine.ts'
+import { keptFolder, writePrivate } from './private-files.ts'
 
 /** One running server. Identities are those of {@link processIdentity}: never kill a pid on its number alone. */
 interface Run {
@@ -36,10 +37,10 @@ export function noteRun(
     graceMs,
     temporaryDir,
   }
-  mkdirSync(runsDir(), { recursive: true })
+  keptFolder(runsDir())
   const file = join(runsDir(), `${pid}-${owner}.json`)
   // Written aside and renamed: another start may be reading the folder at this moment.
-  writeFileSync(`${file}.new`, JSON.stringify(note))
+  writePrivate(`${file}.new`, JSON.stringify(note))
   renameSync(`${file}.new`, file)
   return file
 }
@@ -86,6 +87,9 @@ async function cleanOne(file: string, log: (line: string) => void): Promise<bool
 
 function readNote(file: string): Run | undefined {
   try {
+    const { uid } = lstatSync(file)
+    // A note says what to kill and what to remove: another user's is not followed.
+    if (process.getuid !== undefined && uid !== process.getuid()) return undefined
     return JSON.parse(readFileSync(file, 'utf8')) as Run
   } catch {
     return undefined // taken away meanwhile, or not ours

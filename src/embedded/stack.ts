@@ -1,9 +1,9 @@
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { lockFolder } from './folder-lock.ts'
 import { type EmbeddedKafka, startKafka } from './kafka.ts'
 import { type EmbeddedPostgres, startPostgres } from './postgres.ts'
 import { letOthersPass, unprivilegedUser } from './postgres-binaries.ts'
+import { keptFolder } from './private-files.ts'
 
 export interface StackOptions {
   /** Named: that Kafka is used, and none started. */
@@ -33,14 +33,14 @@ export async function startStack(options: StackOptions = {}): Promise<EmbeddedSt
   const { dataDir, log, kafkaBrokers, databaseUrl } = options
   let lock: Disposable | undefined
   if (dataDir !== undefined) {
-    mkdirSync(dataDir, { recursive: true })
+    keptFolder(dataDir)
     if (!databaseUrl && unprivilegedUser()) letOthersPass(dataDir, log ?? (() => {}))
     lock = lockFolder(dataDir)
   }
   const dirOf = (name: string): string | undefined => (dataDir === undefined ? undefined : join(dataDir, name))
   const [kafkaStart, postgresStart] = await Promise.allSettled([
-    kafkaBrokers ? undefined : startKafka({ dir: dirOf('kafka'), log }),
-    databaseUrl ? undefined : startPostgres({ dir: dirOf('postgres'), log }),
+    kafkaBrokers ? undefined : announced('Kafka', () => startKafka({ dir: dirOf('kafka'), log }), log),
+    databaseUrl ? undefined : announced('PostgreSQL', () => startPostgres({ dir: dirOf('postgres'), log }), log),
   ])
   const kafka = kafkaStart.status === 'fulfilled' ? kafkaStart.value : undefined
   const postgres = postgresStart.status === 'fulfilled' ? postgresStart.value : undefined
@@ -61,4 +61,13 @@ export async function startStack(options: StackOptions = {}): Promise<EmbeddedSt
     stop,
     [Symbol.asyncDispose]: stop,
   }
+}
+
+/** A start of some seconds is named before it, so that whoever waits knows for what, and again when it is over. */
+async function announced<T>(what: string, start: () => Promise<T>, log: StackOptions['log']): Promise<T> {
+  const since = performance.now()
+  log?.(`starting ${what} …`)
+  const started = await start()
+  log?.(`${what} answers after ${((performance.now() - since) / 1000).toFixed(1)} s`)
+  return started
 }

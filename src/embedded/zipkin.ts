@@ -1,11 +1,11 @@
 /** A real Zipkin server on a free port of the loopback interface: the demo's viewer of traces. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { startGuarded, untilReady } from './guarded-process.ts'
 import { findJava } from './kafka-jars.ts'
 import { freePorts } from './machine.ts'
 import { fetchByMaven } from './maven.ts'
+import { temporaryFolder } from './private-files.ts'
 import { cleanLeftovers } from './runs.ts'
 
 const VERSION = '3.6.1'
@@ -19,7 +19,10 @@ const COPY = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy'
 const MAX_SPANS = 40_000
 /** Longer than a demo is looked at. */
 const LIFE_MS = 12 * 3_600_000
-const JVM_OPTIONS = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true']
+const JVM_OPTIONS = [
+  ...['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true'],
+  '-XX:-UsePerfData', // else it writes a file that everybody may read below /tmp/hsperfdata_USER
+]
 
 export interface EmbeddedZipkin extends AsyncDisposable {
   /** Of the server; its API is below `/api/v2`. */
@@ -53,7 +56,7 @@ export async function startZipkin({ log = () => {}, signal }: ZipkinOptions = {}
   }
   const jars = await fetchByMaven(goods, log, signal)
   signal?.throwIfAborted()
-  const dir = mkdtempSync(join(tmpdir(), 'holdfast-zipkin-'))
+  const dir = temporaryFolder('zipkin')
   const logFile = join(dir, 'zipkin.log')
   const [port = 0] = await freePorts(1)
   const url = `http://127.0.0.1:${port}`
@@ -61,7 +64,7 @@ export async function startZipkin({ log = () => {}, signal }: ZipkinOptions = {}
   const properties = Object.entries(listener).map(([name, value]) => `-Darmeria.ports[0].${name}=${value}`)
   const server = await startGuarded({
     command: java,
-    args: [...JVM_OPTIONS, ...properties, '-jar', join(jars, JAR)],
+    args: [...JVM_OPTIONS, `-Djava.io.tmpdir=${dir}`, ...properties, '-jar', join(jars, JAR)],
     env: { PATH: process.env.PATH ?? '', HOME: dir, STORAGE_TYPE: 'mem', MEM_MAX_SPANS: String(MAX_SPANS) },
     cwd: dir,
     logFile,
