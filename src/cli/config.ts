@@ -16,17 +16,14 @@ Examples:
 }
 
 async function showConfig({ json }: { readonly json?: boolean }): Promise<void> {
-  const [{ describeConfig, loadConfig }, { print, table }, { readFileSync }, { parseEnv }] = await Promise.all([
+  const [{ describeConfig, loadConfig }, { print, table }, { envFile }] = await Promise.all([
     import('../config.ts'),
     import('./output.ts'),
-    import('node:fs'),
-    import('node:util'),
+    import('./env-file.ts'),
   ])
   // Settings that cannot be used are told, not shown.
   loadConfig(process.env)
-  // As the shim tells Node to read it.
-  const hasFile = process.execArgv.includes('--env-file=.env')
-  const rows = describeConfig(process.env, hasFile ? parseEnv(readFileSync('.env', 'utf8')) : {})
+  const rows = describeConfig(process.env, envFile())
   if (json) for (const row of rows) print(JSON.stringify(row))
   else
     print(

@@ -34,6 +34,32 @@ export async function confirm(question: Question): Promise<void> {
   if (!agreed) throw new CommandFailed('not confirmed: nothing was done')
 }
 
+export interface TypedQuestion {
+  /** What will be done, and to what. */
+  readonly about: readonly string[]
+  /** What must be typed, letter for letter. */
+  readonly word: string
+  /** As `the name of the database`. */
+  readonly what: string
+  /** What to do where there is no terminal to type on. */
+  readonly otherwise: string
+  readonly input?: NodeJS.ReadStream
+  readonly output?: NodeJS.WritableStream
+}
+
+/**
+ * For what cannot be taken back: a name must be typed, and no flag answers instead.
+ * @throws UsageError without a terminal; CommandFailed when something else was typed
+ */
+export async function confirmByTyping(question: TypedQuestion): Promise<void> {
+  const { about, word, what, otherwise, input = process.stdin, output = process.stderr } = question
+  if (!input.isTTY)
+    throw new UsageError(`${about[0]} This must be confirmed by typing, and there is no terminal. ${otherwise}`)
+  for (const line of about) output.write(`${line}\n`)
+  const typed = await ask(`Type ${what} (${word}) to go on: `, input, output)
+  if (typed !== word) throw new CommandFailed('not confirmed: nothing was done')
+}
+
 /** @returns what was typed; nothing at Ctrl-C, or when the terminal goes away */
 async function ask(text: string, input: NodeJS.ReadStream, output: NodeJS.WritableStream): Promise<string> {
   using lines = createInterface({ input, output })

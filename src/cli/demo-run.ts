@@ -1,12 +1,13 @@
 import { randomInt } from 'node:crypto'
-import { constants, createWriteStream } from 'node:fs'
-import { access, mkdir, readFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { accessSync, constants, createWriteStream } from 'node:fs'
+import { readFile, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { type App, ROLES, startApp } from '../app.ts'
 import { systemClock } from '../clock.ts'
 import { type Config, loadConfig } from '../config.ts'
 import { dispositionOf, UsageError } from '../core/errors.ts'
+import { SetupError } from '../embedded/machine.ts'
+import { keptFolder, openLog, temporaryFolder, writePrivate } from '../embedded/private-files.ts'
 import { startStack } from '../embedded/stack.ts'
 import { ensureTopics } from '../kafka/admin.ts'
 import { type KafkaProducer, startProducer } from '../kafka/producer.ts'
@@ -15,7 +16,9 @@ import { migrate } from '../postgres/migrate.ts'
 import { createPool } from '../postgres/pool.ts'
 import { anyOrderUid, countsSince, readStreamCounts, type StreamCounts } from '../postgres/stream-counts.ts'
 import { createLogger } from '../telemetry/logger.ts'
-import { FIRST_GRAPH, startDemoPrometheus } from './demo-prometheus.ts'
+import { startDemoPrometheus } from './demo-prometheus.ts'
+import { addressLines, summaryOf } from './demo-report.ts'
+import { type DemoSettings, exportLine } from './demo-settings.ts'
 import type { DemoTraces } from './demo-traces.ts'
 import { CommandFailed } from './failure.ts'
 import { onInterrupt } from './interrupt.ts'
@@ -35,6 +38,7 @@ export interface DemoOptions {
   readonly data?: string
   readonly produce: boolean
   readonly json?: boolean
+  readonly settings: DemoSettings
 }
 
 const UPDATES = 0.1
@@ -47,26 +51,25 @@ const LOOK_EVERY_MS = 250
 export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise<void> {
   using interrupt = onInterrupt()
   const { signal } = interrupt
-  const json = options.json === true
-  const progress = startProgress({ label: 'settled', silent: json })
-  const say = (line: string) => progress.log(line)
-  const dataDir = options.data === undefined ? undefined : await folder(resolve(options.data))
+  const { json = false, settings } = options
+  let progress: Progress | undefined
+  /** What is starting, and later what should stay on the screen. */
+  const say = (line: string) => {
+    if (progress !== undefined) progress.log(line)
+    else if (!json) note(line)
+  }
+  const dataDir = options.data === undefined ? undefined : folder(resolve(options.data))
+  const logDir = dataDir ?? temporaryFolder('demo')
 
   await using parts = new AsyncDisposableStack()
-  parts.defer(() => progress.stop())
+  parts.defer(() => progress?.stop())
   parts.use(traces)
   let traceView: string | undefined
   const viewing = traces.startViewer(say).then(page => {
     traceView = page
   })
-  const stack = parts.use(
-    await startStack({
-      kafkaBrokers: process.env.KAFKA_BROKERS,
-      databaseUrl: process.env.DATABASE_URL,
-      dataDir,
-      log: say,
-    }),
-  )
+  const { kafkaBrokers, databaseUrl } = settings
+  const stack = parts.use(await startStack({ kafkaBrokers, databaseUrl, dataDir, log: say }))
   if (signal.aborted) return
   const config = loadConfig({
     ...process.env,
@@ -74,6 +77,7 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
     DATABASE_URL: stack.databaseUrl,
     HTTP_PORT: process.env.HTTP_PORT ?? '0',
   })
+  say('migrating the database …')
   await migrate(config.postgres.url, 'up')
   const producer = parts.use(await startProducer({ connection: config.kafka, tracing: traces.tracing }))
   await ensureTopics(config.kafka, producer, {
@@ -87,13 +91,14 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   const read = () => readStreamCounts(pool, config.kafka.topic, config.kafka.groupId)
   const before = await read()
 
-  const logFile = join(dataDir ?? tmpdir(), dataDir === undefined ? `holdfast-demo-${process.pid}.log` : 'service.log')
+  const logFile = join(logDir, 'service.log')
   const logger = createLogger({
     levels: config.logLevels,
-    to: createWriteStream(logFile, { flags: 'a' }),
+    to: createWriteStream(logFile, { fd: openLog(logFile) }),
     activeTrace: () => traces.tracing.active(),
   })
   traces.logTo(logger)
+  say('starting the service …')
   const app = await startApp(config, new Set(ROLES), logger, traces.tracing)
   parts.defer(stopApp)
   const failed = new AbortController()
@@ -104,7 +109,14 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   // Nobody looks at it behind --json.
   const prometheus = json ? 'not started' : await startDemoPrometheus(app.metricsUrl ?? '', dataDir)
   if (typeof prometheus !== 'string') parts.use(prometheus)
+  const keyFile = app.adminKey === undefined ? undefined : join(logDir, 'admin-key')
+  if (keyFile !== undefined) {
+    writePrivate(keyFile, `${app.adminKey}\n`)
+    // The next start makes another key.
+    parts.defer(() => rm(keyFile, { force: true }))
+  }
   announce()
+  progress = startProgress({ label: 'settled', silent: json })
 
   const counts = async () => countsSince(await read(), before)
   const started = performance.now()
@@ -122,11 +134,13 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   const settledMs = await settleAll(app, counts, produced.produced, progress, failed.signal)
   throwFailure(failed.signal)
   await stopApp()
-  const result = (await verifyStream(config)).result
-  summarize(await counts(), produced, Math.max(settledMs - started, 1) / 1000, result)
+  const verify = (await verifyStream(config)).result
+  progress.stop()
+  const seconds = Math.max(settledMs - started, 1) / 1000
+  print(summaryOf({ counts: await counts(), produced: produced.produced, seconds, verify }, json))
   if (produced.error !== undefined)
     throw new CommandFailed('the generator stopped: Kafka did not take its records', { cause: produced.error })
-  if (result === 'failed') throw new CommandFailed('the proof failed; "holdfast verify" names partition and offset')
+  if (verify === 'failed') throw new CommandFailed('the proof failed; "holdfast verify" names partition and offset')
 
   /** The native client may never come back from a broker that is gone. Whoever watches our servers ends them with us. */
   async function stopApp(): Promise<void> {
@@ -144,82 +158,41 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   }
 
   function announce(): void {
-    const ready = {
-      url: app.url,
-      kafka: stack.kafkaBrokers,
-      database: stack.databaseUrl,
-      admin_key: app.adminKey ?? null,
-      pid: process.pid,
-    }
+    const { url = '', adminKey: admin_key = null } = app
+    const servers = { kafka: stack.kafkaBrokers, database: stack.databaseUrl }
     if (json) {
-      print(JSON.stringify({ ready: true, ...ready }))
+      print(JSON.stringify({ ready: true, url, ...servers, admin_key, pid: process.pid }))
       return
     }
-    const rows = [
-      ['Search page', ready.url ?? ''],
-      ['Console', `${ready.url}/admin`],
-      ['Metrics', `${app.metricsUrl}/metrics`],
-      ['Prometheus', typeof prometheus === 'string' ? prometheus : prometheus.graphOf(FIRST_GRAPH)],
-      ...(traceView === undefined ? [] : [['Traces', traceView]]),
-      ['Health', `${ready.url}/readyz?verbose`],
-      ['Admin key', ready.admin_key ?? 'one of API_KEYS'],
-      ['Kafka', ready.kafka],
-      ['Postgres', ready.database],
-      ['Log', logFile],
-    ]
-    say('')
-    for (const [name = '', value = ''] of rows) say(`  ${name.padEnd(12)} ${paint('cyan', value)}`)
-    say('')
-    if (options.for === undefined && options.orders === undefined) say('  Ctrl-C stops all of it.\n')
+    const started = { KAFKA_BROKERS: stack.kafka?.brokers, DATABASE_URL: stack.postgres?.url }
+    const addresses = {
+      url,
+      metricsUrl: `${app.metricsUrl}/metrics`,
+      ...servers,
+      prometheus,
+      traces: traceView,
+      adminKey: admin_key,
+      keyFile,
+      logFile,
+      exports: exportLine(started, settings),
+      endsByItself: options.for !== undefined || options.orders !== undefined,
+    }
+    for (const line of addressLines(addresses)) say(line)
     // Fetched for the first time, say: it is not waited for.
     if (traceView === undefined) {
       void viewing.then(() => traceView !== undefined && say(`  Traces       ${paint('cyan', traceView)}\n`))
     }
   }
-
-  function summarize(
-    after: StreamCounts,
-    { produced: count }: PublishResult,
-    seconds: number,
-    verify: 'ok' | 'failed',
-  ): void {
-    progress.stop()
-    const rounded = Math.round(seconds * 1000) / 1000
-    const perSecond = Math.round(count / seconds)
-    const { dead_lettered, ...counted } = after
-    if (json) {
-      print(
-        JSON.stringify({
-          produced: count,
-          ...counted,
-          dead_lettered,
-          seconds: rounded,
-          orders_per_second: perSecond,
-          verify,
-        }),
-      )
-      return
-    }
-    const reasons = Object.entries(dead_lettered).map(([reason, n]) => `${reason} ${grouped(n)}`)
-    const rows = [
-      ['produced', grouped(count)],
-      ...Object.entries(counted).map(([name, n]) => [name, grouped(n)]),
-      ['dead-lettered', reasons.length === 0 ? '0' : reasons.join(', ')],
-      ['seconds', String(rounded)],
-      ['orders/s', grouped(perSecond)],
-      ['verify', verify === 'ok' ? paint('green', 'ok') : paint('red', 'failed')],
-    ]
-    for (const [name = '', value = ''] of rows) print(`${name.padEnd(14)} ${value}`)
-  }
 }
 
-/** @throws UsageError when it is not there and cannot be made, or may not be written to */
-async function folder(path: string): Promise<string> {
+/** @throws UsageError when it is not there and cannot be made, may not be written to, or is not ours alone */
+function folder(path: string): string {
   try {
-    await mkdir(path, { recursive: true })
-    await access(path, constants.W_OK)
+    keptFolder(path)
+    accessSync(path, constants.W_OK)
     return path
   } catch (error) {
+    if (error instanceof SetupError) throw new UsageError(`--data: ${error.message}`)
     throw new UsageError(`--data ${path} cannot be used: ${whyNot(error)}`)
   }
 }

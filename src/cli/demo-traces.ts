@@ -21,8 +21,8 @@ export interface DemoTraces extends RunningTracing {
 }
 
 /**
- * To be opened before whatever imports `pg`. Traces go to the collector that the environment names, else to a viewer of the
- * demo's own, through a bridge in this process.
+ * To be opened before whatever imports `pg`. Traces go to the collector that the environment names (`--use-env` leaves it
+ * there), else to a viewer of the demo's own, through a bridge in this process.
  * @param wanted whether there should be such a viewer
  * @param ratePerSecond of the generator; `undefined`: as fast as it can
  */

@@ -7,16 +7,23 @@ import { aStream, streamTools } from '../support/stream.ts'
 
 streamTools()
 
+const TERMINAL = new URL('../support/typed-at-a-terminal.mjs', import.meta.url).href
+
 /** Longer than the demo goes without a look at the tables. */
 const OUTAGE_MS = 1_000
 
 it('goes on after Postgres was away, and ends with its summary and the proof', async () => {
-  // Given a demo on a Postgres whose way can be cut
+  // Given a demo on a Postgres whose way can be cut, which somebody has allowed it to use by typing the database's name
   const stream = await aStream({ partitions: 2 })
   const wire = await wireToPostgres(stream.databaseUrl)
+  const database = new URL(stream.databaseUrl).pathname.slice(1)
   const demo = startHoldfast(
-    { ...stream, databaseUrl: wire.url, env: { HTTP_PORT: '0' } },
-    ...['demo', '--rate', '50/s', '--invalid', '10%', '--json'],
+    {
+      ...stream,
+      databaseUrl: wire.url,
+      env: { HTTP_PORT: '0', NODE_OPTIONS: `--import ${TERMINAL}`, TYPED: database },
+    },
+    ...['demo', '--use-env', '--rate', '50/s', '--invalid', '10%', '--json'],
   )
   const ready = await eventually(() => linesOf(demo.said().stdout)[0], 'its being ready')
   expect(ready).toEqual({

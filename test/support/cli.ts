@@ -4,11 +4,15 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { onTestFinished } from 'vitest'
-import type { Stream } from './stream.ts'
+import type { FreshTopics } from './stack.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-type Configured = Stream & { readonly env?: Readonly<Record<string, string>> }
+type Configured = FreshTopics & {
+  readonly brokers: string
+  readonly databaseUrl: string
+  readonly env?: Readonly<Record<string, string>>
+}
 
 /** A command as an operator types it, against a test's stream, with further variables in `env`. Rejects with `code`, `stdout` and `stderr` when it fails. */
 export function holdfast(stream: Configured, ...args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
