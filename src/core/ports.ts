@@ -343,7 +343,10 @@ export interface RecordSource {
 export type Head =
   /** A record: its timestamp in ms since the epoch, negative when it has none. */
   | { readonly timestampMs: number }
-  /** No record that could be read, up to this offset: the partition ends here, or transaction markers and the like stand there. */
+  /**
+   * No record up to this offset, now or ever: the partition ends here, or transaction markers and the like stand there. It ends
+   * before the first transaction that is open.
+   */
   | { readonly emptyTo: bigint }
 
 /** Looks at single records beside the group, without moving anything. */

@@ -30,8 +30,11 @@ export function createHeadReader(options: {
       const { low, high } = await reader.watermarks(partition)
       const from = nextOffset < low ? low : nextOffset
       if (from >= high) return { emptyTo: from }
-      for await (const { timestampMs } of reader.read(partition, from, high)) return { timestampMs }
-      return { emptyTo: high }
+      const reading = reader.read(partition, from, high)
+      const first = await reading.next()
+      if (first.done) return { emptyTo: first.value }
+      await reading.return(from)
+      return { timestampMs: first.value.timestampMs }
     } catch (error) {
       void drop()
       throw error

@@ -25,13 +25,14 @@ export interface PartitionReader extends AsyncDisposable {
    * The records that stand in `[from, to)` of a partition, in order. Both must lie within the watermarks. Ends where the
    * partition does, when the last offsets hold no record (transaction markers, compaction).
    * @param only offsets that are wanted; the others are read over, and cost less
+   * @returns the offset, at most `to`, below which all was read: behind the last record up to there stands none
    */
   read(
     partition: number,
     from: bigint,
     to: bigint,
     only?: { has(offset: bigint): boolean },
-  ): AsyncIterable<SourceRecord>
+  ): AsyncGenerator<SourceRecord, bigint, undefined>
 }
 
 const ASK_TIMEOUT_MS = 5_000
@@ -39,8 +40,13 @@ const ASK_TIMEOUT_MS = 5_000
 const SILENCE_MS = 15_000
 /** What the client fetches ahead: a reading may go on slowly, and several may be under way. */
 const FETCH_AHEAD_KIB = 8 * 1024
-/** A larger batch comes whole all the same. */
-const ONLY_HEADS = { 'queued.min.messages': 1, 'queued.max.messages.kbytes': 1, 'max.partition.fetch.bytes': 16_384 }
+/** A larger batch comes whole all the same. A damaged one must not pass for a transaction marker: progress goes past those. */
+const ONLY_HEADS = {
+  'queued.min.messages': 1,
+  'queued.max.messages.kbytes': 1,
+  'max.partition.fetch.bytes': 16_384,
+  'check.crcs': true,
+}
 
 export async function openPartitionReader(options: {
   readonly connection: KafkaConnection
@@ -59,6 +65,8 @@ export async function openPartitionReader(options: {
       'group.id': options.groupId,
       'enable.auto.commit': false,
       'enable.partition.eof': true,
+      // A record of an open transaction, or of one that was aborted, is none: watermarks end before the first open one.
+      'isolation.level': 'read_committed',
       'fetch.wait.max.ms': 100,
       'queued.max.messages.kbytes': FETCH_AHEAD_KIB,
       ...(onlyHeads ? ONLY_HEADS : {}),
@@ -116,16 +124,19 @@ export async function openPartitionReader(options: {
           )
           for (const native of records) {
             const offset = BigInt(native.offset)
-            if (offset >= to) return
+            if (offset >= to) return to
             next = offset + 1n
             if (only === undefined || only.has(offset)) yield fromNative(native)
           }
           if (records.length > 0) heardAtMs = performance.now()
-          else if (endsAt(end, partition) >= next) return
-          else if (performance.now() - heardAtMs > SILENCE_MS) {
+          else if (endsAt(end, partition) >= next) {
+            const readTo = endsAt(end, partition)
+            return readTo < to ? readTo : to
+          } else if (performance.now() - heardAtMs > SILENCE_MS) {
             throw new BrokerUnavailableError(`Kafka, reading ${topic}-${partition}: nothing came after offset ${next}`)
           }
         }
+        return to
       } finally {
         client.unassign()
       }

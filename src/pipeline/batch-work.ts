@@ -3,7 +3,7 @@ import { type Dependency, dispositionOf } from '../core/errors.ts'
 import type { CommittedBatch, Observer } from '../core/facts.ts'
 import type { Clock, DeadLetterSink, Progress, ReadyRecord, SettlementStore, Verdict } from '../core/ports.ts'
 import type { SourceRecord } from '../core/record.ts'
-import type { BatchTrace, BatchTracing } from '../core/tracing.ts'
+import { type BatchTrace, type BatchTracing, NO_BATCH_TRACE } from '../core/tracing.ts'
 import type { Breaker } from './breaker.ts'
 import type { CrashGuard, Passage } from './crash-guard.ts'
 import { divert } from './divert.ts'
@@ -52,7 +52,8 @@ export function createBatchWork<T>(
   return (taken, lane) => {
     const { owner, records, fillingSinceMs } = taken
     const where = { topic: owner.topic, partition: owner.partition }
-    const trace = parts.tracing.batch({ ...where, groupId, records, fillingSinceMs })
+    const trace =
+      records.length === 0 ? NO_BATCH_TRACE : parts.tracing.batch({ ...where, groupId, records, fillingSinceMs })
     return trace.run(() => prepare(taken, lane, trace))
   }
 

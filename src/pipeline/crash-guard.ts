@@ -42,7 +42,8 @@ export function createCrashGuard({ book, groupId, maxStarts, carefulRecords }: C
   return {
     async enter(batch) {
       const { owner } = batch
-      if (maxStarts === 0) return { batch, deaths: 0, leave: () => {} }
+      // A batch of no records cannot kill, and must not count as the first one.
+      if (maxStarts === 0 || batch.records.length === 0) return { batch, deaths: 0, leave: () => {} }
       const known = careful.get(owner)
       let deaths = 0
       if (known === undefined) {

@@ -20,6 +20,8 @@ export interface HeadWatchParts {
   readonly owned: () => Iterable<OwnedPartition>
   /** Whether the partition is known, just now, to end beyond {@link HeadWatch.readTo}. */
   readonly lags: (partition: OwnedPartition) => boolean
+  /** The log was seen to hold no record in `[settled, emptyTo)`. */
+  readonly onEmpty: (partition: OwnedPartition, emptyTo: bigint) => void
 }
 
 interface Asked {
@@ -35,7 +37,7 @@ const PATIENCE_MS = 2_000
 const PAUSE_MS = 500
 const RETRY_MS = 10_000
 
-export function createHeadWatch({ reader, clock, owned, lags }: HeadWatchParts): HeadWatch {
+export function createHeadWatch({ reader, clock, owned, lags, onEmpty }: HeadWatchParts): HeadWatch {
   const heads = new WeakMap<OwnedPartition, Asked>()
   const waitingSince = new WeakMap<OwnedPartition, number>()
   let asking = false
@@ -61,6 +63,8 @@ export function createHeadWatch({ reader, clock, owned, lags }: HeadWatchParts):
     try {
       const head = await reader.headAt({ topic, partition: number, nextOffset: offset })
       heads.set(partition, { offset, head, askedAt })
+      const moved = partition.settled !== offset
+      if ('emptyTo' in head && head.emptyTo > offset && !moved) onEmpty(partition, head.emptyTo)
     } catch {
       // Kafka is away, which others tell.
       heads.set(partition, { offset, head: undefined, askedAt })

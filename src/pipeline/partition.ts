@@ -3,7 +3,7 @@ import type { PauseReason } from '../core/facts.ts'
 import type { OperatorPause, StoredProgress } from '../core/ports.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
 
-/** Records of one partition on their way through one transaction. */
+/** Records of one partition on their way through one transaction; none, where `[from, to)` is known to hold none. */
 export interface Batch {
   readonly owner: OwnedPartition
   /** Progress before it. */
@@ -45,6 +45,11 @@ export interface OwnedPartition extends TopicPartition {
   /** Wall clock in ms since when there have been some. */
   pausedSinceMs: number | undefined
   push(record: SourceRecord, nowMs: number): void
+  /**
+   * The log holds no record in `[settled, offset)`, and never will: transaction markers and aborted records, say. When nothing
+   * else is in hand, the next batch is one of no records that leads there.
+   */
+  noRecordsBelow(offset: bigint): void
   isDue(limits: BatchLimits, nowMs: number): boolean
   /** When the waiting records will be due, in monotonic ms; `undefined` when nothing waits. */
   dueAt(limits: BatchLimits): number | undefined
@@ -80,7 +85,9 @@ export function createOwnedPartition(position: StoredProgress, halted?: unknown)
   let inFlightRecords = 0
   let lastProgressMs: number | undefined
   let signs = 0
+  let emptyTo = 0n
 
+  const hasGap = () => !closed && waiting() === 0 && flying.size === 0 && emptyTo > next
   const waiting = () => records.length - start
 
   return {
@@ -133,10 +140,13 @@ export function createOwnedPartition(position: StoredProgress, halted?: unknown)
       bytes += sizeOf(record)
     },
 
+    noRecordsBelow(offset) {
+      emptyTo = offset
+    },
+
     isDue(limits, nowMs) {
-      return (
-        this.waitsForOperator === undefined && isDue({ records: waiting(), bytes, ageMs: nowMs - waitingSince }, limits)
-      )
+      if (this.waitsForOperator !== undefined) return false
+      return hasGap() || isDue({ records: waiting(), bytes, ageMs: nowMs - waitingSince }, limits)
     },
 
     dueAt(limits) {
@@ -144,6 +154,13 @@ export function createOwnedPartition(position: StoredProgress, halted?: unknown)
     },
 
     take(limits, nowMs) {
+      if (hasGap()) {
+        const gap: Batch = { owner: this, from: next, to: emptyTo, records: [], fillingSinceMs: nowMs }
+        next = emptyTo
+        signs += 1
+        flying.add(gap)
+        return gap
+      }
       const length = closed ? 0 : batchLength(records, start, limits)
       if (length === 0) return undefined
       const taken = records.slice(start, start + length)

@@ -166,6 +166,12 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
           clock,
           owned: () => reception.owned.values(),
           lags: partition => board.lags(partition),
+          // Progress and commit go to the end of such a gap: else retention would later seem to have removed unread
+          // records there, and other tools would see a lag for ever.
+          onEmpty(partition, emptyTo) {
+            partition.noRecordsBelow(emptyTo)
+            reception.wake(partition)
+          },
         })
   const stalls = createStallWatch({
     clock,

@@ -129,6 +129,8 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
         for (const result of fact.closings === undefined ? [] : REDRIVE_CLOSINGS) {
           metrics.count('replay_records_total', { result }, fact.closings?.[result] ?? 0)
         }
+        // Offsets without a record were passed over: no batch of records, which these figures are of.
+        if (fact.records === 0) break
         metrics.observe('batch_records', {}, fact.records)
         metrics.observe('batch_duration_seconds', { stage: 'validate' }, fact.stageSeconds.validate)
         metrics.observe('batch_duration_seconds', { stage: 'divert' }, fact.stageSeconds.divert)

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { holdfast } from '../support/cli.ts'
-import { createTopic, deleteTopic, forgetGroup } from '../support/kafka-tools.ts'
+import { createTopic, deleteTopic, forgetGroup, removeBelow } from '../support/kafka-tools.ts'
 import { anOrder } from '../support/orders.ts'
 import { eventually, startService } from '../support/service.ts'
 import { aStream, type ProducedRecord, streamTools, totalOf } from '../support/stream.ts'
@@ -8,7 +8,7 @@ import { transactionalProducer } from '../support/transactions.ts'
 
 streamTools()
 
-it('reads what transactions have committed, counts the rest as gaps, and knows that nothing is left to be read', async () => {
+it('reads what transactions have committed, counts the rest as gaps, and goes on to the end of the log', async () => {
   // Given a partition with committed and aborted transactions, which ends with an aborted one
   const stream = await aStream({ partitions: 1 })
   const producer = await transactionalProducer(stream.brokers)
@@ -24,17 +24,31 @@ it('reads what transactions have committed, counts the rest as gaps, and knows t
   await eventually(async () => (await uids()).length === 3, 'the committed ones being stored')
   await eventually(async () => (await lagOf()) === '0 0', 'no lag')
   expect(await uids()).toEqual(['one', 'three', 'two'])
-  expect(totalOf(await stream.ledger())).toMatchObject({ offsets: 7, records: 3, written: 3, gaps: 4 })
+
+  // And progress and Kafka's offset go to the end of the log, beyond the last record that can be read
+  await eventually(async () => (await stream.committed()) === 11, 'the end of the log being committed')
+  expect(totalOf(await stream.ledger())).toMatchObject({ offsets: 11, records: 3, written: 3, gaps: 8 })
   expect(JSON.parse((await holdfast(stream, 'lag', '--json')).stdout)).toMatchObject({ lag_records: 0, lag_seconds: 0 })
 
-  // When a transaction stays open, and is committed, then its record counts from then on
+  // When a transaction stays open for longer than it takes to look, its record is not passed over, and counts once it is committed
   const end = await producer.begin([order('four')])
   await stream.produce([{ ...anOrderOf('five'), partition: 0 }])
-  await new Promise<void>(resolve => setTimeout(resolve, 500))
+  await new Promise<void>(resolve => setTimeout(resolve, 3_000))
   expect(await uids()).toHaveLength(3)
+  expect(await stream.committed()).toBe(11)
   await end('commit')
   await eventually(async () => (await uids()).length === 5, 'both being stored')
-  await eventually(async () => (await lagOf()) === '0 0', 'no lag')
+  await eventually(async () => (await stream.committed()) === 14, 'the end of the log being committed')
+  expect(await lagOf()).toBe('0 0')
+
+  // When retention then removes all of it, nothing was lost and nothing is said to be, neither now nor after a restart
+  await removeBelow(stream.brokers, stream.topic, 0, 14)
+  expect(await service.stop()).toBe(0)
+  const second = await startService(stream)
+  await stream.produce([{ ...anOrderOf('six'), partition: 0 }])
+  await eventually(async () => (await stream.committed()) === 15, 'the next one being committed')
+  for (const { log } of [service, second]) expect(log.filter(({ event }) => event === 'expired')).toEqual([])
+  expect(totalOf(await stream.ledger())).toMatchObject({ offsets: 15, records: 6, gaps: 9, expired: 0 })
   expect(await stream.findings()).toEqual([])
 
   async function lagOf(): Promise<string> {

@@ -137,9 +137,11 @@ describe('what waits in Kafka while nothing is in hand', () => {
   let answer: (at: Progress) => Head
   let lagging: ReadonlySet<OwnedPartition>
   let heads: HeadWatch
+  let empty: [OwnedPartition, bigint][]
 
   beforeEach(() => {
     asked = []
+    empty = []
     answer = () => ({ timestampMs: 777 })
     lagging = new Set()
     const reader: HeadReader = {
@@ -149,7 +151,9 @@ describe('what waits in Kafka while nothing is in hand', () => {
       },
       [Symbol.asyncDispose]: async () => {},
     }
-    heads = createHeadWatch({ reader, clock, owned: () => partitions, lags: partition => lagging.has(partition) })
+    const lags = (partition: OwnedPartition) => lagging.has(partition)
+    const onEmpty = (partition: OwnedPartition, emptyTo: bigint) => void empty.push([partition, emptyTo])
+    heads = createHeadWatch({ reader, clock, owned: () => partitions, lags, onEmpty })
   })
 
   async function pass(ms: number): Promise<void> {
@@ -202,6 +206,7 @@ describe('what waits in Kafka while nothing is in hand', () => {
     await pass(2_500)
     expect(heads.readTo(one())).toBe(13n)
     expect(heads.timestampOf(one())).toBeUndefined()
+    expect(empty).toEqual([[one(), 13n]])
     lagging = new Set()
     await pass(60_000)
     expect(asked).toEqual([10n])
