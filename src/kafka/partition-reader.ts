@@ -129,10 +129,9 @@ export async function openPartitionReader(options: {
             if (only === undefined || only.has(offset)) yield fromNative(native)
           }
           if (records.length > 0) heardAtMs = performance.now()
-          else if (endsAt(end, partition) >= next) {
-            const readTo = endsAt(end, partition)
-            return readTo < to ? readTo : to
-          } else if (performance.now() - heardAtMs > SILENCE_MS) {
+          else if (endsAt(end, partition) >= to) return to
+          else if (endsAt(end, partition) >= next) return endsAt(end, partition)
+          else if (performance.now() - heardAtMs > SILENCE_MS) {
             throw new BrokerUnavailableError(`Kafka, reading ${topic}-${partition}: nothing came after offset ${next}`)
           }
         }
