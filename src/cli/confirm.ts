@@ -11,6 +11,8 @@ export interface Question {
   readonly what?: string
   /** Of `--yes`. */
   readonly yes: boolean | undefined
+  /** How to only look. Default: `--dry-run`. */
+  readonly look?: string
   readonly input?: NodeJS.ReadStream
   readonly output?: NodeJS.WritableStream
 }
@@ -23,11 +25,18 @@ const TYPE_THE_NUMBER_ABOVE = 100
  * @throws UsageError without a terminal; CommandFailed when the answer is no
  */
 export async function confirm(question: Question): Promise<void> {
-  const { verb, count, what = 'dead letter', yes, input = process.stdin, output = process.stderr } = question
+  const {
+    verb,
+    count,
+    what = 'dead letter',
+    yes,
+    look = '--dry-run',
+    input = process.stdin,
+    output = process.stderr,
+  } = question
   if (yes) return
   const asked = `${verb} ${grouped(count)} ${what}${count === 1 ? '' : 's'}?`
-  if (!input.isTTY)
-    throw new UsageError(`${asked} There is no terminal to ask on: say --yes, or --dry-run to only look`)
+  if (!input.isTTY) throw new UsageError(`${asked} There is no terminal to ask on: say --yes, or ${look} to only look`)
   const byNumber = count > TYPE_THE_NUMBER_ABOVE
   const answer = await ask(`${asked} ${byNumber ? `Type ${count} to go on` : '[y/N]'} `, input, output)
   const agreed = byNumber ? answer.replaceAll(',', '') === String(count) : /^y(es)?$/i.test(answer)

@@ -134,7 +134,7 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   const settledMs = await settleAll(app, counts, produced.produced, progress, failed.signal)
   throwFailure(failed.signal)
   await stopApp()
-  const verify = (await verifyStream(config)).result
+  const verify = (await verifyStream(config)).result === 'ok' ? 'ok' : 'failed'
   progress.stop()
   const seconds = Math.max(settledMs - started, 1) / 1000
   print(summaryOf({ counts: await counts(), produced: produced.produced, seconds, verify }, json))

@@ -5,9 +5,9 @@ import { paint } from './output.ts'
 /** The command did not do (all of) what it was asked. The message is for people, as it stands. */
 export class CommandFailed extends Error {
   override readonly name = 'CommandFailed'
-  /** 1: nothing of use was done. 3: a part of it was. */
-  readonly exitCode: 1 | 3
-  constructor(message: string, options: { readonly exitCode?: 1 | 3; readonly cause?: unknown } = {}) {
+  /** 1: nothing of use was done. 3: a part of it was. 4: what was asked for could not be known. */
+  readonly exitCode: 1 | 3 | 4
+  constructor(message: string, options: { readonly exitCode?: 1 | 3 | 4; readonly cause?: unknown } = {}) {
     super(message, { cause: options.cause })
     this.exitCode = options.exitCode ?? 1
   }

@@ -36,7 +36,8 @@ async function createProgram(): Promise<Command> {
     .addHelpText(
       'after',
       `
-Results go to stdout, progress to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 partly done.
+Results go to stdout, progress to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 partly done,
+4 could not be asked (verify).
 Settings come from the environment and from .env; "holdfast config" shows them.`,
     )
   for (const { register } of await Promise.all(COMMANDS.map(load => load()))) register(program)

@@ -1,14 +1,28 @@
 import type { Config } from '../config.ts'
-import { HEADER, headerText } from '../core/dead-letter.ts'
+import { BrokerUnavailableError, StreamError } from '../core/errors.ts'
+import type { Watermarks } from '../core/ports.ts'
+import type { TopicPartition } from '../core/record.ts'
 import { type KafkaInspector, startInspector } from '../kafka/inspector.ts'
+import { type TopicSight, topicSight } from '../kafka/topic-sight.ts'
 import { createPool } from '../postgres/pool.ts'
-import { deadLetterIds, type Finding, type Proof, readProof } from '../postgres/proof.ts'
+import { type Finding, type IndexedLetter, indexedLetters, type Proof, readProof } from '../postgres/proof.ts'
+import { commitsAhead, inAnotherTopic, missingDeadLetters, outsideOfTopic } from './proof-broker.ts'
 
-/** The whole proof: the database's books, and that Kafka agrees with them. */
+/** A part of the proof that could not be had: it is neither held nor broken. */
+export interface Unasked {
+  readonly what: string
+  readonly why: string
+}
+
+/** The whole proof: what the database says, and that Kafka agrees. */
 export interface Verification extends Proof {
-  readonly result: 'ok' | 'failed'
+  /** `could_not_ask`: no finding, but a part of the proof could not be had. */
+  readonly result: 'ok' | 'failed' | 'could_not_ask'
+  readonly unasked: readonly Unasked[]
   /** What the broker holds as committed, by partition. */
   readonly committed: ReadonlyMap<number, bigint>
+  /** Partitions of the topic that the group has no progress in: nothing of them was consumed, and nothing is proven. */
+  readonly unconsumed: readonly number[]
 }
 
 /** The checks read whole tables. */
@@ -16,73 +30,128 @@ const STATEMENT_TIMEOUT_MS = 10 * 60_000
 
 /**
  * Proves that each consumed offset is accounted for (docs: README, "The proof"). Joins no group and writes nothing, so it
- * may run beside the service.
- * @throws StoreUnavailableError, StoreMisconfiguredError, BrokerUnavailableError
+ * may run beside the service. What Kafka does not answer is listed as unasked.
+ * @throws StoreUnavailableError, StoreMisconfiguredError: without the database nothing can be proven
  */
 export async function verifyStream(config: Pick<Config, 'kafka' | 'postgres'>): Promise<Verification> {
   const { kafka, postgres } = config
-  await using inspector = await startInspector({ connection: kafka, groupId: kafka.groupId })
   await using parts = new AsyncDisposableStack()
   const pool = createPool({ url: postgres.url, max: 2, statementTimeoutMs: STATEMENT_TIMEOUT_MS, name: 'verify' })
   parts.defer(() => pool.end())
+  const unasked: Unasked[] = []
+  const asking = askingInto(unasked)
 
-  // First Kafka's commits, then the books: while the service runs, the books may only be ahead.
-  const partitions = await inspector.partitions(kafka.topic)
-  const topicId = await inspector.topicId(kafka.topic)
-  const committed = new Map((await inspector.committed(partitions)).map(at => [at.partition, at.nextOffset]))
+  const inspector = await asking('Kafka', () => startInspector({ connection: kafka, groupId: kafka.groupId }))
+  if (inspector !== undefined) parts.use(inspector)
+  // First Kafka's commits, then the database, then the watermarks: while the service runs, each may only be ahead of the
+  // one before it.
+  const topic = inspector === undefined ? undefined : await askForTopic(inspector, kafka, asking)
   const proof = await readProof(pool, kafka.topic, kafka.groupId)
+  if (inspector === undefined || topic === undefined) return conclude(proof, proof.findings, unasked)
+
+  const ends = await endsOf(inspector, topic.partitions, asking)
   const findings = [
     ...proof.findings,
-    ...commitsAhead(proof, committed),
-    ...inAnotherTopic(proof, topicId),
-    ...(await missingDeadLetters(inspector, kafka.dlqTopic, deadLetterIds(pool, kafka.topic))),
+    ...commitsAhead(proof, topic.committed),
+    ...inAnotherTopic(proof, topic.id),
+    ...outsideOfTopic(proof, ends),
   ]
-  return { ...proof, findings, committed, result: findings.length === 0 ? 'ok' : 'failed' }
+  for (const { partition } of proof.partitions) {
+    if (topic.partitions.some(known => known.partition === partition)) continue
+    unasked.push({
+      what: `partition ${partition}`,
+      why: `on this cluster the topic ${kafka.topic} has no such partition`,
+    })
+  }
+  const letters = await asking(`the dead-letter topic ${kafka.dlqTopic}`, () =>
+    compareDeadLetters(inspector, kafka, indexedLetters(pool, kafka.topic)),
+  )
+  return { ...conclude(proof, [...findings, ...(letters ?? [])], unasked), ...standing(proof, topic) }
 }
 
-function commitsAhead(proof: Proof, committed: ReadonlyMap<number, bigint>): Finding[] {
-  const progress = new Map(proof.partitions.map(({ partition, nextOffset }) => [partition, nextOffset]))
-  return [...committed].flatMap(([partition, offset]) => {
-    const settled = progress.get(partition)
-    if (settled !== undefined && offset <= settled) return []
-    return [{ partition, offset, what: `Kafka holds ${offset} as committed, but progress is ${settled ?? 'unknown'}` }]
-  })
+type Asking = <R>(what: string, question: () => Promise<R>) => Promise<R | undefined>
+
+/** What cannot be asked is entered with its reason; the answer is `undefined` then. */
+function askingInto(unasked: Unasked[]): Asking {
+  return async (what, question) => {
+    try {
+      return await question()
+    } catch (error) {
+      if (!(error instanceof StreamError)) throw error
+      unasked.push({ what, why: error.message })
+      return undefined
+    }
+  }
 }
 
-/** Progress in a topic that is not there any more says nothing about the one that has its name now. */
-function inAnotherTopic(proof: Proof, topicId: string | undefined): Finding[] {
-  if (topicId === undefined) return []
-  return proof.partitions.flatMap(({ partition, nextOffset, topicId: counted }) => {
-    if (counted === undefined || counted === topicId) return []
-    const what = `progress counts in a topic that was deleted (id ${counted}); what has its name now is another one (id ${topicId})`
-    return [{ partition, offset: nextOffset, what }]
-  })
+interface AskedTopic {
+  readonly partitions: readonly TopicPartition[]
+  readonly id: string | undefined
+  readonly committed: ReadonlyMap<number, bigint>
 }
 
-/**
- * Dead letters of the index that the topic does not hold. Where retention has taken the beginning of a partition, the
- * index is the only witness left: those of that partition are not missed.
- */
-async function missingDeadLetters(
+async function askForTopic(
   inspector: KafkaInspector,
-  topic: string,
-  indexed: AsyncIterable<string>,
-): Promise<Finding[]> {
-  const wanted = new Set(await Array.fromAsync(indexed))
-  if (wanted.size === 0) return []
-  const partitions = await inspector.partitions(topic)
-  if (partitions.length === 0) {
-    return [{ partition: undefined, offset: undefined, what: `the dead-letter topic ${topic} does not exist` }]
-  }
-  const shortened = new Set<number>()
-  for (const partition of partitions) {
-    if ((await inspector.watermarks(partition)).low > 0n) shortened.add(partition.partition)
-  }
-  for await (const record of inspector.read(topic)) wanted.delete(headerText(record, HEADER.id) ?? '')
-  return [...wanted].flatMap(id => {
-    const [, partition = '', offset = ''] = /-(\d+)-(\d+)$/.exec(id) ?? []
-    if (shortened.has(Number(partition) % partitions.length)) return []
-    const what = `the dead letter ${id} is in the index, but not in the topic ${topic}`
-    return [{ partition: Number(partition), offset: BigInt(offset), what }]
+  kafka: Config['kafka'],
+  asking: Asking,
+): Promise<AskedTopic | undefined> {
+  const { topic, groupId } = kafka
+  const partitions = await asking(`the topic ${topic}`, async () => {
+    const found = await inspector.partitions(topic)
+    if (found.length === 0) throw notShown(kafka, topic, await topicSight(kafka, topic))
+    return found
   })
+  if (partitions === undefined) return undefined
+  const id = await asking(`the id of the topic ${topic}`, () => inspector.topicId(topic))
+  const positions = await asking(`the committed offsets of the group ${groupId}`, () => inspector.committed(partitions))
+  return { partitions, id, committed: new Map((positions ?? []).map(at => [at.partition, at.nextOffset])) }
+}
+
+async function endsOf(
+  inspector: KafkaInspector,
+  partitions: readonly TopicPartition[],
+  asking: Asking,
+): Promise<Map<number, Watermarks>> {
+  const ends = new Map<number, Watermarks>()
+  for (const partition of partitions) {
+    const marks = await asking(`the ends of partition ${partition.partition}`, () => inspector.watermarks(partition))
+    if (marks !== undefined) ends.set(partition.partition, marks)
+  }
+  return ends
+}
+
+/** Without letters in the index nothing is asked of the dead-letter topic. */
+async function compareDeadLetters(
+  inspector: KafkaInspector,
+  kafka: Config['kafka'],
+  indexed: AsyncIterable<IndexedLetter>,
+): Promise<Finding[]> {
+  const wanted = new Map<string, IndexedLetter>()
+  for await (const letter of indexed) wanted.set(letter.id, letter)
+  if (wanted.size === 0) return []
+  const { dlqTopic } = kafka
+  if ((await inspector.partitions(dlqTopic)).length > 0) return await missingDeadLetters(inspector, dlqTopic, wanted)
+  const sight = await topicSight(kafka, dlqTopic)
+  if (sight !== 'missing') throw notShown(kafka, dlqTopic, sight)
+  const what = `the dead-letter topic ${dlqTopic} does not exist; the index holds ${wanted.size} dead letters of it`
+  return [{ partition: undefined, offset: undefined, what }]
+}
+
+function notShown({ brokers }: Config['kafka'], topic: string, sight: TopicSight): BrokerUnavailableError {
+  return new BrokerUnavailableError(
+    sight === 'missing'
+      ? `the cluster at ${brokers.join(',')} has no topic ${topic}: check KAFKA_BROKERS and KAFKA_TOPIC`
+      : `the cluster at ${brokers.join(',')} does not show the topic ${topic} to this user: grant DESCRIBE and READ on it`,
+  )
+}
+
+function conclude(proof: Proof, findings: readonly Finding[], unasked: readonly Unasked[]): Verification {
+  const result = findings.length > 0 ? 'failed' : unasked.length > 0 ? 'could_not_ask' : 'ok'
+  return { ...proof, findings, unasked, result, committed: new Map(), unconsumed: [] }
+}
+
+function standing(proof: Proof, { partitions, committed }: AskedTopic): Pick<Verification, 'committed' | 'unconsumed'> {
+  const consumed = new Set(proof.partitions.map(({ partition }) => partition))
+  const unconsumed = partitions.map(({ partition }) => partition).filter(partition => !consumed.has(partition))
+  return { committed, unconsumed }
 }

@@ -74,7 +74,7 @@ async function seek({ partition, to, because, json }: SeekOptions): Promise<void
   const topicId = await inspector.topicId(topic)
   const from = await movePartition(
     pool,
-    { topic, partition, groupId, to: offset, topicId },
+    { topic, partition, groupId, to: offset, low, topicId },
     { who: operatorName(), because },
   )
   // Progress is the truth; Kafka's offset follows it, so that lag and proof say the same.

@@ -1,97 +1,76 @@
 import type { Command } from 'commander'
+import type { Verification } from './proof.ts'
+
+interface VerifyOptions {
+  readonly json?: boolean
+  readonly repair?: boolean
+  readonly because?: string
+  readonly yes?: boolean
+}
 
 export function register(program: Command): void {
   program
     .command('verify')
     .description('prove that each consumed offset is accounted for')
     .option('--json', 'the proof as one JSON object')
+    .option('--repair', 'first set orders back that point beyond progress (audited)')
+    .option('--because <text>', 'with --repair: why, for the audit log')
+    .option('--yes', 'with --repair: do not ask')
     .addHelpText(
       'after',
       `
 Holds the ledger, the tables, Kafka's committed offsets and the dead-letter topic against one another. Changes nothing and
-may run beside the service. Exit code 1 names partition and offset of what does not add up.
+may run beside the service.
+
+Exit codes: 0 everything was asked and adds up; 1 a finding, with partition and offset; 2 usage; 4 no finding, but
+something could not be asked (Kafka or Postgres away, a topic that this user may not see).
+
+--repair changes orders that claim a position beyond progress (a forged header, a position edited by hand), and nothing
+else: they get the position before every record, so that the next genuine version of the order replaces them. Their values
+stay until then. "holdfast seek" reads versions again that were counted as stale meanwhile.
 
 Examples:
   holdfast verify
-  holdfast verify --json | jq .findings`,
+  holdfast verify --json | jq .findings
+  holdfast verify --repair --because "forged positions of 2026-11-03"`,
     )
     .action(verify)
 }
 
-async function verify({ json }: { readonly json?: boolean }): Promise<void> {
-  const [{ loadConfig }, { print, note, paint, table }, { CommandFailed }, { verifyStream }] = await Promise.all([
-    import('../config.ts'),
-    import('./output.ts'),
-    import('./failure.ts'),
-    import('./proof.ts'),
-  ])
-  const proof = await verifyStream(loadConfig(process.env))
-  const { findings, expired, skipped, totals } = proof
+async function verify(options: VerifyOptions): Promise<void> {
+  const [{ loadConfig }, { print }, { CommandFailed }, { verifyStream }, { StreamError }, { showProof, proofJson }] =
+    await Promise.all([
+      import('../config.ts'),
+      import('./output.ts'),
+      import('./failure.ts'),
+      import('./proof.ts'),
+      import('../core/errors.ts'),
+      import('./proof-words.ts'),
+    ])
+  const config = loadConfig(process.env)
+  if (options.repair) await (await import('./verify-repair.ts')).repair(config, options)
 
-  if (json) {
-    print(
-      JSON.stringify({
-        verify: proof.result,
-        topic: proof.topic,
-        group_id: proof.groupId,
-        partitions: proof.partitions.map(({ firstOffset, nextOffset, topicId: _, ...sums }) => ({
-          ...sums,
-          first_offset: String(firstOffset),
-          next_offset: String(nextOffset),
-          committed: proof.committed.get(sums.partition)?.toString() ?? null,
-        })),
-        totals,
-        rows: { orders: proof.rows.orders, items: proof.rows.items, dead_letters: proof.rows.deadLetters },
-        expired: expired.map(rangeJson),
-        skipped: skipped.map(rangeJson),
-        findings: findings.map(({ partition, offset, what }) => ({
-          partition: partition ?? null,
-          offset: offset?.toString() ?? null,
-          what,
-        })),
-      }),
-    )
-  } else {
-    const columns = [
-      'records',
-      'written',
-      'superseded',
-      'stale',
-      'duplicate',
-      'dead_lettered',
-      'gaps',
-      'expired',
-      'skipped',
-    ] as const
-    print(
-      table(
-        ['partition', 'from', 'next', 'committed', ...columns],
-        proof.partitions.map(books => [
-          String(books.partition),
-          String(books.firstOffset),
-          String(books.nextOffset),
-          String(proof.committed.get(books.partition) ?? '-'),
-          ...columns.map(column => String(books[column])),
-        ]),
-      ),
-    )
-    for (const { partition, from, to } of skipped) {
-      const did = to < from ? `moved back from ${from} to ${to}` : `skipped [${from}, ${to})`
-      note(`partition ${partition}: an operator ${did}`)
-    }
-    if (proof.partitions.length === 0) note(`group ${proof.groupId} has consumed nothing of ${proof.topic} yet`)
-    for (const { partition, offset, what } of findings) {
-      const where =
-        partition === undefined ? '' : `partition ${partition}${offset === undefined ? '' : ` offset ${offset}`}: `
-      note(`${paint('red', 'found')} ${where}${what}`)
-    }
-    if (findings.length === 0) note(`${paint('green', 'ok')}: ${totals.records} records, each accounted for`)
+  let proof: Verification
+  try {
+    proof = await verifyStream(config)
+  } catch (error) {
+    if (!(error instanceof StreamError)) throw error
+    const unasked = [{ what: 'the database', why: error.message }]
+    if (options.json) print(JSON.stringify({ verify: 'could_not_ask', findings: [], unasked }))
+    throw new CommandFailed('nothing is proven: the database could not be asked', { exitCode: 4, cause: error })
   }
+  if (options.json) print(JSON.stringify(proofJson(proof)))
+  else showProof(proof)
+  const { findings, unasked } = proof
   if (findings.length > 0) {
     throw new CommandFailed(`the proof failed: ${findings.length} ${findings.length === 1 ? 'finding' : 'findings'}`)
   }
-}
-
-function rangeJson({ partition, from, to }: { partition: number; from: bigint; to: bigint }) {
-  return { partition, from: String(from), to: String(to) }
+  if (unasked.length > 0) {
+    throw new CommandFailed(
+      `the proof is not complete: could not ask for ${unasked.map(({ what }) => what).join(', ')}`,
+      {
+        exitCode: 4,
+      },
+    )
+  }
 }

@@ -51,6 +51,8 @@ export async function liftPauses(
 export interface Move extends TopicPartition {
   readonly groupId: string
   readonly to: bigint
+  /** The partition's low watermark: a partition that was never consumed begins there, and skips what lies before `to`. */
+  readonly low?: bigint
   /** Kafka's id of the topic in which `to` counts. Absent: not known. */
   readonly topicId?: string | undefined
 }
@@ -64,7 +66,7 @@ export interface Move extends TopicPartition {
  */
 export async function movePartition(
   pool: pg.Pool,
-  { topic, partition, groupId, to, topicId }: Move,
+  { topic, partition, groupId, to, low = to, topicId }: Move,
   by: Operator,
 ): Promise<bigint | undefined> {
   return await transaction(pool, async client => {
@@ -81,16 +83,17 @@ export async function movePartition(
     const replaced = row !== undefined && row.topic_id !== null && topicId !== undefined && row.topic_id !== topicId
     if (from === to && !replaced)
       throw new UsageError(`${partitionKey({ topic, partition })} is at offset ${to} already`)
-    const range = { topic, partition, groupId, from: from ?? to, to }
+    const range = { topic, partition, groupId, from: from ?? (low < to ? low : to), to }
     const counts = { ...countOutcomes([]), records: 0, gaps: 0n, expired: 0n, skipped: range.to - range.from }
     await pipelined(client, [
       ...(from === undefined
         ? [
             {
               text: `INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset)
-                VALUES ($1, $2, $3, $4, $4)`,
-              values: [topic, partition, groupId, to],
+                VALUES ($1, $2, $3, $4, $5)`,
+              values: [topic, partition, groupId, range.from, to],
             },
+            ...(range.from < to ? [enter(range, counts)] : []),
           ]
         : from === to
           ? []

@@ -44,6 +44,20 @@ function childless(child: string): Check {
   }
 }
 
+/**
+ * Orders that claim to come from an offset of `$1` that is not settled. Progress is that of all groups, because an order does
+ * not say which group wrote it; and as far as each has ever been, because an operator may have moved it back. A repaired
+ * order stands before every offset (`verify --repair`).
+ */
+export const BEYOND_PROGRESS = `FROM orders AS o LEFT JOIN (
+        SELECT p.partition, max(greatest(p.next_offset, l.to_offset)) AS next_offset
+        FROM stream_progress AS p LEFT JOIN (
+          SELECT partition, group_id, max(to_offset) AS to_offset FROM stream_ledger WHERE topic = $1 GROUP BY 1, 2
+        ) AS l USING (partition, group_id)
+        WHERE p.topic = $1 GROUP BY p.partition
+      ) AS p ON p.partition = o.source_partition
+      WHERE o.source_topic = $1 AND o.source_offset >= coalesce(p.next_offset, 0)`
+
 export const CHECKS: readonly Check[] = [
   {
     text: `SELECT l.partition, l.from_offset AS position, coalesce(l.before, p.first_offset) AS detail, NULL AS other
@@ -86,17 +100,8 @@ export const CHECKS: readonly Check[] = [
     what: row => `${row.other} records are said to have ended in ${row.detail} ways`,
   },
   {
-    // Of all groups, because an order does not say which group wrote it; and as far as each has ever been, because an
-    // operator may have moved it back.
     text: `SELECT o.source_partition AS partition, o.source_offset AS position, o.order_uid AS detail, p.next_offset AS other
-      FROM orders AS o LEFT JOIN (
-        SELECT p.partition, max(greatest(p.next_offset, l.to_offset)) AS next_offset
-        FROM stream_progress AS p LEFT JOIN (
-          SELECT partition, group_id, max(to_offset) AS to_offset FROM stream_ledger WHERE topic = $1 GROUP BY 1, 2
-        ) AS l USING (partition, group_id)
-        WHERE p.topic = $1 GROUP BY p.partition
-      ) AS p ON p.partition = o.source_partition
-      WHERE o.source_topic = $1 AND (p.next_offset IS NULL OR o.source_offset >= p.next_offset) ORDER BY 1, 2`,
+      ${BEYOND_PROGRESS} ORDER BY 1, 2`,
     parameters: 1,
     what: row => `order ${row.detail} comes from an offset that is not settled (progress: ${row.other ?? 'none'})`,
   },

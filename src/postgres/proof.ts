@@ -1,4 +1,6 @@
 import type pg from 'pg'
+import type { DlqPosition } from '../core/dead-letter.ts'
+import { nearest } from '../core/nearest.ts'
 import type { OutcomeCounts } from '../core/outcome.ts'
 import { pipelined, query, transaction } from './pool.ts'
 import { CHECKS, type CheckRow } from './proof-checks.ts'
@@ -26,6 +28,8 @@ export interface PartitionBooks extends OutcomeCounts {
   /** The first offset ever consumed. */
   readonly firstOffset: bigint
   readonly nextOffset: bigint
+  /** From here on offsets were consumed, or the ledger says why not: `firstOffset`, or where an operator moved back to. */
+  readonly accountedFrom: bigint
   /** Kafka's id of the topic in which they count; `undefined` when that is not known. */
   readonly topicId: string | undefined
   readonly records: number
@@ -42,7 +46,7 @@ export interface Proof {
   readonly groupId: string
   /** By partition; empty when the group has consumed nothing yet. */
   readonly partitions: readonly PartitionBooks[]
-  readonly totals: Omit<PartitionBooks, 'partition' | 'firstOffset' | 'nextOffset' | 'topicId'>
+  readonly totals: Omit<PartitionBooks, 'partition' | 'firstOffset' | 'nextOffset' | 'accountedFrom' | 'topicId'>
   readonly rows: { readonly orders: number; readonly items: number; readonly deadLetters: number }
   /** Lost to retention before they were read: each is a finding, too. */
   readonly expired: readonly OffsetRange[]
@@ -74,6 +78,7 @@ export async function readProof(pool: pg.Pool, topic: string, groupId: string): 
       const [answer] = await pipelined(client, [{ text: `${text}\nLIMIT ${FINDINGS_OF_A_KIND + 1}`, values }])
       findings.push(...toFindings(answer?.rows ?? [], what))
     }
+    if (books?.rows.length === 0) findings.push(await nothingConsumed(client, topic, groupId))
     await pipelined(client, ['COMMIT'])
 
     const partitions = (books?.rows ?? []).map(toBooks)
@@ -102,21 +107,41 @@ export async function readProof(pool: pg.Pool, topic: string, groupId: string): 
   })
 }
 
+/** A dead letter of the index, and where the index says that it stands in the DLQ topic, when that is known. */
+export interface IndexedLetter {
+  readonly id: string
+  readonly partition: number
+  readonly offset: bigint
+  readonly dlq: DlqPosition | undefined
+}
+
 /**
  * Our own dead letters of a topic in the index, by id (`topic-partition-offset`), for comparison with the DLQ topic.
  * @throws as {@link readProof}
  */
-export async function* deadLetterIds(pool: pg.Pool, topic: string): AsyncIterable<string> {
+export async function* indexedLetters(pool: pg.Pool, topic: string): AsyncIterable<IndexedLetter> {
   const page = 5_000
-  for (let after = '', rows: { id: string }[] = []; ; after = rows.at(-1)?.id ?? '') {
-    rows = await query<{ id: string }>(pool, {
-      text: `SELECT id FROM dead_letters WHERE source_topic = $1 AND written_by = 'holdfast' AND id > $2
-        ORDER BY id LIMIT $3`,
+  for (let after = '', rows: LetterRow[] = []; ; after = rows.at(-1)?.id ?? '') {
+    rows = await query<LetterRow>(pool, {
+      text: `SELECT id, source_partition, source_offset, dlq_partition, dlq_offset FROM dead_letters
+        WHERE source_topic = $1 AND written_by = 'holdfast' AND id > $2 ORDER BY id LIMIT $3`,
       values: [topic, after, page],
     })
-    for (const row of rows) yield row.id
+    for (const { id, source_partition, source_offset, dlq_partition, dlq_offset } of rows) {
+      const known = dlq_partition !== null && dlq_offset !== null
+      const dlq = known ? { partition: dlq_partition, offset: BigInt(dlq_offset) } : undefined
+      yield { id, partition: source_partition, offset: BigInt(source_offset), dlq }
+    }
     if (rows.length < page) return
   }
+}
+
+interface LetterRow extends pg.QueryResultRow {
+  readonly id: string
+  readonly source_partition: number
+  readonly source_offset: string
+  readonly dlq_partition: number | null
+  readonly dlq_offset: string | null
 }
 
 const SUMS = [
@@ -133,10 +158,48 @@ const SUMS = [
 ] as const
 
 const BOOKS = `
-  SELECT p.partition, p.first_offset, p.next_offset, p.topic_id, ${SUMS.map(name => `coalesce(sum(l.${name}), 0) AS ${name}`).join(', ')}
+  SELECT p.partition, p.first_offset, p.next_offset, p.topic_id,
+    least(p.first_offset, min(l.to_offset)) AS accounted_from,
+    ${SUMS.map(name => `coalesce(sum(l.${name}), 0) AS ${name}`).join(', ')}
   FROM stream_progress AS p LEFT JOIN stream_ledger AS l USING (topic, partition, group_id)
   WHERE p.topic = $1 AND p.group_id = $2
   GROUP BY p.partition, p.first_offset, p.next_offset, p.topic_id ORDER BY p.partition`
+
+/** Without progress nothing is proven; most often a name is misspelt, so the finding gives those that have some. */
+async function nothingConsumed(client: pg.PoolClient, topic: string, groupId: string): Promise<Finding> {
+  const [answer] = await pipelined(client, [
+    `SELECT topic, group_id, count(*) AS partitions FROM stream_progress GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ${KNOWN_AT_MOST}`,
+  ])
+  const known: { topic: string; group_id: string; partitions: string }[] = answer?.rows ?? []
+  const nothing = `the group ${groupId} has no progress in the topic ${topic}, so nothing is proven`
+  const finding = (why: string) => ({ partition: undefined, offset: undefined, what: `${nothing}; ${why}` })
+  if (known.length === 0) {
+    return finding('no group has any: nothing was consumed yet, or DATABASE_URL names another database')
+  }
+  const list = known.map(row => `group ${row.group_id} in topic ${row.topic} (${row.partitions} partitions)`)
+  const hints = [
+    hint(
+      'KAFKA_TOPIC',
+      topic,
+      known.map(row => row.topic),
+    ),
+    hint(
+      'KAFKA_GROUP_ID',
+      groupId,
+      known.map(row => row.group_id),
+    ),
+  ]
+  return finding(`progress is there for ${list.join(', ')}${hints.join('')}`)
+}
+
+/** Names of a list that a finding gives. */
+const KNOWN_AT_MOST = 20
+
+function hint(variable: string, name: string, known: readonly string[]): string {
+  if (known.includes(name)) return ''
+  const meant = nearest(name, known)
+  return meant === undefined ? '' : `; is ${variable}=${meant} meant?`
+}
 
 const UNREAD_RANGES = `
   SELECT partition, from_offset, to_offset, expired, skipped FROM stream_ledger
@@ -151,6 +214,7 @@ function toBooks(row: Readonly<Record<string, unknown>>): PartitionBooks {
     partition: Number(row.partition),
     firstOffset: BigInt(String(row.first_offset)),
     nextOffset: BigInt(String(row.next_offset)),
+    accountedFrom: BigInt(String(row.accounted_from)),
     topicId: row.topic_id === null ? undefined : String(row.topic_id),
     ...sums(name => Number(row[name])),
   }

@@ -135,6 +135,7 @@ async function checkBooks(world: World, input: InputLog, writes: number, verdict
   )
   for (const { partition, offset, what } of proof.findings)
     verdicts.violated('I5', `verify: partition ${partition ?? '?'}, offset ${offset ?? '?'}: ${what}`)
+  for (const { what, why } of proof.unasked) verdicts.violated('I5', `verify could not ask for ${what}: ${why}`)
   const { totals } = proof
   verdicts.checked('I10', proof.partitions.length)
   if (totals.written !== writes)

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { orderTables } from '#src/orders/order-sql.ts'
-import { deadLetterIds, type Finding, readProof } from '#src/postgres/proof.ts'
+import { type Finding, indexedLetters, readProof } from '#src/postgres/proof.ts'
+import { ordersBeyondProgress, setBack } from '#src/postgres/proof-repair.ts'
 import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { aDeadLetter, aReadyOrder, aWork } from '../support/orders.ts'
@@ -65,10 +66,27 @@ describe('the proof of what the tables say', () => {
     expect(proof.rows).toEqual({ orders: 4, items: 9, deadLetters: 1 })
   })
 
-  it('has nothing to say of a group that never consumed', async () => {
-    const proof = await readProof(database.pool, 'orders', 'nobody')
+  it.each([
+    ['orders', 'holdfst', 'is KAFKA_GROUP_ID=holdfast meant?'],
+    ['order', 'holdfast', 'is KAFKA_TOPIC=orders meant?'],
+  ])('finds that the topic %s has no progress of the group %s, and names which has', async (topic, group, hint) => {
+    const proof = await readProof(database.pool, topic, group)
     expect(proof.partitions).toEqual([])
-    expect(proof.findings).toEqual([])
+    expect(proof.findings).toEqual([
+      {
+        partition: undefined,
+        offset: undefined,
+        what: `the group ${group} has no progress in the topic ${topic}, so nothing is proven; progress is there for group holdfast in topic orders (3 partitions); ${hint}`,
+      },
+    ])
+  })
+
+  it('finds that no group has any progress', async () => {
+    const found = await findings('TRUNCATE stream_progress, stream_ledger')
+    const what = expect.stringMatching(
+      /no group has any: nothing was consumed yet, or DATABASE_URL names another database/,
+    )
+    expect(found).toContainEqual({ partition: undefined, offset: undefined, what })
   })
 
   it.each([
@@ -223,6 +241,47 @@ describe('the proof of what the tables say', () => {
     expect(await findings('TRUNCATE orders, deliveries, payments, items')).toHaveLength(1)
   })
 
+  it('sets back exactly the orders that point beyond progress, so that genuine versions replace them again', async () => {
+    const { pool } = database
+    // Given one forged far position, one on a partition that nobody consumes, and the rest as it was
+    await pool.query("UPDATE orders SET source_offset = 99, source_timestamp = 9e12 WHERE order_uid = 'b'")
+    await pool.query("UPDATE orders SET source_partition = 9 WHERE order_uid = 'c'")
+    const untouched = await pool.query("SELECT * FROM orders WHERE order_uid NOT IN ('b', 'c') ORDER BY order_uid")
+    const beyond = await ordersBeyondProgress(pool, 'orders')
+    expect(beyond).toEqual([
+      { uid: 'b', partition: 0, offset: 99n, progress: 12n },
+      { uid: 'c', partition: 9, offset: 5n, progress: undefined },
+    ])
+
+    // When both are listed, and one of them has a genuine position again before it is repaired
+    await pool.query("UPDATE orders SET source_partition = 0 WHERE order_uid = 'c'")
+    expect(await setBack(pool, 'orders', beyond, { who: 'tester', because: 'a test' })).toBe(1)
+
+    // Then the other alone has changed, it is in the audit log, and the proof holds
+    expect(await ordersBeyondProgress(pool, 'orders')).toEqual([])
+    expect(await findings()).toEqual([])
+    const { rows } = await pool.query(
+      'SELECT who, what, filter, because, counts FROM audit_log ORDER BY id DESC LIMIT 1',
+    )
+    expect(rows).toEqual([
+      {
+        who: 'tester',
+        what: 'verify_repair',
+        filter: 'topic:orders',
+        because: 'a test',
+        counts: { orders: 1, from: [{ uid: 'b', at: '0-99' }] },
+      },
+    ])
+    const after = await pool.query("SELECT * FROM orders WHERE order_uid NOT IN ('b', 'c') ORDER BY order_uid")
+    expect(after.rows).toEqual(untouched.rows)
+
+    // And the next version is taken, on the same partition or another, also one that is read again
+    const store = createSettlementStore({ pool, tables: orderTables })
+    const again = await store.settle(aWork([aReadyOrder({ uid: 'b', offset: 12n })], { from: 12n }))
+    expect(again).toMatchObject({ counts: { written: 1, stale: 0 } })
+    expect(await findings()).toEqual([])
+  })
+
   it('names some of many, and says that there are more', async () => {
     const found = await findings(
       `INSERT INTO deliveries SELECT 'x' || n, '', '', '', '', '', '', '' FROM generate_series(1, 50) AS n`,
@@ -232,8 +291,10 @@ describe('the proof of what the tables say', () => {
   })
 
   it('lists the dead letters of the topic, for comparison with the DLQ topic', async () => {
-    const ids: string[] = []
-    for await (const id of deadLetterIds(database.pool, 'orders')) ids.push(id)
-    expect(ids).toEqual(['orders-0-7'])
+    const letters = await Array.fromAsync(indexedLetters(database.pool, 'orders'))
+    expect(letters).toEqual([{ id: 'orders-0-7', partition: 0, offset: 7n, dlq: undefined }])
+    await database.pool.query('UPDATE dead_letters SET dlq_partition = 3, dlq_offset = 9')
+    const [placed] = await Array.fromAsync(indexedLetters(database.pool, 'orders'))
+    expect(placed?.dlq).toEqual({ partition: 3, offset: 9n })
   })
 })

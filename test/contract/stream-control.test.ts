@@ -102,6 +102,14 @@ it('starts a partition that was never consumed where it is told to', async () =>
   expect((await readProof(pool, 'orders', GROUP)).partitions.at(-1)).toMatchObject({ partition: 5, nextOffset: 3n })
 })
 
+it('enters what a partition that was never consumed skips when it is told where to start', async () => {
+  const at = { topic: 'orders', partition: 5, groupId: GROUP }
+  expect(await movePartition(pool, { ...at, to: 7n, low: 2n }, WHY)).toBeUndefined()
+  const proof = await readProof(pool, 'orders', GROUP)
+  expect(proof.findings).toEqual([])
+  expect(proof.partitions.at(-1)).toMatchObject({ partition: 5, firstOffset: 2n, nextOffset: 7n, skipped: 5 })
+})
+
 it('takes the migration back although offsets stand twice in the ledger', async () => {
   const url = await freshDatabase()
   await migrate(url, 'up')

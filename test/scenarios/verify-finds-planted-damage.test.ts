@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import { startInspector } from '#src/kafka/inspector.ts'
 import { holdfast } from '../support/cli.ts'
+import { addPartitions, createTopic, removeBelow } from '../support/kafka-tools.ts'
 import { generated, modelOf } from '../support/model.ts'
 import { eventually, startService } from '../support/service.ts'
 import { aStream, type Stream, streamTools } from '../support/stream.ts'
@@ -65,6 +66,69 @@ it('names each place that does not add up, with partition and offset, and fails'
   })
 })
 
+it('takes nothing for proven that it could not ask, or has not seen', async () => {
+  // Given a group that has consumed everything, with a dead-letter topic that has grown since, and lost a partition's letters
+  const fresh = await aStream({ partitions: 4 })
+  const stream = { ...fresh, dlqTopic: `${fresh.topic}.small` }
+  await createTopic(stream.brokers, stream.dlqTopic, 2)
+  await stream.produce(Array.from({ length: 8 }, (_, i) => ({ value: 'broken', partition: i % 4 })))
+  const service = await startService(stream)
+  await eventually(async () => (await stream.committed()) === 8, 'all of them being committed')
+  expect(await service.stop()).toBe(0)
+  await addPartitions(stream.brokers, stream.dlqTopic, 4)
+  await removeBelow(stream.brokers, stream.dlqTopic, 1, 4)
+  // And progress of topics that are not there, as seen on another cluster, and of one of which the beginning was left out
+  const copy = (topic: string, set: string) =>
+    stream.query(
+      `INSERT INTO stream_progress SELECT (jsonb_populate_record(p, jsonb_build_object('topic', $1::text) || ${set})).*
+       FROM stream_progress AS p WHERE topic = $2`,
+      [topic, stream.topic],
+    )
+  const late = await aStream({ partitions: 4, databaseUrl: stream.databaseUrl, migrated: false })
+  await late.produce(Array.from({ length: 8 }, (_, i) => ({ value: 'broken', partition: i % 4 })))
+  await copy('elsewhere', `'{"next_offset": 0}'`)
+  await copy(late.topic, `'{"first_offset": 1, "next_offset": 1, "topic_id": null}'`)
+
+  // When it is verified as it is, with a name misspelt, from other places, and without its database
+  const seen = (env: Readonly<Record<string, string>>) => verify({ ...stream, env })
+  const [whole, misspelt, elsewhere, begunLate, noPostgres] = await Promise.all([
+    verify(stream),
+    seen({ KAFKA_GROUP_ID: `${stream.groupId}x` }),
+    seen({ KAFKA_TOPIC: 'elsewhere' }),
+    seen({ KAFKA_TOPIC: late.topic, KAFKA_GROUP_ID: stream.groupId }),
+    seen({ DATABASE_URL: 'postgres://127.0.0.1:1/none' }),
+  ])
+
+  // Then it holds where it was seen, and nowhere else
+  expect(whole).toMatchObject({ code: 0 })
+  expect(misspelt.code).toBe(1)
+  expect(misspelt.said).toContain(`is KAFKA_GROUP_ID=${stream.groupId} meant?`)
+  expect(elsewhere.code).toBe(4)
+  expect(elsewhere.said).toMatch(/could not ask for the topic elsewhere: the cluster at .* has no topic elsewhere/)
+  expect(begunLate.code).toBe(1)
+  expect(begunLate.said).toMatch(/partition 0 offset 0: the offsets \[0, 1\) are in the topic, were never consumed/)
+  expect(noPostgres.code).toBe(4)
+
+  // When an order is forged beyond progress, and repaired
+  const uid = await forge(stream)
+  expect(await verify(stream)).toMatchObject({ code: 1 })
+  const unconfirmed = await verify(stream, '--repair')
+  expect(unconfirmed.code).toBe(2)
+  expect(unconfirmed.said).toContain(`order ${uid} points at partition 0 offset 100000`)
+  const repaired = await verify(stream, '--repair', '--yes')
+  expect(repaired.said).toContain('1 order set back')
+  expect(repaired.said).not.toContain('not settled')
+})
+
+/** A valid order, as a producer with a forged header left it. @returns its uid */
+async function forge(stream: Stream): Promise<string> {
+  await stream.query(
+    `INSERT INTO orders SELECT 'forged', '', '', '', '', '', '', '', 0, now(), '', $1, 0, 100000, 1, now()`,
+    [stream.topic],
+  )
+  return 'forged'
+}
+
 async function commit(stream: Stream, partition: number, nextOffset: bigint): Promise<void> {
   const connection = { brokers: [stream.brokers], security: {}, extra: {} }
   await using inspector = await startInspector({ connection, groupId: stream.groupId })
@@ -72,7 +136,7 @@ async function commit(stream: Stream, partition: number, nextOffset: bigint): Pr
 }
 
 async function verify(
-  stream: Stream,
+  stream: Stream & { readonly env?: Readonly<Record<string, string>> },
   ...args: readonly string[]
 ): Promise<{ readonly code: number; readonly stdout: string; readonly said: string }> {
   try {

@@ -26,7 +26,7 @@ export interface Stream extends FreshTopics {
   committed(): Promise<number>
   /** The ledger's rows, by partition and offset. */
   ledger(): Promise<LedgerRow[]>
-  /** What `holdfast verify` finds amiss in ledger, tables, commits and dead letters. None is good. */
+  /** What `holdfast verify` finds amiss in ledger, tables, commits and dead letters, or could not ask. None is good. */
   findings(): Promise<string[]>
   /** The same topics and tables, seen as another consumer group. */
   asGroup(groupId: string): Stream
@@ -180,9 +180,13 @@ export async function aStream(options: StreamOptions = {}): Promise<Stream> {
         KAFKA_GROUP_ID: groupId,
         DATABASE_URL: databaseUrl,
       })
-      return (await verifyStream(config)).findings.map(({ partition, offset, what }) => {
-        return `partition ${partition ?? '?'}, offset ${offset ?? '?'}: ${what}`
-      })
+      const { findings, unasked } = await verifyStream(config)
+      return [
+        ...findings.map(
+          ({ partition, offset, what }) => `partition ${partition ?? '?'}, offset ${offset ?? '?'}: ${what}`,
+        ),
+        ...unasked.map(({ what, why }) => `could not ask for ${what}: ${why}`),
+      ]
     },
   })
   return seenAs(names.groupId)

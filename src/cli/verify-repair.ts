@@ -1,0 +1,42 @@
+import type { Config } from '../config.ts'
+import { createPool } from '../postgres/pool.ts'
+import { ordersBeyondProgress, setBack } from '../postgres/proof-repair.ts'
+import { confirm } from './confirm.ts'
+import { operatorName } from './operator-name.ts'
+import { note } from './output.ts'
+import { plural } from './words.ts'
+
+const SHOWN_AT_MOST = 20
+const STATEMENT_TIMEOUT_MS = 10 * 60_000
+
+/** Shows which orders point beyond progress, asks, and sets exactly those back. */
+export async function repair(
+  { kafka, postgres }: Pick<Config, 'kafka' | 'postgres'>,
+  { because, yes }: { readonly because?: string; readonly yes?: boolean },
+): Promise<void> {
+  await using parts = new AsyncDisposableStack()
+  const pool = createPool({ url: postgres.url, max: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS, name: 'verify' })
+  parts.defer(() => pool.end())
+  const beyond = await ordersBeyondProgress(pool, kafka.topic)
+  if (beyond.length === 0) {
+    note('repair: no order points beyond progress; nothing to do')
+    return
+  }
+  for (const { uid, partition, offset, progress } of beyond.slice(0, SHOWN_AT_MOST)) {
+    note(`order ${uid} points at partition ${partition} offset ${offset}; progress is ${progress ?? 'none'}`)
+  }
+  if (beyond.length > SHOWN_AT_MOST) note(`and ${beyond.length - SHOWN_AT_MOST} more`)
+  note(
+    'They get the position before every record: the next genuine version replaces them. Their values stay until then.',
+  )
+  await confirm({ verb: 'Set back', count: beyond.length, what: 'order', yes, look: 'verify without --repair' })
+  const done = await setBack(pool, kafka.topic, beyond, {
+    who: operatorName(),
+    because: because ?? 'orders that point beyond progress',
+  })
+  note(`repair: ${plural(done, 'order')} set back; in the audit log as verify_repair`)
+  const partitions = [...new Set(beyond.map(({ partition }) => partition))].sort((a, b) => a - b)
+  note(
+    `Versions that counted as stale meanwhile are read again with "holdfast seek --partition P --to OFFSET" (P: ${partitions.join(', ')})`,
+  )
+}

@@ -1,0 +1,83 @@
+import type pg from 'pg'
+import type { Operator } from '../core/dead-letter-desk.ts'
+import { audit } from './audit.ts'
+import { noticeOf } from './notifications.ts'
+import { pipelined, query, transaction } from './pool.ts'
+import { BEYOND_PROGRESS } from './proof-checks.ts'
+
+/** An order whose row points at an offset that is not settled. */
+export interface BeyondProgress {
+  readonly uid: string
+  readonly partition: number
+  readonly offset: bigint
+  /** Where the partition stands; `undefined`: no group has progress there. */
+  readonly progress: bigint | undefined
+}
+
+/** Positions that an entry of the audit log lists. */
+const LISTED_AT_MOST = 1_000
+
+/** What {@link setBack} would change. @throws StoreUnavailableError, StoreMisconfiguredError */
+export async function ordersBeyondProgress(pool: pg.Pool, topic: string): Promise<BeyondProgress[]> {
+  const rows = await query<{ uid: string; partition: number; position: string; progress: string | null }>(pool, {
+    text: `SELECT o.order_uid AS uid, o.source_partition AS partition, o.source_offset AS position,
+        p.next_offset AS progress
+      ${BEYOND_PROGRESS} ORDER BY o.order_uid`,
+    values: [topic],
+  })
+  return rows.map(({ uid, partition, position, progress }) => ({
+    uid,
+    partition,
+    offset: BigInt(position),
+    progress: progress === null ? undefined : BigInt(progress),
+  }))
+}
+
+/**
+ * Gives these orders the position before every record (offset and timestamp -1), so that any genuine record of theirs is
+ * newer to the stale guard, also one that is read again. Nothing else of the rows changes: the value stays until then. A row
+ * whose position is not the listed one any more is left alone. One transaction, with its entry in the audit log; replicas
+ * are told, because their caches still hold the far position.
+ * @returns how many were changed
+ * @throws StoreUnavailableError, StoreContendedError, StoreMisconfiguredError
+ */
+export async function setBack(
+  pool: pg.Pool,
+  topic: string,
+  orders: readonly BeyondProgress[],
+  by: Operator,
+): Promise<number> {
+  return await transaction(pool, async client => {
+    const [, changed] = await pipelined(client, [
+      'BEGIN',
+      {
+        text: `WITH wanted AS (
+            SELECT o.order_uid FROM orders AS o
+              JOIN unnest($2::text[], $3::int4[], $4::int8[]) AS listed (uid, partition, position)
+                ON o.order_uid = listed.uid AND o.source_topic = $1 AND o.source_partition = listed.partition
+                  AND o.source_offset = listed.position
+            ORDER BY o.order_uid FOR UPDATE OF o
+          )
+          UPDATE orders AS o SET source_offset = -1, source_timestamp = -1 FROM wanted
+          WHERE o.order_uid = wanted.order_uid RETURNING o.order_uid AS uid`,
+        values: [
+          topic,
+          orders.map(({ uid }) => uid),
+          orders.map(({ partition }) => partition),
+          orders.map(({ offset }) => offset),
+        ],
+      },
+    ])
+    const uids = new Set((changed?.rows ?? []).map((row: { uid: string }) => row.uid))
+    const done = orders.filter(({ uid }) => uids.has(uid))
+    const from = done
+      .slice(0, LISTED_AT_MOST)
+      .map(({ uid, partition, offset }) => ({ uid, at: `${partition}-${offset}` }))
+    await pipelined(client, [
+      audit('verify_repair', `topic:${topic}`, by, { orders: done.length, from }),
+      ...(done.length === 0 ? [] : [noticeOf('verify', done)]),
+      'COMMIT',
+    ])
+    return done.length
+  })
+}
