@@ -57,6 +57,19 @@ export class StoreMisconfiguredError extends StreamError {
   readonly disposition = 'halt'
 }
 
+/**
+ * The store rejected the statement, and its SQLSTATE does not tell whether a record is to blame or the set-up is: an
+ * exception that a trigger raises, a view's check option, a missing right or row-level security. Bisection decides. Where
+ * nothing can be bisected, the stream stops as for any other misconfiguration.
+ */
+export class StoreRejectedError extends StoreMisconfiguredError {
+  readonly sqlState: string
+  constructor(message: string, options: { cause?: unknown; sqlState: string }) {
+    super(message, options)
+    this.sqlState = options.sqlState
+  }
+}
+
 /** The partition's progress moved without us: another consumer owns it now. */
 export class OwnershipLostError extends StreamError {
   readonly code = 'ownership_lost'

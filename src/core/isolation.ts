@@ -1,5 +1,5 @@
 import { bisect, type Range } from './bisection.ts'
-import { RecordRefusedError, StoreContendedError, StreamError } from './errors.ts'
+import { RecordRefusedError, StoreContendedError, StoreRejectedError, StreamError } from './errors.ts'
 import type { Culprit } from './ports.ts'
 
 /** The search for the records that a failed batch fails for. The store tries the parts; this says which, and judges. */
@@ -23,12 +23,15 @@ export interface Isolation {
 /** A lock that was not to be had in time (55P03) is somebody else's doing, however often it is met. */
 const LOCK_NOT_AVAILABLE = '55P03'
 
+/** After so many refusals without one record that passed, parts are no longer halved: most likely nothing passes. */
+const HOPELESS_AFTER = 20
+
 /**
- * Refusals blame a record always; timeouts, deadlocks and what nobody foresaw only once the batch has met them again and
- * again (`isolate`).
+ * Refusals blame a record always, and so may what the store rejects without telling whose fault it is; timeouts, deadlocks
+ * and what nobody foresaw only once the batch has met them again and again (`isolate`).
  */
 export function mayBlame(error: unknown, isolate: boolean): boolean {
-  if (error instanceof RecordRefusedError) return true
+  if (error instanceof RecordRefusedError || error instanceof StoreRejectedError) return true
   if (error instanceof StoreContendedError) return isolate && error.sqlState !== LOCK_NOT_AVAILABLE
   return isolate && !(error instanceof StreamError)
 }
@@ -36,8 +39,9 @@ export function mayBlame(error: unknown, isolate: boolean): boolean {
 /**
  * @param size records in the batch that failed as a whole, at least one
  * @param cause what it failed with; one that {@link mayBlame}
+ * @param retryWhole whether the batch is to be tried once more as a whole, because it failed behind its records' writes
  */
-export function createIsolation(size: number, cause: unknown, isolate: boolean): Isolation {
+export function createIsolation(size: number, cause: unknown, isolate: boolean, retryWhole = false): Isolation {
   const untried: Range[] = []
   const found: Culprit[] = []
   const contendedAlone = new Set<number>()
@@ -46,12 +50,24 @@ export function createIsolation(size: number, cause: unknown, isolate: boolean):
   const contendedLimit = 2 * (Math.ceil(Math.log2(size)) + 1)
   let contended = 0
   let attempts = 1
-  failed({ start: 0, end: size }, cause)
+  let trying: Range | undefined
+  let passed = false
+  const whole = { start: 0, end: size }
+  if (retryWhole) untried.push(whole)
+  else failed(whole, cause)
   return {
     next() {
-      const part = untried.pop()
-      if (part !== undefined) attempts += 1
-      return part
+      // The part before this one did not fail.
+      if (trying !== undefined) passed = true
+      trying = untried.pop()
+      if (trying === undefined) return undefined
+      attempts += 1
+      if (!passed && found.length >= HOPELESS_AFTER && trying.end - trying.start > 1) {
+        // Halves that fail as well only double the attempts.
+        untried.push({ start: trying.start + 1, end: trying.end })
+        trying = { start: trying.start, end: trying.start + 1 }
+      }
+      return trying
     },
     failed,
     culprits() {
@@ -68,6 +84,7 @@ export function createIsolation(size: number, cause: unknown, isolate: boolean):
   }
 
   function failed(part: Range, error: unknown): void {
+    trying = undefined
     if (!mayBlame(error, isolate)) throw error
     if (error instanceof StoreContendedError && ++contended > contendedLimit) throw error
     const next = bisect(part)
@@ -79,7 +96,7 @@ export function createIsolation(size: number, cause: unknown, isolate: boolean):
 }
 
 function toCulprit(index: number, error: unknown): Culprit {
-  if (error instanceof RecordRefusedError) {
+  if (error instanceof RecordRefusedError || error instanceof StoreRejectedError) {
     return { index, error: error.sqlState, message: error.message, kind: 'refused' }
   }
   if (error instanceof StoreContendedError) {

@@ -3,16 +3,17 @@ import {
   RecordRefusedError,
   StoreContendedError,
   StoreMisconfiguredError,
+  StoreRejectedError,
   StoreUnavailableError,
   StreamError,
 } from '../core/errors.ts'
 
-/** What a failure of the server means to us. */
-export type FailureClass = 'unavailable' | 'contended' | 'refused' | 'misconfigured'
+/** What a failure of the server means to us. `undecided`: only bisection can tell the record's fault from ours. */
+export type FailureClass = 'unavailable' | 'contended' | 'refused' | 'misconfigured' | 'undecided'
 
 /**
- * SQLSTATE -> what it means. Whole codes come before classes (their first two characters); what is in neither table is
- * misconfigured: a state that nobody foresaw must stop the stream, and not empty it into the DLQ.
+ * SQLSTATE -> what it means. Whole codes come before classes (their first two characters). The table names what is certain;
+ * what is in neither table is undecided: an exception that a trigger raises carries whatever code its author chose.
  * Source of the codes: PostgreSQL manual, appendix A; each row was met or reasoned about in the fault runs.
  */
 const CODES: Readonly<Record<string, readonly [FailureClass, string]>> = {
@@ -31,19 +32,38 @@ const CODES: Readonly<Record<string, readonly [FailureClass, string]>> = {
   '57P04': ['unavailable', 'the database was dropped'],
   '57P05': ['unavailable', 'the session idled too long'],
   '58030': ['unavailable', 'the server met an I/O error'],
-  // The client and the server speak past each other: a bug, that no waiting cures.
+  // A bug in how the client speaks to the server, which no waiting cures.
   '08P01': ['misconfigured', 'a protocol violation'],
+  // Statement and schema do not fit each other: found while the statement is prepared, whatever its rows hold.
+  '42601': ['misconfigured', 'a syntax error'],
+  '42703': ['misconfigured', 'a column is missing'],
+  '42804': ['misconfigured', 'a column has another type'],
+  '42883': ['misconfigured', 'a function is missing'],
+  '42P01': ['misconfigured', 'a table is missing'],
+  '42P10': ['misconfigured', 'a unique index is missing'],
+  // Undecided like every code that is not listed; listed for their words.
+  '42501': ['undecided', 'a right is missing, or row-level security forbids the row'],
+  '44000': ['undecided', "the row violates a view's check option"],
+  P0001: ['undecided', 'a trigger or function raised an exception'],
 }
 const CLASSES: Readonly<Record<string, readonly [FailureClass, string]>> = {
   '08': ['unavailable', 'the connection failed'],
   '22': ['refused', 'a value does not fit its column'],
   '23': ['refused', 'a constraint is violated'],
+  '25': ['misconfigured', 'the transaction is in the wrong state'],
+  '26': ['misconfigured', 'a prepared statement is missing, as behind a pooler that does not keep them'],
+  '28': ['misconfigured', 'the login failed'],
+  '3D': ['misconfigured', 'the database is missing'],
+  '3F': ['misconfigured', 'the schema is missing'],
   '40': ['contended', 'the transaction was rolled back'],
   '53': ['unavailable', 'the server is out of resources'],
   '54': ['refused', 'a value is beyond a limit of the server'],
 }
 
-/** What would help. Only these classes quote the server's text: it names relations, columns, roles, and no row. */
+/**
+ * What would help. Only these classes quote the server's text, and only where the server itself wrote it: then it names
+ * relations, columns, roles, and no row. The text of an exception that a function raises may quote the row.
+ */
 const REMEDIES: readonly (readonly [prefix: string, remedy: string])[] = [
   ['42P01', 'run: holdfast migrate up'],
   ['42703', 'run: holdfast migrate up'],
@@ -84,7 +104,7 @@ export function toStoreError(error: unknown): Error {
 
 /** What a SQLSTATE means to us, and in words. */
 export function classify(sqlState: string): readonly [FailureClass, string] {
-  return CODES[sqlState] ?? CLASSES[sqlState.slice(0, 2)] ?? ['misconfigured', 'the server rejects what we ask for']
+  return CODES[sqlState] ?? CLASSES[sqlState.slice(0, 2)] ?? ['undecided', 'the server rejects the statement']
 }
 
 function fromServer(error: pg.DatabaseError): StreamError {
@@ -98,19 +118,27 @@ function fromServer(error: pg.DatabaseError): StreamError {
       return new StoreContendedError(`Postgres gave up on a batch: ${words} (SQLSTATE ${sqlState})`, options)
     case 'refused':
       return new RecordRefusedError(`Postgres refuses it: ${words}${placeOf(error)} (SQLSTATE ${sqlState})`, options)
-    case 'misconfigured': {
-      const remedy = REMEDIES.find(([prefix]) => sqlState.startsWith(prefix))?.[1]
-      const what = remedy === undefined ? `${words}${placeOf(error)}` : error.message
-      const hint = remedy === undefined ? '' : `; ${remedy}`
-      return new StoreMisconfiguredError(`Postgres says: ${what} (SQLSTATE ${sqlState})${hint}`, options)
-    }
+    case 'undecided':
+      return new StoreRejectedError(`Postgres rejects it: ${explained(error, sqlState, words)}`, options)
+    case 'misconfigured':
+      return new StoreMisconfiguredError(`Postgres says: ${explained(error, sqlState, words)}`, options)
   }
 }
 
-function placeOf({ table, column, constraint }: pg.DatabaseError): string {
+function explained(error: pg.DatabaseError, sqlState: string, words: string): string {
+  const remedy = REMEDIES.find(([prefix]) => sqlState.startsWith(prefix))?.[1]
+  // An error of a function has a context, and its author chose the text.
+  const what = remedy === undefined || error.where !== undefined ? `${words}${placeOf(error)}` : error.message
+  return `${what} (SQLSTATE ${sqlState})${remedy === undefined ? '' : `; ${remedy}`}`
+}
+
+function placeOf({ table, column, constraint, where = '' }: pg.DatabaseError): string {
   if (constraint !== undefined) return `: ${constraint}${table === undefined ? '' : ` of ${table}`}`
   if (column !== undefined) return `: column ${column}${table === undefined ? '' : ` of ${table}`}`
-  return table === undefined ? '' : `: ${table}`
+  if (table !== undefined) return `: ${table}`
+  // Of the context only the name: what follows it may quote a statement with its values.
+  const [, name] = /^PL\/pgSQL function ([A-Za-z_][\w$.]*)\(/.exec(where) ?? []
+  return name === undefined ? '' : `: function ${name}`
 }
 
 /** For the log: where it was thrown, without the texts that may quote a row. */

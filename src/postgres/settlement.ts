@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { OwnershipLostError, RecordRefusedError, StoreMisconfiguredError } from '../core/errors.ts'
+import { OwnershipLostError, RecordRefusedError, StoreMisconfiguredError, StoreRejectedError } from '../core/errors.ts'
 import { createIsolation, mayBlame } from '../core/isolation.ts'
 import { countOutcomes, type Outcome, type OutcomeCounts } from '../core/outcome.ts'
 import type {
@@ -59,11 +59,15 @@ export function createSettlementStore<T>({
   return {
     async settle(work) {
       const { gaps } = checkWork(work)
+      let recordsPassed = false
       try {
-        return await settleWhole(work, gaps)
+        return await settleWhole(work, gaps, () => {
+          recordsPassed = true
+        })
       } catch (error) {
-        if (work.orders.length === 0 || !mayBlame(error, work.isolate)) throw error
-        return await settleInParts(work, gaps, error)
+        if (work.orders.length === 0) return throwOurs(error)
+        if (!mayBlame(error, work.isolate)) throw error
+        return await settleInParts(work, gaps, error, recordsPassed)
       }
     },
 
@@ -119,7 +123,8 @@ export function createSettlementStore<T>({
       const done = await transaction(pool, async client => {
         const [, fence] = await pipelined(client, ['BEGIN', advance(range)])
         if (fence?.rowCount !== 1) return false
-        await finish(client, [enter(range, { ...countOutcomes([]), records: 0, gaps: 0n, expired: to - from })])
+        const entry = enter(range, { ...countOutcomes([]), records: 0, gaps: 0n, expired: to - from })
+        await finish(client, [entry]).catch(throwOurs)
         return true
       })
       if (!done) await settledBefore(range)
@@ -131,13 +136,19 @@ export function createSettlementStore<T>({
     },
   }
 
-  async function settleWhole(work: SettlementWork<T>, gaps: bigint): Promise<Settlement<T>> {
+  async function settleWhole(
+    work: SettlementWork<T>,
+    gaps: bigint,
+    onRecordsPassed: () => void,
+  ): Promise<Settlement<T>> {
     // Encoded before a connection is taken: the server does not wait for it inside the transaction.
     const upsert = work.orders.length === 0 ? [] : [toQuery(tables.upsert(work.orders))]
     const settlement = await transaction(pool, async client => {
       const [, fence, upserted] = await pipelined(client, ['BEGIN', advance(work), ...upsert])
       if (fence?.rowCount !== 1) return undefined
-      return await complete(client, work, gaps, rowsOf(upserted, work.orders.length))
+      const rows = rowsOf(upserted, work.orders.length)
+      onRecordsPassed()
+      return await complete(client, work, gaps, rows, trimOf(work.orders, rows))
     })
     return settlement ?? (await settledBefore(work))
   }
@@ -145,57 +156,90 @@ export function createSettlementStore<T>({
   /**
    * Finds the culprits in a transaction of its own. What passes stays in it, so that records which only fail together
    * are found as well; and when nothing fails this time (contention passes), it settles the batch after all.
+   * @param recordsPassed whether the first attempt failed behind the upsert: in a trigger or foreign key that meets the trim,
+   *   in a deferred constraint, or in a row of our own
    */
-  async function settleInParts(work: SettlementWork<T>, gaps: bigint, cause: unknown): Promise<Settlement<T>> {
-    const isolation = createIsolation(work.orders.length, cause, work.isolate)
+  async function settleInParts(
+    work: SettlementWork<T>,
+    gaps: bigint,
+    cause: unknown,
+    recordsPassed: boolean,
+  ): Promise<Settlement<T>> {
     const settlement = await transaction(pool, async (client): Promise<Settlement<T> | undefined> => {
-      const [, fence] = await pipelined(client, ['BEGIN', advance(work)])
+      const [, fence] = await pipelined(client, ['BEGIN', advance(work)]).catch(throwOurs)
       if (fence?.rowCount !== 1) return undefined
+      const checkEmptyWrite = emptyWriteCheck(client)
+      await checkEmptyWrite(cause)
+      const isolation = createIsolation(work.orders.length, cause, work.isolate, recordsPassed)
       const rows: UpsertRow[] = []
       for (let part = isolation.next(); part !== undefined; part = isolation.next()) {
         try {
-          rows.push(...(await upsertPart(client, work.orders.slice(part.start, part.end))))
+          rows.push(...(await writePart(client, work.orders.slice(part.start, part.end))))
         } catch (error) {
+          await checkEmptyWrite(error)
           isolation.failed(part, error)
         }
       }
       const culprits = isolation.culprits()
       if (culprits.length > 0) return { kind: 'refused', culprits, attempts: isolation.attempts }
-      return await complete(client, work, gaps, rows)
+      return await complete(client, work, gaps, rows).catch(throwOurs)
     })
     return settlement ?? (await settledBefore(work))
   }
 
-  async function upsertPart(client: pg.PoolClient, orders: readonly ReadyRecord<T>[]): Promise<UpsertRow[]> {
+  /**
+   * A write without rows, made once before the first record is blamed for an error that does not tell whose fault it is:
+   * a missing right fails it, and a trigger that runs once for each statement; a trigger that rejects one row does not.
+   */
+  function emptyWriteCheck(client: pg.PoolClient): (error: unknown) => Promise<void> {
+    let passed = false
+    return async error => {
+      if (passed || !(error instanceof StoreRejectedError)) return
+      await writePart(client, []).catch(throwOurs)
+      passed = true
+    }
+  }
+
+  /** Everything that depends on what these records hold, so that whatever fails is known to be one of theirs. */
+  async function writePart(client: pg.PoolClient, orders: readonly ReadyRecord<T>[]): Promise<UpsertRow[]> {
     const upsert = toQuery(tables.upsert(orders))
     try {
-      const [, upserted] = await pipelined(client, ['SAVEPOINT part', upsert, 'RELEASE SAVEPOINT part'])
-      return rowsOf(upserted, orders.length)
+      const [, upserted] = await pipelined(client, ['SAVEPOINT part', upsert])
+      const rows = rowsOf(upserted, orders.length)
+      const checked = ['SET CONSTRAINTS ALL IMMEDIATE', 'RELEASE SAVEPOINT part']
+      await pipelined(client, [...trimOf(orders, rows), ...checked])
+      return rows
     } catch (error) {
       await pipelined(client, ['ROLLBACK TO SAVEPOINT part', 'RELEASE SAVEPOINT part'])
       throw error
     }
   }
 
-  /** Everything after the upsert, up to COMMIT. */
+  function trimOf(orders: readonly ReadyRecord<T>[], rows: readonly UpsertRow[]): pg.QueryConfig[] {
+    const replaced = pick(orders, rows, row => row.replaced)
+    return replaced.length === 0 ? [] : [toQuery(tables.trim(replaced))]
+  }
+
+  /** Everything after the upsert, up to COMMIT. `before`: statements that go out with it. */
   async function complete(
     client: pg.PoolClient,
     work: SettlementWork<T>,
     gaps: bigint,
     rows: readonly UpsertRow[],
+    before: readonly pg.QueryConfig[] = [],
   ): Promise<Settlement<T>> {
     const counts = countWork(
       work,
       rows.map(row => row.outcome),
     )
-    const written = pick(rows, row => row.outcome === 'written')
-    const replaced = pick(rows, row => row.replaced)
+    const written = pick(work.orders, rows, row => row.outcome === 'written')
+    const replaced = pick(work.orders, rows, row => row.replaced)
     const outcomeOf = outcomesOf(rows)
     const ends = redriveEnds(work, outcomeOf)
     const readAgain = work.readAgain === true ? readAgainEnds(work, outcomeOf) : []
     const failedAgain = failedAgainStatement(ends)
     const answers = await finish(client, [
-      ...(replaced.length === 0 ? [] : [toQuery(tables.trim(replaced))]),
+      ...before,
       ...(replaced.length === 0 || notifyAs === undefined ? [] : [noticeOf(notifyAs, replaced)]),
       ...(failedAgain === undefined ? [] : [toQuery(failedAgain)]),
       ...(work.deadLetters.length === 0 ? [] : [toQuery(indexStatement(work.deadLetters, replayMax))]),
@@ -205,11 +249,15 @@ export function createSettlementStore<T>({
     ])
     const closings = ends.length === 0 ? undefined : toClosings(answers.at(-1)?.rows ?? [])
     return { kind: 'settled', counts, written, closings }
+  }
 
-    function pick(from: readonly UpsertRow[], where: (row: UpsertRow) => boolean): readonly ReadyRecord<T>[] {
-      const uids = new Set(from.filter(where).map(row => row.uid))
-      return uids.size === work.orders.length ? work.orders : work.orders.filter(order => uids.has(order.uid))
-    }
+  function pick(
+    orders: readonly ReadyRecord<T>[],
+    rows: readonly UpsertRow[],
+    where: (row: UpsertRow) => boolean,
+  ): readonly ReadyRecord<T>[] {
+    const uids = new Set(rows.filter(where).map(row => row.uid))
+    return uids.size === orders.length ? orders : orders.filter(order => uids.has(order.uid))
   }
 
   /** The fence is closed. Either this very batch did it (the reply to COMMIT was lost), or another consumer. */
@@ -229,22 +277,27 @@ export function createSettlementStore<T>({
 }
 
 /**
- * The last statements and COMMIT, in one round trip; answers what the statements did. After a failed statement COMMIT answers `ROLLBACK` and no error, so
- * its command tag is checked. The statements are our own books: when Postgres refuses those, no record is to blame.
+ * The last statements and COMMIT, in one round trip; answers what the statements did. After a failed statement COMMIT
+ * answers `ROLLBACK` and no error, so its command tag is checked.
  */
 async function finish(
   client: pg.PoolClient,
   statements: readonly pg.QueryConfig[],
 ): Promise<readonly pg.QueryResult[]> {
-  try {
-    const answers = await pipelined(client, [...statements, 'COMMIT'])
-    const tag = answers.at(-1)?.command
-    if (tag !== 'COMMIT') throw new StoreMisconfiguredError(`COMMIT was answered with ${tag}: nothing was written`)
-    return answers.slice(0, -1)
-  } catch (error) {
-    if (!(error instanceof RecordRefusedError)) throw error
-    throw new StoreMisconfiguredError(`the books of the stream are refused: ${error.message}`, { cause: error })
-  }
+  const answers = await pipelined(client, [...statements, 'COMMIT'])
+  const tag = answers.at(-1)?.command
+  if (tag !== 'COMMIT') throw new StoreMisconfiguredError(`COMMIT was answered with ${tag}: nothing was written`)
+  return answers.slice(0, -1)
+}
+
+/** A rejection that no record causes: of a write without rows, or of a row of our own. Any other error stays what it is. */
+function throwOurs(error: unknown): never {
+  if (!(error instanceof RecordRefusedError || error instanceof StoreRejectedError)) throw error
+  throw new StoreMisconfiguredError(
+    `Postgres rejects a statement that holds no record (an empty write, or the batch's row in the ledger, the progress or ` +
+      `the dead-letter index), so no record is to blame: ${error.message}. Mend that in the database, then start again`,
+    { cause: error },
+  )
 }
 
 function toQuery(statement: Statement): pg.QueryConfig {

@@ -264,6 +264,98 @@ describe('records that only fail together', () => {
   })
 })
 
+describe('a code that does not tell whose fault it is', () => {
+  /** Runs `work` while the database has what `up` adds. */
+  async function whilst(up: string, down: string, work: () => Promise<void>): Promise<void> {
+    await pool.query(up)
+    try {
+      await work()
+    } finally {
+      await pool.query(down)
+    }
+  }
+  const trigger = (when: string, how: string) => `
+    CREATE FUNCTION test_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${how} END $$;
+    CREATE TRIGGER test_only ${when} EXECUTE FUNCTION test_only()`
+  const NO_TRIGGER = 'DROP FUNCTION test_only() CASCADE'
+  const raise = "RAISE EXCEPTION 'no order %', NEW.order_uid; RETURN NEW;"
+
+  it.each([
+    { what: 'an exception of a trigger', how: raise, sqlState: 'P0001' },
+    { what: 'one with a code of its own', how: raise.replace(';', " USING ERRCODE = 'ZX001';"), sqlState: 'ZX001' },
+    { what: 'a check option', how: raise.replace(';', " USING ERRCODE = '44000';"), sqlState: '44000' },
+    { what: 'an internal error', how: raise.replace(';', " USING ERRCODE = 'XX000';"), sqlState: 'XX000' },
+  ])("is the record's where its neighbours pass: $what", async ({ how, sqlState }) => {
+    const store = await started()
+    const one = trigger("BEFORE INSERT ON orders FOR EACH ROW WHEN (NEW.order_uid = 'c')", how)
+    await whilst(one, NO_TRIGGER, async () => {
+      const settlement = await store.settle(aWork(four, { from: 0n }))
+      expect(settlement).toMatchObject({ culprits: [{ index: 2, error: sqlState, kind: 'refused' }] })
+      expect(JSON.stringify(settlement)).not.toContain('no order')
+      // Alone in its batch it has no neighbours: a write without rows says as much.
+      expect(await store.settle(aWork(four.slice(2, 3), { from: 0n }))).toMatchObject({ culprits: [{ index: 0 }] })
+    })
+  })
+
+  it("is the record's where row-level security forbids its row alone", async () => {
+    const user = new URL(database.url)
+    user.username = 'test_only'
+    user.password = 'test_only'
+    const up = `CREATE ROLE test_only LOGIN PASSWORD 'test_only';
+      GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO test_only;
+      ALTER TABLE orders ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY test_only ON orders USING (true) WITH CHECK (order_uid <> 'b')`
+    const down = `DROP POLICY test_only ON orders; ALTER TABLE orders DISABLE ROW LEVEL SECURITY;
+      DROP OWNED BY test_only; DROP ROLE test_only`
+    await whilst(up, down, async () => {
+      const limited = createPool({ url: user.href, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+      const store = await started(orderTables, limited)
+      expect(await store.settle(aWork(four, { from: 0n }))).toMatchObject({ culprits: [{ index: 1, error: '42501' }] })
+      // A missing right, with the same code, meets a write without rows as well.
+      await pool.query('REVOKE INSERT ON payments FROM test_only')
+      for (const orders of [four, four.slice(0, 1)]) {
+        const settling = store.settle(aWork(orders, { from: 0n }))
+        await expect(settling).rejects.toThrow(StoreMisconfiguredError)
+        await expect(settling).rejects.toThrow(/permission denied for table payments.*42501.*grant this right/)
+      }
+      await limited.end()
+    })
+  })
+
+  it('is ours where a write without rows meets it', async () => {
+    const store = await started()
+    const each = trigger('BEFORE INSERT ON orders FOR EACH STATEMENT', "RAISE EXCEPTION 'closed'; RETURN NULL;")
+    await whilst(each, NO_TRIGGER, async () => {
+      for (const orders of [four, four.slice(0, 1)]) {
+        await expect(store.settle(aWork(orders, { from: 0n }))).rejects.toThrow(StoreMisconfiguredError)
+      }
+    })
+  })
+
+  it("is the record's also where only what it replaces is refused, or where the check comes with COMMIT", async () => {
+    const store = await started()
+    const longer = four.map(order => ({ ...aReadyOrder({ uid: order.uid, offset: order.record.offset, items: 2 }) }))
+    await store.settle(aWork(longer, { from: 0n }))
+    const shorter = four.map(({ uid }, i) => aReadyOrder({ uid, offset: BigInt(4 + i) }))
+    const trimmed = trigger(
+      "BEFORE DELETE ON items FOR EACH ROW WHEN (OLD.order_uid = 'b')",
+      "RAISE EXCEPTION 'kept'; RETURN OLD;",
+    )
+    await whilst(trimmed, NO_TRIGGER, async () => {
+      expect(await store.settle(aWork(shorter, { from: 4n }))).toMatchObject({ culprits: [{ index: 1 }] })
+      expect(await store.settle(aWork(shorter.slice(1, 2), { from: 4n }))).toMatchObject({ culprits: [{ index: 0 }] })
+    })
+    const deferred = trigger(
+      "AFTER UPDATE ON orders DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.order_uid = 'd')",
+      raise,
+    ).replace('CREATE TRIGGER', 'CREATE CONSTRAINT TRIGGER')
+    await whilst(deferred, NO_TRIGGER, async () => {
+      expect(await store.settle(aWork(shorter, { from: 4n }))).toMatchObject({ culprits: [{ index: 3 }] })
+    })
+    expect(await store.settle(aWork(shorter, { from: 4n }))).toMatchObject({ counts: { written: 4 } })
+  })
+})
+
 describe('a database that does not fit', () => {
   it('is named with what is missing and what to do, and no record is blamed', async () => {
     const url = await freshDatabase()
@@ -287,16 +379,21 @@ describe('a database that does not fit', () => {
     expect(await store.settle(aWork(four, { from: 0n }))).toMatchObject({ kind: 'settled' })
   })
 
-  it('whose books are refused stops the stream: a COMMIT that answers ROLLBACK is not taken for one', async () => {
-    const store = await started()
-    await pool.query('ALTER TABLE stream_ledger ADD CONSTRAINT test_only CHECK (records <> 4)')
-    try {
-      await expect(store.settle(aWork(four, { from: 0n }))).rejects.toThrow(StoreMisconfiguredError)
-      expect(await count('orders')).toBe(0)
-    } finally {
-      await pool.query('ALTER TABLE stream_ledger DROP CONSTRAINT test_only')
-    }
-  })
+  it.each([1, 4])(
+    'that rejects the ledger row of %i records stops the stream: a COMMIT that answers ROLLBACK is not taken for one',
+    async size => {
+      const store = await started()
+      await pool.query(`ALTER TABLE stream_ledger ADD CONSTRAINT test_only CHECK (records <> ${size})`)
+      try {
+        const settling = store.settle(aWork(four.slice(0, size), { from: 0n }))
+        await expect(settling).rejects.toThrow(StoreMisconfiguredError)
+        await expect(settling).rejects.toThrow(/no record is to blame.*test_only of stream_ledger/)
+        expect(await count('orders')).toBe(0)
+      } finally {
+        await pool.query('ALTER TABLE stream_ledger DROP CONSTRAINT test_only')
+      }
+    },
+  )
 
   it('with a wrong password is named as that', async () => {
     const url = new URL(database.url)

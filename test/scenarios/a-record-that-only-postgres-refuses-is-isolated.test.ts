@@ -63,6 +63,35 @@ it.each([
   expect(await service.metric('retries_total')).toBe(0)
 })
 
+it('sets aside the one record of 50 for which a trigger raises an exception, in a batch with others and alone', async () => {
+  // Given a trigger as an administrator writes it, whose text quotes the row
+  const stream = await aStream()
+  await stream.query(`
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN IF NEW.customer_id = '${POISON}' THEN RAISE EXCEPTION 'no % here', NEW.customer_id; END IF; RETURN NEW; END $$;
+    CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION refuse()`)
+  await stream.produce(Array.from({ length: 50 }, (_, i) => aRecordThat(i === 17, i)))
+
+  // When it is read, and then one more of that customer arrives by itself
+  const service = await startService({ ...stream, env: { BATCH_MAX_RECORDS: '50', BATCH_LINGER_MS: '50' } })
+  await eventually(async () => (await stream.settled()) === 50, 'the batch being settled')
+  await stream.produce([aRecordThat(true, 50)])
+  await eventually(async () => (await stream.settled()) === 51, 'the one that comes alone')
+  await stream.produce([aRecordThat(false, 51)])
+  await eventually(async () => (await stream.settled()) === 52, 'the next one')
+
+  // Then the others are written, these two are dead letters with what Postgres said, and nothing quotes the row
+  const [stored] = await stream.query<{ count: string }>('SELECT count(*) FROM orders')
+  expect(stored?.count).toBe('50')
+  const index = await stream.query('SELECT reason, error, order_uid FROM dead_letters ORDER BY source_offset')
+  expect(index).toEqual([17, 50].map(i => ({ reason: 'store_rejected', error: 'P0001', order_uid: nameOf(i) })))
+  const letters = (await stream.readAll(stream.dlqTopic)).map(openDeadLetter)
+  for (const letter of letters) expect(addedText(letter, 'message')).toMatch(/function refuse \(SQLSTATE P0001\)$/)
+  expect(JSON.stringify(service.log)).not.toContain(POISON)
+  expect((await fetch(`${service.url}/readyz`)).status).toBe(200)
+  expect(await stream.findings()).toEqual([])
+})
+
 function aRecordThat(isRefused: boolean, i: number): ProducedRecord {
   const order = anOrder({ uid: nameOf(i), items: 2 })
   const items = order.items.map(item => (isRefused ? { ...item, brand: POISON } : item))

@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { RecordRefusedError, StoreContendedError, StoreUnavailableError } from '#src/core/errors.ts'
+import { RecordRefusedError, StoreContendedError, StoreRejectedError, StoreUnavailableError } from '#src/core/errors.ts'
 import { createIsolation, type Isolation, mayBlame } from '#src/core/isolation.ts'
 
 const refused = new RecordRefusedError('refused', { sqlState: '23514' })
+const rejected = new StoreRejectedError('rejected', { sqlState: 'P0001' })
 const contended = new StoreContendedError('a deadlock', { sqlState: '40P01' })
 
 /** Plays the store: a part fails when one of these indexes is in it. */
@@ -68,6 +69,33 @@ describe('the search for culprits', () => {
     expect(isolation.culprits()).toMatchObject([{ index: 0, kind: 'unforeseen' }])
   })
 
+  it('names the SQLSTATE of what only one record is rejected for, whatever it is', () => {
+    const isolation = createIsolation(50, rejected, false)
+    search(isolation, new Set([17]), rejected)
+    expect(isolation.culprits()).toEqual([{ index: 17, error: 'P0001', message: 'rejected', kind: 'refused' }])
+  })
+
+  it('halves no more parts once twenty were refused and none passed: one attempt a record is left', () => {
+    const isolation = createIsolation(1000, refused, false)
+    search(isolation, new Set(Array.from({ length: 1000 }, (_, index) => index)), refused)
+    expect(isolation.culprits()).toHaveLength(1000)
+    expect(isolation.attempts).toBeLessThan(1000 + 50)
+  })
+
+  it('halves again as soon as one has passed', () => {
+    const isolation = createIsolation(1000, refused, false)
+    search(isolation, new Set(Array.from({ length: 40 }, (_, index) => index)), refused)
+    expect(isolation.culprits()).toHaveLength(40)
+    expect(isolation.attempts).toBeLessThan(120)
+  })
+
+  it('tries the whole once more when it failed behind the writes of its records', () => {
+    const isolation = createIsolation(1, refused, false, true)
+    expect(isolation.next()).toEqual({ start: 0, end: 1 })
+    expect(isolation.next()).toBeUndefined()
+    expect(isolation.culprits()).toEqual([])
+  })
+
   it('gives up on contention that is not about a few records, before it has cost a timeout for each', () => {
     const isolation = createIsolation(1000, contended, true)
     const everyOne = new Set(Array.from({ length: 1000 }, (_, index) => index))
@@ -85,6 +113,7 @@ describe('the search for culprits', () => {
 describe('what may be blamed on a record', () => {
   it.each([
     { error: refused, always: true, isolating: true },
+    { error: rejected, always: true, isolating: true },
     { error: contended, always: false, isolating: true },
     { error: new TypeError('unforeseen'), always: false, isolating: true },
     { error: new StoreUnavailableError('away'), always: false, isolating: false },

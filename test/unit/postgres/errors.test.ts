@@ -2,9 +2,11 @@ import { inspect } from 'node:util'
 import pg from 'pg'
 import { describe, expect, it } from 'vitest'
 import {
+  dispositionOf,
   RecordRefusedError,
   StoreContendedError,
   StoreMisconfiguredError,
+  StoreRejectedError,
   StoreUnavailableError,
 } from '#src/core/errors.ts'
 import { toStoreError } from '#src/postgres/errors.ts'
@@ -34,14 +36,41 @@ describe('a SQLSTATE', () => {
     ...['22001', '22003', '22008', '22021', '22P02', '22P05'].map(code => [code, RecordRefusedError] as const),
     ...['23502', '23503', '23505', '23514', '54000'].map(code => [code, RecordRefusedError] as const),
     // We are wrong: a missing migration, a missing right, a bug. Never the record.
-    ...['42P01', '42703', '42501', '42601', '42804'].map(code => [code, StoreMisconfiguredError] as const),
-    ...['28000', '28P01', '3D000', '3F000', '0A000'].map(code => [code, StoreMisconfiguredError] as const),
-    ...['08P01', '21000', '25P02', '26000', 'F0000', 'XX000', 'P0001'].map(
+    ...['42P01', '42703', '42601', '42804', '42883', '42P10'].map(code => [code, StoreMisconfiguredError] as const),
+    ...['28000', '28P01', '3D000', '3F000', '08P01', '25P02', '26000'].map(
       code => [code, StoreMisconfiguredError] as const,
     ),
+    // Bisection has to tell: a trigger may raise any of them for one record, codes of its author's own among them.
+    ...['P0001', '44000', '42501', 'ZX001', 'HV000', 'XX000'].map(code => [code, StoreRejectedError] as const),
+    ...['0A000', '21000', '2F005', '38000', '39000', '42P17', '55000', 'F0000'].map(
+      code => [code, StoreRejectedError] as const,
+    ),
   ])('%s is a %o', (code, expected) => {
-    expect(toStoreError(fromServer(code))).toBeInstanceOf(expected)
+    expect(toStoreError(fromServer(code)).constructor).toBe(expected)
   })
+
+  it('that decides nothing stops the stream as a misconfiguration does, where nothing can be bisected', () => {
+    expect(dispositionOf(toStoreError(fromServer('P0001')))).toBe('halt')
+    expect(toStoreError(fromServer('P0001'))).toBeInstanceOf(StoreMisconfiguredError)
+  })
+
+  it('of an exception names the function, and quotes neither its text nor its context', () => {
+    const where = `PL/pgSQL function check_order() line 3 at RAISE\nSQL statement "INSERT INTO t VALUES ('${SECRET}')"`
+    const error = toStoreError(fromServer('P0001', { where }))
+    expect(error.message).toBe(
+      'Postgres rejects it: a trigger or function raised an exception: function check_order (SQLSTATE P0001)',
+    )
+    expect(error).toMatchObject({ sqlState: 'P0001' })
+  })
+
+  it.each(['42501', '42P01', '28000', '3D000', '42704'])(
+    "%s that a function raises: the text is its author's, and may quote the row",
+    code => {
+      const error = toStoreError(fromServer(code, { where: 'PL/pgSQL function f() line 1 at RAISE' }))
+      expect(inspect(error, { depth: 10, showHidden: true })).not.toContain(SECRET)
+      expect(error.message).toContain('function f')
+    },
+  )
 
   it('is told, so that a dead letter can name it', () => {
     expect(toStoreError(fromServer('23514'))).toMatchObject({ sqlState: '23514' })
