@@ -1,5 +1,6 @@
 import type { StartGate } from './app-start.ts'
 import type { Config } from './config.ts'
+import { BrokerFatalError, BrokerUnavailableError } from './core/errors.ts'
 import type { Observer } from './core/facts.ts'
 import type { Clock, DeadLetterSink, SettlementStore, StartBook } from './core/ports.ts'
 import type { Tracing } from './core/tracing.ts'
@@ -35,7 +36,7 @@ export async function runStream(parts: StreamParts): Promise<void> {
   const { config, gate, store, judge, observer, onKafkaWarning, tracing, clock, signal } = parts
   const { kafka, batch, retry } = config
   await using producer = await gate.until('Kafka', () =>
-    startProducer({ connection: kafka, onWarning: onKafkaWarning, tracing }),
+    startProducer({ connection: kafka, onWarning: onKafkaWarning, tracing }).catch(endOfStart),
   )
   if (signal.aborted || producer === undefined) return
   const sink = createDeadLetterSink(producer, kafka.dlqTopic)
@@ -76,6 +77,16 @@ export async function runStream(parts: StreamParts): Promise<void> {
   parts.onPipeline(pipeline)
   gate.open()
   await pipeline.run()
+}
+
+/**
+ * Before anything runs, a password or a certificate that does not fit is a mistake of the settings, and the start ends with it;
+ * under a running service it may have been exchanged on the brokers, and is waited for.
+ */
+function endOfStart(error: unknown): never {
+  if (error instanceof BrokerUnavailableError && error.isMistake)
+    throw new BrokerFatalError(error.what, { cause: error.cause, remedy: error.remedy })
+  throw error
 }
 
 async function requireTopics(

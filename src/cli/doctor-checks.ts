@@ -115,7 +115,9 @@ async function* kafka({ kafka: settings }: Config): AsyncGenerator<Finding> {
       name: 'kafka',
       ok: false,
       detail: messageOf(error),
-      fix: 'check KAFKA_BROKERS, KAFKA_CONFIG and the KAFKA_S* settings; "holdfast demo" or "docker compose up" start a broker',
+      fix:
+        remedyOf(error) ??
+        'check KAFKA_BROKERS, KAFKA_CONFIG and the KAFKA_S* settings; "holdfast demo" or "docker compose up" start a broker',
     }
     return
   }
@@ -194,15 +196,19 @@ async function* postgres({ postgres: settings }: Config): AsyncGenerator<Finding
       name: 'postgres',
       ok: false,
       detail: messageOf(error),
-      fix: 'check DATABASE_URL; "holdfast demo" or "docker compose up" start a server',
+      fix: remedyOf(error) ?? 'check DATABASE_URL; "holdfast demo" or "docker compose up" start a server',
     }
   }
 }
 
+function remedyOf(error: unknown): string | undefined {
+  return error instanceof StreamError ? error.remedy : undefined
+}
+
 function messageOf(error: unknown): string {
   if (!(error instanceof StreamError)) return error instanceof Error ? error.message : String(error)
-  const { cause } = error
+  const { cause, what } = error
   return cause instanceof Error && cause.message !== '' && !error.message.includes(cause.message)
-    ? `${error.message} (${cause.message})`
-    : error.message
+    ? `${what} (${cause.message})`
+    : what
 }

@@ -47,10 +47,10 @@ function explain(error: unknown): string[] {
     return [`${mark} ${error.problems.length} settings cannot be used`, ...error.problems.map(line => `  ${line}`)]
   }
   if (error instanceof UsageError) return [`${mark} ${error.message}`]
-  if (error instanceof StreamError) return [`${mark} ${error.message}`, ...because(error), ...advice(error.code)]
+  if (error instanceof StreamError) return [`${mark} ${error.what}`, ...because(error), ...advice(error)]
   if (error instanceof Error && PLAIN_SPOKEN.has(error.name)) {
     const { cause } = error
-    return [`${mark} ${error.message}`, ...because(error), ...(cause instanceof StreamError ? advice(cause.code) : [])]
+    return [`${mark} ${error.message}`, ...because(error), ...(cause instanceof StreamError ? advice(cause) : [])]
   }
   const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
   return [`${mark} unforeseen: ${what}`, ...because(error), '  LOG_LEVEL=debug shows where it comes from.']
@@ -78,9 +78,13 @@ function messageOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : ''
 }
 
-function advice(code: string): string[] {
-  const line = ADVICE[code]
+function advice(error: StreamError): string[] {
+  const line = error.remedy === undefined ? ADVICE[error.code] : capitalized(error.remedy)
   return line === undefined ? [] : [`  ${line}`]
+}
+
+function capitalized(text: string): string {
+  return /^[a-z]+ /.test(text) ? `${text.charAt(0).toUpperCase()}${text.slice(1)}.` : `${text}.`
 }
 
 function stacks(error: Error): string[] {

@@ -30,7 +30,7 @@ async function serve({ roles, checkConfig }: ServeOptions): Promise<void> {
   const config = loadConfig(process.env)
   // The native client knows its properties best. It is asked before anything is started.
   const { checkProperties } = await import('../kafka/client.ts')
-  checkProperties(config.kafka)
+  await checkProperties(config.kafka)
   if (checkConfig) return note('the settings can be used')
   const { runService } = await import('../main.ts')
   // Waited for by the service itself: connections that are closed, threads that are joined. What is left may end.

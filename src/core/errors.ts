@@ -9,9 +9,15 @@ export abstract class StreamError extends Error {
   /** Stable, from a closed set, safe as a metric label. */
   abstract readonly code: string
   abstract readonly disposition: Disposition
-  constructor(message: string, options?: { cause?: unknown }) {
-    super(message, options)
+  /** What would help, where that is known: the message ends with it. */
+  readonly remedy: string | undefined
+  /** The message without the remedy. */
+  readonly what: string
+  constructor(what: string, options?: { cause?: unknown; remedy?: string | undefined }) {
+    super(options?.remedy === undefined ? what : `${what}; ${options.remedy}`, options)
     this.name = new.target.name
+    this.what = what
+    this.remedy = options?.remedy
   }
 }
 
@@ -80,6 +86,12 @@ export class OwnershipLostError extends StreamError {
 export class BrokerUnavailableError extends StreamError {
   readonly code = 'broker_unavailable'
   readonly disposition = 'retry'
+  /** A broker was reached, and settings or certificates do not fit: while nobody changes them, no attempt will do better. */
+  readonly isMistake: boolean
+  constructor(message: string, options?: { cause?: unknown; remedy?: string | undefined; isMistake?: boolean }) {
+    super(message, options)
+    this.isMistake = options?.isMistake ?? false
+  }
 }
 
 /** The client says that it cannot go on (fenced, authentication failed): only a restart helps. */

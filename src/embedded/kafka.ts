@@ -19,8 +19,20 @@ export interface KafkaOptions {
    * proxy of the caller forwards to {@link EmbeddedKafka.proxied}: so that all their traffic passes the proxy.
    */
   readonly proxyPort?: number | undefined
+  /** Further listeners by name, in upper case: with TLS, SASL, or another advertised host. */
+  readonly listeners?: Readonly<Record<string, KafkaListener>> | undefined
+  /** Users of the SCRAM-SHA-256 mechanism and their passwords; made with a new folder only. */
+  readonly scramUsers?: Readonly<Record<string, string>> | undefined
   /** Broker properties on top of ours, as `{'log.retention.ms': '1000'}`. */
   readonly properties?: Readonly<Record<string, string>> | undefined
+}
+
+export interface KafkaListener {
+  readonly protocol: 'PLAINTEXT' | 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL'
+  /** Where clients are sent once they have connected. Default: 127.0.0.1. */
+  readonly advertisedHost?: string
+  /** Properties of this listener alone, without the prefix `listener.name.NAME.`. */
+  readonly properties?: Readonly<Record<string, string>>
 }
 
 export interface EmbeddedKafka extends AsyncDisposable {
@@ -28,6 +40,8 @@ export interface EmbeddedKafka extends AsyncDisposable {
   readonly brokers: string
   /** With `proxyPort`: where the proxy forwards to (`upstreamPort`), and what its clients are given (`brokers`). */
   readonly proxied: { readonly upstreamPort: number; readonly brokers: string } | undefined
+  /** Where each of {@link KafkaOptions.listeners} listens: `127.0.0.1:PORT`. */
+  readonly listeners: Readonly<Record<string, string>>
   /** Of the running broker; another one after {@link restart}. */
   readonly pid: number
   readonly dir: string
@@ -64,8 +78,10 @@ export async function startKafka(options: KafkaOptions = {}): Promise<EmbeddedKa
   const dir = options.dir === undefined ? temporaryFolder('kafka') : resolve(options.dir)
   // Orders are in it: nobody else's to read.
   keptFolder(dir)
-  const [port = 0, controllerPort = 0, upstreamPort = 0] = await freePorts(3)
-  const ports = { port, controllerPort, upstreamPort }
+  const names = Object.keys(options.listeners ?? {})
+  const [port = 0, controllerPort = 0, upstreamPort = 0, ...others] = await freePorts(3 + names.length)
+  const addresses = Object.fromEntries(names.map((name, at) => [name, `127.0.0.1:${others[at]}`]))
+  const ports = { port, controllerPort, upstreamPort, addresses }
   const logFile = join(dir, 'kafka.log')
   const propertiesFile = join(dir, 'server.properties')
   writePrivate(propertiesFile, brokerProperties(dir, ports, options))
@@ -95,8 +111,12 @@ export async function startKafka(options: KafkaOptions = {}): Promise<EmbeddedKa
   let broker: GuardedProcess
   try {
     if (!existsSync(join(dir, 'data', 'meta.properties'))) {
-      const format = javaProcess('kafka.tools.StorageTool', 'format', '-t', newClusterId(), '-c', propertiesFile)
-      await runGuarded('Formatting the folder of Kafka', format)
+      const users = Object.entries(options.scramUsers ?? {}).flatMap(([name, password]) => [
+        '--add-scram',
+        `SCRAM-SHA-256=[name=${name},password=${password}]`,
+      ])
+      const args = ['format', '-t', newClusterId(), '-c', propertiesFile, ...users]
+      await runGuarded('Formatting the folder of Kafka', javaProcess('kafka.tools.StorageTool', ...args))
     }
     broker = await start()
   } catch (error) {
@@ -107,6 +127,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<EmbeddedKa
   return {
     brokers: `127.0.0.1:${port}`,
     proxied: options.proxyPort === undefined ? undefined : { upstreamPort, brokers: `127.0.0.1:${options.proxyPort}` },
+    listeners: addresses,
     get pid() {
       return broker.pid
     },
@@ -140,6 +161,8 @@ interface Ports {
   readonly port: number
   readonly controllerPort: number
   readonly upstreamPort: number
+  /** Of further listeners, by name. */
+  readonly addresses: Readonly<Record<string, string>>
 }
 
 /** server.properties of one node that is broker and controller in one; each setting off its default says why. */
@@ -147,15 +170,35 @@ function brokerProperties(dir: string, ports: Ports, options: KafkaOptions): str
   const proxied = options.proxyPort !== undefined
   const plain = `PLAINTEXT://127.0.0.1:${ports.port}`
   const controller = `CONTROLLER://127.0.0.1:${ports.controllerPort}`
+  const further = Object.entries(options.listeners ?? {})
+  const addressOf = (name: string) => ports.addresses[name] ?? ''
+  const portOf = (name: string) => addressOf(name).split(':')[1]
   return Object.entries({
     'process.roles': 'broker,controller',
     'node.id': '1',
     'controller.quorum.voters': `1@127.0.0.1:${ports.controllerPort}`,
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
-    listeners: [plain, controller, ...(proxied ? [`PROXIED://127.0.0.1:${ports.upstreamPort}`] : [])].join(),
-    'advertised.listeners': [plain, ...(proxied ? [`PROXIED://127.0.0.1:${options.proxyPort}`] : [])].join(),
-    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT',
+    listeners: [
+      plain,
+      controller,
+      ...(proxied ? [`PROXIED://127.0.0.1:${ports.upstreamPort}`] : []),
+      ...further.map(([name]) => `${name}://${addressOf(name)}`),
+    ].join(),
+    'advertised.listeners': [
+      plain,
+      ...(proxied ? [`PROXIED://127.0.0.1:${options.proxyPort}`] : []),
+      ...further.map(([name, { advertisedHost = '127.0.0.1' }]) => `${name}://${advertisedHost}:${portOf(name)}`),
+    ].join(),
+    'listener.security.protocol.map': [
+      'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT',
+      ...further.map(([name, { protocol }]) => `${name}:${protocol}`),
+    ].join(),
+    ...Object.fromEntries(
+      further.flatMap(([name, { properties = {} }]) =>
+        Object.entries(properties).map(([key, value]) => [`listener.name.${name.toLowerCase()}.${key}`, value]),
+      ),
+    ),
     'log.dirs': join(dir, 'data'),
     // There is only one to hold a replica.
     'offsets.topic.replication.factor': '1',

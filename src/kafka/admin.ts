@@ -47,7 +47,7 @@ export async function ensureTopics(
       ),
     )
     await created.catch((error: unknown) => {
-      if (describe(error).code !== CODE.topicExists) throw toStreamError(error, `creating topic ${topic}`)
+      if (describe(error).code !== CODE.topicExists) throw toStreamError(error, `creating topic ${topic}`, admin)
     })
     // Created is not yet known to every broker.
     for (let tries = 0; tries < 50 && (await producer.partitionCount(topic)) === 0; tries++) await pause(100)

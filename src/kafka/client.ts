@@ -2,6 +2,7 @@ import kafka from '@confluentinc/kafka-javascript'
 import { ConfigError } from '../core/errors.ts'
 import { CLIENT_PROPERTIES } from '../core/kafka-properties.ts'
 import type { Header, SourceRecord } from '../core/record.ts'
+import { causesOf, listen, unresolvedCluster } from './listening.ts'
 
 /**
  * The typed facade of the native client: the only file that imports it. Its own types miss the calls that a careful
@@ -54,7 +55,7 @@ export interface NativeClient {
 }
 
 export interface NativeMetadata {
-  readonly brokers: readonly { readonly id: number }[]
+  readonly brokers: readonly { readonly id: number; readonly host?: string; readonly port?: number }[]
   readonly topics: readonly { readonly name: string; readonly partitions: readonly { readonly id: number }[] }[]
 }
 
@@ -128,9 +129,18 @@ export interface ConsumerCallbacks {
   committed(error: NativeError | null, positions: NativePosition[]): void
 }
 
-/** @throws ConfigError as {@link nativeConsumer}. Reaches for no broker. */
-export function checkProperties(connection: KafkaConnection): void {
-  nativeProducer(connection, {})
+/**
+ * Reaches for no broker.
+ * @throws ConfigError as {@link nativeConsumer}, and where a file of a certificate or a key does not hold one
+ */
+export async function checkProperties(connection: KafkaConnection): Promise<void> {
+  const client = nativeProducer({ ...connection, brokers: [] }, {})
+  // Files are read when a client connects. It finds no brokers, which is no news here.
+  const failure = await call<NativeMetadata>(done => client.connect({ timeout: 1 }, done)).then(
+    () => undefined,
+    (error: NativeError) => error,
+  )
+  if (isUnusable(failure)) throw unusable(failure)
 }
 
 /** @throws ConfigError where librdkafka does not know a property of KAFKA_CONFIG, or the value that it was given */
@@ -140,6 +150,7 @@ export function nativeConsumer(
   callbacks: ConsumerCallbacks,
 ): NativeConsumer {
   return made(
+    connection,
     () =>
       new kafka.KafkaConsumer(
         {
@@ -158,17 +169,19 @@ export function nativeProducer(
   connection: KafkaConnection,
   properties: Readonly<Record<string, unknown>>,
 ): NativeProducer {
-  return made(() => new kafka.Producer({ ...baseProperties(connection), ...properties, dr_cb: true }))
+  return made(connection, () => new kafka.Producer({ ...baseProperties(connection), ...properties, dr_cb: true }))
 }
 
 export function nativeAdmin(connection: KafkaConnection): NativeAdmin {
-  return made(() => kafka.AdminClient.create(baseProperties(connection)))
+  return made(connection, () => kafka.AdminClient.create(baseProperties(connection)))
 }
 
 /** All other properties are ours, and right. */
-function made<C>(create: () => unknown): C {
+function made<C extends object>(connection: KafkaConnection, create: () => unknown): C {
   try {
-    return create() as C
+    const client = create() as C
+    listen(client, connection)
+    return client
   } catch (error) {
     throw new ConfigError([`KAFKA_CONFIG cannot be used: ${error instanceof Error ? error.message : String(error)}`])
   }
@@ -181,7 +194,7 @@ export function nativeFeatures(): { readonly version: string; readonly features:
 
 function baseProperties({ brokers, security, extra }: KafkaConnection): Record<string, unknown> {
   return {
-    'metadata.broker.list': brokers.join(','),
+    ...(brokers.length === 0 ? {} : { 'metadata.broker.list': brokers.join(',') }),
     ...CLIENT_PROPERTIES,
     ...security,
     ...extra,
@@ -228,14 +241,73 @@ function toBuffer(value: Buffer | string): Buffer {
   return Buffer.isBuffer(value) ? value : Buffer.from(value)
 }
 
+/** What is asked first, and how long for, in ms: between two questions it is seen whether waiting has any sense. */
+const FIRST_QUESTIONS_MS = [500, 1_000]
+
 /**
- * Connects, or gives up after `timeoutMs`. A client whose connect failed goes on emitting errors: the caller drops it
- * and makes a new one.
+ * Connects, or gives up after `timeoutMs`; sooner when every broker has said why not, and waiting will not change it (a wrong
+ * password, a certificate). A client whose connect failed goes on emitting errors: the caller drops it and makes a new one.
+ * @throws ConfigError where a file of a certificate or a key does not hold one
  */
 export async function connect(client: NativeClient, timeoutMs: number): Promise<void> {
+  const causes = causesOf(client)
+  const ask = client.getMetadata.bind(client)
+  const askPatiently: NativeClient['getMetadata'] = (options, done) => {
+    void patiently(timeoutMs, ms =>
+      call<NativeMetadata>(answer => ask({ ...options, timeout: ms }, answer as never)),
+    ).then(
+      metadata => done(null, metadata),
+      (error: NativeError) => done(error, NO_METADATA),
+    )
+  }
+  async function patiently<R>(leftMs: number, question: (ms: number) => Promise<R>): Promise<R> {
+    const deadline = performance.now() + leftMs
+    for (const ms of FIRST_QUESTIONS_MS) {
+      try {
+        return await question(Math.min(ms, leftMs))
+      } catch (error) {
+        await causes?.settled()
+        if (causes?.hopeless() || performance.now() >= deadline) throw error
+      }
+    }
+    return await question(Math.max(1, Math.round(deadline - performance.now())))
+  }
+
+  // The client asks for metadata itself while it connects, once, and nothing can break that question off.
+  if (causes !== undefined) client.getMetadata = askPatiently
   const metadata = await call<NativeMetadata>(done => client.connect({ timeout: timeoutMs }, done))
+    .catch((error: NativeError) => {
+      throw isUnusable(error) ? unusable(error) : error
+    })
+    .finally(() => {
+      client.getMetadata = ask
+    })
   // A lone broker that was frozen says so for a moment, and a client that believes it never asks anybody again.
   if (metadata.brokers.length === 0) throw new Error('the cluster says that it has no brokers')
+  causes?.heard()
+  const lost = await unresolvedCluster(metadata.brokers)
+  if (lost === undefined) return
+  causes?.note(lost)
+  throw new Error('no broker of the cluster can be found')
+}
+
+const NO_METADATA: NativeMetadata = { brokers: [], topics: [] }
+
+/** Erroneous state: before it has connected, this is what librdkafka says of properties that it cannot work with. */
+function isUnusable(error: NativeError | undefined): error is NativeError {
+  return error?.code === -172
+}
+
+const SETTING_OF: readonly (readonly [RegExp, string])[] = [
+  [/ssl\.ca\./, 'KAFKA_SSL_CA_LOCATION'],
+  [/ssl\.certificate\./, 'KAFKA_SSL_CERTIFICATE_LOCATION'],
+  [/ssl\.key\./, 'KAFKA_SSL_KEY_LOCATION'],
+]
+
+function unusable({ message }: NativeError): ConfigError {
+  const name = SETTING_OF.find(([pattern]) => pattern.test(message))?.[1] ?? 'KAFKA_CONFIG'
+  const mismatch = /key values mismatch/.test(message) ? ': the key does not belong to the certificate' : ''
+  return new ConfigError([`${name} cannot be used${mismatch}: ${message}`])
 }
 
 /**

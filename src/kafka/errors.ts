@@ -1,5 +1,7 @@
-import { BrokerFatalError, BrokerUnavailableError, type StreamError } from '../core/errors.ts'
+import { BrokerFatalError, BrokerUnavailableError, ConfigError, type StreamError } from '../core/errors.ts'
+import { isMistake } from './causes.ts'
 import type { NativeError } from './client.ts'
+import { causesOf } from './listening.ts'
 
 /** librdkafka codes that the rooms above must tell apart. Negative: the client's own; positive: the broker's. */
 export const CODE = {
@@ -21,29 +23,63 @@ export const CODE = {
   invalidRecord: 87,
 } as const
 
+const CREDENTIALS = 'check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD'
+
 /** After these only a new process helps: fatal, fenced by another static member, authentication, authorization. */
-const FATAL: ReadonlyMap<number, string> = new Map([
-  [-150, 'the client cannot go on; another consumer with the same group.instance.id may have taken its place'],
-  [-169, 'authentication failed; check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD'],
-  [82, 'another consumer with the same group.instance.id has taken its place'],
-  [58, 'authentication failed; check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD'],
+const FATAL: ReadonlyMap<number, readonly [what: string, remedy?: string]> = new Map([
+  [-150, ['the client cannot go on']],
+  [-169, ['authentication failed', CREDENTIALS]],
+  [82, ['another consumer with the same group.instance.id has taken its place']],
+  [58, ['authentication failed', CREDENTIALS]],
   [
     29,
-    'the topic may not be read or written by this user; grant READ on the source topic, WRITE on the dead-letter topic',
+    [
+      'the topic may not be read or written by this user',
+      'grant READ on the source topic, WRITE on the dead-letter topic; "holdfast doctor" says which is missing',
+    ],
   ],
-  [30, 'the consumer group may not be used by this user; grant READ on the group'],
-  [31, 'the cluster refuses this user; grant the missing right'],
+  [30, ['the consumer group may not be used by this user', 'grant READ on the group']],
+  [31, ['the cluster refuses this user', 'grant the missing right; "holdfast doctor" says which']],
 ])
 
-/** What the client said, as an error that tells what should happen next. */
-export function toStreamError(error: unknown, doing: string): StreamError {
+/** Codes that say only that no answer came: transport, resolve, all brokers down, record or call timed out, SSL, authentication. */
+const NO_ANSWER: ReadonlySet<number> = new Set([-195, -193, -187, -192, -185, -181, -169])
+
+/**
+ * What the client said, as an error that tells what should happen next.
+ * @param client the native client: where it only says that no answer came, what it said about its brokers is the cause
+ */
+export function toStreamError(error: unknown, doing: string, client?: object): StreamError {
   const { code, message } = describe(error)
   const fatal = code === undefined ? undefined : FATAL.get(code)
   if (fatal !== undefined)
-    return new BrokerFatalError(`Kafka, ${doing}: ${fatal} (${message}, code ${code})`, { cause: error })
-  return new BrokerUnavailableError(`Kafka, ${doing}: ${message}${code === undefined ? '' : ` (code ${code})`}`, {
-    cause: error,
+    return new BrokerFatalError(`Kafka, ${doing}: ${fatal[0]} (${message}, code ${code})`, {
+      cause: error,
+      remedy: fatal[1],
+    })
+  const cause =
+    client !== undefined && (code === undefined || NO_ANSWER.has(code)) ? causesOf(client)?.latest() : undefined
+  if (cause === undefined) {
+    const text = `Kafka, ${doing}: ${message}${code === undefined ? '' : ` (code ${code})`}`
+    return new BrokerUnavailableError(text, { cause: error })
+  }
+  // Without the client's own words, which add nothing: "broker transport failure", "timed out".
+  return new BrokerUnavailableError(`Kafka, ${doing}: ${cause.what}`, {
+    remedy: cause.remedy,
+    isMistake: isMistake(cause),
+    cause: code === undefined ? undefined : error,
   })
+}
+
+/** As {@link toStreamError}, for a client that did not connect. @returns a ConfigError as it stands */
+export function toConnectError(error: unknown, brokers: readonly string[], client: object): Error {
+  return error instanceof ConfigError ? error : toStreamError(error, `connecting to ${brokers.join(',')}`, client)
+}
+
+/** A complaint of a client that is no failure of a call, with what is behind it. */
+export function warningText(client: object, { message }: NativeError): string {
+  const cause = causesOf(client)?.latest()
+  return cause === undefined ? message : `${message}: ${cause.what}; ${cause.remedy}`
 }
 
 export function describe(error: unknown): { readonly code: number | undefined; readonly message: string } {

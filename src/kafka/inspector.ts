@@ -11,7 +11,7 @@ import {
   nativeAdmin,
   nativeConsumer,
 } from './client.ts'
-import { describe, toStreamError } from './errors.ts'
+import { describe, toConnectError, toStreamError } from './errors.ts'
 import { openPartitionReader } from './partition-reader.ts'
 import { readTopicId } from './topic-id.ts'
 
@@ -63,7 +63,7 @@ export async function startInspector(options: {
     await connect(client, TIMEOUT_MS)
   } catch (error) {
     client.disconnect(() => {})
-    throw toStreamError(error, `connecting to ${options.connection.brokers.join(',')}`)
+    throw toConnectError(error, options.connection.brokers, client)
   }
   client.setDefaultConsumeTimeout(200)
 
@@ -73,7 +73,8 @@ export async function startInspector(options: {
         return await call<R>(start)
       } catch (error) {
         // A broker that has just started, or a coordinator that moves: it knows in a moment.
-        if (!COORDINATOR_IS_MOVING.has(describe(error).code ?? 0) || tries >= 10) throw toStreamError(error, doing)
+        if (!COORDINATOR_IS_MOVING.has(describe(error).code ?? 0) || tries >= 10)
+          throw toStreamError(error, doing, client)
         await new Promise<void>(resolve => setTimeout(resolve, 300))
       }
     }

@@ -13,8 +13,9 @@ import {
   type NativeTopicPartition,
   nativeConsumer,
 } from './client.ts'
-import { CODE, describe, toStreamError } from './errors.ts'
+import { CODE, describe, toConnectError, toStreamError, warningText } from './errors.ts'
 import { hearsBroker, within } from './hearing.ts'
+import { causesOf } from './listening.ts'
 
 export interface ConsumerOptions {
   readonly connection: KafkaConnection
@@ -59,8 +60,8 @@ const QUERY_TIMEOUT_MS = 5_000
 /** A native poll that takes so much longer than it was given goes on without us; its records come with a later poll. */
 const POLL_GRACE_MS = 1_000
 
-/** @param onHeard called whenever a broker has answered */
-export function createMember(options: ConsumerOptions, onHeard: () => void): Member {
+/** @param heard called whenever a broker has answered */
+export function createMember(options: ConsumerOptions, heard: () => void): Member {
   const { connection, topic: subscription } = options
   const events: SourceEvent[] = []
   const owned = new Map<string, TopicPartition>()
@@ -74,10 +75,15 @@ export function createMember(options: ConsumerOptions, onHeard: () => void): Mem
   const properties = { ...CONSUMER_PROPERTIES, ...connection.extra, 'group.id': options.groupId }
   const client = createClient(properties, { rebalance: onRebalance, committed: onCommitted })
   client.on('event.error', (error: NativeError) => {
-    if (leaving === undefined) options.onWarning(error.message)
+    if (leaving === undefined) options.onWarning(warningText(client, error))
   })
   // Wait for the first record only; take what is ready after it. Otherwise each record may cost a whole timeout.
   client.setDefaultIsTimeoutOnlyForFirstMessage(true)
+
+  function onHeard(): void {
+    causesOf(client)?.heard()
+    heard()
+  }
 
   function onRebalance(error: NativeError, partitions: NativeTopicPartition[]): void {
     const mine = partitions.map(({ topic, partition }) => ({ topic, partition }))
@@ -157,7 +163,7 @@ export function createMember(options: ConsumerOptions, onHeard: () => void): Mem
           events.push({ kind: 'out_of_range' })
           return resolve([])
         }
-        const translated = toStreamError(error, 'reading')
+        const translated = toStreamError(error, 'reading', client)
         if (translated.disposition === 'halt') return reject(translated)
         // Everything else heals by itself inside the client, or comes back as a rebalance.
         options.onWarning(`reading: ${error.message} (code ${error.code})`)
@@ -172,7 +178,7 @@ export function createMember(options: ConsumerOptions, onHeard: () => void): Mem
       onHeard()
       return answer
     } catch (error) {
-      throw toStreamError(error, doing)
+      throw toStreamError(error, doing, client)
     }
   }
 
@@ -191,7 +197,7 @@ export function createMember(options: ConsumerOptions, onHeard: () => void): Mem
       try {
         await connect(client, timeoutMs)
       } catch (error) {
-        throw toStreamError(error, `connecting to ${connection.brokers.join(',')}`)
+        throw toConnectError(error, connection.brokers, client)
       }
       onHeard()
     },

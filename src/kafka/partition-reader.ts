@@ -11,7 +11,7 @@ import {
   type NativeRecord,
   nativeConsumer,
 } from './client.ts'
-import { toStreamError } from './errors.ts'
+import { toConnectError, toStreamError } from './errors.ts'
 
 /**
  * Reads a topic without being a member of a group: nothing is committed, nobody is rebalanced. One reading at a time.
@@ -81,7 +81,7 @@ export async function openPartitionReader(options: {
     await connect(client, ASK_TIMEOUT_MS)
   } catch (error) {
     client.disconnect(() => {})
-    throw toStreamError(error, `connecting to ${connection.brokers.join(',')}`)
+    throw toConnectError(error, connection.brokers, client)
   }
   client.setDefaultIsTimeoutOnlyForFirstMessage(true)
   client.setDefaultConsumeTimeout(200)
@@ -90,7 +90,7 @@ export async function openPartitionReader(options: {
     try {
       return await call<R>(start)
     } catch (error) {
-      throw toStreamError(error, doing)
+      throw toStreamError(error, doing, client)
     }
   }
 

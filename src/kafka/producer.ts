@@ -13,8 +13,9 @@ import {
   nativeProducer,
   toNativeHeaders,
 } from './client.ts'
-import { CODE, describe, toStreamError } from './errors.ts'
+import { CODE, describe, toConnectError, toStreamError, warningText } from './errors.ts'
 import { createHearing, hearsBroker } from './hearing.ts'
+import { causesOf } from './listening.ts'
 
 /** A record to be produced. Without `partition` the key decides; without `timestampMs` it is now. */
 export interface OutgoingRecord {
@@ -92,15 +93,16 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
       partitioner: 'murmur2_random',
       ...connection.extra,
     })
-    opened.on('event.error', (error: NativeError) => options.onWarning?.(error.message))
+    opened.on('event.error', (error: NativeError) => options.onWarning?.(warningText(opened, error)))
     opened.on('delivery-report', (error: NativeError | null, report: DeliveryReport) => {
       const waiting = report.opaque
       unacked.delete(waiting)
       room.shift()?.()
       if (error) {
-        waiting.reject(toStreamError(error, `producing to ${report.topic}`))
+        waiting.reject(toStreamError(error, `producing to ${report.topic}`, opened))
       } else {
         waiting.resolve({ partition: report.partition, offset: BigInt(report.offset) })
+        causesOf(opened)?.heard()
         if (opened === client) hearing.heard()
       }
       retire(opened)
@@ -109,7 +111,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
       await connect(opened, timeoutMs)
     } catch (error) {
       abandon(opened)
-      throw toStreamError(error, `connecting to ${connection.brokers.join(',')}`)
+      throw toConnectError(error, connection.brokers, opened)
     }
     opened.setPollInBackground(true)
     return opened
@@ -167,7 +169,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
       } catch (error) {
         // Nothing was queued: the client's own queue is full for the moment, by bytes.
         if (describe(error).code !== CODE.queueFull || tries >= 200) {
-          throw toStreamError(error, `producing to ${record.topic}`)
+          throw toStreamError(error, `producing to ${record.topic}`, client)
         }
         await sleep(50)
       }
@@ -193,7 +195,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
     async partitionCount(topic) {
       const asked = call<NativeMetadata>(done => client.getMetadata({ topic, timeout: 5_000 }, done))
       const metadata = await asked.catch((error: unknown) => {
-        throw toStreamError(error, `asking for topic ${topic}`)
+        throw toStreamError(error, `asking for topic ${topic}`, client)
       })
       hearing.heard()
       return metadata.topics.find(({ name }) => name === topic)?.partitions.length ?? 0

@@ -8,12 +8,13 @@ import {
   fromNative,
   type KafkaConnection,
   type NativeConsumer,
+  type NativeError,
   type NativeMetadata,
   type NativePosition,
   type NativeRecord,
   nativeConsumer,
 } from './client.ts'
-import { CODE, describe, toStreamError } from './errors.ts'
+import { CODE, describe, toConnectError, toStreamError, warningText } from './errors.ts'
 import { createPublisher } from './publisher.ts'
 
 export interface ReplayTopicOptions {
@@ -78,12 +79,12 @@ export function createReplayTopic({ connection, topic, onWarning, tracing }: Rep
     opened.on('partition.eof', (at: NativePosition) => {
       end = at
     })
-    opened.on('event.error', (error: { readonly message: string }) => onWarning?.(error.message))
+    opened.on('event.error', (error: NativeError) => onWarning?.(warningText(opened, error)))
     try {
       await connect(opened, TIMEOUT_MS)
     } catch (error) {
       opened.disconnect(() => {})
-      throw toStreamError(error, `connecting to ${connection.brokers.join(',')}`)
+      throw toConnectError(error, connection.brokers, opened)
     }
     opened.setDefaultIsTimeoutOnlyForFirstMessage(true)
     opened.setDefaultConsumeTimeout(200)
@@ -98,7 +99,7 @@ export function createReplayTopic({ connection, topic, onWarning, tracing }: Rep
       )
       return { low: BigInt(marks.lowOffset), high: BigInt(marks.highOffset) }
     } catch (error) {
-      throw toStreamError(error, `asking for the end of ${topic}-${partition}`)
+      throw toStreamError(error, `asking for the end of ${topic}-${partition}`, asked)
     }
   }
 
@@ -108,7 +109,7 @@ export function createReplayTopic({ connection, topic, onWarning, tracing }: Rep
       const { topics } = await call<NativeMetadata>(done => asked.getMetadata({ topic, timeout: TIMEOUT_MS }, done))
       return topics.find(({ name }) => name === topic)?.partitions.length ?? 0
     } catch (error) {
-      throw toStreamError(error, `asking for topic ${topic}`)
+      throw toStreamError(error, `asking for topic ${topic}`, asked)
     }
   }
 
@@ -126,7 +127,7 @@ export function createReplayTopic({ connection, topic, onWarning, tracing }: Rep
         try {
           records = await call<NativeRecord[]>(done => asked.consume(1_000, done))
         } catch (error) {
-          throw toStreamError(error, `reading ${topic}-${partition}`)
+          throw toStreamError(error, `reading ${topic}-${partition}`, asked)
         }
         for (const record of records) {
           if (BigInt(record.offset) >= high) return

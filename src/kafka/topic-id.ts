@@ -18,7 +18,7 @@ export async function readTopicId(connection: KafkaConnection, topic: string): P
     const id = found?.topicId.base64
     return id === ZERO ? undefined : id
   } catch (error) {
-    throw toStreamError(error, `asking for the id of topic ${topic}`)
+    throw toStreamError(error, `asking for the id of topic ${topic}`, admin)
   } finally {
     admin.disconnect()
   }

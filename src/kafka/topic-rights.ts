@@ -32,7 +32,7 @@ export async function topicRights(connection: KafkaConnection, topics: readonly 
       return { topic, partitions: description?.partitions.length ?? 0, mayRead: may(READ), mayWrite: may(WRITE) }
     })
   } catch (error) {
-    throw toStreamError(error, `asking for the rights on ${topics.join(' and ')}`)
+    throw toStreamError(error, `asking for the rights on ${topics.join(' and ')}`, admin)
   } finally {
     admin.disconnect()
   }

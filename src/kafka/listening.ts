@@ -1,0 +1,145 @@
+import { lookup } from 'node:dns/promises'
+import {
+  addressOf,
+  advertised,
+  type BrokerLine,
+  type Cause,
+  causeOf,
+  isMistake,
+  readBrokerLine,
+  refined,
+  type Security,
+} from './causes.ts'
+
+/** What one client has said about its brokers of late. */
+export interface Causes {
+  /** A broker has answered: what was said before tells nothing of the present. */
+  heard(): void
+  /** Something that the client does not say itself. */
+  note(cause: Cause): void
+  /** What was said last. */
+  latest(): Cause | undefined
+  /** Resolves once no more is being found out about what was said. */
+  settled(): Promise<void>
+  /** Each broker of KAFKA_BROKERS has something that waiting will hardly cure. */
+  hopeless(): boolean
+}
+
+interface Said {
+  readonly line: BrokerLine
+  cause: Cause
+  atMs: number
+}
+
+/** librdkafka says the same thing every 30 s at most. */
+const FRESH_MS = 70_000
+
+const CAUSES = new WeakMap<object, Causes>()
+
+interface Connection {
+  readonly brokers: readonly string[]
+  readonly security: Security
+}
+
+interface Speaking {
+  on(event: 'event.log', listener: (line: { readonly fac?: string; readonly message?: string }) => void): void
+}
+
+/** Listens to all that a client says, from its making on. */
+export function listen(client: object, connection: Connection): void {
+  const said = new Map<string, Said>()
+  const asking = new Set<Promise<void>>()
+  let noted: Cause | undefined
+
+  function hear(message: string): void {
+    const line = readBrokerLine(message)
+    const cause = line === undefined ? undefined : causeOf(line, connection.security)
+    if (line === undefined || cause === undefined) return
+    const key = `${addressOf(line.place)} ${line.bootstrap}`
+    const known = said.get(key)
+    // What was found out about it stays with it.
+    if (known !== undefined && known.line.text.slice(0, 40) === line.text.slice(0, 40)) {
+      known.atMs = performance.now()
+      return
+    }
+    const entry: Said = { line, cause, atMs: performance.now() }
+    said.set(key, entry)
+    if (cause.kind !== 'certificate' && cause.kind !== 'closed') return
+    const question = refined(cause, line, connection.security)
+      .then(better => {
+        entry.cause = better
+      })
+      .catch(() => {})
+      .finally(() => asking.delete(question))
+    asking.add(question)
+  }
+
+  const causes: Causes = {
+    heard() {
+      said.clear()
+      noted = undefined
+    },
+    note(cause) {
+      noted = cause
+    },
+    latest() {
+      const fresh = [...said.values()].filter(({ atMs }) => performance.now() - atMs < FRESH_MS)
+      // One that only closes the connection tells less than any other.
+      fresh.sort((a, b) => Number(a.cause.kind !== 'closed') - Number(b.cause.kind !== 'closed') || a.atMs - b.atMs)
+      return noted ?? fresh.at(-1)?.cause
+    },
+    async settled() {
+      await Promise.all(asking)
+    },
+    hopeless() {
+      const given = new Set(connection.brokers)
+      const hopeless = [...said.values()].filter(
+        ({ line, cause }) => line.bootstrap && (isMistake(cause) || cause.kind === 'unresolved'),
+      )
+      return hopeless.length >= given.size
+    },
+  }
+  CAUSES.set(client, causes)
+  const speaking = client as Speaking
+  speaking.on('event.log', ({ fac, message }) => {
+    if (fac === 'FAIL' && message !== undefined) hear(message)
+  })
+}
+
+/** `undefined` for a client that a test plays. */
+export function causesOf(client: object): Causes | undefined {
+  return CAUSES.get(client)
+}
+
+const LOOKUP_MS = 2_000
+
+/**
+ * A cluster that was reached, and none of whose brokers can be found under the name that it gives out: no call that comes
+ * after the first will ever be answered.
+ */
+export async function unresolvedCluster(
+  brokers: readonly { readonly host?: string; readonly port?: number }[],
+): Promise<Cause | undefined> {
+  const places = brokers.flatMap(({ host, port }) => (host === undefined ? [] : [{ host, port: port ?? 0 }]))
+  if (places.length === 0) return undefined
+  const late = Promise.withResolvers<boolean>()
+  const timer = setTimeout(() => late.resolve(true), LOOKUP_MS)
+  try {
+    const found = await Promise.all(
+      places.map(({ host }) =>
+        Promise.race([
+          late.promise,
+          lookup(host).then(
+            () => true,
+            () => false,
+          ),
+        ]),
+      ),
+    )
+    const [place] = places
+    if (found.includes(true) || place === undefined) return undefined
+    return advertised(addressOf(place), `the name ${place.host} cannot be resolved here`)
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,101 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type EmbeddedKafka, startKafka } from '#src/embedded/kafka.ts'
+import { type Authority, makeAuthority } from './certificates.ts'
+
+/** A broker with TLS, passwords and rights, whose listeners show what goes wrong with them. Ends with its files. */
+export interface SecuredKafka extends AsyncDisposable {
+  readonly kafka: EmbeddedKafka
+  /** `HOST:PORT` of each listener, by name. */
+  readonly at: Readonly<Record<(typeof LISTENERS)[number], string>>
+  /** PEM files: the authority that signed the brokers, and another one that did not. */
+  readonly ca: string
+  readonly otherCa: string
+  /** A certificate of a client with its key, PEM files. */
+  readonly client: { readonly certificate: string; readonly key: string }
+  /** Settings of a user: alice has PLAIN, bob SCRAM-SHA-256; the passwords are their names backwards. */
+  as(user: 'alice' | 'bob', over?: Readonly<Record<string, string>>): Record<string, string>
+}
+
+const LISTENERS = ['TLS', 'EXPIRED', 'OTHERHOST', 'MUTUAL', 'SASL', 'SCRAMONLY', 'SASLTLS', 'LOST', 'MOVED'] as const
+
+const SASL = {
+  'sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-256',
+  'plain.sasl.jaas.config':
+    'org.apache.kafka.common.security.plain.PlainLoginModule required user_alice="ecila" user_carol="lorac";',
+  'scram-sha-256.sasl.jaas.config': 'org.apache.kafka.common.security.scram.ScramLoginModule required;',
+}
+
+const UNKNOWN_HOST = 'kafka-in-docker.invalid'
+
+export async function startSecuredKafka(): Promise<SecuredKafka> {
+  await using parts = new AsyncDisposableStack()
+  const dir = mkdtempSync(join(tmpdir(), 'holdfast-certificates-'))
+  parts.defer(() => rmSync(dir, { recursive: true, force: true }))
+  const file = (name: string, text: string) => {
+    writeFileSync(join(dir, name), text, { mode: 0o600 })
+    return join(dir, name)
+  }
+  const authority = makeAuthority('Test authority')
+  const other = makeAuthority('Another authority')
+  const ca = file('ca.pem', authority.certificate)
+  const store = (name: string, { certificate, key }: ReturnType<Authority['issue']>) => ({
+    'ssl.keystore.type': 'PEM',
+    'ssl.keystore.location': file(name, key + certificate),
+  })
+  const good = store('good.pem', authority.issue('127.0.0.1'))
+  const yesterday = new Date(Date.now() - 86_400_000)
+  const kafka = parts.use(
+    await startKafka({
+      scramUsers: { bob: 'bob' },
+      listeners: {
+        TLS: { protocol: 'SSL', properties: good },
+        EXPIRED: { protocol: 'SSL', properties: store('expired.pem', authority.issue('127.0.0.1', yesterday)) },
+        OTHERHOST: { protocol: 'SSL', properties: store('other-host.pem', authority.issue('kafka.example')) },
+        MUTUAL: {
+          protocol: 'SSL',
+          properties: {
+            ...good,
+            'ssl.client.auth': 'required',
+            'ssl.truststore.type': 'PEM',
+            'ssl.truststore.location': ca,
+          },
+        },
+        SASL: { protocol: 'SASL_PLAINTEXT', properties: SASL },
+        SCRAMONLY: {
+          protocol: 'SASL_PLAINTEXT',
+          properties: { ...SASL, 'sasl.enabled.mechanisms': 'SCRAM-SHA-256' },
+        },
+        SASLTLS: { protocol: 'SASL_SSL', properties: { ...good, ...SASL } },
+        LOST: { protocol: 'PLAINTEXT', advertisedHost: UNKNOWN_HOST },
+        // Another address of the loopback interface, on which nobody listens: as localhost seen from within a container.
+        MOVED: { protocol: 'PLAINTEXT', advertisedHost: '127.0.0.2' },
+      },
+      properties: {
+        'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+        // Who comes without a password is the administrator here; alice may do what no rule forbids.
+        'super.users': 'User:ANONYMOUS;User:bob;User:alice',
+      },
+    }),
+  )
+  const issued = other.issue('client')
+  const client = { certificate: file('client.pem', issued.certificate), key: file('client.key', issued.key) }
+  const otherCa = file('other-ca.pem', other.certificate)
+  const owned = parts.move()
+  return {
+    kafka,
+    at: kafka.listeners as SecuredKafka['at'],
+    ca,
+    otherCa,
+    client,
+    as: (user, over = {}) => ({
+      'security.protocol': 'sasl_plaintext',
+      'sasl.mechanism': user === 'alice' ? 'PLAIN' : 'SCRAM-SHA-256',
+      'sasl.username': user,
+      'sasl.password': [...user].reverse().join(''),
+      ...over,
+    }),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
