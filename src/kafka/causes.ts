@@ -58,9 +58,7 @@ export interface BrokerLine {
 /** @returns `undefined` when the line is about no broker */
 export function readBrokerLine(message: string): BrokerLine | undefined {
   const match =
-    /^(?:\[thrd:.*?\]: )?(?:[a-z_]+:\/\/)?(\[[0-9A-Fa-f:.]+\]|[^\s/:]+):(\d+)\/(bootstrap|-?\d+): (.*)$/s.exec(
-      message,
-    )
+    /^(?:\[thrd:.*?\]: )?(?:[a-z_]+:\/\/)?(\[[0-9A-Fa-f:.]+\]|[^\s/:]+):(\d+)\/(bootstrap|-?\d+): (.*)$/s.exec(message)
   if (match === null) return undefined
   const [, host = '', port = '', id, text = ''] = match
   return { place: { host: host.replace(/^\[|\]$/g, ''), port: Number(port) }, bootstrap: id === 'bootstrap', text }
