@@ -9,6 +9,7 @@ const SVG = 'http://www.w3.org/2000/svg'
  */
 export function toDom(tree, space = HTML) {
   if (typeof tree === 'string') return document.createTextNode(tree)
+  if (typeof tree === 'function') return toDom(tree(), space)
   if (tree instanceof Node) return tree
   const within = tree.tag === 'svg' ? SVG : space
   const made = document.createElementNS(within, tree.tag)

@@ -4,8 +4,8 @@ export interface Branch {
   readonly children: readonly Child[]
 }
 
-/** Text stays text, whatever it holds. */
-export type Child = Branch | string
+/** Text stays text, whatever it holds. A function makes the child when its turn comes. */
+export type Child = Branch | string | (() => Child)
 
 export function h(
   tag: string,

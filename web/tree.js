@@ -3,7 +3,8 @@
  * into text (`src/http/html.ts`), so that both show an order alike. Children that are text stay text in both: whatever an
  * order holds, it cannot become markup.
  * @typedef {{ tag: string, attributes: Record<string, string>, children: Child[] }} Branch
- * @typedef {Branch | string} Child
+ * A child may also be a function, which makes it when its turn comes: what is long need not be in memory as a whole.
+ * @typedef {Branch | string | (() => Child)} Child
  */
 
 /**

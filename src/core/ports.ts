@@ -256,6 +256,7 @@ export interface ValueReader {
 
 /** What is asked of the store besides single values. @throws StoreUnavailableError */
 export interface ValueCatalog {
+  /** May end before its limit, when its values are large. */
   page(query: PageQuery): Promise<{
     readonly values: readonly StoredValue[]
     /** Where the next page goes on; `undefined` when this is the last. */

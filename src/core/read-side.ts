@@ -83,15 +83,39 @@ export interface ValueCache {
   stats(): CacheStats
 }
 
+/** Methods that are told apart. A closed set: also the values of the metric label `method`; `OTHER` is any that is not known here. */
+export const HTTP_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'OTHER'] as const
+export type HttpMethod = (typeof HTTP_METHODS)[number]
+
+/**
+ * Why the API refused a request, or closed a connection, without doing any work. A closed set: also the values of the metric
+ * label `reason`.
+ */
+export const HTTP_REFUSALS = [
+  'key_required',
+  'bad_key',
+  'role_too_small',
+  'foreign_page',
+  'host_not_allowed',
+  'too_many_requests',
+  'busy',
+  'connection_idle',
+  'no_connection_left',
+  'answer_unread',
+] as const
+export type HttpRefusal = (typeof HTTP_REFUSALS)[number]
+
 /** What is told of the read side, as {@link Fact} is of the stream. Routes are patterns, never paths. */
 export type ReadFact =
   | {
       readonly kind: 'http_served'
-      readonly method: string
+      readonly method: HttpMethod
       readonly route: string
       readonly status: number
       readonly seconds: number
     }
+  /** Its address is told to the log, and to no metric. `undefined`: of connections that nobody need look for. */
+  | { readonly kind: 'http_refused'; readonly reason: HttpRefusal; readonly address: string | undefined }
   | { readonly kind: 'http_failed'; readonly route: string; readonly traceId: string; readonly error: unknown }
   | {
       readonly kind: 'http_started'

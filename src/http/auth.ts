@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { type AccessRole, type ApiKey, includesRole, type Keyless } from '../core/access.ts'
 import { hostNameOf, isLoopbackName } from '../core/hosts.ts'
+import type { HttpRefusal } from '../core/read-side.ts'
 import type { HostGate } from './host-gate.ts'
 import type { Problem } from './problem.ts'
 
@@ -20,8 +21,12 @@ export interface Caller {
 
 export type Access =
   | { readonly ok: true; readonly caller: Caller }
-  /** `badKey`: one was presented, and it is none of ours. */
-  | { readonly ok: false; readonly problem: Problem; readonly badKey: boolean }
+  | { readonly ok: false; readonly problem: AuthProblem }
+
+/** `bad_key`: one was presented, and it is none of ours. */
+export type AuthProblem = Problem & {
+  readonly code: Extract<HttpRefusal, 'key_required' | 'bad_key' | 'role_too_small' | 'foreign_page'>
+}
 
 export interface Auth {
   /** May this request do what needs the role? Cheap, and without side effects. */
@@ -75,7 +80,7 @@ export function createAuth({ keys, keyless }: AuthOptions, gate: HostGate): Auth
       if (authorization === undefined) return withoutKey(req, needed)
       const key = /^Bearer +([\x21-\x7e]+) *$/i.exec(authorization)?.[1]
       const caller = key === undefined ? undefined : ownerOf(key)
-      if (caller === undefined) return { ok: false, problem: BAD_KEY, badKey: true }
+      if (caller === undefined) return refuse(BAD_KEY)
       return includesRole(caller.role, needed) ? { ok: true, caller } : refuse(roleTooSmall(needed))
     },
   }
@@ -88,34 +93,34 @@ function isLocal(req: IncomingMessage): boolean {
   return true
 }
 
-function refuse(problem: Problem): Access {
-  return { ok: false, problem, badKey: false }
+function refuse(problem: AuthProblem): Access {
+  return { ok: false, problem }
 }
 
 const REALM = 'Bearer realm="holdfast"'
 
-const KEY_REQUIRED: Problem = {
+const KEY_REQUIRED: AuthProblem = {
   status: 401,
   code: 'key_required',
   detail: 'This needs a key: send it as "Authorization: Bearer …".',
   headers: { 'WWW-Authenticate': REALM },
 }
 
-const BAD_KEY: Problem = {
+const BAD_KEY: AuthProblem = {
   status: 401,
   code: 'bad_key',
   detail: 'This key is not known here.',
   headers: { 'WWW-Authenticate': `${REALM}, error="invalid_token"` },
 }
 
-const FOREIGN_PAGE: Problem = {
+const FOREIGN_PAGE: AuthProblem = {
   status: 403,
   code: 'foreign_page',
   detail:
     'A page of another origin may not use this without a key. HTTP_ALLOWED_HOSTS lists names whose pages are ours.',
 }
 
-function roleTooSmall(needed: AccessRole): Problem {
+function roleTooSmall(needed: AccessRole): AuthProblem {
   return {
     status: 403,
     code: 'role_too_small',

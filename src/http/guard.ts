@@ -1,6 +1,8 @@
 import type { Request, RequestHandler, Response } from 'express'
-import { ipKeyGenerator, type RateLimitRequestHandler, rateLimit } from 'express-rate-limit'
+import { type RateLimitRequestHandler, rateLimit } from 'express-rate-limit'
 import type { AccessRole } from '../core/access.ts'
+import type { HttpRefusal } from '../core/read-side.ts'
+import { addressOf } from './address.ts'
 import type { Auth, Caller } from './auth.ts'
 import { sendProblem } from './problem.ts'
 
@@ -16,6 +18,8 @@ export interface Guard {
   require(role: AccessRole): RequestHandler
   /** Who was let through. Only behind {@link Guard.require}. */
   callerOf(res: Response): Caller | undefined
+  /** In front of what needs no key: whoever tries one is slowed down there as well. */
+  readonly limitBadKeys: RequestHandler
   /** Behind `require('write')`. */
   readonly limitWrites: RequestHandler
 }
@@ -23,11 +27,13 @@ export interface Guard {
 const MINUTE_MS = 60_000
 
 /** What stands in front of routes: who may, and how often. Limits are counted in this process alone. */
-export function createGuard(auth: Auth, limits: Limits): Guard {
+export function createGuard(auth: Auth, limits: Limits, onRefused: (reason: HttpRefusal, req: Request) => void): Guard {
   /**
    * Only slows down who guesses: a good key is let through whatever others at its address do, or anybody behind the same
    * proxy could lock all of them out.
    */
+  const limited = (name: string, perMinute: number, keyOf: (req: Request, res: Response) => string) =>
+    rateLimitOf(name, perMinute, keyOf, req => onRefused('too_many_requests', req))
   const badKeys = limited('bad-keys', limits.badKeysPerMinute, addressOf)
   const callerOf = (res: Response) => res.locals.caller as Caller | undefined
 
@@ -38,8 +44,17 @@ export function createGuard(auth: Auth, limits: Limits): Guard {
         res.locals.caller = access.caller
         return next()
       }
-      if (!access.badKey) return void sendProblem(req, res, access.problem)
-      return badKeys(req, res, () => sendProblem(req, res, access.problem))
+      const { problem } = access
+      onRefused(problem.code, req)
+      if (problem.code !== 'bad_key') return void sendProblem(req, res, problem)
+      return badKeys(req, res, () => sendProblem(req, res, problem))
+    },
+    limitBadKeys(req, res, next) {
+      if (req.headers.authorization === undefined) return next()
+      const access = auth.check(req, 'read')
+      if (access.ok || access.problem.code !== 'bad_key') return next()
+      onRefused('bad_key', req)
+      return badKeys(req, res, next)
     },
     callerOf,
     limitWrites: limited('writes', limits.writesPerMinute, (req, res) => {
@@ -49,15 +64,11 @@ export function createGuard(auth: Auth, limits: Limits): Guard {
   }
 }
 
-/** An IPv6 network counts as one caller: whoever has one has all of its addresses. */
-function addressOf(req: Request): string {
-  return ipKeyGenerator(req.socket.remoteAddress ?? 'unknown')
-}
-
-function limited(
+function rateLimitOf(
   name: string,
   perMinute: number,
   keyGenerator: (req: Request, res: Response) => string,
+  onRefused: (req: Request) => void,
 ): RateLimitRequestHandler {
   return rateLimit({
     windowMs: MINUTE_MS,
@@ -69,6 +80,7 @@ function limited(
     // It warns of proxies that it is not told of. Whoever puts one in front gives its callers keys (see auth.ts).
     validate: false,
     handler: (req, res) => {
+      onRefused(req)
       sendProblem(req, res, {
         status: 429,
         code: 'too_many_requests',

@@ -94,11 +94,12 @@ export function createHostGate({ host, allowedHosts, setting }: HostGateOptions)
 }
 
 /** Stands in front of all routes. */
-export function requireHost(gate: HostGate): RequestHandler {
+export function requireHost(gate: HostGate, onRefused: (req: IncomingMessage) => void): RequestHandler {
   return (req, res, next) => {
     const problem = gate.refusal(req)
-    if (problem === undefined) next()
-    else sendProblem(req, res, problem)
+    if (problem === undefined) return next()
+    onRefused(req)
+    sendProblem(req, res, problem)
   }
 }
 

@@ -20,7 +20,22 @@ export function html(parts: TemplateStringsArray, ...values: readonly (string | 
 
 /** A tree of `web/tree.js` as markup: what the page builds out of elements, in text. Tags and names are our own. */
 export function htmlOf(tree: Child): Markup {
-  return new Markup(render(tree))
+  return new Markup([...htmlPieces(tree)].join(''))
+}
+
+/** Characters of a piece. A few milliseconds of work, after which the event loop may turn. */
+const PIECE = 16 * 1024
+
+/** The same in pieces of about that many characters (a text is cut before it is escaped). What is not asked for is not made. */
+export function* htmlPieces(tree: Child): Iterable<string> {
+  let piece = ''
+  for (const part of partsOf(tree)) {
+    piece += part
+    if (piece.length < PIECE) continue
+    yield piece
+    piece = ''
+  }
+  if (piece !== '') yield piece
 }
 
 /** Elements that have no end tag (HTML standard, "void elements"), as far as we use them. */
@@ -43,9 +58,15 @@ function markupOf(value: string | Markup): string {
   return value instanceof Markup ? value.text : escapeHtml(value)
 }
 
-function render(tree: Child): string {
-  if (typeof tree === 'string') return escapeHtml(tree)
+function* partsOf(tree: Child): Iterable<string> {
+  if (typeof tree === 'function') return yield* partsOf(tree())
+  if (typeof tree === 'string') {
+    for (let start = 0; start < tree.length; start += PIECE) yield escapeHtml(tree.slice(start, start + PIECE))
+    return
+  }
   const attributes = Object.entries(tree.attributes).map(([name, value]) => ` ${name}="${escapeHtml(value)}"`)
-  const start = `<${tree.tag}${attributes.join('')}>`
-  return VOID.has(tree.tag) ? start : `${start}${tree.children.map(render).join('')}</${tree.tag}>`
+  yield `<${tree.tag}${attributes.join('')}>`
+  if (VOID.has(tree.tag)) return
+  for (const child of tree.children) yield* partsOf(child)
+  yield `</${tree.tag}>`
 }

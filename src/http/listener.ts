@@ -1,6 +1,9 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { isIPv6 } from 'node:net'
 import { UsageError } from '../core/errors.ts'
+import type { HttpRefusal } from '../core/read-side.ts'
+import { boundConnections, CONNECTION_LIMITS, type ConnectionLimits } from './connections.ts'
+import { type Problem, sendProblem } from './problem.ts'
 
 export interface ListenerOptions {
   readonly host: string
@@ -9,6 +12,10 @@ export interface ListenerOptions {
   /** Names of the settings that the two come from, for whoever must change them. */
   readonly settings: { readonly host: string; readonly port: string }
   readonly handler: (lifecycle: Lifecycle) => RequestListener
+  /** Told of connections that were closed or refused, and why. */
+  readonly onRefused: (cause: HttpRefusal) => void
+  /** Default: {@link CONNECTION_LIMITS}. */
+  readonly connections?: Partial<ConnectionLimits> | undefined
   /** How long requests under way may take at a close before their connections are cut. Default: 5,000. */
   readonly drainTimeoutMs?: number | undefined
 }
@@ -36,28 +43,41 @@ const REQUEST_TIMEOUT_MS = 30_000
 /** Longer than the 60 s of common load balancers: the side that closes first must not be ours, or requests get lost. */
 const KEEP_ALIVE_TIMEOUT_MS = 65_000
 const MAX_HEADER_BYTES = 16 * 1024
-const MAX_CONNECTIONS = 2_000
+/** How often Node looks for connections that have asked nothing within those times. By default it does twice a minute. */
+const CHECK_INTERVAL_MS = 1_000
+
+const PROBES_ONLY: Problem = {
+  status: 503,
+  code: 'too_many_connections',
+  detail: 'As many connections are at work as this process takes. Try again in a moment.',
+  headers: { 'Retry-After': '1', Connection: 'close' },
+}
 
 /** An HTTP server with bounds on whatever a client could stretch. @throws UsageError when it cannot listen there */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
   const { host } = options
   let closed: Promise<void> | undefined
   const closing = new AbortController()
-  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES })
-  server.on(
-    'request',
-    options.handler({
-      closing: closing.signal,
-      onDone() {
-        // A kept-alive connection that becomes idle while we close would hold the close up.
-        if (closing.signal.aborted) setImmediate(() => server.closeIdleConnections())
-      },
-    }),
-  )
+  const server = createServer({
+    maxHeaderSize: MAX_HEADER_BYTES,
+    connectionsCheckingInterval: CHECK_INTERVAL_MS,
+  })
+  const connections = boundConnections(server, { ...CONNECTION_LIMITS, ...options.connections }, options.onRefused)
+  const handler = options.handler({
+    closing: closing.signal,
+    onDone() {
+      // A kept-alive connection that becomes idle while we close would hold the close up.
+      if (closing.signal.aborted) setImmediate(() => server.closeIdleConnections())
+    },
+  })
+  server.on('request', (req, res) => {
+    if (connections.mayAsk(req)) return handler(req, res)
+    options.onRefused('busy')
+    sendProblem(req, res, PROBES_ONLY)
+  })
   server.headersTimeout = HEADERS_TIMEOUT_MS
   server.requestTimeout = REQUEST_TIMEOUT_MS
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS
-  server.maxConnections = MAX_CONNECTIONS
 
   const port = await listen(server, options)
 

@@ -1,5 +1,5 @@
 import type { ErrorRequestHandler, Request, RequestHandler } from 'express'
-import type { ReadObserver } from '../core/read-side.ts'
+import { HTTP_METHODS, type HttpMethod, type ReadObserver } from '../core/read-side.ts'
 import type { RequestTracing } from '../core/tracing.ts'
 import { sendProblem } from './problem.ts'
 
@@ -15,7 +15,7 @@ export function timed(observer: ReadObserver, tracing: RequestTracing, onDone: (
       const streamingSinceMs = res.locals.streamingSinceMs as number | undefined
       observer.observe({
         kind: 'http_served',
-        method: req.method,
+        method: methodOf(req.method),
         route: routeOf(req, res.statusCode),
         // 499: the client went away first (a convention of nginx); from a stream everybody goes away some time.
         status: res.writableFinished || streamingSinceMs !== undefined ? res.statusCode : 499,
@@ -26,6 +26,10 @@ export function timed(observer: ReadObserver, tracing: RequestTracing, onDone: (
     res.once('close', closed)
     next()
   }
+}
+
+function methodOf(method: string): HttpMethod {
+  return HTTP_METHODS.find(known => known === method) ?? 'OTHER'
 }
 
 /** The pattern that matched, never the path: a closed set. */

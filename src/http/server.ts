@@ -1,13 +1,16 @@
+import type { IncomingMessage } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import express, { type Express, type RequestHandler, type Response } from 'express'
 import { includesRole } from '../core/access.ts'
 import type { Clock, DeadLetterIndex, ValueCatalog } from '../core/ports.ts'
-import type { ReadObserver, ValueCache } from '../core/read-side.ts'
+import type { HttpRefusal, ReadObserver, ValueCache } from '../core/read-side.ts'
 import type { HealthCheck } from '../core/status.ts'
 import { NO_TRACING, type RequestTracing } from '../core/tracing.ts'
 import type { Intake } from '../core/write-side.ts'
+import { addressOf } from './address.ts'
 import type { AdminParts } from './admin.ts'
 import { type Auth, type AuthOptions, createAuth } from './auth.ts'
+import type { ConnectionLimits } from './connections.ts'
 import { createGuard, type Limits } from './guard.ts'
 import { createHostGate, type HostGate, requireHost } from './host-gate.ts'
 import { createHotPath } from './hot-path.ts'
@@ -29,6 +32,7 @@ import { openapiRoute } from './routes/openapi.ts'
 import { orderRoutes } from './routes/orders.ts'
 import { viewRoutes } from './routes/view.ts'
 import { securityHeaders } from './security-headers.ts'
+import { limitWork, WORK_LIMITS, type WorkLimits } from './work-limit.ts'
 
 export interface HttpOptions {
   readonly host: string
@@ -38,6 +42,10 @@ export interface HttpOptions {
   readonly allowedHosts: readonly string[]
   readonly auth: AuthOptions
   readonly limits: Limits
+  /** Default: {@link WORK_LIMITS}. */
+  readonly work?: Partial<WorkLimits> | undefined
+  /** Default: {@link CONNECTION_LIMITS}. */
+  readonly connections?: Partial<ConnectionLimits> | undefined
   readonly cache: ValueCache
   readonly catalog: ValueCatalog
   readonly deadLetters: DeadLetterIndex
@@ -85,6 +93,8 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
           if (!answered(req, res)) app(req, res)
         })
     },
+    onRefused: reason => options.observer.observe({ kind: 'http_refused', reason, address: undefined }),
+    connections: options.connections,
     drainTimeoutMs: options.drainTimeoutMs,
   })
   const { keyless } = options.auth
@@ -98,35 +108,41 @@ function createHttpApp(
   gate: HostGate,
   { onDone, closing }: Lifecycle,
 ): Express {
-  const guard = createGuard(auth, options.limits)
+  const onRefused = refusalsTo(options.observer)
+  const guard = createGuard(auth, options.limits, onRefused)
+  const work = { ...WORK_LIMITS, ...options.work }
+  const limited = (most: number) => limitWork(most, reason => onRefused(reason))
   const app = newExpress()
   app.use(timed(options.observer, options.tracing, onDone))
   app.use(securityHeaders())
-  app.use(requireHost(gate))
+  app.use(requireHost(gate, req => onRefused('host_not_allowed', req)))
 
   const mayRead = guard.require('read')
-  app.use(createRoute({ ...options, closing }, [guard.require('write'), guard.limitWrites]))
+  const reads = [mayRead, limited(work.read)]
+  const readsPages = [...reads, limited(work.pages)]
+  app.use(createRoute({ ...options, closing }, [guard.require('write'), guard.limitWrites, limited(work.write)]))
   app.all('/orders/create', refuseMethod('POST'))
-  app.use(listRoute(options, [mayRead]))
+  app.use(listRoute(options, readsPages))
   closing.addEventListener('abort', () => options.feed.close())
+  // It bounds its watchers itself.
   app.use(liveRoutes(options.feed, [mayRead]))
   const isAdmin = (res: Response) => {
     const caller = guard.callerOf(res)
     return caller !== undefined && includesRole(caller.role, 'admin')
   }
-  app.use(orderRoutes({ ...options, isAdmin }, [mayRead]))
+  app.use(orderRoutes({ ...options, isAdmin }, reads))
   if (options.admin !== undefined) {
     const { feed } = options.admin
     closing.addEventListener('abort', () => feed.close())
-    const mayAdminister = guard.require('admin')
-    const read = [mayAdminister]
-    const write = [mayAdminister, guard.limitWrites]
+    const read = [guard.require('admin'), limited(work.admin)]
+    const write = [...read, guard.limitWrites]
     app.use(adminRoutes(options.admin, { read, write, callerOf: guard.callerOf }))
   }
-  app.use(viewRoutes(options.cache, auth, mayRead))
+  app.use(viewRoutes(options.cache, auth, readsPages))
   app.use(docsRoutes())
   app.use(consoleRoute())
   app.use(openapiRoute())
+  app.use(['/livez', '/readyz'], guard.limitBadKeys)
   // Strangers learn whether it works, but not why not.
   app.use(healthRoutes({ ...options, mayKnowWhy: req => gate.knows(req) && auth.check(req, 'read').ok }))
   if (options.metrics !== undefined) {
@@ -159,13 +175,14 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
       const app = newExpress()
       app.use(timed(options.observer, NO_TRACING, onDone))
       app.use(securityHeaders())
-      app.use(requireHost(gate))
+      app.use(requireHost(gate, req => refusalsTo(options.observer)('host_not_allowed', req)))
       app.use(healthRoutes({ ...options, mayKnowWhy: req => !gate.isLocal || gate.knows(req) }))
       app.use(metricsRoute(options.metrics))
       app.use(notFound)
       app.use(failed(options.observer))
       return app
     },
+    onRefused: reason => options.observer.observe({ kind: 'http_refused', reason, address: undefined }),
     drainTimeoutMs: options.drainTimeoutMs,
   })
 }
@@ -181,6 +198,12 @@ function newExpress(): Express {
   app.enable('case sensitive routing')
   app.set('query parser', 'simple')
   return app
+}
+
+/** @param req whose address the log should name */
+function refusalsTo(observer: ReadObserver) {
+  return (reason: HttpRefusal, req?: IncomingMessage) =>
+    observer.observe({ kind: 'http_refused', reason, address: req === undefined ? undefined : addressOf(req) })
 }
 
 const notFound: RequestHandler = (req, res) => {

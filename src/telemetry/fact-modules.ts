@@ -29,6 +29,7 @@ export const MODULE_OF: Readonly<Record<(Fact | ReadFact | JobFact)['kind'], Log
   http_started: 'http',
   metrics_started: 'http',
   http_served: 'http',
+  http_refused: 'http',
   http_failed: 'http',
   cache_warmed: 'cache',
   cache_warm_failed: 'cache',

@@ -4,7 +4,7 @@ import { DEPENDENCIES } from '../core/errors.ts'
 import { PAUSE_REASONS } from '../core/facts.ts'
 import { OUTCOMES } from '../core/outcome.ts'
 import { UNUSUAL } from '../core/ports.ts'
-import { CACHE_RESULTS, EVICTION_CAUSES } from '../core/read-side.ts'
+import { CACHE_RESULTS, EVICTION_CAUSES, HTTP_METHODS, HTTP_REFUSALS } from '../core/read-side.ts'
 import { POOL_STATES, POOLS } from '../core/status.ts'
 
 /** A label whose values cannot be listed beforehand, though there are few of them: their form, and what they are. */
@@ -231,7 +231,7 @@ export const METRICS = {
     type: 'histogram',
     unit: 'seconds',
     labels: {
-      method: { matches: /^[A-Z-]+$/, about: 'of the request' },
+      method: HTTP_METHODS,
       route: {
         matches: /^(static|unmatched|\/[a-z/:._-]*)$/,
         about: 'the pattern that matched, `static` or `unmatched`',
@@ -240,6 +240,12 @@ export const METRICS = {
     },
     help: 'Time from a request to the end of its answer, by route pattern.',
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+  },
+  http_refusals_total: {
+    type: 'counter',
+    unit: 'none',
+    labels: { reason: HTTP_REFUSALS },
+    help: 'Requests that were refused, and connections that were closed, without any work done for them.',
   },
   health_check_ok: {
     type: 'gauge',

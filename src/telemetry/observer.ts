@@ -275,6 +275,15 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
         break
       }
 
+      case 'http_refused': {
+        const { reason, address } = fact
+        metrics.count('http_refusals_total', { reason }, 1)
+        // One that only lacks a key, or room, is no trouble; a key that is not ours, or a name, may be an attack.
+        const level = address === undefined || reason === 'key_required' ? 'debug' : 'warn'
+        logRepeated(reason, level, fact.kind, { reason, address }, `request refused: ${reason}`)
+        break
+      }
+
       case 'http_failed': {
         const fields = { route: fact.route, trace_id: fact.traceId, error: fact.error }
         logRepeated(fact.route, 'error', fact.kind, fields, 'request failed')

@@ -170,6 +170,26 @@ describe('a page of orders', () => {
     expect(await walk(catalog, { ...query, customerId: 'nobody' })).toEqual([[]])
   })
 
+  it('ends before its limit when its orders are large, and none is left out', async () => {
+    const [item] = modelOrder.items
+    const items = Array.from({ length: 4_500 }, () => item ?? fail())
+    const large = Array.from({ length: 6 }, (_, index) => {
+      const order = listed(`l${index}`, `2024-02-0${6 - index}T00:00:00Z`, 'anna', 5 + index)
+      return { ...order, value: { ...order.value, items } }
+    })
+    const catalog = await stored(...records, ...large)
+    const first = await catalog.page(EVERY)
+    const bytes = first.values.reduce((sum, { json }) => sum + json.length, 0)
+    expect(bytes).toBeGreaterThan(3 * 2 ** 20)
+    expect(bytes).toBeLessThan(4 * 2 ** 20)
+    const pages = await walk(catalog, EVERY)
+    expect(pages.flat()).toEqual(['l0', 'l1', 'l2', 'l3', 'l4', 'l5', 'e', 'd', 'c', 'b', 'a'])
+    expect(pages).toHaveLength(2)
+    expect((await all(createOrderReader(database.pool, orderQueries).newest(100))).map(({ uid }) => uid)).toEqual(
+      pages.flat(),
+    )
+  })
+
   it('is found by an index, with customer and without', async () => {
     await stored(...records)
     for (const [customerId, index] of [
@@ -230,6 +250,10 @@ describe('a reader whose store does not answer', () => {
     await expect(reading).rejects.toThrow(/relation "orders" does not exist.*holdfast migrate up/)
   })
 })
+
+function fail(): never {
+  throw new Error('the model order has no item')
+}
 
 function disposable<P extends { end(): Promise<void> }>(value: P): AsyncDisposable & { readonly value: P } {
   return { value, [Symbol.asyncDispose]: () => value.end() }

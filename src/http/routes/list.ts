@@ -2,6 +2,7 @@ import { type Request, type RequestHandler, type Response, Router } from 'expres
 import { decodeCursor, encodeCursor } from '../../core/cursor.ts'
 import { dispositionOf } from '../../core/errors.ts'
 import type { PageQuery, Place, ValueCatalog } from '../../core/ports.ts'
+import { writePieces } from '../pieces.ts'
 import { type Problem, sendProblem } from '../problem.ts'
 import { UID } from '../uid.ts'
 
@@ -22,7 +23,7 @@ type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false
 /**
  * `GET /orders?customer_id=&from=&to=&limit=&cursor=`: whole orders, newest first by `date_created`, then `order_uid`.
  * `from` belongs to the range, `to` does not. `next` goes into `cursor` for the page after this one; orders that arrive
- * meanwhile neither shift nor repeat what follows.
+ * meanwhile neither shift nor repeat what follows. A page of large orders ends before its limit, and says where to go on.
  */
 export function listRoute(parts: ListParts, guard: readonly RequestHandler[]): Router {
   const router = Router({ caseSensitive: true })
@@ -42,15 +43,21 @@ async function serveList({ catalog, canonicalInstant }: ListParts, req: Request,
   }
   const orders = page.values.flatMap(({ json }, index) => (index === 0 ? [json] : [COMMA, json]))
   const next = page.next === undefined ? null : encodeCursor(page.next)
-  const body = Buffer.concat([Buffer.from('{"orders":['), ...orders, Buffer.from(`],"next":${JSON.stringify(next)}}`)])
+  const pieces = [Buffer.from('{"orders":['), ...orders, Buffer.from(`],"next":${JSON.stringify(next)}}`)]
+  const size = pieces.reduce((sum, { length }) => sum + length, 0)
   res.writeHead(200, {
     'Content-Type': 'application/json; charset=utf-8',
-    'Content-Length': body.length,
+    'Content-Length': size,
     'Cache-Control': 'no-store',
   })
-  res.end(body)
+  if (req.method === 'HEAD') res.end()
+  else if (size <= WHOLE_BYTES) res.end(Buffer.concat(pieces))
+  // Each order is let go of once it is on its way, and none is copied.
+  else await writePieces(res, pieces)
 }
 
+/** A usual page goes out at once. */
+const WHOLE_BYTES = 64 * 1024
 const COMMA = Buffer.from(',')
 
 function readQuery(query: Request['query'], canonicalInstant: ListParts['canonicalInstant']): Parsed<PageQuery> {

@@ -1,10 +1,11 @@
 import { type RequestHandler, type Response, Router } from 'express'
 import { orderView } from '../../../web/order-view.js'
-import { h } from '../../../web/tree.js'
+import { type Child, h } from '../../../web/tree.js'
 import { dispositionOf } from '../../core/errors.ts'
 import type { Lookup, ValueCache } from '../../core/read-side.ts'
 import type { Auth } from '../auth.ts'
-import { html, htmlOf, type Markup } from '../html.ts'
+import { html, htmlPieces } from '../html.ts'
+import { writePieces } from '../pieces.ts'
 import { UID } from '../uid.ts'
 
 /** Longer than any uid with whatever was pasted around it; the rest is not worth showing. */
@@ -16,18 +17,18 @@ interface Page {
   readonly title: string
   /** What stands in the search box. */
   readonly uid: string
-  readonly body: Markup
+  readonly body: Child
   readonly headers?: Readonly<Record<string, string>>
 }
 
 /**
  * `GET /view?order_uid=`: the search page's answer without JavaScript, laid out by the same code (`web/order-view.js`).
- * @param mayRead the guard of all reading routes, for programs; who comes by a link or form is told as a person
+ * @param guard that of all reading routes, for programs; who comes by a link or form is told as a person
  */
-export function viewRoutes(cache: ValueCache, auth: Auth, mayRead: RequestHandler): Router {
+export function viewRoutes(cache: ValueCache, auth: Auth, guard: readonly RequestHandler[]): Router {
   const router = Router({ caseSensitive: true })
-  router.get('/view', explainKeys(auth), mayRead, async (req, res) => {
-    send(res, await pageOf(cache, req.query.order_uid))
+  router.get('/view', explainKeys(auth), ...guard, async (req, res) => {
+    await send(res, await pageOf(cache, req.query.order_uid))
   })
   return router
 }
@@ -44,7 +45,7 @@ function explainKeys(auth: Auth): RequestHandler {
 
 async function pageOf(cache: ValueCache, asked: unknown): Promise<Page> {
   const uid = typeof asked === 'string' ? cleaned(asked) : ''
-  if (uid === '') return { status: 200, title: 'Orders', uid, body: html`` }
+  if (uid === '') return { status: 200, title: 'Orders', uid, body: '' }
   if (!UID.test(uid)) {
     return notice(400, uid.slice(0, MAX_SHOWN), 'This is not an order uid', [
       'An order uid has 1 to 64 characters: letters, digits, “_” and “-”.',
@@ -69,7 +70,7 @@ async function pageOf(cache: ValueCache, asked: unknown): Promise<Page> {
     status: 200,
     title: uid,
     uid,
-    body: htmlOf(orderView(order, { source: lookup.hit ? 'memory' : 'database' })),
+    body: orderView(order, { source: lookup.hit ? 'memory' : 'database' }),
   }
 }
 
@@ -79,7 +80,7 @@ function cleaned(text: string): string {
 }
 
 function notice(status: number, uid: string, title: string, words: readonly string[]): Page {
-  const body = htmlOf(h('div', { class: 'notice' }, h('h2', {}, title), ...words.map(text => h('p', {}, text))))
+  const body = h('div', { class: 'notice' }, h('h2', {}, title), ...words.map(text => h('p', {}, text)))
   return { status, title, uid, body }
 }
 
@@ -93,19 +94,36 @@ function keyNeeded(status: number, headers: Readonly<Record<string, string>> = {
   }
 }
 
-function send(res: Response, page: Page): void {
-  const bytes = Buffer.from(documentOf(page).text)
-  res.writeHead(page.status, {
+/** A usual order is one piece, whose length can be told; a large one is rendered while it is read. */
+async function send(res: Response, page: Page): Promise<void> {
+  const body = htmlPieces(page.body)[Symbol.iterator]()
+  const [first, second] = [body.next(), body.next()]
+  const start = `${headOf(page)}${first.done ? '' : first.value}`
+  const headers = {
     'Content-Type': 'text/html; charset=utf-8',
-    'Content-Length': bytes.length,
     'Cache-Control': 'private, no-cache',
     ...page.headers,
-  })
-  res.end(bytes)
+  }
+  if (second.done) {
+    const bytes = Buffer.from(start + FOOT)
+    res.writeHead(page.status, { ...headers, 'Content-Length': bytes.length })
+    res.end(bytes)
+    return
+  }
+  res.writeHead(page.status, headers)
+  if (res.req.method === 'HEAD') res.end()
+  else await writePieces(res, restOf(start, second.value, body))
+}
+
+function* restOf(start: string, second: string, others: Iterator<string>): Iterable<string> {
+  yield start
+  yield second
+  for (let piece = others.next(); !piece.done; piece = others.next()) yield piece.value
+  yield FOOT
 }
 
 /** The frame is that of `web/index.html`. */
-function documentOf({ title, uid, body }: Page): Markup {
+function headOf({ title, uid }: Page): string {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -140,9 +158,11 @@ function documentOf({ title, uid, body }: Page): Markup {
       <p id="hint" class="hint">This page works without JavaScript. <a href="/">With it</a>, there is more to see.</p>
     </form>
     </search>
-    <section id="result" aria-label="Result">${body}</section>
+    <section id="result" aria-label="Result">`.text
+}
+
+const FOOT = `</section>
   </main>
 </body>
 </html>
 `
-}

@@ -6,7 +6,7 @@ import type { HealthCheck } from '#src/core/status.ts'
 import type { Intake } from '#src/core/write-side.ts'
 import type { AdminParts } from '#src/http/admin.ts'
 import type { LiveFeed } from '#src/http/live-feed.ts'
-import { type HttpServer, startHttp } from '#src/http/server.ts'
+import { type HttpOptions, type HttpServer, startHttp } from '#src/http/server.ts'
 import { orderJson } from '#src/orders/order.ts'
 import { httpParts, type MemoryOrders, memoryOrders } from '../../support/http-parts.ts'
 import { expectDocumented } from '../../support/openapi.ts'
@@ -50,6 +50,8 @@ export async function startService(
     keyless?: Keyless
     allowedHosts?: readonly string[]
     limits?: { writesPerMinute?: number; badKeysPerMinute?: number }
+    work?: HttpOptions['work']
+    connections?: HttpOptions['connections']
     orders?: Partial<Pick<MemoryOrders, 'catalog'>> & { intake?: Partial<Intake> }
     deadLetterOf?: DeadLetterIndex['ofOrder']
     admin?: AdminParts
@@ -84,6 +86,8 @@ export async function startService(
     cache,
     auth: { keys: options.keys ?? [], keyless: options.keyless ?? 'loopback' },
     limits: { ...parts.limits, ...options.limits },
+    work: options.work,
+    connections: options.connections,
     catalog: options.orders?.catalog ?? parts.catalog,
     deadLetters: { ofOrder: options.deadLetterOf ?? parts.deadLetters.ofOrder },
     intake: { ...parts.intake, ...options.orders?.intake },
