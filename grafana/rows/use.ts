@@ -6,9 +6,10 @@ import { UNITS } from '../panel.ts'
 const PAUSES: Readonly<Record<PauseReason, readonly [value: number, text: string, color: string]>> = {
   backpressure: [1, 'enough in hand', 'blue'],
   store_away: [2, 'waits for Postgres', 'orange'],
-  dlq_away: [3, 'waits for the dead-letter topic', 'orange'],
-  storm_guard: [4, 'storm of dead letters', 'red'],
-  halted: [5, 'halted: needs a decision', 'dark-red'],
+  store_contended: [3, 'waits for a lock in Postgres', 'orange'],
+  dlq_away: [4, 'waits for the dead-letter topic', 'orange'],
+  storm_guard: [5, 'storm of dead letters', 'red'],
+  halted: [6, 'halted: needs a decision', 'dark-red'],
 }
 const pauses = Object.entries(PAUSES)
   .map(([reason, [value]]) => `${value} * holdfast_partition_paused{job="$job",reason="${reason}"}`)

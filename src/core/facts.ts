@@ -85,7 +85,14 @@ export type Fact =
     }
 
 /** Why a partition is not fetched. A closed set: also the values of the metric label `reason`. */
-export const PAUSE_REASONS = ['store_away', 'dlq_away', 'backpressure', 'halted', 'storm_guard'] as const
+export const PAUSE_REASONS = [
+  'store_away',
+  'store_contended',
+  'dlq_away',
+  'backpressure',
+  'halted',
+  'storm_guard',
+] as const
 export type PauseReason = (typeof PAUSE_REASONS)[number]
 
 export interface Observer {

@@ -64,10 +64,16 @@ function memberHealth(status: StreamStatus | undefined): HealthResult {
   return failing('the group has not assigned partitions again since it took ours away', since)
 }
 
-/** What only an operator can lift; the sentence names the way. */
+/** What only an operator can lift, and locks of other sessions that last; the sentence names the way. */
 function partitionHealth(partitions: readonly PartitionStatus[]): HealthResult {
-  const waiting = partitions.flatMap(({ partition, halted, paused, pausedSinceMs }) => {
+  const waiting = partitions.flatMap(({ partition, halted, paused, pausedSinceMs, contended }) => {
     if (halted !== undefined) return [{ reason: halted, since: pausedSinceMs }]
+    if (contended !== undefined) {
+      const reason =
+        `the batch of partition ${partition} is tried again and again: ${contended.reason}; if another session holds a lock, find ` +
+        `it with: SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity WHERE application_name = 'holdfast-lanes'`
+      return [{ reason, since: contended.sinceMs }]
+    }
     if (!paused.includes('storm_guard')) return []
     const reason =
       `partition ${partition} was stopped by the storm guard: too many dead letters in a row; look at them, then: ` +

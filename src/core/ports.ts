@@ -145,8 +145,11 @@ export interface StartBook {
   ): Promise<{ readonly starts: number; readonly suspect: bigint | undefined; readonly deaths: number }>
   /** This record is about to be processed alone; `starts` is what the next process shall find. */
   noteSuspect(groupId: string, partition: TopicPartition, offset: bigint, starts: number): Promise<void>
-  /** The suspect did not kill the process, though it was not settled either. */
-  clearSuspect(groupId: string, partition: TopicPartition): Promise<void>
+  /**
+   * The suspect did not kill the process, though it was not settled either.
+   * @param what `start`: nor was the last start that was noted one that ends in a crash
+   */
+  clearSuspect(groupId: string, partition: TopicPartition, what: { readonly start: boolean }): Promise<void>
 }
 
 export interface SettlementStore<T> {

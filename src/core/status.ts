@@ -39,6 +39,8 @@ export interface PartitionStatus extends TopicPartition {
   readonly paused: readonly PauseReason[]
   /** Wall clock in ms since when it has been paused; absent while it is not. */
   readonly pausedSinceMs?: number
+  /** What its batch keeps failing with, though the store is there: other sessions hold a lock, mostly. Absent: it does not. */
+  readonly contended?: { readonly reason: string; readonly sinceMs: number }
   /**
    * For how long there has been work on it and nothing has come of it, in ms, although all that it needs is there and nobody
    * has paused it. Absent: it is not so.

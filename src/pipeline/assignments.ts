@@ -79,7 +79,6 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
         dependency: 'postgres',
         partition: first,
         signal,
-        onWaiting: () => {},
       }).catch((error: unknown) => {
         if (!(error instanceof OwnershipLostError)) parts.onFailure(error)
         overtaken = !signal.aborted

@@ -1,15 +1,24 @@
 import { type DeadLetter, provenanceOf, type Rejection } from '../core/dead-letter.ts'
-import { type Dependency, dispositionOf } from '../core/errors.ts'
-import type { CommittedBatch, Observer } from '../core/facts.ts'
-import type { Clock, DeadLetterSink, Progress, ReadyRecord, SettlementStore, Verdict } from '../core/ports.ts'
+import { type Dependency, dispositionOf, StoreContendedError } from '../core/errors.ts'
+import type { CommittedBatch, Observer, PauseReason } from '../core/facts.ts'
+import type {
+  Clock,
+  DeadLetterSink,
+  Progress,
+  ReadyRecord,
+  Settlement,
+  SettlementStore,
+  SettlementWork,
+  Verdict,
+} from '../core/ports.ts'
 import type { SourceRecord } from '../core/record.ts'
 import { type BatchTrace, type BatchTracing, NO_BATCH_TRACE } from '../core/tracing.ts'
 import type { Breaker } from './breaker.ts'
 import type { CrashGuard, Passage } from './crash-guard.ts'
 import { divert } from './divert.ts'
-import type { Lane } from './lane.ts'
-import type { Batch, OwnedPartition } from './partition.ts'
-import { type RetryContext, type RetryParts, retrying } from './retry.ts'
+import type { Batch, OwnedPartition, Wait } from './partition.ts'
+import { type Attempts, type RetryContext, type RetryParts, retrying } from './retry.ts'
+import type { Slots } from './slots.ts'
 import { checkStorm } from './storm-guard.ts'
 import { type Validated, validate } from './validate.ts'
 import { type Aftermath, type OutagePolicy, write } from './write.ts'
@@ -21,6 +30,8 @@ export interface BatchWorkParts<T> {
   readonly crashGuard: CrashGuard
   readonly storeBreaker: Breaker
   readonly dlqBreaker: Breaker
+  /** Transactions side by side; one connection each. */
+  readonly transactions: Slots
   readonly observer: Observer
   readonly tracing: BatchTracing
   readonly clock: Clock
@@ -36,35 +47,48 @@ export interface BatchWorkParts<T> {
   readonly onOwnershipLost: (owner: OwnedPartition) => void
   /** The stream must stop. */
   readonly onFailure: (error: unknown) => void
-  /** A batch has left the lane, whatever became of it. */
-  readonly onDone: () => void
+  /** A batch of the partition is through, given up, or no longer waits for another attempt. */
+  readonly onChange: (owner: OwnedPartition) => void
 }
 
 /**
- * What a lane does with a batch: validate and divert at once, so that it overlaps with the writing of the batch before; then
+ * What becomes of a batch: validate and divert at once, so that it overlaps with the writing of the batch before; then
  * write, when it is its turn. Never throws: what goes wrong is told through the parts.
  */
 export function createBatchWork<T>(
   parts: BatchWorkParts<T>,
-): (batch: Batch, lane: Lane) => Promise<(() => Promise<void>) | undefined> {
+): (batch: Batch, release: () => void) => Promise<(() => Promise<void>) | undefined> {
   const { clock, observer, groupId } = parts
 
-  return (taken, lane) => {
+  return (taken, release) => {
     const { owner, records, fillingSinceMs } = taken
     const where = { topic: owner.topic, partition: owner.partition }
     const trace =
       records.length === 0 ? NO_BATCH_TRACE : parts.tracing.batch({ ...where, groupId, records, fillingSinceMs })
-    return trace.run(() => prepare(taken, lane, trace))
+    return trace.run(() => prepare(taken, release, trace))
   }
 
-  async function prepare(taken: Batch, lane: Lane, trace: BatchTrace): Promise<(() => Promise<void>) | undefined> {
+  async function prepare(
+    taken: Batch,
+    release: () => void,
+    trace: BatchTrace,
+  ): Promise<(() => Promise<void>) | undefined> {
+    const { owner } = taken
     let batch = taken
     let passage: Passage | undefined
     try {
-      passage = await retrying(() => parts.crashGuard.enter(taken), parts.retry, contextOf(taken, lane, 'postgres'))
-      batch = passage.batch
+      const { crashGuard, retry } = parts
+      const entered = await retrying(() => crashGuard.enter(taken), retry, contextOf(owner, 'postgres', release))
+      passage = entered
+      batch = entered.batch
+      const context = (dependency: Dependency) =>
+        contextOf(owner, dependency, release, work => entered.attempt('settle', work))
       const started = clock.monotonic()
-      const judged = passage.deaths > 0 ? condemned(batch, passage.deaths) : judge(batch)
+      const judged = await retrying(
+        async () => (entered.deaths > 0 ? condemned(entered.batch, entered.deaths) : judge(entered.batch)),
+        retry,
+        contextOf(owner, 'postgres', release, work => entered.attempt('judge', work)),
+      )
       const storm = checkStorm(batch, judged, batch.owner.deadLettersInARow, parts.stormLimit)
       batch.owner.deadLettersInARow = storm.inARow
       // From here on, so that not one batch more is taken; in the store with the batch's own transaction.
@@ -73,7 +97,7 @@ export function createBatchWork<T>(
       batch = batch.owner.giveBack(batch, storm.keep)
       tellUnusual(batch, validated)
       const validatedAt = clock.monotonic()
-      const deadLetters = await divert(validated.deadLetters, sinkOf(trace), parts.retry, contextOf(batch, lane, 'dlq'))
+      const deadLetters = await divert(validated.deadLetters, sinkOf(trace), retry, context('dlq'))
       const prepared = {
         validated: { ...validated, deadLetters },
         aftermath: { deadLettersInARow: storm.inARow, pauseFor: storm.storm ? ('storm_guard' as const) : undefined },
@@ -84,30 +108,30 @@ export function createBatchWork<T>(
         trace.run(async () => {
           let settled = false
           try {
-            await settle(batch, prepared, lane, trace)
+            await settle(batch, prepared, context('postgres'), trace)
             settled = true
           } catch (error) {
             giveUp(batch, trace, error)
           } finally {
-            passage?.leave({ settled })
-            parts.onDone()
+            await entered.leave({ settled })
+            parts.onChange(owner)
           }
         })
     } catch (error) {
       giveUp(batch, trace, error)
-      passage?.leave({ settled: false })
-      parts.onDone()
+      await passage?.leave({ settled: false })
+      parts.onChange(owner)
       return undefined
     }
   }
 
-  async function settle(batch: Batch, prepared: Prepared<T>, lane: Lane, trace: BatchTrace): Promise<void> {
+  async function settle(batch: Batch, prepared: Prepared<T>, context: RetryContext, trace: BatchTrace): Promise<void> {
     const { owner, to } = batch
     const { topic, partition } = owner
     const { validated, aftermath } = prepared
     const writingFrom = clock.monotonic()
-    const writeParts = { ...parts, sink: sinkOf(trace) }
-    const done = await write(batch, validated, writeParts, contextOf(batch, lane, 'postgres'), aftermath)
+    const writeParts = { ...parts, sink: sinkOf(trace), store: { settle: inTurn } }
+    const done = await write(batch, validated, writeParts, context, aftermath)
     owner.finish(batch, true, clock.now())
     parts.onSettled(done.written, validated.ready)
     // A partition that is no longer ours is never committed: the broker would take it, even backwards.
@@ -184,17 +208,50 @@ export function createBatchWork<T>(
     }
   }
 
-  function contextOf({ owner }: Batch, lane: Lane, dependency: Dependency): RetryContext {
+  /** One of so many transactions at a time: a connection would have to be waited for otherwise, and not for ever. */
+  async function inTurn(work: SettlementWork<T>): Promise<Settlement<T>> {
+    const release = await parts.transactions.take()
+    try {
+      return await parts.store.settle(work)
+    } finally {
+      release()
+    }
+  }
+
+  /** What waits holds up its own partition, and none of the places that other partitions need. */
+  function contextOf(
+    owner: OwnedPartition,
+    dependency: Dependency,
+    release: () => void,
+    attempt: Attempts['attempt'] = work => work(),
+  ): RetryContext {
+    let wait: Wait | undefined
+    function waits(next: Wait | undefined): void {
+      if (wait !== undefined) owner.waits.delete(wait)
+      wait = next
+      if (next !== undefined) owner.waits.add(next)
+    }
     return {
       dependency,
       breaker: dependency === 'dlq' ? parts.dlqBreaker : parts.storeBreaker,
       partition: { topic: owner.topic, partition: owner.partition },
       signal: owner.abandoned,
-      onWaiting(waiting, what) {
-        const reason = what === 'dlq' ? 'dlq_away' : 'store_away'
-        for (const partition of lane.partitions) partition.noteAttempt()
-        if (waiting) lane.waitingFor.add(reason)
-        else lane.waitingFor.delete(reason)
+      attempts: {
+        attempt(work) {
+          if (wait !== undefined) waits({ ...wait, resting: false })
+          return attempt(work)
+        },
+        failed(error) {
+          owner.noteAttempt()
+          release()
+          const sinceMs = wait?.sinceMs ?? clock.monotonic()
+          waits({ reason: reasonOf(dependency, error), error, sinceMs, resting: true })
+        },
+        ended() {
+          if (wait === undefined) return
+          waits(undefined)
+          parts.onChange(owner)
+        },
       },
     }
   }
@@ -211,6 +268,11 @@ export function createBatchWork<T>(
     owner.abandon()
     owner.finish(batch, false, clock.now())
   }
+}
+
+function reasonOf(dependency: Dependency, error: unknown): PauseReason {
+  if (dependency === 'dlq') return 'dlq_away'
+  return error instanceof StoreContendedError ? 'store_contended' : 'store_away'
 }
 
 interface Prepared<T> {

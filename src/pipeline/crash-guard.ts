@@ -16,9 +16,20 @@ export interface Passage {
   readonly batch: Batch
   /** This record has killed processes that had nothing else in hand: set it aside unread. Its deaths, else 0. */
   readonly deaths: number
+  /**
+   * Runs around each attempt to judge the batch (`judge`), to divert or to write it (`settle`). Between attempts it gives way:
+   * while a batch waits for the store, others go on.
+   * @throws what `work` throws; StoreUnavailableError, where the suspect cannot be noted
+   */
+  attempt<R>(stage: 'judge' | 'settle', work: () => Promise<R>): Promise<R>
   /** The batch has ended, well or not. */
-  leave(how: { readonly settled: boolean }): void
+  leave(how: { readonly settled: boolean }): Promise<void>
 }
+
+/** Lets each batch through as it is. */
+const UNGUARDED: Omit<Passage, 'batch'> = { deaths: 0, attempt: (_stage, work) => work(), leave: async () => {} }
+
+export const NO_CRASH_GUARD: CrashGuard = { enter: async batch => ({ ...UNGUARDED, batch }) }
 
 export interface CrashGuardParts {
   readonly book: StartBook
@@ -29,47 +40,99 @@ export interface CrashGuardParts {
   readonly carefulRecords: number
 }
 
+interface Care {
+  /** Below this offset records are taken one by one. */
+  readonly to: bigint
+  /**
+   * Usually a suspect is noted while it is judged, which is where a record kills. Diverting and writing it is mostly waiting for
+   * others, and a process that is killed meanwhile would condemn it. Only where many more starts have come to nothing is it
+   * noted throughout.
+   */
+  readonly throughout: boolean
+  /** Resolves when the batch that was taken last has ended. */
+  left: Promise<void>
+}
+
 /** Deaths that it takes, alone in hand, to call a record guilty: one may be an operator's kill at the wrong moment. */
 const DEATHS = 2
 
 export function createCrashGuard({ book, groupId, maxStarts, carefulRecords }: CrashGuardParts): CrashGuard {
   const exclusion = createExclusion()
-  // By assignment: the offset up to which it is careful; 0 when it need not be.
-  const careful = new WeakMap<Batch['owner'], bigint>()
+  // By assignment.
+  const cares = new WeakMap<Batch['owner'], Care>()
   const deathsNeeded = Math.min(DEATHS, maxStarts)
   const carefulFrom = Math.max(1, maxStarts - deathsNeeded + 1)
 
   return {
-    async enter(batch) {
-      const { owner } = batch
+    async enter(taken) {
+      const { owner } = taken
       // A batch of no records cannot kill, and must not count as the first one.
-      if (maxStarts === 0 || batch.records.length === 0) return { batch, deaths: 0, leave: () => {} }
-      const known = careful.get(owner)
+      if (maxStarts === 0 || taken.records.length === 0) return { ...UNGUARDED, batch: taken }
       let deaths = 0
-      if (known === undefined) {
-        const start = await book.noteStart(groupId, owner)
-        careful.set(owner, start.starts >= carefulFrom ? batch.from + BigInt(carefulRecords) : 0n)
-        if (start.suspect === batch.records[0]?.offset && start.deaths >= deathsNeeded) deaths = start.deaths
+      let counted = false
+      let care = cares.get(owner)
+      if (care === undefined) {
+        const { starts, suspect, deaths: suspected } = await book.noteStart(groupId, owner)
+        counted = true
+        const to = starts >= carefulFrom ? taken.from + BigInt(carefulRecords) : 0n
+        care = { to, throughout: starts >= carefulFrom + 2 * maxStarts, left: Promise.resolve() }
+        cares.set(owner, care)
+        if (suspect === taken.records[0]?.offset && suspected >= deathsNeeded) deaths = suspected
       }
-      const alone = batch.from < (careful.get(owner) ?? 0n)
-      const leave = await exclusion.enter(alone)
-      if (!alone) return { batch, deaths: 0, leave }
-
-      const [record] = batch.records
+      const alone = taken.from < care.to
+      const throughout = alone && care.throughout
+      const batch = alone ? owner.giveBack(taken, 1) : taken
+      // One at a time: the record behind it would hold the place that this one needs again for its next attempt.
+      const { promise: left, resolve: leave } = Promise.withResolvers<void>()
+      if (throughout) {
+        const before = care.left
+        care.left = left
+        await before
+      }
       // A guilty one is set aside without being looked at: that cannot kill.
-      if (record !== undefined && deaths === 0) {
-        await book.noteSuspect(groupId, owner, record.offset, carefulFrom).catch((error: unknown) => {
-          leave()
-          throw error
-        })
+      const suspect = alone && deaths === 0 ? batch.records[0]?.offset : undefined
+      let exit: (() => void) | undefined
+      let noted = false
+
+      /** The process is alive, so it was not this record. */
+      async function clear(start: boolean): Promise<void> {
+        if (!noted && !start) return
+        await book.clearSuspect(groupId, owner, { start })
+        noted = false
       }
+
+      function giveWay(): void {
+        exit?.()
+        exit = undefined
+      }
+
       return {
-        batch: owner.giveBack(batch, 1),
+        batch,
         deaths,
-        leave({ settled }) {
+        async attempt(stage, work) {
+          exit ??= await exclusion.enter(alone)
+          try {
+            if (suspect !== undefined && !noted && (stage === 'judge' || throughout)) {
+              await book.noteSuspect(groupId, owner, suspect, carefulFrom)
+              noted = true
+            }
+            const done = await work()
+            if (throughout) return done
+            await clear(false)
+            giveWay()
+            return done
+          } catch (error) {
+            giveWay()
+            // Best effort; the next advance clears it as well.
+            await clear(false).catch(() => {})
+            throw error
+          }
+        },
+        async leave({ settled }) {
+          giveWay()
           leave()
-          // An error is no death: the process is alive to tell. Best effort; the next advance wipes it as well.
-          if (!settled) book.clearSuspect(groupId, owner).catch(() => {})
+          // An end that this process has chosen is no crash: its start does not count.
+          if (!settled) await clear(counted).catch(() => {})
         },
       }
     },

@@ -15,6 +15,17 @@ export interface Batch {
   readonly fillingSinceMs: number
 }
 
+/** A batch whose last attempt has failed, and which is tried again. */
+export interface Wait {
+  readonly reason: PauseReason
+  /** What the last attempt failed with. */
+  readonly error: unknown
+  /** When the first attempt failed, in monotonic ms. */
+  readonly sinceMs: number
+  /** Between two attempts. */
+  readonly resting: boolean
+}
+
 /** One assignment of a partition, from assign to revoke: its buffer, and what is in flight. */
 export interface OwnedPartition extends TopicPartition {
   readonly key: string
@@ -40,6 +51,10 @@ export interface OwnedPartition extends TopicPartition {
   deadLettersInARow: number
   /** It takes no more batches until an operator has looked. */
   waitsForOperator: OperatorPause | undefined
+  /** Batches that are tried again. Until each of them is through, no other one is taken. */
+  readonly waits: Set<Wait>
+  /** Takes no batch now: an operator has to look, or one is tried again. */
+  readonly stands: boolean
   /** Pauses in force at the consumer. */
   pausedFor: readonly PauseReason[]
   /** Wall clock in ms since when there have been some. */
@@ -73,6 +88,7 @@ export function createOwnedPartition(position: StoredProgress, halted?: unknown)
   const abandonment = new AbortController()
   const idle: (() => void)[] = []
   const flying = new Set<Batch>()
+  const waits = new Set<Wait>()
   let records: SourceRecord[] = []
   // Taken records stay in the array until half of it is taken: shifting one by one would be quadratic.
   let start = 0
@@ -99,8 +115,12 @@ export function createOwnedPartition(position: StoredProgress, halted?: unknown)
     readAgainTo: position.readAgainTo ?? 0n,
     deadLettersInARow: position.deadLettersInARow ?? 0,
     waitsForOperator: position.pausedFor,
+    waits,
     pausedFor: [],
     pausedSinceMs: undefined,
+    get stands() {
+      return this.waitsForOperator !== undefined || waits.size > 0
+    },
     get signs() {
       return signs
     },
@@ -145,15 +165,16 @@ export function createOwnedPartition(position: StoredProgress, halted?: unknown)
     },
 
     isDue(limits, nowMs) {
-      if (this.waitsForOperator !== undefined) return false
+      if (this.stands) return false
       return hasGap() || isDue({ records: waiting(), bytes, ageMs: nowMs - waitingSince }, limits)
     },
 
     dueAt(limits) {
-      return waiting() === 0 || this.waitsForOperator !== undefined ? undefined : waitingSince + limits.lingerMs
+      return waiting() === 0 || this.stands ? undefined : waitingSince + limits.lingerMs
     },
 
     take(limits, nowMs) {
+      if (this.stands) return undefined
       if (hasGap()) {
         const gap: Batch = { owner: this, from: next, to: emptyTo, records: [], fillingSinceMs: nowMs }
         next = emptyTo

@@ -20,19 +20,20 @@ import { createAssignments } from './assignments.ts'
 import { createBatchWork } from './batch-work.ts'
 import { createBreaker } from './breaker.ts'
 import { createCommitter } from './commit.ts'
-import { type CrashGuard, createCrashGuard } from './crash-guard.ts'
+import { createCrashGuard, NO_CRASH_GUARD } from './crash-guard.ts'
 import { createHeadWatch } from './head-watch.ts'
-import { createLane } from './lane.ts'
 import { watchOperatorPauses } from './operator-pauses.ts'
 import type { OwnedPartition } from './partition.ts'
 import { watchProgress } from './progress-watch.ts'
 import { createReception } from './receive.ts'
 import { type RetryParts, retrying } from './retry.ts'
 import { createSignal } from './signal.ts'
+import { createSlots } from './slots.ts'
 import { createStallWatch } from './stall-watch.ts'
 import { createStatusBoard } from './status-board.ts'
 import { watchTopic } from './topic-watch.ts'
 import { createWatermarkWatch } from './watermark-watch.ts'
+import { startWorker } from './worker.ts'
 import type { OutagePolicy } from './write.ts'
 
 export interface PipelineParts<T> {
@@ -50,7 +51,7 @@ export interface PipelineParts<T> {
   readonly tracing?: BatchTracing
   readonly clock: Clock
   readonly random: () => number
-  /** Batches written side by side; one connection each. */
+  /** Transactions side by side; one connection each. */
   readonly lanes: number
   readonly batch: BatchLimits
   readonly retry: BackoffPolicy & { readonly maxAttempts: number }
@@ -83,11 +84,9 @@ const POLL_TIMEOUT_MS = 100
 /** Full buffers for longer than this pause the consumer; for shorter, it is just not asked. */
 const OVERFULL_AFTER_MS = 1_000
 
-const NO_CRASH_GUARD: CrashGuard = { enter: async batch => ({ batch, deaths: 0, leave: () => {} }) }
-
 /**
  * The verbs in one sentence: receive, validate, divert, write, commit. One loop owns the consumer (polling, rebalances,
- * pauses, commits); lanes take the batches through the other verbs and never touch it.
+ * pauses, commits); a worker for each partition takes its batches through the other verbs and never touches it.
  */
 export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
   const { source, store, sink, observer, clock, groupId } = parts
@@ -117,6 +116,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     ...parts,
     storeBreaker,
     dlqBreaker,
+    transactions: createSlots(parts.lanes),
     tracing: parts.tracing ?? NO_TRACING,
     retry,
     crashGuard:
@@ -134,16 +134,21 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     onProgress: (progress, batch) => committer.settled(progress, batch),
     onOwnershipLost: owner => assignments.startAnew(owner),
     onFailure: fail,
-    onDone: () => space.notify(),
+    onChange(owner) {
+      reception.wake(owner)
+      space.notify()
+    },
   })
-  const lanes = Array.from({ length: parts.lanes }, () => createLane({ limits: parts.batch, clock, prepare }))
+  // For each transaction one batch in the store, and one that is prepared meanwhile.
+  const inHand = createSlots(2 * parts.lanes)
   const reception = createReception({
     source,
-    lanes,
+    startWorker: owner => startWorker(owner, { limits: parts.batch, clock, inHand, prepare }),
     observer,
-    // A batch in waiting for every second lane: twice that cost 12 to 25 MB more and was no faster (make bench).
+    // A batch in waiting for every second transaction: twice that cost 12 to 25 MB more and was no faster (make bench).
     maxRecords: Math.ceil(parts.lanes * 1.5) * parts.batch.maxRecords,
     maxBytes: parts.lanes * 2 * parts.batch.maxBytes,
+    storeAway: () => storeBreaker.open !== undefined,
     overfull: () => fullSince !== undefined && clock.monotonic() - fullSince > OVERFULL_AFTER_MS,
   })
 
@@ -223,7 +228,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     onFailure: fail,
   })
 
-  // ---- the lanes' side -------------------------------------------------------------------------------------------
+  // ---- the workers' side -----------------------------------------------------------------------------------------
 
   /** The first error that stops the stream wins; everything in flight is given up, nothing more is committed past it. */
   function fail(error: unknown): void {
@@ -291,14 +296,12 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
       dependency: 'kafka',
       partition: { topic: parts.topic, partition: -1 },
       signal: stopping.signal,
-      onWaiting: () => {},
     })
     observer.observe({ kind: 'stream_started', topic: parts.topic, groupId })
   }
 
   async function runOnce(): Promise<void> {
     board.state = 'running'
-    const working = lanes.map(lane => lane.run())
     try {
       await join()
       await serve()
@@ -311,12 +314,12 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     } catch (error) {
       fail(error)
     }
-    for (const lane of lanes) lane.stop()
+    const working = reception.stop()
     for (const breaker of breakers) breaker.stop()
     await source.close()
-    // A lane may still hold a batch that was given up; its transaction ends by its own timeout, behind the fence.
+    // A worker may still hold a batch that was given up; its transaction ends by its own timeout, behind the fence.
     const late = new AbortController()
-    await Promise.race([Promise.all(working), clock.sleep(1_000, late.signal)])
+    await Promise.race([working, clock.sleep(1_000, late.signal)])
     late.abort()
     board.state = failure === undefined ? 'stopped' : 'failed'
     board.error = failure?.error

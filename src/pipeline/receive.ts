@@ -1,45 +1,52 @@
 import type { Observer, PauseReason } from '../core/facts.ts'
 import type { RecordSource } from '../core/ports.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
-import type { Lane } from './lane.ts'
 import type { OwnedPartition } from './partition.ts'
+import type { PartitionWorker } from './worker.ts'
 
-/** The partitions that are ours, each with its lane, and what may flow into them. */
+/** The partitions that are ours, each with its worker, and what may flow into them. */
 export interface Reception {
   readonly owned: ReadonlyMap<string, OwnedPartition>
   add(partition: OwnedPartition): void
   remove(partition: TopicPartition): OwnedPartition | undefined
   /** Hands records to the buffers of their partitions; those of a partition that is not ours are dropped. */
   route(records: readonly SourceRecord[], nowMs: number): void
-  /** Something about the partition has changed: its lane should look. */
+  /** Something about the partition has changed: its worker should look. */
   wake(partition: OwnedPartition): void
   /** Makes the consumer's pauses what they should be now. @param wallMs wall clock */
   applyPauses(wallMs: number): void
   /** Whether the buffers of the partitions that flow hold all that they should. */
   full(): boolean
+  /** Ends all workers after the batches in hand. */
+  stop(): Promise<void>
 }
 
 export interface ReceptionParts {
   readonly source: RecordSource
-  readonly lanes: readonly Lane[]
+  readonly startWorker: (partition: OwnedPartition) => PartitionWorker
   readonly observer: Observer
-  /** Bounds of what waits for the lanes, over all partitions that flow. */
+  /** Bounds of what waits for the workers, over all partitions that flow. */
   readonly maxRecords: number
   readonly maxBytes: number
+  /** Whether Postgres is known to be away, which concerns every partition. */
+  readonly storeAway: () => boolean
   /** Whether the buffers have been full for so long that fetching should stop. */
   readonly overfull: () => boolean
 }
 
 export function createReception(parts: ReceptionParts): Reception {
-  const { source, lanes, observer } = parts
+  const { source, observer } = parts
   const owned = new Map<string, OwnedPartition>()
-  const laneOf = new Map<string, Lane>()
+  const workers = new Map<string, PartitionWorker>()
+  /** Also those of partitions that are gone, as long as they have a batch in hand. */
+  const working = new Set<Promise<void>>()
 
   function reasonsFor(partition: OwnedPartition): PauseReason[] {
     const reasons: PauseReason[] = []
     if (partition.halted !== undefined) reasons.push('halted')
     if (partition.waitsForOperator !== undefined) reasons.push(partition.waitsForOperator)
-    reasons.push(...(laneOf.get(partition.key)?.waitingFor ?? []))
+    if (parts.storeAway()) reasons.push('store_away')
+    for (const { reason } of partition.waits) if (!reasons.includes(reason)) reasons.push(reason)
     if (parts.overfull()) reasons.push('backpressure')
     return reasons
   }
@@ -48,12 +55,11 @@ export function createReception(parts: ReceptionParts): Reception {
     owned,
 
     add(partition) {
-      // The emptiest lane: a group of three partitions keeps three lanes busy.
-      const lane = lanes.reduce((least, other) => (other.partitions.size < least.partitions.size ? other : least))
+      const worker = parts.startWorker(partition)
       owned.set(partition.key, partition)
-      laneOf.set(partition.key, lane)
-      lane.partitions.add(partition)
-      lane.wake()
+      workers.set(partition.key, worker)
+      working.add(worker.ended)
+      void worker.ended.then(() => working.delete(worker.ended))
     },
 
     remove(gone) {
@@ -61,14 +67,13 @@ export function createReception(parts: ReceptionParts): Reception {
       const partition = owned.get(key)
       if (partition === undefined) return undefined
       owned.delete(key)
-      const lane = laneOf.get(key)
-      laneOf.delete(key)
-      lane?.partitions.delete(partition)
+      workers.get(key)?.stop()
+      workers.delete(key)
       return partition
     },
 
     route(records, nowMs) {
-      const woken = new Set<Lane>()
+      const woken = new Set<PartitionWorker>()
       let key = ''
       let target: OwnedPartition | undefined
       let last: SourceRecord | undefined
@@ -77,16 +82,16 @@ export function createReception(parts: ReceptionParts): Reception {
         if (last === undefined || record.partition !== last.partition || record.topic !== last.topic) {
           key = partitionKey(record)
           target = owned.get(key)
-          const lane = laneOf.get(key)
-          if (lane !== undefined) woken.add(lane)
+          const worker = workers.get(key)
+          if (worker !== undefined) woken.add(worker)
         }
         last = record
         if (target !== undefined && target.halted === undefined) target.push(record, nowMs)
       }
-      for (const lane of woken) lane.wake()
+      for (const worker of woken) worker.wake()
     },
 
-    wake: partition => laneOf.get(partition.key)?.wake(),
+    wake: partition => workers.get(partition.key)?.wake(),
 
     applyPauses(wallMs) {
       const pause: OwnedPartition[] = []
@@ -112,12 +117,17 @@ export function createReception(parts: ReceptionParts): Reception {
       let records = 0
       let bytes = 0
       for (const partition of owned.values()) {
-        // Those that are paused by their own lane hold what they hold: the others must not stand still for them.
+        // Those that wait hold what they hold: the others must not stand still for them.
         if (partition.pausedFor.some(reason => reason !== 'backpressure')) continue
         records += partition.bufferedRecords
         bytes += partition.bufferedBytes
       }
       return records >= parts.maxRecords || bytes >= parts.maxBytes
+    },
+
+    async stop() {
+      for (const worker of workers.values()) worker.stop()
+      await Promise.all(working)
     },
   }
 }

@@ -22,9 +22,21 @@ export interface RetryContext {
   readonly signal: AbortSignal
   /** Default: none. With a bound, the breaker is not waited for, and the last error is thrown. */
   readonly maxAttempts?: number
-  /** Called when a wait begins (true) and when it is over (false). */
-  readonly onWaiting: (waiting: boolean, dependency: Dependency) => void
+  /** Follows the attempts. */
+  readonly attempts?: Attempts
 }
+
+export interface Attempts {
+  /** Runs around each attempt. */
+  attempt<R>(work: () => Promise<R>): Promise<R>
+  /** An attempt has failed, and another one follows after a wait. */
+  failed(error: unknown): void
+  /** The work is through, or given up. */
+  ended(): void
+}
+
+/** A lock is held for as long as its holder likes; once it is free, the batch must not wait out a long backoff. */
+const CONTENDED_MAX_MS = 2_000
 
 /**
  * Repeats `work` while its error says that the world is unwell, however long that takes: an outage blames no record.
@@ -39,14 +51,14 @@ export async function retrying<R>(
   parts: RetryParts,
   context: RetryContext,
 ): Promise<R> {
-  const { dependency, breaker, partition, signal, maxAttempts = Number.POSITIVE_INFINITY } = context
+  const { dependency, breaker, partition, signal, attempts, maxAttempts = Number.POSITIVE_INFINITY } = context
   const bounded = maxAttempts !== Number.POSITIVE_INFINITY
   let doubt: Disposable | undefined
   // Wrapped, because p-retry never repeats a TypeError, and turns what is no Error into one.
   const outcome = pRetry(
     async attempt => {
       if (signal.aborted) throw new OwnershipLostError('the partition was taken away')
-      return { value: await work(attempt) }
+      return { value: await (attempts === undefined ? work(attempt) : attempts.attempt(() => work(attempt))) }
     },
     {
       retries: maxAttempts - 1,
@@ -55,20 +67,18 @@ export async function retrying<R>(
       shouldRetry: ({ error }) => dispositionOf(error) === 'retry',
       onFailedAttempt: async ({ error, attemptNumber }) => {
         if (dispositionOf(error) !== 'retry') return
-        const delayMs = backoffMs(parts.policy, attemptNumber, parts.random())
+        const contended = error instanceof StoreContendedError
+        const maxMs = contended ? Math.min(parts.policy.maxMs, CONTENDED_MAX_MS) : parts.policy.maxMs
+        const delayMs = backoffMs({ ...parts.policy, maxMs }, attemptNumber, parts.random())
         parts.observer.observe({ kind: 'retry', dependency, attempt: attemptNumber, delayMs, error, partition })
         // Contention is between transactions: the store itself is there.
-        if (breaker !== undefined && !(error instanceof StoreContendedError)) {
+        if (breaker !== undefined && !contended) {
           breaker.trip(error)
           doubt ??= breaker.doubt()
         }
-        context.onWaiting(true, dependency)
-        try {
-          await parts.clock.sleep(delayMs, signal)
-          if (!bounded) await breaker?.whenClosed(signal)
-        } finally {
-          context.onWaiting(false, dependency)
-        }
+        attempts?.failed(error)
+        await parts.clock.sleep(delayMs, signal)
+        if (!bounded) await breaker?.whenClosed(signal)
       },
     },
   )
@@ -76,5 +86,6 @@ export async function retrying<R>(
     return (await outcome).value
   } finally {
     doubt?.[Symbol.dispose]()
+    attempts?.ended()
   }
 }

@@ -39,7 +39,7 @@ export function createStallWatch(parts: StallWatchParts): StallWatch {
   function hasWork(partition: OwnedPartition): boolean {
     if (partition.halted !== undefined || partition.waitsForOperator !== undefined) return false
     // A wait between two attempts: the last one has failed, so it is not stuck.
-    if (partition.pausedFor.some(reason => reason !== 'backpressure')) return false
+    for (const { resting } of partition.waits) if (resting) return false
     if (partition.bufferedRecords + partition.inFlightRecords > 0) return true
     return partition.pausedFor.length === 0 && parts.waitsInKafka(partition)
   }

@@ -1,7 +1,7 @@
 import type { Clock, Watermarks } from '../core/ports.ts'
 import type { PartitionStatus, StreamState, StreamStatus } from '../core/status.ts'
 import type { Breaker } from './breaker.ts'
-import type { OwnedPartition } from './partition.ts'
+import type { OwnedPartition, Wait } from './partition.ts'
 
 /** What health checks and gauges read; written by the loop. */
 export interface StatusBoard {
@@ -38,6 +38,8 @@ interface Mark {
   old: boolean
 }
 
+/** Deadlocks and short locks pass with the next attempt or two. */
+const CONTENDED_AFTER_MS = 2_000
 /** Older than a few rounds of questions, a watermark tells nothing of the present. */
 const FRESH_MS = 10_000
 
@@ -52,6 +54,13 @@ export function createStatusBoard({ breakers, clock, headOf, readTo, stalledMs }
 
   function isFresh({ old, at }: Mark): boolean {
     return !old && clock.monotonic() - at < FRESH_MS
+  }
+
+  function contention({ waits }: OwnedPartition): Pick<PartitionStatus, 'contended'> {
+    const forMs = (wait: Wait) => clock.monotonic() - wait.sinceMs
+    const lasting = [...waits].find(wait => wait.reason === 'store_contended' && forMs(wait) > CONTENDED_AFTER_MS)
+    if (lasting === undefined) return {}
+    return { contended: { reason: textOf(lasting.error), sinceMs: clock.now() - forMs(lasting) } }
   }
 
   function partitionStatus(partition: OwnedPartition): PartitionStatus {
@@ -73,6 +82,7 @@ export function createStatusBoard({ breakers, clock, headOf, readTo, stalledMs }
       inFlightRecords: partition.inFlightRecords,
       paused: partition.pausedFor,
       ...(pausedSinceMs === undefined ? {} : { pausedSinceMs }),
+      ...contention(partition),
       ...(stalled === 0 ? {} : { stalledMs: stalled }),
       lastProgressMs: partition.lastProgressMs,
       ...(partition.halted === undefined ? {} : { halted: textOf(partition.halted) }),

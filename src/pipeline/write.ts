@@ -20,7 +20,7 @@ import { type RetryContext, type RetryParts, retrying } from './retry.ts'
 import type { Validated } from './validate.ts'
 
 export interface WriteParts<T> {
-  readonly store: SettlementStore<T>
+  readonly store: Pick<SettlementStore<T>, 'settle'>
   readonly sink: DeadLetterSink
   readonly dlqBreaker: Breaker
   readonly groupId: string

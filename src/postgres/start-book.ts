@@ -28,11 +28,11 @@ export function createStartBook(pool: pg.Pool): StartBook {
         values: [topic, partition, groupId, offset, starts],
       })
     },
-    async clearSuspect(groupId, { topic, partition }) {
+    async clearSuspect(groupId, { topic, partition }, { start }) {
       await query(pool, {
-        text: `UPDATE stream_progress SET suspect_offset = NULL, suspect_deaths = 0
+        text: `UPDATE stream_progress SET suspect_offset = NULL, suspect_deaths = 0, starts = greatest(starts - $4, 0)
           WHERE topic = $1 AND partition = $2 AND group_id = $3`,
-        values: [topic, partition, groupId],
+        values: [topic, partition, groupId, start ? 1 : 0],
       })
     },
   }

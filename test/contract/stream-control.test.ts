@@ -50,11 +50,18 @@ it('remembers the suspect also when a gap stands before it', async () => {
 it('forgets a suspect that was cleared, and begins to count anew with another one', async () => {
   const book = createStartBook(pool)
   await book.noteSuspect(GROUP, P0, 10n, 4)
-  await book.clearSuspect(GROUP, P0)
-  expect(await book.noteStart(GROUP, P0)).toMatchObject({ suspect: undefined, deaths: 0 })
+  await book.clearSuspect(GROUP, P0, { start: false })
+  expect(await book.noteStart(GROUP, P0)).toEqual({ starts: 5, suspect: undefined, deaths: 0 })
   await book.noteSuspect(GROUP, P0, 9n, 4)
   await book.noteSuspect(GROUP, P0, 10n, 4)
   expect(await book.noteStart(GROUP, P0)).toMatchObject({ suspect: 10n, deaths: 1 })
+})
+
+it('takes back a start that did not end in a crash', async () => {
+  const book = createStartBook(pool)
+  await book.noteStart(GROUP, P0)
+  await book.clearSuspect(GROUP, P0, { start: true })
+  expect(await book.noteStart(GROUP, P0)).toMatchObject({ starts: 1 })
 })
 
 it('lifts the pauses that are asked for, and writes down who did', async () => {

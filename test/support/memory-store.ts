@@ -152,6 +152,7 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
       if (from < 0n || to <= from) throw new RangeError(`nothing can expire between the offsets ${from} and ${to}`)
       await called('expire')
       if (fence(partition, groupId, from, to) !== undefined) return
+      aftermaths.delete(keyOf(partition, groupId))
       enter(partition, groupId, {
         from,
         to,

@@ -70,6 +70,7 @@ export const LEFT_OUT = {
 
 export const PAUSES = {
   store_away: 'waits for Postgres',
+  store_contended: 'waits for a lock in Postgres',
   dlq_away: 'waits for the dead-letter topic',
   backpressure: 'catches its breath',
   halted: 'halted',

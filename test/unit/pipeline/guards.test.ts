@@ -1,6 +1,11 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { StoreUnavailableError } from '#src/core/errors.ts'
-import type { StartBook } from '#src/core/ports.ts'
+import {
+  BrokerUnavailableError,
+  StoreContendedError,
+  StoreMisconfiguredError,
+  StoreUnavailableError,
+} from '#src/core/errors.ts'
+import type { DeadLetterSink, StartBook } from '#src/core/ports.ts'
 import { aPipeline, GROUP, type Harness, P0, until } from '../../support/pipeline-harness.ts'
 
 function start(harness: Harness): void {
@@ -75,13 +80,20 @@ describe('the storm guard', () => {
 /** What the store remembers of starts, as a test wants it. */
 function aBook(start: Partial<Awaited<ReturnType<StartBook['noteStart']>>>) {
   const suspects: bigint[] = []
-  const cleared: number[] = []
+  const takenBack: number[] = []
+  let noted: bigint | undefined
   const book: StartBook = {
     noteStart: async () => ({ starts: 1, suspect: undefined, deaths: 0, ...start }),
-    noteSuspect: async (_group, _partition, offset) => void suspects.push(offset),
-    clearSuspect: async (_group, { partition }) => void cleared.push(partition),
+    async noteSuspect(_group, _partition, offset) {
+      suspects.push(offset)
+      noted = offset
+    },
+    async clearSuspect(_group, { partition }, { start }) {
+      noted = undefined
+      if (start) takenBack.push(partition)
+    },
   }
-  return { book, suspects, cleared }
+  return { book, suspects, takenBack, noted: () => noted }
 }
 
 describe('the crash guard', () => {
@@ -169,17 +181,122 @@ describe('the crash guard', () => {
     expect(most).toBe(1)
   })
 
-  it('clears a suspect that failed without killing anybody', async () => {
-    const { book, cleared } = aBook({ starts: 4 })
-    const harness = aPipeline({ startBook: book, crashLoopMaxStarts: 5, drainTimeoutMs: 20 })
+  it('suspects a record while it is judged, and not while it waits for the store', async () => {
+    const { book, suspects, noted } = aBook({ starts: 4 })
+    const harness = aPipeline({ startBook: book, crashLoopMaxStarts: 5 })
     harness.source.give(0)
     start(harness)
     await until(() => harness.of('assigned').length === 1, 'the assignment')
+    const settle = harness.store.settle.bind(harness.store)
+    const inTheStore: (bigint | undefined)[] = []
+    harness.store.settle = async work => {
+      inTheStore.push(noted())
+      return await settle(work)
+    }
     harness.store.fail(new StoreUnavailableError('away'))
     harness.source.append(0, 'a:1')
     await until(() => harness.of('retry').length > 0, 'a failed write')
-    await harness.pipeline.stop()
-    expect(cleared).toEqual([0])
+    expect(suspects).toEqual([0n])
+    expect(noted()).toBeUndefined()
+    harness.store.fail(undefined)
+    await until(() => progress(harness) === 1n, 'progress')
+    expect(new Set(inTheStore)).toEqual(new Set([undefined]))
+  })
+
+  it('suspects it throughout where many more starts have come to nothing, and gives way between two attempts', async () => {
+    const { book, noted } = aBook({ starts: 14 })
+    const harness = aPipeline({ startBook: book, crashLoopMaxStarts: 5 })
+    const settle = harness.store.settle.bind(harness.store)
+    const inTheStore: (bigint | undefined)[] = []
+    harness.store.settle = async work => {
+      inTheStore.push(noted())
+      return await settle(work)
+    }
+    harness.store.failNext('settle', new StoreUnavailableError('away'))
+    let between: bigint | undefined
+    const probe = harness.store.probe.bind(harness.store)
+    harness.store.probe = async () => {
+      between = noted()
+      await probe()
+    }
+    harness.source.append(0, 'a:1')
+    harness.source.give(0)
+    start(harness)
+    await until(() => progress(harness) === 1n, 'progress')
+    expect(inTheStore).toEqual([0n, 0n])
+    expect(between).toBeUndefined()
+  })
+
+  it('keeps no other partition from working while its record waits for the store', async () => {
+    const { book } = aBook({ starts: 4 })
+    const harness = aPipeline({ startBook: book, crashLoopMaxStarts: 5 })
+    const settle = harness.store.settle.bind(harness.store)
+    let locked = true
+    harness.store.settle = async work => {
+      if (locked && work.partition === 0) throw new StoreContendedError('a lock', { sqlState: '55P03' })
+      return await settle(work)
+    }
+    harness.source.append(0, 'a:1')
+    harness.source.append(1, 'x:1', 'y:1')
+    harness.source.give(0, 1)
+    start(harness)
+    await until(() => harness.source.commits.get(1) === 2n, 'the other partition')
+    locked = false
+    await until(() => progress(harness) === 1n, 'progress')
+  })
+
+  it('does not count a start that this process has ended itself', async () => {
+    const { book, takenBack } = aBook({})
+    const harness = aPipeline({ startBook: book, crashLoopMaxStarts: 5 })
+    harness.store.failNext('settle', new StoreMisconfiguredError('a column is missing'))
+    harness.source.append(0, 'a:1')
+    harness.source.give(0)
+    await expect(harness.pipeline.run()).rejects.toThrow('a column is missing')
+    expect(takenBack).toEqual([0])
+  })
+})
+
+describe('a batch that waits', () => {
+  it('holds up its own partition, and gives its place in the store to the others', async () => {
+    const harness = aPipeline({ lanes: 1 })
+    const settle = harness.store.settle.bind(harness.store)
+    let locked = true
+    harness.store.settle = async work => {
+      if (locked && work.partition === 0) throw new StoreContendedError('a lock', { sqlState: '55P03' })
+      return await settle(work)
+    }
+    for (let partition = 0; partition < 6; partition++) {
+      harness.source.append(partition, ...range(30, i => `${partition}-${i}:1`))
+    }
+    harness.source.give(0, 1, 2, 3, 4, 5)
+    start(harness)
+    await until(() => [1, 2, 3, 4, 5].every(i => harness.source.commits.get(i) === 30n), 'the five others')
+    expect(progress(harness) ?? 0n).toBe(0n)
+    expect(harness.pipeline.status().partitions.map(({ paused }) => paused)).toEqual([
+      ['store_contended'],
+      ...range(5, () => '').map(() => []),
+    ])
+    // No longer than two seconds, whatever RETRY_MAX_MS says; the harness's chance is one half
+    expect(Math.max(...harness.of('retry').map(({ delayMs }) => delayMs))).toBeLessThanOrEqual(1_000)
+    locked = false
+    await until(() => progress(harness) === 30n, 'its own')
+    await until(() => harness.source.paused.size === 0, 'no pause')
+  })
+
+  it('is the same where its partition of the dead-letter topic is away', async () => {
+    const sink: DeadLetterSink = {
+      async send({ record: { partition } }) {
+        if (partition === 0) throw new BrokerUnavailableError('no leader')
+        return { partition, offset: 0n }
+      },
+      probe: async () => {},
+    }
+    const harness = aPipeline({ lanes: 1, sink, drainTimeoutMs: 20 })
+    for (const partition of [0, 1, 2]) harness.source.append(partition, ...range(20, () => 'bad'))
+    harness.source.give(0, 1, 2)
+    start(harness)
+    await until(() => [1, 2].every(partition => harness.source.commits.get(partition) === 20n), 'the others')
+    expect(progress(harness) ?? 0n).toBe(0n)
   })
 })
 

@@ -104,7 +104,7 @@ describe('a partition that stands still', () => {
     expect(stalledS()).toBe(0)
     excused = false
     one().waitsForOperator = 'storm_guard'
-    if (partitions[1] !== undefined) partitions[1].pausedFor = ['store_away']
+    partitions[1]?.waits.add({ reason: 'store_contended', error: new Error('a lock'), sinceMs: nowMs, resting: true })
     pass(300_000)
     expect([stalledS(), stalledS(partitions[1])]).toEqual([0, 0])
     const halted = createOwnedPartition({ topic: 'orders', partition: 2, nextOffset: 0n }, new Error('recreated'))
