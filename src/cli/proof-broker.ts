@@ -16,9 +16,8 @@ export function commitsAhead(proof: Proof, committed: ReadonlyMap<number, bigint
 
 /** Progress in a topic that is not there any more says nothing about the one that has its name now. */
 export function inAnotherTopic(proof: Proof, topicId: string | undefined): Finding[] {
-  if (topicId === undefined) return []
   return proof.partitions.flatMap(({ partition, nextOffset, topicId: counted }) => {
-    if (counted === undefined || counted === topicId) return []
+    if (!isAnother(counted, topicId)) return []
     const what = `progress counts in a topic that was deleted (id ${counted}); what has its name now is another one (id ${topicId})`
     return [{ partition, offset: nextOffset, what }]
   })
@@ -26,12 +25,16 @@ export function inAnotherTopic(proof: Proof, topicId: string | undefined): Findi
 
 /**
  * Offsets that the topic holds and that lie before all that was ever consumed or skipped, and progress beyond the topic's
- * end. The watermarks must be younger than the proof: then a service that runs meanwhile cannot make a finding.
+ * end; of a topic that is another one now, neither says anything. The watermarks must be younger than the proof: then a service that runs meanwhile cannot make a finding.
  */
-export function outsideOfTopic(proof: Proof, watermarks: ReadonlyMap<number, Watermarks>): Finding[] {
-  return proof.partitions.flatMap(({ partition, accountedFrom, nextOffset }) => {
+export function outsideOfTopic(
+  proof: Proof,
+  topicId: string | undefined,
+  watermarks: ReadonlyMap<number, Watermarks>,
+): Finding[] {
+  return proof.partitions.flatMap(({ partition, accountedFrom, nextOffset, topicId: counted }) => {
     const marks = watermarks.get(partition)
-    if (marks === undefined) return []
+    if (marks === undefined || isAnother(counted, topicId)) return []
     const findings: Finding[] = []
     if (accountedFrom > marks.low) {
       const range = `[${marks.low}, ${accountedFrom})`
@@ -47,6 +50,11 @@ export function outsideOfTopic(proof: Proof, watermarks: ReadonlyMap<number, Wat
     }
     return findings
   })
+}
+
+/** One of the ids may not be known: then they are taken for the same. */
+function isAnother(counted: string | undefined, now: string | undefined): boolean {
+  return counted !== undefined && now !== undefined && counted !== now
 }
 
 /**

@@ -1,5 +1,8 @@
+import type { DeepProof } from '../core/deep-proof.ts'
 import { note, paint, print, table } from './output.ts'
+import { grouped, startProgress } from './progress.ts'
 import type { Verification } from './proof.ts'
+import type { OnDeepRead } from './proof-deep.ts'
 
 const COLUMNS = [
   ...(['records', 'written', 'inserted', 'superseded', 'stale', 'duplicate'] as const),
@@ -27,6 +30,7 @@ export function showProof(proof: Verification): void {
   if (unconsumed.length > 0 && proof.partitions.length > 0) {
     note(`not consumed yet, so nothing is proven of them: partitions ${unconsumed.join(', ')}`)
   }
+  if (proof.deep !== undefined) showDeep(proof.deep)
   for (const { partition, offset, what } of findings) {
     const where =
       partition === undefined ? '' : `partition ${partition}${offset === undefined ? '' : ` offset ${offset}`}: `
@@ -34,6 +38,27 @@ export function showProof(proof: Verification): void {
   }
   for (const { what, why } of unasked) note(`${paint('yellow', 'could not ask')} for ${what}: ${why}`)
   if (proof.result === 'ok') note(`${paint('green', 'ok')}: ${totals.records} records, each accounted for`)
+}
+
+/** How far a deep proof has read, and how fast. */
+export function showReading(silent: boolean): { readonly update: OnDeepRead; stop(): void } {
+  const progress = startProgress({ label: 'read again', silent })
+  const startedMs = performance.now()
+  return {
+    update({ records, total }) {
+      const rate = Math.round(records / Math.max(0.001, (performance.now() - startedMs) / 1000))
+      progress.update({ done: records, total, text: `${grouped(rate)}/s` })
+    },
+    stop: () => progress.stop(),
+  }
+}
+
+function showDeep({ records, compared, edited, elsewhere, unknown, erased }: DeepProof): void {
+  note(`read again: ${records} records; ${compared} orders were held against theirs`)
+  if (edited > 0) note(`${edited} orders hold what a dead letter was redriven with instead of the record's value`)
+  if (erased > 0) note(`${erased} orders were removed on purpose`)
+  if (elsewhere > 0) note(`${elsewhere} orders come from records that are not in what was read`)
+  if (unknown > 0) note(`${unknown} could not be told, because what would tell is gone (purged, compacted, or removed)`)
 }
 
 /** One JSON object: names as the columns are named, offsets as text. */
@@ -59,7 +84,12 @@ export function proofJson(proof: Verification): object {
       what,
     })),
     unasked: proof.unasked,
+    ...(proof.deep === undefined ? {} : { deep: deepJson(proof.deep) }),
   }
+}
+
+function deepJson({ findings: _, ...counts }: DeepProof): object {
+  return counts
 }
 
 function rangeJson({ partition, from, to }: { partition: number; from: bigint; to: bigint }) {

@@ -1,4 +1,5 @@
 import type { Config } from '../config.ts'
+import type { DeepProof } from '../core/deep-proof.ts'
 import { BrokerUnavailableError, StreamError } from '../core/errors.ts'
 import type { Watermarks } from '../core/ports.ts'
 import type { TopicPartition } from '../core/record.ts'
@@ -7,6 +8,7 @@ import { type TopicSight, topicSight } from '../kafka/topic-sight.ts'
 import { createPool } from '../postgres/pool.ts'
 import { type Finding, type IndexedLetter, indexedLetters, type Proof, readProof } from '../postgres/proof.ts'
 import { commitsAhead, inAnotherTopic, missingDeadLetters, outsideOfTopic } from './proof-broker.ts'
+import { type OnDeepRead, proveDeep } from './proof-deep.ts'
 
 /** A part of the proof that could not be had: it is neither held nor broken. */
 export interface Unasked {
@@ -23,6 +25,8 @@ export interface Verification extends Proof {
   readonly committed: ReadonlyMap<number, bigint>
   /** Partitions of the topic that the group has no progress in: nothing of them was consumed, and nothing is proven. */
   readonly unconsumed: readonly number[]
+  /** Of a deep proof that could be asked for. */
+  readonly deep?: DeepProof | undefined
 }
 
 /** The checks read whole tables. */
@@ -31,9 +35,13 @@ const STATEMENT_TIMEOUT_MS = 10 * 60_000
 /**
  * Proves that each consumed offset is accounted for (docs: README, "The proof"). Joins no group and writes nothing, so it
  * may run beside the service. What Kafka does not answer is listed as unasked.
+ * @param options.deep read the topic again, too, and hold its records against the rows; told as it goes on
  * @throws StoreUnavailableError, StoreMisconfiguredError: without the database nothing can be proven
  */
-export async function verifyStream(config: Pick<Config, 'kafka' | 'postgres'>): Promise<Verification> {
+export async function verifyStream(
+  config: Pick<Config, 'kafka' | 'postgres' | 'recordMaxBytes'>,
+  options: { readonly deep?: OnDeepRead } = {},
+): Promise<Verification> {
   const { kafka, postgres } = config
   await using parts = new AsyncDisposableStack()
   const pool = createPool({ url: postgres.url, max: 2, statementTimeoutMs: STATEMENT_TIMEOUT_MS, name: 'verify' })
@@ -54,7 +62,7 @@ export async function verifyStream(config: Pick<Config, 'kafka' | 'postgres'>): 
     ...proof.findings,
     ...commitsAhead(proof, topic.committed),
     ...inAnotherTopic(proof, topic.id),
-    ...outsideOfTopic(proof, ends),
+    ...outsideOfTopic(proof, topic.id, ends),
   ]
   for (const { partition } of proof.partitions) {
     if (topic.partitions.some(known => known.partition === partition)) continue
@@ -66,7 +74,14 @@ export async function verifyStream(config: Pick<Config, 'kafka' | 'postgres'>): 
   const letters = await asking(`the dead-letter topic ${kafka.dlqTopic}`, () =>
     compareDeadLetters(inspector, kafka, indexedLetters(pool, kafka.topic)),
   )
-  return { ...conclude(proof, [...findings, ...(letters ?? [])], unasked), ...standing(proof, topic) }
+  const { deep: onRead } = options
+  const remade = inAnotherTopic(proof, topic.id).length > 0
+  const deep =
+    onRead === undefined || remade
+      ? undefined
+      : await asking(`the records of the topic ${kafka.topic}`, () => proveDeep(config, pool, proof, ends, onRead))
+  const all = [...findings, ...(letters ?? []), ...(deep?.findings ?? [])]
+  return { ...conclude(proof, all, unasked), ...standing(proof, topic), deep }
 }
 
 type Asking = <R>(what: string, question: () => Promise<R>) => Promise<R | undefined>

@@ -234,6 +234,8 @@ export interface PageQuery {
 export interface ValueQueries {
   /** The value of the uid `$1`: one row or none. */
   readonly one: ValueQuery
+  /** The values of the uids `$1`: a row for each that has one. */
+  readonly many: ValueQuery
   /** At most `$1` rows, newest first, after the place `($2, $3)` of an earlier row. */
   readonly newest: ValueQuery
   /** The place before all rows. */

@@ -62,6 +62,7 @@ const SELECT = `
 /** Rows of the four tables as the order's canonical JSON. Newest is the latest `date_created`, then the greatest uid. */
 export const orderQueries: ValueQueries = {
   one: { name: 'order_one', text: `${SELECT} WHERE o.order_uid = $1` },
+  many: { name: 'order_many', text: `${SELECT} WHERE o.order_uid = ANY ($1::text[])` },
   newest: {
     name: 'orders_newest',
     text: `${SELECT} WHERE (o.date_created, o.order_uid) < ($2::timestamptz, $3)

@@ -11,13 +11,46 @@ streamTools()
 it('names each place that does not add up, with partition and offset, and fails', async () => {
   // Given books that were written by the service, batch by batch, dead letters among them, and that add up
   const stream = await aStream({ partitions: 4 })
-  const records = generated(400, { seed: 141, invalidRatio: 0.05 })
+  const records = generated(400, { seed: 141, invalidRatio: 0.05, updatesRatio: 0.1 })
   const at = await stream.produce(records)
   expect(modelOf(records).invalid.length).toBeGreaterThan(4)
   const service = await startService({ ...stream, env: { BATCH_MAX_RECORDS: '10' } })
   await eventually(async () => (await stream.committed()) === records.length, 'all of them being committed')
   expect(await service.stop()).toBe(0)
   expect(await verify(stream)).toMatchObject({ code: 0 })
+
+  // And that a second reading of the topic finds as they are
+  const deep = await verify(stream, '--deep', '--json')
+  expect(deep.code).toBe(0)
+  expect(JSON.parse(deep.stdout)).toMatchObject({
+    verify: 'ok',
+    deep: { records: records.length, compared: modelOf(records).orders.size, elsewhere: 0, unknown: 0 },
+  })
+
+  // When an amount is altered, an item added, an order deleted, and one put back to the position of an earlier version
+  const back = records.findLast(({ kind }) => kind === 'update')?.uid
+  const earlier = at[records.findIndex(({ uid }) => uid === back)]
+  const [altered, longer, gone] = [...modelOf(records).orders.keys()].reverse().filter(uid => uid !== back)
+  await stream.query('UPDATE payments SET amount = amount + 1 WHERE order_uid = $1', [altered])
+  await stream.query(
+    `INSERT INTO items SELECT (jsonb_populate_record(item, jsonb_build_object('position', count))).*
+     FROM items AS item, (SELECT count(*) FROM items WHERE order_uid = $1) AS counted
+     WHERE order_uid = $1 AND position = 0`,
+    [longer],
+  )
+  for (const table of ['orders', 'deliveries', 'payments', 'items']) {
+    await stream.query(`DELETE FROM ${table} WHERE order_uid = $1`, [gone])
+  }
+  await stream.query('UPDATE orders SET source_offset = $1 WHERE order_uid = $2', [earlier?.offset, back])
+
+  // Then the deep proof names each, and the number of orders gives the deletion away to any
+  const planted = await verify(stream, '--deep')
+  expect(planted.code).toBe(1)
+  expect(planted.said).toContain(`order ${altered} is not what its record says, in /payment/amount`)
+  expect(planted.said).toContain(`order ${longer} is not what its record says, in /items/`)
+  expect(planted.said).toContain(`order ${gone} is missing: its record was settled`)
+  expect(planted.said).toContain(`order ${back} stands at ${earlier?.partition}-${earlier?.offset}, older`)
+  expect(planted.said).toMatch(/orders holds \d+ rows, but the ledger counts \d+ new keys: 1 are missing/)
 
   // When a row of the ledger is deleted, in partition 0
   const [, second, third] = (await stream.ledger()).filter(({ partition }) => partition === 0)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { missingDeadLetters, outsideOfTopic } from '#src/cli/proof-broker.ts'
+import { inAnotherTopic, missingDeadLetters, outsideOfTopic } from '#src/cli/proof-broker.ts'
 import type { SourceRecord } from '#src/core/record.ts'
 import type { IndexedLetter, PartitionBooks, Proof } from '#src/postgres/proof.ts'
 import { aHeader, aRecord } from '../../support/records.ts'
@@ -28,12 +28,14 @@ describe('the ends of a partition', () => {
     { what: 'begins before what retention has left', accountedFrom: 2n, nextOffset: 9n, low: 5n },
     { what: 'ends where the topic ends', accountedFrom: 0n, nextOffset: 20n, low: 0n },
   ])('hold a group that $what', ({ accountedFrom, nextOffset, low }) => {
-    expect(outsideOfTopic(proofOf({ accountedFrom, nextOffset }), new Map([[3, { low, high: 20n }]]))).toEqual([])
+    expect(
+      outsideOfTopic(proofOf({ accountedFrom, nextOffset }), undefined, new Map([[3, { low, high: 20n }]])),
+    ).toEqual([])
   })
 
   it('find offsets that were never consumed, and say how they are read', () => {
     const proof = proofOf({ accountedFrom: 7n, nextOffset: 9n })
-    const [finding, ...others] = outsideOfTopic(proof, new Map([[3, { low: 2n, high: 20n }]]))
+    const [finding, ...others] = outsideOfTopic(proof, undefined, new Map([[3, { low: 2n, high: 20n }]]))
     expect(others).toEqual([])
     expect(finding).toMatchObject({ partition: 3, offset: 2n })
     expect(finding?.what).toMatch(
@@ -44,14 +46,24 @@ describe('the ends of a partition', () => {
   it('find progress beyond them, as on another cluster', () => {
     const [finding] = outsideOfTopic(
       proofOf({ accountedFrom: 0n, nextOffset: 9n }),
+      undefined,
       new Map([[3, { low: 0n, high: 0n }]]),
     )
     expect(finding).toMatchObject({ partition: 3, offset: 9n })
     expect(finding?.what).toMatch(/progress is at 9, but the partition ends at 0/)
   })
 
+  it('say nothing of progress that counts in a topic which is another one now: that is a finding by itself', () => {
+    const proof = proofOf({ accountedFrom: 7n, nextOffset: 9n })
+    const counted = { ...proof, partitions: proof.partitions.map(books => ({ ...books, topicId: 'one' })) }
+    const ends = new Map([[3, { low: 0n, high: 4n }]])
+    expect(outsideOfTopic(counted, 'another', ends)).toEqual([])
+    expect(inAnotherTopic(counted, 'another')).toHaveLength(1)
+    expect(outsideOfTopic(counted, 'one', ends)).toHaveLength(2)
+  })
+
   it('say nothing of a partition that could not be asked', () => {
-    expect(outsideOfTopic(proofOf({ accountedFrom: 7n, nextOffset: 9n }), new Map())).toEqual([])
+    expect(outsideOfTopic(proofOf({ accountedFrom: 7n, nextOffset: 9n }), undefined, new Map())).toEqual([])
   })
 })
 

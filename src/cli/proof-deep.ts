@@ -1,0 +1,44 @@
+import type { Config } from '../config.ts'
+import { type DeepProof, type DeepRange, deepProof } from '../core/deep-proof.ts'
+import type { Watermarks } from '../core/ports.ts'
+import { openPartitionReader } from '../kafka/partition-reader.ts'
+import { createOrderJudge, orderJson } from '../orders/order.ts'
+import { orderQueries } from '../orders/order-rows.ts'
+import { createDeepRows, passedOver } from '../postgres/deep-rows.ts'
+import type { createPool } from '../postgres/pool.ts'
+import type { Proof } from '../postgres/proof.ts'
+
+/** Told as records are read; `total` counts offsets, of which some hold no record. */
+export type OnDeepRead = (state: { readonly records: number; readonly total: number }) => void
+
+/**
+ * Reads the settled part of the topic again, as far as it reaches, and holds it against the rows.
+ * @throws BrokerUnavailableError, StoreUnavailableError
+ */
+export async function proveDeep(
+  { kafka, recordMaxBytes }: Pick<Config, 'kafka' | 'recordMaxBytes'>,
+  pool: ReturnType<typeof createPool>,
+  proof: Proof,
+  ends: ReadonlyMap<number, Watermarks>,
+  onRead: OnDeepRead,
+): Promise<DeepProof> {
+  const { topic, groupId } = kafka
+  const over = await passedOver(pool, topic, groupId)
+  const ranges = proof.partitions.flatMap(({ partition, accountedFrom, nextOffset }): DeepRange[] => {
+    const { low, high } = ends.get(partition) ?? { low: 0n, high: 0n }
+    const from = accountedFrom > low ? accountedFrom : low
+    const to = nextOffset < high ? nextOffset : high
+    return from < to ? [{ partition, from, to, passedOver: over.get(partition) ?? [] }] : []
+  })
+  const total = Number(ranges.reduce((sum, { from, to }) => sum + to - from, 0n))
+  await using reader = await openPartitionReader({ connection: kafka, topic, groupId })
+  return await deepProof({
+    topic,
+    ranges,
+    read: ({ partition, from, to }) => reader.read(partition, from, to),
+    judge: createOrderJudge({ maxBytes: recordMaxBytes }),
+    toJson: orderJson,
+    rows: createDeepRows(pool, orderQueries, topic),
+    onRead: records => onRead({ records, total }),
+  })
+}

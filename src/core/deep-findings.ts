@@ -1,0 +1,46 @@
+/** Where a row and its record disagree. */
+export interface DeepFinding {
+  readonly partition: number
+  readonly offset: bigint
+  /** A sentence; it names an order's uid and places in it, and no other data. */
+  readonly what: string
+}
+
+export type DeepFindingKind = 'differs' | 'missing' | 'older' | 'claims'
+
+/** Of each kind: then the rest is only counted. */
+const NAMED_AT_MOST = 20
+/** Keys that are remembered so that each is counted once. */
+export const REMEMBERED_AT_MOST = 10_000
+
+export interface DeepFindings {
+  /** Of each key and kind the first is kept: a row that is missing is missed by every version of its record. */
+  add(
+    kind: DeepFindingKind,
+    uid: string,
+    at: { readonly partition: number; readonly offset: bigint },
+    what: string,
+  ): void
+  list(): DeepFinding[]
+}
+
+export function createDeepFindings(): DeepFindings {
+  const kinds = new Map<DeepFindingKind, { readonly uids: Set<string>; readonly named: DeepFinding[]; more: boolean }>()
+  return {
+    add(kind, uid, { partition, offset }, what) {
+      const known = kinds.get(kind) ?? { uids: new Set(), named: [], more: false }
+      kinds.set(kind, known)
+      if (known.uids.has(uid)) return
+      if (known.uids.size >= REMEMBERED_AT_MOST) known.more = true
+      else known.uids.add(uid)
+      if (known.named.length < NAMED_AT_MOST) known.named.push({ partition, offset, what })
+    },
+    list: () =>
+      [...kinds.values()].flatMap(({ uids, named, more }) => {
+        const last = named.at(-1)
+        const rest = uids.size - named.length
+        if (last === undefined || rest === 0) return named
+        return [...named, { ...last, what: `and ${rest}${more ? ' or more' : ''} of the same kind: ${last.what}` }]
+      }),
+  }
+}

@@ -1,0 +1,119 @@
+import type pg from 'pg'
+import type { DeepRange, DeepRows, LetterFacts, RowPosition } from '../core/deep-proof.ts'
+import type { StoredValue, ValueQueries } from '../core/ports.ts'
+import type { Origin } from '../core/record.ts'
+import { query } from './pool.ts'
+
+const PAGE_ROWS = 5_000
+
+/** What the deep proof asks of the tables. @throws StoreUnavailableError, StoreContendedError, StoreMisconfiguredError */
+export function createDeepRows(pool: pg.Pool, queries: ValueQueries, topic: string): DeepRows {
+  return {
+    async positions(uids) {
+      const rows = await query<Record<string, unknown> & { uid: string }>(pool, {
+        name: 'deep_positions',
+        text: `SELECT order_uid AS uid, source_topic, source_partition, source_offset, source_timestamp FROM orders
+          WHERE order_uid = ANY ($1::text[])`,
+        values: [uids],
+      })
+      return new Map(rows.map((row): [string, Origin] => [row.uid, queries.toOrigin(row)]))
+    },
+
+    async values(uids) {
+      const rows = await query<Record<string, unknown>>(pool, { ...queries.many, values: [uids] })
+      return new Map(
+        rows.map((row): [string, StoredValue] => {
+          const { stored } = queries.toValue(row)
+          return [stored.uid, stored]
+        }),
+      )
+    },
+
+    async letters(ids) {
+      const facts = await query<{ id: string; kind: LetterFacts['kind'] }>(pool, {
+        text: `SELECT id, CASE state WHEN 'resolved' THEN 'applied' ELSE 'set_aside' END AS kind FROM dead_letters
+            WHERE id = ANY ($1::text[])
+          UNION ALL SELECT id, 'purged' FROM dead_letters_purged WHERE id = ANY ($1::text[])`,
+        values: [ids],
+      })
+      const applied = facts.filter(({ kind }) => kind === 'applied').map(({ id }) => id)
+      const edits = applied.length === 0 ? [] : await editsOf(applied)
+      return new Map(
+        facts.map(({ id, kind }): [string, LetterFacts] => [
+          id,
+          { kind, edits: edits.filter(edit => edit.id === id).map(({ value }) => value) },
+        ]),
+      )
+    },
+
+    async members(claims) {
+      const rows = await query<{ member: string }>(pool, {
+        text: `SELECT replay_id || ' ' || dead_letter_id AS member FROM replay_items
+          JOIN unnest($1::text[], $2::text[]) AS claimed (replay, letter)
+            ON replay_id = claimed.replay AND dead_letter_id = claimed.letter`,
+        values: [claims.map(({ replayId }) => replayId), claims.map(({ id }) => id)],
+      })
+      return new Set(rows.map(({ member }) => member))
+    },
+
+    async erased(uids) {
+      const rows = await query<{ uid: string }>(pool, {
+        text: 'SELECT DISTINCT order_uid AS uid FROM order_count_changes WHERE orders < 0 AND order_uid = ANY ($1::text[])',
+        values: [uids],
+      })
+      return new Set(rows.map(({ uid }) => uid))
+    },
+
+    async *pages() {
+      for (let after = ''; ; ) {
+        const rows = await query<{ uid: string; partition: number; position: string }>(pool, {
+          name: 'deep_page',
+          text: `SELECT order_uid AS uid, source_partition AS partition, source_offset AS position FROM orders
+            WHERE source_topic = $1 AND order_uid > $2 ORDER BY order_uid LIMIT $3`,
+          values: [topic, after, PAGE_ROWS],
+        })
+        yield rows.map(({ uid, partition, position }): RowPosition => ({ uid, partition, offset: BigInt(position) }))
+        if (rows.length < PAGE_ROWS) return
+        after = rows.at(-1)?.uid ?? ''
+      }
+    },
+
+    async foreign() {
+      const text = 'SELECT count(*) AS rows FROM orders WHERE source_topic <> $1'
+      const [row] = await query<{ rows: string }>(pool, { text, values: [topic] })
+      return Number(row?.rows ?? 0)
+    },
+  }
+
+  async function editsOf(ids: readonly string[]): Promise<{ id: string; value: Buffer }[]> {
+    return await query<{ id: string; value: Buffer }>(pool, {
+      text: `SELECT dead_letter_id AS id, edited_value AS value FROM replay_items
+        WHERE dead_letter_id = ANY ($1::text[]) AND edited_value IS NOT NULL`,
+      values: [ids],
+    })
+  }
+}
+
+/** By partition: ranges that were skipped and not read since. */
+export async function passedOver(
+  pool: pg.Pool,
+  topic: string,
+  groupId: string,
+): Promise<ReadonlyMap<number, DeepRange['passedOver']>> {
+  const rows = await query<{ partition: number; from: string; to: string }>(pool, {
+    text: `SELECT partition, lower(part) AS "from", upper(part) AS "to" FROM (
+        SELECT partition, unnest(
+          coalesce(range_agg(int8range(from_offset, to_offset)) FILTER (WHERE skipped > 0), '{}')
+          - coalesce(range_agg(int8range(from_offset, to_offset)) FILTER (WHERE skipped = 0 AND to_offset > from_offset), '{}')
+        ) AS part
+        FROM stream_ledger WHERE topic = $1 AND group_id = $2 GROUP BY partition
+      ) AS parts`,
+    values: [topic, groupId],
+  })
+  const found = new Map<number, { from: bigint; to: bigint }[]>()
+  for (const { partition, from, to } of rows) {
+    const known = found.get(partition) ?? []
+    found.set(partition, [...known, { from: BigInt(from), to: BigInt(to) }])
+  }
+  return found
+}
