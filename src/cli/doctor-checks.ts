@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { type Config, loadConfig } from '../config.ts'
-import { ConfigError, StreamError } from '../core/errors.ts'
+import { BrokerFatalError, ConfigError, StreamError } from '../core/errors.ts'
 
 /** What was looked at, and what came of it. */
 export interface Finding {
@@ -12,6 +12,9 @@ export interface Finding {
   /** What to do about it; only where it is not well. */
   readonly fix?: string
 }
+
+/** How our consumers share the partitions of a group; all members must agree. */
+const OUR_STRATEGY = 'cooperative-sticky'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -108,8 +111,9 @@ async function* kafka({ kafka: settings }: Config): AsyncGenerator<Finding> {
   const { startInspector } = await import('../kafka/inspector.ts')
   try {
     await using inspector = await startInspector({ connection: settings, groupId: settings.groupId })
-    const members = await inspector.members(settings.topic)
-    yield { name: 'kafka', ok: true, detail: `reached at ${at}; ${members} in the group ${settings.groupId}` }
+    // Any question that a broker answers.
+    await inspector.partitions(settings.topic)
+    yield { name: 'kafka', ok: true, detail: `reached at ${at}` }
   } catch (error) {
     yield {
       name: 'kafka',
@@ -121,30 +125,73 @@ async function* kafka({ kafka: settings }: Config): AsyncGenerator<Finding> {
     }
     return
   }
-  const { topicRights } = await import('../kafka/topic-rights.ts')
-  const [source, dlq] = await topicRights(settings, [settings.topic, settings.dlqTopic])
-  for (const [found, needs] of [
-    [source, 'read'],
-    [dlq, 'write'],
-  ] as const) {
-    if (found === undefined) continue
-    const name = `topic ${found.topic}`
-    if (found.partitions === 0) {
-      const ok = settings.createTopics
+  yield* groupAndTopics(settings)
+}
+
+/** Each right that the service needs, with the line that gives it. */
+async function* groupAndTopics(settings: Config['kafka']): AsyncGenerator<Finding> {
+  const { groupId, topic, dlqTopic, createTopics } = settings
+  const [{ topicRights }, { groupFacts }] = await Promise.all([
+    import('../kafka/topic-rights.ts'),
+    import('../kafka/group-rights.ts'),
+  ])
+  const user = settings.security['sasl.username'] ?? 'USER'
+  const grant = (operations: readonly string[], resource: string) =>
+    `kafka-acls --bootstrap-server ${settings.brokers[0]} --add --allow-principal User:${user} ` +
+    `${operations.map(operation => `--operation ${operation}`).join(' ')} ${resource}`
+
+  const name = `group ${groupId}`
+  const toJoin = grant(['Read'], `--group ${groupId}`)
+  try {
+    const { members, strategy, mayRead } = await groupFacts(settings, groupId)
+    if (!mayRead) yield { name, ok: false, detail: 'this user may see it, and not join it', fix: toJoin }
+    else if (strategy !== undefined && strategy !== OUR_STRATEGY) {
       yield {
         name,
-        ok,
-        detail: `not there${ok ? ' yet; the service creates it at start (KAFKA_CREATE_TOPICS)' : ', or hidden from this user'}`,
-        ...(ok ? {} : { fix: 'create it, or set KAFKA_CREATE_TOPICS=true' }),
+        ok: false,
+        detail: `${members} other consumers are in it, which assign partitions by "${strategy}": we could not join`,
+        fix: `stop them, or choose another KAFKA_GROUP_ID (ours is ${OUR_STRATEGY})`,
       }
-      continue
-    }
-    const ok = needs === 'read' ? found.mayRead : found.mayWrite
+    } else yield { name, ok: true, detail: `${members} in it; this user may join` }
+  } catch (error) {
+    const hidden = error instanceof BrokerFatalError
     yield {
       name,
-      ok,
-      detail: `${found.partitions} partitions; this user may ${ok ? '' : 'not '}${needs}`,
-      ...(ok ? {} : { fix: `allow ${needs.toUpperCase()} on it (kafka-acls --add --operation ${needs})` }),
+      ok: false,
+      detail: messageOf(error),
+      fix: hidden ? toJoin : (remedyOf(error) ?? 'ask again in a moment'),
+    }
+  }
+  let rights: Awaited<ReturnType<typeof topicRights>>
+  try {
+    rights = await topicRights(settings, [topic, dlqTopic])
+  } catch (error) {
+    yield { name: 'topics', ok: false, detail: messageOf(error), fix: remedyOf(error) ?? 'ask again in a moment' }
+    return
+  }
+  for (const found of rights) {
+    const isSource = found.topic === topic
+    // Dead letters are read as well: to show them, to redrive them, to prove the stream.
+    const needed = isSource ? ['Read'] : ['Write', 'Read']
+    const lacking = needed.filter(operation => !(operation === 'Read' ? found.mayRead : found.mayWrite))
+    const of = { name: `topic ${found.topic}`, resource: `--topic ${found.topic}` }
+    if (!found.mayDescribe) {
+      const fix = grant(needed, of.resource)
+      yield { name: of.name, ok: false, detail: 'this user may not even see whether it is there', fix }
+    } else if (found.partitions === 0) {
+      const coming =
+        'not there yet; the service creates it at start (KAFKA_CREATE_TOPICS), for which this user needs CREATE'
+      yield createTopics
+        ? { name: of.name, ok: true, detail: coming }
+        : { name: of.name, ok: false, detail: 'not there', fix: 'create it, or set KAFKA_CREATE_TOPICS=true' }
+    } else if (lacking.length > 0) {
+      const detail = `${found.partitions} partitions; this user may not ${lacking.join(' and ').toLowerCase()}`
+      yield { name: of.name, ok: false, detail, fix: grant(lacking, of.resource) }
+    } else {
+      const only =
+        isSource && !found.mayWrite ? ', and not write: POST /orders/create and redrives to the topic need that' : ''
+      const may = needed.join(' and ').toLowerCase()
+      yield { name: of.name, ok: true, detail: `${found.partitions} partitions; this user may ${may}${only}` }
     }
   }
 }

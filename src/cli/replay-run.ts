@@ -62,7 +62,7 @@ export async function runReplay(
       operator: options.by,
       async consumers() {
         await using inspector = await startInspector({ connection: kafka, groupId: kafka.groupId })
-        return await inspector.members(kafka.topic)
+        return (await inspector.group()).members
       },
       onProgress(now) {
         const rate = now.rate === null ? '' : `at ${grouped(now.rate)}/s`

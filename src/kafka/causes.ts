@@ -28,6 +28,7 @@ export type CauseKind =
   | 'refused'
   | 'silent'
   | 'closed'
+  | 'fatal'
 
 /** Nothing but another setting, certificate or listener helps: a start ends with these. */
 const MISTAKES: ReadonlySet<CauseKind> = new Set<CauseKind>([
@@ -199,6 +200,19 @@ const TABLE: readonly (readonly [RegExp, Explain])[] = [
     }),
   ],
 ]
+
+/** @param message of a line with which a client gives up for good: its calls say no more than that from then on */
+export function causeOfEnd(message: string): Cause {
+  const said = shortened(message.replace(/^\[thrd:.*?\]: /, '').replace(/^Fatal error: /, ''))
+  if (/idempotence PID.*authorization failed|authorization failed.*idempotence PID/.test(message)) {
+    return {
+      kind: 'fatal',
+      what: `this user may write to no topic (${said})`,
+      remedy: 'grant WRITE on the dead-letter topic; "holdfast doctor" has the line for it',
+    }
+  }
+  return { kind: 'fatal', what: said, remedy: 'a restart makes a new client' }
+}
 
 /** @returns `undefined` for a line that tells of no trouble that we know */
 export function causeOf(line: BrokerLine, security: Security): Cause | undefined {

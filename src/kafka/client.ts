@@ -96,7 +96,13 @@ export interface NativeProducer extends NativeClient {
 }
 
 export interface NativeGroups {
-  readonly groups: readonly { readonly members: readonly unknown[]; readonly error?: NativeError }[]
+  readonly groups: readonly {
+    readonly members: readonly unknown[]
+    /** How it assigns partitions; empty without members. */
+    readonly protocol?: string
+    readonly error?: NativeError
+    readonly authorizedOperations?: readonly number[]
+  }[]
 }
 
 export interface NativeTopic {
@@ -115,8 +121,13 @@ export interface NativeAdmin {
   ): void
   describeGroups(
     groups: readonly string[],
-    options: { timeout: number },
+    options: { includeAuthorizedOperations: boolean; timeout: number },
     done: (error: NativeError | null, result: NativeGroups) => void,
+  ): void
+  listConsumerGroupOffsets(
+    groups: readonly { readonly groupId: string }[],
+    options: { timeout: number },
+    done: (error: NativeError | null, result: readonly object[]) => void,
   ): void
   createTopic(topic: object, timeoutMs: number, done: (error: NativeError | null) => void): void
   disconnect(): void

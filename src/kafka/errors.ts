@@ -16,6 +16,7 @@ export const CODE = {
   rebalanceInProgress: 27,
   unknownTopic: 3,
   recordTooLarge: 10,
+  topicAuthorization: 29,
   invalidTimestamp: 32,
   topicExists: 36,
   invalidConfig: 40,
@@ -38,6 +39,20 @@ const FATAL: ReadonlyMap<number, readonly [what: string, remedy?: string]> = new
       'grant READ on the source topic, WRITE on the dead-letter topic; "holdfast doctor" says which is missing',
     ],
   ],
+  [
+    23,
+    [
+      'another client uses this consumer group with another assignment strategy',
+      'stop that client, or choose another KAFKA_GROUP_ID (ours is cooperative-sticky)',
+    ],
+  ],
+  [
+    26,
+    [
+      'the broker refuses the session timeout',
+      'set session.timeout.ms in KAFKA_CONFIG within group.min.session.timeout.ms and group.max.session.timeout.ms of the broker',
+    ],
+  ],
   [30, ['the consumer group may not be used by this user', 'grant READ on the group']],
   [31, ['the cluster refuses this user', 'grant the missing right; "holdfast doctor" says which']],
 ])
@@ -51,14 +66,16 @@ const NO_ANSWER: ReadonlySet<number> = new Set([-195, -193, -187, -192, -185, -1
  */
 export function toStreamError(error: unknown, doing: string, client?: object): StreamError {
   const { code, message } = describe(error)
+  const said = client === undefined ? undefined : causesOf(client)?.latest()
+  if (said?.kind === 'fatal')
+    return new BrokerFatalError(`Kafka, ${doing}: ${said.what}`, { cause: error, remedy: said.remedy })
   const fatal = code === undefined ? undefined : FATAL.get(code)
   if (fatal !== undefined)
     return new BrokerFatalError(`Kafka, ${doing}: ${fatal[0]} (${message}, code ${code})`, {
       cause: error,
       remedy: fatal[1],
     })
-  const cause =
-    client !== undefined && (code === undefined || NO_ANSWER.has(code)) ? causesOf(client)?.latest() : undefined
+  const cause = code === undefined || NO_ANSWER.has(code) ? said : undefined
   if (cause === undefined) {
     const text = `Kafka, ${doing}: ${message}${code === undefined ? '' : ` (code ${code})`}`
     return new BrokerUnavailableError(text, { cause: error })

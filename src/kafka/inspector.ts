@@ -4,14 +4,13 @@ import {
   call,
   connect,
   type KafkaConnection,
-  type NativeGroups,
   type NativeMetadata,
   type NativeRecord,
   type NativeTopicPartition,
-  nativeAdmin,
   nativeConsumer,
 } from './client.ts'
 import { describe, toConnectError, toStreamError } from './errors.ts'
+import { type GroupFacts, groupFacts } from './group-rights.ts'
 import { openPartitionReader } from './partition-reader.ts'
 import { readTopicId } from './topic-id.ts'
 
@@ -24,8 +23,8 @@ export interface KafkaInspector extends AsyncDisposable {
   watermarks(partition: TopicPartition): Promise<Watermarks>
   /** What the broker holds as committed for the group; absent when nothing. */
   committed(partitions: readonly TopicPartition[]): Promise<Progress[]>
-  /** How many consumers are in the group just now. The topic is one that this user may know of; it need not be there. */
-  members(topic: string): Promise<number>
+  /** The group as it is just now. */
+  group(): Promise<GroupFacts>
   /** Sets the group's offsets. Only while it has no members: the broker refuses it otherwise. */
   commit(positions: readonly Progress[]): Promise<void>
   /** Every record that the topic holds now, partition by partition, offsets ascending. */
@@ -109,24 +108,7 @@ export async function startInspector(options: {
         offset === undefined || offset < 0 ? [] : [{ topic, partition, nextOffset: BigInt(offset) }],
       )
     },
-    async members(topic) {
-      // A description that holds an error (the coordinator is not there yet, no right on the group) ends the process inside
-      // the native client, which reads a name that is not set. So the coordinator is asked something whose errors are errors.
-      await ask(`asking for the coordinator of the group ${options.groupId}`, done =>
-        client.committed([{ topic, partition: 0 }], TIMEOUT_MS, done),
-      )
-      const admin = nativeAdmin(options.connection)
-      try {
-        const described = await ask<NativeGroups>(`asking for the group ${options.groupId}`, done =>
-          admin.describeGroups([options.groupId], { timeout: TIMEOUT_MS }, done),
-        )
-        const [group] = described.groups
-        if (group?.error) throw toStreamError(group.error, `asking for the group ${options.groupId}`)
-        return group?.members.length ?? 0
-      } finally {
-        admin.disconnect()
-      }
-    },
+    group: () => groupFacts(options.connection, options.groupId),
     async commit(positions) {
       const answer = Promise.withResolvers<void>()
       commitWaiting = answer

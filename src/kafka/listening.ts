@@ -5,6 +5,7 @@ import {
   type BrokerLine,
   type Cause,
   causeOf,
+  causeOfEnd,
   isMistake,
   readBrokerLine,
   refined,
@@ -50,6 +51,7 @@ export function listen(client: object, connection: Connection): void {
   const said = new Map<string, Said>()
   const asking = new Set<Promise<void>>()
   let noted: Cause | undefined
+  let ended: Cause | undefined
 
   function hear(message: string): void {
     const line = readBrokerLine(message)
@@ -86,7 +88,7 @@ export function listen(client: object, connection: Connection): void {
       const fresh = [...said.values()].filter(({ atMs }) => performance.now() - atMs < FRESH_MS)
       // One that only closes the connection tells less than any other.
       fresh.sort((a, b) => Number(a.cause.kind !== 'closed') - Number(b.cause.kind !== 'closed') || a.atMs - b.atMs)
-      return noted ?? fresh.at(-1)?.cause
+      return ended ?? noted ?? fresh.at(-1)?.cause
     },
     async settled() {
       await Promise.all(asking)
@@ -102,7 +104,9 @@ export function listen(client: object, connection: Connection): void {
   CAUSES.set(client, causes)
   const speaking = client as Speaking
   speaking.on('event.log', ({ fac, message }) => {
-    if (fac === 'FAIL' && message !== undefined) hear(message)
+    if (message === undefined) return
+    if (fac === 'FAIL') hear(message)
+    if (fac === 'FATAL') ended = causeOfEnd(message)
   })
 }
 

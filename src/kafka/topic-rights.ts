@@ -1,19 +1,19 @@
 import { call, type KafkaConnection, type NativeTopic, nativeAdmin } from './client.ts'
-import { toStreamError } from './errors.ts'
+import { CODE, toStreamError } from './errors.ts'
 
 /** What this user finds on a topic. */
 export interface TopicRights {
   readonly topic: string
   /** 0: there is no such topic, or this user may not see it. */
   readonly partitions: number
+  /** False: this user may not even see whether it is there. */
+  readonly mayDescribe: boolean
   readonly mayRead: boolean
   readonly mayWrite: boolean
 }
 
 /** Kafka's codes of ACL operations (AclOperation in its protocol). */
-const ALL = 2
-const READ = 3
-const WRITE = 4
+export const ALLOWED = { all: 2, read: 3, write: 4 } as const
 
 /**
  * Asks the broker itself what this user may do: nothing is written to find out. A cluster without an authorizer allows all.
@@ -28,8 +28,14 @@ export async function topicRights(connection: KafkaConnection, topics: readonly 
     return topics.map(topic => {
       const description = found.find(({ name }) => name === topic)
       const operations = description?.authorizedOperations ?? []
-      const may = (operation: number) => operations.includes(operation) || operations.includes(ALL)
-      return { topic, partitions: description?.partitions.length ?? 0, mayRead: may(READ), mayWrite: may(WRITE) }
+      const may = (operation: number) => operations.includes(operation) || operations.includes(ALLOWED.all)
+      return {
+        topic,
+        partitions: description?.partitions.length ?? 0,
+        mayDescribe: description?.error?.code !== CODE.topicAuthorization,
+        mayRead: may(ALLOWED.read),
+        mayWrite: may(ALLOWED.write),
+      }
     })
   } catch (error) {
     throw toStreamError(error, `asking for the rights on ${topics.join(' and ')}`, admin)

@@ -12,6 +12,7 @@ it('finds nothing amiss where everything is there', async () => {
   expect(found.filter(({ ok }) => !ok)).toEqual([])
   expect(found.map(({ name }) => name)).toEqual([
     ...['node', 'native client', 'settings', 'port', 'kafka'],
+    expect.stringMatching(/^group /),
     ...[expect.stringMatching(/^topic orders-/), expect.stringMatching(/^topic orders-.*\.dlq$/)],
     ...['postgres', 'migrations', 'table rights', 'jobs'],
   ])

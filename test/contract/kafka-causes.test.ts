@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { BrokerUnavailableError } from '#src/core/errors.ts'
+import { examine, type Finding } from '#src/cli/doctor-checks.ts'
+import { BrokerFatalError, BrokerUnavailableError } from '#src/core/errors.ts'
+import { createConsumer } from '#src/kafka/consumer.ts'
 import { startInspector } from '#src/kafka/inspector.ts'
 import { startProducer } from '#src/kafka/producer.ts'
+import { createTopic, joinWith } from '../support/kafka-tools.ts'
 import { type SecuredKafka, startSecuredKafka } from '../support/secured-kafka.ts'
 
 let secured: SecuredKafka
@@ -161,3 +164,113 @@ it('who has the right certificate or password is let in', async () => {
     expect(await inspector.partitions('not-there')).toEqual([])
   }
 })
+
+describe('a right that is missing', () => {
+  /** What doctor finds of Kafka. */
+  async function examined(user: 'alice' | 'carol', topic: string): Promise<readonly Finding[]> {
+    const security = secured.as(user)
+    const env = {
+      KAFKA_BROKERS: secured.at.SASL,
+      KAFKA_TOPIC: topic,
+      KAFKA_DLQ_TOPIC: `${topic}.dlq`,
+      KAFKA_GROUP_ID: `${topic}-group`,
+      KAFKA_SECURITY_PROTOCOL: 'sasl_plaintext',
+      KAFKA_SASL_MECHANISM: 'PLAIN',
+      KAFKA_SASL_USERNAME: security['sasl.username'],
+      KAFKA_SASL_PASSWORD: security['sasl.password'],
+      DATABASE_URL: 'postgres://127.0.0.1:1/none',
+      HTTP_PORT: '0',
+    }
+    const findings = await Array.fromAsync(examine(env))
+    return findings.filter(({ name }) => /^(kafka|group|topic)/.test(name))
+  }
+
+  async function topics(topic: string): Promise<void> {
+    for (const name of [topic, `${topic}.dlq`]) await createTopic(secured.kafka.brokers, name, 1)
+  }
+
+  it('is named by doctor with the line that gives it, each for itself', async () => {
+    await topics('seen')
+    const acls = `kafka-acls --bootstrap-server ${secured.at.SASL} --add --allow-principal User:carol`
+    expect(await examined('carol', 'seen')).toEqual([
+      { name: 'kafka', ok: true, detail: expect.any(String) },
+      {
+        name: 'group seen-group',
+        ok: false,
+        detail: expect.stringContaining('may not be used by this user'),
+        fix: `${acls} --operation Read --group seen-group`,
+      },
+      {
+        name: 'topic seen',
+        ok: false,
+        detail: 'this user may not even see whether it is there',
+        fix: `${acls} --operation Read --topic seen`,
+      },
+      {
+        name: 'topic seen.dlq',
+        ok: false,
+        detail: 'this user may not even see whether it is there',
+        fix: `${acls} --operation Write --operation Read --topic seen.dlq`,
+      },
+    ])
+
+    await secured.allow('carol', { topic: 'seen' }, 'read')
+    await secured.allow('carol', { topic: 'seen.dlq' }, 'read')
+    await secured.allow('carol', { group: 'seen-group' }, 'describe')
+    expect((await examined('carol', 'seen')).filter(({ ok }) => !ok).map(({ fix }) => fix)).toEqual([
+      `${acls} --operation Read --group seen-group`,
+      `${acls} --operation Write --topic seen.dlq`,
+    ])
+
+    await secured.allow('carol', { topic: 'seen.dlq' }, 'write')
+    await secured.allow('carol', { group: 'seen-group' }, 'read')
+    expect((await examined('carol', 'seen')).filter(({ ok }) => !ok)).toEqual([])
+  })
+
+  it('is named by the consumer and by the producer', async () => {
+    await topics('kept')
+    await secured.allow('carol', { topic: 'kept' }, 'read')
+    const connection = { brokers: [secured.at.SASL], security: secured.as('carol'), extra: {} }
+    const consumer = createConsumer({ connection, topic: 'kept', groupId: 'kept-group', onWarning: () => {} })
+    await consumer.start()
+    await expect(pollUntilItFails(consumer)).rejects.toThrow(/consumer group may not be used by this user.*grant READ/)
+    await consumer.close()
+
+    // Given two users who may see the dead-letter topic: one may write to another, one to none
+    const expected = [
+      ['carol', /producing to kept\.dlq: the topic may not be read or written by this user.*WRITE on the dead-letter/],
+      ['dave', /producing to kept\.dlq: this user may write to no topic.*grant WRITE on the dead-letter topic/],
+    ] as const
+    await secured.allow('carol', { topic: 'another' }, 'write')
+    for (const [user, message] of expected) {
+      await secured.allow(user, { topic: 'kept.dlq' }, 'describe')
+      const producer = await startProducer({ connection: { ...connection, security: secured.as(user) } })
+      const produced = producer.produce({ topic: 'kept.dlq', partition: 0, key: null, value: null, headers: [] })
+      await expect(produced).rejects.toThrow(BrokerFatalError)
+      await expect(produced).rejects.toThrow(message)
+      await producer.close()
+    }
+  })
+})
+
+it('a group that another client uses in its own way is named', async () => {
+  await createTopic(secured.kafka.brokers, 'shared', 1)
+  await using _ = await joinWith(secured.kafka.brokers, { topic: 'shared', groupId: 'shared-group', strategy: 'range' })
+  const connection = { brokers: [secured.kafka.brokers], security: {}, extra: {} }
+  const consumer = createConsumer({ connection, topic: 'shared', groupId: 'shared-group', onWarning: () => {} })
+  await consumer.start()
+  await expect(pollUntilItFails(consumer)).rejects.toThrow(/another client uses this consumer group.*KAFKA_GROUP_ID/)
+  await consumer.close()
+
+  await using inspector = await startInspector({ connection, groupId: 'shared-group' })
+  expect(await inspector.group()).toEqual({ members: 1, strategy: 'range', mayRead: true })
+})
+
+async function pollUntilItFails(
+  consumer: Pick<ReturnType<typeof createConsumer>, 'poll' | 'nextEvent'>,
+): Promise<void> {
+  for (let tries = 0; tries < 200; tries++) {
+    consumer.nextEvent()
+    await consumer.poll(1, 100)
+  }
+}

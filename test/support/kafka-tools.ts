@@ -65,6 +65,37 @@ export async function forgetGroup(brokers: string, groupId: string): Promise<boo
   return forgotten
 }
 
+interface ForeignConsumer {
+  connect(options: { timeout: number }, done: (error: Error | null) => void): void
+  subscribe(topics: readonly string[]): void
+  consume(): void
+  disconnect(done: () => void): void
+}
+
+/** Another application in a consumer group. Resolves once it has its partitions. */
+export async function joinWith(
+  brokers: string,
+  { topic, groupId, strategy }: { readonly topic: string; readonly groupId: string; readonly strategy: string },
+): Promise<AsyncDisposable> {
+  const assigned = Promise.withResolvers<void>()
+  const properties = {
+    'metadata.broker.list': brokers,
+    'group.id': groupId,
+    'partition.assignment.strategy': strategy,
+    rebalance_cb: true,
+  }
+  const client = new kafka.KafkaConsumer(properties, {})
+  client.on('rebalance', () => assigned.resolve())
+  const consumer = client as unknown as ForeignConsumer
+  await new Promise<void>((resolve, reject) =>
+    consumer.connect({ timeout: 10_000 }, error => (error ? reject(error) : resolve())),
+  )
+  consumer.subscribe([topic])
+  consumer.consume()
+  await assigned.promise
+  return { [Symbol.asyncDispose]: () => new Promise(resolve => consumer.disconnect(resolve)) }
+}
+
 async function asAdmin(
   brokers: string,
   ask: (admin: Admin, done: (error: Error | null) => void) => void,
