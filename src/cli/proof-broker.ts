@@ -1,4 +1,4 @@
-import { HEADER, headerText } from '../core/dead-letter.ts'
+import { HEADER, headerText } from '../core/headers.ts'
 import type { Watermarks } from '../core/ports.ts'
 import type { KafkaInspector } from '../kafka/inspector.ts'
 import type { Finding, IndexedLetter, Proof } from '../postgres/proof.ts'

@@ -1,7 +1,9 @@
-import { HEADER, headerText, parseOriginId, REASONS, type Reason } from './dead-letter.ts'
+import type { Reason } from './dead-letter.ts'
 import type { WrittenBy } from './dead-letter-desk.ts'
 import { type ForeignHeaders, readForeignHeaders } from './foreign-dead-letter.ts'
+import { readHeader } from './headers.ts'
 import { type Origin, originId, type SourceRecord } from './record.ts'
+import { MAX_INSTANT_MS } from './timestamp.ts'
 
 /** A record of the DLQ topic, read back: what its headers say of the letter, whoever wrote it. */
 export interface DeadLetterReading {
@@ -22,9 +24,6 @@ export interface DeadLetterReading {
   readonly replayId: string | undefined
 }
 
-/** Instants that a `Date` and Postgres can hold, and JavaScript prints with four digits of the year. */
-const MAX_INSTANT_MS = 253_402_300_799_999
-
 /** Never throws: what cannot be read is left out, and what says nothing at all is a dead letter of unknown origin. */
 export function readDeadLetter(record: SourceRecord): DeadLetterReading {
   return readOurs(record) ?? readForeign(record, readForeignHeaders(record))
@@ -36,25 +35,23 @@ export function deadLetterIdOf(record: SourceRecord): string {
 }
 
 function readOurs(record: SourceRecord): DeadLetterReading | undefined {
-  const text = (name: string) => headerText(record, name) ?? ''
-  const at = parseOriginId(text(HEADER.id))
-  const reason = REASONS.find(known => known === text(HEADER.reason))
-  const failedAtMs = Date.parse(text(HEADER.failedAt))
-  if (at === undefined || reason === undefined || !(failedAtMs >= 0)) return undefined
-  const timestamp = /^(?:-1|\d{1,19})$/.exec(text(HEADER.timestamp))
+  const at = readHeader(record, 'id')
+  const reason = readHeader(record, 'reason')
+  const failedAtMs = readHeader(record, 'failedAt')
+  if (at === undefined || reason === undefined || failedAtMs === undefined) return undefined
   return {
     writtenBy: 'holdfast',
     id: originId(at),
-    origin: { ...at, timestampMs: timestamp === null ? record.timestampMs : Number(timestamp[0]) },
-    groupId: text(HEADER.group),
+    origin: { ...at, timestampMs: readHeader(record, 'timestamp') ?? record.timestampMs },
+    groupId: readHeader(record, 'group') ?? '',
     reason,
-    error: text(HEADER.error),
-    pointer: text(HEADER.pointer),
-    message: text(HEADER.message),
-    failedAtMs: Math.min(failedAtMs, MAX_INSTANT_MS),
-    attempts: toCount(text(HEADER.deliveryCount)) ?? 1,
-    replayCount: toCount(text(HEADER.replayCount)) ?? 0,
-    replayId: /^[A-Za-z0-9_-]{1,64}$/.exec(text(HEADER.replayId))?.[0],
+    error: readHeader(record, 'error') ?? '',
+    pointer: readHeader(record, 'pointer') ?? '',
+    message: readHeader(record, 'message') ?? '',
+    failedAtMs,
+    attempts: readHeader(record, 'deliveryCount') ?? 1,
+    replayCount: readHeader(record, 'replayCount') ?? 0,
+    replayId: readHeader(record, 'replayId'),
   }
 }
 
@@ -81,8 +78,4 @@ function readForeign(record: SourceRecord, headers: ForeignHeaders): DeadLetterR
     replayCount: 0,
     replayId: undefined,
   }
-}
-
-function toCount(text: string): number | undefined {
-  return /^\d{1,9}$/.test(text) ? Number(text) : undefined
 }

@@ -1,8 +1,8 @@
-import { provenanceOf } from './dead-letter.ts'
 import { createDeepFindings, type DeepFinding, REMEMBERED_AT_MOST } from './deep-findings.ts'
 import { differences } from './differences.ts'
 import { createOffsetMarks, MARK, type OffsetMarks } from './offset-marks.ts'
 import type { StoredValue, Verdict } from './ports.ts'
+import { provenanceOf } from './provenance.ts'
 import { compareOrigins, type Origin, originId, type SourceRecord } from './record.ts'
 
 /** Offsets `[from, to)` of a partition that are settled and still in the topic. */

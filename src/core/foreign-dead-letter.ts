@@ -1,6 +1,7 @@
-import { headerText } from './dead-letter.ts'
 import type { WrittenBy } from './dead-letter-desk.ts'
+import { headerText } from './headers.ts'
 import type { Header, Origin, SourceRecord } from './record.ts'
+import { isInt64 } from './timestamp.ts'
 
 /** What the headers of another program's dead letter say. Texts of exceptions are left alone: they may quote the record. */
 export interface ForeignHeaders {
@@ -122,9 +123,8 @@ function originOf(record: SourceRecord, dialect: Dialect): Origin | undefined {
   const read = dialect.integers === 'binary' ? binaryInteger : textInteger
   const partition = read(firstOf(record.headers, dialect.partition))
   const offset = read(firstOf(record.headers, dialect.offset))
-  if (!TOPIC.test(topic) || partition === undefined || offset === undefined || partition > 2n ** 31n - 1n) {
-    return undefined
-  }
+  if (!TOPIC.test(topic) || partition === undefined || offset === undefined) return undefined
+  if (partition < 0n || partition > 2n ** 31n - 1n || offset < 0n) return undefined
   const timestamp =
     dialect.writtenBy === 'spring' ? binaryInteger(firstOf(record.headers, SPRING_TIMESTAMP)) : undefined
   // Connect and Streams keep the record's own timestamp.
@@ -137,16 +137,15 @@ function firstOf(headers: readonly Header[], name: string): Buffer | undefined {
 }
 
 function textInteger(value: Buffer | undefined): bigint | undefined {
-  const text = /^\d{1,18}$/.exec(value?.toString('latin1') ?? '')
-  return text === null ? undefined : BigInt(text[0])
+  const text = value?.toString('latin1') ?? ''
+  return isInt64(text) ? BigInt(text) : undefined
 }
 
-/** Java's `int` or `long`. Where somebody wrote text all the same, that is read, too. */
+/** Java's `int` or `long`. Digits are read as text, which some programs write here, too. */
 function binaryInteger(value: Buffer | undefined): bigint | undefined {
-  const integer =
-    value?.length === 4 ? BigInt(value.readInt32BE()) : value?.length === 8 ? value.readBigInt64BE() : undefined
-  const plausible = integer !== undefined && integer >= 0n && integer < 10n ** 18n
-  return plausible ? integer : textInteger(value)
+  if (value?.length === 4) return BigInt(value.readInt32BE())
+  if (value?.length === 8 && textInteger(value) === undefined) return value.readBigInt64BE()
+  return textInteger(value)
 }
 
 function exceptionOf(record: SourceRecord, names: readonly string[]): string {

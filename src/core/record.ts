@@ -7,7 +7,7 @@ export interface TopicPartition {
 /** Where a record stands, and when it was produced. Offsets are `bigint` inside, decimal text in JSON. */
 export interface Origin extends TopicPartition {
   readonly offset: bigint
-  /** The record's timestamp in milliseconds since the epoch. */
+  /** The record's timestamp: ms since the epoch by convention, any 64-bit integer in fact (`timestamp.ts`). */
   readonly timestampMs: number
 }
 

@@ -1,6 +1,6 @@
-import { HEADER } from './dead-letter.ts'
 import { readDeadLetter } from './dead-letter-reading.ts'
-import { type Header, originId, type SourceRecord } from './record.ts'
+import { isOurs, writeHeaders } from './headers.ts'
+import type { Header, SourceRecord } from './record.ts'
 import type { ReplayItem } from './replay.ts'
 
 /**
@@ -21,7 +21,6 @@ export interface RedrivenRecord {
 export const EDITED_HEADER = 'holdfast.edited'
 
 /** What dead-letter writers add: ours, Kafka's own (KIP-1191), and those of Connect, Streams (KIP-1034) and Spring. */
-const OURS: ReadonlySet<string> = new Set(Object.values(HEADER))
 const OF_DEAD_LETTERS = /^(?:__(?:dlq|connect|streams)\.errors\.|kafka_dlt-)/
 
 /**
@@ -32,29 +31,26 @@ const OF_DEAD_LETTERS = /^(?:__(?:dlq|connect|streams)\.errors\.|kafka_dlt-)/
  */
 export function toRedrivenRecord(letter: SourceRecord, item: ReplayItem, replayId: string): RedrivenRecord {
   const { origin, edited } = item
-  const added: [string, string][] = [
-    [HEADER.topic, origin.topic],
-    [HEADER.partition, String(origin.partition)],
-    [HEADER.offset, String(origin.offset)],
-    [HEADER.id, originId(origin)],
-    [HEADER.timestamp, String(origin.timestampMs)],
-    [HEADER.replayId, replayId],
-    [HEADER.replayCount, String(item.replayCount + 1)],
-  ]
-  if (edited !== undefined) added.push([EDITED_HEADER, 'true'])
-  const isAdded = readDeadLetter(letter).writtenBy === 'holdfast' ? (name: string) => OURS.has(name) : isOfDeadLetter
+  const added = writeHeaders({
+    topic: origin.topic,
+    partition: origin.partition,
+    offset: origin.offset,
+    id: origin,
+    timestamp: origin.timestampMs,
+    replayId,
+    replayCount: item.replayCount + 1,
+  })
+  if (edited !== undefined) added.push([EDITED_HEADER, Buffer.from('true')])
+  const isAdded = readDeadLetter(letter).writtenBy === 'holdfast' ? isOurs : isOfDeadLetter
   return {
     partition: origin.partition,
     key: letter.key,
     value: edited ?? letter.value,
-    headers: [
-      ...letter.headers.filter(([name]) => !isAdded(name) && !(edited && name === EDITED_HEADER)),
-      ...added.map(([name, text]): Header => [name, Buffer.from(text)]),
-    ],
+    headers: [...letter.headers.filter(([name]) => !isAdded(name) && !(edited && name === EDITED_HEADER)), ...added],
   }
 }
 
 /** Whether a header was added by a writer of dead letters, or by a redrive. */
 export function isOfDeadLetter(name: string): boolean {
-  return OURS.has(name) || OF_DEAD_LETTERS.test(name)
+  return isOurs(name) || OF_DEAD_LETTERS.test(name)
 }

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
-import { HEADER, type Violation } from '../core/dead-letter.ts'
+import type { Violation } from '../core/dead-letter.ts'
 import type { DeadLetterEvent, DeadLetterRow } from '../core/dead-letter-desk.ts'
+import { HEADER } from '../core/headers.ts'
 import type { Header, SourceRecord } from '../core/record.ts'
 import { isSampled, TRACE_HEADER, traceIdOf } from '../core/trace-context.ts'
 import { UID } from './uid.ts'

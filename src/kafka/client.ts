@@ -2,6 +2,7 @@ import kafka from '@confluentinc/kafka-javascript'
 import { ConfigError } from '../core/errors.ts'
 import { CLIENT_PROPERTIES } from '../core/kafka-properties.ts'
 import type { Header, SourceRecord } from '../core/record.ts'
+import { NO_TIMESTAMP } from '../core/timestamp.ts'
 import { causesOf, listen, unresolvedCluster } from './listening.ts'
 
 /**
@@ -226,27 +227,32 @@ export function fromNativeHeaders(headers: readonly object[] | undefined): reado
   })
 }
 
-/** A record as the rooms above know it. */
+/** A record as the modules above know it. Its timestamp is a double already: the rule is that of `core/timestamp.ts`. */
 export function fromNative(record: NativeRecord): SourceRecord {
   return {
     topic: record.topic,
     partition: record.partition,
     offset: BigInt(record.offset),
-    timestampMs: record.timestamp ?? 0,
+    timestampMs: record.timestamp ?? NO_TIMESTAMP,
     key: record.key ?? null,
     value: record.value,
     headers: fromNativeHeaders(record.headers),
   }
 }
 
-/** The other way. Values are Buffers only: strings are cut at NUL, anything else throws *and still sends*. */
+/**
+ * The other way. Values are Buffers, because strings are cut at NUL and anything else throws *and still sends*; but for an
+ * empty one, of which the client would make null: an empty string is sent as an empty value. The client delivers null and
+ * empty alike, as an empty Buffer, so a null of the producer's is sent on as an empty value.
+ */
 export function toNativeHeaders(headers: readonly Header[]): object[] {
   // A computed key makes `__proto__` an own property, where a literal one would set the prototype.
-  return headers.map(([name, value]) => ({ [name]: value }))
+  return headers.map(([name, value]) => ({ [name]: value.length === 0 ? EMPTY_TEXT : value }))
 }
 
 const NO_HEADERS: readonly Header[] = Object.freeze([])
 const EMPTY = Buffer.alloc(0)
+const EMPTY_TEXT = ''
 
 function toBuffer(value: Buffer | string): Buffer {
   return Buffer.isBuffer(value) ? value : Buffer.from(value)

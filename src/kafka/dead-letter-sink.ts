@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { toDeadLetterRecord } from '../core/dead-letter.ts'
+import { toDeadLetterRecord } from '../core/dead-letter-record.ts'
 import { BrokerUnavailableError } from '../core/errors.ts'
 import type { DeadLetterSink } from '../core/ports.ts'
 import { withTraceparent } from '../core/trace-context.ts'

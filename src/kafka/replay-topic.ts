@@ -1,5 +1,5 @@
-import { HEADER, headerText } from '../core/dead-letter.ts'
 import { BrokerUnavailableError } from '../core/errors.ts'
+import { HEADER, headerText } from '../core/headers.ts'
 import { REPLAY_DELIVERY_TIMEOUT_MS, type ReplayTopic } from '../core/replay.ts'
 import type { SendTracing } from '../core/tracing.ts'
 import {

@@ -1,4 +1,5 @@
 import type { Column, ReadyRecord, Statement, Tables } from '../core/ports.ts'
+import { timestampToInt64 } from '../core/timestamp.ts'
 import { parseInstant } from './instant.ts'
 import type { Item, Order } from './order.ts'
 
@@ -34,7 +35,7 @@ const SOURCE: readonly Field<Ready>[] = [
   text('source_topic', row => row.origin.topic),
   int4('source_partition', row => row.origin.partition),
   int8('source_offset', row => row.origin.offset),
-  int8('source_timestamp', row => row.origin.timestampMs),
+  int8('source_timestamp', row => timestampToInt64(row.origin.timestampMs)),
 ]
 const ORDER: readonly Field<Ready>[] = [
   text('track_number', row => row.value.track_number),

@@ -1,4 +1,4 @@
-import { type DeadLetter, provenanceOf, type Rejection } from '../core/dead-letter.ts'
+import type { DeadLetter, Rejection } from '../core/dead-letter.ts'
 import { type Dependency, dispositionOf, StoreContendedError } from '../core/errors.ts'
 import type { CommittedBatch, Observer, PauseReason } from '../core/facts.ts'
 import type {
@@ -11,6 +11,7 @@ import type {
   SettlementWork,
   Verdict,
 } from '../core/ports.ts'
+import { provenanceOf } from '../core/provenance.ts'
 import type { SourceRecord } from '../core/record.ts'
 import { type BatchTrace, type BatchTracing, NO_BATCH_TRACE } from '../core/tracing.ts'
 import type { Breaker } from './breaker.ts'

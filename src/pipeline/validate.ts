@@ -1,5 +1,6 @@
-import { type DeadLetter, provenanceOf, type Rejection } from '../core/dead-letter.ts'
+import type { DeadLetter, Rejection } from '../core/dead-letter.ts'
 import type { ReadyRecord, UnusualKind, Verdict } from '../core/ports.ts'
+import { provenanceOf } from '../core/provenance.ts'
 import type { SourceRecord } from '../core/record.ts'
 
 export interface Validated<T> {

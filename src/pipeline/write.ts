@@ -1,6 +1,6 @@
 import { backoffMs } from '../core/backoff.ts'
 import { type Collapsed, collapse } from '../core/collapse.ts'
-import { type DeadLetter, provenanceOf, type Rejection } from '../core/dead-letter.ts'
+import type { DeadLetter, Rejection } from '../core/dead-letter.ts'
 import { dispositionOf, StoreContendedError, StreamError } from '../core/errors.ts'
 import type { OutcomeCounts } from '../core/outcome.ts'
 import type {
@@ -12,6 +12,7 @@ import type {
   Settlement,
   SettlementStore,
 } from '../core/ports.ts'
+import { provenanceOf } from '../core/provenance.ts'
 import { originId } from '../core/record.ts'
 import type { Breaker } from './breaker.ts'
 import { divert } from './divert.ts'

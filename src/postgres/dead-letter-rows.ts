@@ -1,5 +1,6 @@
 import type { Violation } from '../core/dead-letter.ts'
 import type { DeadLetterEvent, DeadLetterRow, WrittenBy } from '../core/dead-letter-desk.ts'
+import { timestampToInstant } from '../core/timestamp.ts'
 
 /** A row of `dead_letters` as `pg` delivers it: `int8` arrives as text. */
 export interface LetterColumns {
@@ -37,9 +38,6 @@ export const LETTER_COLUMNS = [
   .map(name => `d.${name}`)
   .join(', ')
 
-/** The last instant that a `Date` can hold; producers may claim later ones. */
-const MAX_DATE_MS = 8.64e15
-
 /** The fields by name, so that what else a query selects stays out. */
 export function toLetterRow(row: LetterColumns): DeadLetterRow {
   return {
@@ -53,7 +51,7 @@ export function toLetterRow(row: LetterColumns): DeadLetterRow {
     source_topic: row.source_topic,
     source_partition: row.source_partition,
     source_offset: row.source_offset,
-    source_timestamp: new Date(Math.min(Number(row.source_timestamp), MAX_DATE_MS)).toISOString(),
+    source_timestamp: timestampToInstant(Number(row.source_timestamp)),
     first_failed_at: row.first_failed_at.toISOString(),
     failed_at: row.failed_at.toISOString(),
     attempts: row.attempts,

@@ -3,6 +3,7 @@ import type { DeadLetter } from '../core/dead-letter.ts'
 import type { WrittenBy } from '../core/dead-letter-desk.ts'
 import type { Column, Statement } from '../core/ports.ts'
 import { originId } from '../core/record.ts'
+import { timestampToInt64 } from '../core/timestamp.ts'
 
 /** `failures`: how often the letter stands in this batch. Once, but for a record that was redriven twice at a time. */
 export interface IndexRow {
@@ -51,7 +52,7 @@ const FIELDS: readonly Field[] = [
   text('source_topic', letter => letter.origin.topic),
   int4('source_partition', letter => letter.origin.partition),
   int8('source_offset', ({ letter }) => letter.origin.offset),
-  int8('source_timestamp', ({ letter }) => Math.min(letter.origin.timestampMs, Number.MAX_SAFE_INTEGER)),
+  int8('source_timestamp', ({ letter }) => timestampToInt64(letter.origin.timestampMs)),
   { name: 'failed_at', type: 'timestamptz', column: failedAt },
   { name: 'first_failed_at', type: 'timestamptz', column: failedAt },
   int8('failures', row => row.failures),

@@ -1,5 +1,6 @@
 import type { Column, RedriveClosings, RedriveEnd, Statement } from '../core/ports.ts'
 import type { ReadAgainEnd } from '../core/redrive-ends.ts'
+import { timestampToInt64 } from '../core/timestamp.ts'
 import { clean } from './dead-letters.ts'
 
 /**
@@ -55,7 +56,7 @@ export function readAgainStatement(ends: readonly ReadAgainEnd[]): Statement {
     text: READ_AGAIN,
     columns: [
       { type: 'text', values: ends.map(end => end.id) },
-      { type: 'int8', values: ends.map(end => end.timestampMs) },
+      { type: 'int8', values: ends.map(end => timestampToInt64(end.timestampMs)) },
       { type: 'text', values: ends.map(end => end.outcome) },
     ],
   }

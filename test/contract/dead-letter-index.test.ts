@@ -130,10 +130,10 @@ it('text that Postgres cannot hold never blocks the partition', async () => {
   ])
 })
 
-it('a timestamp beyond reason is indexed, too', async () => {
+it('is indexed with whatever timestamp its record has', async () => {
   const record = aRecord({ offset: 41n, timestampMs: 9.2e18 })
   await settle(aDeadLetter(41n, { record, origin: record }))
-  expect(await rows()).toMatchObject([{ source_timestamp: String(Number.MAX_SAFE_INTEGER) }])
+  expect(await rows()).toMatchObject([{ source_timestamp: '9200000000000000000' }])
 })
 
 it('is asked for the latest one of an order that nobody has settled', async () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { toDeadLetterRecord } from '#src/core/dead-letter.ts'
 import type { DeadLetterRecords, DlqPlace } from '#src/core/dead-letter-desk.ts'
+import { toDeadLetterRecord } from '#src/core/dead-letter-record.ts'
 import { BrokerUnavailableError } from '#src/core/errors.ts'
 import { ensureTopics } from '#src/kafka/admin.ts'
 import { createDeadLetterRecords } from '#src/kafka/dead-letter-records.ts'

@@ -198,7 +198,7 @@ describe('pages', () => {
         source_topic: 'orders',
         source_partition: 0,
         source_offset: '41',
-        source_timestamp: '+275760-09-13T00:00:00.000Z',
+        source_timestamp: '9999-12-31T23:59:59.999Z',
         first_failed_at: '2025-06-15T15:06:40.000Z',
         failed_at: '2025-06-15T15:06:40.000Z',
         attempts: 1,

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { HEADER } from '#src/core/dead-letter.ts'
+import { HEADER } from '#src/core/headers.ts'
 import type { RecordSource, SourceEvent } from '#src/core/ports.ts'
 import type { SourceRecord } from '#src/core/record.ts'
 import { ensureTopics } from '#src/kafka/admin.ts'
 import { createConsumer } from '#src/kafka/consumer.ts'
 import { createDeadLetterSink } from '#src/kafka/dead-letter-sink.ts'
 import { type KafkaProducer, startProducer } from '#src/kafka/producer.ts'
+import { fetchRaw, headerKind } from '../support/raw-fetch.ts'
 import { aHeader, aRecord } from '../support/records.ts'
 import { type FreshTopics, freshTopics, kafkaBrokers } from '../support/stack.ts'
 
@@ -196,6 +197,8 @@ it('carries bytes: keys, null and empty values, repeated and awkward headers', a
   expect(received.map(({ key, value, headers }) => ({ key, value, headers }))).toEqual(sent)
   expect(received[0]?.timestampMs).toBe(1_600_000_000_000)
   expect({}).not.toHaveProperty('length')
+  const batches = await fetchRaw(kafkaBrokers(), names.topic, 0)
+  expect(headerKind(batches, 'empty'), 'no null, which the client makes of an empty Buffer').toBe('empty')
   await source.close()
 })
 
@@ -223,5 +226,10 @@ it('sends a dead letter to the partition that mirrors its source, and asks for t
   const [received] = await read(source, 1)
   expect(received).toMatchObject({ partition: 5 % 3, timestampMs: 1_650_000_000_000, value: Buffer.from('x') })
   expect(received?.headers.find(([name]) => name === HEADER.id)?.[1].toString()).toBe(`${names.topic}-5-9`)
+  const batches = await fetchRaw(kafkaBrokers(), names.dlqTopic, 5 % 3)
+  const kinds = Object.values(HEADER)
+    .filter(name => name !== HEADER.replayId)
+    .map(name => headerKind(batches, name))
+  expect(new Set(kinds), 'a reader in Java meets no null in them').toEqual(new Set(['empty', 'bytes']))
   await source.close()
 })

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { parseOriginId } from '#src/core/dead-letter.ts'
+import { parseOriginId } from '#src/core/headers.ts'
 import { orderTables } from '#src/orders/order-sql.ts'
 import { createReplayStore } from '#src/postgres/replay-work.ts'
 import { createSettlementStore } from '#src/postgres/settlement.ts'

@@ -1,5 +1,5 @@
 import { expect, it, onTestFinished } from 'vitest'
-import { HEADER } from '#src/core/dead-letter.ts'
+import { HEADER } from '#src/core/headers.ts'
 import type { RedrivenRecord } from '#src/core/redrive.ts'
 import type { ReplayTopic } from '#src/core/replay.ts'
 import { createReplayTopic } from '#src/kafka/replay-topic.ts'

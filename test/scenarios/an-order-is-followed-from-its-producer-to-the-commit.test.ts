@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { HEADER, headerText } from '#src/core/dead-letter.ts'
+import { HEADER, headerText } from '#src/core/headers.ts'
 import { traceIdOf } from '#src/core/trace-context.ts'
 import { holdfast } from '../support/cli.ts'
 import { modelOrder } from '../support/orders.ts'

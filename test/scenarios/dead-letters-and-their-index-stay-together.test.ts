@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { headerText } from '#src/core/dead-letter.ts'
 import type { DeadLetterRow } from '#src/core/dead-letter-desk.ts'
+import { headerText } from '#src/core/headers.ts'
 import type { Header, SourceRecord } from '#src/core/record.ts'
 import { toRedrivenRecord } from '#src/core/redrive.ts'
 import { ensureTopics } from '#src/kafka/admin.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { HEADER, headerText } from '#src/core/dead-letter.ts'
+import { HEADER, headerText } from '#src/core/headers.ts'
 import { badInputs, MAX_BYTES } from '../support/bad-inputs.ts'
 import { addedText, type OpenedDeadLetter, openDeadLetter } from '../support/dead-letters.ts'
 import { awkwardHeaders, goodInputs } from '../support/good-inputs.ts'

@@ -1,4 +1,4 @@
-import { HEADER } from '#src/core/dead-letter.ts'
+import { HEADER } from '#src/core/headers.ts'
 import type { Header, SourceRecord } from '#src/core/record.ts'
 
 /** A record of the DLQ topic taken apart: what it was, and what was added to it. */

@@ -1,4 +1,5 @@
-import { type DeadLetter, toDeadLetterRecord } from '#src/core/dead-letter.ts'
+import type { DeadLetter } from '#src/core/dead-letter.ts'
+import { toDeadLetterRecord } from '#src/core/dead-letter-record.ts'
 import type { Header, SourceRecord } from '#src/core/record.ts'
 import type { DlqTopic } from '#src/core/reindex.ts'
 

@@ -1,5 +1,5 @@
-import { HEADER, headerText } from '#src/core/dead-letter.ts'
 import type { DeadLetterRecords } from '#src/core/dead-letter-desk.ts'
+import { HEADER, headerText } from '#src/core/headers.ts'
 import type { ReplayTopic } from '#src/core/replay.ts'
 import { aRecord } from './records.ts'
 

@@ -1,4 +1,4 @@
-import { HEADER, type Reason, type Violation } from '#src/core/dead-letter.ts'
+import type { Reason, Violation } from '#src/core/dead-letter.ts'
 import {
   ARRIVAL_STEPS,
   type AuditEntry,
@@ -19,6 +19,7 @@ import {
 } from '#src/core/dead-letter-desk.ts'
 import { type DeadLetterFilter, type FilterTerm, namesState, printFilter } from '#src/core/dead-letter-filter.ts'
 import { UsageError } from '#src/core/errors.ts'
+import { HEADER } from '#src/core/headers.ts'
 import type { SourceRecord } from '#src/core/record.ts'
 import type { AutomaticRedrive, AutomaticRedriveStatus, StreamBooks } from '#src/core/stream-desk.ts'
 import type { AdminParts } from '#src/http/admin.ts'

@@ -1,5 +1,5 @@
-import { HEADER, headerText } from '#src/core/dead-letter.ts'
 import type { Replay } from '#src/core/dead-letter-desk.ts'
+import { HEADER, headerText } from '#src/core/headers.ts'
 import { holdfast } from './cli.ts'
 import type { Stream } from './stream.ts'
 

@@ -1,4 +1,5 @@
-import { type Reason, toDeadLetterRecord } from '#src/core/dead-letter.ts'
+import type { Reason } from '#src/core/dead-letter.ts'
+import { toDeadLetterRecord } from '#src/core/dead-letter-record.ts'
 import { BrokerUnavailableError, StoreContendedError, StoreUnavailableError } from '#src/core/errors.ts'
 import type { DeadLetterSink, SettlementStore, StartBook } from '#src/core/ports.ts'
 import { originId, partitionKey, type TopicPartition } from '#src/core/record.ts'

@@ -1,5 +1,5 @@
-import { HEADER } from '#src/core/dead-letter.ts'
 import { RecordRefusedError } from '#src/core/errors.ts'
+import { HEADER } from '#src/core/headers.ts'
 import type { ReadyRecord, Verdict } from '#src/core/ports.ts'
 import { type Header, type Origin, originId, type SourceRecord } from '#src/core/record.ts'
 import type { Random } from '#src/orders/random.ts'

@@ -1,5 +1,8 @@
 import { expect, it } from 'vitest'
-import { cutUtf8, type DeadLetter, headerText, provenanceOf, toDeadLetterRecord } from '#src/core/dead-letter.ts'
+import type { DeadLetter } from '#src/core/dead-letter.ts'
+import { toDeadLetterRecord } from '#src/core/dead-letter-record.ts'
+import { cutUtf8, headerText } from '#src/core/headers.ts'
+import { provenanceOf } from '#src/core/provenance.ts'
 import { aHeader, aRecord } from '../../support/records.ts'
 
 function aDeadLetter(over: Partial<DeadLetter> = {}): DeadLetter {

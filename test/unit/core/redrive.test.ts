@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { HEADER, provenanceOf, toDeadLetterRecord } from '#src/core/dead-letter.ts'
+import { toDeadLetterRecord } from '#src/core/dead-letter-record.ts'
+import { HEADER } from '#src/core/headers.ts'
+import { provenanceOf } from '#src/core/provenance.ts'
 import type { Header, SourceRecord } from '#src/core/record.ts'
 import { EDITED_HEADER, toRedrivenRecord } from '#src/core/redrive.ts'
 import type { ReplayItem } from '#src/core/replay.ts'

@@ -1,7 +1,7 @@
 import { SpanKind, SpanStatusCode } from '@opentelemetry/api'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { HEADER } from '#src/core/dead-letter.ts'
 import { OwnershipLostError } from '#src/core/errors.ts'
+import { HEADER } from '#src/core/headers.ts'
 import type { Header, SourceRecord } from '#src/core/record.ts'
 import { traceIdOf } from '#src/core/trace-context.ts'
 import { aDeadLetter } from '../../support/orders.ts'
