@@ -22,6 +22,9 @@ export interface LetterFacts {
   readonly edits: readonly Buffer[]
 }
 
+/** `purged`: the letter's redrives are not known any more. */
+export type Membership = 'member' | 'purged'
+
 export interface RowPosition {
   readonly uid: string
   readonly partition: number
@@ -35,8 +38,10 @@ export interface DeepRows {
   values(uids: readonly string[]): Promise<ReadonlyMap<string, StoredValue>>
   /** By id of the record's first position. */
   letters(ids: readonly string[]): Promise<ReadonlyMap<string, LetterFacts>>
-  /** Which of these redrives have the dead letter `id` as a member, as `replayId id`. */
-  members(claims: readonly { readonly replayId: string; readonly id: string }[]): Promise<ReadonlySet<string>>
+  /** What is known of redrives that have the dead letter `id` as a member, by `replayId id`; absent: there is no such one. */
+  members(
+    claims: readonly { readonly replayId: string; readonly id: string }[],
+  ): Promise<ReadonlyMap<string, Membership>>
   /** Which were removed on purpose. */
   erased(uids: readonly string[]): Promise<ReadonlySet<string>>
   /** Positions of all rows that came from the topic, page by page. */
@@ -80,6 +85,8 @@ interface Candidate<T> {
   readonly uid: string
   readonly value: T
   readonly origin: Origin
+  /** It may count with another position: then it demands nothing. */
+  readonly unsure?: boolean
 }
 
 /**
@@ -118,7 +125,8 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
     const stored = await rows.positions(unique(found.map(({ uid }) => uid)))
     const same = found.filter(({ uid, origin }) => standsAt(stored.get(uid), origin))
     await compare(same)
-    const doubtful = found.filter(({ record, uid, origin }) => {
+    const doubtful = found.filter(({ record, uid, origin, unsure }) => {
+      if (unsure) return false
       const row = stored.get(uid)
       if (row !== undefined && !isNewer(origin, row)) return false
       return !range.passedOver.some(({ from, to }) => record.offset >= from && record.offset < to)
@@ -144,7 +152,10 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
     }
   }
 
-  /** A redriven record counts with its first position, if the redrive that it names is one. */
+  /**
+   * A redriven record counts with its first position, if the redrive that it names is one. Where that is not known any more,
+   * with either.
+   */
   async function withOrigins(found: readonly Candidate<T>[]): Promise<Candidate<T>[]> {
     const claims = found.flatMap(({ record }) => {
       const { origin, replayId } = provenanceOf(record)
@@ -152,9 +163,12 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
     })
     if (claims.length === 0) return [...found]
     const members = await rows.members(claims)
-    return found.map(candidate => {
+    return found.flatMap((candidate): Candidate<T>[] => {
       const { origin, replayId } = provenanceOf(candidate.record)
-      return members.has(`${replayId} ${originId(origin)}`) ? { ...candidate, origin } : candidate
+      const known = members.get(`${replayId} ${originId(origin)}`)
+      if (known === undefined) return [candidate]
+      if (known === 'member') return [{ ...candidate, origin }]
+      return [candidate, { ...candidate, origin }].map(either => ({ ...either, unsure: true }))
     })
   }
 

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { DeepRange, DeepRows, LetterFacts, RowPosition } from '../core/deep-proof.ts'
+import type { DeepRange, DeepRows, LetterFacts, Membership, RowPosition } from '../core/deep-proof.ts'
 import type { StoredValue, ValueQueries } from '../core/ports.ts'
 import type { Origin } from '../core/record.ts'
 import { query } from './pool.ts'
@@ -47,13 +47,16 @@ export function createDeepRows(pool: pg.Pool, queries: ValueQueries, topic: stri
     },
 
     async members(claims) {
-      const rows = await query<{ member: string }>(pool, {
-        text: `SELECT replay_id || ' ' || dead_letter_id AS member FROM replay_items
-          JOIN unnest($1::text[], $2::text[]) AS claimed (replay, letter)
-            ON replay_id = claimed.replay AND dead_letter_id = claimed.letter`,
+      const rows = await query<{ claim: string; known: Membership }>(pool, {
+        text: `SELECT DISTINCT replay || ' ' || letter AS claim,
+            CASE WHEN item.replay_id IS NULL THEN 'purged' ELSE 'member' END AS known
+          FROM unnest($1::text[], $2::text[]) AS claimed (replay, letter)
+            LEFT JOIN replay_items AS item ON item.replay_id = replay AND item.dead_letter_id = letter
+            LEFT JOIN dead_letters_purged AS purged ON purged.id = letter
+          WHERE item.replay_id IS NOT NULL OR purged.id IS NOT NULL`,
         values: [claims.map(({ replayId }) => replayId), claims.map(({ id }) => id)],
       })
-      return new Set(rows.map(({ member }) => member))
+      return new Map(rows.map(({ claim, known }) => [claim, known]))
     },
 
     async erased(uids) {

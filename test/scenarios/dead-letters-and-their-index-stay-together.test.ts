@@ -136,10 +136,16 @@ it('redriven records close the loop of their letters, and the index can be made 
   expect(await stream.findings()).toEqual([])
 })
 
-/** A group begins at `next`: what stands before it, other programs have had. */
+/** A group begins at `next`: what stands before it, other programs have had, and the ledger says that it was skipped. */
 async function beginsAt({ query, topic, groupId }: Stream, next: number): Promise<void> {
   await query(
-    'INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset) VALUES ($1, 0, $2, $3, $3)',
+    'INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset) VALUES ($1, 0, $2, 0, $3)',
+    [topic, groupId, next],
+  )
+  await query(
+    `INSERT INTO stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written, duplicate, stale,
+       superseded, dead_lettered, gaps, expired, skipped, inserted)
+     VALUES ($1, 0, $2, 0, $3, 0, 0, 0, 0, 0, 0, 0, 0, $3, 0)`,
     [topic, groupId, next],
   )
 }
