@@ -72,6 +72,7 @@ export async function runStream(parts: StreamParts): Promise<void> {
     outagePolicy: config.outagePolicy,
     batch,
     retry,
+    startAt: kafka.startAt,
     drainTimeoutMs: parts.drainTimeoutMs,
   })
   parts.onPipeline(pipeline)

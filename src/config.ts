@@ -93,6 +93,7 @@ function toConfig(values: Values) {
       topic: values.KAFKA_TOPIC,
       dlqTopic: values.KAFKA_DLQ_TOPIC,
       groupId: values.KAFKA_GROUP_ID,
+      startAt: values.KAFKA_START_AT,
       createTopics: values.KAFKA_CREATE_TOPICS === 'true',
       topicPartitions: values.KAFKA_TOPIC_PARTITIONS,
       /** `undefined`: the broker's default. */

@@ -3,6 +3,7 @@ import { type ApiKey, maskApiKeys, parseApiKeys } from './core/access.ts'
 import { hostNameOfAddress } from './core/hosts.ts'
 import { refusalOf } from './core/kafka-properties.ts'
 import { LOG_LEVELS, LOG_MODULES, parseLogLevels } from './core/log-levels.ts'
+import { START_AT } from './core/progress.ts'
 import { bytes, integer, oneOf, pairs, postgresUrl, type Setting, setting, text } from './core/setting.ts'
 
 const KIB = 1024
@@ -48,6 +49,12 @@ export const SETTINGS = {
     max: 100,
     unit: 'replicas',
     about: "Replicas of a topic that is created; unset: the broker's default.",
+  }),
+  KAFKA_START_AT: oneOf({
+    default: 'earliest',
+    values: START_AT,
+    about:
+      "Where a partition without a progress row starts. `committed`: at the group's offset in Kafka, for a group that is taken over from another application (earliest where there is none); `latest`: at the end. The ledger holds as `skipped` what is passed over. Unset it once the group is taken over: a database that is an older copy has no rows either.",
   }),
   KAFKA_SECURITY_PROTOCOL: oneOf({
     default: undefined,

@@ -193,6 +193,14 @@ async function* groupAndTopics(settings: Config['kafka']): AsyncGenerator<Findin
       const may = needed.join(' and ').toLowerCase()
       yield { name: of.name, ok: true, detail: `${found.partitions} partitions; this user may ${may}${only}` }
     }
+    if (found.leaderless.length > 0) {
+      yield {
+        name: `leaders of ${found.topic}`,
+        ok: false,
+        detail: `no broker leads ${found.leaderless.map(id => `${found.topic}-${id}`).join(', ')}: they wait, the others go on`,
+        fix: 'start the brokers that hold their replicas, and look at the disks of those that run (kafka-topics --describe --unavailable-partitions)',
+      }
+    }
   }
 }
 

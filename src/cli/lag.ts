@@ -11,8 +11,9 @@ export function register(program: Command): void {
       'after',
       `
 Measured from progress in Postgres to the end of the topic; the seconds are the age of the oldest record that waits. Where there
-is no progress, or Postgres is away, from the group's offset in Kafka, which follows it. Joins no group and moves nothing, so it
-works beside the service and without it.
+is no progress, from where the service would start (KAFKA_START_AT); while Postgres is away, from the group's offset in Kafka,
+which follows it. A partition that Kafka cannot serve, because it has no leader, is shown with the reason. Joins no group and
+moves nothing, so it works beside the service and without it.
 
 Examples:
   holdfast lag
@@ -39,33 +40,40 @@ async function lag({ json }: { readonly json?: boolean }): Promise<void> {
       ['partition', 'next', 'end', 'lag', 'seconds', 'paused for'],
       rows.map(row => [
         String(row.partition),
-        row.next_offset,
-        row.end_offset,
-        String(row.lag_records),
+        row.next_offset ?? '?',
+        row.end_offset ?? '?',
+        String(row.lag_records ?? '?'),
         row.lag_seconds === null ? '?' : row.lag_seconds.toFixed(1),
-        row.paused_for ?? '',
+        [row.paused_for, row.unreadable === null ? null : 'position_unknown']
+          .filter(reason => reason !== null)
+          .join(', '),
       ]),
     ),
   )
+  for (const { unreadable } of rows) if (unreadable !== null) note(unreadable)
   if (!consumed) note(`group ${groupId} has consumed nothing of ${topic} yet`)
 }
 
 export interface PartitionLag {
   readonly partition: number
-  /** Progress, else what is committed; the earliest offset where nothing was ever consumed. Decimal text, as the next one. */
-  readonly next_offset: string
-  readonly end_offset: string
-  readonly lag_records: number
+  /** Progress, else where the service would start. Decimal text, as the next one; `null` where that is not known. */
+  readonly next_offset: string | null
+  /** `null` where Kafka does not tell it; then the lag is not known either. */
+  readonly end_offset: string | null
+  readonly lag_records: number | null
   /** 0 as well where the offsets that are left hold no record, as transaction markers do; `null` when Kafka does not say. */
   readonly lag_seconds: number | null
   readonly paused_for: string | null
+  /** Why Kafka cannot serve the partition just now. */
+  readonly unreadable: string | null
   /** RFC 3339; `null` when nothing was ever settled. */
   readonly last_progress_at: string | null
 }
 
 async function measure({ kafka, postgres }: Config): Promise<{ rows: PartitionLag[]; consumed: boolean }> {
   const [
-    { dispositionOf },
+    { dispositionOf, PartitionUnavailableError },
+    { startOf },
     { startInspector },
     { openPartitionReader },
     { createPool },
@@ -73,6 +81,7 @@ async function measure({ kafka, postgres }: Config): Promise<{ rows: PartitionLa
     { note },
   ] = await Promise.all([
     import('../core/errors.ts'),
+    import('../core/progress.ts'),
     import('../kafka/inspector.ts'),
     import('../kafka/partition-reader.ts'),
     import('../postgres/pool.ts'),
@@ -83,11 +92,13 @@ async function measure({ kafka, postgres }: Config): Promise<{ rows: PartitionLa
   const pool = createPool({ ...postgres, max: 1, name: 'lag' })
   parts.defer(() => pool.end())
   const { topic, groupId } = kafka
+  let away = false
   const progress = await createStreamBooks(pool, { topic, groupId })
     .partitions()
     .catch((error: unknown) => {
       if (dispositionOf(error) !== 'retry') throw error
       note('Postgres is away: measured from what the group has committed to Kafka')
+      away = true
       return []
     })
   const books = new Map(progress.map(row => [row.partition, row]))
@@ -95,27 +106,47 @@ async function measure({ kafka, postgres }: Config): Promise<{ rows: PartitionLa
   const unknown = (await inspector.partitions(topic)).filter(({ partition }) => !books.has(partition))
   const committed = new Map((await inspector.committed(unknown)).map(at => [at.partition, at.nextOffset]))
   const reader = parts.use(await openPartitionReader({ connection: kafka, topic, groupId }))
+  // While Postgres is away the group's offset is the best that is known of progress.
+  const startAt = away ? 'committed' : kafka.startAt
   const rows: PartitionLag[] = []
-  for (const partition of await reader.partitions()) {
-    const { low, high } = await reader.watermarks(partition)
+  for (const partition of await reader.partitions()) rows.push(await rowOf(partition))
+  return { rows, consumed: books.size + committed.size > 0 }
+
+  async function rowOf(partition: number): Promise<PartitionLag> {
     const known = books.get(partition)
-    const next = known?.next ?? committed.get(partition) ?? low
-    // Beyond the end, when the topic was made anew: nothing can be said to wait.
-    const waiting = next < high ? Number(high - next) : 0
-    const removed = next < low // by retention: the age of what is left is all that can be known
-    const seconds = waiting === 0 ? 'none' : await secondsSince(reader, partition, removed ? low : next, high)
-    rows.push({
+    const row = {
       partition,
-      next_offset: String(next),
-      end_offset: String(high),
-      // The last offsets may hold no record, as transaction markers do.
-      lag_records: seconds === 'none' ? 0 : waiting,
-      lag_seconds: seconds === 'none' ? 0 : seconds,
       paused_for: known?.pausedFor ?? null,
       last_progress_at: known === undefined ? null : new Date(known.lastProgressMs).toISOString(),
-    })
+    }
+    try {
+      const watermarks = await reader.watermarks(partition)
+      const { low, high } = watermarks
+      const next = known?.next ?? startOf({ committed: committed.get(partition), watermarks, startAt })
+      // Beyond the end, when the topic was made anew: nothing can be said to wait.
+      const waiting = next < high ? Number(high - next) : 0
+      const removed = next < low // by retention: the age of what is left is all that can be known
+      const seconds = waiting === 0 ? 'none' : await secondsSince(reader, partition, removed ? low : next, high)
+      return {
+        ...row,
+        next_offset: String(next),
+        end_offset: String(high),
+        // The last offsets may hold no record, as transaction markers do.
+        lag_records: seconds === 'none' ? 0 : waiting,
+        lag_seconds: seconds === 'none' ? 0 : seconds,
+        unreadable: null,
+      }
+    } catch (error) {
+      if (!(error instanceof PartitionUnavailableError)) throw error
+      const next = known?.next ?? null
+      const unreadable = `${topic}-${partition}: its position cannot be read: ${error.message}`
+      return {
+        ...row,
+        next_offset: next === null ? null : String(next),
+        ...{ end_offset: null, lag_records: null, lag_seconds: null, unreadable },
+      }
+    }
   }
-  return { rows, consumed: books.size + committed.size > 0 }
 }
 
 /** The age of the first record in `[from, to)`; `none` when there is no record, `null` when it is not known. */

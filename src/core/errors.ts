@@ -78,8 +78,13 @@ export class StoreRejectedError extends StoreMisconfiguredError {
 
 /** The partition's progress moved without us: another consumer owns it now. */
 export class OwnershipLostError extends StreamError {
-  readonly code = 'ownership_lost'
+  readonly code: 'ownership_lost' | 'progress_removed' = 'ownership_lost'
   readonly disposition = 'abandon'
+}
+
+/** The partition's progress row is not there any more: no consumer does that. The database lost it, or is an older copy. */
+export class ProgressRemovedError extends OwnershipLostError {
+  override readonly code = 'progress_removed'
 }
 
 /** Kafka is away, or a record could not be produced in time. */
@@ -93,6 +98,9 @@ export class BrokerUnavailableError extends StreamError {
     this.isMistake = options?.isMistake ?? false
   }
 }
+
+/** One partition has no leader, or is not there; the cluster itself answers. */
+export class PartitionUnavailableError extends BrokerUnavailableError {}
 
 /** The client says that it cannot go on (fenced, authentication failed): only a restart helps. */
 export class BrokerFatalError extends StreamError {

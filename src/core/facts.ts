@@ -73,6 +73,17 @@ export type Fact =
   | { readonly kind: 'ownership_lost'; readonly partition: TopicPartition; readonly from: bigint }
   /** The store holds less than what was settled up to `from`. */
   | { readonly kind: 'progress_set_back'; readonly partition: TopicPartition; readonly from: bigint }
+  /** The progress row that stood at `from` is not in the store any more. */
+  | { readonly kind: 'progress_removed'; readonly partition: TopicPartition; readonly from: bigint }
+  /** There is no progress row, although the group has committed an offset: reading starts below it, at `from`. */
+  | {
+      readonly kind: 'progress_missing'
+      readonly partition: TopicPartition
+      readonly from: bigint
+      readonly committed: bigint
+    }
+  /** Kafka does not tell what is needed to go on with a partition of ours: it waits alone. */
+  | { readonly kind: 'position_unknown'; readonly partition: TopicPartition; readonly error: unknown }
   | { readonly kind: 'expired'; readonly partition: TopicPartition; readonly from: bigint; readonly to: bigint }
   | { readonly kind: 'partition_halted'; readonly partition: TopicPartition; readonly error: unknown }
   /** Something that gauges tell could not be read; until it can, they tell nothing. */
@@ -92,6 +103,7 @@ export const PAUSE_REASONS = [
   'backpressure',
   'halted',
   'storm_guard',
+  'position_unknown',
 ] as const
 export type PauseReason = (typeof PAUSE_REASONS)[number]
 

@@ -64,10 +64,16 @@ function memberHealth(status: StreamStatus | undefined): HealthResult {
   return failing('the group has not assigned partitions again since it took ours away', since)
 }
 
-/** What only an operator can lift, and locks of other sessions that last; the sentence names the way. */
+/**
+ * What only an operator can lift, locks of other sessions that last, and partitions that wait alone for Kafka; the sentence names
+ * the way.
+ */
 function partitionHealth(partitions: readonly PartitionStatus[]): HealthResult {
-  const waiting = partitions.flatMap(({ partition, halted, paused, pausedSinceMs, contended }) => {
+  const waiting = partitions.flatMap(({ topic, partition, halted, unreadable, paused, pausedSinceMs, contended }) => {
     if (halted !== undefined) return [{ reason: halted, since: pausedSinceMs }]
+    if (unreadable !== undefined) {
+      return [{ reason: `${topic}-${partition} cannot be read: ${unreadable}`, since: pausedSinceMs }]
+    }
     if (contended !== undefined) {
       const reason =
         `the batch of partition ${partition} is tried again and again: ${contended.reason}; if another session holds a lock, find ` +

@@ -161,8 +161,13 @@ export interface SettlementStore<T> {
   settle(work: SettlementWork<T>): Promise<Settlement<T>>
   /** Progress rows of these partitions; a partition that was never consumed is absent. */
   readProgress(groupId: string, partitions: readonly TopicPartition[]): Promise<StoredProgress[]>
-  /** Makes the progress row when there is none; an existing one stays as it is. @returns the row's next offset. */
-  startProgress(groupId: string, at: Progress): Promise<bigint>
+  /**
+   * Makes the progress row when there is none; an existing one stays as it is.
+   * @param skippedFrom enters `[skippedFrom, nextOffset)` into the ledger as passed over on purpose. Where the ledger still holds
+   *   rows of a progress row that was removed, it goes on from their end, so that its ranges follow on one another.
+   * @returns the row's next offset.
+   */
+  startProgress(groupId: string, at: Progress, skippedFrom?: bigint): Promise<bigint>
   /** Notes Kafka's id of the topic in which the progress of these partitions counts. */
   identify(groupId: string, partitions: readonly TopicPartition[], topicId: string): Promise<void>
   /** Ledger row `[from, to)` with `expired = to - from`, and progress to `to`, behind the same fence. */

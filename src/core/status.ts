@@ -50,6 +50,8 @@ export interface PartitionStatus extends TopicPartition {
   readonly lastProgressMs: number | undefined
   /** Why only an operator can make it go on. */
   readonly halted?: string
+  /** Why Kafka cannot serve it just now, though it answers for others: it has no leader, say. It goes on by itself. */
+  readonly unreadable?: string
 }
 
 /** The stream as it stands now: what health checks and gauges read. A plain value, cheap to make. */

@@ -59,6 +59,7 @@ export interface PartitionJson {
   readonly stalled_seconds?: number
   /** Why only an operator can make it go on. */
   readonly halted?: string
+  readonly unreadable?: string
   readonly last_progress_at: string | null
 }
 
@@ -169,6 +170,7 @@ function ownPartition(status: PartitionStatus, nowMs: number): PartitionJson {
     ...(pausedSinceMs === undefined ? {} : { paused_since: new Date(pausedSinceMs).toISOString() }),
     ...(stalledMs === undefined ? {} : { stalled_seconds: stalledMs / 1000 }),
     ...(status.halted === undefined ? {} : { halted: status.halted }),
+    ...(status.unreadable === undefined ? {} : { unreadable: status.unreadable }),
     last_progress_at: lastProgressMs === undefined ? null : new Date(lastProgressMs).toISOString(),
   }
 }

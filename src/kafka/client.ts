@@ -109,7 +109,7 @@ export interface NativeGroups {
 export interface NativeTopic {
   readonly name: string
   readonly topicId: { readonly base64: string }
-  readonly partitions: readonly unknown[]
+  readonly partitions: readonly { readonly partition: number; readonly leader: object | null }[]
   readonly error?: NativeError
   readonly authorizedOperations?: readonly number[]
 }

@@ -1,4 +1,10 @@
-import { BrokerFatalError, BrokerUnavailableError, ConfigError, type StreamError } from '../core/errors.ts'
+import {
+  BrokerFatalError,
+  BrokerUnavailableError,
+  ConfigError,
+  PartitionUnavailableError,
+  type StreamError,
+} from '../core/errors.ts'
 import { isMistake } from './causes.ts'
 import type { NativeError } from './client.ts'
 import { causesOf } from './listening.ts'
@@ -86,6 +92,19 @@ export function toStreamError(error: unknown, doing: string, client?: object): S
     isMistake: isMistake(cause),
     cause: code === undefined ? undefined : error,
   })
+}
+
+/** Leader not available, not the leader, replica not available, disk offline, fenced or unknown leader epoch. */
+const WITHOUT_LEADER: ReadonlySet<number> = new Set([CODE.unknownPartition, 5, 6, 9, 56, 74, 75])
+
+/** As {@link toStreamError}, of a question about one partition: that it has no leader says nothing of the cluster. */
+export function toPartitionError(error: unknown, doing: string, client?: object): StreamError {
+  const { code, message } = describe(error)
+  if (code === undefined || !WITHOUT_LEADER.has(code)) return toStreamError(error, doing, client)
+  return new PartitionUnavailableError(
+    `Kafka, ${doing}: no broker leads this partition; check the brokers that hold its replicas, and their disks (${message}, code ${code})`,
+    { cause: error },
+  )
 }
 
 /** As {@link toStreamError}, for a client that did not connect. @returns a ConfigError as it stands */

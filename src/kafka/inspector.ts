@@ -9,7 +9,7 @@ import {
   type NativeTopicPartition,
   nativeConsumer,
 } from './client.ts'
-import { describe, toConnectError, toStreamError } from './errors.ts'
+import { describe, toConnectError, toPartitionError, toStreamError } from './errors.ts'
 import { type GroupFacts, groupFacts } from './group-rights.ts'
 import { openPartitionReader } from './partition-reader.ts'
 import { readTopicId } from './topic-id.ts'
@@ -66,14 +66,13 @@ export async function startInspector(options: {
   }
   client.setDefaultConsumeTimeout(200)
 
-  async function ask<R>(doing: string, start: Parameters<typeof call<R>>[0]): Promise<R> {
+  async function ask<R>(doing: string, start: Parameters<typeof call<R>>[0], toError = toStreamError): Promise<R> {
     for (let tries = 1; ; tries++) {
       try {
         return await call<R>(start)
       } catch (error) {
         // A broker that has just started, or a coordinator that moves: it knows in a moment.
-        if (!COORDINATOR_IS_MOVING.has(describe(error).code ?? 0) || tries >= 10)
-          throw toStreamError(error, doing, client)
+        if (!COORDINATOR_IS_MOVING.has(describe(error).code ?? 0) || tries >= 10) throw toError(error, doing, client)
         await new Promise<void>(resolve => setTimeout(resolve, 300))
       }
     }
@@ -91,6 +90,7 @@ export async function startInspector(options: {
     const marks = await ask<{ lowOffset: number; highOffset: number }>(
       `reading the watermarks of ${partitionKey({ topic, partition })}`,
       done => client.queryWatermarkOffsets(topic, partition, TIMEOUT_MS, done),
+      toPartitionError,
     )
     return { low: BigInt(marks.lowOffset), high: BigInt(marks.highOffset) }
   }

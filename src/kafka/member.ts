@@ -13,7 +13,7 @@ import {
   type NativeTopicPartition,
   nativeConsumer,
 } from './client.ts'
-import { CODE, describe, toConnectError, toStreamError, warningText } from './errors.ts'
+import { CODE, describe, toConnectError, toPartitionError, toStreamError, warningText } from './errors.ts'
 import { hearsBroker, within } from './hearing.ts'
 import { causesOf } from './listening.ts'
 
@@ -172,13 +172,13 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
     })
   }
 
-  async function ask<R>(doing: string, start: Parameters<typeof call<R>>[0]): Promise<R> {
+  async function ask<R>(doing: string, start: Parameters<typeof call<R>>[0], toError = toStreamError): Promise<R> {
     try {
       const answer = await call<R>(start)
       onHeard()
       return answer
     } catch (error) {
-      throw toStreamError(error, doing, client)
+      throw toError(error, doing, client)
     }
   }
 
@@ -259,6 +259,7 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
       const marks = await ask<{ lowOffset: number; highOffset: number }>(
         `reading the watermarks of ${partitionKey({ topic, partition })}`,
         done => client.queryWatermarkOffsets(topic, partition, QUERY_TIMEOUT_MS, done),
+        toPartitionError,
       )
       return { low: BigInt(marks.lowOffset), high: BigInt(marks.highOffset) }
     },

@@ -1,3 +1,4 @@
+import { PartitionUnavailableError } from '../core/errors.ts'
 import type { KafkaConnection } from './client.ts'
 import { openPartitionReader, type PartitionReader } from './partition-reader.ts'
 
@@ -32,8 +33,13 @@ export function createPartitionEnds(options: {
       reader ??= await openPartitionReader({ ...options, onlyHeads: true })
       for (const partition of partitions) {
         if (closed) return
-        const { high } = await reader.watermarks(partition)
-        told.set(partition, { high, at: performance.now() })
+        try {
+          const { high } = await reader.watermarks(partition)
+          told.set(partition, { high, at: performance.now() })
+        } catch (error) {
+          // One without a leader is not known; the others are.
+          if (!(error instanceof PartitionUnavailableError)) throw error
+        }
       }
     } catch {
       // Kafka is away, which others tell; a client that failed may never find its brokers again.

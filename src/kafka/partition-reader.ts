@@ -11,7 +11,7 @@ import {
   type NativeRecord,
   nativeConsumer,
 } from './client.ts'
-import { toConnectError, toStreamError } from './errors.ts'
+import { toConnectError, toPartitionError, toStreamError } from './errors.ts'
 
 /**
  * Reads a topic without being a member of a group: nothing is committed, nobody is rebalanced. One reading at a time.
@@ -86,11 +86,11 @@ export async function openPartitionReader(options: {
   client.setDefaultIsTimeoutOnlyForFirstMessage(true)
   client.setDefaultConsumeTimeout(200)
 
-  async function ask<R>(doing: string, start: Parameters<typeof call<R>>[0]): Promise<R> {
+  async function ask<R>(doing: string, start: Parameters<typeof call<R>>[0], toError = toStreamError): Promise<R> {
     try {
       return await call<R>(start)
     } catch (error) {
-      throw toStreamError(error, doing, client)
+      throw toError(error, doing, client)
     }
   }
 
@@ -107,6 +107,7 @@ export async function openPartitionReader(options: {
       const marks = await ask<{ lowOffset: number; highOffset: number }>(
         `asking for the ends of ${topic}-${partition}`,
         done => client.queryWatermarkOffsets(topic, partition, ASK_TIMEOUT_MS, done),
+        toPartitionError,
       )
       return { low: BigInt(marks.lowOffset), high: BigInt(marks.highOffset) }
     },

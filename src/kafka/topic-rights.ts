@@ -8,6 +8,8 @@ export interface TopicRights {
   readonly partitions: number
   /** False: this user may not even see whether it is there. */
   readonly mayDescribe: boolean
+  /** Ids of partitions that no broker leads just now: they can neither be read nor written. */
+  readonly leaderless: readonly number[]
   readonly mayRead: boolean
   readonly mayWrite: boolean
 }
@@ -29,9 +31,11 @@ export async function topicRights(connection: KafkaConnection, topics: readonly 
       const description = found.find(({ name }) => name === topic)
       const operations = description?.authorizedOperations ?? []
       const may = (operation: number) => operations.includes(operation) || operations.includes(ALLOWED.all)
+      const partitions = description?.partitions ?? []
       return {
         topic,
-        partitions: description?.partitions.length ?? 0,
+        partitions: partitions.length,
+        leaderless: partitions.filter(({ leader }) => leader === null).map(({ partition }) => partition),
         mayDescribe: description?.error?.code !== CODE.topicAuthorization,
         mayRead: may(ALLOWED.read),
         mayWrite: may(ALLOWED.write),

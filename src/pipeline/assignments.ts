@@ -1,6 +1,7 @@
 import { dispositionOf, OwnershipLostError } from '../core/errors.ts'
 import type { Observer } from '../core/facts.ts'
 import type { Clock, RecordSource, SettlementStore, SourceEvent } from '../core/ports.ts'
+import type { StartAt } from '../core/progress.ts'
 import { partitionKey, type TopicPartition } from '../core/record.ts'
 import type { Committer } from './commit.ts'
 import { createOwnedPartition, type OwnedPartition } from './partition.ts'
@@ -34,6 +35,8 @@ export interface AssignmentsParts {
   /** Aborts when the stream stops. */
   readonly signal: AbortSignal
   readonly drainTimeoutMs: () => number
+  /** Where a partition without a progress row starts. */
+  readonly startAt: StartAt
   /** Of the topic as it is now; `undefined` when that cannot be known. */
   readonly readTopicId: () => Promise<string | undefined>
   /** One turn of the loop: while something is awaited, the consumer must be served. */
@@ -50,6 +53,8 @@ const REPOSITION_PAUSE_MS = 1_000
 export function createAssignments(parts: AssignmentsParts): Assignments {
   const { source, store, observer, clock, groupId, retry, reception, committer, board } = parts
   const { signal, drainTimeoutMs, readTopicId, turn } = parts
+  /** Had a progress row while this process ran. Where that is gone, the database went back: nothing may be skipped. */
+  const hadProgress = new Set<string>()
   const repositionedAt = new Map<string, number>()
   const toReposition = new Map<string, OwnedPartition>()
 
@@ -75,7 +80,10 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     if (first === undefined) return []
     for (;;) {
       let overtaken = false
-      const located = retrying(() => locate(partitions, { source, store, observer, groupId, readTopicId }), retry, {
+      const startAt = (partition: TopicPartition) =>
+        hadProgress.has(partitionKey(partition)) ? 'earliest' : parts.startAt
+      const locating = { source, store, observer, clock, groupId, startAt, readTopicId }
+      const located = retrying(() => locate(partitions, locating), retry, {
         dependency: 'postgres',
         partition: first,
         signal,
@@ -95,12 +103,21 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     const positions = await locateServed(partitions)
     if (positions === undefined) return source.assign([])
     // Owned before the consumer may deliver: a record of a partition that is not ours is dropped.
-    for (const position of positions) reception.add(createOwnedPartition(position, position.halted))
+    for (const position of positions) reception.add(createOwnedPartition(position))
     source.assign(positions)
-    commitLagging(positions)
+    // At once, so that nothing is fetched at a position that is only a guess.
+    if (positions.some(({ unlocated }) => unlocated !== undefined)) reception.applyPauses(clock.now())
     board.member = true
     parts.onAssigned()
-    observer.observe({ kind: 'assigned', positions })
+    started(positions)
+  }
+
+  /** These partitions go on, but for those whose position is not known: they wait until Kafka answers for them. */
+  function started(positions: readonly Position[]): void {
+    const located = positions.filter(({ unlocated }) => unlocated === undefined)
+    for (const position of located) hadProgress.add(partitionKey(position))
+    commitLagging(located)
+    if (located.length > 0 || positions.length === 0) observer.observe({ kind: 'assigned', positions: located })
   }
 
   /**
@@ -162,14 +179,27 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     // What is still in flight may advance the progress: let it end before progress is read.
     await drain(due, drainTimeoutMs())
     const positions = (await locateServed(due.map(({ topic, partition }) => ({ topic, partition })))) ?? []
-    for (const position of positions) await moveTo(position)
-    observer.observe({ kind: 'assigned', positions })
+    const moved: Position[] = []
+    for (const position of positions) if (await moveTo(position)) moved.push(position)
+    if (moved.length > 0) started(moved)
   }
 
-  /** Nothing is polled before the new buffer is in place: records that came in between would pass for a gap. */
-  async function moveTo(position: Position): Promise<void> {
+  /**
+   * Nothing is polled before the new buffer is in place: records that came in between would pass for a gap.
+   * @returns whether it has been done
+   */
+  async function moveTo(position: Position): Promise<boolean> {
     const old = reception.owned.get(partitionKey(position))
-    if (old === undefined) return
+    if (old === undefined) return false
+    const owner = createOwnedPartition(position)
+    if (position.unlocated !== undefined) {
+      // It stays paused, or is paused before the next poll: what is fetched until then is dropped.
+      owner.pausedFor = old.pausedFor
+      owner.pausedSinceMs = old.pausedSinceMs
+      reception.remove(position)
+      reception.add(owner)
+      return true
+    }
     try {
       await source.seek(position)
     } catch (error) {
@@ -184,12 +214,12 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
         partition,
       })
       startAnew(old)
-      return
+      return false
     }
     reception.remove(position)
     if (old.pausedFor.length > 0) source.resume([{ topic: old.topic, partition: old.partition }])
-    reception.add(createOwnedPartition(position, position.halted))
-    commitLagging([position])
+    reception.add(owner)
+    return true
   }
 
   return {

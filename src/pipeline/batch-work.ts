@@ -1,5 +1,5 @@
 import type { DeadLetter, Rejection } from '../core/dead-letter.ts'
-import { type Dependency, dispositionOf, StoreContendedError } from '../core/errors.ts'
+import { type Dependency, dispositionOf, ProgressRemovedError, StoreContendedError } from '../core/errors.ts'
 import type { CommittedBatch, Observer, PauseReason } from '../core/facts.ts'
 import type {
   Clock,
@@ -263,7 +263,8 @@ export function createBatchWork<T>(
     if (dispositionOf(error) !== 'abandon') parts.onFailure(error)
     else if (!owner.abandoned.aborted) {
       const { topic, partition } = owner
-      observer.observe({ kind: 'ownership_lost', partition: { topic, partition }, from: batch.from })
+      const kind = error instanceof ProgressRemovedError ? 'progress_removed' : 'ownership_lost'
+      observer.observe({ kind, partition: { topic, partition }, from: batch.from })
       parts.onOwnershipLost(owner)
     }
     owner.abandon()

@@ -44,7 +44,8 @@ export function createHeadWatch({ reader, clock, owned, lags, onEmpty }: HeadWat
   let notBefore = 0
 
   function isDue(partition: OwnedPartition, now: number): boolean {
-    if (partition.oldestUnsettledTimestampMs !== undefined || partition.halted !== undefined || !lags(partition)) {
+    const stands = partition.halted !== undefined || partition.unlocated !== undefined
+    if (partition.oldestUnsettledTimestampMs !== undefined || stands || !lags(partition)) {
       waitingSince.delete(partition)
       return false
     }

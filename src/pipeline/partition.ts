@@ -33,6 +33,8 @@ export interface OwnedPartition extends TopicPartition {
   readonly abandoned: AbortSignal
   /** Why it stands still for good, until an operator acts. */
   readonly halted: unknown
+  /** Why its position is not known yet: nothing may be read before it is. */
+  readonly unlocated: unknown
   /** The next offset to be put into a batch. */
   readonly next: bigint
   /** Progress: everything below is settled. */
@@ -83,8 +85,11 @@ export interface OwnedPartition extends TopicPartition {
   idle(): Promise<void>
 }
 
-export function createOwnedPartition(position: StoredProgress, halted?: unknown): OwnedPartition {
-  const { topic, partition, nextOffset } = position
+/** @param position where it goes on; or why it must not, or cannot yet */
+export function createOwnedPartition(
+  position: StoredProgress & { readonly halted?: unknown; readonly unlocated?: unknown },
+): OwnedPartition {
+  const { topic, partition, nextOffset, halted, unlocated } = position
   const abandonment = new AbortController()
   const idle: (() => void)[] = []
   const flying = new Set<Batch>()
@@ -112,6 +117,7 @@ export function createOwnedPartition(position: StoredProgress, halted?: unknown)
     key: partitionKey({ topic, partition }),
     abandoned: abandonment.signal,
     halted,
+    unlocated,
     readAgainTo: position.readAgainTo ?? 0n,
     deadLettersInARow: position.deadLettersInARow ?? 0,
     waitsForOperator: position.pausedFor,

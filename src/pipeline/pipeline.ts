@@ -1,6 +1,6 @@
 import type { BackoffPolicy } from '../core/backoff.ts'
 import type { BatchLimits } from '../core/batch.ts'
-import { dispositionOf, OwnershipLostError } from '../core/errors.ts'
+import { dispositionOf, OwnershipLostError, PartitionUnavailableError } from '../core/errors.ts'
 import type { Observer } from '../core/facts.ts'
 import type {
   Clock,
@@ -13,6 +13,7 @@ import type {
   Verdict,
   Watermarks,
 } from '../core/ports.ts'
+import type { StartAt } from '../core/progress.ts'
 import type { SourceRecord } from '../core/record.ts'
 import type { StreamStatus } from '../core/status.ts'
 import { type BatchTracing, NO_TRACING } from '../core/tracing.ts'
@@ -59,6 +60,8 @@ export interface PipelineParts<T> {
   readonly heads?: HeadReader
   /** Kafka's id of the topic as it is now; `undefined` when that cannot be known. Default: it never can. */
   readonly readTopicId?: () => Promise<string | undefined>
+  /** Where a partition without a progress row starts. Default: at its earliest record. */
+  readonly startAt?: StartAt
   /** What survives a process that a record kills; without it, a crash loop is not noticed. */
   readonly startBook?: StartBook
   /** So many starts without progress call for care with each record; 0: off. */
@@ -158,8 +161,9 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     owned: () => reception.owned.values(),
     onMarks: onWatermarks,
     onFailure(owner, error) {
-      board.doubts(owner)
-      if (dispositionOf(error) === 'retry') brokerBreaker.trip(error)
+      board.doubts(owner, error)
+      // A partition without a leader waits alone: the broker that says so is there.
+      if (dispositionOf(error) === 'retry' && !(error instanceof PartitionUnavailableError)) brokerBreaker.trip(error)
     },
   })
 
@@ -197,9 +201,10 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     clock,
     groupId,
     owned: reception.owned,
-    onSetBack(owner) {
+    onSetBack(owner, removed) {
       const partition = { topic: owner.topic, partition: owner.partition }
-      observer.observe({ kind: 'progress_set_back', partition, from: owner.settled })
+      const kind = removed ? 'progress_removed' : 'progress_set_back'
+      observer.observe({ kind, partition, from: owner.settled })
       assignments.startAnew(owner)
     },
   })
@@ -222,6 +227,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     board,
     signal: stopping.signal,
     drainTimeoutMs: () => drainTimeoutMs,
+    startAt: parts.startAt ?? 'earliest',
     readTopicId: topicWatch.read,
     turn,
     onAssigned: watermarks.hurry,
@@ -264,9 +270,13 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     topicWatch.tick()
   }
 
-  /** Of a partition that is always there: by then we may have lost ours. */
+  /** Asks about a partition that is always there: by then we may have lost ours. That it has no leader is an answer, too. */
   async function askBroker(): Promise<void> {
-    await source.watermarks({ topic: parts.topic, partition: 0 })
+    try {
+      await source.watermarks({ topic: parts.topic, partition: 0 })
+    } catch (error) {
+      if (!(error instanceof PartitionUnavailableError)) throw error
+    }
   }
 
   /**
@@ -275,6 +285,11 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
    */
   function onWatermarks(owner: OwnedPartition, { low, high }: Watermarks): void {
     if (reception.owned.get(owner.key) !== owner || owner.halted !== undefined) return
+    if (owner.unlocated !== undefined) {
+      // Kafka answers for it again.
+      assignments.startAnew(owner)
+      return
+    }
     board.knows(owner, { low, high })
     const idle = owner.bufferedRecords === 0 && owner.inFlightRecords === 0
     if (idle && (owner.next < low || owner.next > high)) assignments.startAnew(owner)

@@ -1,43 +1,52 @@
-import { ProgressBeyondEndError, TopicReplacedError } from '../core/errors.ts'
+import { BrokerUnavailableError, dispositionOf, ProgressBeyondEndError, TopicReplacedError } from '../core/errors.ts'
 import type { Observer } from '../core/facts.ts'
-import type { Progress, RecordSource, SettlementStore, StoredProgress } from '../core/ports.ts'
-import { resumeAt } from '../core/progress.ts'
+import type { Clock, RecordSource, SettlementStore, StoredProgress, Watermarks } from '../core/ports.ts'
+import { resumeAt, type StartAt } from '../core/progress.ts'
 import { partitionKey, type TopicPartition } from '../core/record.ts'
+import { type Answer, askEach } from './ask-each.ts'
 
 export interface Position extends StoredProgress {
   /** Set when the partition must not be read until an operator has decided. */
   readonly halted?: ProgressBeyondEndError | TopicReplacedError
+  /** Set when Kafka has not answered what is needed to know the position: the partition is not read before it has. */
+  readonly unlocated?: unknown
   /** Kafka's committed offset says otherwise (a crash came before the commit, or somebody moved it): commit ours. */
   readonly uncommitted: boolean
 }
 
+export interface LocateParts {
+  readonly source: Pick<RecordSource, 'watermarks' | 'committed'>
+  readonly store: Pick<SettlementStore<unknown>, 'readProgress' | 'startProgress' | 'identify' | 'expire'>
+  readonly observer: Observer
+  readonly clock: Pick<Clock, 'sleep'>
+  readonly groupId: string
+  /** Where it starts when it has no progress row. */
+  readonly startAt: (partition: TopicPartition) => StartAt
+  /** Of the topic as it is now; `undefined` when that cannot be known. */
+  readonly readTopicId: () => Promise<string | undefined>
+}
+
 /**
- * Finds out where partitions go on, and writes down what retention removed unread.
- * @throws StoreUnavailableError, BrokerUnavailableError: ask again
+ * Finds out where partitions go on, each for itself, and writes down what retention removed unread. One of which Kafka does not
+ * answer (it has no leader, say) comes back as `unlocated`, and holds up no other.
+ * @throws StoreUnavailableError: ask again
  */
-export async function locate(
-  partitions: readonly TopicPartition[],
-  {
-    source,
-    store,
-    observer,
-    groupId,
-    readTopicId,
-  }: {
-    readonly source: RecordSource
-    readonly store: Pick<SettlementStore<unknown>, 'readProgress' | 'startProgress' | 'identify' | 'expire'>
-    readonly observer: Observer
-    readonly groupId: string
-    /** Of the topic as it is now; `undefined` when that cannot be known. */
-    readonly readTopicId: () => Promise<string | undefined>
-  },
-): Promise<Position[]> {
-  const stored = await store.readProgress(groupId, partitions)
-  const rows = new Map(stored.map(row => [partitionKey(row), row]))
-  const topicId = await readTopicId()
-  const committed = byPartition(await source.committed(partitions))
-  const positions = await Promise.all(partitions.map(locateOne))
-  const unidentified = positions.filter(position => position.halted === undefined && position.topicId !== topicId)
+export async function locate(partitions: readonly TopicPartition[], parts: LocateParts): Promise<Position[]> {
+  const { source, store, observer, groupId } = parts
+  const rows = new Map((await store.readProgress(groupId, partitions)).map(row => [partitionKey(row), row]))
+  const topicId = await parts.readTopicId()
+  let committed: ReadonlyMap<string, bigint> | undefined
+  const [commits, ...ends] = await askEach([undefined, ...partitions], parts.clock, async partition => {
+    if (partition !== undefined) return await source.watermarks(partition)
+    const positions = await source.committed(partitions)
+    committed = new Map(positions.map(position => [partitionKey(position), position.nextOffset]))
+    return undefined
+  })
+  if (commits?.ok === false && dispositionOf(commits.error) !== 'retry') throw commits.error
+  const positions = await Promise.all(partitions.map((partition, index) => locateOne(partition, ends[index])))
+  const unidentified = positions.filter(
+    position => position.halted === undefined && position.unlocated === undefined && position.topicId !== topicId,
+  )
   if (topicId !== undefined && unidentified.length > 0) await store.identify(groupId, unidentified, topicId)
   return positions
 
@@ -46,11 +55,20 @@ export async function locate(
     return counted !== undefined && topicId !== undefined && counted !== topicId && nextOffset > 0n
   }
 
-  async function locateOne({ topic, partition }: TopicPartition): Promise<Position> {
-    const key = partitionKey({ topic, partition })
+  async function locateOne(
+    place: TopicPartition,
+    answer: Answer<Watermarks | undefined> | undefined,
+  ): Promise<Position> {
+    const { partition } = place
+    const key = partitionKey(place)
     const row = rows.get(key)
-    const known = row?.nextOffset
-    const watermarks = await source.watermarks({ topic, partition })
+    const startAt = parts.startAt(place)
+    if (answer?.ok === false) return unlocated(answer.error)
+    if (row === undefined && startAt === 'committed' && committed === undefined) {
+      return unlocated(new BrokerUnavailableError(`Kafka has not said what the group ${groupId} has committed`))
+    }
+    const watermarks = answer?.value
+    if (watermarks === undefined) throw new RangeError(`nothing was asked about ${key}`)
     const { low, high } = watermarks
     const decide = `Decide where to go on with: holdfast seek --partition ${partition} --to OFFSET|earliest|latest --because "…"`
     if (row !== undefined && isOfAnother(row)) {
@@ -61,34 +79,56 @@ export async function locate(
         ),
       )
     }
-    const resume = resumeAt({ progress: known, committed: committed.get(key), watermarks })
+    const resume = resumeAt({ progress: row?.nextOffset, committed: committed?.get(key), watermarks, startAt })
     if (resume.kind === 'beyond_end') {
+      const whose =
+        row === undefined
+          ? `the group's committed offset is ${resume.offset}`
+          : `progress is at offset ${resume.offset}`
       return halt(
         new ProgressBeyondEndError(
-          `${key}: progress is at offset ${resume.offset}, beyond the partition's end ${high}; the topic was probably ` +
-            `deleted and made anew. ${decide}`,
+          `${key}: ${whose}, beyond the partition's end ${high}; the topic was probably deleted and made anew. ${decide}`,
         ),
       )
     }
-    const start = resume.kind === 'at' ? resume.offset : resume.from
-    const nextOffset = known ?? (await store.startProgress(groupId, { topic, partition, nextOffset: start }))
-    if (resume.kind === 'expired' && nextOffset === resume.from) {
-      await store.expire(groupId, { topic, partition }, resume.from, resume.to)
-      observer.observe({ kind: 'expired', partition: { topic, partition }, from: resume.from, to: resume.to })
+    const found = row ?? (await start(resume.kind === 'at' ? resume : { offset: resume.from }))
+    if (resume.kind === 'expired' && found.nextOffset === resume.from) {
+      await store.expire(groupId, place, resume.from, resume.to)
+      observer.observe({ kind: 'expired', partition: place, from: resume.from, to: resume.to })
       // The store keeps no pause over that; dead letters behind it may be open all the same.
-      const { readAgainTo, topicId } = row ?? {}
-      return { topic, partition, nextOffset: resume.to, readAgainTo, topicId, uncommitted: true }
+      return {
+        ...place,
+        nextOffset: resume.to,
+        readAgainTo: found.readAgainTo,
+        topicId: found.topicId,
+        uncommitted: true,
+      }
     }
-    const uncommitted = known !== undefined && committed.get(key) !== nextOffset
-    return { ...row, topic, partition, nextOffset, uncommitted }
+    // Where the commit is not known, ours is made once more. A partition of which nothing was read needs none.
+    const inKafka = committed?.get(key)
+    const isFresh = row === undefined && inKafka === undefined && found.nextOffset === low
+    return { ...found, uncommitted: !isFresh && inKafka !== found.nextOffset }
+
+    async function start(at: { readonly offset: bigint; readonly skippedFrom?: bigint }): Promise<StoredProgress> {
+      const nextOffset = await store.startProgress(groupId, { ...place, nextOffset: at.offset }, at.skippedFrom)
+      const inKafka = committed?.get(key)
+      if (inKafka !== undefined && inKafka > nextOffset && startAt === 'earliest') {
+        observer.observe({ kind: 'progress_missing', partition: place, from: nextOffset, committed: inKafka })
+      }
+      // Dead letters of an earlier reading may be open, and are closed by this one.
+      const [started] = await store.readProgress(groupId, [place])
+      return started ?? { ...place, nextOffset }
+    }
 
     function halt(halted: NonNullable<Position['halted']>): Position {
-      observer.observe({ kind: 'partition_halted', partition: { topic, partition }, error: halted })
-      return { topic, partition, nextOffset: high, halted, uncommitted: false }
+      observer.observe({ kind: 'partition_halted', partition: place, error: halted })
+      return { ...place, nextOffset: high, halted, uncommitted: false }
+    }
+
+    function unlocated(error: unknown): Position {
+      if (dispositionOf(error) !== 'retry') throw error
+      observer.observe({ kind: 'position_unknown', partition: place, error })
+      return { ...place, nextOffset: row?.nextOffset ?? 0n, unlocated: error, uncommitted: false }
     }
   }
-}
-
-function byPartition(positions: readonly Progress[]): Map<string, bigint> {
-  return new Map(positions.map(position => [partitionKey(position), position.nextOffset]))
 }

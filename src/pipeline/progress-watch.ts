@@ -8,8 +8,8 @@ export interface ProgressWatchParts {
   readonly clock: Clock
   readonly groupId: string
   readonly owned: ReadonlyMap<string, OwnedPartition>
-  /** The store does not hold any more what this process has settled. */
-  readonly onSetBack: (partition: OwnedPartition) => void
+  /** The store does not hold any more what this process has settled. @param removed there is no row at all */
+  readonly onSetBack: (partition: OwnedPartition, removed: boolean) => void
 }
 
 const INTERVAL_MS = 5_000
@@ -30,11 +30,12 @@ export function watchProgress({ store, clock, groupId, owned, onSetBack }: Progr
     for (const [owner, before] of settled) {
       const untouched = owned.get(owner.key) === owner && isIdle(owner) && owner.settled === before
       // Further on, it is another consumer's: the group will tell.
-      if (untouched && (stored.get(owner.key) ?? -1n) < before) onSetBack(owner)
+      const now = stored.get(owner.key)
+      if (untouched && (now === undefined || now < before)) onSetBack(owner, now === undefined)
     }
   })
 }
 
-function isIdle({ halted, inFlightRecords }: OwnedPartition): boolean {
-  return halted === undefined && inFlightRecords === 0
+function isIdle({ halted, unlocated, inFlightRecords }: OwnedPartition): boolean {
+  return halted === undefined && unlocated === undefined && inFlightRecords === 0
 }

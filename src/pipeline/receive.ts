@@ -44,6 +44,7 @@ export function createReception(parts: ReceptionParts): Reception {
   function reasonsFor(partition: OwnedPartition): PauseReason[] {
     const reasons: PauseReason[] = []
     if (partition.halted !== undefined) reasons.push('halted')
+    if (partition.unlocated !== undefined) reasons.push('position_unknown')
     if (partition.waitsForOperator !== undefined) reasons.push(partition.waitsForOperator)
     if (parts.storeAway()) reasons.push('store_away')
     for (const { reason } of partition.waits) if (!reasons.includes(reason)) reasons.push(reason)
@@ -86,7 +87,7 @@ export function createReception(parts: ReceptionParts): Reception {
           if (worker !== undefined) woken.add(worker)
         }
         last = record
-        if (target !== undefined && target.halted === undefined) target.push(record, nowMs)
+        if (target?.halted === undefined && target?.unlocated === undefined) target?.push(record, nowMs)
       }
       for (const worker of woken) worker.wake()
     },

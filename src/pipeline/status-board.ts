@@ -1,3 +1,4 @@
+import { PartitionUnavailableError } from '../core/errors.ts'
 import type { Clock, Watermarks } from '../core/ports.ts'
 import type { PartitionStatus, StreamState, StreamStatus } from '../core/status.ts'
 import type { Breaker } from './breaker.ts'
@@ -13,8 +14,8 @@ export interface StatusBoard {
   turned(): void
   /** The broker has told where a partition ends. */
   knows(partition: OwnedPartition, marks: Watermarks): void
-  /** It was asked, and has not: what it told before counts as old. */
-  doubts(partition: OwnedPartition): void
+  /** It was asked, and has not: what it told before counts as old. Of a partition without a leader it says so for some time. */
+  doubts(partition: OwnedPartition, error: unknown): void
   forgets(key: string): void
   /** Whether the partition is known, by what the broker told just now, to end beyond what is left to be read. */
   lags(partition: OwnedPartition): boolean
@@ -45,6 +46,8 @@ const FRESH_MS = 10_000
 
 export function createStatusBoard({ breakers, clock, headOf, readTo, stalledMs }: StatusBoardParts): StatusBoard {
   const marks = new Map<string, Mark>()
+  /** Partitions without a leader, and since when (monotonic ms). */
+  const leaderless = new Map<string, { readonly text: string; readonly since: number }>()
   let state: StreamState = 'starting'
   let sinceMs = clock.now()
   let member = false
@@ -63,6 +66,13 @@ export function createStatusBoard({ breakers, clock, headOf, readTo, stalledMs }
     return { contended: { reason: textOf(lasting.error), sinceMs: clock.now() - forMs(lasting) } }
   }
 
+  /** A leader that moves to another broker is no trouble: that takes a moment. */
+  function unreadableFor({ key, unlocated }: OwnedPartition): string | undefined {
+    if (unlocated !== undefined) return textOf(unlocated)
+    const known = leaderless.get(key)
+    return known !== undefined && clock.monotonic() - known.since > FRESH_MS ? known.text : undefined
+  }
+
   function partitionStatus(partition: OwnedPartition): PartitionStatus {
     const { topic, partition: number, settled, pausedSinceMs } = partition
     const mark = marks.get(partition.key)
@@ -70,6 +80,7 @@ export function createStatusBoard({ breakers, clock, headOf, readTo, stalledMs }
     // Between two looks at the watermark batches settle, and records come that lie beyond it.
     const lag = mark === undefined ? undefined : Math.max(inHand, Number(mark.high - readTo(partition)))
     const stalled = stalledMs(partition)
+    const unreadable = unreadableFor(partition)
     return {
       topic,
       partition: number,
@@ -86,6 +97,7 @@ export function createStatusBoard({ breakers, clock, headOf, readTo, stalledMs }
       ...(stalled === 0 ? {} : { stalledMs: stalled }),
       lastProgressMs: partition.lastProgressMs,
       ...(partition.halted === undefined ? {} : { halted: textOf(partition.halted) }),
+      ...(unreadable === undefined ? {} : { unreadable }),
     }
   }
 
@@ -110,13 +122,21 @@ export function createStatusBoard({ breakers, clock, headOf, readTo, stalledMs }
       turnedAt = clock.monotonic()
     },
     knows(partition, { high }) {
+      leaderless.delete(partition.key)
       marks.set(partition.key, { high, wallMs: clock.now(), at: clock.monotonic(), old: false })
     },
-    doubts(partition) {
+    doubts(partition, error) {
+      if (error instanceof PartitionUnavailableError) {
+        const since = leaderless.get(partition.key)?.since ?? clock.monotonic()
+        leaderless.set(partition.key, { text: error.message, since })
+      }
       const mark = marks.get(partition.key)
       if (mark !== undefined) mark.old = true
     },
-    forgets: key => void marks.delete(key),
+    forgets(key) {
+      marks.delete(key)
+      leaderless.delete(key)
+    },
     lags(partition) {
       const mark = marks.get(partition.key)
       return mark !== undefined && isFresh(mark) && mark.high > readTo(partition)

@@ -1,3 +1,4 @@
+import { dispositionOf } from '../core/errors.ts'
 import type { Clock } from '../core/ports.ts'
 import { askAgain } from './ask-again.ts'
 
@@ -10,7 +11,10 @@ export interface TopicWatchParts {
 }
 
 export interface TopicWatch {
-  /** Positions are about to be found: asks, and remembers the answer. @throws BrokerUnavailableError */
+  /**
+   * Positions are about to be found: asks, and remembers the answer. Where Kafka does not answer, the id is not known, and the
+   * positions are found once more when it does: that must not hold up the stream.
+   */
   read(): Promise<string | undefined>
   /** Looks when it is time to; it waits for nothing. */
   tick(): void
@@ -24,19 +28,28 @@ const INTERVAL_MS = 15_000
  */
 export function watchTopic({ readTopicId, clock, onReplaced }: TopicWatchParts): TopicWatch {
   let known: string | undefined
+  let unanswered = false
 
   return {
     async read() {
-      const found = await readTopicId()
-      known = found ?? known
-      return found
+      try {
+        const found = await readTopicId()
+        unanswered = false
+        known = found ?? known
+        return found
+      } catch (error) {
+        if (dispositionOf(error) !== 'retry') throw error
+        unanswered = true
+        return undefined
+      }
     },
     tick: askAgain(clock, INTERVAL_MS, async () => {
       const before = known
-      if (before === undefined) return
+      if (before === undefined && !unanswered) return
       const found = await readTopicId()
-      if (found === undefined || found === before || known !== before) return
+      if (found === undefined || known !== before || (found === before && !unanswered)) return
       known = found
+      unanswered = false
       onReplaced()
     }),
   }

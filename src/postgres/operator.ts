@@ -6,6 +6,7 @@ import { partitionKey, type TopicPartition } from '../core/record.ts'
 import { audit } from './audit.ts'
 import { advance, enter } from './ledger.ts'
 import { pipelined, transaction } from './pool.ts'
+import { startRow } from './start-progress.ts'
 
 export interface PausedPartition extends TopicPartition {
   readonly pausedFor: string
@@ -83,21 +84,11 @@ export async function movePartition(
     const replaced = row !== undefined && row.topic_id !== null && topicId !== undefined && row.topic_id !== topicId
     if (from === to && !replaced)
       throw new UsageError(`${partitionKey({ topic, partition })} is at offset ${to} already`)
-    const range = { topic, partition, groupId, from: from ?? (low < to ? low : to), to }
+    if (from === undefined) await startRow(client, { topic, partition, groupId }, { at: to, skippedFrom: low })
+    const range = { topic, partition, groupId, from: from ?? to, to }
     const counts = { ...countOutcomes([]), records: 0, gaps: 0n, expired: 0n, skipped: range.to - range.from }
     await pipelined(client, [
-      ...(from === undefined
-        ? [
-            {
-              text: `INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset)
-                VALUES ($1, $2, $3, $4, $5)`,
-              values: [topic, partition, groupId, range.from, to],
-            },
-            ...(range.from < to ? [enter(range, counts)] : []),
-          ]
-        : from === to
-          ? []
-          : [advance(range), enter(range, counts)]),
+      ...(from === undefined || from === to ? [] : [advance(range), enter(range, counts)]),
       ...(topicId === undefined
         ? []
         : [

@@ -1,5 +1,11 @@
 import type pg from 'pg'
-import { OwnershipLostError, RecordRefusedError, StoreMisconfiguredError, StoreRejectedError } from '../core/errors.ts'
+import {
+  OwnershipLostError,
+  ProgressRemovedError,
+  RecordRefusedError,
+  StoreMisconfiguredError,
+  StoreRejectedError,
+} from '../core/errors.ts'
 import { createIsolation, mayBlame } from '../core/isolation.ts'
 import { countOutcomes, type Outcome, type OutcomeCounts } from '../core/outcome.ts'
 import type {
@@ -12,7 +18,7 @@ import type {
   Statement,
   Tables,
 } from '../core/ports.ts'
-import { partitionKey } from '../core/record.ts'
+import { partitionKey, type TopicPartition } from '../core/record.ts'
 import { readAgainEnds, redriveEnds } from '../core/redrive-ends.ts'
 import { checkWork, countWork } from '../core/work.ts'
 import { encodeColumn } from './binary.ts'
@@ -21,6 +27,7 @@ import { advance, enter, type LedgerRange, type LookedUp, lookUp } from './ledge
 import { noticeOf } from './notifications.ts'
 import { pipelined, query, transaction } from './pool.ts'
 import { closeLoopsStatement, failedAgainStatement, readAgainStatement, toClosings } from './redrive-ends.ts'
+import { startRow } from './start-progress.ts'
 
 /** A row of `Tables.upsert`. */
 interface UpsertRow {
@@ -93,20 +100,22 @@ export function createSettlementStore<T>({
       }))
     },
 
-    async startProgress(groupId, { topic, partition, nextOffset }: Progress) {
-      await query(pool, {
-        text: `INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset)
-          VALUES ($1, $2, $3, $4, $4) ON CONFLICT DO NOTHING`,
-        values: [topic, partition, groupId, nextOffset],
+    async startProgress(groupId, { topic, partition, nextOffset }: Progress, skippedFrom?: bigint) {
+      const place = { topic, partition, groupId }
+      return await transaction(pool, async client => {
+        await pipelined(client, ['BEGIN'])
+        const made = await startRow(client, place, { at: nextOffset, skippedFrom })
+        // A statement of its own: the row that was in the way may be newer than the snapshot of the one before.
+        const [row] = await finish(client, [
+          {
+            text: 'SELECT next_offset FROM stream_progress WHERE topic = $1 AND partition = $2 AND group_id = $3',
+            values: [topic, partition, groupId],
+          },
+        ])
+        const found: { next_offset: string } | undefined = row?.rows[0]
+        if (found === undefined) throw removed(place)
+        return made ? nextOffset : BigInt(found.next_offset)
       })
-      // A statement of its own: the row that was in the way may be newer than the first one's snapshot.
-      const rows = await query<{ next_offset: string }>(pool, {
-        text: 'SELECT next_offset FROM stream_progress WHERE topic = $1 AND partition = $2 AND group_id = $3',
-        values: [topic, partition, groupId],
-      })
-      if (rows[0] === undefined)
-        throw new OwnershipLostError(`${partitionKey({ topic, partition })}: progress was removed`)
-      return BigInt(rows[0].next_offset)
     },
 
     async identify(groupId, partitions, topicId) {
@@ -327,8 +336,14 @@ function rowsOf(result: pg.QueryResult | undefined, expected: number): UpsertRow
 }
 
 function lost(range: LedgerRange, found?: LookedUp): OwnershipLostError {
-  const standing = found === undefined ? 'it has no progress' : `progress is at ${found.next_offset}`
+  if (found === undefined) return removed(range)
   return new OwnershipLostError(
-    `${partitionKey(range)}: cannot go from offset ${range.from} to ${range.to}; ${standing}`,
+    `${partitionKey(range)}: cannot go from offset ${range.from} to ${range.to}; progress is at ${found.next_offset}`,
+  )
+}
+
+function removed(partition: TopicPartition): ProgressRemovedError {
+  return new ProgressRemovedError(
+    `${partitionKey(partition)}: its progress row was removed from the database, or the database is an older copy`,
   )
 }

@@ -221,6 +221,29 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
         break
       }
 
+      case 'progress_removed': {
+        const fields = { ...where(fact.partition), from: String(fact.from) }
+        const key = partitionKey(fact.partition)
+        const text = `the progress row of ${key} was removed from the database, or the database is an older copy: reading again from the lowest offset`
+        logRepeated(key, 'error', fact.kind, fields, text)
+        break
+      }
+
+      case 'progress_missing': {
+        const fields = { ...where(fact.partition), from: String(fact.from), committed: String(fact.committed) }
+        const text =
+          'no progress row, although the group has committed an offset to Kafka: the database may be an older copy, so reading starts at the lowest offset; to take a group over from another application, set KAFKA_START_AT=committed'
+        log('warn', fact.kind, fields, text)
+        break
+      }
+
+      case 'position_unknown': {
+        const fields = { ...where(fact.partition), error: fact.error }
+        const text = 'Kafka does not answer for this partition: it waits, the others go on'
+        logRepeated(partitionKey(fact.partition), 'warn', fact.kind, fields, text)
+        break
+      }
+
       case 'expired': {
         const lost = Number(fact.to - fact.from)
         metrics.count('expired_records_total', { ...where(fact.partition) }, lost)

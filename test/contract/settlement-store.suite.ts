@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { DeadLetter } from '#src/core/dead-letter.ts'
-import { OwnershipLostError } from '#src/core/errors.ts'
+import { OwnershipLostError, ProgressRemovedError } from '#src/core/errors.ts'
 import type { ReadyRecord, Settlement, SettlementStore } from '#src/core/ports.ts'
 import type { Origin } from '#src/core/record.ts'
 import type { Order } from '#src/orders/order.ts'
@@ -14,6 +14,7 @@ export interface Range {
   readonly written: number
   readonly gaps: number
   readonly expired: number
+  readonly skipped: number
   readonly inserted: number
 }
 
@@ -261,6 +262,31 @@ export function settlementStoreSuite(createHarness: () => Promise<Harness>): voi
       const { store } = await createHarness()
       expect(await store.startProgress('holdfast', { ...orders0, nextOffset: 7n })).toBe(7n)
       expect(await store.startProgress('holdfast', { ...orders0, nextOffset: 9n })).toBe(7n)
+    })
+
+    it('begins where it is told to, and the ledger holds what that passes over', async () => {
+      const { store, ledger } = await createHarness()
+      expect(await store.startProgress('holdfast', { ...orders0, nextOffset: 7n }, 2n)).toBe(7n)
+      expect(await store.startProgress('holdfast', { ...orders0, nextOffset: 9n }, 2n)).toBe(7n)
+      expect(await store.startProgress('holdfast', { ...orders1, nextOffset: 7n }, 7n)).toBe(7n)
+      expect(await ledger(0)).toMatchObject([{ from: 2n, to: 7n, records: 0, skipped: 5 }])
+      expect(await ledger(1)).toEqual([])
+    })
+
+    it('goes over offsets that hold no record, and keeps the count of dead letters in a row', async () => {
+      const { store, ledger } = await started()
+      const settlement = await store.settle(aWork([], { from: 0n, to: 3n, deadLettersInARow: 4 }))
+      expect(settlement).toMatchObject({ kind: 'settled', counts: { written: 0, dead_lettered: 0 } })
+      expect(await ledger(0)).toMatchObject([{ from: 0n, to: 3n, records: 0, gaps: 3 }])
+      expect(await store.readProgress('holdfast', [orders0])).toMatchObject([{ nextOffset: 3n, deadLettersInARow: 4 }])
+    })
+
+    it('that is gone is called so by a batch, which changes nothing', async () => {
+      const { store, order } = await createHarness()
+      const work = aWork([aReadyOrder({ uid: 'a', offset: 0n })], { from: 0n })
+      await expect(store.settle(work)).rejects.toThrow(ProgressRemovedError)
+      await expect(store.expire('holdfast', orders0, 0n, 4n)).rejects.toThrow(ProgressRemovedError)
+      expect(await order('a')).toBeUndefined()
     })
 
     it('is absent for a partition that was never consumed', async () => {

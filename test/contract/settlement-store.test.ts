@@ -24,7 +24,12 @@ describe('the settlement store in memory', () => {
       ledger: async partition =>
         memory.ledger
           .filter(row => row.partition === partition)
-          .map(row => ({ ...row, gaps: Number(row.gaps), expired: Number(row.expired) })),
+          .map(row => ({
+            ...row,
+            gaps: Number(row.gaps),
+            expired: Number(row.expired),
+            skipped: Number(row.skipped ?? 0),
+          })),
       deadLetters: async () =>
         new Map([...memory.deadLetters].map(([id, { rejection }]) => [id, { reason: rejection.reason }])),
     }
@@ -77,6 +82,7 @@ describe('the settlement store on Postgres', () => {
           written: Number(row.written),
           gaps: Number(row.gaps),
           expired: Number(row.expired),
+          skipped: Number(row.skipped),
           inserted: Number(row.inserted),
         }))
       },

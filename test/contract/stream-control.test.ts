@@ -1,9 +1,11 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { orderTables } from '#src/orders/order-sql.ts'
 import { migrate } from '#src/postgres/migrate.ts'
 import { liftPauses, movePartition } from '#src/postgres/operator.ts'
 import { createPool } from '#src/postgres/pool.ts'
 import { readProof } from '#src/postgres/proof.ts'
+import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { createStartBook } from '#src/postgres/start-book.ts'
 import { freshDatabase } from '../support/stack.ts'
 
@@ -115,6 +117,17 @@ it('enters what a partition that was never consumed skips when it is told where 
   const proof = await readProof(pool, 'orders', GROUP)
   expect(proof.findings).toEqual([])
   expect(proof.partitions.at(-1)).toMatchObject({ partition: 5, firstOffset: 2n, nextOffset: 7n, skipped: 5 })
+})
+
+it('goes on from the end of a ledger whose progress row was removed, so that the proof holds', async () => {
+  const at = { topic: 'orders', partition: 5, groupId: GROUP }
+  await movePartition(pool, { ...at, to: 7n, low: 2n }, WHY)
+  await pool.query('DELETE FROM stream_progress WHERE partition = 5')
+  const store = createSettlementStore({ pool, tables: orderTables })
+  expect(await store.startProgress(GROUP, { topic: 'orders', partition: 5, nextOffset: 3n })).toBe(3n)
+  const proof = await readProof(pool, 'orders', GROUP)
+  expect(proof.findings).toEqual([])
+  expect(proof.partitions.at(-1)).toMatchObject({ partition: 5, firstOffset: 2n, nextOffset: 3n, skipped: 1 })
 })
 
 it('takes the migration back although offsets stand twice in the ledger', async () => {

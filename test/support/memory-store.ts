@@ -1,5 +1,5 @@
 import type { DeadLetter } from '#src/core/dead-letter.ts'
-import { OwnershipLostError } from '#src/core/errors.ts'
+import { OwnershipLostError, ProgressRemovedError } from '#src/core/errors.ts'
 import { createIsolation, mayBlame } from '#src/core/isolation.ts'
 import { countOutcomes, type Outcome, type OutcomeCounts } from '#src/core/outcome.ts'
 import type { Progress, ReadyRecord, SettlementStore, SettlementWork, StoredProgress } from '#src/core/ports.ts'
@@ -15,6 +15,8 @@ export interface LedgerEntry extends OutcomeCounts, TopicPartition {
   readonly records: number
   readonly gaps: bigint
   readonly expired: bigint
+  /** Passed over on purpose; negative: gone back. */
+  readonly skipped?: bigint
   /** Keys that were new. */
   readonly inserted: number
 }
@@ -42,6 +44,8 @@ export interface MemoryStore<T> extends SettlementStore<T> {
   liftPause(partition: TopicPartition, groupId: string): void
   /** Plays another consumer, which has moved the partition. */
   moveProgress(partition: TopicPartition, groupId: string, nextOffset: bigint): void
+  /** Plays a failover to a database that knows nothing of the partition: neither progress nor ledger. */
+  loseProgress(partition: TopicPartition, groupId: string): void
   /** Scripts the next calls of a method, in order: each fails with the error, without effect. */
   failNext(method: keyof SettlementStore<T>, ...errors: Error[]): void
   /** The next `settle` takes effect, but its reply is lost: it throws the error nevertheless. */
@@ -76,6 +80,11 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
     },
     moveProgress(partition, groupId, nextOffset) {
       progress.set(keyOf(partition, groupId), { partition, groupId, nextOffset })
+    },
+    loseProgress(partition, groupId) {
+      const key = keyOf(partition, groupId)
+      progress.delete(key)
+      ledger.splice(0, ledger.length, ...ledger.filter(row => keyOf(row, row.groupId) !== key))
     },
     failNext(method, ...errors) {
       scripted.set(method, [...(scripted.get(method) ?? []), ...errors])
@@ -134,12 +143,15 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
       })
     },
 
-    async startProgress(groupId, { topic, partition, nextOffset }) {
+    async startProgress(groupId, { topic, partition, nextOffset }, skippedFrom = nextOffset) {
       await called('startProgress')
       const key = keyOf({ topic, partition }, groupId)
       const existing = progress.get(key)
       if (existing !== undefined) return existing.nextOffset
-      progress.set(key, { partition: { topic, partition }, groupId, nextOffset })
+      const from = ledger.findLast(row => keyOf(row, row.groupId) === key)?.to ?? skippedFrom
+      const none = { records: 0, gaps: 0n, expired: 0n, inserted: 0, ...countOutcomes([]) }
+      if (from === nextOffset) progress.set(key, { partition: { topic, partition }, groupId, nextOffset })
+      else enter({ topic, partition }, groupId, { from, to: nextOffset, skipped: nextOffset - from, ...none })
       return nextOffset
     },
 
@@ -189,6 +201,7 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
   function fence(partition: TopicPartition, groupId: string, from: bigint, to: bigint): LedgerEntry | undefined {
     const nextOffset = progress.get(keyOf(partition, groupId))?.nextOffset
     if (nextOffset === from) return undefined
+    if (nextOffset === undefined) throw new ProgressRemovedError(`${partitionKey(partition)}: no progress row`)
     const key = keyOf(partition, groupId)
     const entry = ledger.find(row => keyOf(row, row.groupId) === key && row.from === from && row.to === to)
     if (entry !== undefined && nextOffset === to) return entry

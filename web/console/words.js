@@ -74,6 +74,7 @@ export const PAUSES = {
   dlq_away: 'waits for the dead-letter topic',
   backpressure: 'catches its breath',
   halted: 'halted',
+  position_unknown: 'waits for Kafka, which does not answer for it',
   storm_guard: 'stopped by the storm guard: too many dead letters in a row',
 }
 

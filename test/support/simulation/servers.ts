@@ -97,7 +97,7 @@ export function connectStore(
     },
     readProgress: (groupId, partitions) => call('progress', () => memory.readProgress(groupId, partitions)),
     identify: (groupId, partitions, topicId) => call('identify', () => memory.identify(groupId, partitions, topicId)),
-    startProgress: (groupId, at) => call('start', () => memory.startProgress(groupId, at)),
+    startProgress: (groupId, at, skippedFrom) => call('start', () => memory.startProgress(groupId, at, skippedFrom)),
     expire: (groupId, partition, from, to) =>
       call('expire', async () => {
         await memory.expire(groupId, partition, from, to)

@@ -107,7 +107,8 @@ describe('a partition that stands still', () => {
     partitions[1]?.waits.add({ reason: 'store_contended', error: new Error('a lock'), sinceMs: nowMs, resting: true })
     pass(300_000)
     expect([stalledS(), stalledS(partitions[1])]).toEqual([0, 0])
-    const halted = createOwnedPartition({ topic: 'orders', partition: 2, nextOffset: 0n }, new Error('recreated'))
+    const at = { topic: 'orders', partition: 2, nextOffset: 0n }
+    const halted = createOwnedPartition({ ...at, halted: new Error('recreated') })
     inKafka = new Set([halted])
     partitions = [halted]
     pass(300_000)
