@@ -101,10 +101,10 @@ const WITHOUT_LEADER: ReadonlySet<number> = new Set([CODE.unknownPartition, 5, 6
 export function toPartitionError(error: unknown, doing: string, client?: object): StreamError {
   const { code, message } = describe(error)
   if (code === undefined || !WITHOUT_LEADER.has(code)) return toStreamError(error, doing, client)
-  return new PartitionUnavailableError(
-    `Kafka, ${doing}: no broker leads this partition; check the brokers that hold its replicas, and their disks (${message}, code ${code})`,
-    { cause: error },
-  )
+  return new PartitionUnavailableError(`Kafka, ${doing}: no broker leads this partition (${message}, code ${code})`, {
+    cause: error,
+    remedy: 'check the brokers that hold its replicas, and their disks',
+  })
 }
 
 /** As {@link toStreamError}, for a client that did not connect. @returns a ConfigError as it stands */

@@ -23,6 +23,7 @@ describe('an empty environment', () => {
         topic: 'orders',
         dlqTopic: 'orders.dlq',
         groupId: 'holdfast',
+        startAt: 'earliest',
         createTopics: true,
         topicPartitions: 6,
         topicReplication: undefined,
