@@ -23,7 +23,7 @@ export interface AdminOptions {
 /** What the API needs for operators, out of the desk and what this process knows of itself. */
 export function composeAdmin(options: AdminOptions): AdminParts {
   const { config, desk, clock, judge } = options
-  const overview = createStreamOverview({
+  const { overview, storeSilentMs } = createStreamOverview({
     ...options,
     topic: config.kafka.topic,
     groupId: config.kafka.groupId,
@@ -34,6 +34,7 @@ export function composeAdmin(options: AdminOptions): AdminParts {
   return {
     ...desk,
     overview,
+    storeSilentMs,
     judge: value => judge({ key: null, value }),
     mask: maskPersonal,
     traceUrl: config.traceUrl,

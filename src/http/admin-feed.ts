@@ -34,7 +34,8 @@ const REPLAYS = 5
 const MAX_BEHIND_BYTES = 512 * 1024
 
 /**
- * Events: `stream`, a {@link StreamOverview}, about every two seconds; `replay`, one of the latest redrives whenever it has
+ * Each of its questions is asked for itself: one that the database leaves unanswered holds up neither the others nor what the
+ * process knows without it. Events: `stream`, a {@link StreamOverview}, about every two seconds; `replay`, one of the latest redrives whenever it has
  * changed; `dead_letters`, open ones by reason whenever that has changed. Who comes is told all three at once. Nothing is
  * looked at while nobody watches.
  */
@@ -48,6 +49,8 @@ export function createAdminFeed(options: AdminFeedOptions): AdminFeed {
   })
   /** What was told last: the event of the stream, of the dead letters, and of each redrive. */
   const told = new Map<string, string>()
+  /** Questions that are not answered yet: they are not asked once more. */
+  const asked = new Set<string>()
   let looking = false
   let turn = 0
 
@@ -61,14 +64,24 @@ export function createAdminFeed(options: AdminFeedOptions): AdminFeed {
     while (audience.size > 0) {
       const isDue = turn % LOOKS_PER_OVERVIEW === 0
       turn += 1
-      const looked = await Promise.allSettled([isDue ? lookAtStream() : undefined, lookAtReplays()])
-      for (const result of looked) {
-        // While Postgres is away, the overview says so.
-        if (result.status === 'rejected' && dispositionOf(result.reason) !== 'retry') options.onError(result.reason)
-      }
+      if (isDue) void ask('stream', lookAtStream)
+      void ask('replays', lookAtReplays)
       await clock.sleep(LOOK_EVERY_MS, audience.closing)
     }
     looking = false
+  }
+
+  async function ask(what: string, question: () => Promise<void>): Promise<void> {
+    if (asked.has(what)) return
+    asked.add(what)
+    try {
+      await question()
+    } catch (error) {
+      // While Postgres is away, the overview says so.
+      if (dispositionOf(error) !== 'retry') options.onError(error)
+    } finally {
+      asked.delete(what)
+    }
   }
 
   async function lookAtStream(): Promise<void> {

@@ -10,7 +10,7 @@ import {
   ReplayRunningError,
 } from '../core/dead-letter-desk.ts'
 import { type DeadLetterFilter, parseFilter } from '../core/dead-letter-filter.ts'
-import { dispositionOf, StreamError } from '../core/errors.ts'
+import { dispositionOf, StoreUnavailableError, StreamError } from '../core/errors.ts'
 import type { Verdict } from '../core/ports.ts'
 import type { AutomaticRedrive, StreamBooks } from '../core/stream-desk.ts'
 import type { AdminFeed } from './admin-feed.ts'
@@ -30,6 +30,8 @@ export interface AdminParts {
   readonly automatic: AutomaticRedrive
   readonly books: Pick<StreamBooks, 'liftPauses'>
   readonly overview: () => Promise<StreamOverview>
+  /** For how long the database has owed an answer, in ms; 0 while it answers. */
+  readonly storeSilentMs: () => number
   readonly judge: (value: Buffer) => Verdict<unknown>
   /** The bytes without what is personal in them; `undefined` when nobody can say what is. */
   readonly mask: (value: Buffer) => Buffer | undefined
@@ -44,6 +46,11 @@ export interface AdminGuard {
   readonly read: readonly RequestHandler[]
   readonly write: readonly RequestHandler[]
   callerOf(res: Response): Caller | undefined
+}
+
+/** What the routes need to know besides: when to stop waiting for the database. */
+export interface PatientGuard extends AdminGuard {
+  readonly storeSilentMs: AdminParts['storeSilentMs']
 }
 
 export const RETRY_AFTER = { 'Retry-After': '5' }
@@ -68,15 +75,45 @@ export interface AdminRouter {
   route<P = object>(path: string, work: { readonly get?: Work<P>; readonly post?: Work<P> }): void
 }
 
-export function createAdminRouter(guard: AdminGuard): AdminRouter {
+export function createAdminRouter(guard: PatientGuard): AdminRouter {
   const router = Router({ caseSensitive: true })
   return {
     router,
     route(path, { get, post }) {
-      if (get !== undefined) router.get(path, ...guard.read, answering(get))
+      if (get !== undefined) router.get(path, ...guard.read, answering(whileStoreAnswers(get, guard.storeSilentMs)))
       if (post !== undefined) router.post(path, ...guard.write, answering(post))
       router.all(path, refuseMethod([get && 'GET, HEAD', post && 'POST'].filter(Boolean).join(', ')))
     },
+  }
+}
+
+/** The database is asked about this often whether it is there, while somebody waits for it. */
+const LOOK_EVERY_MS = 500
+const SILENT_MS = 3_000
+
+/**
+ * A question does not wait for a database that has fallen silent until its own time is over: who asks learns it within a few
+ * seconds. A question that takes long while others are answered goes on. What writes is not cut short: whether it was done would
+ * not be known.
+ */
+function whileStoreAnswers<P>(work: Work<P>, storeSilentMs: () => number): Work<P> {
+  return async (req, res) => {
+    let timer: NodeJS.Timeout | undefined
+    const silence = new Promise<never>((_, reject) => {
+      timer = setInterval(() => {
+        const silentMs = storeSilentMs()
+        if (silentMs < SILENT_MS) return
+        reject(new StoreUnavailableError(`Postgres has not answered for ${Math.round(silentMs / 1000)} s`))
+      }, LOOK_EVERY_MS)
+    })
+    const working = work(req, res)
+    // What comes of it later is of no account.
+    working.catch(() => {})
+    try {
+      await Promise.race([working, silence])
+    } finally {
+      clearInterval(timer)
+    }
   }
 }
 
@@ -116,6 +153,8 @@ export function sendJson(
   value: object,
   headers: Readonly<Record<string, string>> = {},
 ): void {
+  // The answer was given without it.
+  if (res.headersSent) return
   const body = Buffer.from(JSON.stringify(value))
   res.writeHead(status, {
     'Content-Type': 'application/json; charset=utf-8',

@@ -1,4 +1,3 @@
-import { dispositionOf } from '../core/errors.ts'
 import type { Figures } from '../core/figures.ts'
 import type { Clock } from '../core/ports.ts'
 import {
@@ -10,8 +9,12 @@ import {
 } from '../core/status.ts'
 import type { AutomaticRedrive, AutomaticRedriveStatus, PartitionBooks, StreamBooks } from '../core/stream-desk.ts'
 import { askAll, type HealthJson } from './health-json.ts'
+import { createRemembered } from './remembered.ts'
 
-/** The stream at a glance, as JSON. What is not known, because the database is away or another process has it, is `null`. */
+/**
+ * The stream at a glance, as JSON. What is not known, because it was never told or another process has it, is `null`. What the
+ * database told before it fell silent is told again, with its age.
+ */
 export interface StreamOverview {
   readonly topic: string
   readonly group_id: string
@@ -34,6 +37,10 @@ export interface StreamOverview {
   readonly dead_letters: DeadLettersJson | null
   readonly automatic_redrive: AutomaticRedriveStatus | null
   readonly checks: readonly HealthJson[]
+  /** How old that is which only the database knows; `null`: it has never told. */
+  readonly age_seconds: Readonly<Record<'rate' | 'partitions' | 'dead_letters' | 'automatic_redrive', number | null>>
+  /** For how long the database has answered none of these questions; 0 while it answers. */
+  readonly store_silent_seconds: number
 }
 
 export interface DeadLettersJson {
@@ -51,6 +58,8 @@ export interface PartitionJson {
   readonly here: boolean
   readonly next: string
   readonly high: string | null
+  /** For how long the broker has not told where it ends; absent where it told just now, or never. */
+  readonly high_age_seconds?: number
   readonly lag_records: number | null
   readonly lag_seconds: number | null
   readonly paused: readonly string[]
@@ -74,29 +83,49 @@ export interface OverviewParts {
   /** Where these partitions end, as far as that is known just now. Waits for nothing. */
   readonly ends: (partitions: readonly number[]) => ReadonlyMap<number, bigint>
   readonly ready: readonly HealthCheck[]
-  readonly clock: Pick<Clock, 'now'>
+  readonly clock: Clock
 }
 
-/** Never rejects because the database is away: that is when somebody looks at it. */
-export function createStreamOverview(parts: OverviewParts): () => Promise<StreamOverview> {
+export interface OverviewSource {
+  /** Answers within a moment, whatever the database does. Rejects with what nobody foresaw. */
+  readonly overview: () => Promise<StreamOverview>
+  /** For how long the database has owed an answer, in ms; 0 while it answers. Asks it, where nobody else does. */
+  readonly storeSilentMs: () => number
+}
+
+/** What the process knows does not wait longer than this for what the database knows. */
+const PATIENCE_MS = 300
+
+export function createStreamOverview(parts: OverviewParts): OverviewSource {
   const { books, automatic, clock, topic } = parts
-  return async () => {
-    const [partitions, rate, deadLetters, redrive] = await Promise.all([
-      unlessAway(books.partitions()),
-      unlessAway(books.rate()),
-      unlessAway(books.deadLetters()),
-      unlessAway(automatic.status()),
-    ])
+  const partitions = createRemembered(() => books.partitions(), clock)
+  const rate = createRemembered(() => books.rate(), clock)
+  const deadLetters = createRemembered(() => books.deadLetters(), clock)
+  const redrive = createRemembered(() => automatic.status(), clock)
+  const questions = [partitions, rate, deadLetters, redrive]
+  // A question that takes long by itself is no silence: the others are answered meanwhile.
+  const owedMs = () => Math.min(...questions.map(question => question.owedMs()))
+
+  async function overview(): Promise<StreamOverview> {
+    const answered = new AbortController()
+    const all = Promise.all(questions.map(question => question.ask())).then(() => answered.abort())
+    await Promise.race([all, clock.sleep(PATIENCE_MS, answered.signal)])
+    for (const question of questions) {
+      const bug = question.takeBug()
+      if (bug !== undefined) throw bug
+    }
     const status = parts.status()
     const now = clock.now()
     const own = status?.partitions.filter(one => one.topic === topic) ?? []
-    const shown = merged(own, partitions ?? [], parts.ends, now)
+    const shown = merged(own, partitions.latest()?.value ?? [], parts.ends, now)
+    const knownRate = rate.latest()?.value
+    const letters = deadLetters.latest()?.value
     return {
       topic,
       group_id: parts.groupId,
       state: status?.state ?? (parts.consumes ? 'starting' : 'elsewhere'),
       ...(status?.error === undefined ? {} : { error: status.error }),
-      rate: rate === null ? null : Math.round(rate * 10) / 10,
+      rate: knownRate === undefined ? null : Math.round(knownRate * 10) / 10,
       lag_records: sum(shown.map(({ lag_records }) => lag_records)),
       lag_seconds: most(shown.map(({ lag_seconds }) => lag_seconds)),
       breakers: (status?.breakers ?? []).map(({ dependency, open, reason, sinceMs }) => ({
@@ -106,11 +135,36 @@ export function createStreamOverview(parts: OverviewParts): () => Promise<Stream
         ...(sinceMs === undefined ? {} : { since: new Date(sinceMs).toISOString() }),
       })),
       partitions: shown,
-      dead_letters: deadLetters === null ? null : deadLettersJson(deadLetters, now),
-      automatic_redrive: redrive,
+      dead_letters: letters === undefined ? null : deadLettersJson(letters, now),
+      automatic_redrive: redrive.latest()?.value ?? null,
       checks: askAll(parts.ready),
+      age_seconds: {
+        rate: ageOf(rate),
+        partitions: ageOf(partitions),
+        dead_letters: ageOf(deadLetters),
+        automatic_redrive: ageOf(redrive),
+      },
+      store_silent_seconds: inSeconds(owedMs()),
     }
   }
+
+  return {
+    overview,
+    storeSilentMs() {
+      // The cheapest of the questions.
+      void partitions.ask()
+      return owedMs()
+    },
+  }
+}
+
+function ageOf(question: { latest(): { readonly ageMs: number } | undefined }): number | null {
+  const known = question.latest()
+  return known === undefined ? null : inSeconds(known.ageMs)
+}
+
+function inSeconds(ms: number): number {
+  return Math.round(ms / 100) / 10
 }
 
 function deadLettersJson({ open, parked, oldestFailedAtMs }: Figures['deadLetters'], nowMs: number): DeadLettersJson {
@@ -156,14 +210,20 @@ function otherPartition(book: PartitionBooks, end: bigint | undefined): Partitio
   }
 }
 
+/** It is asked every two seconds, and may take as long to tell. */
+const FRESH_MS = 5_000
+
 function ownPartition(status: PartitionStatus, nowMs: number): PartitionJson {
-  const { lagRecords, lastProgressMs, pausedSinceMs, stalledMs } = status
+  const { next, high, lagRecords, lastProgressMs, pausedSinceMs, stalledMs } = status
+  const highAgeMs = nowMs - (status.highKnownAtMs ?? nowMs)
   return {
     partition: status.partition,
     here: true,
-    next: String(status.next),
-    // The broker's last word may be older than what was settled since.
-    high: status.high === undefined ? null : String(lagRecords === 0 ? status.next : status.high),
+    next: String(next),
+    // The broker's last word may be older than what was settled since, whether or not it counts as fresh; and where the last
+    // offsets hold no record, it ends beyond what is left to be read.
+    high: high === undefined ? null : String(lagRecords === 0 || high < next ? next : high),
+    ...(highAgeMs < FRESH_MS ? {} : { high_age_seconds: inSeconds(highAgeMs) }),
     lag_records: lagRecords ?? null,
     lag_seconds: lagSeconds(status, nowMs) ?? null,
     paused: status.paused,
@@ -183,13 +243,4 @@ function sum(values: readonly (number | null)[]): number | null {
 function most(values: readonly (number | null)[]): number | null {
   const known = values.filter(value => value !== null)
   return known.length === 0 ? null : Math.max(...known)
-}
-
-async function unlessAway<T>(asked: Promise<T>): Promise<T | null> {
-  try {
-    return await asked
-  } catch (error) {
-    if (dispositionOf(error) !== 'retry') throw error
-    return null
-  }
 }

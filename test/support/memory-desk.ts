@@ -1,3 +1,4 @@
+import { systemClock } from '#src/clock.ts'
 import type { Reason, Violation } from '#src/core/dead-letter.ts'
 import {
   ARRIVAL_STEPS,
@@ -226,7 +227,7 @@ export function memoryDesk({
   }
 
   const books = memoryBooks(note)
-  const overview = createStreamOverview({
+  const { overview, storeSilentMs } = createStreamOverview({
     ...{ topic: 'orders', groupId: 'holdfast', consumes: false, status: () => undefined, ready: [] },
     books: {
       ...books,
@@ -243,7 +244,7 @@ export function memoryDesk({
     },
     automatic,
     ends: () => new Map(),
-    clock: { now: () => now },
+    clock: { now: () => now, monotonic: () => performance.now(), sleep: systemClock.sleep },
   })
   const desk: AdminParts = {
     letters: { ...letters, ...ownLetters },
@@ -251,6 +252,7 @@ export function memoryDesk({
     books,
     automatic,
     overview,
+    storeSilentMs,
     records: {
       async *read(places) {
         for (const { id } of places) {

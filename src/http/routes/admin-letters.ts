@@ -20,6 +20,7 @@ import {
   filterOf,
   limitOf,
   operatorOf,
+  type PatientGuard,
   parameter,
   Refusal,
   sendJson,
@@ -37,7 +38,7 @@ const CHECK_MOST = 1_000_000
 type LetterParts = Pick<AdminParts, 'letters' | 'records' | 'check' | 'mask' | 'traceUrl'>
 
 /** `/admin/dead-letters…`, but for redrives: what there is, one of them, would it pass now, and setting aside for good. */
-export function adminLetterRoutes(parts: LetterParts, guard: AdminGuard): Router {
+export function adminLetterRoutes(parts: LetterParts, guard: PatientGuard): Router {
   const { letters } = parts
   const { router, route } = createAdminRouter(guard)
   const queryFilter = (req: Request<object>) => filterOf(parameter(req, 'q') ?? '')
@@ -126,21 +127,30 @@ async function letterOf(
   res: Response,
 ): Promise<object> {
   const { id } = req.params
-  const masked = parameter(req, 'masked') ?? 'false'
-  if (masked !== 'true' && masked !== 'false') throw badQuery('masked must be true or false.')
+  const masked = switchOf(req, 'masked', false)
+  const withBytes = switchOf(req, 'bytes', true)
   const letter = id.includes('\0') ? undefined : await letters.get(id)
   if (letter === undefined) {
     throw new Refusal({ status: 404, code: 'dead_letter_not_found', detail: 'There is no dead letter with this id.' })
   }
+  // Kafka, which has the bytes, may be away; what the index knows is there all the same.
+  if (!withBytes) return { ...letter, history: await letters.history(id) }
   const record = await recordOf(records, letter)
   let bytes: ShownRecord | undefined
-  if (record !== undefined && masked === 'true') bytes = maskedRecord(record, mask)
+  if (record !== undefined && masked) bytes = maskedRecord(record, mask)
   else if (record !== undefined) {
     // Before they are sent: what cannot be noted is not shown.
     await letters.noteRevealed(`id:${id}`, [id], operatorOf(guard, res, undefined))
     bytes = wholeRecord(record)
   }
   return letterJson(letter, bytes, await letters.history(id), traceUrl)
+}
+
+/** @throws Refusal */
+function switchOf<P>(req: Request<P>, name: string, preset: boolean): boolean {
+  const given = parameter(req as Request<object>, name) ?? String(preset)
+  if (given !== 'true' && given !== 'false') throw badQuery(`${name} must be true or false.`)
+  return given === 'true'
 }
 
 /** `undefined`: its bytes are not in the topic any more, or nobody has noted where they are. */

@@ -19,6 +19,7 @@ import {
   filterOf,
   limitOf,
   operatorOf,
+  type PatientGuard,
   Refusal,
   sendJson,
   sentence,
@@ -34,7 +35,7 @@ const MAX_LIMIT = 100_000_000
 type ReplayParts = Pick<AdminParts, 'letters' | 'replays' | 'judge'>
 
 /** `/admin/replays…`: what a redrive would do, starting one, and steering it. */
-export function adminReplayRoutes(parts: ReplayParts, guard: AdminGuard): Router {
+export function adminReplayRoutes(parts: ReplayParts, guard: PatientGuard): Router {
   const { replays } = parts
   const { router, route } = createAdminRouter(guard)
   const start = (req: Request<object>, res: Response) => startReplay(parts, guard, req, res)

@@ -1,12 +1,12 @@
 import type { Router } from 'express'
 import {
-  type AdminGuard,
   type AdminParts,
   badQuery,
   bodyOf,
   createAdminRouter,
   limitOf,
   operatorOf,
+  type PatientGuard,
   parameter,
   Refusal,
   sendJson,
@@ -19,7 +19,7 @@ const AUDIT = { preset: 50, most: 500 }
 type StreamParts = Pick<AdminParts, 'overview' | 'books' | 'automatic' | 'letters' | 'feed'>
 
 /** `/admin/stream…`, `/admin/automatic-redrive`, `/admin/audit` and `/admin/events`: how it goes, and who did what. */
-export function adminStreamRoutes(parts: StreamParts, guard: AdminGuard): Router {
+export function adminStreamRoutes(parts: StreamParts, guard: PatientGuard): Router {
   const { router, route } = createAdminRouter(guard)
   route('/admin/stream', { get: async (_req, res) => sendJson(res, 200, await parts.overview()) })
   route('/admin/stream/resume', {

@@ -70,6 +70,18 @@ describe('the feed of operators', () => {
     expect(errors).toEqual([])
   })
 
+  it('tells of the stream though the question for redrives is not answered, and asks that one once', async () => {
+    const { reader, world, time } = await start({ silent: true })
+    await reader.next('stream')
+    expect(world.looks).toBe(1)
+    for (let second = 0; second < 4; second++) {
+      time.pass(1_000)
+      for (let turn = 0; turn < 5; turn++) await new Promise<void>(resolve => setImmediate(resolve))
+    }
+    await reader.until(text => count(text, 'stream') === 3)
+    expect([world.looks, count(reader.text(), 'replay')]).toEqual([1, 0])
+  })
+
   it('tells of a bug, and goes on', async () => {
     const { reader, world, time, errors } = await start({ broken: true })
     await reader.next('stream')
@@ -108,10 +120,13 @@ async function aSecond(time: ReturnType<typeof createTime>, world: { looks: numb
   for (let turn = 0; turn < 5; turn++) await new Promise<void>(resolve => setImmediate(resolve))
 }
 
-async function start(given: { away?: boolean; broken?: boolean } = {}, options: Partial<AdminFeedOptions> = {}) {
+async function start(
+  given: { away?: boolean; broken?: boolean; silent?: boolean } = {},
+  options: Partial<AdminFeedOptions> = {},
+) {
   const time = createTime()
   const errors: unknown[] = []
-  const world = { replays: [aReplay()], open: 0, looks: 0, away: false, broken: false, ...given }
+  const world = { replays: [aReplay()], open: 0, looks: 0, away: false, broken: false, silent: false, ...given }
   const overview = await memoryDesk().overview()
   const feed = createAdminFeed({
     clock: time,
@@ -123,6 +138,7 @@ async function start(given: { away?: boolean; broken?: boolean } = {}, options: 
       world.looks += 1
       if (world.away) throw new StoreUnavailableError('no connection')
       if (world.broken) throw new TypeError('ours')
+      if (world.silent) await new Promise(() => {})
       return world.replays
     },
     onError: error => errors.push(error),

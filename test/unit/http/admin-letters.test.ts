@@ -184,10 +184,16 @@ describe('a dead letter', () => {
       },
     }
     await using service = await startAdmin({ desk: { records } })
-    const response = await service.ask(`/admin/dead-letters/${service.desk.add()}`)
+    const id = service.desk.add()
+    const response = await service.ask(`/admin/dead-letters/${id}`)
     expect([response.status, response.headers.get('retry-after')]).toEqual([503, '5'])
     expect(await response.json()).toMatchObject({ code: 'broker_unavailable' })
     expect(service.desk.log).toEqual([])
+    // What the index knows is there all the same.
+    const { status, body } = await answerOf(service.ask(`/admin/dead-letters/${id}?bytes=false`))
+    expect([status, body.id, body.violations.length, body.history]).toEqual([200, id, 1, []])
+    for (const unknown of ['value', 'key', 'headers', 'trace']) expect(body).not.toHaveProperty(unknown)
+    expect((await service.ask(`/admin/dead-letters/${id}?bytes=no`)).status).toBe(400)
   })
 })
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { systemClock } from '#src/clock.ts'
 import { StoreUnavailableError } from '#src/core/errors.ts'
 import type { StreamStatus } from '#src/core/status.ts'
 import type { StreamBooks } from '#src/core/stream-desk.ts'
@@ -36,9 +37,9 @@ function overview(parts: Partial<OverviewParts> = {}) {
     ...{ topic: 'orders', groupId: 'holdfast', status: () => STATUS, consumes: true, books: BOOKS, ready: [] },
     automatic: { status: async () => ({ on: false, changed_by: null, changed_at: null, next_run: null }) },
     ends: () => new Map(),
-    clock: { now: () => NOW },
+    clock: { ...systemClock, now: () => NOW },
     ...parts,
-  })()
+  }).overview()
 }
 
 describe('the stream at a glance', () => {
@@ -84,6 +85,17 @@ describe('the stream at a glance', () => {
     expect((await overview({ status })).partitions[0]).toMatchObject({ next: '100', high: '100', lag_seconds: 0 })
   })
 
+  it('never ends below the next offset, and says how old the broker’s last word is', async () => {
+    const [partition] = STATUS.partitions
+    if (partition === undefined) throw new Error('there is one')
+    const old = { high: 90n, lagRecords: undefined, highKnownAtMs: NOW - 45_000 }
+    const status = () => ({ ...STATUS, partitions: [{ ...partition, ...old }] })
+    const [told] = (await overview({ status })).partitions
+    expect(told).toMatchObject({ next: '100', high: '100', lag_records: null, high_age_seconds: 45 })
+    const fresh = () => ({ ...STATUS, partitions: [{ ...partition, highKnownAtMs: NOW - 1_000 }] })
+    expect((await overview({ status: fresh })).partitions[0]).not.toHaveProperty('high_age_seconds')
+  })
+
   it('says so where the process does not consume', async () => {
     const { state, partitions, lag_records } = await overview({ status: () => undefined, consumes: false })
     expect([state, partitions.map(({ here }) => here), lag_records]).toEqual(['elsewhere', [false, false], null])
@@ -97,6 +109,48 @@ describe('the stream at a glance', () => {
     const told = await overview({ books, automatic: { status: away } })
     expect(told).toMatchObject({ state: 'running', rate: null, dead_letters: null, automatic_redrive: null })
     expect(told.partitions).toHaveLength(1)
+    expect(told.age_seconds).toEqual({ rate: null, partitions: null, dead_letters: null, automatic_redrive: null })
+  })
+
+  it('does not wait for a database that says nothing, tells what that told before with its age, and says for how long', async () => {
+    // Given a database that has answered once, and then answers no more
+    let silent = false
+    let nowMs = 1_000
+    const unlessSilent = <T>(value: T) => (silent ? new Promise<T>(() => {}) : Promise.resolve(value))
+    const books = {
+      ...BOOKS,
+      partitions: async () => unlessSilent(await BOOKS.partitions()),
+      rate: async () => unlessSilent(250),
+      deadLetters: async () => unlessSilent(await BOOKS.deadLetters()),
+    }
+    const status = { on: true, changed_by: 'ada', changed_at: null, next_run: null }
+    const source = createStreamOverview({
+      ...{ topic: 'orders', groupId: 'holdfast', status: () => STATUS, consumes: true, books, ready: [] },
+      automatic: { status: () => unlessSilent(status) },
+      ends: () => new Map(),
+      clock: { ...systemClock, now: () => NOW, monotonic: () => nowMs },
+    })
+    expect(await source.overview()).toMatchObject({ rate: 250, age_seconds: { rate: 0 }, store_silent_seconds: 0 })
+    silent = true
+    nowMs += 2_000
+    const started = performance.now()
+    await source.overview()
+    nowMs += 40_000
+
+    // When it is asked again
+    const told = await source.overview()
+
+    // Then it answers at once: what the process knows as it is, the rest as it was, with its age
+    expect(performance.now() - started).toBeLessThan(5_000)
+    expect(told).toMatchObject({ lag_seconds: 4.5, rate: 250, dead_letters: { open: 2 }, automatic_redrive: status })
+    expect(told.age_seconds).toEqual({ rate: 42, partitions: 42, dead_letters: 42, automatic_redrive: 42 })
+    expect([told.store_silent_seconds, source.storeSilentMs()]).toEqual([40, 40_000])
+  })
+
+  it('takes one slow question for no silence while the others are answered', async () => {
+    const deadLetters = () => new Promise<never>(() => {})
+    const told = await overview({ books: { ...BOOKS, deadLetters } })
+    expect(told).toMatchObject({ rate: 250, dead_letters: null, store_silent_seconds: 0 })
   })
 
   it('hides no bug behind that', async () => {

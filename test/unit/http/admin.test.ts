@@ -154,6 +154,22 @@ describe('while Postgres is away', () => {
     expect(discard.status).toBe(503)
   })
 
+  it('a question ends once the database has been silent for three seconds, and one that only takes long goes on', async () => {
+    let silentMs = 0
+    const never = () => new Promise<never>(() => {})
+    const slow = Promise.withResolvers<[]>()
+    const desk = { letters: { page: never, groups: () => slow.promise }, storeSilentMs: () => silentMs }
+    await using service = await startAdmin({ desk })
+    const groups = service.ask('/admin/dead-letters/groups')
+    silentMs = 2_900
+    const page = service.ask('/admin/dead-letters')
+    await new Promise<void>(resolve => setTimeout(resolve, 700))
+    slow.resolve([])
+    expect((await groups).status).toBe(200)
+    silentMs = 3_000
+    expect(await answerOf(page)).toMatchObject({ status: 503, body: { code: 'store_unavailable' } })
+  })
+
   it('bytes are not shown, because nobody could note who saw them', async () => {
     await using service = await startAdmin({ desk: { letters: { noteRevealed: away } } })
     const id = service.desk.add()

@@ -1,0 +1,51 @@
+import { dispositionOf } from '../core/errors.ts'
+import type { Clock } from '../core/ports.ts'
+
+/** The last answer to a question that may take its time, so that nobody has to wait for the next one. */
+export interface Remembered<T> {
+  /** Asks anew, unless the question before is still unanswered. Resolves when that is answered, or the store is away. Never rejects. */
+  ask(): Promise<void>
+  /** As it was answered last; `undefined` when it never was. */
+  latest(): { readonly value: T; readonly ageMs: number } | undefined
+  /** For how long the store has owed an answer, or has been away; 0 when it owes none. */
+  owedMs(): number
+  /** What nobody foresaw, once. */
+  takeBug(): unknown
+}
+
+export function createRemembered<T>(read: () => Promise<T>, clock: Pick<Clock, 'monotonic'>): Remembered<T> {
+  let known: { readonly value: T; readonly at: number } | undefined
+  let asking: Promise<void> | undefined
+  let owedSince: number | undefined
+  let bug: unknown
+
+  async function answer(): Promise<void> {
+    try {
+      const value = await read()
+      known = { value, at: clock.monotonic() }
+      owedSince = undefined
+    } catch (error) {
+      // Away: what was known stays, and grows old.
+      if (dispositionOf(error) === 'retry') return
+      owedSince = undefined
+      bug = error
+    }
+  }
+
+  return {
+    ask() {
+      owedSince ??= clock.monotonic()
+      asking ??= answer().finally(() => {
+        asking = undefined
+      })
+      return asking
+    },
+    latest: () => known && { value: known.value, ageMs: clock.monotonic() - known.at },
+    owedMs: () => (owedSince === undefined ? 0 : clock.monotonic() - owedSince),
+    takeBug() {
+      const taken = bug
+      bug = undefined
+      return taken
+    },
+  }
+}
