@@ -13,6 +13,9 @@ const box = document.querySelector('#uid')
 const result = document.querySelector('#result')
 const status = document.querySelector('#status')
 
+/** Longer than any answer takes while all goes well. */
+const SLOW_MS = 3_000
+
 /** The lookup under way; a newer one calls it off, so that answers cannot overtake one another. */
 let current = new AbortController()
 
@@ -80,7 +83,13 @@ async function lookUp(uid) {
     return fail('This is not an order uid', 'An order uid has 1 to 64 characters: letters, digits, “_” and “-”.')
   }
   // Most answers take a few ms: a notice that only flashes would be noise.
-  const waiting = setTimeout(() => show('Looking…', notice('Looking…')), 200)
+  const waiting = [
+    setTimeout(() => show('Looking…', notice('Looking…')), 200),
+    setTimeout(() => {
+      const words = 'Still looking: the database has not answered yet.'
+      show(words, notice(words))
+    }, SLOW_MS),
+  ]
   const startedMs = performance.now()
   try {
     const init = { signal, headers: { Accept: 'application/json' } }
@@ -94,7 +103,7 @@ async function lookUp(uid) {
       fail('The service did not answer', 'It may be stopped, or the connection is down.', () => search(uid))
     }
   } finally {
-    clearTimeout(waiting)
+    for (const timer of waiting) clearTimeout(timer)
   }
 }
 
@@ -145,7 +154,7 @@ function explain(code, problem, uid) {
     case 503:
       return fail(
         'The database cannot be reached just now',
-        'Orders in memory can still be read; this one is not among them.',
+        'Orders in memory can still be read; this one is not among them, and whether it is stored is not known.',
         again,
       )
     case 400:

@@ -5,6 +5,10 @@ import { formatMoment, formatMoney, formatNumber } from './format.js'
 import { h, text } from './tree.js'
 
 const ROWS = 8
+/** After the database could not be read. */
+const READ_AGAIN_MS = 5_000
+/** Most answers take a few ms: a notice that only flashes would be noise. */
+const LOADING_MS = 500
 /** The server may say otherwise. */
 const RETRY_MS = 2_000
 const RETRY_MAX_MS = 30_000
@@ -20,6 +24,8 @@ let stored = 0
 let storedWhenStopped = 0
 let connection
 let retryMs = RETRY_MS
+/** Why it is not known what is stored; nothing when it is. */
+let unknown
 
 /** Nothing moves while somebody points at the list or tabs through it, or has stopped it. */
 const held = new Set()
@@ -77,11 +83,30 @@ async function watch() {
 
 /** On top what the stream has told meanwhile, then what is stored by now, then what was listed before a break. */
 async function readLatest(before, signal) {
+  const waiting = setTimeout(() => {
+    unknown = 'Reading the latest orders …'
+    draw()
+  }, LOADING_MS)
+  for (let listed = before; ; listed = []) {
+    const latest = await latestOrders(signal)
+    if (signal.aborted) return
+    clearTimeout(waiting)
+    for (const order of [...(latest ?? []), ...listed]) if (!isListed(order)) orders.push(order)
+    orders = orders.slice(0, ROWS)
+    unknown =
+      latest === undefined
+        ? 'The database cannot be read just now: older orders are listed once it answers.'
+        : undefined
+    draw()
+    if (latest !== undefined) return
+    await new Promise(resolve => setTimeout(resolve, READ_AGAIN_MS))
+  }
+}
+
+/** @returns nothing when it is not known which they are */
+async function latestOrders(signal) {
   const response = await call(`/orders?limit=${ROWS}`, { signal }, watch)
-  const latest = response.ok ? (await response.json()).orders.map(summaryOf) : []
-  for (const order of [...latest, ...before]) if (!isListed(order)) orders.push(order)
-  orders = orders.slice(0, ROWS)
-  draw()
+  return response.ok ? (await response.json()).orders.map(summaryOf) : undefined
 }
 
 function summaryOf({ order_uid, date_created, payment, items }) {
@@ -107,6 +132,7 @@ function draw() {
   if (held.size > 0) return
   list.replaceChildren(...orders.map(order => toDom(rowOf(order))))
   orders = orders.map(order => ({ ...order, fresh: false }))
+  if (unknown !== undefined) return tell(unknown)
   if (orders.length === 0) return tell('There are no orders yet. Add one below, or start the generator: make producer')
   tell(
     stored === 0 ? 'New ones appear here as they are stored.' : `${formatNumber(stored)} stored since you came here.`,

@@ -43,7 +43,9 @@ async function send() {
     if (response.ok) stored(response)
     else refused(response, await response.json())
   } catch {
-    say('The order was not sent', ['The service did not answer, or the file can no longer be read. Send it again.'])
+    say('There was no answer', [
+      'The file can no longer be read, or the service did not answer: then it is not known whether the order was taken. To send it again does no harm, it is stored once.',
+    ])
   } finally {
     button.disabled = false
   }
@@ -53,7 +55,7 @@ async function send() {
 function stored(response) {
   const uid = decodeURIComponent(response.headers.get('Location')?.split('/').pop() ?? '')
   const title = response.status === 201 ? 'The order is stored' : 'The order is on its way'
-  const later = response.status === 201 ? '' : 'It is safe, and will be stored in a moment. '
+  const later = response.status === 201 ? '' : 'It is safe in Kafka, and is stored as soon as the database takes it. '
   const link = h('a', { href: `/?uid=${encodeURIComponent(uid)}`, 'data-uid': uid, class: 'sample' }, uid)
   say(title, [], h('p', {}, later, 'Look at it: ', link))
 }
@@ -72,8 +74,8 @@ function refused(response, problem) {
     case 429:
       return say('Too many orders at once', [`Send it again in ${seconds(response)}.`])
     case 503:
-      return say('The order cannot be taken just now', [
-        'The stream cannot be reached. Nothing was stored; send it again later.',
+      return say('Kafka did not confirm the order', [
+        'It cannot be reached just now, so it is not known whether the order was taken. Send it again later: an order that arrives twice is stored once.',
       ])
     default:
       return say('The order was not taken', [problem.detail ?? `The server answered ${response.status}.`])

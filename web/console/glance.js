@@ -3,32 +3,38 @@ import { formatNumber } from '../format.js'
 import { h, text } from '../tree.js'
 import { ask } from './desk.js'
 import { labelled, openDialog } from './dialog.js'
-import { healthOf, needsOperator } from './health.js'
+import { agoOf, healthOf, needsOperator, silenceOf } from './health.js'
 import { age, button, cliLine, put, table } from './parts.js'
 import { sparkline, sumOf } from './sparkline.js'
 import { duration, named, PAUSES, plural } from './words.js'
 
 const ARRIVALS_MS = 60_000
 const HOURS = 24
+/** What is old grows older also while nothing is told. */
+const REDRAW_MS = 1_000
 const SIGNS = { good: 'Healthy', fair: 'Attention', bad: 'Trouble', unknown: '…' }
 
-/** The stream at a glance: one sentence, four figures, and what each partition does. */
+/** The stream at a glance: in sentences, in figures, each with its age where that is old, and what each partition does. */
 export function createGlance(place, app) {
   const sign = toDom(h('span', { class: 'sign' }))
   const sentence = toDom(h('p', { class: 'health' }))
+  const others = toDom(h('ul', { class: 'troubles' }))
+  const beside = toDom(h('p', { class: 'soft beside' }))
   const figures = toDom(h('dl', { class: 'figures' }))
   const decide = toDom(h('div', { class: 'decide' }))
   const partitions = toDom(h('div', {}))
   const summary = toDom(h('summary', {}))
   const details = toDom(h('details', { class: 'partitions' }, summary, partitions))
-  put(place, h('div', { class: 'health-line' }, sign, sentence), figures, decide, details)
+  put(place, h('div', { class: 'health-line' }, sign, h('div', {}, sentence, others, beside)), figures, decide, details)
   let stream
   let arrivals
   let askedMs = Number.NEGATIVE_INFINITY
+  let heardMs = performance.now()
   let decided
 
   function take(next) {
     stream = next
+    heardMs = performance.now()
     draw()
     if (performance.now() - askedMs > ARRIVALS_MS) void lookAtArrivals()
   }
@@ -40,45 +46,37 @@ export function createGlance(place, app) {
       const { groups, starts } = await ask('/admin/dead-letters/arrivals', { query: { q: '' } })
       const none = new Array(HOURS).fill(0)
       const counts = groups.reduce((sum, group) => sum.map((count, hour) => count + group.counts[hour]), none)
-      arrivals = { counts, starts }
-      draw()
+      arrivals = { counts, starts, atMs: performance.now() }
     } catch {
-      arrivals = undefined
+      // What was known stays, with its age.
+      arrivals ??= null
     }
+    draw()
   }
 
   function draw() {
-    const { level, words } = healthOf(stream)
+    const { level, words, also } = healthOf(stream, Date.now(), heardSeconds())
+    const [first, ...rest] = words
+    place.dataset.level = level
     sign.dataset.level = level
     sign.textContent = SIGNS[level]
-    if (sentence.textContent !== words) sentence.textContent = words
+    if (sentence.textContent !== first) sentence.textContent = first
+    put(others, ...rest.map(trouble => h('li', {}, trouble)))
+    beside.textContent = also.join(' ')
     if (stream === undefined) return
-    const { breakers = [], dead_letters: letters } = stream
-    const open = breakers.filter(breaker => breaker.open)
     put(
       figures,
-      ...figure('Settled', stream.rate == null ? '–' : `${formatNumber(rounded(stream.rate))}`, 'records a second'),
-      ...figure(
-        'Lag',
-        stream.lag_seconds == null ? '–' : duration(stream.lag_seconds),
-        stream.lag_records == null ? '' : plural(stream.lag_records, 'record', 'records'),
-      ),
-      ...figure(
-        'Breakers',
-        open.length === 0 ? 'closed' : `${open.length} open`,
-        open.length === 0
-          ? `${formatNumber(breakers.length)} dependencies answer`
-          : open.map(breaker => `${breaker.dependency}: ${breaker.reason ?? 'away'}`).join('; '),
-        open.length > 0,
-      ),
-      ...figure(
-        'Open dead letters',
-        letters === undefined ? '–' : formatNumber(letters.open),
-        letters?.oldest_age_seconds == null ? '' : `oldest ${duration(letters.oldest_age_seconds)}`,
-      ),
+      settledFigure(stream, heardSeconds()),
+      lagFigure(stream, heardSeconds()),
+      breakersFigure(stream),
+      lettersFigure(stream, heardSeconds()),
       ...(arrivals === undefined ? [] : [arrivalsFigure(arrivals)]),
     )
     drawPartitions()
+  }
+
+  function heardSeconds() {
+    return (performance.now() - heardMs) / 1000
   }
 
   function drawPartitions() {
@@ -102,13 +100,16 @@ export function createGlance(place, app) {
     put(decide, ...decisions(waiting))
   }
 
-  function row({ partition, next, high, lag_records: records, lag_seconds: seconds, paused = [], halted }) {
+  function row(one) {
+    const { partition, here, next, high, lag_records: records, lag_seconds: seconds, paused = [], halted } = one
+    const booksAge = stream.age_seconds?.partitions ?? 0
+    const highAge = one.high_age_seconds ?? 0
     return h(
       'tr',
       {},
       h('td', { 'data-label': 'Partition' }, String(partition)),
-      h('td', { 'data-label': 'Next offset', class: 'number' }, String(next ?? '–')),
-      h('td', { 'data-label': 'High-water mark', class: 'number' }, String(high ?? '–')),
+      h('td', { 'data-label': 'Next offset', class: 'number' }, String(next ?? '–'), oldNote(here ? 0 : booksAge)),
+      h('td', { 'data-label': 'High-water mark', class: 'number' }, String(high ?? '–'), oldNote(highAge)),
       h(
         'td',
         { 'data-label': 'Lag', class: 'number' },
@@ -180,10 +181,69 @@ export function createGlance(place, app) {
   }
 
   draw()
-  return { take }
+  setInterval(() => {
+    const isOld = agoOf(heardSeconds()) !== undefined || healthOf(stream).level === 'bad'
+    // Nobody's finger is on it.
+    if (isOld && !document.hidden && place.querySelector(':active') === null) draw()
+  }, REDRAW_MS)
+  return { take, heardSeconds, silentSeconds: () => silenceOf(stream) }
 }
 
-function arrivalsFigure({ counts, starts }) {
+function settledFigure({ rate, age_seconds: ages }, heardSeconds) {
+  const value = rate == null ? '–' : formatNumber(rounded(rate))
+  return figure('Settled', value, [rate == null ? 'not known' : 'records a second'], {
+    old: aged(ages?.rate, heardSeconds),
+  })
+}
+
+function lagFigure({ lag_seconds: seconds, lag_records: records, partitions = [] }, heardSeconds) {
+  const unknown = partitions.filter(({ lag_records: lag }) => lag == null).length
+  const of =
+    unknown === 0 ? '' : ` in ${partitions.length - unknown} of ${plural(partitions.length, 'partition', 'partitions')}`
+  const words = records == null ? 'not known' : `${plural(records, 'record', 'records')}${of}`
+  const told = Math.max(0, ...partitions.map(({ high_age_seconds: age }) => age ?? 0))
+  const value = seconds == null ? '–' : duration(seconds)
+  return figure('Lag', value, [words], { old: aged(told, heardSeconds), verb: 'Kafka told' })
+}
+
+function breakersFigure(stream) {
+  const { breakers = [] } = stream
+  const open = breakers.filter(breaker => breaker.open)
+  if (open.length > 0) {
+    const words = open.map(({ dependency, reason = 'away' }) =>
+      reason.toLowerCase().startsWith(dependency) ? reason : `${dependency}: ${reason}`,
+    )
+    return figure('Breakers', `${open.length} open`, words, { alarming: true })
+  }
+  if (breakers.length === 0) return figure('Breakers', '–', ['this process has none'])
+  const silent = silenceOf(stream)
+  if (silent > 0) return figure('Breakers', 'closed', [`Postgres silent for ${duration(silent)}`], { alarming: true })
+  return figure('Breakers', 'closed', [`${formatNumber(breakers.length)} dependencies answer`])
+}
+
+function lettersFigure({ dead_letters: letters, age_seconds: ages }, heardSeconds) {
+  if (letters == null) return figure('Open dead letters', '–', ['not known'])
+  const { open, oldest_age_seconds: oldest } = letters
+  const words = oldest == null ? [] : [`oldest ${duration(oldest)}`]
+  return figure('Open dead letters', formatNumber(open), words, { old: aged(ages?.dead_letters, heardSeconds) })
+}
+
+/** What was old when it was heard is older by now. */
+function aged(seconds, heardSeconds) {
+  return agoOf(seconds == null ? undefined : seconds + heardSeconds)
+}
+
+function oldNote(seconds) {
+  const ago = agoOf(seconds)
+  return ago === undefined ? '' : h('span', { class: 'sub old-note' }, ago)
+}
+
+function arrivalsFigure(arrivals) {
+  if (arrivals === null) return figure('Arrivals, 24 h', '–', ['not known'])
+  const { counts, starts, atMs } = arrivals
+  const readSeconds = (performance.now() - atMs) / 1000
+  // It is read anew each minute.
+  const old = readSeconds > (2 * ARRIVALS_MS) / 1000 ? agoOf(readSeconds) : undefined
   const sum = formatNumber(sumOf(counts))
   // A deploy says more than the restarts that came after it.
   const last = starts.findLast(({ deployed }) => deployed) ?? starts.at(-1)
@@ -214,24 +274,25 @@ function arrivalsFigure({ counts, starts }) {
         h('span', { class: 'soft' }, sum),
       ),
       ...began,
+      ...(old === undefined ? [] : [h('span', { class: 'sub old-note' }, old)]),
     ),
   )
 }
 
-function figure(name, value, words, alarming = false) {
-  return [
+function figure(name, value, words, { alarming = false, old, verb } = {}) {
+  const kind = alarming ? ' alarming' : old === undefined ? '' : ' old'
+  return h(
+    'div',
+    { class: `figure${kind}` },
+    h('dt', {}, name),
     h(
-      'div',
-      { class: alarming ? 'figure alarming' : 'figure' },
-      h('dt', {}, name),
-      h(
-        'dd',
-        {},
-        h('span', { class: 'big' }, value),
-        ...(words === '' ? [] : [h('span', { class: 'sub' }, text(words))]),
-      ),
+      'dd',
+      {},
+      h('span', { class: 'big' }, value),
+      ...words.map(line => h('span', { class: 'sub' }, text(line))),
+      ...(old === undefined ? [] : [h('span', { class: 'sub old-note' }, verb === undefined ? old : `${verb} ${old}`)]),
     ),
-  ]
+  )
 }
 
 function rounded(rate) {

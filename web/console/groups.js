@@ -16,7 +16,8 @@ const REFRESH_MS = 3_000
 /** Dead letters by cause: what is broken, before which ones. */
 export function groupsView(app, place) {
   let groups = []
-  let arrivals = new Map()
+  /** `undefined`: not known. */
+  let arrivals
   let starts = []
   let timer
   const total = () => groups.reduce((sum, { count }) => sum + count, 0)
@@ -27,14 +28,11 @@ export function groupsView(app, place) {
     await inbox.loads(async () => {
       const [answer, past] = await Promise.all([
         ask('/admin/dead-letters/groups', { query: { q: place.q }, signal }),
-        ask('/admin/dead-letters/arrivals', { query: { q: place.q }, signal }).catch(() => ({
-          groups: [],
-          starts: [],
-        })),
+        ask('/admin/dead-letters/arrivals', { query: { q: place.q }, signal }).catch(() => undefined),
       ])
       groups = answer.groups.toSorted((a, b) => b.count - a.count)
-      starts = past.starts
-      arrivals = new Map(past.groups.map(group => [keyOf(group), group.counts]))
+      starts = past?.starts ?? []
+      arrivals = past && new Map(past.groups.map(group => [keyOf(group), group.counts]))
       draw()
     })
   }
@@ -58,7 +56,7 @@ export function groupsView(app, place) {
     const { reason, error, pointer, count, states, sample } = group
     const filter = filterOfGroup(place.q, group)
     const share = Math.max(2, Math.round((count / total()) * 100))
-    const counts = arrivals.get(keyOf(group))
+    const counts = arrivals?.get(keyOf(group))
     return h(
       'tr',
       { 'data-row': keyOf(group) },
@@ -92,7 +90,7 @@ export function groupsView(app, place) {
         'td',
         { 'data-label': 'Arrivals, 24 h' },
         ...(counts === undefined || sumOf(counts) === 0
-          ? [h('span', { class: 'soft' }, 'none')]
+          ? [h('span', { class: 'soft' }, arrivals === undefined ? 'not known' : 'none')]
           : [sparkline(counts, `${formatNumber(sumOf(counts))} in the last 24 hours`, starts)]),
       ),
       h('td', { 'data-label': 'Last seen' }, age(group.last_seen)),

@@ -1,7 +1,16 @@
 export function healthOf(
   stream: object | undefined,
   nowMs?: number,
-): { readonly level: 'good' | 'fair' | 'bad' | 'unknown'; readonly words: string }
+  heardSeconds?: number,
+): {
+  readonly level: 'good' | 'fair' | 'bad' | 'unknown'
+  readonly words: readonly string[]
+  readonly also: readonly string[]
+}
+
+export function silenceOf(stream: object | undefined): number
+
+export function agoOf(seconds: number | null | undefined): string | undefined
 
 export function needsOperator(partition: {
   readonly paused?: readonly string[]

@@ -1,55 +1,135 @@
 import { formatNumber } from '../format.js'
-import { duration, plural } from './words.js'
+import { duration, named, plural } from './words.js'
 
 /** Behind by more than this, the stream is worth a word. */
 const BEHIND_SECONDS = 60
+/** The database is asked every two seconds: without an answer for longer, it is silent. */
+const SILENT_SECONDS = 4
+/** The broker is asked every two seconds where each partition ends, all of them in turn. */
+const UNTOLD_SECONDS = 10
+/** The service tells of itself every two seconds. */
+const UNHEARD_SECONDS = 8
 
 /**
- * The stream in one sentence: the worst that is true, what it means, and what to do where somebody has to.
+ * The stream in sentences: all that is wrong, the worst first; or one that says how well it goes. What is not known is said to
+ * be so, and what is old, how old.
  * @param {object | undefined} stream as `GET /admin/stream` tells it
- * @returns {{ level: 'good' | 'fair' | 'bad' | 'unknown', words: string }}
+ * @param {number} nowMs
+ * @param {number} heardSeconds how long ago that was heard
+ * @returns {{ level: 'good' | 'fair' | 'bad' | 'unknown', words: string[], also: string[] }} `also`: what matters beside it
  */
-export function healthOf(stream, nowMs = Date.now()) {
-  if (stream === undefined) return { level: 'unknown', words: 'Looking at the stream …' }
-  const { state, error, breakers = [], partitions = [], dead_letters: letters, checks = [] } = stream
-  if (state === 'failed') {
-    return { level: 'bad', words: `The stream has stopped: ${error ?? reasonOf(checks) ?? 'its log says why'}.` }
+export function healthOf(stream, nowMs = Date.now(), heardSeconds = 0) {
+  if (stream === undefined) return { level: 'unknown', words: ['Looking at the stream …'], also: [] }
+  if (heardSeconds > UNHEARD_SECONDS) {
+    const words = `The service has not been heard of for ${duration(heardSeconds)}: it is stopped, or the connection is down.`
+    return { level: 'bad', words: [words], also: [] }
   }
-  const waiting = partitions.filter(needsOperator)
-  if (waiting.length > 0) {
-    const which = `${waiting.length === 1 ? 'Partition' : 'Partitions'} ${waiting.map(({ partition }) => partition).join(', ')}`
+  const away = awayOf(stream, nowMs)
+  const troubles = [...stopped(stream), ...standing(stream), ...away, ...unready(stream)]
+  const letters = lettersOf(stream)
+  if (troubles.length > 0) {
     return {
-      level: 'bad',
-      words: `${which} stand${waiting.length === 1 ? 's' : ''} still and ${waiting.length === 1 ? 'waits' : 'wait'} for you to decide.`,
+      level: troubles.some(trouble => trouble.level === 'bad') ? 'bad' : 'fair',
+      words: troubles.map(({ words }) => words),
+      also: [...(away.length === 0 ? [] : [WAITS]), ...(letters.open === 0 ? [] : [letters.words])],
     }
   }
-  const away = breakers.filter(({ open }) => open)
-  if (away.length > 0) {
-    const [{ since }] = away
-    const howLong = since == null ? '' : ` for ${duration((nowMs - Date.parse(since)) / 1000)}`
-    const names = away.map(({ dependency }) => NAMES[dependency] ?? dependency).join(' and ')
-    return {
-      level: 'bad',
-      words: `${names} cannot be reached${howLong}. The stream waits, and goes on by itself: nothing is lost.`,
-    }
-  }
-  const failing = checks.filter(({ ok }) => !ok)
-  if (failing.length > 0) return { level: 'fair', words: `Not ready yet: ${reasonOf(failing)}.` }
-  const behind = stream.lag_seconds ?? 0
-  const running = behind > BEHIND_SECONDS ? `Running, ${duration(behind)} behind.` : 'Running and up to date.'
-  const level = behind > BEHIND_SECONDS ? 'fair' : 'good'
-  const open = letters?.open ?? 0
-  if (open === 0) return { level, words: `${running} No dead letter is open.` }
-  const oldest = letters.oldest_age_seconds == null ? '' : `, the oldest for ${duration(letters.oldest_age_seconds)}`
-  return {
-    level: 'fair',
-    words: `${running} ${plural(open, 'dead letter is', 'dead letters are', formatNumber)} open${oldest}.`,
-  }
+  const runs = runningOf(stream)
+  const level = runs.level === 'good' && letters.open === 0 ? 'good' : 'fair'
+  return { level, words: [`${runs.words} ${letters.words}`], also: [] }
+}
+
+/** For how long the database has answered nothing, in seconds; 0 when it does. */
+export function silenceOf(stream) {
+  const seconds = stream?.store_silent_seconds ?? 0
+  return seconds > SILENT_SECONDS ? seconds : 0
 }
 
 /** What only a person can lift. */
 export function needsOperator({ paused = [], halted }) {
   return halted != null || paused.includes('storm_guard') || paused.includes('halted')
+}
+
+/** An outage costs nothing but time. */
+const WAITS = 'The stream waits, and goes on by itself: nothing is lost.'
+
+const bad = words => ({ level: 'bad', words })
+
+function stopped({ state, error, checks = [] }) {
+  if (state !== 'failed') return []
+  return [bad(`The stream has stopped: ${error ?? reasonOf(checks) ?? 'its log says why'}.`)]
+}
+
+function standing({ partitions = [] }) {
+  const waiting = partitions.filter(needsOperator).map(({ partition }) => partition)
+  if (waiting.length === 0) return []
+  const [which, stand, wait] = waiting.length === 1 ? ['Partition', 'stands', 'waits'] : ['Partitions', 'stand', 'wait']
+  return [bad(`${which} ${waiting.join(', ')} ${stand} still and ${wait} for you to decide.`)]
+}
+
+/** What the stream needs and cannot have. */
+function awayOf(stream, nowMs) {
+  const open = (stream.breakers ?? []).filter(breaker => breaker.open)
+  const words = open.map(({ dependency, since }) => {
+    const howLong = since == null ? '' : ` for ${duration((nowMs - Date.parse(since)) / 1000)}`
+    return `${named(NAMES, dependency)} cannot be reached${howLong}.`
+  })
+  const isOpen = name => open.some(({ dependency }) => dependency === name)
+  const silent = silenceOf(stream)
+  if (silent > 0 && !isOpen('postgres')) words.push(`Postgres has not answered for ${duration(silent)}.`)
+  if (!isOpen('kafka')) words.push(...untold(stream))
+  return words.map(bad)
+}
+
+/** Partitions of this process of whose end the broker has not told for a while. */
+function untold({ partitions = [] }) {
+  const here = partitions.filter(one => one.here)
+  const old = here.filter(({ high_age_seconds: age = 0 }) => age > UNTOLD_SECONDS)
+  if (old.length === 0) return []
+  const howLong = duration(Math.max(...old.map(({ high_age_seconds: age }) => age)))
+  if (old.length === here.length) return [`Kafka has not answered for ${howLong}.`]
+  const which = old.map(({ partition }) => partition).join(', ')
+  return [`Of ${old.length === 1 ? 'partition' : 'partitions'} ${which} Kafka has told nothing for ${howLong}.`]
+}
+
+/** Checks of readiness that say what has not been said. */
+function unready(stream) {
+  const { state, checks = [], breakers = [] } = stream
+  const said = {
+    stream: state === 'failed',
+    partitions: standing(stream).length > 0,
+    breakers: breakers.some(({ open }) => open),
+    postgres: silenceOf(stream) > 0 || breakers.some(({ dependency, open }) => open && dependency === 'postgres'),
+  }
+  const failing = checks.filter(({ name, ok }) => !ok && said[name] !== true)
+  return failing.length === 0 ? [] : [{ level: 'fair', words: `Not ready yet: ${reasonOf(failing)}.` }]
+}
+
+function runningOf({ state, lag_seconds: behind, lag_records: records }) {
+  if (state === 'elsewhere') return { level: 'good', words: 'Other processes consume this stream.' }
+  // Without an age there may be no record that has one.
+  if (behind == null && records !== 0) return { level: 'fair', words: 'Running; how far behind is not known.' }
+  if ((behind ?? 0) > BEHIND_SECONDS) return { level: 'fair', words: `Running, ${duration(behind)} behind.` }
+  return { level: 'good', words: 'Running and up to date.' }
+}
+
+/** `open`: `undefined` when it is not known. */
+function lettersOf({ dead_letters: letters, age_seconds: ages }) {
+  if (letters == null) return { open: undefined, words: 'How many dead letters are open is not known.' }
+  const { open, oldest_age_seconds: oldest } = letters
+  const ago = agoOf(ages?.dead_letters)
+  const age = oldest == null ? '' : `, the oldest for ${duration(oldest)}`
+  if (ago !== undefined) {
+    const many = open === 0 ? 'No dead letter was' : plural(open, 'dead letter was', 'dead letters were', formatNumber)
+    return { open, words: `${many} open ${ago}.` }
+  }
+  if (open === 0) return { open, words: 'No dead letter is open.' }
+  return { open, words: `${plural(open, 'dead letter is', 'dead letters are', formatNumber)} open${age}.` }
+}
+
+/** @returns how old a figure is, as `40 s ago`; nothing where it is of now */
+export function agoOf(seconds) {
+  return seconds == null || seconds <= SILENT_SECONDS ? undefined : `${duration(seconds)} ago`
 }
 
 const NAMES = { postgres: 'Postgres', kafka: 'Kafka', dlq: 'The dead-letter topic' }

@@ -5,9 +5,9 @@ import { ask } from './desk.js'
 import { openDiscard } from './discard.js'
 import { stateOf, withTerms } from './filter-text.js'
 import { help } from './keys.js'
-import { button, put, redraw } from './parts.js'
+import { age, button, put, redraw } from './parts.js'
 import { openReplay } from './replay-dialog.js'
-import { duration, letters, named, STATES } from './words.js'
+import { letters, named, STATES } from './words.js'
 
 /** A check reads each record from the topic, some thousands a second: so many go into one answer, and then it says how far it is. */
 const CHECKED_AT_ONCE = 5_000
@@ -37,7 +37,8 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
       'aria-describedby': 'filter-wrong',
     }),
   )
-  const summary = toDom(h('p', { class: 'summary', 'aria-live': 'polite' }))
+  const counted = toDom(h('span', { 'aria-live': 'polite' }))
+  const summary = toDom(h('p', { class: 'summary' }, counted))
   const checked = toDom(h('p', { class: 'checked', role: 'status' }))
   const actions = toDom(h('div', { class: 'actions' }))
   const fresh = toDom(h('p', { class: 'fresh-note', role: 'status' }))
@@ -131,9 +132,10 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
     buttonsFor,
     /** @param {number} count how many match */
     matched(count, oldest) {
-      const old =
-        oldest === undefined ? '' : `, the oldest failed ${duration((Date.now() - Date.parse(oldest)) / 1000)} ago`
-      summary.textContent = `${letters(count)}${old}`
+      const words = letters(count)
+      if (counted.textContent !== words) counted.textContent = words
+      // It grows older on the page, which is not said aloud.
+      put(summary, counted, ...(oldest === undefined ? [] : [', the oldest failed ', age(oldest), ' ago']))
       redraw(actions, () => put(actions, ...(count === 0 ? [] : buttonsFor(target()))))
     },
     /** Runs what loads the view; a filter that cannot be read is told at the filter. */

@@ -16,6 +16,10 @@ import { EVENTS, named, REASONS, reasonGiven } from './words.js'
 /** Of an event: what stands elsewhere on the page already, or means nothing to a person. */
 const UNSAID = new Set(['action', 'replay_count'])
 
+/** Kafka gives a record within some ms. When it takes longer, what the index knows is shown meanwhile. */
+const BYTES_MS = 400
+const RETRY_MS = 5_000
+
 const pathOf = id => `/admin/dead-letters/${encodeURIComponent(id)}`
 
 /** One dead letter: why it is here, what it holds, what happened to it, and what can be done. */
@@ -27,10 +31,34 @@ export function letterView(app, place) {
   let letter
   let check
   let revealed = false
+  /** Whether Kafka, which has the bytes, cannot be reached. */
+  let away = false
+  let retry
 
   async function load(signal) {
+    clearTimeout(retry)
     const query = revealed ? {} : { masked: 'true' }
-    letter = await ask(pathOf(id), { query, signal })
+    const whole = ask(pathOf(id), { query, signal })
+    const ended = whole.then(
+      () => true,
+      failure => failure.code !== 'broker_unavailable',
+    )
+    const late = new Promise(resolve => setTimeout(() => resolve(false), BYTES_MS))
+    if (!(await Promise.race([ended, late]))) {
+      const known = await ask(pathOf(id), { query: { bytes: 'false' }, signal })
+      // A record does not change: bytes that were read before are the same ones.
+      letter = { ...letter, ...known }
+      draw()
+      if (signal?.aborted !== true) app.showsSome()
+    }
+    try {
+      letter = await whole
+      away = false
+    } catch (failure) {
+      if (failure.code !== 'broker_unavailable' || revealed) throw failure
+      away = true
+      retry = setTimeout(app.reload, RETRY_MS)
+    }
     draw()
   }
 
@@ -215,7 +243,13 @@ export function letterView(app, place) {
   }
 
   function valueCard(value, rules) {
-    if (value === null || value === undefined) {
+    if (value === undefined) {
+      const words = away
+        ? 'Kafka, which has the bytes, cannot be reached just now. They are shown here once it answers.'
+        : 'Reading it from Kafka …'
+      return card('Value', h('p', { class: 'soft' }, words))
+    }
+    if (value === null) {
       const words = letter.value_gone
         ? 'The record is no longer in the dead-letter topic: what is known of it is here, its value is not.'
         : 'The record had no value (a tombstone).'
@@ -280,7 +314,8 @@ export function letterView(app, place) {
   }
 
   function headersCard() {
-    const { headers = [] } = letter
+    const { headers } = letter
+    if (headers === undefined) return card('Headers', h('p', { class: 'soft' }, 'They come with the value.'))
     if (headers.length === 0) return card('Headers', h('p', { class: 'soft' }, 'The record has none.'))
     const rows = headers.flatMap(({ name, text: words, hex }) => [
       h('dt', {}, h('code', {}, text(name))),
@@ -343,7 +378,10 @@ export function letterView(app, place) {
       // Its own redrive has moved: what became of it is in its history.
       if (name === 'replay' && data.id === letter?.replay_id && letter.state === 'replaying') app.reload()
     },
-    dispose: () => remember(id),
+    dispose() {
+      clearTimeout(retry)
+      remember(id)
+    },
   }
 }
 
@@ -361,7 +399,9 @@ function traceWords(trace) {
 }
 
 function keyWords(key) {
-  if (key === null || key === undefined) return 'none'
+  // Not read yet.
+  if (key === undefined) return '–'
+  if (key === null) return 'none'
   return h('code', {}, key.text === undefined ? (key.hex ?? `${key.bytes} bytes`) : text(key.text))
 }
 

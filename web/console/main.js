@@ -7,11 +7,13 @@ import { connect } from './connection.js'
 import { ask, onKey } from './desk.js'
 import { createGlance } from './glance.js'
 import { groupsView } from './groups.js'
+import { agoOf } from './health.js'
 import { listenToKeys } from './keys.js'
 import { letterView } from './letter.js'
 import { listView } from './list.js'
 import { cliLine, keepAges, notice, put } from './parts.js'
 import { replaysView, replayView } from './replays.js'
+import { duration } from './words.js'
 
 const VIEWS = {
   groups: groupsView,
@@ -29,6 +31,8 @@ const TABS = [
 /** Most answers take a few ms: a notice that only flashes would be noise. */
 const LOADING_MS = 250
 const RETRY_SECONDS = 5
+/** A connection over which nothing comes for so long is given up: the service tells of itself every two seconds. */
+const UNHEARD_SECONDS = 15
 
 const [desk, tabs, main, said, notices, strip, forget] = [
   'desk',
@@ -84,6 +88,11 @@ const app = {
     return box
   },
   reload: () => void load(),
+  /** A part of what was asked for is on the screen. */
+  showsSome() {
+    trouble()
+    view.node.dataset.loaded = 'true'
+  },
   showCli,
   get shown() {
     return view
@@ -101,17 +110,47 @@ function isNews(counts) {
 const glance = createGlance(document.getElementById('glance'), app)
 const connection = connect(
   (name, data) => {
-    if (name === 'stream') glance.take(data)
+    if (name === 'stream') {
+      glance.take(data)
+      drawStrip()
+    }
     if (name !== 'dead_letters' || isNews(data)) view?.onEvent?.(name, data)
   },
   (state, seconds) => {
-    strip.hidden = state === 'on'
-    strip.textContent = `Not connected just now: what you see may be old. Trying again in ${seconds} s.`
     // Whatever was missed meanwhile.
     if (state === 'on' && strip.dataset.was === 'off') app.reload()
     strip.dataset.was = state
+    retrySeconds = seconds
+    drawStrip()
   },
 )
+
+/** Says how old it is what stands below, while it grows older; and reads it anew when that is over. */
+let retrySeconds
+let wasSilent = false
+function drawStrip() {
+  const silent = glance.silentSeconds()
+  const unheard = agoOf(glance.heardSeconds())
+  const isOff = strip.dataset.was === 'off'
+  const words = isOff
+    ? `Not connected just now: what you see was told ${unheard ?? 'just now'}. Trying again in ${retrySeconds} s.`
+    : unheard !== undefined
+      ? `The service says nothing: what you see was told ${unheard}.`
+      : `Postgres has not answered for ${duration(silent)}: what is listed below is at least that old, and is read again once it does.`
+  strip.hidden = !isOff && unheard === undefined && silent === 0
+  // Said aloud once, and not with each second.
+  if (strip.hidden === false && strip.dataset.said !== 'true') app.say(words)
+  strip.dataset.said = String(!strip.hidden)
+  if (!strip.hidden && strip.textContent !== words) strip.textContent = words
+  if (wasSilent && silent === 0) app.reload()
+  wasSilent = silent > 0
+}
+
+setInterval(() => {
+  if (desk.hidden || document.hidden || strip.dataset.was === undefined) return
+  drawStrip()
+  if (strip.dataset.was === 'on' && glance.heardSeconds() > UNHEARD_SECONDS) connection.start()
+}, 1_000)
 
 /** One question first: a wrong key is told once, and counted once by those who count wrong keys. */
 async function start() {
@@ -195,8 +234,13 @@ function explain(failure) {
   const comes = failure.passes
     ? h('p', { class: 'hint' }, `This page tries again every ${RETRY_SECONDS} s.`)
     : undefined
-  trouble(notice(failure.title, failure.message, ...(comes === undefined ? [] : [comes]), again))
-  app.say(`${failure.title}. ${failure.message}`)
+  // What was read before stays, and the strip says how old it is.
+  const isSaid = failure.code === 'store_unavailable' && view.node.dataset.loaded === 'true' && !strip.hidden
+  if (isSaid) trouble()
+  else {
+    trouble(notice(failure.title, failure.message, ...(comes === undefined ? [] : [comes]), again))
+    app.say(`${failure.title}. ${failure.message}`)
+  }
   if (failure.passes) retry = setTimeout(() => void load(), RETRY_SECONDS * 1000)
 }
 

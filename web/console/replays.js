@@ -69,6 +69,9 @@ export function replaysView(app) {
         'td',
         { 'data-label': 'Published', class: 'number' },
         `${formatNumber(replay.published)} of ${formatNumber(replay.total)}`,
+        ...(releasedOf(replay) === 0
+          ? []
+          : [h('span', { class: 'sub' }, `${formatNumber(releasedOf(replay))} released`)]),
       ),
       h('td', { 'data-label': 'Resolved', class: 'number' }, formatNumber(replay.resolved)),
       h('td', { 'data-label': 'Failed again', class: 'number' }, formatNumber(replay.failed_again + replay.parked)),
@@ -166,7 +169,9 @@ export function replayView(app, { id }) {
       outcomes,
       table(
         [['Outcome'], ['Dead letters', 'number']],
-        Object.keys(RESULTS).map(name => outcomeRow(name, counts[name])),
+        Object.keys(RESULTS)
+          .filter(name => name !== 'released' || counts.released > 0)
+          .map(name => outcomeRow(name, counts[name])),
         { class: 'outcomes' },
       ),
     )
@@ -286,8 +291,10 @@ export function replayView(app, { id }) {
 }
 
 /** Everything a member can be, so that the parts add up to the whole. */
-function countsOf({ resolved, failed_again, parked, skipped, pending, published }) {
+function countsOf(replay) {
+  const { resolved, failed_again, parked, skipped, pending, published } = replay
   return {
+    released: releasedOf(replay),
     resolved,
     failed_again,
     parked,
@@ -297,6 +304,11 @@ function countsOf({ resolved, failed_again, parked, skipped, pending, published 
   }
 }
 
+/** Of a redrive that was ended before their turn. */
+function releasedOf({ state, total, published, skipped, pending }) {
+  return isFinal(state) ? Math.max(0, total - published - skipped - pending) : 0
+}
+
 const OUTCOMES = {
   resolved: 'written, or there was a newer one already',
   failed_again: 'set aside once more, and open',
@@ -304,6 +316,7 @@ const OUTCOMES = {
   skipped: 'no longer open when their turn came, or gone from the topic',
   under_way: 'published, not settled yet',
   pending: 'their turn has not come',
+  released: 'open as before: the redrive ended before their turn',
 }
 const HINTS = {
   pause: 'What is published stays published; the rest waits.',

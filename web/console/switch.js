@@ -32,12 +32,9 @@ export function createSwitch(app) {
   let now = { on: false }
 
   function take({ automatic_redrive: told }) {
-    if (told === undefined) {
-      node.hidden = true
-      return
-    }
+    turn.hidden = told == null
+    if (told == null) return put(words, 'Whether it is on is not known: Postgres does not answer.')
     now = told
-    node.hidden = false
     turn.setAttribute('aria-checked', String(now.on))
     turn.textContent = now.on ? 'on' : 'off'
     const who = now.changed_by == null ? [] : [' Turned ', now.on ? 'on' : 'off', ' by ', text(now.changed_by), '.']

@@ -104,6 +104,7 @@ export const RESULTS = {
   skipped: 'Skipped',
   under_way: 'On their way',
   pending: 'Not published yet',
+  released: 'Released',
 }
 
 /** A closed set of names from the server may grow: what is not known here is shown as it came. */

@@ -3,7 +3,7 @@ import { LETTER_SORTS } from '#src/core/dead-letter-desk.ts'
 import { addressOf, placeOfAddress, SORTS } from '../../../web/console/address.js'
 import { dlqLine, shellQuoted } from '../../../web/console/cli-line.js'
 import { filterOfGroup, quoted, stateOf, termsOf, withTerms } from '../../../web/console/filter-text.js'
-import { healthOf } from '../../../web/console/health.js'
+import { agoOf, healthOf, silenceOf } from '../../../web/console/health.js'
 import { bytesOf, hexDump } from '../../../web/console/hex.js'
 import { duration } from '../../../web/console/words.js'
 
@@ -86,19 +86,18 @@ describe('the stream in a sentence', () => {
   }
   const now = Date.parse('2026-11-20T12:00:00Z')
 
+  const postgresAway = { dependency: 'postgres', open: true, since: '2026-11-20T11:58:00Z' }
+  const WAITS = 'The stream waits, and goes on by itself: nothing is lost.'
+
   it.each([
-    [{}, 'good', 'Running and up to date. No dead letter is open.'],
-    [{ lag_seconds: 125 }, 'fair', 'Running, 2 min behind. No dead letter is open.'],
+    [{}, 'good', ['Running and up to date. No dead letter is open.']],
+    [{ lag_seconds: 125 }, 'fair', ['Running, 2 min behind. No dead letter is open.']],
     [
       { dead_letters: { open: 1000, oldest_age_seconds: 7200 } },
       'fair',
-      'Running and up to date. 1,000 dead letters are open, the oldest for 2 h.',
+      ['Running and up to date. 1,000 dead letters are open, the oldest for 2 h.'],
     ],
-    [
-      { breakers: [{ dependency: 'postgres', open: true, since: '2026-11-20T11:58:00Z' }] },
-      'bad',
-      'Postgres cannot be reached for 2 min. The stream waits, and goes on by itself: nothing is lost.',
-    ],
+    [{ breakers: [postgresAway] }, 'bad', ['Postgres cannot be reached for 2 min.'], [WAITS]],
     [
       {
         partitions: [
@@ -107,12 +106,86 @@ describe('the stream in a sentence', () => {
         ],
       },
       'bad',
-      'Partition 3 stands still and waits for you to decide.',
+      ['Partition 3 stands still and waits for you to decide.'],
     ],
-    [{ state: 'failed', error: 'no table orders' }, 'bad', 'The stream has stopped: no table orders.'],
-    [{ checks: [{ name: 'group', ok: false, reason: 'starting' }] }, 'fair', 'Not ready yet: starting.'],
-  ])('names the worst that is true: %o', (change, level, words) => {
-    expect(healthOf({ ...fine, ...change }, now)).toEqual({ level, words })
+    [{ state: 'failed', error: 'no table orders' }, 'bad', ['The stream has stopped: no table orders.']],
+    [{ checks: [{ name: 'group', ok: false, reason: 'starting' }] }, 'fair', ['Not ready yet: starting.']],
+  ])('names what is true: %o', (change, level, words, also: string[] = []) => {
+    expect(healthOf({ ...fine, ...change }, now)).toEqual({ level, words, also })
+  })
+
+  it('lists all that is wrong, the worst first, and each once', () => {
+    const partition = { partition: 1, here: true, high_age_seconds: 30 }
+    const stream = {
+      ...fine,
+      breakers: [postgresAway, { dependency: 'dlq', open: true, since: '2026-11-20T11:59:30Z' }],
+      partitions: [{ partition: 0, here: true, paused: ['storm_guard'] }, partition],
+      checks: [
+        { name: 'breakers', ok: false, reason: 'breaker-open: postgres is away' },
+        { name: 'postgres', ok: false, reason: 'no connection' },
+        { name: 'partitions', ok: false, reason: 'partition 0 was stopped' },
+        { name: 'group_member', ok: false, reason: 'no partitions yet' },
+      ],
+      dead_letters: { open: 7_761, oldest_age_seconds: 60 },
+      age_seconds: { dead_letters: 40 },
+    }
+    expect(healthOf(stream, now)).toEqual({
+      level: 'bad',
+      words: [
+        'Partition 0 stands still and waits for you to decide.',
+        'Postgres cannot be reached for 2 min.',
+        'The dead-letter topic cannot be reached for 30 s.',
+        'Of partition 1 Kafka has told nothing for 30 s.',
+        'Not ready yet: no partitions yet.',
+      ],
+      also: [WAITS, '7,761 dead letters were open 40 s ago.'],
+    })
+  })
+
+  it.each([
+    ['of a database that says nothing', { store_silent_seconds: 5 }, 0, ['Postgres has not answered for 5 s.']],
+    [
+      'of a broker that says nothing',
+      { partitions: [{ partition: 0, here: true, high_age_seconds: 15 }] },
+      0,
+      ['Kafka has not answered for 15 s.'],
+    ],
+    [
+      'of a service that says nothing',
+      {},
+      12,
+      ['The service has not been heard of for 12 s: it is stopped, or the connection is down.'],
+    ],
+  ])('is never green for the word %s', (_, change, heardSeconds, words) => {
+    expect(healthOf({ ...fine, ...change }, now, heardSeconds)).toMatchObject({ level: 'bad', words })
+  })
+
+  it('takes what is not known for unknown, and not for zero', () => {
+    const nothing = {
+      ...fine,
+      lag_seconds: null,
+      lag_records: null,
+      dead_letters: null,
+      automatic_redrive: null,
+      rate: null,
+    }
+    expect(healthOf(nothing, now)).toEqual({
+      level: 'fair',
+      words: ['Running; how far behind is not known. How many dead letters are open is not known.'],
+      also: [],
+    })
+    expect(healthOf({ ...fine, lag_seconds: null, lag_records: 0 }, now).level).toBe('good')
+    expect(healthOf({ ...fine, state: 'elsewhere', lag_seconds: null }, now).words[0]).toMatch(/^Other processes/)
+    expect(healthOf(undefined).level).toBe('unknown')
+  })
+
+  it('says how old it is only where it is old', () => {
+    expect([agoOf(null), agoOf(2), agoOf(40)]).toEqual([undefined, undefined, '40 s ago'])
+    expect([
+      silenceOf(undefined),
+      silenceOf({ store_silent_seconds: 2 }),
+      silenceOf({ store_silent_seconds: 9 }),
+    ]).toEqual([0, 0, 9])
   })
 })
 
