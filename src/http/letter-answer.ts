@@ -73,10 +73,11 @@ export function maskedRecord(
   { key, value, headers }: SourceRecord,
   mask: (value: Buffer) => Buffer | undefined,
 ): ShownRecord {
+  const isOurs = headers.some(([name]) => name === HEADER.id)
   return {
     headers: headers.map(header => ({
       name: header[0],
-      ...(isKnown(header) ? shown(header[1]) : { bytes: header[1].length, masked: true }),
+      ...(isKnown(header, isOurs) ? shown(header[1]) : { bytes: header[1].length, masked: true }),
     })),
     key: key === null ? null : maskedKey(key),
     value: value === null ? null : maskedValue(value, mask),
@@ -101,14 +102,23 @@ const KNOWN_HEADERS: ReadonlySet<string> = new Set([
   ...Object.values(TRACE_HEADER),
   'content-type',
 ])
-/** Of Spring, Kafka Connect and Kafka Streams, and of Kafka's own contract for dead letters. */
-const KNOWN_PREFIXES = ['kafka_dlt-', '__connect.errors.', '__streams.errors.', '__dlq.errors.']
-/** Quote what could not be read. */
-const QUOTING = /stacktrace|exception-message|exception\.message/
+/**
+ * Of Spring, Kafka Connect and Kafka Streams, and of Kafka's own contract for dead letters: places, names of classes, counts.
+ * Their messages and stack traces quote what could not be read, and so does the exception of Streams.
+ */
+const KNOWN_OF_OTHERS = new RegExp(
+  [
+    '^kafka_dlt-(?:original-(?:topic|partition|offset|timestamp|timestamp-type|consumer-group)|(?:key-)?exception-(?:cause-)?fqcn)$',
+    '^__connect\\.errors\\.(?:topic|partition|offset|connector\\.name|task\\.id|stage|class\\.name|exception\\.class\\.name)$',
+    '^__streams\\.errors\\.(?:topic|partition|offset)$',
+    '^__dlq\\.errors\\.(?:topic|partition|offset|group|delivery\\.count)$',
+  ].join('|'),
+)
 
-function isKnown([name]: Header): boolean {
-  if (KNOWN_HEADERS.has(name)) return true
-  return KNOWN_PREFIXES.some(prefix => name.startsWith(prefix)) && !QUOTING.test(name)
+/** @param isOurs written by us: another program's message may quote the record */
+function isKnown([name]: Header, isOurs: boolean): boolean {
+  if (name === HEADER.message) return isOurs
+  return KNOWN_HEADERS.has(name) || KNOWN_OF_OTHERS.test(name)
 }
 
 export function shown(bytes: Buffer): Shown {

@@ -1,34 +1,75 @@
 import { isUtf8 } from 'node:buffer'
-import { itemSchema, orderSchema } from './order-schema.ts'
+import { isInstant } from './instant.ts'
+import { orderSchema } from './order-schema.ts'
 
 export const MASK = '•••'
 
-const { delivery, payment, items: _, ...fields } = orderSchema.properties
+/** Who ordered and who receives it, by the place in the order: nothing there is shown, whatever it is. */
+const PERSONAL: ReadonlySet<string> = new Set(['/customer_id', '/delivery'])
 
-/** Who ordered and who receives it. */
-const PERSONAL: ReadonlySet<string> = new Set(['customer_id', ...Object.keys(delivery.properties)])
+/** What is known of one place of the order. */
+interface Place {
+  /** Members that may follow; `undefined` where an object does not belong. */
+  readonly members: ReadonlyMap<string, Place> | undefined
+  /** Entries of the array that belongs here. */
+  readonly entries: Place | undefined
+  /** Whether a token of JSON is what the schema has here, and says nothing of a person. */
+  readonly isHarmless: (token: string) => boolean
+}
 
-/** Fields of an order that say nothing of a person. What is not among them may hold anything, and is masked as well. */
-const SHOWN: ReadonlySet<string> = new Set(
-  [fields, payment.properties, itemSchema.properties].flatMap(Object.keys).filter(name => !PERSONAL.has(name)),
-)
+interface SchemaNode {
+  readonly type: string
+  readonly properties?: Readonly<Record<string, SchemaNode>>
+  readonly items?: SchemaNode
+  readonly pattern?: string
+  readonly format?: string
+}
+
+const NOWHERE: Place = { members: undefined, entries: undefined, isHarmless: () => false }
+const ORDER = placeOf(orderSchema, '')
+/** Names that the schema has somewhere. Any other one may be an address that stands where a name should. */
+const NAMES = namesOf(orderSchema)
+
+function placeOf({ type, properties, items, pattern, format }: SchemaNode, pointer: string): Place {
+  if (PERSONAL.has(pointer)) return NOWHERE
+  const members = Object.entries(properties ?? {}).map(([name, node]): [string, Place] => [
+    name,
+    placeOf(node, `${pointer}/${name}`),
+  ])
+  const shape = pattern === undefined ? undefined : new RegExp(pattern, 'u')
+  return {
+    members: type === 'object' ? new Map(members) : undefined,
+    entries: items === undefined ? undefined : placeOf(items, `${pointer}/*`),
+    isHarmless(token) {
+      if (type === 'integer') return /^-?\d/.test(token)
+      if (type !== 'string' || !token.startsWith('"')) return false
+      const text = String(JSON.parse(token))
+      return shape?.test(text) !== false && (format !== 'date-time' || isInstant(text))
+    },
+  }
+}
+
+function namesOf({ properties = {}, items }: SchemaNode): ReadonlySet<string> {
+  const inner = [...Object.values(properties), ...(items === undefined ? [] : [items])]
+  return new Set([...Object.keys(properties), ...inner.flatMap(node => [...namesOf(node)])])
+}
 
 /** One token of JSON that is known to be valid. White space lies between tokens. */
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s"{}[\],:]+/g
 
 interface Container {
   readonly isObject: boolean
-  /** Name of the field that holds it; of an array's entries: the array's. */
-  readonly field: string | undefined
-  readonly masked: boolean
-  /** Name of the field whose value comes next. */
-  next: string | undefined
+  readonly place: Place
+  /** In an object: where the value after the name stands; `undefined` until the name has come. */
+  next: Place | undefined
 }
 
 /**
- * The JSON as it stands, byte for byte (its layout, repeated fields, numbers that no program can hold), but with strings
- * and numbers that may be personal replaced by {@link MASK}. Structure, `null`, booleans and empty strings stay: they name
- * nobody, and violations often are about them. The name of an item is that of a product.
+ * The JSON as it stands, byte for byte (its layout, repeated fields, numbers that no program can hold), but with
+ * {@link MASK} for whatever is not known to be harmless: shown are the fields of an order that say nothing of a person, where
+ * they stand in the place and have the type (and the form: a currency, an instant) of the schema. Everything else may be
+ * personal: what stands elsewhere, a name in a number's field, names that the schema does not know. Structure, `null`,
+ * booleans and empty strings stay: they name nobody, and violations often are about them.
  * @returns `undefined` when it is no JSON: nobody can say what in it is personal
  */
 export function maskPersonal(value: Buffer): Buffer | undefined {
@@ -50,12 +91,7 @@ function maskToken(token: string, open: Container[]): string {
   switch (token) {
     case '{':
     case '[':
-      open.push({
-        isObject: token === '{',
-        field: fieldOf(inside),
-        masked: inside?.masked === true || (PERSONAL.has(fieldOf(inside) ?? '') && !isProduct(open)),
-        next: undefined,
-      })
+      open.push({ isObject: token === '{', place: nextPlace(inside), next: undefined })
       return token
     case '}':
     case ']':
@@ -68,33 +104,19 @@ function maskToken(token: string, open: Container[]): string {
       return token
   }
   if (inside?.isObject && inside.next === undefined) {
-    inside.next = String(JSON.parse(token))
-    return token
+    const name = String(JSON.parse(token))
+    inside.next = inside.place.members?.get(name) ?? NOWHERE
+    return NAMES.has(name) ? token : JSON.stringify(MASK)
   }
-  return isHarmless(token) || isShown(inside, open) ? token : JSON.stringify(MASK)
+  return namesNobody(token) || nextPlace(inside).isHarmless(token) ? token : JSON.stringify(MASK)
 }
 
-function fieldOf(inside: Container | undefined): string | undefined {
-  return inside?.isObject ? inside.next : inside?.field
+/** Where the value that comes next stands. */
+function nextPlace(inside: Container | undefined): Place {
+  if (inside === undefined) return ORDER
+  return (inside.isObject ? inside.next : inside.place.entries) ?? NOWHERE
 }
 
-function isHarmless(token: string): boolean {
+function namesNobody(token: string): boolean {
   return token === 'null' || token === 'true' || token === 'false' || token === '""'
-}
-
-function isShown(inside: Container | undefined, open: readonly Container[]): boolean {
-  if (inside === undefined || inside.masked) return false
-  return SHOWN.has(fieldOf(inside) ?? '') || isProduct(open)
-}
-
-/** Whether the next value is the name of an item: `/items/N/name`. */
-function isProduct(open: readonly Container[]): boolean {
-  const [order, items, item] = open
-  return (
-    open.length === 3 &&
-    order?.isObject === true &&
-    items?.field === 'items' &&
-    !items.isObject &&
-    item?.next === 'name'
-  )
 }
