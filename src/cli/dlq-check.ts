@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { CheckedPage, CheckResult } from '../core/dead-letter-desk.ts'
 import { parseCount } from './arguments.ts'
+import { visible } from './visible.ts'
 import { plural } from './words.ts'
 
 export function register(dlq: Command): void {
@@ -46,7 +47,7 @@ async function check(words: readonly string[], { limit, json }: CheckOptions): P
       checked += 1
       progress.update({ done: checked })
       if (json) await printAll([JSON.stringify({ id, passes: passes ?? null, violations })])
-      else await printAll([`${id}  ${verdict(passes)}${firstOf(violations)}`])
+      else await printAll([`${visible(id)}  ${verdict(passes)}${firstOf(violations)}`])
       if (interrupt.signal.aborted) throw new CommandFailed('interrupted: not all were checked', { exitCode: 3 })
     }
   } finally {
@@ -67,5 +68,7 @@ function verdict(passes: boolean | undefined): string {
 }
 
 function firstOf([first]: readonly { readonly pointer: string; readonly keyword: string; readonly message: string }[]) {
-  return first === undefined ? '' : `  ${first.pointer || '(the whole)'}  ${first.keyword}: ${first.message}`
+  return first === undefined
+    ? ''
+    : `  ${visible(`${first.pointer || '(the whole)'}  ${first.keyword}: ${first.message}`)}`
 }

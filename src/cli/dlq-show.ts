@@ -5,7 +5,12 @@ export function register(dlq: Command): void {
     .command('show')
     .description('one of them: why, its bytes with the violations beside their places, headers, history')
     .argument('<id>', 'topic-partition-offset of the record')
-    .addOption(new Option('--raw', 'the bytes of its value, as they are').conflicts(['hex', 'json', 'masked']))
+    .addOption(
+      new Option(
+        '--raw',
+        'the bytes of its value, as they are; on a terminal with what cannot be seen escaped',
+      ).conflicts(['hex', 'json', 'masked']),
+    )
     .addOption(new Option('--hex', 'the bytes of its value, as a dump').conflicts(['json', 'masked']))
     .option('--masked', 'without what may be personal')
     .option('--json', 'all of it as one JSON object')
@@ -57,6 +62,8 @@ async function show(id: string, { raw, hex, masked, json }: ShowOptions): Promis
   if (raw || hex) {
     if (record === undefined) throw new CommandFailed(`the bytes of ${id} are not in the dead-letter topic (any more)`)
     const value = record.value ?? Buffer.of()
+    // A terminal would obey what stands in it.
+    if (raw && process.stdout.isTTY) return print(value.toString('utf8'))
     if (raw) return await write(value)
     const { hexDump } = await import('../../web/console/hex.js')
     return value.length === 0 ? undefined : print(hexDump(value))

@@ -19,10 +19,11 @@ Examples:
 }
 
 async function doctor({ json }: { readonly json?: boolean }): Promise<void> {
-  const [{ examine }, { paintData, print }, { CommandFailed }] = await Promise.all([
+  const [{ examine }, { paintData, print }, { CommandFailed }, { visible }] = await Promise.all([
     import('./doctor-checks.ts'),
     import('./output.ts'),
     import('./failure.ts'),
+    import('./visible.ts'),
   ])
   let wrong = 0
   for await (const { name, ok, detail, fix } of examine(process.env)) {
@@ -31,7 +32,7 @@ async function doctor({ json }: { readonly json?: boolean }): Promise<void> {
       print(JSON.stringify({ name, ok, detail, fix: fix ?? null }))
       continue
     }
-    print(`${ok ? paintData('green', '✓') : paintData('red', '✗')} ${name.padEnd(14)} ${detail}`)
+    print(`${ok ? paintData('green', '✓') : paintData('red', '✗')} ${name.padEnd(14)} ${visible(detail)}`)
     if (fix !== undefined) print(`${' '.repeat(17)}${fix}`)
   }
   if (wrong > 0) throw new CommandFailed(`${wrong === 1 ? 'one thing is' : `${wrong} things are`} not well`)

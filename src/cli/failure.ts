@@ -1,6 +1,7 @@
 import { ConfigError, StreamError, UsageError } from '../core/errors.ts'
 import { parseLogLevels } from '../core/log-levels.ts'
 import { paint } from './output.ts'
+import { visible } from './visible.ts'
 
 /** The command did not do (all of) what it was asked. The message is for people, as it stands. */
 export class CommandFailed extends Error {
@@ -62,7 +63,7 @@ function because(error: unknown): string[] {
   let said = error instanceof Error ? error.message : ''
   for (let cause = causeOf(error), depth = 0; cause !== undefined && depth < 4; cause = causeOf(cause), depth++) {
     const message = messageOf(cause)
-    if (message !== '' && !said.includes(message)) lines.push(`  because ${message}`)
+    if (message !== '' && !said.includes(message)) lines.push(`  because ${visible(message)}`)
     said += message
   }
   return lines

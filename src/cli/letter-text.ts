@@ -4,6 +4,7 @@ import { jsonLines, placeOf } from '../../web/console/json-lines.js'
 import type { Violation } from '../core/dead-letter.ts'
 import type { DeadLetterEvent } from '../core/dead-letter-desk.ts'
 import type { DeadLetterDetail, LetterTrace, ShownBytes, ShownRecord } from '../http/letter-answer.ts'
+import { visible } from './visible.ts'
 import { ago, plural } from './words.ts'
 
 /** A dead letter for people: why, where, the value with its violations beside the places, headers, and what happened to it. */
@@ -35,9 +36,9 @@ export function letterText({ letter, record, history, trace, nowMs, paint = pain
   const title = (text: string) => `\n${paint('bold', text)}`
   const when = (instant: string) => `${instant} (${ago(instant, nowMs)} ago)`
   const facts: [string, string][] = [
-    ['why', `${letter.reason}, ${letter.error}: ${visible(letter.message)}`],
-    ['order', letter.order_uid ?? 'not readable'],
-    ['source', `${letter.source_topic}, partition ${letter.source_partition}, offset ${letter.source_offset}`],
+    ['why', visible(`${letter.reason}, ${letter.error}: ${letter.message}`)],
+    ['order', visible(letter.order_uid ?? 'not readable')],
+    ['source', `${visible(letter.source_topic)}, partition ${letter.source_partition}, offset ${letter.source_offset}`],
     ['produced', when(letter.source_timestamp)],
     ['failed', `${when(letter.failed_at)}, ${plural(letter.attempts, 'attempt')}`],
     ['redriven', letter.replay_count === 0 ? 'never' : plural(letter.replay_count, 'time')],
@@ -46,7 +47,7 @@ export function letterText({ letter, record, history, trace, nowMs, paint = pain
     ...(trace === undefined ? [] : [traceFact(trace)]),
   ]
   const lines = [
-    `${paint('bold', letter.id)}  ${letter.state}`,
+    `${paint('bold', visible(letter.id))}  ${letter.state}`,
     ...facts.map(([name, text]) => `  ${name.padEnd(9)} ${text}`),
     ...(letter.violations.length === 0 ? [] : [title('Violations'), ...letter.violations.map(violationLine)]),
     title(`Value${record?.value ? ` (${plural(record.value.bytes, 'byte')})` : ''}`),
@@ -60,7 +61,7 @@ export function letterText({ letter, record, history, trace, nowMs, paint = pain
 }
 
 function traceFact({ id, sampled, url }: LetterTrace): [string, string] {
-  return ['trace', url ?? (sampled ? id : `${id} (not sampled)`)]
+  return ['trace', url === null ? (sampled ? id : `${id} (not sampled)`) : visible(url)]
 }
 
 function placeText({ dlq_partition, dlq_offset, written_by }: DeadLetterDetail): string {
@@ -71,7 +72,7 @@ function placeText({ dlq_partition, dlq_offset, written_by }: DeadLetterDetail):
 }
 
 function violationLine({ pointer, keyword, message }: Violation): string {
-  return `  ${visible(pointer) || '(the whole)'}  ${keyword}: ${message}`
+  return `  ${visible(pointer) || '(the whole)'}  ${visible(`${keyword}: ${message}`)}`
 }
 
 function valueLines(record: ShownRecord | undefined, violations: readonly Violation[], paint: Paint): string[] {
@@ -113,8 +114,8 @@ function jsonText(
   const notes = new Map<number, string[]>()
   for (const { pointer, keyword, message } of violations) {
     const { line, missing } = placeOf(places, pointer)
-    const what = missing === undefined ? message : `${visible(missing)} ${message}`
-    notes.set(line, [...(notes.get(line) ?? []), `${keyword}: ${what}`])
+    const what = missing === undefined ? message : `${missing} ${message}`
+    notes.set(line, [...(notes.get(line) ?? []), visible(`${keyword}: ${what}`)])
   }
   const shown: string[] = []
   let folded = 0
@@ -158,17 +159,9 @@ function headerText(header: ShownRecord['headers'][number]): string {
 
 function eventLine({ at, what, who, detail }: DeadLetterEvent): string {
   const facts = Object.entries(detail).map(([name, value]) => `${name} ${value}`)
-  return `  ${at}  ${what}${who === null ? '' : ` by ${visible(who)}`}${facts.length === 0 ? '' : `  (${visible(facts.join(', '))})`}`
+  return `  ${at}  ${visible(what)}${who === null ? '' : ` by ${visible(who)}`}${facts.length === 0 ? '' : `  (${visible(facts.join(', '))})`}`
 }
 
 function cut(text: string): string {
   return text.length <= LONGEST_LINE ? text : `${text.slice(0, LONGEST_LINE)}…`
-}
-
-/** What somebody sent must not steer the terminal of who looks at it. */
-export function visible(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: those are the ones
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, character => {
-    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
-  })
 }

@@ -33,6 +33,8 @@ async function createProgram(): Promise<Command> {
     .showHelpAfterError('(see --help)')
     // Commander would end the process itself, with 1 for a wrong flag: scripts must tell usage from failure.
     .exitOverride()
+    // It quotes arguments, which may have been pasted.
+    .configureOutput({ writeErr: text => note(text.trimEnd()) })
     .addHelpText(
       'after',
       `

@@ -1,14 +1,20 @@
 import { styleText } from 'node:util'
+import { visible, visibleLines } from './visible.ts'
 
-/** Data, on stdout: the one thing that a pipe gets. */
+/** Data, on stdout: the one thing that a pipe gets. JSON stays JSON, and what cannot be seen is escaped in it as well. */
 export function print(line: string): void {
-  process.stdout.write(`${line}\n`)
+  process.stdout.write(`${visibleLines(line, hasColours(process.stdout))}\n`)
 }
 
 /** Many lines: waits while the reader of the pipe is behind, so that they do not pile up here. */
 export async function printAll(lines: readonly string[]): Promise<void> {
   if (lines.length === 0) return
-  await write(`${lines.join('\n')}\n`)
+  await write(`${visibleLines(lines.join('\n'), hasColours(process.stdout))}\n`)
+}
+
+/** Whether text is painted there at all, for which see `styleText`. */
+function hasColours(stream: NodeJS.WriteStream): boolean {
+  return styleText('bold', '.', { stream }) !== '.'
 }
 
 /** Bytes as they are, on stdout. Resolves when there is room for more. */
@@ -19,7 +25,7 @@ export async function write(data: string | Buffer): Promise<void> {
 
 /** What is going on, on stderr. */
 export function note(line: string): void {
-  process.stderr.write(`${line}\n`)
+  process.stderr.write(`${visibleLines(line, hasColours(process.stderr))}\n`)
 }
 
 /** Colours for stderr: none without a terminal or with NO_COLOR. */
@@ -42,8 +48,9 @@ export function quietBrokenPipe(): void {
   process.stderr.on('error', () => {})
 }
 
-/** Aligned columns under a header, for people. */
-export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+/** Aligned columns under a header, for people. Cells are taken for text of others: none can begin a line of its own. */
+export function table(header: readonly string[], texts: readonly (readonly string[])[]): string {
+  const rows = texts.map(cells => cells.map(visible))
   const widths = header.map((title, column) => Math.max(title.length, ...rows.map(row => row[column]?.length ?? 0)))
   const line = (cells: readonly string[]) =>
     cells

@@ -1,3 +1,5 @@
+import { visible, visibleLines } from './visible.ts'
+
 export interface ProgressState {
   readonly done: number
   /** Unknown: a count instead of a bar. */
@@ -55,7 +57,8 @@ export function startProgress(options: ProgressOptions): Progress {
     },
     log(line) {
       if (silent) return
-      stream.write(live ? `${CLEAR_LINE}${line}\n` : `${line}\n`)
+      const said = visibleLines(line, live)
+      stream.write(live ? `${CLEAR_LINE}${said}\n` : `${said}\n`)
       if (live) {
         shown = ''
         draw()
@@ -74,7 +77,7 @@ export function startProgress(options: ProgressOptions): Progress {
 function describe(label: string, { done, total, text }: ProgressState): string {
   const count = total === undefined ? grouped(done) : `${grouped(done)} of ${grouped(total)}`
   const percent = total === undefined || total === 0 ? '' : ` (${Math.floor((100 * done) / total)}%)`
-  return `${label} ${count}${percent}${text === undefined || text === '' ? '' : `  ${text}`}`
+  return visible(`${label} ${count}${percent}${text === undefined || text === '' ? '' : `  ${text}`}`)
 }
 
 function bar({ done, total }: ProgressState): string {

@@ -3,6 +3,7 @@ import { note, paint, print, table } from './output.ts'
 import { grouped, startProgress } from './progress.ts'
 import type { Verification } from './proof.ts'
 import type { OnDeepRead } from './proof-deep.ts'
+import { visible } from './visible.ts'
 
 const COLUMNS = [
   ...(['records', 'written', 'inserted', 'superseded', 'stale', 'duplicate'] as const),
@@ -34,9 +35,9 @@ export function showProof(proof: Verification): void {
   for (const { partition, offset, what } of findings) {
     const where =
       partition === undefined ? '' : `partition ${partition}${offset === undefined ? '' : ` offset ${offset}`}: `
-    note(`${paint('red', 'found')} ${where}${what}`)
+    note(`${paint('red', 'found')} ${where}${visible(what)}`)
   }
-  for (const { what, why } of unasked) note(`${paint('yellow', 'could not ask')} for ${what}: ${why}`)
+  for (const { what, why } of unasked) note(`${paint('yellow', 'could not ask')} for ${visible(`${what}: ${why}`)}`)
   if (proof.result === 'ok') note(`${paint('green', 'ok')}: ${totals.records} records, each accounted for`)
 }
 

@@ -12,6 +12,7 @@ import { onInterrupt } from './interrupt.ts'
 import { note, print } from './output.ts'
 import { grouped, startProgress } from './progress.ts'
 import { endLine, progressText } from './replay-words.ts'
+import { visible } from './visible.ts'
 import { watchReplay } from './watch-replay.ts'
 
 /**
@@ -99,5 +100,5 @@ function fail(replay: Replay): void {
 }
 
 function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  return visible(error instanceof Error ? error.message : String(error))
 }

@@ -1,5 +1,6 @@
 import type { LeftOutReason, Replay, ReplayPreview, SkipReason } from '../core/dead-letter-desk.ts'
 import { grouped } from './progress.ts'
+import { visible } from './visible.ts'
 
 /** Redrives in words, for people. */
 
@@ -45,7 +46,7 @@ export function endLine(replay: Replay, unsettled: number): string {
   const { id, state, total, published, pending, error } = replay
   const became = progressText(replay) + skippedText(replay)
   const head = `redrive ${id} ${state}: ${grouped(published)} of ${grouped(total)} published${became === '' ? '' : `, ${became}`}`
-  if (state === 'failed') return `${head}: ${error ?? 'nobody knows why'}`
+  if (state === 'failed') return `${head}: ${visible(error ?? 'nobody knows why')}`
   if (state === 'paused') return `${head}; ${grouped(pending)} are left`
   if (unsettled > 0) return `${head}; ${grouped(unsettled)} wait for a consumer to settle them`
   return head

@@ -4,6 +4,7 @@ import { ordersBeyondProgress, setBack } from '../postgres/proof-repair.ts'
 import { confirm } from './confirm.ts'
 import { operatorName } from './operator-name.ts'
 import { note } from './output.ts'
+import { visible } from './visible.ts'
 import { plural } from './words.ts'
 
 const SHOWN_AT_MOST = 20
@@ -23,7 +24,7 @@ export async function repair(
     return
   }
   for (const { uid, partition, offset, progress } of beyond.slice(0, SHOWN_AT_MOST)) {
-    note(`order ${uid} points at partition ${partition} offset ${offset}; progress is ${progress ?? 'none'}`)
+    note(`order ${visible(uid)} points at partition ${partition} offset ${offset}; progress is ${progress ?? 'none'}`)
   }
   if (beyond.length > SHOWN_AT_MOST) note(`and ${beyond.length - SHOWN_AT_MOST} more`)
   note(

@@ -58,13 +58,16 @@ interface Codec<V> {
 }
 
 const TEXT_BYTES = 1024
+/** Of what stands in the keys of tables: a row of an index has 2,704 bytes at most. */
+const NAME_BYTES = 255
 const INT32_MAX = 2_147_483_647
 /** A topic's name as Kafka allows it: a header must not be able to bring anything else into the tables. */
 const TOPIC = /^[A-Za-z0-9._-]{1,249}$/
 const ORIGIN_ID = /^(.*)-(\d+)-(\d+)$/
 const REPLAY_ID = /^[A-Za-z0-9_-]{1,64}$/
 
-const text: Codec<string> = { write: value => cutUtf8(value, TEXT_BYTES), read: value => value }
+const text = textOf(TEXT_BYTES)
+const name = textOf(NAME_BYTES)
 const topic: Codec<string> = { write: value => value, read: value => (TOPIC.test(value) ? value : undefined) }
 const int32: Codec<number> = { write: String, read: readCount }
 const offset: Codec<bigint> = { write: String, read: readOffset }
@@ -73,17 +76,23 @@ const CODECS: { readonly [F in Field]: Codec<Values[F]> } = {
   topic,
   partition: int32,
   offset,
-  group: text,
+  group: name,
   deliveryCount: int32,
   message: text,
   id: { write: originId, read: parseOriginId },
   reason: { write: value => value, read: value => REASONS.find(known => known === value) },
-  error: text,
+  error: name,
   pointer: text,
   failedAt: { write: value => new Date(value).toISOString(), read: readInstant },
   timestamp: { write: value => String(timestampToInt64(value)), read: parseTimestamp },
   replayCount: int32,
   replayId: { write: value => value, read: value => (REPLAY_ID.test(value) ? value : undefined) },
+}
+
+/** What others write into our headers may be longer than what we write. */
+function textOf(maxBytes: number): Codec<string> {
+  const cut = (value: string) => cutUtf8(value, maxBytes)
+  return { write: cut, read: cut }
 }
 
 /** Headers for these values, in their order; those that are `undefined` are left out. */

@@ -237,3 +237,52 @@ it('dead letters of other programs are found, redriven by the command and resolv
   expect(await fingerprint(stream)).toBe(stored)
   expect(await stream.findings()).toEqual([])
 })
+
+it('what steers a terminal in a dead letter, its headers or its reasons is escaped by every command that shows it', async () => {
+  // Given a record of the dead-letter topic whose every text holds what a terminal obeys, or nobody sees
+  const stream = await aStream({ partitions: 1 })
+  await ensureTopics(connection, producer, { ...stream, partitions: 1, replication: 1 })
+  await ensureTopics(connection, producer, { ...stream, topic: stream.dlqTopic, partitions: 1, replication: 1 })
+  const hostile = '\u001b[2J\u0007\r\nok: 1 records\u009b31m\u202e\u200b'
+  const order = anOrder({ uid: 'hostile' })
+  const value = JSON.stringify({ ...order, delivery: { ...order.delivery, name: hostile }, [hostile]: 1, entry: 5 })
+  const texts = { error: hostile, pointer: `/${hostile}`, group: hostile, [hostile]: hostile }
+  const headers = [
+    aHeader('holdfast.id', `${stream.topic}-0-0`),
+    aHeader('holdfast.reason', 'schema_violation'),
+    aHeader('holdfast.failed-at', '2026-01-01T00:00:00Z'),
+    ...Object.entries(texts).map(([name, text]) => aHeader(`holdfast.${name}`, text)),
+    ...['__dlq.errors.message', '__dlq.errors.group'].map(name => aHeader(name, hostile)),
+  ]
+  await producer.produce({
+    topic: stream.dlqTopic,
+    partition: 0,
+    key: Buffer.from(hostile),
+    value: Buffer.from(value),
+    headers,
+  })
+
+  // When it is brought into the index, and looked at
+  const id = `${stream.topic}-0-0`
+  const said = [await holdfast(stream, 'dlq', 'reindex')]
+  const commands = [
+    ...[['ls'], ['ls', '--json'], ['stats'], ['stats', '--json'], ['check'], ['export']],
+    ...[
+      ['show', id],
+      ['show', id, '--json'],
+      ['show', id, '--masked'],
+      ['replay', 'state:open', '--dry-run'],
+    ],
+  ]
+  said.push(...(await Promise.all(commands.map(command => holdfast(stream, 'dlq', ...command)))))
+
+  // Then nothing of that reaches the terminal as it is, and JSON is JSON still
+  for (const [index, { stdout, stderr }] of said.entries()) {
+    const command = ['reindex', ...commands][index]
+    expect(/[\p{Cc}\p{Cf}]/u.test((stdout + stderr).replaceAll('\n', '')), `${command}: ${stdout}${stderr}`).toBe(false)
+    expect(`${stdout}${stderr}`).not.toMatch(/^ok: 1 records/m)
+  }
+  const json = JSON.parse(said[8]?.stdout ?? '')
+  expect(JSON.parse(json.value.text).delivery.name).toBe(hostile)
+  expect(said[1]?.stdout).toContain('\\u001b[2J')
+})

@@ -1,10 +1,23 @@
 /** The same on the command line, ready to be pasted into a POSIX shell. */
 
-const PLAIN = /^[A-Za-z0-9_@%+=:,./-]+$/
+const PLAIN = /^[A-Za-z0-9_@%+:,./-][A-Za-z0-9_@%+=:,./-]*$/
+/** What a terminal would obey when it is pasted, or a person would not see: control characters, turned or hidden text. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu
 
-/** @param {string} word */
+/**
+ * One word. What cannot be seen is written by its bytes in UTF-8, as `$'\033'`: POSIX 2024, and bash, zsh and ksh since long.
+ * @param {string} word
+ */
 export function shellQuoted(word) {
-  return PLAIN.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+  if (PLAIN.test(word)) return word
+  if (word.search(UNSEEN) === -1) return `'${word.replaceAll("'", "'\\''")}'`
+  const escaped = word.replace(/[\\'!]/g, octal).replace(UNSEEN, octal)
+  return `$'${escaped}'`
+}
+
+/** @param {string} text */
+function octal(text) {
+  return [...new TextEncoder().encode(text)].map(byte => `\\${byte.toString(8).padStart(3, '0')}`).join('')
 }
 
 /**

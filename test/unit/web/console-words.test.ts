@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
 import { LETTER_SORTS } from '#src/core/dead-letter-desk.ts'
 import { addressOf, placeOfAddress, SORTS } from '../../../web/console/address.js'
@@ -41,10 +42,21 @@ describe('the line for the shell', () => {
   it('quotes for a POSIX shell', () => {
     expect(shellQuoted('state:open')).toBe('state:open')
     expect(shellQuoted("it's; rm -rf $HOME")).toBe("'it'\\''s; rm -rf $HOME'")
+    expect(shellQuoted('=ls')).toBe("'=ls'")
     expect(dlqLine('ls', 'state:open pointer:/a*', '--limit', 50)).toBe(
       "bin/holdfast dlq ls --limit 50 'state:open pointer:/a*'",
     )
     expect(dlqLine('stats', '-reason:too_large')).toBe('bin/holdfast dlq stats -reason:too_large')
+  })
+
+  it.each([
+    ['escape sequences', 'error:"\u001b[2J\u0007"'],
+    ['a line end', 'a\nrm -rf ~\r'],
+    ['C1, bidi and what has no width', "it's \u009b31m\u202eevil\u200b\u{e0041}!"],
+  ])('shows and hands on %s, which a terminal obeys when it is pasted', (_what, word) => {
+    const line = shellQuoted(word)
+    expect(line).toMatch(/^[\x20-\x7e]+$/)
+    expect(execFileSync('bash', ['-c', `printf %s ${line}`], { encoding: 'utf8' })).toBe(word)
   })
 })
 
