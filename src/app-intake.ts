@@ -1,12 +1,20 @@
 import type { Config } from './config.ts'
+import { RecordTooLargeError } from './core/errors.ts'
 import type { Clock } from './core/ports.ts'
 import type { SendTracing } from './core/tracing.ts'
 import type { Intake } from './core/write-side.ts'
+import { CODE, describe } from './kafka/errors.ts'
 import { createPublisher, type Publisher } from './kafka/publisher.ts'
 import type { createOrderJudge } from './orders/order.ts'
 
-/** One order of usual size has 1 to 2 KB; somebody who sends more than this has chosen the wrong file. */
-const UPLOAD_MAX_BYTES = 1024 * 1024
+/**
+ * What a batch of one record may have by Kafka's default (`message.max.bytes`: 1 MiB and 12 bytes), and what of it is not the
+ * value: the batch's header (61 bytes), lengths (up to 30), the key (up to 64), the trace context.
+ */
+const BATCH_MAX_BYTES = 1_048_588
+const AROUND_VALUE_BYTES = 1_024
+/** What is larger is refused at once: the broker would never take it. One order of usual size has 1 to 2 KB. */
+const UPLOAD_MAX_BYTES = BATCH_MAX_BYTES - AROUND_VALUE_BYTES
 /** Somebody waits for the answer: soon "try again" is better than late "done". */
 const PUBLISH_TIMEOUT_MS = 5_000
 
@@ -34,7 +42,14 @@ export function composeIntake({ config, judge, clock, ...options }: IntakeOption
     async publish(uid, value) {
       const timestampMs = clock.now()
       const record = { topic, key: Buffer.from(uid), value, headers: [], timestampMs }
-      return { topic, timestampMs, ...(await publisher.publish(record)) }
+      try {
+        return { topic, timestampMs, ...(await publisher.publish(record)) }
+      } catch (error) {
+        // A topic may take less than Kafka's default.
+        const { cause } = error instanceof Error ? error : { cause: undefined }
+        if (describe(cause).code !== CODE.recordTooLarge) throw error
+        throw new RecordTooLargeError(`the topic ${topic} takes no record of this size (max.message.bytes)`, { cause })
+      }
     },
     [Symbol.asyncDispose]: () => publisher[Symbol.asyncDispose](),
   }

@@ -102,6 +102,12 @@ export class BrokerUnavailableError extends StreamError {
 /** One partition has no leader, or is not there; the cluster itself answers. */
 export class PartitionUnavailableError extends BrokerUnavailableError {}
 
+/** The topic takes no record of this size: it would be refused tomorrow as well. */
+export class RecordTooLargeError extends StreamError {
+  readonly code = 'record_too_large'
+  readonly disposition = 'dead-letter'
+}
+
 /** The client says that it cannot go on (fenced, authentication failed): only a restart helps. */
 export class BrokerFatalError extends StreamError {
   readonly code = 'broker_fatal'

@@ -36,7 +36,7 @@ export function setting<T, D extends string | undefined>(
 ): Setting<Read<T, D>> {
   return {
     ...words,
-    shown: words.shown ?? maskUserInfo,
+    shown: words.shown ?? maskText,
     parse: text => (parse(text) ?? new Mismatch(words.expected)) as Read<T, D> | Mismatch,
   }
 }
@@ -106,9 +106,15 @@ function fullyVerified(url: string): string {
   return url.replace(/([?&]sslmode=)(?:prefer|require|verify-ca)(?=&|$)/, '$1verify-full')
 }
 
-/** `user:password@` does not belong into a broker list; where somebody tries, it is not repeated. */
-function maskUserInfo(value: string): string {
-  return value.replace(/[^\s,/]*:[^\s,/]*@/g, `${HIDDEN}@`)
+/**
+ * `user:password@` does not belong into a broker list; where somebody tries, it is not repeated. A password may hold a comma or a
+ * slash, so all before the last @ is hidden. A value in the query of a URL is hidden when its name says that it is a secret.
+ */
+function maskText(value: string): string {
+  const hidden = value.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*:.*@|^([a-z][a-z0-9+.-]*:\/\/).*@/is, `$1$2${HIDDEN}@`)
+  return hidden.replace(/([?&;#])([^=&;#\s]+)=([^&;#\s]*)/g, (pair, separator: string, name: string) =>
+    isSecretName(name) ? `${separator}${name}=${HIDDEN}` : pair,
+  )
 }
 
 /** Without the password and query values that look secret. What is no URL, or is cut in odd places, is hidden as a whole. */
@@ -132,7 +138,12 @@ export function pairs<D extends string | undefined>(
   const parse = (text: string) => {
     const entries: [string, string][] = []
     const refusals: string[] = []
-    for (const part of splitPairs(text)) {
+    const parts = splitPairs(text)
+    // Not even its name may be repeated: it is a piece of a secret.
+    if (kindsOf(parts).includes('rest')) {
+      return new Mismatch(`${words.expected}; a comma within a value is written as \\,`)
+    }
+    for (const part of parts) {
       const [, name, value] = /^([^=\s]+)\s*=\s*(.*)$/s.exec(part) ?? []
       if (name === undefined || value === undefined) return undefined
       const refusal = words.refuse(name, value)
@@ -142,10 +153,16 @@ export function pairs<D extends string | undefined>(
     if (refusals.length > 0) return new Mismatch([words.expected, ...refusals].join('; '))
     return Object.fromEntries(entries)
   }
-  const shown = (text: string) =>
-    splitPairs(text)
-      .map(part => (isSecretName(part.split('=')[0] ?? '') ? part.replace(/=.*$/s, `=${HIDDEN}`) : part))
+  const shown = (text: string) => {
+    const parts = splitPairs(text)
+    const kinds = kindsOf(parts)
+    return parts
+      .map((part, index) => {
+        if (kinds[index] === 'secret') return part.replace(/=.*$/s, `=${HIDDEN}`)
+        return kinds[index] === 'rest' || !part.includes('=') ? HIDDEN : maskText(part)
+      })
       .join(',')
+  }
   return setting({ ...words, shown, default: words.default ?? '' }, parse)
 }
 
@@ -154,6 +171,26 @@ function splitPairs(text: string): string[] {
   return parts.filter(part => part !== '')
 }
 
+type PartKind = 'plain' | 'secret' | 'rest'
+
+/**
+ * What each part is. `rest`: a secret holds a comma that was not escaped, and this stands behind it; so it does until the next
+ * name that only a property can have, one with a dot.
+ */
+function kindsOf(parts: readonly string[]): PartKind[] {
+  let before: PartKind = 'plain'
+  return parts.map(part => {
+    const [, name = ''] = /^([^=]*?)\s*=/.exec(part) ?? []
+    const isProperty = /^[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+$/.test(name)
+    const isPlainName = before === 'secret' && /^(?:acks|debug|partitioner|retries)$/.test(name)
+    if (before !== 'plain' && !isProperty && !isPlainName) before = 'rest'
+    else before = isSecretName(name) ? 'secret' : 'plain'
+    return before
+  })
+}
+
 function isSecretName(name: string): boolean {
-  return /pass|secret|token|jaas|\.pem$|key$/i.test(name)
+  return /pass|pwd|secret|token|jaas|credential|signature|\bsig\b|api-?key|\bauth|oauthbearer\.(?:config|assertion)|kinit|\.pem\s*$|key\s*$/i.test(
+    name,
+  )
 }

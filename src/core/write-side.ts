@@ -9,7 +9,7 @@ export interface Intake {
   /**
    * Resolves once all in-sync replicas have it, with where it stands. When it rejects, the record may have arrived all
    * the same (its acknowledgement was lost): publishing it again is safe, because a value is a full snapshot.
-   * @throws BrokerUnavailableError
+   * @throws BrokerUnavailableError; RecordTooLargeError when the topic takes no record of this size
    */
   publish(uid: string, value: Buffer): Promise<Origin>
 }

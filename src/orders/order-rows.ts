@@ -92,11 +92,12 @@ export const orderQueries: ValueQueries = {
 
 /**
  * One text with customer and one without, so that each is planned for its own index (`orders_customer`, `orders_newest`);
- * the bounds that are not given are infinite ones.
+ * the bounds that are not given are infinite ones. The index has the beginning of a customer alone, as migration 0016 says.
  */
 function pageOf({ customerId, from, to, after, limit }: PageQuery) {
   const [date, uid] = after ?? ['infinity', '']
-  const ofCustomer = customerId === undefined ? '' : 'o.customer_id = $6 AND'
+  const ofCustomer =
+    customerId === undefined ? '' : 'left(o.customer_id, 128) = left($6::text, 128) AND o.customer_id = $6::text AND'
   return {
     name: customerId === undefined ? 'orders_page' : 'orders_page_customer',
     text: `${SELECT} WHERE ${ofCustomer} (o.date_created, o.order_uid) < ($2::timestamptz, $3)

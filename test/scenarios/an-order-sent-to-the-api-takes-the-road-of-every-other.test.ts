@@ -41,6 +41,22 @@ it('is stored by the consumer, whichever process took it, and the answer to its 
   expect(invalid.status).toBe(422)
   expect(await stream.readAll(stream.topic)).toHaveLength(2)
 
+  // And what is taken fits: into a record with its key and headers, and into every index
+  const padded = (bytes: number) => {
+    const order = { ...newer, padding: '' }
+    return { ...order, padding: 'x'.repeat(bytes - Buffer.byteLength(JSON.stringify(order))) }
+  }
+  const largest = 1_047_564
+  expect((await create(padded(largest))).status).toBe(201)
+  expect((await create(padded(largest + 1))).status).toBe(413)
+  const customer_id = Array.from({ length: 1_024 }, (_, n) =>
+    String.fromCodePoint(0x20000 + ((n * 7919) % 42_000)),
+  ).join('')
+  expect((await create({ ...newer, customer_id })).status).toBe(201)
+  const ofCustomer = await fetch(`${api.url}/orders?${new URLSearchParams({ customer_id })}`)
+  expect(await ofCustomer.json()).toEqual({ orders: [{ ...newer, customer_id }], next: null })
+  expect((await create(newer)).status).toBe(201)
+
   // And with the consumer gone it is accepted, and stored when a consumer is back
   expect(await consumer.stop()).toBe(0)
   const accepted = await create({ ...MODEL, order_uid: 'waits' }, { Prefer: 'respond-async' })

@@ -258,6 +258,20 @@ describe('secrets', () => {
     { KAFKA_CONFIG: `sasl.password=${secret}` },
     { KAFKA_CONFIG: `sasl.oauthbearer.client.secret=${secret},ssl.key.password=${secret},acks=1` },
     { KAFKA_CONFIG: `sasl.password=a\\,${secret}` },
+    { KAFKA_CONFIG: `ssl.key.password=a,${secret}` },
+    { KAFKA_CONFIG: `ssl.key.password=a,${secret}=b,c=${secret}` },
+    { KAFKA_CONFIG: `ssl.key.password=a,b,acks=${secret},${secret}` },
+    { KAFKA_CONFIG: `ssl.key.password=${secret},fetch.min.bytes=1` },
+    { KAFKA_CONFIG: `sasl.oauthbearer.config=principal=${secret}` },
+    { KAFKA_CONFIG: secret },
+    { KAFKA_BROKERS: `kafka://u:pa,${secret}/x@h:9092` },
+    { KAFKA_BROKERS: `kafka://${secret}@h:9092` },
+    { TRACE_URL: `https://u:${secret}@h/{trace_id}` },
+    { TRACE_URL: `https://h/{trace_id}?api_token=${secret}&x=1` },
+    { TRACE_URL: `h/{trace_id}?access_token=${secret}` },
+    { DATABASE_URL: `postgres://u:a,${secret}@h/d` },
+    { DATABASE_URL: `postgres://u:a@h1,h2/d?password=${secret}` },
+    { API_KEYS: `web:read:a,${secret},b` },
   ]
   it.each(environments)('are neither told nor shown: %j', env => {
     expect(JSON.stringify(problemsOf(env))).not.toContain(secret)

@@ -1,6 +1,6 @@
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import type { Rejection } from '../../core/dead-letter.ts'
-import { dispositionOf } from '../../core/errors.ts'
+import { dispositionOf, RecordTooLargeError } from '../../core/errors.ts'
 import type { Clock, ValueCatalog } from '../../core/ports.ts'
 import type { ValueCache } from '../../core/read-side.ts'
 import { compareOrigins, type Origin } from '../../core/record.ts'
@@ -48,6 +48,7 @@ export function createRoute(parts: CreateParts, guard: readonly RequestHandler[]
     try {
       origin = await parts.intake.publish(verdict.uid, body.bytes)
     } catch (error) {
+      if (error instanceof RecordTooLargeError) return void sendProblem(req, res, TOO_LARGE_FOR_TOPIC)
       if (dispositionOf(error) !== 'retry') throw error
       return void sendProblem(req, res, KAFKA_AWAY)
     }
@@ -128,6 +129,12 @@ const KAFKA_AWAY: Problem = {
   detail:
     'Kafka did not confirm the order. Send it again in a few seconds: an order that arrives twice is stored once.',
   headers: { 'Retry-After': RETRY_AFTER_SECONDS },
+}
+
+const TOO_LARGE_FOR_TOPIC: Problem = {
+  status: 413,
+  code: 'too_large',
+  detail: 'The topic takes no record of this size: its max.message.bytes is smaller. Send a smaller order.',
 }
 
 function refusalOf({ reason, error, message, violations }: Rejection): Problem {

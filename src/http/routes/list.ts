@@ -69,7 +69,7 @@ function readQuery(query: Request['query'], canonicalInstant: ListParts['canonic
     given[name] = typeof value === 'string' && value !== '' ? value : undefined
   }
   const { customer_id, from, to, limit, cursor } = given
-  if (customer_id !== undefined && (customer_id.length > MAX_CUSTOMER_CHARACTERS || customer_id.includes('\0'))) {
+  if (customer_id !== undefined && ([...customer_id].length > MAX_CUSTOMER_CHARACTERS || customer_id.includes('\0'))) {
     return wrong(`customer_id has at most ${MAX_CUSTOMER_CHARACTERS} characters, none of them NUL.`)
   }
   const dates = { from: from && readDate(from), to: to && readDate(to) }

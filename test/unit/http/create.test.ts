@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { describe, expect, it } from 'vitest'
-import { BrokerUnavailableError, StoreUnavailableError } from '#src/core/errors.ts'
+import { BrokerUnavailableError, RecordTooLargeError, StoreUnavailableError } from '#src/core/errors.ts'
 import type { ValueCatalog } from '#src/core/ports.ts'
 import type { Origin } from '#src/core/record.ts'
 import { patientClock, UPLOAD_BYTES } from '../../support/http-parts.ts'
@@ -263,6 +263,17 @@ describe('what cannot be read', () => {
 })
 
 describe('when Kafka does not take it', () => {
+  it('is no outage when the topic takes no record of that size', async () => {
+    const publish = () => Promise.reject(new RecordTooLargeError('the topic orders takes no record of this size'))
+    await using service = await startService({ orders: { intake: { publish } } })
+    const response = await service.create(SAMPLE, JSON_TYPE)
+    expect(response.status).toBe(413)
+    expect(await response.json()).toMatchObject({
+      code: 'too_large',
+      detail: expect.stringContaining('max.message.bytes'),
+    })
+  })
+
   it('says when to try again, and that it may be sent twice', async () => {
     const publish = () => Promise.reject(new BrokerUnavailableError('Local: Message timed out'))
     await using service = await startService({ orders: { intake: { publish } } })
