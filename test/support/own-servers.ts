@@ -1,10 +1,10 @@
 import { onTestFinished } from 'vitest'
-import { type EmbeddedKafka, startKafka } from '#src/embedded/kafka.ts'
+import { type EmbeddedKafka, type KafkaOptions, startKafka } from '#src/embedded/kafka.ts'
 import { type EmbeddedPostgres, type PostgresOptions, startPostgres } from '#src/embedded/postgres.ts'
 
 /** A Kafka that only this test uses, so that it may be frozen or killed. Goes with the test. */
-export async function ownKafka(): Promise<EmbeddedKafka> {
-  const kafka = await startKafka()
+export async function ownKafka(options: KafkaOptions = {}): Promise<EmbeddedKafka> {
+  const kafka = await startKafka(options)
   onTestFinished(() => kafka[Symbol.asyncDispose]())
   return kafka
 }
