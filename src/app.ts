@@ -23,7 +23,7 @@ import { noteConsumerStart } from './postgres/consumer-starts.ts'
 import { createDeadLetterIndex } from './postgres/dead-letter-index.ts'
 import { purgeSettled } from './postgres/dead-letter-purge.ts'
 import { readFigures } from './postgres/figures.ts'
-import { migrationUnderWay, missingMigrations } from './postgres/migrate.ts'
+import { migrationUnderWay, missingMigrations, requireFitDatabase } from './postgres/migrate.ts'
 import { createPool, poolStatus } from './postgres/pool.ts'
 import { createSettlementStore } from './postgres/settlement.ts'
 import { createStartBook } from './postgres/start-book.ts'
@@ -300,12 +300,13 @@ export async function startApp(
   }
 
   async function requireMigrations(): Promise<void> {
+    await requireFitDatabase(readPool)
     const missing = await missingMigrations(readPool)
     if (missing.length > 0) {
       if (await migrationUnderWay(readPool)) throw new StoreUnavailableError('migrations are being applied')
       throw new StoreMisconfiguredError(
-        `the database lacks ${missing.length === 1 ? 'the migration' : 'the migrations'} ${missing.join(', ')}; ` +
-          'run: holdfast migrate up',
+        `the database lacks ${missing.length === 1 ? 'the migration' : 'the migrations'} ${missing.join(', ')}`,
+        { remedy: 'run: holdfast migrate up' },
       )
     }
   }

@@ -205,25 +205,34 @@ async function* groupAndTopics(settings: Config['kafka']): AsyncGenerator<Findin
 }
 
 async function* postgres({ postgres: settings }: Config): AsyncGenerator<Finding> {
-  const [{ createPool }, { missingMigrations }, { serverFacts }] = await Promise.all([
-    import('../postgres/pool.ts'),
-    import('../postgres/migrate.ts'),
-    import('../postgres/table-rights.ts'),
-  ])
+  const [{ createPool, query }, { missingMigrations, requireFitDatabase }, { serverFacts }, { requireQueueSchema }] =
+    await Promise.all([
+      import('../postgres/pool.ts'),
+      import('../postgres/migrate.ts'),
+      import('../postgres/table-rights.ts'),
+      import('../jobs/queue-schema.ts'),
+    ])
   await using parts = new AsyncDisposableStack()
   const pool = createPool({ ...settings, max: 1, name: 'doctor' })
   parts.defer(() => pool.end())
+  // What is looked at just now; the finding of it has its name when it fails.
+  let name = 'postgres'
   try {
-    const { version, readOnly, forbidden, mayQueue } = await serverFacts(pool)
+    const { version, readOnly, forbidden } = await serverFacts(pool)
     yield {
-      name: 'postgres',
+      name,
       ok: !readOnly,
       detail: `PostgreSQL ${version}${readOnly ? ', read-only' : ''}`,
       ...(readOnly ? { fix: 'name the primary in DATABASE_URL: this server takes no writes' } : {}),
     }
+    name = 'encoding'
+    await requireFitDatabase(pool)
+    name = 'migrations'
     const missing = await missingMigrations(pool)
+    // Not advised where it would fail.
+    await requireFitDatabase(pool, missing)
     yield {
-      name: 'migrations',
+      name,
       ok: missing.length === 0,
       detail: missing.length === 0 ? 'up to date' : `missing: ${missing.join(', ')}`,
       ...(missing.length === 0 ? {} : { fix: 'run: holdfast migrate up' }),
@@ -238,17 +247,12 @@ async function* postgres({ postgres: settings }: Config): AsyncGenerator<Finding
         ? {}
         : { fix: 'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO it' }),
     }
-    yield {
-      name: 'jobs',
-      ok: mayQueue,
-      detail: mayQueue ? 'may keep their queue' : 'this user may not create the schema of their queue (pgboss)',
-      ...(mayQueue
-        ? {}
-        : { fix: 'GRANT CREATE ON DATABASE to it, or run the service without jobs: --roles consumer,api' }),
-    }
+    name = 'jobs'
+    await requireQueueSchema((text, values) => query(pool, { text, values: [...values] }))
+    yield { name, ok: true, detail: 'may keep their queue' }
   } catch (error) {
     yield {
-      name: 'postgres',
+      name,
       ok: false,
       detail: messageOf(error),
       fix: remedyOf(error) ?? 'check DATABASE_URL; "holdfast demo" or "docker compose up" start a server',

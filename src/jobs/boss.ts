@@ -2,6 +2,7 @@ import { PgBoss, type Queue } from 'pg-boss'
 import { type BackoffPolicy, backoffMs } from '../core/backoff.ts'
 import type { Clock } from '../core/ports.ts'
 import type { JobObserver } from '../core/replay.ts'
+import { QUEUE_SCHEMA, requireQueueSchema } from './queue-schema.ts'
 
 /** One kind of job: a queue of pg-boss, what works on it, and when it comes by itself. */
 export interface Job {
@@ -30,7 +31,6 @@ export interface Boss extends AsyncDisposable {
   send(name: string): Promise<void>
 }
 
-const SCHEMA = 'pgboss'
 const BACKOFF: BackoffPolicy = { initialMs: 500, maxMs: 10_000 }
 /** How long an idle worker waits before it looks again; one that is sent a job here is woken. */
 const POLL_SECONDS = 1
@@ -52,6 +52,7 @@ export function startBoss({ database, jobs, stopTimeoutMs, observer, clock, rand
     for (let attempt = 1; !stopping.signal.aborted; attempt++) {
       const boss = open()
       try {
+        await requireQueueSchema(async (text, values) => (await database.executeSql(text, [...values])).rows)
         await boss.start()
         await setUp(boss)
         running = boss
@@ -68,7 +69,7 @@ export function startBoss({ database, jobs, stopTimeoutMs, observer, clock, rand
   function open(): PgBoss {
     const boss = new PgBoss({
       db: database,
-      schema: SCHEMA,
+      schema: QUEUE_SCHEMA,
       schedule: jobs.some(job => job.cron !== undefined),
       superviseIntervalSeconds: SUPERVISE_SECONDS,
       monitorIntervalSeconds: SUPERVISE_SECONDS,

@@ -80,6 +80,26 @@ const REMEDIES: readonly (readonly [prefix: string, remedy: string])[] = [
 const FATAL_CODES = /^(ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT|UNABLE_TO_)/
 const FATAL_TEXTS = /^(SASL: |The server does not support SSL connections|Password must be a string)/
 
+/** What would help against those, by code and text. */
+const CLIENT_REMEDIES: readonly (readonly [RegExp, string])[] = [
+  [
+    /SELF_SIGNED|UNABLE_TO_/,
+    'name the authority that signed the server: DATABASE_URL with ?sslmode=verify-full&sslrootcert=FILE',
+  ],
+  [/ERR_TLS_CERT_ALTNAME/, 'name the server in DATABASE_URL as its certificate does, or give it another certificate'],
+  [/CERT_HAS_EXPIRED/, 'renew the certificate of the server'],
+  [/does not support SSL/, 'set ssl=on on the server, or take sslmode out of DATABASE_URL'],
+  [/password must be/i, 'put the password into DATABASE_URL: the server asks for one'],
+]
+
+/**
+ * A pooler that does not know a parameter says so as a violation of the protocol. Its own list of parameters to ignore helps
+ * nobody: the limits of time on which guarantees rest would then not be set.
+ */
+const REFUSED_PARAMETER = /unsupported startup parameter(?: in options)?:? "?([\w.]+)/
+const POOLER_REMEDY =
+  'connect to Postgres without the pooler in DATABASE_URL; where a pooler ignores the parameter (PgBouncer: ignore_startup_parameters), the time limits of our sessions are lost without a word'
+
 /**
  * Translates what `pg` throws. Errors that neither the server nor the connection made (a bug of ours) pass through as
  * they are: nobody foresaw them.
@@ -94,8 +114,10 @@ export function toStoreError(error: unknown): Error {
   if (error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError) return error
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
   if (FATAL_CODES.test(code) || FATAL_TEXTS.test(error.message)) {
-    return new StoreMisconfiguredError(`cannot connect to Postgres: ${error.message}; check DATABASE_URL`, {
+    const remedy = CLIENT_REMEDIES.find(([pattern]) => pattern.test(`${code} ${error.message}`))?.[1]
+    return new StoreMisconfiguredError(`cannot connect to Postgres: ${error.message}`, {
       cause: error,
+      remedy: remedy ?? 'check DATABASE_URL',
     })
   }
   // An AggregateError (a host with several addresses) has no message of its own.
@@ -111,6 +133,16 @@ function fromServer(error: pg.DatabaseError): StreamError {
   const sqlState = error.code ?? 'XX000'
   const [failure, words] = classify(sqlState)
   const options = { sqlState, cause: withoutData(error, sqlState) }
+  const [, parameter] = sqlState === '08P01' ? (REFUSED_PARAMETER.exec(error.message) ?? []) : []
+  if (parameter !== undefined) {
+    return new StoreMisconfiguredError(
+      `the pooler in front of Postgres refuses the start-up parameter ${parameter} (SQLSTATE ${sqlState})`,
+      {
+        ...options,
+        remedy: POOLER_REMEDY,
+      },
+    )
+  }
   switch (failure) {
     case 'unavailable':
       return new StoreUnavailableError(`Postgres is away: ${words} (SQLSTATE ${sqlState})`, options)
@@ -119,17 +151,30 @@ function fromServer(error: pg.DatabaseError): StreamError {
     case 'refused':
       return new RecordRefusedError(`Postgres refuses it: ${words}${placeOf(error)} (SQLSTATE ${sqlState})`, options)
     case 'undecided':
-      return new StoreRejectedError(`Postgres rejects it: ${explained(error, sqlState, words)}`, options)
+      return new StoreRejectedError(
+        `Postgres rejects it: ${said(error, sqlState, words)}`,
+        withRemedy(options, sqlState),
+      )
     case 'misconfigured':
-      return new StoreMisconfiguredError(`Postgres says: ${explained(error, sqlState, words)}`, options)
+      return new StoreMisconfiguredError(
+        `Postgres says: ${said(error, sqlState, words)}`,
+        withRemedy(options, sqlState),
+      )
   }
 }
 
-function explained(error: pg.DatabaseError, sqlState: string, words: string): string {
-  const remedy = REMEDIES.find(([prefix]) => sqlState.startsWith(prefix))?.[1]
+function said(error: pg.DatabaseError, sqlState: string, words: string): string {
   // An error of a function has a context, and its author chose the text.
-  const what = remedy === undefined || error.where !== undefined ? `${words}${placeOf(error)}` : error.message
-  return `${what} (SQLSTATE ${sqlState})${remedy === undefined ? '' : `; ${remedy}`}`
+  const quotable = remedyOf(sqlState) !== undefined && error.where === undefined
+  return `${quotable ? error.message : `${words}${placeOf(error)}`} (SQLSTATE ${sqlState})`
+}
+
+function remedyOf(sqlState: string): string | undefined {
+  return REMEDIES.find(([prefix]) => sqlState.startsWith(prefix))?.[1]
+}
+
+function withRemedy<O extends object>(options: O, sqlState: string): O & { readonly remedy: string | undefined } {
+  return { ...options, remedy: remedyOf(sqlState) }
 }
 
 function placeOf({ table, column, constraint, where = '' }: pg.DatabaseError): string {

@@ -5,6 +5,7 @@ import { PG_MIGRATE_LOCK_ID, runner } from 'node-pg-migrate'
 import pg from 'pg'
 import { StoreMisconfiguredError } from '../core/errors.ts'
 import { toStoreError } from './errors.ts'
+import { type Ask, requireMigrationRights, requireUtf8 } from './obstacles.ts'
 import { query } from './pool.ts'
 
 const DIRECTORY = fileURLToPath(new URL('../../migrations', import.meta.url))
@@ -32,6 +33,11 @@ export async function migrate(
   { count }: { readonly count?: number } = {},
 ): Promise<string[]> {
   return await connected(url, async client => {
+    const ask: Ask = async (text, values) => (await client.query(text, [...values])).rows
+    if (direction === 'up') {
+      await requireUtf8(ask)
+      if ((await statusOf(client)).some(({ appliedAt }) => appliedAt === undefined)) await requireMigrationRights(ask)
+    }
     const done = await runner({
       dbClient: client,
       dir: DIRECTORY,
@@ -50,24 +56,26 @@ export async function migrate(
 
 /** Every migration that we have or the database has, oldest first. @throws as {@link migrate} */
 export async function migrationStatus(url: string): Promise<MigrationStatus[]> {
-  return await connected(url, async client => {
-    const names = await migrationNames()
-    const { rows: tables } = await client.query<{ present: boolean }>(
-      `SELECT to_regclass('${TABLE}') IS NOT NULL AS present`,
-    )
-    const { rows } = tables[0]?.present
-      ? await client.query<{ name: string; run_on: Date }>(
-          `SELECT name, run_on AT TIME ZONE current_setting('TimeZone') AS run_on FROM ${TABLE} ORDER BY id`,
-        )
-      : { rows: [] }
-    const applied = new Map(rows.map(row => [row.name, row.run_on]))
-    return [
-      ...names.map(name => ({ name, appliedAt: applied.get(name), known: true })),
-      ...rows
-        .filter(row => !names.includes(row.name))
-        .map(row => ({ name: row.name, appliedAt: row.run_on, known: false })),
-    ]
-  })
+  return await connected(url, statusOf)
+}
+
+async function statusOf(client: pg.Client): Promise<MigrationStatus[]> {
+  const names = await migrationNames()
+  const { rows: tables } = await client.query<{ present: boolean }>(
+    `SELECT to_regclass('${TABLE}') IS NOT NULL AS present`,
+  )
+  const { rows } = tables[0]?.present
+    ? await client.query<{ name: string; run_on: Date }>(
+        `SELECT name, run_on AT TIME ZONE current_setting('TimeZone') AS run_on FROM ${TABLE} ORDER BY id`,
+      )
+    : { rows: [] }
+  const applied = new Map(rows.map(row => [row.name, row.run_on]))
+  return [
+    ...names.map(name => ({ name, appliedAt: applied.get(name), known: true })),
+    ...rows
+      .filter(row => !names.includes(row.name))
+      .map(row => ({ name: row.name, appliedAt: row.run_on, known: false })),
+  ]
 }
 
 /**
@@ -96,6 +104,17 @@ export async function migrationUnderWay(pool: pg.Pool): Promise<boolean> {
     values: [PG_MIGRATE_LOCK_ID],
   })
   return row?.held ?? false
+}
+
+/**
+ * What stands in the way of a start that no retry cures.
+ * @param missing of {@link missingMigrations}: only then must this user be able to apply them
+ * @throws StoreMisconfiguredError with what to do; StoreUnavailableError
+ */
+export async function requireFitDatabase(pool: pg.Pool, missing: readonly string[] = []): Promise<void> {
+  const ask: Ask = (text, values) => query(pool, { text, values: [...values] })
+  await requireUtf8(ask)
+  if (missing.length > 0) await requireMigrationRights(ask)
 }
 
 async function migrationNames(): Promise<string[]> {

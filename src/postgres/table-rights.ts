@@ -7,11 +7,9 @@ export interface ServerFacts {
   readonly readOnly: boolean
   /** Tables of ours that this user may not read, insert into, update and delete from. */
   readonly forbidden: readonly string[]
-  /** The schema of the jobs' queue is there, or this user may create it. */
-  readonly mayQueue: boolean
 }
 
-const TABLES = [
+export const TABLES = [
   ...['orders', 'deliveries', 'payments', 'items', 'stream_progress', 'stream_ledger', 'audit_log', 'switches'],
   'consumer_starts',
   ...['dead_letters', 'dead_letter_events', 'dead_letters_purged', 'dead_letters_purged_counts'],
@@ -20,17 +18,16 @@ const TABLES = [
 
 /** @throws StoreUnavailableError, StoreMisconfiguredError */
 export async function serverFacts(pool: pg.Pool): Promise<ServerFacts> {
-  const rows = await query<{ version: string; read_only: boolean; forbidden: string[]; may_queue: boolean }>(pool, {
+  const rows = await query<{ version: string; read_only: boolean; forbidden: string[] }>(pool, {
     text: `SELECT current_setting('server_version') AS version,
         pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS read_only,
         coalesce((
           SELECT array_agg(c.relname::text ORDER BY c.relname) FROM pg_class AS c
-          WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+          WHERE c.relnamespace = to_regnamespace('public') AND c.relkind IN ('r', 'p')
             AND c.relname = ANY ($1)
             AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
               AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))
-        ), '{}') AS forbidden,
-        to_regnamespace('pgboss') IS NOT NULL OR has_database_privilege(current_database(), 'CREATE') AS may_queue`,
+        ), '{}') AS forbidden`,
     values: [TABLES],
   })
   const [row] = rows
@@ -38,6 +35,5 @@ export async function serverFacts(pool: pg.Pool): Promise<ServerFacts> {
     version: row?.version ?? 'unknown',
     readOnly: row?.read_only ?? false,
     forbidden: row?.forbidden ?? [],
-    mayQueue: row?.may_queue ?? false,
   }
 }

@@ -1,8 +1,11 @@
+import { randomUUID } from 'node:crypto'
 import { readdirSync } from 'node:fs'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { examine } from '#src/cli/doctor-checks.ts'
 import { StoreMisconfiguredError, StoreUnavailableError } from '#src/core/errors.ts'
+import { requireQueueSchema } from '#src/jobs/queue-schema.ts'
 import { orderTables } from '#src/orders/order-sql.ts'
-import { migrate, migrationStatus, missingMigrations } from '#src/postgres/migrate.ts'
+import { migrate, migrationStatus, missingMigrations, requireFitDatabase } from '#src/postgres/migrate.ts'
 import { createPool } from '#src/postgres/pool.ts'
 import { readProof } from '#src/postgres/proof.ts'
 import { createSettlementStore } from '#src/postgres/settlement.ts'
@@ -126,5 +129,95 @@ describe('migrations', () => {
     await expect(migrate(url.href, 'up')).rejects.toThrow(StoreMisconfiguredError)
     url.port = '1'
     await expect(migrationStatus(url.href)).rejects.toThrow(StoreUnavailableError)
+  })
+})
+
+describe('a database that migrations cannot be applied to', () => {
+  /** A role of the server, which goes with the test. @returns the url with which it connects */
+  async function asRole(url: string, role: string): Promise<string> {
+    const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    await pool.query(`CREATE ROLE ${role} LOGIN PASSWORD 'secret'`)
+    await pool.end()
+    onTestFinished(async () => {
+      const cleaning = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+      await cleaning.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
+      await cleaning.end()
+    })
+    const as = new URL(url)
+    as.username = role
+    as.password = 'secret'
+    return as.href
+  }
+
+  it('says which GRANT the owner must give, and doctor does not advise what would fail', async () => {
+    const url = await freshDatabase()
+    const role = `newcomer_${randomUUID().slice(0, 8)}`
+    const theirs = await asRole(url, role)
+    const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    // As it is by default since PostgreSQL 15.
+    await pool.query('REVOKE CREATE ON SCHEMA public FROM PUBLIC')
+    const grant = `GRANT USAGE, CREATE ON SCHEMA public TO ${role}`
+
+    await expect(migrate(theirs, 'up')).rejects.toThrow(grant)
+    await expect(migrate(theirs, 'up')).rejects.not.toThrow(/\bat\b.*:\d+|Unable to ensure/)
+    const findings = await Array.fromAsync(
+      examine({ DATABASE_URL: theirs, KAFKA_BROKERS: '127.0.0.1:1', HTTP_PORT: '0' }),
+    )
+    const finding = findings.find(({ name }) => name === 'migrations')
+    expect(finding).toMatchObject({ ok: false, fix: expect.stringContaining(grant) })
+    expect(finding?.fix).not.toContain('migrate up')
+
+    await pool.query(grant)
+    await pool.end()
+    expect(await migrate(theirs, 'up')).toEqual(ALL)
+  })
+
+  it('names the owner of tables that this user may not alter', async () => {
+    const url = await freshDatabase()
+    const owner = new URL(url).username
+    await migrate(url, 'up')
+    await migrate(url, 'down')
+    const role = `stranger_${randomUUID().slice(0, 8)}`
+    const theirs = await asRole(url, role)
+    const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    await pool.query(
+      `GRANT USAGE, CREATE ON SCHEMA public TO ${role}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${role}`,
+    )
+    await pool.end()
+    await expect(migrate(theirs, 'up')).rejects.toThrow(
+      new RegExp(`orders.* belong to the user ${owner}.*run the migrations as ${owner}`),
+    )
+  })
+
+  it.each(['SQL_ASCII', 'LATIN1'])('refuses the encoding %s in one sentence', async encoding => {
+    const name = `encoded_${randomUUID().slice(0, 8)}`
+    const url = new URL(await freshDatabase())
+    const server = createPool({ url: url.href, max: 1, statementTimeoutMs: 30_000, name: 'test' })
+    await server.query(`CREATE DATABASE ${name} ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`)
+    await server.end()
+    url.pathname = `/${name}`
+    const refusal = new RegExp(`has the encoding ${encoding}.*must be UTF8; .*CREATE DATABASE .* ENCODING 'UTF8'`)
+    await expect(migrate(url.href, 'up')).rejects.toThrow(refusal)
+    const pool = createPool({ url: url.href, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    await expect(requireFitDatabase(pool)).rejects.toThrow(refusal)
+    await pool.end()
+  })
+})
+
+describe('the schema of the jobs', () => {
+  it.each([
+    ['CREATE SCHEMA pgboss', /is no queue that this user can work with: version, queue, job/],
+    [
+      `CREATE SCHEMA pgboss; CREATE TABLE pgboss.version (version int); INSERT INTO pgboss.version VALUES (21);
+       CREATE TABLE pgboss.job (); CREATE TABLE pgboss.queue (name text); INSERT INTO pgboss.queue VALUES ('mails')`,
+      /another application keeps its queues in the schema pgboss \(mails\), in version 21 of pg-boss/,
+    ],
+  ])('is left alone where it is not ours', async (sql, refusal) => {
+    const pool = createPool({ url: await freshDatabase(), max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    const ask = async (text: string, values: readonly unknown[]) => (await pool.query(text, [...values])).rows
+    await requireQueueSchema(ask)
+    await pool.query(sql)
+    await expect(requireQueueSchema(ask)).rejects.toThrow(refusal)
+    await pool.end()
   })
 })

@@ -82,6 +82,17 @@ describe('a SQLSTATE', () => {
     expect(error.message).toContain('amount_is_sane of payments')
   })
 
+  it.each(['unsupported startup parameter: lock_timeout', 'unsupported startup parameter in options: lock_timeout'])(
+    'of a pooler names the parameter that it refuses: %s',
+    message => {
+      const error = toStoreError(fromServer('08P01', { message }))
+      expect(error).toBeInstanceOf(StoreMisconfiguredError)
+      expect(error.message).toMatch(
+        /pooler.*refuses the start-up parameter lock_timeout \(SQLSTATE 08P01\); .*without the pooler/,
+      )
+    },
+  )
+
   it('says what to do about a missing table', () => {
     const error = toStoreError(fromServer('42P01', { message: 'relation "orders" does not exist' }))
     expect(error.message).toContain('relation "orders" does not exist')
