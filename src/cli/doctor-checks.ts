@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { type Config, loadConfig } from '../config.ts'
 import { BrokerFatalError, ConfigError, StreamError } from '../core/errors.ts'
+import type { KafkaInspector } from '../kafka/inspector.ts'
 
 /** What was looked at, and what came of it. */
 export interface Finding {
@@ -114,6 +115,7 @@ async function* kafka({ kafka: settings }: Config): AsyncGenerator<Finding> {
     // Any question that a broker answers.
     await inspector.partitions(settings.topic)
     yield { name: 'kafka', ok: true, detail: `reached at ${at}` }
+    yield* group(settings, inspector)
   } catch (error) {
     yield {
       name: 'kafka',
@@ -125,25 +127,22 @@ async function* kafka({ kafka: settings }: Config): AsyncGenerator<Finding> {
     }
     return
   }
-  yield* groupAndTopics(settings)
+  yield* topics(settings)
 }
 
-/** Each right that the service needs, with the line that gives it. */
-async function* groupAndTopics(settings: Config['kafka']): AsyncGenerator<Finding> {
-  const { groupId, topic, dlqTopic, createTopics } = settings
-  const [{ topicRights }, { groupFacts }] = await Promise.all([
-    import('../kafka/topic-rights.ts'),
-    import('../kafka/group-rights.ts'),
-  ])
-  const user = settings.security['sasl.username'] ?? 'USER'
-  const grant = (operations: readonly string[], resource: string) =>
-    `kafka-acls --bootstrap-server ${settings.brokers[0]} --add --allow-principal User:${user} ` +
+/** The line that gives a right to the user of these settings. */
+function grant({ security, brokers }: Config['kafka'], operations: readonly string[], resource: string): string {
+  return (
+    `kafka-acls --bootstrap-server ${brokers[0]} --add --allow-principal User:${security['sasl.username'] ?? 'USER'} ` +
     `${operations.map(operation => `--operation ${operation}`).join(' ')} ${resource}`
+  )
+}
 
-  const name = `group ${groupId}`
-  const toJoin = grant(['Read'], `--group ${groupId}`)
+async function* group(settings: Config['kafka'], inspector: KafkaInspector): AsyncGenerator<Finding> {
+  const name = `group ${settings.groupId}`
+  const toJoin = grant(settings, ['Read'], `--group ${settings.groupId}`)
   try {
-    const { members, strategy, mayRead } = await groupFacts(settings, groupId)
+    const { members, strategy, mayRead } = await inspector.group(settings.topic)
     if (!mayRead) yield { name, ok: false, detail: 'this user may see it, and not join it', fix: toJoin }
     else if (strategy !== undefined && strategy !== OUR_STRATEGY) {
       yield {
@@ -154,14 +153,15 @@ async function* groupAndTopics(settings: Config['kafka']): AsyncGenerator<Findin
       }
     } else yield { name, ok: true, detail: `${members} in it; this user may join` }
   } catch (error) {
-    const hidden = error instanceof BrokerFatalError
-    yield {
-      name,
-      ok: false,
-      detail: messageOf(error),
-      fix: hidden ? toJoin : (remedyOf(error) ?? 'ask again in a moment'),
-    }
+    const fix = error instanceof BrokerFatalError ? toJoin : (remedyOf(error) ?? 'ask again in a moment')
+    yield { name, ok: false, detail: messageOf(error), fix }
   }
+}
+
+/** Each right that the service needs, with the line that gives it. */
+async function* topics(settings: Config['kafka']): AsyncGenerator<Finding> {
+  const { topic, dlqTopic, createTopics } = settings
+  const { topicRights } = await import('../kafka/topic-rights.ts')
   let rights: Awaited<ReturnType<typeof topicRights>>
   try {
     rights = await topicRights(settings, [topic, dlqTopic])
@@ -176,7 +176,7 @@ async function* groupAndTopics(settings: Config['kafka']): AsyncGenerator<Findin
     const lacking = needed.filter(operation => !(operation === 'Read' ? found.mayRead : found.mayWrite))
     const of = { name: `topic ${found.topic}`, resource: `--topic ${found.topic}` }
     if (!found.mayDescribe) {
-      const fix = grant(needed, of.resource)
+      const fix = grant(settings, needed, of.resource)
       yield { name: of.name, ok: false, detail: 'this user may not even see whether it is there', fix }
     } else if (found.partitions === 0) {
       const coming =
@@ -186,7 +186,7 @@ async function* groupAndTopics(settings: Config['kafka']): AsyncGenerator<Findin
         : { name: of.name, ok: false, detail: 'not there', fix: 'create it, or set KAFKA_CREATE_TOPICS=true' }
     } else if (lacking.length > 0) {
       const detail = `${found.partitions} partitions; this user may not ${lacking.join(' and ').toLowerCase()}`
-      yield { name: of.name, ok: false, detail, fix: grant(lacking, of.resource) }
+      yield { name: of.name, ok: false, detail, fix: grant(settings, lacking, of.resource) }
     } else {
       const only =
         isSource && !found.mayWrite ? ', and not write: POST /orders/create and redrives to the topic need that' : ''

@@ -63,7 +63,7 @@ export async function runReplay(
       operator: options.by,
       async consumers() {
         await using inspector = await startInspector({ connection: kafka, groupId: kafka.groupId })
-        return (await inspector.group()).members
+        return (await inspector.group(kafka.topic)).members
       },
       onProgress(now) {
         const rate = now.rate === null ? '' : `at ${grouped(now.rate)}/s`

@@ -56,7 +56,7 @@ async function seek({ partition, to, because, json }: SeekOptions): Promise<void
   if (!known.some(at => at.partition === partition)) {
     throw new UsageError(`${topic} has no partition ${partition}: it has ${known.length}, counted from 0`)
   }
-  const { members } = await inspector.group()
+  const { members } = await inspector.group(topic)
   if (members > 0) {
     throw new UsageError(
       `the service runs: the group ${groupId} has ${members} ${members === 1 ? 'member' : 'members'}; stop it first (and wait until the group has seen it leave)`,

@@ -13,37 +13,40 @@ export interface GroupFacts {
 }
 
 const TIMEOUT_MS = 10_000
+const CODE = { timedOut: -185, groupAuthorization: 30 } as const
 /** Coordinator loading, not available, not the coordinator. */
 const COORDINATOR_IS_MOVING: ReadonlySet<number> = new Set([14, 15, 16])
 
-/** @throws BrokerFatalError where this user may not even see the group; BrokerUnavailableError */
-export async function groupFacts(connection: KafkaConnection, groupId: string): Promise<GroupFacts> {
+/**
+ * Two calls of the native client end the process where the answer holds an error of the group: a description reads a name that is
+ * not set, a list of offsets reads partitions that are not there. So the coordinator is first asked something whose errors are
+ * errors; only when that comes to no end, the right on the group is looked at, which is refused before there is a coordinator.
+ * @param askCoordinator for the group's offset of some partition, within so many ms
+ * @throws BrokerFatalError where this user may not even see the group; BrokerUnavailableError
+ */
+export async function groupFacts(
+  connection: KafkaConnection,
+  groupId: string,
+  askCoordinator: (timeoutMs: number) => Promise<unknown>,
+): Promise<GroupFacts> {
   const admin = nativeAdmin(connection)
   const doing = `asking for the group ${groupId}`
-
-  async function ask<R>(start: Parameters<typeof call<R>>[0]): Promise<R> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await call<R>(start)
-      } catch (error) {
-        // A broker that has just started, or a coordinator that moves: it knows in a moment.
-        if (!COORDINATOR_IS_MOVING.has(describe(error).code ?? 0) || tries >= 10) {
-          throw toStreamError(error, doing, admin)
-        }
-        await new Promise<void>(resolve => setTimeout(resolve, 300))
-      }
-    }
-  }
-
   try {
-    // First a question whose errors are errors. A description that holds one (the coordinator is not there yet, no right on the
-    // group) ends the process inside the native client, which reads a name that is not set.
-    await ask(done => admin.listConsumerGroupOffsets([{ groupId }], { timeout: TIMEOUT_MS }, done))
-    const { groups } = await ask<NativeGroups>(done =>
+    await untilThereIsACoordinator(async () => {
+      try {
+        await askCoordinator(COORDINATOR_MS)
+      } catch (error) {
+        if (describe(error).code !== CODE.timedOut) throw error
+        await call<readonly object[]>(done =>
+          admin.listConsumerGroupOffsets([{ groupId }], { timeout: TIMEOUT_MS }, done),
+        )
+      }
+    })
+    const { groups } = await call<NativeGroups>(done =>
       admin.describeGroups([groupId], { includeAuthorizedOperations: true, timeout: TIMEOUT_MS }, done),
     )
     const [group] = groups
-    if (group?.error) throw toStreamError(group.error, doing)
+    if (group?.error) throw group.error
     const operations = group?.authorizedOperations ?? []
     const members = group?.members.length ?? 0
     return {
@@ -51,7 +54,28 @@ export async function groupFacts(connection: KafkaConnection, groupId: string): 
       strategy: members === 0 || group?.protocol === '' ? undefined : group?.protocol,
       mayRead: operations.includes(ALLOWED.read) || operations.includes(ALLOWED.all),
     }
+  } catch (error) {
+    throw toStreamError(error, doing, admin)
   } finally {
     admin.disconnect()
+  }
+}
+
+/** A coordinator that is there answers sooner; without the right to see the group, there is no answer at all. */
+const COORDINATOR_MS = 3_000
+
+async function untilThereIsACoordinator(ask: () => Promise<void>): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await ask()
+    } catch (error) {
+      const { code = 0 } = describe(error)
+      const moves = COORDINATOR_IS_MOVING.has(code)
+      // Any other answer is one of the coordinator: that it knows nothing of the topic, for example.
+      if (!moves && code > 0 && code !== CODE.groupAuthorization) return
+      // A broker that has just started, or a coordinator that moves: it knows in a moment.
+      if (!moves || tries >= 10) throw error
+      await new Promise<void>(resolve => setTimeout(resolve, 300))
+    }
   }
 }

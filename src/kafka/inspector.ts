@@ -23,8 +23,8 @@ export interface KafkaInspector extends AsyncDisposable {
   watermarks(partition: TopicPartition): Promise<Watermarks>
   /** What the broker holds as committed for the group; absent when nothing. */
   committed(partitions: readonly TopicPartition[]): Promise<Progress[]>
-  /** The group as it is just now. */
-  group(): Promise<GroupFacts>
+  /** The group as it is just now. The topic is one that this user may know of; it need not be there. */
+  group(topic: string): Promise<GroupFacts>
   /** Sets the group's offsets. Only while it has no members: the broker refuses it otherwise. */
   commit(positions: readonly Progress[]): Promise<void>
   /** Every record that the topic holds now, partition by partition, offsets ascending. */
@@ -108,7 +108,10 @@ export async function startInspector(options: {
         offset === undefined || offset < 0 ? [] : [{ topic, partition, nextOffset: BigInt(offset) }],
       )
     },
-    group: () => groupFacts(options.connection, options.groupId),
+    group: topic =>
+      groupFacts(options.connection, options.groupId, timeoutMs =>
+        call(done => client.committed([{ topic, partition: 0 }], timeoutMs, done)),
+      ),
     async commit(positions) {
       const answer = Promise.withResolvers<void>()
       commitWaiting = answer

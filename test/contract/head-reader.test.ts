@@ -31,7 +31,7 @@ it('tells the timestamp of the record at an offset, and where there is none; it 
     { timestampMs: T0 + 2 },
   ])
   await using inspector = await startInspector({ connection, groupId: names.groupId })
-  expect((await inspector.group()).members).toBe(0)
+  expect((await inspector.group(names.topic)).members).toBe(0)
   expect(await inspector.committed(await inspector.partitions(names.topic))).toEqual([])
 })
 

@@ -263,7 +263,7 @@ it('a group that another client uses in its own way is named', async () => {
   await consumer.close()
 
   await using inspector = await startInspector({ connection, groupId: 'shared-group' })
-  expect(await inspector.group()).toEqual({ members: 1, strategy: 'range', mayRead: true })
+  expect(await inspector.group('shared')).toEqual({ members: 1, strategy: 'range', mayRead: true })
 })
 
 async function pollUntilItFails(
