@@ -2,7 +2,7 @@ import { createDeepFindings, type DeepFinding, REMEMBERED_AT_MOST } from './deep
 import { differences } from './differences.ts'
 import { createOffsetMarks, MARK, type OffsetMarks } from './offset-marks.ts'
 import type { StoredValue, Verdict } from './ports.ts'
-import { provenanceOf } from './provenance.ts'
+import { claimKey, claimOf } from './provenance.ts'
 import { compareOrigins, type Origin, originId, type SourceRecord } from './record.ts'
 
 /** Offsets `[from, to)` of a partition that are settled and still in the topic. */
@@ -157,16 +157,14 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
    * with either.
    */
   async function withOrigins(found: readonly Candidate<T>[]): Promise<Candidate<T>[]> {
-    const claims = found.flatMap(({ record }) => {
-      const { origin, replayId } = provenanceOf(record)
-      return replayId === undefined ? [] : [{ replayId, id: originId(origin) }]
-    })
+    const claims = found.flatMap(({ record }) => claimOf(record) ?? [])
     if (claims.length === 0) return [...found]
-    const members = await rows.members(claims)
+    const members = await rows.members(claims.map(({ replayId, origin }) => ({ replayId, id: originId(origin) })))
     return found.flatMap((candidate): Candidate<T>[] => {
-      const { origin, replayId } = provenanceOf(candidate.record)
-      const known = members.get(`${replayId} ${originId(origin)}`)
-      if (known === undefined) return [candidate]
+      const claim = claimOf(candidate.record)
+      const known = claim === undefined ? undefined : members.get(claimKey(claim))
+      if (claim === undefined || known === undefined) return [candidate]
+      const { origin } = claim
       if (known === 'member') return [{ ...candidate, origin }]
       return [candidate, { ...candidate, origin }].map(either => ({ ...either, unsure: true }))
     })

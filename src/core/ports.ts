@@ -1,5 +1,6 @@
 import type { DeadLetter, DlqPosition, Reason, Rejection } from './dead-letter.ts'
 import type { Outcome, OutcomeCounts } from './outcome.ts'
+import type { ProvenanceClaim, Redrive, RedriveFacts } from './provenance.ts'
 import type { Origin, SourceRecord, TopicPartition } from './record.ts'
 
 /** What rooms ask of one another. Every port has one contract suite, run on the stand-in and on the real thing. */
@@ -22,13 +23,6 @@ export interface ReadyRecord<T> {
   readonly value: T
   /** Of a redriven record. */
   readonly redrive?: Redrive | undefined
-}
-
-/** What a redriven record says of itself. */
-export interface Redrive {
-  readonly replayId: string
-  /** How often its dead letter has been redriven, this time included. */
-  readonly replayCount: number
 }
 
 /** How a redriven record ended: by this its dead letter is resolved, or waits once more. */
@@ -172,6 +166,12 @@ export interface SettlementStore<T> {
   identify(groupId: string, partitions: readonly TopicPartition[], topicId: string): Promise<void>
   /** Ledger row `[from, to)` with `expired = to - from`, and progress to `to`, behind the same fence. */
   expire(groupId: string, partition: TopicPartition, from: bigint, to: bigint): Promise<void>
+  /** What is known of the redrives that records of this topic claim to come from. @throws as `settle`, but for the loss */
+  redrives(
+    groupId: string,
+    topic: string,
+    claims: readonly ProvenanceClaim[],
+  ): Promise<ReadonlyMap<string, RedriveFacts>>
   /** Cheap write-shaped question: could a transaction be begun now? @throws StoreUnavailableError, StoreMisconfiguredError */
   probe(): Promise<void>
 }
@@ -366,6 +366,6 @@ export interface HeadReader extends AsyncDisposable {
   headAt(at: Progress): Promise<Head>
 }
 
-/** What is remarkable about a valid record. A closed set: also the values of a metric label. */
-export const UNUSUAL = ['key_mismatch', 'unknown_field', 'sum_mismatch'] as const
+/** What is remarkable about a record. A closed set: also the values of a metric label. */
+export const UNUSUAL = ['key_mismatch', 'unknown_field', 'sum_mismatch', 'precision', 'foreign_provenance'] as const
 export type UnusualKind = (typeof UNUSUAL)[number]

@@ -1,32 +1,93 @@
-import { readHeader } from './headers.ts'
-import type { Origin, SourceRecord } from './record.ts'
+import { HEADER, readHeader } from './headers.ts'
+import { type Origin, originId, type SourceRecord } from './record.ts'
 
-/** Where a record comes from. */
-export interface Provenance {
-  /** Where it first stood. */
-  readonly origin: Origin
-  /** How often it has been redriven. */
+/** The redrive that brought a record. */
+export interface Redrive {
+  readonly replayId: string
+  /** How often its dead letter has been redriven, this time included. */
   readonly replayCount: number
-  /** The redrive that brought it here. */
-  readonly replayId: string | undefined
+}
+
+/** Where a record counts from. */
+export interface Provenance {
+  /** Where it first stood: the record's own position, unless a redrive brought it. */
+  readonly origin: Origin
+  /** The redrive that brought it. */
+  readonly redrive: Redrive | undefined
+  /** It names a redrive in its headers that did not bring it. */
+  readonly foreign: boolean
+}
+export type ProvenanceOf = (record: SourceRecord) => Provenance
+
+/** What a record says of itself. Any producer can write these headers, so that nothing of it is believed yet. */
+export interface ProvenanceClaim {
+  readonly origin: Origin
+  readonly replayId: string
+}
+
+/** What the store knows of a redrive that has a member with the claimed origin. */
+export interface RedriveFacts {
+  /** How often the letter has been redriven, this time included: from the index, not from the header. */
+  readonly replayCount: number
+  /** Timestamp of the record as it first stood; `undefined` when the index has forgotten it. */
+  readonly timestampMs: number | undefined
+  /** Progress of the group on the origin's partition; `undefined` where it has none. */
+  readonly nextOffset: bigint | undefined
+}
+
+/** Facts by {@link claimKey}; a claim of which nothing is known is absent. */
+export type AskRedrives = (claims: readonly ProvenanceClaim[]) => Promise<ReadonlyMap<string, RedriveFacts>>
+
+export function claimKey({ origin, replayId }: ProvenanceClaim): string {
+  return `${replayId} ${originId(origin)}`
 }
 
 /**
- * A redriven record says in its headers where it first stood (`holdfast.id` and `holdfast.timestamp`), and counts
- * with that position: an old version that is redriven must not overwrite a newer one. Headers that cannot be read are
- * ignored: then the record stands for itself.
+ * Provenance of each of these records. The store is asked once, and only when one of them claims to come from a redrive.
+ * A claim is believed when that redrive exists, has that member, and its origin lies below the group's progress: a far origin
+ * would make every later version of its value stale for good.
+ * @throws what `ask` throws
  */
-export function provenanceOf(record: SourceRecord): Provenance {
-  // The plain case, in the hot path: no headers at all.
-  if (record.headers.length === 0) return { origin: record, replayCount: 0, replayId: undefined }
+export async function provenances(records: readonly SourceRecord[], ask: AskRedrives): Promise<ProvenanceOf> {
+  const claims = records.flatMap(record => claimOf(record) ?? [])
+  if (claims.length === 0) return unconfirmed
+  const facts = await ask(claims)
+  return record => {
+    const claim = claimOf(record)
+    const known = claim === undefined ? undefined : facts.get(claimKey(claim))
+    if (claim === undefined || known === undefined || !isBelow(claim.origin, record, known)) return unconfirmed(record)
+    const { timestampMs = claim.origin.timestampMs, replayCount } = known
+    return {
+      origin: { ...claim.origin, timestampMs },
+      redrive: { replayId: claim.replayId, replayCount },
+      foreign: false,
+    }
+  }
+}
+
+function unconfirmed(record: SourceRecord): Provenance {
+  return { origin: record, redrive: undefined, foreign: isMarked(record) }
+}
+
+/** `undefined` when the record claims nothing, or what it claims cannot be read. */
+export function claimOf(record: SourceRecord): ProvenanceClaim | undefined {
+  if (!isMarked(record)) return undefined
   const position = readHeader(record, 'id')
   const timestampMs = readHeader(record, 'timestamp')
-  if (position === undefined || timestampMs === undefined) {
-    return { origin: record, replayCount: 0, replayId: undefined }
-  }
-  return {
-    origin: { ...position, timestampMs },
-    replayCount: readHeader(record, 'replayCount') ?? 0,
-    replayId: readHeader(record, 'replayId'),
-  }
+  const replayId = readHeader(record, 'replayId')
+  if (position === undefined || timestampMs === undefined || replayId === undefined) return undefined
+  return { origin: { ...position, timestampMs }, replayId }
+}
+
+/** Most records have no headers, or only those of their producer. */
+function isMarked({ headers }: SourceRecord): boolean {
+  return headers.length > 0 && headers.some(([name]) => name === HEADER.id || name === HEADER.replayId)
+}
+
+function isBelow(origin: Origin, record: SourceRecord, { nextOffset }: RedriveFacts): boolean {
+  if (origin.topic === record.topic && origin.partition === record.partition) return origin.offset < record.offset
+  if (nextOffset !== undefined) return origin.offset < nextOffset
+  // A letter of unknown origin has its place in the dead-letter topic, which the group does not consume: no offset there
+  // stands above one of this topic, because between topics the timestamps decide.
+  return origin.topic !== record.topic
 }

@@ -11,7 +11,7 @@ import type {
   SettlementWork,
   Verdict,
 } from '../core/ports.ts'
-import { provenanceOf } from '../core/provenance.ts'
+import { type ProvenanceClaim, type ProvenanceOf, provenances } from '../core/provenance.ts'
 import type { SourceRecord } from '../core/record.ts'
 import { type BatchTrace, type BatchTracing, NO_BATCH_TRACE } from '../core/tracing.ts'
 import type { Breaker } from './breaker.ts'
@@ -85,11 +85,8 @@ export function createBatchWork<T>(
       const context = (dependency: Dependency) =>
         contextOf(owner, dependency, release, work => entered.attempt('settle', work))
       const started = clock.monotonic()
-      const judged = await retrying(
-        async () => (entered.deaths > 0 ? condemned(entered.batch, entered.deaths) : judge(entered.batch)),
-        retry,
-        contextOf(owner, 'postgres', release, work => entered.attempt('judge', work)),
-      )
+      const judging = contextOf(owner, 'postgres', release, work => entered.attempt('judge', work))
+      const judged = await retrying(() => judge(entered), retry, judging)
       const storm = checkStorm(batch, judged, batch.owner.deadLettersInARow, parts.stormLimit)
       batch.owner.deadLettersInARow = storm.inARow
       // From here on, so that not one batch more is taken; in the store with the batch's own transaction.
@@ -168,9 +165,13 @@ export function createBatchWork<T>(
     }
   }
 
-  function judge(batch: Batch): Validated<T> {
+  async function judge({ batch, deaths }: Passage): Promise<Validated<T>> {
+    const ask = (claims: readonly ProvenanceClaim[]) => parts.store.redrives(groupId, batch.owner.topic, claims)
+    const provenanceOf = await provenances(batch.records, ask)
+    if (deaths > 0) return condemned(batch, deaths, provenanceOf)
     return validate(batch.records, {
       judge: parts.judge,
+      provenanceOf,
       groupId,
       maxAttempts: parts.maxAttempts,
       now: () => clock.now(),
@@ -178,7 +179,7 @@ export function createBatchWork<T>(
   }
 
   /** Its first record has killed processes: set aside without a look at it. */
-  function condemned(batch: Batch, deaths: number): Validated<T> {
+  function condemned(batch: Batch, deaths: number, provenanceOf: ProvenanceOf): Validated<T> {
     const rejection: Rejection = {
       reason: 'crash_loop',
       error: 'crash_loop',
@@ -187,15 +188,15 @@ export function createBatchWork<T>(
       violations: [],
     }
     const deadLetters = batch.records.map((record): DeadLetter => {
-      const { origin, replayCount, replayId } = provenanceOf(record)
+      const { origin, redrive } = provenanceOf(record)
       return {
         record,
         origin,
         rejection,
         failedAtMs: clock.now(),
         attempts: deaths,
-        replayCount,
-        replayId,
+        replayCount: redrive?.replayCount ?? 0,
+        replayId: redrive?.replayId,
         orderUid: null,
         groupId,
       }

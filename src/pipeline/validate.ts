@@ -1,19 +1,21 @@
 import type { DeadLetter, Rejection } from '../core/dead-letter.ts'
 import type { ReadyRecord, UnusualKind, Verdict } from '../core/ports.ts'
-import { provenanceOf } from '../core/provenance.ts'
+import type { ProvenanceOf } from '../core/provenance.ts'
 import type { SourceRecord } from '../core/record.ts'
 
 export interface Validated<T> {
   /** In the order of their offsets. */
   readonly ready: readonly ReadyRecord<T>[]
   readonly deadLetters: readonly DeadLetter[]
-  /** Remarkable, though valid. */
+  /** Remarkable, whatever their verdict. */
   readonly unusual: readonly { readonly offset: bigint; readonly what: UnusualKind }[]
 }
 
 export interface ValidateParts<T> {
   /** The domain's verdict on the bytes. */
   readonly judge: (record: SourceRecord) => Verdict<T>
+  /** Where a record counts from: what its headers claim has been held against the redrives. */
+  readonly provenanceOf: ProvenanceOf
   readonly groupId: string
   /** How often a record is tried when the judge itself fails on it. */
   readonly maxAttempts: number
@@ -31,7 +33,8 @@ export function validate<T>(records: readonly SourceRecord[], parts: ValidatePar
   const unusual: { offset: bigint; what: UnusualKind }[] = []
   let surprises = 0
   for (const record of records) {
-    const { origin, replayCount, replayId } = provenanceOf(record)
+    const { origin, redrive, foreign } = parts.provenanceOf(record)
+    if (foreign) unusual.push({ offset: record.offset, what: 'foreign_provenance' })
     let verdict: Verdict<T> | undefined
     let surprise: unknown
     let attempts = 0
@@ -44,7 +47,6 @@ export function validate<T>(records: readonly SourceRecord[], parts: ValidatePar
       }
     }
     if (verdict?.ok) {
-      const redrive = replayId === undefined ? undefined : { replayId, replayCount }
       ready.push({ record, origin, uid: verdict.uid, value: verdict.value, redrive })
       for (const what of verdict.unusual ?? []) unusual.push({ offset: record.offset, what })
       continue
@@ -57,8 +59,8 @@ export function validate<T>(records: readonly SourceRecord[], parts: ValidatePar
       rejection: verdict?.rejection ?? unexpected(surprise),
       failedAtMs: parts.now(),
       attempts: verdict === undefined ? attempts : 1,
-      replayCount,
-      replayId,
+      replayCount: redrive?.replayCount ?? 0,
+      replayId: redrive?.replayId,
       orderUid: verdict?.uid ?? null,
       groupId: parts.groupId,
     })

@@ -12,7 +12,6 @@ import type {
   Settlement,
   SettlementStore,
 } from '../core/ports.ts'
-import { provenanceOf } from '../core/provenance.ts'
 import { originId } from '../core/record.ts'
 import type { Breaker } from './breaker.ts'
 import { divert } from './divert.ts'
@@ -166,15 +165,14 @@ export async function write<T>(
   }
 
   function setAside(order: ReadyRecord<T>, rejection: Rejection, attempts: number): DeadLetter {
-    const { replayCount, replayId } = provenanceOf(order.record)
     return {
       record: order.record,
       origin: order.origin,
       rejection,
       failedAtMs: parts.retry.clock.now(),
       attempts,
-      replayCount,
-      replayId,
+      replayCount: order.redrive?.replayCount ?? 0,
+      replayId: order.redrive?.replayId,
       orderUid: order.uid,
       groupId: parts.groupId,
     }

@@ -26,6 +26,7 @@ import { indexStatement } from './dead-letters.ts'
 import { advance, enter, type LedgerRange, type LookedUp, lookUp } from './ledger.ts'
 import { noticeOf } from './notifications.ts'
 import { pipelined, query, transaction } from './pool.ts'
+import { readRedrives } from './provenance.ts'
 import { closeLoopsStatement, failedAgainStatement, readAgainStatement, toClosings } from './redrive-ends.ts'
 import { startRow } from './start-progress.ts'
 
@@ -138,6 +139,8 @@ export function createSettlementStore<T>({
       })
       if (!done) await settledBefore(range)
     },
+
+    redrives: (groupId, topic, claims) => readRedrives(pool, { groupId, topic }, claims),
 
     async probe() {
       // Write-shaped: a standby, or a server that turned read-only, must fail it. It changes nothing and locks no row.

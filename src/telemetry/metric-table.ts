@@ -95,7 +95,7 @@ export const METRICS = {
     type: 'counter',
     unit: 'records',
     labels: { what: UNUSUAL },
-    help: 'Valid records with something remarkable about them: written all the same.',
+    help: 'Records with something remarkable about them: they are settled like any other.',
   },
   retries_total: {
     type: 'counter',

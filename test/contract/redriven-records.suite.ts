@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { DeadLetter } from '#src/core/dead-letter.ts'
 import type { ReadyRecord, Settlement, SettlementStore } from '#src/core/ports.ts'
+import type { ProvenanceClaim } from '#src/core/provenance.ts'
 import type { Order } from '#src/orders/order.ts'
 import { aDeadLetter, aReadyOrder, aWork, type OrderOptions } from '../support/orders.ts'
 import { aRecord } from '../support/records.ts'
@@ -19,7 +20,7 @@ export interface RedriveHarness {
   letter(id: string): Promise<LetterStanding | undefined>
   /** What an operator or a worker does. */
   setState(id: string, state: string, replayId: string | null): Promise<void>
-  addItem(replayId: string, id: string, state: 'claimed' | 'published'): Promise<void>
+  addItem(replayId: string, id: string, state: 'pending' | 'claimed' | 'published'): Promise<void>
   item(replayId: string, id: string): Promise<{ readonly state: string; readonly outcome: string | null } | undefined>
   /** Oldest first. */
   events(id: string): Promise<readonly { readonly what: string; readonly detail: object }[]>
@@ -88,6 +89,36 @@ export function redrivenRecordsSuite(createHarness: () => Promise<RedriveHarness
       const settlement = await harness.store.settle(aWork([aReadyOrder({ uid: 'b', offset: 1n })], { from: 1n }))
       expect(closingsOf(settlement)).toBeUndefined()
       expect(await harness.letter(ID)).toMatchObject({ state: 'replaying' })
+    })
+  })
+
+  describe('what a record claims of its redrive', () => {
+    const claim = { origin: ORIGIN, replayId: 'r1' }
+    const facts = { timestampMs: ORIGIN.timestampMs, nextOffset: 1n }
+    const asked = async ({ store }: RedriveHarness, ...claims: ProvenanceClaim[]) =>
+      Object.fromEntries(await store.redrives('holdfast', 'orders', claims))
+
+    it('is known by the member of that redrive: how often, its timestamp, and how far the group is', async () => {
+      const harness = await redriving()
+      const far = { ...claim, origin: { ...ORIGIN, offset: 77n } }
+      const other = { ...claim, replayId: 'r2' }
+      expect(await asked(harness, other, claim, far)).toEqual({ [`r1 ${ID}`]: { ...facts, replayCount: 1 } })
+      const elsewhere = await harness.store.redrives('another group', 'orders', [claim])
+      expect(elsewhere.get(`r1 ${ID}`)).toEqual({ ...facts, replayCount: 1, nextOffset: undefined })
+    })
+
+    it('counts once more with each redrive, and the same when its record is read again', async () => {
+      const harness = await redriving('claimed')
+      await harness.store.settle(aWork([], { from: 1n, deadLetters: [failing(1n)] }))
+      await harness.addItem('r2', ID, 'published')
+      const again = await asked(harness, claim, { ...claim, replayId: 'r2' })
+      expect(again).toMatchObject({ [`r1 ${ID}`]: { replayCount: 1 }, [`r2 ${ID}`]: { replayCount: 2 } })
+    })
+
+    it('is nothing as long as its redrive has not published it', async () => {
+      const harness = await redriving()
+      await harness.addItem('r2', ID, 'pending')
+      expect(await asked(harness, { ...claim, replayId: 'r2' })).toEqual({})
     })
   })
 

@@ -46,7 +46,7 @@ describe('the settlement store on Postgres', () => {
   redrivenRecordsSuite(async () => {
     const { pool } = database
     await pool.query(`TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters,
-      dead_letter_events, replay_items`)
+      dead_letter_events, replays, replay_items, dead_letters_purged, replay_items_purged`)
     return {
       store: createSettlementStore({ pool, tables: orderTables, replayMax: REPLAY_MAX }),
       async letter(id) {
@@ -66,6 +66,11 @@ describe('the settlement store on Postgres', () => {
         await pool.query('UPDATE dead_letters SET state = $2, replay_id = $3 WHERE id = $1', [id, state, replayId])
       },
       async addItem(replayId, id, state) {
+        await pool.query(
+          `INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total, topic)
+            VALUES ($1, 'done', '', 'test', '', false, false, false, 1, 'orders') ON CONFLICT DO NOTHING`,
+          [replayId],
+        )
         await pool.query(
           'INSERT INTO replay_items (replay_id, position, dead_letter_id, state) SELECT $1, count(*) + 1, $2, $3 FROM replay_items',
           [replayId, id, state],
@@ -122,5 +127,20 @@ describe('the settlement store on Postgres', () => {
     statements.mockRestore()
     // BEGIN, fence, upsert; index, ledger, COMMIT. One more closes loops, another notes what failed again.
     expect(counts).toEqual([6, 7, 8])
+  })
+
+  it('knows the redrive of a letter that was purged, so that its record, read again, does not pass for a new one', async () => {
+    const { pool } = database
+    await pool.query('TRUNCATE replays, replay_items, dead_letters, dead_letters_purged, replay_items_purged')
+    await pool.query(`INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total)
+      VALUES ('r1', 'done', '', 'test', '', false, false, false, 1), ('r2', 'done', '', 'test', '', false, false, false, 1)`)
+    await pool.query("INSERT INTO dead_letters_purged (id) VALUES ('orders-0-0')")
+    await pool.query("INSERT INTO replay_items_purged (replay_id, state, count) VALUES ('r1', 'resolved', 1)")
+    const store = createSettlementStore({ pool, tables: orderTables })
+    const origin = { topic: 'orders', partition: 0, offset: 0n, timestampMs: 1 }
+    const claims = ['r1', 'r2', 'r3'].map(replayId => ({ replayId, origin }))
+    const known = await store.redrives('holdfast', 'orders', claims)
+    expect([...known.keys()]).toEqual(['r1 orders-0-0'])
+    expect(known.get('r1 orders-0-0')).toMatchObject({ replayCount: 1, timestampMs: undefined })
   })
 })

@@ -3,6 +3,7 @@ import type { Header } from '#src/core/record.ts'
 import { differences, fingerprint, generated, modelOf } from '../support/model.ts'
 import { anOrder } from '../support/orders.ts'
 import { aHeader } from '../support/records.ts'
+import { aRedrive } from '../support/redrives.ts'
 import { eventually, startService } from '../support/service.ts'
 import { aStream, type ProducedRecord, type Stream, streamTools, totalOf } from '../support/stream.ts'
 
@@ -20,10 +21,10 @@ function version(
 }
 
 /** The headers of a record that is redriven: where it first stood. */
-function redriven({ topic }: Stream, offset: number, timestampMs: number): Header[] {
+function redriven({ topic }: Stream, offset: number | bigint, timestampMs: number, replayId = 'replay-1'): Header[] {
   return [
     aHeader('holdfast.id', `${topic}-0-${offset}`),
-    aHeader('holdfast.replay-id', 'replay-1'),
+    aHeader('holdfast.replay-id', replayId),
     aHeader('holdfast.replay-count', '1'),
     aHeader('holdfast.timestamp', String(timestampMs)),
   ]
@@ -40,6 +41,7 @@ it('counts a redriven record with its first position: stale or duplicate, never 
   const before = totalOf(await stream.ledger())
 
   // When the older one is redriven, then it is stale and changes nothing
+  await aRedrive(stream, 'replay-1', `${stream.topic}-0-0`, `${stream.topic}-0-1`)
   await settle(stream, { ...older, timestampMs: Date.now(), headers: redriven(stream, 0, FIRST_MS) })
   expect(totalOf(await stream.ledger())).toMatchObject({ written: before.written, stale: 1, duplicate: 0 })
   expect(await fingerprint(stream)).toBe(stored)
@@ -53,6 +55,42 @@ it('counts a redriven record with its first position: stale or duplicate, never 
   const response = await fetch(`${service.url}/order/order-1`)
   expect(await response.json()).toMatchObject({ payment: { amount: 2 } })
   expect(await stream.readAll(stream.dlqTopic)).toEqual([])
+  expect(await stream.findings()).toEqual([])
+})
+
+it('takes a record for a new one when the redrive that its headers name did not bring it', async () => {
+  // Given an order, and the dead letter of another one
+  const stream = await aStream()
+  const service = await startService(stream)
+  await settle(stream, version(1, { partition: 0, timestampMs: FIRST_MS }))
+  await settle(stream, { key: null, value: '{"order_uid":"stranger"}', partition: 0 })
+
+  // When any producer claims a position that no later version will ever reach, with an invented redrive
+  const forged = redriven(stream, 999_999_999_999_999_999n, Date.now(), 'invented')
+  await settle(stream, { ...version(2, { partition: 0, timestampMs: FIRST_MS }), headers: forged })
+  // And the position of the dead letter, with a redrive that exists and has it in its set, not yet published
+  await aRedrive(stream, 'waiting', `${stream.topic}-0-1`)
+  await stream.query("UPDATE replay_items SET state = 'pending'")
+  const another = { key: null, value: JSON.stringify(anOrder({ uid: 'order-2' })), partition: 0 }
+  await settle(stream, { ...another, headers: redriven(stream, 1, FIRST_MS, 'waiting') })
+  // And one whose record is invalid
+  await settle(stream, { key: null, value: 'x', partition: 0, headers: redriven(stream, 1, FIRST_MS, 'invented') })
+
+  // Then genuine newer versions are stored as ever, the letter waits as before, and each of these stands for itself
+  expect(await amountOf(stream)).toBe(2)
+  await settle(stream, version(3, { partition: 0, timestampMs: FIRST_MS }))
+  expect(await amountOf(stream)).toBe(3)
+  expect(await stream.query('SELECT order_uid, source_offset FROM orders ORDER BY order_uid')).toEqual([
+    { order_uid: 'order-1', source_offset: '5' },
+    { order_uid: 'order-2', source_offset: '3' },
+  ])
+  expect(await stream.query('SELECT id, state, replay_count FROM dead_letters ORDER BY source_offset')).toEqual([
+    { id: `${stream.topic}-0-1`, state: 'open', replay_count: 0 },
+    { id: `${stream.topic}-0-4`, state: 'open', replay_count: 0 },
+  ])
+  expect(await stream.query('SELECT state FROM replay_items')).toEqual([{ state: 'pending' }])
+  const metrics = await (await fetch(`${service.url}/metrics`)).text()
+  expect(metrics).toMatch(/^holdfast_unusual_records_total\{what="foreign_provenance"\} 3$/m)
   expect(await stream.findings()).toEqual([])
 })
 
@@ -110,6 +148,6 @@ async function settle(stream: Stream, ...records: ProducedRecord[]): Promise<voi
 }
 
 async function amountOf(stream: Stream): Promise<number> {
-  const [row] = await stream.query<{ amount: string }>('SELECT amount FROM payments')
+  const [row] = await stream.query<{ amount: string }>("SELECT amount FROM payments WHERE order_uid = 'order-1'")
   return Number(row?.amount)
 }

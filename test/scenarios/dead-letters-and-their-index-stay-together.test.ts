@@ -10,6 +10,7 @@ import { holdfast } from '../support/cli.ts'
 import { fingerprint } from '../support/model.ts'
 import { anOrder } from '../support/orders.ts'
 import { aHeader } from '../support/records.ts'
+import { aRedrive } from '../support/redrives.ts'
 import { eventually, startService } from '../support/service.ts'
 import { kafkaBrokers } from '../support/stack.ts'
 import { aStream, type Stream, streamTools } from '../support/stream.ts'
@@ -64,6 +65,7 @@ async function redrive(stream: Stream, row: Row, edited?: string): Promise<void>
   const item = { id, origin, replayCount: replay_count, place: undefined, edited: value, bytes }
   const record = await bytesOf(stream, row)
   const before = await stream.settled()
+  await aRedrive(stream, 'r1', id)
   await producer.produce({ topic: stream.topic, ...toRedrivenRecord(record, item, 'r1') })
   await eventually(async () => (await stream.settled()) > before, 'the redriven record being settled')
 }

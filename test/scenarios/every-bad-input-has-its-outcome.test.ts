@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { HEADER, headerText } from '#src/core/headers.ts'
+import { headerText, writeHeaders } from '#src/core/headers.ts'
 import { badInputs, MAX_BYTES } from '../support/bad-inputs.ts'
 import { addedText, type OpenedDeadLetter, openDeadLetter } from '../support/dead-letters.ts'
 import { awkwardHeaders, goodInputs } from '../support/good-inputs.ts'
 import { differences } from '../support/model.ts'
 import { anOrder } from '../support/orders.ts'
 import { aHeader } from '../support/records.ts'
+import { aRedrive } from '../support/redrives.ts'
 import { ask, eventually, startService } from '../support/service.ts'
 import { aStream, type ProducedRecord, streamTools, totalOf } from '../support/stream.ts'
 
@@ -54,8 +55,14 @@ it('settles all of them in one run, and the process lives', async () => {
   ])
   const redelivered = (index: number): ProducedRecord['headers'] => {
     const { partition, offset } = places[index] ?? { partition: -1, offset: -1n }
-    return [aHeader(HEADER.id, `${stream.topic}-${partition}-${offset}`), aHeader(HEADER.timestamp, '1700000000000')]
+    return writeHeaders({
+      id: { topic: stream.topic, partition, offset },
+      timestamp: 1_700_000_000_000,
+      replayId: 'r1',
+    })
   }
+  const ids = [0, 1].map(index => `${stream.topic}-${places[index]?.partition}-${places[index]?.offset}`)
+  await aRedrive(stream, 'r1', ...ids)
   await stream.produce([
     { ...second, headers: redelivered(1) ?? [] },
     { ...first, headers: redelivered(0) ?? [] },

@@ -1,5 +1,6 @@
 import type { DeadLetter } from '#src/core/dead-letter.ts'
 import type { RedriveClosings, RedriveEnd } from '#src/core/ports.ts'
+import { claimKey, type ProvenanceClaim } from '#src/core/provenance.ts'
 import { originId } from '#src/core/record.ts'
 import type { ReadAgainEnd } from '#src/core/redrive-ends.ts'
 
@@ -19,6 +20,8 @@ export interface MemoryInbox {
   /** Members of redrives, by redrive and letter: `r1 orders-0-1`. */
   readonly items: Map<string, { state: string; outcome: string | null }>
   readonly events: { readonly id: string; readonly what: string; readonly detail: Readonly<Record<string, unknown>> }[]
+  /** How often the letter of a member has been redriven, with this redrive; `undefined` when it is no member. */
+  replayCountOf(claim: ProvenanceClaim): number | undefined
   /** What the settling transaction does. */
   settle(
     letters: readonly DeadLetter[],
@@ -71,6 +74,12 @@ export function createMemoryInbox(replayMax = Number.POSITIVE_INFINITY): MemoryI
     letters,
     items,
     events,
+    replayCountOf(claim) {
+      const item = items.get(claimKey(claim))
+      if (item === undefined || item.state === 'pending') return undefined
+      const settled = ['resolved', 'failed_again', 'parked'].includes(item.state)
+      return Math.max(1, (letters.get(originId(claim.origin))?.replayCount ?? 0) + (settled ? 0 : 1))
+    },
     settle(deadLetters, ends, readAgain) {
       for (const { id, replayId, replayCount, failure } of ends) {
         const was = letters.get(id)

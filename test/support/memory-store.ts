@@ -3,6 +3,7 @@ import { OwnershipLostError, ProgressRemovedError } from '#src/core/errors.ts'
 import { createIsolation, mayBlame } from '#src/core/isolation.ts'
 import { countOutcomes, type Outcome, type OutcomeCounts } from '#src/core/outcome.ts'
 import type { Progress, ReadyRecord, SettlementStore, SettlementWork, StoredProgress } from '#src/core/ports.ts'
+import { claimKey, type RedriveFacts } from '#src/core/provenance.ts'
 import { compareOrigins, originId, partitionKey, type TopicPartition } from '#src/core/record.ts'
 import { readAgainEnds, redriveEnds } from '#src/core/redrive-ends.ts'
 import { checkWork, countWork } from '#src/core/work.ts'
@@ -174,6 +175,18 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
         inserted: 0,
         ...countOutcomes([]),
       })
+    },
+
+    async redrives(groupId, _topic, claims) {
+      await called('redrives')
+      const facts = claims.flatMap((claim): [string, RedriveFacts][] => {
+        const count = inbox.replayCountOf(claim)
+        if (count === undefined) return []
+        const nextOffset = progress.get(keyOf(claim.origin, groupId))?.nextOffset
+        const timestampMs = inbox.letters.get(originId(claim.origin))?.origin.timestampMs
+        return [[claimKey(claim), { replayCount: count, timestampMs, nextOffset }]]
+      })
+      return new Map(facts)
     },
 
     async probe() {

@@ -22,6 +22,21 @@ export async function redriven(stream: Stream): Promise<Redriven[]> {
   })
 }
 
+/** The rows of a redrive that has published these letters; its records are the caller's to produce. */
+export async function aRedrive({ query }: Pick<Stream, 'query'>, replayId: string, ...ids: string[]): Promise<void> {
+  await query(
+    `INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total)
+      VALUES ($1, 'done', '', 'test', '', false, false, false, 0) ON CONFLICT DO NOTHING`,
+    [replayId],
+  )
+  await query(
+    `INSERT INTO replay_items (replay_id, position, dead_letter_id, state)
+      SELECT $1, nth + (SELECT count(*) FROM replay_items WHERE replay_id = $1), id, 'published'
+      FROM unnest($2::text[]) WITH ORDINALITY AS members (id, nth) ON CONFLICT DO NOTHING`,
+    [replayId, ids],
+  )
+}
+
 /** As `holdfast dlq replays` tells them, the latest first. */
 export async function replays(stream: Stream): Promise<Replay[]> {
   const { stdout } = await holdfast(stream, 'dlq', 'replays', '--json')

@@ -1,5 +1,6 @@
 import type { Fact } from '#src/core/facts.ts'
 import { livenessOf } from '#src/core/health.ts'
+import { claimKey } from '#src/core/provenance.ts'
 import { createPipeline, type Pipeline, type PipelineParts } from '#src/pipeline/pipeline.ts'
 import { createAuditor } from './audit.ts'
 import { createBroker, type Member } from './broker.ts'
@@ -72,7 +73,12 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
   const partitions = random.between(1, 4)
   const broker = createBroker(world, {
     partitions,
-    producer: createProducer(random, random.pick([0, 0.1, 0.5]), TOPIC),
+    producer: createProducer(random, random.pick([0, 0.1, 0.5]), TOPIC, {
+      isSettled: origin => (store.progressOf(origin, GROUP) ?? 0n) > origin.offset,
+      publishes: (replayId, origin) => {
+        store.inbox.items.set(claimKey({ replayId, origin }), { state: 'published', outcome: null })
+      },
+    }),
     progressOf: partition => store.progressOf({ topic: TOPIC, partition }, GROUP),
   })
   const audit = createAuditor(world, { broker, store, dlq })

@@ -103,6 +103,7 @@ export function connectStore(
         await memory.expire(groupId, partition, from, to)
         world.tell(() => `${name}: ${partition.partition} expired ${from}..${to}`)
       }),
+    redrives: (groupId, topic, claims) => call('redrives', () => memory.redrives(groupId, topic, claims)),
     probe: () => call('probe', () => memory.probe()),
   }
 }

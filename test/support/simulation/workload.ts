@@ -1,7 +1,7 @@
 import { RecordRefusedError } from '#src/core/errors.ts'
-import { HEADER } from '#src/core/headers.ts'
+import { writeHeaders } from '#src/core/headers.ts'
 import type { ReadyRecord, Verdict } from '#src/core/ports.ts'
-import { type Header, type Origin, originId, type SourceRecord } from '#src/core/record.ts'
+import type { Header, Origin, SourceRecord } from '#src/core/record.ts'
 import type { Random } from '#src/orders/random.ts'
 
 /**
@@ -41,9 +41,16 @@ export function refuse({ record }: ReadyRecord<string>): Error | undefined {
   return kind === 'odd' ? new Error('unforeseen') : undefined
 }
 
+/** What a redrive finds, and leaves, in the store. */
+export interface Redrives {
+  isSettled(origin: Origin): boolean
+  publishes(replayId: string, origin: Origin): void
+}
+
 /**
  * The next records of a producer: few orders, many versions; some invalid, some redriven with the position of an earlier
- * one (as it was, or repaired), now and then on another partition than before.
+ * one (as it was, or repaired), now and then on another partition than before; and some that claim to be redriven, and are
+ * new.
  *
  * Timestamps grow with every record, over all partitions: then the stale guard orders all versions of an order alike,
  * by offset as by time, and the model is simply the version with the latest origin.
@@ -52,7 +59,7 @@ export interface Producer {
   next(at: { readonly partition: number; readonly offset: bigint }): SourceRecord
 }
 
-export function createProducer(random: Random, invalidRatio: number, topic: string): Producer {
+export function createProducer(random: Random, invalidRatio: number, topic: string, redrives: Redrives): Producer {
   const earlier: SourceRecord[] = []
   const uids = random.between(1, 12)
   // At most one: a batch in which every record of several fails in an unforeseen way stops the stream, and rightly so.
@@ -71,25 +78,24 @@ export function createProducer(random: Random, invalidRatio: number, topic: stri
       const timestampMs = 1_600_000_000_000 + number
       const base = { topic, partition, offset, timestampMs, key: null }
       const again = earlier.length > 0 && random.chance(0.08) ? random.pick(earlier) : undefined
-      if (again !== undefined && kindOf(again) !== oneOfAKind) {
+      if (again !== undefined && kindOf(again) !== oneOfAKind && redrives.isSettled(again)) {
+        redrives.publishes(`r${number}`, again)
         const repaired = kindOf(again) !== 'ok' && random.chance(0.5)
         const value = repaired ? Buffer.from(`${uidOf(again)}:ok:${number}`) : again.value
-        const record = { ...base, value, headers: redriven(again) }
+        const record = { ...base, value, headers: redriven(again, `r${number}`) }
         origins.set(record, again)
         return record
       }
       const uid = `uid-${random.between(1, uids)}`
-      const record: SourceRecord = { ...base, value: Buffer.from(`${uid}:${kindOfNext()}:${number}`), headers: [] }
+      const far = { ...base, offset: offset + BigInt(random.between(1, 1_000_000)), timestampMs: 1_900_000_000_000 }
+      const headers = random.chance(0.05) ? redriven(far, random.pick(['r1', 'forged'])) : []
+      const record: SourceRecord = { ...base, value: Buffer.from(`${uid}:${kindOfNext()}:${number}`), headers }
       earlier.push(record)
       return record
     },
   }
 }
 
-function redriven(origin: Origin): Header[] {
-  return [
-    [HEADER.id, Buffer.from(originId(origin))],
-    [HEADER.timestamp, Buffer.from(String(origin.timestampMs))],
-    [HEADER.replayCount, Buffer.from('1')],
-  ]
+function redriven(origin: Origin, replayId: string): Header[] {
+  return writeHeaders({ id: origin, timestamp: origin.timestampMs, replayId, replayCount: 1 })
 }

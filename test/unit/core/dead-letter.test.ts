@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import type { DeadLetter } from '#src/core/dead-letter.ts'
 import { toDeadLetterRecord } from '#src/core/dead-letter-record.ts'
 import { cutUtf8, headerText } from '#src/core/headers.ts'
-import { provenanceOf } from '#src/core/provenance.ts'
+import { claimOf } from '#src/core/provenance.ts'
 import { aHeader, aRecord } from '../../support/records.ts'
 
 function aDeadLetter(over: Partial<DeadLetter> = {}): DeadLetter {
@@ -72,44 +72,15 @@ it('gives the origin of the first failure when a redriven record fails again, ea
     timestampMs: 5,
     headers: [...first.headers, aHeader('holdfast.replay-id', 'r1')],
   })
-  const { origin, replayCount, replayId } = provenanceOf(redriven)
-  expect(origin).toEqual({ topic: 'or-ders', partition: 3, offset: 42n, timestampMs: 1_700_000_000_123 })
-  expect([replayCount, replayId]).toEqual([0, 'r1'])
-  const again = toDeadLetterRecord(aDeadLetter({ record: redriven, origin, replayCount: 1, replayId }))
+  const claim = claimOf(redriven)
+  const origin = { topic: 'or-ders', partition: 3, offset: 42n, timestampMs: 1_700_000_000_123 }
+  expect(claim).toEqual({ origin, replayId: 'r1' })
+  const again = toDeadLetterRecord(aDeadLetter({ record: redriven, ...claim, replayCount: 1 }))
   const names = again.headers.map(([name]) => name)
   expect(new Set(names).size).toBe(names.length)
   expect(headerText(again, 'holdfast.id')).toBe('or-ders-3-42')
   expect(headerText(again, 'holdfast.replay-count')).toBe('1')
   expect(headerText(again, 'holdfast.replay-id')).toBe('r1')
-})
-
-it.each([
-  ['no id', [aHeader('holdfast.timestamp', '1')]],
-  ['no timestamp', [aHeader('holdfast.id', 'orders-1-2')]],
-  ['a topic that cannot be one', [aHeader('holdfast.id', 'or\0ders-1-2'), aHeader('holdfast.timestamp', '1')]],
-  ['an id that is none', [aHeader('holdfast.id', 'orders'), aHeader('holdfast.timestamp', '1')]],
-  [
-    'an offset beyond 64 bits',
-    [aHeader('holdfast.id', 'orders-1-99999999999999999999'), aHeader('holdfast.timestamp', '1')],
-  ],
-  ['a timestamp that is none', [aHeader('holdfast.id', 'orders-1-2'), aHeader('holdfast.timestamp', '-1e9')]],
-])('lets a record stand for itself when its redrive headers cannot be read: %s', (_, headers) => {
-  const record = aRecord({ offset: 7n, headers })
-  expect(provenanceOf(record).origin).toBe(record)
-})
-
-it('knows a redriven record also when its producer had given no timestamp', () => {
-  const headers = [
-    aHeader('holdfast.id', 'orders-1-2'),
-    aHeader('holdfast.timestamp', '-1'),
-    aHeader('holdfast.replay-id', 'r1'),
-    aHeader('holdfast.replay-count', '2'),
-  ]
-  expect(provenanceOf(aRecord({ offset: 7n, headers }))).toEqual({
-    origin: { topic: 'orders', partition: 1, offset: 2n, timestampMs: -1 },
-    replayCount: 2,
-    replayId: 'r1',
-  })
 })
 
 it('bounds the message, and never cuts a character in two', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { toDeadLetterRecord } from '#src/core/dead-letter-record.ts'
 import { HEADER } from '#src/core/headers.ts'
-import { provenanceOf } from '#src/core/provenance.ts'
+import { claimOf } from '#src/core/provenance.ts'
 import type { Header, SourceRecord } from '#src/core/record.ts'
 import { EDITED_HEADER, toRedrivenRecord } from '#src/core/redrive.ts'
 import type { ReplayItem } from '#src/core/replay.ts'
@@ -73,11 +73,10 @@ describe('a redriven record', () => {
     ])
   })
 
-  it('counts with its first position when it is read', () => {
+  it('claims its first position and its redrive', () => {
     const { headers } = toRedrivenRecord(letter(), ITEM, 'r1')
-    expect(provenanceOf(aRecord({ topic: 'orders', partition: 4, offset: 900n, headers }))).toEqual({
+    expect(claimOf(aRecord({ topic: 'orders', partition: 4, offset: 900n, headers }))).toEqual({
       origin: ORIGIN,
-      replayCount: 2,
       replayId: 'r1',
     })
   })

@@ -21,6 +21,8 @@ async function settled(harness: Harness, next: bigint): Promise<void> {
   await until(() => harness.store.progressOf(P0, GROUP) === next, 'progress')
 }
 
+const published = () => ({ state: 'published', outcome: null })
+
 const states = ({ store }: Harness) => [...store.inbox.letters].map(([id, { state }]) => [id, state])
 
 it('redriven records close the loop of their dead letters, each in its own way', async () => {
@@ -35,6 +37,7 @@ it('redriven records close the loop of their dead letters, each in its own way',
     { text: 'bad', headers: redriveOf(2) },
     { text: 'c:9', headers: redriveOf(3) },
   )
+  for (const offset of [0, 1, 2, 3]) harness.store.inbox.items.set(`r1 orders-0-${offset}`, published())
   await settled(harness, 8n)
   expect(states(harness)).toEqual([
     ['orders-0-0', 'resolved'],
@@ -67,4 +70,25 @@ it('dead letters go into the index with their position in the dead-letter topic,
     [0n, 0n],
     [2n, 1n],
   ])
+})
+
+it('a record whose redrive nobody knows is new: it closes nothing, fails under its own name, and is counted', async () => {
+  const refuse = ({ value }: { value: string }) =>
+    value === 'c:9' ? new RecordRefusedError('refused', { sqlState: '22003' }) : undefined
+  const harness = aPipeline({ refuse })
+  harness.source.append(0, 'bad')
+  harness.source.append(
+    0,
+    { text: 'a:1', headers: redriveOf(999) },
+    'a:2',
+    { text: 'bad', headers: redriveOf(0) },
+    { text: 'c:9', headers: redriveOf(0) },
+  )
+  await settled(harness, 5n)
+  expect(states(harness)).toEqual(['orders-0-0', 'orders-0-3', 'orders-0-4'].map(id => [id, 'open']))
+  expect(harness.store.inbox.events).toEqual([])
+  expect(harness.store.rows.get('a')?.origin.offset).toBe(2n)
+  expect(harness.of('unusual_record').map(({ offset, what }) => [offset, what])).toEqual(
+    [1n, 3n, 4n].map(offset => [offset, 'foreign_provenance']),
+  )
 })
