@@ -301,8 +301,8 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
       case 'http_refused': {
         const { reason, address } = fact
         metrics.count('http_refusals_total', { reason }, 1)
-        // One that only lacks a key, or room, is no trouble; a key that is not ours, or a name, may be an attack.
-        const level = address === undefined || reason === 'key_required' ? 'debug' : 'warn'
+        // A browser asks before it is given a key, and connections come and go; all else may be an attack.
+        const level = reason === 'key_required' || reason === 'connection_idle' ? 'debug' : 'warn'
         logRepeated(reason, level, fact.kind, { reason, address }, `request refused: ${reason}`)
         break
       }

@@ -292,6 +292,44 @@ describe('limits', () => {
   })
 })
 
+describe('refusals', () => {
+  it('slow down who guesses keys on the probes, too, and keep no probe without a key from its answer', async () => {
+    await using service = await startService({ keys: KEYS, keyless: 'nobody', limits: { badKeysPerMinute: 2 } })
+    const probe = async (path: string, key?: string) =>
+      (await service.get(path, key === undefined ? {} : { headers: bearer(key) })).status
+    expect([await probe('/livez', 'a'), await probe('/readyz', 'b'), await probe('/livez', 'c')]).toEqual([
+      200, 200, 429,
+    ])
+    expect([await probe('/livez'), await probe('/readyz'), await probe('/livez', 'reader-key')]).toEqual([
+      200, 200, 200,
+    ])
+    // They are counted with those of the other addresses
+    expect((await service.get(`/order/${UID}`, { headers: bearer('d') })).status).toBe(429)
+  })
+
+  it('are told by their reason, and those that may be an attack with the address', async () => {
+    await using service = await startService({ keys: KEYS, keyless: 'nobody', limits: { badKeysPerMinute: 1 } })
+    await service.get('/orders')
+    await service.get('/orders', { headers: bearer('guess') })
+    await service.get('/readyz', { headers: bearer('guess') })
+    await service.create(BODY, { ...JSON_TYPE, ...bearer('reader-key') })
+    await statusWith(`${service.url}/orders`, { host: 'evil.example' })
+    const told = service.facts.flatMap(fact => (fact.kind === 'http_refused' ? [fact] : []))
+    expect(told.map(({ reason }) => reason)).toEqual([
+      ...['key_required', 'bad_key', 'bad_key', 'too_many_requests', 'role_too_small', 'host_not_allowed'],
+    ])
+    expect(new Set(told.map(({ address }) => address))).toEqual(new Set(['127.0.0.1']))
+  })
+
+  it('of methods that nobody knows are told as one', async () => {
+    await using service = await startService()
+    for (const method of ['PROPFIND', 'M-SEARCH', 'PURGE', 'DELETE'])
+      await statusWith(`${service.url}/orders`, {}, method)
+    const served = service.facts.flatMap(fact => (fact.kind === 'http_served' ? [fact.method] : []))
+    expect(served).toEqual(['OTHER', 'OTHER', 'OTHER', 'DELETE'])
+  })
+})
+
 describe('an order that was set aside', () => {
   const letter = { id: 'orders-3-42', reason: 'schema_violation', error: 'required', pointer: '/payment' } as const
   const deadLetterOf = async (uid: string) => (uid === 'lost' ? letter : undefined)

@@ -52,6 +52,31 @@ describe('a fact', () => {
     expect(found.get('holdfast_batch_duration_seconds_count{stage="divert"}')).toBe(1)
   })
 
+  it('of a refused request is counted by its reason; the log names the address of what may be an attack, once for many', async () => {
+    const { observe, metrics, lines } = telemetry({ level: 'info' })
+    for (let n = 0; n < 3; n++) observe({ kind: 'http_refused', reason: 'bad_key', address: '203.0.113.9' })
+    observe({ kind: 'http_refused', reason: 'connection_idle', address: undefined })
+    observe({ kind: 'http_refused', reason: 'key_required', address: '203.0.113.9' })
+    const found = await samples(metrics)
+    expect(found.get('holdfast_http_refusals_total{reason="bad_key"}')).toBe(3)
+    expect(found.get('holdfast_http_refusals_total{reason="connection_idle"}')).toBe(1)
+    expect(found.get('holdfast_http_refusals_total{reason="busy"}')).toBe(0)
+    expect(lines).toMatchObject([{ event: 'http_refused', reason: 'bad_key', address: '203.0.113.9' }])
+  })
+
+  it('of a listener says under which names it answers, and who needs no key', () => {
+    const { observe, lines } = telemetry()
+    const names = 'localhost, 127.0.0.0/8, [::1]'
+    for (const keyless of ['nobody', 'loopback', 'everyone'] as const) {
+      observe({ kind: 'http_started', url: 'http://127.0.0.1:1', keyless, names })
+    }
+    expect(lines.map(({ msg }) => String(msg))).toEqual([
+      expect.stringMatching(/localhost.*each reader and writer needs a key/),
+      expect.stringMatching(/callers on this machine.*HTTP_TRUST_LOOPBACK=off/),
+      expect.stringMatching(/whoever reaches it.*AUTH=off/),
+    ])
+  })
+
   it('of a commit tells how old the records were when it covered them', async () => {
     const { observe, metrics, clock } = telemetry()
     const batches = [clock.nowMs - 1_500, clock.nowMs + 60_000].map(oldestTimestampMs => ({
