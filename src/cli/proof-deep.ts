@@ -38,7 +38,7 @@ export async function proveDeep(
     read: ({ partition, from, to }) => reader.read(partition, from, to),
     judge: createOrderJudge({ maxBytes: recordMaxBytes }),
     toJson: orderJson,
-    rows: createDeepRows(pool, orderQueries, topic),
+    rows: createDeepRows(pool, orderQueries, topic, groupId),
     onRead: records => onRead({ records, total }),
   })
 }

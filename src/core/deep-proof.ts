@@ -29,6 +29,8 @@ export interface RowPosition {
   readonly uid: string
   readonly partition: number
   readonly offset: bigint
+  /** Written before the partition was last moved back, perhaps because the topic was made anew. */
+  readonly beforeMove: boolean
 }
 
 /** What the proof asks the store. Every answer is a snapshot of its own: the service may write between two of them. */
@@ -293,7 +295,7 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
       else if (letter !== undefined && held !== undefined && isEdit(held, letter)) edits.add(uid)
       else if (letter?.kind === 'applied' && letter.edits.length > 0) {
         findings.add('differs', uid, at, `order ${uid} is not what its dead letter was redriven with`)
-      } else if (letter === undefined && marks.get(partition)?.get(offset) === MARK.valid) {
+      } else if (letter === undefined && !row.beforeMove && marks.get(partition)?.get(offset) === MARK.valid) {
         findings.add('claims', uid, at, `order ${uid} claims a record that another order wrote or claims`)
       } else unknown += 1
     }

@@ -7,7 +7,7 @@ import { query } from './pool.ts'
 const PAGE_ROWS = 5_000
 
 /** What the deep proof asks of the tables. @throws StoreUnavailableError, StoreContendedError, StoreMisconfiguredError */
-export function createDeepRows(pool: pg.Pool, queries: ValueQueries, topic: string): DeepRows {
+export function createDeepRows(pool: pg.Pool, queries: ValueQueries, topic: string, groupId: string): DeepRows {
   return {
     async positions(uids) {
       const rows = await query<Record<string, unknown> & { uid: string }>(pool, {
@@ -68,14 +68,24 @@ export function createDeepRows(pool: pg.Pool, queries: ValueQueries, topic: stri
     },
 
     async *pages() {
+      const moves = await query<{ partition: number; at: string }>(pool, {
+        text: `SELECT partition, max(settled_at)::text AS at FROM stream_ledger
+          WHERE topic = $1 AND group_id = $2 AND skipped < 0 GROUP BY partition`,
+        values: [topic, groupId],
+      })
       for (let after = ''; ; ) {
-        const rows = await query<{ uid: string; partition: number; position: string }>(pool, {
+        const rows = await query<{ uid: string; partition: number; position: string; before_move: boolean }>(pool, {
           name: 'deep_page',
-          text: `SELECT order_uid AS uid, source_partition AS partition, source_offset AS position FROM orders
+          text: `SELECT order_uid AS uid, source_partition AS partition, source_offset AS position,
+              coalesce(stored_at < moved.at, false) AS before_move
+            FROM orders LEFT JOIN unnest($4::int4[], $5::timestamptz[]) AS moved (partition, at)
+              ON moved.partition = source_partition
             WHERE source_topic = $1 AND order_uid > $2 ORDER BY order_uid LIMIT $3`,
-          values: [topic, after, PAGE_ROWS],
+          values: [topic, after, PAGE_ROWS, moves.map(({ partition }) => partition), moves.map(({ at }) => at)],
         })
-        yield rows.map(({ uid, partition, position }): RowPosition => ({ uid, partition, offset: BigInt(position) }))
+        yield rows.map(({ uid, partition, position, before_move: beforeMove }): RowPosition => {
+          return { uid, partition, offset: BigInt(position), beforeMove }
+        })
         if (rows.length < PAGE_ROWS) return
         after = rows.at(-1)?.uid ?? ''
       }
