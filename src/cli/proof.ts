@@ -118,7 +118,11 @@ async function askForTopic(
   })
   if (partitions === undefined) return undefined
   const id = await asking(`the id of the topic ${topic}`, () => inspector.topicId(topic))
-  const positions = await asking(`the committed offsets of the group ${groupId}`, () => inspector.committed(partitions))
+  const positions = await asking(`the committed offsets of the group ${groupId}`, async () => {
+    // Names a right that is missing, where the question behind it would only time out.
+    await inspector.group(topic)
+    return await inspector.committed(partitions)
+  })
   return { partitions, id, committed: new Map((positions ?? []).map(at => [at.partition, at.nextOffset])) }
 }
 

@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { examine, type Finding } from '#src/cli/doctor-checks.ts'
+import { verifyStream } from '#src/cli/proof.ts'
+import { loadConfig } from '#src/config.ts'
 import { BrokerFatalError, BrokerUnavailableError } from '#src/core/errors.ts'
 import { createConsumer } from '#src/kafka/consumer.ts'
 import { startInspector } from '#src/kafka/inspector.ts'
 import { startProducer } from '#src/kafka/producer.ts'
+import { migratedDatabase } from '../support/database.ts'
 import { createTopic, joinWith } from '../support/kafka-tools.ts'
 import { type SecuredKafka, startSecuredKafka } from '../support/secured-kafka.ts'
 
@@ -225,6 +228,47 @@ describe('a right that is missing', () => {
     await secured.allow('carol', { topic: 'seen.dlq' }, 'write')
     await secured.allow('carol', { group: 'seen-group' }, 'read')
     expect((await examined('carol', 'seen')).filter(({ ok }) => !ok)).toEqual([])
+  })
+
+  it('leaves the proof without an answer, and is named there', async () => {
+    // Given a group that has consumed a topic to its end, which is empty
+    await topics('proven')
+    await using database = await migratedDatabase()
+    await database.pool.query(
+      `INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset) VALUES ('proven', 0, 'g', 0, 0)`,
+    )
+    const proofOf = async (user: 'alice' | 'carol' | 'dave') => {
+      const security = secured.as(user)
+      const config = loadConfig({
+        KAFKA_BROKERS: secured.at.SASL,
+        KAFKA_TOPIC: 'proven',
+        KAFKA_DLQ_TOPIC: 'proven.dlq',
+        KAFKA_GROUP_ID: 'g',
+        KAFKA_SECURITY_PROTOCOL: 'sasl_plaintext',
+        KAFKA_SASL_MECHANISM: 'PLAIN',
+        KAFKA_SASL_USERNAME: security['sasl.username'],
+        KAFKA_SASL_PASSWORD: security['sasl.password'],
+        DATABASE_URL: database.url,
+      })
+      const { result, findings, unasked } = await verifyStream(config)
+      return { result, findings, unasked: unasked.map(({ what, why }) => `${what}: ${why}`) }
+    }
+
+    // Then it is proven to whoever may see all of it, and to nobody else
+    expect(await proofOf('alice')).toEqual({ result: 'ok', findings: [], unasked: [] })
+    const hidden = await proofOf('dave')
+    expect(hidden).toMatchObject({ result: 'could_not_ask', findings: [] })
+    expect(hidden.unasked).toEqual([
+      expect.stringMatching(
+        /^the topic proven: .* does not show the topic proven to this user: grant DESCRIBE and READ/,
+      ),
+    ])
+    await secured.allow('carol', { topic: 'proven' }, 'read')
+    const half = await proofOf('carol')
+    expect(half).toMatchObject({ result: 'could_not_ask', findings: [] })
+    expect(half.unasked).toEqual([
+      expect.stringMatching(/^the committed offsets of the group g: .*grant READ on the group/),
+    ])
   })
 
   it('is named by the consumer and by the producer', async () => {
