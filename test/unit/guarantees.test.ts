@@ -13,7 +13,8 @@ describe('docs/guarantees.md', () => {
 
   it('tells of each row of the fault matrix how it is shown, or why it is not covered', () => {
     const rows = [...text.matchAll(/^\| (\d+) \|.*\| ([^|]+) \|$/gm)]
-    expect(rows.map(([, number]) => Number(number))).toEqual(Array.from({ length: 43 }, (_, i) => i + 1))
+    expect(rows.length).toBeGreaterThanOrEqual(45)
+    expect(rows.map(([, number]) => Number(number))).toEqual(rows.map((_, i) => i + 1))
     for (const [row, , shownBy] of rows) {
       expect(shownBy, row).toMatch(/`(test\/|make chaos)|Not covered: \w{3,}/)
     }
