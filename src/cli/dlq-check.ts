@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { CheckedPage, CheckResult } from '../core/dead-letter-desk.ts'
+import { visible } from '../core/visible.ts'
 import { parseCount } from './arguments.ts'
-import { visible } from './visible.ts'
 import { plural } from './words.ts'
 
 export function register(dlq: Command): void {

@@ -23,7 +23,7 @@ async function doctor({ json }: { readonly json?: boolean }): Promise<void> {
     import('./doctor-checks.ts'),
     import('./output.ts'),
     import('./failure.ts'),
-    import('./visible.ts'),
+    import('../core/visible.ts'),
   ])
   let wrong = 0
   for await (const { name, ok, detail, fix } of examine(process.env)) {

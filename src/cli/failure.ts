@@ -1,7 +1,7 @@
 import { ConfigError, StreamError, UsageError } from '../core/errors.ts'
 import { parseLogLevels } from '../core/log-levels.ts'
+import { visible } from '../core/visible.ts'
 import { paint } from './output.ts'
-import { visible } from './visible.ts'
 
 /** The command did not do (all of) what it was asked. The message is for people, as it stands. */
 export class CommandFailed extends Error {

@@ -3,8 +3,8 @@ import { hexDump } from '../../web/console/hex.js'
 import { jsonLines, placeOf } from '../../web/console/json-lines.js'
 import type { Violation } from '../core/dead-letter.ts'
 import type { DeadLetterEvent } from '../core/dead-letter-desk.ts'
+import { visible } from '../core/visible.ts'
 import type { DeadLetterDetail, LetterTrace, ShownBytes, ShownRecord } from '../http/letter-answer.ts'
-import { visible } from './visible.ts'
 import { ago, plural } from './words.ts'
 
 /** A dead letter for people: why, where, the value with its violations beside the places, headers, and what happened to it. */

@@ -1,5 +1,5 @@
 import { styleText } from 'node:util'
-import { visible, visibleLines } from './visible.ts'
+import { visible, visibleLines } from '../core/visible.ts'
 
 /** Data, on stdout: the one thing that a pipe gets. JSON stays JSON, and what cannot be seen is escaped in it as well. */
 export function print(line: string): void {

@@ -1,9 +1,9 @@
 import type { DeepProof } from '../core/deep-proof.ts'
+import { visible } from '../core/visible.ts'
 import { note, paint, print, table } from './output.ts'
 import { grouped, startProgress } from './progress.ts'
 import type { Verification } from './proof.ts'
 import type { OnDeepRead } from './proof-deep.ts'
-import { visible } from './visible.ts'
 
 const COLUMNS = [
   ...(['records', 'written', 'inserted', 'superseded', 'stale', 'duplicate'] as const),

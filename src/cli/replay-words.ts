@@ -1,6 +1,6 @@
 import type { LeftOutReason, Replay, ReplayPreview, SkipReason } from '../core/dead-letter-desk.ts'
+import { visible } from '../core/visible.ts'
 import { grouped } from './progress.ts'
-import { visible } from './visible.ts'
 
 /** Redrives in words, for people. */
 

@@ -1,10 +1,10 @@
 import type { Config } from '../config.ts'
+import { visible } from '../core/visible.ts'
 import { createPool } from '../postgres/pool.ts'
 import { ordersBeyondProgress, setBack } from '../postgres/proof-repair.ts'
 import { confirm } from './confirm.ts'
 import { operatorName } from './operator-name.ts'
 import { note } from './output.ts'
-import { visible } from './visible.ts'
 import { plural } from './words.ts'
 
 const SHOWN_AT_MOST = 20

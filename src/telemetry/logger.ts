@@ -1,8 +1,10 @@
+import { Writable } from 'node:stream'
 import { isatty } from 'node:tty'
 import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions } from 'pino'
 import { PinoPretty } from 'pino-pretty'
 import { LOG_MODULES, type LogLevels, type LogModule } from '../core/log-levels.ts'
 import type { TraceIds } from '../core/tracing.ts'
+import { visibleLines } from '../core/visible.ts'
 import { describeError } from './describe-error.ts'
 
 export interface Logger {
@@ -61,9 +63,11 @@ function openDestination({ to = 'stdout', pretty, colour = true }: LoggerOptions
   const fd = to === 'stdout' ? 1 : 2
   const forPeople = pretty ?? (given === undefined && isatty(fd))
   if (given !== undefined && !forPeople) return given
+  // What a broker or a client has written must not steer the terminal that it is shown on.
+  const plain = given ?? pino.destination({ fd, sync: true })
   const stream = forPeople
     ? PinoPretty({
-        destination: given ?? fd,
+        destination: visibleOnly(plain, colour),
         sync: true,
         colorize: colour,
         ignore: 'pid,event,module,trace_id,span_id',
@@ -73,8 +77,18 @@ function openDestination({ to = 'stdout', pretty, colour = true }: LoggerOptions
         // Else an error takes a line for each of its fields, `singleLine` or not.
         errorLikeObjectKeys: [],
       })
-    : pino.destination({ fd, sync: true })
+    : plain
   // Whoever read our lines has gone (`holdfast serve | head`): that is no reason to fall over.
-  stream.on('error', () => {})
+  for (const one of [stream, plain]) if ('on' in one && typeof one.on === 'function') one.on('error', () => {})
   return stream
+}
+
+function visibleOnly(to: DestinationStream, colour: boolean): Writable {
+  return new Writable({
+    decodeStrings: false,
+    write(text: string | Buffer, _encoding, done) {
+      to.write(visibleLines(String(text), colour))
+      done()
+    },
+  })
 }

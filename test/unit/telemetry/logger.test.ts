@@ -22,7 +22,7 @@ describe('a log line', () => {
   })
 
   it('is one line for people, too, also where it tells of an error, and coloured only where that is wanted', () => {
-    const written = (colour: boolean) => {
+    const written = (colour: boolean, cause = 'refused') => {
       let text = ''
       const to = new Writable({
         write(chunk, _, done) {
@@ -31,7 +31,7 @@ describe('a log line', () => {
         },
       })
       const logger = createLogger({ levels: { level: 'info', modules: {} }, to, pretty: true, colour })
-      const error = new StoreUnavailableError('the store is away', { cause: new Error('refused') })
+      const error = new StoreUnavailableError('the store is away', { cause: new Error(cause) })
       logger.of('stream').warn({ event: 'retry', attempt: 2, error }, 'trying again')
       return text
     }
@@ -39,6 +39,10 @@ describe('a log line', () => {
       /^\[[\d:.]+\] WARN: stream: trying again \{"attempt":2,"error":\{.*"the store is away".*\}\}\n$/,
     )
     expect(written(true)).toContain('\u001b[')
+    // What a broker has said steers no terminal
+    const hostile = written(true, '\u001b[2J\u009b31m\u202e')
+    expect(hostile).toMatch(/\\u009b31m\\u202e/)
+    for (const raw of ['\u001b[2J', '\u009b', '\u202e']) expect(hostile).not.toContain(raw)
   })
 
   it('never holds what a library quotes in its errors', () => {

@@ -4,8 +4,8 @@
  */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu
 
-/** Colours and weights that our own words are painted with (`output.ts`), and their ends. */
-const PAINT = new RegExp(`(${String.fromCharCode(0x1b)}\\[(?:0|1|2|22|3[0-79]|9[0-7])m)`)
+/** Colours and weights that our own words are painted with (`cli/output.ts`, `telemetry/logger.ts`), and their ends. */
+const PAINT = new RegExp(`(${String.fromCharCode(0x1b)}\\[(?:0|1|2|22|[34][0-79]|9[0-7])m)`)
 
 /**
  * Text that somebody else wrote, for a terminal: it must not steer the terminal of whoever looks at it, nor look like a line of

@@ -6,8 +6,8 @@ import { letterText } from '#src/cli/letter-text.ts'
 import { table } from '#src/cli/output.ts'
 import { startProgress } from '#src/cli/progress.ts'
 import { endLine } from '#src/cli/replay-words.ts'
-import { visible, visibleLines } from '#src/cli/visible.ts'
 import type { Replay } from '#src/core/dead-letter-desk.ts'
+import { visible, visibleLines } from '#src/core/visible.ts'
 
 /** One of each kind that steers a terminal, or that nobody sees. */
 const HOSTILE = '\u001b[2J\u0007\r\n\u009b31m\u007f\u202e\u2066\u200b\ufeff\u2028\u061c\u{e0041}\ud800'
