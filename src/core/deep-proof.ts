@@ -2,7 +2,7 @@ import { createDeepFindings, type DeepFinding, REMEMBERED_AT_MOST } from './deep
 import { differences } from './differences.ts'
 import { createOffsetMarks, MARK, type OffsetMarks } from './offset-marks.ts'
 import type { StoredValue, Verdict } from './ports.ts'
-import { claimKey, claimOf } from './provenance.ts'
+import { type AskRedrives, claimKey, claimOf, provenances } from './provenance.ts'
 import { compareOrigins, type Origin, originId, type SourceRecord } from './record.ts'
 
 /** Offsets `[from, to)` of a partition that are settled and still in the topic. */
@@ -22,9 +22,6 @@ export interface LetterFacts {
   readonly edits: readonly Buffer[]
 }
 
-/** `purged`: the letter's redrives are not known any more. */
-export type Membership = 'member' | 'purged'
-
 export interface RowPosition {
   readonly uid: string
   readonly partition: number
@@ -40,10 +37,8 @@ export interface DeepRows {
   values(uids: readonly string[]): Promise<ReadonlyMap<string, StoredValue>>
   /** By id of the record's first position. */
   letters(ids: readonly string[]): Promise<ReadonlyMap<string, LetterFacts>>
-  /** What is known of redrives that have the dead letter `id` as a member, by `replayId id`; absent: there is no such one. */
-  members(
-    claims: readonly { readonly replayId: string; readonly id: string }[],
-  ): Promise<ReadonlyMap<string, Membership>>
+  /** As the pipeline asks. */
+  readonly redrives: AskRedrives
   /** Which were removed on purpose. */
   erased(uids: readonly string[]): Promise<ReadonlySet<string>>
   /** Positions of all rows that came from the topic, page by page. */
@@ -155,19 +150,25 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
   }
 
   /**
-   * A redriven record counts with its first position, if the redrive that it names is one. Where that is not known any more,
-   * with either.
+   * A redriven record counts with its first position, by the rule of the pipeline. Where its letter was purged the index
+   * says no more when that was: then it may be its row's at either place, and demands nothing.
    */
   async function withOrigins(found: readonly Candidate<T>[]): Promise<Candidate<T>[]> {
-    const claims = found.flatMap(({ record }) => claimOf(record) ?? [])
-    if (claims.length === 0) return [...found]
-    const members = await rows.members(claims.map(({ replayId, origin }) => ({ replayId, id: originId(origin) })))
+    const claiming = found.filter(({ record }) => claimOf(record) !== undefined)
+    if (claiming.length === 0) return [...found]
+    const forgotten = new Set<string>()
+    const provenanceOf = await provenances(
+      claiming.map(({ record }) => record),
+      async claims => {
+        const facts = await rows.redrives(claims)
+        for (const [key, { timestampMs }] of facts) if (timestampMs === undefined) forgotten.add(key)
+        return facts
+      },
+    )
     return found.flatMap((candidate): Candidate<T>[] => {
-      const claim = claimOf(candidate.record)
-      const known = claim === undefined ? undefined : members.get(claimKey(claim))
-      if (claim === undefined || known === undefined) return [candidate]
-      const { origin } = claim
-      if (known === 'member') return [{ ...candidate, origin }]
+      const { origin, redrive } = provenanceOf(candidate.record)
+      if (redrive === undefined) return [candidate]
+      if (!forgotten.has(claimKey({ origin, replayId: redrive.replayId }))) return [{ ...candidate, origin }]
       return [candidate, { ...candidate, origin }].map(either => ({ ...either, unsure: true }))
     })
   }

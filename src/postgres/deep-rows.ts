@@ -1,8 +1,9 @@
 import type pg from 'pg'
-import type { DeepRange, DeepRows, LetterFacts, Membership, RowPosition } from '../core/deep-proof.ts'
+import type { DeepRange, DeepRows, LetterFacts, RowPosition } from '../core/deep-proof.ts'
 import type { StoredValue, ValueQueries } from '../core/ports.ts'
 import type { Origin } from '../core/record.ts'
 import { query } from './pool.ts'
+import { readRedrives } from './provenance.ts'
 
 const PAGE_ROWS = 5_000
 
@@ -46,18 +47,7 @@ export function createDeepRows(pool: pg.Pool, queries: ValueQueries, topic: stri
       )
     },
 
-    async members(claims) {
-      const rows = await query<{ claim: string; known: Membership }>(pool, {
-        text: `SELECT DISTINCT replay || ' ' || letter AS claim,
-            CASE WHEN item.replay_id IS NULL THEN 'purged' ELSE 'member' END AS known
-          FROM unnest($1::text[], $2::text[]) AS claimed (replay, letter)
-            LEFT JOIN replay_items AS item ON item.replay_id = replay AND item.dead_letter_id = letter
-            LEFT JOIN dead_letters_purged AS purged ON purged.id = letter
-          WHERE item.replay_id IS NOT NULL OR purged.id IS NOT NULL`,
-        values: [claims.map(({ replayId }) => replayId), claims.map(({ id }) => id)],
-      })
-      return new Map(rows.map(({ claim, known }) => [claim, known]))
-    },
+    redrives: claims => readRedrives(pool, { groupId, topic }, claims),
 
     async erased(uids) {
       const rows = await query<{ uid: string }>(pool, {

@@ -16,15 +16,18 @@ it('names each place that does not add up, with partition and offset, and fails'
   expect(modelOf(records).invalid.length).toBeGreaterThan(4)
   const service = await startService({ ...stream, env: { BATCH_MAX_RECORDS: '10' } })
   await eventually(async () => (await stream.committed()) === records.length, 'all of them being committed')
+  // And that are looked at, the topic read again, while the service writes further versions of the same orders
+  const [meanwhile] = await Promise.all([verify(stream, '--deep'), stream.produce(records)])
+  expect(meanwhile).toMatchObject({ code: 0 })
+  await eventually(async () => (await stream.committed()) === 2 * records.length, 'all of them being committed')
   expect(await service.stop()).toBe(0)
-  expect(await verify(stream)).toMatchObject({ code: 0 })
 
   // And that a second reading of the topic finds as they are
   const deep = await verify(stream, '--deep', '--json')
   expect(deep.code).toBe(0)
   expect(JSON.parse(deep.stdout)).toMatchObject({
     verify: 'ok',
-    deep: { records: records.length, compared: modelOf(records).orders.size, elsewhere: 0, unknown: 0 },
+    deep: { records: 2 * records.length, compared: modelOf(records).orders.size, elsewhere: 0, unknown: 0 },
   })
 
   // When an amount is altered, an item added, an order deleted, and one put back to the position of an earlier version
@@ -144,7 +147,6 @@ it('takes nothing for proven that it could not ask, or has not seen', async () =
 
   // When an order is forged beyond progress, and repaired
   const uid = await forge(stream)
-  expect(await verify(stream)).toMatchObject({ code: 1 })
   const unconfirmed = await verify(stream, '--repair')
   expect(unconfirmed.code).toBe(2)
   expect(unconfirmed.said).toContain(`order ${uid} points at partition 0 offset 100000`)

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { type DeepRange, type DeepRows, deepProof, type LetterFacts, type Membership } from '#src/core/deep-proof.ts'
+import { type DeepRange, type DeepRows, deepProof, type LetterFacts } from '#src/core/deep-proof.ts'
 import type { Verdict } from '#src/core/ports.ts'
+import type { RedriveFacts } from '#src/core/provenance.ts'
 import { compareOrigins, type Origin, originId, type SourceRecord } from '#src/core/record.ts'
 import { aHeader, aRecord } from '../../support/records.ts'
 
@@ -34,7 +35,7 @@ interface Scene {
   /** Default: what the stale guard makes of the records. */
   readonly rows?: ReadonlyMap<string, Row>
   readonly letters?: Readonly<Record<string, LetterFacts>>
-  readonly members?: Readonly<Record<string, Membership>>
+  readonly redrives?: Readonly<Record<string, RedriveFacts>>
   readonly erased?: readonly string[]
   readonly passedOver?: DeepRange['passedOver']
   readonly from?: bigint
@@ -80,7 +81,7 @@ async function prove(scene: Scene) {
       scene.meanwhile?.(rows)
       return new Map(known)
     },
-    members: async () => new Map(Object.entries(scene.members ?? {})),
+    redrives: async () => new Map(Object.entries(scene.redrives ?? {})),
     erased: async uids => new Set(uids.filter(uid => scene.erased?.includes(uid))),
     async *pages() {
       const ours = [...rows].filter(([, { origin }]) => origin.topic === 'orders')
@@ -217,11 +218,13 @@ describe('a deep proof', () => {
     const redriven = aRecord({ offset: 4n, text: aValue('a', 3), headers })
     const records = [...RECORDS, redriven]
     const rows = rowsOf(RECORDS)
+    const known = { replayCount: 1, timestampMs: 1, nextOffset: undefined }
+    const purged = { ...known, timestampMs: undefined }
     const claim = `r1 ${originId(RECORDS[0] as Origin)}`
-    expect(await found({ records, rows, members: { [claim]: 'member' } })).toEqual([])
+    expect(await found({ records, rows, redrives: { [claim]: known } })).toEqual([])
     // Of one that was purged nobody knows: the row may stand at either place.
-    expect(await found({ records, rows, members: { [claim]: 'purged' } })).toEqual([])
-    expect(await found({ records, rows: rowsOf(records), members: { [claim]: 'purged' } })).toEqual([])
+    expect(await found({ records, rows, redrives: { [claim]: purged } })).toEqual([])
+    expect(await found({ records, rows: rowsOf(records), redrives: { [claim]: purged } })).toEqual([])
     expect(await found({ records, rows })).toEqual(['0-4: order a stands at 0-3, older than its record'])
   })
 
