@@ -3,6 +3,7 @@ import type { App, Role } from './app.ts'
 import { type Config, loadConfig } from './config.ts'
 import { StreamError } from './core/errors.ts'
 import { NO_TRACING, type Tracing } from './core/tracing.ts'
+import { misspeltSettings, tidyEnvironment } from './environment.ts'
 import { createLogger } from './telemetry/logger.ts'
 import { startTracing } from './telemetry/tracing-start.ts'
 import { tellOfTracing } from './telemetry/tracing-warnings.ts'
@@ -109,4 +110,9 @@ export async function runService(config: Config, roles?: ReadonlySet<Role>): Pro
   return exitCode
 }
 
-if (import.meta.main) process.exit(await runService(loadConfig(process.env)))
+if (import.meta.main) {
+  for (const text of [...tidyEnvironment(process.env), ...misspeltSettings(process.env)]) {
+    process.stderr.write(`warning: ${text}\n`)
+  }
+  process.exit(await runService(loadConfig(process.env)))
+}

@@ -1,8 +1,9 @@
 import { Command, CommanderError } from 'commander'
+import { misspeltSettings, tidyEnvironment } from '../environment.ts'
 import { VERSION } from '../version.ts'
 import * as dlq from './dlq.ts'
 import { exitCodeOf, failureLines } from './failure.ts'
-import { note, quietBrokenPipe } from './output.ts'
+import { note, paint, quietBrokenPipe } from './output.ts'
 
 /**
  * The command line. Each command is a file beside this one that exports `register(program)`; only the names of its flags
@@ -64,5 +65,12 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
+/** Commands that show what is set, or run for long with it. */
+const TELLING: ReadonlySet<string | undefined> = new Set(['serve', 'config', 'doctor'])
+
 quietBrokenPipe()
+const notes = tidyEnvironment(process.env)
+if (TELLING.has(process.argv[2])) {
+  for (const text of [...notes, ...misspeltSettings(process.env)]) note(`${paint('yellow', 'warning:')} ${text}`)
+}
 process.exitCode = await main(process.argv.slice(2))
