@@ -76,11 +76,11 @@ COMMENT ON COLUMN replay_items.outcome IS 'how its settlement ended (written, st
 CREATE INDEX replay_items_next ON replay_items (replay_id, position) WHERE state IN ('pending', 'claimed');
 CREATE UNIQUE INDEX replay_items_letter ON replay_items (replay_id, dead_letter_id);
 
--- Purged letters: only their ids, so that a rebuild of the index from the topic does not bring them back …
+-- Purged letters: only their ids, so that a rebuild of the index from the topic does not bring them back ...
 CREATE TABLE dead_letters_purged (
   id text COLLATE "C" PRIMARY KEY
 );
--- … and their counts, which the proof and the statistics still need.
+-- ... and their counts, which the proof and the statistics still need.
 CREATE TABLE dead_letters_purged_counts (
   source_topic     text COLLATE "C" NOT NULL,
   source_partition integer NOT NULL,

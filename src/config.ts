@@ -3,7 +3,7 @@ import { ConfigError } from './core/errors.ts'
 import { hostNameOfAddress, isLoopbackName } from './core/hosts.ts'
 import { disagreementsOf } from './core/kafka-properties.ts'
 import { Mismatch, type Setting } from './core/setting.ts'
-import { SETTINGS } from './settings.ts'
+import { fileProblems, refusedInUrl, SETTINGS } from './settings.ts'
 
 type SettingName = keyof typeof SETTINGS
 type Values = { readonly [N in SettingName]: (typeof SETTINGS)[N] extends Setting<infer T> ? T : never }
@@ -75,6 +75,15 @@ function disagreements(values: Partial<Values>): string[] {
       `STUCK_AFTER_MS is "${stuckAfterMs}": it must be more than PG_STATEMENT_TIMEOUT_MS (${statementTimeoutMs}), or 0; ` +
         'a statement that may take so long is not stuck',
     )
+  }
+  const { KAFKA_CONFIG: kafkaConfig = {}, DATABASE_URL: databaseUrl } = values
+  if (databaseUrl !== undefined) {
+    problems.push(...fileProblems(kafkaConfig, databaseUrl))
+    for (const name of refusedInUrl(databaseUrl)) {
+      problems.push(
+        `DATABASE_URL holds ${name}, which would replace a value of Holdfast: leave it out (PG_STATEMENT_TIMEOUT_MS bounds statements)`,
+      )
+    }
   }
   // Keys that cannot be read are told of by themselves.
   const hasKeys = values.API_KEYS === undefined || values.API_KEYS.length > 0

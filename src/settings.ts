@@ -338,6 +338,30 @@ function readHosts(text: string): readonly string[] | undefined {
   return given && names.every(name => name !== undefined) ? names : undefined
 }
 
+/**
+ * A file that is not there is a mistake of the settings, and no outage: the clients of Kafka and Postgres would only fail to
+ * connect, again and again.
+ * @returns what is wrong, a line each
+ */
+export function fileProblems(kafkaConfig: Readonly<Record<string, string>>, databaseUrl: string): string[] {
+  const ofKafka = Object.entries(kafkaConfig)
+    .filter(([name, path]) => name.endsWith('.location') && !path.includes('://') && readable(path) === undefined)
+    .map(([name, path]) => `KAFKA_CONFIG holds ${name}=${path}: it must be ${pemFile.expected.replace('PEM ', '')}`)
+  const ofPostgres = [...new URL(databaseUrl).searchParams]
+    .filter(([name, path]) => /^ssl(rootcert|cert|key)$/.test(name) && readable(path) === undefined)
+    .map(([name, path]) => `DATABASE_URL holds ${name}=${path}: it must be ${pemFile.expected}`)
+  return [...ofKafka, ...ofPostgres]
+}
+
+/** What the client of Postgres takes from the URL before our own values: the limits of its waits are promises of ours. */
+const REFUSED_IN_URL =
+  /^(statement_timeout|lock_timeout|query_timeout|idle_in_transaction_session_timeout|connectionTimeoutMillis|keepAlive|keepAliveInitialDelayMillis|pipeline|binary|replication|client_encoding|types|stream)$/
+
+/** @returns names of the URL's query that may not stand there */
+export function refusedInUrl(databaseUrl: string): string[] {
+  return [...new URL(databaseUrl).searchParams.keys()].filter(name => REFUSED_IN_URL.test(name))
+}
+
 /** The Kafka client would only say that it has not reached a broker. */
 function readable(path: string): string | undefined {
   try {

@@ -84,12 +84,13 @@ export async function startKafka(options: KafkaOptions = {}): Promise<EmbeddedKa
   const ports = { port, controllerPort, upstreamPort, addresses }
   const logFile = join(dir, 'kafka.log')
   const propertiesFile = join(dir, 'server.properties')
-  writePrivate(propertiesFile, brokerProperties(dir, ports, options))
+  writePrivate(propertiesFile, brokerProperties(ports, options))
 
   const javaProcess = (mainClass: string, ...args: string[]): GuardedOptions => ({
     command: java,
     args: [...jvmOptions, `-Djava.io.tmpdir=${dir}`, ...loggingOptions, '-cp', join(jars, '*'), mainClass, ...args],
-    env: { PATH: process.env.PATH ?? '', HOME: dir },
+    // Whatever the machine's locale: Java reads names of files by it, and those of our folders may hold any letter.
+    env: { PATH: process.env.PATH ?? '', HOME: dir, LC_ALL: 'C.UTF-8' },
     cwd: dir,
     logFile,
     stopSignal: 'SIGTERM',
@@ -166,7 +167,7 @@ interface Ports {
 }
 
 /** server.properties of one node that is broker and controller in one; each setting off its default says why. */
-function brokerProperties(dir: string, ports: Ports, options: KafkaOptions): string {
+function brokerProperties(ports: Ports, options: KafkaOptions): string {
   const proxied = options.proxyPort !== undefined
   const plain = `PLAINTEXT://127.0.0.1:${ports.port}`
   const controller = `CONTROLLER://127.0.0.1:${ports.controllerPort}`
@@ -199,7 +200,8 @@ function brokerProperties(dir: string, ports: Ports, options: KafkaOptions): str
         Object.entries(properties).map(([key, value]) => [`listener.name.${name.toLowerCase()}.${key}`, value]),
       ),
     ),
-    'log.dirs': join(dir, 'data'),
+    // Within the folder in which it is started: a list that commas divide, in a file in which backslashes mean something else.
+    'log.dirs': 'data',
     // There is only one to hold a replica.
     'offsets.topic.replication.factor': '1',
     'transaction.state.log.replication.factor': '1',
@@ -225,6 +227,13 @@ function brokerProperties(dir: string, ports: Ports, options: KafkaOptions): str
     ...(options.dir === undefined ? { 'log.retention.ms': '-1' } : {}),
     ...options.properties,
   })
-    .map(([name, value]) => `${name}=${value}\n`)
+    .map(([name, value]) => `${name}=${escaped(value)}\n`)
     .join('')
+}
+
+/** As a file of Java properties holds it: ISO 8859-1, backslash escapes. */
+function escaped(value: string): string {
+  return value
+    .replaceAll('\\', '\\\\')
+    .replace(/[^\x20-\x7e]/g, letter => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

@@ -65,7 +65,13 @@ export async function startZipkin({ log = () => {}, signal }: ZipkinOptions = {}
   const server = await startGuarded({
     command: java,
     args: [...JVM_OPTIONS, `-Djava.io.tmpdir=${dir}`, ...properties, '-jar', join(jars, JAR)],
-    env: { PATH: process.env.PATH ?? '', HOME: dir, STORAGE_TYPE: 'mem', MEM_MAX_SPANS: String(MAX_SPANS) },
+    env: {
+      PATH: process.env.PATH ?? '',
+      HOME: dir,
+      LC_ALL: 'C.UTF-8',
+      STORAGE_TYPE: 'mem',
+      MEM_MAX_SPANS: String(MAX_SPANS),
+    },
     cwd: dir,
     logFile,
     stopSignal: 'SIGTERM',

@@ -301,3 +301,28 @@ describe('the description', () => {
     for (const row of rows) expect(row.match(/(?<!\\)\|/g)).toHaveLength(4)
   })
 })
+
+describe('a file that a setting names and that is not there', () => {
+  it.each([
+    [{ KAFKA_SECURITY_PROTOCOL: 'ssl', KAFKA_SSL_CA_LOCATION: '/nowhere/ca.pem' }, 'KAFKA_SSL_CA_LOCATION'],
+    [{ KAFKA_CONFIG: 'ssl.crl.location=/nowhere/crl.pem' }, 'KAFKA_CONFIG holds ssl.crl.location=/nowhere/crl.pem'],
+    [{ DATABASE_URL: 'postgres://u:secret@h/d?sslrootcert=/nowhere/ca.pem' }, 'DATABASE_URL holds sslrootcert='],
+    [{ DATABASE_URL: `postgres://h/d?sslcert=${FILE}&sslkey=/nowhere/key` }, 'DATABASE_URL holds sslkey='],
+  ])('is a mistake of the settings: %o', (env, expected) => {
+    const [problem, ...others] = problemsOf(env)
+    expect(problem).toContain(expected)
+    expect(problem).not.toContain('secret')
+    expect(others).toEqual([])
+  })
+
+  it('is none where it is there', () => {
+    const env = { KAFKA_CONFIG: `ssl.crl.location=${FILE}`, DATABASE_URL: `postgres://h/d?sslrootcert=${FILE}` }
+    expect(problemsOf(env)).toEqual([])
+  })
+})
+
+it('the URL of the database cannot take away the limits that hold a zombie off', () => {
+  expect(problemsOf({ DATABASE_URL: 'postgres://h/d?lock_timeout=0&sslmode=require' })).toEqual([
+    expect.stringContaining('DATABASE_URL holds lock_timeout'),
+  ])
+})

@@ -17,8 +17,11 @@ const kept = mkdtempSync(join(tmpdir(), 'holdfast-test-'))
 chmodSync(kept, 0o755) // as root, PostgreSQL runs as another user, who must get into it
 afterAll(() => rmSync(kept, { recursive: true, force: true }))
 
+/** A folder may have any name. */
+const ODD = `ä 漢, 'q" %d $HOME \\x;#`
+
 it('PostgreSQL keeps what was committed through a crash, a restart and the next run on the same folder', async () => {
-  const dir = join(kept, 'postgres')
+  const dir = join(kept, `${ODD} postgres`)
   {
     await using postgres = await startPostgres({ dir })
     await select(postgres.url, 'CREATE TABLE kept AS SELECT 42 AS answer')
@@ -42,7 +45,7 @@ it('PostgreSQL keeps what was committed through a crash, a restart and the next 
 })
 
 it('Kafka comes back on the same port after a crash, and on other ports with a folder that was kept', async () => {
-  const dir = join(kept, 'kafka')
+  const dir = join(kept, `${ODD} kafka`)
   {
     await using kafka = await startKafka({ dir })
     const { brokers, pid } = kafka
@@ -51,6 +54,7 @@ it('Kafka comes back on the same port after a crash, and on other ports with a f
     expect(kafka.brokers).toBe(brokers)
     expect(kafka.pid).not.toBe(pid)
     await expect(askForMetadata(portOf(brokers))).resolves.toBeUndefined()
+    expect(existsSync(join(dir, 'data', 'meta.properties'))).toBe(true)
   }
   await using again = await startKafka({ dir })
   await expect(askForMetadata(portOf(again.brokers))).resolves.toBeUndefined()
