@@ -6,9 +6,11 @@ import { BrokerFatalError, BrokerUnavailableError } from '#src/core/errors.ts'
 import { createConsumer } from '#src/kafka/consumer.ts'
 import { startInspector } from '#src/kafka/inspector.ts'
 import { startProducer } from '#src/kafka/producer.ts'
+import { holdfast } from '../support/cli.ts'
 import { migratedDatabase } from '../support/database.ts'
 import { createTopic, joinWith } from '../support/kafka-tools.ts'
 import { type SecuredKafka, startSecuredKafka } from '../support/secured-kafka.ts'
+import { freshTopics } from '../support/stack.ts'
 
 let secured: SecuredKafka
 
@@ -318,3 +320,49 @@ async function pollUntilItFails(
     await consumer.poll(1, 100)
   }
 }
+
+describe('a command with settings that do not fit', () => {
+  async function run(env: Readonly<Record<string, string>>, ...args: readonly string[]) {
+    const names = freshTopics('unfit')
+    await using database = await migratedDatabase()
+    const configured = {
+      ...names,
+      databaseUrl: database.url,
+      brokers: secured.at.SASLTLS,
+      env: { HTTP_PORT: '0', ...env },
+    }
+    const startedAtMs = performance.now()
+    const failure = await holdfast(configured, ...args).then(
+      () => undefined,
+      (error: { code: number; stdout: string; stderr: string }) => error,
+    )
+    return { code: failure?.code, said: `${failure?.stdout}${failure?.stderr}`, ms: performance.now() - startedAtMs }
+  }
+
+  const wrongPassword = () => ({
+    KAFKA_SECURITY_PROTOCOL: 'sasl_ssl',
+    KAFKA_SSL_CA_LOCATION: secured.ca,
+    KAFKA_SASL_MECHANISM: 'PLAIN',
+    KAFKA_SASL_USERNAME: 'alice',
+    KAFKA_SASL_PASSWORD: 'guessed',
+  })
+
+  it.each([['serve'], ['produce', '--count', '1'], ['lag']])(
+    'ends and says so: a wrong password, %s',
+    async (...args) => {
+      const { code, said, ms } = await run(wrongPassword(), ...args)
+      expect(code).toBe(1)
+      expect(said).toContain('refuses the user or the password')
+      expect(said).toContain('KAFKA_SASL_PASSWORD')
+      expect(said).not.toContain('guessed')
+      // Most of it is the start of the process, on a machine that is busy with other tests.
+      expect(ms).toBeLessThan(20_000)
+    },
+  )
+
+  it('is a mistake of usage: a file that holds no certificate', async () => {
+    const { code, said } = await run({ ...wrongPassword(), KAFKA_SSL_CA_LOCATION: secured.client.key }, 'serve')
+    expect(said).toMatch(/KAFKA_SSL_CA_LOCATION cannot be used/)
+    expect(code).toBe(2)
+  })
+})
