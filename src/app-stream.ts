@@ -69,6 +69,7 @@ export async function runStream(parts: StreamParts): Promise<void> {
     startBook: parts.startBook,
     crashLoopMaxStarts: config.crashLoopMaxStarts,
     stormLimit: config.stormLimit,
+    stormRatio: config.stormRatio,
     outagePolicy: config.outagePolicy,
     batch,
     retry,

@@ -148,6 +148,7 @@ function toConfig(values: Values) {
     },
     outagePolicy: values.OUTAGE_POLICY,
     stormLimit: values.DLQ_STORM_MAX_CONSECUTIVE,
+    stormRatio: values.DLQ_STORM_RATIO,
     crashLoopMaxStarts: values.CRASH_LOOP_MAX_STARTS,
     replayMax: values.REPLAY_MAX,
     /** While nobody has touched the switch; and how long a dead letter waits for its first automatic redrive, its second … */

@@ -4,7 +4,7 @@ import { hostNameOfAddress } from './core/hosts.ts'
 import { refusalOf } from './core/kafka-properties.ts'
 import { LOG_LEVELS, LOG_MODULES, parseLogLevels } from './core/log-levels.ts'
 import { START_AT } from './core/progress.ts'
-import { bytes, integer, oneOf, pairs, postgresUrl, type Setting, setting, text } from './core/setting.ts'
+import { bytes, fraction, integer, oneOf, pairs, postgresUrl, type Setting, setting, text } from './core/setting.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -230,7 +230,12 @@ export const SETTINGS = {
     min: 0,
     max: 1_000_000_000,
     unit: 'dead letters',
-    about: 'So many in a row on a partition pause it until `holdfast resume`; 0: never.',
+    about:
+      'So many in a row on a partition, of whatever reason, pause it until `holdfast resume`; so does a batch whose every record the database refuses, before any of them is a dead letter. 0: never.',
+  }),
+  DLQ_STORM_RATIO: fraction({
+    default: '0.5',
+    about: "This share of a partition's last 1,000 records as dead letters pauses it likewise; 0: never.",
   }),
   CRASH_LOOP_MAX_STARTS: integer({
     default: '5',

@@ -44,7 +44,10 @@ async function lag({ json }: { readonly json?: boolean }): Promise<void> {
         row.end_offset ?? '?',
         String(row.lag_records ?? '?'),
         row.lag_seconds === null ? '?' : row.lag_seconds.toFixed(1),
-        [row.paused_for, row.unreadable === null ? null : 'position_unknown']
+        [
+          row.paused_because === null ? row.paused_for : `${row.paused_for}: ${row.paused_because}`,
+          row.unreadable === null ? null : 'position_unknown',
+        ]
           .filter(reason => reason !== null)
           .join(', '),
       ]),
@@ -66,6 +69,8 @@ export interface PartitionLag {
   readonly paused_for: string | null
   /** Why Kafka cannot serve the partition just now. */
   readonly unreadable: string | null
+  /** The cause, for an operator. */
+  readonly paused_because: string | null
   /** RFC 3339; `null` when nothing was ever settled. */
   readonly last_progress_at: string | null
 }
@@ -117,6 +122,7 @@ async function measure({ kafka, postgres }: Config): Promise<{ rows: PartitionLa
     const row = {
       partition,
       paused_for: known?.pausedFor ?? null,
+      paused_because: known?.pausedBecause ?? null,
       last_progress_at: known === undefined ? null : new Date(known.lastProgressMs).toISOString(),
     }
     try {

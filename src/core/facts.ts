@@ -68,7 +68,13 @@ export type Fact =
     }
   | { readonly kind: 'breaker_opened'; readonly dependency: Dependency; readonly error: unknown }
   | { readonly kind: 'breaker_closed'; readonly dependency: Dependency; readonly openSeconds: number }
-  | { readonly kind: 'paused'; readonly partition: TopicPartition; readonly reason: PauseReason }
+  | {
+      readonly kind: 'paused'
+      readonly partition: TopicPartition
+      readonly reason: PauseReason
+      /** The cause of one that waits for an operator. Payload-free. */
+      readonly because?: string
+    }
   | { readonly kind: 'resumed'; readonly partition: TopicPartition; readonly reason: PauseReason }
   | { readonly kind: 'ownership_lost'; readonly partition: TopicPartition; readonly from: bigint }
   /** The store holds less than what was settled up to `from`. */

@@ -69,7 +69,8 @@ function memberHealth(status: StreamStatus | undefined): HealthResult {
  * the way.
  */
 function partitionHealth(partitions: readonly PartitionStatus[]): HealthResult {
-  const waiting = partitions.flatMap(({ topic, partition, halted, unreadable, paused, pausedSinceMs, contended }) => {
+  const waiting = partitions.flatMap(status => {
+    const { topic, partition, halted, unreadable, paused, pausedBecause, pausedSinceMs, contended } = status
     if (halted !== undefined) return [{ reason: halted, since: pausedSinceMs }]
     if (unreadable !== undefined) {
       return [{ reason: `${topic}-${partition} cannot be read: ${unreadable}`, since: pausedSinceMs }]
@@ -82,8 +83,8 @@ function partitionHealth(partitions: readonly PartitionStatus[]): HealthResult {
     }
     if (!paused.includes('storm_guard')) return []
     const reason =
-      `partition ${partition} was stopped by the storm guard: too many dead letters in a row; look at them, then: ` +
-      `holdfast resume --partition ${partition}`
+      `partition ${partition} was stopped by the storm guard: ${pausedBecause || 'too many dead letters'}; mend the cause, ` +
+      `then: holdfast resume --partition ${partition}`
     return [{ reason, since: pausedSinceMs }]
   })
   if (waiting.length === 0) return ok()

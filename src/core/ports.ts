@@ -69,10 +69,10 @@ export interface SettlementWork<T> extends TopicPartition {
   readonly deadLetters: readonly DeadLetter[]
   /** Bisect also on contention and unforeseen errors, because this batch has met them again and again. */
   readonly isolate: boolean
-  /** Dead letters at the end of what is settled with this batch. Default: 0. */
-  readonly deadLettersInARow?: number
+  /** What the storm guard has counted, this batch included. Default: what was stored before, pause included. */
+  readonly storm?: StormTally
   /** The partition waits for an operator from here on. */
-  readonly pauseFor?: OperatorPause
+  readonly pause?: Pause
   /** Dead letters of its records may be open, because all of it has been read before. */
   readonly readAgain?: boolean
 }
@@ -85,6 +85,27 @@ export interface LeftOut<T> {
 
 /** Why a partition waits for an operator. */
 export type OperatorPause = 'storm_guard'
+
+export interface Pause {
+  readonly reason: OperatorPause
+  /** The cause in a clause, for an operator. Payload-free; names SQLSTATE and constraint where the store refuses. */
+  readonly because: string
+}
+
+/** So many of a partition's last records the storm guard looks at. */
+export const STORM_WINDOW = 1_000
+
+/** What the storm guard has counted on a partition. Stored with each batch: it survives restarts and rebalances. */
+export interface StormTally {
+  /** Dead letters at the end of what is settled. */
+  readonly deadLettersInARow: number
+  /** Records that the store refused since it took one; those that it was not asked to write do not count. */
+  readonly refusedInARow: number
+  /** Its last records, the oldest first, at most {@link STORM_WINDOW}: `1` for a dead letter, else `0`. */
+  readonly recent: string
+}
+
+export const NO_STORM: StormTally = { deadLettersInARow: 0, refusedInARow: 0, recent: '' }
 
 export interface Culprit {
   /** Index into `orders` of the work. */
@@ -115,8 +136,8 @@ export interface Progress extends TopicPartition {
 
 /** Progress as it is stored, with what must outlive the process. */
 export interface StoredProgress extends Progress {
-  readonly deadLettersInARow?: number
-  readonly pausedFor?: OperatorPause | undefined
+  readonly storm?: StormTally
+  readonly pause?: Pause | undefined
   /**
    * Dead letters wait between `nextOffset` and here: an operator has moved the partition back, or another group was faster.
    * Absent: none does, as ever while a partition goes forward.
@@ -172,6 +193,11 @@ export interface SettlementStore<T> {
     topic: string,
     claims: readonly ProvenanceClaim[],
   ): Promise<ReadonlyMap<string, RedriveFacts>>
+  /**
+   * Notes that the partition waits for an operator, behind the fence: progress stays at `at`.
+   * @throws OwnershipLostError when it is elsewhere
+   */
+  hold(groupId: string, at: Progress, pause: Pause): Promise<void>
   /** Cheap write-shaped question: could a transaction be begun now? @throws StoreUnavailableError, StoreMisconfiguredError */
   probe(): Promise<void>
 }

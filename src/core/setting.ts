@@ -51,6 +51,13 @@ export function integer<D extends string | undefined>(
   )
 }
 
+/** A share, from none to all. */
+export function fraction<D extends string | undefined>(words: Words<D>): Setting<Read<number, D>> {
+  return setting({ ...words, expected: 'a share from 0 to 1, as in 0.5' }, text =>
+    /^\d(\.\d{1,9})?$/.test(text) ? within(Number(text), 0, 1) : undefined,
+  )
+}
+
 const BYTE_UNITS = { '': 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const
 
 /** A number of bytes: `1048576`, `1024KiB`, `1MiB`. */

@@ -37,6 +37,8 @@ export interface PartitionStatus extends TopicPartition {
   /** In a batch that is being settled. */
   readonly inFlightRecords: number
   readonly paused: readonly PauseReason[]
+  /** Why it waits for an operator, in a clause. Payload-free. Absent: it does not. */
+  readonly pausedBecause?: string
   /** Wall clock in ms since when it has been paused; absent while it is not. */
   readonly pausedSinceMs?: number
   /** What its batch keeps failing with, though the store is there: other sessions hold a lock, mostly. Absent: it does not. */

@@ -9,6 +9,8 @@ export interface PartitionBooks {
   readonly next: bigint
   /** Why it waits for an operator; `undefined` when it does not. */
   readonly pausedFor: string | undefined
+  /** The cause, in a clause for an operator; `undefined` when it does not wait, or the cause was not noted. */
+  readonly pausedBecause: string | undefined
   /** Wall clock in ms of the last settled batch. */
   readonly lastProgressMs: number
 }

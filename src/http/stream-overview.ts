@@ -63,6 +63,8 @@ export interface PartitionJson {
   readonly lag_records: number | null
   readonly lag_seconds: number | null
   readonly paused: readonly string[]
+  /** Why it waits for an operator, in a clause. */
+  readonly paused_because?: string
   readonly paused_since?: string
   /** For how long nothing has come of its work, though all that it needs is there. */
   readonly stalled_seconds?: number
@@ -193,7 +195,7 @@ function merged(
 }
 
 function otherPartition(book: PartitionBooks, end: bigint | undefined): PartitionJson {
-  const { partition, next, pausedFor, lastProgressMs } = book
+  const { partition, next, pausedFor, pausedBecause, lastProgressMs } = book
   // The end is of a moment ago: what was settled since lies beyond it.
   const high = end !== undefined && end < next ? next : end
   const lag = high === undefined ? null : Number(high - next)
@@ -206,6 +208,7 @@ function otherPartition(book: PartitionBooks, end: bigint | undefined): Partitio
     // The age of what waits, only the process knows that has the partition in hand.
     lag_seconds: lag === 0 ? 0 : null,
     paused: pausedFor === undefined ? [] : [pausedFor],
+    ...(pausedBecause === undefined ? {} : { paused_because: pausedBecause }),
     last_progress_at: new Date(lastProgressMs).toISOString(),
   }
 }
@@ -214,7 +217,7 @@ function otherPartition(book: PartitionBooks, end: bigint | undefined): Partitio
 const FRESH_MS = 5_000
 
 function ownPartition(status: PartitionStatus, nowMs: number): PartitionJson {
-  const { next, high, lagRecords, lastProgressMs, pausedSinceMs, stalledMs } = status
+  const { next, high, lagRecords, lastProgressMs, pausedBecause, pausedSinceMs, stalledMs } = status
   const highAgeMs = nowMs - (status.highKnownAtMs ?? nowMs)
   return {
     partition: status.partition,
@@ -227,6 +230,7 @@ function ownPartition(status: PartitionStatus, nowMs: number): PartitionJson {
     lag_records: lagRecords ?? null,
     lag_seconds: lagSeconds(status, nowMs) ?? null,
     paused: status.paused,
+    ...(pausedBecause === undefined ? {} : { paused_because: pausedBecause }),
     ...(pausedSinceMs === undefined ? {} : { paused_since: new Date(pausedSinceMs).toISOString() }),
     ...(stalledMs === undefined ? {} : { stalled_seconds: stalledMs / 1000 }),
     ...(status.halted === undefined ? {} : { halted: status.halted }),

@@ -1,16 +1,7 @@
 import type { DeadLetter, Rejection } from '../core/dead-letter.ts'
 import { type Dependency, dispositionOf, ProgressRemovedError, StoreContendedError } from '../core/errors.ts'
 import type { CommittedBatch, Observer, PauseReason } from '../core/facts.ts'
-import type {
-  Clock,
-  DeadLetterSink,
-  Progress,
-  ReadyRecord,
-  Settlement,
-  SettlementStore,
-  SettlementWork,
-  Verdict,
-} from '../core/ports.ts'
+import type { Clock, DeadLetterSink, Progress, ReadyRecord, SettlementStore, Verdict } from '../core/ports.ts'
 import { type ProvenanceClaim, type ProvenanceOf, provenances } from '../core/provenance.ts'
 import type { SourceRecord } from '../core/record.ts'
 import { type BatchTrace, type BatchTracing, NO_BATCH_TRACE } from '../core/tracing.ts'
@@ -20,9 +11,9 @@ import { divert } from './divert.ts'
 import type { Batch, OwnedPartition, Wait } from './partition.ts'
 import { type Attempts, type RetryContext, type RetryParts, retrying } from './retry.ts'
 import type { Slots } from './slots.ts'
-import { checkStorm } from './storm-guard.ts'
-import { type Validated, validate } from './validate.ts'
-import { type Aftermath, type OutagePolicy, write } from './write.ts'
+import { checkStorm, type StormRules } from './storm-guard.ts'
+import { redrivenOf, type Validated, validate } from './validate.ts'
+import { type OutagePolicy, type WriteParts, write } from './write.ts'
 
 export interface BatchWorkParts<T> {
   readonly store: SettlementStore<T>
@@ -39,12 +30,14 @@ export interface BatchWorkParts<T> {
   readonly groupId: string
   readonly retry: RetryParts
   readonly maxAttempts: number
-  readonly stormLimit: number
+  readonly stormRules: StormRules
   readonly outagePolicy: OutagePolicy
   readonly onSettled: (written: readonly ReadyRecord<T>[] | undefined, candidates: readonly ReadyRecord<T>[]) => void
   /** Progress that may be committed, and the batch that made it. */
   readonly onProgress: (progress: Progress, batch: CommittedBatch) => void
-  /** Somebody else moved the partition's progress, and it is still ours. */
+  /** The storm guard has stopped the partition before what is in hand of it. */
+  readonly onStopped: (owner: OwnedPartition) => void
+  /** Another consumer has moved the partition's progress, and it is still ours. */
   readonly onOwnershipLost: (owner: OwnedPartition) => void
   /** The stream must stop. */
   readonly onFailure: (error: unknown) => void
@@ -87,18 +80,13 @@ export function createBatchWork<T>(
       const started = clock.monotonic()
       const judging = contextOf(owner, 'postgres', release, work => entered.attempt('judge', work))
       const judged = await retrying(() => judge(entered), retry, judging)
-      const storm = checkStorm(batch, judged, batch.owner.deadLettersInARow, parts.stormLimit)
-      batch.owner.deadLettersInARow = storm.inARow
-      // From here on, so that not one batch more is taken; in the store with the batch's own transaction.
-      if (storm.storm) batch.owner.waitsForOperator = 'storm_guard'
-      const validated = storm.keep < batch.records.length ? only(storm.keep, judged, batch) : judged
-      batch = batch.owner.giveBack(batch, storm.keep)
+      const validated = untilStorm(batch, judged)
+      batch = batch.owner.giveBack(batch, validated.ready.length + validated.deadLetters.length)
       tellUnusual(batch, validated)
       const validatedAt = clock.monotonic()
       const deadLetters = await divert(validated.deadLetters, sinkOf(trace), retry, context('dlq'))
       const prepared = {
         validated: { ...validated, deadLetters },
-        aftermath: { deadLettersInARow: storm.inARow, pauseFor: storm.storm ? ('storm_guard' as const) : undefined },
         validateSeconds: (validatedAt - started) / 1000,
         divertSeconds: (clock.monotonic() - validatedAt) / 1000,
       }
@@ -106,8 +94,7 @@ export function createBatchWork<T>(
         trace.run(async () => {
           let settled = false
           try {
-            await settle(batch, prepared, context('postgres'), trace)
-            settled = true
+            settled = await settle(batch, prepared, context('postgres'), trace)
           } catch (error) {
             giveUp(batch, trace, error)
           } finally {
@@ -123,26 +110,47 @@ export function createBatchWork<T>(
     }
   }
 
-  async function settle(batch: Batch, prepared: Prepared<T>, context: RetryContext, trace: BatchTrace): Promise<void> {
-    const { owner, to } = batch
+  /** @returns whether it was settled; `false`: its partition waits for an operator, and tries it again afterwards */
+  async function settle(
+    batch: Batch,
+    prepared: Prepared<T>,
+    context: RetryContext,
+    trace: BatchTrace,
+  ): Promise<boolean> {
+    const { owner } = batch
     const { topic, partition } = owner
-    const { validated, aftermath } = prepared
+    const { validated } = prepared
     const writingFrom = clock.monotonic()
-    const writeParts = { ...parts, sink: sinkOf(trace), store: { settle: inTurn } }
-    const done = await write(batch, validated, writeParts, context, aftermath)
-    owner.finish(batch, true, clock.now())
+    const store: WriteParts<T>['store'] = {
+      settle: work => inTurn(() => parts.store.settle(work)),
+      hold: (group, at, pause) => inTurn(() => parts.store.hold(group, at, pause)),
+    }
+    const writeParts = { ...parts, sink: sinkOf(trace), store }
+    const done = await write(batch, validated, writeParts, context)
+    if (done.kind === 'held') {
+      trace.end({ deadLetters: [] })
+      owner.finish(batch, false, clock.now())
+      stopHere(owner)
+      return false
+    }
+    const { records, to } = done.batch
+    owner.storm = done.storm
+    owner.finish(batch, to === batch.to, clock.now())
     parts.onSettled(done.written, validated.ready)
     // A partition that is no longer ours is never committed: the broker would take it, even backwards.
     if (!owner.abandoned.aborted) {
-      const timestamps = batch.records.map(({ timestampMs }) => timestampMs).filter(timestampMs => timestampMs >= 0)
+      const timestamps = records.map(({ timestampMs }) => timestampMs).filter(timestampMs => timestampMs >= 0)
       const oldestTimestampMs = timestamps.length === 0 ? undefined : Math.min(...timestamps)
       parts.onProgress({ topic, partition, nextOffset: to }, { oldestTimestampMs, trace })
+      if (done.pause !== undefined && to === batch.to && owner.inFlightRecords === 0)
+        owner.waitsForOperator = done.pause
+      else if (done.pause !== undefined) stopHere(owner)
     }
     observer.observe({
       kind: 'batch_settled',
       partition: { topic, partition },
       to,
-      records: batch.records.length,
+      records: records.length,
       counts: done.counts,
       closings: done.closings,
       stageSeconds: {
@@ -155,6 +163,24 @@ export function createBatchWork<T>(
       trace.runFor(deadLetter.record, () => observer.observe({ kind: 'dead_lettered', deadLetter }))
     }
     trace.end({ deadLetters: done.deadLetters })
+    return true
+  }
+
+  /** Later batches are in hand, or the rest of this one: they are read again when the operator lets the partition go on. */
+  function stopHere(owner: OwnedPartition): void {
+    owner.abandon()
+    parts.onStopped(owner)
+  }
+
+  /** Up to where validation alone makes the storm guard stop. It is not known yet what the store will refuse. */
+  function untilStorm(batch: Batch, judged: Validated<T>): Validated<T> {
+    const { owner, records } = batch
+    const before = owner.inFlightRecords === records.length ? owner.storm : owner.stormAhead
+    const check = checkStorm(records, judged.deadLetters, redrivenOf(judged), before, parts.stormRules)
+    owner.stormAhead = check.tally
+    // From here on, so that not one batch more is taken; in the store with the batch's own transaction.
+    if (check.pause !== undefined) owner.waitsForOperator = check.pause
+    return check.keep < records.length ? only(check.keep, judged, batch) : judged
   }
 
   /** What is sent to it belongs to the record that it was. */
@@ -211,10 +237,10 @@ export function createBatchWork<T>(
   }
 
   /** One of so many transactions at a time: a connection would have to be waited for otherwise, and not for ever. */
-  async function inTurn(work: SettlementWork<T>): Promise<Settlement<T>> {
+  async function inTurn<R>(work: () => Promise<R>): Promise<R> {
     const release = await parts.transactions.take()
     try {
-      return await parts.store.settle(work)
+      return await work()
     } finally {
       release()
     }
@@ -280,7 +306,6 @@ function reasonOf(dependency: Dependency, error: unknown): PauseReason {
 
 interface Prepared<T> {
   readonly validated: Validated<T>
-  readonly aftermath: Aftermath
   readonly validateSeconds: number
   readonly divertSeconds: number
 }

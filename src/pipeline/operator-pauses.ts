@@ -1,4 +1,4 @@
-import type { Clock, SettlementStore } from '../core/ports.ts'
+import { type Clock, NO_STORM, type SettlementStore } from '../core/ports.ts'
 import { partitionKey } from '../core/record.ts'
 import { askAgain } from './ask-again.ts'
 import type { OwnedPartition } from './partition.ts'
@@ -28,9 +28,10 @@ export function watchOperatorPauses({ store, clock, groupId, owned, onLifted }: 
     const places = waiting.map(({ topic, partition }) => ({ topic, partition }))
     for (const row of await store.readProgress(groupId, places)) {
       const owner = owned.get(partitionKey(row))
-      if (owner === undefined || row.pausedFor !== undefined) continue
+      if (owner === undefined || row.pause !== undefined) continue
       owner.waitsForOperator = undefined
-      owner.deadLettersInARow = row.deadLettersInARow ?? 0
+      owner.storm = row.storm ?? NO_STORM
+      owner.stormAhead = owner.storm
       onLifted(owner)
     }
   })

@@ -1,6 +1,6 @@
 import { type BatchLimits, batchLength, isDue, sizeOf } from '../core/batch.ts'
 import type { PauseReason } from '../core/facts.ts'
-import type { OperatorPause, StoredProgress } from '../core/ports.ts'
+import { NO_STORM, type Pause, type StoredProgress, type StormTally } from '../core/ports.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
 
 /** Records of one partition on their way through one transaction; none, where `[from, to)` is known to hold none. */
@@ -49,10 +49,12 @@ export interface OwnedPartition extends TopicPartition {
   readonly oldestUnsettledTimestampMs: number | undefined
   /** Below it dead letters may be open from an earlier reading; 0 when none is. */
   readonly readAgainTo: bigint
-  /** Dead letters at the end of what has been taken so far. */
-  deadLettersInARow: number
+  /** What the storm guard has counted in what is settled. */
+  storm: StormTally
+  /** The same with the batches in hand, as far as validation tells: the store may refuse more of them. */
+  stormAhead: StormTally
   /** It takes no more batches until an operator has looked. */
-  waitsForOperator: OperatorPause | undefined
+  waitsForOperator: Pause | undefined
   /** Batches that are tried again. Until each of them is through, no other one is taken. */
   readonly waits: Set<Wait>
   /** Takes no batch now: an operator has to look, or one is tried again. */
@@ -119,8 +121,9 @@ export function createOwnedPartition(
     halted,
     unlocated,
     readAgainTo: position.readAgainTo ?? 0n,
-    deadLettersInARow: position.deadLettersInARow ?? 0,
-    waitsForOperator: position.pausedFor,
+    storm: position.storm ?? NO_STORM,
+    stormAhead: position.storm ?? NO_STORM,
+    waitsForOperator: position.pause,
     waits,
     pausedFor: [],
     pausedSinceMs: undefined,

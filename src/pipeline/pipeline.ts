@@ -68,6 +68,8 @@ export interface PipelineParts<T> {
   readonly crashLoopMaxStarts?: number
   /** So many dead letters in a row on a partition stop it until an operator has looked; 0: off. */
   readonly stormLimit?: number
+  /** So does this share of its last records; 0: off. */
+  readonly stormRatio?: number
   readonly outagePolicy?: OutagePolicy
   /** How long a partition that is taken away may go on settling what is in flight, in ms. */
   readonly drainTimeoutMs: number
@@ -132,9 +134,10 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
             carefulRecords: 2 * parts.batch.maxRecords,
           }),
     maxAttempts: parts.retry.maxAttempts,
-    stormLimit: parts.stormLimit ?? 0,
+    stormRules: { maxConsecutive: parts.stormLimit ?? 0, ratio: parts.stormRatio ?? 0 },
     outagePolicy: parts.outagePolicy ?? 'pause',
     onProgress: (progress, batch) => committer.settled(progress, batch),
+    onStopped: owner => assignments.startAnew(owner),
     onOwnershipLost: owner => assignments.startAnew(owner),
     onFailure: fail,
     onChange(owner) {

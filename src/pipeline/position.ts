@@ -95,14 +95,8 @@ export async function locate(partitions: readonly TopicPartition[], parts: Locat
     if (resume.kind === 'expired' && found.nextOffset === resume.from) {
       await store.expire(groupId, place, resume.from, resume.to)
       observer.observe({ kind: 'expired', partition: place, from: resume.from, to: resume.to })
-      // The store keeps no pause over that; dead letters behind it may be open all the same.
-      return {
-        ...place,
-        nextOffset: resume.to,
-        readAgainTo: found.readAgainTo,
-        topicId: found.topicId,
-        uncommitted: true,
-      }
+      // A pause that waits for an operator stays, and so do open dead letters behind it.
+      return { ...found, nextOffset: resume.to, uncommitted: true }
     }
     // Where the commit is not known, ours is made once more. A partition of which nothing was read needs none.
     const inKafka = committed?.get(key)

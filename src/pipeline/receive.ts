@@ -45,7 +45,7 @@ export function createReception(parts: ReceptionParts): Reception {
     const reasons: PauseReason[] = []
     if (partition.halted !== undefined) reasons.push('halted')
     if (partition.unlocated !== undefined) reasons.push('position_unknown')
-    if (partition.waitsForOperator !== undefined) reasons.push(partition.waitsForOperator)
+    if (partition.waitsForOperator !== undefined) reasons.push(partition.waitsForOperator.reason)
     if (parts.storeAway()) reasons.push('store_away')
     for (const { reason } of partition.waits) if (!reasons.includes(reason)) reasons.push(reason)
     if (parts.overfull()) reasons.push('backpressure')
@@ -105,8 +105,12 @@ export function createReception(parts: ReceptionParts): Reception {
         partition.pausedSinceMs = after.length === 0 ? undefined : (partition.pausedSinceMs ?? wallMs)
         if (before.length === 0) pause.push(partition)
         if (after.length === 0) resume.push(partition)
-        for (const reason of after)
-          if (!before.includes(reason)) observer.observe({ kind: 'paused', partition, reason })
+        for (const reason of after) {
+          if (before.includes(reason)) continue
+          const { waitsForOperator: waits } = partition
+          const because = waits?.reason === reason ? { because: waits.because } : {}
+          observer.observe({ kind: 'paused', partition, reason, ...because })
+        }
         for (const reason of before)
           if (!after.includes(reason)) observer.observe({ kind: 'resumed', partition, reason })
       }

@@ -92,6 +92,7 @@ export function createStatusBoard({ breakers, clock, headOf, readTo, stalledMs }
       bufferedRecords: partition.bufferedRecords,
       inFlightRecords: partition.inFlightRecords,
       paused: partition.pausedFor,
+      ...(partition.waitsForOperator === undefined ? {} : { pausedBecause: partition.waitsForOperator.because }),
       ...(pausedSinceMs === undefined ? {} : { pausedSinceMs }),
       ...contention(partition),
       ...(stalled === 0 ? {} : { stalledMs: stalled }),

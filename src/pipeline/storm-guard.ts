@@ -1,27 +1,112 @@
-import type { Batch } from './partition.ts'
-import type { Validated } from './validate.ts'
+import type { DeadLetter } from '../core/dead-letter.ts'
+import { type Pause, STORM_WINDOW, type StormTally } from '../core/ports.ts'
+import type { SourceRecord } from '../core/record.ts'
+
+export interface StormRules {
+  /** DLQ_STORM_MAX_CONSECUTIVE: so many dead letters in a row; 0: off, and with it the rule about refusals. */
+  readonly maxConsecutive: number
+  /** DLQ_STORM_RATIO: this share of the last {@link STORM_WINDOW} records; 0: off. */
+  readonly ratio: number
+}
 
 export interface StormCheck {
-  /** How many of the batch's records may still be settled before the partition must stop; all of them, usually. */
+  /** How many of the records may be settled before the partition must stop; all of them, usually. */
   readonly keep: number
-  /** Dead letters at the end of what is kept. */
-  readonly inARow: number
-  readonly storm: boolean
+  /** What has been counted up to there. */
+  readonly tally: StormTally
+  /** Why it stops there. */
+  readonly pause: Pause | undefined
+}
+
+/** So many refusals in a row, without one record that the store took, say that the store is at fault. */
+const REFUSALS = 20
+
+/**
+ * Counts what becomes a dead letter, for whatever reason, in the order of the offsets. When so many do, it is no longer about
+ * single records (a producer that uses another schema, say), and the topic would be emptied into the dead letters: better to
+ * stop exactly at the limit and let an operator look. A redriven record counts for nothing: that it fails again says nothing
+ * about what producers send now.
+ * @param records of one batch, offsets ascending
+ * @param deadLetters those of them that are known to become dead letters; the others count as settled
+ */
+export function checkStorm(
+  records: readonly SourceRecord[],
+  deadLetters: readonly DeadLetter[],
+  redriven: ReadonlySet<bigint>,
+  before: StormTally,
+  rules: StormRules,
+): StormCheck {
+  const dead = new Map(deadLetters.map(letter => [letter.record.offset, letter]))
+  const outcomes = [...before.recent]
+  let { deadLettersInARow, refusedInARow } = before
+  let dying = outcomes.filter(outcome => outcome === '1').length
+
+  let last: DeadLetter | undefined
+  for (const [index, { offset }] of records.entries()) {
+    const letter = dead.get(offset)
+    if (letter === undefined ? redriven.has(offset) : letter.replayId !== undefined) continue
+    if (outcomes.length >= STORM_WINDOW && outcomes.at(-STORM_WINDOW) === '1') dying -= 1
+    outcomes.push(letter === undefined ? '0' : '1')
+    if (letter === undefined) {
+      deadLettersInARow = 0
+      refusedInARow = 0
+    } else {
+      dying += 1
+      deadLettersInARow += 1
+      if (letter.rejection.reason === 'store_rejected') refusedInARow += 1
+      last = letter
+    }
+    const because = cause()
+    if (because !== undefined) return { keep: index + 1, tally: tally(), pause: { reason: 'storm_guard', because } }
+  }
+  return { keep: records.length, tally: tally(), pause: undefined }
+
+  function tally(): StormTally {
+    return { deadLettersInARow, refusedInARow, recent: outcomes.slice(-STORM_WINDOW).join('') }
+  }
+
+  function example(): string {
+    return last === undefined ? '' : `, the last one for ${reasonOf(last)}`
+  }
+
+  function cause(): string | undefined {
+    if (rules.maxConsecutive > 0 && deadLettersInARow >= rules.maxConsecutive) {
+      return `${counted(deadLettersInARow)} dead letters in a row${example()}`
+    }
+    if (rules.ratio > 0 && outcomes.length >= STORM_WINDOW && dying >= rules.ratio * STORM_WINDOW) {
+      return `${counted(dying)} dead letters among its last ${counted(STORM_WINDOW)} records${example()}`
+    }
+    return undefined
+  }
 }
 
 /**
- * Counts dead letters that follow on one another. When so many come in a row that it is no longer about single records
- * (a producer that speaks another schema, say), the topic would be emptied into the dead letters: better to stop exactly
- * at the limit and let somebody look.
- * @param limit DLQ_STORM_MAX_CONSECUTIVE; 0: off
- * @param before dead letters in a row before this batch
+ * Where the store has refused every record that it was asked to write, the store is suspect and not the records: then none of
+ * them becomes a dead letter, and the partition waits for an operator. A few that are refused may be at fault themselves; small
+ * batches are counted together, as long as no record passes.
+ * @param refused dead letters of a batch of which the store took no record
  */
-export function checkStorm<T>(batch: Batch, validated: Validated<T>, before: number, limit: number): StormCheck {
-  const invalid = new Set(validated.deadLetters.map(({ record }) => record.offset))
-  let inARow = before
-  for (const [index, record] of batch.records.entries()) {
-    inARow = invalid.has(record.offset) ? inARow + 1 : 0
-    if (limit > 0 && inARow >= limit) return { keep: index + 1, inARow, storm: true }
-  }
-  return { keep: batch.records.length, inARow, storm: false }
+export function checkRefusals(
+  refused: readonly DeadLetter[],
+  before: StormTally,
+  rules: StormRules,
+): Pause | undefined {
+  const counting = refused.filter(({ replayId, rejection }) => {
+    return replayId === undefined && rejection.reason === 'store_rejected'
+  })
+  const inARow = before.refusedInARow + counting.length
+  const last = counting.at(-1)
+  if (rules.maxConsecutive === 0 || last === undefined || inARow < REFUSALS) return undefined
+  const because =
+    `the store refused each of the last ${counted(inARow)} records, so that it is suspect and not they; the last one for ` +
+    `${reasonOf(last)}; none of this batch was dead-lettered`
+  return { reason: 'storm_guard', because }
 }
+
+/** Without the texts of validation: those name places in the record. */
+function reasonOf({ rejection: { reason, error, message } }: DeadLetter): string {
+  const cause = `${reason} (${error})`
+  return reason === 'store_rejected' ? `${cause}: ${message}` : cause
+}
+
+const counted = (count: number): string => count.toLocaleString('en-US')

@@ -68,6 +68,11 @@ export function validate<T>(records: readonly SourceRecord[], parts: ValidatePar
   return { ready, deadLetters, unusual }
 }
 
+/** Offsets of the valid ones that were redriven. */
+export function redrivenOf<T>({ ready }: Validated<T>): ReadonlySet<bigint> {
+  return new Set(ready.flatMap(({ redrive, record }) => (redrive === undefined ? [] : record.offset)))
+}
+
 /** Names the kind of error only: its message may quote the record. */
 export function unexpected(error: unknown): Rejection {
   const name = error instanceof Error ? error.name : typeof error

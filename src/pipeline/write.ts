@@ -6,40 +6,49 @@ import type { OutcomeCounts } from '../core/outcome.ts'
 import type {
   Culprit,
   DeadLetterSink,
-  OperatorPause,
+  Pause,
   ReadyRecord,
   RedriveClosings,
   Settlement,
   SettlementStore,
+  StormTally,
 } from '../core/ports.ts'
-import { originId } from '../core/record.ts'
+import { originId, type SourceRecord } from '../core/record.ts'
 import type { Breaker } from './breaker.ts'
 import { divert } from './divert.ts'
 import type { Batch } from './partition.ts'
 import { type RetryContext, type RetryParts, retrying } from './retry.ts'
-import type { Validated } from './validate.ts'
+import { checkRefusals, checkStorm, type StormCheck, type StormRules } from './storm-guard.ts'
+import { redrivenOf, type Validated } from './validate.ts'
 
 export interface WriteParts<T> {
-  readonly store: Pick<SettlementStore<T>, 'settle'>
+  readonly store: Pick<SettlementStore<T>, 'settle' | 'hold'>
   readonly sink: DeadLetterSink
   readonly dlqBreaker: Breaker
   readonly groupId: string
   /** Bounds failures that blame one record. */
   readonly maxAttempts: number
   readonly retry: RetryParts
+  readonly stormRules: StormRules
   /** What is done about a batch that the store does not take for so long: wait, or set its records aside. */
   readonly outagePolicy: OutagePolicy
 }
 
 export type OutagePolicy = 'pause' | 'dead-letter'
 
-/** What the batch leaves behind on its partition. */
-export interface Aftermath {
-  readonly deadLettersInARow: number
-  readonly pauseFor: OperatorPause | undefined
+export type Written<T> = Settled<T> | Held
+
+/** Nothing of the batch was written or dead-lettered: its partition waits for an operator, who may let it try again. */
+export interface Held {
+  readonly kind: 'held'
 }
 
-export interface Written<T> {
+export interface Settled<T> {
+  readonly kind: 'settled'
+  /** What was settled: the batch, or its first records where the storm guard stops the partition behind them. */
+  readonly batch: Batch
+  readonly storm: StormTally
+  readonly pause: Pause | undefined
   readonly counts: OutcomeCounts
   /** The orders that this batch wrote; `undefined` when an earlier attempt had, whose reply was lost. */
   readonly written: readonly ReadyRecord<T>[] | undefined
@@ -55,18 +64,21 @@ const CONTENDED_LIMIT = 3
 /**
  * Settles a batch in one transaction. Records that the store refuses are found by bisection, diverted, and left out of
  * the transaction that writes the others: it never holds a transaction open while it waits for Kafka, and a record that
- * a refused one had superseded gets its turn.
+ * a refused one had superseded gets its turn. Where the storm guard says so, only the first records are settled, or none.
  * @throws OwnershipLostError (drop the batch), or an error that stops the stream; an outage only makes it wait
  */
 export async function write<T>(
-  batch: Batch,
+  taken: Batch,
   validated: Validated<T>,
   parts: WriteParts<T>,
   context: RetryContext,
-  aftermath: Aftermath,
 ): Promise<Written<T>> {
+  const before = taken.owner.storm
+  const redriven = redrivenOf(validated)
+  let batch = taken
   let candidates = validated.ready
   let deadLetters = validated.deadLetters
+  let storm = weigh(deadLetters)
   let isolate = false
   let contended = 0
   const strikes = new Map<string, number>()
@@ -85,12 +97,11 @@ export async function write<T>(
       const exhausted = candidates.map(order => setAside(order, exhaustedRetries(patience), patience))
       patience = Number.POSITIVE_INFINITY
       await divertMore(exhausted)
-      candidates = []
       continue
     }
     if (settlement.kind === 'settled') {
       const { counts, written, closings } = settlement
-      return { counts, written, deadLetters, closings }
+      return { kind: 'settled', batch, counts, written, deadLetters, closings, storm: storm.tally, pause: storm.pause }
     }
 
     const condemned = settlement.culprits.flatMap(culprit => {
@@ -106,9 +117,34 @@ export async function write<T>(
       await parts.retry.clock.sleep(backoffMs(parts.retry.policy, attempt, parts.retry.random()), context.signal)
       continue
     }
-    await divertMore(condemned.map(({ order, culprit, attempts }) => setAside(order, rejectionOf(culprit), attempts)))
+    const letters = condemned.map(({ order, culprit, attempts }) => setAside(order, rejectionOf(culprit), attempts))
     const gone = new Set(condemned.map(({ order }) => order))
-    candidates = candidates.filter(candidate => !gone.has(candidate))
+    if (collapsed.orders.every(order => order.redrive !== undefined || gone.has(order))) {
+      const pause = checkRefusals([...deadLetters, ...letters], before, parts.stormRules)
+      if (pause !== undefined) return await hold(pause)
+    }
+    await divertMore(letters)
+  }
+
+  /** Cuts the batch down to what may be settled when these are its dead letters, and all of its other records pass. */
+  function weigh(letters: readonly DeadLetter[]): StormCheck {
+    const check = checkStorm(batch.records, letters, redriven, before, parts.stormRules)
+    const end = batch.records[check.keep]?.offset
+    if (end !== undefined) {
+      const isKept = ({ record }: { readonly record: SourceRecord }) => record.offset < end
+      const records = batch.records.slice(0, check.keep)
+      batch = { ...batch, records, to: (records.at(-1)?.offset ?? batch.from) + 1n }
+      candidates = candidates.filter(isKept)
+      deadLetters = deadLetters.filter(isKept)
+    }
+    return check
+  }
+
+  async function hold(pause: Pause): Promise<Held> {
+    const { topic, partition } = batch.owner
+    const at = { topic, partition, nextOffset: batch.from }
+    await retrying(() => parts.store.hold(parts.groupId, at, pause), parts.retry, context)
+    return { kind: 'held' }
   }
 
   function settleHoweverLong(collapsed: Collapsed<T>): Promise<Settlement<T>> {
@@ -134,7 +170,7 @@ export async function write<T>(
   }
 
   function settle(collapsed: Collapsed<T>): Promise<Settlement<T>> {
-    const { deadLettersInARow, pauseFor } = aftermath
+    const { tally, pause } = storm
     return parts.store.settle({
       topic: batch.owner.topic,
       partition: batch.owner.partition,
@@ -146,15 +182,24 @@ export async function write<T>(
       collapsed,
       deadLetters,
       isolate,
-      deadLettersInARow,
-      ...(pauseFor === undefined ? {} : { pauseFor }),
+      storm: tally,
+      ...(pause === undefined ? {} : { pause }),
       ...(batch.from < batch.owner.readAgainTo ? { readAgain: true } : {}),
     })
   }
 
   async function divertMore(added: readonly DeadLetter[]): Promise<void> {
     const toDlq: RetryContext = { ...context, dependency: 'dlq', breaker: parts.dlqBreaker }
-    deadLetters = [...deadLetters, ...(await divert(added, parts.sink, parts.retry, toDlq))]
+    storm = weigh([...deadLetters, ...added])
+    const sent = await divert(
+      added.filter(({ record }) => record.offset < batch.to),
+      parts.sink,
+      parts.retry,
+      toDlq,
+    )
+    deadLetters = [...deadLetters, ...sent]
+    const gone = new Set(added.map(({ record }) => record))
+    candidates = candidates.filter(({ record }) => !gone.has(record))
   }
 
   function strike(order: ReadyRecord<T>): number {

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { OutcomeCounts } from '../core/outcome.ts'
-import type { OperatorPause } from '../core/ports.ts'
+import type { Pause, StormTally } from '../core/ports.ts'
 import type { TopicPartition } from '../core/record.ts'
 
 /** `[from, to)` of a partition, as one group consumed it. */
@@ -21,25 +21,36 @@ export interface LedgerCounts extends OutcomeCounts {
 }
 
 /**
- * The fence: progress goes from `from` to `to`, and only from there. No row updated means that somebody else has moved
+ * The fence: progress goes from `from` to `to`, and only from there. No row updated means that another consumer has moved
  * it. It also locks the row, so that two consumers of a partition settle one after the other, however it came to two.
+ * With `storm` it is a batch, which no consumer may settle while the partition waits for an operator. Without it the pause, and
+ * what the storm guard has counted, stay as they are.
  */
 export function advance(range: LedgerRange & Partial<Aftermath>): pg.QueryConfig {
-  const { topic, partition, groupId, from, to, deadLettersInARow = 0, pauseFor = null } = range
+  const { topic, partition, groupId, from, to, storm, pause } = range
+  const guarded = `, dead_letters_in_a_row = $6, refused_in_a_row = $7, recent_outcomes = $8,
+        paused_for = $9, paused_because = $10, paused_at = CASE WHEN $9::text IS NOT NULL THEN now() END`
   return {
-    name: 'progress_advance',
+    name: storm === undefined ? 'progress_advance' : 'progress_advance_guarded',
     text: `UPDATE stream_progress SET next_offset = $5, updated_at = now(), starts = 0, suspect_offset = NULL,
-        suspect_deaths = 0, dead_letters_in_a_row = $6, paused_for = $7,
-        paused_at = CASE WHEN $7::text IS NOT NULL THEN now() END
-      WHERE topic = $1 AND partition = $2 AND group_id = $3 AND next_offset = $4`,
-    values: [topic, partition, groupId, from, to, deadLettersInARow, pauseFor],
+        suspect_deaths = 0${storm === undefined ? '' : guarded}
+      WHERE topic = $1 AND partition = $2 AND group_id = $3 AND next_offset = $4${storm === undefined ? '' : ' AND paused_for IS NULL'}`,
+    values: [
+      ...[topic, partition, groupId, from, to],
+      ...(storm === undefined ? [] : [storm.deadLettersInARow, storm.refusedInARow, storm.recent]),
+      ...(storm === undefined ? [] : [pause?.reason ?? null, pause?.because ?? null]),
+    ],
   }
 }
 
+/** Assignments of an UPDATE: no pause, and nothing counted. */
+export const WITHOUT_PAUSE = `paused_for = NULL, paused_because = NULL, paused_at = NULL,
+  dead_letters_in_a_row = 0, refused_in_a_row = 0, recent_outcomes = ''`
+
 /** What a batch leaves behind on its partition's progress row. */
 export interface Aftermath {
-  readonly deadLettersInARow: number
-  readonly pauseFor: OperatorPause
+  readonly storm: StormTally
+  readonly pause: Pause
 }
 
 export function enter({ topic, partition, groupId, from, to }: LedgerRange, counts: LedgerCounts): pg.QueryConfig {

@@ -4,7 +4,7 @@ import { UsageError } from '../core/errors.ts'
 import { countOutcomes } from '../core/outcome.ts'
 import { partitionKey, type TopicPartition } from '../core/record.ts'
 import { audit } from './audit.ts'
-import { advance, enter } from './ledger.ts'
+import { advance, enter, type LedgerRange, WITHOUT_PAUSE } from './ledger.ts'
 import { pipelined, transaction } from './pool.ts'
 import { startRow } from './start-progress.ts'
 
@@ -31,7 +31,7 @@ export async function liftPauses(
             WHERE topic = $1 AND group_id = $2 AND ($3::integer IS NULL OR partition = $3) AND paused_for IS NOT NULL
             FOR UPDATE
           )
-          UPDATE stream_progress AS p SET paused_for = NULL, paused_at = NULL, dead_letters_in_a_row = 0
+          UPDATE stream_progress AS p SET ${WITHOUT_PAUSE}
           FROM paused WHERE (p.topic, p.partition, p.group_id) = (paused.topic, paused.partition, paused.group_id)
           RETURNING p.partition, paused.paused_for, paused.dead_letters_in_a_row`,
         values: [topic, groupId, partition ?? null],
@@ -88,7 +88,7 @@ export async function movePartition(
     const range = { topic, partition, groupId, from: from ?? to, to }
     const counts = { ...countOutcomes([]), records: 0, gaps: 0n, expired: 0n, skipped: range.to - range.from }
     await pipelined(client, [
-      ...(from === undefined || from === to ? [] : [advance(range), enter(range, counts)]),
+      ...(from === undefined || from === to ? [] : [advance(range), liftPause(range), enter(range, counts)]),
       ...(topicId === undefined
         ? []
         : [
@@ -105,4 +105,11 @@ export async function movePartition(
     ])
     return from
   })
+}
+
+function liftPause({ topic, partition, groupId }: LedgerRange): pg.QueryConfig {
+  return {
+    text: `UPDATE stream_progress SET ${WITHOUT_PAUSE} WHERE topic = $1 AND partition = $2 AND group_id = $3`,
+    values: [topic, partition, groupId],
+  }
 }

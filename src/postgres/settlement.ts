@@ -42,7 +42,10 @@ interface ProgressRow {
   readonly partition: number
   readonly next_offset: string
   readonly dead_letters_in_a_row: string
+  readonly refused_in_a_row: string
+  readonly recent_outcomes: string
   readonly paused_for: OperatorPause | null
+  readonly paused_because: string | null
   readonly topic_id: string | null
   readonly last_open_letter: string | null
 }
@@ -82,7 +85,8 @@ export function createSettlementStore<T>({
     async readProgress(groupId, partitions) {
       if (partitions.length === 0) return []
       const rows = await query<ProgressRow>(pool, {
-        text: `SELECT topic, partition, next_offset, dead_letters_in_a_row, paused_for, topic_id,
+        text: `SELECT topic, partition, next_offset, dead_letters_in_a_row, refused_in_a_row, recent_outcomes, paused_for,
+            paused_because, topic_id,
             (SELECT max(source_offset) FROM dead_letters WHERE source_topic = topic AND source_partition = partition
               AND source_offset >= next_offset AND state IN ('open', 'parked')) AS last_open_letter
           FROM stream_progress
@@ -94,8 +98,12 @@ export function createSettlementStore<T>({
         topic: row.topic,
         partition: row.partition,
         nextOffset: BigInt(row.next_offset),
-        deadLettersInARow: Number(row.dead_letters_in_a_row),
-        pausedFor: row.paused_for ?? undefined,
+        storm: {
+          deadLettersInARow: Number(row.dead_letters_in_a_row),
+          refusedInARow: Number(row.refused_in_a_row),
+          recent: row.recent_outcomes,
+        },
+        pause: row.paused_for === null ? undefined : { reason: row.paused_for, because: row.paused_because ?? '' },
         readAgainTo: row.last_open_letter === null ? undefined : BigInt(row.last_open_letter) + 1n,
         topicId: row.topic_id ?? undefined,
       }))
@@ -141,6 +149,17 @@ export function createSettlementStore<T>({
     },
 
     redrives: (groupId, topic, claims) => readRedrives(pool, { groupId, topic }, claims),
+
+    async hold(groupId, { topic, partition, nextOffset }, { reason, because }) {
+      const rows = await query(pool, {
+        text: `UPDATE stream_progress SET paused_for = $5, paused_because = $6, paused_at = now()
+          WHERE topic = $1 AND partition = $2 AND group_id = $3 AND next_offset = $4 RETURNING 1`,
+        values: [topic, partition, groupId, nextOffset, reason, because],
+      })
+      if (rows.length === 0) {
+        throw new OwnershipLostError(`${partitionKey({ topic, partition })}: progress is not at ${nextOffset} any more`)
+      }
+    },
 
     async probe() {
       // Write-shaped: a standby, or a server that turned read-only, must fail it. It changes nothing and locks no row.
@@ -340,8 +359,9 @@ function rowsOf(result: pg.QueryResult | undefined, expected: number): UpsertRow
 
 function lost(range: LedgerRange, found?: LookedUp): OwnershipLostError {
   if (found === undefined) return removed(range)
+  const paused = BigInt(found.next_offset) === range.from ? ', and the partition waits for an operator' : ''
   return new OwnershipLostError(
-    `${partitionKey(range)}: cannot go from offset ${range.from} to ${range.to}; progress is at ${found.next_offset}`,
+    `${partitionKey(range)}: cannot go from offset ${range.from} to ${range.to}; progress is at ${found.next_offset}${paused}`,
   )
 }
 

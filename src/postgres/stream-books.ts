@@ -25,6 +25,14 @@ const RATE = `
   ) AS recent
   WHERE p.topic = $1 AND p.group_id = $2`
 
+interface PartitionRow extends pg.QueryResultRow {
+  readonly partition: number
+  readonly next: string
+  readonly paused_for: string | null
+  readonly paused_because: string | null
+  readonly updated_at: Date
+}
+
 export function createStreamBooks(
   pool: pg.Pool,
   where: { readonly topic: string; readonly groupId: string },
@@ -32,16 +40,17 @@ export function createStreamBooks(
   const { topic, groupId } = where
   return {
     async partitions() {
-      const rows = await query<{ partition: number; next: string; paused_for: string | null; updated_at: Date }>(pool, {
+      const rows = await query<PartitionRow>(pool, {
         name: 'stream_books_partitions',
-        text: `SELECT partition, next_offset AS next, paused_for, updated_at FROM stream_progress
+        text: `SELECT partition, next_offset AS next, paused_for, paused_because, updated_at FROM stream_progress
           WHERE topic = $1 AND group_id = $2 ORDER BY partition`,
         values: [topic, groupId],
       })
-      return rows.map(({ partition, next, paused_for, updated_at }) => ({
+      return rows.map(({ partition, next, paused_for, paused_because, updated_at }) => ({
         partition,
         next: BigInt(next),
         pausedFor: paused_for ?? undefined,
+        pausedBecause: paused_because ?? undefined,
         lastProgressMs: updated_at.getTime(),
       }))
     },

@@ -197,9 +197,11 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
 
       case 'paused':
       case 'resumed': {
-        // Backpressure comes and goes many times a second, and is no trouble.
-        const level = fact.reason === 'backpressure' ? 'debug' : 'info'
-        log(level, fact.kind, { ...where(fact.partition), reason: fact.reason }, `partition ${fact.kind}`)
+        // Backpressure comes and goes many times a second, and is no trouble. An operator is waited for until one acts.
+        const because = fact.kind === 'paused' ? fact.because : undefined
+        const level = fact.reason === 'backpressure' ? 'debug' : because === undefined ? 'info' : 'warn'
+        const fields = { ...where(fact.partition), reason: fact.reason, ...(because === undefined ? {} : { because }) }
+        log(level, fact.kind, fields, `partition ${fact.kind}`)
         break
       }
 

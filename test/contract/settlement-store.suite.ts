@@ -275,10 +275,11 @@ export function settlementStoreSuite(createHarness: () => Promise<Harness>): voi
 
     it('goes over offsets that hold no record, and keeps the count of dead letters in a row', async () => {
       const { store, ledger } = await started()
-      const settlement = await store.settle(aWork([], { from: 0n, to: 3n, deadLettersInARow: 4 }))
+      const storm = { deadLettersInARow: 4, refusedInARow: 0, recent: '1111' }
+      const settlement = await store.settle({ ...aWork([], { from: 0n, to: 3n }), storm })
       expect(settlement).toMatchObject({ kind: 'settled', counts: { written: 0, dead_lettered: 0 } })
       expect(await ledger(0)).toMatchObject([{ from: 0n, to: 3n, records: 0, gaps: 3 }])
-      expect(await store.readProgress('holdfast', [orders0])).toMatchObject([{ nextOffset: 3n, deadLettersInARow: 4 }])
+      expect(await store.readProgress('holdfast', [orders0])).toMatchObject([{ nextOffset: 3n, storm }])
     })
 
     it('that is gone is called so by a batch, which changes nothing', async () => {
@@ -319,6 +320,48 @@ export function settlementStoreSuite(createHarness: () => Promise<Harness>): voi
       await store.expire('holdfast', orders0, 0n, 12n) // the reply was lost: once is enough
       await expect(store.expire('holdfast', orders0, 3n, 20n)).rejects.toThrow(OwnershipLostError)
       expect(await ledger(0)).toHaveLength(1)
+    })
+  })
+
+  describe('what the storm guard has counted', () => {
+    const storm = { deadLettersInARow: 3, refusedInARow: 2, recent: '00111' }
+    const pause = { reason: 'storm_guard', because: '3 dead letters in a row' } as const
+    const stored = async ({ store }: Harness) => (await store.readProgress('holdfast', [orders0]))[0]
+
+    it('is stored with the batch, with the pause and its cause; one that is told nothing of it changes nothing', async () => {
+      const harness = await started()
+      const one = aWork([aReadyOrder({ uid: 'a', offset: 0n })], { from: 0n })
+      await harness.store.settle({ ...one, storm, pause })
+      expect(await stored(harness)).toMatchObject({ nextOffset: 1n, storm, pause })
+      await harness.store.expire('holdfast', orders0, 1n, 5n)
+      expect(await stored(harness)).toMatchObject({ nextOffset: 5n, storm, pause })
+    })
+
+    it('lets no consumer settle a batch while the partition waits for an operator', async () => {
+      const harness = await started()
+      const one = { ...aWork([aReadyOrder({ uid: 'a', offset: 0n })], { from: 0n }), storm, pause }
+      await harness.store.settle(one)
+      expect(await harness.store.settle(one)).toMatchObject({ kind: 'settled' }) // the reply was lost
+      const two = aWork([aReadyOrder({ uid: 'b', offset: 1n })], { from: 1n })
+      await expect(harness.store.settle({ ...two, storm })).rejects.toThrow(OwnershipLostError)
+      expect(await harness.order('b')).toBeUndefined()
+    })
+
+    it('holds a thousand records', async () => {
+      const harness = await started()
+      const recent = '0'.repeat(999).concat('1')
+      const one = aWork([aReadyOrder({ uid: 'a', offset: 0n })], { from: 0n })
+      await harness.store.settle({ ...one, storm: { ...storm, recent } })
+      expect(await stored(harness)).toMatchObject({ storm: { ...storm, recent } })
+    })
+
+    it('is kept when a batch is held: only the pause is new, and only where progress is', async () => {
+      const harness = await started()
+      await harness.store.settle({ ...aWork([aReadyOrder({ uid: 'a', offset: 0n })], { from: 0n }), storm })
+      await harness.store.hold('holdfast', { ...orders0, nextOffset: 1n }, pause)
+      expect(await stored(harness)).toMatchObject({ nextOffset: 1n, storm, pause })
+      const late = harness.store.hold('holdfast', { ...orders0, nextOffset: 0n }, pause)
+      await expect(late).rejects.toThrow(OwnershipLostError)
     })
   })
 

@@ -68,6 +68,97 @@ it('stops at the limit, says so, and goes on after holdfast resume', async () =>
   await holdfast(stream, 'verify')
 })
 
+it.each([
+  {
+    what: 'a column that nobody fills',
+    up: 'ALTER TABLE orders ADD COLUMN extra text NOT NULL',
+    down: 'ALTER TABLE orders DROP COLUMN extra',
+    partitions: 1,
+    restarts: true,
+    cause: /column extra of orders \(SQLSTATE 23502\)/,
+  },
+  {
+    what: 'a constraint that all break',
+    up: "ALTER TABLE orders ADD CONSTRAINT only_xx CHECK (locale = 'xx') NOT VALID",
+    down: 'ALTER TABLE orders DROP CONSTRAINT only_xx',
+    partitions: 3,
+    restarts: false,
+    cause: /only_xx of orders \(SQLSTATE 23514\)/,
+  },
+])(
+  '$what: nothing is dead-lettered, each partition waits and says why, and goes on once that is mended',
+  async ({ up, down, partitions, restarts, cause }) => {
+    // Given a database that refuses every order, and 300 orders for each partition
+    const stream = await aStream({ partitions })
+    await stream.query(up)
+    const records = Array.from({ length: 300 * partitions }, (_, i) => {
+      return { value: JSON.stringify({ ...model, order_uid: `order-${i}` }), partition: i % partitions }
+    })
+    await stream.produce(records)
+    const all = Array.from({ length: partitions }, (_, partition) => partition)
+
+    // When they are read, then readiness names each partition with SQLSTATE and what they break, after a restart as well
+    const readiness = async (url: string) => {
+      const body = await (await fetch(`${url}/readyz`)).text()
+      return all.every(partition => body.includes(`holdfast resume --partition ${partition}`)) && body
+    }
+    // (So long a linger that no batch is small, however they are fetched.)
+    const started = { ...stream, env: { BATCH_MAX_RECORDS: '100', BATCH_LINGER_MS: '2000' } }
+    const first = await startService(started)
+    await eventually(() => readiness(first.url), 'each partition being stopped')
+    const log = first.log.filter(({ event, reason }) => event === 'paused' && reason === 'storm_guard')
+    expect(log.map(({ partition }) => partition).sort()).toEqual(all)
+    for (const { because } of log) expect(because).toMatch(cause)
+    if (restarts) expect(await first.stop()).toBe(0)
+    const service = restarts ? await startService(started) : first
+    expect(await eventually(() => readiness(service.url), 'the pause to hold')).toMatch(cause)
+    for (const partition of all) {
+      expect(await service.metric('partition_paused', { partition: String(partition), reason: 'storm_guard' })).toBe(1)
+    }
+    const { stdout } = await holdfast(stream, 'lag', '--json')
+    for (const row of stdout
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line))) {
+      expect(row).toMatchObject({ paused_for: 'storm_guard', lag_records: 300 })
+      expect(row.paused_because).toMatch(cause)
+    }
+    expect(await stream.readAll(stream.dlqTopic)).toEqual([])
+
+    // And when it is mended and lifted, each is written
+    await stream.query(down)
+    await holdfast(stream, 'resume', '--because', 'mended')
+    await eventually(async () => (await stream.settled()) === records.length, 'all of them')
+    expect(await stream.query('SELECT count(*)::int AS orders FROM orders')).toEqual([{ orders: records.length }])
+    expect(await stream.query('SELECT 1 FROM dead_letters')).toEqual([])
+    expect(await stream.findings()).toEqual([])
+  },
+)
+
+it('every second one bad: stops at half of the last 1,000 records', async () => {
+  const stream = await aStream({ partitions: 1 })
+  await stream.produce(
+    Array.from({ length: 2_000 }, (_, i) => {
+      const value = i % 2 === 0 ? '{"not": "an order"}' : JSON.stringify({ ...model, order_uid: `order-${i}` })
+      return { value, partition: 0 }
+    }),
+  )
+  const service = await startService(stream)
+  await eventually(
+    async () => (await (await fetch(`${service.url}/readyz`)).text()).includes('storm guard'),
+    'the stop',
+  )
+  await eventually(async () => (await stream.committed()) === 1_000, 'the commit')
+  expect(await stream.settled()).toBe(1_000)
+  expect(await stream.readAll(stream.dlqTopic)).toHaveLength(500)
+  const [row] = await stream.query<{ paused_because: string }>('SELECT paused_because FROM stream_progress')
+  expect(row?.paused_because).toMatch(
+    /^500 dead letters among its last 1,000 records, .*schema_violation \(required\)$/,
+  )
+  expect(await stream.query('SELECT count(*)::int AS orders FROM orders')).toEqual([{ orders: 500 }])
+  expect(await stream.findings()).toEqual([])
+})
+
 it('seek is refused while the service runs; then it skips and reads again, and the proof still holds', async () => {
   const stream = await aStream({ partitions: 1 })
   const uid = (i: number) => `order-${i}`

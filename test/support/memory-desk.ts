@@ -431,6 +431,7 @@ function memoryBooks(note: Note): Omit<StreamBooks, 'deadLetters'> {
         partition,
         next: BigInt(partition * 100),
         pausedFor: paused.has(partition) ? 'storm_guard' : undefined,
+        pausedBecause: paused.has(partition) ? '1,000 dead letters in a row' : undefined,
         lastProgressMs: FIRST_FAILURE_MS,
       })),
     rate: async () => 12.5,

@@ -63,7 +63,7 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
   const progress = new Map<string, { partition: TopicPartition; groupId: string; nextOffset: bigint }>()
   const ledger: LedgerEntry[] = []
   const deadLetters = new Map<string, DeadLetter>()
-  const aftermaths = new Map<string, Pick<StoredProgress, 'deadLettersInARow' | 'pausedFor'>>()
+  const aftermaths = new Map<string, Pick<StoredProgress, 'storm' | 'pause'>>()
   const works: SettlementWork<T>[] = []
   const scripted = new Map<keyof SettlementStore<T>, Error[]>()
   let outage: Error | undefined
@@ -104,6 +104,9 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
       const { groupId, from, to } = work
       const earlier = fence(work, groupId, from, to)
       if (earlier !== undefined) return { kind: 'settled', counts: countsOf(earlier), written: undefined }
+      if (work.storm !== undefined && aftermaths.get(keyOf(work, groupId))?.pause !== undefined) {
+        throw new OwnershipLostError(`${partitionKey(work)}: it waits for an operator`)
+      }
       const culprits = isolate(work)
       if (culprits !== undefined) return culprits
 
@@ -117,7 +120,7 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
       for (const letter of work.deadLetters) deadLetters.set(originId(letter.origin), letter)
       const closings = inbox.settle(work.deadLetters, ends, readAgain)
       enter(work, groupId, { from, to, records: work.records, gaps, expired: 0n, inserted, ...counts })
-      aftermaths.set(keyOf(work, groupId), { deadLettersInARow: work.deadLettersInARow ?? 0, pausedFor: work.pauseFor })
+      if (work.storm !== undefined) aftermaths.set(keyOf(work, groupId), { storm: work.storm, pause: work.pause })
       const lost = lostReply
       lostReply = undefined
       if (lost !== undefined) throw lost
@@ -165,7 +168,6 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
       if (from < 0n || to <= from) throw new RangeError(`nothing can expire between the offsets ${from} and ${to}`)
       await called('expire')
       if (fence(partition, groupId, from, to) !== undefined) return
-      aftermaths.delete(keyOf(partition, groupId))
       enter(partition, groupId, {
         from,
         to,
@@ -187,6 +189,14 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
         return [[claimKey(claim), { replayCount: count, timestampMs, nextOffset }]]
       })
       return new Map(facts)
+    },
+
+    async hold(groupId, at, pause) {
+      await called('hold')
+      if (progress.get(keyOf(at, groupId))?.nextOffset !== at.nextOffset) {
+        throw new OwnershipLostError(`${partitionKey(at)}: progress is not at ${at.nextOffset} any more`)
+      }
+      aftermaths.set(keyOf(at, groupId), { ...aftermaths.get(keyOf(at, groupId)), pause })
     },
 
     async probe() {

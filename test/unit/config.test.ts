@@ -45,6 +45,7 @@ describe('an empty environment', () => {
       retry: { initialMs: 100, maxMs: 30_000, maxAttempts: 8 },
       outagePolicy: 'pause',
       stormLimit: 1000,
+      stormRatio: 0.5,
       crashLoopMaxStarts: 5,
       replayMax: 3,
       automaticRedrive: { on: false, delaysMs: [600_000, 3_600_000, 21_600_000] },

@@ -6,7 +6,7 @@ import { labelled, openDialog } from './dialog.js'
 import { agoOf, healthOf, needsOperator, silenceOf } from './health.js'
 import { age, button, cliLine, put, table } from './parts.js'
 import { sparkline, sumOf } from './sparkline.js'
-import { duration, named, PAUSES, plural } from './words.js'
+import { causeOf, duration, named, PAUSES, plural } from './words.js'
 
 const ARRIVALS_MS = 60_000
 const HOURS = 24
@@ -93,7 +93,7 @@ export function createGlance(place, app) {
       ),
     )
     const waiting = all.filter(needsOperator)
-    const now = waiting.map(({ partition, halted }) => `${partition} ${halted ?? ''}`).join()
+    const now = waiting.map(shown => `${shown.partition} ${shown.halted ?? causeOf(shown)}`).join()
     // The button stays the same one while somebody is about to press it.
     if (now === decided) return
     decided = now
@@ -120,7 +120,10 @@ export function createGlance(place, app) {
         { 'data-label': 'Paused' },
         paused.length === 0 && halted == null
           ? h('span', { class: 'soft' }, 'no')
-          : [...paused.map(reason => named(PAUSES, reason)), ...(halted == null ? [] : [halted])].join('; '),
+          : [
+              ...paused.map(reason => named(PAUSES, reason) + (reason === 'storm_guard' ? `: ${causeOf(one)}` : '')),
+              ...(halted == null ? [] : [halted]),
+            ].join('; '),
       ),
     )
   }
@@ -128,13 +131,15 @@ export function createGlance(place, app) {
   /** Those that the guard stopped have one story; each that is halted has its own. */
   function decisions(waiting) {
     const halted = waiting.filter(partition => partition.halted != null)
-    const guarded = waiting.filter(partition => partition.halted == null).map(({ partition }) => partition)
+    const stopped = waiting.filter(partition => partition.halted == null)
+    const guarded = stopped.map(({ partition }) => partition)
     const notices = halted.map(partition => h('div', { class: 'notice warning' }, h('p', {}, text(partition.halted))))
     if (guarded.length === 0) return notices
     const which = guarded.length === 1 ? `partition ${guarded[0]}` : `partitions ${guarded.join(', ')}`
     const buttons = guarded.map(partition => button(`Resume partition ${partition} …`, () => resume(partition)))
     if (guarded.length > 1) buttons.push(button('Resume all …', () => resume(undefined)))
-    const words = `The storm guard stopped ${which}: too many dead letters in a row. Look at what they have in common before you let it go on.`
+    const causes = [...new Set(stopped.map(causeOf))].join('; ')
+    const words = `The storm guard stopped ${which}: ${causes}. Look at what they have in common before you let it go on.`
     return [
       ...notices,
       h('div', { class: 'notice warning' }, h('p', {}, words), h('div', { class: 'actions' }, ...buttons)),

@@ -75,8 +75,11 @@ export const PAUSES = {
   backpressure: 'catches its breath',
   halted: 'halted',
   position_unknown: 'waits for Kafka, which does not answer for it',
-  storm_guard: 'stopped by the storm guard: too many dead letters in a row',
+  storm_guard: 'stopped by the storm guard',
 }
+
+/** @param {{ paused_because?: string }} partition one that the storm guard has stopped */
+export const causeOf = ({ paused_because: because }) => because || 'too many dead letters in a row'
 
 export const EVENTS = {
   sent: 'sent',

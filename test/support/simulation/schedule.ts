@@ -73,7 +73,7 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
   const partitions = random.between(1, 4)
   const broker = createBroker(world, {
     partitions,
-    producer: createProducer(random, random.pick([0, 0.1, 0.5]), TOPIC, {
+    producer: createProducer(random, random.pick([0, 0.1, 0.5, 0.95]), TOPIC, {
       isSettled: origin => (store.progressOf(origin, GROUP) ?? 0n) > origin.offset,
       publishes: (replayId, origin) => {
         store.inbox.items.set(claimKey({ replayId, origin }), { state: 'published', outcome: null })

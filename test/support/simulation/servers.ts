@@ -89,8 +89,7 @@ export function connectStore(
         )
         if (after !== before) {
           audit.settled(name, work, before)
-          if (row?.pausedFor !== undefined)
-            world.violated(`${name} settled ${work.partition}, which waits for an operator`)
+          if (row?.pause !== undefined) world.violated(`${name} settled ${work.partition}, which waits for an operator`)
         }
         return settlement
       })
@@ -104,6 +103,11 @@ export function connectStore(
         world.tell(() => `${name}: ${partition.partition} expired ${from}..${to}`)
       }),
     redrives: (groupId, topic, claims) => call('redrives', () => memory.redrives(groupId, topic, claims)),
+    hold: (groupId, at, pause) =>
+      call('hold', async () => {
+        await memory.hold(groupId, at, pause)
+        world.tell(() => `${name}: holds ${at.partition} at ${at.nextOffset}: ${pause.because}`)
+      }),
     probe: () => call('probe', () => memory.probe()),
   }
 }

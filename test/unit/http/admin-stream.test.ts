@@ -9,8 +9,8 @@ import { answerOf, startAdmin } from './admin-support.ts'
 const NOW = 1_700_000_000_000
 const BOOKS: StreamBooks = {
   partitions: async () => [
-    { partition: 0, next: 90n, pausedFor: undefined, lastProgressMs: NOW - 1_000 },
-    { partition: 1, next: 5n, pausedFor: 'storm_guard', lastProgressMs: NOW - 60_000 },
+    { partition: 0, next: 90n, pausedFor: undefined, pausedBecause: undefined, lastProgressMs: NOW - 1_000 },
+    { partition: 1, next: 5n, pausedFor: 'storm_guard', pausedBecause: 'too many', lastProgressMs: NOW - 60_000 },
   ],
   rate: async () => 250.04,
   deadLetters: async () => ({ open: new Map([['too_large', 2]]), parked: 1, oldestFailedAtMs: NOW - 90_000 }),
@@ -57,7 +57,15 @@ describe('the stream at a glance', () => {
           paused: ['store_away'],
           stalled_seconds: 1.5,
         },
-        { partition: 1, here: false, next: '5', high: null, lag_seconds: null, paused: ['storm_guard'] },
+        {
+          partition: 1,
+          here: false,
+          next: '5',
+          high: null,
+          lag_seconds: null,
+          paused: ['storm_guard'],
+          paused_because: 'too many',
+        },
       ],
       dead_letters: { open: 2, by_reason: { too_large: 2 }, parked: 1, oldest_age_seconds: 90 },
     })

@@ -1,12 +1,16 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
 import {
   BrokerUnavailableError,
+  RecordRefusedError,
   StoreContendedError,
   StoreMisconfiguredError,
   StoreUnavailableError,
 } from '#src/core/errors.ts'
-import type { DeadLetterSink, StartBook } from '#src/core/ports.ts'
+import { type DeadLetterSink, NO_STORM, type StartBook } from '#src/core/ports.ts'
+import { checkRefusals, checkStorm } from '#src/pipeline/storm-guard.ts'
+import { aDeadLetter } from '../../support/orders.ts'
 import { aPipeline, GROUP, type Harness, P0, until } from '../../support/pipeline-harness.ts'
+import { aRecord } from '../../support/records.ts'
 
 function start(harness: Harness): void {
   harness.pipeline.run().catch(() => {})
@@ -14,7 +18,13 @@ function start(harness: Harness): void {
 }
 
 const progress = (harness: Harness) => harness.store.progressOf(P0, GROUP)
-const range = (count: number, text: (i: number) => string) => Array.from({ length: count }, (_, i) => text(i))
+const range = <R>(count: number, of: (i: number) => R) => Array.from({ length: count }, (_, i) => of(i))
+
+const REFUSED = new RecordRefusedError('a constraint is violated: column c of t (SQLSTATE 23502)', {
+  sqlState: '23502',
+})
+const refuse = ({ value }: { readonly value: string }) => (value.endsWith(':poison') ? REFUSED : undefined)
+const LARGE = { stormLimit: 1_000, batch: { maxRecords: 100, maxBytes: 1_000_000, lingerMs: 0 } }
 
 describe('the storm guard', () => {
   it('stops the partition exactly at the limit, across batches, and says why', async () => {
@@ -44,6 +54,144 @@ describe('the storm guard', () => {
     expect(harness.source.paused.size).toBe(0)
   })
 
+  it.each([
+    { when: 'the invalid one first', bad: 0 },
+    { when: 'the valid one first', bad: 1 },
+  ])('stops at a share of the last 1,000 records, once there are so many: every second one, $when', async ({ bad }) => {
+    const harness = aPipeline({ stormLimit: 1_000, stormRatio: 0.5 })
+    harness.source.append(0, ...range(2_000, i => (i % 2 === bad ? 'bad' : `o${i}:1`)))
+    harness.source.give(0)
+    start(harness)
+    await until(() => harness.source.paused.has(0), 'the stop')
+    await until(() => progress(harness) === 1_000n, 'progress up to the limit')
+    expect(harness.sent).toHaveLength(500)
+    expect(harness.pipeline.status().partitions[0]?.pausedBecause).toMatch(
+      /^500 dead letters among its last 1,000 records/,
+    )
+  })
+
+  it('does not mind a share just below it', async () => {
+    const harness = aPipeline({ stormRatio: 0.5, batch: { maxRecords: 100, maxBytes: 1_000_000, lingerMs: 0 } })
+    harness.source.append(0, ...range(5_000, i => (i % 1_000 < 499 ? 'bad' : `o${i}:1`)))
+    harness.source.give(0)
+    start(harness)
+    await until(() => progress(harness) === 5_000n, 'all of it')
+  })
+
+  it('counts what the store refuses like what is invalid, in the order of the offsets', async () => {
+    const harness = aPipeline({ stormLimit: 7, refuse })
+    harness.source.append(0, 'a:1', ...range(60, i => (i % 2 === 0 ? 'bad' : `o${i}:poison`)), 'b:1')
+    harness.source.give(0)
+    start(harness)
+    await until(() => harness.of('paused').length > 0, 'the stop')
+    expect(progress(harness)).toBe(8n)
+    expect(new Set([...harness.store.deadLetters.values()].map(({ record }) => record.offset))).toEqual(
+      new Set(range(7, i => BigInt(i + 1))),
+    )
+    await until(() => harness.source.commits.get(0) === 8n, 'the commit')
+  })
+
+  it('stops before any is dead-lettered where the store refuses every record of a batch', async () => {
+    const harness = aPipeline({ ...LARGE, refuse })
+    harness.source.append(0, ...range(50, i => `o${i}:poison`))
+    harness.source.append(1, 'x:1')
+    harness.source.give(0, 1)
+    start(harness)
+    await until(() => harness.source.paused.has(0), 'the stop')
+    await until(() => harness.source.commits.get(1) === 1n, 'the other partition')
+    expect(harness.sent).toEqual([])
+    expect(progress(harness)).toBe(0n)
+    const stopped = harness.pipeline.status().partitions.find(({ partition }) => partition === 0)
+    expect(stopped).toMatchObject({ paused: ['storm_guard'], next: 0n })
+    expect(stopped?.pausedBecause).toContain('refused each of the last 50 records')
+    expect(stopped?.pausedBecause).toContain('column c of t (SQLSTATE 23502)')
+    expect(harness.of('paused')).toMatchObject([{ reason: 'storm_guard', because: stopped?.pausedBecause }])
+  })
+
+  it('tries again when an operator lifts that pause: it stops anew, or all of it is written', async () => {
+    let mended = false
+    const harness = aPipeline({ ...LARGE, refuse: () => (mended ? undefined : REFUSED) })
+    harness.source.append(0, ...range(50, i => `o${i}:1`))
+    harness.source.give(0)
+    start(harness)
+    await until(() => harness.of('paused').length === 1, 'the stop')
+    harness.store.liftPause(P0, GROUP)
+    await until(() => harness.of('paused').length === 2, 'the second stop')
+    mended = true
+    harness.store.liftPause(P0, GROUP)
+    await until(() => progress(harness) === 50n, 'all of it')
+    expect(harness.sent).toEqual([])
+  })
+
+  it('counts refusals over small batches, as long as no record passes, and holds the one that makes twenty', async () => {
+    const harness = aPipeline({ stormLimit: 1_000, refuse, batch: { maxRecords: 6, maxBytes: 1_000_000, lingerMs: 0 } })
+    harness.source.append(0, ...range(30, i => `o${i}:poison`))
+    harness.source.give(0)
+    start(harness)
+    await until(() => harness.source.paused.has(0), 'the stop')
+    expect(harness.store.deadLetters.size).toBe(18)
+    expect(progress(harness)).toBe(18n)
+  })
+
+  it('blames single records for their refusal, however many there are, while others pass between them', async () => {
+    const harness = aPipeline({ stormLimit: 1_000, refuse, batch: { maxRecords: 6, maxBytes: 1_000_000, lingerMs: 0 } })
+    harness.source.append(0, ...range(120, i => (i % 19 === 18 ? `o${i}:1` : `o${i}:poison`)))
+    harness.source.give(0)
+    start(harness)
+    await until(() => progress(harness) === 120n, 'all of it')
+    expect(harness.source.paused.size).toBe(0)
+  })
+
+  it('counts redriven records for neither: they are no dead letters, and no success', () => {
+    const rules = { maxConsecutive: 5, ratio: 0 }
+    const record = (offset: number) => aRecord({ offset: BigInt(offset) })
+    const letter = (offset: number, redriven: boolean) => ({
+      ...aDeadLetter(BigInt(offset)),
+      replayId: redriven ? 'r1' : undefined,
+    })
+    const records = range(60, record)
+    const again = range(40, i => letter(i, true))
+    expect(checkStorm(records, again, new Set(range(20, i => BigInt(40 + i))), NO_STORM, rules)).toEqual({
+      keep: 60,
+      tally: NO_STORM,
+      pause: undefined,
+    })
+    // Four dead letters, a redriven one that passes, and the fifth.
+    const four = range(4, i => letter(i, false))
+    const check = checkStorm(range(10, record), [...four, letter(5, false)], new Set([4n]), NO_STORM, rules)
+    expect(check).toMatchObject({ keep: 6, tally: { deadLettersInARow: 5, recent: '11111' } })
+    const refused = (redriven: boolean) =>
+      range(20, i => ({
+        ...letter(i, redriven),
+        rejection: { ...letter(i, redriven).rejection, reason: 'store_rejected' as const },
+      }))
+    expect(checkRefusals(refused(true), NO_STORM, rules)).toBeUndefined()
+    expect(checkRefusals(refused(false), NO_STORM, rules)?.because).toContain('last 20 records')
+    expect(checkRefusals(refused(false).slice(1), NO_STORM, rules)).toBeUndefined()
+  })
+
+  it('remembers over a restart what it has counted', async () => {
+    const first = aPipeline({ stormLimit: 5 })
+    first.source.append(0, ...range(4, () => 'bad'))
+    first.source.give(0)
+    start(first)
+    await until(() => progress(first) === 4n, 'four')
+    expect((await first.store.readProgress(GROUP, [P0]))[0]?.storm).toEqual({
+      deadLettersInARow: 4,
+      refusedInARow: 0,
+      recent: '1111',
+    })
+  })
+
+  it('does not stop for refusals when it is off', async () => {
+    const harness = aPipeline({ ...LARGE, stormLimit: 0, refuse })
+    harness.source.append(0, ...range(50, i => `o${i}:poison`))
+    harness.source.give(0)
+    start(harness)
+    await until(() => progress(harness) === 50n, 'all of it')
+    expect(harness.store.deadLetters.size).toBe(50)
+  })
+
   it('goes on where it stopped when an operator lifts the pause, and loses nothing', async () => {
     const harness = aPipeline({ stormLimit: 5 })
     harness.source.append(0, ...range(5, () => 'bad'), 'a:1', 'bad', 'b:1')
@@ -60,7 +208,7 @@ describe('the storm guard', () => {
     harness.store.moveProgress(P0, GROUP, 0n)
     const readProgress = harness.store.readProgress.bind(harness.store)
     harness.store.readProgress = async (group, partitions) =>
-      (await readProgress(group, partitions)).map(row => ({ ...row, pausedFor: 'storm_guard' as const }))
+      (await readProgress(group, partitions)).map(row => ({ ...row, pause: { reason: 'storm_guard', because: 'x' } }))
     harness.source.append(0, 'a:1')
     harness.source.give(0)
     start(harness)

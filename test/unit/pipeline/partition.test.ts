@@ -42,7 +42,7 @@ describe('offsets behind the last record that hold none', () => {
 
   it('wait for an operator as records do, and are nothing to a partition that was taken away', () => {
     partition.noRecordsBelow(13n)
-    partition.waitsForOperator = 'storm_guard'
+    partition.waitsForOperator = { reason: 'storm_guard', because: 'too many' }
     expect(partition.isDue(LIMITS, 0)).toBe(false)
     partition.waitsForOperator = undefined
     partition.close()

@@ -103,7 +103,7 @@ describe('a partition that stands still', () => {
     pass(300_000)
     expect(stalledS()).toBe(0)
     excused = false
-    one().waitsForOperator = 'storm_guard'
+    one().waitsForOperator = { reason: 'storm_guard', because: 'too many' }
     partitions[1]?.waits.add({ reason: 'store_contended', error: new Error('a lock'), sinceMs: nowMs, resting: true })
     pass(300_000)
     expect([stalledS(), stalledS(partitions[1])]).toEqual([0, 0])
