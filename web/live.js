@@ -6,7 +6,7 @@ import { h, text } from './tree.js'
 
 const ROWS = 8
 /** After the database could not be read. */
-const READ_AGAIN_MS = 5_000
+const READ_AGAIN_MS = 3_000
 /** Most answers take a few ms: a notice that only flashes would be noise. */
 const LOADING_MS = 500
 /** The server may say otherwise. */

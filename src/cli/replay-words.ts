@@ -44,12 +44,20 @@ export function progressText({ resolved, failed_again, parked, skipped }: Replay
 /** One line at the end. */
 export function endLine(replay: Replay, unsettled: number): string {
   const { id, state, total, published, pending, error } = replay
-  const became = progressText(replay) + skippedText(replay)
+  const became = [progressText(replay) + skippedText(replay), releasedText(replay)]
+    .filter(text => text !== '')
+    .join(', ')
   const head = `redrive ${id} ${state}: ${grouped(published)} of ${grouped(total)} published${became === '' ? '' : `, ${became}`}`
   if (state === 'failed') return `${head}: ${visible(error ?? 'nobody knows why')}`
   if (state === 'paused') return `${head}; ${grouped(pending)} are left`
   if (unsettled > 0) return `${head}; ${grouped(unsettled)} wait for a consumer to settle them`
   return head
+}
+
+/** Of a redrive that was ended before their turn: they are open as before. */
+function releasedText({ state, total, published, skipped, pending }: Replay): string {
+  const released = state === 'cancelled' || state === 'failed' ? total - published - skipped - pending : 0
+  return released > 0 ? `${grouped(released)} released` : ''
 }
 
 function skippedText({ skipped_because }: Replay): string {

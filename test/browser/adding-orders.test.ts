@@ -22,6 +22,19 @@ describe('the list of the latest orders', () => {
     await pages.visit('/', page => page.getByText('There are no orders yet.').waitFor())
   })
 
+  it('does not say that there are none while the database cannot be read, and lists them once it can', async () => {
+    await using pages = await startPages(browser, { orders: [orderOf('there')] })
+    pages.away.store = true
+    await pages.visit('/', async page => {
+      await page.getByText('The database cannot be read just now').waitFor()
+      pages.store(orderOf('told'))
+      await rowsBecome(page, ['told'])
+      expect(await page.getByText('There are no orders yet').count()).toBe(0)
+      pages.away.store = false
+      await rowsBecome(page, ['told', 'there'])
+    })
+  })
+
   it('shows what is there already, newest first, and opens one', async () => {
     await using pages = await startPages(browser, { orders: [orderOf('older'), orderOf('newer')] })
     await pages.visit('/', async page => {
@@ -109,12 +122,14 @@ describe('adding an order', () => {
     })
   })
 
-  it('says that nothing was stored while the stream is away', async () => {
+  it('says that nobody knows whether it was taken while Kafka is away', async () => {
     await using pages = await startPages(browser)
     pages.away.kafka = true
     await pages.visit('/', async page => {
       await send(page, JSON.stringify(MODEL))
-      await answerWith(page, 'The order cannot be taken just now')
+      expect(await answerWith(page, 'Kafka did not confirm the order')).toContain(
+        'it is not known whether the order was taken',
+      )
     })
   })
 

@@ -77,6 +77,7 @@ it('starts servers of its own whatever the environment names, and prints how ano
   const keyFile = join(dirname(log), 'admin-key')
   expect(key).toMatch(/^\S{20,}$/)
   expect(readFileSync(keyFile, 'utf8')).toBe(`${key}\n`)
+  expect(readFileSync(log, 'utf8')).not.toContain(key)
   expect([dirname(log), log, keyFile].map(modeOf)).toEqual(['700', '600', '600'])
   onTestFinished(() => rmSync(dirname(log), { recursive: true }))
 

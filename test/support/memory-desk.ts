@@ -207,7 +207,7 @@ export function memoryDesk({
     pause: (id, by) => steer(id, 'pause', ['queued', 'running'], { state: 'paused' }, by),
     resume: (id, by) => steer(id, 'resume', ['paused'], { state: 'running' }, by),
     cancel: (id, by) =>
-      steer(id, 'cancel', ['queued', 'running', 'paused'], { state: 'cancelled', finished_at: at() }, by),
+      steer(id, 'cancel', ['queued', 'running', 'paused'], { state: 'cancelled', pending: 0, finished_at: at() }, by),
   }
 
   async function steer(

@@ -139,7 +139,9 @@ function drawStrip() {
       : `Postgres has not answered for ${duration(silent)}: what is listed below is at least that old, and is read again once it does.`
   strip.hidden = !isOff && unheard === undefined && silent === 0
   // Said aloud once, and not with each second.
-  if (strip.hidden === false && strip.dataset.said !== 'true') app.say(words)
+  const isSaid = strip.dataset.said === 'true'
+  if (!strip.hidden && !isSaid) app.say(words)
+  if (strip.hidden && isSaid) app.say('What you see is of now again.')
   strip.dataset.said = String(!strip.hidden)
   if (!strip.hidden && strip.textContent !== words) strip.textContent = words
   if (wasSilent && silent === 0) app.reload()

@@ -41,6 +41,9 @@ it('says in the end what came of it, and what is left', () => {
   )
   expect(line({ state: 'paused' })).toBe('redrive r1 paused: 8 of 10 published, 5 resolved, 1 failed again; 2 are left')
   expect(line({ state: 'failed', error: 'no right' })).toContain('failed again: no right')
+  expect(line({ state: 'cancelled', published: 3, pending: 0, resolved: 3, failed_again: 0, skipped: 1 })).toBe(
+    'redrive r1 cancelled: 3 of 10 published, 3 resolved, 1 skipped, 6 released',
+  )
   const why = { not_open: 1, bytes_gone: 2_000, refused_by_topic: 1 }
   expect(line({ state: 'done', skipped: 2_002, skipped_because: why })).toBe(
     'redrive r1 done: 8 of 10 published, 5 resolved, 1 failed again, 2,002 skipped ' +
