@@ -97,8 +97,8 @@ async function prove(scene: Scene) {
   return await deepProof({
     topic: 'orders',
     ranges,
-    async *read({ partition, from }) {
-      yield* scene.records.filter(record => record.partition === partition && record.offset >= from)
+    async *read({ partition, from, to }) {
+      yield* scene.records.filter(({ partition: p, offset }) => p === partition && offset >= from && offset < to)
     },
     judge,
     toJson: value => Buffer.from(JSON.stringify(value)),
@@ -172,6 +172,15 @@ describe('a deep proof', () => {
     rows.set('b', { value: { uid: 'b', amount: 9 }, origin: aRecord({ topic: 'others', timestampMs: 9e12 }) })
     expect(await prove({ records: RECORDS, rows })).toMatchObject({ elsewhere: 2, compared: 0, findings: [] })
     expect(await prove({ records: RECORDS, from: 3n })).toMatchObject({ elsewhere: 1, compared: 1, findings: [] })
+  })
+
+  it('tells which of two rows claims a record rightly', async () => {
+    const rows = rowsOf(RECORDS)
+    const wrong = { value: { uid: 'A', amount: 1 }, origin: RECORDS[1] as Origin }
+    expect(await found({ records: RECORDS, rows: new Map([['A', wrong], ...rows]), beforeMove: true })).toEqual([])
+    expect(await found({ records: RECORDS, rows: new Map([...rows, ['A', wrong]]) })).toEqual([
+      '0-1: order A claims a record that another order wrote or claims',
+    ])
   })
 
   it('does not blame a row for what stands at its position now, when the partition was moved back since', async () => {
