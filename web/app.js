@@ -139,6 +139,9 @@ function sourceOf(response) {
 
 function explain(code, problem, uid) {
   const again = () => search(uid)
+  if (problem.code === 'busy' || code === 421 || code === 429) {
+    return fail('The service did not take this request', problem.detail, again)
+  }
   switch (code) {
     case 404:
       fail(

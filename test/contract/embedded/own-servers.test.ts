@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -42,6 +42,19 @@ it('PostgreSQL keeps what was committed through a crash, a restart and the next 
   }
   await using again = await startPostgres({ dir })
   expect(await select(again.url, 'SELECT answer FROM kept')).toEqual([{ answer: 42 }])
+
+  // And its log, which only its user may read, holds no row: not even of one that it refuses
+  await select(again.url, 'CREATE TABLE few (name text CHECK (length(name) < 5))')
+  const client = new pg.Client({ connectionString: again.url })
+  await client.connect()
+  await expect(client.query('INSERT INTO few VALUES ($1)', ['Test Testov'])).rejects.toThrow('few_name_check')
+  await client.end()
+  const log = await eventually(() => {
+    const text = readFileSync(again.logFile, 'utf8')
+    return text.includes('few_name_check') ? text : undefined
+  }, 'the refusal being logged')
+  expect(log).not.toContain('Testov')
+  expect(statSync(again.logFile).mode & 0o077).toBe(0)
 })
 
 it('Kafka comes back on the same port after a crash, and on other ports with a folder that was kept', async () => {
