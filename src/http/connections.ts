@@ -19,8 +19,8 @@ export interface ConnectionLimits {
 }
 
 export const CONNECTION_LIMITS: ConnectionLimits = {
-  total: Math.min(2_000, halfOfOpenFiles()),
-  perAddress: Math.min(1_000, Math.ceil(halfOfOpenFiles() / 2)),
+  total: Math.min(2_000, openFiles() / 2),
+  perAddress: Math.min(1_000, openFiles() / 4),
   reserved: 16,
   askedOnceMs: 15_000,
   unreadMs: 30_000,
@@ -172,13 +172,16 @@ function isProbe({ url = '' }: IncomingMessage): boolean {
   return /^\/(?:livez|readyz|metrics)(?:\?|$)/.test(url)
 }
 
-/** The other half is for Kafka, Postgres and files. Where it cannot be asked, the usual limit of a service is taken. */
-function halfOfOpenFiles(): number {
+/** The fewest that common systems give a process. With fewer it has too few for itself as well, and waits until some are free. */
+const USUAL_OPEN_FILES = 1_024
+
+/** How many files, connections among them, this process may have open; infinite where that cannot be asked. */
+function openFiles(): number {
   try {
     const limit = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
-    if (limit !== undefined) return Math.max(16, Math.floor(Number(limit) / 2))
+    if (limit !== undefined && Number(limit) >= USUAL_OPEN_FILES) return Number(limit)
   } catch {
     // Not a Linux.
   }
-  return 500
+  return Number.POSITIVE_INFINITY
 }
