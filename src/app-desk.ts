@@ -33,7 +33,12 @@ export function composeDesk(
 ): Desk {
   const { kafka } = config
   const { topic, groupId } = kafka
-  const records = createDeadLetterRecords({ connection: kafka, topic: kafka.dlqTopic, groupId })
+  const records = createDeadLetterRecords({
+    connection: kafka,
+    topic: kafka.dlqTopic,
+    sourceTopic: topic,
+    groupId,
+  })
   const ends = createPartitionEnds({ connection: kafka, topic, groupId })
   const letters = createDeadLetterStore(pool)
   const check = createCheckLetters({ records, judge })

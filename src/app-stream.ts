@@ -39,7 +39,7 @@ export async function runStream(parts: StreamParts): Promise<void> {
     startProducer({ connection: kafka, onWarning: onKafkaWarning, tracing }).catch(endOfStart),
   )
   if (signal.aborted || producer === undefined) return
-  const sink = createDeadLetterSink(producer, kafka.dlqTopic)
+  const sink = createDeadLetterSink(producer, kafka.dlqTopic, onKafkaWarning)
   await gate.until('the topics', () => requireTopics(kafka, producer, sink))
   if (signal.aborted) return
   await using heads = createHeadReader({ connection: kafka, topic: kafka.topic, groupId: kafka.groupId })

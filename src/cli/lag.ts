@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { Config } from '../config.ts'
+import type { UnreadableBatchError } from '../core/errors.ts'
 import type { PartitionReader } from '../kafka/partition-reader.ts'
 
 export function register(program: Command): void {
@@ -13,7 +14,8 @@ export function register(program: Command): void {
 Measured from progress in Postgres to the end of the topic; the seconds are the age of the oldest record that waits. Where there
 is no progress, from where the service would start (KAFKA_START_AT); while Postgres is away, from the group's offset in Kafka,
 which follows it. A partition that Kafka cannot serve, because it has no leader, is shown with the reason. Joins no group and
-moves nothing, so it works beside the service and without it.
+moves nothing, so it works beside the service and without it. "paused for" is storm_guard, or unreadable_batch: then stderr says
+what to do.
 
 Examples:
   holdfast lag
@@ -46,7 +48,7 @@ async function lag({ json }: { readonly json?: boolean }): Promise<void> {
         row.lag_seconds === null ? '?' : row.lag_seconds.toFixed(1),
         [
           row.paused_because === null ? row.paused_for : `${row.paused_for}: ${row.paused_because}`,
-          row.unreadable === null ? null : 'position_unknown',
+          row.end_offset === null ? 'position_unknown' : null,
         ]
           .filter(reason => reason !== null)
           .join(', '),
@@ -67,7 +69,7 @@ export interface PartitionLag {
   /** 0 as well where the offsets that are left hold no record, as transaction markers do; `null` when Kafka does not say. */
   readonly lag_seconds: number | null
   readonly paused_for: string | null
-  /** Why Kafka cannot serve the partition just now. */
+  /** Why Kafka cannot serve the partition, or what stands there cannot be read. */
   readonly unreadable: string | null
   /** The cause, for an operator. */
   readonly paused_because: string | null
@@ -110,7 +112,7 @@ async function measure({ kafka, postgres }: Config): Promise<{ rows: PartitionLa
   const inspector = parts.use(await startInspector({ connection: kafka, groupId }))
   const unknown = (await inspector.partitions(topic)).filter(({ partition }) => !books.has(partition))
   const committed = new Map((await inspector.committed(unknown)).map(at => [at.partition, at.nextOffset]))
-  const reader = parts.use(await openPartitionReader({ connection: kafka, topic, groupId }))
+  const reader = parts.use(await openPartitionReader({ connection: kafka, topic, groupId, onlyHeads: true }))
   // While Postgres is away the group's offset is the best that is known of progress.
   const startAt = away ? 'committed' : kafka.startAt
   const rows: PartitionLag[] = []
@@ -132,7 +134,9 @@ async function measure({ kafka, postgres }: Config): Promise<{ rows: PartitionLa
       // Beyond the end, when the topic was made anew: nothing can be said to wait.
       const waiting = next < high ? Number(high - next) : 0
       const removed = next < low // by retention: the age of what is left is all that can be known
-      const seconds = waiting === 0 ? 'none' : await secondsSince(reader, partition, removed ? low : next, high)
+      const age = waiting === 0 ? 'none' : await secondsSince(reader, partition, removed ? low : next, high)
+      const damaged = typeof age === 'object' && age !== null ? age : undefined
+      const seconds = typeof age === 'object' ? null : age
       return {
         ...row,
         next_offset: String(next),
@@ -140,7 +144,8 @@ async function measure({ kafka, postgres }: Config): Promise<{ rows: PartitionLa
         // The last offsets may hold no record, as transaction markers do.
         lag_records: seconds === 'none' ? 0 : waiting,
         lag_seconds: seconds === 'none' ? 0 : seconds,
-        unreadable: null,
+        ...(damaged === undefined ? {} : { paused_for: row.paused_for ?? damaged.code }),
+        unreadable: damaged?.message ?? null,
       }
     } catch (error) {
       if (!(error instanceof PartitionUnavailableError)) throw error
@@ -161,10 +166,18 @@ async function secondsSince(
   partition: number,
   from: bigint,
   to: bigint,
-): Promise<number | null | 'none'> {
-  for await (const record of reader.read(partition, from, to)) {
+): Promise<number | null | 'none' | UnreadableBatchError> {
+  const [{ headOf }, { UnreadableBatchError }] = await Promise.all([
+    import('../kafka/head-reader.ts'),
+    import('../core/errors.ts'),
+  ])
+  try {
+    const head = await headOf(reader, partition, from, to)
+    if ('emptyTo' in head) return 'none'
     // A producer's clock may be ahead of ours, and a record of an old client may have no timestamp at all.
-    return record.timestampMs < 0 ? null : Math.max(0, Date.now() - record.timestampMs) / 1000
+    return head.timestampMs < 0 ? null : Math.max(0, Date.now() - head.timestampMs) / 1000
+  } catch (error) {
+    if (error instanceof UnreadableBatchError) return error
+    throw error
   }
-  return 'none'
 }

@@ -76,7 +76,7 @@ function violationLine({ pointer, keyword, message }: Violation): string {
 }
 
 function valueLines(record: ShownRecord | undefined, violations: readonly Violation[], paint: Paint): string[] {
-  if (record === undefined) return ['  gone: the dead-letter topic does not hold it (any more)']
+  if (record === undefined) return ['  gone: no topic holds it (any more)']
   const { value } = record
   if (value === null) return ['  none: a tombstone']
   if (value.bytes === 0) return ['  empty']

@@ -126,6 +126,18 @@ export class ProgressBeyondEndError extends StreamError {
   readonly disposition = 'halt'
 }
 
+/** The log does not hold what was settled any more, but other records at the same offsets. An operator decides where to go on. */
+export class LogTruncatedError extends StreamError {
+  readonly code = 'log_truncated'
+  readonly disposition = 'halt'
+}
+
+/** Kafka holds a batch that cannot be read: damaged on disk, or of a format that the client does not know. An operator may skip it. */
+export class UnreadableBatchError extends StreamError {
+  readonly code = 'unreadable_batch'
+  readonly disposition = 'halt'
+}
+
 /** A setting, flag or argument is wrong. The message says what would be right. */
 export class UsageError extends Error {
   override readonly name: string = 'UsageError'

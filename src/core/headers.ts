@@ -18,6 +18,11 @@ export const HEADER = {
   timestamp: 'holdfast.timestamp',
   replayCount: 'holdfast.replay-count',
   replayId: 'holdfast.replay-id',
+  // Of a letter that is too large for its topic: see omission.ts.
+  value: 'holdfast.value',
+  valueAt: 'holdfast.value-at',
+  valueHash: 'holdfast.value-sha256',
+  record: 'holdfast.record',
 } as const
 type Field = keyof typeof HEADER
 
@@ -49,6 +54,10 @@ interface Values {
   timestamp: number
   replayCount: number
   replayId: string
+  value: 'omitted'
+  valueAt: Position
+  valueHash: string
+  record: 'omitted'
 }
 
 interface Codec<V> {
@@ -64,11 +73,16 @@ const INT32_MAX = 2_147_483_647
 /** A topic's name as Kafka allows it: a header must not be able to bring anything else into the tables. */
 const TOPIC = /^[A-Za-z0-9._-]{1,249}$/
 const ORIGIN_ID = /^(.*)-(\d+)-(\d+)$/
+const SHA256 = /^[0-9a-f]{64}$/
 const REPLAY_ID = /^[A-Za-z0-9_-]{1,64}$/
 
 const text = textOf(TEXT_BYTES)
 const name = textOf(NAME_BYTES)
 const topic: Codec<string> = { write: value => value, read: value => (TOPIC.test(value) ? value : undefined) }
+const omitted: Codec<'omitted'> = {
+  write: value => value,
+  read: value => (value === 'omitted' ? value : undefined),
+}
 const int32: Codec<number> = { write: String, read: readCount }
 const offset: Codec<bigint> = { write: String, read: readOffset }
 
@@ -87,6 +101,10 @@ const CODECS: { readonly [F in Field]: Codec<Values[F]> } = {
   timestamp: { write: value => String(timestampToInt64(value)), read: parseTimestamp },
   replayCount: int32,
   replayId: { write: value => value, read: value => (REPLAY_ID.test(value) ? value : undefined) },
+  value: omitted,
+  valueAt: { write: originId, read: parseOriginId },
+  valueHash: { write: value => value, read: value => (SHA256.test(value) ? value : undefined) },
+  record: omitted,
 }
 
 /** What others write into our headers may be longer than what we write. */

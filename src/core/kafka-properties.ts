@@ -252,7 +252,6 @@ export const CONSUMER_PROPERTIES = {
   'max.partition.fetch.bytes': 1_048_576,
   'fetch.wait.max.ms': 100,
   'isolation.level': 'read_committed',
-  'check.crcs': true,
 } as const
 
 /** `[smaller, larger, factor]`: factor times the smaller one must not exceed the larger one. */

@@ -75,6 +75,8 @@ export interface SettlementWork<T> extends TopicPartition {
   readonly pause?: Pause
   /** Dead letters of its records may be open, because all of it has been read before. */
   readonly readAgain?: boolean
+  /** The last record of it. Absent: there is none, or its leader epoch is not known; what is stored stays. */
+  readonly lastRead?: LastRead | undefined
 }
 
 /** A record that does not go to the store, because of another one of its batch. */
@@ -134,8 +136,16 @@ export interface Progress extends TopicPartition {
   readonly nextOffset: bigint
 }
 
+/** The last record that was settled: by its leader epoch, another one at the same offset is told from it. */
+export interface LastRead {
+  readonly offset: bigint
+  readonly leaderEpoch: number
+}
+
 /** Progress as it is stored, with what must outlive the process. */
 export interface StoredProgress extends Progress {
+  /** Absent: not known. Always below `nextOffset`. */
+  readonly lastRead?: LastRead | undefined
   readonly storm?: StormTally
   readonly pause?: Pause | undefined
   /**
@@ -332,8 +342,11 @@ export interface Watermarks {
 export type SourceEvent =
   | { readonly kind: 'assigned'; readonly partitions: readonly TopicPartition[] }
   | { readonly kind: 'revoked'; readonly partitions: readonly TopicPartition[]; readonly lost: boolean }
-  /** A fetch position is not in the log any more (retention, or the topic was made anew); nothing flows until a seek. */
-  | { readonly kind: 'out_of_range' }
+  /**
+   * The client has stopped reading a partition, and does not say which: its position is not in the log any more, the log was
+   * truncated, or a batch cannot be read. Nothing of it flows until a seek.
+   */
+  | { readonly kind: 'fetch_failed' }
 
 /** Result of a commit, as the broker told it. */
 export type CommitResult =
@@ -388,7 +401,7 @@ export type Head =
 
 /** Looks at single records beside the group, without moving anything. */
 export interface HeadReader extends AsyncDisposable {
-  /** The first record at this offset or after it. @throws BrokerUnavailableError */
+  /** The first record at this offset or after it. @throws BrokerUnavailableError UnreadableBatchError */
   headAt(at: Progress): Promise<Head>
 }
 

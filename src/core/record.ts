@@ -19,6 +19,8 @@ export interface SourceRecord extends Origin {
   readonly key: Buffer | null
   readonly value: Buffer | null
   readonly headers: readonly Header[]
+  /** Of the batch that holds it, as the broker's log has it; absent where it is not known. */
+  readonly leaderEpoch?: number | undefined
 }
 
 /** `topic-partition`, for maps and log lines. Unambiguous, because the partition is the part after the last dash. */

@@ -37,6 +37,7 @@ export interface NativeRecord extends NativePosition {
   readonly value: Buffer | null
   readonly timestamp?: number
   readonly headers?: readonly object[]
+  readonly leaderEpoch?: number
 }
 
 export interface NativeClient {
@@ -167,6 +168,8 @@ export function nativeConsumer(
       new kafka.KafkaConsumer(
         {
           ...baseProperties(connection),
+          // A damaged record must pass for nothing else, whoever reads it: a value, or a marker that progress goes past.
+          'check.crcs': true,
           ...properties,
           rebalance_cb: callbacks.rebalance,
           offset_commit_cb: callbacks.committed,
@@ -237,6 +240,7 @@ export function fromNative(record: NativeRecord): SourceRecord {
     key: record.key ?? null,
     value: record.value,
     headers: fromNativeHeaders(record.headers),
+    leaderEpoch: record.leaderEpoch,
   }
 }
 

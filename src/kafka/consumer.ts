@@ -129,7 +129,7 @@ export function createConsumer(options: ConsumerOptions): RecordSource {
       const ofOld = lostEvent
       lostEvent = undefined
       const event = ofOld ?? member?.nextEvent()
-      if (event !== undefined && event.kind !== 'out_of_range')
+      if (event !== undefined && event.kind !== 'fetch_failed')
         answersTo = { member: ofOld === undefined ? member : undefined, event }
       return event
     },

@@ -2,9 +2,11 @@ import type { DeadLetterRecords, DlqPlace } from '../core/dead-letter-desk.ts'
 import { deadLetterIdOf } from '../core/dead-letter-reading.ts'
 import { type PlaceRun, placeRuns } from '../core/dead-letter-runs.ts'
 import { BrokerUnavailableError } from '../core/errors.ts'
+import { type Omission, omissionOf, whole } from '../core/omission.ts'
 import type { Watermarks } from '../core/ports.ts'
 import type { SourceRecord } from '../core/record.ts'
 import type { KafkaConnection } from './client.ts'
+import { sha256 } from './dead-letter-sink.ts'
 import { openPartitionReader, type PartitionReader } from './partition-reader.ts'
 
 interface Found {
@@ -20,11 +22,14 @@ const MAX_READERS = 4
 /**
  * The bytes of dead letters, out of their topic. Clients are opened when they are needed and used again; one that failed is
  * thrown away, because a client that lost all brokers may never find them again. What stands at a place under another id (the
- * topic was made anew) is not the letter that was asked for, and counts as gone.
+ * topic was made anew) is not the letter that was asked for, and counts as gone. One without its value is completed from the
+ * source topic, and counts as gone when that does not hold it any more.
  */
 export function createDeadLetterRecords(options: {
   readonly connection: KafkaConnection
   readonly topic: string
+  /** Where the bytes of letters lie that were too large for the dead-letter topic. */
+  readonly sourceTopic: string
   readonly groupId: string
 }): DeadLetterRecords {
   const idle: PartitionReader[] = []
@@ -33,6 +38,20 @@ export function createDeadLetterRecords(options: {
   let closed = false
 
   async function* read(places: readonly DlqPlace[]): AsyncIterable<Found> {
+    await using parts = new AsyncDisposableStack()
+    let source: PartitionReader | undefined
+    for await (const { id, record } of readLetters(places)) {
+      const omission = omissionOf(record)
+      if (omission === undefined) yield { id, record }
+      else if (omission.at.topic === options.sourceTopic) {
+        source ??= parts.use(await openPartitionReader({ ...options, topic: options.sourceTopic, onlyHeads: true }))
+        const found = await wholeOf(source, record, omission)
+        if (found !== undefined) yield { id, record: found }
+      }
+    }
+  }
+
+  async function* readLetters(places: readonly DlqPlace[]): AsyncIterable<Found> {
     let left = places
     while (left.length > 0) {
       const { reader, used } = await lend()
@@ -95,6 +114,20 @@ export function createDeadLetterRecords(options: {
       await Promise.all(idle.splice(0).map(reader => reader[Symbol.asyncDispose]()))
     },
   }
+}
+
+/** `undefined`: retention took the record, or another one stands there. */
+async function wholeOf(
+  source: PartitionReader,
+  letter: SourceRecord,
+  omission: Omission,
+): Promise<SourceRecord | undefined> {
+  const { partition, offset } = omission.at
+  if (!(await source.partitions()).includes(partition)) return undefined
+  const { low, high } = await source.watermarks(partition)
+  if (offset < low || offset >= high) return undefined
+  for await (const record of source.read(partition, offset, offset + 1n)) return whole(letter, omission, record, sha256)
+  return undefined
 }
 
 async function* readWith(reader: PartitionReader, places: readonly DlqPlace[]): AsyncIterable<Found> {

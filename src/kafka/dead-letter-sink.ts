@@ -1,15 +1,26 @@
-import { randomBytes } from 'node:crypto'
-import { toDeadLetterRecord } from '../core/dead-letter-record.ts'
+import { createHash, randomBytes } from 'node:crypto'
+import type { DlqPosition } from '../core/dead-letter.ts'
+import { type DeadLetterRecord, toDeadLetterRecord } from '../core/dead-letter-record.ts'
 import { BrokerUnavailableError } from '../core/errors.ts'
+import { type Omitted, omit } from '../core/omission.ts'
 import type { DeadLetterSink } from '../core/ports.ts'
+import { originId } from '../core/record.ts'
 import { withTraceparent } from '../core/trace-context.ts'
+import { CODE, describe } from './errors.ts'
+import { createGate } from './gate.ts'
 import type { KafkaProducer } from './producer.ts'
 
 /**
  * Dead letters to their topic, on the partition that mirrors the source's (source partition % partitions), so that
- * the dead letters of a partition stay in order.
+ * the dead letters of a partition stay in order. One that is too large for the topic goes without its value, or without all of
+ * the record: its headers say why it failed and where its bytes lie, and the stream goes on.
  */
-export function createDeadLetterSink(producer: KafkaProducer, topic: string): DeadLetterSink {
+export function createDeadLetterSink(
+  producer: KafkaProducer,
+  topic: string,
+  onWarning: (message: string) => void = () => {},
+): DeadLetterSink {
+  const gate = createGate()
   let partitions = 0
 
   async function probe(): Promise<void> {
@@ -21,21 +32,41 @@ export function createDeadLetterSink(producer: KafkaProducer, topic: string): De
     }
   }
 
+  async function produce(letter: DeadLetterRecord, sourcePartition: number): Promise<DlqPosition> {
+    return await producer.produce({
+      topic,
+      partition: sourcePartition % partitions,
+      key: letter.key,
+      value: letter.value,
+      // Also where nobody follows orders, so that what becomes of it later has a trace to begin with.
+      headers: withTraceparent(letter.headers, newTraceparent),
+      timestampMs: letter.timestampMs,
+    })
+  }
+
   return {
     probe,
     async send(deadLetter) {
       // A missing topic would cost the whole delivery timeout for each record: ask first.
       if (partitions === 0) await probe()
-      const { key, value, headers, timestampMs } = toDeadLetterRecord(deadLetter)
+      const { record, origin } = deadLetter
+      const letter = toDeadLetterRecord(deadLetter)
+      const less = (what: Omitted) => omit(letter, record, what, sha256)
       try {
-        return await producer.produce({
-          topic,
-          partition: deadLetter.origin.partition % partitions,
-          key,
-          value,
-          // Also where nobody follows orders, so that what becomes of it later has a trace to begin with.
-          headers: withTraceparent(headers, newTraceparent),
-          timestampMs,
+        const sent = await orTooLarge(gate.together(() => produce(letter, origin.partition)))
+        if (sent !== undefined) return sent
+        return await gate.alone(async () => {
+          // The limit is one of a batch: what did not fit with its neighbours may fit alone.
+          const alone = await orTooLarge(produce(letter, origin.partition))
+          if (alone !== undefined) return alone
+          onWarning(
+            `the dead letter ${originId(origin)} is too large for ${topic}, and goes without its value, which lies at ` +
+              `${originId(record)}; raise max.message.bytes of ${topic} to 64 KiB above that of ${record.topic}`,
+          )
+          return (
+            (await orTooLarge(produce(less('value'), origin.partition))) ??
+            (await produce(less('record'), origin.partition))
+          )
         })
       } catch (error) {
         partitions = 0
@@ -43,6 +74,20 @@ export function createDeadLetterSink(producer: KafkaProducer, topic: string): De
       }
     },
   }
+}
+
+/** @returns `undefined` when the topic does not take a record of this size */
+async function orTooLarge(sent: Promise<DlqPosition>): Promise<DlqPosition | undefined> {
+  try {
+    return await sent
+  } catch (error) {
+    if (error instanceof BrokerUnavailableError && describe(error.cause).code === CODE.recordTooLarge) return undefined
+    throw error
+  }
+}
+
+export function sha256(value: Buffer): string {
+  return createHash('sha256').update(value).digest('hex')
 }
 
 /** Of a trace that nobody records: flags `00`. */

@@ -11,6 +11,11 @@ import { causesOf } from './listening.ts'
 
 /** librdkafka codes that the rooms above must tell apart. Negative: the client's own; positive: the broker's. */
 export const CODE = {
+  badMessage: -199,
+  badCompression: -198,
+  state: -172,
+  notImplemented: -170,
+  corruptMessage: 2,
   assignPartitions: -175,
   revokePartitions: -174,
   autoOffsetReset: -140,
@@ -62,6 +67,24 @@ const FATAL: ReadonlyMap<number, readonly [what: string, remedy?: string]> = new
   [30, ['the consumer group may not be used by this user', 'grant READ on the group']],
   [31, ['the cluster refuses this user', 'grant the missing right; "holdfast doctor" says which']],
 ])
+
+/** Errors of one batch, which comes no other way however often it is fetched. */
+const UNREADABLE: ReadonlyMap<number, string> = new Map([
+  [
+    CODE.badMessage,
+    'its CRC does not match its bytes, or they cannot be parsed: it is probably damaged on the disk of the broker',
+  ],
+  [CODE.corruptMessage, 'the broker found its CRC wrong: it is damaged on the disk of the broker'],
+  [CODE.badCompression, 'it cannot be decompressed'],
+  [CODE.notImplemented, 'its format is not known to this client, or it is damaged on the disk of the broker'],
+])
+
+/** Why a batch cannot be read; `undefined` when the error is about something else. */
+export function unreadableBecause(error: unknown): string | undefined {
+  const { code, message } = describe(error)
+  const why = code === undefined ? undefined : UNREADABLE.get(code)
+  return why === undefined ? undefined : `${why} (${message}, code ${code})`
+}
 
 /** Codes that say only that no answer came: transport, resolve, all brokers down, record or call timed out, SSL, authentication. */
 const NO_ANSWER: ReadonlySet<number> = new Set([-195, -193, -187, -192, -185, -181, -169])

@@ -1,3 +1,4 @@
+import { UnreadableBatchError } from '../core/errors.ts'
 import type { Head, HeadReader, Progress } from '../core/ports.ts'
 import type { KafkaConnection } from './client.ts'
 import { toStreamError } from './errors.ts'
@@ -30,11 +31,7 @@ export function createHeadReader(options: {
       const { low, high } = await reader.watermarks(partition)
       const from = nextOffset < low ? low : nextOffset
       if (from >= high) return { emptyTo: from }
-      const reading = reader.read(partition, from, high)
-      const first = await reading.next()
-      if (first.done) return { emptyTo: first.value }
-      await reading.return(from)
-      return { timestampMs: first.value.timestampMs }
+      return await headOf(reader, partition, from, high)
     } catch (error) {
       void drop()
       throw error
@@ -53,5 +50,61 @@ export function createHeadReader(options: {
       await drop()
       await queue
     },
+  }
+}
+
+/**
+ * The first record in `[from, high)`.
+ * @throws UnreadableBatchError that names the offset behind the batch, and the command that skips it
+ */
+export async function headOf(reader: PartitionReader, partition: number, from: bigint, high: bigint): Promise<Head> {
+  try {
+    const reading = reader.read(partition, from, high)
+    const first = await reading.next()
+    if (first.done) return { emptyTo: first.value }
+    await reading.return(from)
+    return { timestampMs: first.value.timestampMs }
+  } catch (error) {
+    if (!(error instanceof UnreadableBatchError)) throw error
+    const end = await endOfUnreadable(reader, partition, from, high)
+    throw new UnreadableBatchError(
+      `${error.message}. What stands before it is settled. Bring the partition back from a healthy replica, or skip the batch and lose ` +
+        `what the offsets ${from} to ${end - 1n} held: holdfast seek --partition ${partition} --to ${end} --because "…"`,
+      { cause: error },
+    )
+  }
+}
+
+/** Where reading can go on: steps double until something can be read, then they halve. A batch may hold thousands of records. */
+async function endOfUnreadable(
+  reader: PartitionReader,
+  partition: number,
+  from: bigint,
+  high: bigint,
+): Promise<bigint> {
+  let unreadable = from
+  let end = high
+  for (let step = 1n; unreadable + step < high; step *= 2n) {
+    if (await canRead(reader, partition, unreadable + step, high)) {
+      end = unreadable + step
+      break
+    }
+    unreadable += step
+  }
+  while (end - unreadable > 1n) {
+    const middle = (unreadable + end) / 2n
+    if (await canRead(reader, partition, middle, high)) end = middle
+    else unreadable = middle
+  }
+  return end
+}
+
+async function canRead(reader: PartitionReader, partition: number, from: bigint, high: bigint): Promise<boolean> {
+  try {
+    for await (const _ of reader.read(partition, from, high)) break
+    return true
+  } catch (error) {
+    if (error instanceof UnreadableBatchError) return false
+    throw error
   }
 }

@@ -13,7 +13,15 @@ import {
   type NativeTopicPartition,
   nativeConsumer,
 } from './client.ts'
-import { CODE, describe, toConnectError, toPartitionError, toStreamError, warningText } from './errors.ts'
+import {
+  CODE,
+  describe,
+  toConnectError,
+  toPartitionError,
+  toStreamError,
+  unreadableBecause,
+  warningText,
+} from './errors.ts'
 import { hearsBroker, within } from './hearing.ts'
 import { causesOf } from './listening.ts'
 
@@ -159,8 +167,10 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
           if (records.length > 0) onHeard()
           return resolve(records.map(fromNative))
         }
-        if (error.code === CODE.autoOffsetReset) {
-          events.push({ kind: 'out_of_range' })
+        if (error.code === CODE.autoOffsetReset || unreadableBecause(error) !== undefined) {
+          options.onWarning(`reading: ${error.message} (code ${error.code})`)
+          // A damaged batch makes three of them.
+          if (events.at(-1)?.kind !== 'fetch_failed') events.push({ kind: 'fetch_failed' })
           return resolve([])
         }
         const translated = toStreamError(error, 'reading', client)
@@ -227,7 +237,16 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
     async seek(to) {
       const doing = `moving ${partitionKey(to)} to ${to.nextOffset}`
       if (!owned.has(partitionKey(to))) throw toStreamError(new Error('the partition is no longer ours'), doing)
-      await ask(doing, done => client.seek(toNative(to), QUERY_TIMEOUT_MS, done))
+      try {
+        await call(done => client.seek(toNative(to), QUERY_TIMEOUT_MS, done))
+      } catch (error) {
+        // A partition whose reading failed (`fetch_failed`) has no state in which it can be moved: it is assigned once more.
+        if (!cooperative || describe(error).code !== CODE.state) throw toStreamError(error, doing, client)
+        resumePaused([to])
+        client.incrementalUnassign([{ topic: to.topic, partition: to.partition }])
+        client.incrementalAssign([toNative(to)])
+      }
+      onHeard()
     },
 
     commit(positions) {

@@ -1,4 +1,4 @@
-import { BrokerUnavailableError } from '../core/errors.ts'
+import { BrokerUnavailableError, UnreadableBatchError } from '../core/errors.ts'
 import type { Watermarks } from '../core/ports.ts'
 import type { SourceRecord } from '../core/record.ts'
 import {
@@ -11,7 +11,7 @@ import {
   type NativeRecord,
   nativeConsumer,
 } from './client.ts'
-import { toConnectError, toPartitionError, toStreamError } from './errors.ts'
+import { CODE, describe, toConnectError, toPartitionError, toStreamError, unreadableBecause } from './errors.ts'
 
 /**
  * Reads a topic without being a member of a group: nothing is committed, nobody is rebalanced. One reading at a time.
@@ -24,6 +24,7 @@ export interface PartitionReader extends AsyncDisposable {
   /**
    * The records that stand in `[from, to)` of a partition, in order. Both must lie within the watermarks. Ends where the
    * partition does, when the last offsets hold no record (transaction markers, compaction).
+   * @throws UnreadableBatchError with the offset of a batch that is damaged
    * @param only offsets that are wanted; the others are read over, and cost less
    * @returns the offset, at most `to`, below which all was read: behind the last record up to there stands none
    */
@@ -40,13 +41,11 @@ const ASK_TIMEOUT_MS = 5_000
 const SILENCE_MS = 15_000
 /** What the client fetches ahead: a reading may go on slowly, and several may be under way. */
 const FETCH_AHEAD_KIB = 8 * 1024
-/** A larger batch comes whole all the same. A damaged one must not pass for a transaction marker: progress goes past those. */
-const ONLY_HEADS = {
-  'queued.min.messages': 1,
-  'queued.max.messages.kbytes': 1,
-  'max.partition.fetch.bytes': 16_384,
-  'check.crcs': true,
-}
+/** A larger batch comes whole all the same. */
+const ONLY_HEADS = { 'queued.min.messages': 1, 'queued.max.messages.kbytes': 1, 'max.partition.fetch.bytes': 16_384 }
+const CONSUME_TIMEOUT_MS = 200
+/** Errors of a reading that has ended are there at once. */
+const LEFTOVER_TIMEOUT_MS = 20
 
 export async function openPartitionReader(options: {
   readonly connection: KafkaConnection
@@ -69,6 +68,9 @@ export async function openPartitionReader(options: {
       'isolation.level': 'read_committed',
       'fetch.wait.max.ms': 100,
       'queued.max.messages.kbytes': FETCH_AHEAD_KIB,
+      // Short readings follow one another, failed ones too: the defaults make them wait for half a second and a whole one.
+      'fetch.error.backoff.ms': 10,
+      'fetch.queue.backoff.ms': 5,
       ...(onlyHeads ? ONLY_HEADS : {}),
     },
     { rebalance: () => {}, committed: () => {} },
@@ -84,13 +86,48 @@ export async function openPartitionReader(options: {
     throw toConnectError(error, connection.brokers, client)
   }
   client.setDefaultIsTimeoutOnlyForFirstMessage(true)
-  client.setDefaultConsumeTimeout(200)
+  client.setDefaultConsumeTimeout(CONSUME_TIMEOUT_MS)
 
   async function ask<R>(doing: string, start: Parameters<typeof call<R>>[0], toError = toStreamError): Promise<R> {
     try {
       return await call<R>(start)
     } catch (error) {
       throw toError(error, doing, client)
+    }
+  }
+
+  /**
+   * After a damaged batch the client goes on at an offset that it took from its bytes, and fails there once more. Those errors
+   * would be taken for those of the next reading.
+   */
+  async function forgetFailures(): Promise<void> {
+    client.unassign()
+    client.setDefaultConsumeTimeout(LEFTOVER_TIMEOUT_MS)
+    for (let quiet = false, tries = 0; !quiet && tries < 10; tries++) {
+      quiet = await call<NativeRecord[]>(done => client.consume(1, done)).then(
+        records => records.length === 0,
+        () => false,
+      )
+    }
+    client.setDefaultConsumeTimeout(CONSUME_TIMEOUT_MS)
+  }
+
+  async function consume(partition: number, next: bigint, max: number, tries = 1): Promise<NativeRecord[]> {
+    try {
+      return await call<NativeRecord[]>(done => client.consume(max, done))
+    } catch (error) {
+      // Of an earlier reading, whose errors have no version by which the client would drop them.
+      if (describe(error).code === CODE.autoOffsetReset && tries < 3) {
+        await forgetFailures()
+        client.assign([{ topic, partition, offset: Number(next) }])
+        return await consume(partition, next, max, tries + 1)
+      }
+      const why = unreadableBecause(error)
+      if (why !== undefined) await forgetFailures()
+      if (why === undefined) throw toStreamError(error, `reading ${topic}-${partition}`, client)
+      throw new UnreadableBatchError(`${topic}-${partition}: the batch at offset ${next} cannot be read: ${why}`, {
+        cause: error,
+      })
     }
   }
 
@@ -120,9 +157,7 @@ export async function openPartitionReader(options: {
       try {
         while (next < to) {
           const wanted = Number(to - next)
-          const records = await ask<NativeRecord[]>(`reading ${topic}-${partition}`, done =>
-            client.consume(Math.min(wanted, onlyHeads ? 1 : 1_000), done),
-          )
+          const records = await consume(partition, next, Math.min(wanted, onlyHeads ? 1 : 1_000))
           for (const native of records) {
             const offset = BigInt(native.offset)
             if (offset >= to) return to

@@ -1,6 +1,6 @@
-import { dispositionOf, OwnershipLostError } from '../core/errors.ts'
+import { dispositionOf, OwnershipLostError, UnreadableBatchError } from '../core/errors.ts'
 import type { Observer } from '../core/facts.ts'
-import type { Clock, RecordSource, SettlementStore, SourceEvent } from '../core/ports.ts'
+import type { Clock, HeadReader, Progress, RecordSource, SettlementStore, SourceEvent } from '../core/ports.ts'
 import type { StartAt } from '../core/progress.ts'
 import { partitionKey, type TopicPartition } from '../core/record.ts'
 import type { Committer } from './commit.ts'
@@ -16,6 +16,8 @@ export interface Assignments {
   on(event: SourceEvent): Promise<void>
   /** Its buffer and its progress do not fit together any more: if it is still ours, it is to start where its progress is. */
   startAnew(owner: OwnedPartition): void
+  /** As {@link startAnew}, because its reading failed: what stands there is looked at first. */
+  startAnewWithCare(owner: OwnedPartition): void
   /** Does so with those that are due. */
   reposition(): Promise<void>
   /** Stops handing over, lets what is in flight end within the bound, and commits it. @returns whether all of it ended */
@@ -39,6 +41,8 @@ export interface AssignmentsParts {
   readonly startAt: StartAt
   /** Of the topic as it is now; `undefined` when that cannot be known. */
   readonly readTopicId: () => Promise<string | undefined>
+  /** Tells why reading a partition failed. Default: it stays unknown. */
+  readonly heads?: HeadReader | undefined
   /** One turn of the loop: while something is awaited, the consumer must be served. */
   readonly turn: () => Promise<void>
   readonly onAssigned: () => void
@@ -57,9 +61,24 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
   const hadProgress = new Set<string>()
   const repositionedAt = new Map<string, number>()
   const toReposition = new Map<string, OwnedPartition>()
+  /** Those of them whose reading failed. */
+  const doubted = new Set<string>()
 
   function startAnew(owner: OwnedPartition): void {
     toReposition.set(owner.key, owner)
+  }
+
+  function startAnewWithCare(owner: OwnedPartition): void {
+    doubted.add(owner.key)
+    startAnew(owner)
+  }
+
+  async function probe(at: Progress): Promise<void> {
+    if (!doubted.has(partitionKey(at))) return
+    // What else goes wrong says nothing of the record.
+    await parts.heads?.headAt(at).catch((error: unknown) => {
+      if (error instanceof UnreadableBatchError) throw error
+    })
   }
 
   /** Keeps the consumer served while something else is awaited. Never longer than the bound. */
@@ -82,7 +101,7 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
       let overtaken = false
       const startAt = (partition: TopicPartition) =>
         hadProgress.has(partitionKey(partition)) ? 'earliest' : parts.startAt
-      const locating = { source, store, observer, clock, groupId, startAt, readTopicId }
+      const locating = { source, store, observer, clock, groupId, startAt, readTopicId, probe }
       const located = retrying(() => locate(partitions, locating), retry, {
         dependency: 'postgres',
         partition: first,
@@ -104,7 +123,7 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     if (positions === undefined) return source.assign([])
     // Owned before the consumer may deliver: a record of a partition that is not ours is dropped.
     for (const position of positions) reception.add(createOwnedPartition(position))
-    source.assign(positions)
+    source.assign(positions.map(fetchPosition))
     // At once, so that nothing is fetched at a position that is only a guess.
     if (positions.some(({ unlocated }) => unlocated !== undefined)) reception.applyPauses(clock.now())
     board.member = true
@@ -155,6 +174,7 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     for (const partition of gone) {
       reception.remove(partition)
       toReposition.delete(partition.key)
+      doubted.delete(partition.key)
       board.forgets(partition.key)
     }
     source.unassign(partitions)
@@ -172,15 +192,15 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
       partition => now - (repositionedAt.get(partition.key) ?? Number.NEGATIVE_INFINITY) > REPOSITION_PAUSE_MS,
     )
     if (due.length === 0) return
-    for (const partition of due) {
-      toReposition.delete(partition.key)
-      repositionedAt.set(partition.key, now)
-    }
+    for (const partition of due) toReposition.delete(partition.key)
     // What is still in flight may advance the progress: let it end before progress is read.
     await drain(due, drainTimeoutMs())
     const positions = (await locateServed(due.map(({ topic, partition }) => ({ topic, partition })))) ?? []
+    for (const partition of due) doubted.delete(partition.key)
     const moved: Position[] = []
     for (const position of positions) if (await moveTo(position)) moved.push(position)
+    // The pause counts from here: what is read now must get its chance to be settled.
+    for (const partition of due) repositionedAt.set(partition.key, clock.monotonic())
     if (moved.length > 0) started(moved)
   }
 
@@ -201,7 +221,7 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
       return true
     }
     try {
-      await source.seek(position)
+      await source.seek(fetchPosition(position))
     } catch (error) {
       if (dispositionOf(error) !== 'retry') throw error
       const partition = { topic: old.topic, partition: old.partition }
@@ -226,10 +246,15 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     async on(event) {
       if (event.kind === 'assigned') await onAssigned(event.partitions)
       else if (event.kind === 'revoked') await onRevoked(event.partitions, event.lost)
-      else for (const owner of reception.owned.values()) startAnew(owner)
+      else for (const owner of reception.owned.values()) if (owner.halted === undefined) startAnewWithCare(owner)
     },
     startAnew,
+    startAnewWithCare,
     reposition,
     drain,
   }
+}
+
+function fetchPosition({ topic, partition, fetchFrom }: Position): Progress {
+  return { topic, partition, nextOffset: fetchFrom }
 }

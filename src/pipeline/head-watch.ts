@@ -1,3 +1,4 @@
+import { UnreadableBatchError } from '../core/errors.ts'
 import type { Clock, Head, HeadReader } from '../core/ports.ts'
 import type { OwnedPartition } from './partition.ts'
 
@@ -22,6 +23,8 @@ export interface HeadWatchParts {
   readonly lags: (partition: OwnedPartition) => boolean
   /** The log was seen to hold no record in `[settled, emptyTo)`. */
   readonly onEmpty: (partition: OwnedPartition, emptyTo: bigint) => void
+  /** What stands there cannot be read. */
+  readonly onUnreadable: (partition: OwnedPartition) => void
 }
 
 interface Asked {
@@ -37,7 +40,8 @@ const PATIENCE_MS = 2_000
 const PAUSE_MS = 500
 const RETRY_MS = 10_000
 
-export function createHeadWatch({ reader, clock, owned, lags, onEmpty }: HeadWatchParts): HeadWatch {
+export function createHeadWatch(parts: HeadWatchParts): HeadWatch {
+  const { reader, clock, owned, lags, onEmpty, onUnreadable } = parts
   const heads = new WeakMap<OwnedPartition, Asked>()
   const waitingSince = new WeakMap<OwnedPartition, number>()
   let asking = false
@@ -66,8 +70,10 @@ export function createHeadWatch({ reader, clock, owned, lags, onEmpty }: HeadWat
       heads.set(partition, { offset, head, askedAt })
       const moved = partition.settled !== offset
       if ('emptyTo' in head && head.emptyTo > offset && !moved) onEmpty(partition, head.emptyTo)
-    } catch {
-      // Kafka is away, which others tell.
+    } catch (error) {
+      // The client may keep that to itself, when it has records of other partitions to deliver.
+      if (error instanceof UnreadableBatchError) onUnreadable(partition)
+      // Else Kafka is away, which others tell.
       heads.set(partition, { offset, head: undefined, askedAt })
     }
     asking = false

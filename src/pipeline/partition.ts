@@ -2,6 +2,7 @@ import { type BatchLimits, batchLength, isDue, sizeOf } from '../core/batch.ts'
 import type { PauseReason } from '../core/facts.ts'
 import { NO_STORM, type Pause, type StoredProgress, type StormTally } from '../core/ports.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
+import { contradiction } from './continuity.ts'
 
 /** Records of one partition on their way through one transaction; none, where `[from, to)` is known to hold none. */
 export interface Batch {
@@ -91,7 +92,7 @@ export interface OwnedPartition extends TopicPartition {
 export function createOwnedPartition(
   position: StoredProgress & { readonly halted?: unknown; readonly unlocated?: unknown },
 ): OwnedPartition {
-  const { topic, partition, nextOffset, halted, unlocated } = position
+  const { topic, partition, nextOffset, unlocated } = position
   const abandonment = new AbortController()
   const idle: (() => void)[] = []
   const flying = new Set<Batch>()
@@ -103,6 +104,9 @@ export function createOwnedPartition(
   let waitingSince = 0
   let fillingSinceMs = 0
   let closed = false
+  let halted = position.halted
+  /** To be held against what comes first. */
+  let lastRead = position.lastRead
   let next = nextOffset
   let settled = nextOffset
   let inFlightRecords = 0
@@ -118,7 +122,9 @@ export function createOwnedPartition(
     partition,
     key: partitionKey({ topic, partition }),
     abandoned: abandonment.signal,
-    halted,
+    get halted() {
+      return halted
+    },
     unlocated,
     readAgainTo: position.readAgainTo ?? 0n,
     storm: position.storm ?? NO_STORM,
@@ -157,6 +163,11 @@ export function createOwnedPartition(
     },
 
     push(record, nowMs) {
+      if (lastRead !== undefined && record.offset >= lastRead.offset) {
+        halted ??= contradiction(lastRead, record)
+        lastRead = undefined
+        if (halted !== undefined) this.close()
+      }
       // Below: read already (a fetch that overlaps a seek). The fence would refuse it; here it costs nothing.
       const last = records.at(-1)
       if (closed || record.offset < next || (waiting() > 0 && last !== undefined && record.offset <= last.offset))

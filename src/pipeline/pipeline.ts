@@ -184,6 +184,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
             partition.noRecordsBelow(emptyTo)
             reception.wake(partition)
           },
+          onUnreadable: partition => assignments.startAnewWithCare(partition),
         })
   const stalls = createStallWatch({
     clock,
@@ -232,6 +233,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     drainTimeoutMs: () => drainTimeoutMs,
     startAt: parts.startAt ?? 'earliest',
     readTopicId: topicWatch.read,
+    heads: parts.heads,
     turn,
     onAssigned: watermarks.hurry,
     onFailure: fail,

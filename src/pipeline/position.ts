@@ -1,15 +1,24 @@
-import { BrokerUnavailableError, dispositionOf, ProgressBeyondEndError, TopicReplacedError } from '../core/errors.ts'
+import {
+  BrokerUnavailableError,
+  dispositionOf,
+  ProgressBeyondEndError,
+  type StreamError,
+  TopicReplacedError,
+  UnreadableBatchError,
+} from '../core/errors.ts'
 import type { Observer } from '../core/facts.ts'
-import type { Clock, RecordSource, SettlementStore, StoredProgress, Watermarks } from '../core/ports.ts'
+import type { Clock, Progress, RecordSource, SettlementStore, StoredProgress, Watermarks } from '../core/ports.ts'
 import { resumeAt, type StartAt } from '../core/progress.ts'
 import { partitionKey, type TopicPartition } from '../core/record.ts'
 import { type Answer, askEach } from './ask-each.ts'
 
 export interface Position extends StoredProgress {
   /** Set when the partition must not be read until an operator has decided. */
-  readonly halted?: ProgressBeyondEndError | TopicReplacedError
+  readonly halted?: StreamError
   /** Set when Kafka has not answered what is needed to know the position: the partition is not read before it has. */
   readonly unlocated?: unknown
+  /** Where the consumer begins: the last settled record, to see that it is still there; else `nextOffset`. */
+  readonly fetchFrom: bigint
   /** Kafka's committed offset says otherwise (a crash came before the commit, or somebody moved it): commit ours. */
   readonly uncommitted: boolean
 }
@@ -24,6 +33,8 @@ export interface LocateParts {
   readonly startAt: (partition: TopicPartition) => StartAt
   /** Of the topic as it is now; `undefined` when that cannot be known. */
   readonly readTopicId: () => Promise<string | undefined>
+  /** For partitions whose reading failed: looks whether the record at a position can be read. @throws UnreadableBatchError */
+  readonly probe?: ((at: Progress) => Promise<unknown>) | undefined
 }
 
 /**
@@ -96,12 +107,30 @@ export async function locate(partitions: readonly TopicPartition[], parts: Locat
       await store.expire(groupId, place, resume.from, resume.to)
       observer.observe({ kind: 'expired', partition: place, from: resume.from, to: resume.to })
       // A pause that waits for an operator stays, and so do open dead letters behind it.
-      return { ...found, nextOffset: resume.to, uncommitted: true }
+      return { ...found, nextOffset: resume.to, lastRead: undefined, fetchFrom: resume.to, uncommitted: true }
     }
     // Where the commit is not known, ours is made once more. A partition of which nothing was read needs none.
     const inKafka = committed?.get(key)
     const isFresh = row === undefined && inKafka === undefined && found.nextOffset === low
-    return { ...found, uncommitted: !isFresh && inKafka !== found.nextOffset }
+    const uncommitted = !isFresh && inKafka !== found.nextOffset
+    const unreadable = found.nextOffset < high ? await probeAt(found.nextOffset) : undefined
+    if (unreadable !== undefined) return halt(unreadable, found.nextOffset)
+    const { lastRead } = found
+    // What retention has removed, or cannot be read any more, cannot be looked at.
+    const isThere = lastRead !== undefined && lastRead.offset >= low && (await probeAt(lastRead.offset)) === undefined
+    return isThere
+      ? { ...found, fetchFrom: lastRead.offset, uncommitted }
+      : { ...found, lastRead: undefined, fetchFrom: found.nextOffset, uncommitted }
+
+    async function probeAt(offset: bigint): Promise<UnreadableBatchError | undefined> {
+      try {
+        await parts.probe?.({ ...place, nextOffset: offset })
+        return undefined
+      } catch (error) {
+        if (error instanceof UnreadableBatchError) return error
+        throw error
+      }
+    }
 
     async function start(at: { readonly offset: bigint; readonly skippedFrom?: bigint }): Promise<StoredProgress> {
       const nextOffset = await store.startProgress(groupId, { ...place, nextOffset: at.offset }, at.skippedFrom)
@@ -114,15 +143,17 @@ export async function locate(partitions: readonly TopicPartition[], parts: Locat
       return started ?? { ...place, nextOffset }
     }
 
-    function halt(halted: NonNullable<Position['halted']>): Position {
+    /** The consumer is put at the end, where nothing comes, until it is paused. */
+    function halt(halted: StreamError, nextOffset = high): Position {
       observer.observe({ kind: 'partition_halted', partition: place, error: halted })
-      return { ...place, nextOffset: high, halted, uncommitted: false }
+      return { ...place, nextOffset, fetchFrom: high, halted, uncommitted: false }
     }
 
     function unlocated(error: unknown): Position {
       if (dispositionOf(error) !== 'retry') throw error
       observer.observe({ kind: 'position_unknown', partition: place, error })
-      return { ...place, nextOffset: row?.nextOffset ?? 0n, unlocated: error, uncommitted: false }
+      const nextOffset = row?.nextOffset ?? 0n
+      return { ...place, nextOffset, fetchFrom: nextOffset, unlocated: error, uncommitted: false }
     }
   }
 }

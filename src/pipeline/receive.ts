@@ -87,7 +87,10 @@ export function createReception(parts: ReceptionParts): Reception {
           if (worker !== undefined) woken.add(worker)
         }
         last = record
-        if (target?.halted === undefined && target?.unlocated === undefined) target?.push(record, nowMs)
+        if (target === undefined || target.halted !== undefined || target.unlocated !== undefined) continue
+        target.push(record, nowMs)
+        if (target.halted !== undefined)
+          observer.observe({ kind: 'partition_halted', partition: plain(target), error: target.halted })
       }
       for (const worker of woken) worker.wake()
     },

@@ -6,6 +6,7 @@ import type { OutcomeCounts } from '../core/outcome.ts'
 import type {
   Culprit,
   DeadLetterSink,
+  LastRead,
   Pause,
   ReadyRecord,
   RedriveClosings,
@@ -184,6 +185,7 @@ export async function write<T>(
       isolate,
       storm: tally,
       ...(pause === undefined ? {} : { pause }),
+      lastRead: lastReadOf(batch),
       ...(batch.from < batch.owner.readAgainTo ? { readAgain: true } : {}),
     })
   }
@@ -222,6 +224,11 @@ export async function write<T>(
       groupId: parts.groupId,
     }
   }
+}
+
+function lastReadOf({ records }: Batch): LastRead | undefined {
+  const last = records.at(-1)
+  return last?.leaderEpoch === undefined ? undefined : { offset: last.offset, leaderEpoch: last.leaderEpoch }
 }
 
 function rejectionOf({ kind, error, message }: Culprit): Rejection {

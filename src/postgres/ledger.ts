@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { OutcomeCounts } from '../core/outcome.ts'
-import type { Pause, StormTally } from '../core/ports.ts'
+import type { LastRead, Pause, StormTally } from '../core/ports.ts'
 import type { TopicPartition } from '../core/record.ts'
 
 /** `[from, to)` of a partition, as one group consumed it. */
@@ -27,9 +27,10 @@ export interface LedgerCounts extends OutcomeCounts {
  * what the storm guard has counted, stay as they are.
  */
 export function advance(range: LedgerRange & Partial<Aftermath>): pg.QueryConfig {
-  const { topic, partition, groupId, from, to, storm, pause } = range
+  const { topic, partition, groupId, from, to, storm, pause, lastRead } = range
   const guarded = `, dead_letters_in_a_row = $6, refused_in_a_row = $7, recent_outcomes = $8,
-        paused_for = $9, paused_because = $10, paused_at = CASE WHEN $9::text IS NOT NULL THEN now() END`
+        paused_for = $9, paused_because = $10, paused_at = CASE WHEN $9::text IS NOT NULL THEN now() END,
+        last_offset = COALESCE($11, last_offset), last_leader_epoch = COALESCE($12, last_leader_epoch)`
   return {
     name: storm === undefined ? 'progress_advance' : 'progress_advance_guarded',
     text: `UPDATE stream_progress SET next_offset = $5, updated_at = now(), starts = 0, suspect_offset = NULL,
@@ -39,6 +40,7 @@ export function advance(range: LedgerRange & Partial<Aftermath>): pg.QueryConfig
       ...[topic, partition, groupId, from, to],
       ...(storm === undefined ? [] : [storm.deadLettersInARow, storm.refusedInARow, storm.recent]),
       ...(storm === undefined ? [] : [pause?.reason ?? null, pause?.because ?? null]),
+      ...(storm === undefined ? [] : [lastRead?.offset ?? null, lastRead?.leaderEpoch ?? null]),
     ],
   }
 }
@@ -51,6 +53,7 @@ export const WITHOUT_PAUSE = `paused_for = NULL, paused_because = NULL, paused_a
 export interface Aftermath {
   readonly storm: StormTally
   readonly pause: Pause
+  readonly lastRead: LastRead | undefined
 }
 
 export function enter({ topic, partition, groupId, from, to }: LedgerRange, counts: LedgerCounts): pg.QueryConfig {

@@ -89,6 +89,12 @@ export async function movePartition(
     const counts = { ...countOutcomes([]), records: 0, gaps: 0n, expired: 0n, skipped: range.to - range.from }
     await pipelined(client, [
       ...(from === undefined || from === to ? [] : [advance(range), liftPause(range), enter(range, counts)]),
+      {
+        // From here on it goes by what it reads next: what it had read before may be gone from the log.
+        text: `UPDATE stream_progress SET last_offset = NULL, last_leader_epoch = NULL
+          WHERE topic = $1 AND partition = $2 AND group_id = $3`,
+        values: [topic, partition, groupId],
+      },
       ...(topicId === undefined
         ? []
         : [

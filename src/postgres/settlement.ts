@@ -9,6 +9,7 @@ import {
 import { createIsolation, mayBlame } from '../core/isolation.ts'
 import { countOutcomes, type Outcome, type OutcomeCounts } from '../core/outcome.ts'
 import type {
+  LastRead,
   OperatorPause,
   Progress,
   ReadyRecord,
@@ -47,6 +48,8 @@ interface ProgressRow {
   readonly paused_for: OperatorPause | null
   readonly paused_because: string | null
   readonly topic_id: string | null
+  readonly last_offset: string | null
+  readonly last_leader_epoch: number | null
   readonly last_open_letter: string | null
 }
 
@@ -86,7 +89,7 @@ export function createSettlementStore<T>({
       if (partitions.length === 0) return []
       const rows = await query<ProgressRow>(pool, {
         text: `SELECT topic, partition, next_offset, dead_letters_in_a_row, refused_in_a_row, recent_outcomes, paused_for,
-            paused_because, topic_id,
+            paused_because, topic_id, last_offset, last_leader_epoch,
             (SELECT max(source_offset) FROM dead_letters WHERE source_topic = topic AND source_partition = partition
               AND source_offset >= next_offset AND state IN ('open', 'parked')) AS last_open_letter
           FROM stream_progress
@@ -106,6 +109,7 @@ export function createSettlementStore<T>({
         pause: row.paused_for === null ? undefined : { reason: row.paused_for, because: row.paused_because ?? '' },
         readAgainTo: row.last_open_letter === null ? undefined : BigInt(row.last_open_letter) + 1n,
         topicId: row.topic_id ?? undefined,
+        lastRead: lastReadOf(row),
       }))
     },
 
@@ -329,6 +333,13 @@ function throwOurs(error: unknown): never {
       `the dead-letter index), so no record is to blame: ${error.message}. Mend that in the database, then start again`,
     { cause: error },
   )
+}
+
+function lastReadOf({ next_offset, last_offset, last_leader_epoch }: ProgressRow): LastRead | undefined {
+  if (last_offset === null || last_leader_epoch === null) return undefined
+  const offset = BigInt(last_offset)
+  // Beyond it, when something else than a batch has moved progress back.
+  return offset < BigInt(next_offset) ? { offset, leaderEpoch: last_leader_epoch } : undefined
 }
 
 function toQuery(statement: Statement): pg.QueryConfig {

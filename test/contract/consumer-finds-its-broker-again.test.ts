@@ -83,14 +83,14 @@ interface Reader {
   /** The next offset that it would read. */
   readonly next: bigint
   /** Rebalances with partitions, in order. */
-  readonly events: readonly Exclude<SourceEvent, { kind: 'out_of_range' }>[]
+  readonly events: readonly Exclude<SourceEvent, { kind: 'fetch_failed' }>[]
   start(): Promise<void>
   close(): Promise<void>
 }
 
 /** Polls and answers, as the pipeline does. */
 function aReader(source: RecordSource): Reader {
-  const events: Exclude<SourceEvent, { kind: 'out_of_range' }>[] = []
+  const events: Exclude<SourceEvent, { kind: 'fetch_failed' }>[] = []
   let next = 0n
   let closed = false
   let looping: Promise<void> = Promise.resolve()
@@ -98,7 +98,7 @@ function aReader(source: RecordSource): Reader {
     while (!closed) {
       for (const record of await source.poll(100, 100)) next = record.offset + 1n
       const event = source.nextEvent()
-      if (event === undefined || event.kind === 'out_of_range') continue
+      if (event === undefined || event.kind === 'fetch_failed') continue
       if (event.partitions.length > 0) events.push(event)
       if (event.kind === 'assigned') source.assign(event.partitions.map(at => ({ ...at, nextOffset: next })))
       else source.unassign(event.partitions)

@@ -28,7 +28,12 @@ interface Topic extends FreshTopics {
 async function aTopic(): Promise<Topic> {
   const names = freshTopics('letters')
   await ensureTopics(connection, producer, { ...names, partitions: 2, replication: 1 })
-  const records = createDeadLetterRecords({ connection, topic: names.dlqTopic, groupId: names.groupId })
+  const records = createDeadLetterRecords({
+    connection,
+    topic: names.dlqTopic,
+    sourceTopic: names.topic,
+    groupId: names.groupId,
+  })
   onTestFinished(() => records[Symbol.asyncDispose]())
   return {
     ...names,
@@ -111,6 +116,7 @@ describe('the bytes of dead letters', () => {
     const away = createDeadLetterRecords({
       connection: { ...connection, brokers: ['127.0.0.1:1'] },
       topic: 'letters',
+      sourceTopic: 'orders',
       groupId: 'letters',
     })
     await expect(valuesAt(away, [{ id: 'orders-0-0', partition: 0, offset: 0n }])).rejects.toThrow(

@@ -49,14 +49,14 @@ it('flows again after it was taken away while paused, and given back', async () 
   }
 })
 
-type Rebalance = Exclude<SourceEvent, { kind: 'out_of_range' }>
+type Rebalance = Exclude<SourceEvent, { kind: 'fetch_failed' }>
 
 /** Polls and answers rebalances, everything from the beginning, until this one has been answered. */
 async function answering(source: RecordSource, isLast: (event: Rebalance) => boolean): Promise<Rebalance> {
   return await eventually(async () => {
     await source.poll(10, 50)
     const event = source.nextEvent()
-    if (event === undefined || event.kind === 'out_of_range') return undefined
+    if (event === undefined || event.kind === 'fetch_failed') return undefined
     if (event.kind === 'assigned') source.assign(event.partitions.map(at => ({ ...at, nextOffset: 0n })))
     else source.unassign(event.partitions)
     return isLast(event) && event

@@ -1,6 +1,9 @@
 import { expect, it } from 'vitest'
+import { HEADER, headerText } from '#src/core/headers.ts'
+import { holdfast } from '../support/cli.ts'
 import { createTopic, deleteTopic } from '../support/kafka-tools.ts'
 import { differences, generated, modelOf } from '../support/model.ts'
+import { aHeader } from '../support/records.ts'
 import { ask, eventually, isReady, type Service, startService } from '../support/service.ts'
 import { aStream, type Stream, streamTools } from '../support/stream.ts'
 
@@ -63,41 +66,49 @@ it('removed under a service at work: the partition waits, nothing is committed p
   expect(await stream.findings()).toEqual([])
 })
 
-it('refusing, because it takes only small records: the same, and the dead letter is whole when it is mended', async () => {
-  // Given a dead-letter topic that takes 2 kB at most, and an invalid record that is larger
+it('refusing, because it takes only small records: the letter goes without what is too large, and the stream goes on', async () => {
+  // Given a dead-letter topic that takes 3 kB at most, and invalid records: small ones, one with a large value, one with a large header
   const stream = await aStream({ partitions: 1 })
   await deleteTopic(stream.brokers, stream.dlqTopic)
-  await makeDlq(stream, { 'max.message.bytes': '2000' })
+  await makeDlq(stream, { 'max.message.bytes': '3000' })
   const service = await startService({ ...stream, env })
-  await stream.produce([{ value: 'small' }])
-  await eventually(async () => (await stream.committed()) === 1, 'a small dead letter being settled')
-
-  // When it comes, with good ones behind it
-  const large = 'x'.repeat(5_000)
+  const small = Array.from({ length: 8 }, (_, i) => ({ value: `${i}${'y'.repeat(900)}` }))
+  const large = { key: Buffer.from('its-key'), value: 'x'.repeat(5_000), headers: [aHeader('trace', 'kept')] }
+  const wide = { key: Buffer.from('another'), value: 'short', headers: [aHeader('wide', 'w'.repeat(5_000))] }
   const good = generated(5, { seed: 53 })
-  await stream.produce([{ value: large }, ...good])
-  await eventually(async () => (await readiness(service)).includes('dlq is away'), 'readiness saying so')
 
-  // Then it goes on saying so, although the topic is there and answers every probe
-  const refused = await service.metric('retries_total', { class: 'dlq' })
-  await eventually(async () => (await service.metric('retries_total', { class: 'dlq' })) > refused + 5, 'more attempts')
-  for (let asked = 0; asked < 10; asked++) {
-    expect(await readiness(service)).toContain('dlq is away')
-    expect(await service.metric('breaker_open', { dependency: 'dlq' })).toBe(1)
-  }
+  // When they come, with good ones behind them
+  await stream.produce([...small, large, wide, ...good])
 
-  // And everything on its partition waits, and nothing is committed
-  expect(await stream.settled()).toBe(1)
-  expect(await stream.committed()).toBe(1)
-  expect(await ask(service, '/livez')).toMatchObject({ status: 200 })
-
-  // And once the topic takes it, all of them are settled
-  await deleteTopic(stream.brokers, stream.dlqTopic)
-  await makeDlq(stream)
-  await eventually(async () => (await stream.committed()) === 7, 'all of them being committed')
+  // Then all are settled, and the small ones are whole, though together they are too large for the topic
+  await eventually(async () => (await stream.committed()) === 15, 'all of them being committed')
   const letters = await stream.readAll(stream.dlqTopic)
-  expect(letters.map(({ value }) => value?.toString())).toEqual([large])
+  expect(letters.map(({ value }) => value?.toString() ?? null).sort()).toEqual(
+    [...small.map(({ value }) => value), null, null].sort(),
+  )
+  const [cut, bare] = ['8', '9'].map(offset =>
+    letters.find(letter => headerText(letter, HEADER.id) === `${stream.topic}-0-${offset}`),
+  )
+  expect(cut?.key?.toString()).toBe('its-key')
+  expect(cut?.headers).toEqual(expect.arrayContaining([aHeader('trace', 'kept'), aHeader('holdfast.value', 'omitted')]))
+  expect(bare?.key).toBeNull()
+  expect(bare?.headers).toContainEqual(aHeader('holdfast.record', 'omitted'))
+  expect(
+    service.log.some(({ reason }) => String(reason).includes(`raise max.message.bytes of ${stream.dlqTopic}`)),
+  ).toBe(true)
+  await eventually(() => isReady(service), 'readiness')
   expect(await differences(stream, modelOf(good))).toEqual([])
+  expect(await stream.findings()).toEqual([])
+
+  // And their bytes are read from where they lie
+  const exported = async (offset: string) => {
+    const { stdout } = await holdfast(stream, 'dlq', 'show', `${stream.topic}-0-${offset}`, '--json')
+    return JSON.parse(stdout) as { value: { text: string }; key: { text: string }; headers: object[] }
+  }
+  expect(await exported('8')).toMatchObject({ value: { text: large.value }, key: { text: 'its-key' } })
+  const whole = await exported('9')
+  expect(whole).toMatchObject({ value: { text: 'short' }, key: { text: 'another' } })
+  expect(JSON.stringify(whole.headers)).toContain('w'.repeat(5_000))
 })
 
 async function readiness(service: Service): Promise<string> {

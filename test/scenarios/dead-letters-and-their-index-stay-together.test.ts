@@ -45,7 +45,7 @@ async function letters(stream: Stream): Promise<Row[]> {
 /** Its bytes, from where the index says that they stand. */
 async function bytesOf(stream: Stream, { id, dlq_partition, dlq_offset }: Row): Promise<SourceRecord> {
   const { dlqTopic: topic, groupId } = stream
-  await using records = createDeadLetterRecords({ connection, topic, groupId })
+  await using records = createDeadLetterRecords({ connection, topic, sourceTopic: topic, groupId })
   const place = { id, partition: dlq_partition ?? -1, offset: BigInt(dlq_offset ?? -1) }
   const [found] = await Array.fromAsync(records.read([place]))
   if (found === undefined) throw new Error(`nothing of ${id} stands where the index says`)

@@ -101,7 +101,7 @@ export function createBroker(
     for (const [member, some] of given) tell(member, { kind: 'assigned', partitions: places(some) })
   }
 
-  function tell(member: Member, event: Exclude<SourceEvent, { kind: 'out_of_range' }>): void {
+  function tell(member: Member, event: Exclude<SourceEvent, { kind: 'fetch_failed' }>): void {
     const lost = event.kind === 'revoked' && event.lost ? ' (lost)' : ''
     world.tell(() => `broker: ${member.name} ${event.kind}${lost} ${event.partitions.map(p => p.partition)}`)
     member.inbox.push(event)

@@ -70,7 +70,7 @@ export function createSimulatedSource(
       const position = positions.get(partition) ?? 0n
       const { records, low, end } = broker.log(partition)
       if (position < low || position > end) {
-        if (!outOfRange.has(partition)) events.push({ kind: 'out_of_range' })
+        if (!outOfRange.has(partition)) events.push({ kind: 'fetch_failed' })
         outOfRange.add(partition)
         continue
       }
@@ -119,7 +119,7 @@ export function createSimulatedSource(
 
   function servesRebalance(): void {
     const [next] = member.inbox
-    if (next === undefined || unanswered !== undefined || events.some(({ kind }) => kind !== 'out_of_range')) return
+    if (next === undefined || unanswered !== undefined || events.some(({ kind }) => kind !== 'fetch_failed')) return
     member.inbox.shift()
     events.push(next)
   }
@@ -166,7 +166,7 @@ export function createSimulatedSource(
 
     nextEvent() {
       const event = events.shift()
-      if (event === undefined || event.kind === 'out_of_range') return event
+      if (event === undefined || event.kind === 'fetch_failed') return event
       if (unanswered !== undefined) violated(`takes a rebalance before the one before it is answered`)
       unanswered = event
       if (event.kind === 'revoked' && event.lost) lostPartitions = new Set(event.partitions.map(p => p.partition))

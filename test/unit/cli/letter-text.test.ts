@@ -99,7 +99,7 @@ describe('a dead letter on the terminal', () => {
   })
 
   it('says that bytes are gone, or hidden', async () => {
-    expect(await shown({ gone: true })).toContain('gone: the dead-letter topic does not hold it (any more)')
+    expect(await shown({ gone: true })).toContain('gone: no topic holds it (any more)')
     const masked = await shown({ value: 'Ivan', masked: true })
     expect(masked).toContain('hidden, because it is no JSON')
     expect(masked).not.toContain('Ivan')

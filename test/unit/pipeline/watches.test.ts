@@ -154,7 +154,7 @@ describe('what waits in Kafka while nothing is in hand', () => {
     }
     const lags = (partition: OwnedPartition) => lagging.has(partition)
     const onEmpty = (partition: OwnedPartition, emptyTo: bigint) => void empty.push([partition, emptyTo])
-    heads = createHeadWatch({ reader, clock, owned: () => partitions, lags, onEmpty })
+    heads = createHeadWatch({ reader, clock, owned: () => partitions, lags, onEmpty, onUnreadable: () => {} })
   })
 
   async function pass(ms: number): Promise<void> {
