@@ -305,7 +305,10 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
         metrics.count('http_refusals_total', { reason }, 1)
         // A browser asks before it is given a key, and connections come and go; all else may be an attack.
         const level = reason === 'key_required' || reason === 'connection_idle' ? 'debug' : 'warn'
-        logRepeated(reason, level, fact.kind, { reason, address }, `request refused: ${reason}`)
+        // An address says who: it is told only where somebody must be kept out.
+        const isGuessing = reason === 'bad_key' || reason === 'too_many_requests'
+        const fields = isGuessing ? { reason, address } : { reason }
+        logRepeated(reason, level, fact.kind, fields, `request refused: ${reason}`)
         break
       }
 

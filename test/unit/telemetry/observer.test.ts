@@ -52,16 +52,18 @@ describe('a fact', () => {
     expect(found.get('holdfast_batch_duration_seconds_count{stage="divert"}')).toBe(1)
   })
 
-  it('of a refused request is counted by its reason; the log names the address of what may be an attack, once for many', async () => {
+  it('of a refused request is counted by its reason; the log names the address of who guesses keys, once for many', async () => {
     const { observe, metrics, lines } = telemetry({ level: 'info' })
     for (let n = 0; n < 3; n++) observe({ kind: 'http_refused', reason: 'bad_key', address: '203.0.113.9' })
+    observe({ kind: 'http_refused', reason: 'host_not_allowed', address: '203.0.113.9' })
     observe({ kind: 'http_refused', reason: 'connection_idle', address: undefined })
     observe({ kind: 'http_refused', reason: 'key_required', address: '203.0.113.9' })
     const found = await samples(metrics)
     expect(found.get('holdfast_http_refusals_total{reason="bad_key"}')).toBe(3)
     expect(found.get('holdfast_http_refusals_total{reason="connection_idle"}')).toBe(1)
     expect(found.get('holdfast_http_refusals_total{reason="busy"}')).toBe(0)
-    expect(lines).toMatchObject([{ event: 'http_refused', reason: 'bad_key', address: '203.0.113.9' }])
+    expect(lines).toMatchObject([{ reason: 'bad_key', address: '203.0.113.9' }, { reason: 'host_not_allowed' }])
+    expect(lines[1]).not.toHaveProperty('address')
   })
 
   it('of a listener says under which names it answers, and who needs no key', () => {
