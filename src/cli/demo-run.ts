@@ -42,6 +42,8 @@ export interface DemoOptions {
 }
 
 const UPDATES = 0.1
+/** From this share of invalid records on they may be half of the last thousand of a partition. */
+const STORMY = 0.4
 const SAMPLE = new URL('../../data/model.json', import.meta.url)
 /** Without any progress for so long, what is still unsettled will not be settled. */
 const STALLED_AFTER_MS = 60_000
@@ -76,6 +78,8 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
     KAFKA_BROKERS: stack.kafkaBrokers,
     DATABASE_URL: stack.databaseUrl,
     HTTP_PORT: process.env.HTTP_PORT ?? '0',
+    // What was asked for is no storm: the partitions would be stopped, and the demo would wait for ever.
+    ...(options.invalid < STORMY ? {} : { DLQ_STORM_RATIO: process.env.DLQ_STORM_RATIO ?? '0' }),
   })
   say('migrating the database …')
   await migrate(config.postgres.url, 'up')

@@ -11,7 +11,7 @@ export function register(program: Command): void {
     .addHelpText(
       'after',
       `
-The service goes on within a second or two. It stops again when as many dead letters follow on one another.
+The service goes on within a second or two, and counts from 0. It stops again when the cause is still there: \`holdfast lag\` names it.
 
 Examples:
   holdfast resume
