@@ -71,6 +71,8 @@ export interface PartitionJson {
   /** Why only an operator can make it go on. */
   readonly halted?: string
   readonly unreadable?: string
+  /** What its batch keeps failing with, though the database is there: other sessions hold a lock, mostly. */
+  readonly contended?: string
   readonly last_progress_at: string | null
 }
 
@@ -235,6 +237,7 @@ function ownPartition(status: PartitionStatus, nowMs: number): PartitionJson {
     ...(stalledMs === undefined ? {} : { stalled_seconds: stalledMs / 1000 }),
     ...(status.halted === undefined ? {} : { halted: status.halted }),
     ...(status.unreadable === undefined ? {} : { unreadable: status.unreadable }),
+    ...(status.contended === undefined ? {} : { contended: status.contended.reason }),
     last_progress_at: lastProgressMs === undefined ? null : new Date(lastProgressMs).toISOString(),
   }
 }

@@ -101,7 +101,7 @@ export function createGlance(place, app) {
   }
 
   function row(one) {
-    const { partition, here, next, high, lag_records: records, lag_seconds: seconds, paused = [], halted } = one
+    const { partition, here, next, high, lag_records: records, lag_seconds: seconds } = one
     const booksAge = stream.age_seconds?.partitions ?? 0
     const highAge = one.high_age_seconds ?? 0
     return h(
@@ -115,17 +115,18 @@ export function createGlance(place, app) {
         { 'data-label': 'Lag', class: 'number' },
         records == null ? '–' : `${formatNumber(Number(records))}${seconds == null ? '' : ` · ${duration(seconds)}`}`,
       ),
-      h(
-        'td',
-        { 'data-label': 'Paused' },
-        paused.length === 0 && halted == null
-          ? h('span', { class: 'soft' }, 'no')
-          : [
-              ...paused.map(reason => named(PAUSES, reason) + (reason === 'storm_guard' ? `: ${causeOf(one)}` : '')),
-              ...(halted == null ? [] : [halted]),
-            ].join('; '),
-      ),
+      h('td', { 'data-label': 'Paused' }, pauseWords(one)),
     )
+  }
+
+  function pauseWords(one) {
+    const { paused = [], halted, unreadable } = one
+    const words = [
+      ...paused.map(reason => named(PAUSES, reason) + (reason === 'storm_guard' ? `: ${causeOf(one)}` : '')),
+      ...(halted == null ? [] : [halted]),
+      ...(unreadable == null ? [] : [unreadable]),
+    ]
+    return words.length === 0 ? h('span', { class: 'soft' }, 'no') : words.join('; ')
   }
 
   /** Those that the guard stopped have one story; each that is halted has its own. */

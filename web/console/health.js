@@ -25,7 +25,7 @@ export function healthOf(stream, nowMs = Date.now(), heardSeconds = 0) {
     return { level: 'bad', words: [words], also: [] }
   }
   const away = awayOf(stream, nowMs)
-  const troubles = [...stopped(stream), ...standing(stream), ...away, ...unready(stream)]
+  const troubles = [...stopped(stream), ...standing(stream), ...away, ...waiting(stream), ...unready(stream)]
   const letters = lettersOf(stream)
   if (troubles.length > 0) {
     return {
@@ -67,6 +67,18 @@ function standing({ partitions = [] }) {
   return [bad(`${which} ${waiting.join(', ')} ${stand} still and ${wait} for you to decide.`)]
 }
 
+/** Partitions that go on by themselves, each with what it waits for. */
+function waiting({ partitions = [], breakers = [] }) {
+  // Then it is one cause for all of them, and said.
+  const isAway = breakers.some(({ dependency, open }) => open && dependency === 'kafka')
+  return partitions.flatMap(({ partition, unreadable, contended }) => [
+    ...(unreadable == null || isAway ? [] : [bad(`Partition ${partition} cannot be read: ${unreadable}.`)]),
+    ...(contended == null
+      ? []
+      : [{ level: 'fair', words: `The batch of partition ${partition} is tried again and again: ${contended}.` }]),
+  ])
+}
+
 /** What the stream needs and cannot have. */
 function awayOf(stream, nowMs) {
   const open = (stream.breakers ?? []).filter(breaker => breaker.open)
@@ -83,7 +95,7 @@ function awayOf(stream, nowMs) {
 
 /** Partitions of this process of whose end the broker has not told for a while. */
 function untold({ partitions = [] }) {
-  const here = partitions.filter(one => one.here)
+  const here = partitions.filter(one => one.here && one.unreadable == null)
   const old = here.filter(({ high_age_seconds: age = 0 }) => age > UNTOLD_SECONDS)
   if (old.length === 0) return []
   const howLong = duration(Math.max(...old.map(({ high_age_seconds: age }) => age)))
@@ -97,7 +109,7 @@ function unready(stream) {
   const { state, checks = [], breakers = [] } = stream
   const said = {
     stream: state === 'failed',
-    partitions: standing(stream).length > 0,
+    partitions: standing(stream).length + waiting(stream).length > 0,
     breakers: breakers.some(({ open }) => open),
     postgres: silenceOf(stream) > 0 || breakers.some(({ dependency, open }) => open && dependency === 'postgres'),
   }

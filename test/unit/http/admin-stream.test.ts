@@ -27,7 +27,7 @@ const STATUS: StreamStatus = {
     {
       ...{ topic: 'orders', partition: 0, next: 100n, high: 110n, lagRecords: 10, bufferedRecords: 10 },
       ...{ oldestUnsettledTimestampMs: NOW - 4_500, inFlightRecords: 0, paused: ['store_away'], lastProgressMs: NOW },
-      ...{ pausedSinceMs: NOW - 5_000, stalledMs: 1_500 },
+      ...{ pausedSinceMs: NOW - 5_000, stalledMs: 1_500, contended: { reason: 'lock timeout', sinceMs: NOW } },
     },
   ],
 }
@@ -56,6 +56,7 @@ describe('the stream at a glance', () => {
           lag_seconds: 4.5,
           paused: ['store_away'],
           stalled_seconds: 1.5,
+          contended: 'lock timeout',
         },
         {
           partition: 1,

@@ -154,6 +154,21 @@ describe('the stream in a sentence', () => {
     })
   })
 
+  it('names each partition that waits for something of its own, and says it once', () => {
+    const partitions = [
+      { partition: 0, here: true, unreadable: 'it has no leader', high_age_seconds: 60 },
+      { partition: 1, here: true, contended: 'lock timeout (55P03)' },
+    ]
+    const checks = [{ name: 'partitions', ok: false, reason: 'orders-0 cannot be read: it has no leader' }]
+    expect(healthOf({ ...fine, partitions, checks }, now)).toMatchObject({
+      level: 'bad',
+      words: [
+        'Partition 0 cannot be read: it has no leader.',
+        'The batch of partition 1 is tried again and again: lock timeout (55P03).',
+      ],
+    })
+  })
+
   it.each([
     ['of a database that says nothing', { store_silent_seconds: 5 }, 0, ['Postgres has not answered for 5 s.']],
     [
