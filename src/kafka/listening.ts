@@ -50,6 +50,7 @@ interface Speaking {
 export function listen(client: object, connection: Connection): void {
   const said = new Map<string, Said>()
   const asking = new Set<Promise<void>>()
+  let reached = false
   let noted: Cause | undefined
   let ended: Cause | undefined
 
@@ -57,6 +58,8 @@ export function listen(client: object, connection: Connection): void {
     const line = readBrokerLine(message)
     const cause = line === undefined ? undefined : causeOf(line, connection.security)
     if (line === undefined || cause === undefined) return
+    // Brokers close what idles, and when they restart: it tells of settings only where nothing was ever answered.
+    if (cause.kind === 'closed' && reached) return
     const key = `${addressOf(line.place)} ${line.bootstrap}`
     const known = said.get(key)
     // What was found out about it stays with it.
@@ -78,6 +81,7 @@ export function listen(client: object, connection: Connection): void {
 
   const causes: Causes = {
     heard() {
+      reached = true
       said.clear()
       noted = undefined
     },
