@@ -152,8 +152,9 @@ export async function locate(partitions: readonly TopicPartition[], parts: Locat
     function unlocated(error: unknown): Position {
       if (dispositionOf(error) !== 'retry') throw error
       observer.observe({ kind: 'position_unknown', partition: place, error })
-      const nextOffset = row?.nextOffset ?? 0n
-      return { ...place, nextOffset, fetchFrom: nextOffset, unlocated: error, uncommitted: false }
+      // Where it has a row, the status shows what that says: progress, and a pause that waits for an operator.
+      const known = row ?? { ...place, nextOffset: 0n }
+      return { ...known, fetchFrom: known.nextOffset, unlocated: error, uncommitted: false }
     }
   }
 }

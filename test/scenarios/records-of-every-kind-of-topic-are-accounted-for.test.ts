@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { HEADER, headerText } from '#src/core/headers.ts'
+import { startInspector } from '#src/kafka/inspector.ts'
 import { holdfast } from '../support/cli.ts'
 import { createTopic, deleteTopic, forgetGroup, removeBelow } from '../support/kafka-tools.ts'
 import { anOrder } from '../support/orders.ts'
@@ -158,6 +159,30 @@ it('has a dead-letter topic with fewer partitions than the source', async () => 
   expect((await stream.readAll(stream.dlqTopic)).map(({ partition }) => partition)).toEqual([0, 0, 0])
   const shown = await holdfast(stream, 'dlq', 'show', `${stream.topic}-2-0`, '--json')
   expect(JSON.parse(shown.stdout)).toMatchObject({ dlq_partition: 0 })
+  expect(await stream.findings()).toEqual([])
+  expect(await service.stop()).toBe(0)
+})
+
+it('takes a group over where another application has committed it, if told so, and enters what that passes over', async () => {
+  // Given a group that another application has brought to the middle of one partition, and to the end of the other
+  const stream = await aStream({ partitions: 2 })
+  await stream.produce(Array.from({ length: 10 }, (_, i) => ({ ...anOrderOf(`order-${i}`), partition: i % 2 })))
+  await using inspector = await startInspector({
+    connection: { brokers: [stream.brokers], security: {}, extra: {} },
+    groupId: stream.groupId,
+  })
+  const committed = [3n, 5n].map((nextOffset, partition) => ({ topic: stream.topic, partition, nextOffset }))
+  await inspector.commit(committed)
+
+  // When the service starts with the setting for that
+  const service = await startService({ ...stream, env: { KAFKA_START_AT: 'committed' } })
+  await eventually(async () => (await stream.committed()) === 10, 'the rest being committed')
+
+  // Then the rest is stored, and the proof knows of what was passed over
+  expect(await stream.query('SELECT order_uid AS uid FROM orders ORDER BY 1')).toEqual(
+    ['order-6', 'order-8'].map(uid => ({ uid })),
+  )
+  expect(totalOf(await stream.ledger())).toMatchObject({ offsets: 10, records: 2, skipped: 8 })
   expect(await stream.findings()).toEqual([])
   expect(await service.stop()).toBe(0)
 })
