@@ -25,13 +25,17 @@ export function healthOf(stream, nowMs = Date.now(), heardSeconds = 0) {
     return { level: 'bad', words: [words], also: [] }
   }
   const away = awayOf(stream, nowMs)
-  const troubles = [...stopped(stream), ...standing(stream), ...away, ...waiting(stream), ...unready(stream)]
+  const decided = [...stopped(stream), ...standing(stream)]
+  const troubles = [...decided, ...away, ...waiting(stream), ...unready(stream)]
   const letters = lettersOf(stream)
   if (troubles.length > 0) {
     return {
       level: troubles.some(trouble => trouble.level === 'bad') ? 'bad' : 'fair',
       words: troubles.map(({ words }) => words),
-      also: [...(away.length === 0 ? [] : [WAITS]), ...(letters.open === 0 ? [] : [letters.words])],
+      also: [
+        ...(away.length === 0 ? [] : [decided.length === 0 ? WAITS : 'Nothing is lost.']),
+        ...(letters.open === 0 ? [] : [letters.words]),
+      ],
     }
   }
   const runs = runningOf(stream)
