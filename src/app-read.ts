@@ -1,6 +1,6 @@
 import { createCache } from './cache/cache.ts'
 import type { Config } from './config.ts'
-import type { Clock, ReadyRecord, StoredValue } from './core/ports.ts'
+import type { Clock, ReadyRecord, RecordOutcomes, StoredValue } from './core/ports.ts'
 import type { ReadObserver } from './core/read-side.ts'
 import type { PoolName } from './core/status.ts'
 import { createLiveFeed, type LiveFeed } from './http/live-feed.ts'
@@ -9,6 +9,7 @@ import { orderQueries } from './orders/order-rows.ts'
 import { startWriteListener, type WriteListener } from './postgres/notifications.ts'
 import { createOrderReader } from './postgres/order-reader.ts'
 import type { createPool } from './postgres/pool.ts'
+import { createRecordOutcomes } from './postgres/record-outcomes.ts'
 
 /** Held answers are as old as this at most: "within a second", and the rest of it for the way to the client. */
 const CACHE_LEASE_MS = 900
@@ -37,6 +38,7 @@ export interface ReadSideOptions {
 export interface ReadSide extends AsyncDisposable {
   readonly cache: ReturnType<typeof createCache>
   readonly catalog: ReturnType<typeof createOrderReader>
+  readonly outcomes: RecordOutcomes
   readonly feed: LiveFeed
   /** Where others tell of what they write; `undefined` where nobody listens. */
   readonly listener: WriteListener | undefined
@@ -82,6 +84,7 @@ export function composeReadSide(options: ReadSideOptions): ReadSide {
   return {
     cache,
     catalog: reader,
+    outcomes: createRecordOutcomes(options.pool, orderQueries, config.kafka.groupId),
     feed,
     listener,
     onSettled(written, candidates) {

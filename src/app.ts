@@ -162,6 +162,7 @@ export async function startApp(
           limits: { writesPerMinute: config.http.writesPerMinute, badKeysPerMinute: BAD_KEYS_PER_MINUTE },
           cache: read.cache,
           catalog: read.catalog,
+          outcomes: read.outcomes,
           feed: read.feed,
           deadLetters: createDeadLetterIndex(readPool),
           canonicalInstant: text => (isInstant(text) ? canonicalInstant(text) : undefined),

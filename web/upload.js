@@ -67,6 +67,8 @@ function refused(response, problem) {
     case 403:
       if (problem.code === 'role_too_small') askForKey(true, send)
       return say('This key may only read', ['To add an order it takes one with the role “write”.'])
+    case 409:
+      return say('A newer version of the order is stored', [problem.detail])
     case 413:
       return say(...tooLarge())
     case 422:

@@ -308,9 +308,23 @@ export interface ValueCatalog {
     /** Where the next page goes on; `undefined` when this is the last. */
     readonly next: Place | undefined
   }>
-  /** Position of the record that wrote this value; `undefined` when there is none. Cheaper than reading the value. */
-  originOf(uid: string): Promise<Origin | undefined>
 }
+
+export interface RecordOutcomes {
+  /** What became of the record at this position, which holds a version of this value. @throws StoreUnavailableError StoreContendedError */
+  outcomeOf(uid: string, at: Origin): Promise<RecordOutcome>
+}
+
+/** How a published record ended, as its producer sees it. */
+export type RecordOutcome =
+  /** Not settled yet, as far as is known. */
+  | { readonly kind: 'pending' }
+  /** The stored value is what this record holds. */
+  | { readonly kind: 'stored' }
+  /** A newer version is stored: this one was stale or superseded, or was written and has been replaced. */
+  | { readonly kind: 'overtaken' }
+  /** Set aside: valid, though not for the store. */
+  | { readonly kind: 'dead_lettered'; readonly reason: Reason; readonly error: string }
 
 /** What the index says of a dead letter, for somebody who looks for its order. No payload data. */
 export interface DeadLetterHint {

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import express, { type Express, type RequestHandler, type Response } from 'express'
 import { includesRole } from '../core/access.ts'
-import type { Clock, DeadLetterIndex, ValueCatalog } from '../core/ports.ts'
+import type { Clock, DeadLetterIndex, RecordOutcomes, ValueCatalog } from '../core/ports.ts'
 import type { HttpRefusal, ReadObserver, ValueCache } from '../core/read-side.ts'
 import type { HealthCheck } from '../core/status.ts'
 import { NO_TRACING, type RequestTracing } from '../core/tracing.ts'
@@ -48,6 +48,7 @@ export interface HttpOptions {
   readonly connections?: Partial<ConnectionLimits> | undefined
   readonly cache: ValueCache
   readonly catalog: ValueCatalog
+  readonly outcomes: RecordOutcomes
   readonly deadLetters: DeadLetterIndex
   readonly canonicalInstant: ListParts['canonicalInstant']
   readonly intake: Intake

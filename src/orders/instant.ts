@@ -56,6 +56,13 @@ export function isInstant(text: string): boolean {
   return read(text) !== undefined
 }
 
+const BEYOND_MICROSECONDS = /\.\d{6}\d*[1-9]/
+
+/** Whether the instant has decimals that are cut off, as nanoseconds are. @param text one that {@link isInstant} takes */
+export function losesPrecision(text: string): boolean {
+  return BEYOND_MICROSECONDS.test(text)
+}
+
 /**
  * @param text RFC 3339 with a zone, in UTC between 1970 and 9999
  * @returns microseconds since the Unix epoch, further decimals cut off

@@ -1,7 +1,7 @@
 import { isAscii, isUtf8 } from 'node:buffer'
 import type { Reason, Rejection, Violation } from '../core/dead-letter.ts'
 import type { UnusualKind, Verdict } from '../core/ports.ts'
-import { canonicalInstant } from './instant.ts'
+import { canonicalInstant, losesPrecision } from './instant.ts'
 import { knownOrder } from './order-json.ts'
 import { type Order, UID_PATTERN } from './order-schema.ts'
 import { createViolationFinder, holdsUnknownFields, MAX_VIOLATIONS } from './violations.ts'
@@ -10,9 +10,9 @@ export { canonicalInstant, formatInstant, isInstant, parseInstant } from './inst
 export { orderJson } from './order-json.ts'
 export type { Delivery, Item, Order, Payment } from './order-schema.ts'
 
-/** The verdict on a record, and of a good one also whether it holds fields that we do not know (and dropped). */
+/** The verdict on a record; of a good one also whether it holds fields that we do not know, or digits of its date that are cut off. */
 export type OrderVerdict =
-  | (Extract<Verdict<Order>, { ok: true }> & { readonly unknownFields: boolean })
+  | (Extract<Verdict<Order>, { ok: true }> & { readonly unknownFields: boolean; readonly precisionLost: boolean })
   | Extract<Verdict<Order>, { ok: false }>
 
 /** What a judge looks at. */
@@ -63,7 +63,9 @@ export function createOrderJudge(limits: { readonly maxBytes: number }): (record
     if (first === undefined) {
       const valid = data as Order
       const order = knownOrder(valid, canonicalInstant(valid.date_created))
-      return { ok: true, uid: order.order_uid, value: order, unknownFields: holdsUnknownFields(valid) }
+      const precisionLost = losesPrecision(valid.date_created)
+      const unknownFields = holdsUnknownFields(valid)
+      return { ok: true, uid: order.order_uid, value: order, unknownFields, precisionLost }
     }
     return {
       ok: false,
@@ -109,12 +111,14 @@ function readableUid(data: unknown): string | null {
 /**
  * Facts about a good order that its producer may want to hear of.
  * `key_mismatch`: the record's key is not the order's uid, so Kafka does not keep this order's records in order.
+ * `precision`: `date_created` is finer than a microsecond, and is stored and served without the digits beyond.
  * `sum_mismatch`: the items do not add up to `goods_total`, or the parts of the payment to `amount`.
  */
 export function unusual(record: OrderBytes, verdict: Extract<OrderVerdict, { ok: true }>): UnusualKind[] {
   const facts: UnusualKind[] = []
   if (record.key === null || !isText(record.key, verdict.uid)) facts.push('key_mismatch')
   if (verdict.unknownFields) facts.push('unknown_field')
+  if (verdict.precisionLost) facts.push('precision')
   const { items, payment } = verdict.value
   let goods = 0
   for (const item of items) goods += item.total_price

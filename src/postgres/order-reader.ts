@@ -60,11 +60,6 @@ export function createOrderReader(pool: pg.Pool, queries: ValueQueries): ValueRe
         if (rows.length < limit) return { values, next: undefined }
       }
     },
-
-    async originOf(uid) {
-      const [row] = await readRows({ ...queries.origin, values: [uid] })
-      return row === undefined ? undefined : queries.toOrigin(row)
-    },
   }
 
   /** One by one, with a turn of the event loop between those that are large. */

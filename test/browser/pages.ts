@@ -91,8 +91,8 @@ export async function startPages(
         if (away.store) throw new StoreUnavailableError('connection refused')
         return { values: [...stored.values()].toReversed().slice(0, limit), next: undefined }
       },
-      originOf: async uid => stored.get(uid)?.origin,
     },
+    outcomes: { outcomeOf: async uid => ({ kind: stored.has(uid) ? 'stored' : 'pending' }) },
     deadLetters: { ofOrder: async uid => options.deadLetters?.[uid] },
     canonicalInstant,
     intake: {

@@ -7,9 +7,10 @@ import { orderQueries } from '#src/orders/order-rows.ts'
 import { orderTables } from '#src/orders/order-sql.ts'
 import { createOrderReader } from '#src/postgres/order-reader.ts'
 import { createPool } from '#src/postgres/pool.ts'
+import { createRecordOutcomes } from '#src/postgres/record-outcomes.ts'
 import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
-import { aReadyOrder, aWork, judged, modelOrder } from '../support/orders.ts'
+import { aDeadLetter, aReadyOrder, aWork, judged, modelOrder } from '../support/orders.ts'
 import { aRecord } from '../support/records.ts'
 import { freshDatabase } from '../support/stack.ts'
 
@@ -213,18 +214,40 @@ describe('a page of orders', () => {
   })
 })
 
-describe('the origin of a stored order', () => {
-  it('is the position of the record that wrote it', async () => {
-    const record = ready(modelOrder, 7n)
-    const catalog = await stored(record)
-    const { timestampMs } = record.origin
-    expect(await catalog.originOf(modelOrder.order_uid)).toEqual({
-      topic: 'orders',
-      partition: 0,
-      offset: 7n,
-      timestampMs,
+describe('what became of a published record', () => {
+  it('is known once its own group has settled it: stored, overtaken by a newer one, or set aside', async () => {
+    const { pool } = database
+    await pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters')
+    const store = createSettlementStore({ pool, tables: orderTables })
+    await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
+    const uid = modelOrder.order_uid
+    const record = (offset: bigint) => ready(modelOrder, offset)
+    const outcomes = createRecordOutcomes(pool, orderQueries, 'holdfast')
+    const outcomeAt = async (offset: bigint) => (await outcomes.outcomeOf(uid, record(offset).origin)).kind
+
+    // A row from elsewhere that claims to be newer than all says nothing of a record that is not settled
+    await store.startProgress('holdfast', { topic: 'orders', partition: 1, nextOffset: 0n })
+    const ahead = { topic: 'orders', partition: 1, offset: 0n, timestampMs: 9e15 }
+    await store.settle(
+      aWork([{ ...record(0n), origin: ahead, record: { ...record(0n).record, ...ahead } }], { from: 0n, partition: 1 }),
+    )
+    expect(await outcomeAt(0n)).toBe('pending')
+    // And it makes it stale
+    await store.settle(aWork([record(0n)], { from: 0n }))
+    expect(await outcomeAt(0n)).toBe('overtaken')
+
+    await pool.query('TRUNCATE orders, deliveries, payments, items')
+    await store.settle(aWork([record(1n)], { from: 1n }))
+    expect(await outcomeAt(1n)).toBe('stored')
+    expect(await outcomeAt(0n)).toBe('overtaken')
+    const another = createRecordOutcomes(pool, orderQueries, 'another group')
+    expect(await another.outcomeOf(uid, record(1n).origin)).toEqual({ kind: 'pending' })
+    await store.settle(aWork([], { from: 2n, deadLetters: [aDeadLetter(2n)] }))
+    expect(await outcomes.outcomeOf(uid, record(2n).origin)).toEqual({
+      kind: 'dead_lettered',
+      ...{ reason: 'malformed_json', error: 'not_json' },
     })
-    expect(await catalog.originOf('nobody')).toBeUndefined()
+    expect(await outcomeAt(3n)).toBe('pending')
   })
 })
 

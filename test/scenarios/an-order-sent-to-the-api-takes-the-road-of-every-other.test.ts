@@ -36,10 +36,17 @@ it('is stored by the consumer, whichever process took it, and the answer to its 
   expect((await create(newer)).status).toBe(201)
   expect(await (await fetch(api.url + location)).json()).toEqual(newer)
 
+  // And one that a newer version has overtaken is not called stored
+  const shift = (by: number) => stream.query('UPDATE orders SET source_offset = source_offset + $1', [by])
+  await shift(1_000_000)
+  const overtaken = await create({ ...newer, track_number: 'OVERTAKEN' })
+  expect([overtaken.status, await overtaken.json()]).toMatchObject([409, { code: 'newer_version_stored' }])
+  await shift(-1_000_000)
+
   // And what is no order never gets as far as the topic
   const invalid = await create({ ...MODEL, order_uid: 'not an uid' })
   expect(invalid.status).toBe(422)
-  expect(await stream.readAll(stream.topic)).toHaveLength(2)
+  expect(await stream.readAll(stream.topic)).toHaveLength(3)
 
   // And what is taken fits: into a record with its key and headers, and into every index
   const padded = (bytes: number) => {

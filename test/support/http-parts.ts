@@ -1,4 +1,4 @@
-import type { PageQuery, Place, StoredValue, ValueCatalog } from '#src/core/ports.ts'
+import type { PageQuery, Place, RecordOutcomes, StoredValue, ValueCatalog } from '#src/core/ports.ts'
 import type { Origin } from '#src/core/record.ts'
 import type { Intake } from '#src/core/write-side.ts'
 import { createLiveFeed } from '#src/http/live-feed.ts'
@@ -12,6 +12,7 @@ export interface MemoryOrders {
   /** What was published, in order. */
   readonly published: { readonly uid: string; readonly value: Buffer }[]
   readonly catalog: ValueCatalog
+  readonly outcomes: RecordOutcomes
   readonly intake: Intake
 }
 
@@ -26,8 +27,8 @@ export function memoryOrders(): MemoryOrders {
     published,
     catalog: {
       page: async query => pageOf([...stored.values()], query),
-      originOf: async uid => stored.get(uid)?.origin,
     },
+    outcomes: { outcomeOf: async uid => ({ kind: stored.has(uid) ? 'stored' : 'pending' }) },
     intake: {
       maxBytes: UPLOAD_BYTES,
       judge: value => judge({ key: null, value }),
@@ -78,6 +79,7 @@ export function httpParts(orders: MemoryOrders = memoryOrders()) {
     auth: { keys: [], keyless: 'loopback' },
     limits: { writesPerMinute: 1_000, badKeysPerMinute: 1_000 },
     catalog: orders.catalog,
+    outcomes: orders.outcomes,
     deadLetters: { ofOrder: async () => undefined },
     intake: orders.intake,
     admin: memoryDesk(),

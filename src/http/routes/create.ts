@@ -1,16 +1,16 @@
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import type { Rejection } from '../../core/dead-letter.ts'
 import { dispositionOf, RecordTooLargeError } from '../../core/errors.ts'
-import type { Clock, ValueCatalog } from '../../core/ports.ts'
+import type { Clock, RecordOutcome, RecordOutcomes } from '../../core/ports.ts'
 import type { ValueCache } from '../../core/read-side.ts'
-import { compareOrigins, type Origin } from '../../core/record.ts'
+import type { Origin } from '../../core/record.ts'
 import type { Intake } from '../../core/write-side.ts'
 import { readBody } from '../body.ts'
 import { type Problem, sendProblem } from '../problem.ts'
 
 export interface CreateParts {
   readonly intake: Intake
-  readonly catalog: ValueCatalog
+  readonly outcomes: RecordOutcomes
   readonly cache: Pick<ValueCache, 'drop'>
   readonly clock: Pick<Clock, 'monotonic' | 'sleep'>
   /** Who waits for an order to be stored stops waiting then. */
@@ -53,26 +53,30 @@ export function createRoute(parts: CreateParts, guard: readonly RequestHandler[]
       return void sendProblem(req, res, KAFKA_AWAY)
     }
     const async = prefersAsync(req)
-    const isStored = !async && waiting < MAX_WAITING && (await becomesStored(verdict.uid, origin, gone.signal))
-    if (!gone.signal.aborted) answer(res, verdict.uid, origin, { isStored, async })
+    const waits = !async && waiting < MAX_WAITING
+    const outcome = waits ? await outcomeOf(verdict.uid, origin, gone.signal) : PENDING
+    if (gone.signal.aborted) return
+    if (outcome.kind === 'overtaken') return void sendProblem(req, res, overtaken(verdict.uid))
+    if (outcome.kind === 'dead_lettered') return void sendProblem(req, res, setAside(outcome))
+    answer(res, verdict.uid, origin, { isStored: outcome.kind === 'stored', async })
   })
   return router
 
-  /** Whether the order is stored in time, at this position or a newer one. */
-  async function becomesStored(uid: string, origin: Origin, gone: AbortSignal): Promise<boolean> {
-    const { catalog, cache, clock } = parts
+  /** What became of the record, as far as it is known in time. */
+  async function outcomeOf(uid: string, origin: Origin, gone: AbortSignal): Promise<RecordOutcome> {
+    const { outcomes, cache, clock } = parts
     const given = AbortSignal.any([gone, parts.closing])
     const deadline = clock.monotonic() + STORED_WITHIN_MS
     waiting += 1
     try {
       for (let waitMs = FIRST_LOOK_AFTER_MS; ; waitMs = Math.min(waitMs * 2, LOOK_EVERY_MS)) {
         await clock.sleep(waitMs, given)
-        if (given.aborted || clock.monotonic() > deadline) return false
-        const stored = await originOf(catalog, uid)
-        if (stored === undefined || compareOrigins(origin, stored) === 'newer') continue
+        if (given.aborted || clock.monotonic() > deadline) return PENDING
+        const outcome = await lookUp(outcomes, uid, origin)
+        if (outcome.kind === 'pending') continue
         // It may have been written by another process, and this one may remember an older version, or that there was none.
         cache.drop([uid])
-        return true
+        return outcome
       }
     } finally {
       waiting -= 1
@@ -80,12 +84,14 @@ export function createRoute(parts: CreateParts, guard: readonly RequestHandler[]
   }
 }
 
+const PENDING: RecordOutcome = { kind: 'pending' }
+
 /** While the store is away the order is safe in Kafka, and will be stored: the caller hears 202 when the time is over. */
-async function originOf(catalog: ValueCatalog, uid: string): Promise<Origin | undefined> {
+async function lookUp(outcomes: RecordOutcomes, uid: string, origin: Origin): Promise<RecordOutcome> {
   try {
-    return await catalog.originOf(uid)
+    return await outcomes.outcomeOf(uid, origin)
   } catch (error) {
-    if (dispositionOf(error) === 'retry') return undefined
+    if (dispositionOf(error) === 'retry') return PENDING
     throw error
   }
 }
@@ -135,6 +141,25 @@ const TOO_LARGE_FOR_TOPIC: Problem = {
   status: 413,
   code: 'too_large',
   detail: 'The topic takes no record of this size: its max.message.bytes is smaller. Send a smaller order.',
+}
+
+/** Whether it had been stored for a moment is not known; that it is not what is stored now is. */
+function overtaken(uid: string): Problem {
+  return {
+    status: 409,
+    code: 'newer_version_stored',
+    detail:
+      'The order was published, and a newer version of it is stored: what was sent is not what is stored now. Read the stored one before you send it again.',
+    headers: { Location: `/order/${uid}` },
+  }
+}
+
+function setAside({ reason, error }: Extract<RecordOutcome, { kind: 'dead_lettered' }>): Problem {
+  return {
+    status: 422,
+    code: reason,
+    detail: `The order was published, and then set aside as a dead letter (${reason}, ${error}): it is not stored. An operator can redrive it once the cause is mended.`,
+  }
 }
 
 function refusalOf({ reason, error, message, violations }: Rejection): Problem {

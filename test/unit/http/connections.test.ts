@@ -91,7 +91,7 @@ describe('silent connections', () => {
 describe('answers that nobody reads', () => {
   it('are cut after a while, and hold no place any more', { timeout: 30_000 }, async () => {
     const values = Array.from({ length: 20 }, (_, index) => largeOrder(`large-${index}`))
-    const catalog = { page: async () => ({ values, next: undefined }), originOf: async () => undefined }
+    const catalog = { page: async () => ({ values, next: undefined }) }
     await using service = await startService({
       orders: { catalog },
       work: { pages: 1 },

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { BrokerUnavailableError, RecordTooLargeError, StoreUnavailableError } from '#src/core/errors.ts'
-import type { ValueCatalog } from '#src/core/ports.ts'
+import type { RecordOutcome, RecordOutcomes } from '#src/core/ports.ts'
 import type { Origin } from '#src/core/record.ts'
 import { patientClock, UPLOAD_BYTES } from '../../support/http-parts.ts'
 import { modelOrder } from '../../support/orders.ts'
@@ -18,18 +18,17 @@ function aForm(content: Uint8Array<ArrayBuffer> | string, name = 'order_file'): 
   return form
 }
 
-/** A store in which the order's origin is, one look after the other, what the list says; then the last for ever. */
-function looks(...origins: readonly (Origin | undefined | Error)[]): ValueCatalog & { count: number } {
-  const catalog = {
+/** What is known of the record, one look after the other, as the list says; then the last for ever. */
+function looks(...found: readonly (RecordOutcome['kind'] | Error)[]): RecordOutcomes & { count: number } {
+  const outcomes = {
     count: 0,
-    page: async () => ({ values: [], next: undefined }),
-    async originOf() {
-      const origin = origins[Math.min(catalog.count++, origins.length - 1)]
-      if (origin instanceof Error) throw origin
-      return origin
+    async outcomeOf(): Promise<RecordOutcome> {
+      const kind = found[Math.min(outcomes.count++, found.length - 1)] ?? 'pending'
+      if (kind instanceof Error) throw kind
+      return kind === 'dead_lettered' ? { kind, reason: 'store_rejected', error: '23514' } : { kind }
     },
   }
-  return catalog
+  return outcomes
 }
 
 const publishedAt = { publish: async () => PUBLISHED_AT }
@@ -58,8 +57,8 @@ describe('an order that is sent in', () => {
   })
 
   it('is read back from where the answer says, whatever was remembered of it', async () => {
-    const { catalog, intake, stored } = await import('../../support/http-parts.ts').then(parts => parts.memoryOrders())
-    await using service = await startService({ read: async uid => stored.get(uid), orders: { catalog, intake } })
+    const { outcomes, intake, stored } = await import('../../support/http-parts.ts').then(parts => parts.memoryOrders())
+    await using service = await startService({ read: async uid => stored.get(uid), orders: { outcomes, intake } })
     // "No such order" is remembered for a moment.
     expect((await service.get(`/order/${UID}`)).status).toBe(404)
     const { headers } = await service.create(SAMPLE, JSON_TYPE)
@@ -68,51 +67,58 @@ describe('an order that is sent in', () => {
     expect(await response.json()).toEqual(modelOrder)
   })
 
-  it('is waited for until the store holds it at its position', async () => {
-    const older = { ...PUBLISHED_AT, offset: 40n }
-    const catalog = looks(undefined, older, older, PUBLISHED_AT)
-    await using service = await startService({ orders: { catalog, intake: publishedAt } })
+  it('is waited for until its own record is settled', async () => {
+    const outcomes = looks('pending', 'pending', 'pending', 'stored')
+    await using service = await startService({ orders: { outcomes, intake: publishedAt } })
     expect((await service.create(SAMPLE, JSON_TYPE)).status).toBe(201)
-    expect(catalog.count).toBe(4)
+    expect(outcomes.count).toBe(4)
   })
 
-  it('counts as stored when a newer version has come already', async () => {
-    const catalog = looks({ ...PUBLISHED_AT, offset: 42n })
-    await using service = await startService({ orders: { catalog, intake: publishedAt } })
-    expect((await service.create(SAMPLE, JSON_TYPE)).status).toBe(201)
+  it('is not called stored when a newer version is what is stored', async () => {
+    await using service = await startService({ orders: { outcomes: looks('overtaken'), intake: publishedAt } })
+    const response = await service.create(SAMPLE, JSON_TYPE)
+    expect(response.status).toBe(409)
+    expect(response.headers.get('location')).toBe(`/order/${UID}`)
+    expect(await response.json()).toMatchObject({ code: 'newer_version_stored', errors: [] })
+  })
+
+  it('is not called accepted when it has become a dead letter', async () => {
+    await using service = await startService({ orders: { outcomes: looks('dead_lettered'), intake: publishedAt } })
+    const response = await service.create(SAMPLE, JSON_TYPE)
+    expect(response.status).toBe(422)
+    expect(await response.json()).toMatchObject({ code: 'store_rejected', detail: expect.stringContaining('23514') })
   })
 
   it.each([
-    ['is not stored', looks({ ...PUBLISHED_AT, offset: 40n })],
+    ['is not stored', looks('pending')],
     ['cannot be looked for', looks(new StoreUnavailableError('connect ECONNREFUSED'))],
-  ])('is accepted, and safe in the topic, when it %s within five seconds', async (_why, catalog) => {
+  ])('is accepted, and safe in the topic, when it %s within five seconds', async (_why, outcomes) => {
     const clock = patientClock()
-    await using service = await startService({ clock, orders: { catalog, intake: publishedAt } })
+    await using service = await startService({ clock, orders: { outcomes, intake: publishedAt } })
     const response = await service.create(SAMPLE, JSON_TYPE)
     expect(response.status).toBe(202)
     expect(response.headers.get('location')).toBe(`/order/${UID}`)
     expect(await response.json()).toMatchObject({ status: 'accepted', partition: 2, offset: '41' })
     expect(clock.monotonic()).toBeGreaterThan(5_000)
     // Bounded: a few looks a second.
-    expect(catalog.count).toBeLessThan(40)
+    expect(outcomes.count).toBeLessThan(40)
   })
 
   it('is not waited for when the caller prefers so', async () => {
-    const catalog = looks(undefined)
-    await using service = await startService({ orders: { catalog, intake: publishedAt } })
+    const outcomes = looks('pending')
+    await using service = await startService({ orders: { outcomes, intake: publishedAt } })
     const response = await service.create(SAMPLE, { ...JSON_TYPE, Prefer: 'wait=1, respond-async' })
     expect(response.status).toBe(202)
     expect(response.headers.get('preference-applied')).toBe('respond-async')
-    expect(catalog.count).toBe(0)
+    expect(outcomes.count).toBe(0)
   })
 
   it('is answered at once when the service begins to stop', async () => {
     const looked = Promise.withResolvers<void>()
-    const catalog: ValueCatalog = {
-      page: async () => ({ values: [], next: undefined }),
-      originOf: async () => {
+    const outcomes: RecordOutcomes = {
+      outcomeOf: async () => {
         looked.resolve()
-        return undefined
+        return { kind: 'pending' }
       },
     }
     const clock = {
@@ -123,7 +129,7 @@ describe('an order that is sent in', () => {
           else signal?.addEventListener('abort', () => resolve())
         }),
     }
-    await using service = await startService({ clock, orders: { catalog, intake: publishedAt } })
+    await using service = await startService({ clock, orders: { outcomes, intake: publishedAt } })
     const answered = service.create(SAMPLE, JSON_TYPE)
     await looked.promise
     await service.server.close()

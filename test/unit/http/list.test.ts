@@ -110,7 +110,7 @@ describe('GET /orders', () => {
 
   it('says when to try again while the store is away', async () => {
     const page = () => Promise.reject(new StoreUnavailableError('connect ECONNREFUSED'))
-    await using service = await startService({ orders: { catalog: { page, originOf: async () => undefined } } })
+    await using service = await startService({ orders: { catalog: { page } } })
     const response = await service.get('/orders')
     expect(response.status).toBe(503)
     expect(response.headers.get('retry-after')).toBe('5')

@@ -52,7 +52,7 @@ export async function startService(
     limits?: { writesPerMinute?: number; badKeysPerMinute?: number }
     work?: HttpOptions['work']
     connections?: HttpOptions['connections']
-    orders?: Partial<Pick<MemoryOrders, 'catalog'>> & { intake?: Partial<Intake> }
+    orders?: Partial<Pick<MemoryOrders, 'catalog' | 'outcomes'>> & { intake?: Partial<Intake> }
     deadLetterOf?: DeadLetterIndex['ofOrder']
     admin?: AdminParts
     clock?: Pick<Clock, 'monotonic' | 'sleep'>
@@ -89,6 +89,7 @@ export async function startService(
     work: options.work,
     connections: options.connections,
     catalog: options.orders?.catalog ?? parts.catalog,
+    outcomes: options.orders?.outcomes ?? parts.outcomes,
     deadLetters: { ofOrder: options.deadLetterOf ?? parts.deadLetters.ofOrder },
     intake: { ...parts.intake, ...options.orders?.intake },
     admin: options.admin ?? parts.admin,

@@ -134,6 +134,8 @@ describe('a record that must be stored', () => {
     expect(judged('{"__proto__":{"order_uid":"a"}}')).toMatchObject({ ok: false, rejection: { error: 'required' } })
   })
 
+  const created = (date_created: string) => order({ date_created })
+
   it.each([
     ['29: another key', model, 'b', ['key_mismatch']],
     ['30: no key', model, null, ['key_mismatch']],
@@ -142,6 +144,13 @@ describe('a record that must be stored', () => {
     ['48: an amount that does not add up', payment({ amount: 1 }), model.order_uid, ['sum_mismatch']],
     ['57: an unknown field', order({ coupon: 'X' }), model.order_uid, ['unknown_field']],
     ['57: an unknown field of an item', withItem({ colour: 'red' }), model.order_uid, ['unknown_field']],
+    ['a date in nanoseconds', created('2021-11-26T06:22:19.123456789Z'), model.order_uid, ['precision']],
+    [
+      'a date whose digits beyond microseconds are zeros',
+      created('2021-11-26T06:22:19.123456000Z'),
+      model.order_uid,
+      [],
+    ],
     ['nothing', model, model.order_uid, []],
   ] as const)('and tells as unusual: %s', (_, input, key, expected) => {
     const record = { value: Buffer.from(JSON.stringify(input)), key: typeof key === 'string' ? Buffer.from(key) : key }
