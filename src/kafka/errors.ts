@@ -7,6 +7,7 @@ import {
 } from '../core/errors.ts'
 import { isMistake } from './causes.ts'
 import type { NativeError } from './client.ts'
+import { within } from './hearing.ts'
 import { causesOf } from './listening.ts'
 
 /** librdkafka codes that the rooms above must tell apart. Negative: the client's own; positive: the broker's. */
@@ -128,6 +129,17 @@ export function toPartitionError(error: unknown, doing: string, client?: object)
     cause: error,
     remedy: 'check the brokers that hold its replicas, and their disks',
   })
+}
+
+/** Fatal error, and what it still had in its queue then. */
+const GIVEN_UP: ReadonlySet<number | undefined> = new Set([-150, -152])
+const END_MS = 500
+
+/** As {@link toStreamError}; where the client has given up, it is waited for what it says of that. */
+export async function toLastError(error: unknown, doing: string, client: object): Promise<StreamError> {
+  const end = GIVEN_UP.has(describe(error).code) ? causesOf(client)?.end : undefined
+  if (end !== undefined) await within(end, END_MS)
+  return toStreamError(error, doing, client)
 }
 
 /** As {@link toStreamError}, for a client that did not connect. @returns a ConfigError as it stands */

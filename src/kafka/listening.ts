@@ -20,6 +20,8 @@ export interface Causes {
   note(cause: Cause): void
   /** What was said last. */
   latest(): Cause | undefined
+  /** Resolves once the client has said why it gives up for good; its calls may fail with it a moment before. */
+  readonly end: Promise<void>
   /** Resolves once no more is being found out about what was said. */
   settled(): Promise<void>
   /** Each broker of KAFKA_BROKERS has something that waiting will hardly cure. */
@@ -53,6 +55,7 @@ export function listen(client: object, connection: Connection): void {
   let reached = false
   let noted: Cause | undefined
   let ended: Cause | undefined
+  const end = Promise.withResolvers<void>()
 
   function hear(message: string): void {
     const line = readBrokerLine(message)
@@ -94,6 +97,7 @@ export function listen(client: object, connection: Connection): void {
       fresh.sort((a, b) => Number(a.cause.kind !== 'closed') - Number(b.cause.kind !== 'closed') || a.atMs - b.atMs)
       return ended ?? noted ?? fresh.at(-1)?.cause
     },
+    end: end.promise,
     async settled() {
       await Promise.all(asking)
     },
@@ -110,7 +114,9 @@ export function listen(client: object, connection: Connection): void {
   speaking.on('event.log', ({ fac, message }) => {
     if (message === undefined) return
     if (fac === 'FAIL') hear(message)
-    if (fac === 'FATAL') ended = causeOfEnd(message)
+    if (fac !== 'FATAL') return
+    ended = causeOfEnd(message)
+    end.resolve()
   })
 }
 

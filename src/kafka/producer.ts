@@ -13,7 +13,7 @@ import {
   nativeProducer,
   toNativeHeaders,
 } from './client.ts'
-import { CODE, describe, toConnectError, toStreamError, warningText } from './errors.ts'
+import { CODE, describe, toConnectError, toLastError, toStreamError, warningText } from './errors.ts'
 import { createHearing, hearsBroker } from './hearing.ts'
 import { causesOf } from './listening.ts'
 
@@ -99,7 +99,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
       unacked.delete(waiting)
       room.shift()?.()
       if (error) {
-        waiting.reject(toStreamError(error, `producing to ${report.topic}`, opened))
+        void toLastError(error, `producing to ${report.topic}`, opened).then(waiting.reject)
       } else {
         waiting.resolve({ partition: report.partition, offset: BigInt(report.offset) })
         causesOf(opened)?.heard()
@@ -169,7 +169,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
       } catch (error) {
         // Nothing was queued: the client's own queue is full for the moment, by bytes.
         if (describe(error).code !== CODE.queueFull || tries >= 200) {
-          throw toStreamError(error, `producing to ${record.topic}`, client)
+          throw await toLastError(error, `producing to ${record.topic}`, client)
         }
         await sleep(50)
       }
