@@ -54,6 +54,24 @@ it('tells no loss where retention took only what had been read', async () => {
   expect(service.log.filter(({ event }) => event === 'expired')).toEqual([])
 })
 
+it('writes down what retention takes from before a service at work, and goes on behind it', async () => {
+  // Given a service that has read five records, and is frozen while twenty come, of which retention takes fifteen
+  const stream = await aStream({ partitions: 1 })
+  const service = await startService(stream)
+  await stream.produce(recordsFor(0, 5))
+  await eventually(async () => (await stream.settled()) === 5, 'the first five being settled')
+  service.kill('SIGSTOP')
+  await stream.produce(recordsFor(0, 20))
+  await removeBelow(stream.brokers, stream.topic, 0, 20)
+
+  // When it wakes, at a position that the log does not hold any more, then it says what is lost and reads on
+  service.kill('SIGCONT')
+  await eventually(async () => (await stream.settled()) === 25, 'everything that is left being settled')
+  expect((await stream.ledger()).filter(row => row.expired > 0)).toMatchObject([{ from: 5, to: 20, expired: 15 }])
+  await stream.produce(recordsFor(0, 5))
+  await eventually(async () => (await stream.settled()) === 30, 'what comes after it being settled')
+})
+
 it('halts what was read of a topic that is another one now, names the way out, and goes on with the rest', async () => {
   // Given a topic that was read, deleted, and made anew: with less on partition 0, and with more on partition 1
   const stream = await aStream({ partitions: 3 })

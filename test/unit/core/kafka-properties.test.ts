@@ -116,6 +116,10 @@ describe('KAFKA_CONFIG allows', () => {
   })
 })
 
+it('new partitions are noticed within half a minute', () => {
+  expect(CLIENT_PROPERTIES['topic.metadata.refresh.interval.ms']).toBeLessThanOrEqual(30_000)
+})
+
 it('what we set ourselves is within the ranges that we allow to others', () => {
   for (const [name, value] of Object.entries({ ...CLIENT_PROPERTIES, ...CONSUMER_PROPERTIES })) {
     const refusal = refusalOf(name, String(value))
