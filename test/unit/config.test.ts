@@ -145,6 +145,8 @@ describe('settings that cannot be used', () => {
   })
 
   it.each<[string, Environment, RegExp]>([
+    ['a share in percent', { DLQ_STORM_RATIO: '50' }, /DLQ_STORM_RATIO.*a share from 0 to 1, as in 0\.5/],
+    ['a share of more than all', { DLQ_STORM_RATIO: '1.5' }, /DLQ_STORM_RATIO.*a share from 0 to 1/],
     ['a wait that ends before it begins', { RETRY_INITIAL_MS: '500', RETRY_MAX_MS: '100' }, /^RETRY_MAX_MS is "100"/],
     ['dead letters back into the source', { KAFKA_DLQ_TOPIC: 'orders' }, /^KAFKA_DLQ_TOPIC is "orders"/],
     ['an open host', { HTTP_HOST: '0.0.0.0' }, /^HTTP_HOST is "0\.0\.0\.0".*AUTH=off/],
