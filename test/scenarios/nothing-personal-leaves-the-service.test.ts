@@ -86,7 +86,7 @@ it('in no log line, trace, metric, added header or error, however a record or a 
       IF NEW.city = '${REFUSED}' THEN
         RAISE EXCEPTION 'no delivery to %', NEW.name USING ERRCODE = '23514', DETAIL = NEW.phone, HINT = NEW.email;
       ELSIF NEW.city = '${FATAL}' THEN
-        RAISE EXCEPTION 'unforeseen: %', NEW.name USING ERRCODE = 'P0001', DETAIL = NEW.address;
+        RAISE EXCEPTION 'no function for %', NEW.name USING ERRCODE = 'undefined_function', DETAIL = NEW.address;
       END IF;
       RETURN NEW;
     END $$`)
@@ -131,7 +131,7 @@ it('in no log line, trace, metric, added header or error, however a record or a 
     }),
   )
   await receiver.until('the failed request', ({ attributes }) => attributes['http.response.status_code'] === 500)
-  // And meets an error that nobody foresaw
+  // And meets an error that is no record's, and quotes one all the same
   await stream.produce([{ value: json(personal('fatal', { city: FATAL })) }])
   expect(await service.exited).toBe(1)
 
@@ -155,7 +155,7 @@ it('in no log line, trace, metric, added header or error, however a record or a 
   }
   expect(said.logs).toContain('"dead_lettered"')
   expect(said.logs).toContain('"http_failed"')
-  expect(said.logs).toContain('SQLSTATE P0001')
+  expect(said.logs).toContain('SQLSTATE 42883')
   expect(said.traces).toContain('orders_upsert')
 })
 
