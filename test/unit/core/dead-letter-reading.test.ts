@@ -148,6 +148,19 @@ describe('a dead letter of another program', () => {
     })
   })
 
+  it.each([-1n, 1_700_000_000_000_000_000n, 2n ** 63n - 1n])(
+    'of Spring Kafka may have any timestamp: %s',
+    timestamp => {
+      const headers: Header[] = [...SPRING.slice(0, 3), ['kafka_dlt-original-timestamp', int64(timestamp)]]
+      expect(readDeadLetter(standing(headers)).origin.timestampMs).toBe(Number(timestamp))
+    },
+  )
+
+  it('whose position was written as text is read, too, where an integer of eight bytes is usual', () => {
+    const headers = [...SPRING.slice(0, 2), aHeader('kafka_dlt-original-offset', '12345678')]
+    expect(readDeadLetter(standing(headers)).id).toBe('orders-3-12345678')
+  })
+
   it.each<[string, Header[]]>([
     ['a topic that cannot be one', [aHeader('kafka_dlt-original-topic', 'a\0b'), ...SPRING.slice(1)]],
     ['a negative offset', [...SPRING.slice(0, 2), ['kafka_dlt-original-offset', int64(-1n)]]],
