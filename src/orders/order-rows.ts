@@ -92,7 +92,7 @@ export const orderQueries: ValueQueries = {
 
 /**
  * One text with customer and one without, so that each is planned for its own index (`orders_customer`, `orders_newest`);
- * the bounds that are not given are infinite ones. The index has the beginning of a customer alone, as migration 0016 says.
+ * the bounds that are not given are infinite ones. The index has the beginning of a customer alone, as migration 0013 says.
  */
 function pageOf({ customerId, from, to, after, limit }: PageQuery) {
   const [date, uid] = after ?? ['infinity', '']

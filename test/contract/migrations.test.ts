@@ -91,7 +91,7 @@ describe('migrations', () => {
       const store = createSettlementStore({ pool, tables: orderTables })
       await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
       await store.settle(aWork([aReadyOrder({ uid: 'a', offset: 0n })], { from: 0n }))
-      await migrate(url, 'down', { count: ALL.length - ALL.indexOf('0015_inserted_keys') })
+      await migrate(url, 'down', { count: ALL.length - ALL.indexOf('0012_inserted_keys') })
       await migrate(url, 'up')
       await store.settle(aWork([aReadyOrder({ uid: 'b', offset: 1n })], { from: 1n }))
       expect((await readProof(pool, 'orders', 'holdfast')).findings).toEqual([])
