@@ -233,7 +233,9 @@ export async function refined(cause: Cause, { place }: BrokerLine, security: Sec
   const at = addressOf(place)
   const protocol = security['security.protocol'] ?? 'plaintext'
   if (cause.kind === 'certificate') {
-    const fault = await certificateFault(place, security['ssl.ca.location'])
+    const ask = () => certificateFault(place, security['ssl.ca.location'])
+    // Once more: a machine that is busy may not have come to it in time, and the answer is worth it.
+    const fault = (await ask()) ?? (await ask())
     return fault === undefined ? cause : { ...cause, what: `${at} is not trusted: ${fault}` }
   }
   const tls = protocol.endsWith('ssl')
