@@ -55,8 +55,8 @@ export const deadLetters: Row = {
       width: 12,
       queries: [
         {
-          expr: 'sum by (what) (rate(holdfast_unusual_records_total{job="$job"}[$__rate_interval]))',
-          legend: '{{what}}',
+          expr: 'sum by (kind) (rate(holdfast_unusual_records_total{job="$job"}[$__rate_interval]))',
+          legend: '{{kind}}',
         },
       ],
       runbook: 'HoldfastDeadLettersArriving',

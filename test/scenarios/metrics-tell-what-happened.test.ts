@@ -68,7 +68,7 @@ it('every fact has its metric, every label its closed set, and nothing of an ord
   expect(of('records_total', { outcome: 'dead_lettered' })).toBe(4)
   expect(of('dead_letters_total', { reason: 'malformed_json' })).toBe(2)
   expect(of('dead_letters_total', { reason: 'empty_value' })).toBe(1)
-  expect(of('unusual_records_total', { what: 'key_mismatch' })).toBe(1)
+  expect(of('unusual_records_total', { kind: 'key_mismatch' })).toBe(1)
   expect(of('batch_records_sum')).toBe(11)
   expect(of('batch_duration_seconds_count', { stage: 'write' })).toBe(of('batch_records_count'))
   expect(of('end_to_end_latency_seconds_count')).toBe(of('batch_records_count'))
