@@ -124,13 +124,15 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
 
   const counts = async () => countsSince(await read(), before)
   const started = performance.now()
+  const stuck = new AbortController()
   const ending = AbortSignal.any([
     signal,
     failed.signal,
+    stuck.signal,
     ...(options.for === undefined ? [] : [AbortSignal.timeout(options.for)]),
   ])
   const [produced] = await Promise.all([
-    options.produce ? generate(producer, config, options, ending) : idle(ending),
+    options.produce ? generate(producer, config, options, ending, say).then(endIfStuck) : idle(ending),
     showProgress(app, counts, () => anyOrderUid(pool), progress, options, ending),
   ])
   throwFailure(failed.signal)
@@ -145,6 +147,12 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   if (produced.error !== undefined)
     throw new CommandFailed('the generator stopped: Kafka did not take its records', { cause: produced.error })
   if (verify === 'failed') throw new CommandFailed('the proof failed; "holdfast verify" names partition and offset')
+
+  /** With --orders: what was not taken will never be settled, so that waiting for it would not end. */
+  function endIfStuck(result: PublishResult): PublishResult {
+    if (result.error !== undefined) stuck.abort()
+    return result
+  }
 
   /** The native client may never come back from a broker that is gone. Whoever watches our servers ends them with us. */
   async function stopApp(): Promise<void> {
@@ -213,6 +221,7 @@ async function generate(
   config: Config,
   options: DemoOptions,
   signal: AbortSignal,
+  say: (line: string) => void,
 ): Promise<PublishResult> {
   const generator = createGenerator({ seed: randomInt(2 ** 32), invalidRatio: options.invalid, updatesRatio: UPDATES })
   const topic = config.kafka.topic
@@ -225,7 +234,11 @@ async function generate(
       yield { topic, key, value, headers: [] }
     }
   }
-  return await publish(records(), { publisher: producer, clock: systemClock, ratePerSecond: options.rate, signal })
+  const parts = { publisher: producer, clock: systemClock, ratePerSecond: options.rate, signal }
+  if (options.orders !== undefined) return await publish(records(), parts)
+  const onFailure = (error: unknown) =>
+    say(`Kafka did not take the generator's records (${firstLineOf(error)}); it goes on with new ones`)
+  return await publish(records(), { ...parts, onFailure })
 }
 
 async function idle(signal: AbortSignal): Promise<PublishResult> {
@@ -308,6 +321,10 @@ function describe(counts: StreamCounts | undefined, app: App): string {
   const lag = (app.status()?.partitions ?? []).reduce((sum, { lagRecords }) => sum + (lagRecords ?? 0), 0)
   const dead = Object.values(counts.dead_lettered).reduce((sum, n) => sum + n, 0)
   return `written ${grouped(counts.written)}, dead-lettered ${grouped(dead)}, lag ${grouped(lag)}`
+}
+
+function firstLineOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? ''
 }
 
 function throwFailure(failed: AbortSignal): void {

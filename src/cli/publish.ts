@@ -23,6 +23,8 @@ export interface PublishParts {
   /** Ends after what is under way. */
   readonly signal: AbortSignal
   readonly onProgress?: (produced: number, seconds: number) => void
+  /** With it, records that fail are given up, and those after them are sent. Without it the first failure is the end. */
+  readonly onFailure?: (error: unknown) => void
 }
 
 export interface PublishResult {
@@ -38,8 +40,8 @@ export interface PublishResult {
 const CHUNK = 1_000
 
 /**
- * Sends records until they end, the signal aborts, or one fails: a broker that is away fails them all, each after its
- * full delivery timeout.
+ * Sends records until they end, the signal aborts, or one fails (but see `onFailure`): a broker that is away fails them all,
+ * each after its full delivery timeout.
  */
 export async function publish(records: Iterable<RecordToSend>, parts: PublishParts): Promise<PublishResult> {
   const { publisher, clock, ratePerSecond, signal } = parts
@@ -48,6 +50,7 @@ export async function publish(records: Iterable<RecordToSend>, parts: PublishPar
   const elapsed = () => (clock.monotonic() - started) / 1000
   let taken = 0
   let produced = 0
+  let failed = 0
 
   while (!signal.aborted) {
     const due = ratePerSecond === undefined ? CHUNK : Math.floor(elapsed() * ratePerSecond) + 1 - taken
@@ -64,9 +67,12 @@ export async function publish(records: Iterable<RecordToSend>, parts: PublishPar
     produced += chunk.length - failures.length
     parts.onProgress?.(produced, elapsed())
     const [first] = failures
-    if (first !== undefined) return { produced, failed: failures.length, seconds: elapsed(), error: first.reason }
+    failed += failures.length
+    if (first === undefined) continue
+    if (parts.onFailure === undefined) return { produced, failed, seconds: elapsed(), error: first.reason }
+    parts.onFailure(first.reason)
   }
-  return { produced, failed: 0, seconds: elapsed() }
+  return { produced, failed, seconds: elapsed() }
 }
 
 function take<T>(source: Iterator<T>, count: number): T[] {

@@ -63,6 +63,22 @@ describe('publishing', () => {
     expect(calls).toBe(2_000)
   })
 
+  it('goes on after a failure where that is asked for, and counts what was given up', async () => {
+    const away = new BrokerUnavailableError('away')
+    let calls = 0
+    const publisher = {
+      async produce() {
+        calls += 1
+        if (calls > 1_500 && calls <= 2_100) throw away
+      },
+    }
+    const failures: unknown[] = []
+    const onFailure = (error: unknown) => void failures.push(error)
+    const result = await publish(records(4_000), { publisher, clock: createClock(), signal: never, onFailure })
+    expect(result).toEqual({ produced: 3_400, failed: 600, seconds: 0 })
+    expect(failures).toEqual([away, away])
+  })
+
   it('ends on Ctrl-C after what is under way, and counts it', async () => {
     const controller = new AbortController()
     let acknowledged = 0
