@@ -74,7 +74,8 @@ export function createHostGate({ host, allowedHosts, setting }: HostGateOptions)
     return !listed.has(hostNameOf(page.host) ?? '')
   }
 
-  const knows = (req: IncomingMessage) => isOurs(req.headers.host ?? '')
+  const knows = (req: IncomingMessage) =>
+    isOurs(req.headers.host ?? '') && (req.url?.startsWith('/') !== false || isOurs(authorityOf(req.url)))
 
   return {
     isLocal,
@@ -101,6 +102,11 @@ export function requireHost(gate: HostGate, onRefused: (req: IncomingMessage) =>
     onRefused(req)
     sendProblem(req, res, problem)
   }
+}
+
+/** A target with a scheme, as sent to a proxy, has an authority of its own, which counts before `Host` (RFC 9112, 3.2.2). */
+function authorityOf(target: string): string {
+  return /^[a-z][a-z\d+.-]*:\/\/([^/?#]*)/i.exec(target)?.[1] ?? ''
 }
 
 function pathOf(req: IncomingMessage): string {

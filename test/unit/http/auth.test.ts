@@ -14,9 +14,14 @@ const BODY = JSON.stringify(modelOrder)
 const KEYS = [aKey('reader', 'read'), aKey('writer', 'write'), aKey('chief', 'admin')]
 
 /** `fetch` does not let its caller choose `Host`. */
-function statusWith(url: string, headers: Record<string, string>, method = 'GET'): Promise<number | undefined> {
+function statusWith(
+  url: string,
+  headers: Record<string, string>,
+  method = 'GET',
+  path = url.slice(new URL(url).origin.length),
+): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
-    const asking = request(url, { method, headers }, response => {
+    const asking = request(url, { method, headers, path }, response => {
       response.resume()
       resolve(response.statusCode)
     })
@@ -239,6 +244,16 @@ it('says which setting adds a name, in every mode', async () => {
   })
   expect(JSON.parse(answer)).toMatchObject({ status: 421, code: 'host_not_allowed' })
   expect(answer).toContain('HTTP_ALLOWED_HOSTS')
+})
+
+it('a target with a name of its own is refused where that is foreign, whatever Host says', async () => {
+  await using service = await startService({ keyless: 'everyone' })
+  const asked = (target: string) => statusWith(service.url, {}, 'GET', target)
+  expect(await asked(`http://localhost:1/order/${UID}`)).toBe(200)
+  for (const name of ['evil.example', 'localhost@evil.example', '']) {
+    expect(await asked(`HTTP://${name}/order/${UID}`), name).toBe(421)
+    expect(await asked(`https://${name}/orders?limit=1`), name).toBe(421)
+  }
 })
 
 it('a probe under a foreign name tells no reasons', async () => {
