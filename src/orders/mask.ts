@@ -7,6 +7,9 @@ export const MASK = '•••'
 /** Who ordered and who receives it, by the place in the order: nothing there is shown, whatever it is. */
 const PERSONAL: ReadonlySet<string> = new Set(['/customer_id', '/delivery'])
 
+/** An address of e-mail, or a telephone number with its country: personal also in a field that takes any text. */
+const ADDRESS = /@|^\s*\+[\d\s().-]{7,}$/
+
 /** What is known of one place of the order. */
 interface Place {
   /** Members that may follow; `undefined` where an object does not belong. */
@@ -44,7 +47,7 @@ function placeOf({ type, properties, items, pattern, format }: SchemaNode, point
       if (type === 'integer') return /^-?\d/.test(token)
       if (type !== 'string' || !token.startsWith('"')) return false
       const text = String(JSON.parse(token))
-      return shape?.test(text) !== false && (format !== 'date-time' || isInstant(text))
+      return !ADDRESS.test(text) && shape?.test(text) !== false && (format !== 'date-time' || isInstant(text))
     },
   }
 }

@@ -60,6 +60,8 @@ describe('what is personal', () => {
     ['no currency', '{"payment":{"currency":"Ivan"}}', `{"payment":{"currency":"${MASK}"}}`],
     ['no instant', '{"date_created":"born in 1979"}', `{"date_created":"${MASK}"}`],
     ['no uid', '{"order_uid":"ada@example.org"}', `{"order_uid":"${MASK}"}`],
+    ['an address of e-mail in a field of any text', '{"locale":"ada@example.org"}', `{"locale":"${MASK}"}`],
+    ['a telephone number there', '{"shardkey":"+7 (999) 000-00-00"}', `{"shardkey":"${MASK}"}`],
     ['an object for a text', '{"bank":{"name":"Ivan"}}', `{"${'bank'}":{"name":"${MASK}"}}`],
     ['a list of orders', '[{"sm_id":5}]', `[{"sm_id":"${MASK}"}]`],
     [
