@@ -158,7 +158,10 @@ function headerText(header: ShownRecord['headers'][number]): string {
 }
 
 function eventLine({ at, what, who, detail }: DeadLetterEvent): string {
-  const facts = Object.entries(detail).map(([name, value]) => `${name} ${value}`)
+  // A pointer is empty where it is the whole value that is wrong.
+  const facts = Object.entries(detail)
+    .filter(([, value]) => value !== '')
+    .map(([name, value]) => `${name} ${value}`)
   return `  ${at}  ${visible(what)}${who === null ? '' : ` by ${visible(who)}`}${facts.length === 0 ? '' : `  (${visible(facts.join(', '))})`}`
 }
 

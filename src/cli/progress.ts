@@ -43,7 +43,7 @@ export function startProgress(options: ProgressOptions): Progress {
     const line = describe(label, state)
     if (silent || line === shown) return
     shown = line
-    if (live) stream.write(`${CLEAR_LINE}${`${bar(state)}${line}`.slice(0, (stream.columns ?? 80) - 1)}`)
+    if (live) stream.write(`${CLEAR_LINE}${`${bar(state)}${line}`.slice(0, (stream.columns || 80) - 1)}`)
     else stream.write(`${line}\n`)
   }
 

@@ -23,7 +23,9 @@ async function shown(
   const [letter, bytes] = [await desk.letters.get(id), desk.bytes.get(id)]
   if (letter === undefined || bytes === undefined) throw new Error('it was just added')
   const record: ShownRecord = given.masked ? maskedRecord(bytes, maskPersonal) : wholeRecord(bytes)
-  const history = [{ at: letter.failed_at, what: 'failed' as const, who: null, detail: { reason: letter.reason } }]
+  const history = [
+    { at: letter.failed_at, what: 'failed' as const, who: null, detail: { reason: letter.reason, pointer: '' } },
+  ]
   return letterText({
     letter,
     record: given.gone ? undefined : record,

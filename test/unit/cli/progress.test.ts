@@ -29,6 +29,15 @@ describe('progress', () => {
     progress.stop()
   })
 
+  it('is not cut on a terminal that does not say how wide it is', () => {
+    const { stream, text } = screen(true)
+    const progress = startProgress({ label: 'settled', stream: { ...stream, columns: 0 } })
+    progress.update({ done: 7, text: 'lag 3' })
+    vi.advanceTimersByTime(100)
+    expect(text()).toBe(`${CLEAR_LINE}settled 7  lag 3`)
+    progress.stop()
+  })
+
   it('is a line every few seconds otherwise, and none without news', () => {
     const { stream, text } = screen(false)
     const progress = startProgress({ label: 'produced', stream })
