@@ -43,7 +43,11 @@ export async function call(path, init, again) {
 export function askForKey(hadOne, again, words) {
   waiting.add(again)
   forgetKey()
-  explained.textContent = words ?? (hadOne ? 'This key is not accepted here. Try another one.' : FIRST)
+  explained.textContent =
+    words ??
+    (hadOne
+      ? 'This key is not accepted here. Try another one: without API_KEYS, each start of the service makes a new one.'
+      : FIRST)
   form.hidden = false
   // Who is in the middle of typing something is not interrupted.
   if (!document.activeElement?.value) field.focus()

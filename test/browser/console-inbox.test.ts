@@ -34,6 +34,20 @@ describe('the key', () => {
       await causesAre(page, ['550', '300', '150'])
     }))
 
+  it('that the service no longer takes, as after a restart, is asked for again, and what it showed goes', () =>
+    pages.visitWithoutKey('/admin', async page => {
+      await give(page, KEY)
+      await causesAre(page, ['550', '300', '150'])
+      const problem = { title: 'Unauthorized', status: 401, code: 'bad_key', detail: 'This key is not known here.' }
+      await page.route('**/admin/events', route => route.fulfill({ status: 401, json: problem }))
+      await page.evaluate("dispatchEvent(new Event('online'))")
+      await page.getByText('This key is not accepted here.').waitFor()
+      await page.locator('#desk').waitFor({ state: 'hidden' })
+      await page.unroute('**/admin/events')
+      await give(page, KEY)
+      await causesAre(page, ['550', '300', '150'])
+    }))
+
   it('is forgotten when that is asked for, and everything it showed goes with it', () =>
     pages.visitWithoutKey('/admin?view=list', async page => {
       await give(page, KEY)

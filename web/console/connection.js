@@ -7,7 +7,8 @@ const RETRY_MAX_MS = 15_000
 /**
  * Hears what the service tells (`GET /admin/events`) as long as the page is looked at, and comes back by itself.
  * @param {(name: string, data: any) => void} onEvent
- * @param {(state: 'on' | 'off', seconds: number | undefined) => void} onChange `off` names the wait before the next attempt
+ * @param {(state: 'on' | 'off' | 'refused', seconds: number | undefined) => void} onChange `off` names the wait before the next
+ *   attempt; after `refused`, for want of a key, there is none
  */
 export function connect(onEvent, onChange) {
   let connection
@@ -31,7 +32,7 @@ export function connect(onEvent, onChange) {
     } catch (failure) {
       if (mine.signal.aborted || connection !== mine) return
       // Without a key there is nothing to come back for: giving one starts it again.
-      if (failure.status === 401 || failure.status === 403) return
+      if (failure.status === 401 || failure.status === 403) return onChange('refused')
       onChange('off', Math.round(retryMs / 1000))
       timer = setTimeout(run, retryMs)
       retryMs = Math.min(retryMs * 2, RETRY_MAX_MS)

@@ -117,6 +117,8 @@ const connection = connect(
     if (name !== 'dead_letters' || isNews(data)) view?.onEvent?.(name, data)
   },
   (state, seconds) => {
+    // As after a restart with other keys: the tab was open, and its connection is the first to be refused.
+    if (state === 'refused') return stopAsking()
     // Whatever was missed meanwhile.
     if (state === 'on' && strip.dataset.was === 'off') app.reload()
     strip.dataset.was = state
@@ -249,6 +251,9 @@ function explain(failure) {
 /** The field for the key has come up and says why; what was shown with the other key goes. */
 function stopAsking() {
   connection.stop()
+  loading.abort()
+  clearTimeout(retry)
+  delete strip.dataset.was
   desk.hidden = true
   forget.hidden = true
 }
