@@ -51,18 +51,25 @@ function explain(error: unknown): string[] {
   if (error instanceof StreamError) return [`${mark} ${error.what}`, ...because(error), ...advice(error)]
   if (error instanceof Error && PLAIN_SPOKEN.has(error.name)) {
     const { cause } = error
-    return [`${mark} ${error.message}`, ...because(error), ...(cause instanceof StreamError ? advice(cause) : [])]
+    return [
+      `${mark} ${error.message}`,
+      ...because(error, cause),
+      ...(cause instanceof StreamError ? advice(cause) : []),
+    ]
   }
   const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
   return [`${mark} unforeseen: ${what}`, ...because(error), '  LOG_LEVEL=debug shows where it comes from.']
 }
 
-/** Causes that add something: libraries like to repeat themselves. */
-function because(error: unknown): string[] {
+/**
+ * Causes that add something: libraries like to repeat themselves.
+ * @param advised its advice follows on a line of its own
+ */
+function because(error: unknown, advised?: unknown): string[] {
   const lines: string[] = []
   let said = error instanceof Error ? error.message : ''
   for (let cause = causeOf(error), depth = 0; cause !== undefined && depth < 4; cause = causeOf(cause), depth++) {
-    const message = messageOf(cause)
+    const message = messageOf(cause, cause === advised)
     if (message !== '' && !said.includes(message)) lines.push(`  because ${visible(message)}`)
     said += message
   }
@@ -73,9 +80,11 @@ function causeOf(error: unknown): unknown {
   return error instanceof Error ? error.cause : undefined
 }
 
-function messageOf(cause: unknown): string {
+function messageOf(cause: unknown, adviceFollows = false): string {
   // Node reports a refused connection to a name with several addresses as an AggregateError without a message.
-  if (cause instanceof AggregateError && cause.message === '') return cause.errors.map(messageOf).join(', ')
+  if (cause instanceof AggregateError && cause.message === '')
+    return cause.errors.map(error => messageOf(error)).join(', ')
+  if (adviceFollows && cause instanceof StreamError) return cause.what
   return cause instanceof Error ? cause.message : ''
 }
 

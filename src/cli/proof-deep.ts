@@ -8,8 +8,8 @@ import { createDeepRows, passedOver } from '../postgres/deep-rows.ts'
 import type { createPool } from '../postgres/pool.ts'
 import type { Proof } from '../postgres/proof.ts'
 
-/** Told as records are read; `total` counts offsets, of which some hold no record. */
-export type OnDeepRead = (state: { readonly records: number; readonly total: number }) => void
+/** Counted in offsets, of which some hold no record. */
+export type OnDeepRead = (state: { readonly done: number; readonly total: number }) => void
 
 /**
  * Reads the settled part of the topic again, as far as it reaches, and holds it against the rows.
@@ -39,6 +39,6 @@ export async function proveDeep(
     judge: createOrderJudge({ maxBytes: recordMaxBytes }),
     toJson: orderJson,
     rows: createDeepRows(pool, orderQueries, topic, groupId),
-    onRead: records => onRead({ records, total }),
+    onRead: done => onRead({ done, total }),
   })
 }

@@ -46,9 +46,9 @@ export function showReading(silent: boolean): { readonly update: OnDeepRead; sto
   const progress = startProgress({ label: 'read again', silent })
   const startedMs = performance.now()
   return {
-    update({ records, total }) {
-      const rate = Math.round(records / Math.max(0.001, (performance.now() - startedMs) / 1000))
-      progress.update({ done: records, total, text: `${grouped(rate)}/s` })
+    update({ done, total }) {
+      const rate = Math.round(done / Math.max(0.001, (performance.now() - startedMs) / 1000))
+      progress.update({ done, total, text: `${grouped(rate)}/s` })
     },
     stop: () => progress.stop(),
   }

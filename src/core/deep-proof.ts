@@ -54,7 +54,8 @@ export interface DeepParts<T> {
   readonly judge: (record: Pick<SourceRecord, 'key' | 'value'>) => Verdict<T>
   readonly toJson: (value: T) => Buffer
   readonly rows: DeepRows
-  readonly onRead?: (records: number) => void
+  /** So many offsets of the ranges have been read or read over. */
+  readonly onRead?: (offsets: number) => void
 }
 
 export interface DeepProof {
@@ -109,12 +110,17 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
   let unknown = 0
   let looks = 0
 
+  let before = 0
   for (const range of ranges) {
     for await (const batch of batches(parts.read(range))) {
       await checkBatch(range, batch)
       records += batch.length
-      parts.onRead?.(records)
+      const last = batch.at(-1)
+      if (last !== undefined) parts.onRead?.(before + Number(last.offset + 1n - range.from))
     }
+    // The last offsets may hold no record.
+    before += Number(range.to - range.from)
+    parts.onRead?.(before)
   }
   await lookAcross()
   const counted = await checkRows()
@@ -229,7 +235,7 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
       else if (row === undefined)
         findings.add('missing', uid, origin, `order ${uid} is missing: its record was settled`)
       else if (row.topic === origin.topic && row.partition === origin.partition) {
-        findings.add('older', uid, origin, `order ${uid} stands at ${placeOf(row)}, older than its record`)
+        findings.add('older', uid, origin, olderThanRecord(uid, row))
       } else doubtAcross(candidate, row)
     }
   }
@@ -264,7 +270,7 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
       if ((latest.get(`${uid} ${row.partition}`) ?? Number.NEGATIVE_INFINITY) >= origin.timestampMs) continue
       const range = ranges.find(({ partition }) => partition === row.partition)
       if (row.offset >= 0n && (row.topic !== topic || range === undefined || range.from > 0n)) unknown += 1
-      else findings.add('older', uid, origin, `order ${uid} stands at ${placeOf(row)}, older than its record`)
+      else findings.add('older', uid, origin, olderThanRecord(uid, row))
     }
   }
 
@@ -344,6 +350,12 @@ function isNewer(origin: Origin, row: Origin): boolean {
   if (compareOrigins(origin, row) !== 'newer') return false
   const samePartition = origin.topic === row.topic && origin.partition === row.partition
   return samePartition || origin.timestampMs !== row.timestampMs
+}
+
+function olderThanRecord(uid: string, row: Origin): string {
+  // `verify --repair` gives the position before every record.
+  if (row.offset < 0n) return `order ${uid} was set back by verify --repair, and this record has not been read again`
+  return `order ${uid} stands at ${placeOf(row)}, older than its record`
 }
 
 function placeOf({ partition, offset }: { readonly partition: number; readonly offset: bigint }): string {

@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { CommandFailed, exitCodeOf, failureLines } from '#src/cli/failure.ts'
-import { BrokerUnavailableError, ConfigError, StoreUnavailableError, UsageError } from '#src/core/errors.ts'
+import {
+  BrokerUnavailableError,
+  ConfigError,
+  StoreMisconfiguredError,
+  StoreUnavailableError,
+  UsageError,
+} from '#src/core/errors.ts'
 
 const told = (error: unknown, env = {}) => failureLines(error, env).join('\n')
 
@@ -30,6 +36,13 @@ describe('a failure', () => {
     })
     expect(told(error)).toContain('KAFKA_BROKERS')
     expect(exitCodeOf(error)).toBe(3)
+  })
+
+  it('gives the advice of a cause once', () => {
+    const cause = new StoreMisconfiguredError('Postgres says no', { remedy: 'check user and password in DATABASE_URL' })
+    expect(told(new CommandFailed('nothing is proven', { exitCode: 4, cause }))).toBe(
+      'error: nothing is proven\n  because Postgres says no\n  Check user and password in DATABASE_URL.',
+    )
   })
 
   it('lists all settings that cannot be used', () => {

@@ -42,6 +42,7 @@ interface Scene {
   readonly beforeMove?: boolean
   /** Called before the rows of a batch are looked at. */
   readonly meanwhile?: (rows: Map<string, Row>) => void
+  readonly onRead?: (offsets: number) => void
 }
 
 /** Applies the records in their order, as the pipeline would. */
@@ -103,6 +104,7 @@ async function prove(scene: Scene) {
     judge,
     toJson: value => Buffer.from(JSON.stringify(value)),
     rows: store,
+    ...(scene.onRead === undefined ? {} : { onRead: scene.onRead }),
   })
 }
 
@@ -160,7 +162,7 @@ describe('a deep proof', () => {
     {
       what: 'a row that was set back and not written since',
       rows: altered('b', row => ({ ...row, origin: { ...row.origin, offset: -1n, timestampMs: -1 } })),
-      expected: '0-1: order b stands at 0--1, older than its record',
+      expected: '0-1: order b was set back by verify --repair, and this record has not been read again',
     },
   ])('finds $what', async ({ rows, expected }) => {
     expect(await found({ records: RECORDS, rows })).toEqual([expected])
@@ -197,6 +199,16 @@ describe('a deep proof', () => {
     expect(await prove({ records: RECORDS, rows, letters })).toMatchObject({ findings: [], ...counted })
     const applied = { 'orders-0-1': { kind: 'applied', edits: [] } } as const
     expect(await found({ records: RECORDS, rows, letters: applied })).toHaveLength(1)
+  })
+
+  it('counts what is read in offsets, those without a record too', async () => {
+    const read: number[] = []
+    const [first, , third] = RECORDS
+    await prove({
+      records: [first, third].filter(record => record !== undefined),
+      onRead: offsets => read.push(offsets),
+    })
+    expect(read).toEqual([3, 1_000])
   })
 
   it('does not miss what was removed on purpose, nor what was passed over', async () => {
