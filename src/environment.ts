@@ -70,13 +70,18 @@ const OF_OTHERS: readonly RegExp[] = [
   /^PG_(CONFIG|VERSION|MAJOR|SHA256|COLORS?|HOME|DATA)$/,
 ]
 
-/** Variables that look like settings of ours and are none, a line each, with the nearest name where there is one. */
-export function misspeltSettings(env: Readonly<Record<string, string | undefined>>): string[] {
+type Variables = Readonly<Record<string, string | undefined>>
+
+/**
+ * Variables that look like settings of ours and are none, a line each, with the nearest name where there is one.
+ * @param file what `.env` holds, which is written for us: there each name that is nearly a setting is told, whatever its prefix
+ */
+export function misspeltSettings(env: Variables, file: Variables = {}): string[] {
   const known = Object.keys(SETTINGS)
   return Object.keys(env).flatMap(name => {
     if (name in SETTINGS || OF_OTHERS.some(pattern => pattern.test(name))) return []
     const isOurs = OUR_PREFIXES.test(name)
-    if (!isOurs && !SHARED_PREFIXES.test(name)) return []
+    if (!isOurs && !SHARED_PREFIXES.test(name) && !(name in file)) return []
     const [nearest] = known.map(other => [distance(name, other), other] as const).sort(([a], [b]) => a - b)
     const near = nearest !== undefined && nearest[0] <= 2 ? `; did you mean ${nearest[1]}?` : ''
     return isOurs || near !== '' ? [`${name} is no setting of Holdfast, and has no effect${near}`] : []

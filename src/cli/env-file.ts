@@ -1,10 +1,30 @@
 import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import type { Environment } from '../config.ts'
+import { ConfigError } from '../core/errors.ts'
 
 /** What `.env` holds, where the shim has told Node to read it; else nothing. Node has put it into the environment already. */
 export function envFile(): Environment {
-  return process.execArgv.includes('--env-file=.env') ? parseEnv(withoutMark(readFileSync('.env', 'utf8'))) : {}
+  return isRead() ? parseEnv(withoutMark(readFileSync('.env', 'utf8'))) : {}
+}
+
+/** @throws ConfigError when `.env` was read, and none of its settings could be: Node says nothing of that */
+export function checkEnvFile(): void {
+  if (isRead()) checkEncoding(readFileSync('.env'))
+}
+
+/** @throws ConfigError when the text is UTF-16, as some editors and shells on Windows write it */
+export function checkEncoding(bytes: Buffer): void {
+  const mark = bytes.subarray(0, 2).toString('hex')
+  const isUtf16 = mark === 'fffe' || mark === 'feff' || bytes.includes(0)
+  if (!isUtf16) return
+  throw new ConfigError([
+    '.env is no UTF-8 text (some editors and shells on Windows write UTF-16), so that none of its settings is read: save it as UTF-8',
+  ])
+}
+
+function isRead(): boolean {
+  return process.execArgv.includes('--env-file=.env')
 }
 
 /** As the environment is tidied: the byte-order mark would be a part of the first name. */

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { misspeltSettings, tidyEnvironment } from '../environment.ts'
 import { VERSION } from '../version.ts'
 import * as dlq from './dlq.ts'
+import { checkEnvFile, envFile } from './env-file.ts'
 import { exitCodeOf, failureLines } from './failure.ts'
 import { note, paint, quietBrokenPipe } from './output.ts'
 
@@ -43,6 +44,7 @@ Results go to stdout, progress to stderr. Exit codes: 0 done, 1 failed, 2 usage,
 4 could not be asked (verify).
 Settings come from the environment and from .env; "holdfast config" shows them.`,
     )
+  program.hook('preAction', checkEnvFile)
   for (const { register } of await Promise.all(COMMANDS.map(load => load()))) register(program)
   return program
 }
@@ -71,6 +73,7 @@ const TELLING: ReadonlySet<string | undefined> = new Set(['serve', 'config', 'do
 quietBrokenPipe()
 const notes = tidyEnvironment(process.env)
 if (TELLING.has(process.argv[2])) {
-  for (const text of [...notes, ...misspeltSettings(process.env)]) note(`${paint('yellow', 'warning:')} ${text}`)
+  for (const text of [...notes, ...misspeltSettings(process.env, envFile())])
+    note(`${paint('yellow', 'warning:')} ${text}`)
 }
 process.exitCode = await main(process.argv.slice(2))

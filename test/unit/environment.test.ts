@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import { describe, expect, it } from 'vitest'
+import { checkEncoding } from '#src/cli/env-file.ts'
 import { loadConfig } from '#src/config.ts'
 import { misspeltSettings, tidyEnvironment } from '#src/environment.ts'
 
@@ -40,6 +41,15 @@ describe('a variable that is no setting', () => {
     expect(misspeltSettings({ [name]: 'x' })).toEqual(nearest === undefined ? [] : [expected])
   })
 
+  it('is told whatever its prefix, where it stands in .env', () => {
+    const file = { DATABSE_URL: 'x', HTPP_PORT: 'x', COMPOSE_PROJECT_NAME: 'x' }
+    expect(misspeltSettings(file)).toEqual([])
+    expect(misspeltSettings(file, file)).toEqual([
+      'DATABSE_URL is no setting of Holdfast, and has no effect; did you mean DATABASE_URL?',
+      'HTPP_PORT is no setting of Holdfast, and has no effect; did you mean HTTP_PORT?',
+    ])
+  })
+
   it('is told by its prefix alone where that is ours', () => {
     expect(misspeltSettings({ KAFKA_SASL_KERBEROS_KEYTAB: 'x' })).toEqual([
       'KAFKA_SASL_KERBEROS_KEYTAB is no setting of Holdfast, and has no effect',
@@ -58,5 +68,21 @@ describe('a variable that is no setting', () => {
       const text = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8').replaceAll(/^# ?(?=[A-Z_]+=)/gm, '')
       expect(misspeltSettings(parseEnv(text))).toEqual([])
     }
+  })
+})
+
+describe('the encoding of .env', () => {
+  const text = 'KAFKA_TOPIC=returns\n'
+
+  it.each([
+    ['UTF-16 with a mark', Buffer.from(`\uFEFF${text}`, 'utf16le')],
+    ['UTF-16, the other way round', Buffer.from(`\uFEFF${text}`, 'utf16le').swap16()],
+    ['UTF-16 without a mark', Buffer.from(text, 'utf16le')],
+  ])('%s is refused: none of its settings would be read', (_, bytes) => {
+    expect(() => checkEncoding(bytes)).toThrow('save it as UTF-8')
+  })
+
+  it.each(['', '\uFEFF', 'A=ü\n', text])('UTF-8 is taken: %j', taken => {
+    expect(() => checkEncoding(Buffer.from(taken))).not.toThrow()
   })
 })
