@@ -13,7 +13,8 @@ export function register(program: Command): void {
       `
 Measured from progress in Postgres to the end of the topic; the seconds are the age of the oldest record that waits. Where there
 is no progress, from where the service would start (KAFKA_START_AT); while Postgres is away, from the group's offset in Kafka,
-which follows it. A partition that Kafka cannot serve, because it has no leader, is shown with the reason. Joins no group and
+which follows it. A partition that Kafka cannot serve, because it has no leader, is shown with the reason. The end is that
+of committed records: what stands behind the start of an open transaction is no lag, and is told on stderr. Joins no group and
 moves nothing, so it works beside the service and without it. "paused for" is storm_guard, or unreadable_batch: then stderr says
 what to do.
 
@@ -56,7 +57,16 @@ async function lag({ json }: { readonly json?: boolean }): Promise<void> {
     ),
   )
   for (const { unreadable } of rows) if (unreadable !== null) note(unreadable)
+  for (const { partition, open_transaction_records: held } of rows)
+    if (held > 0) note(openTransaction(topic, partition, held))
   if (!consumed) note(`group ${groupId} has consumed nothing of ${topic} yet`)
+}
+
+function openTransaction(topic: string, partition: number, held: number): string {
+  return (
+    `${topic}-${partition}: ${held} offsets stand behind the start of a producer's open transaction, and nobody who reads committed records ` +
+    'gets them before it ends; they are not counted as lag. If it lasts, kafka-transactions.sh find-hanging names it, and abort ends it'
+  )
 }
 
 export interface PartitionLag {
@@ -68,6 +78,8 @@ export interface PartitionLag {
   readonly lag_records: number | null
   /** 0 as well where the offsets that are left hold no record, as transaction markers do; `null` when Kafka does not say. */
   readonly lag_seconds: number | null
+  /** Offsets from the start of the first open transaction to the end of the log: no one who reads committed records gets them yet. */
+  readonly open_transaction_records: number
   readonly paused_for: string | null
   /** Why Kafka cannot serve the partition, or what stands there cannot be read. */
   readonly unreadable: string | null
@@ -113,6 +125,9 @@ async function measure({ kafka, postgres }: Config): Promise<{ rows: PartitionLa
   const unknown = (await inspector.partitions(topic)).filter(({ partition }) => !books.has(partition))
   const committed = new Map((await inspector.committed(unknown)).map(at => [at.partition, at.nextOffset]))
   const reader = parts.use(await openPartitionReader({ connection: kafka, topic, groupId, onlyHeads: true }))
+  const toTheEnd = parts.use(
+    await openPartitionReader({ connection: kafka, topic, groupId, onlyHeads: true, uncommitted: true }),
+  )
   // While Postgres is away the group's offset is the best that is known of progress.
   const startAt = away ? 'committed' : kafka.startAt
   const rows: PartitionLag[] = []
@@ -128,6 +143,8 @@ async function measure({ kafka, postgres }: Config): Promise<{ rows: PartitionLa
       last_progress_at: known === undefined ? null : new Date(known.lastProgressMs).toISOString(),
     }
     try {
+      // Asked first: what is produced in between must not look like a transaction's.
+      const { high: end } = await toTheEnd.watermarks(partition)
       const watermarks = await reader.watermarks(partition)
       const { low, high } = watermarks
       const next = known?.next ?? startOf({ committed: committed.get(partition), watermarks, startAt })
@@ -144,6 +161,7 @@ async function measure({ kafka, postgres }: Config): Promise<{ rows: PartitionLa
         // The last offsets may hold no record, as transaction markers do.
         lag_records: seconds === 'none' ? 0 : waiting,
         lag_seconds: seconds === 'none' ? 0 : seconds,
+        open_transaction_records: end > high ? Number(end - high) : 0,
         ...(damaged === undefined ? {} : { paused_for: row.paused_for ?? damaged.code }),
         unreadable: damaged?.message ?? null,
       }
@@ -154,7 +172,7 @@ async function measure({ kafka, postgres }: Config): Promise<{ rows: PartitionLa
       return {
         ...row,
         next_offset: next === null ? null : String(next),
-        ...{ end_offset: null, lag_records: null, lag_seconds: null, unreadable },
+        ...{ end_offset: null, lag_records: null, lag_seconds: null, open_transaction_records: 0, unreadable },
       }
     }
   }

@@ -54,8 +54,10 @@ export async function openPartitionReader(options: {
   readonly groupId: string
   /** Readings are broken off after their first record: no more is fetched than comes with it. */
   readonly onlyHeads?: boolean
+  /** Records of open and aborted transactions are read as well, and watermarks end with the log. Default: no. */
+  readonly uncommitted?: boolean
 }): Promise<PartitionReader> {
-  const { connection, topic, onlyHeads = false } = options
+  const { connection, topic, onlyHeads = false, uncommitted = false } = options
   /** Where a partition was found to end, since the last assignment. */
   let end: NativePosition | undefined
   const client = nativeConsumer(
@@ -65,7 +67,7 @@ export async function openPartitionReader(options: {
       'enable.auto.commit': false,
       'enable.partition.eof': true,
       // A record of an open transaction, or of one that was aborted, is none: watermarks end before the first open one.
-      'isolation.level': 'read_committed',
+      'isolation.level': uncommitted ? 'read_uncommitted' : 'read_committed',
       'fetch.wait.max.ms': 100,
       'queued.max.messages.kbytes': FETCH_AHEAD_KIB,
       // Short readings follow one another, failed ones too: the defaults make them wait for half a second and a whole one.

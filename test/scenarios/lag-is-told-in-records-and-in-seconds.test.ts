@@ -3,6 +3,7 @@ import { holdfast } from '../support/cli.ts'
 import { anOrder } from '../support/orders.ts'
 import { eventually, startService } from '../support/service.ts'
 import { aStream, type Stream, streamTools } from '../support/stream.ts'
+import { transactionalProducer } from '../support/transactions.ts'
 
 streamTools()
 
@@ -56,6 +57,23 @@ it('holdfast lag tells of each partition how far it is behind, whether the servi
     expect.stringMatching(/^1 +2 +3 +1 +\d+\.\d$/),
   ])
   expectAge(Number(lines[2]?.split(/ +/).at(-1)), third, askedAtMs)
+})
+
+it('holdfast lag tells of records that nobody gets, because a transaction before them was never ended', async () => {
+  const stream = await aStream({ partitions: 1 })
+  const producer = await transactionalProducer(stream.brokers)
+  const at = { topic: stream.topic, partition: 0 }
+  const end = await producer.begin([{ ...at, value: Buffer.from(JSON.stringify(anOrder({ uid: 'open' }))) }])
+  await stream.produce([
+    { value: JSON.stringify(anOrder({ uid: 'behind' })), key: Buffer.from('behind'), partition: 0 },
+  ])
+
+  const { stdout } = await holdfast(stream, 'lag', '--json')
+  expect(JSON.parse(stdout)).toMatchObject({ end_offset: '0', lag_records: 0, open_transaction_records: 2 })
+  expect((await holdfast(stream, 'lag')).stderr).toContain(`${stream.topic}-0: 2 offsets stand behind the start of`)
+  await end('abort')
+  await eventually(async () => (await lagOf(stream))[0]?.end_offset === '3', 'the end of the transaction')
+  expect((await lagOf(stream))[0]).toMatchObject({ lag_records: 3, open_transaction_records: 0 })
 })
 
 /** As it was at some moment between the question and now; told to a tenth of a second. */
