@@ -32,7 +32,7 @@ export function advance(range: LedgerRange & Partial<Aftermath>): pg.QueryConfig
         paused_for = $9, paused_because = $10, paused_at = CASE WHEN $9::text IS NOT NULL THEN now() END,
         last_offset = COALESCE($11, last_offset), last_leader_epoch = COALESCE($12, last_leader_epoch)`
   return {
-    name: storm === undefined ? 'progress_advance' : 'progress_advance_guarded',
+    name: storm === undefined ? 'progress_move' : 'progress_advance',
     text: `UPDATE stream_progress SET next_offset = $5, updated_at = now(), starts = 0, suspect_offset = NULL,
         suspect_deaths = 0${storm === undefined ? '' : guarded}
       WHERE topic = $1 AND partition = $2 AND group_id = $3 AND next_offset = $4${storm === undefined ? '' : ' AND paused_for IS NULL'}`,
