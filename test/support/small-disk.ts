@@ -34,7 +34,7 @@ function aDisk(): SmallDisk {
 const MAX_BYTES = 1024 ** 3
 
 function mount(dir: string, bytes: number): void {
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', dir], { stdio: 'pipe' })
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes},mode=0755`, 'tmpfs', dir], { stdio: 'pipe' })
 }
 
 function unmount(dir: string): void {
