@@ -2,8 +2,11 @@ import { defineConfig } from 'vitest/config'
 
 // The native Kafka client cannot be loaded in worker threads, hence forks everywhere.
 const pool = 'forks'
-/** Real servers take their share of a small machine; two files at a time leave room for them. */
-const onRealServers = { pool, maxWorkers: 2, globalSetup: 'test/support/global-setup.ts' } as const
+/**
+ * Most of the time of a file goes into waiting for servers, sessions and backoffs, not into computing: more files at a time than a small
+ * machine has cores. Servers take their share as well, so not many more.
+ */
+const onRealServers = { pool, maxWorkers: 4, globalSetup: 'test/support/global-setup.ts' } as const
 /** As with all bounds of waiting, it only ends a broken test: by itself a poll gives up after a second. */
 const patient = { expect: { poll: { timeout: 30_000 } } } as const
 
@@ -58,7 +61,7 @@ export default defineConfig({
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],
           pool,
-          maxWorkers: 1,
+          maxWorkers: 2,
           ...patient,
           sequence: { groupOrder: 3 },
           testTimeout: 120_000,

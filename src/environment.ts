@@ -1,3 +1,4 @@
+import { nearest } from './core/nearest.ts'
 import { SETTINGS } from './settings.ts'
 
 /**
@@ -82,22 +83,8 @@ export function misspeltSettings(env: Variables, file: Variables = {}): string[]
     if (name in SETTINGS || OF_OTHERS.some(pattern => pattern.test(name))) return []
     const isOurs = OUR_PREFIXES.test(name)
     if (!isOurs && !SHARED_PREFIXES.test(name) && !(name in file)) return []
-    const [nearest] = known.map(other => [distance(name, other), other] as const).sort(([a], [b]) => a - b)
-    const near = nearest !== undefined && nearest[0] <= 2 ? `; did you mean ${nearest[1]}?` : ''
+    const meant = nearest(name, known, 2)
+    const near = meant === undefined ? '' : `; did you mean ${meant}?`
     return isOurs || near !== '' ? [`${name} is no setting of Holdfast, and has no effect${near}`] : []
   })
-}
-
-/** So many letters must be changed, added or taken away (Levenshtein). */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
 }

@@ -1,13 +1,13 @@
 /**
- * The candidate that a misspelt name most probably meant: the one with the fewest edits, when these are at most a third of
- * its length. `undefined` when none is that close.
+ * The candidate that a misspelt name most probably meant: the one with the fewest edits, when these are at most `most`, by default
+ * a third of its length. `undefined` when none is that close.
  */
-export function nearest(name: string, candidates: Iterable<string>): string | undefined {
+export function nearest(name: string, candidates: Iterable<string>, most?: number): string | undefined {
   let best: string | undefined
   let fewest = Number.POSITIVE_INFINITY
   for (const candidate of candidates) {
     const edits = editDistance(name, candidate)
-    if (edits >= fewest || edits > Math.max(1, Math.floor(candidate.length / 3))) continue
+    if (edits >= fewest || edits > (most ?? Math.max(1, Math.floor(candidate.length / 3)))) continue
     best = candidate
     fewest = edits
   }
