@@ -89,6 +89,8 @@ export interface PartitionLag {
   readonly last_progress_at: string | null
 }
 
+type Known = 'partition' | 'paused_for' | 'paused_because' | 'last_progress_at'
+
 async function measure({ kafka, postgres }: Config): Promise<{ rows: PartitionLag[]; consumed: boolean }> {
   const [
     { dispositionOf, PartitionUnavailableError },
@@ -134,6 +136,16 @@ async function measure({ kafka, postgres }: Config): Promise<{ rows: PartitionLa
   for (const partition of await reader.partitions()) rows.push(await rowOf(partition))
   return { rows, consumed: books.size + committed.size > 0 }
 
+  /** The topic was made anew, the log was cut, or this is another cluster: what waits is not known. */
+  function beyondEnd(row: Pick<PartitionLag, Known>, next: bigint, end: bigint): PartitionLag {
+    const unreadable =
+      `${topic}-${row.partition}: progress is at offset ${next}, beyond the partition's end ${end}, so the service holds it; the topic was ` +
+      'probably deleted and made anew, or KAFKA_BROKERS names another cluster. Decide where to go on with: ' +
+      `holdfast seek --partition ${row.partition} --to OFFSET|earliest|latest --because "…"`
+    const unknown = { lag_records: null, lag_seconds: null, open_transaction_records: 0 }
+    return { ...row, next_offset: String(next), end_offset: String(end), ...unknown, unreadable }
+  }
+
   async function rowOf(partition: number): Promise<PartitionLag> {
     const known = books.get(partition)
     const row = {
@@ -148,7 +160,7 @@ async function measure({ kafka, postgres }: Config): Promise<{ rows: PartitionLa
       const watermarks = await reader.watermarks(partition)
       const { low, high } = watermarks
       const next = known?.next ?? startOf({ committed: committed.get(partition), watermarks, startAt })
-      // Beyond the end, when the topic was made anew: nothing can be said to wait.
+      if (next > end) return beyondEnd(row, next, end)
       const waiting = next < high ? Number(high - next) : 0
       const removed = next < low // by retention: the age of what is left is all that can be known
       const age = waiting === 0 ? 'none' : await secondsSince(reader, partition, removed ? low : next, high)

@@ -48,5 +48,7 @@ async function resume({ partition, because, json }: ResumeOptions): Promise<void
         : `partition ${partition} goes on (${pausedFor}, ${deadLettersInARow} dead letters in a row)`,
     )
   }
-  if (lifted.length === 0) note('nothing to resume: no partition waits for an operator')
+  if (lifted.length > 0) return
+  const none = partition === undefined ? 'no partition waits' : `partition ${partition} does not wait`
+  note(`nothing to resume: ${none} for an operator`)
 }

@@ -57,6 +57,12 @@ it('holdfast lag tells of each partition how far it is behind, whether the servi
     expect.stringMatching(/^1 +2 +3 +1 +\d+\.\d$/),
   ])
   expectAge(Number(lines[2]?.split(/ +/).at(-1)), third, askedAtMs)
+
+  // When progress lies beyond the end, as after the topic was made anew: then what waits is not known, and the way out is told
+  await stream.query('UPDATE stream_progress SET next_offset = 9 WHERE partition = 1')
+  expect((await lagOf(stream))[1]).toMatchObject({ next_offset: '9', end_offset: '3', lag_records: null })
+  expect((await holdfast(stream, 'lag')).stderr).toContain('holdfast seek --partition 1')
+  expect((await holdfast(stream, 'resume', '--partition', '1')).stderr).toContain('partition 1 does not wait')
 })
 
 it('holdfast lag tells of records that nobody gets, because a transaction before them was never ended', async () => {
