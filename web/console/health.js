@@ -7,8 +7,8 @@ const BEHIND_SECONDS = 60
 const SILENT_SECONDS = 4
 /** The broker is asked every two seconds where each partition ends, all of them in turn. */
 const UNTOLD_SECONDS = 10
-/** The service tells of itself every two seconds. */
-const UNHEARD_SECONDS = 8
+/** The service sends its state every two seconds: two in a row have not come. */
+const UNHEARD_SECONDS = 5
 
 /**
  * The stream in sentences: all that is wrong, the worst first; or one that says how well it goes. What is not known is said to
