@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 // The native Kafka client cannot be loaded in worker threads, hence forks everywhere.
 const pool = 'forks'
@@ -10,8 +11,36 @@ const onRealServers = { pool, maxWorkers: 4, globalSetup: 'test/support/global-s
 /** As with all bounds of waiting, it only ends a broken test: by itself a poll gives up after a second. */
 const patient = { expect: { poll: { timeout: 30_000 } } } as const
 
+/** Files that take more than 45 s, the slowest first: begun last, one of them would run on alone at the end. */
+const SLOW = [
+  'random-faults-lose-nothing',
+  'a-stop-at-a-bad-moment-loses-nothing',
+  'a-redrive-survives-its-worker',
+  'killed-between-transaction-and-commit',
+  'a-storm-of-dead-letters-stops-its-partition',
+  'records-of-every-kind-of-topic-are-accounted-for',
+  'a-damaged-log-stops-its-partition-alone',
+  'postgres-that-refuses-slows-or-says-nothing-is-waited-for',
+  'simulation/pipeline',
+]
+
+class SlowFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files)
+    const rank = ({ moduleId }: TestSpecification) => {
+      const at = SLOW.findIndex(name => moduleId.includes(name))
+      return at === -1 ? SLOW.length : at
+    }
+    const projects = new Set(sorted.map(({ project }) => project))
+    return [...projects].flatMap(project =>
+      sorted.filter(file => file.project === project).sort((a, b) => rank(a) - rank(b)),
+    )
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: SlowFirst },
     reporters: ['default', './test/support/skipped-reporter.ts'],
     // Of servers that are to close in order, on a machine that is busy with others.
     teardownTimeout: 60_000,

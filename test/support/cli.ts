@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { onTestFinished } from 'vitest'
+import { COMPILED } from './service.ts'
 import type { FreshTopics } from './stack.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -58,6 +59,7 @@ export function startHoldfast(stream: Configured, ...args: readonly string[]): R
 function environment(stream: Configured): NodeJS.ProcessEnv {
   return {
     PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
+    ...COMPILED,
     KAFKA_BROKERS: stream.brokers,
     KAFKA_TOPIC: stream.topic,
     KAFKA_DLQ_TOPIC: stream.dlqTopic,

@@ -41,6 +41,8 @@ export interface ServiceOptions extends FreshTopics {
 
 const LINES_OF_A_FAILURE = 40
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+/** Hundreds of processes of the same code are started: each finds there what the one before it has compiled, and starts in half the time. */
+export const COMPILED = { NODE_COMPILE_CACHE: `${ROOT}node_modules/.cache/compiled` } as const
 
 /** Starts it and waits until it listens; it may not be ready yet. */
 export async function startService(options: ServiceOptions): Promise<Service> {
@@ -55,6 +57,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       PATH: process.env.PATH,
+      ...COMPILED,
       KAFKA_BROKERS: options.brokers ?? kafkaBrokers(),
       KAFKA_TOPIC: options.topic,
       KAFKA_DLQ_TOPIC: options.dlqTopic,
