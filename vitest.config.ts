@@ -59,6 +59,8 @@ export default defineConfig({
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
           pool,
+          // By default a core is left free, which of two is half of them.
+          maxWorkers: 2,
           sequence: { groupOrder: 0 },
           testTimeout: 30_000,
         },
