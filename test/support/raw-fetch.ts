@@ -1,25 +1,16 @@
-import { connect } from 'node:net'
+import { askBroker, int8, int16, int32, text } from './kafka-protocol.ts'
 
 /**
  * The first batches of a partition as they travel, by a Fetch request of our own (version 4): what the native client makes of
  * a record is not asked. The broker must lead the partition, and the records must not be compressed.
  */
 export async function fetchRaw(brokers: string, topic: string, partition: number): Promise<Buffer> {
-  const name = Buffer.from(topic)
   const request = Buffer.concat([
     // Fetch, version 4, correlation 1, client '', no replica, 500 ms for 1 byte, at most 1 MiB, uncommitted ones too
-    ...[int16(1), int16(4), int32(1), int16(0), int32(-1), int32(500), int32(1), int32(1_048_576), Buffer.from([0])],
-    ...[int32(1), int16(name.length), name, int32(1), int32(partition), int32(0), int32(0), int32(1_048_576)],
+    ...[int16(1), int16(4), int32(1), int16(0), int32(-1), int32(500), int32(1), int32(1_048_576), int8(0)],
+    ...[int32(1), text(topic), int32(1), int32(partition), int32(0), int32(0), int32(1_048_576)],
   ])
-  const [host = '', port = ''] = brokers.split(':')
-  const socket = connect(Number(port), host)
-  socket.write(Buffer.concat([int32(request.length), request]))
-  let received = Buffer.alloc(0)
-  for await (const chunk of socket) {
-    received = Buffer.concat([received, chunk])
-    if (received.length >= 4 && received.length >= 4 + received.readInt32BE()) break
-  }
-  return received.subarray(4)
+  return await askBroker(brokers, request)
 }
 
 /** Whether the header of that name holds null, nothing or something: its length follows it, as a zigzag varint. */
@@ -28,16 +19,4 @@ export function headerKind(batches: Buffer, name: string): 'null' | 'empty' | 'b
   if (at === -1) throw new Error(`there is no header ${name}`)
   const length = batches[at + name.length]
   return length === 1 ? 'null' : length === 0 ? 'empty' : 'bytes'
-}
-
-function int16(value: number): Buffer {
-  const bytes = Buffer.alloc(2)
-  bytes.writeInt16BE(value)
-  return bytes
-}
-
-function int32(value: number): Buffer {
-  const bytes = Buffer.alloc(4)
-  bytes.writeInt32BE(value)
-  return bytes
 }

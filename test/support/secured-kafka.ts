@@ -1,10 +1,9 @@
-import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type EmbeddedKafka, startKafka } from '#src/embedded/kafka.ts'
 import { type Authority, makeAuthority } from './certificates.ts'
+import { askBroker, int8, int16, int32, text } from './kafka-protocol.ts'
 
 /** A broker with TLS, passwords and rights, whose listeners show what goes wrong with them. Ends with its files. */
 export interface SecuredKafka extends AsyncDisposable {
@@ -128,35 +127,7 @@ async function createAcls(
   )
   const head = [int16(30), int16(1), int32(1), int16(-1)] // api key, version, correlation id, no client id
   const request = Buffer.concat([...head, int32(rules.length), ...rules])
-  const [host = '', port] = brokers.split(':')
-  const socket = connect(Number(port), host)
-  try {
-    await once(socket, 'connect')
-    socket.write(Buffer.concat([int32(request.length), request]))
-    const [answer] = (await once(socket, 'data')) as [Buffer]
-    // Size, correlation id, throttle time, number of results, and the error code of the first.
-    if (answer.readInt16BE(16) !== 0) throw new Error(`the broker refuses the rule: ${answer.toString('latin1')}`)
-  } finally {
-    socket.destroy()
-  }
-}
-
-function int8(value: number): Buffer {
-  return Buffer.from([value])
-}
-
-function int16(value: number): Buffer {
-  const bytes = Buffer.alloc(2)
-  bytes.writeInt16BE(value)
-  return bytes
-}
-
-function int32(value: number): Buffer {
-  const bytes = Buffer.alloc(4)
-  bytes.writeInt32BE(value)
-  return bytes
-}
-
-function text(value: string): Buffer {
-  return Buffer.concat([int16(Buffer.byteLength(value)), Buffer.from(value)])
+  const answer = await askBroker(brokers, request)
+  // Correlation id, throttle time, number of results, and the error code of the first.
+  if (answer.readInt16BE(12) !== 0) throw new Error(`the broker refuses the rule: ${answer.toString('latin1')}`)
 }
