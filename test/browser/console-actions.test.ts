@@ -359,7 +359,7 @@ describe('when the service is away', () => {
       await page.locator('#connection[data-was="on"]').waitFor({ state: 'attached' })
       await page.route('**/admin/**', route => route.abort())
       pages.dropWatchers()
-      await page.locator('#connection', { hasText: 'Not connected just now: what you see was told' }).waitFor()
+      await page.locator('#connection', { hasText: 'Not connected just now: what you see was sent' }).waitFor()
       expect(await rows.count()).toBe(1)
       await pages.desk.automatic.set(false, by)
       await page.unroute('**/admin/**')

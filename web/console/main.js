@@ -135,9 +135,9 @@ function drawStrip() {
   const unheard = agoOf(glance.heardSeconds())
   const isOff = strip.dataset.was === 'off'
   const words = isOff
-    ? `Not connected just now: what you see was told ${unheard ?? 'just now'}. Trying again in ${retrySeconds} s.`
+    ? `Not connected just now: what you see was sent ${unheard ?? 'just now'}. Trying again in ${retrySeconds} s.`
     : unheard !== undefined
-      ? `The service says nothing: what you see was told ${unheard}.`
+      ? `The service says nothing: what you see was sent ${unheard}.`
       : `Postgres has not answered for ${duration(silent)}: what is listed below is at least that old, and is read again once it does.`
   strip.hidden = !isOff && unheard === undefined && silent === 0
   // Said aloud once, and not with each second.
