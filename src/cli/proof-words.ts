@@ -59,7 +59,8 @@ function showDeep({ records, compared, edited, elsewhere, unknown, erased }: Dee
   if (edited > 0) note(`${edited} orders hold what a dead letter was redriven with instead of the record's value`)
   if (erased > 0) note(`${erased} orders were removed on purpose`)
   if (elsewhere > 0) note(`${elsewhere} orders come from records that are not in what was read`)
-  if (unknown > 0) note(`${unknown} could not be compared: the record that would decide was purged, compacted or removed`)
+  if (unknown > 0)
+    note(`${unknown} could not be compared: the record that would decide was purged, compacted or removed`)
 }
 
 /** One JSON object: names as the columns are named, offsets as text. */
