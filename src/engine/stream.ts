@@ -1,0 +1,37 @@
+import type { Tables, ValueQueries, Verdict } from '../core/ports.ts'
+
+/** The bytes of a record that decide what it is. */
+export interface RecordBytes {
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+}
+
+/**
+ * A stream that is ready to run: a definition, checked and compiled, with its names settled. The engine, the inbox, the read side and the
+ * commands know a stream by this interface alone. `T` is a decoded and valid value.
+ */
+export interface Stream<T = unknown> {
+  /** Unique in a process and in a database: `orders`. Also the value of the metric label `stream`. */
+  readonly name: string
+  /** Unique in a process. */
+  readonly topic: string
+  readonly dlqTopic: string
+  readonly groupId: string
+  /** First segment of its routes: `/ROUTE/KEY`, `/ROUTE?…`. */
+  readonly route: string
+  /** Decodes and validates one record. Pure; throws nothing that is foreseen. */
+  readonly judge: (record: RecordBytes) => Verdict<T>
+  /** Canonical JSON: the bytes that are cached and served. A value from the judge and one read back from the tables give the same bytes. */
+  readonly json: (value: T) => Buffer
+  /** Whether this text can be the key of a value. */
+  readonly isKey: (text: string) => boolean
+  /** Its tables, the root table first. */
+  readonly tableNames: readonly string[]
+  readonly tables: Tables<T>
+  readonly queries: ValueQueries
+  /**
+   * The value's JSON as it stands in these bytes, with whatever may name a person masked.
+   * @returns `undefined` when it is no JSON: what of it is personal cannot be known
+   */
+  readonly mask: (value: Buffer) => Buffer | undefined
+}
