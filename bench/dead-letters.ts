@@ -163,7 +163,7 @@ async function closeLoops(): Promise<void> {
         const offset = BigInt(batch * BATCH + i)
         const record = { topic: 'orders', partition: 0, offset, timestampMs: 0, key: null, value: null, headers: [] }
         const redrive = kind === 'redriven' ? { replayId: 'r1', replayCount: 1 } : undefined
-        return { order: { record, origin: record, uid: '', value: {} as Order, redrive }, outcome: 'stale' as const }
+        return { order: { record, origin: record, key: '', value: {} as Order, redrive }, outcome: 'stale' as const }
       })
       const started = performance.now()
       await store.settle({
@@ -208,7 +208,7 @@ async function settle(store: ReturnType<typeof createSettlementStore>, batch: nu
       failedAtMs: 1_700_000_000_000 + batch * 50,
       attempts: 1,
       replayCount: 0,
-      orderUid: `b563feb7b2b84b6test-${(batch * BATCH + i) * 7919}`,
+      key: `b563feb7b2b84b6test-${(batch * BATCH + i) * 7919}`,
       groupId: 'holdfast',
     }
   })

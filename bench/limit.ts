@@ -39,7 +39,7 @@ export function encodeBacklog(backlog: Backlog): readonly (readonly Encoded[])[]
     const offset = BigInt(backlog.offsetOf[i] ?? 0)
     const origin = { topic: backlog.topic, partition, offset, timestampMs: backlog.timestampMs }
     const record = { ...origin, key, value: null, headers: [] }
-    const length = waiting[partition]?.push({ record, origin, uid: verdict.uid, value: verdict.value })
+    const length = waiting[partition]?.push({ record, origin, key: verdict.key, value: verdict.value })
     if (length === LIMIT_BATCH) close(partition)
   }
   for (const partition of waiting.keys()) close(partition)

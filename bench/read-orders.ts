@@ -29,7 +29,7 @@ export async function storeOrders(databaseUrl: string, count: number): Promise<s
       }
       const verdict = judge(record)
       if (!verdict.ok) throw new Error(`the generator made no order: ${verdict.rejection.error}`)
-      return { record, origin: record, uid: verdict.value.order_uid, value: verdict.value }
+      return { record, origin: record, key: verdict.value.order_uid, value: verdict.value }
     })
     const { orders: collapsed, ...counts } = collapse(records)
     await store.settle({
@@ -43,7 +43,7 @@ export async function storeOrders(databaseUrl: string, count: number): Promise<s
       deadLetters: [],
       isolate: false,
     })
-    return collapsed.map(({ uid }) => uid)
+    return collapsed.map(({ key: uid }) => uid)
   } finally {
     await pool.end()
   }

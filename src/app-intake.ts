@@ -39,9 +39,9 @@ export function composeIntake({ config, judge, clock, ...options }: IntakeOption
   return {
     maxBytes: Math.min(config.recordMaxBytes, UPLOAD_MAX_BYTES),
     judge: value => judge({ key: null, value }),
-    async publish(uid, value) {
+    async publish(key, value) {
       const timestampMs = clock.now()
-      const record = { topic, key: Buffer.from(uid), value, headers: [], timestampMs }
+      const record = { topic, key: Buffer.from(key), value, headers: [], timestampMs }
       try {
         return { topic, timestampMs, ...(await publisher.publish(record)) }
       } catch (error) {

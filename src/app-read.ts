@@ -75,7 +75,7 @@ export function composeReadSide(options: ReadSideOptions): ReadSide {
         else cache.clear()
         observer.observe({ kind: 'coherence_established' })
       },
-      onWritten: uids => cache.overtake(uids),
+      onWritten: keys => cache.overtake(keys),
       onCurrent: asOfMs => cache.trustUntil(asOfMs + CACHE_LEASE_MS),
       onLost: (error, attempt, delayMs) => observer.observe({ kind: 'coherence_lost', attempt, delayMs, error }),
     })
@@ -90,7 +90,7 @@ export function composeReadSide(options: ReadSideOptions): ReadSide {
     onSettled(written, candidates) {
       // Only now, after the commit. When the reply to it was lost, we know the orders but not which of them won.
       // And of a backlog only the end would still be held when it is worked off; the rest must not wash the cache out.
-      if (written === undefined || cache.outrunBy(options.lagRecords())) cache.drop(candidates.map(({ uid }) => uid))
+      if (written === undefined || cache.outrunBy(options.lagRecords())) cache.drop(candidates.map(({ key }) => key))
       else if (serves) cache.put(written.map(toStored))
       if (written !== undefined) feed.publish(written, toStored)
     },
@@ -111,7 +111,7 @@ export function composeReadSide(options: ReadSideOptions): ReadSide {
 }
 
 /** The position is copied: an entry of the cache must not keep the whole record alive. */
-function toStored({ uid, value, origin }: ReadyRecord<Order>): StoredValue {
+function toStored({ key, value, origin }: ReadyRecord<Order>): StoredValue {
   const { topic, partition, offset, timestampMs } = origin
-  return { uid, json: orderJson(value), origin: { topic, partition, offset, timestampMs } }
+  return { key, json: orderJson(value), origin: { topic, partition, offset, timestampMs } }
 }

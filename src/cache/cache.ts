@@ -21,7 +21,7 @@ export interface CacheOptions {
 
 /**
  * "There is no such order" is remembered only this long, counted from the question: long enough against a storm of one
- * mistyped uid. Other replicas do not tell of orders that are new, so this bounds how late one is seen here.
+ * mistyped key. Other replicas do not tell of orders that are new, so this bounds how late one is seen here.
  */
 const ABSENT_TTL_MS = 750
 const WRITE_TIMEOUT_MS = 15_000
@@ -29,7 +29,7 @@ const WRITE_TIMEOUT_MS = 15_000
 const CONFIRM_TIMEOUT_MS = 1_000
 /** So long a store that was away is not asked about what is held. */
 const AWAY_MS = 1_000
-/** In a room of their own, so that somebody who tries out uids cannot push real orders out. */
+/** In a room of their own, so that somebody who tries out keys cannot push real orders out. */
 const ABSENT_MAX = 10_000
 /** What one entry takes while there is none to tell: the sample order and its overhead. */
 const TYPICAL_ENTRY_BYTES = 2_500
@@ -58,7 +58,7 @@ interface Warming {
  * The serialized LRU cache. A hit needs no parsing; and as bytes are held, there is no shared object to be changed.
  *
  * Two rules keep an older version from coming back. (1) A version goes in only when it is newer than the one that is
- * held, or that overtook the load. (2) Whoever drops a uid disowns the load that is under way for it: it answers those who
+ * held, or that overtook the load. (2) Whoever drops a key disowns the load that is under way for it: it answers those who
  * asked before, and leaves nothing behind; who asks afterwards asks anew.
  *
  * Where several replicas write, a third keeps a held version from outliving the one that replaced it: (3) What is held is
@@ -86,61 +86,61 @@ export function createCache(options: CacheOptions): ValueCache {
     ttl: ttlMs,
     ttlResolution: 0,
     perf,
-    dispose: (_entry, uid, reason) => {
+    dispose: (_entry, key, reason) => {
       if (reason === 'set') return
-      warming?.gone.add(uid)
+      warming?.gone.add(key)
       evictions[reason === 'evict' ? 'size' : reason === 'expire' ? 'expired' : 'invalidated'] += 1
     },
   })
   const absent = new LRUCache<string, true>({ max: ABSENT_MAX, ttl: ABSENT_TTL_MS, ttlResolution: 0, perf })
 
-  function store(uid: string, entry: Entry): void {
-    absent.delete(uid)
-    const held = entries.peek(uid)
+  function store(key: string, entry: Entry): void {
+    absent.delete(key)
+    const held = entries.peek(key)
     if (held !== undefined && compareOrigins(entry.origin, held.origin) !== 'newer') return
     // One that is too large is not taken, and the version before it goes all the same: never a stale answer.
-    entries.set(uid, entry, { size: costOf(uid, entry) })
-    if (!entries.has(uid)) warming?.gone.add(uid)
+    entries.set(key, entry, { size: costOf(key, entry) })
+    if (!entries.has(key)) warming?.gone.add(key)
   }
 
-  function tell(uid: string, value: Entry | undefined, how: { hit: boolean }): Lookup {
-    const ttl = value === undefined ? absent.getRemainingTTL(uid) : entries.getRemainingTTL(uid)
-    const stored = value === undefined ? ttl > 0 : entries.peek(uid) === value
+  function tell(key: string, value: Entry | undefined, how: { hit: boolean }): Lookup {
+    const ttl = value === undefined ? absent.getRemainingTTL(key) : entries.getRemainingTTL(key)
+    const stored = value === undefined ? ttl > 0 : entries.peek(key) === value
     return { value, hit: how.hit, collapsed: false, stored: stored && !how.hit, ttlMs: stored ? Math.max(0, ttl) : 0 }
   }
 
-  async function load(uid: string, race: Race): Promise<Lookup> {
-    const disowned = () => loads.get(uid)?.race !== race
+  async function load(key: string, race: Race): Promise<Lookup> {
+    const disowned = () => loads.get(key)?.race !== race
     const start = perf.now()
     try {
-      const read = await reader.read(uid)
+      const read = await reader.read(key)
       const loaded = read === undefined ? undefined : new Entry(read)
       const overtakenBy = race.overtakenBy
       if (overtakenBy !== undefined) {
         // Asked as "is the put one older?", so that of two equals the put one wins: it came later.
         if (loaded === undefined || compareOrigins(overtakenBy.origin, loaded.origin) !== 'older') {
-          return tell(uid, overtakenBy, { hit: false })
+          return tell(key, overtakenBy, { hit: false })
         }
       }
       if (!disowned()) {
         if (loaded === undefined) {
-          entries.delete(uid)
-          absent.set(uid, true, { start })
-        } else store(uid, loaded)
+          entries.delete(key)
+          absent.set(key, true, { start })
+        } else store(key, loaded)
       }
-      return tell(uid, loaded, { hit: false })
+      return tell(key, loaded, { hit: false })
     } catch (error) {
       // The store is away, and yet the answer is known: it was written while we asked.
-      if (race.overtakenBy !== undefined) return tell(uid, race.overtakenBy, { hit: false })
+      if (race.overtakenBy !== undefined) return tell(key, race.overtakenBy, { hit: false })
       throw error
     } finally {
-      if (!disowned()) loads.delete(uid)
+      if (!disowned()) loads.delete(key)
     }
   }
 
   /** Asks the store, together with whoever asks already. */
-  function ask(uid: string, result: 'miss' | 'revalidated'): Promise<Lookup> {
-    const running = loads.get(uid)
+  function ask(key: string, result: 'miss' | 'revalidated'): Promise<Lookup> {
+    const running = loads.get(key)
     if (running !== undefined) {
       requests.collapsed += 1
       return running.answer.then(answer => ({ ...answer, collapsed: true }))
@@ -148,15 +148,15 @@ export function createCache(options: CacheOptions): ValueCache {
     requests[result] += 1
     const race: Race = { overtakenBy: undefined }
     // `load` runs up to its first await here and now; it looks into `loads` only after that.
-    const answer = load(uid, race)
-    loads.set(uid, { answer, race })
+    const answer = load(key, race)
+    loads.set(key, { answer, race })
     return answer
   }
 
   /** What is held is not vouched for: the store's answer goes before it, unless the store is away. */
-  async function confirm(uid: string, held: Entry): Promise<Lookup> {
+  async function confirm(key: string, held: Entry): Promise<Lookup> {
     const answered = new AbortController()
-    const answer = ask(uid, 'revalidated')
+    const answer = ask(key, 'revalidated')
     // Once nobody awaits it any more, it may still fail.
     answer.catch(() => {})
     try {
@@ -168,15 +168,15 @@ export function createCache(options: CacheOptions): ValueCache {
       answered.abort()
     }
     awayUntilMs = monotonic() + AWAY_MS
-    return tell(uid, entries.peek(uid) ?? held, { hit: true })
+    return tell(key, entries.peek(key) ?? held, { hit: true })
   }
 
-  function hit(uid: string): Lookup | undefined {
+  function hit(key: string): Lookup | undefined {
     if (!vouchedFor()) return undefined
-    const held = entries.get(uid)
+    const held = entries.get(key)
     if (held === undefined) return undefined
     requests.hit += 1
-    return { value: held, hit: true, collapsed: false, stored: false, ttlMs: Math.max(0, entries.getRemainingTTL(uid)) }
+    return { value: held, hit: true, collapsed: false, stored: false, ttlMs: Math.max(0, entries.getRemainingTTL(key)) }
   }
 
   function vouchedFor(): boolean {
@@ -188,27 +188,27 @@ export function createCache(options: CacheOptions): ValueCache {
   return {
     hit,
 
-    get(uid) {
-      const found = hit(uid)
+    get(key) {
+      const found = hit(key)
       if (found !== undefined) return Promise.resolve(found)
-      const held = entries.get(uid)
-      if (held !== undefined) return confirm(uid, held)
-      if (absent.has(uid)) {
+      const held = entries.get(key)
+      if (held !== undefined) return confirm(key, held)
+      if (absent.has(key)) {
         requests.negative_hit += 1
-        return Promise.resolve(tell(uid, undefined, { hit: true }))
+        return Promise.resolve(tell(key, undefined, { hit: true }))
       }
-      return ask(uid, 'miss')
+      return ask(key, 'miss')
     },
 
     put(values) {
       for (const value of values) {
-        if (overtaken.has(value.uid)) {
-          forget(value.uid)
+        if (overtaken.has(value.key)) {
+          forget(value.key)
           continue
         }
         const entry = new Entry(value)
-        store(value.uid, entry)
-        const race = loads.get(value.uid)?.race
+        store(value.key, entry)
+        const race = loads.get(value.key)?.race
         if (race === undefined) continue
         const earlier = race.overtakenBy
         if (earlier === undefined || compareOrigins(entry.origin, earlier.origin) === 'newer') race.overtakenBy = entry
@@ -220,14 +220,14 @@ export function createCache(options: CacheOptions): ValueCache {
       return count * meanBytes > maxSize
     },
 
-    drop(uids) {
-      for (const uid of uids) forget(uid)
+    drop(keys) {
+      for (const key of keys) forget(key)
     },
 
-    overtake(uids) {
-      overtaken.add(uids)
-      if (uids === 'all') forgetAll()
-      else for (const uid of uids) forget(uid)
+    overtake(keys) {
+      overtaken.add(keys)
+      if (keys === 'all') forgetAll()
+      else for (const key of keys) forget(key)
     },
 
     clear: forgetAll,
@@ -246,11 +246,11 @@ export function createCache(options: CacheOptions): ValueCache {
           warming = now
           for await (const value of reader.newest(limit)) {
             if (signal.aborted || now.cleared || added.length >= limit) break
-            if (now.gone.has(value.uid) || entries.peek(value.uid) !== undefined) continue
+            if (now.gone.has(value.key) || entries.peek(value.key) !== undefined) continue
             const entry = new Entry(value)
-            if (entries.calculatedSize + costOf(value.uid, entry) > maxSize) break
-            store(value.uid, entry)
-            added.push(value.uid)
+            if (entries.calculatedSize + costOf(value.key, entry) > maxSize) break
+            store(value.key, entry)
+            added.push(value.key)
           }
         } while (warming.cleared && !signal.aborted)
       } finally {
@@ -268,11 +268,11 @@ export function createCache(options: CacheOptions): ValueCache {
     }),
   }
 
-  function forget(uid: string): void {
-    entries.delete(uid)
-    absent.delete(uid)
-    loads.delete(uid)
-    warming?.gone.add(uid)
+  function forget(key: string): void {
+    entries.delete(key)
+    absent.delete(key)
+    loads.delete(key)
+    warming?.gone.add(key)
   }
 
   function forgetAll(): void {
@@ -288,9 +288,9 @@ export function createCache(options: CacheOptions): ValueCache {
    */
   function rank(added: readonly string[]): void {
     const warmed = new Set(added)
-    const others = [...entries.rkeys()].filter(uid => !warmed.has(uid))
-    for (const uid of added.toReversed()) entries.get(uid)
-    for (const uid of others) entries.get(uid)
+    const others = [...entries.rkeys()].filter(key => !warmed.has(key))
+    for (const key of added.toReversed()) entries.get(key)
+    for (const key of others) entries.get(key)
   }
 }
 

@@ -4,7 +4,7 @@ import type { CachedValue } from '../core/read-side.ts'
 import type { Origin } from '../core/record.ts'
 
 /**
- * What an entry costs beside its bytes and its uid, in bytes. Measured on Node 24 with 200,000 entries of 100 to 1,300
+ * What an entry costs beside its bytes and its key, in bytes. Measured on Node 24 with 200,000 entries of 100 to 1,300
  * bytes: resident memory grew by 1,090 to 1,250 bytes an entry more than the JSON, of which 500 are V8's heap (entry,
  * Buffer, origin, tag, slots of map and list) and the rest is what a backing store of its own costs.
  */
@@ -31,8 +31,8 @@ export class Entry implements CachedValue {
 }
 
 /** What an entry counts against the cache's bound, in bytes. */
-export function costOf(uid: string, entry: Entry): number {
-  return entry.json.length + uid.length + ENTRY_OVERHEAD_BYTES
+export function costOf(key: string, entry: Entry): number {
+  return entry.json.length + key.length + ENTRY_OVERHEAD_BYTES
 }
 
 /** Small Buffers share an 8 KB slab, and one that is kept pins all of it: so each gets memory of its own. */

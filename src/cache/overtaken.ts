@@ -2,12 +2,12 @@
 const MAX_REMEMBERED = 50_000
 
 export interface Overtaken {
-  add(uids: readonly string[] | 'all'): void
-  has(uid: string): boolean
+  add(keys: readonly string[] | 'all'): void
+  has(key: string): boolean
 }
 
 /**
- * Remembers for at least `forMs`, and at most twice as long, which uids somebody else has written. In two generations,
+ * Remembers for at least `forMs`, and at most twice as long, which keys somebody else has written. In two generations,
  * so that forgetting costs nothing.
  */
 export function rememberOvertaken(forMs: number, monotonic: () => number): Overtaken {
@@ -24,18 +24,18 @@ export function rememberOvertaken(forMs: number, monotonic: () => number): Overt
   }
 
   return {
-    add(uids) {
+    add(keys) {
       const nowMs = monotonic()
       turn(nowMs)
-      if (uids !== 'all') for (const uid of uids) young.add(uid)
-      if (uids !== 'all' && young.size <= MAX_REMEMBERED) return
+      if (keys !== 'all') for (const key of keys) young.add(key)
+      if (keys !== 'all' && young.size <= MAX_REMEMBERED) return
       young.clear()
       allUntilMs = nowMs + forMs
     },
-    has(uid) {
+    has(key) {
       const nowMs = monotonic()
       turn(nowMs)
-      return nowMs < allUntilMs || young.has(uid) || old.has(uid)
+      return nowMs < allUntilMs || young.has(key) || old.has(key)
     },
   }
 }

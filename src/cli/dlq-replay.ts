@@ -130,10 +130,10 @@ async function readEdit(path: string, { config, letters }: DlqDesk, filter: Dead
     const { rows } = await letters.page({ filter, limit: 2, after: undefined })
     if (rows.length > 1)
       throw new UsageError('--edit is for one dead letter, and the filter takes several: name it, id:…')
-    const other = rows.find(letter => isOfAnotherOrder(letter, verdict.uid))
+    const other = rows.find(letter => isOfAnotherOrder(letter, verdict.key))
     if (other === undefined) return value
     throw new UsageError(
-      `--edit ${path} is the order ${verdict.uid}, and ${other.id} is ${other.order_uid}, which would be stored nowhere`,
+      `--edit ${path} is the order ${verdict.key}, and ${other.id} is ${other.order_uid}, which would be stored nowhere`,
     )
   }
   const { rejection } = verdict

@@ -23,8 +23,8 @@ export async function repair(
     note('repair: no order points beyond progress; nothing to do')
     return
   }
-  for (const { uid, partition, offset, progress } of beyond.slice(0, SHOWN_AT_MOST)) {
-    note(`order ${visible(uid)} points at partition ${partition} offset ${offset}; progress is ${progress ?? 'none'}`)
+  for (const { key, partition, offset, progress } of beyond.slice(0, SHOWN_AT_MOST)) {
+    note(`order ${visible(key)} points at partition ${partition} offset ${offset}; progress is ${progress ?? 'none'}`)
   }
   if (beyond.length > SHOWN_AT_MOST) note(`and ${beyond.length - SHOWN_AT_MOST} more`)
   note(

@@ -2,7 +2,7 @@ import type { LeftOut, ReadyRecord } from './ports.ts'
 import { compareOrigins } from './record.ts'
 
 export interface Collapsed<T> {
-  /** One for each uid, sorted by uid in byte order. */
+  /** One for each key, sorted by key in byte order. */
   readonly orders: readonly ReadyRecord<T>[]
   readonly superseded: number
   readonly duplicate: number
@@ -12,7 +12,7 @@ export interface Collapsed<T> {
 }
 
 /**
- * Leaves the newest record of each uid, because one upsert may not touch a row twice (SQLSTATE 21000), and sorts by uid,
+ * Leaves the newest record of each key, because one upsert may not touch a row twice (SQLSTATE 21000), and sorts by key,
  * so that two lanes or replicas which hold the same orders lock them in the same order and cannot deadlock.
  * @param records in the order in which they arrived; a redriven one counts with its origin position
  */
@@ -23,7 +23,7 @@ export function collapse<T>(records: readonly ReadyRecord<T>[]): Collapsed<T> {
   let stale = 0
   const leftOut: LeftOut<T>[] = []
   for (const record of records) {
-    const earlier = newest.get(record.uid)
+    const earlier = newest.get(record.key)
     if (earlier !== undefined) {
       const standing = compareOrigins(record.origin, earlier.origin)
       if (standing === 'same') {
@@ -39,9 +39,9 @@ export function collapse<T>(records: readonly ReadyRecord<T>[]): Collapsed<T> {
       superseded += 1
       leftOut.push({ order: earlier, outcome: 'superseded' })
     }
-    newest.set(record.uid, record)
+    newest.set(record.key, record)
   }
   // Uids are ASCII (the schema says so): comparing code units is comparing bytes.
-  const orders = [...newest.values()].sort((a, b) => (a.uid < b.uid ? -1 : a.uid > b.uid ? 1 : 0))
+  const orders = [...newest.values()].sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
   return { orders, superseded, duplicate, stale, leftOut }
 }

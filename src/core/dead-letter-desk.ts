@@ -244,8 +244,8 @@ export interface ReplayRequest {
  * Whether a value is of another order than the letter whose place it takes: the wrong file, most likely. That letter would be
  * resolved, and its order stored nowhere. Of some letters nobody could read which order they are of.
  */
-export function isOfAnotherOrder({ order_uid }: Pick<DeadLetterRow, 'order_uid'>, uid: string): boolean {
-  return order_uid !== null && order_uid !== uid
+export function isOfAnotherOrder({ order_uid }: Pick<DeadLetterRow, 'order_uid'>, key: string): boolean {
+  return order_uid !== null && order_uid !== key
 }
 
 /** What a request would do. Made from the same set as the redrive itself. */

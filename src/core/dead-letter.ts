@@ -49,8 +49,8 @@ export interface DeadLetter {
   readonly replayCount: number
   /** The redrive that this reading comes from. */
   readonly replayId?: string | undefined
-  /** The order's uid when it could be read. */
-  readonly orderUid: string | null
+  /** The order's key when it could be read. */
+  readonly key: string | null
   readonly groupId: string
   /** Where it stands in the DLQ topic; `undefined` as long as the topic has not acknowledged it. */
   readonly dlq?: DlqPosition | undefined

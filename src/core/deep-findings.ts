@@ -2,7 +2,7 @@
 export interface DeepFinding {
   readonly partition: number
   readonly offset: bigint
-  /** A sentence; it names an order's uid and places in it, and no other data. */
+  /** A sentence; it names an order's key and places in it, and no other data. */
   readonly what: string
 }
 
@@ -17,7 +17,7 @@ export interface DeepFindings {
   /** Of each key and kind the first is kept: a row that is missing is missed by every version of its record. */
   add(
     kind: DeepFindingKind,
-    uid: string,
+    key: string,
     at: { readonly partition: number; readonly offset: bigint },
     what: string,
   ): void
@@ -25,20 +25,20 @@ export interface DeepFindings {
 }
 
 export function createDeepFindings(): DeepFindings {
-  const kinds = new Map<DeepFindingKind, { readonly uids: Set<string>; readonly named: DeepFinding[]; more: boolean }>()
+  const kinds = new Map<DeepFindingKind, { readonly keys: Set<string>; readonly named: DeepFinding[]; more: boolean }>()
   return {
-    add(kind, uid, { partition, offset }, what) {
-      const known = kinds.get(kind) ?? { uids: new Set(), named: [], more: false }
+    add(kind, key, { partition, offset }, what) {
+      const known = kinds.get(kind) ?? { keys: new Set(), named: [], more: false }
       kinds.set(kind, known)
-      if (known.uids.has(uid)) return
-      if (known.uids.size >= REMEMBERED_AT_MOST) known.more = true
-      else known.uids.add(uid)
+      if (known.keys.has(key)) return
+      if (known.keys.size >= REMEMBERED_AT_MOST) known.more = true
+      else known.keys.add(key)
       if (known.named.length < NAMED_AT_MOST) known.named.push({ partition, offset, what })
     },
     list: () =>
-      [...kinds.values()].flatMap(({ uids, named, more }) => {
+      [...kinds.values()].flatMap(({ keys, named, more }) => {
         const last = named.at(-1)
-        const rest = uids.size - named.length
+        const rest = keys.size - named.length
         if (last === undefined || rest === 0) return named
         return [...named, { ...last, what: `and ${rest}${more ? ' or more' : ''} of the same kind: ${last.what}` }]
       }),

@@ -23,7 +23,7 @@ export interface LetterFacts {
 }
 
 export interface RowPosition {
-  readonly uid: string
+  readonly key: string
   readonly partition: number
   readonly offset: bigint
   /** Written before the partition was last moved back, perhaps because the topic was made anew. */
@@ -32,15 +32,15 @@ export interface RowPosition {
 
 /** What the proof asks the store. Every answer is a snapshot of its own: the service may write between two of them. */
 export interface DeepRows {
-  positions(uids: readonly string[]): Promise<ReadonlyMap<string, Origin>>
+  positions(keys: readonly string[]): Promise<ReadonlyMap<string, Origin>>
   /** Whole values, from all tables; absent when a row is missing in one of them. */
-  values(uids: readonly string[]): Promise<ReadonlyMap<string, StoredValue>>
+  values(keys: readonly string[]): Promise<ReadonlyMap<string, StoredValue>>
   /** By id of the record's first position. */
   letters(ids: readonly string[]): Promise<ReadonlyMap<string, LetterFacts>>
   /** As the pipeline asks. */
   readonly redrives: AskRedrives
   /** Which were removed on purpose. */
-  erased(uids: readonly string[]): Promise<ReadonlySet<string>>
+  erased(keys: readonly string[]): Promise<ReadonlySet<string>>
   /** Positions of all rows that came from the topic, page by page. */
   pages(): AsyncIterable<readonly RowPosition[]>
   /** Rows that came from other topics. */
@@ -82,7 +82,7 @@ const LOOKS_AT_MOST = 1_000
 
 interface Candidate<T> {
   readonly record: SourceRecord
-  readonly uid: string
+  readonly key: string
   readonly value: T
   readonly origin: Origin
   /** It may count with another position: then it demands nothing. */
@@ -128,12 +128,12 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
 
   async function checkBatch(range: DeepRange, batch: readonly SourceRecord[]): Promise<void> {
     const found = await withOrigins(batch.flatMap(record => toCandidate(range, record)))
-    const stored = await rows.positions(unique(found.map(({ uid }) => uid)))
-    const same = found.filter(({ uid, origin }) => standsAt(stored.get(uid), origin))
+    const stored = await rows.positions(unique(found.map(({ key }) => key)))
+    const same = found.filter(({ key, origin }) => standsAt(stored.get(key), origin))
     await compare(same)
-    const doubtful = found.filter(({ record, uid, origin, unsure }) => {
+    const doubtful = found.filter(({ record, key, origin, unsure }) => {
       if (unsure) return false
-      const row = stored.get(uid)
+      const row = stored.get(key)
       if (row !== undefined && !isNewer(origin, row)) return false
       return !range.passedOver.some(({ from, to }) => record.offset >= from && record.offset < to)
     })
@@ -146,7 +146,7 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
     const verdict = judged(record)
     if (!verdict?.ok) return []
     marked?.set(record.offset, MARK.valid)
-    return [{ record, uid: verdict.uid, value: verdict.value, origin: record }]
+    return [{ record, key: verdict.key, value: verdict.value, origin: record }]
   }
 
   /** One on which the judge fails has become a dead letter, too. */
@@ -185,10 +185,10 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
   /** The row stood at the record's own position a moment ago. */
   async function compare(same: readonly Candidate<T>[]): Promise<void> {
     if (same.length === 0) return
-    const values = await rows.values(unique(same.map(({ uid }) => uid)))
+    const values = await rows.values(unique(same.map(({ key }) => key)))
     const differing: { candidate: Candidate<T>; held: StoredValue | undefined }[] = []
     for (const candidate of same) {
-      const held = values.get(candidate.uid)
+      const held = values.get(candidate.key)
       if (held !== undefined && !standsAt(held.origin, candidate.origin)) continue
       markOf(candidate.origin)?.set(candidate.origin.offset, MARK.compared)
       const sameTime = held?.origin.timestampMs === candidate.origin.timestampMs
@@ -199,16 +199,16 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
     for (const { candidate, held } of differing) {
       const letter = letters.get(originId(candidate.origin))
       if (letter?.kind === 'purged') unknown += 1
-      else if (held !== undefined && isEdit(held, letter)) edits.add(candidate.uid)
-      else findings.add('differs', candidate.uid, candidate.origin, whatDiffers(candidate, held))
+      else if (held !== undefined && isEdit(held, letter)) edits.add(candidate.key)
+      else findings.add('differs', candidate.key, candidate.origin, whatDiffers(candidate, held))
     }
   }
 
-  function whatDiffers({ uid, value, origin }: Candidate<T>, held: StoredValue | undefined): string {
-    if (held === undefined) return `order ${uid} has no row in one of its tables`
+  function whatDiffers({ key, value, origin }: Candidate<T>, held: StoredValue | undefined): string {
+    if (held === undefined) return `order ${key} has no row in one of its tables`
     const pointers = differences(JSON.parse(held.json.toString()), JSON.parse(toJson(value).toString()))
-    if (pointers.length > 0) return `order ${uid} is not what its record says, in ${pointers.join(', ')}`
-    return `order ${uid} has the timestamp ${held.origin.timestampMs}, its record has ${origin.timestampMs}`
+    if (pointers.length > 0) return `order ${key} is not what its record says, in ${pointers.join(', ')}`
+    return `order ${key} has the timestamp ${held.origin.timestampMs}, its record has ${origin.timestampMs}`
   }
 
   function isEdit(held: StoredValue, letter: LetterFacts | undefined): boolean {
@@ -221,30 +221,30 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
   /** Valid records whose row is missing, or older: most have become dead letters, or were removed on purpose. */
   async function explain(doubtful: readonly Candidate<T>[]): Promise<void> {
     const letters = await rows.letters(unique(doubtful.map(({ origin }) => originId(origin))))
-    const gone = await rows.erased(unique(doubtful.map(({ uid }) => uid)))
+    const gone = await rows.erased(unique(doubtful.map(({ key }) => key)))
     // Once more, after the letters: a redrive may have settled one of them since the rows were looked at.
-    const stored = await rows.positions(unique(doubtful.map(({ uid }) => uid)))
+    const stored = await rows.positions(unique(doubtful.map(({ key }) => key)))
     for (const candidate of doubtful) {
-      const { uid, origin } = candidate
+      const { key, origin } = candidate
       const letter = letters.get(originId(origin))
-      const row = stored.get(uid)
+      const row = stored.get(key)
       if (letter?.kind === 'set_aside' || (row !== undefined && !isNewer(origin, row))) continue
       if (letter?.kind === 'purged') unknown += 1
-      else if (row === undefined && gone.has(uid)) erased.add(uid)
+      else if (row === undefined && gone.has(key)) erased.add(key)
       else if (row === undefined && letter !== undefined && letter.edits.length > 0) unknown += 1
       else if (row === undefined)
-        findings.add('missing', uid, origin, `order ${uid} is missing: its record was settled`)
+        findings.add('missing', key, origin, `order ${key} is missing: its record was settled`)
       else if (row.topic === origin.topic && row.partition === origin.partition) {
-        findings.add('older', uid, origin, olderThanRecord(uid, row))
+        findings.add('older', key, origin, olderThanRecord(key, row))
       } else doubtAcross(candidate, row)
     }
   }
 
   function doubtAcross(candidate: Candidate<T>, row: Origin): void {
-    const known = across.get(candidate.uid)
+    const known = across.get(candidate.key)
     if (known === undefined && across.size >= REMEMBERED_AT_MOST) unknown += 1
     else if ((known?.candidate.origin.timestampMs ?? Number.NEGATIVE_INFINITY) < candidate.origin.timestampMs) {
-      across.set(candidate.uid, { candidate, row })
+      across.set(candidate.key, { candidate, row })
     }
   }
 
@@ -260,17 +260,17 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
       if (wanted.length === 0) continue
       for await (const record of parts.read(range)) {
         const verdict = judged(record)
-        if (!verdict?.ok || !across.has(verdict.uid)) continue
-        const key = `${verdict.uid} ${range.partition}`
+        if (!verdict?.ok || !across.has(verdict.key)) continue
+        const key = `${verdict.key} ${range.partition}`
         latest.set(key, Math.max(latest.get(key) ?? Number.NEGATIVE_INFINITY, record.timestampMs))
       }
     }
-    for (const [uid, { candidate, row }] of across) {
+    for (const [key, { candidate, row }] of across) {
       const { origin } = candidate
-      if ((latest.get(`${uid} ${row.partition}`) ?? Number.NEGATIVE_INFINITY) >= origin.timestampMs) continue
+      if ((latest.get(`${key} ${row.partition}`) ?? Number.NEGATIVE_INFINITY) >= origin.timestampMs) continue
       const range = ranges.find(({ partition }) => partition === row.partition)
       if (row.offset >= 0n && (row.topic !== topic || range === undefined || range.from > 0n)) unknown += 1
-      else findings.add('older', uid, origin, olderThanRecord(uid, row))
+      else findings.add('older', key, origin, olderThanRecord(key, row))
     }
   }
 
@@ -295,29 +295,29 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
   async function explainUnmet(unmet: readonly RowPosition[]): Promise<number> {
     let younger = 0
     const letters = await rows.letters(unmet.map(row => originId({ topic, ...row })))
-    const values = await rows.values(unmet.map(({ uid }) => uid))
+    const values = await rows.values(unmet.map(({ key }) => key))
     for (const row of unmet) {
-      const { uid, partition, offset } = row
+      const { key, partition, offset } = row
       const letter = letters.get(originId({ topic, ...row }))
-      const held = values.get(uid)
+      const held = values.get(key)
       const at = { partition, offset }
       if (held !== undefined && (held.origin.partition !== partition || held.origin.offset !== offset)) younger += 1
-      else if (letter !== undefined && held !== undefined && isEdit(held, letter)) edits.add(uid)
+      else if (letter !== undefined && held !== undefined && isEdit(held, letter)) edits.add(key)
       else if (letter?.kind === 'applied' && letter.edits.length > 0) {
-        findings.add('differs', uid, at, `order ${uid} is not what its dead letter was redriven with`)
+        findings.add('differs', key, at, `order ${key} is not what its dead letter was redriven with`)
       } else if (letter === undefined && !row.beforeMove && marks.get(partition)?.get(offset) === MARK.valid) {
         // Two rows may claim an offset, and the other one have been met first.
         if (looks++ < LOOKS_AT_MOST && (await isOwn(row))) continue
-        findings.add('claims', uid, at, `order ${uid} claims a record that another order wrote or claims`)
+        findings.add('claims', key, at, `order ${key} claims a record that another order wrote or claims`)
       } else unknown += 1
     }
     return younger
   }
 
-  async function isOwn({ uid, partition, offset }: RowPosition): Promise<boolean> {
+  async function isOwn({ key, partition, offset }: RowPosition): Promise<boolean> {
     for await (const record of parts.read({ partition, from: offset, to: offset + 1n, passedOver: [] })) {
       const verdict = judged(record)
-      return verdict?.ok === true && verdict.uid === uid
+      return verdict?.ok === true && verdict.key === key
     }
     return false
   }
@@ -352,10 +352,10 @@ function isNewer(origin: Origin, row: Origin): boolean {
   return samePartition || origin.timestampMs !== row.timestampMs
 }
 
-function olderThanRecord(uid: string, row: Origin): string {
+function olderThanRecord(key: string, row: Origin): string {
   // `verify --repair` gives the position before every record.
-  if (row.offset < 0n) return `order ${uid} was set back by verify --repair, and this record has not been read again`
-  return `order ${uid} stands at ${placeOf(row)}, older than its record`
+  if (row.offset < 0n) return `order ${key} was set back by verify --repair, and this record has not been read again`
+  return `order ${key} stands at ${placeOf(row)}, older than its record`
 }
 
 function placeOf({ partition, offset }: { readonly partition: number; readonly offset: bigint }): string {

@@ -19,7 +19,7 @@ export interface Clock {
 export interface ReadyRecord<T> {
   readonly record: SourceRecord
   readonly origin: Origin
-  readonly uid: string
+  readonly key: string
   readonly value: T
   /** Of a redriven record. */
   readonly redrive?: Redrive | undefined
@@ -41,8 +41,8 @@ export type RedriveClosings = Readonly<Record<RedriveClosing, number>>
 
 /** How an input is judged: bytes in, the domain's value or the reason why not. Pure; throws nothing that is foreseen. */
 export type Verdict<T> =
-  | { readonly ok: true; readonly uid: string; readonly value: T; readonly unusual?: readonly UnusualKind[] }
-  | { readonly ok: false; readonly uid: string | null; readonly rejection: Rejection }
+  | { readonly ok: true; readonly key: string; readonly value: T; readonly unusual?: readonly UnusualKind[] }
+  | { readonly ok: false; readonly key: string | null; readonly rejection: Rejection }
 
 /**
  * One batch of one partition, for one transaction. Invariant: `records + gaps = to - from`, where `records` is
@@ -56,7 +56,7 @@ export interface SettlementWork<T> extends TopicPartition {
   readonly to: bigint
   /** Records in `[from, to)`, however they end. */
   readonly records: number
-  /** At most one for each uid, sorted by uid in byte order (so that lanes and replicas cannot deadlock). */
+  /** At most one for each key, sorted by key in byte order (so that lanes and replicas cannot deadlock). */
   readonly orders: readonly ReadyRecord<T>[]
   /** Decided inside the batch, before the store is asked; `leftOut`: which ones they are. */
   readonly collapsed: {
@@ -230,7 +230,7 @@ export interface Statement {
 /** How a domain's values become rows: all that a settlement store must know of the domain. */
 export interface Tables<T> {
   /**
-   * Upserts all tables under the stale guard. Answers one row for each record: `uid text`, `outcome text`
+   * Upserts all tables under the stale guard. Answers one row for each record: `key text`, `outcome text`
    * (written | duplicate | stale), `replaced boolean` (written over an earlier row).
    */
   upsert(records: readonly ReadyRecord<T>[]): Statement
@@ -243,7 +243,7 @@ export interface Tables<T> {
 
 /** A stored value as the read side serves it. */
 export interface StoredValue {
-  readonly uid: string
+  readonly key: string
   /** Canonical JSON, the bytes that are served. */
   readonly json: Buffer
   /** Position of the record that wrote it: tells a newer version from an older one. */
@@ -256,8 +256,8 @@ export interface ValueQuery {
   readonly text: string
 }
 
-/** Where a value stands among all, newest first: its own date in canonical form, then its uid. */
-export type Place = readonly [date: string, uid: string]
+/** Where a value stands among all, newest first: its own date in canonical form, then its key. */
+export type Place = readonly [date: string, key: string]
 
 /** A page of values, newest first by their own date. Dates are canonical instants. */
 export interface PageQuery {
@@ -273,9 +273,9 @@ export interface PageQuery {
 
 /** How rows become a domain's values: all that a reader must know of the domain. */
 export interface ValueQueries {
-  /** The value of the uid `$1`: one row or none. */
+  /** The value of the key `$1`: one row or none. */
   readonly one: ValueQuery
-  /** The values of the uids `$1`: a row for each that has one. */
+  /** The values of the keys `$1`: a row for each that has one. */
   readonly many: ValueQuery
   /** At most `$1` rows, newest first, after the place `($2, $3)` of an earlier row. */
   readonly newest: ValueQuery
@@ -283,7 +283,7 @@ export interface ValueQueries {
   readonly start: Place
   /** The rows of a page, newest first, at most `limit`. */
   page(query: PageQuery): ValueQuery & { readonly values: readonly unknown[] }
-  /** Position of the record that wrote the value of the uid `$1`: one row or none. */
+  /** Position of the record that wrote the value of the key `$1`: one row or none. */
   readonly origin: ValueQuery
   toOrigin(row: Readonly<Record<string, unknown>>): Origin
   /** A row of either query: the value, and its place in the order of `newest`. */
@@ -295,8 +295,8 @@ export interface ValueQueries {
 
 export interface ValueReader {
   /** @returns `undefined` when there is none. @throws StoreUnavailableError */
-  read(uid: string): Promise<StoredValue | undefined>
-  /** Newest first (by the value's own date, then uid), at most `limit`. */
+  read(key: string): Promise<StoredValue | undefined>
+  /** Newest first (by the value's own date, then key), at most `limit`. */
   newest(limit: number): AsyncIterable<StoredValue>
 }
 
@@ -312,7 +312,7 @@ export interface ValueCatalog {
 
 export interface RecordOutcomes {
   /** What became of the record at this position, which holds a version of this value. @throws StoreUnavailableError StoreContendedError */
-  outcomeOf(uid: string, at: Origin): Promise<RecordOutcome>
+  outcomeOf(key: string, at: Origin): Promise<RecordOutcome>
 }
 
 /** How a published record ended, as its producer sees it. */
@@ -337,7 +337,7 @@ export interface DeadLetterHint {
 
 export interface DeadLetterIndex {
   /** The latest one of this order that nobody has settled yet. @throws StoreUnavailableError */
-  ofOrder(uid: string): Promise<DeadLetterHint | undefined>
+  ofOrder(key: string): Promise<DeadLetterHint | undefined>
 }
 
 export interface DeadLetterSink {

@@ -51,9 +51,9 @@ export interface ValueCache {
    * What is held and vouched for, at once; `undefined` when only `get` can tell (which counts, if so), also where it is known
    * that there is no such value.
    */
-  hit(uid: string): Lookup | undefined
+  hit(key: string): Lookup | undefined
   /** From memory, else from the store: once, however many ask. Rejects with what the store threw. */
-  get(uid: string): Promise<Lookup>
+  get(key: string): Promise<Lookup>
   /** Takes what was just committed. An older version never replaces a newer one. */
   put(values: readonly StoredValue[]): void
   /**
@@ -62,12 +62,12 @@ export interface ValueCache {
    */
   outrunBy(count: number): boolean
   /** Forgets these, because somebody else has written them, or they are not worth holding. */
-  drop(uids: readonly string[]): void
+  drop(keys: readonly string[]): void
   /**
    * Somebody else has written these: forgets them, and for a while takes no version of them from `put`. What is put then
    * may have been committed *before* the other's version, and only be told of after it.
    */
-  overtake(uids: readonly string[] | 'all'): void
+  overtake(keys: readonly string[] | 'all'): void
   clear(): void
   /**
    * Until this moment of the monotonic clock all that is held is the newest there is (or close enough); afterwards the store

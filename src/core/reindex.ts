@@ -57,7 +57,7 @@ export function toLetterCopy(record: SourceRecord, judge: (record: SourceRecord)
       attempts,
       replayCount,
       replayId,
-      orderUid: verdict?.uid ?? null,
+      key: verdict?.key ?? null,
       groupId,
       dlq: { partition: record.partition, offset: record.offset },
     },

@@ -15,8 +15,8 @@ export function checkWork<T>(work: SettlementWork<T>): { readonly gaps: bigint }
   const gaps = to - from - BigInt(records)
   if (gaps < 0n) throw new RangeError(`${records} records do not fit between the offsets ${from} and ${to}`)
   for (let i = 1; i < orders.length; i++) {
-    if ((orders[i - 1]?.uid ?? '') >= (orders[i]?.uid ?? '')) {
-      throw new RangeError(`the orders of the batch ${from}..${to} are not sorted by uid, each once`)
+    if ((orders[i - 1]?.key ?? '') >= (orders[i]?.key ?? '')) {
+      throw new RangeError(`the orders of the batch ${from}..${to} are not sorted by key, each once`)
     }
   }
   return { gaps }

@@ -11,5 +11,5 @@ export interface Intake {
    * the same (its acknowledgement was lost): publishing it again is safe, because a value is a full snapshot.
    * @throws BrokerUnavailableError; RecordTooLargeError when the topic takes no record of this size
    */
-  publish(uid: string, value: Buffer): Promise<Origin>
+  publish(key: string, value: Buffer): Promise<Origin>
 }

@@ -59,7 +59,7 @@ const SELECT = `
       FROM items AS i WHERE i.order_uid = o.order_uid) AS items
   FROM orders AS o JOIN deliveries AS d USING (order_uid) JOIN payments AS p USING (order_uid)`
 
-/** Rows of the four tables as the order's canonical JSON. Newest is the latest `date_created`, then the greatest uid. */
+/** Rows of the four tables as the order's canonical JSON. Newest is the latest `date_created`, then the greatest key. */
 export const orderQueries: ValueQueries = {
   one: { name: 'order_one', text: `${SELECT} WHERE o.order_uid = $1` },
   many: { name: 'order_many', text: `${SELECT} WHERE o.order_uid = ANY ($1::text[])` },
@@ -81,7 +81,7 @@ export const orderQueries: ValueQueries = {
     const created = formatInstant(BigInt(order.created_micros))
     return {
       stored: {
-        uid: order.order_uid,
+        key: order.order_uid,
         json: toJson(order, created),
         origin: toOrigin(order),
       },
@@ -95,7 +95,7 @@ export const orderQueries: ValueQueries = {
  * the bounds that are not given are infinite ones. The index has the beginning of a customer alone, as migration 0013 says.
  */
 function pageOf({ customerId, from, to, after, limit }: PageQuery) {
-  const [date, uid] = after ?? ['infinity', '']
+  const [date, key] = after ?? ['infinity', '']
   const ofCustomer =
     customerId === undefined ? '' : 'left(o.customer_id, 128) = left($6::text, 128) AND o.customer_id = $6::text AND'
   return {
@@ -104,7 +104,7 @@ function pageOf({ customerId, from, to, after, limit }: PageQuery) {
       AND o.date_created >= $4::timestamptz AND o.date_created < $5::timestamptz
       ORDER BY o.date_created DESC, o.order_uid DESC LIMIT $1`,
     values: [
-      ...[limit, date, uid, from ?? '-infinity', to ?? 'infinity'],
+      ...[limit, date, key, from ?? '-infinity', to ?? 'infinity'],
       ...(customerId === undefined ? [] : [customerId]),
     ],
   }

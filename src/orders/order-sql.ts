@@ -25,12 +25,12 @@ function timestamptz<Row>(name: string, of: (row: Row) => bigint): Field<Row> {
 
 type Ready = ReadyRecord<Order>
 interface ItemRow {
-  readonly uid: string
+  readonly key: string
   readonly position: number
   readonly item: Item
 }
 
-const UID: Field<Ready> = text('order_uid', row => row.uid)
+const UID: Field<Ready> = text('order_uid', row => row.key)
 const SOURCE: readonly Field<Ready>[] = [
   text('source_topic', row => row.origin.topic),
   int4('source_partition', row => row.origin.partition),
@@ -70,7 +70,7 @@ const PAYMENT: readonly Field<Ready>[] = [
   int8('goods_total', row => row.value.payment.goods_total),
   int8('custom_fee', row => row.value.payment.custom_fee),
 ]
-const ITEM_KEY: readonly Field<ItemRow>[] = [text('order_uid', row => row.uid), int4('position', row => row.position)]
+const ITEM_KEY: readonly Field<ItemRow>[] = [text('order_uid', row => row.key), int4('position', row => row.position)]
 const ITEM: readonly Field<ItemRow>[] = [
   int8('chrt_id', row => row.item.chrt_id),
   text('track_number', row => row.item.track_number),
@@ -85,7 +85,7 @@ const ITEM: readonly Field<ItemRow>[] = [
   int8('status', row => row.item.status),
 ]
 
-/** `$1` is the uid, which three tables share; then the other fields of an order, then those of its items. */
+/** `$1` is the key, which three tables share; then the other fields of an order, then those of its items. */
 const ORDER_FIELDS = [UID, ...SOURCE, ...ORDER, ...DELIVERY, ...PAYMENT]
 const ITEM_FIELDS = [...ITEM_KEY, ...ITEM]
 const FIELDS: readonly Field<never>[] = [...ORDER_FIELDS, ...ITEM_FIELDS]
@@ -113,7 +113,7 @@ function insertWritten(table: string, key: readonly Field<never>[], fields: read
 
 /**
  * One statement, four tables. `orders` goes first, under the stale guard, and the row locks that it takes (in the order
- * of the input, which is sorted by uid) keep every other writer of these orders out until the end of the transaction.
+ * of the input, which is sorted by key) keep every other writer of these orders out until the end of the transaction.
  *
  * The guard says what `compareOrigins` says; a contract test holds the two together.
  *
@@ -145,7 +145,7 @@ const UPSERT = `
   ), item AS (
     ${insertWritten('items', ITEM_KEY, ITEM)}
   )
-  SELECT input.order_uid AS uid,
+  SELECT input.order_uid AS key,
     CASE
       WHEN written.order_uid IS NOT NULL THEN 'written'
       WHEN (
@@ -166,8 +166,8 @@ const TRIM = `
 export const orderTables: Tables<Order> = {
   upsert(records: readonly Ready[]): Statement {
     const items: ItemRow[] = []
-    for (const { uid, value } of records) {
-      for (const [position, item] of value.items.entries()) items.push({ uid, position, item })
+    for (const { key, value } of records) {
+      for (const [position, item] of value.items.entries()) items.push({ key, position, item })
     }
     const columns = [
       ...ORDER_FIELDS.map(field => field.column(records)),
@@ -180,7 +180,7 @@ export const orderTables: Tables<Order> = {
       name: 'orders_trim',
       text: TRIM,
       columns: [
-        { type: 'text', values: records.map(record => record.uid) },
+        { type: 'text', values: records.map(record => record.key) },
         { type: 'int4', values: records.map(record => record.value.items.length) },
       ],
     }

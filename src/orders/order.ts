@@ -65,11 +65,11 @@ export function createOrderJudge(limits: { readonly maxBytes: number }): (record
       const order = knownOrder(valid, canonicalInstant(valid.date_created))
       const precisionLost = losesPrecision(valid.date_created)
       const unknownFields = holdsUnknownFields(valid)
-      return { ok: true, uid: order.order_uid, value: order, unknownFields, precisionLost }
+      return { ok: true, key: order.order_uid, value: order, unknownFields, precisionLost }
     }
     return {
       ok: false,
-      uid: readableUid(data),
+      key: readableUid(data),
       rejection: {
         reason: 'schema_violation',
         error: first.keyword,
@@ -83,7 +83,7 @@ export function createOrderJudge(limits: { readonly maxBytes: number }): (record
 
 function reject(reason: Reason, error: string, message: string): OrderVerdict {
   const rejection: Rejection = { reason, error, pointer: '', message, violations: [] }
-  return { ok: false, uid: null, rejection }
+  return { ok: false, key: null, rejection }
 }
 
 function summary(violations: readonly Violation[], first: Violation): string {
@@ -116,7 +116,7 @@ function readableUid(data: unknown): string | null {
  */
 export function unusual(record: OrderBytes, verdict: Extract<OrderVerdict, { ok: true }>): UnusualKind[] {
   const facts: UnusualKind[] = []
-  if (record.key === null || !isText(record.key, verdict.uid)) facts.push('key_mismatch')
+  if (record.key === null || !isText(record.key, verdict.key)) facts.push('key_mismatch')
   if (verdict.unknownFields) facts.push('unknown_field')
   if (verdict.precisionLost) facts.push('precision')
   const { items, payment } = verdict.value

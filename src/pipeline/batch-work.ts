@@ -223,7 +223,7 @@ export function createBatchWork<T>(
         attempts: deaths,
         replayCount: redrive?.replayCount ?? 0,
         replayId: redrive?.replayId,
-        orderUid: null,
+        key: null,
         groupId,
       }
     })

@@ -45,7 +45,7 @@ export interface PipelineParts<T> {
   readonly sink: DeadLetterSink
   /** The domain's verdict on a record's bytes. */
   readonly judge: (record: SourceRecord) => Verdict<T>
-  /** After a batch is settled: what it wrote, or `undefined` with the uids that it may have written. */
+  /** After a batch is settled: what it wrote, or `undefined` with the keys that it may have written. */
   readonly onSettled: (written: readonly ReadyRecord<T>[] | undefined, candidates: readonly ReadyRecord<T>[]) => void
   readonly observer: Observer
   /** Default: nobody follows the batches. */

@@ -47,7 +47,7 @@ export function validate<T>(records: readonly SourceRecord[], parts: ValidatePar
       }
     }
     if (verdict?.ok) {
-      ready.push({ record, origin, uid: verdict.uid, value: verdict.value, redrive })
+      ready.push({ record, origin, key: verdict.key, value: verdict.value, redrive })
       for (const what of verdict.unusual ?? []) unusual.push({ offset: record.offset, what })
       continue
     }
@@ -61,7 +61,7 @@ export function validate<T>(records: readonly SourceRecord[], parts: ValidatePar
       attempts: verdict === undefined ? attempts : 1,
       replayCount: redrive?.replayCount ?? 0,
       replayId: redrive?.replayId,
-      orderUid: verdict?.uid ?? null,
+      key: verdict?.key ?? null,
       groupId: parts.groupId,
     })
   }

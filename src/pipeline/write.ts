@@ -220,7 +220,7 @@ export async function write<T>(
       attempts,
       replayCount: order.redrive?.replayCount ?? 0,
       replayId: order.redrive?.replayId,
-      orderUid: order.uid,
+      key: order.key,
       groupId: parts.groupId,
     }
   }

@@ -21,7 +21,7 @@ export function filterSql(
   const parameter = (value: unknown): string => `$${values.push(value) + first - 1}`
   const conditions = filter.terms.map(term => {
     const condition = conditionOf(term, alias, parameter)
-    // A uid that is not known makes a comparison null: `not` takes it all the same.
+    // A key that is not known makes a comparison null: `not` takes it all the same.
     return term.not ? `(${condition}) IS NOT TRUE` : `(${condition})`
   })
   return { text: conditions.length === 0 ? 'true' : conditions.join(' AND '), values }
@@ -82,7 +82,7 @@ function matches(column: string, patterns: readonly Pattern[], parameter: Parame
   ].join(' OR ')
 }
 
-/** No uid is the empty one. */
+/** No key is the empty one. */
 function uidMatches(column: string, patterns: readonly Pattern[], parameter: Parameter): string {
   const orNone = patterns.some(pattern => /^\**$/.test(pattern))
   return `${matches(column, patterns, parameter)}${orNone ? ` OR ${column} IS NULL` : ''}`

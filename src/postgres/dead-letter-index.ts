@@ -5,11 +5,11 @@ import { query } from './pool.ts'
 /** Looks into the index for an order that is not there. */
 export function createDeadLetterIndex(pool: pg.Pool): DeadLetterIndex {
   return {
-    async ofOrder(uid) {
+    async ofOrder(key) {
       const rows = await query<DeadLetterHint>(pool, {
         text: `SELECT id, reason, error, pointer FROM dead_letters
           WHERE order_uid = $1 AND state NOT IN ('resolved', 'discarded') ORDER BY failed_at DESC, id DESC LIMIT 1`,
-        values: [uid],
+        values: [key],
       })
       return rows[0]
     },

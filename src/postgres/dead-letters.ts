@@ -47,7 +47,7 @@ const FIELDS: readonly Field[] = [
     }),
     select: 'violations::jsonb',
   },
-  { ...text('order_uid', letter => letter.orderUid ?? ''), select: "nullif(order_uid, '')" },
+  { ...text('order_uid', letter => letter.key ?? ''), select: "nullif(order_uid, '')" },
   text('group_id', letter => letter.groupId),
   text('source_topic', letter => letter.origin.topic),
   int4('source_partition', letter => letter.origin.partition),

@@ -10,22 +10,22 @@ const PAGE_ROWS = 5_000
 /** What the deep proof asks of the tables. @throws StoreUnavailableError, StoreContendedError, StoreMisconfiguredError */
 export function createDeepRows(pool: pg.Pool, queries: ValueQueries, topic: string, groupId: string): DeepRows {
   return {
-    async positions(uids) {
-      const rows = await query<Record<string, unknown> & { uid: string }>(pool, {
+    async positions(keys) {
+      const rows = await query<Record<string, unknown> & { key: string }>(pool, {
         name: 'deep_positions',
-        text: `SELECT order_uid AS uid, source_topic, source_partition, source_offset, source_timestamp FROM orders
+        text: `SELECT order_uid AS key, source_topic, source_partition, source_offset, source_timestamp FROM orders
           WHERE order_uid = ANY ($1::text[])`,
-        values: [uids],
+        values: [keys],
       })
-      return new Map(rows.map((row): [string, Origin] => [row.uid, queries.toOrigin(row)]))
+      return new Map(rows.map((row): [string, Origin] => [row.key, queries.toOrigin(row)]))
     },
 
-    async values(uids) {
-      const rows = await query<Record<string, unknown>>(pool, { ...queries.many, values: [uids] })
+    async values(keys) {
+      const rows = await query<Record<string, unknown>>(pool, { ...queries.many, values: [keys] })
       return new Map(
         rows.map((row): [string, StoredValue] => {
           const { stored } = queries.toValue(row)
-          return [stored.uid, stored]
+          return [stored.key, stored]
         }),
       )
     },
@@ -49,12 +49,12 @@ export function createDeepRows(pool: pg.Pool, queries: ValueQueries, topic: stri
 
     redrives: claims => readRedrives(pool, { groupId, topic }, claims),
 
-    async erased(uids) {
-      const rows = await query<{ uid: string }>(pool, {
-        text: 'SELECT DISTINCT order_uid AS uid FROM order_count_changes WHERE orders < 0 AND order_uid = ANY ($1::text[])',
-        values: [uids],
+    async erased(keys) {
+      const rows = await query<{ key: string }>(pool, {
+        text: 'SELECT DISTINCT order_uid AS key FROM order_count_changes WHERE orders < 0 AND order_uid = ANY ($1::text[])',
+        values: [keys],
       })
-      return new Set(rows.map(({ uid }) => uid))
+      return new Set(rows.map(({ key }) => key))
     },
 
     async *pages() {
@@ -64,20 +64,20 @@ export function createDeepRows(pool: pg.Pool, queries: ValueQueries, topic: stri
         values: [topic, groupId],
       })
       for (let after = ''; ; ) {
-        const rows = await query<{ uid: string; partition: number; position: string; before_move: boolean }>(pool, {
+        const rows = await query<{ key: string; partition: number; position: string; before_move: boolean }>(pool, {
           name: 'deep_page',
-          text: `SELECT order_uid AS uid, source_partition AS partition, source_offset AS position,
+          text: `SELECT order_uid AS key, source_partition AS partition, source_offset AS position,
               coalesce(stored_at < moved.at, false) AS before_move
             FROM orders LEFT JOIN unnest($4::int4[], $5::timestamptz[]) AS moved (partition, at)
               ON moved.partition = source_partition
             WHERE source_topic = $1 AND order_uid > $2 ORDER BY order_uid LIMIT $3`,
           values: [topic, after, PAGE_ROWS, moves.map(({ partition }) => partition), moves.map(({ at }) => at)],
         })
-        yield rows.map(({ uid, partition, position, before_move: beforeMove }): RowPosition => {
-          return { uid, partition, offset: BigInt(position), beforeMove }
+        yield rows.map(({ key, partition, position, before_move: beforeMove }): RowPosition => {
+          return { key, partition, offset: BigInt(position), beforeMove }
         })
         if (rows.length < PAGE_ROWS) return
-        after = rows.at(-1)?.uid ?? ''
+        after = rows.at(-1)?.key ?? ''
       }
     },
 

@@ -11,32 +11,32 @@ export const CHANNEL = 'holdfast_written'
 const PAYLOAD_MAX_BYTES = 7_999
 
 /**
- * Tells all listeners, at the commit of the transaction that it stands in, that these uids have a new version. When the
+ * Tells all listeners, at the commit of the transaction that it stands in, that these keys have a new version. When the
  * transaction rolls back, nobody is told; and nobody is told before the new version can be read.
  *
- * Only uids that *replaced* a version need telling: of an order that is new, nobody holds an older one. That matters,
+ * Only keys that *replaced* a version need telling: of an order that is new, nobody holds an older one. That matters,
  * because NOTIFY makes the commits of notifying transactions wait for one another, flush to disk included (a lock of
  * the whole server, held from before the commit to after it): a stream of new orders never takes that lock.
  *
  * @param sender tells our own notices from those of others
  */
-export function noticeOf(sender: string, replaced: readonly { readonly uid: string }[]): pg.QueryConfig {
-  const uids = replaced.map(({ uid }) => uid)
+export function noticeOf(sender: string, replaced: readonly { readonly key: string }[]): pg.QueryConfig {
+  const keys = replaced.map(({ key }) => key)
   return {
     name: 'notify_written',
     text: 'SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload',
-    values: [CHANNEL, payloadsOf(sender, uids)],
+    values: [CHANNEL, payloadsOf(sender, keys)],
   }
 }
 
-/** JSON arrays of the sender and as many uids as fit. A uid that does not fit by itself becomes "anything may have changed". */
-export function payloadsOf(sender: string, uids: readonly string[]): string[] {
+/** JSON arrays of the sender and as many keys as fit. A key that does not fit by itself becomes "anything may have changed". */
+export function payloadsOf(sender: string, keys: readonly string[]): string[] {
   const head = `[${JSON.stringify(sender)}`
   const payloads: string[] = []
   let payload = head
   let bytes = Buffer.byteLength(head) + 1
-  for (const uid of uids) {
-    const part = `,${JSON.stringify(uid)}`
+  for (const key of keys) {
+    const part = `,${JSON.stringify(key)}`
     const partBytes = Buffer.byteLength(part)
     if (Buffer.byteLength(head) + 1 + partBytes > PAYLOAD_MAX_BYTES) return ['']
     if (bytes + partBytes > PAYLOAD_MAX_BYTES) {
@@ -54,7 +54,7 @@ export function payloadsOf(sender: string, uids: readonly string[]): string[] {
 export interface Notice {
   /** `undefined`: somebody who is no replica, a person at a prompt for example. */
   readonly sender: string | undefined
-  readonly uids: readonly string[] | 'all'
+  readonly keys: readonly string[] | 'all'
 }
 
 /** What we cannot read may concern any order: `NOTIFY holdfast_written` by hand empties the caches of all replicas. */
@@ -62,11 +62,11 @@ export function readNotice(payload: string): Notice {
   try {
     const parsed: unknown = JSON.parse(payload)
     if (Array.isArray(parsed) && parsed.length > 1 && parsed.every(part => typeof part === 'string')) {
-      const [sender, ...uids] = parsed
-      return { sender, uids }
+      const [sender, ...keys] = parsed
+      return { sender, keys }
     }
   } catch {}
-  return { sender: undefined, uids: 'all' }
+  return { sender: undefined, keys: 'all' }
 }
 
 export interface WriteListenerOptions {
@@ -79,7 +79,7 @@ export interface WriteListenerOptions {
   /** From now on notices arrive. Those before this moment, if any, were missed. */
   readonly onConnected: () => void
   /** Somebody else has written these. */
-  readonly onWritten: (uids: readonly string[] | 'all') => void
+  readonly onWritten: (keys: readonly string[] | 'all') => void
   /** Every notice of a commit before this moment (of the monotonic clock) has arrived. Several times a second. */
   readonly onCurrent: (asOfMs: number) => void
   /** Nothing arrives until `onConnected`. Called for each attempt that fails. */
@@ -154,8 +154,8 @@ export function startWriteListener(options: WriteListenerOptions): WriteListener
     const wake = AbortSignal.any([stopping.signal, ended.signal])
     const onNotification = ({ channel, payload }: pg.Notification) => {
       if (channel !== CHANNEL) return
-      const { sender, uids } = readNotice(payload ?? '')
-      if (sender !== self) options.onWritten(uids)
+      const { sender, keys } = readNotice(payload ?? '')
+      if (sender !== self) options.onWritten(keys)
     }
     client.on('end', onEnd)
     client.on('notification', onNotification)

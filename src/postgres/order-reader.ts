@@ -14,8 +14,8 @@ const TURN_BYTES = 64 * 1024
 /** Reads stored orders; what they look like, the domain's queries know. */
 export function createOrderReader(pool: pg.Pool, queries: ValueQueries): ValueReader & ValueCatalog {
   return {
-    async read(uid) {
-      const [row] = await readRows({ ...queries.one, values: [uid] })
+    async read(key) {
+      const [row] = await readRows({ ...queries.one, values: [key] })
       return row === undefined ? undefined : queries.toValue(row).stored
     },
 

@@ -7,7 +7,7 @@ import { BEYOND_PROGRESS } from './proof-checks.ts'
 
 /** An order whose row points at an offset that is not settled. */
 export interface BeyondProgress {
-  readonly uid: string
+  readonly key: string
   readonly partition: number
   readonly offset: bigint
   /** Where the partition stands; `undefined`: no group has progress there. */
@@ -19,14 +19,14 @@ const LISTED_AT_MOST = 1_000
 
 /** What {@link setBack} would change. @throws StoreUnavailableError, StoreMisconfiguredError */
 export async function ordersBeyondProgress(pool: pg.Pool, topic: string): Promise<BeyondProgress[]> {
-  const rows = await query<{ uid: string; partition: number; position: string; progress: string | null }>(pool, {
-    text: `SELECT o.order_uid AS uid, o.source_partition AS partition, o.source_offset AS position,
+  const rows = await query<{ key: string; partition: number; position: string; progress: string | null }>(pool, {
+    text: `SELECT o.order_uid AS key, o.source_partition AS partition, o.source_offset AS position,
         p.next_offset AS progress
       ${BEYOND_PROGRESS} ORDER BY o.order_uid`,
     values: [topic],
   })
-  return rows.map(({ uid, partition, position, progress }) => ({
-    uid,
+  return rows.map(({ key, partition, position, progress }) => ({
+    key,
     partition,
     offset: BigInt(position),
     progress: progress === null ? undefined : BigInt(progress),
@@ -53,26 +53,26 @@ export async function setBack(
       {
         text: `WITH wanted AS (
             SELECT o.order_uid FROM orders AS o
-              JOIN unnest($2::text[], $3::int4[], $4::int8[]) AS listed (uid, partition, position)
-                ON o.order_uid = listed.uid AND o.source_topic = $1 AND o.source_partition = listed.partition
+              JOIN unnest($2::text[], $3::int4[], $4::int8[]) AS listed (key, partition, position)
+                ON o.order_uid = listed.key AND o.source_topic = $1 AND o.source_partition = listed.partition
                   AND o.source_offset = listed.position
             ORDER BY o.order_uid FOR UPDATE OF o
           )
           UPDATE orders AS o SET source_offset = -1, source_timestamp = -1 FROM wanted
-          WHERE o.order_uid = wanted.order_uid RETURNING o.order_uid AS uid`,
+          WHERE o.order_uid = wanted.order_uid RETURNING o.order_uid AS key`,
         values: [
           topic,
-          orders.map(({ uid }) => uid),
+          orders.map(({ key }) => key),
           orders.map(({ partition }) => partition),
           orders.map(({ offset }) => offset),
         ],
       },
     ])
-    const uids = new Set((changed?.rows ?? []).map((row: { uid: string }) => row.uid))
-    const done = orders.filter(({ uid }) => uids.has(uid))
+    const keys = new Set((changed?.rows ?? []).map((row: { key: string }) => row.key))
+    const done = orders.filter(({ key }) => keys.has(key))
     const from = done
       .slice(0, LISTED_AT_MOST)
-      .map(({ uid, partition, offset }) => ({ uid, at: `${partition}-${offset}` }))
+      .map(({ key, partition, offset }) => ({ key, at: `${partition}-${offset}` }))
     await pipelined(client, [
       audit('verify_repair', `topic:${topic}`, by, { orders: done.length, from }),
       ...(done.length === 0 ? [] : [noticeOf('verify', done)]),

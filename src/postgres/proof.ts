@@ -11,7 +11,7 @@ export interface Finding {
   readonly partition: number | undefined
   /** Where in the partition, when that is known. */
   readonly offset: bigint | undefined
-  /** A sentence; it may name an order's uid, and no other data of it. */
+  /** A sentence; it may name an order's key, and no other data of it. */
   readonly what: string
 }
 

@@ -10,7 +10,7 @@ import { query } from './pool.ts'
  */
 export function createRecordOutcomes(pool: pg.Pool, queries: ValueQueries, groupId: string): RecordOutcomes {
   return {
-    async outcomeOf(uid, at) {
+    async outcomeOf(key, at) {
       // Progress first: what is read after it is of a time at which this record was settled.
       const [settled] = await query(pool, {
         name: 'record_settled',
@@ -18,7 +18,7 @@ export function createRecordOutcomes(pool: pg.Pool, queries: ValueQueries, group
         values: [at.topic, at.partition, groupId, at.offset],
       })
       if (settled === undefined) return { kind: 'pending' }
-      const [row] = await query<Record<string, unknown>>(pool, { ...queries.origin, values: [uid] })
+      const [row] = await query<Record<string, unknown>>(pool, { ...queries.origin, values: [key] })
       const standing = row === undefined ? 'newer' : compareOrigins(at, queries.toOrigin(row))
       if (standing === 'same') return { kind: 'stored' }
       if (standing === 'older') return { kind: 'overtaken' }

@@ -33,7 +33,7 @@ import { startRow } from './start-progress.ts'
 
 /** A row of `Tables.upsert`. */
 interface UpsertRow {
-  readonly uid: string
+  readonly key: string
   readonly outcome: Outcome
   readonly replaced: boolean
 }
@@ -291,8 +291,8 @@ export function createSettlementStore<T>({
     rows: readonly UpsertRow[],
     where: (row: UpsertRow) => boolean,
   ): readonly ReadyRecord<T>[] {
-    const uids = new Set(rows.filter(where).map(row => row.uid))
-    return uids.size === orders.length ? orders : orders.filter(order => uids.has(order.uid))
+    const keys = new Set(rows.filter(where).map(row => row.key))
+    return keys.size === orders.length ? orders : orders.filter(order => keys.has(order.key))
   }
 
   /** The fence is closed. Either this very batch did it (the reply to COMMIT was lost), or another consumer. */
@@ -348,10 +348,10 @@ function toQuery(statement: Statement): pg.QueryConfig {
 
 /** Is asked for redriven records, and for those that are read again: most batches hold none, and need no map. */
 function outcomesOf<T>(rows: readonly UpsertRow[]): (order: ReadyRecord<T>) => Outcome {
-  let byUid: Map<string, Outcome> | undefined
-  return ({ uid }) => {
-    byUid ??= new Map(rows.map(row => [row.uid, row.outcome]))
-    const outcome = byUid.get(uid)
+  let byKey: Map<string, Outcome> | undefined
+  return ({ key }) => {
+    byKey ??= new Map(rows.map(row => [row.key, row.outcome]))
+    const outcome = byKey.get(key)
     if (outcome === undefined) throw new RangeError('the upsert has no outcome for a record of its own')
     return outcome
   }

@@ -54,7 +54,7 @@ export function countsSince(now: StreamCounts, before: StreamCounts): StreamCoun
   }
 }
 
-/** Some stored order's uid, as an example. */
+/** Some stored order's key, as an example. */
 export async function anyOrderUid(pool: pg.Pool): Promise<string | undefined> {
   return (await query<{ order_uid: string }>(pool, { text: 'SELECT order_uid FROM orders LIMIT 1' }))[0]?.order_uid
 }

@@ -71,8 +71,8 @@ export async function startPages(
   function store(...orders: readonly TestOrder[]): readonly StoredValue[] {
     const values = orders.map(toStored)
     for (const value of values) {
-      stored.delete(value.uid)
-      stored.set(value.uid, value)
+      stored.delete(value.key)
+      stored.set(value.key, value)
     }
     cache.put(values)
     feed.publish(values, value => value)
@@ -139,7 +139,7 @@ let offset = 0n
 function toStored(order: TestOrder): StoredValue {
   offset += 1n
   const origin = { topic: 'orders', partition: 0, offset, timestampMs: 0 }
-  return { uid: order.order_uid, json: Buffer.from(JSON.stringify(order)), origin }
+  return { key: order.order_uid, json: Buffer.from(JSON.stringify(order)), origin }
 }
 
 /** Resolves with the text of the result once it holds `expected`. */

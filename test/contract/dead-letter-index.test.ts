@@ -39,7 +39,7 @@ it('a dead letter is indexed with where it stood, why it failed and how large it
     aDeadLetter(41n, {
       record,
       origin: record,
-      orderUid: 'b563',
+      key: 'b563',
       rejection: {
         reason: 'schema_violation',
         error: 'required',
@@ -139,9 +139,9 @@ it('is indexed with whatever timestamp its record has', async () => {
 it('is asked for the latest one of an order that nobody has settled', async () => {
   const index = createDeadLetterIndex(database.pool)
   await settle(
-    aDeadLetter(1n, { orderUid: 'b563', failedAtMs: 1_000 }),
-    aDeadLetter(2n, { orderUid: 'b563', failedAtMs: 2_000 }),
-    aDeadLetter(3n, { orderUid: 'other', failedAtMs: 3_000 }),
+    aDeadLetter(1n, { key: 'b563', failedAtMs: 1_000 }),
+    aDeadLetter(2n, { key: 'b563', failedAtMs: 2_000 }),
+    aDeadLetter(3n, { key: 'other', failedAtMs: 3_000 }),
   )
   expect(await index.ofOrder('b563')).toMatchObject({ id: 'orders-0-2', reason: expect.any(String) })
   await database.pool.query(`UPDATE dead_letters SET state = 'resolved' WHERE id = 'orders-0-2'`)

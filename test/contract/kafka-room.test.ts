@@ -216,7 +216,7 @@ it('sends a dead letter to the partition that mirrors its source, and asks for t
     failedAtMs: 1_650_000_000_000,
     attempts: 1,
     replayCount: 0,
-    orderUid: null,
+    key: null,
     groupId: names.groupId,
   } as const
   await createDeadLetterSink(producer, names.dlqTopic).send(deadLetter)

@@ -74,7 +74,7 @@ function incomplete(offset: bigint, over: Partial<DeadLetter> = {}): DeadLetter 
     record,
     origin: record,
     rejection: verdict.rejection,
-    orderUid: verdict.uid,
+    key: verdict.key,
     failedAtMs,
     ...over,
   })

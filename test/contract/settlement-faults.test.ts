@@ -155,7 +155,7 @@ describe('contention', () => {
     const store = await started(orderTables, hasty)
     await store.settle(aWork(four, { from: 0n }))
     const work = aWork(
-      four.map((order, index) => aReadyOrder({ uid: order.uid, offset: BigInt(index + 4) })),
+      four.map((order, index) => aReadyOrder({ uid: order.key, offset: BigInt(index + 4) })),
       { from: 4n },
     )
     await whileLocked(locked, async () => {
@@ -183,7 +183,7 @@ describe('contention', () => {
   it('over a lock that somebody else holds is never pinned on an order', async () => {
     const store = await started(orderTables, hasty)
     await store.settle(aWork(four, { from: 0n }))
-    const again = four.map((order, index) => aReadyOrder({ uid: order.uid, offset: BigInt(index + 4) }))
+    const again = four.map((order, index) => aReadyOrder({ uid: order.key, offset: BigInt(index + 4) }))
     await whileLocked(locked, async () => {
       await expect(store.settle(aWork(again, { from: 4n, isolate: true }))).rejects.toThrow(StoreContendedError)
     })
@@ -202,7 +202,7 @@ describe('an error that nobody foresaw', () => {
   const stumbling = (uids: readonly string[]): Tables<Order> => ({
     ...orderTables,
     upsert(records) {
-      if (records.some(record => uids.includes(record.uid))) throw bug
+      if (records.some(record => uids.includes(record.key))) throw bug
       return orderTables.upsert(records)
     },
   })
@@ -334,9 +334,9 @@ describe('a code that does not tell whose fault it is', () => {
 
   it("is the record's also where only what it replaces is refused, or where the check comes with COMMIT", async () => {
     const store = await started()
-    const longer = four.map(order => ({ ...aReadyOrder({ uid: order.uid, offset: order.record.offset, items: 2 }) }))
+    const longer = four.map(order => ({ ...aReadyOrder({ uid: order.key, offset: order.record.offset, items: 2 }) }))
     await store.settle(aWork(longer, { from: 0n }))
-    const shorter = four.map(({ uid }, i) => aReadyOrder({ uid, offset: BigInt(4 + i) }))
+    const shorter = four.map(({ key: uid }, i) => aReadyOrder({ uid, offset: BigInt(4 + i) }))
     const trimmed = trigger(
       "BEFORE DELETE ON items FOR EACH ROW WHEN (OLD.order_uid = 'b')",
       "RAISE EXCEPTION 'kept'; RETURN OLD;",

@@ -224,7 +224,7 @@ export function settlementStoreSuite(createHarness: () => Promise<Harness>): voi
       expect(await ledger(0)).toEqual([])
 
       const [culprit] = records.splice(17, 1)
-      const letter = aDeadLetter(17n, { orderUid: culprit?.uid ?? null })
+      const letter = aDeadLetter(17n, { key: culprit?.key ?? null })
       const settlement = await store.settle(aWork(records, { from: 0n, deadLetters: [letter] }))
       expect(settlement).toMatchObject({ kind: 'settled', counts: { written: 99, dead_lettered: 1 } })
     })
@@ -372,5 +372,5 @@ export function settlementStoreSuite(createHarness: () => Promise<Harness>): voi
 }
 
 function uidsOf(settlement: Settlement<Order>): string[] | undefined {
-  return settlement.kind === 'settled' ? settlement.written?.map(order => order.uid) : undefined
+  return settlement.kind === 'settled' ? settlement.written?.map(order => order.key) : undefined
 }

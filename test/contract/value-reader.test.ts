@@ -27,7 +27,7 @@ beforeEach(async () => {
 
 function ready(value: Order, offset = 0n): ReadyRecord<Order> {
   const record = aRecord({ offset, value: orderJson(value) })
-  return { record, origin: record, uid: value.order_uid, value }
+  return { record, origin: record, key: value.order_uid, value }
 }
 
 async function stored(...records: ReadyRecord<Order>[]) {
@@ -88,7 +88,7 @@ describe('a stored order', () => {
     const orders = Array.from({ length: 1000 }, () => judged(generator.next().value ?? Buffer.alloc(0)))
     const reader = await stored(...orders.map((order, index) => ready(order, BigInt(index))))
     const expected = new Map(orders.map(order => [order.order_uid, orderJson(order).toString()]))
-    const found = new Map((await all(reader.newest(5000))).map(value => [value.uid, value.json.toString()]))
+    const found = new Map((await all(reader.newest(5000))).map(value => [value.key, value.json.toString()]))
     expect(found).toEqual(expected)
   })
 
@@ -111,11 +111,11 @@ describe('the newest orders', () => {
     )
     const reader = await stored(...records)
     const expected = records
-      .map(record => ({ uid: record.uid, date: record.value.date_created }))
+      .map(record => ({ uid: record.key, date: record.value.date_created }))
       .sort((a, b) => (a.date === b.date ? (a.uid < b.uid ? 1 : -1) : a.date < b.date ? 1 : -1))
       .map(({ uid }) => uid)
-    expect((await all(reader.newest(Number.POSITIVE_INFINITY))).map(value => value.uid)).toEqual(expected)
-    expect((await all(reader.newest(3))).map(value => value.uid)).toEqual(expected.slice(0, 3))
+    expect((await all(reader.newest(Number.POSITIVE_INFINITY))).map(value => value.key)).toEqual(expected)
+    expect((await all(reader.newest(3))).map(value => value.key)).toEqual(expected.slice(0, 3))
     expect(await all(reader.newest(0))).toEqual([])
   })
 })
@@ -138,7 +138,7 @@ describe('a page of orders', () => {
     const pages: string[][] = []
     for (let after = query.after; ; ) {
       const { values, next } = await catalog.page({ ...query, after })
-      pages.push(values.map(({ uid }) => uid))
+      pages.push(values.map(({ key: uid }) => uid))
       if (next === undefined) return pages
       after = next
     }
@@ -186,7 +186,7 @@ describe('a page of orders', () => {
     const pages = await walk(catalog, EVERY)
     expect(pages.flat()).toEqual(['l0', 'l1', 'l2', 'l3', 'l4', 'l5', 'e', 'd', 'c', 'b', 'a'])
     expect(pages).toHaveLength(2)
-    expect((await all(createOrderReader(database.pool, orderQueries).newest(100))).map(({ uid }) => uid)).toEqual(
+    expect((await all(createOrderReader(database.pool, orderQueries).newest(100))).map(({ key: uid }) => uid)).toEqual(
       pages.flat(),
     )
   })

@@ -19,7 +19,7 @@ const cache = createCache({
 
 function version(uid: string, offset: bigint) {
   const origin = { topic: 'orders', partition: 0, offset, timestampMs: Number(offset) }
-  return { uid, json: Buffer.alloc(JSON_BYTES + (Number(offset) % 1_000), 'x'), origin }
+  return { key: uid, json: Buffer.alloc(JSON_BYTES + (Number(offset) % 1_000), 'x'), origin }
 }
 
 let rssBytes = 0

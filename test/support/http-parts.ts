@@ -36,7 +36,7 @@ export function memoryOrders(): MemoryOrders {
         const origin: Origin = { topic: 'orders', partition: 0, offset: BigInt(published.length), timestampMs: 0 }
         published.push({ uid, value })
         const verdict = judge({ key: null, value })
-        if (verdict.ok) stored.set(uid, { uid, json: orderJson(verdict.value), origin })
+        if (verdict.ok) stored.set(uid, { key: uid, json: orderJson(verdict.value), origin })
         return origin
       },
     },
@@ -47,7 +47,7 @@ function pageOf(values: readonly StoredValue[], query: PageQuery) {
   const isBelow = (a: Place, b: Place) => a[0] < b[0] || (a[0] === b[0] && a[1] < b[1])
   const rows = values
     .map(value => ({ value, order: JSON.parse(value.json.toString()) as Order }))
-    .map(({ value, order }) => ({ value, order, place: [order.date_created, value.uid] as const }))
+    .map(({ value, order }) => ({ value, order, place: [order.date_created, value.key] as const }))
     .filter(({ order }) => query.customerId === undefined || order.customer_id === query.customerId)
     .filter(({ place: [date] }) => query.from === undefined || date >= query.from)
     .filter(({ place: [date] }) => query.to === undefined || date < query.to)

@@ -115,8 +115,8 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
       const counts = countWork(work, outcomes)
       const ends = redriveEnds(work, order => outcomeOf(order))
       const readAgain = work.readAgain === true ? readAgainEnds(work, order => outcomeOf(order)) : []
-      const inserted = written.filter(({ uid }) => !rows.has(uid)).length
-      for (const order of written) rows.set(order.uid, order)
+      const inserted = written.filter(({ key: uid }) => !rows.has(uid)).length
+      for (const order of written) rows.set(order.key, order)
       for (const letter of work.deadLetters) deadLetters.set(originId(letter.origin), letter)
       const closings = inbox.settle(work.deadLetters, ends, readAgain)
       enter(work, groupId, { from, to, records: work.records, gaps, expired: 0n, inserted, ...counts })
@@ -255,7 +255,7 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
   }
 
   function outcomeOf(order: ReadyRecord<T>): Outcome {
-    const stored = rows.get(order.uid)
+    const stored = rows.get(order.key)
     if (stored === undefined) return 'written'
     const standing = compareOrigins(order.origin, stored.origin)
     return standing === 'newer' ? 'written' : standing === 'same' ? 'duplicate' : 'stale'

@@ -43,7 +43,7 @@ export function aReadyOrder(
   const { topic = 'orders', partition = 0, offset = 0n, timestampMs = 1_700_000_000_000 } = options
   const value = anOrder(options)
   const record = aRecord({ topic, partition, offset, timestampMs, text: JSON.stringify(value) })
-  return { record, origin: options.origin ?? record, uid: value.order_uid, value }
+  return { record, origin: options.origin ?? record, key: value.order_uid, value }
 }
 
 type WorkOptions = Pick<SettlementWork<Order>, 'from'> & Partial<SettlementWork<Order>>
@@ -85,7 +85,7 @@ export function aDeadLetter(offset: bigint, over: Partial<DeadLetter> = {}): Dea
     failedAtMs: 1_700_000_000_123,
     attempts: 1,
     replayCount: 0,
-    orderUid: null,
+    key: null,
     groupId: 'holdfast',
     ...over,
   }

@@ -82,12 +82,12 @@ export function judge(record: SourceRecord): Verdict<string> {
   if (text === 'bad') {
     return {
       ok: false,
-      uid: null,
+      key: null,
       rejection: { reason: 'schema_violation', error: 'type', pointer: '', message: 'is bad', violations: [] },
     }
   }
   const [uid = ''] = text.split(':')
-  return { ok: true, uid, value: text }
+  return { ok: true, key: uid, value: text }
 }
 
 /** Real time, but a wait takes a turn of the event loop only, and is written down. */

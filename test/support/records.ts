@@ -23,5 +23,5 @@ export function aHeader(name: string, value: string): Header {
 /** A valid record whose value is a plain text, for tests that do not care about orders. */
 export function aReady(uid: string, over: Partial<SourceRecord> = {}): ReadyRecord<string> {
   const record = aRecord(over)
-  return { record, origin: record, uid, value: `${uid}@${record.offset}` }
+  return { record, origin: record, key: uid, value: `${uid}@${record.offset}` }
 }

@@ -33,8 +33,8 @@ function aReadSide() {
   return { harness, cache, asked, settled }
 }
 
-function toStored({ uid, value, origin }: ReadyRecord<string>): StoredValue {
-  return { uid, json: Buffer.from(value), origin }
+function toStored({ key: uid, value, origin }: ReadyRecord<string>): StoredValue {
+  return { key: uid, json: Buffer.from(value), origin }
 }
 
 it('a valid order is stored and set in the cache: a read of it never asks the store', async () => {

@@ -117,7 +117,7 @@ async function editedValue({ letters, judge }: ReplayParts, filter: DeadLetterFi
       detail: `An edit takes the place of one dead letter, and the filter matches ${letter === undefined ? 'none' : 'several'}. Name it: id:"…".`,
     })
   }
-  if (!isOfAnotherOrder(letter, verdict.uid)) return value
+  if (!isOfAnotherOrder(letter, verdict.key)) return value
   throw new Refusal({
     status: 422,
     code: 'edit_of_another_order',

@@ -46,7 +46,7 @@ export function createRoute(parts: CreateParts, guard: readonly RequestHandler[]
 
     let origin: Origin
     try {
-      origin = await parts.intake.publish(verdict.uid, body.bytes)
+      origin = await parts.intake.publish(verdict.key, body.bytes)
     } catch (error) {
       if (error instanceof RecordTooLargeError) return void sendProblem(req, res, TOO_LARGE_FOR_TOPIC)
       if (dispositionOf(error) !== 'retry') throw error
@@ -54,11 +54,11 @@ export function createRoute(parts: CreateParts, guard: readonly RequestHandler[]
     }
     const async = prefersAsync(req)
     const waits = !async && waiting < MAX_WAITING
-    const outcome = waits ? await outcomeOf(verdict.uid, origin, gone.signal) : PENDING
+    const outcome = waits ? await outcomeOf(verdict.key, origin, gone.signal) : PENDING
     if (gone.signal.aborted) return
-    if (outcome.kind === 'overtaken') return void sendProblem(req, res, overtaken(verdict.uid))
+    if (outcome.kind === 'overtaken') return void sendProblem(req, res, overtaken(verdict.key))
     if (outcome.kind === 'dead_lettered') return void sendProblem(req, res, setAside(outcome))
-    answer(res, verdict.uid, origin, { isStored: outcome.kind === 'stored', async })
+    answer(res, verdict.key, origin, { isStored: outcome.kind === 'stored', async })
   })
   return router
 

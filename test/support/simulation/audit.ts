@@ -115,7 +115,7 @@ export function createAuditor(world: World, { broker, store, dlq }: Audited): Au
         const ends = (written.delete(record.offset) ? 1 : 0) + (set.delete(record.offset) ? 1 : 0)
         if (ends === 1) continue
         const { timestampMs } = originOf(record)
-        const replacement = work.orders.find(order => order.uid === uidOf(record))
+        const replacement = work.orders.find(order => order.key === uidOf(record))
         const isReplaced =
           kindOf(record) !== 'invalid' &&
           replacement !== undefined &&

@@ -29,9 +29,9 @@ export function originOf(record: SourceRecord): Origin {
 
 export function judge(record: SourceRecord): Verdict<string> {
   const value = record.value?.toString() ?? ''
-  if (kindOf(record) !== 'invalid') return { ok: true, uid: uidOf(record), value }
+  if (kindOf(record) !== 'invalid') return { ok: true, key: uidOf(record), value }
   const rejection = { reason: 'schema_violation', error: 'type', pointer: '', message: 'is invalid', violations: [] }
-  return { ok: false, uid: null, rejection: { ...rejection, reason: 'schema_violation' } }
+  return { ok: false, key: null, rejection: { ...rejection, reason: 'schema_violation' } }
 }
 
 /** What the store throws when it is to write this record. */

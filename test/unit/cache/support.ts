@@ -3,7 +3,7 @@ import type { StoredValue, ValueReader } from '#src/core/ports.ts'
 /** The version of an order that the record at this offset wrote. */
 export function version(uid: string, offset: bigint, json = `${uid}@${offset}`): StoredValue {
   return {
-    uid,
+    key: uid,
     json: Buffer.from(json),
     origin: { topic: 'orders', partition: 0, offset, timestampMs: Number(offset) },
   }

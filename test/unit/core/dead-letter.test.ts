@@ -26,7 +26,7 @@ function aDeadLetter(over: Partial<DeadLetter> = {}): DeadLetter {
     failedAtMs: Date.UTC(2024, 0, 2, 3, 4, 5, 6),
     attempts: 1,
     replayCount: 0,
-    orderUid: null,
+    key: null,
     groupId: 'holdfast',
     ...over,
   }

@@ -19,10 +19,10 @@ interface Row {
 function judge({ value }: Pick<SourceRecord, 'value'>): Verdict<Value> {
   try {
     const read = JSON.parse(String(value)) as Value
-    return { ok: true, uid: read.uid, value: read }
+    return { ok: true, key: read.uid, value: read }
   } catch {
     const rejection = { reason: 'malformed_json', error: '', pointer: '', message: '', violations: [] } as const
-    return { ok: false, uid: null, rejection }
+    return { ok: false, key: null, rejection }
   }
 }
 
@@ -51,9 +51,9 @@ function rowsOf(records: readonly SourceRecord[]): Map<string, Row> {
   for (const record of records) {
     const verdict = judge(record)
     if (!verdict.ok) continue
-    const known = rows.get(verdict.uid)
+    const known = rows.get(verdict.key)
     if (known !== undefined && compareOrigins(record, known.origin) !== 'newer') continue
-    rows.set(verdict.uid, { value: verdict.value, origin: record })
+    rows.set(verdict.key, { value: verdict.value, origin: record })
   }
   return rows
 }
@@ -73,7 +73,7 @@ async function prove(scene: Scene) {
       return new Map(
         entries(uids).map(uid => {
           const { value, origin } = rows.get(uid) as Row
-          return [uid, { uid, json: Buffer.from(JSON.stringify(value)), origin }]
+          return [uid, { key: uid, json: Buffer.from(JSON.stringify(value)), origin }]
         }),
       )
     },
@@ -87,7 +87,7 @@ async function prove(scene: Scene) {
     async *pages() {
       const ours = [...rows].filter(([, { origin }]) => origin.topic === 'orders')
       yield ours.map(([uid, { origin }]) => ({
-        uid,
+        key: uid,
         partition: origin.partition,
         offset: origin.offset,
         beforeMove: scene.beforeMove ?? false,

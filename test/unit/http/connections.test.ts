@@ -42,7 +42,7 @@ function largeOrder(uid: string): StoredValue {
   const items = Array.from({ length: 4_500 }, () => item)
   const json = orderJson({ ...modelOrder, order_uid: uid, items })
   expect(json.length).toBeGreaterThan(900_000)
-  return { uid, json, origin: { topic: 'orders', partition: 0, offset: 0n, timestampMs: 0 } }
+  return { key: uid, json, origin: { topic: 'orders', partition: 0, offset: 0n, timestampMs: 0 } }
 }
 
 describe('silent connections', () => {

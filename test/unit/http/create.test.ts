@@ -292,7 +292,7 @@ describe('when Kafka does not take it', () => {
 
 it('leaves the address to POST alone', async () => {
   await using service = await startService()
-  service.put({ ...ORDER, uid: 'create' })
+  service.put({ ...ORDER, key: 'create' })
   const response = await service.get('/orders/create')
   expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST'])
 })

@@ -16,7 +16,11 @@ async function serviceWithOrders(): Promise<Service> {
     const date_created = `2024-01-0${index + 1}T00:00:00Z`
     const customer_id = index % 2 === 0 ? 'anna' : 'boris & co'
     const json = orderJson({ ...modelOrder, order_uid: uid, date_created, customer_id })
-    service.orders.stored.set(uid, { uid, json, origin: { topic: 'orders', partition: 0, offset: 0n, timestampMs: 0 } })
+    service.orders.stored.set(uid, {
+      key: uid,
+      json,
+      origin: { topic: 'orders', partition: 0, offset: 0n, timestampMs: 0 },
+    })
   }
   return service
 }
@@ -54,7 +58,7 @@ describe('GET /orders', () => {
     expect(uids(first)).toBe('ed')
     const json = orderJson({ ...modelOrder, order_uid: 'f', date_created: '2024-02-01T00:00:00Z' })
     service.orders.stored.set('f', {
-      uid: 'f',
+      key: 'f',
       json,
       origin: { topic: 'orders', partition: 0, offset: 9n, timestampMs: 0 },
     })

@@ -10,7 +10,7 @@ const KEY = 'reads-only'
 const KEYS = [{ name: 'reader', role: 'read', sha256: createHash('sha256').update(KEY).digest('hex') }] as const
 
 const stored = (order: object = MODEL) => ({
-  uid: UID,
+  key: UID,
   json: Buffer.from(JSON.stringify(order)),
   origin: { topic: 'orders', partition: 0, offset: 7n, timestampMs: 0 },
 })

@@ -14,7 +14,7 @@ import { modelOrder } from '../../support/orders.ts'
 
 export const UID = modelOrder.order_uid
 export const ORDER: StoredValue = {
-  uid: UID,
+  key: UID,
   json: orderJson({ ...modelOrder, delivery: { ...modelOrder.delivery, name: 'Тест Тестов' } }),
   origin: { topic: 'orders', partition: 0, offset: 7n, timestampMs: 1_700_000_000_000 },
 }

@@ -40,7 +40,7 @@ describe('the generator', () => {
     for (const record of generate(3_000, { ...usual, invalidRatio: 0 })) {
       const verdict = judge(record)
       if (!verdict.ok) throw new Error(verdict.rejection.message)
-      expect(verdict.uid).toBe(record.uid)
+      expect(verdict.key).toBe(record.uid)
       expect(unusual(record, verdict)).toEqual([])
     }
   })

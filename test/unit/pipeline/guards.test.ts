@@ -265,7 +265,7 @@ describe('the crash guard', () => {
       judge(record) {
         expect(suspects.at(-1)).toBe(record.offset)
         judged.push(record.offset)
-        return { ok: true, uid: `o${record.offset}`, value: 'v' }
+        return { ok: true, key: `o${record.offset}`, value: 'v' }
       },
     })
     harness.source.append(0, 'a:1', 'b:1', 'c:1')
@@ -287,7 +287,7 @@ describe('the crash guard', () => {
       crashLoopMaxStarts: 5,
       judge(record) {
         if (record.offset === 0n) throw new Error('it was looked at')
-        return { ok: true, uid: 'b', value: 'b:1' }
+        return { ok: true, key: 'b', value: 'b:1' }
       },
     })
     harness.source.append(0, 'killer', 'b:1')

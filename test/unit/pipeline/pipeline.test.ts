@@ -216,7 +216,7 @@ describe('a record that is refused', () => {
     await until(() => harness.source.commits.get(0) === 4n, 'the commit')
     expect(valuesOf(harness.store.rows)).toEqual({ a: 'a:1', b: 'b:1', c: 'c:1' })
     expect(harness.sent).toMatchObject([
-      { record: { offset: 2n }, orderUid: 'a', rejection: { reason: 'store_rejected', error: '22003' } },
+      { record: { offset: 2n }, key: 'a', rejection: { reason: 'store_rejected', error: '22003' } },
     ])
     expect(harness.store.ledger).toMatchObject([{ records: 4, written: 3, superseded: 0, dead_lettered: 1 }])
   })

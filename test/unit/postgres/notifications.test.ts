@@ -10,7 +10,7 @@ it('puts many uids into few payloads, each below the limit of Postgres, and lose
   expect(payloads.length).toBeLessThan(10)
   for (const payload of payloads) expect(Buffer.byteLength(payload)).toBeLessThan(LIMIT_BYTES)
   const notices = payloads.map(readNotice)
-  expect(notices.flatMap(notice => notice.uids)).toEqual(uids)
+  expect(notices.flatMap(notice => notice.keys)).toEqual(uids)
   expect(notices.every(({ sender }) => sender === SENDER)).toBe(true)
 })
 

@@ -26,7 +26,7 @@ const DEAD_LETTER: DeadLetter = {
   failedAtMs: 5,
   attempts: 1,
   replayCount: 2,
-  orderUid: 'secret-uid',
+  key: 'secret-uid',
   groupId: 'holdfast',
 }
 

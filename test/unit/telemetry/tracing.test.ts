@@ -230,7 +230,7 @@ it('tells the ids of what is going on, and of nothing otherwise', () => {
 })
 
 it('never puts a key into an attribute', () => {
-  batchOf(sampled).end({ deadLetters: [aDeadLetter(10n, { record: sampled, orderUid: 'secret-uid' })] })
+  batchOf(sampled).end({ deadLetters: [aDeadLetter(10n, { record: sampled, key: 'secret-uid' })] })
   expect(JSON.stringify(spans.map(({ attributes, events, name }) => [attributes, events, name]))).not.toContain(
     'secret',
   )

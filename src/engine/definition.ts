@@ -1,0 +1,53 @@
+/** A JSON Schema, 2020-12. */
+export type JsonSchema = Readonly<Record<string, unknown>>
+
+/** A JSON Pointer (RFC 6901) into a value: `/customer/email`; within a table of an array, from the entry on. */
+export type Pointer = `/${string}`
+
+/** A column: where its value stands, or how it is computed. Without `as` its name is the last segment of the pointer; without `type` the schema gives it. */
+export type ColumnDefinition<T = unknown> =
+  | Pointer
+  | { readonly at: Pointer; readonly as?: string; readonly type?: string }
+  | { readonly as: string; readonly type: string; readonly from: (value: T) => unknown }
+
+/**
+ * A table. Without `at` and `each` it is the root table: it holds the key and the position of the record. `at`: one row for the object there;
+ * `each`: one row for each entry of the array there, in order.
+ */
+export interface TableDefinition<T = unknown> {
+  readonly at?: Pointer
+  readonly each?: Pointer
+  /** `scalars` (default): each known field of the object or entry that is no object or array. */
+  readonly columns?: 'scalars' | readonly ColumnDefinition<T>[]
+  /** Name of the column with an entry's place in its array, from 0. Default: `position`. */
+  readonly position?: string
+}
+
+/** What a team writes to bring its own topic, schema and tables (`defineStream`). */
+export interface StreamDefinition<T = unknown> {
+  /** Also the topic, the route, and with `.dlq` the dead-letter topic, unless said otherwise. */
+  readonly name: string
+  readonly topic?: string
+  readonly dlqTopic?: string
+  /** Default: `KAFKA_GROUP_ID-name`. */
+  readonly group?: string
+  readonly route?: string
+  /** Names of settings (environment variables) that give topic, dead-letter topic and group. */
+  readonly settings?: { readonly topic?: string; readonly dlqTopic?: string; readonly group?: string }
+  readonly schema: JsonSchema
+  /** Where the key stands. Required by the schema, and a string. */
+  readonly key: Pointer
+  /** By name; exactly one of them is the root table. */
+  readonly tables: Readonly<Record<string, TableDefinition<T>>>
+  /** Keep the whole value as `jsonb` in the root table, in a column of this name. */
+  readonly keep?: 'value'
+  readonly list?: { readonly newest: Pointer; readonly by?: readonly Pointer[] }
+  /** Places whose content names a person: masked wherever a dead letter is shown. */
+  readonly personal?: readonly Pointer[]
+  /** Facts about a valid value worth a metric, out of `unusualKinds`. */
+  readonly unusual?: (value: T) => readonly string[]
+  readonly unusualKinds?: readonly string[]
+  readonly batch?: { readonly maxRecords?: number; readonly maxBytes?: number; readonly lingerMs?: number }
+  readonly retry?: { readonly initialMs?: number; readonly maxMs?: number; readonly maxAttempts?: number }
+  readonly storm?: { readonly maxConsecutive?: number; readonly ratio?: number }
+}
