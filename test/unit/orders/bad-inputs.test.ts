@@ -63,9 +63,9 @@ describe('a record that must become a dead letter', () => {
   })
 
   it('keeps the uid for the index when it can be read, and only then', () => {
-    expect(judged(payment({ amount: -1 }))).toMatchObject({ ok: false, uid: model.order_uid })
-    expect(judged(order({ order_uid: '../etc' }))).toMatchObject({ ok: false, uid: null })
-    expect(judged(JSON.stringify(model).slice(0, -1))).toMatchObject({ ok: false, uid: null })
+    expect(judged(payment({ amount: -1 }))).toMatchObject({ ok: false, key: model.order_uid })
+    expect(judged(order({ order_uid: '../etc' }))).toMatchObject({ ok: false, key: null })
+    expect(judged(JSON.stringify(model).slice(0, -1))).toMatchObject({ ok: false, key: null })
   })
 
   it('never quotes what the record holds', () => {
@@ -101,7 +101,7 @@ describe('a record that must be stored', () => {
     ['a backslash before u0000', delivery({ name: '\\u0000' })],
   ]
   it.each(good)('%s', (_, input) => {
-    expect(judged(input)).toMatchObject({ ok: true, uid: model.order_uid })
+    expect(judged(input)).toMatchObject({ ok: true, key: model.order_uid })
   })
 
   it.each([
@@ -117,7 +117,7 @@ describe('a record that must be stored', () => {
 
   it('15: of a repeated key the last one counts', () => {
     const verdict = judged(JSON.stringify(model).replace('{', '{"order_uid":"first",'))
-    expect(verdict).toMatchObject({ ok: true, uid: model.order_uid })
+    expect(verdict).toMatchObject({ ok: true, key: model.order_uid })
   })
 
   it.each(['__proto__', 'constructor', 'prototype'])('16, 17: a key %s changes nothing, and is dropped', key => {

@@ -25,12 +25,12 @@ it('counts bytes and not characters', () => {
 it('says that anything may have changed when a uid does not fit', () => {
   const [payload, ...more] = payloadsOf(SENDER, ['a', 'x'.repeat(8_000)])
   expect(more).toEqual([])
-  expect(readNotice(payload ?? 'none')).toEqual({ sender: undefined, uids: 'all' })
+  expect(readNotice(payload ?? 'none')).toEqual({ sender: undefined, keys: 'all' })
 })
 
 it.each(['', 'flush', '{}', '[]', '["only a sender"]', '["sender", 1]', '["cut'])(
   'takes what it cannot read for "anything may have changed": %j',
   payload => {
-    expect(readNotice(payload)).toEqual({ sender: undefined, uids: 'all' })
+    expect(readNotice(payload)).toEqual({ sender: undefined, keys: 'all' })
   },
 )
