@@ -261,7 +261,8 @@ export type Place = readonly [date: string, key: string]
 
 /** A page of values, newest first by their own date. Dates are canonical instants. */
 export interface PageQuery {
-  readonly customerId: string | undefined
+  /** Columns that the values must equal, out of {@link ValueList.by}: `{ customer_id: 'anna' }`. Empty: all values. */
+  readonly by: Readonly<Record<string, string>>
   /** The earliest date that belongs to it. */
   readonly from: string | undefined
   /** The date before which it ends: this one does not belong to it. */
@@ -271,8 +272,18 @@ export interface PageQuery {
   readonly limit: number
 }
 
+/** What pages of a stream can be restricted by. */
+export interface ValueList {
+  /** Columns of the root table; their names are also those of the query parameters. */
+  readonly by: readonly string[]
+  /** A date of the list in canonical form (it compares as text and as Postgres reads it); `undefined` when the text is no date. */
+  canonicalDate(text: string): string | undefined
+}
+
 /** How rows become a domain's values: all that a reader must know of the domain. */
 export interface ValueQueries {
+  /** `undefined`: the stream declares no order of its values, so that there are no pages, and `newest` goes by the key. */
+  readonly list: ValueList | undefined
   /** The value of the key `$1`: one row or none. */
   readonly one: ValueQuery
   /** The values of the keys `$1`: a row for each that has one. */
@@ -281,7 +292,7 @@ export interface ValueQueries {
   readonly newest: ValueQuery
   /** The place before all rows. */
   readonly start: Place
-  /** The rows of a page, newest first, at most `limit`. */
+  /** The rows of a page, newest first, at most `limit`. Only where there is a `list`. */
   page(query: PageQuery): ValueQuery & { readonly values: readonly unknown[] }
   /** Position of the record that wrote the value of the key `$1`: one row or none. */
   readonly origin: ValueQuery

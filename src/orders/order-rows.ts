@@ -1,6 +1,6 @@
 import type { PageQuery, ValueQueries } from '../core/ports.ts'
 import type { Origin } from '../core/record.ts'
-import { formatInstant } from './instant.ts'
+import { canonicalInstant, formatInstant, isInstant } from './instant.ts'
 import { orderJson } from './order-json.ts'
 import type { Item } from './order-schema.ts'
 
@@ -61,6 +61,10 @@ const SELECT = `
 
 /** Rows of the four tables as the order's canonical JSON. Newest is the latest `date_created`, then the greatest key. */
 export const orderQueries: ValueQueries = {
+  list: {
+    by: ['customer_id'],
+    canonicalDate: text => (isInstant(text) ? canonicalInstant(text) : undefined),
+  },
   one: { name: 'order_one', text: `${SELECT} WHERE o.order_uid = $1` },
   many: { name: 'order_many', text: `${SELECT} WHERE o.order_uid = ANY ($1::text[])` },
   newest: {
@@ -94,7 +98,8 @@ export const orderQueries: ValueQueries = {
  * One text with customer and one without, so that each is planned for its own index (`orders_customer`, `orders_newest`);
  * the bounds that are not given are infinite ones. The index has the beginning of a customer alone, as migration 0013 says.
  */
-function pageOf({ customerId, from, to, after, limit }: PageQuery) {
+function pageOf({ by, from, to, after, limit }: PageQuery) {
+  const customerId = by.customer_id
   const [date, key] = after ?? ['infinity', '']
   const ofCustomer =
     customerId === undefined ? '' : 'left(o.customer_id, 128) = left($6::text, 128) AND o.customer_id = $6::text AND'

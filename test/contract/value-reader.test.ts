@@ -121,7 +121,7 @@ describe('the newest orders', () => {
 })
 
 describe('a page of orders', () => {
-  const EVERY: PageQuery = { customerId: undefined, from: undefined, to: undefined, after: undefined, limit: 100 }
+  const EVERY: PageQuery = { by: {}, from: undefined, to: undefined, after: undefined, limit: 100 }
   const listed = (uid: string, date_created: string, customer_id: string, offset: number) => {
     const order = aReadyOrder({ uid, offset: BigInt(offset) })
     return { ...order, value: { ...order.value, date_created, customer_id } }
@@ -165,10 +165,10 @@ describe('a page of orders', () => {
 
   it('is of one customer when that is asked', async () => {
     const catalog = await stored(...records)
-    const query = { ...EVERY, customerId: 'anna', limit: 2 }
+    const query = { ...EVERY, by: { customer_id: 'anna' }, limit: 2 }
     expect(await walk(catalog, query)).toEqual([['e', 'c'], ['a']])
     expect(await walk(catalog, { ...query, from: '2024-01-02T00:00:00Z', to: '2024-01-04T00:00:00Z' })).toEqual([['c']])
-    expect(await walk(catalog, { ...query, customerId: 'nobody' })).toEqual([[]])
+    expect(await walk(catalog, { ...query, by: { customer_id: 'nobody' } })).toEqual([[]])
   })
 
   it('ends before its limit when its orders are large, and none is left out', async () => {
@@ -193,11 +193,11 @@ describe('a page of orders', () => {
 
   it('is found by an index, with customer and without', async () => {
     await stored(...records)
-    for (const [customerId, index] of [
-      [undefined, 'orders_newest'],
-      ['anna', 'orders_customer'],
+    for (const [by, index] of [
+      [{}, 'orders_newest'],
+      [{ customer_id: 'anna' }, 'orders_customer'],
     ] as const) {
-      const { text, values } = orderQueries.page({ ...EVERY, customerId, after: ['2024-01-03T00:00:00Z', 'd'] })
+      const { text, values } = orderQueries.page({ ...EVERY, by, after: ['2024-01-03T00:00:00Z', 'd'] })
       const client = await database.pool.connect()
       try {
         await client.query('BEGIN')

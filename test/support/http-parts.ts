@@ -48,7 +48,7 @@ function pageOf(values: readonly StoredValue[], query: PageQuery) {
   const rows = values
     .map(value => ({ value, order: JSON.parse(value.json.toString()) as Order }))
     .map(({ value, order }) => ({ value, order, place: [order.date_created, value.key] as const }))
-    .filter(({ order }) => query.customerId === undefined || order.customer_id === query.customerId)
+    .filter(({ order }) => Object.entries(query.by).every(([name, value]) => Reflect.get(order, name) === value))
     .filter(({ place: [date] }) => query.from === undefined || date >= query.from)
     .filter(({ place: [date] }) => query.to === undefined || date < query.to)
     .filter(({ place }) => query.after === undefined || isBelow(place, query.after))

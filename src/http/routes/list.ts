@@ -88,7 +88,7 @@ function readQuery(query: Request['query'], canonicalInstant: ListParts['canonic
   return {
     ok: true,
     value: {
-      customerId: customer_id,
+      by: customer_id === undefined ? {} : { customer_id },
       from: dates.from,
       to: dates.to,
       after,
