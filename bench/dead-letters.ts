@@ -163,11 +163,11 @@ async function closeLoops(): Promise<void> {
         const offset = BigInt(batch * BATCH + i)
         const record = { topic: 'orders', partition: 0, offset, timestampMs: 0, key: null, value: null, headers: [] }
         const redrive = kind === 'redriven' ? { replayId: 'r1', replayCount: 1 } : undefined
-        return { order: { record, origin: record, key: '', value: {} as Order, redrive }, outcome: 'stale' as const }
+        return { ready: { record, origin: record, key: '', value: {} as Order, redrive }, outcome: 'stale' as const }
       })
       const started = performance.now()
       await store.settle({
-        ...{ topic: 'orders', partition: 0, groupId: 'holdfast', isolate: false, orders: [], deadLetters: [] },
+        ...{ topic: 'orders', partition: 0, groupId: 'holdfast', isolate: false, ready: [], deadLetters: [] },
         ...{ from: next, to: next + BigInt(BATCH), records: BATCH },
         collapsed: { superseded: 0, duplicate: 0, stale: BATCH, leftOut },
       })
@@ -219,7 +219,7 @@ async function settle(store: ReturnType<typeof createSettlementStore>, batch: nu
     from,
     to: from + BigInt(BATCH),
     records: BATCH,
-    orders: [],
+    ready: [],
     collapsed: { superseded: 0, duplicate: 0, stale: 0 },
     deadLetters,
     isolate: false,

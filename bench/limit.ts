@@ -47,7 +47,7 @@ export function encodeBacklog(backlog: Backlog): readonly (readonly Encoded[])[]
 }
 
 function encode(records: readonly ReadyRecord<Order>[]): Encoded {
-  const { name, text, columns } = orderTables.upsert(collapse(records).orders)
+  const { name, text, columns } = orderTables.upsert(collapse(records).ready)
   return { name, text, values: columns.map(encodeColumn) }
 }
 

@@ -31,19 +31,19 @@ export async function storeOrders(databaseUrl: string, count: number): Promise<s
       if (!verdict.ok) throw new Error(`the generator made no order: ${verdict.rejection.error}`)
       return { record, origin: record, key: verdict.value.order_uid, value: verdict.value }
     })
-    const { orders: collapsed, ...counts } = collapse(records)
+    const { ready, ...counts } = collapse(records)
     await store.settle({
       ...TOPIC,
       groupId: GROUP,
       from: 0n,
       to: BigInt(count),
       records: count,
-      orders: collapsed,
+      ready,
       collapsed: counts,
       deadLetters: [],
       isolate: false,
     })
-    return collapsed.map(({ key: uid }) => uid)
+    return ready.map(({ key: uid }) => uid)
   } finally {
     await pool.end()
   }

@@ -3,7 +3,7 @@ import { compareOrigins } from './record.ts'
 
 export interface Collapsed<T> {
   /** One for each key, sorted by key in byte order. */
-  readonly orders: readonly ReadyRecord<T>[]
+  readonly ready: readonly ReadyRecord<T>[]
   readonly superseded: number
   readonly duplicate: number
   readonly stale: number
@@ -28,20 +28,20 @@ export function collapse<T>(records: readonly ReadyRecord<T>[]): Collapsed<T> {
       const standing = compareOrigins(record.origin, earlier.origin)
       if (standing === 'same') {
         duplicate += 1
-        leftOut.push({ order: record, outcome: 'duplicate' })
+        leftOut.push({ ready: record, outcome: 'duplicate' })
         continue
       }
       if (standing === 'older') {
         stale += 1
-        leftOut.push({ order: record, outcome: 'stale' })
+        leftOut.push({ ready: record, outcome: 'stale' })
         continue
       }
       superseded += 1
-      leftOut.push({ order: earlier, outcome: 'superseded' })
+      leftOut.push({ ready: earlier, outcome: 'superseded' })
     }
     newest.set(record.key, record)
   }
   // Uids are ASCII (the schema says so): comparing code units is comparing bytes.
-  const orders = [...newest.values()].sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
-  return { orders, superseded, duplicate, stale, leftOut }
+  const ready = [...newest.values()].sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+  return { ready, superseded, duplicate, stale, leftOut }
 }

@@ -46,7 +46,7 @@ export type Verdict<T> =
 
 /**
  * One batch of one partition, for one transaction. Invariant: `records + gaps = to - from`, where `records` is
- * `orders.length + superseded + duplicate + stale + deadLetters.length`.
+ * `ready.length + superseded + duplicate + stale + deadLetters.length`.
  */
 export interface SettlementWork<T> extends TopicPartition {
   readonly groupId: string
@@ -57,7 +57,7 @@ export interface SettlementWork<T> extends TopicPartition {
   /** Records in `[from, to)`, however they end. */
   readonly records: number
   /** At most one for each key, sorted by key in byte order (so that lanes and replicas cannot deadlock). */
-  readonly orders: readonly ReadyRecord<T>[]
+  readonly ready: readonly ReadyRecord<T>[]
   /** Decided inside the batch, before the store is asked; `leftOut`: which ones they are. */
   readonly collapsed: {
     readonly superseded: number
@@ -81,7 +81,7 @@ export interface SettlementWork<T> extends TopicPartition {
 
 /** A record that does not go to the store, because of another one of its batch. */
 export interface LeftOut<T> {
-  readonly order: ReadyRecord<T>
+  readonly ready: ReadyRecord<T>
   readonly outcome: 'superseded' | 'duplicate' | 'stale'
 }
 
@@ -110,7 +110,7 @@ export interface StormTally {
 export const NO_STORM: StormTally = { deadLettersInARow: 0, refusedInARow: 0, recent: '' }
 
 export interface Culprit {
-  /** Index into `orders` of the work. */
+  /** Index into `ready` of the work. */
   readonly index: number
   /** SQLSTATE for a refusal of the store, or the error's code. */
   readonly error: string
@@ -123,7 +123,7 @@ export type Settlement<T> =
   | {
       readonly kind: 'settled'
       readonly counts: OutcomeCounts
-      /** Which of the work's orders were written; `undefined` when an earlier attempt had, and its reply was lost. */
+      /** Which of `ready` were written; `undefined` when an earlier attempt had, and its reply was lost. */
       readonly written: readonly ReadyRecord<T>[] | undefined
       /** Loops that it closed; `undefined` when it held no redriven record, or an earlier attempt had settled it. */
       readonly closings?: RedriveClosings | undefined

@@ -6,11 +6,11 @@ import { originId } from './record.ts'
  * Every redriven record of a work with its end: those that were collapsed within the batch, those that the store was asked
  * for, and those that failed once more. One for each letter and redrive: a record that was published twice (its redrive
  * was killed between two steps) had its effect when one of the two had.
- * @param outcomeOf how the store ended an order of the work
+ * @param outcomeOf how the store ended a record that it was asked to write
  */
 export function redriveEnds<T>(
-  work: Pick<SettlementWork<T>, 'orders' | 'collapsed' | 'deadLetters'>,
-  outcomeOf: (order: ReadyRecord<T>) => Outcome,
+  work: Pick<SettlementWork<T>, 'ready' | 'collapsed' | 'deadLetters'>,
+  outcomeOf: (ready: ReadyRecord<T>) => Outcome,
 ): RedriveEnd[] {
   const ends = new Map<string, RedriveEnd>()
   const note = (end: RedriveEnd): void => {
@@ -18,11 +18,11 @@ export function redriveEnds<T>(
     const other = ends.get(key)
     if (other === undefined || WEIGHT[end.outcome] > WEIGHT[other.outcome]) ends.set(key, end)
   }
-  const noteOrder = ({ redrive, origin }: ReadyRecord<T>, outcome: () => Outcome): void => {
+  const noteReady = ({ redrive, origin }: ReadyRecord<T>, outcome: () => Outcome): void => {
     if (redrive !== undefined) note({ id: originId(origin), ...redrive, outcome: outcome(), failure: undefined })
   }
-  for (const { order, outcome } of work.collapsed.leftOut ?? []) noteOrder(order, () => outcome)
-  for (const order of work.orders) noteOrder(order, () => outcomeOf(order))
+  for (const { ready, outcome } of work.collapsed.leftOut ?? []) noteReady(ready, () => outcome)
+  for (const ready of work.ready) noteReady(ready, () => outcomeOf(ready))
   for (const { origin, replayId, replayCount, rejection } of work.deadLetters) {
     if (replayId === undefined) continue
     note({ id: originId(origin), replayId, replayCount, outcome: 'dead_lettered', failure: rejection })
@@ -50,14 +50,14 @@ export interface ReadAgainEnd {
 
 /** Every record of a work that is neither a redriven one nor a dead letter. @param outcomeOf as of {@link redriveEnds} */
 export function readAgainEnds<T>(
-  work: Pick<SettlementWork<T>, 'orders' | 'collapsed'>,
-  outcomeOf: (order: ReadyRecord<T>) => Outcome,
+  work: Pick<SettlementWork<T>, 'ready' | 'collapsed'>,
+  outcomeOf: (ready: ReadyRecord<T>) => Outcome,
 ): ReadAgainEnd[] {
   const ends: ReadAgainEnd[] = []
   const note = ({ record, redrive }: ReadyRecord<T>, outcome: Outcome): void => {
     if (redrive === undefined) ends.push({ id: originId(record), timestampMs: record.timestampMs, outcome })
   }
-  for (const { order, outcome } of work.collapsed.leftOut ?? []) note(order, outcome)
-  for (const order of work.orders) note(order, outcomeOf(order))
+  for (const { ready, outcome } of work.collapsed.leftOut ?? []) note(ready, outcome)
+  for (const ready of work.ready) note(ready, outcomeOf(ready))
   return ends
 }

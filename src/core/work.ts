@@ -7,22 +7,22 @@ import type { SettlementWork } from './ports.ts'
  * @throws RangeError when the caller has lost count: our bug, and no record's
  */
 export function checkWork<T>(work: SettlementWork<T>): { readonly gaps: bigint } {
-  const { from, to, records, orders, collapsed, deadLetters } = work
+  const { from, to, records, ready, collapsed, deadLetters } = work
   if (from < 0n || to <= from) throw new RangeError(`a batch cannot lead from offset ${from} to ${to}`)
-  const ends = orders.length + collapsed.superseded + collapsed.duplicate + collapsed.stale + deadLetters.length
+  const ends = ready.length + collapsed.superseded + collapsed.duplicate + collapsed.stale + deadLetters.length
   if (ends !== records)
     throw new RangeError(`the batch ${from}..${to} has ${records} records, but ${ends} ends for them`)
   const gaps = to - from - BigInt(records)
   if (gaps < 0n) throw new RangeError(`${records} records do not fit between the offsets ${from} and ${to}`)
-  for (let i = 1; i < orders.length; i++) {
-    if ((orders[i - 1]?.key ?? '') >= (orders[i]?.key ?? '')) {
-      throw new RangeError(`the orders of the batch ${from}..${to} are not sorted by key, each once`)
+  for (let i = 1; i < ready.length; i++) {
+    if ((ready[i - 1]?.key ?? '') >= (ready[i]?.key ?? '')) {
+      throw new RangeError(`the values of the batch ${from}..${to} are not sorted by key, each once`)
     }
   }
   return { gaps }
 }
 
-/** How the whole work ended: what the store did with its orders, and what was decided before. */
+/** How the whole work ended: what the store did with its values, and what was decided before. */
 export function countWork<T>(work: SettlementWork<T>, outcomes: Iterable<Outcome>): OutcomeCounts {
   const counts = {
     written: 0,

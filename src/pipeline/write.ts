@@ -51,7 +51,7 @@ export interface Settled<T> {
   readonly storm: StormTally
   readonly pause: Pause | undefined
   readonly counts: OutcomeCounts
-  /** The orders that this batch wrote; `undefined` when an earlier attempt had, whose reply was lost. */
+  /** The records that this batch wrote; `undefined` when an earlier attempt had, whose reply was lost. */
   readonly written: readonly ReadyRecord<T>[] | undefined
   /** Every dead letter of the batch: the invalid ones, and those that the store refused. */
   readonly deadLetters: readonly DeadLetter[]
@@ -95,7 +95,7 @@ export async function write<T>(
       return undefined
     })
     if (settlement === undefined) {
-      const exhausted = candidates.map(order => setAside(order, exhaustedRetries(patience), patience))
+      const exhausted = candidates.map(ready => setAside(ready, exhaustedRetries(patience), patience))
       patience = Number.POSITIVE_INFINITY
       await divertMore(exhausted)
       continue
@@ -106,11 +106,11 @@ export async function write<T>(
     }
 
     const condemned = settlement.culprits.flatMap(culprit => {
-      const order = collapsed.orders[culprit.index]
-      if (order === undefined)
-        throw new RangeError(`the store blames order ${culprit.index}, which is not in the batch`)
-      const attempts = strike(order)
-      return culprit.kind === 'refused' || attempts >= parts.maxAttempts ? [{ order, culprit, attempts }] : []
+      const ready = collapsed.ready[culprit.index]
+      if (ready === undefined)
+        throw new RangeError(`the store blames record ${culprit.index}, which is not in the batch`)
+      const attempts = strike(ready)
+      return culprit.kind === 'refused' || attempts >= parts.maxAttempts ? [{ ready, culprit, attempts }] : []
     })
     if (condemned.length === 0) {
       // Nobody foresaw the error, so it may pass; these are the retries that RETRY_MAX_ATTEMPTS bounds.
@@ -118,9 +118,9 @@ export async function write<T>(
       await parts.retry.clock.sleep(backoffMs(parts.retry.policy, attempt, parts.retry.random()), context.signal)
       continue
     }
-    const letters = condemned.map(({ order, culprit, attempts }) => setAside(order, rejectionOf(culprit), attempts))
-    const gone = new Set(condemned.map(({ order }) => order))
-    if (collapsed.orders.every(order => order.redrive !== undefined || gone.has(order))) {
+    const letters = condemned.map(({ ready, culprit, attempts }) => setAside(ready, rejectionOf(culprit), attempts))
+    const gone = new Set(condemned.map(({ ready }) => ready))
+    if (collapsed.ready.every(ready => ready.redrive !== undefined || gone.has(ready))) {
       const pause = checkRefusals([...deadLetters, ...letters], before, parts.stormRules)
       if (pause !== undefined) return await hold(pause)
     }
@@ -179,7 +179,7 @@ export async function write<T>(
       from: batch.from,
       to: batch.to,
       records: batch.records.length,
-      orders: collapsed.orders,
+      ready: collapsed.ready,
       collapsed,
       deadLetters,
       isolate,
@@ -204,23 +204,23 @@ export async function write<T>(
     candidates = candidates.filter(({ record }) => !gone.has(record))
   }
 
-  function strike(order: ReadyRecord<T>): number {
-    const id = originId(order.record)
+  function strike(ready: ReadyRecord<T>): number {
+    const id = originId(ready.record)
     const count = (strikes.get(id) ?? 0) + 1
     strikes.set(id, count)
     return count
   }
 
-  function setAside(order: ReadyRecord<T>, rejection: Rejection, attempts: number): DeadLetter {
+  function setAside(ready: ReadyRecord<T>, rejection: Rejection, attempts: number): DeadLetter {
     return {
-      record: order.record,
-      origin: order.origin,
+      record: ready.record,
+      origin: ready.origin,
       rejection,
       failedAtMs: parts.retry.clock.now(),
       attempts,
-      replayCount: order.redrive?.replayCount ?? 0,
-      replayId: order.redrive?.replayId,
-      key: order.key,
+      replayCount: ready.redrive?.replayCount ?? 0,
+      replayId: ready.redrive?.replayId,
+      key: ready.key,
       groupId: parts.groupId,
     }
   }

@@ -79,7 +79,7 @@ export function createSettlementStore<T>({
           recordsPassed = true
         })
       } catch (error) {
-        if (work.orders.length === 0) return throwOurs(error)
+        if (work.ready.length === 0) return throwOurs(error)
         if (!mayBlame(error, work.isolate)) throw error
         return await settleInParts(work, gaps, error, recordsPassed)
       }
@@ -177,13 +177,13 @@ export function createSettlementStore<T>({
     onRecordsPassed: () => void,
   ): Promise<Settlement<T>> {
     // Encoded before a connection is taken: the server does not wait for it inside the transaction.
-    const upsert = work.orders.length === 0 ? [] : [toQuery(tables.upsert(work.orders))]
+    const upsert = work.ready.length === 0 ? [] : [toQuery(tables.upsert(work.ready))]
     const settlement = await transaction(pool, async client => {
       const [, fence, upserted] = await pipelined(client, ['BEGIN', advance(work), ...upsert])
       if (fence?.rowCount !== 1) return undefined
-      const rows = rowsOf(upserted, work.orders.length)
+      const rows = rowsOf(upserted, work.ready.length)
       onRecordsPassed()
-      return await complete(client, work, gaps, rows, trimOf(work.orders, rows))
+      return await complete(client, work, gaps, rows, trimOf(work.ready, rows))
     })
     return settlement ?? (await settledBefore(work))
   }
@@ -205,11 +205,11 @@ export function createSettlementStore<T>({
       if (fence?.rowCount !== 1) return undefined
       const checkEmptyWrite = emptyWriteCheck(client)
       await checkEmptyWrite(cause)
-      const isolation = createIsolation(work.orders.length, cause, work.isolate, recordsPassed)
+      const isolation = createIsolation(work.ready.length, cause, work.isolate, recordsPassed)
       const rows: UpsertRow[] = []
       for (let part = isolation.next(); part !== undefined; part = isolation.next()) {
         try {
-          rows.push(...(await writePart(client, work.orders.slice(part.start, part.end))))
+          rows.push(...(await writePart(client, work.ready.slice(part.start, part.end))))
         } catch (error) {
           await checkEmptyWrite(error)
           isolation.failed(part, error)
@@ -267,8 +267,8 @@ export function createSettlementStore<T>({
       work,
       rows.map(row => row.outcome),
     )
-    const written = pick(work.orders, rows, row => row.outcome === 'written')
-    const replaced = pick(work.orders, rows, row => row.replaced)
+    const written = pick(work.ready, rows, row => row.outcome === 'written')
+    const replaced = pick(work.ready, rows, row => row.replaced)
     const outcomeOf = outcomesOf(rows)
     const ends = redriveEnds(work, outcomeOf)
     const readAgain = work.readAgain === true ? readAgainEnds(work, outcomeOf) : []

@@ -40,7 +40,7 @@ it('a worker notes what it published while those very records are settled: neith
     const leftOut = ids.map(id => {
       const { offset = 0n, ...where } = parseOriginId(id) ?? {}
       const order = aReadyOrder({ uid: id, origin: { ...aRecord(where), offset } })
-      return { order: { ...order, redrive: { replayId: 'r1', replayCount: 1 } }, outcome: 'stale' as const }
+      return { ready: { ...order, redrive: { replayId: 'r1', replayCount: 1 } }, outcome: 'stale' as const }
     })
     // In the order of the uids of their orders, which is no order of theirs.
     leftOut.sort(() => Math.random() - 0.5)

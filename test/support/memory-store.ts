@@ -110,13 +110,13 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
       const culprits = isolate(work)
       if (culprits !== undefined) return culprits
 
-      const outcomes = work.orders.map(order => outcomeOf(order))
-      const written = work.orders.filter((_, index) => outcomes[index] === 'written')
+      const outcomes = work.ready.map(ready => outcomeOf(ready))
+      const written = work.ready.filter((_, index) => outcomes[index] === 'written')
       const counts = countWork(work, outcomes)
-      const ends = redriveEnds(work, order => outcomeOf(order))
-      const readAgain = work.readAgain === true ? readAgainEnds(work, order => outcomeOf(order)) : []
+      const ends = redriveEnds(work, ready => outcomeOf(ready))
+      const readAgain = work.readAgain === true ? readAgainEnds(work, ready => outcomeOf(ready)) : []
       const inserted = written.filter(({ key: uid }) => !rows.has(uid)).length
-      for (const order of written) rows.set(order.key, order)
+      for (const ready of written) rows.set(ready.key, ready)
       for (const letter of work.deadLetters) deadLetters.set(originId(letter.origin), letter)
       const closings = inbox.settle(work.deadLetters, ends, readAgain)
       enter(work, groupId, { from, to, records: work.records, gaps, expired: 0n, inserted, ...counts })
@@ -233,31 +233,31 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
 
   /** The search of the real store: the same parts in the same order, so the same number of attempts. */
   function isolate(work: SettlementWork<T>) {
-    const first = firstError(work.orders)
+    const first = firstError(work.ready)
     if (first === undefined) return undefined
     if (!mayBlame(first, work.isolate)) throw first
-    const isolation = createIsolation(work.orders.length, first, work.isolate)
+    const isolation = createIsolation(work.ready.length, first, work.isolate)
     for (let part = isolation.next(); part !== undefined; part = isolation.next()) {
-      const error = firstError(work.orders.slice(part.start, part.end))
+      const error = firstError(work.ready.slice(part.start, part.end))
       if (error !== undefined) isolation.failed(part, error)
     }
     const culprits = isolation.culprits()
     return culprits.length === 0 ? undefined : ({ kind: 'refused', culprits, attempts: isolation.attempts } as const)
   }
 
-  function firstError(orders: readonly ReadyRecord<T>[]): Error | undefined {
-    for (const order of orders) {
+  function firstError(parts: readonly ReadyRecord<T>[]): Error | undefined {
+    for (const ready of parts) {
       // Also for a stale one: Postgres checks constraints before it looks for the row that is there.
-      const error = refuse(order)
+      const error = refuse(ready)
       if (error !== undefined) return error
     }
     return undefined
   }
 
-  function outcomeOf(order: ReadyRecord<T>): Outcome {
-    const stored = rows.get(order.key)
+  function outcomeOf(ready: ReadyRecord<T>): Outcome {
+    const stored = rows.get(ready.key)
     if (stored === undefined) return 'written'
-    const standing = compareOrigins(order.origin, stored.origin)
+    const standing = compareOrigins(ready.origin, stored.origin)
     return standing === 'newer' ? 'written' : standing === 'same' ? 'duplicate' : 'stale'
   }
 

@@ -53,7 +53,7 @@ export function aWork(
   records: readonly ReadyRecord<Order>[],
   { from, deadLetters = [], ...over }: WorkOptions,
 ): SettlementWork<Order> {
-  const { orders, ...collapsed } = collapse(records)
+  const { ready, ...collapsed } = collapse(records)
   const count = records.length + deadLetters.length
   return {
     topic: 'orders',
@@ -62,7 +62,7 @@ export function aWork(
     from,
     to: from + BigInt(count),
     records: count,
-    orders,
+    ready,
     collapsed,
     deadLetters,
     isolate: false,

@@ -56,7 +56,7 @@ it('a newer version takes the place of the one before, in both', async () => {
 it('an invalid order never gets as far as store or cache', async () => {
   const { harness, cache, settled } = aReadSide()
   await settled('bad')
-  expect(harness.store.works.flatMap(({ orders }) => orders)).toEqual([])
+  expect(harness.store.works.flatMap(({ ready }) => ready)).toEqual([])
   expect(harness.store.rows.size).toBe(0)
   expect(cache.stats().entries).toBe(0)
   expect(harness.sent).toHaveLength(1)

@@ -102,7 +102,7 @@ export function createAuditor(world: World, { broker, store, dlq }: Audited): Au
       if (before === undefined || after === undefined || after <= before)
         violated(`progress went ${before} -> ${after}`)
       if (before !== from || after !== to) violated(`${who} settled ${range}, from progress ${before} to ${after}`)
-      const written = new Map(work.orders.map(order => [order.record.offset, order]))
+      const written = new Map(work.ready.map(order => [order.record.offset, order]))
       const set = new Map(work.deadLetters.map(letter => [letter.record.offset, letter]))
       for (const letter of work.deadLetters) {
         const id = originId(letter.origin)
@@ -115,7 +115,7 @@ export function createAuditor(world: World, { broker, store, dlq }: Audited): Au
         const ends = (written.delete(record.offset) ? 1 : 0) + (set.delete(record.offset) ? 1 : 0)
         if (ends === 1) continue
         const { timestampMs } = originOf(record)
-        const replacement = work.orders.find(order => order.key === uidOf(record))
+        const replacement = work.ready.find(order => order.key === uidOf(record))
         const isReplaced =
           kindOf(record) !== 'invalid' &&
           replacement !== undefined &&

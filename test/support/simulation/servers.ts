@@ -74,7 +74,7 @@ export function connectStore(
 ): SettlementStore<string> {
   return {
     settle: work => {
-      if (work.orders.some(({ record }) => kindOf(record) === 'deadly')) {
+      if (work.ready.some(({ record }) => kindOf(record) === 'deadly')) {
         die()
         return new Promise(() => {})
       }

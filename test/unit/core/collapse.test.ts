@@ -12,7 +12,7 @@ it('keeps the newest version of each order, and sorts by uid in byte order', () 
     aReady('B', { offset: 4n }),
   ]
   const collapsed = collapse(records)
-  expect(collapsed.orders.map(({ value }) => value)).toEqual(['B@4', 'a@2', 'b@3'])
+  expect(collapsed.ready.map(({ value }) => value)).toEqual(['B@4', 'a@2', 'b@3'])
   expect(collapsed).toMatchObject({ superseded: 1, duplicate: 0, stale: 0 })
 })
 
@@ -23,28 +23,28 @@ it('lets a redriven older version count as stale, though it arrives later', () =
     origin: { topic: 'orders', partition: 0, offset: 3n, timestampMs: 1 },
   }
   const collapsed = collapse([newer, redriven])
-  expect(collapsed.orders).toEqual([newer])
+  expect(collapsed.ready).toEqual([newer])
   expect(collapsed).toMatchObject({ superseded: 0, duplicate: 0, stale: 1 })
 })
 
 it('keeps account of records that it leaves out, and how a redriven one of them ended', () => {
   const redrive = { replayId: 'r1', replayCount: 1 }
   const origin = (offset: bigint) => ({ topic: 'orders', partition: 0, offset, timestampMs: 1 })
-  const { orders, leftOut } = collapse([
+  const { ready, leftOut } = collapse([
     { ...aReady('a', { offset: 10n }), origin: origin(1n), redrive },
     aReady('a', { offset: 11n }),
     { ...aReady('a', { offset: 12n }), origin: origin(2n), redrive },
     { ...aReady('b', { offset: 13n }), origin: origin(3n), redrive },
     { ...aReady('b', { offset: 14n }), origin: origin(3n), redrive: { ...redrive, replayId: 'r2' } },
   ])
-  expect(orders.map(({ value }) => value)).toEqual(['a@11', 'b@13'])
-  expect(leftOut.map(({ order, outcome }) => [order.value, outcome])).toEqual([
+  expect(ready.map(({ value }) => value)).toEqual(['a@11', 'b@13'])
+  expect(leftOut.map(({ ready, outcome }) => [ready.value, outcome])).toEqual([
     ['a@10', 'superseded'],
     ['a@12', 'stale'],
     ['b@14', 'duplicate'],
   ])
   const collapsed = { superseded: 1, stale: 1, duplicate: 1, leftOut }
-  expect(redriveEnds({ orders: [], collapsed, deadLetters: [] }, () => 'written')).toEqual([
+  expect(redriveEnds({ ready: [], collapsed, deadLetters: [] }, () => 'written')).toEqual([
     { id: 'orders-0-1', replayId: 'r1', replayCount: 1, outcome: 'superseded', failure: undefined },
     { id: 'orders-0-2', replayId: 'r1', replayCount: 1, outcome: 'stale', failure: undefined },
     { id: 'orders-0-3', replayId: 'r2', replayCount: 1, outcome: 'duplicate', failure: undefined },

@@ -16,8 +16,8 @@ describe('the invariants of a batch', () => {
     { what: 'ends more ways than it has records', over: { records: 1 } },
     { what: 'has a record without an end', over: { records: 3, to: 9n } },
     { what: 'has more records than offsets', over: { to: 6n } },
-    { what: 'is not sorted by uid', over: { orders: [...two].reverse() } },
-    { what: 'holds an order twice', over: { orders: [...two, ...two.slice(1)], records: 3, to: 8n } },
+    { what: 'is not sorted by uid', over: { ready: [...two].reverse() } },
+    { what: 'holds an order twice', over: { ready: [...two, ...two.slice(1)], records: 3, to: 8n } },
   ])('stops a batch that $what', ({ over }) => {
     expect(() => checkWork(aWork(two, { from: 5n, ...over }))).toThrow(RangeError)
   })
