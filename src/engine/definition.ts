@@ -1,3 +1,5 @@
+import type { GeneratorOptions, RecordGenerator } from './generator.ts'
+
 /** A JSON Schema, 2020-12. */
 export type JsonSchema = Readonly<Record<string, unknown>>
 
@@ -34,6 +36,10 @@ export interface StreamDefinition<T = unknown> {
   readonly route?: string
   /** Names of settings (environment variables) that give topic, dead-letter topic and group. */
   readonly settings?: { readonly topic?: string; readonly dlqTopic?: string; readonly group?: string }
+  /** A word of the command line: `WORD get KEY` is then `get KEY --stream NAME`. */
+  readonly command?: string
+  /** Sample records. Default: made from the schema. */
+  readonly generator?: (options: GeneratorOptions) => RecordGenerator
   readonly schema: JsonSchema
   /** Where the key stands. Required by the schema, and a string. */
   readonly key: Pointer

@@ -1,4 +1,5 @@
 import type { Tables, ValueQueries, Verdict } from '../core/ports.ts'
+import type { GeneratorOptions, RecordGenerator } from './generator.ts'
 
 /** The bytes of a record that decide what it is. */
 export interface RecordBytes {
@@ -23,6 +24,10 @@ export interface Stream<T = unknown> {
   readonly judge: (record: RecordBytes) => Verdict<T>
   /** Canonical JSON: the bytes that are cached and served. A value from the judge and one read back from the tables give the same bytes. */
   readonly json: (value: T) => Buffer
+  /** A word of the command line that the definition brings: `WORD get KEY` is `get KEY --stream NAME`. */
+  readonly command?: string | undefined
+  /** Sample records, for `holdfast produce`, demos and tests. */
+  readonly createGenerator: (options: GeneratorOptions) => RecordGenerator
   /** Whether this text can be the key of a value. */
   readonly isKey: (text: string) => boolean
   /** Its tables, the root table first. */

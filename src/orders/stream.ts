@@ -1,4 +1,5 @@
 import type { Stream } from '../engine/stream.ts'
+import { createGenerator } from './generator.ts'
 import { maskPersonal } from './mask.ts'
 import { createOrderJudge, type Order, orderJson, unusual } from './order.ts'
 import { orderQueries } from './order-rows.ts'
@@ -24,6 +25,8 @@ export function createOrderStream(options: {
       const verdict = judge(record)
       return verdict.ok ? { ...verdict, unusual: unusual(record, verdict) } : verdict
     },
+    command: 'order',
+    createGenerator,
     json: orderJson,
     isKey: text => UID.test(text),
     tableNames: ['orders', 'deliveries', 'payments', 'items'],
