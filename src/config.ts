@@ -120,6 +120,8 @@ function toConfig(values: Values) {
       /** Further librdkafka properties, checked against those that the guarantees rest on. */
       extra: values.KAFKA_CONFIG,
     },
+    /** As it was written: relative to the working directory. `undefined`: the usual names are looked for. */
+    streamFile: values.HOLDFAST_CONFIG,
     postgres: {
       url: values.DATABASE_URL,
       poolMax: values.PG_POOL_MAX,

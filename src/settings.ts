@@ -273,6 +273,13 @@ export const SETTINGS = {
     unit: 'days',
     about: 'So long after they were resolved or discarded, dead letters leave the index; 0: never. Their counts stay.',
   }),
+  HOLDFAST_CONFIG: text({
+    default: undefined,
+    pattern: /\S/,
+    expected: 'the path of a file that exports `defineConfig({ streams: [...] })`',
+    about:
+      'The streams that run. Unset: `holdfast.config.ts` (`.js`, `.mjs`) of the working directory; where there is none, orders alone.',
+  }),
   CACHE_MAX_BYTES: bytes({
     default: '64MiB',
     min: 0,

@@ -45,7 +45,7 @@ function explain(error: unknown): string[] {
   if (error instanceof ConfigError) {
     const [one, ...others] = error.problems
     if (others.length === 0) return [`${mark} ${one}`]
-    return [`${mark} ${error.problems.length} settings cannot be used`, ...error.problems.map(line => `  ${line}`)]
+    return [`${mark} ${error.problems.length} ${error.subject}`, ...error.problems.map(line => `  ${line}`)]
   }
   if (error instanceof UsageError) return [`${mark} ${error.message}`]
   if (error instanceof StreamError) return [`${mark} ${error.what}`, ...because(error), ...advice(error)]

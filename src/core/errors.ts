@@ -143,13 +143,16 @@ export class UsageError extends Error {
   override readonly name: string = 'UsageError'
 }
 
-/** Settings that cannot be used: all of them at once, each line naming the variable and what would be right. */
+/** Settings or definitions that cannot be used: all of them at once, each line naming its place and what would be right. */
 export class ConfigError extends UsageError {
   override readonly name = 'ConfigError'
   readonly problems: readonly string[]
-  constructor(problems: readonly string[]) {
+  /** What they are, after their number: `3 settings cannot be used`. */
+  readonly subject: string
+  constructor(problems: readonly string[], subject = 'settings cannot be used') {
     super(problems.join('\n'))
     this.problems = problems
+    this.subject = subject
   }
 }
 

@@ -430,6 +430,7 @@ export interface HeadReader extends AsyncDisposable {
   headAt(at: Progress): Promise<Head>
 }
 
-/** What is remarkable about a record. A closed set: also the values of a metric label. */
-export const UNUSUAL = ['key_mismatch', 'unknown_field', 'sum_mismatch', 'precision', 'foreign_provenance'] as const
-export type UnusualKind = (typeof UNUSUAL)[number]
+/** What the engine finds remarkable about a record of any stream; a definition adds its own (`unusualKinds`). */
+export const UNUSUAL = ['key_mismatch', 'unknown_field', 'precision', 'foreign_provenance'] as const
+/** One of {@link UNUSUAL}, or of the kinds that the stream's definition lists: a closed set, as the values of a metric label. */
+export type UnusualKind = string

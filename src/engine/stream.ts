@@ -1,4 +1,5 @@
 import type { Tables, ValueQueries, Verdict } from '../core/ports.ts'
+import type { StreamDefinition } from './definition.ts'
 import type { GeneratorOptions, RecordGenerator } from './generator.ts'
 
 /** The bytes of a record that decide what it is. */
@@ -28,6 +29,10 @@ export interface Stream<T = unknown> {
   readonly command?: string | undefined
   /** Sample records, for `holdfast produce`, demos and tests. */
   readonly createGenerator: (options: GeneratorOptions) => RecordGenerator
+  /** What its verdicts call unusual, besides what the engine finds (`UNUSUAL`): all values there can be. */
+  readonly unusualKinds: readonly string[]
+  /** Where it differs from the settings of the process. */
+  readonly overrides: Pick<StreamDefinition, 'batch' | 'retry' | 'storm'>
   /** Whether this text can be the key of a value. */
   readonly isKey: (text: string) => boolean
   /** Its tables, the root table first. */

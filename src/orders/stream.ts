@@ -27,6 +27,8 @@ export function createOrderStream(options: {
     },
     command: 'order',
     createGenerator,
+    unusualKinds: ['sum_mismatch'],
+    overrides: {},
     json: orderJson,
     isKey: text => UID.test(text),
     tableNames: ['orders', 'deliveries', 'payments', 'items'],

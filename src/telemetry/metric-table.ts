@@ -94,7 +94,7 @@ export const METRICS = {
   unusual_records_total: {
     type: 'counter',
     unit: 'records',
-    labels: { kind: UNUSUAL },
+    labels: { kind: [...UNUSUAL, 'sum_mismatch'] },
     help: 'Records with something remarkable about them: they are settled like any other.',
   },
   retries_total: {

@@ -271,7 +271,7 @@ export function createObserver(options: ObserverOptions): Observer & ReadObserve
         break
 
       case 'unusual_record': {
-        metrics.count('unusual_records_total', { kind: fact.what }, 1)
+        metrics.count('unusual_records_total', { kind: fact.what as 'key_mismatch' }, 1)
         if (!tellsDebug(fact.kind)) break
         const fields = { ...where(fact.partition), offset: String(fact.offset), what: fact.what }
         log('debug', fact.kind, fields, 'valid, yet unusual record')

@@ -1,0 +1,109 @@
+import type { Config, Environment } from '../config.ts'
+import { ConfigError, UsageError } from '../core/errors.ts'
+import { nearest } from '../core/nearest.ts'
+import { Mismatch, type Setting } from '../core/setting.ts'
+import type { StreamDefinition } from '../engine/definition.ts'
+import type { Stream } from '../engine/stream.ts'
+import { createOrderStream } from '../orders/stream.ts'
+import { SETTINGS } from '../settings.ts'
+import { findStreamFile, readStreamFile } from './stream-file.ts'
+
+/** At least one. */
+export type Streams = readonly [Stream, ...Stream[]]
+
+export interface LoadOptions {
+  /** Names of the streams to run, as `--streams a,b` has them. Default: all. */
+  readonly only?: readonly string[] | undefined
+  /** Where a relative path of HOLDFAST_CONFIG begins. Default: the working directory. */
+  readonly cwd?: string
+}
+
+/**
+ * The streams of this project, ready to run: those that its `holdfast.config.ts` lists, or orders alone where there is no such file.
+ * This is the only module that knows a domain.
+ * @throws ConfigError with every mistake of every definition
+ * @throws UsageError when the file cannot be loaded, or `only` names a stream that does not exist
+ */
+export async function loadStreams(config: Config, env: Environment, options: LoadOptions = {}): Promise<Streams> {
+  const path = findStreamFile(config.streamFile, options.cwd ?? process.cwd())
+  const definitions = path === undefined ? [ORDERS] : await readStreamFile(path)
+  const problems: string[] = []
+  const named = definitions.map(definition => ({ definition, names: namesOf(definition, config, env, problems) }))
+  problems.push(...clashes(named.map(({ definition, names }) => ({ name: definition.name, ...names }))))
+  if (problems.length > 0) throw new ConfigError(problems, 'mistakes in the streams')
+  const streams = named.map(({ names }) => createOrderStream({ ...names, maxBytes: config.recordMaxBytes }))
+  const picked = (options.only ?? streams.map(({ name }) => name)).map(name => streamNamed(streams, name))
+  return [...new Set(picked)] as unknown as Streams
+}
+
+/** @throws UsageError when none has this name: it names those that exist, and the nearest */
+export function streamNamed<S extends { readonly name: string }>(streams: readonly S[], name: string): S {
+  const found = streams.find(stream => stream.name === name)
+  if (found !== undefined) return found
+  const names = streams.map(stream => stream.name)
+  const meant = nearest(name, names)
+  const hint = meant === undefined ? '' : `; did you mean ${meant}?`
+  throw new UsageError(`there is no stream ${JSON.stringify(name)}: the streams are ${names.join(', ')}${hint}`)
+}
+
+/** Until orders is a definition like any other, what of it this module needs. */
+const ORDERS = {
+  name: 'orders',
+  settings: { topic: 'KAFKA_TOPIC', dlqTopic: 'KAFKA_DLQ_TOPIC', group: 'KAFKA_GROUP_ID' },
+} as unknown as StreamDefinition
+
+/** How a stream is called outside: what its definition says, which a setting that the definition names overrides. */
+export interface StreamNames {
+  readonly topic: string
+  readonly dlqTopic: string
+  readonly groupId: string
+}
+
+function namesOf(
+  { name, topic = name, dlqTopic = `${topic}.dlq`, group, settings = {} }: StreamDefinition,
+  config: Config,
+  env: Environment,
+  problems: string[],
+): StreamNames {
+  function settled(what: string, setting: string | undefined, fallback: string, rule: Setting<string>): string {
+    const given = setting === undefined ? undefined : env[setting]?.trim() || defaultOf(setting)
+    const text = given ?? fallback
+    const value = rule.parse(text)
+    if (!(value instanceof Mismatch)) return value
+    const place = given === undefined ? `stream ${name}: ${what}` : `stream ${name}: ${what} (${setting})`
+    problems.push(`${place} is ${JSON.stringify(text)}: it must be ${value.expected}`)
+    return text
+  }
+  return {
+    topic: settled('topic', settings.topic, topic, SETTINGS.KAFKA_TOPIC),
+    dlqTopic: settled('dlqTopic', settings.dlqTopic, dlqTopic, SETTINGS.KAFKA_DLQ_TOPIC),
+    groupId: settled('group', settings.group, group ?? `${config.kafka.groupId}-${name}`, SETTINGS.KAFKA_GROUP_ID),
+  }
+}
+
+function defaultOf(setting: string): string | undefined {
+  return setting in SETTINGS ? SETTINGS[setting as keyof typeof SETTINGS].default : undefined
+}
+
+/** Two streams must not share a name, a topic or a group: each is the identity of one of them somewhere. */
+function clashes(streams: readonly ({ readonly name: string } & StreamNames)[]): string[] {
+  const problems: string[] = []
+  const topics = new Map<string, string>()
+  const groups = new Map<string, string>()
+  const names = new Set<string>()
+  for (const { name, topic, dlqTopic, groupId } of streams) {
+    if (names.has(name)) problems.push(`two streams are called ${JSON.stringify(name)}: give one of them another name`)
+    names.add(name)
+    for (const [what, value, taken] of [
+      ['topic', topic, topics],
+      ['dead-letter topic', dlqTopic, topics],
+      ['group', groupId, groups],
+    ] as const) {
+      const use = `${what} of ${name}`
+      const other = taken.get(value)
+      if (other !== undefined) problems.push(`${value} is the ${other} and the ${use}: it must be one of them only`)
+      taken.set(value, other ?? use)
+    }
+  }
+  return problems
+}

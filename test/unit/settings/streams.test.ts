@@ -1,0 +1,112 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { loadConfig } from '#src/config.ts'
+import { ConfigError, UsageError } from '#src/core/errors.ts'
+import { loadStreams, streamNamed } from '#src/settings/streams.ts'
+
+let cwd: string
+beforeEach(() => {
+  cwd = mkdtempSync(join(tmpdir(), 'streams-'))
+})
+afterEach(() => rmSync(cwd, { recursive: true }))
+
+function load(env: Record<string, string> = {}, only?: readonly string[]) {
+  return loadStreams(loadConfig(env), env, { cwd, only })
+}
+
+async function failureOf(loading: Promise<unknown>): Promise<string> {
+  const error = await loading.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  expect(error).toBeInstanceOf(UsageError)
+  return error instanceof ConfigError ? error.problems.join('\n') : String((error as Error).message)
+}
+
+/** By Node itself: the runner of the tests has an `import()` of its own, with other words. */
+function failureInNode(): string {
+  const [config, streams] = ['config.ts', 'settings/streams.ts'].map(file => import.meta.resolve(`#src/${file}`))
+  const code = `
+    import { loadConfig } from ${JSON.stringify(config)}
+    import { loadStreams } from ${JSON.stringify(streams)}
+    const loading = loadStreams(loadConfig({}), {}, { cwd: ${JSON.stringify(cwd)} })
+    process.stdout.write(await loading.then(() => 'loaded', error => error.message))`
+  return execFileSync(process.execPath, ['--input-type=module', '--eval', code], { encoding: 'utf8' })
+}
+
+describe('without a file', () => {
+  it('orders is the only stream, under the names of its settings', async () => {
+    const env = { KAFKA_TOPIC: 'purchases', KAFKA_GROUP_ID: 'team-a' }
+    const streams = await load(env)
+    expect(streams).toMatchObject([
+      { name: 'orders', topic: 'purchases', dlqTopic: 'orders.dlq', groupId: 'team-a', route: 'orders' },
+    ])
+  })
+
+  it('without any setting it has the names that the contract gives', async () => {
+    expect(await load()).toMatchObject([{ topic: 'orders', dlqTopic: 'orders.dlq', groupId: 'holdfast' }])
+  })
+
+  it('a topic that is also the dead-letter topic is refused', async () => {
+    const env = { KAFKA_TOPIC: 'same' }
+    expect(await failureOf(loadStreams(loadConfig(env), { ...env, KAFKA_DLQ_TOPIC: 'same' }, { cwd }))).toBe(
+      'same is the topic of orders and the dead-letter topic of orders: it must be one of them only',
+    )
+  })
+})
+
+describe('a file that cannot be used is refused in a sentence', () => {
+  it('one that HOLDFAST_CONFIG names and that does not exist', async () => {
+    expect(await failureOf(load({ HOLDFAST_CONFIG: 'conf/streams.ts' }))).toBe(
+      `HOLDFAST_CONFIG is "conf/streams.ts": there is no file ${cwd}/conf/streams.ts; correct the path, or unset it`,
+    )
+  })
+
+  it('one without a default export, or with another one', async () => {
+    writeFileSync(join(cwd, 'one.ts'), 'export const streams = []\n')
+    expect(await failureOf(load({ HOLDFAST_CONFIG: 'one.ts' }))).toMatch(
+      /one\.ts has no default export; it must end with/,
+    )
+    writeFileSync(join(cwd, 'two.ts'), 'export default { streams: [] }\n')
+    expect(await failureOf(load({ HOLDFAST_CONFIG: 'two.ts' }))).toMatch(/has no list "streams" with at least one/)
+  })
+
+  it('one with a mistake of syntax, by its line', () => {
+    writeFileSync(join(cwd, 'holdfast.config.ts'), 'const a: number = 1\nexport default { streams: [\n')
+    expect(failureInNode()).toMatch(/holdfast\.config\.ts cannot be loaded: SyntaxError: .+holdfast\.config\.ts:\d+/)
+  })
+
+  it('one of plain JavaScript with a mistake of syntax in what it imports, by file and line', () => {
+    writeFileSync(join(cwd, 'holdfast.config.mjs'), "import a from './a.mjs'\nexport default { streams: [a] }\n")
+    writeFileSync(join(cwd, 'a.mjs'), 'const b = 1\nexport default {\n')
+    expect(failureInNode()).toMatch(/config\.mjs cannot be loaded: SyntaxError: .+a\.mjs:\d+/)
+  })
+
+  it('one that imports a file that does not exist', () => {
+    writeFileSync(join(cwd, 'holdfast.config.ts'), "import a from './none.ts'\nexport default { streams: [a] }\n")
+    expect(failureInNode()).toContain(`Cannot find module '${cwd}/none.ts' imported from`)
+  })
+
+  it('one that throws, by its line', () => {
+    writeFileSync(join(cwd, 'holdfast.config.ts'), "\nthrow new TypeError('no such field')\n")
+    expect(failureInNode()).toContain(`TypeError: no such field (${cwd}/holdfast.config.ts:2:7)`)
+  })
+})
+
+describe('names of streams', () => {
+  it('one that does not exist is answered with those that do, and the nearest', async () => {
+    expect(await failureOf(load({}, ['order']))).toBe(
+      'there is no stream "order": the streams are orders; did you mean orders?',
+    )
+    expect(() => streamNamed([{ name: 'orders' }, { name: 'returns' }], 'zzz')).toThrow(
+      'there is no stream "zzz": the streams are orders, returns',
+    )
+  })
+
+  it('each is run once, however often it is named', async () => {
+    expect(await load({}, ['orders', 'orders'])).toHaveLength(1)
+  })
+})
