@@ -5,7 +5,7 @@
  */
 import pg from 'pg'
 import { collapse } from '#src/core/collapse.ts'
-import type { ReadyRecord } from '#src/core/ports.ts'
+import type { ReadyRecord } from '#src/engine/verdict.ts'
 import { createOrderJudge, type Order } from '#src/orders/order.ts'
 import { orderTables } from '#src/orders/order-sql.ts'
 import { encodeColumn } from '#src/postgres/binary.ts'

@@ -1,5 +1,5 @@
 import { collapse } from '#src/core/collapse.ts'
-import type { ReadyRecord } from '#src/core/ports.ts'
+import type { ReadyRecord } from '#src/engine/verdict.ts'
 import { createOrderJudge, type Order } from '#src/orders/order.ts'
 import { orderTables } from '#src/orders/order-sql.ts'
 import { createPool } from '#src/postgres/pool.ts'

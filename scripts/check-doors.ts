@@ -1,8 +1,8 @@
 /**
  * Holds the doors between the rooms of src/, so that each part can be read, tested and exchanged on its own:
  *
- * - a file in a room imports from core/ and its own room, and types from orders/;
- * - core/ imports from core/ alone, and no package;
+ * - a file in a room imports from core/, engine/, its own room and the ports.ts of another, and types from orders/;
+ * - core/ imports from core/ and engine/ alone, and no package;
  * - app.ts, its parts (app-*.ts) and cli/ compose, and so import from every room; app.ts and its parts are imported by
  *   main.ts, cli/ and one another only;
  * - main.ts knows telemetry/ besides, to say why nothing started;
@@ -71,11 +71,13 @@ function whyNotDoor(file: string, target: string, typeOnly: boolean): string | u
   // The part of http/ that runs in the browser; a terminal shows some things as the pages do.
   if (target.startsWith('../web/') && (from === 'http' || from === 'cli')) return undefined
   if (target.startsWith('../')) return `imports ${target.slice(3)}, which is outside src/`
-  if (from === 'core') return to === 'core' ? undefined : `core/ imports from core/ alone, not ${target}`
+  if (from === 'core')
+    return to === 'core' || to === 'engine' ? undefined : `core/ imports from core/ and engine/ alone, not ${target}`
   if (isApp(target))
     return file === 'main.ts' || isApp(file) || from === 'cli' ? undefined : `only main.ts and cli/ import ${target}`
   if (file === 'settings/streams.ts' && (to === 'orders' || to === 'streams')) return undefined // the loader of streams
-  if (to === 'core' || to === 'engine' || isApp(file) || from === 'cli') return undefined
+  if (to === 'core' || to === 'engine' || target.endsWith('/ports.ts') || isApp(file) || from === 'cli')
+    return undefined
   if (file === 'main.ts' && to === 'telemetry') return undefined // it must be able to say why nothing started
   if (from === to) return undefined // one room; or both at the top of src/
   if (to === 'orders' && typeOnly) return undefined

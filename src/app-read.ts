@@ -1,8 +1,10 @@
 import { createCache } from './cache/cache.ts'
 import type { Config } from './config.ts'
-import type { Clock, ReadyRecord, RecordOutcomes, StoredValue } from './core/ports.ts'
 import type { ReadObserver } from './core/read-side.ts'
 import type { PoolName } from './core/status.ts'
+import type { Clock } from './engine/ports.ts'
+import type { StoredValue } from './engine/value-sql.ts'
+import type { ReadyRecord } from './engine/verdict.ts'
 import { createLiveFeed, type LiveFeed } from './http/live-feed.ts'
 import { type Order, orderJson } from './orders/order.ts'
 import { orderQueries } from './orders/order-rows.ts'
@@ -10,6 +12,7 @@ import { startWriteListener, type WriteListener } from './postgres/notifications
 import { createOrderReader } from './postgres/order-reader.ts'
 import type { createPool } from './postgres/pool.ts'
 import { createRecordOutcomes } from './postgres/record-outcomes.ts'
+import type { RecordOutcomes } from './read/ports.ts'
 
 /** Held answers are as old as this at most: "within a second", and the rest of it for the way to the client. */
 const CACHE_LEASE_MS = 900

@@ -2,8 +2,8 @@ import type { Config } from './config.ts'
 import { backoffMs } from './core/backoff.ts'
 import { dispositionOf } from './core/errors.ts'
 import type { Observer } from './core/facts.ts'
-import type { Clock } from './core/ports.ts'
 import type { HealthCheck } from './core/status.ts'
+import type { Clock } from './engine/ports.ts'
 
 /** The longest wait between two tries: whoever starts is looked at. */
 const MAX_WAIT_MS = 5_000

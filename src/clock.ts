@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Clock } from './core/ports.ts'
+import type { Clock } from './engine/ports.ts'
 
 /** The real one. */
 export const systemClock: Clock = {

@@ -1,9 +1,10 @@
 import { setTimeout as timer } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import { dispositionOf } from '../core/errors.ts'
-import type { Clock, ValueReader } from '../core/ports.ts'
 import type { CacheResult, EvictionCause, Lookup, ValueCache } from '../core/read-side.ts'
 import { compareOrigins } from '../core/record.ts'
+import type { Clock } from '../engine/ports.ts'
+import type { ValueReader } from '../read/ports.ts'
 import { costOf, Entry } from './entry.ts'
 import { rememberOvertaken } from './overtaken.ts'
 

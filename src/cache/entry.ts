@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
-import type { StoredValue } from '../core/ports.ts'
 import type { CachedValue } from '../core/read-side.ts'
 import type { Origin } from '../core/record.ts'
+import type { StoredValue } from '../engine/value-sql.ts'
 
 /**
  * What an entry costs beside its bytes and its key, in bytes. Measured on Node 24 with 200,000 entries of 100 to 1,300

@@ -1,5 +1,5 @@
 import { HEADER, headerText } from '../core/headers.ts'
-import type { Watermarks } from '../core/ports.ts'
+import type { Watermarks } from '../engine/ports.ts'
 import type { KafkaInspector } from '../kafka/inspector.ts'
 import type { Finding, IndexedLetter, Proof } from '../postgres/proof.ts'
 

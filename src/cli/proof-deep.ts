@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts'
 import { type DeepProof, type DeepRange, deepProof } from '../core/deep-proof.ts'
-import type { Watermarks } from '../core/ports.ts'
+import type { Watermarks } from '../engine/ports.ts'
 import { openPartitionReader } from '../kafka/partition-reader.ts'
 import { createOrderJudge, orderJson } from '../orders/order.ts'
 import { orderQueries } from '../orders/order-rows.ts'

@@ -1,5 +1,5 @@
-import type { Clock } from '../core/ports.ts'
 import type { Header } from '../core/record.ts'
+import type { Clock } from '../engine/ports.ts'
 
 /** A record to be sent. */
 export interface RecordToSend {

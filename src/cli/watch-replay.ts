@@ -1,6 +1,6 @@
 import type { Operator, Replay, ReplayDesk } from '../core/dead-letter-desk.ts'
 import { StoreUnavailableError } from '../core/errors.ts'
-import type { Clock } from '../core/ports.ts'
+import type { Clock } from '../engine/ports.ts'
 
 export interface WatchParts {
   readonly desk: Pick<ReplayDesk, 'get' | 'pause'>

@@ -1,4 +1,5 @@
-import type { LeftOut, ReadyRecord } from './ports.ts'
+import type { LeftOut } from '../engine/settlement.ts'
+import type { ReadyRecord } from '../engine/verdict.ts'
 import { compareOrigins } from './record.ts'
 
 export interface Collapsed<T> {

@@ -1,7 +1,8 @@
+import type { StoredValue } from '../engine/value-sql.ts'
+import type { Verdict } from '../engine/verdict.ts'
 import { createDeepFindings, type DeepFinding, REMEMBERED_AT_MOST } from './deep-findings.ts'
 import { differences } from './differences.ts'
 import { createOffsetMarks, MARK, type OffsetMarks } from './offset-marks.ts'
-import type { StoredValue, Verdict } from './ports.ts'
 import { type AskRedrives, claimKey, claimOf, provenances } from './provenance.ts'
 import { compareOrigins, type Origin, originId, type SourceRecord } from './record.ts'
 

@@ -1,7 +1,9 @@
+import type { Progress } from '../engine/ports.ts'
+import type { RedriveClosings } from '../engine/settlement.ts'
+import type { UnusualKind } from '../engine/verdict.ts'
 import type { DeadLetter } from './dead-letter.ts'
 import type { Dependency } from './errors.ts'
 import type { OutcomeCounts } from './outcome.ts'
-import type { Progress, RedriveClosings, UnusualKind } from './ports.ts'
 import type { TopicPartition } from './record.ts'
 import type { BatchTrace } from './tracing.ts'
 

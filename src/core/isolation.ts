@@ -1,6 +1,6 @@
+import type { Culprit } from '../engine/settlement.ts'
 import { bisect, type Range } from './bisection.ts'
 import { RecordRefusedError, StoreContendedError, StoreRejectedError, StreamError } from './errors.ts'
-import type { Culprit } from './ports.ts'
 
 /** The search for the records that a failed batch fails for. The store tries the parts; this says which, and judges. */
 export interface Isolation {

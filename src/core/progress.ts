@@ -1,4 +1,4 @@
-import type { Watermarks } from './ports.ts'
+import type { Watermarks } from '../engine/ports.ts'
 
 /** Where a partition starts that has no progress row. A closed set: also the values of KAFKA_START_AT. */
 export const START_AT = ['earliest', 'committed', 'latest'] as const

@@ -1,5 +1,5 @@
+import type { StoredValue } from '../engine/value-sql.ts'
 import type { Keyless } from './access.ts'
-import type { StoredValue } from './ports.ts'
 import type { Origin } from './record.ts'
 
 /** A value as the cache holds it: the bytes of the answer, never to be changed. */

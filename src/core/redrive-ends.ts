@@ -1,6 +1,18 @@
+import type { SettlementWork } from '../engine/settlement.ts'
+import type { ReadyRecord } from '../engine/verdict.ts'
+import type { Rejection } from './dead-letter.ts'
 import type { Outcome } from './outcome.ts'
-import type { ReadyRecord, RedriveEnd, SettlementWork } from './ports.ts'
+import type { Redrive } from './provenance.ts'
 import { originId } from './record.ts'
+
+/** How a redriven record ended: by this its dead letter is resolved, or waits once more. */
+export interface RedriveEnd extends Redrive {
+  /** Of the dead letter. */
+  readonly id: string
+  readonly outcome: Outcome
+  /** Of one that was dead-lettered again. */
+  readonly failure: Rejection | undefined
+}
 
 /**
  * Every redriven record of a work with its end: those that were collapsed within the batch, those that the store was asked

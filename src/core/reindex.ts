@@ -1,7 +1,8 @@
+import type { Watermarks } from '../engine/ports.ts'
+import type { Verdict } from '../engine/verdict.ts'
 import type { DeadLetter, Reason, Rejection } from './dead-letter.ts'
 import type { WrittenBy } from './dead-letter-desk.ts'
 import { type DeadLetterReading, readDeadLetter } from './dead-letter-reading.ts'
-import type { Verdict, Watermarks } from './ports.ts'
 import type { SourceRecord } from './record.ts'
 
 /** The DLQ topic, read without a group. @throws BrokerUnavailableError, as every method does */

@@ -1,5 +1,5 @@
+import type { SettlementWork } from '../engine/settlement.ts'
 import type { Outcome, OutcomeCounts } from './outcome.ts'
-import type { SettlementWork } from './ports.ts'
 
 /**
  * Holds a work to its invariants before anything is written: a ledger that does not add up is worse than a stop.

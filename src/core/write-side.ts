@@ -1,4 +1,4 @@
-import type { Verdict } from './ports.ts'
+import type { Verdict } from '../engine/verdict.ts'
 import type { Origin } from './record.ts'
 
 /** How a value enters the stream through the API: judged as a record is, then published as one. */

@@ -1,6 +1,7 @@
-import type { Tables, ValueQueries, Verdict } from '../core/ports.ts'
 import type { StreamDefinition } from './definition.ts'
 import type { GeneratorOptions, RecordGenerator } from './generator.ts'
+import type { Tables, ValueQueries } from './value-sql.ts'
+import type { Verdict } from './verdict.ts'
 
 /** The bytes of a record that decide what it is. */
 export interface RecordBytes {

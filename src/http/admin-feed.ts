@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Replay } from '../core/dead-letter-desk.ts'
 import { dispositionOf } from '../core/errors.ts'
-import type { Clock } from '../core/ports.ts'
+import type { Clock } from '../engine/ports.ts'
 import { createAudience, eventOf } from './event-stream.ts'
 import type { StreamOverview } from './stream-overview.ts'
 

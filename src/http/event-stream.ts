@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import type { Clock } from '../core/ports.ts'
+import type { Clock } from '../engine/ports.ts'
 
 /** Those who watch a stream of server-sent events (HTML standard, §9.2). */
 export interface Audience {

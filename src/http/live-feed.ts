@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
-import type { Clock, StoredValue } from '../core/ports.ts'
+import type { Clock } from '../engine/ports.ts'
+import type { StoredValue } from '../engine/value-sql.ts'
 import { createAudience, eventOf } from './event-stream.ts'
 
 /** Tells those who watch what has just been stored, by server-sent events. */

@@ -1,5 +1,5 @@
 import { dispositionOf } from '../core/errors.ts'
-import type { Clock } from '../core/ports.ts'
+import type { Clock } from '../engine/ports.ts'
 
 /** The last answer to a question that may take its time, so that nobody has to wait for the next one. */
 export interface Remembered<T> {

@@ -1,5 +1,4 @@
 import type { Figures } from '../core/figures.ts'
-import type { Clock } from '../core/ports.ts'
 import {
   type HealthCheck,
   lagSeconds,
@@ -8,6 +7,7 @@ import {
   type StreamStatus,
 } from '../core/status.ts'
 import type { AutomaticRedrive, AutomaticRedriveStatus, PartitionBooks, StreamBooks } from '../core/stream-desk.ts'
+import type { Clock } from '../engine/ports.ts'
 import { askAll, type HealthJson } from './health-json.ts'
 import { createRemembered } from './remembered.ts'
 

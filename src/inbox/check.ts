@@ -7,8 +7,8 @@ import type {
   DlqPlace,
   LetterQuery,
 } from '../core/dead-letter-desk.ts'
-import type { Verdict } from '../core/ports.ts'
 import type { SourceRecord } from '../core/record.ts'
+import type { Verdict } from '../engine/verdict.ts'
 
 /** The judge of the stream: today's schema. */
 export type Judge = (record: SourceRecord) => Verdict<unknown>

@@ -1,5 +1,5 @@
-import type { Watermarks } from '../core/ports.ts'
 import { type DlqTopic, type LetterCopy, toLetterCopy } from '../core/reindex.ts'
+import type { Watermarks } from '../engine/ports.ts'
 import type { Judge } from './check.ts'
 
 /** What there is to read: everything that the topic held when it was asked. */

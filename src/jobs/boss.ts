@@ -1,7 +1,7 @@
 import { PgBoss, type Queue } from 'pg-boss'
 import { type BackoffPolicy, backoffMs } from '../core/backoff.ts'
-import type { Clock } from '../core/ports.ts'
 import type { JobObserver } from '../core/replay.ts'
+import type { Clock } from '../engine/ports.ts'
 import { QUEUE_SCHEMA, requireQueueSchema } from './queue-schema.ts'
 
 /** One kind of job: a queue of pg-boss, what works on it, and when it comes by itself. */

@@ -1,7 +1,7 @@
 import type { ReplayDesk } from '../core/dead-letter-desk.ts'
-import type { Clock } from '../core/ports.ts'
 import type { JobObserver, ReplayStore } from '../core/replay.ts'
 import type { AutomaticRedrive } from '../core/stream-desk.ts'
+import type { Clock } from '../engine/ports.ts'
 import { redriveAutomatically } from './automatic-redrive.ts'
 import { type Boss, type BossOptions, type Job, startBoss } from './boss.ts'
 import { MAX_TURN_MS, type Replayer } from './replayer.ts'

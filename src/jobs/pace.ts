@@ -1,4 +1,4 @@
-import type { Clock } from '../core/ports.ts'
+import type { Clock } from '../engine/ports.ts'
 
 export interface Pace {
   /** How long until the next one may go, in ms; 0: now. */

@@ -1,7 +1,6 @@
 import { type BackoffPolicy, backoffMs } from '../core/backoff.ts'
 import type { DeadLetterRecords, ReplayState } from '../core/dead-letter-desk.ts'
 import { dispositionOf, StoreMisconfiguredError, StoreUnavailableError, StreamError } from '../core/errors.ts'
-import type { Clock } from '../core/ports.ts'
 import type { SourceRecord } from '../core/record.ts'
 import { toRedrivenRecord } from '../core/redrive.ts'
 import {
@@ -15,6 +14,7 @@ import {
   ReplayTakenOverError,
   type ReplayTopic,
 } from '../core/replay.ts'
+import type { Clock } from '../engine/ports.ts'
 import { createPace, type Pace } from './pace.ts'
 
 export interface ReplayerParts {

@@ -1,5 +1,5 @@
-import type { RecordSource, SourceEvent } from '../core/ports.ts'
 import { partitionKey } from '../core/record.ts'
+import type { RecordSource, SourceEvent } from '../engine/ports.ts'
 import { createHearing, type Hearing } from './hearing.ts'
 import { type ConsumerOptions, createMember, type Member } from './member.ts'
 

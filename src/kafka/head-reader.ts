@@ -1,5 +1,5 @@
 import { UnreadableBatchError } from '../core/errors.ts'
-import type { Head, HeadReader, Progress } from '../core/ports.ts'
+import type { Head, HeadReader, Progress } from '../engine/ports.ts'
 import type { KafkaConnection } from './client.ts'
 import { toStreamError } from './errors.ts'
 import { openPartitionReader, type PartitionReader } from './partition-reader.ts'

@@ -1,5 +1,5 @@
-import type { Progress, Watermarks } from '../core/ports.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
+import type { Progress, Watermarks } from '../engine/ports.ts'
 import {
   call,
   connect,

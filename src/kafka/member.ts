@@ -1,6 +1,6 @@
 import { CONSUMER_PROPERTIES } from '../core/kafka-properties.ts'
-import type { CommitResult, Progress, SourceEvent, Watermarks } from '../core/ports.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
+import type { CommitResult, Progress, SourceEvent, Watermarks } from '../engine/ports.ts'
 import {
   type ConsumerCallbacks,
   call,

@@ -1,6 +1,6 @@
 import { BrokerUnavailableError, UnreadableBatchError } from '../core/errors.ts'
-import type { Watermarks } from '../core/ports.ts'
 import type { SourceRecord } from '../core/record.ts'
+import type { Watermarks } from '../engine/ports.ts'
 import {
   call,
   connect,

@@ -1,5 +1,5 @@
-import type { PageQuery, ValueQueries } from '../core/ports.ts'
 import type { Origin } from '../core/record.ts'
+import type { PageQuery, ValueQueries } from '../engine/value-sql.ts'
 import { canonicalInstant, formatInstant, isInstant } from './instant.ts'
 import { orderJson } from './order-json.ts'
 import type { Item } from './order-schema.ts'

@@ -1,5 +1,6 @@
-import type { Column, ReadyRecord, Statement, Tables } from '../core/ports.ts'
 import { timestampToInt64 } from '../core/timestamp.ts'
+import type { Column, Statement, Tables } from '../engine/value-sql.ts'
+import type { ReadyRecord } from '../engine/verdict.ts'
 import { parseInstant } from './instant.ts'
 import type { Item, Order } from './order.ts'
 

@@ -1,6 +1,6 @@
 import { isAscii, isUtf8 } from 'node:buffer'
 import type { Reason, Rejection, Violation } from '../core/dead-letter.ts'
-import type { UnusualKind, Verdict } from '../core/ports.ts'
+import type { UnusualKind, Verdict } from '../engine/verdict.ts'
 import { canonicalInstant, losesPrecision } from './instant.ts'
 import { knownOrder } from './order-json.ts'
 import { type Order, UID_PATTERN } from './order-schema.ts'

@@ -1,5 +1,5 @@
 import { UnreadableBatchError } from '../core/errors.ts'
-import type { Clock, Head, HeadReader } from '../core/ports.ts'
+import type { Clock, Head, HeadReader } from '../engine/ports.ts'
 import type { OwnedPartition } from './partition.ts'
 
 /**

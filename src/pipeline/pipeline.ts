@@ -2,21 +2,13 @@ import type { BackoffPolicy } from '../core/backoff.ts'
 import type { BatchLimits } from '../core/batch.ts'
 import { dispositionOf, OwnershipLostError, PartitionUnavailableError } from '../core/errors.ts'
 import type { Observer } from '../core/facts.ts'
-import type {
-  Clock,
-  DeadLetterSink,
-  HeadReader,
-  ReadyRecord,
-  RecordSource,
-  SettlementStore,
-  StartBook,
-  Verdict,
-  Watermarks,
-} from '../core/ports.ts'
 import type { StartAt } from '../core/progress.ts'
 import type { SourceRecord } from '../core/record.ts'
 import type { StreamStatus } from '../core/status.ts'
 import { type BatchTracing, NO_TRACING } from '../core/tracing.ts'
+import type { Clock, DeadLetterSink, HeadReader, RecordSource, Watermarks } from '../engine/ports.ts'
+import type { SettlementStore, StartBook } from '../engine/settlement.ts'
+import type { ReadyRecord, Verdict } from '../engine/verdict.ts'
 import { createAssignments } from './assignments.ts'
 import { createBatchWork } from './batch-work.ts'
 import { createBreaker } from './breaker.ts'

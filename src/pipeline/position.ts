@@ -7,9 +7,10 @@ import {
   UnreadableBatchError,
 } from '../core/errors.ts'
 import type { Observer } from '../core/facts.ts'
-import type { Clock, Progress, RecordSource, SettlementStore, StoredProgress, Watermarks } from '../core/ports.ts'
 import { resumeAt, type StartAt } from '../core/progress.ts'
 import { partitionKey, type TopicPartition } from '../core/record.ts'
+import type { Clock, Progress, RecordSource, Watermarks } from '../engine/ports.ts'
+import type { SettlementStore, StoredProgress } from '../engine/settlement.ts'
 import { type Answer, askEach } from './ask-each.ts'
 
 export interface Position extends StoredProgress {

@@ -1,5 +1,6 @@
-import type { Clock, SettlementStore } from '../core/ports.ts'
 import { partitionKey } from '../core/record.ts'
+import type { Clock } from '../engine/ports.ts'
+import type { SettlementStore } from '../engine/settlement.ts'
 import { askAgain } from './ask-again.ts'
 import type { OwnedPartition } from './partition.ts'
 

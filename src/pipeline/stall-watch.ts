@@ -1,4 +1,4 @@
-import type { Clock } from '../core/ports.ts'
+import type { Clock } from '../engine/ports.ts'
 import type { OwnedPartition } from './partition.ts'
 
 /**

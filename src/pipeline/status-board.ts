@@ -1,6 +1,6 @@
 import { PartitionUnavailableError } from '../core/errors.ts'
-import type { Clock, Watermarks } from '../core/ports.ts'
 import type { PartitionStatus, StreamState, StreamStatus } from '../core/status.ts'
+import type { Clock, Watermarks } from '../engine/ports.ts'
 import type { Breaker } from './breaker.ts'
 import type { OwnedPartition, Wait } from './partition.ts'
 

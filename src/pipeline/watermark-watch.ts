@@ -1,4 +1,4 @@
-import type { Clock, RecordSource, Watermarks } from '../core/ports.ts'
+import type { Clock, RecordSource, Watermarks } from '../engine/ports.ts'
 import type { OwnedPartition } from './partition.ts'
 
 /** Asks where the partitions end, again and again. */

@@ -3,18 +3,18 @@ import { type Collapsed, collapse } from '../core/collapse.ts'
 import type { DeadLetter, Rejection } from '../core/dead-letter.ts'
 import { dispositionOf, StoreContendedError, StreamError } from '../core/errors.ts'
 import type { OutcomeCounts } from '../core/outcome.ts'
+import { originId, type SourceRecord } from '../core/record.ts'
+import type { DeadLetterSink } from '../engine/ports.ts'
 import type {
   Culprit,
-  DeadLetterSink,
   LastRead,
   Pause,
-  ReadyRecord,
   RedriveClosings,
   Settlement,
   SettlementStore,
   StormTally,
-} from '../core/ports.ts'
-import { originId, type SourceRecord } from '../core/record.ts'
+} from '../engine/settlement.ts'
+import type { ReadyRecord } from '../engine/verdict.ts'
 import type { Breaker } from './breaker.ts'
 import { divert } from './divert.ts'
 import type { Batch } from './partition.ts'

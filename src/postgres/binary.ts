@@ -1,4 +1,4 @@
-import type { Column } from '../core/ports.ts'
+import type { Column } from '../engine/value-sql.ts'
 
 /**
  * Columns as PostgreSQL's binary arrays (`array_recv`): measured, they save 24 µs of client time an order against the

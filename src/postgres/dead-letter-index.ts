@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { DeadLetterHint, DeadLetterIndex } from '../core/ports.ts'
+import type { DeadLetterHint, DeadLetterIndex } from '../inbox/ports.ts'
 import { query } from './pool.ts'
 
 /** Looks into the index for an order that is not there. */

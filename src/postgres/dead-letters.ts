@@ -1,9 +1,9 @@
 import { ownSizeOf } from '../core/batch.ts'
 import type { DeadLetter } from '../core/dead-letter.ts'
 import type { WrittenBy } from '../core/dead-letter-desk.ts'
-import type { Column, Statement } from '../core/ports.ts'
 import { originId } from '../core/record.ts'
 import { timestampToInt64 } from '../core/timestamp.ts'
+import type { Column, Statement } from '../engine/value-sql.ts'
 
 /** `failures`: how often the letter stands in this batch. Once, but for a record that was redriven twice at a time. */
 export interface IndexRow {

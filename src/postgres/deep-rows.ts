@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { DeepRange, DeepRows, LetterFacts, RowPosition } from '../core/deep-proof.ts'
-import type { StoredValue, ValueQueries } from '../core/ports.ts'
 import type { Origin } from '../core/record.ts'
+import type { StoredValue, ValueQueries } from '../engine/value-sql.ts'
 import { query } from './pool.ts'
 import { readRedrives } from './provenance.ts'
 

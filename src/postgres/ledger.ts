@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { OutcomeCounts } from '../core/outcome.ts'
-import type { LastRead, Pause, StormTally } from '../core/ports.ts'
 import type { TopicPartition } from '../core/record.ts'
+import type { LastRead, Pause, StormTally } from '../engine/settlement.ts'
 
 /** `[from, to)` of a partition, as one group consumed it. */
 export interface LedgerRange extends TopicPartition {

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { type BackoffPolicy, backoffMs } from '../core/backoff.ts'
 import { StoreUnavailableError } from '../core/errors.ts'
-import type { Clock } from '../core/ports.ts'
+import type { Clock } from '../engine/ports.ts'
 import { pipelined, withClient } from './pool.ts'
 
 /** One for the whole database: an order is the same whichever topic or group brought it. */

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { StoreContendedError, StoreUnavailableError } from '../core/errors.ts'
-import type { Place, StoredValue, ValueCatalog, ValueQueries, ValueReader } from '../core/ports.ts'
+import type { Place, StoredValue, ValueQueries } from '../engine/value-sql.ts'
+import type { ValueCatalog, ValueReader } from '../read/ports.ts'
 import { query } from './pool.ts'
 
 /** Rows of one statement. A row may have a megabyte, so one asks for few until it is known how large they are. */

@@ -1,7 +1,8 @@
 import type pg from 'pg'
 import type { Reason } from '../core/dead-letter.ts'
-import type { RecordOutcomes, ValueQueries } from '../core/ports.ts'
 import { compareOrigins, originId } from '../core/record.ts'
+import type { ValueQueries } from '../engine/value-sql.ts'
+import type { RecordOutcomes } from '../read/ports.ts'
 import { query } from './pool.ts'
 
 /**

@@ -1,6 +1,7 @@
-import type { Column, RedriveClosings, RedriveEnd, Statement } from '../core/ports.ts'
-import type { ReadAgainEnd } from '../core/redrive-ends.ts'
+import type { ReadAgainEnd, RedriveEnd } from '../core/redrive-ends.ts'
 import { timestampToInt64 } from '../core/timestamp.ts'
+import type { RedriveClosings } from '../engine/settlement.ts'
+import type { Column, Statement } from '../engine/value-sql.ts'
 import { clean } from './dead-letters.ts'
 
 /**

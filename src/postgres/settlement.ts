@@ -8,20 +8,13 @@ import {
 } from '../core/errors.ts'
 import { createIsolation, mayBlame } from '../core/isolation.ts'
 import { countOutcomes, type Outcome, type OutcomeCounts } from '../core/outcome.ts'
-import type {
-  LastRead,
-  OperatorPause,
-  Progress,
-  ReadyRecord,
-  Settlement,
-  SettlementStore,
-  SettlementWork,
-  Statement,
-  Tables,
-} from '../core/ports.ts'
 import { partitionKey, type TopicPartition } from '../core/record.ts'
 import { readAgainEnds, redriveEnds } from '../core/redrive-ends.ts'
 import { checkWork, countWork } from '../core/work.ts'
+import type { Progress } from '../engine/ports.ts'
+import type { LastRead, OperatorPause, Settlement, SettlementStore, SettlementWork } from '../engine/settlement.ts'
+import type { Statement, Tables } from '../engine/value-sql.ts'
+import type { ReadyRecord } from '../engine/verdict.ts'
 import { encodeColumn } from './binary.ts'
 import { indexStatement } from './dead-letters.ts'
 import { advance, enter, type LedgerRange, type LookedUp, lookUp } from './ledger.ts'

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { StartBook } from '../core/ports.ts'
+import type { StartBook } from '../engine/settlement.ts'
 import { query } from './pool.ts'
 
 /** Starts and suspects on the partition's progress row; each advance of it wipes them (ledger.ts). */

@@ -3,9 +3,9 @@ import { REPLAY_RESULTS } from '../core/dead-letter-desk.ts'
 import { DEPENDENCIES } from '../core/errors.ts'
 import { PAUSE_REASONS } from '../core/facts.ts'
 import { OUTCOMES } from '../core/outcome.ts'
-import { UNUSUAL } from '../core/ports.ts'
 import { CACHE_RESULTS, EVICTION_CAUSES, HTTP_METHODS, HTTP_REFUSALS } from '../core/read-side.ts'
 import { POOL_STATES, POOLS } from '../core/status.ts'
+import { UNUSUAL } from '../engine/verdict.ts'
 
 /** A label whose values cannot be listed beforehand, though there are few of them: their form, and what they are. */
 export interface Pattern {

@@ -1,4 +1,4 @@
-import type { Clock } from '../core/ports.ts'
+import type { Clock } from '../engine/ports.ts'
 
 /** To dispose of it is to read no more; a reading under way ends by itself, and is of no account. */
 export interface Sampler<T> extends Disposable {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Column } from '#src/core/ports.ts'
+import type { Column } from '#src/engine/value-sql.ts'
 import { encodeColumn } from '#src/postgres/binary.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { HEADER } from '#src/core/headers.ts'
-import type { RecordSource, SourceEvent } from '#src/core/ports.ts'
 import type { SourceRecord } from '#src/core/record.ts'
+import type { RecordSource, SourceEvent } from '#src/engine/ports.ts'
 import { ensureTopics } from '#src/kafka/admin.ts'
 import { createConsumer } from '#src/kafka/consumer.ts'
 import { createDeadLetterSink } from '#src/kafka/dead-letter-sink.ts'

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { ReadyRecord, Statement, Tables } from '#src/core/ports.ts'
 import { compareOrigins, type Origin } from '#src/core/record.ts'
+import type { Statement, Tables } from '#src/engine/value-sql.ts'
+import type { ReadyRecord } from '#src/engine/verdict.ts'
 import type { Order } from '#src/orders/order.ts'
 import { orderTables } from '#src/orders/order-sql.ts'
 import { encodeColumn } from '#src/postgres/binary.ts'

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import type { RecordSource, SourceEvent } from '#src/core/ports.ts'
 import type { SourceRecord } from '#src/core/record.ts'
+import type { RecordSource, SourceEvent } from '#src/engine/ports.ts'
 import { ensureTopics } from '#src/kafka/admin.ts'
 import { createConsumer } from '#src/kafka/consumer.ts'
 import { startProducer } from '#src/kafka/producer.ts'

@@ -6,7 +6,8 @@ import {
   StoreMisconfiguredError,
   StoreUnavailableError,
 } from '#src/core/errors.ts'
-import type { SettlementStore, Tables } from '#src/core/ports.ts'
+import type { SettlementStore } from '#src/engine/settlement.ts'
+import type { Tables } from '#src/engine/value-sql.ts'
 import type { Order } from '#src/orders/order.ts'
 import { orderTables } from '#src/orders/order-sql.ts'
 import { createPool } from '#src/postgres/pool.ts'

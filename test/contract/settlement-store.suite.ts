@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { DeadLetter } from '#src/core/dead-letter.ts'
 import { OwnershipLostError, ProgressRemovedError } from '#src/core/errors.ts'
-import type { ReadyRecord, Settlement, SettlementStore } from '#src/core/ports.ts'
 import type { Origin } from '#src/core/record.ts'
+import type { Settlement, SettlementStore } from '#src/engine/settlement.ts'
+import type { ReadyRecord } from '#src/engine/verdict.ts'
 import type { Order } from '#src/orders/order.ts'
 import { aDeadLetter, aReadyOrder, aWork } from '../support/orders.ts'
 

@@ -1,9 +1,10 @@
-import type { PageQuery, Place, RecordOutcomes, StoredValue, ValueCatalog } from '#src/core/ports.ts'
 import type { Origin } from '#src/core/record.ts'
 import type { Intake } from '#src/core/write-side.ts'
+import type { PageQuery, Place, StoredValue } from '#src/engine/value-sql.ts'
 import { createLiveFeed } from '#src/http/live-feed.ts'
 import type { HttpOptions } from '#src/http/server.ts'
 import { canonicalInstant, createOrderJudge, isInstant, type Order, orderJson } from '#src/orders/order.ts'
+import type { RecordOutcomes, ValueCatalog } from '#src/read/ports.ts'
 import { memoryDesk } from './memory-desk.ts'
 
 /** Orders in memory as the API sees them: a catalog, and an intake whose records are stored at once. */

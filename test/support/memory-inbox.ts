@@ -1,8 +1,8 @@
 import type { DeadLetter } from '#src/core/dead-letter.ts'
-import type { RedriveClosings, RedriveEnd } from '#src/core/ports.ts'
 import { claimKey, type ProvenanceClaim } from '#src/core/provenance.ts'
 import { originId } from '#src/core/record.ts'
-import type { ReadAgainEnd } from '#src/core/redrive-ends.ts'
+import type { ReadAgainEnd, RedriveEnd } from '#src/core/redrive-ends.ts'
+import type { RedriveClosings } from '#src/engine/settlement.ts'
 
 export interface MemoryLetter {
   state: 'open' | 'replaying' | 'resolved' | 'parked' | 'discarded'

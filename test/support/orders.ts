@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { collapse } from '#src/core/collapse.ts'
 import type { DeadLetter } from '#src/core/dead-letter.ts'
-import type { ReadyRecord, SettlementWork } from '#src/core/ports.ts'
 import type { Origin } from '#src/core/record.ts'
+import type { SettlementWork } from '#src/engine/settlement.ts'
+import type { ReadyRecord } from '#src/engine/verdict.ts'
 import { createOrderJudge, type Order } from '#src/orders/order.ts'
 import { aRecord } from './records.ts'
 

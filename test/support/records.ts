@@ -1,5 +1,5 @@
-import type { ReadyRecord } from '#src/core/ports.ts'
 import type { Header, SourceRecord } from '#src/core/record.ts'
+import type { ReadyRecord } from '#src/engine/verdict.ts'
 
 /** A record with what a test cares for; the rest is plausible. */
 export function aRecord(over: Partial<SourceRecord> & { text?: string } = {}): SourceRecord {

@@ -1,6 +1,7 @@
 import { expect, it, onTestFinished } from 'vitest'
 import { createCache } from '#src/cache/cache.ts'
-import type { ReadyRecord, StoredValue } from '#src/core/ports.ts'
+import type { StoredValue } from '#src/engine/value-sql.ts'
+import type { ReadyRecord } from '#src/engine/verdict.ts'
 import { aPipeline, until } from '../support/pipeline-harness.ts'
 import { manualClock } from './cache/support.ts'
 

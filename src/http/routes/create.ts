@@ -1,10 +1,11 @@
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import type { Rejection } from '../../core/dead-letter.ts'
 import { dispositionOf, RecordTooLargeError } from '../../core/errors.ts'
-import type { Clock, RecordOutcome, RecordOutcomes } from '../../core/ports.ts'
 import type { ValueCache } from '../../core/read-side.ts'
 import type { Origin } from '../../core/record.ts'
 import type { Intake } from '../../core/write-side.ts'
+import type { Clock } from '../../engine/ports.ts'
+import type { RecordOutcome, RecordOutcomes } from '../../read/ports.ts'
 import { readBody } from '../body.ts'
 import { type Problem, sendProblem } from '../problem.ts'
 

@@ -1,7 +1,7 @@
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { dispositionOf } from '../../core/errors.ts'
-import type { DeadLetterHint, DeadLetterIndex } from '../../core/ports.ts'
 import type { Lookup, ValueCache } from '../../core/read-side.ts'
+import type { DeadLetterHint, DeadLetterIndex } from '../../inbox/ports.ts'
 import { matchesEtag } from '../etag.ts'
 import { ORDER_CACHE_CONTROL as CACHE_CONTROL, cacheStatus, ORDER_CONTENT_TYPE } from '../order-answer.ts'
 import { sendProblem } from '../problem.ts'

@@ -1,5 +1,5 @@
-import type { SettlementWork } from '#src/core/ports.ts'
 import { originId, type SourceRecord } from '#src/core/record.ts'
+import type { SettlementWork } from '#src/engine/settlement.ts'
 import type { MemoryStore } from '../memory-store.ts'
 import type { Broker } from './broker.ts'
 import type { DeadLetterTopic } from './servers.ts'

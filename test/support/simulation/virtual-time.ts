@@ -1,4 +1,4 @@
-import type { Clock } from '#src/core/ports.ts'
+import type { Clock } from '#src/engine/ports.ts'
 
 /** Wall clock at the start of a schedule: any moment will do, but always the same one. */
 const EPOCH_MS = 1_700_000_000_000

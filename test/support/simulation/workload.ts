@@ -1,7 +1,7 @@
 import { RecordRefusedError } from '#src/core/errors.ts'
 import { writeHeaders } from '#src/core/headers.ts'
-import type { ReadyRecord, Verdict } from '#src/core/ports.ts'
 import type { Header, Origin, SourceRecord } from '#src/core/record.ts'
+import type { ReadyRecord, Verdict } from '#src/engine/verdict.ts'
 import type { Random } from '#src/orders/random.ts'
 
 /**

@@ -1,4 +1,5 @@
-import type { StoredValue, ValueReader } from '#src/core/ports.ts'
+import type { StoredValue } from '#src/engine/value-sql.ts'
+import type { ValueReader } from '#src/read/ports.ts'
 
 /** The version of an order that the record at this offset wrote. */
 export function version(uid: string, offset: bigint, json = `${uid}@${offset}`): StoredValue {

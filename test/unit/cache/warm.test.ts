@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createCache } from '#src/cache/cache.ts'
 import { StoreUnavailableError } from '#src/core/errors.ts'
-import type { StoredValue } from '#src/core/ports.ts'
+import type { StoredValue } from '#src/engine/value-sql.ts'
 import { handHeldReader, manualClock, version } from './support.ts'
 
 const NEVER = new AbortController().signal

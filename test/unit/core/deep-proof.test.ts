@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { type DeepRange, type DeepRows, deepProof, type LetterFacts } from '#src/core/deep-proof.ts'
-import type { Verdict } from '#src/core/ports.ts'
 import type { RedriveFacts } from '#src/core/provenance.ts'
 import { compareOrigins, type Origin, originId, type SourceRecord } from '#src/core/record.ts'
+import type { Verdict } from '#src/engine/verdict.ts'
 import { aHeader, aRecord } from '../../support/records.ts'
 
 interface Value {

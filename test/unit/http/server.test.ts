@@ -1,7 +1,7 @@
 import { Agent, request } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { UsageError } from '#src/core/errors.ts'
-import type { StoredValue } from '#src/core/ports.ts'
+import type { StoredValue } from '#src/engine/value-sql.ts'
 import { ORDER, startService, UID } from './support.ts'
 
 describe('probes', () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import type { RecordSource, SourceEvent } from '#src/core/ports.ts'
+import type { RecordSource, SourceEvent } from '#src/engine/ports.ts'
 import { createConsumer } from '#src/kafka/consumer.ts'
 import { createFakeClient, FAKE_TOPIC, type FakeClient } from '../../support/fake-native-consumer.ts'
 

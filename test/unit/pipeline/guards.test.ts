@@ -6,7 +6,8 @@ import {
   StoreMisconfiguredError,
   StoreUnavailableError,
 } from '#src/core/errors.ts'
-import { type DeadLetterSink, NO_STORM, type StartBook } from '#src/core/ports.ts'
+import type { DeadLetterSink } from '#src/engine/ports.ts'
+import { NO_STORM, type StartBook } from '#src/engine/settlement.ts'
 import { checkRefusals, checkStorm } from '#src/pipeline/storm-guard.ts'
 import { aDeadLetter } from '../../support/orders.ts'
 import { aPipeline, GROUP, type Harness, P0, until } from '../../support/pipeline-harness.ts'

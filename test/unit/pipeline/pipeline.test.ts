@@ -7,7 +7,7 @@ import {
   StoreMisconfiguredError,
   StoreUnavailableError,
 } from '#src/core/errors.ts'
-import type { Clock } from '#src/core/ports.ts'
+import type { Clock } from '#src/engine/ports.ts'
 import { aPipeline, GROUP, type Harness, judge, P0, until, valuesOf } from '../../support/pipeline-harness.ts'
 
 const away = new StoreUnavailableError('connection refused')

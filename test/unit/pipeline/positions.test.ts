@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { systemClock } from '#src/clock.ts'
 import { BrokerUnavailableError, PartitionUnavailableError } from '#src/core/errors.ts'
 import { livenessOf, readinessOf } from '#src/core/health.ts'
-import type { Clock } from '#src/core/ports.ts'
+import type { Clock } from '#src/engine/ports.ts'
 import { aPipeline, GROUP, type Harness, P0, until, valuesOf } from '../../support/pipeline-harness.ts'
 
 /** Time that goes by a hundred times as fast. */

@@ -1,7 +1,7 @@
 import { expect, it, vi } from 'vitest'
 import { StoreUnavailableError } from '#src/core/errors.ts'
 import { livenessOf, readinessOf } from '#src/core/health.ts'
-import type { Clock, Head, HeadReader } from '#src/core/ports.ts'
+import type { Clock, Head, HeadReader } from '#src/engine/ports.ts'
 import { aPipeline, GROUP, type Harness, P0, until } from '../../support/pipeline-harness.ts'
 
 /** Time that goes by a hundred times as fast. */

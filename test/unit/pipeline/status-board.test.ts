@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import type { Clock } from '#src/core/ports.ts'
 import { lagSeconds } from '#src/core/status.ts'
+import type { Clock } from '#src/engine/ports.ts'
 import { createOwnedPartition } from '#src/pipeline/partition.ts'
 import { createStatusBoard } from '#src/pipeline/status-board.ts'
 import { aRecord } from '../../support/records.ts'

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import type { Clock, Head, HeadReader, Progress } from '#src/core/ports.ts'
+import type { Clock, Head, HeadReader, Progress } from '#src/engine/ports.ts'
 import { askAgain } from '#src/pipeline/ask-again.ts'
 import { createHeadWatch, type HeadWatch } from '#src/pipeline/head-watch.ts'
 import { createOwnedPartition, type OwnedPartition } from '#src/pipeline/partition.ts'
