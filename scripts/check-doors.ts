@@ -35,7 +35,7 @@ const libraries: Readonly<Record<string, readonly string[]>> = {
   '@opentelemetry/instrumentation-pg': ['telemetry'],
   express: ['http'],
   helmet: ['http'],
-  ajv: ['orders'],
+  ajv: ['engine', 'orders'],
   commander: ['cli'],
 }
 

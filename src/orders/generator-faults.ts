@@ -1,6 +1,6 @@
 import type { Reason } from '../core/dead-letter.ts'
+import type { Random } from '../engine/values/random.ts'
 import type { Order } from './order-schema.ts'
-import type { Random } from './random.ts'
 
 /** One way to get a record wrong, and how it must be judged. */
 export interface Fault {

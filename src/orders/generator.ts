@@ -1,9 +1,9 @@
 import type { Reason } from '../core/dead-letter.ts'
+import { formatInstant } from '../engine/values/instant.ts'
+import { createRandom, hex32, type Random, scramble } from '../engine/values/random.ts'
 import { DELIVERY_SERVICES, MAIL_HOSTS, MAILBOXES, MARKETS, PRODUCTS, PROVIDERS, STATUSES } from './generator-data.ts'
 import { FAULTS } from './generator-faults.ts'
-import { formatInstant } from './instant.ts'
 import type { Delivery, Item, Order } from './order-schema.ts'
-import { createRandom, hex32, type Random, scramble } from './random.ts'
 
 export interface GeneratorOptions {
   /** Whole number. The same seed and ratios give the same bytes. */

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { isInstant } from './instant.ts'
+import { isInstant } from '../engine/values/instant.ts'
 import { orderSchema } from './order-schema.ts'
 
 export const MASK = '•••'

@@ -1,6 +1,6 @@
 import type { Origin } from '../core/record.ts'
 import type { PageQuery, ValueQueries } from '../engine/value-sql.ts'
-import { canonicalInstant, formatInstant, isInstant } from './instant.ts'
+import { canonicalInstant, formatInstant, isInstant } from '../engine/values/instant.ts'
 import { orderJson } from './order-json.ts'
 import type { Item } from './order-schema.ts'
 

@@ -1,7 +1,7 @@
 import { timestampToInt64 } from '../core/timestamp.ts'
 import type { Column, Statement, Tables } from '../engine/value-sql.ts'
+import { parseInstant } from '../engine/values/instant.ts'
 import type { ReadyRecord } from '../engine/verdict.ts'
-import { parseInstant } from './instant.ts'
 import type { Item, Order } from './order.ts'
 
 /** A column of a table, and where its values come from. */

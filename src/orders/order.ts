@@ -1,12 +1,12 @@
 import { isAscii, isUtf8 } from 'node:buffer'
 import type { Reason, Rejection, Violation } from '../core/dead-letter.ts'
+import { canonicalInstant, losesPrecision } from '../engine/values/instant.ts'
 import type { UnusualKind, Verdict } from '../engine/verdict.ts'
-import { canonicalInstant, losesPrecision } from './instant.ts'
 import { knownOrder } from './order-json.ts'
 import { type Order, UID_PATTERN } from './order-schema.ts'
 import { createViolationFinder, holdsUnknownFields, MAX_VIOLATIONS } from './violations.ts'
 
-export { canonicalInstant, formatInstant, isInstant, parseInstant } from './instant.ts'
+export { canonicalInstant, formatInstant, isInstant, parseInstant } from '../engine/values/instant.ts'
 export { orderJson } from './order-json.ts'
 export type { Delivery, Item, Order, Payment } from './order-schema.ts'
 

@@ -1,7 +1,7 @@
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
 import { fullFormats } from 'ajv-formats/dist/formats.js'
 import type { Violation } from '../core/dead-letter.ts'
-import { isInstant } from './instant.ts'
+import { isInstant } from '../engine/values/instant.ts'
 import { itemSchema, type Order, orderSchema, TEXT_PATTERN } from './order-schema.ts'
 
 /** More violations than these say nothing new, and building a hundred thousand of them is an attack. */

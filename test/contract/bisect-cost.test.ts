@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { createRandom } from '#src/engine/values/random.ts'
 import type { Order } from '#src/orders/order.ts'
 import { orderTables } from '#src/orders/order-sql.ts'
-import { createRandom } from '#src/orders/random.ts'
 import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { aReadyOrder, aWork } from '../support/orders.ts'

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { expect, it, onTestFinished } from 'vitest'
-import { createRandom } from '#src/orders/random.ts'
+import { createRandom } from '#src/engine/values/random.ts'
 import { addedText, openDeadLetter } from '../support/dead-letters.ts'
 import { differences, fingerprint, generated, modelOf } from '../support/model.ts'
 import { ownKafka } from '../support/own-servers.ts'

@@ -1,4 +1,4 @@
-import { createRandom, type Random } from '#src/orders/random.ts'
+import { createRandom, type Random } from '#src/engine/values/random.ts'
 import { FAULT_NAMES, type FaultKind, type FaultName, faultKind } from './faults.ts'
 
 export interface PlannedFault {

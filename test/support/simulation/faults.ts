@@ -1,4 +1,4 @@
-import type { Random } from '#src/orders/random.ts'
+import type { Random } from '#src/engine/values/random.ts'
 
 /**
  * What may go wrong with a request. Each kind is switched on for a part of the schedules only, and then fires now and

@@ -1,8 +1,8 @@
 import { RecordRefusedError } from '#src/core/errors.ts'
 import { writeHeaders } from '#src/core/headers.ts'
 import type { Header, Origin, SourceRecord } from '#src/core/record.ts'
+import type { Random } from '#src/engine/values/random.ts'
 import type { ReadyRecord, Verdict } from '#src/engine/verdict.ts'
-import type { Random } from '#src/orders/random.ts'
 
 /**
  * How a record ends when nothing else replaces it: `ok` is stored; the judge turns `invalid` down; the store refuses

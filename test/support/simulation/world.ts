@@ -1,4 +1,4 @@
-import { createRandom, type Random } from '#src/orders/random.ts'
+import { createRandom, type Random } from '#src/engine/values/random.ts'
 import { createFaults, type Faults } from './faults.ts'
 import { createVirtualTime, type VirtualTime } from './virtual-time.ts'
 

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import { createRandom } from '#src/engine/values/random.ts'
 import { createGenerator, type GeneratedRecord, type GeneratorOptions } from '#src/orders/generator.ts'
 import { FAULTS } from '#src/orders/generator-faults.ts'
 import { createOrderJudge, type Order, unusual } from '#src/orders/order.ts'
-import { createRandom } from '#src/orders/random.ts'
 
 const judge = createOrderJudge({ maxBytes: 1024 * 1024 })
 const usual: GeneratorOptions = { seed: 42, invalidRatio: 0.1, updatesRatio: 0.3 }
