@@ -37,7 +37,7 @@ migrate-down: setup ## Take back the last migration
 test: ## Everything that is checked: types, lint, unit, contract, scenario and browser tests
 	@scripts/test.sh $(ARGS)
 
-lint: setup ## Form, and the doors between rooms
+lint: setup ## Form, code, and which module may import which
 	@scripts/lint.sh
 
 format: setup ## Bring all files into form

@@ -1,8 +1,8 @@
 import { startZipkin } from '../embedded/zipkin.ts'
 import { startZipkinBridge, type ZipkinBridge } from '../embedded/zipkin-bridge.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import { type RunningTracing, startTracing, type Tell, tracingIsWanted } from '../telemetry/tracing-start.ts'
-import { tellOfTracing } from '../telemetry/tracing-warnings.ts'
+import { type RunningTracing, startTracing, tracingIsWanted } from '../telemetry/tracing-start.ts'
+import { type Tell, tellOfTracing } from '../telemetry/tracing-warnings.ts'
 import { VERSION } from '../version.ts'
 
 const SERVICE = { name: 'holdfast', version: VERSION, statements: true }

@@ -1,7 +1,6 @@
 import { readDeadLetter } from './dead-letter-reading.ts'
 import { isOurs, writeHeaders } from './headers.ts'
-import type { Header, SourceRecord } from './record.ts'
-import type { ReplayItem } from './replay.ts'
+import type { Header, Origin, SourceRecord } from './record.ts'
 
 /**
  * A dead letter as it goes back to the topic that is consumed: a header must not be able to choose another. Its timestamp is
@@ -12,6 +11,15 @@ export interface RedrivenRecord {
   readonly key: Buffer | null
   readonly value: Buffer | null
   readonly headers: readonly Header[]
+}
+
+/** What a redrive knows of the dead letter beside its bytes. */
+interface Redriven {
+  readonly origin: Origin
+  /** How often it was redriven before. */
+  readonly replayCount: number
+  /** Replaces its value. */
+  readonly edited: Buffer | undefined
 }
 
 /**
@@ -29,7 +37,7 @@ const OF_DEAD_LETTERS = /^(?:__(?:dlq|connect|streams)\.errors\.|kafka_dlt-)/
  * but for the position that the record counts with. What looks like another program's is the producer's in a letter of ours.
  * @param letter as it stands in the DLQ topic
  */
-export function toRedrivenRecord(letter: SourceRecord, item: ReplayItem, replayId: string): RedrivenRecord {
+export function toRedrivenRecord(letter: SourceRecord, item: Redriven, replayId: string): RedrivenRecord {
   const { origin, edited } = item
   const added = writeHeaders({
     topic: origin.topic,

@@ -268,3 +268,22 @@ export const METRICS = {
 } as const satisfies Record<string, MetricSpec>
 
 export type MetricName = keyof typeof METRICS
+
+/** Names of the metrics of a type. */
+export type NamesOf<Type extends MetricSpec['type']> = {
+  [Name in MetricName]: (typeof METRICS)[Name]['type'] extends Type ? Name : never
+}[MetricName]
+
+/** Only values of the closed set, where there is one. */
+export type LabelsOf<Name extends MetricName> = {
+  readonly [Label in keyof (typeof METRICS)[Name]['labels']]: (typeof METRICS)[Name]['labels'][Label] extends readonly (infer Value)[]
+    ? Value
+    : string | number
+}
+
+/** What sets gauges from figures that were collected elsewhere. */
+export interface Gauges {
+  set<Name extends NamesOf<'gauge'>>(name: Name, labels: LabelsOf<Name>, value: number): void
+  /** Takes away all its series: an unknown figure is not reported, neither as it was nor as 0. */
+  clear(name: NamesOf<'gauge'>): void
+}

@@ -4,7 +4,7 @@ import type { Figures } from '../core/figures.ts'
 import { CACHE_RESULTS, type CacheStats, EVICTION_CAUSES } from '../core/read-side.ts'
 import { type HealthCheck, lagSeconds, type PoolStatus, type StreamStatus } from '../core/status.ts'
 import type { TraceIds } from '../core/tracing.ts'
-import { METRICS, type MetricName, type MetricSpec, PREFIX } from './metric-table.ts'
+import { type LabelsOf, METRICS, type MetricName, type MetricSpec, type NamesOf, PREFIX } from './metric-table.ts'
 import { openMetricsOf } from './openmetrics.ts'
 import { showChecks, showFigures, showPools } from './store-gauges.ts'
 
@@ -23,23 +23,6 @@ export interface MetricsOptions {
   readonly now?: () => number
   /** prom-client's metrics of process and runtime; a test may leave them out. Default: true. */
   readonly runtime?: boolean
-}
-
-type NamesOf<Type extends MetricSpec['type']> = {
-  [Name in MetricName]: (typeof METRICS)[Name]['type'] extends Type ? Name : never
-}[MetricName]
-
-/** Only values of the closed set, where there is one. */
-type LabelsOf<Name extends MetricName> = {
-  readonly [Label in keyof (typeof METRICS)[Name]['labels']]: (typeof METRICS)[Name]['labels'][Label] extends readonly (infer Value)[]
-    ? Value
-    : string | number
-}
-
-export interface Gauges {
-  set<Name extends NamesOf<'gauge'>>(name: Name, labels: LabelsOf<Name>, value: number): void
-  /** Takes away all its series: what is not known is not told, neither as it was nor as 0. */
-  clear(name: NamesOf<'gauge'>): void
 }
 
 export type MetricsFormat = 'text' | 'openmetrics'

@@ -1,8 +1,7 @@
 import { REASONS } from '../core/dead-letter.ts'
 import type { Figures } from '../core/figures.ts'
 import type { HealthCheck, PoolStatus } from '../core/status.ts'
-import { OTHER } from './metric-table.ts'
-import type { Gauges } from './metrics.ts'
+import { type Gauges, OTHER } from './metric-table.ts'
 
 export function showPools(gauges: Gauges, pools: readonly PoolStatus[]): void {
   for (const { name: pool, max, used, idle, waiting } of pools) {

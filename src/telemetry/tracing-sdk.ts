@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type DiagLogger, DiagLogLevel, diag, type Span } from '@opentelemetry/api'
 import { PgInstrumentation } from '@opentelemetry/instrumentation-pg'
 import { NodeSDK } from '@opentelemetry/sdk-node'
-import type { Tell } from './tracing-start.ts'
+import type { Tell } from './tracing-warnings.ts'
 
 /** A collector that does not answer is not waited for any longer than this when the process ends. */
 const FLUSH_TIMEOUT_MS = 3_000

@@ -1,10 +1,8 @@
 import { NO_TRACING, type Tracing } from '../core/tracing.ts'
+import type { Tell } from './tracing-warnings.ts'
 
 /** What `process.env` is. */
 type Environment = Record<string, string | undefined>
-
-/** What the SDK says of itself: complaints, and with OTEL_LOG_LEVEL=info or finer also what it does. */
-export type Tell = (level: 'warn' | 'debug', text: string) => void
 
 interface Service {
   readonly name: string

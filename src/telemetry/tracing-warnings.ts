@@ -1,6 +1,8 @@
 import type { Logger } from './logger.ts'
 import { createThrottle } from './throttle.ts'
-import type { Tell } from './tracing-start.ts'
+
+/** Receives what the SDK reports about itself: complaints, and with OTEL_LOG_LEVEL=info or finer also what it does. */
+export type Tell = (level: 'warn' | 'debug', text: string) => void
 
 /** A collector that is away is complained of with each export. */
 const REPEAT_INTERVAL_MS = 60_000

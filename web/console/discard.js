@@ -4,7 +4,7 @@ import { h } from '../tree.js'
 import { dlqLine } from './cli-line.js'
 import { ask } from './desk.js'
 import { confirmField, labelled, openDialog } from './dialog.js'
-import { forgetList } from './list.js'
+import { forgetList } from './list-memory.js'
 import { button, cliLine, put } from './parts.js'
 import { letters } from './words.js'
 

@@ -7,33 +7,12 @@ import { ask } from './desk.js'
 import { filterOfGroup, term } from './filter-text.js'
 import { nothing } from './groups.js'
 import { createInbox } from './inbox.js'
+import { keepList, shownList } from './list-memory.js'
 import { age, badge, button, put, redraw, table } from './parts.js'
 import { openReplay } from './replay-dialog.js'
 import { letters } from './words.js'
 
 const PAGE = 50
-
-/**
- * What the list last showed: who comes back from a dead letter finds the same rows at the same place, with what was
- * selected and checked. An action makes it old.
- */
-let memory
-
-export function forgetList() {
-  memory = undefined
-}
-
-/** The dead letter before and after this one, as they were listed. */
-export function neighboursOf(id, { q, sort }) {
-  if (memory?.q !== q || memory.sort !== sort) return {}
-  const at = memory.rows.findIndex(row => row.id === id)
-  return at === -1 ? {} : { before: memory.rows[at - 1]?.id, after: memory.rows[at + 1]?.id }
-}
-
-/** So that the list comes back with the cursor there. */
-export function remember(id) {
-  if (memory !== undefined) memory.at = id
-}
 
 /** What an index answers, and which way round comes first. The other columns are for the filter. */
 const FIRST = { failed_at: '-failed_at', source: 'source' }
@@ -46,22 +25,23 @@ const HEADS = {
 
 export function listView(app, place) {
   const { q, sort } = place
-  const known = memory?.q === q && memory.sort === sort
+  const shown = shownList()
+  const known = shown?.q === q && shown.sort === sort
   // Who turns the list round has the focus on the head of a column, and wants it back there.
-  let turned = memory?.q === q && memory.sort !== sort
-  if (!known)
-    memory = {
-      q,
-      sort,
-      rows: [],
-      next: undefined,
-      count: 0,
-      oldest: undefined,
-      selected: new Set(),
-      checks: new Map(),
-      at: undefined,
-    }
-  const held = memory
+  let turned = shown?.q === q && shown.sort !== sort
+  const held = known
+    ? shown
+    : keepList({
+        q,
+        sort,
+        rows: [],
+        next: undefined,
+        count: 0,
+        oldest: undefined,
+        selected: new Set(),
+        checks: new Map(),
+        at: undefined,
+      })
   /** Where a range with the shift key begins. */
   let anchor
 

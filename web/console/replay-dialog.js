@@ -4,7 +4,7 @@ import { h } from '../tree.js'
 import { dlqLine } from './cli-line.js'
 import { ask } from './desk.js'
 import { confirmField, labelled, openDialog, ticked } from './dialog.js'
-import { forgetList } from './list.js'
+import { forgetList } from './list-memory.js'
 import { age, cliLine, put } from './parts.js'
 import { duration, LEFT_OUT, letters, named, REPLAY_STATES } from './words.js'
 

@@ -1,10 +1,13 @@
+import type { Reason } from '#src/core/dead-letter.ts'
 import { originId, type SourceRecord } from '#src/core/record.ts'
 import type { SettlementWork } from '#src/engine/settlement.ts'
 import type { MemoryStore } from '../memory-store.ts'
 import type { Broker } from './broker.ts'
-import type { DeadLetterTopic } from './servers.ts'
 import { kindOf, originOf, uidOf } from './workload.ts'
 import { GROUP, TOPIC, type World } from './world.ts'
+
+/** The dead-letter topic: the value of each record in it, with its `holdfast.id`. */
+export type DeadLetterTopic = { readonly id: string; readonly reason: Reason; readonly value: Buffer | null }[]
 
 /** Holds what happened against what was promised. */
 export interface Auditor {

@@ -2,7 +2,7 @@ import type { Fact } from '#src/core/facts.ts'
 import { livenessOf } from '#src/core/health.ts'
 import { claimKey } from '#src/core/provenance.ts'
 import { createPipeline, type Pipeline, type PipelineParts } from '#src/pipeline/pipeline.ts'
-import { createAuditor } from './audit.ts'
+import { createAuditor, type DeadLetterTopic } from './audit.ts'
 import { createBroker, type Member } from './broker.ts'
 import type { WorldFault } from './faults.ts'
 import {
@@ -11,7 +11,6 @@ import {
   connectStartBook,
   connectStore,
   createSharedStore,
-  type DeadLetterTopic,
   type StartBookEntries,
 } from './servers.ts'
 import { createSimulatedSource, type SimulatedSource } from './source.ts'

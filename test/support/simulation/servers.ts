@@ -1,17 +1,13 @@
-import type { Reason } from '#src/core/dead-letter.ts'
 import { toDeadLetterRecord } from '#src/core/dead-letter-record.ts'
 import { BrokerUnavailableError, StoreContendedError, StoreUnavailableError } from '#src/core/errors.ts'
 import { originId, partitionKey, type TopicPartition } from '#src/core/record.ts'
 import type { DeadLetterSink } from '#src/engine/ports.ts'
 import type { SettlementStore, StartBook } from '#src/engine/settlement.ts'
 import { createMemoryStore, type MemoryStore } from '../memory-store.ts'
-import type { Auditor } from './audit.ts'
+import type { Auditor, DeadLetterTopic } from './audit.ts'
 import type { VirtualProcess } from './virtual-time.ts'
 import { kindOf, refuse } from './workload.ts'
 import { GROUP, type World } from './world.ts'
-
-/** The dead-letter topic: the value of each record in it, with its `holdfast.id`. */
-export type DeadLetterTopic = { readonly id: string; readonly reason: Reason; readonly value: Buffer | null }[]
 
 export const createSharedStore = (): MemoryStore<string> => createMemoryStore<string>({ refuse })
 

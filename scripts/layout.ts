@@ -1,0 +1,43 @@
+import type { Layout } from './import-rules.ts'
+
+/** The folders of src/ as they are, and what each may import. `make lint` checks it. */
+export const layout: Layout = {
+  modules: {
+    core: ['engine'],
+    engine: ['core'],
+    inbox: ['core', 'engine'],
+    read: ['core', 'engine'],
+    settings: ['core', 'engine'],
+    streams: ['core', 'engine'],
+    orders: ['core', 'engine', 'streams'],
+    pipeline: ['core', 'engine'],
+    kafka: ['core', 'engine', 'inbox'],
+    postgres: ['core', 'engine', 'inbox'],
+    jobs: ['core', 'engine', 'inbox'],
+    cache: ['core', 'engine'],
+    telemetry: ['core', 'engine'],
+    http: ['core', 'engine', 'inbox', 'read'],
+    embedded: ['core', 'engine'],
+  },
+  types: { http: ['orders'], postgres: ['orders'] },
+  pure: ['core'],
+  composition: ['app[a-z-]*\\.ts$'],
+  entries: ['main\\.ts$', 'index\\.ts$', 'testing\\.ts$', 'settings/streams\\.ts$', 'cli/'],
+  common: ['[a-z]+/ports\\.ts'],
+  browser: ['http', 'cli'],
+  libraries: {
+    '@confluentinc/kafka-javascript': ['kafka'],
+    pg: ['postgres', 'jobs', 'embedded'],
+    'node-pg-migrate': ['postgres'],
+    'pg-boss': ['jobs'],
+    'lru-cache': ['cache', 'read'],
+    pino: ['telemetry'],
+    'prom-client': ['telemetry'],
+    '@opentelemetry': ['telemetry'],
+    express: ['http'],
+    helmet: ['http'],
+    busboy: ['http'],
+    ajv: ['engine', 'streams', 'orders'],
+    commander: ['cli'],
+  },
+}
