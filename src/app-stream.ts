@@ -4,6 +4,7 @@ import { BrokerFatalError, BrokerUnavailableError } from './core/errors.ts'
 import type { Observer } from './core/facts.ts'
 import type { Tracing } from './core/tracing.ts'
 import type { Clock, DeadLetterSink } from './engine/ports.ts'
+import { createPipeline, type Pipeline, type PipelineParts } from './engine/run/pipeline.ts'
 import type { SettlementStore, StartBook } from './engine/settlement.ts'
 import { ensureTopics } from './kafka/admin.ts'
 import { createConsumer } from './kafka/consumer.ts'
@@ -12,7 +13,6 @@ import { createHeadReader } from './kafka/head-reader.ts'
 import { type KafkaProducer, startProducer } from './kafka/producer.ts'
 import { readTopicId } from './kafka/topic-id.ts'
 import { type createOrderJudge, type Order, unusual } from './orders/order.ts'
-import { createPipeline, type Pipeline, type PipelineParts } from './pipeline/pipeline.ts'
 
 export interface StreamParts {
   readonly config: Config

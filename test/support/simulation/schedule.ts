@@ -1,7 +1,7 @@
 import type { Fact } from '#src/core/facts.ts'
 import { livenessOf } from '#src/core/health.ts'
 import { claimKey } from '#src/core/provenance.ts'
-import { createPipeline, type Pipeline, type PipelineParts } from '#src/pipeline/pipeline.ts'
+import { createPipeline, type Pipeline, type PipelineParts } from '#src/engine/run/pipeline.ts'
 import { createAuditor, type DeadLetterTopic } from './audit.ts'
 import { createBroker, type Member } from './broker.ts'
 import type { WorldFault } from './faults.ts'

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { contradiction } from '#src/pipeline/continuity.ts'
+import { contradiction } from '#src/engine/run/continuity.ts'
 import { aRecord } from '../../support/records.ts'
 
 const last = { offset: 99n, leaderEpoch: 5 }

@@ -7,8 +7,8 @@ import {
   StoreUnavailableError,
 } from '#src/core/errors.ts'
 import type { DeadLetterSink } from '#src/engine/ports.ts'
+import { checkRefusals, checkStorm } from '#src/engine/run/storm-guard.ts'
 import { NO_STORM, type StartBook } from '#src/engine/settlement.ts'
-import { checkRefusals, checkStorm } from '#src/pipeline/storm-guard.ts'
 import { aDeadLetter } from '../../support/orders.ts'
 import { aPipeline, GROUP, type Harness, P0, until } from '../../support/pipeline-harness.ts'
 import { aRecord } from '../../support/records.ts'

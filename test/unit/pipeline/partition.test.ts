@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { createOwnedPartition, type OwnedPartition } from '#src/pipeline/partition.ts'
+import { createOwnedPartition, type OwnedPartition } from '#src/engine/run/partition.ts'
 import { aRecord } from '../../support/records.ts'
 
 const LIMITS = { maxRecords: 10, maxBytes: 1_000_000, lingerMs: 50 }

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
 import { lagSeconds } from '#src/core/status.ts'
 import type { Clock } from '#src/engine/ports.ts'
-import { createOwnedPartition } from '#src/pipeline/partition.ts'
-import { createStatusBoard } from '#src/pipeline/status-board.ts'
+import { createOwnedPartition } from '#src/engine/run/partition.ts'
+import { createStatusBoard } from '#src/engine/watch/status-board.ts'
 import { aRecord } from '../../support/records.ts'
 
 const TIMESTAMP_MS = 1_700_000_000_000

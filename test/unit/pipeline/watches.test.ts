@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Clock, Head, HeadReader, Progress } from '#src/engine/ports.ts'
-import { askAgain } from '#src/pipeline/ask-again.ts'
-import { createHeadWatch, type HeadWatch } from '#src/pipeline/head-watch.ts'
-import { createOwnedPartition, type OwnedPartition } from '#src/pipeline/partition.ts'
-import { createStallWatch, type StallWatch } from '#src/pipeline/stall-watch.ts'
-import { createWatermarkWatch } from '#src/pipeline/watermark-watch.ts'
+import { createOwnedPartition, type OwnedPartition } from '#src/engine/run/partition.ts'
+import { askAgain } from '#src/engine/watch/ask-again.ts'
+import { createHeadWatch, type HeadWatch } from '#src/engine/watch/head-watch.ts'
+import { createStallWatch, type StallWatch } from '#src/engine/watch/stall-watch.ts'
+import { createWatermarkWatch } from '#src/engine/watch/watermark-watch.ts'
 import { aRecord } from '../../support/records.ts'
 
 const LIMITS = { maxRecords: 2, maxBytes: 1_000, lingerMs: 0 }

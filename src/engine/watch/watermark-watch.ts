@@ -1,5 +1,5 @@
-import type { Clock, RecordSource, Watermarks } from '../engine/ports.ts'
-import type { OwnedPartition } from './partition.ts'
+import type { Clock, RecordSource, Watermarks } from '../ports.ts'
+import type { OwnedPartition } from '../run/partition.ts'
 
 /** Asks where the partitions end, again and again. */
 export interface WatermarkWatch {

@@ -1,7 +1,7 @@
-import { type BackoffPolicy, backoffMs } from '../core/backoff.ts'
-import { type Dependency, dispositionOf } from '../core/errors.ts'
-import type { Observer } from '../core/facts.ts'
-import type { Clock } from '../engine/ports.ts'
+import { type BackoffPolicy, backoffMs } from '../../core/backoff.ts'
+import { type Dependency, dispositionOf } from '../../core/errors.ts'
+import type { Observer } from '../../core/facts.ts'
+import type { Clock } from '../ports.ts'
 
 /** Whether a dependency is thought to be there. While it is not, work on it waits and one cheap probe asks. */
 export interface Breaker {

@@ -1,6 +1,6 @@
-import type { Observer, PauseReason } from '../core/facts.ts'
-import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
-import type { RecordSource } from '../engine/ports.ts'
+import type { Observer, PauseReason } from '../../core/facts.ts'
+import { partitionKey, type SourceRecord, type TopicPartition } from '../../core/record.ts'
+import type { RecordSource } from '../ports.ts'
 import type { OwnedPartition } from './partition.ts'
 import type { PartitionWorker } from './worker.ts'
 

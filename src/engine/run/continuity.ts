@@ -1,6 +1,6 @@
-import { LogTruncatedError } from '../core/errors.ts'
-import { partitionKey, type SourceRecord } from '../core/record.ts'
-import type { LastRead } from '../engine/settlement.ts'
+import { LogTruncatedError } from '../../core/errors.ts'
+import { partitionKey, type SourceRecord } from '../../core/record.ts'
+import type { LastRead } from '../settlement.ts'
 
 /**
  * Whether the log still holds what was settled. Reading begins at the last settled record: one at the same offset with the same

@@ -1,5 +1,5 @@
-import { dispositionOf } from '../core/errors.ts'
-import type { Clock } from '../engine/ports.ts'
+import { dispositionOf } from '../../core/errors.ts'
+import type { Clock } from '../ports.ts'
 import { askAgain } from './ask-again.ts'
 
 export interface TopicWatchParts {

@@ -1,8 +1,8 @@
-import { partitionKey } from '../core/record.ts'
-import type { Clock } from '../engine/ports.ts'
-import { NO_STORM, type SettlementStore } from '../engine/settlement.ts'
+import { partitionKey } from '../../core/record.ts'
+import type { Clock } from '../ports.ts'
+import type { OwnedPartition } from '../run/partition.ts'
+import { NO_STORM, type SettlementStore } from '../settlement.ts'
 import { askAgain } from './ask-again.ts'
-import type { OwnedPartition } from './partition.ts'
 
 export interface OperatorPausesParts {
   readonly store: Pick<SettlementStore<unknown>, 'readProgress'>

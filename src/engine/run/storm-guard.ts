@@ -1,6 +1,6 @@
-import type { DeadLetter } from '../core/dead-letter.ts'
-import type { SourceRecord } from '../core/record.ts'
-import { type Pause, STORM_WINDOW, type StormTally } from '../engine/settlement.ts'
+import type { DeadLetter } from '../../core/dead-letter.ts'
+import type { SourceRecord } from '../../core/record.ts'
+import { type Pause, STORM_WINDOW, type StormTally } from '../settlement.ts'
 
 export interface StormRules {
   /** DLQ_STORM_MAX_CONSECUTIVE: so many dead letters in a row; 0: off, and with it the rule about refusals. */

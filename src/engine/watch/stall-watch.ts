@@ -1,5 +1,5 @@
-import type { Clock } from '../engine/ports.ts'
-import type { OwnedPartition } from './partition.ts'
+import type { Clock } from '../ports.ts'
+import type { OwnedPartition } from '../run/partition.ts'
 
 /**
  * Notices a partition on which nothing happens any more although there is work, all that it needs is there, and nobody has

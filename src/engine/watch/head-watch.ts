@@ -1,6 +1,6 @@
-import { UnreadableBatchError } from '../core/errors.ts'
-import type { Clock, Head, HeadReader } from '../engine/ports.ts'
-import type { OwnedPartition } from './partition.ts'
+import { UnreadableBatchError } from '../../core/errors.ts'
+import type { Clock, Head, HeadReader } from '../ports.ts'
+import type { OwnedPartition } from '../run/partition.ts'
 
 /**
  * Knows the timestamp of the record that a partition is to settle next, where none is in hand: a partition that was paused

@@ -1,10 +1,10 @@
-import { backoffMs } from '../core/backoff.ts'
-import { type Collapsed, collapse } from '../core/collapse.ts'
-import type { DeadLetter, Rejection } from '../core/dead-letter.ts'
-import { dispositionOf, StoreContendedError, StreamError } from '../core/errors.ts'
-import type { OutcomeCounts } from '../core/outcome.ts'
-import { originId, type SourceRecord } from '../core/record.ts'
-import type { DeadLetterSink } from '../engine/ports.ts'
+import { backoffMs } from '../../core/backoff.ts'
+import { type Collapsed, collapse } from '../../core/collapse.ts'
+import type { DeadLetter, Rejection } from '../../core/dead-letter.ts'
+import { dispositionOf, StoreContendedError, StreamError } from '../../core/errors.ts'
+import type { OutcomeCounts } from '../../core/outcome.ts'
+import { originId, type SourceRecord } from '../../core/record.ts'
+import type { DeadLetterSink } from '../ports.ts'
 import type {
   Culprit,
   LastRead,
@@ -13,8 +13,8 @@ import type {
   Settlement,
   SettlementStore,
   StormTally,
-} from '../engine/settlement.ts'
-import type { ReadyRecord } from '../engine/verdict.ts'
+} from '../settlement.ts'
+import type { ReadyRecord } from '../verdict.ts'
 import type { Breaker } from './breaker.ts'
 import { divert } from './divert.ts'
 import type { Batch } from './partition.ts'

@@ -1,7 +1,7 @@
-import { type BatchLimits, batchLength, isDue, sizeOf } from '../core/batch.ts'
-import type { PauseReason } from '../core/facts.ts'
-import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
-import { NO_STORM, type Pause, type StoredProgress, type StormTally } from '../engine/settlement.ts'
+import { type BatchLimits, batchLength, isDue, sizeOf } from '../../core/batch.ts'
+import type { PauseReason } from '../../core/facts.ts'
+import { partitionKey, type SourceRecord, type TopicPartition } from '../../core/record.ts'
+import { NO_STORM, type Pause, type StoredProgress, type StormTally } from '../settlement.ts'
 import { contradiction } from './continuity.ts'
 
 /** Records of one partition on their way through one transaction; none, where `[from, to)` is known to hold none. */

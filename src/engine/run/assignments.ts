@@ -1,15 +1,15 @@
-import { dispositionOf, OwnershipLostError, UnreadableBatchError } from '../core/errors.ts'
-import type { Observer } from '../core/facts.ts'
-import type { StartAt } from '../core/progress.ts'
-import { partitionKey, type TopicPartition } from '../core/record.ts'
-import type { Clock, HeadReader, Progress, RecordSource, SourceEvent } from '../engine/ports.ts'
-import type { SettlementStore } from '../engine/settlement.ts'
+import { dispositionOf, OwnershipLostError, UnreadableBatchError } from '../../core/errors.ts'
+import type { Observer } from '../../core/facts.ts'
+import type { StartAt } from '../../core/progress.ts'
+import { partitionKey, type TopicPartition } from '../../core/record.ts'
+import type { Clock, HeadReader, Progress, RecordSource, SourceEvent } from '../ports.ts'
+import type { SettlementStore } from '../settlement.ts'
+import type { StatusBoard } from '../watch/status-board.ts'
 import type { Committer } from './commit.ts'
 import { createOwnedPartition, type OwnedPartition } from './partition.ts'
 import { locate, type Position } from './position.ts'
 import type { Reception } from './receive.ts'
 import { type RetryParts, retrying } from './retry.ts'
-import type { StatusBoard } from './status-board.ts'
 
 /** Which partitions are ours, and where each goes on. The loop's side: it answers the consumer and moves it. */
 export interface Assignments {

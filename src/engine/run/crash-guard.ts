@@ -1,4 +1,4 @@
-import type { StartBook } from '../engine/settlement.ts'
+import type { StartBook } from '../settlement.ts'
 import { createExclusion } from './exclusion.ts'
 import type { Batch } from './partition.ts'
 

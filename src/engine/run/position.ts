@@ -5,13 +5,13 @@ import {
   type StreamError,
   TopicReplacedError,
   UnreadableBatchError,
-} from '../core/errors.ts'
-import type { Observer } from '../core/facts.ts'
-import { resumeAt, type StartAt } from '../core/progress.ts'
-import { partitionKey, type TopicPartition } from '../core/record.ts'
-import type { Clock, Progress, RecordSource, Watermarks } from '../engine/ports.ts'
-import type { SettlementStore, StoredProgress } from '../engine/settlement.ts'
-import { type Answer, askEach } from './ask-each.ts'
+} from '../../core/errors.ts'
+import type { Observer } from '../../core/facts.ts'
+import { resumeAt, type StartAt } from '../../core/progress.ts'
+import { partitionKey, type TopicPartition } from '../../core/record.ts'
+import type { Clock, Progress, RecordSource, Watermarks } from '../ports.ts'
+import type { SettlementStore, StoredProgress } from '../settlement.ts'
+import { type Answer, askEach } from '../watch/ask-each.ts'
 
 export interface Position extends StoredProgress {
   /** Set when the partition must not be read until an operator has decided. */

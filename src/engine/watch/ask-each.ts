@@ -1,5 +1,5 @@
-import { BrokerUnavailableError } from '../core/errors.ts'
-import type { Clock } from '../engine/ports.ts'
+import { BrokerUnavailableError } from '../../core/errors.ts'
+import type { Clock } from '../ports.ts'
 
 /** What one question came to. */
 export type Answer<R> = { readonly ok: true; readonly value: R } | { readonly ok: false; readonly error: unknown }

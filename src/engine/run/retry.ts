@@ -1,9 +1,9 @@
 import pRetry from 'p-retry'
-import { type BackoffPolicy, backoffMs } from '../core/backoff.ts'
-import { type Dependency, dispositionOf, OwnershipLostError, StoreContendedError } from '../core/errors.ts'
-import type { Observer } from '../core/facts.ts'
-import type { TopicPartition } from '../core/record.ts'
-import type { Clock } from '../engine/ports.ts'
+import { type BackoffPolicy, backoffMs } from '../../core/backoff.ts'
+import { type Dependency, dispositionOf, OwnershipLostError, StoreContendedError } from '../../core/errors.ts'
+import type { Observer } from '../../core/facts.ts'
+import type { TopicPartition } from '../../core/record.ts'
+import type { Clock } from '../ports.ts'
 import type { Breaker } from './breaker.ts'
 
 export interface RetryParts {

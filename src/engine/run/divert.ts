@@ -1,5 +1,5 @@
-import type { DeadLetter } from '../core/dead-letter.ts'
-import type { DeadLetterSink } from '../engine/ports.ts'
+import type { DeadLetter } from '../../core/dead-letter.ts'
+import type { DeadLetterSink } from '../ports.ts'
 import { type RetryContext, type RetryParts, retrying } from './retry.ts'
 
 /**

@@ -1,5 +1,5 @@
-import type { BatchLimits } from '../core/batch.ts'
-import type { Clock } from '../engine/ports.ts'
+import type { BatchLimits } from '../../core/batch.ts'
+import type { Clock } from '../ports.ts'
 import type { Batch, OwnedPartition } from './partition.ts'
 import { createSignal } from './signal.ts'
 import type { Slots } from './slots.ts'

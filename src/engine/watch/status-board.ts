@@ -1,8 +1,8 @@
-import { PartitionUnavailableError } from '../core/errors.ts'
-import type { PartitionStatus, StreamState, StreamStatus } from '../core/status.ts'
-import type { Clock, Watermarks } from '../engine/ports.ts'
-import type { Breaker } from './breaker.ts'
-import type { OwnedPartition, Wait } from './partition.ts'
+import { PartitionUnavailableError } from '../../core/errors.ts'
+import type { PartitionStatus, StreamState, StreamStatus } from '../../core/status.ts'
+import type { Clock, Watermarks } from '../ports.ts'
+import type { Breaker } from '../run/breaker.ts'
+import type { OwnedPartition, Wait } from '../run/partition.ts'
 
 /** What health checks and gauges read; written by the loop. */
 export interface StatusBoard {

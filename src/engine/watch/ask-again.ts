@@ -1,4 +1,4 @@
-import type { Clock } from '../engine/ports.ts'
+import type { Clock } from '../ports.ts'
 
 /**
  * Asks every so often, one question at a time: one that nobody answers holds a connection, and a second one would hold

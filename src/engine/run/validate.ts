@@ -1,7 +1,7 @@
-import type { DeadLetter, Rejection } from '../core/dead-letter.ts'
-import type { ProvenanceOf } from '../core/provenance.ts'
-import type { SourceRecord } from '../core/record.ts'
-import type { ReadyRecord, UnusualKind, Verdict } from '../engine/verdict.ts'
+import type { DeadLetter, Rejection } from '../../core/dead-letter.ts'
+import type { ProvenanceOf } from '../../core/provenance.ts'
+import type { SourceRecord } from '../../core/record.ts'
+import type { ReadyRecord, UnusualKind, Verdict } from '../verdict.ts'
 
 export interface Validated<T> {
   /** In the order of their offsets. */
