@@ -1,7 +1,7 @@
 import type { Config } from './config.ts'
 import type { DeadLetterRecords, DeadLetterStore, ReplayDesk } from './core/dead-letter-desk.ts'
 import type { AutomaticRedrive, StreamBooks } from './core/stream-desk.ts'
-import { createCheckLetters, createFilterCheck } from './inbox/check.ts'
+import { createCheckLetters, createFilterCheck, type Judge } from './inbox/check.ts'
 import { createDeadLetterRecords } from './kafka/dead-letter-records.ts'
 import { createPartitionEnds, type PartitionEnds } from './kafka/partition-ends.ts'
 import { createOrderJudge } from './orders/order.ts'
@@ -29,7 +29,7 @@ export interface Desk extends AsyncDisposable {
 export function composeDesk(
   config: Config,
   pool: ReturnType<typeof createPool>,
-  judge: ReturnType<typeof createOrderJudge> = createOrderJudge({ maxBytes: config.recordMaxBytes }),
+  judge: Judge = createOrderJudge({ maxBytes: config.recordMaxBytes }),
 ): Desk {
   const { kafka } = config
   const { topic, groupId } = kafka

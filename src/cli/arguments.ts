@@ -1,4 +1,8 @@
 import { InvalidArgumentError } from 'commander'
+import type { Role } from '../app.ts'
+
+/** Records a second of `produce` without --count and --rate: without a limit, a broker's disk would fill unnoticed. */
+export const ENDLESS_RATE = 100
 
 /** How flags are read. Each throws commander's InvalidArgumentError, which becomes exit code 2 and names the flag. */
 
@@ -34,4 +38,33 @@ export function parseDurationMs(text: string): number {
   const ms = Number(number) * SECONDS[unit as keyof typeof SECONDS] * 1000
   if (number === undefined || !(ms > 0)) throw new InvalidArgumentError('It must be a duration, as in 30s or 5m.')
   return ms
+}
+
+/** A count of at least 1. */
+export function parseLimit(text: string): number {
+  const limit = parseCount(text)
+  if (limit === 0) throw new InvalidArgumentError('It must be 1 at least.')
+  return limit
+}
+
+/** Where `seek` goes to. */
+export function parseOffset(text: string): bigint | 'earliest' | 'latest' {
+  if (text === 'earliest' || text === 'latest') return text
+  if (!/^\d{1,18}$/.test(text)) throw new InvalidArgumentError('It must be an offset, earliest or latest.')
+  return BigInt(text)
+}
+
+/** `consumer,api`: roles of a process. */
+export function parseRoles(text: string): ReadonlySet<Role> {
+  const names = parseNames(text)
+  for (const name of names) {
+    if (name !== 'consumer' && name !== 'api' && name !== 'jobs')
+      throw new InvalidArgumentError('It must be a list of consumer, api and jobs.')
+  }
+  return new Set(names as Role[])
+}
+
+/** `a, b`: names, separated by commas. */
+export function parseNames(text: string): readonly string[] {
+  return text.split(',').map(name => name.trim())
 }

@@ -12,6 +12,7 @@ import { startStack } from '../embedded/stack.ts'
 import { ensureTopics } from '../kafka/admin.ts'
 import { type KafkaProducer, startProducer } from '../kafka/producer.ts'
 import { createGenerator } from '../orders/generator.ts'
+import { createOrderStream } from '../orders/stream.ts'
 import { migrate } from '../postgres/migrate.ts'
 import { createPool } from '../postgres/pool.ts'
 import { anyOrderUid, countsSince, readStreamCounts, type StreamCounts } from '../postgres/stream-counts.ts'
@@ -22,11 +23,11 @@ import { type DemoSettings, exportLine } from './demo-settings.ts'
 import type { DemoTraces } from './demo-traces.ts'
 import { CommandFailed } from './failure.ts'
 import { onInterrupt } from './interrupt.ts'
-import { uidOf, whyNot } from './order-file.ts'
 import { note, paint, print } from './output.ts'
 import { grouped, type Progress, startProgress } from './progress.ts'
 import { verifyStream } from './proof.ts'
 import { type PublishResult, publish } from './publish.ts'
+import { whyNot } from './value-file.ts'
 
 export interface DemoOptions {
   /** Milliseconds. */
@@ -92,6 +93,7 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   })
   const pool = createPool({ ...config.postgres, max: 1, name: 'demo' })
   parts.defer(() => pool.end())
+  const stream = createOrderStream({ ...namesOf(config), maxBytes: config.recordMaxBytes })
   const read = () => readStreamCounts(pool, config.kafka.topic, config.kafka.groupId)
   const before = await read()
 
@@ -140,7 +142,7 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   const settledMs = await settleAll(app, counts, produced.produced, progress, failed.signal)
   throwFailure(failed.signal)
   await stopApp()
-  const verify = (await verifyStream(config)).result === 'ok' ? 'ok' : 'failed'
+  const verify = (await verifyStream(config, stream)).result === 'ok' ? 'ok' : 'failed'
   progress.stop()
   const seconds = Math.max(settledMs - started, 1) / 1000
   print(summaryOf({ counts: await counts(), produced: produced.produced, seconds, verify }, json))
@@ -197,6 +199,10 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   }
 }
 
+function namesOf({ kafka: { topic, dlqTopic, groupId } }: Config) {
+  return { topic, dlqTopic, groupId }
+}
+
 /** @throws UsageError when it is not there and cannot be made, may not be written to, or is not ours alone */
 function folder(path: string): string {
   try {
@@ -228,7 +234,8 @@ async function generate(
   // The search page offers the sample order; with --orders there are exactly that many, all generated.
   const sample = options.orders === undefined ? await readFile(SAMPLE) : undefined
   function* records() {
-    if (sample !== undefined) yield { topic, key: Buffer.from(uidOf(sample) ?? ''), value: sample, headers: [] }
+    if (sample !== undefined)
+      yield { topic, key: Buffer.from(JSON.parse(sample.toString()).order_uid), value: sample, headers: [] }
     for (let sent = 0; options.orders === undefined || sent < options.orders; sent++) {
       const { key, value } = generator.next()
       yield { topic, key, value, headers: [] }

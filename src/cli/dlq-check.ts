@@ -1,47 +1,26 @@
-import type { Command } from 'commander'
 import type { CheckedPage, CheckResult } from '../core/dead-letter-desk.ts'
 import { visible } from '../core/visible.ts'
-import { parseCount } from './arguments.ts'
+import { type DlqOptions, filterOf, openDeadLetters } from './dlq-parts.ts'
+import { CommandFailed } from './failure.ts'
+import { onInterrupt } from './interrupt.ts'
+import { note, paint, printAll } from './output.ts'
+import { startProgress } from './progress.ts'
 import { plural } from './words.ts'
 
-export function register(dlq: Command): void {
-  dlq
-    .command('check')
-    .description('would they pass now? Against the schema of today; writes nothing')
-    .argument('[filter...]', 'which (default: all)')
-    .option('--limit <n>', 'so many at most, latest failure first (default: all)', parseCount)
-    .option('--json', 'one JSON object a line')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  holdfast dlq check state:open reason:schema_violation
-  holdfast dlq check state:open --json | jq -r 'select(.passes) | .id'`,
-    )
-    .action(check)
-}
-
-interface CheckOptions {
+interface CheckOptions extends DlqOptions {
   readonly limit?: number
-  readonly json?: boolean
 }
 
-async function check(words: readonly string[], { limit, json }: CheckOptions): Promise<void> {
-  const [{ filterOf, openDesk }, { onInterrupt }, { note, paint, printAll }, { startProgress }] = await Promise.all([
-    import('./dlq-desk.ts'),
-    import('./interrupt.ts'),
-    import('./output.ts'),
-    import('./progress.ts'),
-  ])
+export async function check(words: readonly string[], options: CheckOptions): Promise<void> {
+  const { limit, json } = options
   const filter = filterOf(words)
-  const { CommandFailed } = await import('./failure.ts')
-  await using desk = openDesk()
+  await using inbox = await openDeadLetters(options)
   using interrupt = onInterrupt()
   const counts = { passing: 0, failing: 0, gone: 0 }
   let checked = 0
   const progress = startProgress({ label: 'checked', silent: json === true })
   try {
-    const pages = desk.check({ filter, limit: limit ?? Number.POSITIVE_INFINITY, after: undefined })
+    const pages = inbox.check({ filter, limit: limit ?? Number.POSITIVE_INFINITY, after: undefined })
     for await (const { id, passes, violations } of resultsOf(pages)) {
       counts[passes === undefined ? 'gone' : passes ? 'passing' : 'failing'] += 1
       checked += 1
@@ -55,7 +34,8 @@ async function check(words: readonly string[], { limit, json }: CheckOptions): P
   }
   if (json) return
   const { passing, failing, gone } = counts
-  const lost = gone === 0 ? '' : `, ${gone} cannot be told: their bytes are gone, or nobody knows where they stand`
+  const lost =
+    gone === 0 ? '' : `, ${gone} cannot be checked: their bytes are gone, or their place in the topic is not known`
   note(`${plural(checked, 'dead letter')}: ${paint('green', `${passing} would pass`)}, ${failing} would not${lost}`)
 }
 

@@ -1,51 +1,21 @@
-import { type Command, Option } from 'commander'
-import { LETTER_SORTS, type LetterSort, USUAL_SORT } from '../core/dead-letter-desk.ts'
-import { parseCount } from './arguments.ts'
+import { fromCursor, toCursor } from '../core/dead-letter-cursor.ts'
+import type { LetterSort } from '../core/dead-letter-desk.ts'
+import { UsageError } from '../core/errors.ts'
+import { type DlqOptions, filterOf, openDeadLetters } from './dlq-parts.ts'
+import { note, print, printAll, table } from './output.ts'
 import { ago } from './words.ts'
 
-export function register(dlq: Command): void {
-  dlq
-    .command('ls')
-    .description('one by one, latest failure first unless --sort says otherwise')
-    .argument('[filter...]', 'which (default: all)')
-    .option('--limit <n>', 'so many at most', parseCount, 50)
-    .addOption(
-      new Option('--sort <by>', 'by time of the latest failure, or by topic, partition and offset; “-”: downwards')
-        .choices(LETTER_SORTS)
-        .default(undefined, USUAL_SORT),
-    )
-    .option('--cursor <c>', 'go on where another list ended')
-    .option('--json', 'one JSON object a line')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  holdfast dlq ls state:open --limit 20
-  holdfast dlq ls uid:b563feb7b2b84b6test
-  holdfast dlq ls partition:3 --sort source
-  holdfast dlq ls reason:schema_violation --limit 100000 --json | jq -r .order_uid`,
-    )
-    .action(ls)
-}
-
-interface LsOptions {
+interface LsOptions extends DlqOptions {
   readonly limit: number
   readonly sort?: LetterSort
   readonly cursor?: string
-  readonly json?: boolean
 }
 
-/** Rows of one question to the database. */
+/** Rows of one query. */
 const PAGE = 500
 
-async function ls(words: readonly string[], { limit, sort, cursor, json }: LsOptions): Promise<void> {
-  const [{ filterOf, openDesk }, { fromCursor, toCursor }, { UsageError }, { note, printAll, print, table }] =
-    await Promise.all([
-      import('./dlq-desk.ts'),
-      import('../core/dead-letter-cursor.ts'),
-      import('../core/errors.ts'),
-      import('./output.ts'),
-    ])
+export async function ls(words: readonly string[], options: LsOptions): Promise<void> {
+  const { limit, sort, cursor, json } = options
   const filter = filterOf(words)
   let after = cursor === undefined ? undefined : fromCursor(cursor)
   if (cursor !== undefined && after === undefined) {
@@ -55,12 +25,12 @@ async function ls(words: readonly string[], { limit, sort, cursor, json }: LsOpt
     throw new UsageError(`--cursor is of a list with --sort ${after.sort}`)
   }
   if (limit === 0) throw new UsageError('--limit must be 1 at least')
-  await using desk = openDesk()
+  await using inbox = await openDeadLetters(options)
   const now = Date.now()
   const lines: string[][] = []
   let left = limit
   do {
-    const page = await desk.letters.page({
+    const page = await inbox.letters.page({
       filter,
       limit: Math.min(left, PAGE),
       ...(sort === undefined ? {} : { sort }),

@@ -1,31 +1,15 @@
-import type { Command } from 'commander'
-import { parseCount } from './arguments.ts'
+import { type DlqOptions, openDeadLetters } from './dlq-parts.ts'
+import { note, print, table } from './output.ts'
+import { ago } from './words.ts'
 
-export function register(dlq: Command): void {
-  dlq
-    .command('replays')
-    .description('redrives, the latest first')
-    .option('--limit <n>', 'so many at most', parseCount, 20)
-    .option('--json', 'one JSON object a line')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  holdfast dlq replays
-  holdfast dlq replays --json | jq 'select(.state == "running")'`,
-    )
-    .action(replays)
+interface ReplaysOptions extends DlqOptions {
+  readonly limit: number
 }
 
-async function replays({ limit, json }: { readonly limit: number; readonly json?: boolean }): Promise<void> {
-  const [{ openDesk }, { ago }, { note, print, table }] = await Promise.all([
-    import('./dlq-desk.ts'),
-    import('./words.ts'),
-    import('./output.ts'),
-  ])
-  await using desk = openDesk()
-  const rows = await desk.replays.list(limit)
-  if (json) {
+export async function replays(options: ReplaysOptions): Promise<void> {
+  await using inbox = await openDeadLetters(options)
+  const rows = await inbox.replays.list(options.limit)
+  if (options.json) {
     for (const row of rows) print(JSON.stringify(row))
     return
   }

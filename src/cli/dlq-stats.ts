@@ -1,34 +1,12 @@
-import type { Command } from 'commander'
+import { type DlqOptions, filterOf, openDeadLetters } from './dlq-parts.ts'
+import { note, print, table } from './output.ts'
 import { ago, plural } from './words.ts'
 
-export function register(dlq: Command): void {
-  dlq
-    .command('stats')
-    .description('by cause: how many, since when, and one of each')
-    .argument('[filter...]', 'which (default: all)')
-    .option('--json', 'one JSON object a line')
-    .addHelpText(
-      'after',
-      `
-The most frequent first.
-
-Examples:
-  holdfast dlq stats
-  holdfast dlq stats state:open 'age:<1d'
-  holdfast dlq stats --json | jq -r '[.count, .reason, .error, .pointer] | @tsv'`,
-    )
-    .action(stats)
-}
-
-async function stats(words: readonly string[], { json }: { readonly json?: boolean }): Promise<void> {
-  const [{ filterOf, openDesk }, { note, print, table }] = await Promise.all([
-    import('./dlq-desk.ts'),
-    import('./output.ts'),
-  ])
+export async function stats(words: readonly string[], options: DlqOptions): Promise<void> {
   const filter = filterOf(words)
-  await using desk = openDesk()
-  const groups = await desk.letters.groups(filter)
-  if (json) {
+  await using inbox = await openDeadLetters(options)
+  const groups = await inbox.letters.groups(filter)
+  if (options.json) {
     for (const group of groups) print(JSON.stringify(group))
     return
   }

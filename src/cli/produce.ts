@@ -1,11 +1,24 @@
-import type { Command } from 'commander'
-import { Option } from 'commander'
+import { randomInt } from 'node:crypto'
+import { systemClock } from '../clock.ts'
 import type { Config } from '../config.ts'
+import { UsageError } from '../core/errors.ts'
 import type { SendTracing } from '../core/tracing.ts'
-import { parseCount, parsePercent, parseRate } from './arguments.ts'
-import type { RecordToSend } from './publish.ts'
+import type { Stream } from '../engine/stream.ts'
+import { ensureTopics } from '../kafka/admin.ts'
+import { startProducer } from '../kafka/producer.ts'
+import { startTracing } from '../telemetry/tracing-start.ts'
+import { VERSION } from '../version.ts'
+import { ENDLESS_RATE } from './arguments.ts'
+import { CommandFailed } from './failure.ts'
+import { onInterrupt } from './interrupt.ts'
+import { note, print } from './output.ts'
+import { grouped, startProgress } from './progress.ts'
+import { type PublishResult, publish, type RecordToSend } from './publish.ts'
+import { kafkaOf, loadSetup, oneStream } from './streams.ts'
+import { readValues } from './value-file.ts'
 
 interface ProduceOptions {
+  readonly stream?: string
   readonly count?: number
   readonly rate?: number
   readonly seed?: number
@@ -26,71 +39,15 @@ interface Plan {
   readonly seed: number | undefined
 }
 
-/** Without end and without a rate, a broker's disk would fill while nobody looks. */
-const ENDLESS_RATE = 100
-
-export function register(program: Command): void {
-  const generated = (option: Option) => option.conflicts('file')
-  program
-    .command('produce')
-    .description('send orders to the topic: generated ones, or those of a file')
-    .addOption(generated(new Option('--count <n>', 'how many records (default: until Ctrl-C)').argParser(parseCount)))
-    .option(
-      '--rate <r/s>',
-      `records a second (default: as fast as acknowledged; ${ENDLESS_RATE}/s without --count)`,
-      parseRate,
-    )
-    .addOption(generated(new Option('--seed <s>', 'the same seed gives the same bytes').argParser(parseCount)))
-    .addOption(
-      generated(new Option('--invalid <p%>', 'share that no consumer can take (default: 0%)').argParser(parsePercent)),
-    )
-    .addOption(
-      generated(
-        new Option('--updates <p%>', 'share that is a new version of an earlier order (default: 10%)').argParser(
-          parsePercent,
-        ),
-      ),
-    )
-    .option(
-      '--file <path>',
-      'send this order as it stands, even when invalid; of an array or NDJSON each; - reads stdin',
-    )
-    .option('--key <uid>', "key of the records of --file (default: each one's order_uid)")
-    .option('--json', 'the summary as a JSON object')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  holdfast produce --count 1000 --seed 42
-  holdfast produce --rate 500/s --invalid 2% --updates 20%
-  holdfast produce --file data/model.json
-  jq -c '.orders[]' dump.json | holdfast produce --file -`,
-    )
-    .action(produce)
-}
-
-async function produce(options: ProduceOptions): Promise<void> {
-  const [{ loadConfig }, { CommandFailed }, { onInterrupt }, { grouped, startProgress }, { note, print }] =
-    await Promise.all([
-      import('../config.ts'),
-      import('./failure.ts'),
-      import('./interrupt.ts'),
-      import('./progress.ts'),
-      import('./output.ts'),
-    ])
-  const config = loadConfig(process.env)
-  const plan = await makePlan(options, config.kafka.topic)
-  // The native client is loaded last: wrong flags, settings and files are told before it takes its time.
-  const [{ systemClock }, { publish }, { startTracing }, { VERSION }] = await Promise.all([
-    import('../clock.ts'),
-    import('./publish.ts'),
-    import('../telemetry/tracing-start.ts'),
-    import('../version.ts'),
-  ])
+/** Sends records of a stream to its topic: generated ones, or those of a file. */
+export async function produce(options: ProduceOptions): Promise<void> {
+  const setup = await loadSetup()
+  const stream = oneStream(setup, options.stream)
+  const plan = await makePlan(options, stream)
   const service = { name: 'holdfast-producer', version: VERSION, statements: false }
   await using traces = await startTracing(process.env, service, (_level, text) => note(`traces: ${text}`))
-  await using publisher = await startPublisher(config.kafka, traces.tracing)
-  // Not before: Ctrl-C while it waits for a broker ends it at once, as nothing was sent.
+  await using publisher = await startPublisher(kafkaOf(setup.config, stream), traces.tracing)
+  // Only from here on: before, nothing was sent, and Ctrl-C ends the wait for a broker at once.
   using interrupt = onInterrupt()
 
   if (plan.seed !== undefined && !options.json) note(`seed ${plan.seed}`)
@@ -105,10 +62,14 @@ async function produce(options: ProduceOptions): Promise<void> {
     },
   })
   progress.stop()
+  report(result, stream, plan, options)
+}
 
+/** @throws CommandFailed when not all was produced */
+function report(result: PublishResult, stream: Stream, plan: Plan, { json }: ProduceOptions): void {
   const { produced, failed } = result
   const seconds = Math.round(result.seconds * 1000) / 1000
-  if (options.json) print(JSON.stringify({ produced, failed, seconds, seed: plan.seed }))
+  if (json) print(JSON.stringify({ stream: stream.name, produced, failed, seconds, seed: plan.seed }))
   else print(`produced ${grouped(produced)}, failed ${grouped(failed)}, in ${seconds} s`)
   if (failed > 0) {
     throw new CommandFailed(`${grouped(failed)} records were not acknowledged; no more were sent`, {
@@ -121,27 +82,21 @@ async function produce(options: ProduceOptions): Promise<void> {
   }
 }
 
-async function makePlan(options: ProduceOptions, topic: string): Promise<Plan> {
+async function makePlan(options: ProduceOptions, stream: Stream): Promise<Plan> {
+  const { topic } = stream
   if (options.file !== undefined) {
-    const { readOrders, uidOf } = await import('./order-file.ts')
-    const orders = await readOrders(options.file)
-    const records = orders.map(value => {
-      const key = options.key ?? uidOf(value)
+    const values = await readValues(options.file)
+    const records = values.map(value => {
+      const key = options.key ?? stream.judge({ key: null, value }).key
       return { topic, key: key === null ? null : Buffer.from(key), value, headers: [] }
     })
     return { records, total: records.length, ratePerSecond: options.rate, seed: undefined }
   }
-  if (options.key !== undefined) {
-    const { UsageError } = await import('../core/errors.ts')
-    throw new UsageError('--key is for records of --file; generated ones are keyed by their order_uid')
-  }
-  const [{ createGenerator }, { randomInt }] = await Promise.all([
-    import('../orders/generator.ts'),
-    import('node:crypto'),
-  ])
-  // A seed of its own each time, because the same orders again would only be updates. It is told: it can be asked for.
+  if (options.key !== undefined)
+    throw new UsageError('--key is for records of --file; generated ones have keys of their own')
+  // Without --seed another one each time, because the same records again would only be updates; it is shown, to be used again.
   const seed = options.seed ?? randomInt(2 ** 32)
-  const generator = createGenerator({
+  const generator = stream.createGenerator({
     seed,
     invalidRatio: options.invalid ?? 0,
     updatesRatio: options.updates ?? 0.1,
@@ -158,11 +113,6 @@ async function makePlan(options: ProduceOptions, topic: string): Promise<Plan> {
 
 /** A producer, and a topic that is there. @throws BrokerUnavailableError UsageError */
 async function startPublisher(kafka: Config['kafka'], tracing: SendTracing) {
-  const [{ startProducer }, { ensureTopics }, { UsageError }] = await Promise.all([
-    import('../kafka/producer.ts'),
-    import('../kafka/admin.ts'),
-    import('../core/errors.ts'),
-  ])
   const connection = { brokers: kafka.brokers, security: kafka.security, extra: kafka.extra }
   const producer = await startProducer({ connection, connectTimeoutMs: 8_000, deliveryTimeoutMs: 12_000, tracing })
   try {

@@ -3,7 +3,7 @@ import type { Watermarks } from '../engine/ports.ts'
 import type { KafkaInspector } from '../kafka/inspector.ts'
 import type { Finding, IndexedLetter, Proof } from '../postgres/proof.ts'
 
-/** The broker's half of the proof: what Kafka says is held against progress, ledger and index. */
+/** The broker's half of the proof: what Kafka says, compared with progress, ledger and index. */
 
 export function commitsAhead(proof: Proof, committed: ReadonlyMap<number, bigint>): Finding[] {
   const progress = new Map(proof.partitions.map(({ partition, nextOffset }) => [partition, nextOffset]))
@@ -25,7 +25,8 @@ export function inAnotherTopic(proof: Proof, topicId: string | undefined): Findi
 
 /**
  * Offsets that the topic holds and that lie before all that was ever consumed or skipped, and progress beyond the topic's
- * end; of a topic that is another one now, neither says anything. The watermarks must be younger than the proof: then a service that runs meanwhile cannot make a finding.
+ * end; in a topic that is another one now, neither says anything. The watermarks must be younger than the proof: then a service
+ * that runs meanwhile cannot cause a finding.
  */
 export function outsideOfTopic(
   proof: Proof,
@@ -45,22 +46,22 @@ export function outsideOfTopic(
       })
     }
     if (nextOffset > marks.high) {
-      const what = `progress is at ${nextOffset}, but the partition ends at ${marks.high}: the log was cut, the topic made anew, or this is another cluster`
+      const what = `progress is at ${nextOffset}, but the partition ends at ${marks.high}: the log was cut, the topic was recreated, or this is another cluster`
       findings.push({ partition, offset: nextOffset, what })
     }
     return findings
   })
 }
 
-/** One of the ids may not be known: then they are taken for the same. */
+/** Where one of the ids is not known, they count as the same. */
 function isAnother(counted: string | undefined, now: string | undefined): boolean {
   return counted !== undefined && now !== undefined && counted !== now
 }
 
 /**
  * Dead letters of the index that the topic does not hold. Where retention has taken a part of the DLQ topic, the index is
- * the only witness left: a letter below the low watermark of *its* DLQ partition is not missed. Which partition that is says
- * the index: the number of DLQ partitions may have grown since. Where the index does not know, any shortened one excuses it.
+ * the only witness left: a dead letter below the low watermark of *its* DLQ partition is not missing. The index says which partition
+ * that is: the number of DLQ partitions may have grown since. Where the index does not know, any shortened one excuses it.
  */
 export async function missingDeadLetters(
   inspector: Pick<KafkaInspector, 'read' | 'partitions' | 'watermarks'>,
@@ -70,7 +71,7 @@ export async function missingDeadLetters(
   const wanted = new Map(indexed)
   for await (const record of inspector.read(topic)) wanted.delete(headerText(record, HEADER.id) ?? '')
   if (wanted.size === 0) return []
-  // After the reading: what retention took meanwhile was not read.
+  // Read after the records: what retention removed meanwhile was not read.
   const low = new Map<number, bigint>()
   for (const partition of await inspector.partitions(topic)) {
     low.set(partition.partition, (await inspector.watermarks(partition)).low)

@@ -1,9 +1,8 @@
 import type { Config } from '../config.ts'
 import { type DeepProof, type DeepRange, deepProof } from '../core/deep-proof.ts'
 import type { Watermarks } from '../engine/ports.ts'
+import type { Stream } from '../engine/stream.ts'
 import { openPartitionReader } from '../kafka/partition-reader.ts'
-import { createOrderJudge, orderJson } from '../orders/order.ts'
-import { orderQueries } from '../orders/order-rows.ts'
 import { createDeepRows, passedOver } from '../postgres/deep-rows.ts'
 import type { createPool } from '../postgres/pool.ts'
 import type { Proof } from '../postgres/proof.ts'
@@ -11,18 +10,21 @@ import type { Proof } from '../postgres/proof.ts'
 /** Counted in offsets, of which some hold no record. */
 export type OnDeepRead = (state: { readonly done: number; readonly total: number }) => void
 
+export interface DeepProofParts {
+  readonly kafka: Config['kafka']
+  readonly stream: Stream
+  readonly pool: ReturnType<typeof createPool>
+  readonly proof: Proof
+  readonly ends: ReadonlyMap<number, Watermarks>
+  readonly onRead: OnDeepRead
+}
+
 /**
- * Reads the settled part of the topic again, as far as it reaches, and holds it against the rows.
+ * Reads the settled part of the topic again, as far as it reaches, and compares it with the rows.
  * @throws BrokerUnavailableError, StoreUnavailableError
  */
-export async function proveDeep(
-  { kafka, recordMaxBytes }: Pick<Config, 'kafka' | 'recordMaxBytes'>,
-  pool: ReturnType<typeof createPool>,
-  proof: Proof,
-  ends: ReadonlyMap<number, Watermarks>,
-  onRead: OnDeepRead,
-): Promise<DeepProof> {
-  const { topic, groupId } = kafka
+export async function proveDeep({ kafka, stream, pool, proof, ends, onRead }: DeepProofParts): Promise<DeepProof> {
+  const { topic, groupId } = stream
   const over = await passedOver(pool, topic, groupId)
   const ranges = proof.partitions.flatMap(({ partition, accountedFrom, nextOffset }): DeepRange[] => {
     const { low, high } = ends.get(partition) ?? { low: 0n, high: 0n }
@@ -36,9 +38,9 @@ export async function proveDeep(
     topic,
     ranges,
     read: ({ partition, from, to }) => reader.read(partition, from, to),
-    judge: createOrderJudge({ maxBytes: recordMaxBytes }),
-    toJson: orderJson,
-    rows: createDeepRows(pool, orderQueries, topic, groupId),
+    judge: stream.judge,
+    toJson: stream.json,
+    rows: createDeepRows(pool, stream.queries, topic, groupId),
     onRead: done => onRead({ done, total }),
   })
 }

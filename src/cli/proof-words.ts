@@ -10,9 +10,10 @@ const COLUMNS = [
   ...(['dead_lettered', 'gaps', 'expired', 'skipped'] as const),
 ]
 
-/** The table of partitions on stdout; everything else on stderr. */
-export function showProof(proof: Verification): void {
+/** The table of partitions on stdout; everything else on stderr. @param several with a line that names the stream */
+export function showProof(proof: Verification, several = false): void {
   const { findings, unasked, skipped, totals, unconsumed } = proof
+  if (several) note(paint('bold', `stream ${proof.stream}`))
   print(
     table(
       ['partition', 'from', 'next', 'committed', ...COLUMNS],
@@ -38,7 +39,8 @@ export function showProof(proof: Verification): void {
     note(`${paint('red', 'found')} ${where}${visible(what)}`)
   }
   for (const { what, why } of unasked) note(`${paint('yellow', 'could not ask')} for ${visible(`${what}: ${why}`)}`)
-  if (proof.result === 'ok') note(`${paint('green', 'ok')}: ${totals.records} records, each accounted for`)
+  if (proof.result === 'ok')
+    note(`${paint('green', 'ok')}: stream ${proof.stream}, ${totals.records} records, each accounted for`)
 }
 
 /** How far a deep proof has read, and how fast. */
@@ -55,10 +57,10 @@ export function showReading(silent: boolean): { readonly update: OnDeepRead; sto
 }
 
 function showDeep({ records, compared, edited, elsewhere, unknown, erased }: DeepProof): void {
-  note(`read again: ${records} records; ${compared} orders were held against theirs`)
-  if (edited > 0) note(`${edited} orders hold what a dead letter was redriven with instead of the record's value`)
-  if (erased > 0) note(`${erased} orders were removed on purpose`)
-  if (elsewhere > 0) note(`${elsewhere} orders come from records that are not in what was read`)
+  note(`read again: ${records} records; ${compared} values were compared with theirs`)
+  if (edited > 0) note(`${edited} values are what a dead letter was redriven with instead of the record's own`)
+  if (erased > 0) note(`${erased} values were removed on purpose`)
+  if (elsewhere > 0) note(`${elsewhere} values come from records that are not in what was read`)
   if (unknown > 0)
     note(`${unknown} could not be compared: the record that would decide was purged, compacted or removed`)
 }
@@ -67,6 +69,7 @@ function showDeep({ records, compared, edited, elsewhere, unknown, erased }: Dee
 export function proofJson(proof: Verification): object {
   return {
     verify: proof.result,
+    stream: proof.stream,
     topic: proof.topic,
     group_id: proof.groupId,
     partitions: proof.partitions.map(({ firstOffset, nextOffset, accountedFrom: _from, topicId: _id, ...sums }) => ({

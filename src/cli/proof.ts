@@ -3,29 +3,32 @@ import type { DeepProof } from '../core/deep-proof.ts'
 import { BrokerUnavailableError, StreamError } from '../core/errors.ts'
 import type { TopicPartition } from '../core/record.ts'
 import type { Watermarks } from '../engine/ports.ts'
+import type { Stream } from '../engine/stream.ts'
 import { type KafkaInspector, startInspector } from '../kafka/inspector.ts'
 import { type TopicSight, topicSight } from '../kafka/topic-sight.ts'
 import { createPool } from '../postgres/pool.ts'
 import { type Finding, type IndexedLetter, indexedLetters, type Proof, readProof } from '../postgres/proof.ts'
 import { commitsAhead, inAnotherTopic, missingDeadLetters, outsideOfTopic } from './proof-broker.ts'
 import { type OnDeepRead, proveDeep } from './proof-deep.ts'
+import { kafkaOf } from './streams.ts'
 
-/** A part of the proof that could not be had: it is neither held nor broken. */
+/** A part of the proof that could not be checked: it neither holds nor fails. */
 export interface Unasked {
   readonly what: string
   readonly why: string
 }
 
-/** The whole proof: what the database says, and that Kafka agrees. */
+/** The whole proof of a stream: what the database says, and that Kafka agrees. */
 export interface Verification extends Proof {
-  /** `could_not_ask`: no finding, but a part of the proof could not be had. */
+  readonly stream: string
+  /** `could_not_ask`: no finding, but a part of the proof could not be checked. */
   readonly result: 'ok' | 'failed' | 'could_not_ask'
   readonly unasked: readonly Unasked[]
   /** What the broker holds as committed, by partition. */
   readonly committed: ReadonlyMap<number, bigint>
-  /** Partitions of the topic that the group has no progress in: nothing of them was consumed, and nothing is proven. */
+  /** Partitions of the topic without progress of the group: nothing of them was consumed, and nothing is proven. */
   readonly unconsumed: readonly number[]
-  /** Of a deep proof that could be asked for. */
+  /** What the deep proof found, where it was asked for and could be done. */
   readonly deep?: DeepProof | undefined
 }
 
@@ -33,16 +36,18 @@ export interface Verification extends Proof {
 const STATEMENT_TIMEOUT_MS = 10 * 60_000
 
 /**
- * Proves that each consumed offset is accounted for (docs: README, "The proof"). Joins no group and writes nothing, so it
+ * Proves that each consumed offset is accounted for (docs/proof.md). Joins no group and writes nothing, so it
  * may run beside the service. What Kafka does not answer is listed as unasked.
- * @param options.deep read the topic again, too, and hold its records against the rows; told as it goes on
+ * @param options.deep read the topic again, too, and compare its records with the rows; called as it proceeds
  * @throws StoreUnavailableError, StoreMisconfiguredError: without the database nothing can be proven
  */
 export async function verifyStream(
-  config: Pick<Config, 'kafka' | 'postgres' | 'recordMaxBytes'>,
+  config: Pick<Config, 'kafka' | 'postgres'>,
+  stream: Stream,
   options: { readonly deep?: OnDeepRead } = {},
 ): Promise<Verification> {
-  const { kafka, postgres } = config
+  const { postgres } = config
+  const kafka = kafkaOf(config, stream)
   await using parts = new AsyncDisposableStack()
   const pool = createPool({ url: postgres.url, max: 2, statementTimeoutMs: STATEMENT_TIMEOUT_MS, name: 'verify' })
   parts.defer(() => pool.end())
@@ -55,7 +60,7 @@ export async function verifyStream(
   // one before it.
   const topic = inspector === undefined ? undefined : await askForTopic(inspector, kafka, asking)
   const proof = await readProof(pool, kafka.topic, kafka.groupId)
-  if (inspector === undefined || topic === undefined) return conclude(proof, proof.findings, unasked)
+  if (inspector === undefined || topic === undefined) return conclude(stream, proof, proof.findings, unasked)
 
   const ends = await endsOf(inspector, topic.partitions, asking)
   const findings = [
@@ -79,14 +84,16 @@ export async function verifyStream(
   const deep =
     onRead === undefined || remade
       ? undefined
-      : await asking(`the records of the topic ${kafka.topic}`, () => proveDeep(config, pool, proof, ends, onRead))
+      : await asking(`the records of the topic ${kafka.topic}`, () =>
+          proveDeep({ kafka, stream, pool, proof, ends, onRead }),
+        )
   const all = [...findings, ...(letters ?? []), ...(deep?.findings ?? [])]
-  return { ...conclude(proof, all, unasked), ...standing(proof, topic), deep }
+  return { ...conclude(stream, proof, all, unasked), ...standing(proof, topic), deep }
 }
 
 type Asking = <R>(what: string, question: () => Promise<R>) => Promise<R | undefined>
 
-/** What cannot be asked is entered with its reason; the answer is `undefined` then. */
+/** A question that cannot be answered is listed with its reason; the answer is `undefined` then. */
 function askingInto(unasked: Unasked[]): Asking {
   return async (what, question) => {
     try {
@@ -119,7 +126,7 @@ async function askForTopic(
   if (partitions === undefined) return undefined
   const id = await asking(`the id of the topic ${topic}`, () => inspector.topicId(topic))
   const positions = await asking(`the committed offsets of the group ${groupId}`, async () => {
-    // Names a right that is missing, where the question behind it would only time out.
+    // Names a missing right, where the question after it would only time out.
     await inspector.group(topic)
     return await inspector.committed(partitions)
   })
@@ -139,7 +146,7 @@ async function endsOf(
   return ends
 }
 
-/** Without letters in the index nothing is asked of the dead-letter topic. */
+/** Without dead letters in the index, the dead-letter topic is not read. */
 async function compareDeadLetters(
   inspector: KafkaInspector,
   kafka: Config['kafka'],
@@ -164,9 +171,14 @@ function notShown({ brokers }: Config['kafka'], topic: string, sight: TopicSight
   )
 }
 
-function conclude(proof: Proof, findings: readonly Finding[], unasked: readonly Unasked[]): Verification {
+function conclude(
+  { name }: Stream,
+  proof: Proof,
+  findings: readonly Finding[],
+  unasked: readonly Unasked[],
+): Verification {
   const result = findings.length > 0 ? 'failed' : unasked.length > 0 ? 'could_not_ask' : 'ok'
-  return { ...proof, findings, unasked, result, committed: new Map(), unconsumed: [] }
+  return { stream: name, ...proof, findings, unasked, result, committed: new Map(), unconsumed: [] }
 }
 
 function standing(proof: Proof, { partitions, committed }: AskedTopic): Pick<Verification, 'committed' | 'unconsumed'> {

@@ -7,7 +7,7 @@ import { startInspector } from '../kafka/inspector.ts'
 import { createPool } from '../postgres/pool.ts'
 import { startTracing } from '../telemetry/tracing-start.ts'
 import { VERSION } from '../version.ts'
-import type { DlqDesk } from './dlq-desk.ts'
+import type { DeadLetters } from './dlq-parts.ts'
 import { CommandFailed } from './failure.ts'
 import { onInterrupt } from './interrupt.ts'
 import { note, print } from './output.ts'
@@ -16,23 +16,23 @@ import { endLine, progressText } from './replay-words.ts'
 import { watchReplay } from './watch-replay.ts'
 
 /**
- * Works on a redrive in this process, unless a service that runs jobs has it, and shows how it goes, until there is nothing
+ * Works on a redrive in this process, unless a service that runs jobs has it, and shows its progress, until there is nothing
  * left to wait for.
  * @throws CommandFailed when it did not do all of it
  */
 export async function runReplay(
-  desk: DlqDesk,
+  inbox: DeadLetters,
   id: string,
   options: { readonly by: Operator; readonly json: boolean },
 ): Promise<void> {
-  const { kafka, postgres } = desk.config
+  const { kafka, postgres } = inbox.config
   const progress = startProgress({ label: 'redriven', silent: options.json, lineEveryMs: 2_000 })
   const { replay, unsettled } = await work()
   progress.stop()
 
   if (options.json) print(JSON.stringify(replay))
   else print(endLine(replay, unsettled))
-  if (replay.state === 'paused') note(`to go on: holdfast dlq replay --resume ${id}`)
+  if (replay.state === 'paused') note(`to continue: holdfast dlq replay --resume ${id}`)
   if (unsettled > 0 && !options.json) note('no consumer runs: they are settled once the service does')
   fail(replay)
 
@@ -47,17 +47,17 @@ export async function runReplay(
       composeJobs({
         kafka,
         pool,
-        records: desk.records,
+        records: inbox.records,
         observer: { observe: onFact },
         // What the client complains of shows in the waits that it causes.
         onKafkaWarning: () => {},
         clock: systemClock,
-        shutdownTimeoutMs: desk.config.shutdownTimeoutMs,
+        shutdownTimeoutMs: inbox.config.shutdownTimeoutMs,
         tracing: traces.tracing,
       }),
     )
     return await watchReplay(id, {
-      desk: desk.replays,
+      desk: inbox.replays,
       clock: systemClock,
       interrupted: interrupt.signal,
       operator: options.by,

@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts'
 import { visible } from '../core/visible.ts'
+import type { Stream } from '../engine/stream.ts'
 import { createPool } from '../postgres/pool.ts'
 import { ordersBeyondProgress, setBack } from '../postgres/proof-repair.ts'
 import { confirm } from './confirm.ts'
@@ -10,32 +11,33 @@ import { plural } from './words.ts'
 const SHOWN_AT_MOST = 20
 const STATEMENT_TIMEOUT_MS = 10 * 60_000
 
-/** Shows which orders point beyond progress, asks, and sets exactly those back. */
+/** Shows which values point beyond progress, asks, and sets exactly those back. */
 export async function repair(
-  { kafka, postgres }: Pick<Config, 'kafka' | 'postgres'>,
+  { postgres }: Pick<Config, 'postgres'>,
+  { topic }: Stream,
   { because, yes }: { readonly because?: string; readonly yes?: boolean },
 ): Promise<void> {
   await using parts = new AsyncDisposableStack()
   const pool = createPool({ url: postgres.url, max: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS, name: 'verify' })
   parts.defer(() => pool.end())
-  const beyond = await ordersBeyondProgress(pool, kafka.topic)
+  const beyond = await ordersBeyondProgress(pool, topic)
   if (beyond.length === 0) {
-    note('repair: no order points beyond progress; nothing to do')
+    note('repair: no value points beyond progress; nothing to do')
     return
   }
   for (const { key, partition, offset, progress } of beyond.slice(0, SHOWN_AT_MOST)) {
-    note(`order ${visible(key)} points at partition ${partition} offset ${offset}; progress is ${progress ?? 'none'}`)
+    note(`${visible(key)} points at partition ${partition} offset ${offset}; progress is ${progress ?? 'none'}`)
   }
   if (beyond.length > SHOWN_AT_MOST) note(`and ${beyond.length - SHOWN_AT_MOST} more`)
   note(
-    'They get the position before every record: the next genuine version replaces them. Their values stay until then.',
+    'They get the position before every record: the next genuine version replaces them. What is stored stays until then.',
   )
-  await confirm({ verb: 'Set back', count: beyond.length, what: 'order', yes, look: 'verify without --repair' })
-  const done = await setBack(pool, kafka.topic, beyond, {
+  await confirm({ verb: 'Set back', count: beyond.length, what: 'value', yes, look: 'verify without --repair' })
+  const done = await setBack(pool, topic, beyond, {
     who: operatorName(),
-    because: because ?? 'orders that point beyond progress',
+    because: because ?? 'values that point beyond progress',
   })
-  note(`repair: ${plural(done, 'order')} set back; in the audit log as verify_repair`)
+  note(`repair: ${plural(done, 'value')} set back; in the audit log as verify_repair`)
   const partitions = [...new Set(beyond.map(({ partition }) => partition))].sort((a, b) => a - b)
   note(
     `Versions that counted as stale meanwhile are read again with "holdfast seek --partition P --to OFFSET" (P: ${partitions.join(', ')})`,

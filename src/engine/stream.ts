@@ -24,8 +24,11 @@ export interface Stream<T = unknown> {
   readonly route: string
   /** Decodes and validates one record. Pure; throws nothing that is foreseen. */
   readonly judge: (record: RecordBytes) => Verdict<T>
-  /** Canonical JSON: the bytes that are cached and served. A value from the judge and one read back from the tables give the same bytes. */
-  readonly json: (value: T) => Buffer
+  /**
+   * Canonical JSON: the bytes that are cached and served. A value from the judge and one read back from the tables give the same bytes.
+   * (A method, so that a stream of any type is a `Stream`; it needs no `this`.)
+   */
+  json(value: T): Buffer
   /** A word of the command line that the definition brings: `WORD get KEY` is `get KEY --stream NAME`. */
   readonly command?: string | undefined
   /** Sample records, for `holdfast produce`, demos and tests. */

@@ -6,6 +6,7 @@ import type { Order } from '#src/orders/order.ts'
 import { addedText, openDeadLetter } from '../support/dead-letters.ts'
 import type { World } from '../support/faults/world.ts'
 import { differences } from '../support/model.ts'
+import { orderStream } from '../support/streams.ts'
 import { readHistory } from './history.ts'
 import { type InputLog, readInput } from './input-log.ts'
 import type { Verdicts } from './invariants.ts'
@@ -124,15 +125,14 @@ function same(one: Buffer | null, other: Buffer | null): boolean {
 
 /** The product's own proof; and its ledger against what we counted. */
 async function checkBooks(world: World, input: InputLog, writes: number, verdicts: Verdicts): Promise<void> {
-  const proof = await verifyStream(
-    loadConfig({
-      KAFKA_BROKERS: world.kafka.brokers,
-      KAFKA_TOPIC: world.topic,
-      KAFKA_DLQ_TOPIC: world.dlqTopic,
-      KAFKA_GROUP_ID: world.groupId,
-      DATABASE_URL: world.postgres.url,
-    }),
-  )
+  const config = loadConfig({
+    KAFKA_BROKERS: world.kafka.brokers,
+    KAFKA_TOPIC: world.topic,
+    KAFKA_DLQ_TOPIC: world.dlqTopic,
+    KAFKA_GROUP_ID: world.groupId,
+    DATABASE_URL: world.postgres.url,
+  })
+  const proof = await verifyStream(config, orderStream(config))
   for (const { partition, offset, what } of proof.findings)
     verdicts.violated('I5', `verify: partition ${partition ?? '?'}, offset ${offset ?? '?'}: ${what}`)
   for (const { what, why } of proof.unasked) verdicts.violated('I5', `verify could not ask for ${what}: ${why}`)

@@ -11,6 +11,7 @@ import { migratedDatabase } from '../support/database.ts'
 import { createTopic, joinWith } from '../support/kafka-tools.ts'
 import { type SecuredKafka, startSecuredKafka } from '../support/secured-kafka.ts'
 import { freshTopics } from '../support/stack.ts'
+import { orderStream } from '../support/streams.ts'
 
 let secured: SecuredKafka
 
@@ -252,7 +253,7 @@ describe('a right that is missing', () => {
         KAFKA_SASL_PASSWORD: security['sasl.password'],
         DATABASE_URL: database.url,
       })
-      const { result, findings, unasked } = await verifyStream(config)
+      const { result, findings, unasked } = await verifyStream(config, orderStream(config))
       return { result, findings, unasked: unasked.map(({ what, why }) => `${what}: ${why}`) }
     }
 

@@ -103,7 +103,7 @@ it('resolves what a repaired schema lets pass, parks what never will, and stores
   // The file of another order: this one would be resolved, and stored nowhere
   await writeFile(edit, JSON.stringify(anOrder({ uid: 'another', amount: 77 })))
   const wrong = await failing(holdfast(stream, 'dlq', 'replay', 'state:parked', `id:${id}`, '--edit', edit, '--yes'))
-  expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining(`is the order another, and ${id} is ${uid}`) })
+  expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining(`has the key another, and ${id} has ${uid}`) })
   await writeFile(edit, JSON.stringify(anOrder({ uid, amount: 77 })))
   const repaired = await replay(
     stream,

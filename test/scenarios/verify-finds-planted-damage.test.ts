@@ -149,9 +149,9 @@ it('takes nothing for proven that it could not ask, or has not seen', async () =
   const uid = await forge(stream)
   const unconfirmed = await verify(stream, '--repair')
   expect(unconfirmed.code).toBe(2)
-  expect(unconfirmed.said).toContain(`order ${uid} points at partition 0 offset 100000`)
+  expect(unconfirmed.said).toContain(`${uid} points at partition 0 offset 100000`)
   const repaired = await verify(stream, '--repair', '--yes')
-  expect(repaired.said).toContain('1 order set back')
+  expect(repaired.said).toContain('1 value set back')
   expect(repaired.said).not.toContain('not settled')
 })
 

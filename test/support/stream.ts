@@ -10,6 +10,7 @@ import { type KafkaProducer, startProducer } from '#src/kafka/producer.ts'
 import { migrate } from '#src/postgres/migrate.ts'
 import { eventually } from './service.ts'
 import { type FreshTopics, freshDatabase, freshTopics, kafkaBrokers } from './stack.ts'
+import { orderStream } from './streams.ts'
 
 /** A topic, its dead-letter topic and a migrated database, for one test; and the tools to look at them. */
 export interface Stream extends FreshTopics {
@@ -180,7 +181,7 @@ export async function aStream(options: StreamOptions = {}): Promise<Stream> {
         KAFKA_GROUP_ID: groupId,
         DATABASE_URL: databaseUrl,
       })
-      const { findings, unasked } = await verifyStream(config, deep ? { deep: () => {} } : {})
+      const { findings, unasked } = await verifyStream(config, orderStream(config), deep ? { deep: () => {} } : {})
       return [
         ...findings.map(
           ({ partition, offset, what }) => `partition ${partition ?? '?'}, offset ${offset ?? '?'}: ${what}`,

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
+import { addCommands } from '#src/cli/commands.ts'
 import { parseFilter } from '#src/core/dead-letter-filter.ts'
 import { SETTINGS } from '#src/settings.ts'
 
@@ -73,15 +74,14 @@ function wordsOf(line: string): string[] {
 }
 
 /** Takes a command line as `holdfast` does, and does nothing. Rejects on a command, flag or argument that it does not know. */
-async function parsed([name = '', ...rest]: string[]): Promise<void> {
-  const { register } = (await import(`../../src/cli/${name}.ts`)) as { register(program: Command): void }
+async function parsed(words: string[]): Promise<void> {
   const program = new Command()
-  register(program)
+  addCommands(program)
   const quiet = (command: Command): void => {
     command.exitOverride().configureOutput({ writeErr() {}, writeOut() {} })
     if (command.commands.length === 0) command.action(() => {})
     command.commands.forEach(quiet)
   }
   quiet(program)
-  await program.parseAsync([name, ...rest], { from: 'user' })
+  await program.parseAsync(words, { from: 'user' })
 }

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
 import { describe, expect, it } from 'vitest'
-import { shieldTerms } from '#src/cli/dlq.ts'
-import { filterOf } from '#src/cli/dlq-desk.ts'
+import { shieldTerms } from '#src/cli/commands-dlq.ts'
+import { filterOf } from '#src/cli/dlq-parts.ts'
 import { printFilter } from '#src/core/dead-letter-filter.ts'
 
 /** Nothing listens there. */

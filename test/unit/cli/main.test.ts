@@ -29,10 +29,15 @@ describe('the command line', () => {
     const { code, stdout, stderr } = await holdfast(['--help'])
     expect(code).toBe(0)
     expect(stderr).toBe('')
-    for (const command of ['produce', 'order', 'config']) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'))
+    for (const command of ['produce', 'get', 'config']) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'))
   })
 
-  it.each([[['produce']], [['config']], [['order', 'get']]])('shows examples for %s', async command => {
+  it('helps without loading what commands work with', async () => {
+    const { stderr } = await holdfast(['--help'], { NODE_OPTIONS: '--import ./test/support/loaded-packages.mjs' })
+    expect(JSON.parse(/^packages: (.*)$/m.exec(stderr)?.[1] ?? 'null')).toEqual(['commander'])
+  })
+
+  it.each([[['produce']], [['config']], [['get']]])('shows examples for %s', async command => {
     const { code, stdout } = await holdfast([...command, '--help'])
     expect(code).toBe(0)
     expect(stdout).toContain(`holdfast ${command.join(' ')}`)
@@ -45,16 +50,22 @@ describe('the command line', () => {
     ['an unknown flag', ['produce', '--cuont', '3'], /unknown option '--cuont'\n\(Did you mean --count\?\)/],
     ['a value out of bounds', ['produce', '--invalid', '200%'], /from 0% to 100%/],
     ['flags that do not go together', ['produce', '--file', 'x', '--seed', '1'], /cannot be used with/],
-    ['a key for generated orders', ['produce', '--key', 'x', '--count', '1'], /--key is for records of --file/],
+    ['a key for generated records', ['produce', '--key', 'x', '--count', '1'], /--key is for records of --file/],
     ['a file that is not there', ['produce', '--file', 'no-such-file'], /no such file/],
-    ['a uid that cannot be one', ['order', 'get', '../x'], /is no order uid/],
+    ['a key that cannot be one', ['get', '../x'], /"\.\.\/x" cannot be a key of the stream orders/],
+    ['the same by the word of the stream', ['order', 'get', '../x'], /cannot be a key of the stream orders/],
+    [
+      'a stream that there is not',
+      ['get', 'x', '--stream', 'order'],
+      /no stream "order": the streams are orders; did you mean orders\?/,
+    ],
     ['an edit that is not there', ['dlq', 'replay', 'id:orders-0-1', '--edit', 'no-such-file'], /no such file/],
     [
       'a folder that is a file',
       ['demo', '--data', 'package.json'],
       /--data \S+package\.json cannot be used: it is a file/,
     ],
-    ['a missing argument', ['order', 'get'], /missing required argument 'uid'/],
+    ['a missing argument', ['order', 'get'], /missing required argument 'key'/],
   ])('ends with 2 on %s', async (_, args, expected) => {
     const { code, stdout, stderr } = await holdfast(args)
     expect(stderr).toMatch(expected)

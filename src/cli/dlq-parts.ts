@@ -1,28 +1,42 @@
 import { composeDesk, type Desk } from '../app-desk.ts'
-import { type Config, loadConfig } from '../config.ts'
+import type { Config } from '../config.ts'
 import { type DeadLetterRecords, type DeadLetterRow, dlqPlaceOf, type Operator } from '../core/dead-letter-desk.ts'
 import { type DeadLetterFilter, parseFilter } from '../core/dead-letter-filter.ts'
 import { UsageError } from '../core/errors.ts'
 import type { SourceRecord } from '../core/record.ts'
+import type { Stream } from '../engine/stream.ts'
 import { createPool } from '../postgres/pool.ts'
 import { operatorName } from './operator-name.ts'
+import { kafkaOf, loadSetup, oneStream } from './streams.ts'
 
-/** What the commands of `dlq` share. */
-export interface DlqDesk extends Desk {
+/** What every command of `dlq` takes. */
+export interface DlqOptions {
+  readonly stream?: string
+  readonly json?: boolean
+}
+
+/** The dead letters and redrives of one stream, and the connections that commands need besides. */
+export interface DeadLetters extends Desk {
+  /** With the names of the stream. */
   readonly config: Config
+  readonly stream: Stream
   readonly pool: ReturnType<typeof createPool>
 }
 
-export function openDesk(): DlqDesk {
-  const config = loadConfig(process.env)
+/** @param name of --stream @throws ConfigError UsageError */
+export async function openDeadLetters({ stream: name }: DlqOptions): Promise<DeadLetters> {
+  const setup = await loadSetup()
+  const stream = oneStream(setup, name)
+  const config: Config = { ...setup.config, kafka: kafkaOf(setup.config, stream) }
   const pool = createPool({ ...config.postgres, max: 2, name: 'dlq' })
-  const desk = composeDesk(config, pool)
+  const parts = composeDesk(config, pool, stream.judge)
   return {
-    ...desk,
+    ...parts,
     config,
+    stream,
     pool,
     async [Symbol.asyncDispose]() {
-      await desk[Symbol.asyncDispose]()
+      await parts[Symbol.asyncDispose]()
       await pool.end()
     },
   }
@@ -41,7 +55,7 @@ export function filterOf(words: readonly string[]): DeadLetterFilter {
   const parsed = parseFilter(text)
   if (parsed.ok) return parsed.filter
   const { column, message } = parsed
-  // Characters as people count them, so that the sign stands below the place.
+  // Columns count characters as people see them, so that the sign stands below the place.
   throw new UsageError(`the filter cannot be understood: ${message}\n  ${text}\n  ${' '.repeat(column - 1)}^`)
 }
 

@@ -3,22 +3,26 @@ import { buffer } from 'node:stream/consumers'
 import { UsageError } from '../core/errors.ts'
 
 /**
- * The orders in a file, as they stand: no byte is parsed and written again, so that a number too large, a repeated key
- * or a broken order arrives as somebody wrote it.
+ * The values in a file, as they stand: no byte is parsed and written again, so that a number too large, a repeated key
+ * or a broken value arrives as it was written.
  * @param path `-` reads stdin
+ * @param flag that names the file, for errors
  * @throws UsageError when there is nothing to read
  */
-export async function readOrders(path: string): Promise<Buffer[]> {
-  const name = path === '-' ? 'stdin' : path
-  let bytes: Buffer
+export async function readValues(path: string, flag = '--file'): Promise<Buffer[]> {
+  const bytes = await readBytes(path, flag)
+  const values = splitValues(bytes)
+  if (values.length === 0) throw new UsageError(`${flag} ${path}: ${path === '-' ? 'stdin' : path} holds no value`)
+  return values
+}
+
+/** The whole file. @param path `-` reads stdin @throws UsageError when it cannot be read */
+export async function readBytes(path: string, flag: string): Promise<Buffer> {
   try {
-    bytes = path === '-' ? await buffer(process.stdin) : await readFile(path)
+    return path === '-' ? await buffer(process.stdin) : await readFile(path)
   } catch (error) {
-    throw new UsageError(`--file ${path} cannot be read: ${whyNot(error)}`)
+    throw new UsageError(`${flag} ${path} cannot be read: ${whyNot(error)}`)
   }
-  const orders = splitOrders(bytes)
-  if (orders.length === 0) throw new UsageError(`--file ${path}: ${name} holds no order`)
-  return orders
 }
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -39,20 +43,13 @@ export function whyNot(error: unknown): string {
  * A JSON array gives its elements; lines of which one at least is a JSON object (NDJSON) give their lines, also those that
  * are broken; anything else is one order, even when it is no JSON.
  */
-export function splitOrders(bytes: Buffer): Buffer[] {
+export function splitValues(bytes: Buffer): Buffer[] {
   const whole = tryParse(bytes)
   if (Array.isArray(whole)) return elements(bytes)
   if (whole !== undefined) return [bytes]
   const lines = splitLines(bytes)
   if (lines.some(line => isObject(tryParse(line)))) return lines
   return lines.length === 0 ? [] : [bytes]
-}
-
-/** For the record's key: `order_uid` as it stands, valid or not; `null` when there is none to be read. */
-export function uidOf(order: Buffer): string | null {
-  const parsed = tryParse(order)
-  const uid = isObject(parsed) && Object.hasOwn(parsed, 'order_uid') ? Reflect.get(parsed, 'order_uid') : undefined
-  return typeof uid === 'string' && uid !== '' ? uid : null
 }
 
 function tryParse(bytes: Buffer): unknown {

@@ -1,0 +1,262 @@
+import { Argument, type Command } from 'commander'
+import {
+  ENDLESS_RATE,
+  parseCount,
+  parseDurationMs,
+  parseNames,
+  parseOffset,
+  parsePercent,
+  parseRate,
+  parseRoles,
+} from './arguments.ts'
+import { addCommand, addGroup, type CommandGroup, type CommandSpec, option, required } from './command.ts'
+import { DLQ } from './commands-dlq.ts'
+
+/**
+ * Every command, in the order of `--help`: the one place that names them. An implementation is imported by its `load`, when the
+ * command runs.
+ */
+
+const migrate = () => import('./migrate.ts')
+const ofOne = () => option('--stream <name>', 'which stream (default: the only one)')
+const ofAll = () => option('--stream <name>', 'only this stream (default: all)')
+
+const DEMO: CommandSpec = {
+  name: 'demo',
+  summary: 'a real Kafka, a real Postgres, the service and a generator on this machine',
+  options: [
+    option('--for <time>', 'end by itself after this time', parseDurationMs),
+    option('--orders <n>', 'end by itself once so many records are produced and settled', parseCount),
+    option('--rate <r/s>', 'records a second (default: 200/s; with --orders no limit)', parseRate),
+    option('--invalid <p%>', 'share that no consumer can take (default: 2%)', parsePercent),
+    option('--data <dir>', 'keep Kafka and Postgres here between runs'),
+    option('--no-produce', 'start everything but the generator'),
+    option('--use-env', 'use the Kafka and Postgres of KAFKA_BROKERS and DATABASE_URL; asks first'),
+    option('--traces', 'with a viewer of traces (the default but with --orders and --json)'),
+    option('--no-traces', 'without it'),
+    option('--json', 'two JSON lines: once ready, and the summary'),
+  ],
+  help: `It starts servers of its own, whatever KAFKA_BROKERS and DATABASE_URL say; Ctrl-C stops all of it. --use-env migrates, fills
+and consumes the servers that they name instead, once you have typed the name of the database.
+When it ends it proves that nothing was lost ("holdfast verify"); exit code 1 when that fails.
+
+Examples:
+  holdfast demo
+  holdfast demo --orders 10000
+  holdfast demo --for 30s --rate 500/s --invalid 5%`,
+  load: async () => (await import('./demo.ts')).demo,
+}
+
+const SERVE: CommandSpec = {
+  name: 'serve',
+  summary: 'the service, against the Kafka and Postgres that the environment names',
+  options: [
+    option('--roles <list>', 'of consumer, api, jobs (default: all)', parseRoles),
+    option('--streams <list>', 'which streams of holdfast.config.ts (default: all)', parseNames),
+    option('--check-config', 'check the settings and stop'),
+  ],
+  help: `It starts at once, waits for Kafka and Postgres, and says on /readyz for what; SIGTERM drains it.
+
+Examples:
+  holdfast serve
+  holdfast serve --roles api
+  holdfast serve --streams returns
+  KAFKA_BROKERS=kafka:9092 holdfast serve --check-config`,
+  load: async () => (await import('./serve.ts')).serve,
+}
+
+const MIGRATE: CommandGroup = {
+  name: 'migrate',
+  summary: 'bring the tables of DATABASE_URL up to date, or take migrations back',
+  help: `Several replicas may do so at once: they wait for one another.
+
+Examples:
+  holdfast migrate up
+  holdfast migrate down --count 2
+  holdfast migrate status --json`,
+  commands: [
+    {
+      name: 'up',
+      summary: 'apply what is missing',
+      options: [option('--json', 'the names as a JSON object')],
+      help: 'Example:\n  holdfast migrate up',
+      load: async () => (await migrate()).up,
+    },
+    {
+      name: 'down',
+      summary: 'take the last migration back',
+      options: [
+        option('--count <n>', 'how many of them', parseCount, 1),
+        option('--json', 'the names as a JSON object'),
+      ],
+      help: 'Example:\n  holdfast migrate down --count 2',
+      load: async () => (await migrate()).down,
+    },
+    {
+      name: 'status',
+      summary: 'which migrations are applied; exit code 1 when one is missing',
+      options: [option('--json', 'one JSON object a line')],
+      help: 'Example:\n  holdfast migrate status --json',
+      load: async () => (await migrate()).status,
+    },
+  ],
+}
+
+const PRODUCE: CommandSpec = {
+  name: 'produce',
+  summary: 'send records to the topic of a stream: generated ones, or those of a file',
+  options: [
+    ofOne(),
+    option('--count <n>', 'how many records (default: until Ctrl-C)', parseCount).conflicts('file'),
+    option('--rate <r/s>', `records a second (default: no limit; ${ENDLESS_RATE}/s without --count)`, parseRate),
+    option('--seed <s>', 'the same seed gives the same bytes', parseCount).conflicts('file'),
+    option('--invalid <p%>', 'share that no consumer can take (default: 0%)', parsePercent).conflicts('file'),
+    option('--updates <p%>', 'share that is a new version of an earlier value (default: 10%)', parsePercent).conflicts(
+      'file',
+    ),
+    option(
+      '--file <path>',
+      'send this value as it stands, even when invalid; of an array or NDJSON each; - reads stdin',
+    ),
+    option('--key <key>', "key of the records of --file (default: each one's own)"),
+    option('--json', 'the summary as a JSON object'),
+  ],
+  help: `Examples:
+  holdfast produce --count 1000 --seed 42
+  holdfast produce --stream returns --rate 500/s --invalid 2% --updates 20%
+  holdfast produce --file data/model.json
+  jq -c '.values[]' dump.json | holdfast produce --file -`,
+  load: async () => (await import('./produce.ts')).produce,
+}
+
+const VERIFY: CommandSpec = {
+  name: 'verify',
+  summary: 'prove that each consumed offset is accounted for',
+  options: [
+    ofAll(),
+    option('--json', 'the proof as one JSON object; of several streams one a line'),
+    option('--deep', 'read the topic again, and hold each record against the rows, value for value'),
+    option('--repair', 'first set values back that point beyond progress (audited)'),
+    option('--because <text>', 'with --repair: why, for the audit log'),
+    option('--yes', 'with --repair: do not ask'),
+  ],
+  help: `Compares the ledger, the tables, Kafka's committed offsets and the dead-letter topic with one another. Changes nothing and
+may run beside the service.
+
+Exit codes: 0 everything was asked and adds up; 1 a finding, with partition and offset; 2 usage; 4 no finding, but
+something could not be asked (Kafka or Postgres away, a topic that this user may not see).
+
+--deep reads what is settled and still in the topic: a record may not be newer than what is stored of its key, and the
+tables must hold the value of the record that they name. It needs a quarter of a megabyte for each million offsets.
+
+--repair changes values that claim a position beyond progress (a forged header, a position edited by hand), and nothing
+else: they get the position before every record, so that the next genuine version replaces them. What is stored
+stays until then. "holdfast seek" reads versions again that were counted as stale meanwhile.
+
+Examples:
+  holdfast verify
+  holdfast verify --json | jq .findings
+  holdfast verify --deep
+  holdfast verify --repair --because "forged positions of 2026-11-03"`,
+  load: async () => (await import('./verify.ts')).verify,
+}
+
+const RESUME: CommandSpec = {
+  name: 'resume',
+  summary: 'lift a pause that waits for an operator (storm guard)',
+  options: [
+    ofOne(),
+    option('--partition <p>', 'only this partition (default: all that are paused)', parseCount),
+    option('--because <text>', 'for the audit log', undefined, 'not said'),
+    option('--json', 'what was lifted, one JSON object a line'),
+  ],
+  help: `The service goes on within a second or two, and counts from 0. It stops again when the cause is still there: \`holdfast lag\` names it.
+
+Examples:
+  holdfast resume
+  holdfast resume --partition 3 --because "producer 1.4 rolled back"`,
+  load: async () => (await import('./resume.ts')).resume,
+}
+
+const SEEK: CommandSpec = {
+  name: 'seek',
+  summary: 'move a partition on purpose, to read again or to skip',
+  options: [
+    ofOne(),
+    required('--partition <p>', 'which partition of its topic', parseCount),
+    required('--to <offset>', 'an offset, earliest or latest', parseOffset),
+    required('--because <text>', 'why: it goes into the audit log'),
+    option('--json', 'what was done as a JSON object'),
+  ],
+  help: `Noted in the ledger and in the audit log; refused while the service runs on the group. Reading again is harmless: what is
+stored already counts as duplicate or stale.
+
+Examples:
+  holdfast seek --partition 2 --to earliest --because "read again after a fix"
+  holdfast seek --partition 2 --to 81723 --because "topic was recreated"`,
+  load: async () => (await import('./seek.ts')).seek,
+}
+
+const GET: CommandSpec = {
+  name: 'get',
+  summary: 'print one stored value as JSON; exit code 1 when there is none',
+  arguments: [new Argument('<key>')],
+  options: [ofOne(), option('--json', 'on one line')],
+  help: `A stream may bring a word of its own for it: "order get KEY" is "get KEY --stream orders".
+
+Examples:
+  holdfast get b563feb7b2b84b6test
+  holdfast get RET-1042 --stream returns --json | jq '.lines | length'`,
+  load: async () => (await import('./get.ts')).get,
+}
+
+const LAG: CommandSpec = {
+  name: 'lag',
+  summary: 'how far each partition is behind, in records and in seconds',
+  options: [ofAll(), option('--json', 'one JSON object a line')],
+  help: `Measured from progress in Postgres to the end of the topic; the seconds are the age of the oldest record that waits. Where there
+is no progress, from where the service would start (KAFKA_START_AT); while Postgres is away, from the group's offset in Kafka,
+which follows it. A partition that Kafka cannot serve, because it has no leader, is shown with the reason. The end is that
+of committed records: what stands behind the start of an open transaction is no lag, and is named on stderr. Joins no group and
+moves nothing, so it works beside the service and without it. "paused for" is storm_guard, or unreadable_batch: then stderr says
+what to do.
+
+Examples:
+  holdfast lag
+  holdfast lag --json | jq 'select(.lag_records > 0)'`,
+  load: async () => (await import('./lag.ts')).lag,
+}
+
+const CONFIG: CommandSpec = {
+  name: 'config',
+  summary: 'effective settings with their origin, secrets hidden',
+  options: [option('--json', 'one JSON object a line')],
+  help: `Examples:
+  holdfast config
+  KAFKA_BROKERS=kafka:9092 holdfast config --json | jq -r 'select(.origin == "environment") | .name'`,
+  load: async () => (await import('./config.ts')).showConfig,
+}
+
+const DOCTOR: CommandSpec = {
+  name: 'doctor',
+  summary: 'check all that a start needs: a tick, or the fix, for each',
+  options: [ofAll(), option('--json', 'one JSON object a line')],
+  help: `Checks Node, the native Kafka client, the settings, ports, Kafka, the topics and the rights on them, Postgres and its
+migrations. Changes nothing. Exit code 1 when a check fails.
+
+Examples:
+  holdfast doctor
+  holdfast doctor --json | jq 'select(.ok | not)'`,
+  load: async () => (await import('./doctor.ts')).doctor,
+}
+
+export const COMMANDS: readonly (CommandSpec | CommandGroup)[] = [
+  ...[DEMO, SERVE, MIGRATE, PRODUCE, VERIFY, RESUME, SEEK, GET, LAG, DLQ, CONFIG, DOCTOR],
+]
+
+export function addCommands(program: Command): void {
+  for (const command of COMMANDS) {
+    if ('commands' in command) addGroup(program, command)
+    else addCommand(program, command)
+  }
+}

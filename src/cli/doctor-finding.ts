@@ -1,0 +1,24 @@
+import { StreamError } from '../core/errors.ts'
+
+/** What one check found. */
+export interface Finding {
+  /** What was checked. */
+  readonly name: string
+  readonly ok: boolean
+  readonly detail: string
+  /** What to do about it; only where `ok` is false. */
+  readonly fix?: string
+}
+
+/** What the error says to do. */
+export function remedyOf(error: unknown): string | undefined {
+  return error instanceof StreamError ? error.remedy : undefined
+}
+
+export function messageOf(error: unknown): string {
+  if (!(error instanceof StreamError)) return error instanceof Error ? error.message : String(error)
+  const { cause, what } = error
+  return cause instanceof Error && cause.message !== '' && !error.message.includes(cause.message)
+    ? `${what} (${cause.message})`
+    : what
+}

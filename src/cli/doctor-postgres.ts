@@ -1,0 +1,56 @@
+import type { Config } from '../config.ts'
+import { requireQueueSchema } from '../jobs/queue-schema.ts'
+import { missingMigrations, requireFitDatabase } from '../postgres/migrate.ts'
+import { createPool, query } from '../postgres/pool.ts'
+import { serverFacts } from '../postgres/table-rights.ts'
+import { type Finding, messageOf, remedyOf } from './doctor-finding.ts'
+
+/** The server, its migrations, and the rights on its tables. */
+export async function* postgresFindings({ postgres: settings }: Config): AsyncGenerator<Finding> {
+  await using parts = new AsyncDisposableStack()
+  const pool = createPool({ ...settings, max: 1, name: 'doctor' })
+  parts.defer(() => pool.end())
+  // The check that is under way: its finding has this name when it fails.
+  let name = 'postgres'
+  try {
+    const { version, readOnly, forbidden } = await serverFacts(pool)
+    yield {
+      name,
+      ok: !readOnly,
+      detail: `PostgreSQL ${version}${readOnly ? ', read-only' : ''}`,
+      ...(readOnly ? { fix: 'name the primary in DATABASE_URL: this server takes no writes' } : {}),
+    }
+    name = 'encoding'
+    await requireFitDatabase(pool)
+    name = 'migrations'
+    const missing = await missingMigrations(pool)
+    // Not advised where it would fail.
+    await requireFitDatabase(pool, missing)
+    yield {
+      name,
+      ok: missing.length === 0,
+      detail: missing.length === 0 ? 'up to date' : `missing: ${missing.join(', ')}`,
+      ...(missing.length === 0 ? {} : { fix: 'run: holdfast migrate up' }),
+    }
+    if (missing.length > 0) return
+    yield {
+      name: 'table rights',
+      ok: forbidden.length === 0,
+      detail:
+        forbidden.length === 0 ? 'may read and write' : `this user may not read and write ${forbidden.join(', ')}`,
+      ...(forbidden.length === 0
+        ? {}
+        : { fix: 'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO it' }),
+    }
+    name = 'jobs'
+    await requireQueueSchema((text, values) => query(pool, { text, values: [...values] }))
+    yield { name, ok: true, detail: 'may use their queue' }
+  } catch (error) {
+    yield {
+      name,
+      ok: false,
+      detail: messageOf(error),
+      fix: remedyOf(error) ?? 'check DATABASE_URL; "holdfast demo" or "docker compose up" start a server',
+    }
+  }
+}
