@@ -2,6 +2,7 @@ import { createCache } from './cache/cache.ts'
 import type { Config } from './config.ts'
 import type { ReadObserver } from './core/read-side.ts'
 import type { PoolName } from './core/status.ts'
+import { httpNames } from './engine/http-names.ts'
 import type { Clock } from './engine/ports.ts'
 import type { StoredValue } from './engine/value-sql.ts'
 import type { ReadyRecord } from './engine/verdict.ts'
@@ -13,6 +14,7 @@ import { createOrderReader } from './postgres/order-reader.ts'
 import type { createPool } from './postgres/pool.ts'
 import { createRecordOutcomes } from './postgres/record-outcomes.ts'
 import type { RecordOutcomes } from './read/ports.ts'
+import { orderHttp } from './streams/orders/http.ts'
 
 /** Held answers are as old as this at most: "within a second", and the rest of it for the way to the client. */
 const CACHE_LEASE_MS = 900
@@ -54,7 +56,7 @@ export interface ReadSide extends AsyncDisposable {
 export function composeReadSide(options: ReadSideOptions): ReadSide {
   const { config, observer, clock, serves } = options
   const reader = createOrderReader(options.pool, orderQueries)
-  const feed = createLiveFeed({ clock })
+  const feed = createLiveFeed({ clock, names: httpNames('orders', orderHttp) })
   const cache = createCache({
     maxBytes: config.cache.maxBytes,
     ttlMs: config.cache.ttlMs,

@@ -17,8 +17,9 @@ import { NO_TRACING, type Tracing } from './core/tracing.ts'
 import type { Pipeline } from './engine/run/pipeline.ts'
 import type { AdminParts } from './http/admin.ts'
 import { startHttp, startMetricsServer } from './http/server.ts'
-import { canonicalInstant, createOrderJudge, isInstant, type Order } from './orders/order.ts'
+import { createOrderJudge, type Order } from './orders/order.ts'
 import { orderTables } from './orders/order-sql.ts'
+import { createOrderStream } from './orders/stream.ts'
 import { noteConsumerStart } from './postgres/consumer-starts.ts'
 import { createDeadLetterIndex } from './postgres/dead-letter-index.ts'
 import { purgeSettled } from './postgres/dead-letter-purge.ts'
@@ -137,6 +138,8 @@ export async function startApp(
     },
   ]
   const live = livenessOf(() => pipeline?.status(), { stuckAfterMs: config.stuckAfterMs, now: clock.now })
+  const { topic, dlqTopic, groupId } = config.kafka
+  const stream = createOrderStream({ topic, dlqTopic, groupId, maxBytes: config.recordMaxBytes })
   const judge = createOrderJudge({ maxBytes: config.recordMaxBytes })
   const startJobs = roles.has('jobs') ? openJobs() : undefined
   const adminKey = roles.has('api') && config.http.apiKeys.length === 0 ? newKey() : undefined
@@ -160,13 +163,17 @@ export async function startApp(
             keyless: config.http.keyless,
           },
           limits: { writesPerMinute: config.http.writesPerMinute, badKeysPerMinute: BAD_KEYS_PER_MINUTE },
-          cache: read.cache,
-          catalog: read.catalog,
-          outcomes: read.outcomes,
-          feed: read.feed,
-          deadLetters: createDeadLetterIndex(readPool),
-          canonicalInstant: text => (isInstant(text) ? canonicalInstant(text) : undefined),
-          intake: parts.use(composeIntake({ config, judge, onKafkaWarning, clock, tracing })),
+          streams: [
+            {
+              stream,
+              cache: read.cache,
+              catalog: read.catalog,
+              outcomes: read.outcomes,
+              feed: read.feed,
+              deadLetters: createDeadLetterIndex(readPool),
+              intake: parts.use(composeIntake({ config, judge, onKafkaWarning, clock, tracing })),
+            },
+          ],
           admin: openAdmin(),
           clock,
           live,

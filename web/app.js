@@ -1,17 +1,22 @@
 import { call } from './api.js'
 import { opensElsewhere, toDom } from './dom.js'
-import { orderView } from './order-view.js'
+import { addressOf, aValue, capitalised, keyOfAddress, pathOf, stream } from './stream.js'
 import { h } from './tree.js'
 import './live.js'
 import './upload.js'
 
-/** The same rule as the server's, so that a slip of the mouse is told at once. */
-const UID = /^[A-Za-z0-9_-]{1,64}$/
+/** Not awaited here: the page must take what is typed before it is loaded. */
+const view = import(stream.view)
+const { value_name: one, key_name: keyWord } = stream
 
 const form = document.querySelector('#search')
 const box = document.querySelector('#uid')
 const result = document.querySelector('#result')
 const status = document.querySelector('#status')
+
+/** Longer than any server takes an address: such a text is a slip of the mouse. */
+const MAX_KEY = 4_000
+const NO_KEY = `This is not ${aValue} ${keyWord}`
 
 /** Longer than any answer takes while all goes well. */
 const SLOW_MS = 3_000
@@ -24,12 +29,12 @@ form.addEventListener('submit', event => {
   void search(box.value)
 })
 
-// The sample, the latest orders, the order that was just added: all of them are found as if they had been typed.
+// The sample, the latest values, the value that was just added: a click on each is a search for its key.
 document.addEventListener('click', event => {
-  const link = event.target.closest('a[data-uid]')
+  const link = event.target.closest('a[data-key]')
   if (link === null || opensElsewhere(event)) return
   event.preventDefault()
-  void search(link.dataset.uid)
+  void search(link.dataset.key)
 })
 
 document.addEventListener('keydown', event => {
@@ -48,13 +53,13 @@ addEventListener('popstate', showAddress)
 box.focus()
 void showAddress()
 
-/** Looks up what the address says: a link to an order can be kept and sent. */
+/** Looks up what the address says: a link to a value can be kept and sent. */
 function showAddress() {
-  const uid = cleaned(new URLSearchParams(location.search).get('uid') ?? '')
+  const uid = cleaned(keyOfAddress())
   box.value = uid
   if (uid !== '') return lookUp(uid)
   current.abort()
-  document.title = 'Orders · Holdfast'
+  document.title = `${capitalised(stream.name)} · Holdfast`
   show('')
 }
 
@@ -62,16 +67,18 @@ function search(text) {
   const uid = cleaned(text)
   box.value = uid
   box.focus()
-  if (uid === '')
-    return show('Type or paste the uid of an order first.', notice('Type or paste the uid of an order first.'))
-  const address = `/?uid=${encodeURIComponent(uid)}`
+  if (uid === '') {
+    const words = `Type or paste the ${keyWord} of ${aValue} first.`
+    return show(words, notice(words))
+  }
+  const address = addressOf(uid)
   if (address !== location.pathname + location.search) history.pushState(null, '', address)
   return lookUp(uid)
 }
 
-/** Uids are pasted out of logs and JSON: with spaces, line ends, quotes or a comma around them. */
+/** Keys are pasted out of logs and JSON: with spaces, line ends, quotes or a comma around them. */
 function cleaned(text) {
-  return text.replace(/[\s"'`,]+/g, '')
+  return text.replace(/^[\s"'`,]+|[\s"'`,]+$/g, '')
 }
 
 async function lookUp(uid) {
@@ -79,9 +86,9 @@ async function lookUp(uid) {
   current = new AbortController()
   const { signal } = current
   document.title = `${uid} · Holdfast`
-  if (!UID.test(uid)) {
-    return fail('This is not an order uid', 'An order uid has 1 to 64 characters: letters, digits, “_” and “-”.')
-  }
+  // Browsers take a dot or two for a folder, whatever the encoding.
+  if (uid.length > MAX_KEY || /^\.\.?$/.test(uid))
+    return fail(NO_KEY, `This text cannot be the ${keyWord} of ${aValue}.`)
   // Most answers take a few ms: a notice that only flashes would be noise.
   const waiting = [
     setTimeout(() => show('Looking…', notice('Looking…')), 200),
@@ -93,10 +100,10 @@ async function lookUp(uid) {
   const startedMs = performance.now()
   try {
     const init = { signal, headers: { Accept: 'application/json' } }
-    const response = await call(`/order/${uid}`, init, () => search(uid))
+    const response = await call(pathOf(uid), init, () => search(uid))
     const body = await response.json()
     const elapsedMs = performance.now() - startedMs
-    if (response.ok) found(body, sourceOf(response), elapsedMs)
+    if (response.ok) found((await view).valueView, uid, body, sourceOf(response), elapsedMs)
     else explain(response.status, body, uid)
   } catch {
     if (!signal.aborted) {
@@ -107,10 +114,10 @@ async function lookUp(uid) {
   }
 }
 
-function found(order, source, elapsedMs) {
-  const view = toDom(orderView(order, { source, elapsedMs }))
-  view.querySelector('.actions').prepend(copyButton(view.querySelector('#json')))
-  show(`Order ${order.order_uid} found, from ${source === 'memory' ? 'memory' : 'the database'}.`, view)
+function found(valueView, key, value, source, elapsedMs) {
+  const shown = toDom(valueView(value, { source, elapsedMs, key, name: one, path: pathOf(key) }))
+  shown.querySelector('.actions').prepend(copyButton(shown.querySelector('#json')))
+  show(`${capitalised(one)} ${key} found, from ${source === 'memory' ? 'memory' : 'the database'}.`, shown)
 }
 
 function copyButton(json) {
@@ -145,23 +152,23 @@ function explain(code, problem, uid) {
   switch (code) {
     case 404:
       fail(
-        'No order has this uid',
-        'It may be on its way still, or it was set aside as a dead letter. Check that the uid is complete.',
+        `No ${one} has this ${keyWord}`,
+        `It may not have arrived yet, or it was set aside as a dead letter. Check that the ${keyWord} is complete.`,
         again,
       )
       return hintAtDeadLetter(problem)
     case 401:
-      return fail('A key is needed to read orders', 'Type it into the field at the top; the order is then looked up.')
+      return fail(`A key is needed to read ${one}s`, `Type it into the field at the top; the ${one} is then looked up.`)
     case 403:
-      return fail('This key may not read orders', problem.detail)
+      return fail(`This key may not read ${one}s`, problem.detail)
     case 503:
       return fail(
         'The database cannot be reached just now',
-        'Orders in memory can still be read; this one is not among them, and whether it is stored is not known.',
+        `What is in memory can still be read; this ${one} is not, and whether it is stored is not known.`,
         again,
       )
     case 400:
-      return fail('This is not an order uid', 'An order uid has 1 to 64 characters: letters, digits, “_” and “-”.')
+      return fail(NO_KEY, problem.detail)
     default:
       return fail(
         'Something went wrong on the server',
@@ -171,11 +178,11 @@ function explain(code, problem, uid) {
   }
 }
 
-/** Whoever may look at dead letters is told by the API which one this order is, and why. */
+/** To callers that may look at dead letters, the API says which one holds this value, and why. */
 function hintAtDeadLetter({ dead_letter: letter }) {
   if (letter === undefined) return
   const where = letter.pointer === '' ? '' : ` at ${letter.pointer}`
-  const link = h('a', { href: `/admin?letter=${encodeURIComponent(letter.id)}` }, letter.id)
+  const link = h('a', { href: letter.url }, letter.id)
   const why = `: ${letter.reason} (${letter.error}${where}).`
   result.firstElementChild.append(
     toDom(h('p', { class: 'dead-letter' }, 'It was set aside as the dead letter ', link, why)),

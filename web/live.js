@@ -1,8 +1,18 @@
 import { call } from './api.js'
 import { toDom } from './dom.js'
 import { readEvents } from './events.js'
-import { formatMoment, formatMoney, formatNumber } from './format.js'
+import { formatNumber } from './format.js'
+import { addressOf, keyIn, stream } from './stream.js'
 import { h, text } from './tree.js'
+
+/** A view may say what the list shows of a value besides its key. */
+let rowCells = () => []
+let summaryOf = () => ({})
+const view = import(stream.view).then(({ rowCells: cells = rowCells, summaryOf: summary = summaryOf }) => {
+  rowCells = cells
+  summaryOf = summary
+})
+const { key_field: KEY, values_field: MANY, value_name: ONE } = stream
 
 const ROWS = 8
 /** After the database could not be read. */
@@ -13,13 +23,18 @@ const LOADING_MS = 500
 const RETRY_MS = 2_000
 const RETRY_MAX_MS = 30_000
 
+const NONE_YET =
+  stream.list === null
+    ? `New ${ONE}s appear here as they are stored.`
+    : `There are no ${ONE}s yet. Add one below, or start the generator: bin/holdfast produce`
+
 const section = document.querySelector('#latest')
 const list = document.querySelector('#latest-list')
 const state = document.querySelector('#latest-state')
 const pause = document.querySelector('#latest-pause')
 
 /** Newest first: what is listed now, or will be once the list may move again. */
-let orders = []
+let values = []
 let stored = 0
 let storedWhenStopped = 0
 let connection
@@ -27,7 +42,7 @@ let retryMs = RETRY_MS
 /** Why it is not known what is stored; nothing when it is. */
 let unknown
 
-/** Nothing moves while somebody points at the list or tabs through it, or has stopped it. */
+/** Nothing moves while the pointer or the focus is in the list, or while the list is stopped. */
 const held = new Set()
 let paused = false
 
@@ -60,12 +75,13 @@ async function watch() {
   const mine = new AbortController()
   connection = mine
   try {
-    const response = await call('/orders/live', { signal: mine.signal }, watch)
-    if (response.status === 401) return tell('The latest orders are shown to those who have a key.')
+    await view
+    const response = await call(stream.live_path, { signal: mine.signal }, watch)
+    if (response.status === 401) return tell(`The latest ${ONE}s are shown to those who have a key.`)
     if (!response.ok) throw new Error(`status ${response.status}`)
     retryMs = RETRY_MS
-    const before = orders
-    orders = []
+    const before = values
+    values = []
     await Promise.all([
       readEvents(response, take, ms => {
         retryMs = ms
@@ -84,18 +100,18 @@ async function watch() {
 /** On top what the stream has told meanwhile, then what is stored by now, then what was listed before a break. */
 async function readLatest(before, signal) {
   const waiting = setTimeout(() => {
-    unknown = 'Reading the latest orders …'
+    unknown = `Reading the latest ${ONE}s …`
     draw()
   }, LOADING_MS)
   for (let listed = before; ; listed = []) {
-    const latest = await latestOrders(signal)
+    const latest = await latestValues(signal)
     if (signal.aborted) return
     clearTimeout(waiting)
-    for (const order of [...(latest ?? []), ...listed]) if (!isListed(order)) orders.push(order)
-    orders = orders.slice(0, ROWS)
+    for (const value of [...(latest ?? []), ...listed]) if (!isListed(value)) values.push(value)
+    values = values.slice(0, ROWS)
     unknown =
       latest === undefined
-        ? 'The database cannot be read just now: older orders are listed once it answers.'
+        ? `The database cannot be read just now: older ${ONE}s are listed once it answers.`
         : undefined
     draw()
     if (latest !== undefined) return
@@ -104,50 +120,42 @@ async function readLatest(before, signal) {
 }
 
 /** @returns nothing when it is not known which they are */
-async function latestOrders(signal) {
-  const response = await call(`/orders?limit=${ROWS}`, { signal }, watch)
-  return response.ok ? (await response.json()).orders.map(summaryOf) : undefined
+async function latestValues(signal) {
+  if (stream.list === null) return []
+  const response = await call(`${stream.route}?limit=${ROWS}`, { signal }, watch)
+  if (!response.ok) return undefined
+  return (await response.json())[MANY].map(value => ({ [KEY]: keyIn(value), ...summaryOf(value) }))
 }
 
-function summaryOf({ order_uid, date_created, payment, items }) {
-  return { order_uid, date_created, amount: payment.amount, currency: payment.currency, items: items.length }
-}
-
-function isListed({ order_uid }) {
-  return orders.some(order => order.order_uid === order_uid)
+function isListed(value) {
+  return values.some(listed => listed[KEY] === value[KEY])
 }
 
 function take(name, data) {
-  if (name === 'more') stored += data.orders
-  if (name === 'order') {
+  if (name === 'more') stored += data[MANY]
+  if (name === ONE) {
     stored += 1
-    orders = [{ ...data, fresh: true }, ...orders.filter(order => order.order_uid !== data.order_uid)].slice(0, ROWS)
+    values = [{ ...data, fresh: true }, ...values.filter(value => value[KEY] !== data[KEY])].slice(0, ROWS)
   }
   draw()
 }
 
 function draw() {
-  pause.hidden = orders.length === 0
+  pause.hidden = values.length === 0
   if (paused) return tell(`Stopped. ${formatNumber(stored - storedWhenStopped)} stored meanwhile.`)
   if (held.size > 0) return
-  list.replaceChildren(...orders.map(order => toDom(rowOf(order))))
-  orders = orders.map(order => ({ ...order, fresh: false }))
+  list.replaceChildren(...values.map(value => toDom(rowOf(value))))
+  values = values.map(value => ({ ...value, fresh: false }))
   if (unknown !== undefined) return tell(unknown)
-  if (orders.length === 0) return tell('There are no orders yet. Add one below, or start the generator: make producer')
+  if (values.length === 0) return tell(NONE_YET)
   tell(
     stored === 0 ? 'New ones appear here as they are stored.' : `${formatNumber(stored)} stored since you came here.`,
   )
 }
 
-function rowOf({ order_uid, date_created, amount, currency, items, fresh }) {
-  return h(
-    'li',
-    fresh ? { class: 'fresh' } : {},
-    h('a', { href: `/?uid=${encodeURIComponent(order_uid)}`, 'data-uid': order_uid, class: 'sample' }, order_uid),
-    h('span', { class: 'latest-items' }, items === 1 ? '1 item' : `${formatNumber(items)} items`),
-    h('span', { class: 'latest-amount' }, text(formatMoney(amount, currency))),
-    h('span', { class: 'latest-time' }, formatMoment(date_created, date_created)),
-  )
+function rowOf({ [KEY]: key, fresh, ...summary }) {
+  const link = h('a', { href: addressOf(key), 'data-key': key, class: 'sample' }, text(key))
+  return h('li', fresh ? { class: 'fresh' } : {}, link, ...rowCells(summary))
 }
 
 function tell(words) {

@@ -1,14 +1,15 @@
 import { formatMoment, formatMoney, formatNumber } from './format.js'
 import { h, text } from './tree.js'
+import { jsonCard, originBadge } from './value-view.js'
 
 /**
  * The order for a person: who gets it, what was paid, what is in it; and the JSON as it was served.
  * Pure: the page and the server (`/view`) draw the same from it.
  * @param {object} order as `GET /order/:uid` serves it
- * @param {{ source: 'memory' | 'database', elapsedMs?: number }} origin
+ * @param {import('./value-view.js').Facts} origin
  * @returns {import('./tree.js').Branch}
  */
-export function orderView(order, origin) {
+export function valueView(order, origin) {
   return h(
     'article',
     { class: 'order', 'aria-labelledby': 'order-title' },
@@ -16,11 +17,28 @@ export function orderView(order, origin) {
     h('div', { class: 'cards' }, deliveryCard(order), paymentCard(order)),
     itemsCard(order),
     detailsCard(order),
-    jsonCard(order),
+    jsonCard(order, origin),
   )
 }
 
-function heading(order, { source, elapsedMs }) {
+/**
+ * What the list of the latest orders shows of one: nothing of who ordered, paid or receives it. Live events hold the same.
+ * @param {any} order
+ */
+export function summaryOf({ date_created, payment, items }) {
+  return { date_created, amount: payment.amount, currency: payment.currency, items: items.length }
+}
+
+/** The cells of such a row, after the uid. @param {any} summary */
+export function rowCells({ date_created, amount, currency, items }) {
+  return [
+    h('span', { class: 'latest-items' }, items === 1 ? '1 item' : `${formatNumber(items)} items`),
+    h('span', { class: 'latest-amount' }, text(formatMoney(amount, currency))),
+    h('span', { class: 'latest-time' }, formatMoment(date_created, date_created)),
+  ]
+}
+
+function heading(order, origin) {
   return h(
     'header',
     { class: 'order-head' },
@@ -31,17 +49,8 @@ function heading(order, { source, elapsedMs }) {
       h('h2', { id: 'order-title', class: 'uid' }, order.order_uid),
       h('p', { class: 'meta' }, 'Created ', formatMoment(order.date_created, order.date_created)),
     ),
-    h(
-      'p',
-      { class: 'badge', id: 'origin', 'data-source': source },
-      source === 'memory' ? 'From memory' : 'From the database',
-      elapsedMs === undefined ? undefined : h('span', { class: 'badge-time' }, duration(elapsedMs)),
-    ),
+    originBadge(origin),
   )
-}
-
-function duration(ms) {
-  return `${ms < 10 ? ms.toFixed(1) : formatNumber(Math.round(ms))} ms`
 }
 
 function deliveryCard({ delivery, customer_id, delivery_service, track_number }) {
@@ -128,20 +137,6 @@ function detailsCard(order) {
     ['Signature', order.internal_signature, 'code'],
   ].map(([name, value, tag]) => h('div', {}, ...row(name, value, tag)))
   return card('Details', h('dl', { class: 'details' }, ...pairs))
-}
-
-function jsonCard(order) {
-  return h(
-    'details',
-    { class: 'card raw' },
-    h('summary', {}, 'JSON'),
-    h('div', { class: 'actions' }, h('a', { href: `/order/${encodeURIComponent(order.order_uid)}` }, 'Open as served')),
-    h(
-      'pre',
-      { id: 'json', tabindex: '0', role: 'region', 'aria-label': 'The order as JSON' },
-      JSON.stringify(order, null, 2),
-    ),
-  )
 }
 
 function card(title, ...children) {

@@ -1,6 +1,9 @@
 import { askForKey, call } from './api.js'
 import { toDom } from './dom.js'
+import { addressOf, aValue, capitalised, stream } from './stream.js'
 import { h, text } from './tree.js'
+
+const { value_name: one } = stream
 
 /** The server's own limit: what is larger need not travel. */
 const MAX_BYTES = 1024 * 1024
@@ -15,7 +18,7 @@ form.addEventListener('submit', event => {
   event.preventDefault()
   void send()
 })
-// What was said is about the file before.
+// The answer is about the file before.
 file.addEventListener('change', () => answer.replaceChildren())
 
 drop.addEventListener('dragover', event => {
@@ -32,19 +35,19 @@ drop.addEventListener('drop', event => {
 })
 
 async function send() {
-  const order = file.files[0]
-  if (order === undefined) return say('Choose a file first', ['It holds one order as JSON.'])
-  if (order.size > MAX_BYTES) return say(...tooLarge())
+  const chosen = file.files[0]
+  if (chosen === undefined) return say('Choose a file first', [`It holds one ${one} as JSON.`])
+  if (chosen.size > MAX_BYTES) return say(...tooLarge())
   button.disabled = true
   try {
     const body = new FormData()
-    body.set('order_file', order)
-    const response = await call('/orders/create', { method: 'POST', body }, send)
+    body.set(stream.file_field, chosen)
+    const response = await call(stream.create_path, { method: 'POST', body }, send)
     if (response.ok) stored(response)
     else refused(response, await response.json())
   } catch {
     say('There was no answer', [
-      'The file can no longer be read, or the service did not answer: then it is not known whether the order was taken. To send it again does no harm, it is stored once.',
+      `The file can no longer be read, or the service did not answer: then it is not known whether the ${one} was taken. To send it again does no harm, it is stored once.`,
     ])
   } finally {
     button.disabled = false
@@ -54,44 +57,44 @@ async function send() {
 /** 201: it is in the database. 202: it is safe in the stream, and on its way there. */
 function stored(response) {
   const uid = decodeURIComponent(response.headers.get('Location')?.split('/').pop() ?? '')
-  const title = response.status === 201 ? 'The order is stored' : 'The order is on its way'
+  const title = response.status === 201 ? `The ${one} is stored` : `The ${one} is published`
   const later = response.status === 201 ? '' : 'It is safe in Kafka, and is stored as soon as the database takes it. '
-  const link = h('a', { href: `/?uid=${encodeURIComponent(uid)}`, 'data-uid': uid, class: 'sample' }, uid)
+  const link = h('a', { href: addressOf(uid), 'data-key': uid, class: 'sample' }, uid)
   say(title, [], h('p', {}, later, 'Look at it: ', link))
 }
 
 function refused(response, problem) {
   switch (response.status) {
     case 401:
-      return say('A key is needed to add an order', ['Type it into the field at the top; the order is then sent.'])
+      return say(`A key is needed to add ${aValue}`, [`Type it into the field at the top; the ${one} is then sent.`])
     case 403:
       if (problem.code === 'role_too_small') askForKey(true, send)
-      return say('This key may only read', ['To add an order it takes one with the role “write”.'])
+      return say('This key may only read', [`To add ${aValue} it takes one with the role “write”.`])
     case 409:
-      return say('A newer version of the order is stored', [problem.detail])
+      return say(`A newer version of the ${one} is stored`, [problem.detail])
     case 413:
       return say(...tooLarge())
     case 422:
-      return say('This is not a valid order', [], ...violations(problem))
+      return say(`This is not a valid ${one}`, [], ...violations(problem))
     case 429:
-      return say('Too many orders at once', [`Send it again in ${seconds(response)}.`])
+      return say(`Too many ${one}s at once`, [`Send it again in ${seconds(response)}.`])
     case 503:
-      return say('Kafka did not confirm the order', [
-        'It cannot be reached just now, so it is not known whether the order was taken. Send it again later: an order that arrives twice is stored once.',
+      return say(`Kafka did not confirm the ${one}`, [
+        `It cannot be reached just now, so it is not known whether the ${one} was taken. Send it again later: ${aValue} that arrives twice is stored once.`,
       ])
     default:
-      return say('The order was not taken', [problem.detail ?? `The server answered ${response.status}.`])
+      return say(`The ${one} was not taken`, [problem.detail ?? `The server answered ${response.status}.`])
   }
 }
 
-/** Each with the place in the file, as a person would say it; the pointer itself is for those who know them. */
+/** Each with its place in the file in words; the pointer itself is the title. */
 function violations({ errors = [], detail, code }) {
   // What is no JSON has no places yet.
   if (code !== 'schema_violation') return [h('p', {}, detail)]
   const entries = errors.map(({ pointer, message }) =>
     h('li', {}, h('strong', { title: pointer }, text(placeOf(pointer))), ' ', text(message)),
   )
-  return [h('p', {}, 'Nothing was stored. What is to be mended:'), h('ul', { class: 'violations' }, ...entries)]
+  return [h('p', {}, 'Not stored. Fix these:'), h('ul', { class: 'violations' }, ...entries)]
 }
 
 /** `/items/0/price` is “items › no. 1 › price”: counted from one, as people do. Escapes: RFC 6901. */
@@ -103,7 +106,7 @@ function placeOf(pointer) {
 }
 
 function tooLarge() {
-  return ['This file is too large for an order', ['An order has at most 1 MiB.']]
+  return [`This file is too large for ${aValue}`, [`${capitalised(aValue)} has at most 1 MiB.`]]
 }
 
 function seconds(response) {

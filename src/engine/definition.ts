@@ -1,4 +1,5 @@
 import type { GeneratorOptions, RecordGenerator } from './generator.ts'
+import type { HttpDefinition } from './http-names.ts'
 
 /** A JSON Schema, 2020-12. */
 export type JsonSchema = Readonly<Record<string, unknown>>
@@ -34,6 +35,8 @@ export interface StreamDefinition<T = unknown> {
   /** Default: `KAFKA_GROUP_ID-name`. */
   readonly group?: string
   readonly route?: string
+  /** Names and addresses over HTTP that differ from what the route gives. */
+  readonly http?: HttpDefinition
   /** Names of settings (environment variables) that give topic, dead-letter topic and group. */
   readonly settings?: { readonly topic?: string; readonly dlqTopic?: string; readonly group?: string }
   /** A word of the command line: `WORD get KEY` is then `get KEY --stream NAME`. */

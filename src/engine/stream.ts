@@ -1,5 +1,6 @@
-import type { StreamDefinition } from './definition.ts'
+import type { JsonSchema, Pointer, StreamDefinition } from './definition.ts'
 import type { GeneratorOptions, RecordGenerator } from './generator.ts'
+import type { HttpNames } from './http-names.ts'
 import type { Tables, ValueQueries } from './value-sql.ts'
 import type { Verdict } from './verdict.ts'
 
@@ -22,6 +23,11 @@ export interface Stream<T = unknown> {
   readonly groupId: string
   /** First segment of its routes: `/ROUTE/KEY`, `/ROUTE?…`. */
   readonly route: string
+  /** Its addresses and the words of its answers over HTTP. */
+  readonly http: HttpNames
+  readonly schema: JsonSchema
+  /** Where a value holds its key. */
+  readonly key: Pointer
   /** Decodes and validates one record. Pure; throws nothing that is foreseen. */
   readonly judge: (record: RecordBytes) => Verdict<T>
   /**

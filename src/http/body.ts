@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import busboy from 'busboy'
+import { type HttpNames, withArticle } from '../engine/http-names.ts'
 import type { Problem } from './problem.ts'
 
 export type Body = { readonly ok: true; readonly bytes: Buffer } | { readonly ok: false; readonly problem: Problem }
@@ -7,24 +8,26 @@ export type Body = { readonly ok: true; readonly bytes: Buffer } | { readonly ok
 /** What a form may weigh beyond its file: boundaries and headers of its parts. */
 const FORM_OVERHEAD_BYTES = 16 * 1024
 export const JSON_TYPE = /^application\/json *(?:; *charset="?utf-8"? *)?$/i
-const FILE_FIELD = 'order_file'
-/** What is read, and not kept, of a body that is refused: the usual photo or table that was mistaken for an order. */
+/** What is read, and not kept, of a body that is refused: the usual photo or table that was chosen by mistake. */
 const DISCARDED_BYTES = 16 * 1024 * 1024
 
+/** What is read, for the sentences of problems, and in which field of a form it comes. */
+export type Expected = Pick<HttpNames, 'one' | 'fileField'>
+
 /**
- * Reads one JSON document: the body itself (`application/json`), or the file `order_file` of a form.
+ * Reads one JSON document: the body itself (`application/json`), or the file of a form.
  * What is too much is not kept. Rejects when the client goes away in the middle.
  */
-export async function readBody(req: IncomingMessage, maxBytes: number): Promise<Body> {
+export async function readBody(req: IncomingMessage, maxBytes: number, expected: Expected): Promise<Body> {
   const type = req.headers['content-type'] ?? ''
   const encoding = req.headers['content-encoding'] ?? 'identity'
-  if (encoding !== 'identity') return refuse(UNSUPPORTED)
-  if (JSON_TYPE.test(type)) return await readPlain(req, maxBytes, 'An order')
-  if (/^multipart\/form-data *;/i.test(type)) return await readForm(req, maxBytes)
-  return refuse(UNSUPPORTED)
+  if (encoding !== 'identity') return refuse(unsupported(expected))
+  if (JSON_TYPE.test(type)) return await readPlain(req, maxBytes, subjectOf(expected))
+  if (/^multipart\/form-data *;/i.test(type)) return await readForm(req, maxBytes, expected)
+  return refuse(unsupported(expected))
 }
 
-/** The body as it stands. Rejects when the client goes away in the middle. @param what it is, as a sentence begins with it */
+/** The body as it stands. Rejects when the client goes away in the middle. @param what subject of a sentence: `The body` */
 export async function readPlain(req: IncomingMessage, maxBytes: number, what: string): Promise<Body> {
   const refusal = tooLarge(maxBytes, what)
   const chunks: Buffer[] = []
@@ -42,9 +45,10 @@ export async function readPlain(req: IncomingMessage, maxBytes: number, what: st
 }
 
 /** Files of any type and name: only what is in them counts. */
-async function readForm(req: IncomingMessage, maxBytes: number): Promise<Body> {
+async function readForm(req: IncomingMessage, maxBytes: number, expected: Expected): Promise<Body> {
+  const refusal = tooLarge(maxBytes, subjectOf(expected))
   if (Number(req.headers['content-length'] ?? 0) > maxBytes + FORM_OVERHEAD_BYTES) {
-    return discard(req, tooLarge(maxBytes, 'An order'))
+    return discard(req, refusal)
   }
   let form: busboy.Busboy
   try {
@@ -62,26 +66,26 @@ async function readForm(req: IncomingMessage, maxBytes: number): Promise<Body> {
     form.on('file', (name, file) => {
       const chunks: Buffer[] = []
       file.on('data', (chunk: Buffer) => {
-        if (name === FILE_FIELD) chunks.push(chunk)
+        if (name === expected.fileField) chunks.push(chunk)
       })
       // The form itself tells of a file that ends too early.
       file.on('error', () => {})
       file.on('end', () => {
-        if (name === FILE_FIELD) files.push(Buffer.concat(chunks))
+        if (name === expected.fileField) files.push(Buffer.concat(chunks))
         else others += 1
       })
     })
     form.on('error', () => resolve(discard(req, BROKEN_FORM)))
     form.on('close', () => {
       const [bytes] = files
-      if (bytes === undefined || files.length + others > 1) resolve(refuse(ONE_FILE))
-      else if (bytes.length > maxBytes) resolve(discard(req, tooLarge(maxBytes, 'An order')))
+      if (bytes === undefined || files.length + others > 1) resolve(refuse(oneFile(expected)))
+      else if (bytes.length > maxBytes) resolve(discard(req, refusal))
       else resolve({ ok: true, bytes })
     })
     let size = 0
     req.on('data', (chunk: Buffer) => {
       size += chunk.length
-      if (size > maxBytes + FORM_OVERHEAD_BYTES) resolve(discard(req, tooLarge(maxBytes, 'An order')))
+      if (size > maxBytes + FORM_OVERHEAD_BYTES) resolve(discard(req, refusal))
     })
     req.on('error', reject)
     req.pipe(form)
@@ -112,11 +116,13 @@ function refuse(problem: Problem): Body {
   return { ok: false, problem }
 }
 
-const UNSUPPORTED: Problem = {
-  status: 415,
-  code: 'unsupported_media_type',
-  detail: `Send the order as application/json in UTF-8, or as a form (multipart/form-data) with the file ${FILE_FIELD}.`,
-  headers: { Accept: 'application/json, multipart/form-data' },
+function unsupported({ one, fileField }: Expected): Problem {
+  return {
+    status: 415,
+    code: 'unsupported_media_type',
+    detail: `Send the ${one} as application/json in UTF-8, or as a form (multipart/form-data) with the file ${fileField}.`,
+    headers: { Accept: 'application/json, multipart/form-data' },
+  }
 }
 
 const BROKEN_FORM: Problem = {
@@ -125,10 +131,18 @@ const BROKEN_FORM: Problem = {
   detail: 'The form could not be read: it ends too early, or its boundary is wrong.',
 }
 
-const ONE_FILE: Problem = {
-  status: 400,
-  code: 'one_file',
-  detail: `The form must hold exactly one file, and name it ${FILE_FIELD}.`,
+function oneFile({ fileField }: Expected): Problem {
+  return {
+    status: 400,
+    code: 'one_file',
+    detail: `The form must hold exactly one file, and name it ${fileField}.`,
+  }
+}
+
+/** `An order`. */
+function subjectOf({ one }: Expected): string {
+  const words = withArticle(one)
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}`
 }
 
 function tooLarge(maxBytes: number, what: string): Problem {

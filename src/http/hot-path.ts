@@ -4,11 +4,12 @@ import type { RequestTracing } from '../core/tracing.ts'
 import type { Auth } from './auth.ts'
 import { matchesEtag } from './etag.ts'
 import type { HostGate } from './host-gate.ts'
-import { cacheStatus, ORDER_CACHE_CONTROL, ORDER_CONTENT_TYPE } from './order-answer.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
+import type { StreamReading } from './stream-reading.ts'
+import { cacheStatus, JSON_CONTENT_TYPE, VALUE_CACHE_CONTROL } from './value-answer.ts'
 
 export interface HotPathParts {
-  readonly cache: ValueCache
+  readonly streams: readonly Pick<StreamReading, 'stream' | 'cache'>[]
   readonly auth: Auth
   readonly gate: HostGate
   readonly observer: ReadObserver
@@ -17,36 +18,46 @@ export interface HotPathParts {
   readonly onDone: () => void
 }
 
-/** The route's pattern: the label of its metric, the same whoever answers. */
-const ROUTE = '/order/:uid'
-const PATH = /^\/order\/([A-Za-z0-9_-]{1,64})$/
+/** A segment and a key in plain characters, so that nothing of them has to be decoded. */
+const PATH = /^\/([A-Za-z0-9._~-]+)\/([A-Za-z0-9._~:@!$&'()*+,;=-]+)$/
+
+interface Served {
+  readonly cache: ValueCache
+  /** The route's pattern: the label of its metric, the same as Express would give it. */
+  readonly route: string
+  /** Fixed addresses beside the keys. */
+  readonly others: ReadonlySet<string>
+}
 
 /**
- * Answers the one question that is asked all the time, `GET /order/UID` for an order that is held in memory, without
- * Express: its stack costs more than all the rest of such an answer (bench/READ.md has the figures). Whatever is not that plain
- * (another method or address, no right to read, not held) is left to Express, untouched.
+ * Answers the most frequent request, `GET /ROUTE/KEY` for a value that is held in memory, without Express, whose stack costs more
+ * than the rest of such an answer (bench/READ.md has the figures). Any other request (another method or address, no right to
+ * read, not held) is left to Express, untouched.
  *
- * The answers are the same, header for header; a test holds them together.
+ * The answers are the same, header for header; a test compares them.
  * @returns whether it has answered
  */
 export function createHotPath(parts: HotPathParts): (req: IncomingMessage, res: ServerResponse) => boolean {
-  const { cache, auth, gate, observer, tracing, onDone } = parts
-  const always = [...SECURITY_HEADERS.flat(), 'Cache-Control', ORDER_CACHE_CONTROL]
-  const alwaysWithBody = [...always, 'Content-Type', ORDER_CONTENT_TYPE]
+  const { auth, gate, observer, tracing, onDone } = parts
+  const served = servedBySegment(parts.streams)
+  const always = [...SECURITY_HEADERS.flat(), 'Cache-Control', VALUE_CACHE_CONTROL]
+  const alwaysWithBody = [...always, 'Content-Type', JSON_CONTENT_TYPE]
 
   return (req, res) => {
     if (req.method !== 'GET') return false
-    const uid = PATH.exec(req.url ?? '')?.[1]
-    if (uid === undefined || !gate.knows(req) || !auth.check(req, 'read').ok) return false
+    const [url, segment, key] = PATH.exec(req.url ?? '') ?? []
+    if (url === undefined || segment === undefined || key === undefined) return false
+    const stream = served.get(segment)
+    if (stream === undefined || stream.others.has(url) || !gate.knows(req) || !auth.check(req, 'read').ok) return false
     const startedMs = performance.now()
-    const lookup = cache.hit(uid)
+    const lookup = stream.cache.hit(key)
     if (lookup?.value === undefined) return false
 
     const closed = tracing.bind(() => {
       observer.observe({
         kind: 'http_served',
         method: 'GET',
-        route: ROUTE,
+        route: stream.route,
         status: res.writableFinished ? res.statusCode : 499,
         seconds: (performance.now() - startedMs) / 1000,
       })
@@ -65,4 +76,16 @@ export function createHotPath(parts: HotPathParts): (req: IncomingMessage, res: 
     }
     return true
   }
+}
+
+/** By the first segment of the path that links take. */
+function servedBySegment(streams: HotPathParts['streams']): ReadonlyMap<string, Served> {
+  const served = new Map<string, Served>()
+  for (const { stream, cache } of streams) {
+    const [route = ''] = stream.http.paths
+    const segment = /^\/([^/]+)\/:\w+$/.exec(route)?.[1]
+    const others = new Set([stream.http.create, stream.http.live])
+    if (segment !== undefined) served.set(segment, { cache, route, others })
+  }
+  return served
 }

@@ -18,6 +18,11 @@ export function html(parts: TemplateStringsArray, ...values: readonly (string | 
   return new Markup(parts.map((part, index) => part + markupOf(values[index] ?? '')).join(''))
 }
 
+/** Several pieces of markup, one after another. */
+export function markup(pieces: readonly Markup[]): Markup {
+  return new Markup(pieces.map(({ text }) => text).join(''))
+}
+
 /** A tree of `web/tree.js` as markup: what the page builds out of elements, in text. Tags and names are our own. */
 export function htmlOf(tree: Child): Markup {
   return new Markup([...htmlPieces(tree)].join(''))

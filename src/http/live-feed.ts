@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import type { HttpNames } from '../engine/http-names.ts'
 import type { Clock } from '../engine/ports.ts'
 import type { StoredValue } from '../engine/value-sql.ts'
 import { createAudience, eventOf } from './event-stream.ts'
@@ -17,35 +18,27 @@ export interface LiveFeed {
   close(): void
 }
 
-type StoredJson = Pick<StoredValue, 'json'>
+type StoredJson = Pick<StoredValue, 'key' | 'json'>
 
 export interface LiveFeedOptions {
+  /** What the events and their members are called, and what a summary tells. */
+  readonly names: Pick<HttpNames, 'one' | 'many' | 'keyField' | 'summary'>
   readonly clock: Pick<Clock, 'sleep'>
   /** Default: 100. */
   readonly maxWatchers?: number
-  /** What may wait for a slow client before it is dropped. Default: 64 KiB, some 400 orders. */
+  /** What may wait for a slow client before it is dropped. Default: 64 KiB, some 400 summaries. */
   readonly maxBehindBytes?: number
 }
 
-/** An order as the list shows it: nothing of who ordered, paid or receives it. */
-interface Summary {
-  readonly order_uid: string
-  readonly date_created: string
-  readonly amount: number
-  readonly currency: string
-  /** How many. */
-  readonly items: number
-}
-
-/** Under load the list moves twice a second and by this many orders: more, and nobody could read it. */
+/** Under load the list moves twice a second and by this many values: people could not read more. */
 const SHOWN_AT_ONCE = 3
 const INTERVAL_MS = 500
 /**
- * Events: `order`, a {@link Summary}; and `more`, `{"orders": n}`, how many were stored besides the ones shown.
- * There is no replay: who (re)connects reads `GET /orders` for what is there already.
+ * Events, with the names of orders: `order`, the summary of one; and `more`, `{"orders": n}`, how many were stored besides the ones
+ * shown. Past events are not sent again: a client that connects reads `GET /ROUTE` for what is stored already.
  */
 export function createLiveFeed(options: LiveFeedOptions): LiveFeed {
-  const { clock, maxWatchers = 100, maxBehindBytes = 64 * 1024 } = options
+  const { clock, names, maxWatchers = 100, maxBehindBytes = 64 * 1024 } = options
   const audience = createAudience({
     clock,
     max: maxWatchers,
@@ -76,9 +69,14 @@ export function createLiveFeed(options: LiveFeedOptions): LiveFeed {
     const more = unsent - shown.length
     waiting = []
     unsent = 0
-    const events = shown.map(value => eventOf('order', summaryOf(value)))
-    if (more > 0) events.push(eventOf('more', { orders: more }))
+    const events = shown.map(value => eventOf(names.one, summaryOf(value)))
+    if (more > 0) events.push(eventOf('more', { [names.many]: more }))
     audience.tell(events.join(''))
+  }
+
+  function summaryOf({ key, json }: StoredJson): object {
+    // The value was validated when it came in; the bytes are our own.
+    return { [names.keyField]: key, ...names.summary(JSON.parse(json.toString())) }
   }
 
   return {
@@ -94,20 +92,5 @@ export function createLiveFeed(options: LiveFeedOptions): LiveFeed {
       return audience.size
     },
     close: audience.close,
-  }
-}
-
-function summaryOf({ json }: StoredJson): Summary {
-  // What was validated when it came in; the bytes are our own.
-  const order = JSON.parse(json.toString()) as Pick<Summary, 'order_uid' | 'date_created'> & {
-    readonly payment: Pick<Summary, 'amount' | 'currency'>
-    readonly items: readonly unknown[]
-  }
-  return {
-    order_uid: order.order_uid,
-    date_created: order.date_created,
-    amount: order.payment.amount,
-    currency: order.payment.currency,
-    items: order.items.length,
   }
 }

@@ -20,8 +20,8 @@ interface Packed {
 }
 
 /**
- * The files of the pages. Whoever takes gzip gets it: they are the same for everybody and hold nothing secret, so it is done
- * once, and no proxy need be there for the console to come over a bad line. What changes on disk is packed anew.
+ * The files of the pages. Clients that accept gzip get it: the files hold nothing secret and are the same for all, so each is packed
+ * once, and the console loads over a slow line without a proxy. A file that changes on disk is packed again.
  */
 export function pageFiles(folder: string): RequestHandler {
   const plain = express.static(folder, {
@@ -40,7 +40,7 @@ export function pageFiles(folder: string): RequestHandler {
   const packed = new Map<string, Packed>()
 
   return async (req, res, next) => {
-    const file = files.get(req.path === '/' ? '/index.html' : req.path)
+    const file = files.get(req.path)
     const mayPack = (req.method === 'GET' || req.method === 'HEAD') && req.acceptsEncodings('gzip') === 'gzip'
     if (file === undefined || !mayPack) return plain(req, res, next)
     const { mtimeMs } = await stat(file)

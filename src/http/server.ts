@@ -2,13 +2,12 @@ import type { IncomingMessage } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import express, { type Express, type RequestHandler, type Response } from 'express'
 import { includesRole } from '../core/access.ts'
-import type { HttpRefusal, ReadObserver, ValueCache } from '../core/read-side.ts'
+import { UsageError } from '../core/errors.ts'
+import type { HttpRefusal, ReadObserver } from '../core/read-side.ts'
 import type { HealthCheck } from '../core/status.ts'
 import { NO_TRACING, type RequestTracing } from '../core/tracing.ts'
-import type { Intake } from '../core/write-side.ts'
+import { RESERVED_ROUTES } from '../engine/http-names.ts'
 import type { Clock } from '../engine/ports.ts'
-import type { DeadLetterIndex } from '../inbox/ports.ts'
-import type { RecordOutcomes, ValueCatalog } from '../read/ports.ts'
 import { addressOf } from './address.ts'
 import type { AdminParts } from './admin.ts'
 import { type Auth, type AuthOptions, createAuth } from './auth.ts'
@@ -17,7 +16,6 @@ import { createGuard, type Limits } from './guard.ts'
 import { createHostGate, type HostGate, requireHost } from './host-gate.ts'
 import { createHotPath } from './hot-path.ts'
 import { type Lifecycle, type Listener, startListener } from './listener.ts'
-import type { LiveFeed } from './live-feed.ts'
 import { failed, timed } from './observed.ts'
 import { pageFiles } from './page-files.ts'
 import { sendProblem } from './problem.ts'
@@ -27,13 +25,17 @@ import { consoleRoute } from './routes/console.ts'
 import { createRoute } from './routes/create.ts'
 import { docsRoutes } from './routes/docs.ts'
 import { healthRoutes } from './routes/health.ts'
-import { type ListParts, listRoute } from './routes/list.ts'
+import { homeRoute } from './routes/home.ts'
+import { listRoute } from './routes/list.ts'
 import { liveRoutes } from './routes/live.ts'
 import { type MetricsPage, metricsRoute } from './routes/metrics.ts'
 import { openapiRoute } from './routes/openapi.ts'
-import { orderRoutes } from './routes/orders.ts'
+import { streamsRoute } from './routes/streams.ts'
+import { valueRoutes } from './routes/values.ts'
 import { viewRoutes } from './routes/view.ts'
 import { securityHeaders } from './security-headers.ts'
+import type { ReadStream, StreamReading } from './stream-reading.ts'
+import { loadViews, type ValueView } from './value-views.ts'
 import { limitWork, WORK_LIMITS, type WorkLimits } from './work-limit.ts'
 
 export interface HttpOptions {
@@ -48,16 +50,10 @@ export interface HttpOptions {
   readonly work?: Partial<WorkLimits> | undefined
   /** Default: {@link CONNECTION_LIMITS}. */
   readonly connections?: Partial<ConnectionLimits> | undefined
-  readonly cache: ValueCache
-  readonly catalog: ValueCatalog
-  readonly outcomes: RecordOutcomes
-  readonly deadLetters: DeadLetterIndex
-  readonly canonicalInstant: ListParts['canonicalInstant']
-  readonly intake: Intake
+  /** At least one; the first is the one of pages that name none. */
+  readonly streams: readonly StreamReading[]
   /** What operators work with; without it there is nothing below `/admin/`. */
   readonly admin?: AdminParts | undefined
-  /** Told of what is stored; closed with the server. */
-  readonly feed: LiveFeed
   readonly clock: Pick<Clock, 'monotonic' | 'sleep'>
   /** Checks of `/livez` and of `/readyz`. */
   readonly live: readonly HealthCheck[]
@@ -73,15 +69,15 @@ export interface HttpOptions {
 
 export type HttpServer = Listener
 
-const READ_ONLY = [
-  ...['/order', '/order/:uid', '/orders', '/orders/live', '/orders/:uid'],
-  ...['/view', '/docs', '/admin', '/openapi.json', '/livez', '/readyz'],
-]
+const READ_ONLY = ['/', '/streams', '/view', '/docs', '/admin', '/openapi.json', '/livez', '/readyz']
 const WEB = fileURLToPath(new URL('../../web/', import.meta.url))
 
-/** @throws UsageError when the port or host cannot be listened on */
+/** @throws UsageError when the port or host cannot be listened on, or two streams would have the same address */
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const { tracing = NO_TRACING } = options
+  const streams = options.streams.map(({ stream }) => stream)
+  requireOwnPaths(streams)
+  const views = await loadViews(streams)
   const gate = createHostGate({ ...options, setting: 'HTTP_ALLOWED_HOSTS' })
   const listener = await startListener({
     host: options.host,
@@ -89,7 +85,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     settings: { host: 'HTTP_HOST', port: 'HTTP_PORT' },
     handler(lifecycle) {
       const auth = createAuth(options.auth, gate)
-      const app = createHttpApp({ ...options, tracing }, auth, gate, lifecycle)
+      const app = createHttpApp({ ...options, tracing, views }, auth, gate, lifecycle)
       const answered = createHotPath({ ...options, tracing, auth, gate, onDone: lifecycle.onDone })
       return (req, res) =>
         tracing.serve(req, () => {
@@ -106,7 +102,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
 }
 
 function createHttpApp(
-  options: HttpOptions & { tracing: RequestTracing },
+  options: HttpOptions & { tracing: RequestTracing; views: ReadonlyMap<string, ValueView> },
   auth: Auth,
   gate: HostGate,
   { onDone, closing }: Lifecycle,
@@ -123,17 +119,21 @@ function createHttpApp(
   const mayRead = guard.require('read')
   const reads = [mayRead, limited(work.read)]
   const readsPages = [...reads, limited(work.pages)]
-  app.use(createRoute({ ...options, closing }, [guard.require('write'), guard.limitWrites, limited(work.write)]))
-  app.all('/orders/create', refuseMethod('POST'))
-  app.use(listRoute(options, readsPages))
-  closing.addEventListener('abort', () => options.feed.close())
-  // It bounds its watchers itself.
-  app.use(liveRoutes(options.feed, [mayRead]))
+  const writes = [guard.require('write'), guard.limitWrites, limited(work.write)]
   const isAdmin = (res: Response) => {
     const caller = guard.callerOf(res)
     return caller !== undefined && includesRole(caller.role, 'admin')
   }
-  app.use(orderRoutes({ ...options, isAdmin }, reads))
+  for (const reading of options.streams) {
+    const { stream, feed } = reading
+    app.use(createRoute({ ...reading, clock: options.clock, closing }, writes))
+    app.all(stream.http.create, refuseMethod('POST'))
+    app.use(listRoute(reading, readsPages))
+    closing.addEventListener('abort', () => feed.close())
+    // The feed bounds its watchers itself.
+    app.use(liveRoutes(reading, [mayRead]))
+    app.use(valueRoutes({ ...reading, isAdmin, isOnly: options.streams.length === 1 }, reads))
+  }
   if (options.admin !== undefined) {
     const { feed } = options.admin
     closing.addEventListener('abort', () => feed.close())
@@ -141,10 +141,13 @@ function createHttpApp(
     const write = [...read, guard.limitWrites]
     app.use(adminRoutes(options.admin, { read, write, callerOf: guard.callerOf }))
   }
-  app.use(viewRoutes(options.cache, auth, readsPages))
+  const streams = options.streams.map(({ stream }) => stream)
+  app.use(viewRoutes(options, auth, readsPages))
+  app.use(streamsRoute(streams))
+  app.use(homeRoute(streams))
   app.use(docsRoutes())
   app.use(consoleRoute())
-  app.use(openapiRoute())
+  app.use(openapiRoute(streams))
   app.use(['/livez', '/readyz'], guard.limitBadKeys)
   // Strangers learn whether it works, but not why not.
   app.use(healthRoutes({ ...options, mayKnowWhy: req => gate.knows(req) && auth.check(req, 'read').ok }))
@@ -153,13 +156,36 @@ function createHttpApp(
     app.all('/metrics', refuseMethod('GET, HEAD'))
   }
   // One by one: a list would make one route, whose path is no label.
-  for (const path of READ_ONLY) app.all(path, refuseMethod('GET, HEAD'))
+  for (const path of [...streams.flatMap(readOnlyPaths), ...READ_ONLY]) app.all(path, refuseMethod('GET, HEAD'))
   app.use(pageFiles(WEB))
-  // After its file, which GET has.
-  app.all('/', refuseMethod('GET, HEAD'))
   app.use(notFound)
   app.use(failed(options.observer))
   return app
+}
+
+/** Addresses of a stream that take no other method. Fixed ones go before those with a parameter. */
+function readOnlyPaths({ http }: ReadStream): string[] {
+  const byQuery = http.query === undefined ? [] : [http.query.path]
+  return [...byQuery, http.list, http.live, ...http.paths]
+}
+
+/** @throws UsageError that names each stream whose address is taken, and by what */
+function requireOwnPaths(streams: readonly ReadStream[]): void {
+  const taken = new Map([...RESERVED_ROUTES].map(route => [`/${route}`, 'a page of the service']))
+  const problems: string[] = []
+  for (const stream of streams) {
+    const { paths, query, list } = stream.http
+    const starts = [...paths, ...(query === undefined ? [] : [query.path]), list].map(
+      path => /^\/[^/]*/.exec(path)?.[0] ?? path,
+    )
+    for (const start of new Set(starts)) {
+      const owner = taken.get(start)
+      if (owner !== undefined) problems.push(`the stream ${stream.name} wants ${start}, which is ${owner}`)
+      taken.set(start, `of the stream ${stream.name}`)
+    }
+  }
+  if (problems.length > 0)
+    throw new UsageError(`Addresses collide: ${problems.join('; ')}. Give the stream another "route".`)
 }
 
 export interface MetricsServerOptions

@@ -1,9 +1,11 @@
+import { httpNames } from '../engine/http-names.ts'
 import type { Stream } from '../engine/stream.ts'
+import { orderHttp } from '../streams/orders/http.ts'
 import { createGenerator } from './generator.ts'
 import { maskPersonal } from './mask.ts'
 import { createOrderJudge, type Order, orderJson, unusual } from './order.ts'
 import { orderQueries } from './order-rows.ts'
-import { UID_PATTERN } from './order-schema.ts'
+import { orderSchema, UID_PATTERN } from './order-schema.ts'
 import { orderTables } from './order-sql.ts'
 
 const UID = new RegExp(UID_PATTERN)
@@ -21,6 +23,9 @@ export function createOrderStream(options: {
     ...names,
     name: 'orders',
     route: 'orders',
+    http: httpNames('orders', orderHttp),
+    schema: orderSchema,
+    key: '/order_uid',
     judge(record) {
       const verdict = judge(record)
       return verdict.ok ? { ...verdict, unusual: unusual(record, verdict) } : verdict

@@ -5,7 +5,7 @@ import { expect } from 'vitest'
 import { createCache } from '#src/cache/cache.ts'
 import type { AdminFeed } from '#src/http/admin-feed.ts'
 import { startHttp } from '#src/http/server.ts'
-import { httpParts } from '../support/http-parts.ts'
+import { httpParts, memoryOrders, orderReading } from '../support/http-parts.ts'
 import { type ConsoleDesk, consoleDesk } from './console-desk.ts'
 import { openPage } from './support.ts'
 
@@ -42,11 +42,16 @@ export async function startConsole(
       return desk.feed.watch(res)
     },
   }
+  const cache = createCache({
+    maxBytes: 1 << 20,
+    ttlMs: 0,
+    reader: { read: async () => undefined, async *newest() {} },
+  })
   const server = await startHttp({
     ...httpParts(),
     auth: { keys: [keyOf('ada', 'admin', KEY), keyOf('reader', 'read', READER)], keyless: 'loopback' },
     limits: { writesPerMinute: 10_000, badKeysPerMinute },
-    cache: createCache({ maxBytes: 1 << 20, ttlMs: 0, reader: { read: async () => undefined, async *newest() {} } }),
+    streams: [orderReading(memoryOrders(), cache)],
     admin: { ...desk, feed, traceUrl },
   })
   const visits = visitsOf(browser, server.url)

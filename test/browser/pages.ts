@@ -10,7 +10,8 @@ import type { StoredValue } from '#src/engine/value-sql.ts'
 import { createLiveFeed, type LiveFeed } from '#src/http/live-feed.ts'
 import { startHttp } from '#src/http/server.ts'
 import type { DeadLetterHint } from '#src/inbox/ports.ts'
-import { canonicalInstant, createOrderJudge } from '#src/orders/order.ts'
+import { createOrderJudge } from '#src/orders/order.ts'
+import { orderStream } from '../support/http-parts.ts'
 import { openPage } from './support.ts'
 
 export const MODEL = JSON.parse(readFileSync(new URL('../../data/model.json', import.meta.url), 'utf8'))
@@ -48,7 +49,7 @@ export async function startPages(
   const stored = new Map((options.orders ?? []).map(order => [order.order_uid, toStored(order)]))
   const away = { store: false, kafka: false }
   const judge = createOrderJudge({ maxBytes: 1024 * 1024 })
-  const feed = createLiveFeed({ clock: systemClock })
+  const feed = createLiveFeed({ clock: systemClock, names: orderStream.http })
   const streams = new Set<ServerResponse>()
   const watched: LiveFeed = {
     ...feed,
@@ -86,27 +87,31 @@ export async function startPages(
     allowedHosts: [],
     auth: { keys: options.keys ?? [], keyless: options.keyless ?? 'loopback' },
     limits: { writesPerMinute: options.writesPerMinute ?? 1000, badKeysPerMinute: 10 },
-    cache,
-    catalog: {
-      async page({ limit }) {
-        if (away.store) throw new StoreUnavailableError('connection refused')
-        return { values: [...stored.values()].toReversed().slice(0, limit), next: undefined }
+    streams: [
+      {
+        stream: orderStream,
+        cache,
+        catalog: {
+          async page({ limit }) {
+            if (away.store) throw new StoreUnavailableError('connection refused')
+            return { values: [...stored.values()].toReversed().slice(0, limit), next: undefined }
+          },
+        },
+        outcomes: { outcomeOf: async uid => ({ kind: stored.has(uid) ? 'stored' : 'pending' }) },
+        deadLetters: { ofOrder: async uid => options.deadLetters?.[uid] },
+        intake: {
+          maxBytes: 1024 * 1024,
+          judge: value => judge({ key: null, value }),
+          async publish(_uid, value) {
+            if (away.kafka) throw new BrokerUnavailableError('no acknowledgement')
+            const [written] = store(JSON.parse(value.toString()))
+            if (written === undefined) throw new RangeError('nothing was stored')
+            return written.origin
+          },
+        },
+        feed: watched,
       },
-    },
-    outcomes: { outcomeOf: async uid => ({ kind: stored.has(uid) ? 'stored' : 'pending' }) },
-    deadLetters: { ofOrder: async uid => options.deadLetters?.[uid] },
-    canonicalInstant,
-    intake: {
-      maxBytes: 1024 * 1024,
-      judge: value => judge({ key: null, value }),
-      async publish(_uid, value) {
-        if (away.kafka) throw new BrokerUnavailableError('no acknowledgement')
-        const [written] = store(JSON.parse(value.toString()))
-        if (written === undefined) throw new RangeError('nothing was stored')
-        return written.origin
-      },
-    },
-    feed: watched,
+    ],
     clock: systemClock,
     live: [],
     ready: [],

@@ -1,9 +1,12 @@
+import type { ValueCache } from '#src/core/read-side.ts'
 import type { Origin } from '#src/core/record.ts'
 import type { Intake } from '#src/core/write-side.ts'
 import type { PageQuery, Place, StoredValue } from '#src/engine/value-sql.ts'
 import { createLiveFeed } from '#src/http/live-feed.ts'
 import type { HttpOptions } from '#src/http/server.ts'
-import { canonicalInstant, createOrderJudge, isInstant, type Order, orderJson } from '#src/orders/order.ts'
+import type { StreamReading } from '#src/http/stream-reading.ts'
+import { createOrderJudge, type Order, orderJson } from '#src/orders/order.ts'
+import { createOrderStream } from '#src/orders/stream.ts'
 import type { RecordOutcomes, ValueCatalog } from '#src/read/ports.ts'
 import { memoryDesk } from './memory-desk.ts'
 
@@ -71,22 +74,37 @@ export function patientClock(): { monotonic(): number; sleep(ms: number, signal?
   }
 }
 
-/** What `startHttp` needs besides a cache: this machine may read and write, and `orders` are all there is. */
-export function httpParts(orders: MemoryOrders = memoryOrders()) {
+/** The stream of orders under its usual names. */
+export const orderStream = createOrderStream({
+  topic: 'orders',
+  dlqTopic: 'orders.dlq',
+  groupId: 'holdfast',
+  maxBytes: UPLOAD_BYTES,
+})
+
+/** What `startHttp` needs of the stream of orders: `orders` are all there is. */
+export function orderReading(orders: MemoryOrders, cache: ValueCache): StreamReading {
+  return {
+    stream: orderStream,
+    cache,
+    catalog: orders.catalog,
+    outcomes: orders.outcomes,
+    deadLetters: { ofOrder: async () => undefined },
+    intake: orders.intake,
+    // Time stands still, so that watchers get the first order at once, and no further one.
+    feed: createLiveFeed({ clock: { sleep: (_ms, signal) => aborted(signal) }, names: orderStream.http }),
+  }
+}
+
+/** What `startHttp` needs besides its streams: this machine may read and write. */
+export function httpParts() {
   return {
     host: '127.0.0.1',
     port: 0,
     allowedHosts: [],
     auth: { keys: [], keyless: 'loopback' },
     limits: { writesPerMinute: 1_000, badKeysPerMinute: 1_000 },
-    catalog: orders.catalog,
-    outcomes: orders.outcomes,
-    deadLetters: { ofOrder: async () => undefined },
-    intake: orders.intake,
     admin: memoryDesk(),
-    canonicalInstant: text => (isInstant(text) ? canonicalInstant(text) : undefined),
-    // Whoever watches is told at once of the first order, and then of nothing: no time passes between two.
-    feed: createLiveFeed({ clock: { sleep: (_ms, signal) => aborted(signal) } }),
     clock: patientClock(),
     live: [],
     ready: [],
@@ -98,7 +116,7 @@ export function httpParts(orders: MemoryOrders = memoryOrders()) {
       render: async format => (format === 'text' ? 'up 1\n' : 'up 1\n# EOF\n'),
     },
     observer: { observe: () => {} },
-  } satisfies Omit<HttpOptions, 'cache'>
+  } satisfies Omit<HttpOptions, 'streams'>
 }
 
 async function aborted(signal?: AbortSignal): Promise<void> {

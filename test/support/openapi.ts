@@ -1,6 +1,7 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { fullFormats } from 'ajv-formats/dist/formats.js'
-import { openapiDocument } from '#src/http/routes/openapi.ts'
+import { openapiDocument } from '#src/http/openapi-document.ts'
+import { orderStream } from './http-parts.ts'
 
 interface Ref {
   readonly $ref: string
@@ -21,7 +22,7 @@ interface Document {
   readonly components: { readonly responses: Readonly<Record<string, ResponseSpec>> }
 }
 
-const document = openapiDocument() as unknown as Document
+const document = openapiDocument([orderStream]) as unknown as Document
 const ajv = new Ajv2020({ strict: false, formats: { 'date-time': fullFormats['date-time'], email: fullFormats.email } })
 ajv.addSchema({ ...document, $id: 'openapi' })
 const compiled = new Map<object, ValidateFunction>()

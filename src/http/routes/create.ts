@@ -3,68 +3,68 @@ import type { Rejection } from '../../core/dead-letter.ts'
 import { dispositionOf, RecordTooLargeError } from '../../core/errors.ts'
 import type { ValueCache } from '../../core/read-side.ts'
 import type { Origin } from '../../core/record.ts'
-import type { Intake } from '../../core/write-side.ts'
+import { type HttpNames, pathOf, withArticle } from '../../engine/http-names.ts'
 import type { Clock } from '../../engine/ports.ts'
 import type { RecordOutcome, RecordOutcomes } from '../../read/ports.ts'
 import { readBody } from '../body.ts'
 import { type Problem, sendProblem } from '../problem.ts'
+import type { StreamReading } from '../stream-reading.ts'
 
-export interface CreateParts {
-  readonly intake: Intake
-  readonly outcomes: RecordOutcomes
+export interface CreateParts extends Pick<StreamReading, 'stream' | 'intake' | 'outcomes'> {
   readonly cache: Pick<ValueCache, 'drop'>
   readonly clock: Pick<Clock, 'monotonic' | 'sleep'>
-  /** Who waits for an order to be stored stops waiting then. */
+  /** Ends the wait of every caller for its value to be stored. */
   readonly closing: AbortSignal
 }
 
-/** How long a caller is kept waiting for the order to be stored, in ms. */
+/** How long a caller waits for its value to be stored, in ms. */
 const STORED_WITHIN_MS = 5_000
 const FIRST_LOOK_AFTER_MS = 10
 const LOOK_EVERY_MS = 200
-/** Callers that wait at once: each asks the store a few times a second. Beyond them, one is told 202 right away. */
+/** Callers that wait at once: for each the store is queried a few times a second. Further ones are answered 202 at once. */
 const MAX_WAITING = 100
 const RETRY_AFTER_SECONDS = '5'
 
 /**
- * `POST /orders/create`: one order, as `application/json` or as the file `order_file` of a form. It takes the road of
- * every other order: judged by the same rules, published, consumed, settled.
+ * `POST /ROUTE/create`: one value, as `application/json` or as the file of a form. It takes the same path as every record:
+ * validated by the same rules, published, consumed, settled.
  * @param guard in front: who may, and how often
  */
 export function createRoute(parts: CreateParts, guard: readonly RequestHandler[]): Router {
   const router = Router({ caseSensitive: true })
+  const names = parts.stream.http
   let waiting = 0
 
-  router.post('/orders/create', ...guard, async (req, res) => {
-    // Also when the client goes away: nobody is left to be told.
+  router.post(names.create, ...guard, async (req, res) => {
+    // Also when the client goes away: an answer could not be delivered.
     const gone = new AbortController()
     res.once('close', () => gone.abort())
-    const body = await readBody(req, parts.intake.maxBytes).catch(() => undefined)
+    const body = await readBody(req, parts.intake.maxBytes, names).catch(() => undefined)
     if (body === undefined) return
     if (!body.ok) return void sendProblem(req, res, body.problem)
     const verdict = parts.intake.judge(body.bytes)
-    if (!verdict.ok) return void sendProblem(req, res, refusalOf(verdict.rejection))
+    if (!verdict.ok) return void sendProblem(req, res, refusalOf(verdict.rejection, names))
 
     let origin: Origin
     try {
       origin = await parts.intake.publish(verdict.key, body.bytes)
     } catch (error) {
-      if (error instanceof RecordTooLargeError) return void sendProblem(req, res, TOO_LARGE_FOR_TOPIC)
+      if (error instanceof RecordTooLargeError) return void sendProblem(req, res, tooLargeForTopic(names))
       if (dispositionOf(error) !== 'retry') throw error
-      return void sendProblem(req, res, KAFKA_AWAY)
+      return void sendProblem(req, res, kafkaAway(names))
     }
     const async = prefersAsync(req)
     const waits = !async && waiting < MAX_WAITING
     const outcome = waits ? await outcomeOf(verdict.key, origin, gone.signal) : PENDING
     if (gone.signal.aborted) return
-    if (outcome.kind === 'overtaken') return void sendProblem(req, res, overtaken(verdict.key))
-    if (outcome.kind === 'dead_lettered') return void sendProblem(req, res, setAside(outcome))
-    answer(res, verdict.key, origin, { isStored: outcome.kind === 'stored', async })
+    if (outcome.kind === 'overtaken') return void sendProblem(req, res, overtaken(verdict.key, names))
+    if (outcome.kind === 'dead_lettered') return void sendProblem(req, res, setAside(outcome, names))
+    answer(res, names, verdict.key, origin, { isStored: outcome.kind === 'stored', async })
   })
   return router
 
   /** What became of the record, as far as it is known in time. */
-  async function outcomeOf(uid: string, origin: Origin, gone: AbortSignal): Promise<RecordOutcome> {
+  async function outcomeOf(key: string, origin: Origin, gone: AbortSignal): Promise<RecordOutcome> {
     const { outcomes, cache, clock } = parts
     const given = AbortSignal.any([gone, parts.closing])
     const deadline = clock.monotonic() + STORED_WITHIN_MS
@@ -73,10 +73,10 @@ export function createRoute(parts: CreateParts, guard: readonly RequestHandler[]
       for (let waitMs = FIRST_LOOK_AFTER_MS; ; waitMs = Math.min(waitMs * 2, LOOK_EVERY_MS)) {
         await clock.sleep(waitMs, given)
         if (given.aborted || clock.monotonic() > deadline) return PENDING
-        const outcome = await lookUp(outcomes, uid, origin)
+        const outcome = await lookUp(outcomes, key, origin)
         if (outcome.kind === 'pending') continue
         // It may have been written by another process, and this one may remember an older version, or that there was none.
-        cache.drop([uid])
+        cache.drop([key])
         return outcome
       }
     } finally {
@@ -87,10 +87,10 @@ export function createRoute(parts: CreateParts, guard: readonly RequestHandler[]
 
 const PENDING: RecordOutcome = { kind: 'pending' }
 
-/** While the store is away the order is safe in Kafka, and will be stored: the caller hears 202 when the time is over. */
-async function lookUp(outcomes: RecordOutcomes, uid: string, origin: Origin): Promise<RecordOutcome> {
+/** While the store is away the value is safe in Kafka, and will be stored: the caller gets 202 when the time is over. */
+async function lookUp(outcomes: RecordOutcomes, key: string, origin: Origin): Promise<RecordOutcome> {
   try {
-    return await outcomes.outcomeOf(uid, origin)
+    return await outcomes.outcomeOf(key, origin)
   } catch (error) {
     if (dispositionOf(error) === 'retry') return PENDING
     throw error
@@ -99,13 +99,14 @@ async function lookUp(outcomes: RecordOutcomes, uid: string, origin: Origin): Pr
 
 function answer(
   res: Response,
-  uid: string,
+  names: HttpNames,
+  key: string,
   origin: Origin,
   { isStored, async }: { isStored: boolean; async: boolean },
 ) {
   const body = Buffer.from(
     JSON.stringify({
-      order_uid: uid,
+      [names.keyField]: key,
       status: isStored ? 'stored' : 'accepted',
       topic: origin.topic,
       partition: origin.partition,
@@ -117,7 +118,7 @@ function answer(
     'Content-Length': body.length,
     'Cache-Control': 'no-store',
     // With 202, where it will be.
-    Location: `/order/${uid}`,
+    Location: pathOf(names, key),
     ...(async ? { 'Preference-Applied': 'respond-async' } : {}),
   })
   res.end(body)
@@ -130,63 +131,71 @@ function prefersAsync(req: Request): boolean {
   return preferences.some(preference => /^\s*respond-async\s*(?:;|$)/i.test(preference))
 }
 
-const KAFKA_AWAY: Problem = {
-  status: 503,
-  code: 'broker_unavailable',
-  detail:
-    'Kafka did not confirm the order. Send it again in a few seconds: an order that arrives twice is stored once.',
-  headers: { 'Retry-After': RETRY_AFTER_SECONDS },
+function kafkaAway({ one }: HttpNames): Problem {
+  return {
+    status: 503,
+    code: 'broker_unavailable',
+    detail: `Kafka did not confirm the ${one}. Send it again in a few seconds: ${withArticle(one)} that arrives twice is stored once.`,
+    headers: { 'Retry-After': RETRY_AFTER_SECONDS },
+  }
 }
 
-const TOO_LARGE_FOR_TOPIC: Problem = {
-  status: 413,
-  code: 'too_large',
-  detail: 'The topic takes no record of this size: its max.message.bytes is smaller. Send a smaller order.',
+function tooLargeForTopic({ one }: HttpNames): Problem {
+  return {
+    status: 413,
+    code: 'too_large',
+    detail: `The topic takes no record of this size: its max.message.bytes is smaller. Send a smaller ${one}.`,
+  }
 }
 
 /** Whether it had been stored for a moment is not known; that it is not what is stored now is. */
-function overtaken(uid: string): Problem {
+function overtaken(key: string, names: HttpNames): Problem {
   return {
     status: 409,
     code: 'newer_version_stored',
-    detail:
-      'The order was published, and a newer version of it is stored: what was sent is not what is stored now. Read the stored one before you send it again.',
-    headers: { Location: `/order/${uid}` },
+    detail: `The ${names.one} was published, and a newer version of it is stored: what was sent is not what is stored now. Read the stored one before you send it again.`,
+    headers: { Location: pathOf(names, key) },
   }
 }
 
-function setAside({ reason, error }: Extract<RecordOutcome, { kind: 'dead_lettered' }>): Problem {
+function setAside({ reason, error }: Extract<RecordOutcome, { kind: 'dead_lettered' }>, { one }: HttpNames): Problem {
   return {
     status: 422,
     code: reason,
-    detail: `The order was published, and then set aside as a dead letter (${reason}, ${error}): it is not stored. An operator can redrive it once the cause is mended.`,
+    detail: `The ${one} was published, and then set aside as a dead letter (${reason}, ${error}): it is not stored. An operator can redrive it once the cause is fixed.`,
   }
 }
 
-function refusalOf({ reason, error, message, violations }: Rejection): Problem {
+function refusalOf({ reason, error, message, violations }: Rejection, { one }: HttpNames): Problem {
   if (reason === 'too_large') return { status: 413, code: reason, detail: sentence(message) }
   if (reason === 'schema_violation') {
     return {
       status: 422,
       code: reason,
-      detail: 'The order is JSON, but breaks the rules below.',
+      detail: `The ${one} is JSON, but breaks the rules below.`,
       errors: violations.map(({ pointer, message }) => ({ pointer, message })),
     }
   }
   return {
     status: 422,
     code: reason,
-    detail: `${IN_WORDS[error] ?? ''} ${sentence(message)}`.trim(),
+    detail: `${inWords(error, one)} ${sentence(message)}`.trim(),
     errors: [{ pointer: '', message }],
   }
 }
 
 /** For a person who has sent the wrong file. */
-const IN_WORDS: Readonly<Record<string, string>> = {
-  zero_bytes: 'Nothing was sent.',
-  not_utf8: 'This is not text, but perhaps an image, a table or an archive: an order is JSON text in UTF-8.',
-  not_json:
-    'This is text, but not JSON: an order begins with "{" and ends with "}", and all names stand in double quotes.',
+function inWords(error: string, one: string): string {
+  switch (error) {
+    case 'zero_bytes':
+      return 'Nothing was sent.'
+    case 'not_utf8':
+      return `This is not text, but perhaps an image, a table or an archive: ${withArticle(one)} is JSON text in UTF-8.`
+    case 'not_json':
+      return `This is text, but not JSON: ${withArticle(one)} begins with "{" and ends with "}", and all names stand in double quotes.`
+    default:
+      return ''
+  }
 }
 
 function sentence(message: string): string {

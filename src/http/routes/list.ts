@@ -1,39 +1,44 @@
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { decodeCursor, encodeCursor } from '../../core/cursor.ts'
 import { dispositionOf } from '../../core/errors.ts'
-import type { PageQuery, Place } from '../../engine/value-sql.ts'
+import type { PageQuery, Place, ValueList } from '../../engine/value-sql.ts'
 import type { ValueCatalog } from '../../read/ports.ts'
 import { writePieces } from '../pieces.ts'
 import { type Problem, sendProblem } from '../problem.ts'
-import { UID } from '../uid.ts'
-
-export interface ListParts {
-  readonly catalog: ValueCatalog
-  /** An RFC 3339 date-time in the domain's canonical form; `undefined` when it is none. */
-  readonly canonicalInstant: (text: string) => string | undefined
-}
+import type { ReadStream, StreamReading } from '../stream-reading.ts'
 
 const DEFAULT_LIMIT = 20
 const MAX_LIMIT = 100
-const MAX_CUSTOMER_CHARACTERS = 1024
+const MAX_TEXT_CHARACTERS = 1024
 const MAX_CURSOR_CHARACTERS = 512
 const RETRY_AFTER_SECONDS = '5'
+/** Parameters that every list takes besides the columns of its stream. */
+const PARAMETERS = ['from', 'to', 'limit', 'cursor'] as const
 
 type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly why: string }
 
 /**
- * `GET /orders?customer_id=&from=&to=&limit=&cursor=`: whole orders, newest first by `date_created`, then `order_uid`.
- * `from` belongs to the range, `to` does not. `next` goes into `cursor` for the page after this one; orders that arrive
- * meanwhile neither shift nor repeat what follows. A page of large orders ends before its limit, and says where to go on.
+ * `GET /ROUTE?COLUMN=&from=&to=&limit=&cursor=`: whole values, newest first by the date that the stream's definition names, then by
+ * key. `from` belongs to the range, `to` does not. `next` goes into `cursor` for the page after this one; values that arrive
+ * meanwhile neither shift nor repeat what follows. A page of large values ends before its limit, and says where to go on.
  */
-export function listRoute(parts: ListParts, guard: readonly RequestHandler[]): Router {
+export function listRoute(parts: Pick<StreamReading, 'stream' | 'catalog'>, guard: readonly RequestHandler[]): Router {
   const router = Router({ caseSensitive: true })
-  router.get('/orders', ...guard, (req, res) => serveList(parts, req, res))
+  const { list } = parts.stream.queries
+  router.get(parts.stream.http.list, ...guard, async (req, res) => {
+    if (list === undefined) sendProblem(req, res, NO_LIST)
+    else await serveList(parts, list, req, res)
+  })
   return router
 }
 
-async function serveList({ catalog, canonicalInstant }: ListParts, req: Request, res: Response): Promise<void> {
-  const query = readQuery(req.query, canonicalInstant)
+async function serveList(
+  { stream, catalog }: Pick<StreamReading, 'stream' | 'catalog'>,
+  list: ValueList,
+  req: Request,
+  res: Response,
+): Promise<void> {
+  const query = readQuery(req.query, list, stream)
   if (!query.ok) return void sendProblem(req, res, { status: 400, code: 'bad_query', detail: query.why })
   let page: Awaited<ReturnType<ValueCatalog['page']>>
   try {
@@ -42,9 +47,10 @@ async function serveList({ catalog, canonicalInstant }: ListParts, req: Request,
     if (dispositionOf(error) !== 'retry') throw error
     return void sendProblem(req, res, STORE_AWAY)
   }
-  const orders = page.values.flatMap(({ json }, index) => (index === 0 ? [json] : [COMMA, json]))
+  const values = page.values.flatMap(({ json }, index) => (index === 0 ? [json] : [COMMA, json]))
   const next = page.next === undefined ? null : encodeCursor(page.next)
-  const pieces = [Buffer.from('{"orders":['), ...orders, Buffer.from(`],"next":${JSON.stringify(next)}}`)]
+  const start = Buffer.from(`{${JSON.stringify(stream.http.many)}:[`)
+  const pieces = [start, ...values, Buffer.from(`],"next":${JSON.stringify(next)}}`)]
   const size = pieces.reduce((sum, { length }) => sum + length, 0)
   res.writeHead(200, {
     'Content-Type': 'application/json; charset=utf-8',
@@ -53,7 +59,7 @@ async function serveList({ catalog, canonicalInstant }: ListParts, req: Request,
   })
   if (req.method === 'HEAD') res.end()
   else if (size <= WHOLE_BYTES) res.end(Buffer.concat(pieces))
-  // Each order is let go of once it is on its way, and none is copied.
+  // Large pages are written piece by piece, so that each value can be freed once it is sent, and none is copied.
   else await writePieces(res, pieces)
 }
 
@@ -61,45 +67,51 @@ async function serveList({ catalog, canonicalInstant }: ListParts, req: Request,
 const WHOLE_BYTES = 64 * 1024
 const COMMA = Buffer.from(',')
 
-function readQuery(query: Request['query'], canonicalInstant: ListParts['canonicalInstant']): Parsed<PageQuery> {
-  const given: Record<string, string | undefined> = {}
-  for (const name of ['customer_id', 'from', 'to', 'limit', 'cursor']) {
-    const value = query[name]
-    if (Array.isArray(value)) return wrong(`${name} may be given only once.`)
-    // A form sends the fields that were left empty, too.
-    given[name] = typeof value === 'string' && value !== '' ? value : undefined
+function readQuery(query: Request['query'], list: ValueList, stream: ReadStream): Parsed<PageQuery> {
+  const known = [...list.by, ...PARAMETERS]
+  const given = new Map<string, string>()
+  for (const [name, value] of Object.entries(query)) {
+    if (!known.includes(name))
+      return wrong(`${shortened(name)} is no parameter of this list. It takes ${known.join(', ')}.`)
+    if (typeof value !== 'string') return wrong(`${name} may be given only once.`)
+    // A form also sends the fields that were left empty.
+    if (value !== '') given.set(name, value)
   }
-  const { customer_id, from, to, limit, cursor } = given
-  if (customer_id !== undefined && ([...customer_id].length > MAX_CUSTOMER_CHARACTERS || customer_id.includes('\0'))) {
-    return wrong(`customer_id has at most ${MAX_CUSTOMER_CHARACTERS} characters, none of them NUL.`)
+  const by: Record<string, string> = {}
+  for (const column of list.by) {
+    const value = given.get(column)
+    if (value === undefined) continue
+    if ([...value].length > MAX_TEXT_CHARACTERS || value.includes('\0')) {
+      return wrong(`${column} has at most ${MAX_TEXT_CHARACTERS} characters, none of them NUL.`)
+    }
+    by[column] = value
   }
-  const dates = { from: from && readDate(from), to: to && readDate(to) }
+  const dates: { from?: string | undefined; to?: string | undefined } = {}
   for (const name of ['from', 'to'] as const) {
-    if (given[name] !== undefined && dates[name] === undefined) {
+    const text = given.get(name)
+    if (text === undefined) continue
+    dates[name] = readDate(text)
+    if (dates[name] === undefined) {
       return wrong(`${name} must be a date-time with a zone, between 1970 and 9999, as in 2021-11-26T06:22:19Z.`)
     }
   }
+  const limit = given.get('limit')
   if (limit !== undefined && !(/^\d{1,3}$/.test(limit) && Number(limit) >= 1 && Number(limit) <= MAX_LIMIT)) {
     return wrong(`limit must be a whole number from 1 to ${MAX_LIMIT}.`)
   }
-  const after = cursor === undefined ? undefined : fromCursor(cursor, canonicalInstant)
+  const cursor = given.get('cursor')
+  const after = cursor === undefined ? undefined : fromCursor(cursor, list, stream)
   if (cursor !== undefined && after === undefined) {
     return wrong('cursor must be what "next" of the page before said.')
   }
   return {
     ok: true,
-    value: {
-      by: customer_id === undefined ? {} : { customer_id },
-      from: dates.from,
-      to: dates.to,
-      after,
-      limit: limit === undefined ? DEFAULT_LIMIT : Number(limit),
-    },
+    value: { by, from: dates.from, to: dates.to, after, limit: limit === undefined ? DEFAULT_LIMIT : Number(limit) },
   }
 
   /** In a query a "+" that was not escaped means a space, and many forget to escape the one of a zone. */
   function readDate(text: string): string | undefined {
-    return canonicalInstant(text.replace(/ (?=\d\d:\d\d$)/, '+'))
+    return list.canonicalDate(text.replace(/ (?=\d\d:\d\d$)/, '+'))
   }
 }
 
@@ -107,11 +119,22 @@ function wrong(why: string): { readonly ok: false; readonly why: string } {
   return { ok: false, why }
 }
 
-function fromCursor(cursor: string, canonicalInstant: ListParts['canonicalInstant']): Place | undefined {
-  const [date, uid, ...more] = decodeCursor(cursor, MAX_CURSOR_CHARACTERS) ?? []
-  if (date === undefined || uid === undefined || !UID.test(uid) || more.length > 0) return undefined
-  const canonical = canonicalInstant(date)
-  return canonical === undefined ? undefined : [canonical, uid]
+function shortened(name: string): string {
+  return JSON.stringify(name.length > 64 ? `${name.slice(0, 64)}…` : name)
+}
+
+function fromCursor(cursor: string, list: ValueList, { isKey }: ReadStream): Place | undefined {
+  const [date, key, ...more] = decodeCursor(cursor, MAX_CURSOR_CHARACTERS) ?? []
+  if (date === undefined || key === undefined || !isKey(key) || more.length > 0) return undefined
+  const canonical = list.canonicalDate(date)
+  return canonical === undefined ? undefined : [canonical, key]
+}
+
+const NO_LIST: Problem = {
+  status: 404,
+  code: 'no_list',
+  detail:
+    'This stream has no list: its definition names no date to sort by ("list"). Single values are read by their key.',
 }
 
 const STORE_AWAY: Problem = {

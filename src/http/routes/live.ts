@@ -1,11 +1,14 @@
 import { type RequestHandler, Router } from 'express'
-import type { LiveFeed } from '../live-feed.ts'
 import { sendProblem } from '../problem.ts'
+import type { StreamReading } from '../stream-reading.ts'
 
-/** `GET /orders/live`: the orders that this process stores from now on, as they come. Must stand before `/orders/:uid`. */
-export function liveRoutes(feed: LiveFeed, guard: readonly RequestHandler[]): Router {
+/** `GET /ROUTE/live`: the values that this process stores from now on. Must stand before `/ROUTE/KEY`. */
+export function liveRoutes(
+  { stream, feed }: Pick<StreamReading, 'stream' | 'feed'>,
+  guard: readonly RequestHandler[],
+): Router {
   const router = Router({ caseSensitive: true })
-  router.get('/orders/live', ...guard, (req, res) => {
+  router.get(stream.http.live, ...guard, (req, res) => {
     if (req.method === 'HEAD') {
       res.writeHead(200, { 'Content-Type': 'text/event-stream; charset=utf-8', 'Cache-Control': 'no-store' })
       res.end()
@@ -18,7 +21,7 @@ export function liveRoutes(feed: LiveFeed, guard: readonly RequestHandler[]): Ro
     sendProblem(req, res, {
       status: 503,
       code: 'too_many_watchers',
-      detail: 'As many pages watch the orders as this process serves. Try again later.',
+      detail: 'As many pages watch this stream as this process serves. Try again later.',
       headers: { 'Retry-After': '30' },
     })
   })

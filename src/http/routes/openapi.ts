@@ -1,12 +1,11 @@
-import { readFileSync } from 'node:fs'
 import { Router } from 'express'
+import { openapiDocument } from '../openapi-document.ts'
+import type { ReadStream } from '../stream-reading.ts'
 
-const SCHEMAS = new URL('../../../schemas/', import.meta.url)
-
-/** `GET /openapi.json`: the document of this API, whole in one file. */
-export function openapiRoute(): Router {
+/** `GET /openapi.json`: the document of this API, whole in one file, for the streams of this process. */
+export function openapiRoute(streams: readonly ReadStream[]): Router {
   const router = Router({ caseSensitive: true })
-  const body = Buffer.from(JSON.stringify(openapiDocument()))
+  const body = Buffer.from(JSON.stringify(openapiDocument(streams)))
   router.get('/openapi.json', (_req, res) => {
     res.writeHead(200, {
       'Content-Type': 'application/json; charset=utf-8',
@@ -16,21 +15,4 @@ export function openapiRoute(): Router {
     res.end(body)
   })
   return router
-}
-
-interface OpenapiDocument {
-  readonly components: { readonly schemas: Readonly<Record<string, object>> }
-}
-
-/** `schemas/openapi.json`, with the order's schema in the place that refers to its file. */
-export function openapiDocument(): OpenapiDocument {
-  const document = readJson('openapi.json') as OpenapiDocument
-  // Inside the document it goes by its place there, and speaks the document's dialect (which is the same).
-  const { $schema: _dialect, $id: _name, ...order } = readJson('order.schema.json') as Record<string, unknown>
-  const schemas = { ...document.components.schemas, Order: order }
-  return { ...document, components: { ...document.components, schemas } }
-}
-
-function readJson(name: string): unknown {
-  return JSON.parse(readFileSync(new URL(name, SCHEMAS), 'utf8'))
 }

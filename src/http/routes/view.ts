@@ -1,104 +1,136 @@
-import { type RequestHandler, type Response, Router } from 'express'
-import { orderView } from '../../../web/order-view.js'
+import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { type Child, h } from '../../../web/tree.js'
 import { dispositionOf } from '../../core/errors.ts'
-import type { Lookup, ValueCache } from '../../core/read-side.ts'
+import type { Lookup } from '../../core/read-side.ts'
+import { pathOf, withArticle } from '../../engine/http-names.ts'
 import type { Auth } from '../auth.ts'
-import { html, htmlPieces } from '../html.ts'
+import { html, htmlPieces, type Markup } from '../html.ts'
+import { PAGE_END, pageStart, streamNamed, streamSwitch, titleOf } from '../page-frame.ts'
 import { writePieces } from '../pieces.ts'
-import { UID } from '../uid.ts'
+import type { ReadStream, StreamReading } from '../stream-reading.ts'
+import type { ValueView } from '../value-views.ts'
 
-/** Longer than any uid with whatever was pasted around it; the rest is not worth showing. */
+/** Longer than a usual key with what was pasted around it; the rest is not worth showing. */
 const MAX_SHOWN = 200
+const STYLES = ['style.css', 'order.css']
 
 /** One page: what the address asks for, and how it is answered. */
 interface Page {
   readonly status: number
   readonly title: string
+  /** Whose values are searched. */
+  readonly stream: ReadStream
   /** What stands in the search box. */
-  readonly uid: string
+  readonly key: string
   readonly body: Child
   readonly headers?: Readonly<Record<string, string>>
 }
 
+export interface ViewParts {
+  /** At least one. */
+  readonly streams: readonly Pick<StreamReading, 'stream' | 'cache'>[]
+  readonly views: ReadonlyMap<string, ValueView>
+}
+
 /**
- * `GET /view?order_uid=`: the search page's answer without JavaScript, laid out by the same code (`web/order-view.js`).
- * @param guard that of all reading routes, for programs; who comes by a link or form is told as a person
+ * `GET /view?stream=NAME&key=KEY`, and `GET /view?order_uid=UID` under the parameter that a stream declares: the search page's answer
+ * without JavaScript, laid out by the same code (`web/order-view.js` for orders).
+ * @param guard that of all reading routes, for programs; a person without a key gets a page that says where to give one
  */
-export function viewRoutes(cache: ValueCache, auth: Auth, guard: readonly RequestHandler[]): Router {
+export function viewRoutes(parts: ViewParts, auth: Auth, guard: readonly RequestHandler[]): Router {
   const router = Router({ caseSensitive: true })
-  router.get('/view', explainKeys(auth), ...guard, async (req, res) => {
-    await send(res, await pageOf(cache, req.query.order_uid))
+  const streams = parts.streams.map(({ stream }) => stream)
+  router.get('/view', explainKeys(auth, streams), ...guard, async (req, res) => {
+    await send(res, streams, await pageOf(parts, req.query))
   })
   return router
 }
 
-/** A link cannot carry a key, so who needs one must have the page with JavaScript, which asks for it. */
-function explainKeys(auth: Auth): RequestHandler {
+/** The fields of a search without JavaScript. */
+export function searchFields({ name, http }: ReadStream, key: string): Markup {
+  const { one, keyWord, viewParameter } = http
+  const label = `${one.charAt(0).toUpperCase()}${one.slice(1)} ${keyWord}`
+  return html`${viewParameter === undefined ? html`<input type="hidden" name="stream" value="${name}">` : ''}<input id="uid" name="${viewParameter ?? 'key'}" type="text" value="${key}" autocomplete="off" autocapitalize="none" autocorrect="off"
+          spellcheck="false" enterkeyhint="search" placeholder="${label}" aria-describedby="hint">`
+}
+
+/** A link cannot carry a key, so callers that need one must use the page with JavaScript, which asks for it. */
+function explainKeys(auth: Auth, streams: readonly ReadStream[]): RequestHandler {
   return (req, res, next) => {
     if (req.headers.authorization !== undefined) return next()
     const access = auth.check(req, 'read')
-    if (access.ok) return next()
-    return send(res, keyNeeded(access.problem.status, access.problem.headers))
+    const [stream] = streams
+    if (access.ok || stream === undefined) return next()
+    return send(res, streams, keyNeeded(stream, access.problem.status, access.problem.headers))
   }
 }
 
-async function pageOf(cache: ValueCache, asked: unknown): Promise<Page> {
-  const uid = typeof asked === 'string' ? cleaned(asked) : ''
-  if (uid === '') return { status: 200, title: 'Orders', uid, body: '' }
-  if (!UID.test(uid)) {
-    return notice(400, uid.slice(0, MAX_SHOWN), 'This is not an order uid', [
-      'An order uid has 1 to 64 characters: letters, digits, “_” and “-”.',
-    ])
+async function pageOf({ streams, views }: ViewParts, query: Request['query']): Promise<Page> {
+  const byParameter = streams.find(
+    ({ stream: { http } }) => http.viewParameter !== undefined && http.viewParameter in query,
+  )
+  const found = byParameter ?? streamNamed(streams, query.stream)
+  const [first] = streams
+  if (first === undefined) throw new RangeError('there is no stream to show')
+  if (found === undefined) {
+    const names = streams.map(({ stream }) => stream.name).join(', ')
+    return notice(404, first.stream, '', 'There is no stream of this name here', [`This service has ${names}.`])
+  }
+  const { stream, cache } = found
+  const { one, keyWord, keyRule } = stream.http
+  const asked = byParameter === undefined ? query.key : query[stream.http.viewParameter ?? '']
+  const key = typeof asked === 'string' ? cleaned(asked) : ''
+  if (key === '') return { status: 200, title: titleOf(stream), stream, key, body: '' }
+  if (!stream.isKey(key)) {
+    return notice(400, stream, key.slice(0, MAX_SHOWN), `This is not ${withArticle(one)} ${keyWord}`, [keyRule])
   }
   let lookup: Lookup
   try {
-    lookup = await cache.get(uid)
+    lookup = await cache.get(key)
   } catch (error) {
     // Anything but "away" is for the error handler.
     if (dispositionOf(error) !== 'retry') throw error
-    const words = ['Orders in memory can still be read; this one is not among them. Try again in a few seconds.']
-    return { ...notice(503, uid, 'The database cannot be reached just now', words), headers: { 'Retry-After': '5' } }
+    const words = [`What is in memory can still be read; this ${one} is not. Try again in a few seconds.`]
+    const page = notice(503, stream, key, 'The database cannot be reached just now', words)
+    return { ...page, headers: { 'Retry-After': '5' } }
   }
   if (lookup.value === undefined) {
-    return notice(404, uid, 'No order has this uid', [
-      'It may be on its way still, or it was set aside as a dead letter. Check that the uid is complete.',
+    return notice(404, stream, key, `No ${one} has this ${keyWord}`, [
+      `It may not have arrived yet, or it was set aside as a dead letter. Check that the ${keyWord} is complete.`,
     ])
   }
-  const order: object = JSON.parse(lookup.value.json.toString())
-  return {
-    status: 200,
-    title: uid,
-    uid,
-    body: orderView(order, { source: lookup.hit ? 'memory' : 'database' }),
-  }
+  const view = views.get(stream.name)
+  if (view === undefined) throw new RangeError(`no view is loaded for the stream ${stream.name}`)
+  const facts = { source: lookup.hit ? 'memory' : 'database', key, name: one, path: pathOf(stream.http, key) } as const
+  return { status: 200, title: key, stream, key, body: view(JSON.parse(lookup.value.json.toString()), facts) }
 }
 
-/** Uids are pasted out of logs and JSON: with spaces, line ends, quotes or a comma around them. */
+/** Keys are pasted out of logs and JSON: with spaces, line ends, quotes or a comma around them. */
 function cleaned(text: string): string {
-  return text.replace(/[\s"'`,]+/g, '')
+  return text.replace(/^[\s"'`,]+|[\s"'`,]+$/g, '')
 }
 
-function notice(status: number, uid: string, title: string, words: readonly string[]): Page {
+function notice(status: number, stream: ReadStream, key: string, title: string, words: readonly string[]): Page {
   const body = h('div', { class: 'notice' }, h('h2', {}, title), ...words.map(text => h('p', {}, text)))
-  return { status, title, uid, body }
+  return { status, title, stream, key, body }
 }
 
-function keyNeeded(status: number, headers: Readonly<Record<string, string>> = {}): Page {
+function keyNeeded(stream: ReadStream, status: number, headers: Readonly<Record<string, string>> = {}): Page {
+  const path = pathOf(stream.http, '')
   return {
-    ...notice(status, '', 'This service asks for a key', [
-      'The order page takes one and keeps it until its tab is closed; it needs JavaScript for that.',
-      'Programs send it with each request to /order/ and the uid, as “Authorization: Bearer …”.',
+    ...notice(status, stream, '', 'This service asks for a key', [
+      'The search page takes one and keeps it until its tab is closed; it needs JavaScript for that.',
+      `Programs send it with each request to ${path} and the ${stream.http.keyWord}, as “Authorization: Bearer …”.`,
     ]),
     headers,
   }
 }
 
-/** A usual order is one piece, whose length can be told; a large one is rendered while it is read. */
-async function send(res: Response, page: Page): Promise<void> {
+/** A usual value is one piece, whose length is known; a large one is rendered while the client reads it. */
+async function send(res: Response, streams: readonly ReadStream[], page: Page): Promise<void> {
   const body = htmlPieces(page.body)[Symbol.iterator]()
   const [first, second] = [body.next(), body.next()]
-  const start = `${headOf(page)}${first.done ? '' : first.value}`
+  const start = `${headOf(streams, page)}${first.done ? '' : first.value}`
   const headers = {
     'Content-Type': 'text/html; charset=utf-8',
     'Cache-Control': 'private, no-cache',
@@ -122,40 +154,19 @@ function* restOf(start: string, second: string, others: Iterator<string>): Itera
   yield FOOT
 }
 
-/** The frame is that of `web/index.html`. */
-function headOf({ title, uid }: Page): string {
-  return html`<!doctype html>
-<html lang="en">
-<head>
-  <meta charset="utf-8">
-  <meta name="viewport" content="width=device-width, initial-scale=1">
-  <meta name="color-scheme" content="light dark">
-  <title>${title} · Holdfast</title>
-  <link rel="icon" href="/icon.svg" type="image/svg+xml">
-  <link rel="stylesheet" href="/frame.css">
-  <link rel="stylesheet" href="/style.css">
-  <link rel="stylesheet" href="/order.css">
-</head>
-<body>
-  <header class="bar">
-    <a class="brand" href="/"><img src="/icon.svg" alt="" width="28" height="28">Holdfast</a>
-    <nav aria-label="Service">
-      <a href="/admin">Console</a>
-      <a href="/docs">API</a>
-      <a href="/readyz?verbose">Health</a>
-      <a href="/metrics">Metrics</a>
-    </nav>
-  </header>
+function headOf(streams: readonly ReadStream[], { title, stream, key }: Page): string {
+  const home = streams.length < 2 ? '/' : `/?stream=${encodeURIComponent(stream.name)}`
+  return html`${pageStart({ title, styles: STYLES })}
   <main>
+    ${streamSwitch(streams, stream, '/view')}
     <search>
     <form class="search" action="/view" method="get">
-      <h1><label for="uid">Find an order</label></h1>
+      <h1><label for="uid">Find ${withArticle(stream.http.one)}</label></h1>
       <div class="box">
-        <input id="uid" name="order_uid" type="text" value="${uid}" autocomplete="off" autocapitalize="none"
-          spellcheck="false" enterkeyhint="search" placeholder="Order uid" aria-describedby="hint">
+        ${searchFields(stream, key)}
         <button type="submit">Find</button>
       </div>
-      <p id="hint" class="hint">This page works without JavaScript. <a href="/">With it</a>, there is more to see.</p>
+      <p id="hint" class="hint">This page works without JavaScript. <a href="${home}">With it</a>, there is more to see.</p>
     </form>
     </search>
     <section id="result" aria-label="Result">`.text
@@ -163,6 +174,4 @@ function headOf({ title, uid }: Page): string {
 
 const FOOT = `</section>
   </main>
-</body>
-</html>
-`
+${PAGE_END}`

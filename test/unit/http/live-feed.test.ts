@@ -1,6 +1,7 @@
 import { connect } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createLiveFeed, type LiveFeed, type LiveFeedOptions } from '#src/http/live-feed.ts'
+import { orderStream } from '../../support/http-parts.ts'
 import { createTime, serveFeed } from './watching.ts'
 
 const open: Array<() => void> = []
@@ -104,6 +105,7 @@ describe('the live feed', () => {
 
 function publish(feed: LiveFeed, ...uids: readonly string[]): void {
   feed.publish(uids, uid => ({
+    key: uid,
     json: Buffer.from(
       JSON.stringify({
         order_uid: uid,
@@ -119,7 +121,7 @@ function publish(feed: LiveFeed, ...uids: readonly string[]): void {
 /** A feed behind a bare server, and a clock that stands still until it is told. */
 async function start(options: Partial<LiveFeedOptions> = {}) {
   const time = createTime()
-  const feed = createLiveFeed({ clock: time, ...options })
+  const feed = createLiveFeed({ clock: time, names: orderStream.http, ...options })
   const served = await serveFeed(feed)
   open.push(served.close)
   return { feed, time, ...served }

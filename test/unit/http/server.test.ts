@@ -71,7 +71,16 @@ describe('every answer', () => {
 
   it('is timed under the pattern of its route, never under its path', async () => {
     await using service = await startService()
-    const paths = [`/order/${UID}`, '/order/nobody', `/orders/${UID}`, '/livez', '/', '/nowhere', '/../../etc/passwd']
+    const paths = [
+      `/order/${UID}`,
+      '/order/nobody',
+      `/orders/${UID}`,
+      '/livez',
+      '/',
+      '/style.css',
+      '/nowhere',
+      '/../../etc/passwd',
+    ]
     for (const path of paths) await (await service.get(path)).arrayBuffer()
     await service.server.close()
     const served = service.facts.filter(fact => fact.kind === 'http_served')
@@ -80,6 +89,7 @@ describe('every answer', () => {
       '/order/:uid 404',
       '/orders/:uid 200',
       '/livez 200',
+      '/ 200',
       'static 200',
       'unmatched 404',
       'unmatched 404',

@@ -8,9 +8,10 @@ import type { StoredValue } from '#src/engine/value-sql.ts'
 import type { AdminParts } from '#src/http/admin.ts'
 import type { LiveFeed } from '#src/http/live-feed.ts'
 import { type HttpOptions, type HttpServer, startHttp } from '#src/http/server.ts'
+import type { StreamReading } from '#src/http/stream-reading.ts'
 import type { DeadLetterIndex } from '#src/inbox/ports.ts'
 import { orderJson } from '#src/orders/order.ts'
-import { httpParts, type MemoryOrders, memoryOrders } from '../../support/http-parts.ts'
+import { httpParts, type MemoryOrders, memoryOrders, orderReading } from '../../support/http-parts.ts'
 import { expectDocumented } from '../../support/openapi.ts'
 import { modelOrder } from '../../support/orders.ts'
 
@@ -57,6 +58,8 @@ export async function startService(
     orders?: Partial<Pick<MemoryOrders, 'catalog' | 'outcomes'>> & { intake?: Partial<Intake> }
     deadLetterOf?: DeadLetterIndex['ofOrder']
     admin?: AdminParts
+    /** Besides orders. */
+    streams?: readonly StreamReading[]
     clock?: Pick<Clock, 'monotonic' | 'sleep'>
     drainTimeoutMs?: number
     port?: number
@@ -80,20 +83,26 @@ export async function startService(
     },
   })
   const orders = memoryOrders()
-  const parts = httpParts(orders)
+  const parts = httpParts()
+  const reading = orderReading(orders, cache)
   const server = await startHttp({
     ...parts,
     port: options.port ?? 0,
     allowedHosts: options.allowedHosts ?? [],
-    cache,
     auth: { keys: options.keys ?? [], keyless: options.keyless ?? 'loopback' },
     limits: { ...parts.limits, ...options.limits },
     work: options.work,
     connections: options.connections,
-    catalog: options.orders?.catalog ?? parts.catalog,
-    outcomes: options.orders?.outcomes ?? parts.outcomes,
-    deadLetters: { ofOrder: options.deadLetterOf ?? parts.deadLetters.ofOrder },
-    intake: { ...parts.intake, ...options.orders?.intake },
+    streams: [
+      {
+        ...reading,
+        catalog: options.orders?.catalog ?? reading.catalog,
+        outcomes: options.orders?.outcomes ?? reading.outcomes,
+        deadLetters: { ofOrder: options.deadLetterOf ?? reading.deadLetters.ofOrder },
+        intake: { ...reading.intake, ...options.orders?.intake },
+      },
+      ...(options.streams ?? []),
+    ],
     admin: options.admin ?? parts.admin,
     clock: options.clock ?? parts.clock,
     live: options.live ?? [],
@@ -119,7 +128,7 @@ export async function startService(
     facts,
     firstServed: firstServed.promise,
     orders,
-    feed: parts.feed,
+    feed: reading.feed,
     put: value => cache.put([value]),
     get,
     create: (body = null, headers = {}) => get('/orders/create', { method: 'POST', body, headers }),

@@ -1,8 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, it } from 'vitest'
-import { openapiDocument } from '#src/http/routes/openapi.ts'
+import { openapiDocument } from '#src/http/openapi-document.ts'
 import { VERSION } from '#src/version.ts'
+import { orderStream } from '../../support/http-parts.ts'
 import { startService, UID } from '../http/support.ts'
 
 const SCHEMAS = new URL('../../../schemas/', import.meta.url)
@@ -17,7 +18,7 @@ interface Document {
   readonly components: { readonly schemas: Readonly<Record<string, object>> }
 }
 const source = JSON.parse(readFileSync(new URL('openapi.json', SCHEMAS), 'utf8')) as Document
-const served = openapiDocument() as unknown as Document
+const served = openapiDocument([orderStream]) as unknown as Document
 
 function refsOf(document: object): string[] {
   return [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map(([, ref = '']) => ref)
