@@ -2,6 +2,7 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import { isIPv6 } from 'node:net'
 import { UsageError } from '../core/errors.ts'
 import type { HttpRefusal } from '../core/read-side.ts'
+import { runningLifecycle } from '../engine/lifecycle.ts'
 import { boundConnections, CONNECTION_LIMITS, type ConnectionLimits } from './connections.ts'
 import { type Problem, sendProblem } from './problem.ts'
 
@@ -56,18 +57,18 @@ const PROBES_ONLY: Problem = {
 /** An HTTP server with bounds on whatever a client could stretch. @throws UsageError when it cannot listen there */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
   const { host } = options
-  let closed: Promise<void> | undefined
-  const closing = new AbortController()
+  const lifecycle = runningLifecycle(drain)
+  const closing = lifecycle.stopping
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
     connectionsCheckingInterval: CHECK_INTERVAL_MS,
   })
   const connections = boundConnections(server, { ...CONNECTION_LIMITS, ...options.connections }, options.onRefused)
   const handler = options.handler({
-    closing: closing.signal,
+    closing,
     onDone() {
       // A kept-alive connection that becomes idle while we close would hold the close up.
-      if (closing.signal.aborted) setImmediate(() => server.closeIdleConnections())
+      if (closing.aborted) setImmediate(() => server.closeIdleConnections())
     },
   })
   server.on('request', (req, res) => {
@@ -82,17 +83,13 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const port = await listen(server, options)
 
   async function drain(): Promise<void> {
-    closing.abort()
     const ended = new Promise<void>(resolve => server.close(() => resolve()))
     server.closeIdleConnections()
     const timer = setTimeout(() => server.closeAllConnections(), options.drainTimeoutMs ?? DRAIN_TIMEOUT_MS)
     await ended
     clearTimeout(timer)
   }
-  function close(): Promise<void> {
-    closed ??= drain()
-    return closed
-  }
+  const close = lifecycle.stop
   return { url: `http://${displayHost(host)}:${port}`, port, close, [Symbol.asyncDispose]: close }
 }
 

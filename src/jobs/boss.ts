@@ -1,6 +1,7 @@
 import { PgBoss, type Queue } from 'pg-boss'
 import { type BackoffPolicy, backoffMs } from '../core/backoff.ts'
 import type { JobObserver } from '../core/replay.ts'
+import { runningLifecycle } from '../engine/lifecycle.ts'
 import type { Clock } from '../engine/ports.ts'
 import { QUEUE_SCHEMA, requireQueueSchema } from './queue-schema.ts'
 
@@ -101,12 +102,11 @@ export function startBoss({ database, jobs, stopTimeoutMs, observer, clock, rand
     }
   }
 
-  async function stop(): Promise<void> {
+  const lifecycle = runningLifecycle(async () => {
     stopping.abort()
     await started
     await running?.stop({ graceful: true, close: false, timeout: stopTimeoutMs }).catch(() => {})
-  }
-  let stopped: Promise<void> | undefined
+  })
 
   return {
     async send(name) {
@@ -115,10 +115,7 @@ export function startBoss({ database, jobs, stopTimeoutMs, observer, clock, rand
       const worker = workers.get(name)
       if (sent !== null && worker !== undefined) running.notifyWorker(worker)
     },
-    [Symbol.asyncDispose]() {
-      stopped ??= stop()
-      return stopped
-    },
+    [Symbol.asyncDispose]: lifecycle.stop,
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ReplayDesk } from '../core/dead-letter-desk.ts'
 import type { JobObserver, ReplayStore } from '../core/replay.ts'
 import type { AutomaticRedrive } from '../core/stream-desk.ts'
+import { runningLifecycle } from '../engine/lifecycle.ts'
 import type { Clock } from '../engine/ports.ts'
 import { redriveAutomatically } from './automatic-redrive.ts'
 import { type Boss, type BossOptions, type Job, startBoss } from './boss.ts'
@@ -75,20 +76,14 @@ export function startJobs(options: JobsOptions): AsyncDisposable {
     }
   }
 
-  async function stop(): Promise<void> {
+  const lifecycle = runningLifecycle(async () => {
     stopping.abort()
     // First: what is at work begins to let go.
     const letGo = boss[Symbol.asyncDispose]()
     await looking
     await letGo
-  }
-  let stopped: Promise<void> | undefined
-  return {
-    [Symbol.asyncDispose]() {
-      stopped ??= stop()
-      return stopped
-    },
-  }
+  })
+  return { [Symbol.asyncDispose]: lifecycle.stop }
 }
 
 function scheduledJobs({ scheduled, observer, clock }: JobsOptions): Job[] {

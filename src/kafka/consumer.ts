@@ -1,4 +1,5 @@
 import { partitionKey } from '../core/record.ts'
+import { runningLifecycle, StoppedError } from '../engine/lifecycle.ts'
 import type { RecordSource, SourceEvent } from '../engine/ports.ts'
 import { createHearing, type Hearing } from './hearing.ts'
 import { type ConsumerOptions, createMember, type Member } from './member.ts'
@@ -24,11 +25,11 @@ const RENEW_PAUSE_MS = 5_000
 export function createConsumer(options: ConsumerOptions): RecordSource {
   const hearings = new WeakMap<Member, Hearing>()
   let member: Member | undefined
+  let starting: Promise<void> | undefined
   /** Connected, and waits for the next poll to take the member's place. */
   let successor: Member | undefined
   let renewal: Promise<void> | undefined
   let renewNotBeforeMs = 0
-  let closing: Promise<void> | undefined
   const departures = new Set<Promise<void>>()
   /** The end of a membership whose client has no say in it any more. */
   let lostEvent: Extract<SourceEvent, { kind: 'revoked' }> | undefined
@@ -72,13 +73,14 @@ export function createConsumer(options: ConsumerOptions): RecordSource {
       () => false,
     )
     // When they have just come back, the old one hears them too, and need not lose its partitions.
-    if (connects && closing === undefined && !(await deaf.hearsBroker()) && closing === undefined) successor = fresh
+    if (connects && !lifecycle.stopping.aborted && !(await deaf.hearsBroker()) && !lifecycle.stopping.aborted)
+      successor = fresh
     else depart(fresh)
   }
 
   /** In the loop's own time: nothing of what it holds changes but inside a poll. */
   function takeOver(): void {
-    if (successor === undefined || closing !== undefined) return
+    if (successor === undefined || lifecycle.stopping.aborted) return
     const old = current()
     const lost = new Map(old.owned)
     // What was handed out and is not answered yet, the loop takes for its own; and of an earlier loss it may not know.
@@ -100,25 +102,34 @@ export function createConsumer(options: ConsumerOptions): RecordSource {
     if (to === undefined || to.member === member) give(current())
   }
 
-  async function close(): Promise<void> {
+  const lifecycle = runningLifecycle(async () => {
+    // A start that is under way notices the stop, and its client leaves.
+    await starting?.catch(() => {})
     if (member !== undefined) depart(member)
     await renewal
     if (successor !== undefined) depart(successor)
     // Awaited while timers run: the end of the process would wait for a native call that hangs, and nothing could end it.
     while (departures.size > 0) await Promise.all(departures)
+  })
+
+  async function join(): Promise<void> {
+    if (lifecycle.stopping.aborted) throw new StoppedError('the consumer is closed')
+    const joining = create()
+    try {
+      await joining.connect(CONNECT_TIMEOUT_MS)
+      if (lifecycle.stopping.aborted) throw new StoppedError('the consumer was closed while it connected')
+    } catch (error) {
+      depart(joining)
+      throw error
+    }
+    member = joining
+    joining.join()
   }
 
   return {
-    async start() {
-      const joining = create()
-      try {
-        await joining.connect(CONNECT_TIMEOUT_MS)
-      } catch (error) {
-        depart(joining)
-        throw error
-      }
-      member = joining
-      joining.join()
+    start() {
+      starting = join()
+      return starting
     },
     poll(max, timeoutMs) {
       takeOver()
@@ -142,9 +153,6 @@ export function createConsumer(options: ConsumerOptions): RecordSource {
     committed: partitions => current().committed(partitions),
     watermarks: partition => current().watermarks(partition),
     cachedWatermarks: partition => current().cachedWatermarks(partition),
-    close() {
-      closing ??= close()
-      return closing
-    },
+    close: lifecycle.stop,
   }
 }

@@ -1,4 +1,5 @@
 import { UnreadableBatchError } from '../core/errors.ts'
+import { runningLifecycle } from '../engine/lifecycle.ts'
 import type { Head, HeadReader, Progress } from '../engine/ports.ts'
 import type { KafkaConnection } from './client.ts'
 import { toStreamError } from './errors.ts'
@@ -16,7 +17,6 @@ export function createHeadReader(options: {
 }): HeadReader {
   let reader: PartitionReader | undefined
   let queue: Promise<unknown> = Promise.resolve()
-  let closed = false
 
   async function drop(): Promise<void> {
     const gone = reader
@@ -24,10 +24,16 @@ export function createHeadReader(options: {
     await gone?.[Symbol.asyncDispose]()
   }
 
+  const lifecycle = runningLifecycle(async () => {
+    // What is asked now ends with its client.
+    await drop()
+    await queue
+  })
+
   async function read({ partition, nextOffset }: Progress): Promise<Head> {
     try {
       reader ??= await openPartitionReader({ ...options, onlyHeads: true })
-      if (closed) throw toStreamError(new Error('the reader was closed'), 'looking at a record')
+      if (lifecycle.stopping.aborted) throw toStreamError(new Error('the reader was closed'), 'looking at a record')
       const { low, high } = await reader.watermarks(partition)
       const from = nextOffset < low ? low : nextOffset
       if (from >= high) return { emptyTo: from }
@@ -44,12 +50,7 @@ export function createHeadReader(options: {
       queue = asked.catch(() => {})
       return asked
     },
-    async [Symbol.asyncDispose]() {
-      closed = true
-      // What is asked now ends with its client.
-      await drop()
-      await queue
-    },
+    [Symbol.asyncDispose]: lifecycle.stop,
   }
 }
 

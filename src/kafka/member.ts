@@ -1,5 +1,6 @@
 import { CONSUMER_PROPERTIES } from '../core/kafka-properties.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../core/record.ts'
+import { runningLifecycle } from '../engine/lifecycle.ts'
 import type { CommitResult, Progress, SourceEvent, Watermarks } from '../engine/ports.ts'
 import {
   type ConsumerCallbacks,
@@ -77,13 +78,13 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
   let commitWaiting: ((result: CommitResult) => void) | undefined
   let polling: Promise<SourceRecord[]> | undefined
   let cooperative = true
-  let leaving: Promise<void> | undefined
+  const lifecycle = runningLifecycle(leave)
 
   const createClient = options.createClient ?? ((...rest) => nativeConsumer(connection, ...rest))
   const properties = { ...CONSUMER_PROPERTIES, ...connection.extra, 'group.id': options.groupId }
   const client = createClient(properties, { rebalance: onRebalance, committed: onCommitted })
   client.on('event.error', (error: NativeError) => {
-    if (leaving === undefined) options.onWarning(warningText(client, error))
+    if (!lifecycle.stopping.aborted) options.onWarning(warningText(client, error))
   })
   // Wait for the first record only; take what is ready after it. Otherwise each record may cost a whole timeout.
   client.setDefaultIsTimeoutOnlyForFirstMessage(true)
@@ -97,16 +98,16 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
     const mine = partitions.map(({ topic, partition }) => ({ topic, partition }))
     if (error.code === CODE.assignPartitions) {
       // Asked here, because during close the client answers NONE.
-      if (leaving === undefined) cooperative = client.rebalanceProtocol() !== 'EAGER'
+      if (!lifecycle.stopping.aborted) cooperative = client.rebalanceProtocol() !== 'EAGER'
       events.push({ kind: 'assigned', partitions: mine })
     } else if (error.code === CODE.revokePartitions) {
-      events.push({ kind: 'revoked', partitions: mine, lost: leaving !== undefined || client.assignmentLost() })
+      events.push({ kind: 'revoked', partitions: mine, lost: lifecycle.stopping.aborted || client.assignmentLost() })
     } else {
       options.onWarning(`rebalance failed: ${error.message}`)
       events.push({ kind: 'revoked', partitions: [...owned.values()], lost: true })
     }
     // Nobody drains any more: an unanswered rebalance would make the client hang for ever.
-    if (leaving !== undefined) answerAll()
+    if (lifecycle.stopping.aborted) answerAll()
   }
 
   function onCommitted(error: NativeError | null, _positions: NativePosition[]): void {
@@ -143,7 +144,7 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
   function unassign(partitions: readonly TopicPartition[]): void {
     for (const partition of partitions) owned.delete(partitionKey(partition))
     // While it leaves, the client refuses, and nothing will come back to it.
-    if (leaving === undefined) resumePaused(partitions)
+    if (!lifecycle.stopping.aborted) resumePaused(partitions)
     if (cooperative) client.incrementalUnassign(partitions)
     else client.unassign()
   }
@@ -192,13 +193,10 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
     }
   }
 
-  function leaveOnce(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    leaving = promise
+  async function leave(): Promise<void> {
     endCommit(NOT_A_MEMBER)
     answerAll()
-    client.disconnect(resolve)
-    return promise
+    await new Promise<void>(resolve => client.disconnect(resolve))
   }
 
   return {
@@ -295,10 +293,7 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
 
     hearsBroker: () => hearsBroker(client, subscription),
 
-    leave() {
-      leaving ??= leaveOnce()
-      return leaving
-    },
+    leave: lifecycle.stop,
   }
 }
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { BrokerUnavailableError } from '../core/errors.ts'
 import type { Header } from '../core/record.ts'
 import { NO_TRACING, type SendTracing } from '../core/tracing.ts'
+import { runningLifecycle } from '../engine/lifecycle.ts'
 import {
   abandon,
   call,
@@ -72,7 +73,6 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
   const { connection, tracing = NO_TRACING } = options
   const unacked = new Set<Waiting>()
   const room: (() => void)[] = []
-  let closing: Promise<void> | undefined
   let renewing = false
   const retired = new Set<NativeProducer>()
   let client = await open(options.connectTimeoutMs ?? 10_000)
@@ -125,7 +125,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
   }
 
   async function renewWhenStuck(): Promise<void> {
-    if (renewing || closing !== undefined) return
+    if (renewing || lifecycle.stopping.aborted) return
     hearing.tick()
     // Those of a client that was replaced only wait for their timeout.
     const oldest = unacked.values().find(waiting => waiting.client === client)
@@ -134,7 +134,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
     renewing = true
     try {
       const fresh = await open(RENEW_CONNECT_TIMEOUT_MS)
-      if (closing !== undefined) return abandon(fresh)
+      if (lifecycle.stopping.aborted) return abandon(fresh)
       const old = client
       client = fresh
       hearing = createHearing(() => hearsBroker(fresh))
@@ -149,7 +149,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
 
   async function produce(record: OutgoingRecord, headers: readonly Header[]) {
     while (unacked.size >= MAX_UNACKED) await new Promise<void>(resolve => room.push(resolve))
-    if (closing !== undefined) throw new BrokerUnavailableError('the producer is closed')
+    if (lifecycle.stopping.aborted) throw new BrokerUnavailableError('the producer is closed')
     const { promise, resolve, reject } = Promise.withResolvers<{ partition: number; offset: bigint }>()
     const waiting: Waiting = { client, sinceMs: performance.now(), resolve, reject }
     const nativeHeaders = toNativeHeaders(headers)
@@ -178,17 +178,12 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
     return promise
   }
 
-  async function close(): Promise<void> {
+  const lifecycle = runningLifecycle(async () => {
     // Every record gets its report at the latest after the delivery timeout: nothing is flushed away unseen.
     while (unacked.size > 0) await new Promise<void>(resolve => room.push(resolve))
     clearInterval(watch)
     await new Promise<void>(resolve => client.disconnect(() => resolve()))
-  }
-
-  function closeOnce(): Promise<void> {
-    closing ??= close()
-    return closing
-  }
+  })
 
   return {
     produce: record => tracing.send(record, headers => produce(record, headers)),
@@ -200,8 +195,8 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
       hearing.heard()
       return metadata.topics.find(({ name }) => name === topic)?.partitions.length ?? 0
     },
-    close: closeOnce,
-    [Symbol.asyncDispose]: closeOnce,
+    close: lifecycle.stop,
+    [Symbol.asyncDispose]: lifecycle.stop,
   }
 }
 

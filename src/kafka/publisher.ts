@@ -1,4 +1,5 @@
 import { BrokerUnavailableError } from '../core/errors.ts'
+import { runningLifecycle } from '../engine/lifecycle.ts'
 import { type KafkaProducer, type OutgoingRecord, type ProducerOptions, startProducer } from './producer.ts'
 
 export interface Publisher extends AsyncDisposable {
@@ -14,10 +15,13 @@ export interface Publisher extends AsyncDisposable {
  */
 export function createPublisher(options: ProducerOptions): Publisher {
   let producer: Promise<KafkaProducer> | undefined
-  let closed: Promise<void> | undefined
+  const lifecycle = runningLifecycle(async () => {
+    const started = await producer?.catch(() => undefined)
+    await started?.close()
+  })
 
   function connected(): Promise<KafkaProducer> {
-    if (closed !== undefined) throw new BrokerUnavailableError('the producer is closed')
+    if (lifecycle.stopping.aborted) throw new BrokerUnavailableError('the producer is closed')
     if (producer !== undefined) return producer
     const starting = startProducer(options)
     producer = starting
@@ -28,18 +32,9 @@ export function createPublisher(options: ProducerOptions): Publisher {
     return starting
   }
 
-  async function close(): Promise<void> {
-    const started = await producer?.catch(() => undefined)
-    await started?.close()
-  }
-  function closeOnce(): Promise<void> {
-    closed ??= close()
-    return closed
-  }
-
   return {
     publish: async record => (await connected()).produce(record),
-    close: closeOnce,
-    [Symbol.asyncDispose]: closeOnce,
+    close: lifecycle.stop,
+    [Symbol.asyncDispose]: lifecycle.stop,
   }
 }

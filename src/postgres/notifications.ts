@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { type BackoffPolicy, backoffMs } from '../core/backoff.ts'
 import { StoreUnavailableError } from '../core/errors.ts'
+import { runningLifecycle } from '../engine/lifecycle.ts'
 import type { Clock } from '../engine/ports.ts'
 import { pipelined, withClient } from './pool.ts'
 
@@ -115,21 +116,14 @@ const HEARTBEAT: pg.QueryConfig = {
  */
 export function startWriteListener(options: WriteListenerOptions): WriteListener {
   const { pool, self, clock } = options
-  const stopping = new AbortController()
   const connected = Promise.withResolvers<void>()
-  let stopped: Promise<void> | undefined
-
+  const { stop, stopping } = runningLifecycle(() => running)
   const running = run()
-  function stop(): Promise<void> {
-    stopping.abort()
-    stopped ??= running
-    return stopped
-  }
   return { connected: connected.promise, stop, [Symbol.asyncDispose]: stop }
 
   async function run(): Promise<void> {
     let attempt = 1
-    while (!stopping.signal.aborted) {
+    while (!stopping.aborted) {
       try {
         await withClient(pool, client =>
           listen(client, () => {
@@ -140,9 +134,9 @@ export function startWriteListener(options: WriteListenerOptions): WriteListener
       } catch (error) {
         // The first attempt after a loss comes at once.
         const delayMs = attempt === 1 ? 0 : backoffMs(RECONNECT, attempt, options.random())
-        if (!stopping.signal.aborted) options.onLost(error, attempt, delayMs)
+        if (!stopping.aborted) options.onLost(error, attempt, delayMs)
         attempt += 1
-        await clock.sleep(delayMs, stopping.signal)
+        await clock.sleep(delayMs, stopping)
       }
     }
     connected.resolve()
@@ -151,7 +145,7 @@ export function startWriteListener(options: WriteListenerOptions): WriteListener
   async function listen(client: pg.PoolClient, onListening: () => void): Promise<void> {
     const ended = new AbortController()
     const onEnd = () => ended.abort()
-    const wake = AbortSignal.any([stopping.signal, ended.signal])
+    const wake = AbortSignal.any([stopping, ended.signal])
     const onNotification = ({ channel, payload }: pg.Notification) => {
       if (channel !== CHANNEL) return
       const { sender, keys } = readNotice(payload ?? '')
@@ -163,7 +157,7 @@ export function startWriteListener(options: WriteListenerOptions): WriteListener
       await pipelined(client, [`LISTEN ${CHANNEL}`])
       options.onConnected()
       onListening()
-      while (!stopping.signal.aborted) {
+      while (!stopping.aborted) {
         const askedAt = clock.monotonic()
         const [answer] = await pipelined(client, [HEARTBEAT])
         if (answer?.rows[0]?.listening !== true) {

@@ -2,11 +2,13 @@
  * OpenTelemetry's SDK. Nothing imports this file but by `import()`, and only when traces have somewhere to go: it takes half
  * a second and 50 MB.
  */
+
 import { createRequire } from 'node:module'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type DiagLogger, DiagLogLevel, diag, type Span } from '@opentelemetry/api'
 import { PgInstrumentation } from '@opentelemetry/instrumentation-pg'
 import { NodeSDK } from '@opentelemetry/sdk-node'
+import { runningLifecycle } from '../engine/lifecycle.ts'
 import type { Tell } from './tracing-warnings.ts'
 
 /** A collector that does not answer is not waited for any longer than this when the process ends. */
@@ -47,21 +49,15 @@ export function startSdk({ level, statements }: SdkOptions, tell: Tell): { stop(
   // comes later finds the same module.
   if (statements) createRequire(import.meta.url)('pg')
 
-  let stopped: Promise<void> | undefined
-  async function stopOnce(): Promise<void> {
+  const { stop } = runningLifecycle(async () => {
     const given = new AbortController()
     const flushed = sdk
       .shutdown()
       .catch((error: unknown) => tell('warn', `the last spans are lost: ${messageOf(error)}`))
     await Promise.race([flushed, sleep(FLUSH_TIMEOUT_MS, undefined, { signal: given.signal }).catch(() => {})])
     given.abort()
-  }
-  return {
-    stop() {
-      stopped ??= stopOnce()
-      return stopped
-    },
-  }
+  })
+  return { stop }
 }
 
 /** Postgres quotes the input in its messages; the code of the error, which is told as an event, is enough. */
