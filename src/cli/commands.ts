@@ -68,7 +68,8 @@ Examples:
 const MIGRATE: CommandGroup = {
   name: 'migrate',
   summary: 'bring the tables of DATABASE_URL up to date, or take migrations back',
-  help: `Several replicas may do so at once: they wait for one another.
+  help: `Ours, and then those of the folder migrations/ in the working directory, where a project has one. Several replicas may do so at
+once: they wait for one another.
 
 Examples:
   holdfast migrate up

@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts'
 import { requireQueueSchema } from '../jobs/queue-schema.ts'
-import { missingMigrations, requireFitDatabase } from '../postgres/migrate.ts'
+import { missingMigrations, projectMigrations, requireFitDatabase } from '../postgres/migrate.ts'
 import { createPool, query } from '../postgres/pool.ts'
 import { serverFacts } from '../postgres/table-rights.ts'
 import { type Finding, messageOf, remedyOf } from './doctor-finding.ts'
@@ -23,7 +23,7 @@ export async function* postgresFindings({ postgres: settings }: Config): AsyncGe
     name = 'encoding'
     await requireFitDatabase(pool)
     name = 'migrations'
-    const missing = await missingMigrations(pool)
+    const missing = await missingMigrations(pool, projectMigrations(process.cwd()))
     // Not advised where it would fail.
     await requireFitDatabase(pool, missing)
     yield {

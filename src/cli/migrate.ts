@@ -1,5 +1,5 @@
 import { loadConfig } from '../config.ts'
-import { type MigrationStatus, migrate, migrationStatus } from '../postgres/migrate.ts'
+import { type MigrationStatus, migrate, migrationStatus, projectMigrations } from '../postgres/migrate.ts'
 import { CommandFailed } from './failure.ts'
 import { note, print } from './output.ts'
 
@@ -8,21 +8,21 @@ interface Options {
 }
 
 export async function up({ json }: Options): Promise<void> {
-  const names = await migrate(databaseUrl(), 'up')
+  const names = await migrate(databaseUrl(), 'up', { project: project() })
   if (json) return print(JSON.stringify({ applied: names }))
   for (const name of names) print(`applied ${name}`)
   if (names.length === 0) note('nothing to do: up to date')
 }
 
 export async function down({ json, count }: Options & { readonly count: number }): Promise<void> {
-  const names = await migrate(databaseUrl(), 'down', { count })
+  const names = await migrate(databaseUrl(), 'down', { count, project: project() })
   if (json) return print(JSON.stringify({ taken_back: names }))
   for (const name of names) print(`taken back ${name}`)
   if (names.length === 0) note('nothing to take back')
 }
 
 export async function status({ json }: Options): Promise<void> {
-  const rows = await migrationStatus(databaseUrl())
+  const rows = await migrationStatus(databaseUrl(), project())
   for (const row of rows) print(json ? JSON.stringify(statusJson(row)) : statusLine(row))
   if (rows.some(({ appliedAt }) => appliedAt === undefined)) {
     throw new CommandFailed('migrations are missing; run: holdfast migrate up')
@@ -40,4 +40,9 @@ function statusLine({ name, appliedAt, known }: MigrationStatus): string {
 
 function databaseUrl(): string {
   return loadConfig(process.env).postgres.url
+}
+
+/** The migrations of the project in the working directory. */
+function project(): string | undefined {
+  return projectMigrations(process.cwd())
 }

@@ -1,98 +1,177 @@
+import { existsSync, realpathSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
-import { basename } from 'node:path'
+import { basename, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PG_MIGRATE_LOCK_ID, runner } from 'node-pg-migrate'
 import pg from 'pg'
-import { StoreMisconfiguredError } from '../core/errors.ts'
+import { dispositionOf, StoreMisconfiguredError } from '../core/errors.ts'
 import { toStoreError } from './errors.ts'
 import { type Ask, requireMigrationRights, requireUtf8 } from './obstacles.ts'
 import { query } from './pool.ts'
 
-const DIRECTORY = fileURLToPath(new URL('../../migrations', import.meta.url))
-const TABLE = 'pgmigrations'
+/** Migrations of one origin. */
+interface MigrationSet {
+  readonly directory: string
+  /** The table that holds the names of those that were applied. */
+  readonly table: string
+  /** Stands before their names, so that those of a project are not taken for ours. */
+  readonly prefix: string
+}
+
+const OURS: MigrationSet = {
+  directory: fileURLToPath(new URL('../../migrations', import.meta.url)),
+  table: 'pgmigrations',
+  prefix: '',
+}
+/** The folder of a project with migrations of its own streams; also what their names begin with. */
+const PROJECT_FOLDER = 'migrations'
 const CONNECT_TIMEOUT_MS = 5_000
-const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
 
 export interface MigrationStatus {
+  /** Those of a project begin with the name of their folder: `migrations/0001_returns`. */
   readonly name: string
   /** `undefined` while it is missing. */
   readonly appliedAt: Date | undefined
-  /** False for one that a newer version of the service has applied: we have no file for it. */
+  /** False for one that a newer version has applied: there is no file for it. */
   readonly known: boolean
 }
 
+export interface MigrationOptions {
+  /** How many to apply or take back. Default: all, or the last. */
+  readonly count?: number | undefined
+  /** The folder of the project, as {@link projectMigrations} finds it. Default: only our own migrations. */
+  readonly project?: string | undefined
+}
+
 /**
- * Applies what is missing, or takes back the last `count` (1 unless told), in one transaction: all or nothing. Several
- * replicas may do so at once: they wait for one another at an advisory lock, and the later ones find nothing to do.
+ * @param cwd the project, most often the working directory
+ * @returns its folder `migrations`; `undefined` where there is none, or where it is that of Holdfast itself
+ */
+export function projectMigrations(cwd: string): string | undefined {
+  const directory = resolve(cwd, PROJECT_FOLDER)
+  if (!existsSync(directory)) return undefined
+  return realpathSync(directory) === realpathSync(OURS.directory) ? undefined : directory
+}
+
+/**
+ * Applies what is missing, ours and then the project's, or takes back the last `count` (default 1), the project's and then ours; each
+ * of the two in one transaction: all or nothing. Several replicas may do so at once: they wait for one another at an advisory lock,
+ * and the later ones find nothing to do.
  * @returns the names of what was applied or taken back, in that order
  * @throws StoreUnavailableError, StoreMisconfiguredError
  */
 export async function migrate(
   url: string,
   direction: 'up' | 'down',
-  { count }: { readonly count?: number } = {},
+  { count, project }: MigrationOptions = {},
 ): Promise<string[]> {
+  const sets = direction === 'up' ? setsOf(project) : setsOf(project).reverse()
   return await connected(url, async client => {
     const ask: Ask = async (text, values) => (await client.query(text, [...values])).rows
     if (direction === 'up') {
       await requireUtf8(ask)
-      if ((await statusOf(client)).some(({ appliedAt }) => appliedAt === undefined)) await requireMigrationRights(ask)
+      const status = await statusOf(client, sets)
+      if (status.some(({ appliedAt }) => appliedAt === undefined)) await requireMigrationRights(ask)
     }
+    const done: string[] = []
+    for (const set of sets) {
+      const left = count === undefined ? undefined : count - done.length
+      if (left === 0 || (direction === 'down' && count === undefined && done.length > 0)) break
+      done.push(...(await run(client, set, direction, left)))
+    }
+    return done
+  })
+}
+
+async function run(
+  client: pg.Client,
+  { directory, table, prefix }: MigrationSet,
+  direction: 'up' | 'down',
+  count: number | undefined,
+): Promise<string[]> {
+  let under: string | undefined
+  const logger = {
+    // The only place where the library says which file it is at.
+    info(line: unknown) {
+      under = /MIGRATION (\S+)/.exec(String(line))?.[1] ?? under
+    },
+    ...{ debug() {}, warn() {}, error() {} },
+  }
+  try {
     const done = await runner({
       dbClient: client,
-      dir: DIRECTORY,
+      dir: directory,
       direction,
-      migrationsTable: TABLE,
+      migrationsTable: table,
       schema: 'public',
       // The runner's own default is a transaction for each, whatever its types say.
       singleTransaction: true,
       advisoryLockMode: 'wait',
-      logger: SILENT,
+      logger,
       ...(count === undefined ? {} : { count }),
     })
-    return done.map(({ name }) => name)
-  })
+    return done.map(({ name }) => prefix + name)
+  } catch (error) {
+    const isOurs = prefix === '' || under === undefined
+    if (isOurs || !(error instanceof pg.DatabaseError) || dispositionOf(toStoreError(error)) === 'retry') throw error
+    throw new StoreMisconfiguredError(`the migration ${prefix}${under} failed: ${error.message}`, {
+      cause: error,
+      remedy: 'correct the file; none of the migrations of this folder was applied',
+    })
+  }
 }
 
-/** Every migration that we have or the database has, oldest first. @throws as {@link migrate} */
-export async function migrationStatus(url: string): Promise<MigrationStatus[]> {
-  return await connected(url, statusOf)
+function setsOf(project: string | undefined): MigrationSet[] {
+  if (project === undefined) return [OURS]
+  return [OURS, { directory: project, table: 'pgmigrations_project', prefix: `${PROJECT_FOLDER}/` }]
 }
 
-async function statusOf(client: pg.Client): Promise<MigrationStatus[]> {
-  const names = await migrationNames()
-  const { rows: tables } = await client.query<{ present: boolean }>(
-    `SELECT to_regclass('${TABLE}') IS NOT NULL AS present`,
-  )
-  const { rows } = tables[0]?.present
-    ? await client.query<{ name: string; run_on: Date }>(
-        `SELECT name, run_on AT TIME ZONE current_setting('TimeZone') AS run_on FROM ${TABLE} ORDER BY id`,
-      )
-    : { rows: [] }
-  const applied = new Map(rows.map(row => [row.name, row.run_on]))
-  return [
-    ...names.map(name => ({ name, appliedAt: applied.get(name), known: true })),
-    ...rows
-      .filter(row => !names.includes(row.name))
-      .map(row => ({ name: row.name, appliedAt: row.run_on, known: false })),
-  ]
+/** Every migration that we, the project or the database have, oldest first. @throws as {@link migrate} */
+export async function migrationStatus(url: string, project?: string): Promise<MigrationStatus[]> {
+  return await connected(url, client => statusOf(client, setsOf(project)))
+}
+
+async function statusOf(client: pg.Client, sets: readonly MigrationSet[]): Promise<MigrationStatus[]> {
+  const status: MigrationStatus[] = []
+  for (const { directory, table, prefix } of sets) {
+    const names = await migrationNames(directory)
+    const { rows: tables } = await client.query<{ present: boolean }>(
+      `SELECT to_regclass('${table}') IS NOT NULL AS present`,
+    )
+    const { rows } = tables[0]?.present
+      ? await client.query<{ name: string; run_on: Date }>(
+          `SELECT name, run_on AT TIME ZONE current_setting('TimeZone') AS run_on FROM ${table} ORDER BY id`,
+        )
+      : { rows: [] }
+    const applied = new Map(rows.map(row => [row.name, row.run_on]))
+    const unknown = rows.filter(row => !names.includes(row.name))
+    status.push(
+      ...names.map(name => ({ name: prefix + name, appliedAt: applied.get(name), known: true })),
+      ...unknown.map(row => ({ name: prefix + row.name, appliedAt: row.run_on, known: false })),
+    )
+  }
+  return status
 }
 
 /**
  * The migrations that the database lacks, oldest first: none when the service may start.
+ * @param project as {@link projectMigrations} finds it: its migrations, too
  * @throws StoreUnavailableError, StoreMisconfiguredError
  */
-export async function missingMigrations(pool: pg.Pool): Promise<string[]> {
-  const names = await migrationNames()
-  const [table] = await query<{ present: boolean }>(pool, {
-    text: `SELECT to_regclass('${TABLE}') IS NOT NULL AS present`,
-  })
-  if (!table?.present) return names
-  const applied = await query<{ name: string }>(pool, { text: `SELECT name FROM ${TABLE}` })
-  return names.filter(name => !applied.some(row => row.name === name))
+export async function missingMigrations(pool: pg.Pool, project?: string): Promise<string[]> {
+  const missing: string[] = []
+  for (const { directory, table, prefix } of setsOf(project)) {
+    const names = await migrationNames(directory)
+    const [found] = await query<{ present: boolean }>(pool, {
+      text: `SELECT to_regclass('${table}') IS NOT NULL AS present`,
+    })
+    const applied = found?.present ? await query<{ name: string }>(pool, { text: `SELECT name FROM ${table}` }) : []
+    missing.push(...names.filter(name => !applied.some(row => row.name === name)).map(name => prefix + name))
+  }
+  return missing
 }
 
-/** Whether somebody applies migrations at this moment: then what is missing is about to come. @throws as {@link missingMigrations} */
+/** Whether another process applies migrations at this moment: then what is missing is about to come. @throws as {@link missingMigrations} */
 export async function migrationUnderWay(pool: pg.Pool): Promise<boolean> {
   const [row] = await query<{ held: boolean }>(pool, {
     // How Postgres shows a lock on one bigint: in two halves.
@@ -107,7 +186,7 @@ export async function migrationUnderWay(pool: pg.Pool): Promise<boolean> {
 }
 
 /**
- * What stands in the way of a start that no retry cures.
+ * Refuses a database on which a start would fail however often it is tried.
  * @param missing of {@link missingMigrations}: only then must this user be able to apply them
  * @throws StoreMisconfiguredError with what to do; StoreUnavailableError
  */
@@ -117,8 +196,8 @@ export async function requireFitDatabase(pool: pg.Pool, missing: readonly string
   if (missing.length > 0) await requireMigrationRights(ask)
 }
 
-async function migrationNames(): Promise<string[]> {
-  const files = await readdir(DIRECTORY)
+async function migrationNames(directory: string): Promise<string[]> {
+  const files = await readdir(directory)
   return files
     .filter(file => file.endsWith('.sql'))
     .map(file => basename(file, '.sql'))
@@ -132,12 +211,12 @@ async function connected<R>(url: string, work: (client: pg.Client) => Promise<R>
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
   })
-  client.on('error', () => {}) // the query in hand rejects; nobody else needs to hear of it
+  client.on('error', () => {}) // the current query rejects with it
   try {
     await client.connect()
     return await work(client)
   } catch (error) {
-    // The runner wraps what it met while it made its own table, and complains of migrations out of order in plain text.
+    // The runner wraps errors of creating its own table, and reports migrations out of order as plain text.
     const known = toStoreError(error)
     throw known === error || error instanceof pg.DatabaseError ? known : refused(error, known)
   } finally {
