@@ -30,7 +30,7 @@ export const layout: Layout = {
     '@opentelemetry': ['telemetry'],
     express: ['http'],
     helmet: ['http'],
-    busboy: ['http'],
+    '@fastify/busboy': ['http'],
     ajv: ['engine', 'http'],
     commander: ['cli'],
   },

@@ -36,7 +36,7 @@ export const layout: Layout = {
     '@opentelemetry': ['telemetry'],
     express: ['http'],
     helmet: ['http'],
-    busboy: ['http'],
+    '@fastify/busboy': ['http'],
     ajv: ['engine', 'streams', 'orders'],
     commander: ['cli'],
   },

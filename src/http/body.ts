@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import busboy from 'busboy'
+import { Busboy, type BusboyHeaders } from '@fastify/busboy'
 import { type HttpNames, withArticle } from '../engine/http-names.ts'
 import type { Problem } from './problem.ts'
 
@@ -50,10 +50,10 @@ async function readForm(req: IncomingMessage, maxBytes: number, expected: Expect
   if (Number(req.headers['content-length'] ?? 0) > maxBytes + FORM_OVERHEAD_BYTES) {
     return discard(req, refusal)
   }
-  let form: busboy.Busboy
+  let form: InstanceType<typeof Busboy>
   try {
-    form = busboy({
-      headers: req.headers,
+    form = new Busboy({
+      headers: req.headers as BusboyHeaders,
       // One byte more than allowed is what tells that there was more.
       limits: { fileSize: maxBytes + 1, files: 2, fields: 10, fieldSize: 1024, parts: 12, headerPairs: 50 },
     })
@@ -68,7 +68,7 @@ async function readForm(req: IncomingMessage, maxBytes: number, expected: Expect
       file.on('data', (chunk: Buffer) => {
         if (name === expected.fileField) chunks.push(chunk)
       })
-      // The form itself tells of a file that ends too early.
+      // The form itself reports a file that ends too early.
       file.on('error', () => {})
       file.on('end', () => {
         if (name === expected.fileField) files.push(Buffer.concat(chunks))
@@ -76,7 +76,7 @@ async function readForm(req: IncomingMessage, maxBytes: number, expected: Expect
       })
     })
     form.on('error', () => resolve(discard(req, BROKEN_FORM)))
-    form.on('close', () => {
+    form.on('finish', () => {
       const [bytes] = files
       if (bytes === undefined || files.length + others > 1) resolve(refuse(oneFile(expected)))
       else if (bytes.length > maxBytes) resolve(discard(req, refusal))

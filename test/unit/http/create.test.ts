@@ -268,6 +268,47 @@ describe('what cannot be read', () => {
   })
 })
 
+describe('a form', () => {
+  const DISPOSITION = 'Content-Disposition: form-data; name="order_file"; filename="x"'
+  const FORM = { 'Content-Type': 'multipart/form-data; boundary=b' }
+  const file = (content: string, disposition = DISPOSITION) => `--b\r\n${disposition}\r\n\r\n${content}\r\n`
+
+  it.each([
+    ['with words before and after it', `before\r\n${file(SAMPLE.toString())}--b--\r\nafter`],
+    ['with a file name in another script', file(SAMPLE.toString(), DISPOSITION.replace('"x"', '"заказ.json"'))],
+    ['with a file name that has a path', file(SAMPLE.toString(), DISPOSITION.replace('"x"', '"C:\\\\temp\\\\x"'))],
+    ['with an encoded file name', file(SAMPLE.toString(), `${DISPOSITION}; filename*=utf-8''%D0%B7.json`)],
+    ['with a part that names nothing', `--b\r\n\r\nnothing\r\n${file(SAMPLE.toString())}`],
+    [
+      'with fields beside the file',
+      `--b\r\nContent-Disposition: form-data; name="note"\r\n\r\n1\r\n${file(SAMPLE.toString())}`,
+    ],
+  ])('is read %s', async (_how, body) => {
+    await using service = await startService()
+    const response = await service.create(body.endsWith('after') ? body : `${body}--b--\r\n`, FORM)
+    expect(response.status).toBe(201)
+  })
+
+  it('is answered wherever it is cut off', async () => {
+    await using service = await startService()
+    const whole = Buffer.from(`${file('{"order_uid": 1}')}--b--\r\n`)
+    // All but the line break at its end, which nobody needs.
+    for (let length = 0; length < whole.length - 2; length += 7) {
+      const { status } = await service.create(whole.subarray(0, length), FORM)
+      expect(status, `${length} bytes of ${whole.length}`).toBe(400)
+    }
+    expect((await service.create(whole, FORM)).status).toBe(422)
+  })
+
+  it('is refused when it has more files than are looked at', async () => {
+    await using service = await startService()
+    const other = file('{}', DISPOSITION.replace('order_file', 'other'))
+    const response = await service.create(`${other.repeat(20)}${file(SAMPLE.toString())}--b--\r\n`, FORM)
+    expect(response.status).toBe(400)
+    expect(service.orders.published).toEqual([])
+  })
+})
+
 describe('when Kafka does not take it', () => {
   it('is no outage when the topic takes no record of that size', async () => {
     const publish = () => Promise.reject(new RecordTooLargeError('the topic orders takes no record of this size'))
