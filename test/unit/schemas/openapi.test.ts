@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { openapiDocument } from '#src/http/openapi-document.ts'
 import { VERSION } from '#src/version.ts'
 import { orderStream } from '../../support/http-parts.ts'
+import { aReturn, returnsStream } from '../../support/returns.ts'
 import { startService, UID } from '../http/support.ts'
 
 const SCHEMAS = new URL('../../../schemas/', import.meta.url)
@@ -67,6 +68,32 @@ describe('the OpenAPI document', () => {
         const response = await service.get(template.replace('{uid}', UID), { method: method.toUpperCase() })
         expect([404, 405], `${method} ${template}`).not.toContain(response.status)
       }
+    }
+  })
+
+  it('is the file for orders, but for what the file refers to', () => {
+    const { Order: _, ...schemas } = source.components.schemas
+    expect(served).toMatchObject(
+      JSON.parse(JSON.stringify({ ...source, components: { ...source.components, schemas } })),
+    )
+    expect(Object.keys(served.paths)).toEqual(Object.keys(source.paths))
+  })
+
+  it('describes another stream beside orders, or instead of them', () => {
+    for (const streams of [[orderStream, returnsStream], [returnsStream]]) {
+      const document = openapiDocument(streams) as unknown as Document
+      const ofReturns = Object.keys(document.paths).filter(path => path.startsWith('/returns'))
+      expect(ofReturns.sort()).toEqual(['/returns', '/returns/create', '/returns/live', '/returns/{key}'])
+      expect('/orders' in document.paths).toBe(streams.length === 2)
+      expect('OrderPage' in document.components.schemas).toBe(streams.length === 2)
+      for (const ref of refsOf(document)) expect(targetOf(document, ref), ref).toBeDefined()
+      const ids = Object.values(document.paths).flatMap(item => Object.values(item).map(one => one.operationId))
+      expect(new Set(ids).size).toBe(ids.length)
+      const ajv = new Ajv2020({ strict: false, validateFormats: false })
+      ajv.addSchema({ ...document, $id: 'openapi' })
+      const isReturn = ajv.compile({ $ref: 'openapi#/components/schemas/Returns' })
+      expect(isReturn(aReturn('r1'))).toBe(true)
+      expect(isReturn({ ...aReturn('r1'), lines: [{ quantity: 'two' }] })).toBe(false)
     }
   })
 
