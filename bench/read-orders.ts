@@ -1,9 +1,9 @@
 import { collapse } from '#src/core/collapse.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
 import { createOrderJudge, type Order } from '#src/orders/order.ts'
-import { orderTables } from '#src/orders/order-sql.ts'
 import { createPool } from '#src/postgres/pool.ts'
 import { createSettlementStore } from '#src/postgres/settlement.ts'
+import { orderTables } from '#src/streams/orders/stream.ts'
 import { validOrders } from './backlog.ts'
 
 const TOPIC = { topic: 'bench', partition: 0 }

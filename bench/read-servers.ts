@@ -6,9 +6,9 @@ import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
 import { SECURITY_HEADERS } from '#src/http/security-headers.ts'
-import { orderQueries } from '#src/orders/order-rows.ts'
 import { createOrderReader } from '#src/postgres/order-reader.ts'
 import { createPool } from '#src/postgres/pool.ts'
+import { orderQueries } from '#src/streams/orders/stream.ts'
 
 export const KINDS = ['bare', 'express', 'query'] as const
 

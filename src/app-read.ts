@@ -8,13 +8,13 @@ import type { StoredValue } from './engine/value-sql.ts'
 import type { ReadyRecord } from './engine/verdict.ts'
 import { createLiveFeed, type LiveFeed } from './http/live-feed.ts'
 import { type Order, orderJson } from './orders/order.ts'
-import { orderQueries } from './orders/order-rows.ts'
 import { startWriteListener, type WriteListener } from './postgres/notifications.ts'
 import { createOrderReader } from './postgres/order-reader.ts'
 import type { createPool } from './postgres/pool.ts'
 import { createRecordOutcomes } from './postgres/record-outcomes.ts'
 import type { RecordOutcomes } from './read/ports.ts'
 import { orderHttp } from './streams/orders/http.ts'
+import { orderQueries } from './streams/orders/stream.ts'
 
 /** Held answers are as old as this at most: "within a second", and the rest of it for the way to the client. */
 const CACHE_LEASE_MS = 900

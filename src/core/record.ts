@@ -39,7 +39,7 @@ export type Standing = 'newer' | 'same' | 'older'
 /**
  * The stale guard. On one partition of one topic the offset decides, because Kafka orders there; elsewhere (an order
  * whose key moved to another partition) the record's timestamp does, and of two equal ones the arriving wins.
- * The settling statement in `orders/order-sql.ts` says the same in SQL; a contract test holds the two together.
+ * The settling statement in `engine/postgres/tables.ts` says the same in SQL; a contract test holds the two together.
  */
 export function compareOrigins(arriving: Origin, stored: Origin): Standing {
   if (arriving.topic === stored.topic && arriving.partition === stored.partition) {

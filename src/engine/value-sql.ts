@@ -3,13 +3,22 @@ import type { ReadyRecord } from './verdict.ts'
 
 /** How the values of a stream become rows, and rows become values again: all that store and readers know of its tables. */
 
-/** One parameter of a statement: a whole column, one entry a row, sent as a binary array. */
+/** One parameter of a statement: a whole column, one entry a row, sent as a binary array. `null` is SQL's NULL. */
 export type Column =
-  | { readonly type: 'text'; readonly values: readonly string[] }
-  | { readonly type: 'int8'; readonly values: readonly (number | bigint)[] }
-  | { readonly type: 'int4'; readonly values: readonly number[] }
+  | { readonly type: 'text'; readonly values: readonly (string | null)[] }
+  | { readonly type: 'int8'; readonly values: readonly (number | bigint | null)[] }
+  | { readonly type: 'int4'; readonly values: readonly (number | null)[] }
+  | { readonly type: 'bool'; readonly values: readonly (boolean | null)[] }
+  | { readonly type: 'float8'; readonly values: readonly (number | null)[] }
+  /** Decimal text, as JavaScript prints a number: `12.50`, `1e-7`. */
+  | { readonly type: 'numeric'; readonly values: readonly (string | null)[] }
   /** Microseconds since the Unix epoch. */
-  | { readonly type: 'timestamptz'; readonly values: readonly bigint[] }
+  | { readonly type: 'timestamptz'; readonly values: readonly (bigint | null)[] }
+  /** `YYYY-MM-DD`, in the years 0001 to 9999. */
+  | { readonly type: 'date'; readonly values: readonly (string | null)[] }
+  | { readonly type: 'uuid'; readonly values: readonly (string | null)[] }
+  /** JSON text. */
+  | { readonly type: 'jsonb'; readonly values: readonly (string | null)[] }
 
 /** Text with `$1 …` placeholders, one for each column; prepared under `name` on each connection. */
 export interface Statement {
@@ -28,8 +37,9 @@ export interface Tables<T> {
   /**
    * Removes what an earlier, longer version left behind, for records that replaced one. A statement of its own, run
    * after the upsert holds the row locks: only a fresh snapshot sees rows that another transaction has just committed.
+   * @returns `undefined` when a version of these tables cannot leave anything behind
    */
-  trim(records: readonly ReadyRecord<T>[]): Statement
+  trim(records: readonly ReadyRecord<T>[]): Statement | undefined
 }
 
 /** A stored value as the read side serves it. */

@@ -245,7 +245,8 @@ export function createSettlementStore<T>({
 
   function trimOf(orders: readonly ReadyRecord<T>[], rows: readonly UpsertRow[]): pg.QueryConfig[] {
     const replaced = pick(orders, rows, row => row.replaced)
-    return replaced.length === 0 ? [] : [toQuery(tables.trim(replaced))]
+    const trim = replaced.length === 0 ? undefined : tables.trim(replaced)
+    return trim === undefined ? [] : [toQuery(trim)]
   }
 
   /** Everything after the upsert, up to COMMIT. `before`: statements that go out with it. */

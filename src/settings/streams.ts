@@ -4,8 +4,8 @@ import { nearest } from '../core/nearest.ts'
 import { Mismatch, type Setting } from '../core/setting.ts'
 import type { StreamDefinition } from '../engine/definition.ts'
 import type { Stream } from '../engine/stream.ts'
-import { createOrderStream } from '../orders/stream.ts'
 import { SETTINGS } from '../settings.ts'
+import { createOrderStream } from '../streams/orders/stream.ts'
 import { findStreamFile, readStreamFile } from './stream-file.ts'
 
 /** At least one. */

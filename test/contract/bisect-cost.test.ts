@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { createRandom } from '#src/engine/values/random.ts'
 import type { Order } from '#src/orders/order.ts'
-import { orderTables } from '#src/orders/order-sql.ts'
 import { createSettlementStore } from '#src/postgres/settlement.ts'
+import { orderTables } from '#src/streams/orders/stream.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { aReadyOrder, aWork } from '../support/orders.ts'
 

@@ -3,9 +3,9 @@ import { compareOrigins, type Origin } from '#src/core/record.ts'
 import type { Statement, Tables } from '#src/engine/value-sql.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
 import type { Order } from '#src/orders/order.ts'
-import { orderTables } from '#src/orders/order-sql.ts'
 import { encodeColumn } from '#src/postgres/binary.ts'
 import { createSettlementStore } from '#src/postgres/settlement.ts'
+import { orderTables } from '#src/streams/orders/stream.ts'
 import { type MigratedDatabase, migratedDatabase, someoneWaitsForALock } from '../support/database.ts'
 import { aReadyOrder, aWork } from '../support/orders.ts'
 
@@ -30,7 +30,7 @@ async function storeAtZero(tables: Tables<Order> = orderTables) {
 
 async function upsertAlone(records: readonly ReadyRecord<Order>[]) {
   const { rows } = await database.pool.query(toQuery(orderTables.upsert(records)))
-  return new Map(rows.map(row => [row.uid, { outcome: row.outcome, replaced: row.replaced }]))
+  return new Map(rows.map(row => [row.key, { outcome: row.outcome, replaced: row.replaced }]))
 }
 
 function toQuery({ text, columns }: Statement) {

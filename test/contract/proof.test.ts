@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { orderTables } from '#src/orders/order-sql.ts'
 import { type Finding, indexedLetters, readProof } from '#src/postgres/proof.ts'
 import { ordersBeyondProgress, setBack } from '#src/postgres/proof-repair.ts'
 import { createSettlementStore } from '#src/postgres/settlement.ts'
+import { orderTables } from '#src/streams/orders/stream.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { aDeadLetter, aReadyOrder, aWork } from '../support/orders.ts'
 

@@ -1,12 +1,12 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { orderTables } from '#src/orders/order-sql.ts'
 import { migrate } from '#src/postgres/migrate.ts'
 import { liftPauses, movePartition } from '#src/postgres/operator.ts'
 import { createPool } from '#src/postgres/pool.ts'
 import { readProof } from '#src/postgres/proof.ts'
 import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { createStartBook } from '#src/postgres/start-book.ts'
+import { orderTables } from '#src/streams/orders/stream.ts'
 import { freshDatabase } from '../support/stack.ts'
 
 /** What the store remembers for those who come after a process, and what an operator may change of it. */

@@ -6,8 +6,8 @@ import { createLiveFeed } from '#src/http/live-feed.ts'
 import type { HttpOptions } from '#src/http/server.ts'
 import type { StreamReading } from '#src/http/stream-reading.ts'
 import { createOrderJudge, type Order, orderJson } from '#src/orders/order.ts'
-import { createOrderStream } from '#src/orders/stream.ts'
 import type { RecordOutcomes, ValueCatalog } from '#src/read/ports.ts'
+import { createOrderStream } from '#src/streams/orders/stream.ts'
 import { memoryDesk } from './memory-desk.ts'
 
 /** Orders in memory as the API sees them: a catalog, and an intake whose records are stored at once. */
