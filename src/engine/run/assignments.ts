@@ -3,23 +3,21 @@ import type { Observer } from '../../core/facts.ts'
 import type { StartAt } from '../../core/progress.ts'
 import { partitionKey, type TopicPartition } from '../../core/record.ts'
 import type { Clock, HeadReader, Progress, RecordSource, SourceEvent } from '../ports.ts'
+import { retry } from '../retry.ts'
 import type { SettlementStore } from '../settlement.ts'
-import type { StatusBoard } from '../watch/status-board.ts'
+import type { StreamView } from '../watch/status.ts'
+import { beginAnew, isSuspect, type Views } from '../watch/view.ts'
 import type { Committer } from './commit.ts'
 import { createOwnedPartition, type OwnedPartition } from './partition.ts'
 import { locate, type Position } from './position.ts'
 import type { Reception } from './receive.ts'
-import { type RetryParts, retrying } from './retry.ts'
+import type { RetryParts } from './retry.ts'
 
 /** Which partitions are ours, and where each goes on. The loop's side: it answers the consumer and moves it. */
 export interface Assignments {
   /** Answers what the group gave or took away. */
   on(event: SourceEvent): Promise<void>
-  /** Its buffer and its progress do not fit together any more: if it is still ours, it is to start where its progress is. */
-  startAnew(owner: OwnedPartition): void
-  /** As {@link startAnew}, because its reading failed: what stands there is looked at first. */
-  startAnewWithCare(owner: OwnedPartition): void
-  /** Does so with those that are due. */
+  /** Moves those partitions to their progress whose view says that they have to begin anew. */
   reposition(): Promise<void>
   /** Stops handing over, lets what is in flight end within the bound, and commits it. @returns whether all of it ended */
   drain(partitions: readonly OwnedPartition[], boundMs: number): Promise<boolean>
@@ -34,21 +32,19 @@ export interface AssignmentsParts {
   readonly retry: RetryParts
   readonly reception: Reception
   readonly committer: Committer
-  readonly board: StatusBoard
+  readonly views: Views
+  readonly stream: StreamView
   /** Aborts when the stream stops. */
   readonly signal: AbortSignal
   readonly drainTimeoutMs: () => number
   /** Where a partition without a progress row starts. */
   readonly startAt: StartAt
-  /** Of the topic as it is now; `undefined` when that cannot be known. */
+  /** Kafka's id of the topic as it is now; `undefined` when that cannot be known. */
   readonly readTopicId: () => Promise<string | undefined>
-  /** Tells why reading a partition failed. Default: it stays unknown. */
+  /** Finds out why reading a partition failed. Default: it stays unknown. */
   readonly heads?: HeadReader | undefined
   /** One turn of the loop: while something is awaited, the consumer must be served. */
   readonly turn: () => Promise<void>
-  readonly onAssigned: () => void
-  /** The stream cannot go on. */
-  readonly onFailure: (error: unknown) => void
 }
 
 const COMMIT_TIMEOUT_MS = 5_000
@@ -56,26 +52,14 @@ const COMMIT_TIMEOUT_MS = 5_000
 const REPOSITION_PAUSE_MS = 1_000
 
 export function createAssignments(parts: AssignmentsParts): Assignments {
-  const { source, store, observer, clock, groupId, retry, reception, committer, board } = parts
+  const { source, store, observer, clock, groupId, reception, committer, views, stream } = parts
   const { signal, drainTimeoutMs, readTopicId, turn } = parts
   /** Had a progress row while this process ran. Where that is gone, the database went back: nothing may be skipped. */
   const hadProgress = new Set<string>()
   const repositionedAt = new Map<string, number>()
-  const toReposition = new Map<string, OwnedPartition>()
-  /** Those of them whose reading failed. */
-  const doubted = new Set<string>()
-
-  function startAnew(owner: OwnedPartition): void {
-    toReposition.set(owner.key, owner)
-  }
-
-  function startAnewWithCare(owner: OwnedPartition): void {
-    doubted.add(owner.key)
-    startAnew(owner)
-  }
-
   async function probe(at: Progress): Promise<void> {
-    if (!doubted.has(partitionKey(at))) return
+    const owner = reception.owned.get(partitionKey(at))
+    if (owner === undefined || !isSuspect(views.of(owner)?.anew)) return
     // What else goes wrong says nothing of the record.
     await parts.heads?.headAt(at).catch((error: unknown) => {
       if (error instanceof UnreadableBatchError) throw error
@@ -94,41 +78,48 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     return finished
   }
 
-  /** Positions of these partitions, however long the store or the broker are away; undefined when we stop meanwhile. */
+  /**
+   * Positions of these partitions, however long the store or the broker are away; `undefined` when we stop meanwhile. Again, where a
+   * batch that was still in flight somewhere (in this process before a rebalance, say) moved the progress after it was read: the
+   * partitions are ours all the same, and giving up would leave them to nobody.
+   * @throws what stops the stream
+   */
   async function locateServed(partitions: readonly TopicPartition[]): Promise<Position[] | undefined> {
-    const [first] = partitions
-    if (first === undefined) return []
-    for (;;) {
-      let overtaken = false
-      const startAt = (partition: TopicPartition) =>
-        hadProgress.has(partitionKey(partition)) ? 'earliest' : parts.startAt
-      const locating = { source, store, observer, clock, groupId, startAt, readTopicId, probe }
-      const located = retrying(() => locate(partitions, locating), retry, {
-        dependency: 'postgres',
-        partition: first,
-        signal,
-      }).catch((error: unknown) => {
-        if (!(error instanceof OwnershipLostError)) parts.onFailure(error)
-        overtaken = !signal.aborted
-        return undefined
-      })
-      await turningUntil(located, Number.POSITIVE_INFINITY)
-      // A batch that somebody (this process before a rebalance, say) had still in flight moved the progress after it was
-      // read. The partitions are ours all the same: giving up here would leave them to nobody.
-      if (!overtaken) return await located
+    const startAt = (partition: TopicPartition) =>
+      hadProgress.has(partitionKey(partition)) ? 'earliest' : parts.startAt
+    const locating = { source, store, observer, clock, groupId, startAt, readTopicId, probe }
+    const located = retry(() => locate(partitions, locating), {
+      ...parts.retry,
+      signal,
+      passes: error => error instanceof OwnershipLostError || dispositionOf(error) === 'retry',
+      onFailed({ error, attempt, delayMs }) {
+        const [partition] = partitions
+        if (!(error instanceof OwnershipLostError) && partition !== undefined)
+          observer.observe({ kind: 'retry', dependency: 'postgres', attempt, delayMs, error, partition })
+      },
+    })
+    await turningUntil(located, Number.POSITIVE_INFINITY)
+    try {
+      return await located
+    } catch (error) {
+      if (signal.aborted) return undefined
+      throw error
     }
   }
 
   async function onAssigned(partitions: readonly TopicPartition[]): Promise<void> {
-    const positions = await locateServed(partitions)
+    const positions = await locateServed(partitions).catch((error: unknown) => {
+      // The group waits for an answer, whatever becomes of us.
+      source.assign([])
+      throw error
+    })
     if (positions === undefined) return source.assign([])
     // Owned before the consumer may deliver: a record of a partition that is not ours is dropped.
     for (const position of positions) reception.add(createOwnedPartition(position))
     source.assign(positions.map(fetchPosition))
     // At once, so that nothing is fetched at a position that is only a guess.
     if (positions.some(({ unlocated }) => unlocated !== undefined)) reception.applyPauses(clock.now())
-    board.member = true
-    parts.onAssigned()
+    stream.member = true
     started(positions)
   }
 
@@ -146,7 +137,7 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
    */
   function commitLagging(positions: readonly Position[]): void {
     for (const { topic, partition, nextOffset, uncommitted } of positions) {
-      if (uncommitted) committer.settled({ topic, partition, nextOffset })
+      if (uncommitted) committer.offer({ topic, partition, nextOffset })
     }
   }
 
@@ -166,7 +157,7 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     let drained = false
     if (lost) {
       // The group has thrown us out, or we hear nothing of it: ready again with the next assignment, be it an empty one.
-      board.member = false
+      stream.member = false
       committer.forget(gone)
       for (const partition of gone) partition.abandon()
     } else {
@@ -174,30 +165,22 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     }
     for (const partition of gone) {
       reception.remove(partition)
-      toReposition.delete(partition.key)
-      doubted.delete(partition.key)
-      board.forgets(partition.key)
+      views.forget(partition.key)
     }
     source.unassign(partitions)
     observer.observe({ kind: 'revoked', partitions, lost, drained })
   }
 
   async function reposition(): Promise<void> {
-    if (toReposition.size === 0) return
     const now = clock.monotonic()
-    // Asked for twice (once more while it was being done, say): that assignment is over, and nobody drains its successor.
-    for (const [key, partition] of toReposition) {
-      if (reception.owned.get(key) !== partition) toReposition.delete(key)
-    }
-    const due = [...toReposition.values()].filter(
-      partition => now - (repositionedAt.get(partition.key) ?? Number.NEGATIVE_INFINITY) > REPOSITION_PAUSE_MS,
-    )
+    const due = views.all().flatMap(({ owner, anew }) => {
+      const pausedFor = now - (repositionedAt.get(owner.key) ?? Number.NEGATIVE_INFINITY)
+      return anew !== undefined && pausedFor > REPOSITION_PAUSE_MS ? [owner] : []
+    })
     if (due.length === 0) return
-    for (const partition of due) toReposition.delete(partition.key)
     // What is still in flight may advance the progress: let it end before progress is read.
     await drain(due, drainTimeoutMs())
     const positions = (await locateServed(due.map(({ topic, partition }) => ({ topic, partition })))) ?? []
-    for (const partition of due) doubted.delete(partition.key)
     const moved: Position[] = []
     for (const position of positions) if (await moveTo(position)) moved.push(position)
     // The pause counts from here: what is read now must get its chance to be settled.
@@ -234,7 +217,7 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
         error,
         partition,
       })
-      startAnew(old)
+      beginAnew(views.of(old), 'seek_failed')
       return false
     }
     reception.remove(position)
@@ -247,10 +230,8 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     async on(event) {
       if (event.kind === 'assigned') await onAssigned(event.partitions)
       else if (event.kind === 'revoked') await onRevoked(event.partitions, event.lost)
-      else for (const owner of reception.owned.values()) if (owner.halted === undefined) startAnewWithCare(owner)
+      else for (const view of views.all()) if (view.owner.halted === undefined) beginAnew(view, 'fetch_failed')
     },
-    startAnew,
-    startAnewWithCare,
     reposition,
     drain,
   }

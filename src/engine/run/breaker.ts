@@ -1,12 +1,12 @@
-import { type BackoffPolicy, backoffMs } from '../../core/backoff.ts'
-import { type Dependency, dispositionOf } from '../../core/errors.ts'
+import type { Dependency } from '../../core/errors.ts'
 import type { Observer } from '../../core/facts.ts'
 import type { Clock } from '../ports.ts'
+import { retry } from '../retry.ts'
 
 /** Whether a dependency is thought to be there. While it is not, work on it waits and one cheap probe asks. */
 export interface Breaker {
   readonly dependency: Dependency
-  /** As it is told: while a probe asks, and until the work that failed has come through. */
+  /** As it is reported: while a probe asks, and until the work that failed has come through. */
   readonly open: { readonly reason: string; readonly sinceMs: number } | undefined
   /** The dependency failed. The first report opens the breaker and starts the probe. */
   trip(error: unknown): void
@@ -36,24 +36,24 @@ const PROBE_MAX_MS = 2_000
 
 export function createBreaker(parts: BreakerParts): Breaker {
   const { dependency, clock, observer } = parts
-  const policy: BackoffPolicy = { initialMs: parts.initialMs, maxMs: PROBE_MAX_MS }
   const stopped = new AbortController()
   let trouble: { reason: string; readonly sinceMs: number; readonly since: number } | undefined
   let probing: PromiseWithResolvers<void> | undefined
   let doubts = 0
 
-  async function probeUntilBack(): Promise<void> {
-    for (let attempt = 1; !stopped.signal.aborted; attempt++) {
-      await clock.sleep(backoffMs(policy, attempt, parts.random()), stopped.signal)
-      try {
-        await parts.probe()
-        break
-      } catch (error) {
-        // Not ours to judge: work that meets the same error itself stops the stream, with that error.
-        if (dispositionOf(error) !== 'retry') break
+  async function probeUntilBack(failure: unknown): Promise<void> {
+    // The work that has just failed was the first attempt: so the probe waits before it asks.
+    const ask = (attempt: number) => (attempt === 1 ? Promise.reject(failure) : parts.probe())
+    await retry(ask, {
+      policy: { initialMs: parts.initialMs, maxMs: PROBE_MAX_MS },
+      clock,
+      random: parts.random,
+      signal: stopped.signal,
+      onFailed({ error }) {
         if (trouble !== undefined) trouble.reason = reasonOf(error)
-      }
-    }
+      },
+      // Another error is not ours to judge: work that meets it itself stops the stream, with that error.
+    }).catch(() => {})
     const waited = probing
     probing = undefined
     closeUnlessInDoubt()
@@ -80,7 +80,7 @@ export function createBreaker(parts: BreakerParts): Breaker {
       }
       trouble.reason = reasonOf(error)
       probing = Promise.withResolvers()
-      void probeUntilBack()
+      void probeUntilBack(error)
     },
     doubt() {
       doubts += 1

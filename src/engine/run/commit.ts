@@ -5,7 +5,7 @@ import type { Clock, Progress, RecordSource } from '../ports.ts'
 /** Sends to Kafka what Postgres has settled. Kafka's offset only ever follows. */
 export interface Committer {
   /** Progress of an owned partition, and the batch that made it, when one did. */
-  settled(progress: Progress, batch?: CommittedBatch): void
+  offer(progress: Progress, batch?: CommittedBatch): void
   /** Starts the next commit, unless one is under way or there is nothing to commit. */
   tick(): void
   /** What is settled and not acknowledged as committed, for these partitions. */
@@ -59,7 +59,7 @@ export function createCommitter(source: RecordSource, observer: Observer, clock:
   const forgotten = new Set<string>()
 
   return {
-    settled(progress, batch) {
+    offer(progress, batch) {
       const key = partitionKey(progress)
       const earlier = waiting.get(key)?.batches ?? []
       waiting.set(key, { progress, batches: batch === undefined ? earlier : [...earlier, batch] })

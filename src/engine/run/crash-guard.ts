@@ -5,15 +5,15 @@ import type { Batch } from './partition.ts'
 /** Gets the stream past a record that kills the process: nothing inside the process can catch that. */
 export interface CrashGuard {
   /**
-   * To be called before a batch is touched. Usually lets it through as it is; after a series of starts that came to
-   * nothing it cuts it down to one record, and waits until that is the only one in hand in the whole process.
+   * To be called before a batch is touched. Usually lets all of it through; after a series of starts that came to nothing it lets one
+   * record through, and waits until that is the only one in hand in the whole process.
    */
   enter(batch: Batch): Promise<Passage>
 }
 
 export interface Passage {
-  /** What to process now: the batch, or its first record. */
-  readonly batch: Batch
+  /** How many records of the batch are to be processed now. */
+  readonly keep: number
   /** This record has killed processes that had nothing else in hand: set it aside unread. Its deaths, else 0. */
   readonly deaths: number
   /**
@@ -27,9 +27,14 @@ export interface Passage {
 }
 
 /** Lets each batch through as it is. */
-const UNGUARDED: Omit<Passage, 'batch'> = { deaths: 0, attempt: (_stage, work) => work(), leave: async () => {} }
+export const UNGUARDED: Passage = {
+  keep: Number.POSITIVE_INFINITY,
+  deaths: 0,
+  attempt: (_stage, work) => work(),
+  leave: async () => {},
+}
 
-export const NO_CRASH_GUARD: CrashGuard = { enter: async batch => ({ ...UNGUARDED, batch }) }
+export const NO_CRASH_GUARD: CrashGuard = { enter: async () => UNGUARDED }
 
 export interface CrashGuardParts {
   readonly book: StartBook
@@ -67,7 +72,7 @@ export function createCrashGuard({ book, groupId, maxStarts, carefulRecords }: C
     async enter(taken) {
       const { owner } = taken
       // A batch of no records cannot kill, and must not count as the first one.
-      if (maxStarts === 0 || taken.records.length === 0) return { ...UNGUARDED, batch: taken }
+      if (maxStarts === 0 || taken.records.length === 0) return UNGUARDED
       let deaths = 0
       let counted = false
       let care = cares.get(owner)
@@ -81,7 +86,6 @@ export function createCrashGuard({ book, groupId, maxStarts, carefulRecords }: C
       }
       const alone = taken.from < care.to
       const throughout = alone && care.throughout
-      const batch = alone ? owner.giveBack(taken, 1) : taken
       // One at a time: the record behind it would hold the place that this one needs again for its next attempt.
       const { promise: left, resolve: leave } = Promise.withResolvers<void>()
       if (throughout) {
@@ -90,7 +94,7 @@ export function createCrashGuard({ book, groupId, maxStarts, carefulRecords }: C
         await before
       }
       // A guilty one is set aside without being looked at: that cannot kill.
-      const suspect = alone && deaths === 0 ? batch.records[0]?.offset : undefined
+      const suspect = alone && deaths === 0 ? taken.records[0]?.offset : undefined
       let exit: (() => void) | undefined
       let noted = false
 
@@ -107,7 +111,7 @@ export function createCrashGuard({ book, groupId, maxStarts, carefulRecords }: C
       }
 
       return {
-        batch,
+        keep: alone ? 1 : taken.records.length,
         deaths,
         async attempt(stage, work) {
           exit ??= await exclusion.enter(alone)

@@ -1,5 +1,6 @@
-import type { DeadLetter } from '../../core/dead-letter.ts'
+import type { DeadLetter, Rejection } from '../../core/dead-letter.ts'
 import type { DeadLetterSink } from '../ports.ts'
+import type { ReadyRecord } from '../verdict.ts'
 import { type RetryContext, type RetryParts, retrying } from './retry.ts'
 
 /**
@@ -37,4 +38,36 @@ export async function divert(
     context,
   )
   return acknowledged
+}
+
+/** Where, when and by which group a record is set aside, and after how many attempts. */
+export interface SettingAside {
+  readonly groupId: string
+  /** Wall clock in ms. */
+  readonly failedAtMs: number
+  readonly attempts: number
+}
+
+/** @param failed its key where it is known: of a record that cannot be decoded, it is not */
+export function toDeadLetter(
+  {
+    record,
+    origin,
+    key,
+    redrive,
+  }: Pick<ReadyRecord<unknown>, 'record' | 'origin' | 'redrive'> & { readonly key: string | null },
+  rejection: Rejection,
+  { groupId, failedAtMs, attempts }: SettingAside,
+): DeadLetter {
+  return {
+    record,
+    origin,
+    rejection,
+    failedAtMs,
+    attempts,
+    replayCount: redrive?.replayCount ?? 0,
+    replayId: redrive?.replayId,
+    key,
+    groupId,
+  }
 }

@@ -1,7 +1,9 @@
-import { type BatchLimits, batchLength, isDue, sizeOf } from '../../core/batch.ts'
+import { type BatchLimits, isDue } from '../../core/batch.ts'
+import { OwnershipLostError } from '../../core/errors.ts'
 import type { PauseReason } from '../../core/facts.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../../core/record.ts'
 import { NO_STORM, type Pause, type StoredProgress, type StormTally } from '../settlement.ts'
+import { createBuffer } from './buffer.ts'
 import { contradiction } from './continuity.ts'
 
 /** Records of one partition on their way through one transaction; none, where `[from, to)` is known to hold none. */
@@ -27,10 +29,13 @@ export interface Wait {
   readonly resting: boolean
 }
 
-/** One assignment of a partition, from assign to revoke: its buffer, and what is in flight. */
+/**
+ * One assignment of a partition, from assign to revoke: what waits, and what is in flight. The consumer's loop fills it and closes it; its
+ * run (run.ts) takes the batches and says how they ended. Nothing else changes it.
+ */
 export interface OwnedPartition extends TopicPartition {
   readonly key: string
-  /** Aborts when the assignment is over for work that has not finished: its epoch has passed. */
+  /** Aborts with an OwnershipLostError when the assignment is over for work that has not finished: its epoch has passed. */
   readonly abandoned: AbortSignal
   /** Why it stands still for good, until an operator acts. */
   readonly halted: unknown
@@ -43,6 +48,7 @@ export interface OwnedPartition extends TopicPartition {
   readonly bufferedRecords: number
   readonly bufferedBytes: number
   readonly inFlightRecords: number
+  /** Wall clock in ms of the last settled batch. */
   readonly lastProgressMs: number | undefined
   /** Counts what has happened to its batches: one was taken, one ended, an attempt failed. */
   readonly signs: number
@@ -68,8 +74,9 @@ export interface OwnedPartition extends TopicPartition {
   /**
    * The log holds no record in `[settled, offset)`, and never will: transaction markers and aborted records, say. When nothing
    * else is in hand, the next batch is one of no records that leads there.
+   * @returns whether that was not known yet
    */
-  noRecordsBelow(offset: bigint): void
+  noRecordsBelow(offset: bigint): boolean
   isDue(limits: BatchLimits, nowMs: number): boolean
   /** When the waiting records will be due, in monotonic ms; `undefined` when nothing waits. */
   dueAt(limits: BatchLimits): number | undefined
@@ -97,10 +104,7 @@ export function createOwnedPartition(
   const idle: (() => void)[] = []
   const flying = new Set<Batch>()
   const waits = new Set<Wait>()
-  let records: SourceRecord[] = []
-  // Taken records stay in the array until half of it is taken: shifting one by one would be quadratic.
-  let start = 0
-  let bytes = 0
+  const buffer = createBuffer()
   let waitingSince = 0
   let fillingSinceMs = 0
   let closed = false
@@ -114,8 +118,15 @@ export function createOwnedPartition(
   let signs = 0
   let emptyTo = 0n
 
-  const hasGap = () => !closed && waiting() === 0 && flying.size === 0 && emptyTo > next
-  const waiting = () => records.length - start
+  const hasGap = () => !closed && buffer.length === 0 && flying.size === 0 && emptyTo > next
+
+  function fly(batch: Batch): Batch {
+    next = batch.to
+    inFlightRecords += batch.records.length
+    signs += 1
+    flying.add(batch)
+    return batch
+  }
 
   return {
     topic,
@@ -146,10 +157,10 @@ export function createOwnedPartition(
       return settled
     },
     get bufferedRecords() {
-      return waiting()
+      return buffer.length
     },
     get bufferedBytes() {
-      return bytes
+      return buffer.bytes
     },
     get inFlightRecords() {
       return inFlightRecords
@@ -159,7 +170,7 @@ export function createOwnedPartition(
     },
     get oldestUnsettledTimestampMs() {
       const [oldest] = flying
-      return (oldest?.records[0] ?? records[start])?.timestampMs
+      return (oldest?.records[0] ?? buffer.first)?.timestampMs
     },
 
     push(record, nowMs) {
@@ -169,57 +180,37 @@ export function createOwnedPartition(
         if (halted !== undefined) this.close()
       }
       // Below: read already (a fetch that overlaps a seek). The fence would refuse it; here it costs nothing.
-      const last = records.at(-1)
-      if (closed || record.offset < next || (waiting() > 0 && last !== undefined && record.offset <= last.offset))
-        return
-      if (waiting() === 0) {
+      if (closed || record.offset < next || !buffer.push(record)) return
+      if (buffer.length === 1) {
         waitingSince = nowMs
         fillingSinceMs = nowMs
       }
-      records.push(record)
-      bytes += sizeOf(record)
     },
 
     noRecordsBelow(offset) {
+      const isNew = emptyTo !== offset
       emptyTo = offset
+      return isNew
     },
 
     isDue(limits, nowMs) {
       if (this.stands) return false
-      return hasGap() || isDue({ records: waiting(), bytes, ageMs: nowMs - waitingSince }, limits)
+      return hasGap() || isDue({ records: buffer.length, bytes: buffer.bytes, ageMs: nowMs - waitingSince }, limits)
     },
 
     dueAt(limits) {
-      return waiting() === 0 || this.stands ? undefined : waitingSince + limits.lingerMs
+      return buffer.length === 0 || this.stands ? undefined : waitingSince + limits.lingerMs
     },
 
     take(limits, nowMs) {
       if (this.stands) return undefined
-      if (hasGap()) {
-        const gap: Batch = { owner: this, from: next, to: emptyTo, records: [], fillingSinceMs: nowMs }
-        next = emptyTo
-        signs += 1
-        flying.add(gap)
-        return gap
-      }
-      const length = closed ? 0 : batchLength(records, start, limits)
-      if (length === 0) return undefined
-      const taken = records.slice(start, start + length)
-      start += length
-      if (start * 2 > records.length) {
-        records = records.slice(start)
-        start = 0
-      }
-      for (const record of taken) bytes -= sizeOf(record)
-      const last = taken.at(-1)
+      if (hasGap()) return fly({ owner: this, from: next, to: emptyTo, records: [], fillingSinceMs: nowMs })
+      const records = buffer.take(limits)
+      const last = records.at(-1)
       if (last === undefined) return undefined
-      const batch: Batch = { owner: this, from: next, to: last.offset + 1n, records: taken, fillingSinceMs }
+      const batch = fly({ owner: this, from: next, to: last.offset + 1n, records, fillingSinceMs })
       // What is left has begun to wait for the next one.
       fillingSinceMs = nowMs
-      next = batch.to
-      inFlightRecords += length
-      signs += 1
-      flying.add(batch)
       return batch
     },
 
@@ -234,9 +225,7 @@ export function createOwnedPartition(
       inFlightRecords -= rest.length
       next = cut.to
       if (!closed) {
-        records = [...rest, ...records.slice(start)]
-        start = 0
-        for (const record of rest) bytes += sizeOf(record)
+        buffer.putBack(rest)
         // They have waited long enough: due at once.
         waitingSince = Number.NEGATIVE_INFINITY
       }
@@ -260,14 +249,12 @@ export function createOwnedPartition(
 
     close() {
       closed = true
-      records = []
-      start = 0
-      bytes = 0
+      buffer.clear()
     },
 
     abandon() {
       this.close()
-      abandonment.abort()
+      abandonment.abort(new OwnershipLostError('the partition was taken away'))
     },
 
     async idle() {

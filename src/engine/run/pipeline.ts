@@ -1,32 +1,33 @@
 import type { BackoffPolicy } from '../../core/backoff.ts'
 import type { BatchLimits } from '../../core/batch.ts'
-import { dispositionOf, OwnershipLostError, PartitionUnavailableError } from '../../core/errors.ts'
+import { PartitionUnavailableError } from '../../core/errors.ts'
 import type { Observer } from '../../core/facts.ts'
 import type { StartAt } from '../../core/progress.ts'
 import type { SourceRecord } from '../../core/record.ts'
 import type { StreamStatus } from '../../core/status.ts'
 import { type BatchTracing, NO_TRACING } from '../../core/tracing.ts'
-import type { Clock, DeadLetterSink, HeadReader, RecordSource, Watermarks } from '../ports.ts'
+import type { Clock, DeadLetterSink, HeadReader, RecordSource } from '../ports.ts'
 import type { SettlementStore, StartBook } from '../settlement.ts'
 import type { ReadyRecord, Verdict } from '../verdict.ts'
-import { createHeadWatch } from '../watch/head-watch.ts'
-import { watchOperatorPauses } from '../watch/operator-pauses.ts'
-import { watchProgress } from '../watch/progress-watch.ts'
-import { createStallWatch } from '../watch/stall-watch.ts'
-import { createStatusBoard } from '../watch/status-board.ts'
-import { watchTopic } from '../watch/topic-watch.ts'
-import { createWatermarkWatch } from '../watch/watermark-watch.ts'
+import { pollHeads } from '../watch/heads.ts'
+import { pollMarks } from '../watch/marks.ts'
+import { watchStalls } from '../watch/stalls.ts'
+import { createStreamView } from '../watch/status.ts'
+import { pollPauses, pollProgress } from '../watch/stored.ts'
+import { watchTopic } from '../watch/topic.ts'
+import { createViews } from '../watch/view.ts'
 import { createAssignments } from './assignments.ts'
-import { createBatchWork } from './batch-work.ts'
 import { createBreaker } from './breaker.ts'
 import { createCommitter } from './commit.ts'
 import { createCrashGuard, NO_CRASH_GUARD } from './crash-guard.ts'
+import { createBackpressure, createLoop, type Loop } from './loop.ts'
 import type { OwnedPartition } from './partition.ts'
 import { createReception } from './receive.ts'
-import { type RetryParts, retrying } from './retry.ts'
+import type { RetryParts } from './retry.ts'
+import { startRun } from './run.ts'
 import { createSignal } from './signal.ts'
 import { createSlots } from './slots.ts'
-import { startWorker } from './worker.ts'
+import { createSteps } from './steps.ts'
 import type { OutagePolicy } from './write.ts'
 
 export interface PipelineParts<T> {
@@ -40,7 +41,7 @@ export interface PipelineParts<T> {
   /** After a batch is settled: what it wrote, or `undefined` with the keys that it may have written. */
   readonly onSettled: (written: readonly ReadyRecord<T>[] | undefined, candidates: readonly ReadyRecord<T>[]) => void
   readonly observer: Observer
-  /** Default: nobody follows the batches. */
+  /** Default: batches are not traced. */
   readonly tracing?: BatchTracing
   readonly clock: Clock
   readonly random: () => number
@@ -72,288 +73,141 @@ export interface Pipeline {
   run(): Promise<void>
   /** Drains within the bound, commits, leaves the group. Safe twice, and before `run()`. */
   stop(drainTimeoutMs?: number): Promise<void>
-  /** Somebody else has found that the store is away: an idle stream would not notice before its next record. */
+  /** To be called when other work has found that the store is away: an idle stream would not notice before its next record. */
   storeAway(error: unknown): void
   status(): StreamStatus
 }
 
-const POLL_TIMEOUT_MS = 100
-/** Full buffers for longer than this pause the consumer; for shorter, it is just not asked. */
-const OVERFULL_AFTER_MS = 1_000
-
-/**
- * The verbs in one sentence: receive, validate, divert, write, commit. One loop owns the consumer (polling, rebalances,
- * pauses, commits); a worker for each partition takes its batches through the other verbs and never touches it.
- */
+/** Wires the loop that owns the consumer (loop.ts) and the write path of each partition (run.ts) over their ports. */
 export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
-  const { source, store, sink, observer, clock, groupId } = parts
-  const retry: RetryParts = { policy: parts.retry, clock, random: parts.random, observer }
-  const shared = { clock, observer, random: parts.random, initialMs: parts.retry.initialMs }
-  const storeBreaker = createBreaker({ ...shared, dependency: 'postgres', probe: () => store.probe() })
-  const dlqBreaker = createBreaker({ ...shared, dependency: 'dlq', probe: () => sink.probe() })
-  // Nobody waits for this one, because the client heals by itself: it tells health and metrics that no broker answers.
-  const brokerBreaker = createBreaker({ ...shared, dependency: 'kafka', probe: askBroker })
-  const breakers = [storeBreaker, dlqBreaker, brokerBreaker]
-  const board = createStatusBoard({
-    breakers,
-    clock,
-    headOf: partition => heads?.timestampOf(partition),
-    readTo: partition => heads?.readTo(partition) ?? partition.settled,
-    stalledMs: partition => stalls.stalledMs(partition),
-  })
+  const { topic, groupId, source, store, sink, observer, clock, random } = parts
+  const retry: RetryParts = { policy: parts.retry, clock, random, observer }
+  const stormRules = { maxConsecutive: parts.stormLimit ?? 0, ratio: parts.stormRatio ?? 0 }
+  const shared = { clock, observer, random, initialMs: parts.retry.initialMs }
+  const breakers = {
+    postgres: createBreaker({ ...shared, dependency: 'postgres', probe: () => store.probe() }),
+    dlq: createBreaker({ ...shared, dependency: 'dlq', probe: () => sink.probe() }),
+    // Nothing waits for this one, because the client heals by itself: it tells health and metrics that no broker answers.
+    kafka: createBreaker({ ...shared, dependency: 'kafka', probe: () => askBroker(source, topic) }),
+  }
+  const all = Object.values(breakers)
   const committer = createCommitter(source, observer, clock)
-  const space = createSignal()
+  const progressed = createSignal()
   const stopping = new AbortController()
+  const stream = createStreamView(clock)
+  const backpressure = createBackpressure(clock)
   let drainTimeoutMs = parts.drainTimeoutMs
-  let failure: { readonly error: unknown } | undefined
   let running: Promise<void> | undefined
-  let fullSince: number | undefined
 
-  const prepare = createBatchWork<T>({
+  const steps = createSteps<T>({
     ...parts,
-    storeBreaker,
-    dlqBreaker,
     transactions: createSlots(parts.lanes),
-    tracing: parts.tracing ?? NO_TRACING,
     retry,
-    crashGuard:
-      parts.startBook === undefined
-        ? NO_CRASH_GUARD
-        : createCrashGuard({
-            book: parts.startBook,
-            groupId,
-            maxStarts: parts.crashLoopMaxStarts ?? 0,
-            carefulRecords: 2 * parts.batch.maxRecords,
-          }),
+    crashGuard: guardOf(parts),
     maxAttempts: parts.retry.maxAttempts,
-    stormRules: { maxConsecutive: parts.stormLimit ?? 0, ratio: parts.stormRatio ?? 0 },
+    stormRules,
     outagePolicy: parts.outagePolicy ?? 'pause',
-    onProgress: (progress, batch) => committer.settled(progress, batch),
-    onStopped: owner => assignments.startAnew(owner),
-    onOwnershipLost: owner => assignments.startAnew(owner),
-    onFailure: fail,
-    onChange(owner) {
-      reception.wake(owner)
-      space.notify()
-    },
   })
   // For each transaction one batch in the store, and one that is prepared meanwhile.
   const inHand = createSlots(2 * parts.lanes)
+  const runParts = { ...parts, steps, committer, limits: parts.batch, stormRules, inHand, breakers, progressed }
+  const owned = new Map<string, OwnedPartition>()
+  const views = createViews(owned)
   const reception = createReception({
+    owned,
     source,
-    startWorker: owner => startWorker(owner, { limits: parts.batch, clock, inHand, prepare }),
+    startRun(owner) {
+      const run = startRun(owner, { ...runParts, tracing: parts.tracing ?? NO_TRACING })
+      void run.ended.then(end => loop.ended(owner, end))
+      return run
+    },
     observer,
     // A batch in waiting for every second transaction: twice that cost 12 to 25 MB more and was no faster (make bench).
     maxRecords: Math.ceil(parts.lanes * 1.5) * parts.batch.maxRecords,
     maxBytes: parts.lanes * 2 * parts.batch.maxBytes,
-    storeAway: () => storeBreaker.open !== undefined,
-    overfull: () => fullSince !== undefined && clock.monotonic() - fullSince > OVERFULL_AFTER_MS,
+    storeAway: () => breakers.postgres.open !== undefined,
+    overfull: backpressure.overfull,
   })
 
-  const watermarks = createWatermarkWatch({
+  const excused = () => stream.state !== 'running' || all.some(({ open }) => open !== undefined)
+  const stalls = watchStalls({ views, clock, excused })
+  const topicWatch = watchTopic({ readTopicId: parts.readTopicId ?? (async () => undefined), views, clock })
+  const stored = { store, views, clock, groupId, observer }
+  const loop: Loop = createLoop({
+    topic,
+    groupId,
     source,
-    clock,
-    owned: () => reception.owned.values(),
-    onMarks: onWatermarks,
-    onFailure(owner, error) {
-      board.doubts(owner, error)
-      // A partition without a leader waits alone: the broker that says so is there.
-      if (dispositionOf(error) === 'retry' && !(error instanceof PartitionUnavailableError)) brokerBreaker.trip(error)
-    },
-  })
-
-  const heads =
-    parts.heads === undefined
-      ? undefined
-      : createHeadWatch({
-          reader: parts.heads,
-          clock,
-          owned: () => reception.owned.values(),
-          lags: partition => board.lags(partition),
-          // Progress and commit go to the end of such a gap: else retention would later seem to have removed unread
-          // records there, and other tools would see a lag for ever.
-          onEmpty(partition, emptyTo) {
-            partition.noRecordsBelow(emptyTo)
-            reception.wake(partition)
-          },
-          onUnreadable: partition => assignments.startAnewWithCare(partition),
-        })
-  const stalls = createStallWatch({
-    clock,
-    owned: () => reception.owned.values(),
-    excused: () => board.state !== 'running' || breakers.some(({ open }) => open !== undefined),
-    // A lag may also be of offsets that hold no record, for good: only a record that was seen there could be fetched.
-    waitsInKafka: partition => board.lags(partition) && heads?.timestampOf(partition) !== undefined,
-  })
-  const refreshOperatorPauses = watchOperatorPauses({
-    store,
-    clock,
-    groupId,
-    owned: reception.owned,
-    onLifted: partition => reception.wake(partition),
-  })
-  const checkProgress = watchProgress({
-    store,
-    clock,
-    groupId,
-    owned: reception.owned,
-    onSetBack(owner, removed) {
-      const partition = { topic: owner.topic, partition: owner.partition }
-      const kind = removed ? 'progress_removed' : 'progress_set_back'
-      observer.observe({ kind, partition, from: owner.settled })
-      assignments.startAnew(owner)
-    },
-  })
-  const topicWatch = watchTopic({
-    readTopicId: parts.readTopicId ?? (async () => undefined),
-    clock,
-    onReplaced() {
-      for (const owner of reception.owned.values()) assignments.startAnew(owner)
-    },
-  })
-  const assignments = createAssignments({
-    source,
-    store,
-    observer,
-    clock,
-    groupId,
-    retry,
     reception,
     committer,
-    board,
-    signal: stopping.signal,
+    assignments: turn =>
+      createAssignments({
+        source,
+        store,
+        observer,
+        clock,
+        groupId,
+        retry,
+        reception,
+        committer,
+        views,
+        stream,
+        signal: stopping.signal,
+        drainTimeoutMs: () => drainTimeoutMs,
+        startAt: parts.startAt ?? 'earliest',
+        readTopicId: topicWatch.read,
+        heads: parts.heads,
+        turn,
+      }),
+    views,
+    stream,
+    pollers: [
+      pollMarks({ source, views, clock, broker: breakers.kafka }),
+      ...(parts.heads === undefined ? [] : [pollHeads({ reader: parts.heads, views, clock })]),
+      stalls,
+      pollPauses(stored),
+      pollProgress(stored),
+      topicWatch.tick,
+    ],
+    breakers: all,
+    backpressure,
+    progressed,
+    stopping,
     drainTimeoutMs: () => drainTimeoutMs,
-    startAt: parts.startAt ?? 'earliest',
-    readTopicId: topicWatch.read,
-    heads: parts.heads,
-    turn,
-    onAssigned: watermarks.hurry,
-    onFailure: fail,
+    maxRecords: parts.batch.maxRecords,
+    retry,
+    observer,
+    clock,
   })
-
-  // ---- the workers' side -----------------------------------------------------------------------------------------
-
-  /** The first error that stops the stream wins; everything in flight is given up, nothing more is committed past it. */
-  function fail(error: unknown): void {
-    failure ??= { error }
-    for (const partition of reception.owned.values()) partition.abandon()
-    stopping.abort()
-    space.notify()
-  }
-
-  // ---- the loop's side: only here is the consumer touched --------------------------------------------------------
-
-  /** One turn: commits, pauses, and up to a batch of records. */
-  async function turn(): Promise<void> {
-    board.turned()
-    committer.tick()
-    const full = reception.full()
-    fullSince = full ? (fullSince ?? clock.monotonic()) : undefined
-    reception.applyPauses(clock.now())
-    if (full && fullSince !== undefined && clock.monotonic() - fullSince <= OVERFULL_AFTER_MS) {
-      // Not asking for more is the cheapest backpressure: a pause throws away what the client has fetched.
-      const waited = new AbortController()
-      await Promise.race([space.wait(), clock.sleep(POLL_TIMEOUT_MS, waited.signal)])
-      waited.abort()
-      return
-    }
-    const records = await source.poll(parts.batch.maxRecords, POLL_TIMEOUT_MS)
-    reception.route(records, clock.monotonic())
-    watermarks.tick()
-    heads?.tick()
-    stalls.look()
-    refreshOperatorPauses()
-    checkProgress()
-    topicWatch.tick()
-  }
-
-  /** Asks about a partition that is always there: by then we may have lost ours. That it has no leader is an answer, too. */
-  async function askBroker(): Promise<void> {
-    try {
-      await source.watermarks({ topic: parts.topic, partition: 0 })
-    } catch (error) {
-      if (!(error instanceof PartitionUnavailableError)) throw error
-    }
-  }
-
-  /**
-   * The client tells of a position outside of the log only once, and not at all when other records came in the same
-   * fetch: so we compare for ourselves.
-   */
-  function onWatermarks(owner: OwnedPartition, { low, high }: Watermarks): void {
-    if (reception.owned.get(owner.key) !== owner || owner.halted !== undefined) return
-    if (owner.unlocated !== undefined) {
-      // Kafka answers for it again.
-      assignments.startAnew(owner)
-      return
-    }
-    board.knows(owner, { low, high })
-    const idle = owner.bufferedRecords === 0 && owner.inFlightRecords === 0
-    if (idle && (owner.next < low || owner.next > high)) assignments.startAnew(owner)
-  }
-
-  async function serve(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      const event = source.nextEvent()
-      if (event !== undefined) await assignments.on(event)
-      else {
-        await assignments.reposition()
-        await turn()
-      }
-    }
-  }
-
-  async function join(): Promise<void> {
-    await retrying(() => source.start(), retry, {
-      dependency: 'kafka',
-      partition: { topic: parts.topic, partition: -1 },
-      signal: stopping.signal,
-    })
-    observer.observe({ kind: 'stream_started', topic: parts.topic, groupId })
-  }
-
-  async function runOnce(): Promise<void> {
-    board.state = 'running'
-    try {
-      await join()
-      await serve()
-    } catch (error) {
-      if (!(error instanceof OwnershipLostError && stopping.signal.aborted)) fail(error)
-    }
-    board.state = 'draining'
-    try {
-      await assignments.drain([...reception.owned.values()], failure === undefined ? drainTimeoutMs : 0)
-    } catch (error) {
-      fail(error)
-    }
-    const working = reception.stop()
-    for (const breaker of breakers) breaker.stop()
-    await source.close()
-    // A worker may still hold a batch that was given up; its transaction ends by its own timeout, behind the fence.
-    const late = new AbortController()
-    await Promise.race([working, clock.sleep(1_000, late.signal)])
-    late.abort()
-    board.state = failure === undefined ? 'stopped' : 'failed'
-    board.error = failure?.error
-    observer.observe({ kind: 'stream_stopped', ...(failure === undefined ? {} : { error: failure.error }) })
-    if (failure !== undefined) throw failure.error
-  }
 
   return {
     run() {
-      running ??= runOnce()
+      running ??= loop.run()
       return running
     },
     async stop(boundMs) {
       if (boundMs !== undefined) drainTimeoutMs = boundMs
       stopping.abort()
-      space.notify()
+      progressed.notify()
       await running?.catch(() => {})
     },
-    storeAway: error => storeBreaker.trip(error),
+    storeAway: error => breakers.postgres.trip(error),
     status() {
-      stalls.look()
-      return board.snapshot(reception.owned.values())
+      stalls()
+      return stream.snapshot(views, all)
     },
+  }
+}
+
+function guardOf<T>({ startBook: book, groupId, crashLoopMaxStarts: maxStarts = 0, batch }: PipelineParts<T>) {
+  if (book === undefined) return NO_CRASH_GUARD
+  return createCrashGuard({ book, groupId, maxStarts, carefulRecords: 2 * batch.maxRecords })
+}
+
+/** Asks about a partition that is always there: by then we may have lost ours. That it has no leader is an answer, too. */
+async function askBroker(source: Pick<RecordSource, 'watermarks'>, topic: string): Promise<void> {
+  try {
+    await source.watermarks({ topic, partition: 0 })
+  } catch (error) {
+    if (!(error instanceof PartitionUnavailableError)) throw error
   }
 }

@@ -2,30 +2,32 @@ import type { Observer, PauseReason } from '../../core/facts.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../../core/record.ts'
 import type { RecordSource } from '../ports.ts'
 import type { OwnedPartition } from './partition.ts'
-import type { PartitionWorker } from './worker.ts'
+import type { PartitionRun } from './run.ts'
 
-/** The partitions that are ours, each with its worker, and what may flow into them. */
+/** The partitions that are ours, each with its run, and what may flow into them. */
 export interface Reception {
   readonly owned: ReadonlyMap<string, OwnedPartition>
   add(partition: OwnedPartition): void
   remove(partition: TopicPartition): OwnedPartition | undefined
   /** Hands records to the buffers of their partitions; those of a partition that is not ours are dropped. */
   route(records: readonly SourceRecord[], nowMs: number): void
-  /** Something about the partition has changed: its worker should look. */
+  /** Something about the partition has changed: its run should look. */
   wake(partition: OwnedPartition): void
   /** Makes the consumer's pauses what they should be now. @param wallMs wall clock */
   applyPauses(wallMs: number): void
   /** Whether the buffers of the partitions that flow hold all that they should. */
   full(): boolean
-  /** Ends all workers after the batches in hand. */
+  /** Ends all runs after the batches in hand. */
   stop(): Promise<void>
 }
 
 export interface ReceptionParts {
+  /** The partitions that are ours, by their keys: filled and emptied here alone. */
+  readonly owned: Map<string, OwnedPartition>
   readonly source: RecordSource
-  readonly startWorker: (partition: OwnedPartition) => PartitionWorker
+  readonly startRun: (partition: OwnedPartition) => PartitionRun
   readonly observer: Observer
-  /** Bounds of what waits for the workers, over all partitions that flow. */
+  /** Bounds of what waits for a batch, over all partitions that flow. */
   readonly maxRecords: number
   readonly maxBytes: number
   /** Whether Postgres is known to be away, which concerns every partition. */
@@ -35,9 +37,8 @@ export interface ReceptionParts {
 }
 
 export function createReception(parts: ReceptionParts): Reception {
-  const { source, observer } = parts
-  const owned = new Map<string, OwnedPartition>()
-  const workers = new Map<string, PartitionWorker>()
+  const { source, observer, owned } = parts
+  const runs = new Map<string, PartitionRun>()
   /** Also those of partitions that are gone, as long as they have a batch in hand. */
   const working = new Set<Promise<void>>()
 
@@ -56,11 +57,11 @@ export function createReception(parts: ReceptionParts): Reception {
     owned,
 
     add(partition) {
-      const worker = parts.startWorker(partition)
       owned.set(partition.key, partition)
-      workers.set(partition.key, worker)
-      working.add(worker.ended)
-      void worker.ended.then(() => working.delete(worker.ended))
+      const run = parts.startRun(partition)
+      runs.set(partition.key, run)
+      working.add(run.left)
+      void run.left.then(() => working.delete(run.left))
     },
 
     remove(gone) {
@@ -68,13 +69,13 @@ export function createReception(parts: ReceptionParts): Reception {
       const partition = owned.get(key)
       if (partition === undefined) return undefined
       owned.delete(key)
-      workers.get(key)?.stop()
-      workers.delete(key)
+      runs.get(key)?.stop()
+      runs.delete(key)
       return partition
     },
 
     route(records, nowMs) {
-      const woken = new Set<PartitionWorker>()
+      const woken = new Set<PartitionRun>()
       let key = ''
       let target: OwnedPartition | undefined
       let last: SourceRecord | undefined
@@ -83,8 +84,8 @@ export function createReception(parts: ReceptionParts): Reception {
         if (last === undefined || record.partition !== last.partition || record.topic !== last.topic) {
           key = partitionKey(record)
           target = owned.get(key)
-          const worker = workers.get(key)
-          if (worker !== undefined) woken.add(worker)
+          const run = runs.get(key)
+          if (run !== undefined) woken.add(run)
         }
         last = record
         if (target === undefined || target.halted !== undefined || target.unlocated !== undefined) continue
@@ -92,10 +93,10 @@ export function createReception(parts: ReceptionParts): Reception {
         if (target.halted !== undefined)
           observer.observe({ kind: 'partition_halted', partition: plain(target), error: target.halted })
       }
-      for (const worker of woken) worker.wake()
+      for (const run of woken) run.wake()
     },
 
-    wake: partition => workers.get(partition.key)?.wake(),
+    wake: partition => runs.get(partition.key)?.wake(),
 
     applyPauses(wallMs) {
       const pause: OwnedPartition[] = []
@@ -134,7 +135,7 @@ export function createReception(parts: ReceptionParts): Reception {
     },
 
     async stop() {
-      for (const worker of workers.values()) worker.stop()
+      for (const run of runs.values()) run.stop()
       await Promise.all(working)
     },
   }

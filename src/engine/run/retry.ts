@@ -1,9 +1,9 @@
-import pRetry from 'p-retry'
-import { type BackoffPolicy, backoffMs } from '../../core/backoff.ts'
-import { type Dependency, dispositionOf, OwnershipLostError, StoreContendedError } from '../../core/errors.ts'
+import type { BackoffPolicy } from '../../core/backoff.ts'
+import { type Dependency, StoreContendedError } from '../../core/errors.ts'
 import type { Observer } from '../../core/facts.ts'
 import type { TopicPartition } from '../../core/record.ts'
 import type { Clock } from '../ports.ts'
+import { retry } from '../retry.ts'
 import type { Breaker } from './breaker.ts'
 
 export interface RetryParts {
@@ -18,14 +18,14 @@ export interface RetryContext {
   /** Opened by a failure, and waited for. Without one, the backoff alone decides. */
   readonly breaker?: Breaker
   readonly partition: TopicPartition
-  /** Aborts when the partition is no longer ours: nobody waits for what another consumer does. */
+  /** Aborts with an OwnershipLostError when the partition is no longer ours: another consumer does the work then. */
   readonly signal: AbortSignal
   /** Default: none. With a bound, the breaker is not waited for, and the last error is thrown. */
   readonly maxAttempts?: number
-  /** Follows the attempts. */
   readonly attempts?: Attempts
 }
 
+/** Follows the attempts at one piece of work. */
 export interface Attempts {
   /** Runs around each attempt. */
   attempt<R>(work: () => Promise<R>): Promise<R>
@@ -39,51 +39,36 @@ export interface Attempts {
 const CONTENDED_MAX_MS = 2_000
 
 /**
- * Repeats `work` while its error says that the world is unwell, however long that takes: an outage blames no record.
- * Between attempts it waits a backoff with full jitter, and for as long as the breaker is open.
- *
- * p-retry counts and decides; the wait is ours, because its own cap comes after the jitter, which would have every
- * consumer of a fleet wait exactly as long as the others.
- * @throws OwnershipLostError when `signal` aborts; whatever `work` throws that is not to be retried
+ * Repeats `work` on behalf of a partition, however long that takes: an outage blames no record. Between attempts it waits a backoff,
+ * and for as long as the breaker is open.
+ * @throws the reason of `signal` when it aborts; whatever `work` throws that is not to be retried
  */
 export async function retrying<R>(
   work: (attempt: number) => Promise<R>,
-  parts: RetryParts,
-  context: RetryContext,
+  { policy, clock, random, observer }: RetryParts,
+  { dependency, breaker, partition, signal, attempts, maxAttempts }: RetryContext,
 ): Promise<R> {
-  const { dependency, breaker, partition, signal, attempts, maxAttempts = Number.POSITIVE_INFINITY } = context
-  const bounded = maxAttempts !== Number.POSITIVE_INFINITY
+  const bounded = maxAttempts !== undefined && maxAttempts !== Number.POSITIVE_INFINITY
   let doubt: Disposable | undefined
-  // Wrapped, because p-retry never repeats a TypeError, and turns what is no Error into one.
-  const outcome = pRetry(
-    async attempt => {
-      if (signal.aborted) throw new OwnershipLostError('the partition was taken away')
-      return { value: await (attempts === undefined ? work(attempt) : attempts.attempt(() => work(attempt))) }
-    },
-    {
-      retries: maxAttempts - 1,
-      minTimeout: 0,
-      maxTimeout: 0,
-      shouldRetry: ({ error }) => dispositionOf(error) === 'retry',
-      onFailedAttempt: async ({ error, attemptNumber }) => {
-        if (dispositionOf(error) !== 'retry') return
-        const contended = error instanceof StoreContendedError
-        const maxMs = contended ? Math.min(parts.policy.maxMs, CONTENDED_MAX_MS) : parts.policy.maxMs
-        const delayMs = backoffMs({ ...parts.policy, maxMs }, attemptNumber, parts.random())
-        parts.observer.observe({ kind: 'retry', dependency, attempt: attemptNumber, delayMs, error, partition })
+  try {
+    return await retry(attempt => (attempts === undefined ? work(attempt) : attempts.attempt(() => work(attempt))), {
+      policy,
+      clock,
+      random,
+      signal,
+      maxAttempts,
+      maxMs: error => (error instanceof StoreContendedError ? CONTENDED_MAX_MS : policy.maxMs),
+      onFailed({ error, attempt, delayMs }) {
+        observer.observe({ kind: 'retry', dependency, attempt, delayMs, error, partition })
         // Contention is between transactions: the store itself is there.
-        if (breaker !== undefined && !contended) {
+        if (breaker !== undefined && !(error instanceof StoreContendedError)) {
           breaker.trip(error)
           doubt ??= breaker.doubt()
         }
         attempts?.failed(error)
-        await parts.clock.sleep(delayMs, signal)
-        if (!bounded) await breaker?.whenClosed(signal)
       },
-    },
-  )
-  try {
-    return (await outcome).value
+      until: bounded ? undefined : async () => await breaker?.whenClosed(signal),
+    })
   } finally {
     doubt?.[Symbol.dispose]()
     attempts?.ended()

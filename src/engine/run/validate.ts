@@ -2,11 +2,13 @@ import type { DeadLetter, Rejection } from '../../core/dead-letter.ts'
 import type { ProvenanceOf } from '../../core/provenance.ts'
 import type { SourceRecord } from '../../core/record.ts'
 import type { ReadyRecord, UnusualKind, Verdict } from '../verdict.ts'
+import { toDeadLetter } from './divert.ts'
 
 export interface Validated<T> {
   /** In the order of their offsets. */
   readonly ready: readonly ReadyRecord<T>[]
-  readonly deadLetters: readonly DeadLetter[]
+  /** To be diverted, in the order of their offsets. */
+  readonly rejected: readonly DeadLetter[]
   /** Remarkable, whatever their verdict. */
   readonly unusual: readonly { readonly offset: bigint; readonly what: UnusualKind }[]
 }
@@ -28,8 +30,9 @@ export interface ValidateParts<T> {
  * @throws what the judge threw, when no record of several got past it
  */
 export function validate<T>(records: readonly SourceRecord[], parts: ValidateParts<T>): Validated<T> {
+  const { groupId, maxAttempts, now } = parts
   const ready: ReadyRecord<T>[] = []
-  const deadLetters: DeadLetter[] = []
+  const rejected: DeadLetter[] = []
   const unusual: { offset: bigint; what: UnusualKind }[] = []
   let surprises = 0
   for (const record of records) {
@@ -38,7 +41,7 @@ export function validate<T>(records: readonly SourceRecord[], parts: ValidatePar
     let verdict: Verdict<T> | undefined
     let surprise: unknown
     let attempts = 0
-    while (verdict === undefined && attempts < parts.maxAttempts) {
+    while (verdict === undefined && attempts < maxAttempts) {
       attempts += 1
       try {
         verdict = parts.judge(record)
@@ -53,28 +56,53 @@ export function validate<T>(records: readonly SourceRecord[], parts: ValidatePar
     }
     if (verdict === undefined) surprises += 1
     if (surprises === records.length && surprises > 1) throw surprise
-    deadLetters.push({
-      record,
-      origin,
-      rejection: verdict?.rejection ?? unexpected(surprise),
-      failedAtMs: parts.now(),
-      attempts: verdict === undefined ? attempts : 1,
-      replayCount: redrive?.replayCount ?? 0,
-      replayId: redrive?.replayId,
-      key: verdict?.key ?? null,
-      groupId: parts.groupId,
-    })
+    const failed = { record, origin, redrive, key: verdict?.key ?? null }
+    const made = { groupId, failedAtMs: now(), attempts: verdict === undefined ? attempts : 1 }
+    rejected.push(toDeadLetter(failed, verdict?.rejection ?? unexpected(surprise), made))
   }
-  return { ready, deadLetters, unusual }
+  return { ready, rejected, unusual }
 }
 
-/** Offsets of the valid ones that were redriven. */
-export function redrivenOf<T>({ ready }: Validated<T>): ReadonlySet<bigint> {
+/** The verdict on records that have killed processes: they are set aside without a look at them. @param deaths of each */
+export function condemn(
+  records: readonly SourceRecord[],
+  deaths: number,
+  { provenanceOf, groupId, now }: Pick<ValidateParts<unknown>, 'provenanceOf' | 'groupId' | 'now'>,
+): Validated<never> {
+  const rejection: Rejection = {
+    reason: 'crash_loop',
+    error: 'crash_loop',
+    pointer: '',
+    message: `the process ended ${deaths} times while it had only this record in hand`,
+    violations: [],
+  }
+  const rejected = records.map(record => {
+    const { origin, redrive } = provenanceOf(record)
+    return toDeadLetter({ record, origin, redrive, key: null }, rejection, {
+      groupId,
+      failedAtMs: now(),
+      attempts: deaths,
+    })
+  })
+  return { ready: [], rejected, unusual: [] }
+}
+
+/** The verdicts on the records below this offset. */
+export function below<T>(end: bigint, { ready, rejected, unusual }: Validated<T>): Validated<T> {
+  return {
+    ready: ready.filter(({ record }) => record.offset < end),
+    rejected: rejected.filter(({ record }) => record.offset < end),
+    unusual: unusual.filter(({ offset }) => offset < end),
+  }
+}
+
+/** Offsets of those that were redriven. */
+export function redrivenOf(ready: readonly ReadyRecord<unknown>[]): ReadonlySet<bigint> {
   return new Set(ready.flatMap(({ redrive, record }) => (redrive === undefined ? [] : record.offset)))
 }
 
 /** Names the kind of error only: its message may quote the record. */
-export function unexpected(error: unknown): Rejection {
+function unexpected(error: unknown): Rejection {
   const name = error instanceof Error ? error.name : typeof error
   return {
     reason: 'unexpected_error',

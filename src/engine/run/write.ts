@@ -3,7 +3,7 @@ import { type Collapsed, collapse } from '../../core/collapse.ts'
 import type { DeadLetter, Rejection } from '../../core/dead-letter.ts'
 import { dispositionOf, StoreContendedError, StreamError } from '../../core/errors.ts'
 import type { OutcomeCounts } from '../../core/outcome.ts'
-import { originId, type SourceRecord } from '../../core/record.ts'
+import { originId } from '../../core/record.ts'
 import type { DeadLetterSink } from '../ports.ts'
 import type {
   Culprit,
@@ -15,27 +15,34 @@ import type {
   StormTally,
 } from '../settlement.ts'
 import type { ReadyRecord } from '../verdict.ts'
-import type { Breaker } from './breaker.ts'
-import { divert } from './divert.ts'
+import { divert, toDeadLetter } from './divert.ts'
 import type { Batch } from './partition.ts'
-import { type RetryContext, type RetryParts, retrying } from './retry.ts'
+import { type RetryParts, retrying } from './retry.ts'
 import { checkRefusals, checkStorm, type StormCheck, type StormRules } from './storm-guard.ts'
-import { redrivenOf, type Validated } from './validate.ts'
+import { redrivenOf } from './validate.ts'
+import type { ContextOf } from './waiting.ts'
 
 export interface WriteParts<T> {
   readonly store: Pick<SettlementStore<T>, 'settle' | 'hold'>
   readonly sink: DeadLetterSink
-  readonly dlqBreaker: Breaker
   readonly groupId: string
   /** Bounds failures that blame one record. */
   readonly maxAttempts: number
   readonly retry: RetryParts
+  readonly contextOf: ContextOf
   readonly stormRules: StormRules
   /** What is done about a batch that the store does not take for so long: wait, or set its records aside. */
   readonly outagePolicy: OutagePolicy
 }
 
 export type OutagePolicy = 'pause' | 'dead-letter'
+
+/** The records of a batch after validation. */
+export interface ToWrite<T> {
+  readonly ready: readonly ReadyRecord<T>[]
+  /** Acknowledged by the dead-letter topic. */
+  readonly letters: readonly DeadLetter[]
+}
 
 export type Written<T> = Settled<T> | Held
 
@@ -54,7 +61,7 @@ export interface Settled<T> {
   /** The records that this batch wrote; `undefined` when an earlier attempt had, whose reply was lost. */
   readonly written: readonly ReadyRecord<T>[] | undefined
   /** Every dead letter of the batch: the invalid ones, and those that the store refused. */
-  readonly deadLetters: readonly DeadLetter[]
+  readonly letters: readonly DeadLetter[]
   /** As in `Settlement`. */
   readonly closings: RedriveClosings | undefined
 }
@@ -68,161 +75,137 @@ const CONTENDED_LIMIT = 3
  * a refused one had superseded gets its turn. Where the storm guard says so, only the first records are settled, or none.
  * @throws OwnershipLostError (drop the batch), or an error that stops the stream; an outage only makes it wait
  */
-export async function write<T>(
-  taken: Batch,
-  validated: Validated<T>,
-  parts: WriteParts<T>,
-  context: RetryContext,
-): Promise<Written<T>> {
-  const before = taken.owner.storm
-  const redriven = redrivenOf(validated)
+export async function write<T>(taken: Batch, given: ToWrite<T>, parts: WriteParts<T>): Promise<Written<T>> {
+  const { owner } = taken
+  const before = owner.storm
+  const { retry, groupId, maxAttempts } = parts
+  const context = parts.contextOf('postgres')
+  const redriven = redrivenOf(given.ready)
+  const strikes = new Map<string, number>()
   let batch = taken
-  let candidates = validated.ready
-  let deadLetters = validated.deadLetters
-  let storm = weigh(deadLetters)
+  let { ready, letters } = given
+  let storm = weigh(letters)
   let isolate = false
   let contended = 0
-  const strikes = new Map<string, number>()
-
   // With the policy `dead-letter` an outage ends a batch after so many attempts; its dead letters then wait for the store
   // like anything else, because without their entry in the ledger nothing is proven.
-  let patience = parts.outagePolicy === 'dead-letter' ? parts.maxAttempts : Number.POSITIVE_INFINITY
+  let patience = parts.outagePolicy === 'dead-letter' ? maxAttempts : Number.POSITIVE_INFINITY
 
   for (;;) {
-    const collapsed = collapse(candidates)
+    const collapsed = collapse(ready)
     const settlement = await settleHoweverLong(collapsed).catch((error: unknown) => {
       if (patience === Number.POSITIVE_INFINITY || dispositionOf(error) !== 'retry') throw error
       return undefined
     })
     if (settlement === undefined) {
-      const exhausted = candidates.map(ready => setAside(ready, exhaustedRetries(patience), patience))
+      const exhausted = ready.map(record => setAside(record, exhaustedRetries(patience), patience))
       patience = Number.POSITIVE_INFINITY
       await divertMore(exhausted)
       continue
     }
     if (settlement.kind === 'settled') {
       const { counts, written, closings } = settlement
-      return { kind: 'settled', batch, counts, written, deadLetters, closings, storm: storm.tally, pause: storm.pause }
+      return { kind: 'settled', batch, counts, written, letters, closings, storm: storm.tally, pause: storm.pause }
     }
 
     const condemned = settlement.culprits.flatMap(culprit => {
-      const ready = collapsed.ready[culprit.index]
-      if (ready === undefined)
+      const record = collapsed.ready[culprit.index]
+      if (record === undefined)
         throw new RangeError(`the store blames record ${culprit.index}, which is not in the batch`)
-      const attempts = strike(ready)
-      return culprit.kind === 'refused' || attempts >= parts.maxAttempts ? [{ ready, culprit, attempts }] : []
+      const attempts = strike(record)
+      return culprit.kind === 'refused' || attempts >= maxAttempts ? [{ record, culprit, attempts }] : []
     })
     if (condemned.length === 0) {
       // Nobody foresaw the error, so it may pass; these are the retries that RETRY_MAX_ATTEMPTS bounds.
-      const attempt = Math.max(...strikes.values())
-      await parts.retry.clock.sleep(backoffMs(parts.retry.policy, attempt, parts.retry.random()), context.signal)
+      await retry.clock.sleep(backoffMs(retry.policy, Math.max(...strikes.values()), retry.random()), context.signal)
       continue
     }
-    const letters = condemned.map(({ ready, culprit, attempts }) => setAside(ready, rejectionOf(culprit), attempts))
-    const gone = new Set(condemned.map(({ ready }) => ready))
-    if (collapsed.ready.every(ready => ready.redrive !== undefined || gone.has(ready))) {
-      const pause = checkRefusals([...deadLetters, ...letters], before, parts.stormRules)
+    const refused = condemned.map(({ record, culprit, attempts }) => setAside(record, rejectionOf(culprit), attempts))
+    const gone = new Set(condemned.map(({ record }) => record))
+    if (collapsed.ready.every(record => record.redrive !== undefined || gone.has(record))) {
+      const pause = checkRefusals([...letters, ...refused], before, parts.stormRules)
       if (pause !== undefined) return await hold(pause)
     }
-    await divertMore(letters)
+    await divertMore(refused)
   }
 
   /** Cuts the batch down to what may be settled when these are its dead letters, and all of its other records pass. */
-  function weigh(letters: readonly DeadLetter[]): StormCheck {
-    const check = checkStorm(batch.records, letters, redriven, before, parts.stormRules)
-    const end = batch.records[check.keep]?.offset
-    if (end !== undefined) {
-      const isKept = ({ record }: { readonly record: SourceRecord }) => record.offset < end
+  function weigh(all: readonly DeadLetter[]): StormCheck {
+    const check = checkStorm(batch.records, all, redriven, before, parts.stormRules)
+    if (check.keep < batch.records.length) {
       const records = batch.records.slice(0, check.keep)
-      batch = { ...batch, records, to: (records.at(-1)?.offset ?? batch.from) + 1n }
-      candidates = candidates.filter(isKept)
-      deadLetters = deadLetters.filter(isKept)
+      const to = (records.at(-1)?.offset ?? batch.from) + 1n
+      batch = { ...batch, records, to }
+      ready = ready.filter(({ record }) => record.offset < to)
+      letters = letters.filter(({ record }) => record.offset < to)
     }
     return check
   }
 
   async function hold(pause: Pause): Promise<Held> {
-    const { topic, partition } = batch.owner
+    const { topic, partition } = owner
     const at = { topic, partition, nextOffset: batch.from }
-    await retrying(() => parts.store.hold(parts.groupId, at, pause), parts.retry, context)
+    await retrying(() => parts.store.hold(groupId, at, pause), retry, context)
     return { kind: 'held' }
   }
 
   function settleHoweverLong(collapsed: Collapsed<T>): Promise<Settlement<T>> {
-    return retrying(
-      async () => {
-        try {
-          return await settle(collapsed)
-        } catch (error) {
-          if (error instanceof StoreContendedError) {
-            contended += 1
-            isolate ||= contended >= CONTENDED_LIMIT
-          } else if (!(error instanceof StreamError) && !isolate) {
-            // Unforeseen. Once more with bisection: it either names the record, or is not about one.
-            isolate = true
-            return await settle(collapsed)
-          }
-          throw error
-        }
-      },
-      parts.retry,
-      { ...context, maxAttempts: patience },
-    )
+    return retrying(() => settleOrIsolate(collapsed), retry, { ...context, maxAttempts: patience })
+  }
+
+  async function settleOrIsolate(collapsed: Collapsed<T>): Promise<Settlement<T>> {
+    try {
+      return await settle(collapsed)
+    } catch (error) {
+      if (error instanceof StoreContendedError) {
+        contended += 1
+        isolate ||= contended >= CONTENDED_LIMIT
+      } else if (!(error instanceof StreamError) && !isolate) {
+        // Unforeseen. Once more with bisection: it either names the record, or is not about one.
+        isolate = true
+        return await settle(collapsed)
+      }
+      throw error
+    }
   }
 
   function settle(collapsed: Collapsed<T>): Promise<Settlement<T>> {
     const { tally, pause } = storm
     return parts.store.settle({
-      topic: batch.owner.topic,
-      partition: batch.owner.partition,
-      groupId: parts.groupId,
+      topic: owner.topic,
+      partition: owner.partition,
+      groupId,
       from: batch.from,
       to: batch.to,
       records: batch.records.length,
       ready: collapsed.ready,
       collapsed,
-      deadLetters,
+      deadLetters: letters,
       isolate,
       storm: tally,
       ...(pause === undefined ? {} : { pause }),
       lastRead: lastReadOf(batch),
-      ...(batch.from < batch.owner.readAgainTo ? { readAgain: true } : {}),
+      ...(batch.from < owner.readAgainTo ? { readAgain: true } : {}),
     })
   }
 
   async function divertMore(added: readonly DeadLetter[]): Promise<void> {
-    const toDlq: RetryContext = { ...context, dependency: 'dlq', breaker: parts.dlqBreaker }
-    storm = weigh([...deadLetters, ...added])
-    const sent = await divert(
-      added.filter(({ record }) => record.offset < batch.to),
-      parts.sink,
-      parts.retry,
-      toDlq,
-    )
-    deadLetters = [...deadLetters, ...sent]
+    storm = weigh([...letters, ...added])
+    const kept = added.filter(({ record }) => record.offset < batch.to)
+    letters = [...letters, ...(await divert(kept, parts.sink, retry, parts.contextOf('dlq')))]
     const gone = new Set(added.map(({ record }) => record))
-    candidates = candidates.filter(({ record }) => !gone.has(record))
+    ready = ready.filter(({ record }) => !gone.has(record))
   }
 
-  function strike(ready: ReadyRecord<T>): number {
-    const id = originId(ready.record)
+  function strike({ record }: ReadyRecord<T>): number {
+    const id = originId(record)
     const count = (strikes.get(id) ?? 0) + 1
     strikes.set(id, count)
     return count
   }
 
-  function setAside(ready: ReadyRecord<T>, rejection: Rejection, attempts: number): DeadLetter {
-    return {
-      record: ready.record,
-      origin: ready.origin,
-      rejection,
-      failedAtMs: parts.retry.clock.now(),
-      attempts,
-      replayCount: ready.redrive?.replayCount ?? 0,
-      replayId: ready.redrive?.replayId,
-      key: ready.key,
-      groupId: parts.groupId,
-    }
+  function setAside(record: ReadyRecord<T>, rejection: Rejection, attempts: number): DeadLetter {
+    return toDeadLetter(record, rejection, { groupId, failedAtMs: retry.clock.now(), attempts })
   }
 }
 

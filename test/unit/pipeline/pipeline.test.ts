@@ -228,6 +228,8 @@ describe('a record that is refused', () => {
     harness.source.give(0)
     start(harness)
     await until(() => harness.of('retry').some(({ dependency }) => dependency === 'dlq'), 'a failed divert')
+    await until(() => harness.source.paused.has(0), 'the pause')
+    expect(harness.pipeline.status().partitions[0]?.paused).toEqual(['dlq_away'])
     expect(harness.store.rows.size).toBe(0)
     expect(progress(harness)).toBe(0n)
     harness.dlqAway = false

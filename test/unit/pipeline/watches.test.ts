@@ -1,10 +1,14 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import type { Clock, Head, HeadReader, Progress } from '#src/engine/ports.ts'
+import { BrokerUnavailableError } from '#src/core/errors.ts'
+import type { Clock, Head, Progress } from '#src/engine/ports.ts'
+import type { Breaker } from '#src/engine/run/breaker.ts'
 import { createOwnedPartition, type OwnedPartition } from '#src/engine/run/partition.ts'
 import { askAgain } from '#src/engine/watch/ask-again.ts'
-import { createHeadWatch, type HeadWatch } from '#src/engine/watch/head-watch.ts'
-import { createStallWatch, type StallWatch } from '#src/engine/watch/stall-watch.ts'
-import { createWatermarkWatch } from '#src/engine/watch/watermark-watch.ts'
+import { pollHeads } from '#src/engine/watch/heads.ts'
+import { pollMarks } from '#src/engine/watch/marks.ts'
+import { emptyAhead, headTimestampMs, readTo, stalledMs } from '#src/engine/watch/rules.ts'
+import { watchStalls } from '#src/engine/watch/stalls.ts'
+import { createViews, marksOf, type PartitionView, type Views } from '#src/engine/watch/view.ts'
 import { aRecord } from '../../support/records.ts'
 
 const LIMITS = { maxRecords: 2, maxBytes: 1_000, lingerMs: 0 }
@@ -12,16 +16,33 @@ const LIMITS = { maxRecords: 2, maxBytes: 1_000, lingerMs: 0 }
 let nowMs: number
 const clock: Clock = { now: () => nowMs, monotonic: () => nowMs, sleep: async () => {} }
 let partitions: OwnedPartition[]
+let views: Views
+
+function own(owned: OwnedPartition[]): void {
+  partitions = owned
+  views = createViews(new Map(owned.map(partition => [partition.key, partition])))
+}
 
 beforeEach(() => {
   nowMs = 1_000_000
-  partitions = [0, 1].map(partition => createOwnedPartition({ topic: 'orders', partition, nextOffset: 10n }))
+  own([0, 1].map(partition => createOwnedPartition({ topic: 'orders', partition, nextOffset: 10n })))
 })
 
 function one(): OwnedPartition {
   const [first] = partitions
   if (first === undefined) throw new Error('there are two')
   return first
+}
+
+function viewOf(partition = one()): PartitionView {
+  const view = views.of(partition)
+  if (view === undefined) throw new Error('it is ours')
+  return view
+}
+
+/** The broker says just now that the log goes on beyond progress, or that it does not. */
+function ends(partition: OwnedPartition, beyond: boolean): void {
+  viewOf(partition).marks = marksOf({ low: 0n, high: partition.settled + (beyond ? 5n : 0n) }, clock)
 }
 
 function receive(partition: OwnedPartition, ...offsets: bigint[]): void {
@@ -31,27 +52,29 @@ function receive(partition: OwnedPartition, ...offsets: bigint[]): void {
 describe('a partition that stands still', () => {
   let excused: boolean
   let inKafka: ReadonlySet<OwnedPartition>
-  let stalls: StallWatch
+  let look: () => void
 
   beforeEach(() => {
     excused = false
     inKafka = new Set()
-    stalls = createStallWatch({
-      clock,
-      owned: () => partitions,
-      excused: () => excused,
-      waitsInKafka: partition => inKafka.has(partition),
-    })
-    stalls.look()
+    look = watchStalls({ views, clock, excused: () => excused })
+    look()
     nowMs += 1_000
   })
 
   /** Looks all the while, as the loop does. */
   function pass(ms: number): void {
-    for (const end = nowMs + ms; nowMs < end; nowMs += 1_000) stalls.look()
-    stalls.look()
+    const turn = () => {
+      for (const partition of inKafka) {
+        ends(partition, true)
+        viewOf(partition).head = { offset: partition.settled, head: { timestampMs: 777 }, askedAtMs: nowMs }
+      }
+      look()
+    }
+    for (const end = nowMs + ms; nowMs < end; nowMs += 1_000) turn()
+    turn()
   }
-  const stalledS = (partition = one()) => Math.round(stalls.stalledMs(partition) / 1_000)
+  const stalledS = (partition = one()) => Math.round(stalledMs(viewOf(partition), nowMs) / 1_000)
 
   it('counts the time since something last happened to what it has in hand', () => {
     receive(one(), 10n, 11n, 12n)
@@ -109,8 +132,9 @@ describe('a partition that stands still', () => {
     expect([stalledS(), stalledS(partitions[1])]).toEqual([0, 0])
     const at = { topic: 'orders', partition: 2, nextOffset: 0n }
     const halted = createOwnedPartition({ ...at, halted: new Error('recreated') })
+    own([halted])
     inKafka = new Set([halted])
-    partitions = [halted]
+    look = watchStalls({ views, clock, excused: () => excused })
     pass(300_000)
     expect(stalledS(halted)).toBe(0)
   })
@@ -126,7 +150,7 @@ describe('a partition that stands still', () => {
     receive(one(), 10n)
     pass(5_000)
     nowMs += 3_600_000
-    stalls.look()
+    look()
     expect(stalledS()).toBe(0)
     pass(5_000)
     expect(stalledS()).toBe(5)
@@ -136,60 +160,57 @@ describe('a partition that stands still', () => {
 describe('what waits in Kafka while nothing is in hand', () => {
   let asked: bigint[]
   let answer: (at: Progress) => Head
-  let lagging: ReadonlySet<OwnedPartition>
-  let heads: HeadWatch
-  let empty: [OwnedPartition, bigint][]
+  let lagging: readonly OwnedPartition[]
+  let tick: () => void
 
   beforeEach(() => {
     asked = []
-    empty = []
     answer = () => ({ timestampMs: 777 })
-    lagging = new Set()
-    const reader: HeadReader = {
-      async headAt(at) {
+    lagging = []
+    const reader = {
+      async headAt(at: Progress) {
         asked.push(at.nextOffset)
         return answer(at)
       },
-      [Symbol.asyncDispose]: async () => {},
     }
-    const lags = (partition: OwnedPartition) => lagging.has(partition)
-    const onEmpty = (partition: OwnedPartition, emptyTo: bigint) => void empty.push([partition, emptyTo])
-    heads = createHeadWatch({ reader, clock, owned: () => partitions, lags, onEmpty, onUnreadable: () => {} })
+    tick = pollHeads({ reader, views, clock })
   })
 
   async function pass(ms: number): Promise<void> {
     for (const end = nowMs + ms; nowMs < end; nowMs += 250) {
-      heads.tick()
+      for (const partition of partitions) ends(partition, lagging.includes(partition))
+      tick()
       await new Promise(resolve => setImmediate(resolve))
     }
   }
+  const timestampOf = (partition = one()) => headTimestampMs(viewOf(partition))
 
   it('is asked for once, after a moment in which it may come by itself, and again when progress has moved', async () => {
-    lagging = new Set([one()])
+    lagging = [one()]
     await pass(1_500)
     expect(asked).toEqual([])
     await pass(60_000)
     expect(asked).toEqual([10n])
-    expect(heads.timestampOf(one())).toBe(777)
-    expect(heads.timestampOf(partitions[1] ?? one())).toBeUndefined()
+    expect(timestampOf()).toBe(777)
+    expect(timestampOf(partitions[1])).toBeUndefined()
     // When the record is settled, its timestamp is nobody's
     receive(one(), 10n)
     const batch = one().take(LIMITS, nowMs)
     if (batch !== undefined) one().finish(batch, true, nowMs)
-    expect(heads.timestampOf(one())).toBeUndefined()
+    expect(timestampOf()).toBeUndefined()
     await pass(10_000)
     expect(asked).toEqual([10n, 11n])
   })
 
   it('is not asked for where records are in hand, or there is no lag', async () => {
     receive(one(), 10n)
-    lagging = new Set([one()])
+    lagging = [one()]
     await pass(60_000)
     expect(asked).toEqual([])
   })
 
   it('is asked for again, seldom, where there was no answer', async () => {
-    lagging = new Set(partitions)
+    lagging = partitions
     answer = () => {
       throw new Error('Kafka is away')
     }
@@ -198,38 +219,40 @@ describe('what waits in Kafka while nothing is in hand', () => {
     expect(asked.length).toBeLessThan(16)
     answer = () => ({ timestampMs: 778 })
     await pass(12_000)
-    expect(partitions.map(partition => heads.timestampOf(partition))).toEqual([778, 778])
+    expect(partitions.map(partition => timestampOf(partition))).toEqual([778, 778])
   })
 
   it('is nothing up to where no record stands, until the partition has grown beyond it', async () => {
-    lagging = new Set([one()])
+    lagging = [one()]
     answer = () => ({ emptyTo: 13n })
     await pass(2_500)
-    expect(heads.readTo(one())).toBe(13n)
-    expect(heads.timestampOf(one())).toBeUndefined()
-    expect(empty).toEqual([[one(), 13n]])
-    lagging = new Set()
+    expect(readTo(viewOf())).toBe(13n)
+    expect(timestampOf()).toBeUndefined()
+    expect(emptyAhead(viewOf())).toBe(13n)
+    lagging = []
     await pass(60_000)
     expect(asked).toEqual([10n])
     // When more stands there, it is looked at again, from where progress is
-    lagging = new Set([one()])
+    lagging = [one()]
     answer = () => ({ timestampMs: 779 })
     await pass(4_000)
     expect(asked).toEqual([10n, 10n])
-    expect(heads.readTo(one())).toBe(10n)
-    expect(heads.timestampOf(one())).toBe(779)
+    expect(readTo(viewOf())).toBe(10n)
+    expect(timestampOf()).toBe(779)
   })
 })
 
 it('asks for watermarks by two questions at a time, however long the answers take', async () => {
   let open = 0
   let most = 0
+  let answered = 0
   const answers: (() => void)[] = []
-  const told: number[] = []
-  partitions = Array.from({ length: 20 }, (_, partition) =>
-    createOwnedPartition({ topic: 'orders', partition, nextOffset: 0n }),
+  own(
+    Array.from({ length: 20 }, (_, partition) => createOwnedPartition({ topic: 'orders', partition, nextOffset: 0n })),
   )
-  const watch = createWatermarkWatch({
+  const tripped: unknown[] = []
+  const broker = { trip: (error: unknown) => tripped.push(error) } as Partial<Breaker> as Breaker
+  const tick = pollMarks({
     source: {
       watermarks({ partition }) {
         most = Math.max(most, ++open)
@@ -237,29 +260,33 @@ it('asks for watermarks by two questions at a time, however long the answers tak
           answers.push(() => {
             open -= 1
             if (partition % 2 === 0) resolve({ low: 0n, high: 5n })
-            else reject(new Error('away'))
+            else reject(new BrokerUnavailableError('away'))
           }),
         )
       },
     },
+    views,
     clock,
-    owned: () => partitions,
-    onMarks: ({ partition }) => told.push(partition),
-    onFailure: ({ partition }) => told.push(partition),
+    broker,
   })
   async function turn(): Promise<void> {
-    watch.tick()
+    tick()
     nowMs += 100
     await new Promise(resolve => setImmediate(resolve))
   }
   for (let i = 0; i < 200; i++) await turn()
   expect(answers).toHaveLength(2)
-  while (told.length < 20) {
-    answers.shift()?.()
+  while (answered < 20) {
+    const next = answers.shift()
+    if (next !== undefined) answered += 1
+    next?.()
     await turn()
   }
   expect(most).toBe(2)
-  expect(told.toSorted((a, b) => a - b)).toEqual(partitions.map(({ partition }) => partition))
+  expect(views.all().map(({ marks }) => marks?.high)).toEqual(
+    partitions.map(({ partition }) => (partition % 2 === 0 ? 5n : undefined)),
+  )
+  expect(tripped).toHaveLength(10)
 })
 
 it('asks again when it is time to, and not while a question is open, nor less because one failed', async () => {

@@ -1,13 +1,13 @@
 import { dispositionOf } from '../../core/errors.ts'
 import type { Clock } from '../ports.ts'
 import { askAgain } from './ask-again.ts'
+import { beginAnew, type Views } from './view.ts'
 
-export interface TopicWatchParts {
+export interface TopicParts {
   /** Kafka's id of the topic as it is now; `undefined` when that cannot be known. */
   readonly readTopicId: () => Promise<string | undefined>
+  readonly views: Views
   readonly clock: Clock
-  /** The topic is not the one any more in which our positions count. */
-  readonly onReplaced: () => void
 }
 
 export interface TopicWatch {
@@ -23,10 +23,10 @@ export interface TopicWatch {
 const INTERVAL_MS = 15_000
 
 /**
- * Notices a topic that is deleted and made anew under our feet. The group may never notice: where that takes less than a refresh
+ * Notices a topic that is deleted and created again while it is read. The group may never notice: where that takes less than a refresh
  * of the client's metadata, it goes on reading at the old offsets.
  */
-export function watchTopic({ readTopicId, clock, onReplaced }: TopicWatchParts): TopicWatch {
+export function watchTopic({ readTopicId, views, clock }: TopicParts): TopicWatch {
   let known: string | undefined
   let unanswered = false
 
@@ -50,7 +50,7 @@ export function watchTopic({ readTopicId, clock, onReplaced }: TopicWatchParts):
       if (found === undefined || known !== before || (found === before && !unanswered)) return
       known = found
       unanswered = false
-      onReplaced()
+      for (const view of views.all()) beginAnew(view, 'topic_replaced')
     }),
   }
 }

@@ -1,0 +1,170 @@
+import type { Observer } from '../../core/facts.ts'
+import type { TopicPartition } from '../../core/record.ts'
+import type { Clock, RecordSource } from '../ports.ts'
+import { emptyAhead } from '../watch/rules.ts'
+import type { StreamView } from '../watch/status.ts'
+import { beginAnew, type Views } from '../watch/view.ts'
+import type { Assignments } from './assignments.ts'
+import type { Breaker } from './breaker.ts'
+import type { Committer } from './commit.ts'
+import type { OwnedPartition } from './partition.ts'
+import type { Reception } from './receive.ts'
+import { type RetryParts, retrying } from './retry.ts'
+import type { RunEnd } from './run.ts'
+import type { Signal } from './signal.ts'
+
+export interface LoopParts {
+  readonly topic: string
+  readonly groupId: string
+  readonly source: RecordSource
+  readonly reception: Reception
+  readonly committer: Committer
+  /** @param turn one turn of the loop: it must be taken again and again while something else is awaited */
+  readonly assignments: (turn: () => Promise<void>) => Assignments
+  readonly views: Views
+  readonly stream: StreamView
+  /** Called once a turn: each asks when it is time to, and waits for nothing. */
+  readonly pollers: readonly (() => void)[]
+  readonly breakers: readonly Breaker[]
+  readonly backpressure: Backpressure
+  /** Batches have ended. */
+  readonly progressed: Signal
+  readonly stopping: AbortController
+  readonly drainTimeoutMs: () => number
+  readonly maxRecords: number
+  readonly retry: RetryParts
+  readonly observer: Observer
+  readonly clock: Clock
+}
+
+export interface Loop {
+  /** Joins the group and works until the stream stops. @throws what made it stop by itself */
+  run(): Promise<void>
+  /** A run has ended by itself. */
+  ended(owner: OwnedPartition, end: RunEnd): void
+}
+
+const POLL_TIMEOUT_MS = 100
+
+/**
+ * The one loop that owns the consumer: it polls, answers rebalances, pauses, commits, and acts on what the views say. The runs of the
+ * partitions write what it hands over, and never touch the consumer.
+ */
+export function createLoop(parts: LoopParts): Loop {
+  const { source, reception, committer, views, stream, backpressure, stopping, observer, clock } = parts
+  const assignments = parts.assignments(turn)
+  let failure: { readonly error: unknown } | undefined
+
+  /** The first error that stops the stream wins; everything in flight is given up, nothing more is committed past it. */
+  function fail(error: unknown): void {
+    failure ??= { error }
+    for (const partition of reception.owned.values()) partition.abandon()
+    stopping.abort()
+    parts.progressed.notify()
+  }
+
+  /** One turn: commits, pauses, and up to a batch of records. */
+  async function turn(): Promise<void> {
+    stream.turned()
+    committer.tick()
+    const isFull = backpressure.look(reception.full())
+    reception.applyPauses(clock.now())
+    if (isFull && !backpressure.overfull()) {
+      // Not asking for more is the cheapest backpressure: a pause throws away what the client has fetched.
+      const waited = new AbortController()
+      await Promise.race([parts.progressed.wait(), clock.sleep(POLL_TIMEOUT_MS, waited.signal)])
+      waited.abort()
+      return
+    }
+    const records = await source.poll(parts.maxRecords, POLL_TIMEOUT_MS)
+    reception.route(records, clock.monotonic())
+    for (const poll of parts.pollers) poll()
+    for (const view of views.all()) {
+      const { owner, lifted } = view
+      const emptyTo = emptyAhead(view)
+      // Progress and commit go to the end of such a gap: else retention would later seem to have removed unread records there, and
+      // other tools would see a lag for ever.
+      if (emptyTo !== undefined && owner.noRecordsBelow(emptyTo)) reception.wake(owner)
+      if (lifted === undefined) continue
+      view.lifted = undefined
+      owner.waitsForOperator = undefined
+      owner.storm = lifted
+      owner.stormAhead = lifted
+      reception.wake(owner)
+    }
+  }
+
+  async function join(): Promise<void> {
+    const partition: TopicPartition = { topic: parts.topic, partition: -1 }
+    await retrying(() => source.start(), parts.retry, { dependency: 'kafka', partition, signal: stopping.signal })
+    observer.observe({ kind: 'stream_started', topic: parts.topic, groupId: parts.groupId })
+  }
+
+  async function serve(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      const event = source.nextEvent()
+      if (event !== undefined) await assignments.on(event)
+      else {
+        await assignments.reposition()
+        await turn()
+      }
+    }
+  }
+
+  async function drain(): Promise<void> {
+    stream.become('draining')
+    await assignments.drain([...reception.owned.values()], failure === undefined ? parts.drainTimeoutMs() : 0)
+  }
+
+  async function leave(): Promise<void> {
+    const working = reception.stop()
+    for (const breaker of parts.breakers) breaker.stop()
+    await source.close()
+    // A run may still hold a batch that was given up; its transaction ends by its own timeout, behind the fence.
+    const late = new AbortController()
+    await Promise.race([working, clock.sleep(1_000, late.signal)])
+    late.abort()
+  }
+
+  return {
+    async run() {
+      stream.become('running')
+      await join()
+        .then(serve)
+        .catch((error: unknown) => {
+          if (error !== stopping.signal.reason) fail(error)
+        })
+      await drain().catch(fail)
+      await leave()
+      if (failure === undefined) stream.become('stopped')
+      else stream.become('failed', failure.error)
+      observer.observe({ kind: 'stream_stopped', ...(failure === undefined ? {} : { error: failure.error }) })
+      if (failure !== undefined) throw failure.error
+    },
+    ended(owner, end) {
+      if (end.kind === 'failed') fail(end.error)
+      else if (end.kind === 'anew') beginAnew(views.of(owner), 'run_ended')
+    },
+  }
+}
+
+/** Whether the buffers have been full, and for so long that fetching should stop. */
+export interface Backpressure {
+  /** @param full whether they are now. @returns the same */
+  look(full: boolean): boolean
+  /** For longer than a second: the consumer is paused; for shorter, it is just not asked. */
+  overfull(): boolean
+}
+
+const OVERFULL_AFTER_MS = 1_000
+
+export function createBackpressure(clock: Pick<Clock, 'monotonic'>): Backpressure {
+  let fullSinceMs: number | undefined
+  return {
+    look(full) {
+      fullSinceMs = full ? (fullSinceMs ?? clock.monotonic()) : undefined
+      return full
+    },
+    overfull: () => fullSinceMs !== undefined && clock.monotonic() - fullSinceMs > OVERFULL_AFTER_MS,
+  }
+}

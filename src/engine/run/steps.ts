@@ -1,0 +1,107 @@
+import type { DeadLetter } from '../../core/dead-letter.ts'
+import { provenances } from '../../core/provenance.ts'
+import type { SourceRecord } from '../../core/record.ts'
+import type { BatchTrace } from '../../core/tracing.ts'
+import type { Clock, DeadLetterSink } from '../ports.ts'
+import type { SettlementStore } from '../settlement.ts'
+import type { Verdict } from '../verdict.ts'
+import type { CrashGuard, Passage } from './crash-guard.ts'
+import { divert } from './divert.ts'
+import type { Batch } from './partition.ts'
+import { type RetryParts, retrying } from './retry.ts'
+import type { Slots } from './slots.ts'
+import type { StormRules } from './storm-guard.ts'
+import { condemn, type Validated, validate } from './validate.ts'
+import type { ContextOf } from './waiting.ts'
+import { type OutagePolicy, type ToWrite, type Written, write } from './write.ts'
+
+export interface StepsParts<T> {
+  readonly store: SettlementStore<T>
+  readonly sink: DeadLetterSink
+  readonly judge: (record: SourceRecord) => Verdict<T>
+  readonly crashGuard: CrashGuard
+  /** Transactions side by side; one connection each. */
+  readonly transactions: Slots
+  readonly clock: Clock
+  readonly groupId: string
+  readonly retry: RetryParts
+  /** Bounds failures that blame one record. */
+  readonly maxAttempts: number
+  readonly stormRules: StormRules
+  readonly outagePolicy: OutagePolicy
+}
+
+/** What goes with a batch on its way. */
+export interface Escort {
+  readonly trace: BatchTrace
+  readonly contextOf: ContextOf
+}
+
+/**
+ * The steps of the write path, in the order in which run.ts takes them. Each repeats what an outage makes fail, and returns a value or
+ * throws: OwnershipLostError where the batch is to be dropped, or what stops the stream. None changes the partition.
+ */
+export interface Steps<T> {
+  enter(batch: Batch, escort: Escort): Promise<Passage>
+  validate(batch: Batch, passage: Passage, escort: Escort): Promise<Validated<T>>
+  /** @returns the dead letters as the topic has acknowledged them */
+  divert(rejected: readonly DeadLetter[], passage: Passage, escort: Escort): Promise<readonly DeadLetter[]>
+  write(batch: Batch, records: ToWrite<T>, passage: Passage, escort: Escort): Promise<Written<T>>
+}
+
+export function createSteps<T>(parts: StepsParts<T>): Steps<T> {
+  const { store, crashGuard, clock, groupId, retry } = parts
+
+  /** One of so many transactions at a time: a connection would have to be waited for otherwise, and not for ever. */
+  async function inTurn<R>(work: () => Promise<R>): Promise<R> {
+    const release = await parts.transactions.take()
+    try {
+      return await work()
+    } finally {
+      release()
+    }
+  }
+
+  /** Each dead letter is sent within the trace of its record. */
+  function sinkOf({ trace }: Escort): DeadLetterSink {
+    return {
+      send: deadLetter => trace.runFor(deadLetter.record, () => parts.sink.send(deadLetter)),
+      probe: () => parts.sink.probe(),
+    }
+  }
+
+  return {
+    enter: (batch, { contextOf }) => retrying(() => crashGuard.enter(batch), retry, contextOf('postgres')),
+
+    validate({ owner, records }, { deaths, attempt }, { contextOf }) {
+      const validating = async () => {
+        const provenanceOf = await provenances(records, claims => store.redrives(groupId, owner.topic, claims))
+        const shared = { provenanceOf, groupId, now: () => clock.now() }
+        if (deaths > 0) return condemn(records, deaths, shared)
+        return validate(records, { ...shared, judge: parts.judge, maxAttempts: parts.maxAttempts })
+      }
+      return retrying(
+        validating,
+        retry,
+        contextOf('postgres', work => attempt('judge', work)),
+      )
+    },
+
+    divert: (rejected, { attempt }, escort) =>
+      divert(
+        rejected,
+        sinkOf(escort),
+        retry,
+        escort.contextOf('dlq', work => attempt('settle', work)),
+      ),
+
+    write(batch, records, { attempt }, escort) {
+      const inStore: Pick<SettlementStore<T>, 'settle' | 'hold'> = {
+        settle: work => inTurn(() => store.settle(work)),
+        hold: (group, at, pause) => inTurn(() => store.hold(group, at, pause)),
+      }
+      const contextOf: ContextOf = dependency => escort.contextOf(dependency, work => attempt('settle', work))
+      return write(batch, records, { ...parts, store: inStore, sink: sinkOf(escort), contextOf })
+    },
+  }
+}

@@ -1,0 +1,124 @@
+import type { Clock, Head, Watermarks } from '../ports.ts'
+import type { OwnedPartition } from '../run/partition.ts'
+import type { StormTally } from '../settlement.ts'
+
+/**
+ * Why reading a partition has to begin again where its progress is. After `fetch_failed` and `unreadable` it is looked first whether what
+ * stands there can be read at all.
+ */
+export type AnewReason =
+  /** Its run ended: the storm guard stopped it, or its progress was moved. */
+  | 'run_ended'
+  /** Kafka answers for it again, so that its position can be known. */
+  | 'located'
+  /** Its position lies outside of the log; the client may keep that to itself. */
+  | 'outside_of_log'
+  /** The store does not hold any more what was settled. */
+  | 'progress_set_back'
+  /** The topic is not the one any more in which its position counts. */
+  | 'topic_replaced'
+  /** It could not be moved. */
+  | 'seek_failed'
+  /** The client has stopped reading one of ours, and does not say which. */
+  | 'fetch_failed'
+  /** What stands at its position cannot be read. */
+  | 'unreadable'
+
+export interface PartitionView {
+  readonly owner: OwnedPartition
+  /** Where the log begins and ends, as the broker said last. */
+  marks: Marks | undefined
+  /** Whether the broker has been asked where it ends, ever. */
+  asked: boolean
+  /** The broker says that it has no leader. `sinceMs`: monotonic. */
+  leaderless: { readonly text: string; readonly sinceMs: number } | undefined
+  /** What stands at its progress. Looked up where nothing is in hand. */
+  head: AskedHead | undefined
+  /** Since when it has been behind with nothing in hand, in monotonic ms. */
+  behindSinceMs: number | undefined
+  /** When something last happened to the work that it has. */
+  standing: Standing | undefined
+  /** An operator has lifted its pause: what the storm guard counts from now on. */
+  lifted: StormTally | undefined
+  anew: AnewReason | undefined
+}
+
+export interface Marks extends Watermarks {
+  readonly wallMs: number
+  /** Monotonic ms. */
+  readonly atMs: number
+  /** A later question was not answered. */
+  readonly old: boolean
+}
+
+export interface AskedHead {
+  readonly offset: bigint
+  /** `undefined`: there was no answer. */
+  readonly head: Head | undefined
+  readonly askedAtMs: number
+}
+
+export interface Standing {
+  /** Monotonic ms. */
+  readonly sinceMs: number
+  readonly signs: number
+  readonly inHand: boolean
+}
+
+/**
+ * What is known about the partitions that are ours: one view for each assignment. Pollers fill the facts in, rules.ts says what follows
+ * from them, and the loop acts on it. An answer that comes after its assignment is over changes a view that nobody looks at any more.
+ */
+export interface Views {
+  /** One for each partition that is ours. */
+  all(): PartitionView[]
+  /** @returns `undefined` when that assignment is over */
+  of(owner: OwnedPartition): PartitionView | undefined
+  forget(key: string): void
+}
+
+/** @param owned the partitions that are ours, by their keys */
+export function createViews(owned: ReadonlyMap<string, OwnedPartition>): Views {
+  const views = new Map<string, PartitionView>()
+
+  function of(owner: OwnedPartition): PartitionView | undefined {
+    if (owned.get(owner.key) !== owner) return undefined
+    const known = views.get(owner.key)
+    if (known?.owner === owner) return known
+    const view: PartitionView = {
+      owner,
+      // What the broker says of a partition holds for its next assignment as well.
+      marks: known?.marks,
+      asked: known?.asked ?? false,
+      leaderless: known?.leaderless,
+      head: undefined,
+      behindSinceMs: undefined,
+      standing: undefined,
+      lifted: undefined,
+      anew: undefined,
+    }
+    views.set(owner.key, view)
+    return view
+  }
+
+  return {
+    of,
+    all: () => [...owned.values()].flatMap(owner => of(owner) ?? []),
+    forget: key => void views.delete(key),
+  }
+}
+
+/** Notes a reason to begin anew. Of several, one that calls for a look at what stands there wins. */
+export function beginAnew(view: PartitionView | undefined, reason: AnewReason): void {
+  if (view !== undefined && (view.anew === undefined || isSuspect(reason))) view.anew = reason
+}
+
+/** Whether it may be the log that is damaged. */
+export function isSuspect(reason: AnewReason | undefined): boolean {
+  return reason === 'fetch_failed' || reason === 'unreadable'
+}
+
+/** Marks that the broker has just told. */
+export function marksOf(watermarks: Watermarks, clock: Clock): Marks {
+  return { ...watermarks, wallMs: clock.now(), atMs: clock.monotonic(), old: false }
+}
