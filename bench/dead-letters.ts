@@ -32,7 +32,7 @@ const BATCH = 1_000
 /** Where the fourth of the six partitions begins. */
 const DEEP_SOURCE: DeadLetterPlace = { sort: 'source', keys: ['orders', '3', '0', 'orders-3-0'] }
 /** The ways to write: all indexes, and one less each. */
-const WITHOUT = [undefined, 'dead_letters_order', 'dead_letters_newest', 'dead_letters_source'] as const
+const WITHOUT = [undefined, 'dead_letters_key', 'dead_letters_newest', 'dead_letters_source'] as const
 
 await using server = await startPostgres({ log: line => console.error(line) })
 await askQuestions()
@@ -43,8 +43,8 @@ async function askQuestions(): Promise<void> {
   await using database = await freshDatabase(server, 'questions', false)
   const pool = createPool({ url: database.url, max: 1, statementTimeoutMs: 60_000, name: 'bench' })
   await fill(pool)
-  const store = createDeadLetterStore(pool)
-  const index = createDeadLetterIndex(pool)
+  const store = createDeadLetterStore(pool, 'orders')
+  const index = createDeadLetterIndex(pool, 'orders')
   const page = (text: string, sort?: LetterSort) => () =>
     store.page({ filter: filter(text), limit: 50, ...(sort === undefined ? {} : { sort }), after: undefined })
   const deep = await deepPlace(pool)
@@ -83,7 +83,7 @@ async function askQuestions(): Promise<void> {
 /** Six partitions, some forty groups, uids of most, the oldest percent parked, a tenth resolved. */
 async function fill(pool: pg.Pool): Promise<void> {
   await pool.query(
-    `INSERT INTO dead_letters (id, reason, error, pointer, message, violations, order_uid, group_id, source_topic,
+    `INSERT INTO dead_letters (id, reason, error, pointer, message, violations, key, group_id, source_topic,
        source_partition, source_offset, source_timestamp, first_failed_at, failed_at, failures, attempts, replay_count,
        state, bytes, dlq_partition, dlq_offset)
      SELECT 'orders-' || n % 6 || '-' || n, (ARRAY['schema_violation', 'malformed_json', 'store_rejected'])[1 + n % 3],
@@ -118,7 +118,7 @@ async function writeLetters(): Promise<void> {
       await using database = await freshDatabase(server, `writes_${round}_${without ?? 'all'}`, false)
       const pool = createPool({ url: database.url, max: 1, statementTimeoutMs: 60_000, name: 'bench' })
       if (without !== undefined) await pool.query(`DROP INDEX ${without}`)
-      const store = createSettlementStore({ pool, tables: orderTables })
+      const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables })
       await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
       const name = without === undefined ? 'all indexes' : `without ${without}`
       const walBefore = await walBytes(pool)
@@ -148,7 +148,7 @@ async function writeLetters(): Promise<void> {
 async function closeLoops(): Promise<void> {
   await using database = await freshDatabase(server, 'loops', false)
   const pool = createPool({ url: database.url, max: 1, statementTimeoutMs: 60_000, name: 'bench' })
-  const store = createSettlementStore({ pool, tables: orderTables })
+  const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
   for (let batch = 0; batch < batches; batch++) await settle(store, batch)
   await pool.query(`UPDATE dead_letters SET state = 'replaying', replay_id = 'r1'`)

@@ -13,7 +13,7 @@ const GROUP = 'bench'
 export async function storeOrders(databaseUrl: string, count: number): Promise<string[]> {
   const pool = createPool({ url: databaseUrl, max: 1, statementTimeoutMs: 30_000, name: 'bench' })
   try {
-    const store = createSettlementStore<Order>({ pool, tables: orderTables })
+    const store = createSettlementStore<Order>({ pool, stream: 'orders', tables: orderTables })
     await store.startProgress(GROUP, { ...TOPIC, nextOffset: 0n })
     const judge = createOrderJudge({ maxBytes: 1 << 20 })
     const orders = validOrders({ seed: 1, updatesRatio: 0 })

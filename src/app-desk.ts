@@ -1,10 +1,10 @@
 import type { Config } from './config.ts'
 import type { DeadLetterRecords, DeadLetterStore, ReplayDesk } from './core/dead-letter-desk.ts'
 import type { AutomaticRedrive, StreamBooks } from './core/stream-desk.ts'
-import { createCheckLetters, createFilterCheck, type Judge } from './inbox/check.ts'
+import type { Stream } from './engine/stream.ts'
+import { createCheckLetters, createFilterCheck } from './inbox/check.ts'
 import { createDeadLetterRecords } from './kafka/dead-letter-records.ts'
 import { createPartitionEnds, type PartitionEnds } from './kafka/partition-ends.ts'
-import { createOrderJudge } from './orders/order.ts'
 import { createAutomaticRedrive } from './postgres/automatic-redrive.ts'
 import { createDeadLetterStore } from './postgres/dead-letter-store.ts'
 import type { createPool } from './postgres/pool.ts'
@@ -29,7 +29,7 @@ export interface Desk extends AsyncDisposable {
 export function composeDesk(
   config: Config,
   pool: ReturnType<typeof createPool>,
-  judge: Judge = createOrderJudge({ maxBytes: config.recordMaxBytes }),
+  { name: stream, judge }: Pick<Stream, 'name' | 'judge'>,
 ): Desk {
   const { kafka } = config
   const { topic, groupId } = kafka
@@ -40,15 +40,20 @@ export function composeDesk(
     groupId,
   })
   const ends = createPartitionEnds({ connection: kafka, topic, groupId })
-  const letters = createDeadLetterStore(pool)
+  const letters = createDeadLetterStore(pool, stream)
   const check = createCheckLetters({ records, judge })
   return {
     letters,
     records,
     check: createFilterCheck({ letters, check }),
-    replays: createReplayDesk({ pool, topic, dlqTopic: kafka.dlqTopic, check }),
-    automatic: createAutomaticRedrive({ pool, preset: config.automaticRedrive.on, now: Date.now }),
-    books: createStreamBooks(pool, { topic, groupId }),
+    replays: createReplayDesk({ pool, stream, topic, dlqTopic: kafka.dlqTopic, check }),
+    automatic: createAutomaticRedrive({
+      pool,
+      stream,
+      preset: config.automaticRedrive.on,
+      now: Date.now,
+    }),
+    books: createStreamBooks(pool, { stream, topic, groupId }),
     ends,
     async [Symbol.asyncDispose]() {
       await Promise.all([records[Symbol.asyncDispose](), ends[Symbol.asyncDispose]()])

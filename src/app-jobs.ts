@@ -10,6 +10,8 @@ import type { createPool } from './postgres/pool.ts'
 import { createReplayStore } from './postgres/replay-work.ts'
 
 export interface JobParts {
+  /** Whose redrives are worked on. */
+  readonly stream: string
   readonly kafka: Config['kafka']
   /** Of jobs alone: its own, and what they write. */
   readonly pool: ReturnType<typeof createPool>
@@ -34,7 +36,7 @@ export const JOB_CONNECTIONS = 4
 export function composeJobs(options: JobParts): AsyncDisposable {
   const { kafka, pool, records, observer, clock, scheduled, tracing } = options
   const random = Math.random
-  const store = createReplayStore(pool, kafka.topic)
+  const store = createReplayStore(pool, { stream: options.stream, topic: kafka.topic })
   const topic = createReplayTopic({
     connection: kafka,
     topic: kafka.topic,

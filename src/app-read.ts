@@ -80,7 +80,10 @@ export function composeReadSide(options: ReadSideOptions): ReadSide {
         else cache.clear()
         observer.observe({ kind: 'coherence_established' })
       },
-      onWritten: keys => cache.overtake(keys),
+      // One that does not say of which stream it is concerns any.
+      onWritten: (keys, stream = 'orders') => {
+        if (stream === 'orders') cache.overtake(keys)
+      },
       onCurrent: asOfMs => cache.trustUntil(asOfMs + CACHE_LEASE_MS),
       onLost: (error, attempt, delayMs) => observer.observe({ kind: 'coherence_lost', attempt, delayMs, error }),
     })

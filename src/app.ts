@@ -60,6 +60,8 @@ const LISTEN_WAIT_MS = 2_000
 const BAD_KEYS_PER_MINUTE = 20
 const DESK_POOL_MAX = 4
 const DAY_MS = 86_400_000
+/** The only stream so far. */
+const STREAM = 'orders'
 /** Of one turn, which comes each hour. */
 const PURGE_LIMIT = 100_000
 
@@ -107,11 +109,12 @@ export async function startApp(
   const notifyAs = config.cache.coherence === 'notify' ? crypto.randomUUID() : undefined
   const store = createSettlementStore<Order>({
     pool: lanesPool,
+    stream: STREAM,
     tables: orderTables,
     notifyAs,
     replayMax: config.replayMax,
   })
-  const checkStore = createSettlementStore<Order>({ pool: openPool('check', 1), tables: orderTables })
+  const checkStore = createSettlementStore<Order>({ pool: openPool('check', 1), stream: STREAM, tables: orderTables })
   const read = parts.use(
     composeReadSide({
       config,
@@ -169,7 +172,7 @@ export async function startApp(
               catalog: read.catalog,
               outcomes: read.outcomes,
               feed: read.feed,
-              deadLetters: createDeadLetterIndex(readPool),
+              deadLetters: createDeadLetterIndex(readPool, stream.name),
               intake: parts.use(composeIntake({ config, judge, onKafkaWarning, clock, tracing })),
             },
           ],
@@ -225,7 +228,7 @@ export async function startApp(
       await Promise.race([read.listener.connected, clock.sleep(LISTEN_WAIT_MS, stopping.signal)])
     if (stopping.signal.aborted) return
     using sampler = startSampler({
-      read: () => readFigures(readPool),
+      read: () => readFigures(readPool, STREAM),
       clock,
       intervalMs: FIGURES_INTERVAL_MS,
       onFailure: error => observer.observe({ kind: 'figures_unknown', error }),
@@ -246,9 +249,10 @@ export async function startApp(
     const pool = openPool('jobs', JOB_CONNECTIONS)
     const keepDays = config.deadLetterRetentionDays
     // What they do of themselves they do as an operator would.
-    const { replays, automatic, records } = parts.use(composeDesk(config, pool, judge))
+    const { replays, automatic, records } = parts.use(composeDesk(config, pool, { name: STREAM, judge }))
     return () =>
       composeJobs({
+        stream: STREAM,
         kafka: config.kafka,
         pool,
         records,
@@ -261,7 +265,7 @@ export async function startApp(
           desk: replays,
           automatic,
           automaticDelaysMs: config.automaticRedrive.delaysMs,
-          purge: keepDays === 0 ? undefined : () => purgeSettled(pool, keepDays * DAY_MS, PURGE_LIMIT),
+          purge: keepDays === 0 ? undefined : () => purgeSettled(pool, STREAM, keepDays * DAY_MS, PURGE_LIMIT),
         },
       })
   }
@@ -293,7 +297,7 @@ export async function startApp(
 
   /** On connections of its own: a long question of an operator keeps no reader waiting. */
   function openAdmin(): AdminParts {
-    const desk = parts.use(composeDesk(config, openPool('desk', DESK_POOL_MAX), judge))
+    const desk = parts.use(composeDesk(config, openPool('desk', DESK_POOL_MAX), { name: STREAM, judge }))
     return composeAdmin({
       config,
       desk,

@@ -1,6 +1,7 @@
 import { dlqPlaceOf } from '../core/dead-letter-desk.ts'
 import { printFilter } from '../core/dead-letter-filter.ts'
 import type { SourceRecord } from '../core/record.ts'
+import { rowJson } from '../inbox/json.ts'
 import { readViolations } from '../postgres/dead-letter-violations.ts'
 import { type DlqOptions, filterOf, openDeadLetters, operator } from './dlq-parts.ts'
 import { CommandFailed } from './failure.ts'
@@ -31,14 +32,15 @@ export async function exportAll(words: readonly string[], options: DlqOptions): 
       // In the order of the topic, one at a time: a page of large records need not fit into memory.
       for await (const { id, record } of inbox.records.read(rows.flatMap(row => dlqPlaceOf(row) ?? []))) {
         const row = waiting.get(id)
-        if (!waiting.delete(id)) continue
-        await printAll([JSON.stringify({ ...row, violations: violations.get(id) ?? [], ...bytesOf(record) })])
+        if (row === undefined) continue
+        waiting.delete(id)
+        await printAll([JSON.stringify({ ...rowJson(row), violations: violations.get(id) ?? [], ...bytesOf(record) })])
         progress.update({ done: ++done })
       }
       for (const row of waiting.values()) {
         gone += 1
-        const nothing = { headers: [], key: null, value: null, value_gone: true }
-        await printAll([JSON.stringify({ ...row, violations: violations.get(row.id) ?? [], ...nothing })])
+        const nothing = { headers: [], record_key: null, value: null, value_gone: true }
+        await printAll([JSON.stringify({ ...rowJson(row), violations: violations.get(row.id) ?? [], ...nothing })])
         progress.update({ done: ++done })
       }
       if (interrupt.signal.aborted) throw new CommandFailed('interrupted: not all were exported', { exitCode: 3 })
@@ -53,7 +55,7 @@ export async function exportAll(words: readonly string[], options: DlqOptions): 
 function bytesOf({ headers, key, value }: SourceRecord): object {
   return {
     headers: headers.map(([name, bytes]) => ({ name, ...encoded(bytes) })),
-    key: key === null ? null : encoded(key),
+    record_key: key === null ? null : encoded(key),
     value: value === null ? null : encoded(value),
   }
 }

@@ -1,6 +1,7 @@
 import { fromCursor, toCursor } from '../core/dead-letter-cursor.ts'
 import type { LetterSort } from '../core/dead-letter-desk.ts'
 import { UsageError } from '../core/errors.ts'
+import { rowJson } from '../inbox/json.ts'
 import { type DlqOptions, filterOf, openDeadLetters } from './dlq-parts.ts'
 import { note, print, printAll, table } from './output.ts'
 import { ago } from './words.ts'
@@ -38,14 +39,14 @@ export async function ls(words: readonly string[], options: LsOptions): Promise<
     })
     left -= page.rows.length
     after = page.next
-    if (json) await printAll(page.rows.map(row => JSON.stringify(row)))
+    if (json) await printAll(page.rows.map(row => JSON.stringify(rowJson(row))))
     else {
-      for (const { id, failed_at, state, reason, error, pointer, order_uid, replay_count } of page.rows) {
-        lines.push([id, ago(failed_at, now), state, reason, error, pointer, order_uid ?? '-', String(replay_count)])
+      for (const { id, failed_at, state, reason, error, pointer, key, replay_count } of page.rows) {
+        lines.push([id, ago(failed_at, now), state, reason, error, pointer, key ?? '-', String(replay_count)])
       }
     }
   } while (left > 0 && after !== undefined)
-  if (lines.length > 0) print(table(['id', 'failed', 'state', 'reason', 'error', 'pointer', 'uid', 'replays'], lines))
+  if (lines.length > 0) print(table(['id', 'failed', 'state', 'reason', 'error', 'pointer', 'key', 'replays'], lines))
   if (left === limit) note('no dead letters')
   if (after !== undefined) note(`there are more: --cursor ${toCursor(after)}`)
 }

@@ -1,4 +1,4 @@
-import { isOfAnotherOrder, type ReplayRequest, ReplayRunningError } from '../core/dead-letter-desk.ts'
+import { isOfAnotherKey, type ReplayRequest, ReplayRunningError } from '../core/dead-letter-desk.ts'
 import type { DeadLetterFilter } from '../core/dead-letter-filter.ts'
 import { UsageError } from '../core/errors.ts'
 import { confirm } from './confirm.ts'
@@ -77,10 +77,10 @@ async function readEdit(path: string, { stream, letters }: DeadLetters, filter: 
     const { rows } = await letters.page({ filter, limit: 2, after: undefined })
     if (rows.length > 1)
       throw new UsageError('--edit is for one dead letter, and the filter takes several: name it, id:…')
-    const other = rows.find(letter => isOfAnotherOrder(letter, verdict.key))
+    const other = rows.find(letter => isOfAnotherKey(letter, verdict.key))
     if (other === undefined) return value
     throw new UsageError(
-      `--edit ${path} has the key ${verdict.key}, and ${other.id} has ${other.order_uid}, which would be stored nowhere`,
+      `--edit ${path} has the key ${verdict.key}, and ${other.id} has ${other.key}, which would be stored nowhere`,
     )
   }
   const { rejection } = verdict

@@ -1,3 +1,4 @@
+import { groupJson } from '../inbox/json.ts'
 import { type DlqOptions, filterOf, openDeadLetters } from './dlq-parts.ts'
 import { note, print, table } from './output.ts'
 import { ago, plural } from './words.ts'
@@ -7,7 +8,7 @@ export async function stats(words: readonly string[], options: DlqOptions): Prom
   await using inbox = await openDeadLetters(options)
   const groups = await inbox.letters.groups(filter)
   if (options.json) {
-    for (const group of groups) print(JSON.stringify(group))
+    for (const group of groups) print(JSON.stringify(groupJson(group)))
     return
   }
   const now = Date.now()

@@ -50,7 +50,7 @@ export async function measureLag(config: Pick<Config, 'kafka' | 'postgres'>, str
   parts.defer(() => pool.end())
   const { topic, groupId } = stream
   let away = false
-  const progress = await createStreamBooks(pool, { topic, groupId })
+  const progress = await createStreamBooks(pool, { stream: stream.name, topic, groupId })
     .partitions()
     .catch((error: unknown) => {
       if (dispositionOf(error) !== 'retry') throw error

@@ -37,7 +37,7 @@ export function letterText({ letter, record, history, trace, nowMs, paint = pain
   const when = (instant: string) => `${instant} (${ago(instant, nowMs)} ago)`
   const facts: [string, string][] = [
     ['why', visible(`${letter.reason}, ${letter.error}: ${letter.message}`)],
-    ['order', visible(letter.order_uid ?? 'not readable')],
+    ['key', visible(letter.key ?? 'not readable')],
     ['source', `${visible(letter.source_topic)}, partition ${letter.source_partition}, offset ${letter.source_offset}`],
     ['produced', when(letter.source_timestamp)],
     ['failed', `${when(letter.failed_at)}, ${plural(letter.attempts, 'attempt')}`],
@@ -52,7 +52,7 @@ export function letterText({ letter, record, history, trace, nowMs, paint = pain
     ...(letter.violations.length === 0 ? [] : [title('Violations'), ...letter.violations.map(violationLine)]),
     title(`Value${record?.value ? ` (${plural(record.value.bytes, 'byte')})` : ''}`),
     ...valueLines(record, letter.violations, paint),
-    ...(record === undefined ? [] : [title('Key'), `  ${bytesText(record.key)}`, title('Headers')]),
+    ...(record === undefined ? [] : [title('Key of the record'), `  ${bytesText(record.key)}`, title('Headers')]),
     ...(record?.headers ?? []).map(header => `  ${visible(header.name)}: ${headerText(header)}`),
     title('History'),
     ...history.map(eventLine),

@@ -45,6 +45,7 @@ export async function runReplay(
     const traces = parts.use(await startTracing(process.env, service, (_level, text) => note(`traces: ${text}`)))
     parts.use(
       composeJobs({
+        stream: inbox.stream.name,
         kafka,
         pool,
         records: inbox.records,

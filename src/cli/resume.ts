@@ -17,7 +17,12 @@ export async function resume({ stream: name, partition, because, json }: ResumeO
   await using parts = new AsyncDisposableStack()
   const pool = createPool({ ...setup.config.postgres, max: 1, name: 'resume' })
   parts.defer(() => pool.end())
-  const where = { topic: stream.topic, groupId: stream.groupId, ...(partition === undefined ? {} : { partition }) }
+  const where = {
+    stream: stream.name,
+    topic: stream.topic,
+    groupId: stream.groupId,
+    ...(partition === undefined ? {} : { partition }),
+  }
   const lifted = await liftPauses(pool, where, { who: operatorName(), because })
   for (const { partition, pausedFor, deadLettersInARow } of lifted) {
     const row = { partition, paused_for: pausedFor, dead_letters_in_a_row: deadLettersInARow }

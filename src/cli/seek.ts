@@ -31,7 +31,7 @@ export async function seek({ stream: name, partition, to, because, json }: SeekO
   const pool = createPool({ ...setup.config.postgres, max: 1, name: 'seek' })
   parts.defer(() => pool.end())
   const topicId = await inspector.topicId(topic)
-  const move = { topic, partition, groupId, to: offset, low, topicId }
+  const move = { stream: stream.name, topic, partition, groupId, to: offset, low, topicId }
   const from = await movePartition(pool, move, { who: operatorName(), because })
   // Progress is the truth; Kafka's offset follows it, so that lag and proof agree.
   await inspector.commit([{ topic, partition, nextOffset: offset }])

@@ -14,7 +14,7 @@ const STATEMENT_TIMEOUT_MS = 10 * 60_000
 /** Shows which values point beyond progress, asks, and sets exactly those back. */
 export async function repair(
   { postgres }: Pick<Config, 'postgres'>,
-  { topic }: Stream,
+  { name: stream, topic }: Stream,
   { because, yes }: { readonly because?: string; readonly yes?: boolean },
 ): Promise<void> {
   await using parts = new AsyncDisposableStack()
@@ -33,7 +33,7 @@ export async function repair(
     'They get the position before every record: the next genuine version replaces them. What is stored stays until then.',
   )
   await confirm({ verb: 'Set back', count: beyond.length, what: 'value', yes, look: 'verify without --repair' })
-  const done = await setBack(pool, topic, beyond, {
+  const done = await setBack(pool, { stream, topic }, beyond, {
     who: operatorName(),
     because: because ?? 'values that point beyond progress',
   })

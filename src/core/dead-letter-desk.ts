@@ -13,7 +13,8 @@ export interface DeadLetterRow {
   readonly error: string
   readonly pointer: string
   readonly message: string
-  readonly order_uid: string | null
+  /** Of the value; `null` when it cannot be read. */
+  readonly key: string | null
   readonly group_id: string
   readonly source_topic: string
   readonly source_partition: number
@@ -51,7 +52,7 @@ export interface DeadLetterGroup {
   /** RFC 3339: of the earliest first and of the latest failure. */
   readonly first_seen: string
   readonly last_seen: string
-  readonly sample: { readonly id: string; readonly order_uid: string | null; readonly message: string }
+  readonly sample: { readonly id: string; readonly key: string | null; readonly message: string }
 }
 
 /** All starts of one version in one step. */
@@ -164,6 +165,7 @@ export interface DeadLetterStore {
 export interface AuditEntry {
   readonly id: string
   readonly at: string
+  readonly stream: string
   readonly who: string
   readonly what: string
   readonly filter: string
@@ -241,11 +243,11 @@ export interface ReplayRequest {
 }
 
 /**
- * Whether a value is of another order than the letter whose place it takes: the wrong file, most likely. That letter would be
- * resolved, and its order stored nowhere. Of some letters nobody could read which order they are of.
+ * Whether a value has another key than the letter whose place it takes: the wrong file, most likely. That letter would be
+ * resolved, and its value stored nowhere. The key of some letters cannot be read: those take any.
  */
-export function isOfAnotherOrder({ order_uid }: Pick<DeadLetterRow, 'order_uid'>, key: string): boolean {
-  return order_uid !== null && order_uid !== key
+export function isOfAnotherKey(letter: Pick<DeadLetterRow, 'key'>, key: string): boolean {
+  return letter.key !== null && letter.key !== key
 }
 
 /** What a request would do. Made from the same set as the redrive itself. */

@@ -10,12 +10,12 @@ export type Pattern = string
 export const COMPARISONS = ['>', '>=', '<', '<=', '='] as const
 export type Comparison = (typeof COMPARISONS)[number]
 
-export const PATTERN_FIELDS = ['error', 'pointer', 'uid', 'id', 'topic'] as const
+export const PATTERN_FIELDS = ['error', 'pointer', 'key', 'id', 'topic'] as const
 export type PatternField = (typeof PATTERN_FIELDS)[number]
 
 /**
  * One condition. Several values of a term are alternatives; `not` takes the others. `text` is looked for in message, error,
- * pointer and uid, whatever the case of its letters (beyond ASCII: as the database's locale has it), and never in payloads,
+ * pointer and key, whatever the case of its letters (beyond ASCII: as the database's locale has it), and never in payloads,
  * which the database does not hold.
  */
 export type FilterTerm =
@@ -57,6 +57,9 @@ export const FILTER_FIELDS = [
   'text',
 ] as const
 export type FilterField = (typeof FILTER_FIELDS)[number]
+
+/** Names that a field had before; they are read and never printed. */
+const ALIASES: Readonly<Partial<Record<string, FilterField>>> = { uid: 'key' }
 
 const MAX_CHARACTERS = 100_000
 const MAX_PARTITION = 2 ** 31 - 1
@@ -128,7 +131,7 @@ function readTerms(text: string): FilterTerm[] {
     const nameAt = at
     const name = take(BARE)
     if (text[at] !== ':') throw bareWord(text, start, not ? nameAt : start)
-    const field = FILTER_FIELDS.find(known => known === name)
+    const field = FILTER_FIELDS.find(known => known === (ALIASES[name] ?? name))
     if (field === undefined) {
       if (name === '')
         throw new Misread(nameAt, `the field before ":" is missing; there are ${FILTER_FIELDS.join(', ')}`)
@@ -285,8 +288,8 @@ function examples(field: FilterField): string {
       return ', as in partition:3'
     case 'pointer':
       return ', as in pointer:/payment/*; without a place: pointer:""'
-    case 'uid':
-      return ', as in uid:abc*; without an order: uid:""'
+    case 'key':
+      return ', as in key:abc*; without a key that can be read: key:""'
     case 'text':
       return ', as in text:"must be"'
     default:

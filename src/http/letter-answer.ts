@@ -4,6 +4,7 @@ import type { DeadLetterEvent, DeadLetterRow } from '../core/dead-letter-desk.ts
 import { HEADER } from '../core/headers.ts'
 import type { Header, SourceRecord } from '../core/record.ts'
 import { isSampled, TRACE_HEADER, traceIdOf } from '../core/trace-context.ts'
+import { rowJson } from '../inbox/json.ts'
 import { UID } from './uid.ts'
 
 /** Bytes as JSON can hold them: text when they are UTF-8, else hexadecimal. */
@@ -16,7 +17,7 @@ export type ShownBytes = Partial<{ readonly text: string; readonly hex: string }
 }
 
 /**
- * One letter, as the API and `--json` show it.
+ * One letter, as the API and `--json` show it. `key` is the value's, `record_key` that of the record: bytes of any kind.
  * @param record `undefined`: its bytes are gone
  * @param traceUrl as TRACE_URL has it; `undefined`: nobody shows traces
  */
@@ -26,8 +27,10 @@ export function letterJson(
   history: readonly DeadLetterEvent[],
   traceUrl: string | undefined,
 ): object {
-  const bytes = record ?? { headers: [], key: null, value: null, value_gone: true }
-  return { ...letter, ...bytes, trace: traceOf(record, traceUrl) ?? null, history }
+  const { headers, key, value } = record ?? { headers: [], key: null, value: null }
+  const gone = record === undefined ? { value_gone: true } : {}
+  const trace = traceOf(record, traceUrl) ?? null
+  return { ...rowJson(letter), headers, record_key: key, value, ...gone, trace, history }
 }
 
 /** The trace that a record belongs to. */

@@ -8,20 +8,21 @@ const SWITCH = 'automatic_redrive'
 const LOOK_EVERY_MS = 60_000
 
 /**
- * The switch of automatic redrives, which all processes share.
+ * The switch of a stream's automatic redrives, which all processes share.
  * @param preset what holds while nobody has touched it (`AUTO_REDRIVE`)
  */
 export function createAutomaticRedrive(options: {
   readonly pool: pg.Pool
+  readonly stream: string
   readonly preset: boolean
   readonly now: () => number
 }): AutomaticRedrive {
-  const { pool, preset, now } = options
+  const { pool, stream, preset, now } = options
 
   async function status(): Promise<AutomaticRedriveStatus> {
     const [row] = await query<{ on_off: boolean; changed_by: string; changed_at: Date }>(pool, {
-      text: 'SELECT on_off, changed_by, changed_at FROM switches WHERE name = $1',
-      values: [SWITCH],
+      text: 'SELECT on_off, changed_by, changed_at FROM switches WHERE stream = $1 AND name = $2',
+      values: [stream, SWITCH],
     })
     const on = row?.on_off ?? preset
     const nextMs = (Math.floor(now() / LOOK_EVERY_MS) + 1) * LOOK_EVERY_MS
@@ -40,12 +41,12 @@ export function createAutomaticRedrive(options: {
         await pipelined(client, [
           'BEGIN',
           {
-            text: `INSERT INTO switches (name, on_off, changed_by, changed_at) VALUES ($1, $2, $3, clock_timestamp())
-              ON CONFLICT (name) DO UPDATE
+            text: `INSERT INTO switches (stream, name, on_off, changed_by, changed_at) VALUES ($1, $2, $3, $4, clock_timestamp())
+              ON CONFLICT (stream, name) DO UPDATE
                 SET on_off = excluded.on_off, changed_by = excluded.changed_by, changed_at = excluded.changed_at`,
-            values: [SWITCH, on, by.who],
+            values: [stream, SWITCH, on, by.who],
           },
-          audit(SWITCH, '', by, { on }),
+          audit(stream, SWITCH, '', by, { on }),
           'COMMIT',
         ])
       })

@@ -17,9 +17,13 @@ interface Counted {
 /** Steps count from 0; what is a little ahead of the day belongs to its last one. */
 const stepOf = (instant: string) => `least($1 - 1, floor(extract(epoch FROM ${instant} - day.since) / $2)::int)`
 
-/** First failures of the last day by cause and hour, by the clock of the database; and starts of consumers. */
-export async function readArrivals(pool: pg.Pool, filter: DeadLetterFilter): Promise<DeadLetterArrivals> {
-  const { text, values } = filterSql(filter, { first: 3 })
+/** First failures of the stream in the last day by cause and hour, by the clock of the database; and starts of consumers. */
+export async function readArrivals(
+  pool: pg.Pool,
+  stream: string,
+  filter: DeadLetterFilter,
+): Promise<DeadLetterArrivals> {
+  const { text, values } = filterSql(filter, { first: 4 })
   const [row] = await query<{
     since: Date
     counted: readonly Counted[] | null
@@ -28,7 +32,7 @@ export async function readArrivals(pool: pg.Pool, filter: DeadLetterFilter): Pro
     text: `WITH day AS (SELECT date_trunc('hour', now()) - ($1 - 1) * $2 * interval '1 second' AS since),
         counted AS (
           SELECT d.reason, d.error, d.pointer, count(*) AS count, ${stepOf('d.first_failed_at')} AS step
-          FROM dead_letters AS d, day WHERE d.first_failed_at >= day.since AND ${text}
+          FROM dead_letters AS d, day WHERE d.stream = $3 AND d.first_failed_at >= day.since AND ${text}
           GROUP BY d.reason, d.error, d.pointer, step
         ), started AS (
           SELECT started_at, version, lag(version) OVER (ORDER BY started_at, id) AS before FROM consumer_starts
@@ -40,7 +44,7 @@ export async function readArrivals(pool: pg.Pool, filter: DeadLetterFilter): Pro
       SELECT day.since, (SELECT jsonb_agg(counted) FROM counted) AS counted,
         (SELECT jsonb_agg(starts ORDER BY at) FROM starts) AS starts
       FROM day`,
-    values: [ARRIVAL_STEPS, STEP_SECONDS, ...values],
+    values: [ARRIVAL_STEPS, STEP_SECONDS, stream, ...values],
   })
   if (row === undefined) throw new Error('a query without FROM has a row')
   const causes = Map.groupBy(row.counted ?? [], ({ reason, error, pointer }) =>

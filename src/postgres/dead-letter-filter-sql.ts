@@ -43,8 +43,8 @@ function conditionOf(term: FilterTerm, d: string, parameter: Parameter): string 
       return matches(`${d}.${term.field}`, term.values, parameter)
     case 'topic':
       return matches(`${d}.source_topic`, term.values, parameter)
-    case 'uid':
-      return uidMatches(`${d}.order_uid`, term.values, parameter)
+    case 'key':
+      return keyMatches(`${d}.key`, term.values, parameter)
     case 'partition':
       return `${d}.source_partition = ANY (${parameter(term.values)}::integer[])`
     case 'age':
@@ -57,7 +57,7 @@ function conditionOf(term: FilterTerm, d: string, parameter: Parameter): string 
         WHERE item.dead_letter_id = ${d}.id AND item.replay_id = ANY (${parameter(term.values)}::text[]))`
     case 'text': {
       const pattern = `${parameter(`%${literal(term.text)}%`)}::text`
-      const columns = ['message', 'error', 'pointer', 'order_uid']
+      const columns = ['message', 'error', 'pointer', 'key']
       return columns.map(column => `coalesce(${d}.${column}, '') ILIKE ${pattern}`).join(' OR ')
     }
   }
@@ -83,7 +83,7 @@ function matches(column: string, patterns: readonly Pattern[], parameter: Parame
 }
 
 /** No key is the empty one. */
-function uidMatches(column: string, patterns: readonly Pattern[], parameter: Parameter): string {
+function keyMatches(column: string, patterns: readonly Pattern[], parameter: Parameter): string {
   const orNone = patterns.some(pattern => /^\**$/.test(pattern))
   return `${matches(column, patterns, parameter)}${orNone ? ` OR ${column} IS NULL` : ''}`
 }

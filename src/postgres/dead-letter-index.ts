@@ -2,14 +2,14 @@ import type pg from 'pg'
 import type { DeadLetterHint, DeadLetterIndex } from '../inbox/ports.ts'
 import { query } from './pool.ts'
 
-/** Looks into the index for an order that is not there. */
-export function createDeadLetterIndex(pool: pg.Pool): DeadLetterIndex {
+/** Looks into the index of a stream for a value that is not stored. */
+export function createDeadLetterIndex(pool: pg.Pool, stream: string): DeadLetterIndex {
   return {
     async ofOrder(key) {
       const rows = await query<DeadLetterHint>(pool, {
         text: `SELECT id, reason, error, pointer FROM dead_letters
-          WHERE order_uid = $1 AND state NOT IN ('resolved', 'discarded') ORDER BY failed_at DESC, id DESC LIMIT 1`,
-        values: [key],
+          WHERE key = $1 AND stream = $2 AND state NOT IN ('resolved', 'discarded') ORDER BY failed_at DESC, id DESC LIMIT 1`,
+        values: [key, stream],
       })
       return rows[0]
     },

@@ -28,19 +28,19 @@ const SORTS: Readonly<Record<string, readonly Key[]>> = {
 
 /** Keyset paging: what a page costs does not depend on how far down the list it is. */
 export const readPage =
-  (pool: pg.Pool): DeadLetterStore['page'] =>
+  (pool: pg.Pool, stream: string): DeadLetterStore['page'] =>
   async ({ filter, limit, after, ...asked }) => {
     const sort = after?.sort ?? asked.sort ?? USUAL_SORT
     const keys = SORTS[sort.replace('-', '')]
     if (keys === undefined) throw new RangeError(`there is no sort ${sort}`)
     const [direction, beyond] = sort.startsWith('-') ? (['DESC', '<'] as const) : (['ASC', '>'] as const)
-    const given = [limit + 1, ...(after === undefined ? [] : [after.keys])]
+    const given = [limit + 1, stream, ...(after === undefined ? [] : [after.keys])]
     const { text, values } = filterSql(filter, { first: given.length + 1 })
     const order = keys.map(({ column }) => `${column} ${direction}`).join(', ')
     const place = `ARRAY[${keys.map(key => key.text ?? `d.${key.column}::text`).join(', ')}] AS place`
     const parts = (after === undefined ? ['true'] : restOf(keys, beyond)).map(
       rest =>
-        `(SELECT ${LETTER_COLUMNS}, ${place} FROM dead_letters AS d WHERE ${text} AND ${rest} ORDER BY ${order} LIMIT $1)`,
+        `(SELECT ${LETTER_COLUMNS}, ${place} FROM dead_letters AS d WHERE d.stream = $2 AND ${text} AND ${rest} ORDER BY ${order} LIMIT $1)`,
     )
     const rows = await query<LetterColumns & { place: string[] }>(pool, {
       text: `SELECT * FROM (${parts.join(' UNION ALL ')}) AS page ORDER BY ${order} LIMIT $1`,
@@ -52,11 +52,11 @@ export const readPage =
   }
 
 /**
- * What comes after the keys in `$2`, in their order. A topic's rest and the topics after it are asked for apart: where all
+ * What comes after the keys in `$3`, in their order. A topic's rest and the topics after it are asked for apart: where all
  * letters have one topic, Postgres takes one comparison of all keys for one that hardly a row survives, and reads the table.
  */
 function restOf(keys: readonly Key[], beyond: '<' | '>'): string[] {
-  const given = keys.map(({ type }, index) => `($2::text[])[${index + 1}]::${type}`)
+  const given = keys.map(({ type }, index) => `($3::text[])[${index + 1}]::${type}`)
   const row = (from: number) => {
     const columns = keys.slice(from).map(({ column }) => `d.${column}`)
     return `(${columns.join(', ')}) ${beyond} (${given.slice(from).join(', ')})`

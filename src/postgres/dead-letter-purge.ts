@@ -5,18 +5,18 @@ import { query } from './pool.ts'
 const SLICE = 1_000
 
 /**
- * Removes letters from the index that have been resolved or discarded for longer than `olderThanMs`, with their events and
+ * Removes letters of a stream from the index that have been resolved or discarded for longer than `olderThanMs`, with their events and
  * their places in redrives. Their ids stay, so that the topic does not bring them back, and so do their counts, which the
  * proof and redrives need; their bytes stay in the DLQ topic.
  * @param limit how many at most, in slices of a transaction each
  * @returns how many were removed
  * @throws StoreUnavailableError StoreContendedError: what was removed by then stays removed
  */
-export async function purgeSettled(pool: pg.Pool, olderThanMs: number, limit: number): Promise<number> {
+export async function purgeSettled(pool: pg.Pool, stream: string, olderThanMs: number, limit: number): Promise<number> {
   let purged = 0
   while (purged < limit) {
     const slice = Math.min(SLICE, limit - purged)
-    const [row] = await query<{ purged: string }>(pool, { text: PURGE, values: [olderThanMs, slice] })
+    const [row] = await query<{ purged: string }>(pool, { text: PURGE, values: [olderThanMs, slice, stream] })
     purged += Number(row?.purged ?? 0)
     if (Number(row?.purged ?? 0) < slice) break
   }
@@ -30,7 +30,7 @@ export async function purgeSettled(pool: pg.Pool, olderThanMs: number, limit: nu
 const PURGE = `
   WITH target AS (
     SELECT id FROM dead_letters
-    WHERE state IN ('resolved', 'discarded') AND state_changed_at < now() - $1::float8 * interval '1 millisecond'
+    WHERE stream = $3 AND state IN ('resolved', 'discarded') AND state_changed_at < now() - $1::float8 * interval '1 millisecond'
     ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
   ), gone AS (
     DELETE FROM dead_letters AS d USING target WHERE d.id = target.id
@@ -39,10 +39,10 @@ const PURGE = `
     INSERT INTO dead_letters_purged (id) SELECT id FROM gone ON CONFLICT DO NOTHING
   ), counts AS (
     INSERT INTO dead_letters_purged_counts AS known
-      (source_topic, source_partition, group_id, reason, error, pointer, state, letters, failures)
-    SELECT source_topic, source_partition, group_id, reason, error, pointer, state, count(*), sum(failures)
+      (stream, source_topic, source_partition, group_id, reason, error, pointer, state, letters, failures)
+    SELECT $3, source_topic, source_partition, group_id, reason, error, pointer, state, count(*), sum(failures)
     FROM gone GROUP BY source_topic, source_partition, group_id, reason, error, pointer, state
-    ON CONFLICT (source_topic, source_partition, group_id, reason, error, pointer, state)
+    ON CONFLICT (stream, source_topic, source_partition, group_id, reason, error, pointer, state)
       DO UPDATE SET letters = known.letters + excluded.letters, failures = known.failures + excluded.failures
   ), events AS (
     DELETE FROM dead_letter_events AS event USING gone WHERE event.dead_letter_id = gone.id

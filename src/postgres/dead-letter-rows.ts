@@ -9,7 +9,7 @@ export interface LetterColumns {
   readonly error: string
   readonly pointer: string
   readonly message: string
-  readonly order_uid: string | null
+  readonly key: string | null
   readonly group_id: string
   readonly source_topic: string
   readonly source_partition: number
@@ -30,7 +30,7 @@ export interface LetterColumns {
 
 /** Of `dead_letters AS d`, in the order of {@link LetterColumns}. */
 export const LETTER_COLUMNS = [
-  ...['id', 'reason', 'error', 'pointer', 'message', 'order_uid', 'group_id'],
+  ...['id', 'reason', 'error', 'pointer', 'message', 'key', 'group_id'],
   ...['source_topic', 'source_partition', 'source_offset', 'source_timestamp', 'first_failed_at', 'failed_at'],
   ...['attempts', 'replay_count', 'state', 'state_changed_at', 'bytes', 'written_by'],
   ...['dlq_partition', 'dlq_offset', 'replay_id'],
@@ -46,7 +46,7 @@ export function toLetterRow(row: LetterColumns): DeadLetterRow {
     error: row.error,
     pointer: row.pointer,
     message: row.message,
-    order_uid: row.order_uid,
+    key: row.key,
     group_id: row.group_id,
     source_topic: row.source_topic,
     source_partition: row.source_partition,

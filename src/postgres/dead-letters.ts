@@ -8,6 +8,8 @@ import type { Column, Statement } from '../engine/value-sql.ts'
 /** `failures`: how often the letter stands in this batch. Once, but for a record that was redriven twice at a time. */
 export interface IndexRow {
   readonly id: string
+  /** Whose dead letter it is. */
+  readonly stream: string
   readonly letter: DeadLetter
   readonly failures: number
   /** Default: we did. */
@@ -34,6 +36,7 @@ const int4 = (name: string, of: (letter: DeadLetter) => number): Field => {
 
 const FIELDS: readonly Field[] = [
   { name: 'id', type: 'text', column: rows => ({ type: 'text', values: rows.map(row => row.id) }) },
+  { name: 'stream', type: 'text', column: rows => ({ type: 'text', values: rows.map(row => row.stream) }) },
   text('reason', letter => letter.rejection.reason),
   text('error', letter => letter.rejection.error),
   text('pointer', letter => letter.rejection.pointer),
@@ -47,7 +50,7 @@ const FIELDS: readonly Field[] = [
     }),
     select: 'violations::jsonb',
   },
-  { ...text('order_uid', letter => letter.key ?? ''), select: "nullif(order_uid, '')" },
+  { ...text('key', letter => letter.key ?? ''), select: "nullif(key, '')" },
   text('group_id', letter => letter.groupId),
   text('source_topic', letter => letter.origin.topic),
   int4('source_partition', letter => letter.origin.partition),
@@ -71,7 +74,7 @@ const FIELDS: readonly Field[] = [
 ]
 
 /** What a later failure of the same record says anew. Its place and its first failure stay. */
-const RENEWED = ['reason', 'error', 'pointer', 'message', 'violations', 'order_uid', 'group_id']
+const RENEWED = ['reason', 'error', 'pointer', 'message', 'violations', 'key', 'group_id']
 
 const NAMES = FIELDS.map(field => field.name).join(', ')
 
@@ -119,15 +122,15 @@ function indexSql(replayMax: number): string {
 export const NO_REPLAY_MAX = 2_147_483_647
 
 /**
- * The rows of `dead_letters` for a batch. A record that failed before (the same origin) keeps its row: with a redrive
+ * The rows of `dead_letters` for a batch of a stream. A record that failed before (the same origin) keeps its row: with a redrive
  * behind it, it is open again, or parked after `replayMax` of them; without one it was merely read again, and what an
  * operator decided about it stands.
  */
-export function indexStatement(letters: readonly DeadLetter[], replayMax = NO_REPLAY_MAX): Statement {
+export function indexStatement(stream: string, letters: readonly DeadLetter[], replayMax = NO_REPLAY_MAX): Statement {
   const rows = new Map<string, IndexRow>()
   for (const letter of letters) {
     const id = originId(letter.origin)
-    rows.set(id, { id, letter, failures: (rows.get(id)?.failures ?? 0) + 1 })
+    rows.set(id, { id, stream, letter, failures: (rows.get(id)?.failures ?? 0) + 1 })
   }
   // Sorted by id for the same reason as orders are: two lanes must not wait for one another.
   const sorted = [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1))

@@ -51,7 +51,7 @@ export function createDeepRows(pool: pg.Pool, queries: ValueQueries, topic: stri
 
     async erased(keys) {
       const rows = await query<{ key: string }>(pool, {
-        text: 'SELECT DISTINCT order_uid AS key FROM order_count_changes WHERE orders < 0 AND order_uid = ANY ($1::text[])',
+        text: 'SELECT DISTINCT key FROM value_count_changes WHERE values < 0 AND key = ANY ($1::text[])',
         values: [keys],
       })
       return new Set(rows.map(({ key }) => key))

@@ -4,13 +4,13 @@ import { query } from './pool.ts'
 
 const DEAD_LETTERS = `
   SELECT state, reason, count(*)::float8 AS count, extract(epoch FROM min(failed_at))::float8 * 1000 AS oldest_ms
-  FROM dead_letters WHERE state IN ('open', 'parked') GROUP BY state, reason`
+  FROM dead_letters WHERE stream = $1 AND state IN ('open', 'parked') GROUP BY state, reason`
 
-/** The states are those of the index `replays_one_at_a_time`: there is one such replay at most. */
+/** The states are those of the index `replays_one_at_a_time`: a stream has one such redrive at most. */
 const REPLAY = `
   SELECT (SELECT count(*) FROM replay_items AS item
           WHERE item.replay_id = replays.id AND item.state IN ('pending', 'claimed'))::float8 AS pending
-  FROM replays WHERE state IN ('queued', 'running', 'pausing', 'cancelling')`
+  FROM replays WHERE stream = $1 AND state IN ('queued', 'running', 'pausing', 'cancelling')`
 
 interface Group {
   readonly state: 'open' | 'parked'
@@ -19,10 +19,10 @@ interface Group {
   readonly oldest_ms: number
 }
 
-/** Counts. It reads all dead letters: 100,000 take some 50 ms. @throws StoreUnavailableError, StoreMisconfiguredError */
-export async function readFigures(pool: pg.Pool): Promise<Figures> {
-  const groups = await query<Group>(pool, { name: 'figures_dead_letters', text: DEAD_LETTERS })
-  const replays = await query<{ pending: number }>(pool, { name: 'figures_replay', text: REPLAY })
+/** Counts of a stream. It reads all its dead letters: 100,000 take some 50 ms. @throws StoreUnavailableError, StoreMisconfiguredError */
+export async function readFigures(pool: pg.Pool, stream: string): Promise<Figures> {
+  const groups = await query<Group>(pool, { name: 'figures_dead_letters', text: DEAD_LETTERS, values: [stream] })
+  const replays = await query<{ pending: number }>(pool, { name: 'figures_replay', text: REPLAY, values: [stream] })
   const open = groups.filter(group => group.state === 'open')
   const oldest = Math.min(...open.map(group => group.oldest_ms))
   return {

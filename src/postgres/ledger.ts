@@ -56,7 +56,12 @@ export interface Aftermath {
   readonly lastRead: LastRead | undefined
 }
 
-export function enter({ topic, partition, groupId, from, to }: LedgerRange, counts: LedgerCounts): pg.QueryConfig {
+/** The ledger's row of a range, in the name of the stream that it belongs to. */
+export function enter(
+  stream: string,
+  { topic, partition, groupId, from, to }: LedgerRange,
+  counts: LedgerCounts,
+): pg.QueryConfig {
   const {
     records,
     written,
@@ -72,11 +77,11 @@ export function enter({ topic, partition, groupId, from, to }: LedgerRange, coun
   return {
     name: 'ledger_enter',
     text: `INSERT INTO stream_ledger (topic, partition, group_id, from_offset, to_offset,
-        records, written, duplicate, stale, superseded, dead_lettered, gaps, expired, skipped, inserted)
-      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+        records, written, duplicate, stale, superseded, dead_lettered, gaps, expired, skipped, inserted, stream)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
     values: [
       ...[topic, partition, groupId, from, to],
-      ...[records, written, duplicate, stale, superseded, dead_lettered, gaps, expired, skipped, inserted],
+      ...[records, written, duplicate, stale, superseded, dead_lettered, gaps, expired, skipped, inserted, stream],
     ],
   }
 }

@@ -5,7 +5,7 @@ import { runningLifecycle } from '../engine/lifecycle.ts'
 import type { Clock } from '../engine/ports.ts'
 import { pipelined, withClient } from './pool.ts'
 
-/** One for the whole database: an order is the same whichever topic or group brought it. */
+/** One for the whole database: each notice names its stream. */
 export const CHANNEL = 'holdfast_written'
 
 /** NOTIFY takes payloads shorter than 8,000 bytes (PostgreSQL manual, NOTIFY). */
@@ -21,53 +21,69 @@ const PAYLOAD_MAX_BYTES = 7_999
  *
  * @param sender tells our own notices from those of others
  */
-export function noticeOf(sender: string, replaced: readonly { readonly key: string }[]): pg.QueryConfig {
+export function noticeOf(
+  sender: string,
+  stream: string,
+  replaced: readonly { readonly key: string }[],
+): pg.QueryConfig {
   const keys = replaced.map(({ key }) => key)
   return {
     name: 'notify_written',
     text: 'SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload',
-    values: [CHANNEL, payloadsOf(sender, keys)],
+    values: [CHANNEL, payloadsOf(sender, stream, keys)],
   }
 }
 
-/** JSON arrays of the sender and as many keys as fit. A key that does not fit by itself becomes "anything may have changed". */
-export function payloadsOf(sender: string, keys: readonly string[]): string[] {
-  const head = `[${JSON.stringify(sender)}`
+/**
+ * As JSON: the sender, the stream, and as many keys as fit. A key that does not fit by itself becomes "anything may have changed".
+ * A version before this one sends an array and reads an object as "anything may have changed", and so does this one the other
+ * way round: while both run, caches are emptied more often than they need be, and nothing stale is served.
+ */
+export function payloadsOf(sender: string, stream: string, keys: readonly string[]): string[] {
+  const head = `{"sender":${JSON.stringify(sender)},"stream":${JSON.stringify(stream)},"keys":[`
   const payloads: string[] = []
   let payload = head
-  let bytes = Buffer.byteLength(head) + 1
+  let bytes = Buffer.byteLength(head) + END.length
   for (const key of keys) {
-    const part = `,${JSON.stringify(key)}`
-    const partBytes = Buffer.byteLength(part)
-    if (Buffer.byteLength(head) + 1 + partBytes > PAYLOAD_MAX_BYTES) return ['']
+    const part = JSON.stringify(key)
+    const partBytes = Buffer.byteLength(part) + 1
+    if (Buffer.byteLength(head) + END.length + partBytes > PAYLOAD_MAX_BYTES) return ['']
     if (bytes + partBytes > PAYLOAD_MAX_BYTES) {
-      payloads.push(`${payload}]`)
+      payloads.push(payload + END)
       payload = head
-      bytes = Buffer.byteLength(head) + 1
+      bytes = Buffer.byteLength(head) + END.length
     }
-    payload += part
+    payload += payload === head ? part : `,${part}`
     bytes += partBytes
   }
-  if (payload !== head) payloads.push(`${payload}]`)
+  if (payload !== head) payloads.push(payload + END)
   return payloads
 }
 
+const END = ']}'
+
 export interface Notice {
-  /** `undefined`: somebody who is no replica, a person at a prompt for example. */
+  /** `undefined`: not a replica, a person at a prompt for example. */
   readonly sender: string | undefined
+  /** `undefined`: any. */
+  readonly stream: string | undefined
   readonly keys: readonly string[] | 'all'
 }
 
-/** What we cannot read may concern any order: `NOTIFY holdfast_written` by hand empties the caches of all replicas. */
+/** What we cannot read may concern any value of any stream: `NOTIFY holdfast_written` by hand empties the caches of all replicas. */
 export function readNotice(payload: string): Notice {
   try {
     const parsed: unknown = JSON.parse(payload)
-    if (Array.isArray(parsed) && parsed.length > 1 && parsed.every(part => typeof part === 'string')) {
-      const [sender, ...keys] = parsed
-      return { sender, keys }
-    }
+    if (isNotice(parsed)) return parsed
   } catch {}
-  return { sender: undefined, keys: 'all' }
+  return { sender: undefined, stream: undefined, keys: 'all' }
+}
+
+function isNotice(parsed: unknown): parsed is { sender: string; stream: string; keys: string[] } {
+  if (typeof parsed !== 'object' || parsed === null) return false
+  const { sender, stream, keys } = parsed as Readonly<Record<string, unknown>>
+  if (typeof sender !== 'string' || typeof stream !== 'string' || !Array.isArray(keys)) return false
+  return keys.length > 0 && keys.every(key => typeof key === 'string')
 }
 
 export interface WriteListenerOptions {
@@ -79,8 +95,8 @@ export interface WriteListenerOptions {
   readonly random: () => number
   /** From now on notices arrive. Those before this moment, if any, were missed. */
   readonly onConnected: () => void
-  /** Somebody else has written these. */
-  readonly onWritten: (keys: readonly string[] | 'all') => void
+  /** Another process has written these values of the stream; `undefined`: of any stream. */
+  readonly onWritten: (keys: readonly string[] | 'all', stream: string | undefined) => void
   /** Every notice of a commit before this moment (of the monotonic clock) has arrived. Several times a second. */
   readonly onCurrent: (asOfMs: number) => void
   /** Nothing arrives until `onConnected`. Called for each attempt that fails. */
@@ -148,8 +164,8 @@ export function startWriteListener(options: WriteListenerOptions): WriteListener
     const wake = AbortSignal.any([stopping, ended.signal])
     const onNotification = ({ channel, payload }: pg.Notification) => {
       if (channel !== CHANNEL) return
-      const { sender, keys } = readNotice(payload ?? '')
-      if (sender !== self) options.onWritten(keys)
+      const { sender, stream, keys } = readNotice(payload ?? '')
+      if (sender !== self) options.onWritten(keys, stream)
     }
     client.on('end', onEnd)
     client.on('notification', onNotification)

@@ -13,13 +13,20 @@ export interface PausedPartition extends TopicPartition {
   readonly deadLettersInARow: number
 }
 
+/** A stream as its group consumes it. */
+export interface StreamPlace {
+  readonly stream: string
+  readonly topic: string
+  readonly groupId: string
+}
+
 /**
  * Lifts pauses that wait for an operator, on one partition or on all; the service notices within seconds.
  * @returns what was lifted
  */
 export async function liftPauses(
   pool: pg.Pool,
-  { topic, groupId, partition }: { readonly topic: string; readonly groupId: string; readonly partition?: number },
+  { stream, topic, groupId, partition }: StreamPlace & { readonly partition?: number },
   by: Operator,
 ): Promise<PausedPartition[]> {
   return await transaction(pool, async client => {
@@ -44,12 +51,14 @@ export async function liftPauses(
       deadLettersInARow: Number(row.dead_letters_in_a_row),
     }))
     const filter = `topic:${topic} group:${groupId}${partition === undefined ? '' : ` partition:${partition}`}`
-    await pipelined(client, [audit('resume', filter, by, { lifted: rows.length }), 'COMMIT'])
+    await pipelined(client, [audit(stream, 'resume', filter, by, { lifted: rows.length }), 'COMMIT'])
     return rows
   })
 }
 
 export interface Move extends TopicPartition {
+  /** To which the partition belongs. */
+  readonly stream: string
   readonly groupId: string
   readonly to: bigint
   /** The partition's low watermark: a partition that was never consumed begins there, and skips what lies before `to`. */
@@ -67,7 +76,7 @@ export interface Move extends TopicPartition {
  */
 export async function movePartition(
   pool: pg.Pool,
-  { topic, partition, groupId, to, low = to, topicId }: Move,
+  { stream, topic, partition, groupId, to, low = to, topicId }: Move,
   by: Operator,
 ): Promise<bigint | undefined> {
   return await transaction(pool, async client => {
@@ -84,11 +93,11 @@ export async function movePartition(
     const replaced = row !== undefined && row.topic_id !== null && topicId !== undefined && row.topic_id !== topicId
     if (from === to && !replaced)
       throw new UsageError(`${partitionKey({ topic, partition })} is at offset ${to} already`)
-    if (from === undefined) await startRow(client, { topic, partition, groupId }, { at: to, skippedFrom: low })
+    if (from === undefined) await startRow(client, { stream, topic, partition, groupId }, { at: to, skippedFrom: low })
     const range = { topic, partition, groupId, from: from ?? to, to }
     const counts = { ...countOutcomes([]), records: 0, gaps: 0n, expired: 0n, skipped: range.to - range.from }
     await pipelined(client, [
-      ...(from === undefined || from === to ? [] : [advance(range), liftPause(range), enter(range, counts)]),
+      ...(from === undefined || from === to ? [] : [advance(range), liftPause(range), enter(stream, range, counts)]),
       {
         // From here on it goes by what it reads next: what it had read before may be gone from the log.
         text: `UPDATE stream_progress SET last_offset = NULL, last_leader_epoch = NULL
@@ -103,7 +112,7 @@ export async function movePartition(
               values: [topic, partition, groupId, topicId],
             },
           ]),
-      audit('seek', `topic:${topic} group:${groupId} partition:${partition}`, by, {
+      audit(stream, 'seek', `topic:${topic} group:${groupId} partition:${partition}`, by, {
         from: from?.toString() ?? null,
         to: String(to),
       }),

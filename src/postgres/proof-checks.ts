@@ -139,7 +139,7 @@ export const CHECKS: readonly Check[] = [
     text: `SELECT NULL::integer AS partition, NULL AS position, stored.orders AS detail,
         CASE WHEN stored.orders < counted.least THEN counted.least ELSE counted.least + counted.unsure END AS other
       FROM (SELECT count(*) AS orders FROM orders) AS stored CROSS JOIN (
-        SELECT coalesce(sum(inserted), 0) + (SELECT coalesce(sum(orders), 0) FROM order_count_changes) AS least,
+        SELECT coalesce(sum(inserted), 0) + (SELECT coalesce(sum(values), 0) FROM value_count_changes) AS least,
           coalesce(sum(written) FILTER (WHERE inserted IS NULL), 0) AS unsure
         FROM stream_ledger
       ) AS counted

@@ -43,7 +43,7 @@ export async function ordersBeyondProgress(pool: pg.Pool, topic: string): Promis
  */
 export async function setBack(
   pool: pg.Pool,
-  topic: string,
+  { stream, topic }: { readonly stream: string; readonly topic: string },
   orders: readonly BeyondProgress[],
   by: Operator,
 ): Promise<number> {
@@ -74,8 +74,8 @@ export async function setBack(
       .slice(0, LISTED_AT_MOST)
       .map(({ key, partition, offset }) => ({ key, at: `${partition}-${offset}` }))
     await pipelined(client, [
-      audit('verify_repair', `topic:${topic}`, by, { orders: done.length, from }),
-      ...(done.length === 0 ? [] : [noticeOf('verify', done)]),
+      audit(stream, 'verify_repair', `topic:${topic}`, by, { orders: done.length, from }),
+      ...(done.length === 0 ? [] : [noticeOf('verify', stream, done)]),
       'COMMIT',
     ])
     return done.length

@@ -58,10 +58,10 @@ export const ADD = `
   WITH slice AS (
     SELECT * FROM reindex_letters WHERE id > $1 ORDER BY id LIMIT $2
   ), added AS (
-    INSERT INTO dead_letters (id, reason, error, pointer, message, violations, order_uid, group_id, source_topic,
+    INSERT INTO dead_letters (id, stream, reason, error, pointer, message, violations, key, group_id, source_topic,
       source_partition, source_offset, source_timestamp, first_failed_at, failed_at, failures, attempts, bytes,
       dlq_partition, dlq_offset, written_by, replay_count, replay_id, state, state_changed_at, discard_action)
-    SELECT letter.id, letter.reason, error, pointer, message, violations, letter.order_uid, group_id, letter.source_topic,
+    SELECT letter.id, letter.stream, letter.reason, error, pointer, message, violations, letter.key, group_id, letter.source_topic,
       letter.source_partition, letter.source_offset, letter.source_timestamp, first_failure, failed_at, 0, attempts, bytes,
       dlq_partition, dlq_offset, written_by,
       greatest(replay_count, (resolved.detail->>'replay_count')::integer),
@@ -84,7 +84,7 @@ export const ADD = `
       CASE WHEN decided.what = 'discarded' THEN (decided.detail->>'action')::bigint END
     FROM slice AS letter
     LEFT JOIN reindex_in_hand AS in_hand ON in_hand.id = letter.id
-    LEFT JOIN orders AS stored ON letter.written_by = 'holdfast' AND stored.order_uid = letter.order_uid
+    LEFT JOIN orders AS stored ON letter.stream = 'orders' AND letter.written_by = 'holdfast' AND stored.order_uid = letter.key
       AND stored.source_topic = letter.source_topic AND stored.source_partition = letter.source_partition
       AND stored.source_offset = letter.source_offset
     LEFT JOIN ${latest(['discarded', 'restored'])} AS decided ON true
@@ -120,11 +120,13 @@ export const PLACE = `
 const LACKING = `
   SELECT source_topic, lacking FROM (
     SELECT topics.source_topic,
-      (SELECT coalesce(sum(dead_lettered), 0) FROM stream_ledger WHERE topic = topics.source_topic)
-      - (SELECT coalesce(sum(failures), 0) FROM dead_letters AS d WHERE d.source_topic = topics.source_topic)
+      (SELECT coalesce(sum(dead_lettered), 0) FROM stream_ledger AS l
+        WHERE l.topic = topics.source_topic AND l.stream = topics.stream)
+      - (SELECT coalesce(sum(failures), 0) FROM dead_letters AS d
+          WHERE d.source_topic = topics.source_topic AND d.stream = topics.stream)
       - (SELECT coalesce(sum(failures), 0) FROM dead_letters_purged_counts AS gone
-          WHERE gone.source_topic = topics.source_topic) AS lacking
-    FROM (SELECT DISTINCT source_topic FROM reindex_letters WHERE ${OURS}) AS topics
+          WHERE gone.source_topic = topics.source_topic AND gone.stream = topics.stream) AS lacking
+    FROM (SELECT DISTINCT stream, source_topic FROM reindex_letters WHERE ${OURS}) AS topics
   ) AS counted WHERE lacking > 0`
 
 /**

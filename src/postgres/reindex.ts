@@ -19,6 +19,8 @@ import {
 } from './reindex-sql.ts'
 
 export interface ReindexOptions {
+  /** Whose DLQ topic it is. */
+  readonly stream: string
   /** Ends of the topic's partitions before it was read. */
   readonly ends: ReadonlyMap<number, bigint>
   /** And now. */
@@ -63,15 +65,15 @@ export async function rebuildIndex(pool: pg.Pool, options: ReindexOptions): Prom
       purged: Number(purged?.rows[0]?.count ?? 0),
       written_by: writersOf(writers?.rows ?? []),
     }
-    await pipelined(client, [audit('reindex', '', options.by, report), DROP_TABLES])
+    await pipelined(client, [audit(options.stream, 'reindex', '', options.by, report), DROP_TABLES])
     return report
   })
 }
 
-async function stage(client: pg.PoolClient, { copies, onRead }: ReindexOptions): Promise<number> {
+async function stage(client: pg.PoolClient, { stream, copies, onRead }: ReindexOptions): Promise<number> {
   let read = 0
   for await (const page of copies) {
-    const rows = page.map(copy => ({ ...copy, failures: 0 }))
+    const rows = page.map(copy => ({ ...copy, stream, failures: 0 }))
     const values = LETTER_INPUT.columns(rows).map(encodeColumn)
     await pipelined(client, [{ name: 'reindex_stage', text: STAGE, values }])
     read += page.length

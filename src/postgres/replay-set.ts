@@ -26,17 +26,19 @@ export function takes(filter: DeadLetterFilter): DeadLetterState[] {
 /**
  * The WITH that preview and start have in common: `limited`, every letter that the filter takes, with `left_out` saying why
  * it is not a member of the set, null when it is one.
+ * @param stream whose letters they are
  * @param topics that letters may have come from
  * @param passing ids; the others are left out as `over_limit`, which the caller takes apart
  * @param first number of the first parameter that is free
  */
 export function matching(
+  stream: string,
   request: Pick<ReplayRequest, 'filter' | 'limit'>,
   topics: readonly string[],
   passing: readonly string[] | undefined,
   first = 1,
 ): Condition {
-  const { text, values } = judged(request.filter, topics, passing, first + 1)
+  const { text, values } = judged(stream, request.filter, topics, passing, first + 1)
   return {
     text: `WITH matching AS (${text}), limited AS (
         SELECT id, reason, failed_at, source_partition, source_offset,
@@ -52,13 +54,14 @@ export function matching(
 
 /** The same without a limit, which needs no look at all of them. */
 function judged(
+  stream: string,
   filter: DeadLetterFilter,
   topics: readonly string[],
   passing: readonly string[] | undefined,
   first: number,
 ): Condition {
-  const own = [topics, takes(filter), passing ?? null]
-  const [topicAt, takesAt, passingAt] = own.map((_, index) => `$${first + index}`)
+  const own = [topics, takes(filter), passing ?? null, stream]
+  const [topicAt, takesAt, passingAt, streamAt] = own.map((_, index) => `$${first + index}`)
   const condition = filterSql(filter, { first: first + own.length })
   return {
     text: `SELECT d.id, d.reason, d.failed_at, d.source_partition, d.source_offset, d.dlq_partition, d.dlq_offset,
@@ -68,7 +71,7 @@ function judged(
           WHEN d.dlq_partition IS NULL OR d.dlq_offset IS NULL THEN 'place_unknown'
           WHEN d.id <> ALL (${passingAt}::text[]) THEN 'over_limit'
         END AS left_out
-      FROM dead_letters AS d WHERE ${condition.text}`,
+      FROM dead_letters AS d WHERE d.stream = ${streamAt} AND ${condition.text}`,
     values: [...own, ...condition.values],
   }
 }
@@ -76,11 +79,12 @@ function judged(
 /** Looks at the bytes of those that would be members, oldest first, until there are as many as wanted. */
 export async function findPassing(
   pool: pg.Pool,
+  stream: string,
   request: ReplayRequest,
   topics: readonly string[],
   check: CheckLetters,
 ): Promise<PassingLetters> {
-  const { text, values } = judged(request.filter, topics, undefined, 3)
+  const { text, values } = judged(stream, request.filter, topics, undefined, 3)
   const wanted = request.limit ?? Number.POSITIVE_INFINITY
   const ids: string[] = []
   let notPassing = 0

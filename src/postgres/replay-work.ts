@@ -15,9 +15,13 @@ import { IS_ALIVE, letGo } from './replay-rows.ts'
 /**
  * The books of redrives, as their worker keeps them. Each statement is a transaction of its own, and each that changes
  * something holds on to the row of the redrive by its epoch: a worker that was taken for dead changes nothing any more.
- * @param topic that redriven records are published to: redrives to another one are left to whoever works for that
+ * @param where.stream whose redrives it works on
+ * @param where.topic that redriven records are published to: redrives to another one are left to whoever works for that
  */
-export function createReplayStore(pool: pg.Pool, topic: string): ReplayStore {
+export function createReplayStore(
+  pool: pg.Pool,
+  { stream, topic }: { readonly stream: string; readonly topic: string },
+): ReplayStore {
   /** Runs a statement that begins with {@link MINE}; its rows must tell `mine`. `$1` id, `$2` epoch. */
   async function asOwner<R extends { readonly mine: boolean }>(
     { id, epoch }: ReplayInHand,
@@ -36,8 +40,8 @@ export function createReplayStore(pool: pg.Pool, topic: string): ReplayStore {
   return {
     async waiting() {
       const [row] = await query<{ id: string }>(pool, {
-        text: `SELECT id FROM replays WHERE ${IS_FREE} AND ${goesTo('$1')}`,
-        values: [topic],
+        text: `SELECT id FROM replays WHERE stream = $2 AND ${IS_FREE} AND ${goesTo('$1')}`,
+        values: [topic, stream],
       })
       return row?.id
     },
@@ -47,8 +51,8 @@ export function createReplayStore(pool: pg.Pool, topic: string): ReplayStore {
         text: `UPDATE replays SET epoch = epoch + 1, heartbeat_at = clock_timestamp(),
             state = CASE state WHEN 'queued' THEN 'running' ELSE state END,
             started_at = coalesce(started_at, clock_timestamp())
-          WHERE id = $1 AND ${IS_FREE} AND ${goesTo('$2')} RETURNING epoch, rate`,
-        values: [id, topic],
+          WHERE id = $1 AND stream = $3 AND ${IS_FREE} AND ${goesTo('$2')} RETURNING epoch, rate`,
+        values: [id, topic, stream],
       })
       return row === undefined ? undefined : { id, epoch: row.epoch, rate: row.rate ?? undefined }
     },

@@ -20,6 +20,8 @@ import { type CheckLetters, findPassing, matching, type PassingLetters, takeApar
 
 export interface ReplayDeskOptions {
   readonly pool: pg.Pool
+  /** Whose dead letters are redriven. */
+  readonly stream: string
   /** The topic that dead letters are redriven to: only those that came from it … */
   readonly topic: string
   /** … or that lie in this one, and nobody knows where they came from. */
@@ -34,18 +36,18 @@ const UNIQUE_VIOLATION = '23505'
 const FREEZE_TIMEOUT_MS = 300_000
 
 /** Redrives as rows: whoever runs the jobs finds them there, and whoever watches them as well. */
-export function createReplayDesk({ pool, topic, dlqTopic, check }: ReplayDeskOptions): ReplayDesk {
+export function createReplayDesk({ pool, stream, topic, dlqTopic, check }: ReplayDeskOptions): ReplayDesk {
   const topics = dlqTopic === undefined ? [topic] : [topic, dlqTopic]
   async function preview(request: ReplayRequest): Promise<ReplayPreview> {
     return await look(request, await passingOf(request))
   }
 
   async function passingOf(request: ReplayRequest): Promise<PassingLetters | undefined> {
-    return request.onlyPassing ? await findPassing(pool, request, topics, check) : undefined
+    return request.onlyPassing ? await findPassing(pool, stream, request, topics, check) : undefined
   }
 
   async function look(request: ReplayRequest, passing: PassingLetters | undefined): Promise<ReplayPreview> {
-    const { text, values } = matching(request, topics, passing?.ids)
+    const { text, values } = matching(stream, request, topics, passing?.ids)
     const rows = await query<GroupRow>(pool, {
       text: `${text} SELECT left_out, reason, count(*)::float8 AS count, min(failed_at) AS oldest, max(failed_at) AS newest
         FROM limited GROUP BY left_out, reason ORDER BY reason`,
@@ -76,17 +78,17 @@ export function createReplayDesk({ pool, topic, dlqTopic, check }: ReplayDeskOpt
     const filter = printFilter(request.filter)
     try {
       await transaction(pool, async client => {
-        const { text, values } = matching(request, topics, passing?.ids, 3)
+        const { text, values } = matching(stream, request, topics, passing?.ids, 3)
         const [, , , inserted] = await pipelined(client, [
           'BEGIN',
           `SET LOCAL statement_timeout = ${FREEZE_TIMEOUT_MS}`,
           {
             text: `INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, rate,
-                total, takes, topic)
-              VALUES ($1, 'queued', $2, $3, $4, $5, $6, $7, $8, 0, $9, $10)`,
+                total, takes, topic, stream)
+              VALUES ($1, 'queued', $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11)`,
             values: [
               ...[id, filter, by.who, by.because, request.automatic, request.onlyPassing],
-              ...[request.edited !== undefined, request.rate ?? null, takes(request.filter), topic],
+              ...[request.edited !== undefined, request.rate ?? null, takes(request.filter), topic, stream],
             ],
           },
           Object.assign(
@@ -109,7 +111,7 @@ export function createReplayDesk({ pool, topic, dlqTopic, check }: ReplayDeskOpt
         }
         await pipelined(client, [
           { text: 'UPDATE replays SET total = $2 WHERE id = $1', values: [id, total] },
-          audit('replay', filter, by, { replay: id, letters: total }),
+          audit(stream, 'replay', filter, by, { replay: id, letters: total }),
           'COMMIT',
         ])
       })
@@ -124,12 +126,18 @@ export function createReplayDesk({ pool, topic, dlqTopic, check }: ReplayDeskOpt
   /** @throws ReplayRunningError when there is one; with an error, only when that is what it says */
   async function refuseSecond(error?: unknown): Promise<void> {
     if (error !== undefined && !(error instanceof RecordRefusedError && error.sqlState === UNIQUE_VIOLATION)) return
-    const [running] = await query<ReplayRow>(pool, { text: `${REPLAYS} WHERE ${isUnderWay('r.state')}` })
+    const [running] = await query<ReplayRow>(pool, {
+      text: `${REPLAYS} WHERE r.stream = $1 AND ${isUnderWay('r.state')}`,
+      values: [stream],
+    })
     if (running !== undefined) throw new ReplayRunningError(toReplay(running))
   }
 
   async function get(id: string): Promise<Replay | undefined> {
-    const [row] = await query<ReplayRow>(pool, { text: `${REPLAYS} WHERE r.id = $1`, values: [id] })
+    const [row] = await query<ReplayRow>(pool, {
+      text: `${REPLAYS} WHERE r.id = $1 AND r.stream = $2`,
+      values: [id, stream],
+    })
     return row === undefined ? undefined : toReplay(row)
   }
 
@@ -151,8 +159,8 @@ export function createReplayDesk({ pool, topic, dlqTopic, check }: ReplayDeskOpt
         const [, locked] = await pipelined(client, [
           'BEGIN',
           {
-            text: `SELECT state, filter, topic, ${IS_ALIVE} AS alive FROM replays WHERE id = $1 FOR UPDATE`,
-            values: [id],
+            text: `SELECT state, filter, topic, ${IS_ALIVE} AS alive FROM replays WHERE id = $1 AND stream = $2 FOR UPDATE`,
+            values: [id, stream],
           },
         ])
         const row: SteeredRow | undefined = locked?.rows[0]
@@ -174,7 +182,7 @@ export function createReplayDesk({ pool, topic, dlqTopic, check }: ReplayDeskOpt
             values: [id, next, atOnce],
           },
           ...(next === 'cancelled' ? [{ text: `WITH ${letGo('true')} SELECT`, values: [id] }] : []),
-          audit(`replay_${what}`, row.filter, by, { replay: id }),
+          audit(stream, `replay_${what}`, row.filter, by, { replay: id }),
           'COMMIT',
         ])
       })
@@ -191,8 +199,8 @@ export function createReplayDesk({ pool, topic, dlqTopic, check }: ReplayDeskOpt
     get,
     async list(limit) {
       const rows = await query<ReplayRow>(pool, {
-        text: `${REPLAYS} ORDER BY r.created_at DESC, r.id LIMIT $1`,
-        values: [limit],
+        text: `${REPLAYS} WHERE r.stream = $2 ORDER BY r.created_at DESC, r.id LIMIT $1`,
+        values: [limit, stream],
       })
       return rows.map(toReplay)
     },

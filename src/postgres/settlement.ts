@@ -32,6 +32,7 @@ interface UpsertRow {
 }
 
 interface ProgressRow {
+  readonly stream: string
   readonly topic: string
   readonly partition: number
   readonly next_offset: string
@@ -52,11 +53,14 @@ interface ProgressRow {
  */
 export function createSettlementStore<T>({
   pool,
+  stream,
   tables,
   notifyAs,
   replayMax,
 }: {
   readonly pool: pg.Pool
+  /** Name of the stream: its rows in the ledger, the progress and the index bear it. */
+  readonly stream: string
   readonly tables: Tables<T>
   /** Tells other replicas, under this name, which values have a new version. Without it nobody is told. */
   readonly notifyAs?: string | undefined
@@ -81,15 +85,16 @@ export function createSettlementStore<T>({
     async readProgress(groupId, partitions) {
       if (partitions.length === 0) return []
       const rows = await query<ProgressRow>(pool, {
-        text: `SELECT topic, partition, next_offset, dead_letters_in_a_row, refused_in_a_row, recent_outcomes, paused_for,
+        text: `SELECT progress.stream, topic, partition, next_offset, dead_letters_in_a_row, refused_in_a_row, recent_outcomes, paused_for,
             paused_because, topic_id, last_offset, last_leader_epoch,
-            (SELECT max(source_offset) FROM dead_letters WHERE source_topic = topic AND source_partition = partition
-              AND source_offset >= next_offset AND state IN ('open', 'parked')) AS last_open_letter
-          FROM stream_progress
+            (SELECT max(source_offset) FROM dead_letters AS d WHERE d.stream = progress.stream AND source_topic = topic
+              AND source_partition = partition AND source_offset >= next_offset AND state IN ('open', 'parked')) AS last_open_letter
+          FROM stream_progress AS progress
           JOIN unnest($2::text[], $3::int4[]) AS wanted (topic, partition) USING (topic, partition)
           WHERE group_id = $1`,
         values: [groupId, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition)],
       })
+      for (const row of rows) requireOwn(stream, groupId, row)
       return rows.map(row => ({
         topic: row.topic,
         partition: row.partition,
@@ -107,19 +112,20 @@ export function createSettlementStore<T>({
     },
 
     async startProgress(groupId, { topic, partition, nextOffset }: Progress, skippedFrom?: bigint) {
-      const place = { topic, partition, groupId }
+      const place = { stream, topic, partition, groupId }
       return await transaction(pool, async client => {
         await pipelined(client, ['BEGIN'])
         const made = await startRow(client, place, { at: nextOffset, skippedFrom })
         // A statement of its own: the row that was in the way may be newer than the snapshot of the one before.
         const [row] = await finish(client, [
           {
-            text: 'SELECT next_offset FROM stream_progress WHERE topic = $1 AND partition = $2 AND group_id = $3',
+            text: 'SELECT stream, next_offset FROM stream_progress WHERE topic = $1 AND partition = $2 AND group_id = $3',
             values: [topic, partition, groupId],
           },
         ])
-        const found: { next_offset: string } | undefined = row?.rows[0]
+        const found: { stream: string; next_offset: string } | undefined = row?.rows[0]
         if (found === undefined) throw removed(place)
+        requireOwn(stream, groupId, { topic, partition, stream: found.stream })
         return made ? nextOffset : BigInt(found.next_offset)
       })
     },
@@ -138,7 +144,7 @@ export function createSettlementStore<T>({
       const done = await transaction(pool, async client => {
         const [, fence] = await pipelined(client, ['BEGIN', advance(range)])
         if (fence?.rowCount !== 1) return false
-        const entry = enter(range, { ...countOutcomes([]), records: 0, gaps: 0n, expired: to - from })
+        const entry = enter(stream, range, { ...countOutcomes([]), records: 0, gaps: 0n, expired: to - from })
         await finish(client, [entry]).catch(throwOurs)
         return true
       })
@@ -269,11 +275,11 @@ export function createSettlementStore<T>({
     const failedAgain = failedAgainStatement(ends)
     const answers = await finish(client, [
       ...before,
-      ...(replaced.length === 0 || notifyAs === undefined ? [] : [noticeOf(notifyAs, replaced)]),
+      ...(replaced.length === 0 || notifyAs === undefined ? [] : [noticeOf(notifyAs, stream, replaced)]),
       ...(failedAgain === undefined ? [] : [toQuery(failedAgain)]),
-      ...(work.deadLetters.length === 0 ? [] : [toQuery(indexStatement(work.deadLetters, replayMax))]),
+      ...(work.deadLetters.length === 0 ? [] : [toQuery(indexStatement(stream, work.deadLetters, replayMax))]),
       ...(readAgain.length === 0 ? [] : [toQuery(readAgainStatement(readAgain))]),
-      enter(work, { ...counts, records: work.records, gaps, expired: 0n, inserted: newKeys(rows) }),
+      enter(stream, work, { ...counts, records: work.records, gaps, expired: 0n, inserted: newKeys(rows) }),
       ...(ends.length === 0 ? [] : [toQuery(closeLoopsStatement(ends))]),
     ])
     const closings = ends.length === 0 ? undefined : toClosings(answers.at(-1)?.rows ?? [])
@@ -326,6 +332,15 @@ function throwOurs(error: unknown): never {
     `Postgres rejects a statement that holds no record (an empty write, or the batch's row in the ledger, the progress or ` +
       `the dead-letter index), so no record is to blame: ${error.message}. Mend that in the database, then start again`,
     { cause: error },
+  )
+}
+
+/** Two streams that consume one partition as one group would settle each other's records. */
+function requireOwn(stream: string, groupId: string, row: TopicPartition & { readonly stream: string }): void {
+  if (row.stream === stream) return
+  throw new StoreMisconfiguredError(
+    `the progress of ${partitionKey(row)} in the group ${groupId} belongs to the stream ${row.stream}, not to ${stream}`,
+    { remedy: `give the stream ${stream} a group or a topic of its own` },
   )
 }
 

@@ -13,7 +13,7 @@ import { pipelined } from './pool.ts'
  */
 export async function startRow(
   client: pg.PoolClient,
-  { topic, partition, groupId }: TopicPartition & { readonly groupId: string },
+  { stream, topic, partition, groupId }: TopicPartition & { readonly stream: string; readonly groupId: string },
   { at, skippedFrom = at }: { readonly at: bigint; readonly skippedFrom?: bigint | undefined },
 ): Promise<boolean> {
   const place = [topic, partition, groupId]
@@ -29,15 +29,15 @@ export async function startRow(
   const from = found?.last == null ? skippedFrom : BigInt(found.last)
   const [made] = await pipelined(client, [
     {
-      text: `INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset)
-        VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
-      values: [...place, first, at],
+      text: `INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset, stream)
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+      values: [...place, first, at, stream],
     },
   ])
   if (made?.rowCount !== 1) return false
   if (from !== at) {
     const counts = { ...countOutcomes([]), records: 0, gaps: 0n, expired: 0n, skipped: at - from }
-    await pipelined(client, [enter({ topic, partition, groupId, from, to: at }, counts)])
+    await pipelined(client, [enter(stream, { topic, partition, groupId, from, to: at }, counts)])
   }
   return true
 }

@@ -35,9 +35,9 @@ interface PartitionRow extends pg.QueryResultRow {
 
 export function createStreamBooks(
   pool: pg.Pool,
-  where: { readonly topic: string; readonly groupId: string },
+  where: { readonly stream: string; readonly topic: string; readonly groupId: string },
 ): StreamBooks {
-  const { topic, groupId } = where
+  const { stream, topic, groupId } = where
   return {
     async partitions() {
       const rows = await query<PartitionRow>(pool, {
@@ -64,7 +64,7 @@ export function createStreamBooks(
       return Number(row?.rate ?? 0)
     },
 
-    deadLetters: async () => (await readFigures(pool)).deadLetters,
+    deadLetters: async () => (await readFigures(pool, stream)).deadLetters,
 
     async liftPauses(partition, by) {
       const lifted = await liftPauses(pool, { ...where, ...(partition === undefined ? {} : { partition }) }, by)

@@ -159,7 +159,7 @@ export function fillWith(desk: MemoryDesk, count: number, nowMs = Date.now()): v
     const partition = index % 6
     const where: Partial<Letter> = {
       id: `orders-${partition}-${120_000 + index}`,
-      order_uid: kind === 'bytes' ? null : uid,
+      key: kind === 'bytes' ? null : uid,
       source_partition: partition,
       source_offset: String(120_000 + index),
       source_timestamp: failedAt,
@@ -177,8 +177,8 @@ const CAUSES: Readonly<Record<'amount' | 'email' | 'bytes', (uid: string, index:
   amount: uid => {
     const { amount: _, ...payment } = MODEL.payment
     return {
-      key: Buffer.from(uid),
-      ...valued({ ...MODEL, order_uid: uid, payment }),
+      recordKey: Buffer.from(uid),
+      ...valued({ ...MODEL, key: uid, payment }),
       ...cause('schema_violation', 'required', '/payment/amount', '/payment/amount is missing', 'is missing'),
     }
   },
@@ -187,8 +187,8 @@ const CAUSES: Readonly<Record<'amount' | 'email' | 'bytes', (uid: string, index:
     const mended = Math.floor(index / 20) % 5 < 2
     const email = mended ? MODEL.delivery.email : 'test at gmail'
     return {
-      key: Buffer.from(uid),
-      ...valued({ ...MODEL, order_uid: uid, delivery: { ...MODEL.delivery, email } }),
+      recordKey: Buffer.from(uid),
+      ...valued({ ...MODEL, key: uid, delivery: { ...MODEL.delivery, email } }),
       ...cause(
         'schema_violation',
         'format',
@@ -199,7 +199,7 @@ const CAUSES: Readonly<Record<'amount' | 'email' | 'bytes', (uid: string, index:
     }
   },
   bytes: uid => {
-    const text = Buffer.from(JSON.stringify({ ...MODEL, order_uid: uid }))
+    const text = Buffer.from(JSON.stringify({ ...MODEL, key: uid }))
     text.set([0xff, 0xfe], text.indexOf('Test Testov'))
     return {
       key: null,

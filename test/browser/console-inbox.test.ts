@@ -222,11 +222,11 @@ describe('dead letters', () => {
   })
 
   it('are told when more come in, without moving the list under the hand', async () => {
-    await using own = await startConsole(browser, { fill: desk => void desk.add({ order_uid: 'first' }) })
+    await using own = await startConsole(browser, { fill: desk => void desk.add({ key: 'first' }) })
     await own.visit('/admin?view=list', async page => {
       await rowsBecome(page, 1)
       expect(await page.getByText('There is news.').count()).toBe(0)
-      own.desk.add({ order_uid: 'second' })
+      own.desk.add({ key: 'second' })
       await page.getByText('There is news.').waitFor()
       await rowsBecome(page, 1)
       await page.getByRole('button', { name: 'Show it' }).click()
@@ -309,12 +309,12 @@ describe('one dead letter', () => {
     const trace = 'c'.repeat(32)
     const fill = (desk: ConsolePages['desk']) => {
       for (const [index, flags] of ['01', '00'].entries()) {
-        const id = desk.add({ order_uid: 'one', failed_at: `2026-01-01T00:00:0${index}.000Z` })
+        const id = desk.add({ key: 'one', failed_at: `2026-01-01T00:00:0${index}.000Z` })
         const record = desk.bytes.get(id)
         const header = ['traceparent', Buffer.from(`00-${trace}-${'d'.repeat(16)}-${flags}`)] as const
         if (record !== undefined) desk.bytes.set(id, { ...record, headers: [header] })
       }
-      desk.add({ order_uid: 'two', source_partition: 1, error: 'type' })
+      desk.add({ key: 'two', source_partition: 1, error: 'type' })
     }
     await using own = await startConsole(browser, { fill, traceUrl: 'http://viewer.test/trace/{trace_id}' })
     await own.visit('/admin?letter=orders-0-0', async page => {
@@ -323,7 +323,7 @@ describe('one dead letter', () => {
       expect(await link.getAttribute('href')).toBe(`http://viewer.test/trace/${trace}`)
       for (const [name, count] of [
         ['of this cause', 2],
-        ['of this order', 2],
+        ['with this key', 2],
         ['of this partition', 2],
       ] as const) {
         await page.goto(`${own.url}/admin?letter=orders-0-0`)

@@ -121,8 +121,8 @@ describe('what other people wrote is only ever text', () => {
       fill(desk) {
         const id = desk.add({
           value,
-          key: Buffer.from(HOSTILE),
-          order_uid: HOSTILE,
+          recordKey: Buffer.from(HOSTILE),
+          key: HOSTILE,
           error: HOSTILE,
           pointer: `/delivery/${HOSTILE.replaceAll('/', '~1')}`,
           message: HOSTILE,
@@ -140,6 +140,7 @@ describe('what other people wrote is only ever text', () => {
         desk.log.push({
           id: '1',
           at: '2026-01-01T00:00:00Z',
+          stream: 'orders',
           who: HOSTILE,
           what: 'discard',
           filter: HOSTILE,

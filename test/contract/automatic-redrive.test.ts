@@ -6,8 +6,8 @@ it('is as it was set at start until somebody touches the switch, which holds for
   await using database = await migratedDatabase()
   const { pool } = database
   const now = () => Date.UTC(2026, 4, 1, 12, 30, 15)
-  const off = createAutomaticRedrive({ pool, preset: false, now })
-  const on = createAutomaticRedrive({ pool, preset: true, now })
+  const off = createAutomaticRedrive({ pool, stream: 'orders', preset: false, now })
+  const on = createAutomaticRedrive({ pool, stream: 'orders', preset: true, now })
   expect(await off.status()).toEqual({ on: false, changed_by: null, changed_at: null, next_run: null })
   expect(await on.status()).toMatchObject({ on: true, next_run: '2026-05-01T12:31:00.000Z' })
 

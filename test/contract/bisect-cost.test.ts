@@ -46,7 +46,7 @@ it.each([1, 2, 7, 20])(
   async k => {
     // Given a batch in which they may stand anywhere
     const { pool } = database
-    const store = createSettlementStore({ pool, tables: orderTables })
+    const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables })
     const poisoned = poisonedPlaces(k)
     const all = Array.from({ length: SIZE }, (_, i) => {
       const ready = aReadyOrder({ uid: uidOf(i), offset: BigInt(i) })

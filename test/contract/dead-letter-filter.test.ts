@@ -22,7 +22,7 @@ interface Letter {
   readonly error: string
   readonly pointer: string
   readonly message: string
-  readonly order_uid: string | null
+  readonly key: string | null
   readonly source_topic: string
   readonly source_partition: number
   readonly ageMs: number
@@ -35,16 +35,16 @@ const HOUR = 3_600_000
 const DATA: Partial<Letter>[] = [
   {},
   { reason: 'malformed_json', error: 'not_json', message: 'the value is not JSON (position 7)' },
-  { pointer: '/payment/amount', error: 'required', order_uid: 'abc-1' },
-  { pointer: '/payment/currency', error: 'pattern', order_uid: 'abc_1' },
-  { pointer: '/items/0/price', error: 'type', order_uid: 'abcd1', state: 'replaying', replays: ['r1', 'r2'] },
-  { error: '100%', order_uid: 'ab%', message: String.raw`a back\slash` },
-  { error: '1000', order_uid: String.raw`ab\1`, state: 'resolved', replays: ['r1'] },
-  { error: String.raw`back\slash`, order_uid: null, state: 'discarded', replay_count: 1 },
+  { pointer: '/payment/amount', error: 'required', key: 'abc-1' },
+  { pointer: '/payment/currency', error: 'pattern', key: 'abc_1' },
+  { pointer: '/items/0/price', error: 'type', key: 'abcd1', state: 'replaying', replays: ['r1', 'r2'] },
+  { error: '100%', key: 'ab%', message: String.raw`a back\slash` },
+  { error: '1000', key: String.raw`ab\1`, state: 'resolved', replays: ['r1'] },
+  { error: String.raw`back\slash`, key: null, state: 'discarded', replay_count: 1 },
   { state: 'parked', replay_count: 3, source_partition: 2, ageMs: 50 * HOUR },
   { state: 'open', replay_count: 1, source_partition: 3, ageMs: 30 * HOUR, message: 'MUST be an Integer' },
-  { source_topic: 'other', source_partition: 1, ageMs: 2 * HOUR, order_uid: '' },
-  { message: 'it\'s "quoted"; DROP TABLE dead_letters; --', order_uid: 'ABC-1' },
+  { source_topic: 'other', source_partition: 1, ageMs: 2 * HOUR, key: '' },
+  { message: 'it\'s "quoted"; DROP TABLE dead_letters; --', key: 'ABC-1' },
   { error: 'Straße', message: 'ÄÖÜ', ageMs: 200 * 24 * HOUR },
 ]
 const LETTERS: Letter[] = DATA.map((data, offset) => ({
@@ -53,7 +53,7 @@ const LETTERS: Letter[] = DATA.map((data, offset) => ({
   error: 'required',
   pointer: '',
   message: 'is missing',
-  order_uid: 'uid',
+  key: 'key',
   source_topic: 'orders',
   source_partition: 0,
   ageMs: 5_000,
@@ -137,9 +137,9 @@ function holds(term: FilterTerm, letter: Letter): boolean {
     case 'pointer':
     case 'id':
     case 'topic':
-    case 'uid': {
-      const { error, pointer, id, source_topic: topic, order_uid } = letter
-      const text = { error, pointer, id, topic, uid: order_uid ?? '' }[term.field]
+    case 'key': {
+      const { error, pointer, id, source_topic: topic, key } = letter
+      const text = { error, pointer, id, topic, key: key ?? '' }[term.field]
       return term.values.some(pattern => like(text, pattern))
     }
     case 'partition':
@@ -151,7 +151,7 @@ function holds(term: FilterTerm, letter: Letter): boolean {
     case 'replay':
       return term.values.some(id => letter.replays.includes(id))
     case 'text': {
-      const texts = [letter.message, letter.error, letter.pointer, letter.order_uid ?? '']
+      const texts = [letter.message, letter.error, letter.pointer, letter.key ?? '']
       return texts.some(text => text.toLowerCase().includes(term.text.toLowerCase()))
     }
   }
@@ -167,13 +167,13 @@ describe('a filter in SQL', () => {
     ['error:100%', 1],
     ['error:100*', 2],
     ['uid:abc_1', 1],
-    ['uid:abc*1', 3],
-    ['uid:ab*', 5],
-    ['uid:"ab\\\\*"', 1],
-    ['uid:""', 2],
-    ['-uid:""', 11],
-    ['-uid:uid', 8],
-    ['uid:*', 13],
+    ['key:abc*1', 3],
+    ['key:ab*', 5],
+    ['key:"ab\\\\*"', 1],
+    ['key:""', 2],
+    ['-key:""', 11],
+    ['-key:key', 8],
+    ['key:*', 13],
     ['pointer:/payment/*', 2],
     ['text:"back\\\\slash"', 2],
     ['text:integer', 1],
@@ -196,7 +196,7 @@ describe('a filter in SQL', () => {
   })
 
   it('finds what it says, whatever is asked', async () => {
-    const words = ['abc', 'ab', '*', '%', '_', '\\', '-', '1', '/payment/', 'required', 'uid', '0', "'", 'É']
+    const words = ['abc', 'ab', '*', '%', '_', '\\', '-', '1', '/payment/', 'required', 'key', '0', "'", 'É']
     const pattern = fc.array(fc.constantFrom(...words), { maxLength: 3 }).map(parts => parts.join(''))
     const some = <V>(item: fc.Arbitrary<V>) => fc.array(item, { minLength: 1, maxLength: 3 })
     const not = fc.boolean()

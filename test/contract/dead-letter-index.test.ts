@@ -21,7 +21,7 @@ beforeEach(async () => {
   await store().startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
 })
 
-const store = () => createSettlementStore({ pool: database.pool, tables: orderTables })
+const store = () => createSettlementStore({ pool: database.pool, stream: 'orders', tables: orderTables })
 
 async function settle(...deadLetters: DeadLetter[]): Promise<void> {
   const work = aWork([], { from: next, deadLetters })
@@ -52,12 +52,13 @@ it('a dead letter is indexed with where it stood, why it failed and how large it
   expect(await rows()).toEqual([
     {
       id: 'orders-0-41',
+      stream: 'orders',
       reason: 'schema_violation',
       error: 'required',
       pointer: '/payment/amount',
       message: 'is missing',
       violations: [{ pointer: '/payment/amount', keyword: 'required', message: 'is missing' }],
-      order_uid: 'b563',
+      key: 'b563',
       group_id: 'holdfast',
       source_topic: 'orders',
       source_partition: 0,
@@ -137,7 +138,7 @@ it('is indexed with whatever timestamp its record has', async () => {
 })
 
 it('is asked for the latest one of an order that nobody has settled', async () => {
-  const index = createDeadLetterIndex(database.pool)
+  const index = createDeadLetterIndex(database.pool, 'orders')
   await settle(
     aDeadLetter(1n, { key: 'b563', failedAtMs: 1_000 }),
     aDeadLetter(2n, { key: 'b563', failedAtMs: 2_000 }),

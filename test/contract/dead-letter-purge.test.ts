@@ -29,7 +29,7 @@ const findings = async () => (await readProof(database.pool, 'orders', 'holdfast
 
 /** Six dead letters of the stream, the first four settled in some way for ten days. */
 async function settledLongAgo(): Promise<void> {
-  const store = createSettlementStore({ pool: database.pool, tables: orderTables })
+  const store = createSettlementStore({ pool: database.pool, stream: 'orders', tables: orderTables })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
   const deadLetters = Array.from({ length: 6 }, (_, i) => aDeadLetter(BigInt(i)))
   await store.settle(aWork([], { from: 0n, deadLetters }))
@@ -50,7 +50,7 @@ async function replay(): Promise<ReplayRow | undefined> {
 it('letters that were settled long ago leave the index, with their history; ids and counts stay', async () => {
   await settledLongAgo()
   const before = { counts: await readStreamCounts(database.pool, 'orders', 'holdfast'), replay: await replay() }
-  expect(await purgeSettled(database.pool, 9 * DAY_MS, 100)).toBe(4)
+  expect(await purgeSettled(database.pool, 'orders', 9 * DAY_MS, 100)).toBe(4)
   expect(await ids()).toEqual(['orders-0-4', 'orders-0-5'])
   expect(await query('SELECT id FROM dead_letters_purged ORDER BY id')).toEqual(
     ['orders-0-0', 'orders-0-1', 'orders-0-2', 'orders-0-3'].map(id => ({ id })),
@@ -73,7 +73,7 @@ it('letters that were settled long ago leave the index, with their history; ids 
 
 it('a proof without the counts of the purged would not hold', async () => {
   await settledLongAgo()
-  await purgeSettled(database.pool, 9 * DAY_MS, 100)
+  await purgeSettled(database.pool, 'orders', 9 * DAY_MS, 100)
   await query('TRUNCATE dead_letters_purged_counts')
   expect((await findings()).map(({ what }) => what)).toContain(
     '7 dead letters are in the ledger, 2 in the index, of all streams',
@@ -86,7 +86,7 @@ it('nothing else leaves: what waits for a decision, or was settled of late', asy
   await query(`UPDATE dead_letters SET state_changed_at = now() WHERE source_offset = 0`)
   await query(`UPDATE dead_letters SET state = 'parked' WHERE source_offset = 5`)
   await query(`UPDATE dead_letters SET state = 'replaying' WHERE source_offset = 1`)
-  expect(await purgeSettled(database.pool, 9 * DAY_MS, 100)).toBe(2)
+  expect(await purgeSettled(database.pool, 'orders', 9 * DAY_MS, 100)).toBe(2)
   expect(await ids()).toEqual(['orders-0-0', 'orders-0-1', 'orders-0-4', 'orders-0-5'])
 })
 
@@ -95,9 +95,9 @@ it('it goes on in slices up to a limit, and counts add up over them', async () =
     database.pool,
     Array.from({ length: 2_500 }, () => ({ state: 'resolved', state_changed_at: '2025-01-01T00:00:00Z' })),
   )
-  expect(await purgeSettled(database.pool, DAY_MS, 1_700)).toBe(1_700)
-  expect(await purgeSettled(database.pool, DAY_MS, 10_000)).toBe(800)
-  expect(await purgeSettled(database.pool, DAY_MS, 10_000)).toBe(0)
+  expect(await purgeSettled(database.pool, 'orders', DAY_MS, 1_700)).toBe(1_700)
+  expect(await purgeSettled(database.pool, 'orders', DAY_MS, 10_000)).toBe(800)
+  expect(await purgeSettled(database.pool, 'orders', DAY_MS, 10_000)).toBe(0)
   expect(await query('SELECT letters FROM dead_letters_purged_counts')).toEqual([{ letters: '2500' }])
 })
 
@@ -110,7 +110,7 @@ it('what a redrive that was cancelled never took goes as well, one that is under
     VALUES ('rover', 'cancelled', '', 'ada', '', false, false, false, 2), ('rheld', 'paused', '', 'ada', '', false, false, false, 2)`)
   await query(`INSERT INTO replay_items (replay_id, position, dead_letter_id)
     SELECT r.id, row_number() OVER (PARTITION BY r.id), d.id FROM replays AS r, dead_letters AS d WHERE r.id IN ('rover', 'rheld')`)
-  expect(await purgeSettled(database.pool, DAY_MS, 100)).toBe(2)
+  expect(await purgeSettled(database.pool, 'orders', DAY_MS, 100)).toBe(2)
   expect(await query('SELECT DISTINCT replay_id FROM replay_items')).toEqual([{ replay_id: 'rheld' }])
 })
 
@@ -119,8 +119,8 @@ it('a letter that somebody has in hand waits for the next time', async () => {
   const client = await database.pool.connect()
   await client.query(`BEGIN`)
   await client.query(`SELECT 1 FROM dead_letters WHERE source_offset = 2 FOR UPDATE`)
-  expect(await purgeSettled(database.pool, 9 * DAY_MS, 100)).toBe(3)
+  expect(await purgeSettled(database.pool, 'orders', 9 * DAY_MS, 100)).toBe(3)
   await client.query('ROLLBACK')
   client.release()
-  expect(await purgeSettled(database.pool, 9 * DAY_MS, 100)).toBe(1)
+  expect(await purgeSettled(database.pool, 'orders', 9 * DAY_MS, 100)).toBe(1)
 })

@@ -11,7 +11,7 @@ let database: MigratedDatabase
 let store: DeadLetterStore
 beforeAll(async () => {
   database = await migratedDatabase()
-  store = createDeadLetterStore(database.pool)
+  store = createDeadLetterStore(database.pool, 'orders')
 })
 afterAll(async () => {
   await database[Symbol.asyncDispose]()
@@ -41,9 +41,9 @@ describe('groups', () => {
   it('put together what failed in the same way, the largest first, with the latest as a sample', async () => {
     await insert(
       { reason: 'malformed_json', error: 'not_json', pointer: '', message: 'the value is not JSON' },
-      { order_uid: 'a', message: 'first' },
-      { order_uid: 'b', message: 'second', state: 'resolved' },
-      { order_uid: 'c', message: 'third', first_failed_at: '2024-01-01T00:00:00Z' },
+      { key: 'a', message: 'first' },
+      { key: 'b', message: 'second', state: 'resolved' },
+      { key: 'c', message: 'third', first_failed_at: '2024-01-01T00:00:00Z' },
       { pointer: '/payment/currency' },
     )
     const groups = await store.groups(filter(''))
@@ -56,15 +56,15 @@ describe('groups', () => {
       states: { open: 2, resolved: 1 },
       first_seen: '2024-01-01T00:00:00.000Z',
       last_seen: new Date(1_750_000_003_000).toISOString(),
-      sample: { id: 'orders-0-3', order_uid: 'c', message: 'third' },
+      sample: { id: 'orders-0-3', key: 'c', message: 'third' },
     })
     expect(groups.map(({ count }) => count)).toEqual([3, 1, 1])
   })
 
   it('hold only what the filter takes, the sample included', async () => {
-    await insert({ order_uid: 'a' }, { order_uid: 'b', state: 'discarded' })
+    await insert({ key: 'a' }, { key: 'b', state: 'discarded' })
     expect(await store.groups(filter('-state:discarded'))).toMatchObject([
-      { count: 1, states: { open: 1 }, sample: { order_uid: 'a' } },
+      { count: 1, states: { open: 1 }, sample: { key: 'a' } },
     ])
     expect(await store.groups(filter('uid:nobody'))).toEqual([])
   })
@@ -184,7 +184,7 @@ describe('pages', () => {
   })
 
   it('tell each letter in the words of its columns', async () => {
-    await insert({ order_uid: 'b563', source_timestamp: Number.MAX_SAFE_INTEGER, source_offset: 41, dlq_offset: 7 })
+    await insert({ key: 'b563', source_timestamp: Number.MAX_SAFE_INTEGER, source_offset: 41, dlq_offset: 7 })
     const { rows } = await store.page({ filter: filter(''), limit: 10, after: undefined })
     expect(rows).toEqual([
       {
@@ -193,7 +193,7 @@ describe('pages', () => {
         error: 'required',
         pointer: '/payment/amount',
         message: 'is missing',
-        order_uid: 'b563',
+        key: 'b563',
         group_id: 'holdfast',
         source_topic: 'orders',
         source_partition: 0,
@@ -260,6 +260,7 @@ describe('discarding', () => {
       {
         id: action,
         at: expect.stringMatching(/^20.*Z$/),
+        stream: 'orders',
         who: 'ada',
         what: 'discard',
         filter: 'error:required',
@@ -336,7 +337,7 @@ describe('the audit log', () => {
     for (let n = 0; n < 5; n++) await store.discard(filter(`uid:${n}`), someone)
     const first = await store.audit({ limit: 3, before: undefined })
     const rest = await store.audit({ limit: 3, before: first.at(-1)?.id })
-    expect([...first, ...rest].map(entry => entry.filter)).toEqual(['uid:4', 'uid:3', 'uid:2', 'uid:1', 'uid:0'])
+    expect([...first, ...rest].map(entry => entry.filter)).toEqual(['key:4', 'key:3', 'key:2', 'key:1', 'key:0'])
     await expect(store.audit({ limit: 3, before: 'x' })).rejects.toThrow(UsageError)
   })
 })

@@ -12,7 +12,7 @@ afterAll(async () => {
 })
 
 it('nothing is counted in an empty database', async () => {
-  expect(await readFigures(database.pool)).toEqual({
+  expect(await readFigures(database.pool, 'orders')).toEqual({
     deadLetters: { open: new Map(), parked: 0, oldestFailedAtMs: undefined },
     replay: { inProgress: false, pending: 0 },
   })
@@ -26,7 +26,7 @@ it('dead letters are counted by what is still to be decided, and the oldest of t
   await deadLetter(5, 'too_large', 'resolved', '2024-01-01T08:00:00Z')
   await deadLetter(6, 'empty_value', 'discarded', '2024-01-01T07:00:00Z')
   await deadLetter(7, 'empty_value', 'replaying', '2024-01-01T06:00:00Z')
-  expect((await readFigures(database.pool)).deadLetters).toEqual({
+  expect((await readFigures(database.pool, 'orders')).deadLetters).toEqual({
     open: new Map([
       ['schema_violation', 2],
       ['too_large', 1],
@@ -38,9 +38,9 @@ it('dead letters are counted by what is still to be decided, and the oldest of t
 
 it('the replay under way is known, and how much of it is left', async () => {
   await replay('done', 'done', ['published', 'pending'])
-  expect((await readFigures(database.pool)).replay).toEqual({ inProgress: false, pending: 0 })
+  expect((await readFigures(database.pool, 'orders')).replay).toEqual({ inProgress: false, pending: 0 })
   await replay('now', 'running', ['resolved', 'published', 'claimed', 'pending', 'pending'])
-  expect((await readFigures(database.pool)).replay).toEqual({ inProgress: true, pending: 3 })
+  expect((await readFigures(database.pool, 'orders')).replay).toEqual({ inProgress: true, pending: 3 })
 })
 
 it('a pool tells how many of its connections are lent, and how long each caller waited for one', async () => {

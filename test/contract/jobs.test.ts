@@ -39,7 +39,7 @@ async function aWorld(): Promise<World> {
   onTestFinished(() => database[Symbol.asyncDispose]())
   const fake = aFakeReplayTopic()
   let purges = 0
-  const desk = createReplayDesk({ pool, topic: 'orders', check: async function* () {} })
+  const desk = createReplayDesk({ pool, stream: 'orders', topic: 'orders', check: async function* () {} })
   return {
     database,
     desk,
@@ -47,7 +47,7 @@ async function aWorld(): Promise<World> {
     purges: () => purges,
     start() {
       const facts: JobFact[] = []
-      const store = createReplayStore(pool, 'orders')
+      const store = createReplayStore(pool, { stream: 'orders', topic: 'orders' })
       const common = {
         observer: { observe: (fact: JobFact) => void facts.push(fact) },
         clock: systemClock,
@@ -60,7 +60,7 @@ async function aWorld(): Promise<World> {
         replayer: createReplayer({ store, topic: fake.topic, records: fakeLetterRecords, ...common }),
         scheduled: {
           desk,
-          automatic: createAutomaticRedrive({ pool, preset: true, now: Date.now }),
+          automatic: createAutomaticRedrive({ pool, stream: 'orders', preset: true, now: Date.now }),
           automaticDelaysMs: [60_000],
           purge: async () => ++purges,
         },

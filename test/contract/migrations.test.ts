@@ -56,7 +56,6 @@ describe('migrations', () => {
       'dead_letters_purged_counts',
       'deliveries',
       'items',
-      'order_count_changes',
       'orders',
       'payments',
       'pgmigrations',
@@ -66,6 +65,7 @@ describe('migrations', () => {
       'stream_ledger',
       'stream_progress',
       'switches',
+      'value_count_changes',
     ])
     expect(await migrate(url, 'down')).toEqual(ALL.slice(-1))
     expect(await missingIn(url)).toEqual(ALL.slice(-1))
@@ -88,17 +88,48 @@ describe('migrations', () => {
     await migrate(url, 'up')
     const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
     try {
-      const store = createSettlementStore({ pool, tables: orderTables })
+      const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables })
       await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
       await store.settle(aWork([aReadyOrder({ uid: 'a', offset: 0n })], { from: 0n }))
       await migrate(url, 'down', { count: ALL.length - ALL.indexOf('0012_inserted_keys') })
       await migrate(url, 'up')
       await store.settle(aWork([aReadyOrder({ uid: 'b', offset: 1n })], { from: 1n }))
       expect((await readProof(pool, 'orders', 'holdfast')).findings).toEqual([])
-      await pool.query('DELETE FROM order_count_changes')
+      await pool.query('DELETE FROM value_count_changes')
       expect((await readProof(pool, 'orders', 'holdfast')).findings).toMatchObject([
         { what: 'orders holds 2 rows, but the ledger counts 1 new keys: 1 came from elsewhere' },
       ])
+    } finally {
+      await pool.end()
+    }
+  })
+
+  it('give what is stored to the stream of orders, and what is left to it when they are taken back', async () => {
+    const url = await freshDatabase()
+    await migrate(url, 'up')
+    const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    try {
+      await migrate(url, 'down', { count: ALL.length - ALL.indexOf('0014_streams') })
+      await pool.query(`INSERT INTO dead_letters (id, reason, error, pointer, message, violations, order_uid, group_id,
+          source_topic, source_partition, source_offset, source_timestamp, first_failed_at, failed_at, failures, attempts,
+          replay_count, bytes)
+        VALUES ('orders-0-7', 'crash_loop', '', '', '', '[]', 'a', 'holdfast', 'orders', 0, 7, 0, now(), now(), 1, 1, 0, 1)`)
+      await pool.query(`INSERT INTO order_count_changes (orders, order_uid, because) VALUES (-1, 'b', 'erasure')`)
+      await pool.query(`INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset)
+        VALUES ('orders', 0, 'holdfast', 0, 8)`)
+
+      await migrate(url, 'up')
+      const rows = async (text: string) => (await pool.query(text)).rows
+      expect(await rows('SELECT stream, key FROM dead_letters')).toEqual([{ stream: 'orders', key: 'a' }])
+      expect(await rows('SELECT stream, values, key FROM value_count_changes')).toEqual([
+        { stream: 'orders', values: '-1', key: 'b' },
+      ])
+      expect(await rows('SELECT stream, next_offset FROM stream_progress')).toEqual([
+        { stream: 'orders', next_offset: '8' },
+      ])
+
+      await migrate(url, 'down', { count: ALL.length - ALL.indexOf('0014_streams') })
+      expect(await rows('SELECT id, order_uid FROM dead_letters')).toEqual([{ id: 'orders-0-7', order_uid: 'a' }])
     } finally {
       await pool.end()
     }

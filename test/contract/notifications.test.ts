@@ -25,7 +25,7 @@ afterAll(async () => {
 /** A replica that writes, at the offset where it stopped. */
 let nextOffset = 0n
 async function settle(notifyAs: string | undefined, ...orders: { uid: string; amount?: number }[]) {
-  const store = createSettlementStore<Order>({ pool: database.pool, tables: orderTables, notifyAs })
+  const store = createSettlementStore<Order>({ pool: database.pool, stream: 'orders', tables: orderTables, notifyAs })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset })
   const from = nextOffset
   const records = orders.map((order, i) => aReadyOrder({ ...order, offset: from + BigInt(i) }))

@@ -23,7 +23,7 @@ beforeEach(async () => {
 const groupId = 'holdfast'
 
 async function storeAtZero(tables: Tables<Order> = orderTables) {
-  const store = createSettlementStore({ pool: database.pool, tables })
+  const store = createSettlementStore({ pool: database.pool, stream: 'orders', tables })
   for (const partition of [0, 1]) await store.startProgress(groupId, { topic: 'orders', partition, nextOffset: 0n })
   return store
 }

@@ -17,9 +17,9 @@ afterAll(async () => {
 /** Partition 0: [3, 6) orders, [6, 8) one order, one dead letter, [8, 12) gaps. Partition 1: an update, then nothing. */
 beforeEach(async () => {
   await database.pool.query(
-    'TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, order_count_changes, dead_letters',
+    'TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, value_count_changes, dead_letters',
   )
-  const store = createSettlementStore({ pool: database.pool, tables: orderTables })
+  const store = createSettlementStore({ pool: database.pool, stream: 'orders', tables: orderTables })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 3n })
   await store.startProgress('holdfast', { topic: 'orders', partition: 1, nextOffset: 0n })
   await store.startProgress('holdfast', { topic: 'orders', partition: 2, nextOffset: 5n })
@@ -220,7 +220,7 @@ describe('the proof of what the tables say', () => {
   })
 
   it('fails for what retention removed unread, and only lists what an operator passed over', async () => {
-    const store = createSettlementStore({ pool: database.pool, tables: orderTables })
+    const store = createSettlementStore({ pool: database.pool, stream: 'orders', tables: orderTables })
     await store.expire('holdfast', { topic: 'orders', partition: 2 }, 5n, 9n)
     await database.pool.query('UPDATE stream_ledger SET gaps = 0, skipped = 4 WHERE from_offset = 8')
     const proof = await readProof(database.pool, 'orders', 'holdfast')
@@ -233,7 +233,7 @@ describe('the proof of what the tables say', () => {
 
   it('accepts a removal that was noted, and any number of new keys that an earlier version did not count', async () => {
     const removal = `WITH gone AS (DELETE FROM orders WHERE order_uid = 'c' RETURNING order_uid)
-      INSERT INTO order_count_changes (orders, order_uid, because) SELECT -1, order_uid, 'erasure' FROM gone`
+      INSERT INTO value_count_changes (values, key, because) SELECT -1, order_uid, 'erasure' FROM gone`
     const children = ['deliveries', 'payments', 'items'].map(table => `DELETE FROM ${table} WHERE order_uid = 'c'`)
     expect(await findings(removal, ...children)).toEqual([])
     const uncounted = 'UPDATE stream_ledger SET inserted = NULL WHERE from_offset = 6'
@@ -249,13 +249,15 @@ describe('the proof of what the tables say', () => {
     const untouched = await pool.query("SELECT * FROM orders WHERE order_uid NOT IN ('b', 'c') ORDER BY order_uid")
     const beyond = await ordersBeyondProgress(pool, 'orders')
     expect(beyond).toEqual([
-      { uid: 'b', partition: 0, offset: 99n, progress: 12n },
-      { uid: 'c', partition: 9, offset: 5n, progress: undefined },
+      { key: 'b', partition: 0, offset: 99n, progress: 12n },
+      { key: 'c', partition: 9, offset: 5n, progress: undefined },
     ])
 
     // When both are listed, and one of them has a genuine position again before it is repaired
     await pool.query("UPDATE orders SET source_partition = 0 WHERE order_uid = 'c'")
-    expect(await setBack(pool, 'orders', beyond, { who: 'tester', because: 'a test' })).toBe(1)
+    expect(
+      await setBack(pool, { stream: 'orders', topic: 'orders' }, beyond, { who: 'tester', because: 'a test' }),
+    ).toBe(1)
 
     // Then the other alone has changed, it is in the audit log, and the proof holds
     expect(await ordersBeyondProgress(pool, 'orders')).toEqual([])
@@ -269,14 +271,14 @@ describe('the proof of what the tables say', () => {
         what: 'verify_repair',
         filter: 'topic:orders',
         because: 'a test',
-        counts: { orders: 1, from: [{ uid: 'b', at: '0-99' }] },
+        counts: { orders: 1, from: [{ key: 'b', at: '0-99' }] },
       },
     ])
     const after = await pool.query("SELECT * FROM orders WHERE order_uid NOT IN ('b', 'c') ORDER BY order_uid")
     expect(after.rows).toEqual(untouched.rows)
 
     // And the next version is taken, on the same partition or another, also one that is read again
-    const store = createSettlementStore({ pool, tables: orderTables })
+    const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables })
     const again = await store.settle(aWork([aReadyOrder({ uid: 'b', offset: 12n })], { from: 12n }))
     expect(again).toMatchObject({ counts: { written: 1, stale: 0 } })
     expect(await findings()).toEqual([])

@@ -28,10 +28,10 @@ it('a worker notes what it published while those very records are settled: neith
     VALUES ('r1', 'queued', '', 'ada', '', false, false, false, 1)`)
   await pool.query(`INSERT INTO replay_items (replay_id, position, dead_letter_id)
     SELECT 'r1', source_offset + 1, id FROM dead_letters`)
-  const replays = createReplayStore(pool, 'orders')
+  const replays = createReplayStore(pool, { stream: 'orders', topic: 'orders' })
   const replay = await replays.take('r1')
   if (replay === undefined) throw new Error('nobody else has it')
-  const store = createSettlementStore({ pool, tables: orderTables })
+  const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
 
   for (let round = 0; round < 30; round++) {

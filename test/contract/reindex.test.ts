@@ -27,8 +27,8 @@ let dlq: MemoryDlq
 let next: bigint
 beforeAll(async () => {
   database = await migratedDatabase()
-  store = createSettlementStore({ pool: database.pool, tables: orderTables, replayMax: REPLAY_MAX })
-  letters = createDeadLetterStore(database.pool)
+  store = createSettlementStore({ pool: database.pool, stream: 'orders', tables: orderTables, replayMax: REPLAY_MAX })
+  letters = createDeadLetterStore(database.pool, 'orders')
 })
 afterAll(async () => {
   await database[Symbol.asyncDispose]()
@@ -51,7 +51,7 @@ async function settle(failing: readonly DeadLetter[], orders: readonly ReadyReco
 async function reindex(): Promise<ReindexReport> {
   const reading = await readDlqTopic(dlq, judge)
   const copies = reading.copies()
-  return await rebuildIndex(database.pool, { ...reading, copies, replayMax: REPLAY_MAX, by: someone })
+  return await rebuildIndex(database.pool, { stream: 'orders', ...reading, copies, replayMax: REPLAY_MAX, by: someone })
 }
 
 async function rows(): Promise<Record<string, unknown>[]> {
@@ -243,7 +243,7 @@ describe('a full index', () => {
     const reading = await readDlqTopic(dlq, judge)
     await settle([incomplete(0n)])
     const copies = reading.copies()
-    await rebuildIndex(database.pool, { ...reading, copies, replayMax: REPLAY_MAX, by: someone })
+    await rebuildIndex(database.pool, { stream: 'orders', ...reading, copies, replayMax: REPLAY_MAX, by: someone })
     expect(await rows()).toMatchObject([{ dlq_offset: '1', failures: '2' }])
   })
 
@@ -283,13 +283,13 @@ describe('dead letters of other programs', () => {
         reason: 'unexpected_error',
         error: 'NoSuchCustomerException',
         message: 'set aside by Spring Kafka with com.example.NoSuchCustomerException',
-        order_uid: 'good',
+        key: 'good',
         state: 'open',
         failures: '0',
         dlq_partition: 0,
         dlq_offset: '0',
       },
-      { id: 'orders-0-501', reason: 'malformed_json', error: 'NoSuchCustomerException', order_uid: null },
+      { id: 'orders-0-501', reason: 'malformed_json', error: 'NoSuchCustomerException', key: null },
       {
         id: 'orders.dlq-1-1',
         written_by: 'unknown',

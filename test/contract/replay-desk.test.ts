@@ -23,8 +23,8 @@ let gone = new Set<string>()
 
 beforeAll(async () => {
   database = await migratedDatabase()
-  desk = createReplayDesk({ pool: database.pool, topic: 'orders', dlqTopic: 'orders.dlq', check })
-  store = createReplayStore(database.pool, 'orders')
+  desk = createReplayDesk({ pool: database.pool, stream: 'orders', topic: 'orders', dlqTopic: 'orders.dlq', check })
+  store = createReplayStore(database.pool, { stream: 'orders', topic: 'orders' })
   tables = replayTables(database.pool)
 })
 afterAll(() => database[Symbol.asyncDispose]())
@@ -198,7 +198,7 @@ describe('the worker', () => {
   it('leaves a redrive to another topic to whoever works for that, and lets nobody else go on with it', async () => {
     await letters([{ source_topic: 'returns' }])
     const { pool } = database
-    const returns = createReplayDesk({ pool, topic: 'returns', check })
+    const returns = createReplayDesk({ pool, stream: 'orders', topic: 'returns', check })
     const { id } = await returns.start(asking('topic:returns'), BY)
     expect(await store.waiting()).toBeUndefined()
     expect(await store.take(id)).toBeUndefined()
@@ -206,7 +206,7 @@ describe('the worker', () => {
     await expect(desk.resume(id, BY)).rejects.toThrow('it can go on where KAFKA_TOPIC=returns')
     expect(await desk.get(id)).toMatchObject({ state: 'paused' })
     await returns.resume(id, BY)
-    const itsStore = createReplayStore(pool, 'returns')
+    const itsStore = createReplayStore(pool, { stream: 'orders', topic: 'returns' })
     expect(await itsStore.waiting()).toBe(id)
     expect(await itsStore.take(id)).toMatchObject({ id })
     await silence(id)

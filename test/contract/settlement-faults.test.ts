@@ -36,7 +36,7 @@ beforeEach(async () => {
 })
 
 async function started(tables: Tables<Order> = orderTables, through = pool): Promise<SettlementStore<Order>> {
-  const store = createSettlementStore({ pool: through, tables })
+  const store = createSettlementStore({ pool: through, stream: 'orders', tables })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
   return store
 }
@@ -67,7 +67,7 @@ describe('a reply that is lost', () => {
     const wire = await wireToPostgres(database.url)
     const throughWire = createPool({ url: wire.url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
     await started()
-    const store = createSettlementStore({ pool: throughWire, tables: orderTables })
+    const store = createSettlementStore({ pool: throughWire, stream: 'orders', tables: orderTables })
     const work = aWork(four, { from: 0n, deadLetters: [aDeadLetter(4n)] })
 
     wire.set({ kind: 'lose-reply', request: 'COMMIT', reply: 'COMMIT' })
@@ -87,7 +87,7 @@ describe('a reply that is lost', () => {
     const wire = await wireToPostgres(database.url)
     const throughWire = createPool({ url: wire.url, max: 1, statementTimeoutMs: 1_000, name: 'test' })
     await started()
-    const store = createSettlementStore({ pool: throughWire, tables: orderTables })
+    const store = createSettlementStore({ pool: throughWire, stream: 'orders', tables: orderTables })
     await store.probe()
 
     wire.set({ kind: 'black-hole' })
@@ -119,7 +119,7 @@ describe('a server that goes away', () => {
   it('between two batches: an idle connection that broke is not lent again', async () => {
     await started()
     const one = createPool({ url: database.url, max: 1, statementTimeoutMs: 10_000, name: 'idle' })
-    const store = createSettlementStore({ pool: one, tables: orderTables })
+    const store = createSettlementStore({ pool: one, stream: 'orders', tables: orderTables })
     await store.probe()
     const removed = new Promise<void>(resolve => one.once('remove', () => resolve()))
     await pool.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holdfast-idle'")
@@ -134,7 +134,7 @@ describe('a server that goes away', () => {
     const name = new URL(database.url).pathname.slice(1)
     await admin.query(`ALTER DATABASE ${name} SET default_transaction_read_only = on`)
     const readOnly = createPool({ url: database.url, max: 2, statementTimeoutMs: 10_000, name: 'test' })
-    const storeThere = createSettlementStore({ pool: readOnly, tables: orderTables })
+    const storeThere = createSettlementStore({ pool: readOnly, stream: 'orders', tables: orderTables })
     try {
       await expect(storeThere.probe()).rejects.toThrow(StoreUnavailableError)
       await expect(storeThere.settle(aWork(four, { from: 0n }))).rejects.toThrow(StoreUnavailableError)
@@ -228,7 +228,7 @@ describe('what the server answers', () => {
   it('never costs a connection: neither a refusal nor a lost partition does', async () => {
     await started()
     const one = createPool({ url: database.url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
-    const store = createSettlementStore({ pool: one, tables: orderTables })
+    const store = createSettlementStore({ pool: one, stream: 'orders', tables: orderTables })
     let removed = 0
     one.on('remove', () => {
       removed += 1
@@ -361,7 +361,7 @@ describe('a database that does not fit', () => {
   it('is named with what is missing and what to do, and no record is blamed', async () => {
     const url = await freshDatabase()
     const empty = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
-    const store = createSettlementStore({ pool: empty, tables: orderTables })
+    const store = createSettlementStore({ pool: empty, stream: 'orders', tables: orderTables })
     const settling = store.settle(aWork(four, { from: 0n, isolate: true }))
     await expect(settling).rejects.toThrow(StoreMisconfiguredError)
     await expect(settling).rejects.toThrow(/relation "stream_progress" does not exist.*holdfast migrate up/)
@@ -400,7 +400,7 @@ describe('a database that does not fit', () => {
     const url = new URL(database.url)
     url.password = 'wrong'
     const refused = createPool({ url: url.href, max: 1, statementTimeoutMs: 10_000, name: 'test' })
-    const store = createSettlementStore({ pool: refused, tables: orderTables })
+    const store = createSettlementStore({ pool: refused, stream: 'orders', tables: orderTables })
     await expect(store.probe()).rejects.toThrow(/password authentication failed.*DATABASE_URL/)
     await refused.end()
   })

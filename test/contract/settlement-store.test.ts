@@ -50,7 +50,7 @@ describe('the settlement store on Postgres', () => {
     const { pool } = database
     await pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters')
     return {
-      store: createSettlementStore({ pool, tables: orderTables }),
+      store: createSettlementStore({ pool, stream: 'orders', tables: orderTables }),
       order: async uid => {
         const { rows } = await pool.query(
           `SELECT source_topic, source_partition, source_offset, source_timestamp, amount,

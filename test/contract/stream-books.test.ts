@@ -8,7 +8,7 @@ let database: MigratedDatabase
 let books: StreamBooks
 beforeAll(async () => {
   database = await migratedDatabase()
-  books = createStreamBooks(database.pool, { topic: 'orders', groupId: 'holdfast' })
+  books = createStreamBooks(database.pool, { stream: 'orders', topic: 'orders', groupId: 'holdfast' })
 })
 afterAll(() => database[Symbol.asyncDispose]())
 beforeEach(() => database.pool.query('TRUNCATE stream_progress, stream_ledger, dead_letters, audit_log'))

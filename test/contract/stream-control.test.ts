@@ -68,10 +68,12 @@ it('takes back a start that did not end in a crash', async () => {
 
 it('lifts the pauses that are asked for, and writes down who did', async () => {
   await pool.query(`UPDATE stream_progress SET paused_for = 'storm_guard', dead_letters_in_a_row = 7`)
-  const one = await liftPauses(pool, { topic: 'orders', groupId: GROUP, partition: 1 }, WHY)
+  const one = await liftPauses(pool, { stream: 'orders', topic: 'orders', groupId: GROUP, partition: 1 }, WHY)
   expect(one).toEqual([{ topic: 'orders', partition: 1, pausedFor: 'storm_guard', deadLettersInARow: 7 }])
-  expect(await liftPauses(pool, { topic: 'orders', groupId: GROUP }, WHY)).toMatchObject([{ partition: 0 }])
-  expect(await liftPauses(pool, { topic: 'orders', groupId: GROUP }, WHY)).toEqual([])
+  expect(await liftPauses(pool, { stream: 'orders', topic: 'orders', groupId: GROUP }, WHY)).toMatchObject([
+    { partition: 0 },
+  ])
+  expect(await liftPauses(pool, { stream: 'orders', topic: 'orders', groupId: GROUP }, WHY)).toEqual([])
   const { rows } = await pool.query('SELECT who, what, because, counts FROM audit_log ORDER BY id')
   expect(rows.map(({ counts }) => counts)).toEqual([{ lifted: 1 }, { lifted: 1 }, { lifted: 0 }])
   expect(rows[0]).toMatchObject({ who: 'tester', what: 'resume', because: 'a test' })
@@ -79,9 +81,9 @@ it('lifts the pauses that are asked for, and writes down who did', async () => {
 
 it('moves a partition forward and back so that the ledger still adds up', async () => {
   const at = { ...P0, groupId: GROUP }
-  expect(await movePartition(pool, { ...at, to: 25n }, WHY)).toBe(10n)
-  expect(await movePartition(pool, { ...at, to: 12n }, WHY)).toBe(25n)
-  await expect(movePartition(pool, { ...at, to: 12n }, WHY)).rejects.toThrow(/already/)
+  expect(await movePartition(pool, { stream: 'orders', ...at, to: 25n }, WHY)).toBe(10n)
+  expect(await movePartition(pool, { stream: 'orders', ...at, to: 12n }, WHY)).toBe(25n)
+  await expect(movePartition(pool, { stream: 'orders', ...at, to: 12n }, WHY)).rejects.toThrow(/already/)
   const proof = await readProof(pool, 'orders', GROUP)
   expect(proof.findings).toEqual([])
   expect(proof.partitions[0]).toMatchObject({ firstOffset: 10n, nextOffset: 12n, skipped: 2 })
@@ -97,23 +99,29 @@ it('moves a partition forward and back so that the ledger still adds up', async 
 
 it('stays at its offset where that is another place, in a topic that was made anew', async () => {
   const at = { ...P0, groupId: GROUP }
-  await movePartition(pool, { ...at, to: 12n, topicId: 'topic-1' }, WHY)
-  await expect(movePartition(pool, { ...at, to: 12n, topicId: 'topic-1' }, WHY)).rejects.toThrow(/already/)
-  expect(await movePartition(pool, { ...at, to: 12n, topicId: 'topic-2' }, WHY)).toBe(12n)
-  await expect(movePartition(pool, { ...at, to: 12n, topicId: 'topic-2' }, WHY)).rejects.toThrow(/already/)
+  await movePartition(pool, { stream: 'orders', ...at, to: 12n, topicId: 'topic-1' }, WHY)
+  await expect(movePartition(pool, { stream: 'orders', ...at, to: 12n, topicId: 'topic-1' }, WHY)).rejects.toThrow(
+    /already/,
+  )
+  expect(await movePartition(pool, { stream: 'orders', ...at, to: 12n, topicId: 'topic-2' }, WHY)).toBe(12n)
+  await expect(movePartition(pool, { stream: 'orders', ...at, to: 12n, topicId: 'topic-2' }, WHY)).rejects.toThrow(
+    /already/,
+  )
   const proof = await readProof(pool, 'orders', GROUP)
   expect(proof.findings).toEqual([])
   expect(proof.partitions[0]).toMatchObject({ nextOffset: 12n, topicId: 'topic-2' })
 })
 
 it('starts a partition that was never consumed where it is told to', async () => {
-  expect(await movePartition(pool, { topic: 'orders', partition: 5, groupId: GROUP, to: 3n }, WHY)).toBeUndefined()
+  expect(
+    await movePartition(pool, { stream: 'orders', topic: 'orders', partition: 5, groupId: GROUP, to: 3n }, WHY),
+  ).toBeUndefined()
   expect((await readProof(pool, 'orders', GROUP)).partitions.at(-1)).toMatchObject({ partition: 5, nextOffset: 3n })
 })
 
 it('enters what a partition that was never consumed skips when it is told where to start', async () => {
   const at = { topic: 'orders', partition: 5, groupId: GROUP }
-  expect(await movePartition(pool, { ...at, to: 7n, low: 2n }, WHY)).toBeUndefined()
+  expect(await movePartition(pool, { stream: 'orders', ...at, to: 7n, low: 2n }, WHY)).toBeUndefined()
   const proof = await readProof(pool, 'orders', GROUP)
   expect(proof.findings).toEqual([])
   expect(proof.partitions.at(-1)).toMatchObject({ partition: 5, firstOffset: 2n, nextOffset: 7n, skipped: 5 })
@@ -121,9 +129,9 @@ it('enters what a partition that was never consumed skips when it is told where 
 
 it('goes on from the end of a ledger whose progress row was removed, so that the proof holds', async () => {
   const at = { topic: 'orders', partition: 5, groupId: GROUP }
-  await movePartition(pool, { ...at, to: 7n, low: 2n }, WHY)
+  await movePartition(pool, { stream: 'orders', ...at, to: 7n, low: 2n }, WHY)
   await pool.query('DELETE FROM stream_progress WHERE partition = 5')
-  const store = createSettlementStore({ pool, tables: orderTables })
+  const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables })
   expect(await store.startProgress(GROUP, { topic: 'orders', partition: 5, nextOffset: 3n })).toBe(3n)
   const proof = await readProof(pool, 'orders', GROUP)
   expect(proof.findings).toEqual([])

@@ -32,7 +32,7 @@ function ready(value: Order, offset = 0n): ReadyRecord<Order> {
 }
 
 async function stored(...records: ReadyRecord<Order>[]) {
-  const store = createSettlementStore({ pool: database.pool, tables: orderTables })
+  const store = createSettlementStore({ pool: database.pool, stream: 'orders', tables: orderTables })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
   await store.settle(aWork(records, { from: 0n }))
   return createOrderReader(database.pool, orderQueries)
@@ -219,7 +219,7 @@ describe('what became of a published record', () => {
   it('is known once its own group has settled it: stored, overtaken by a newer one, or set aside', async () => {
     const { pool } = database
     await pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters')
-    const store = createSettlementStore({ pool, tables: orderTables })
+    const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables })
     await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
     const uid = modelOrder.order_uid
     const record = (offset: bigint) => ready(modelOrder, offset)

@@ -38,7 +38,7 @@ it('changes hands with the partitions under live traffic, and every promise is k
   // When a redrive is asked for
   const pool = createPool({ url: stream.databaseUrl, max: 1, statementTimeoutMs: 10_000, name: 'test' })
   onTestFinished(() => pool.end())
-  const desk = createReplayDesk({ pool, topic: stream.topic, check: async function* () {} })
+  const desk = createReplayDesk({ pool, stream: 'orders', topic: stream.topic, check: async function* () {} })
   const request: ReplayRequest = {
     filter: { terms: [{ field: 'state', not: false, values: ['open'] }] },
     rate: RATE_PER_SECOND,

@@ -94,7 +94,7 @@ it('resolves what a repaired schema lets pass, parks what never will, and stores
   // When one of them is repaired: what would fail again is refused, what is right is stored
   const id = `${stream.topic}-1-2`
   const [{ uid } = { uid: '' }] = await stream.query<{ uid: string }>(
-    'SELECT order_uid AS uid FROM dead_letters WHERE id = $1',
+    'SELECT key AS uid FROM dead_letters WHERE id = $1',
     [id],
   )
   const edit = await aFile(JSON.stringify({ ...anOrder({ uid }), items: [] }))

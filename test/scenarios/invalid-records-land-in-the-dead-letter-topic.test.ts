@@ -152,7 +152,7 @@ it('sets each of them aside byte for byte, says why, and writes their neighbours
 
   // And each has its row in the index
   const rows = await stream.query<Record<string, unknown>>(
-    `SELECT id, reason, error, pointer, order_uid, source_topic, source_partition, source_offset, source_timestamp,
+    `SELECT id, reason, error, pointer, key, source_topic, source_partition, source_offset, source_timestamp,
        group_id, failures, attempts, replay_count, state, bytes FROM dead_letters`,
   )
   expect(new Map(rows.map(row => [row.id, row]))).toEqual(
@@ -163,7 +163,7 @@ it('sets each of them aside byte for byte, says why, and writes their neighbours
         const headerBytes = headers.reduce((sum, [name, bytes]) => sum + name.length + bytes.length, 0)
         const row = {
           id,
-          ...{ reason, error, pointer, order_uid: uid === '' ? null : uid },
+          ...{ reason, error, pointer, key: uid === '' ? null : uid },
           ...{ source_topic: stream.topic, source_partition: partition, source_offset: offset },
           source_timestamp: String(timestampMs),
           ...{ group_id: stream.groupId, failures: '1', attempts: 1, replay_count: 0, state: 'open' },

@@ -3,12 +3,13 @@ import type pg from 'pg'
 /** A row of `dead_letters`, as text and numbers; instants in any form that Postgres reads. */
 export interface LetterFields {
   readonly id: string
+  readonly stream: string
   readonly reason: string
   readonly error: string
   readonly pointer: string
   readonly message: string
   readonly violations: readonly object[]
-  readonly order_uid: string | null
+  readonly key: string | null
   readonly group_id: string
   readonly source_topic: string
   readonly source_partition: number
@@ -38,12 +39,13 @@ export async function insertLetters(pool: pg.Pool, letters: readonly Partial<Let
     const failed_at = letter.failed_at ?? new Date(1_750_000_000_000 + index * 1_000).toISOString()
     return {
       id: `${source_topic}-${source_partition}-${source_offset}`,
+      stream: 'orders',
       reason: 'schema_violation',
       error: 'required',
       pointer: '/payment/amount',
       message: 'is missing',
       violations: [],
-      order_uid: null,
+      key: null,
       group_id: 'holdfast',
       source_topic,
       source_partition,

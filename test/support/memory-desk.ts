@@ -39,7 +39,7 @@ export interface MemoryDesk extends AdminParts {
   readonly running: Map<string, Replay>
   readonly starts: ConsumerStarts[]
   /** Sets one aside. @returns its id */
-  add(letter?: Partial<Letter> & { readonly value?: Buffer | null; readonly key?: Buffer | null }): string
+  add(letter?: Partial<Letter> & { readonly value?: Buffer | null; readonly recordKey?: Buffer | null }): string
 }
 
 export type Letter = DeadLetterRow & { readonly violations: readonly Violation[] }
@@ -87,7 +87,7 @@ export function memoryDesk({
 
   function note(what: string, filter: string, by: Operator, counts: object): string {
     const id = String(log.length + 1)
-    log.push({ id, at: at(), what, filter, ...by, counts: { ...counts } })
+    log.push({ id, at: at(), stream: 'orders', what, filter, ...by, counts: { ...counts } })
     return id
   }
 
@@ -290,13 +290,13 @@ export function memoryDesk({
     events,
     running,
     starts,
-    add({ value = Buffer.from('{"order_uid":"x"}'), key = Buffer.from('x'), ...given } = {}) {
+    add({ value = Buffer.from('{"order_uid":"x"}'), recordKey = Buffer.from('x'), ...given } = {}) {
       const offset = rows.size
       const row = { ...aLetter(offset), ...given }
       rows.set(row.id, row)
       const headers = [[HEADER.id, Buffer.from(row.id)] as const, [HEADER.reason, Buffer.from(row.reason)] as const]
       const place = { topic: 'orders.dlq', partition: 0, offset: BigInt(offset), timestampMs: FIRST_FAILURE_MS }
-      bytes.set(row.id, { ...place, key, value, headers })
+      bytes.set(row.id, { ...place, key: recordKey, value, headers })
       return row.id
     },
   }
@@ -311,7 +311,7 @@ function aLetter(offset: number): MutableLetter {
     pointer: '/track_number',
     message: '/track_number is missing',
     violations: [{ pointer: '/track_number', keyword: 'required', message: 'is missing' }],
-    order_uid: null,
+    key: null,
     group_id: 'holdfast',
     source_topic: 'orders',
     source_partition: 0,
@@ -349,12 +349,12 @@ function toRow({ violations: _, ...row }: Letter): DeadLetterRow {
 function toGroup(rows: readonly Letter[]): DeadLetterGroup {
   const [first] = rows
   if (first === undefined) throw new Error('a group has a member')
-  const { reason, error, pointer, id, order_uid, message } = first
+  const { reason, error, pointer, id, key, message } = first
   const states: Record<string, number> = {}
   for (const { state } of rows) states[state] = (states[state] ?? 0) + 1
   const seen = rows.map(row => row.failed_at).sort()
   const span = { first_seen: seen[0] ?? '', last_seen: seen.at(-1) ?? '' }
-  return { reason, error, pointer, count: rows.length, states, ...span, sample: { id, order_uid, message } }
+  return { reason, error, pointer, count: rows.length, states, ...span, sample: { id, key, message } }
 }
 
 function previewOf(
@@ -392,14 +392,14 @@ function holds(term: FilterTerm, row: Letter, nowMs: number): boolean {
     case 'pointer':
     case 'id':
       return is(term.values, row[term.field])
-    case 'uid':
-      return is(term.values, row.order_uid ?? '')
+    case 'key':
+      return is(term.values, row.key ?? '')
     case 'topic':
       return is(term.values, row.source_topic)
     case 'partition':
       return term.values.includes(row.source_partition)
     case 'text':
-      return `${row.message} ${row.error} ${row.pointer} ${row.order_uid}`.includes(term.text)
+      return `${row.message} ${row.error} ${row.pointer} ${row.key}`.includes(term.text)
     case 'age':
       return term.comparison.startsWith('>') === nowMs - Date.parse(row.failed_at) > term.ms
     case 'replays':

@@ -82,7 +82,7 @@ export function groupsView(app, place) {
           'span',
           { class: 'sub' },
           'for example ',
-          app.link({ view: 'letter', id: sample.id, q: filter }, {}, text(sample.order_uid ?? sample.id)),
+          app.link({ view: 'letter', id: sample.id, q: filter }, {}, text(sample.key ?? sample.id)),
         ),
         statesOf(states, count),
       ),

@@ -16,11 +16,11 @@ const GRAMMAR = [
   ['reason:schema_violation,store_rejected', 'one of several'],
   ['error:required', 'the rule or SQLSTATE that failed'],
   ['pointer:/payment/*', 'the place in the value; * stands for anything'],
-  ['uid:abc*   id:orders-3-42', 'the order, the dead letter'],
+  ['key:abc*   id:orders-3-42', 'the key of the value, the dead letter'],
   ['topic:orders   partition:3', 'where the record stood'],
   ['age:>1h', 'since it failed: s, m, h, d, w; also <, >=, <='],
   ['replays:>0   replay:r4k2m9x7aq', 'how often, and in which redrive'],
-  ['text:"no route"', 'in message, error, pointer and uid'],
+  ['text:"no route"', 'in message, error, pointer and key'],
   ['-reason:too_large', 'a “-” takes all the others'],
 ]
 

@@ -189,13 +189,13 @@ export function letterView(app, place) {
   }
 
   function factsCard() {
-    const { order_uid: uid, source_topic: topic, key } = letter
+    const { key, source_topic: topic, record_key: recordKey } = letter
     return card(
       'Record',
       facts([
         [
           'Order',
-          uid === null ? 'no uid that can be read' : h('a', { href: `/?uid=${encodeURIComponent(uid)}` }, text(uid)),
+          key === null ? 'none that can be read' : h('a', { href: `/?uid=${encodeURIComponent(key)}` }, text(key)),
         ],
         ['Error', h('code', {}, text(letter.error))],
         ['Place', letter.pointer === '' ? undefined : h('code', {}, text(letter.pointer))],
@@ -204,7 +204,7 @@ export function letterView(app, place) {
           'Dead letter',
           letter.dlq_offset == null ? undefined : h('code', {}, `${letter.dlq_partition} @ ${letter.dlq_offset}`),
         ],
-        ['Key', keyWords(key)],
+        ['Key of the record', keyWords(recordKey)],
         ['Size', bytes(letter.bytes)],
         ['Sent', moment(letter.source_timestamp)],
         ['First failed', letter.first_failed_at === letter.failed_at ? undefined : moment(letter.first_failed_at)],
@@ -234,11 +234,11 @@ export function letterView(app, place) {
 
   /** Whether it is alone: what failed likewise, what became of the order, what stood beside it. */
   function others() {
-    const { order_uid: uid, source_topic: topic, source_partition: partition } = letter
+    const { key, source_topic: topic, source_partition: partition } = letter
     const link = (words, q, sort) => app.link({ view: 'list', q, sort }, {}, words)
     return [
       link('of this cause', filterOfGroup(USUAL, letter)),
-      ...(uid === null ? [] : [link('of this order', term('uid', uid))]),
+      ...(key === null ? [] : [link('with this key', term('key', key))]),
       link('of this partition', `${term('topic', topic)} partition:${partition}`, 'source'),
     ]
   }

@@ -160,7 +160,7 @@ export function listView(app, place) {
   }
 
   function row(letter) {
-    const { id, order_uid, reason, error, pointer, message } = letter
+    const { id, key, reason, error, pointer, message } = letter
     const { source_topic: topic, source_partition: partition, source_offset: offset } = letter
     const box = toDom(h('input', { type: 'checkbox', 'aria-label': `Select ${id}`, click: event => pick(id, event) }))
     box.checked = held.selected.has(id)
@@ -172,8 +172,8 @@ export function listView(app, place) {
       h(
         'td',
         { 'data-label': 'Order', class: 'main' },
-        app.link({ ...place, view: 'letter', id }, { 'data-main': 'true', class: 'uid-link' }, text(order_uid ?? id)),
-        ...(order_uid === null ? [h('span', { class: 'sub' }, 'no uid that can be read')] : []),
+        app.link({ ...place, view: 'letter', id }, { 'data-main': 'true', class: 'uid-link' }, text(key ?? id)),
+        ...(key === null ? [h('span', { class: 'sub' }, 'no key that can be read')] : []),
       ),
       h(
         'td',

@@ -11,6 +11,7 @@ import {
 } from '../../core/dead-letter-desk.ts'
 import { UsageError } from '../../core/errors.ts'
 import type { SourceRecord } from '../../core/record.ts'
+import { groupJson, rowJson } from '../../inbox/json.ts'
 import {
   type AdminGuard,
   type AdminParts,
@@ -44,7 +45,7 @@ export function adminLetterRoutes(parts: LetterParts, guard: PatientGuard): Rout
   const queryFilter = (req: Request<object>) => filterOf(parameter(req, 'q') ?? '')
 
   route('/admin/dead-letters/groups', {
-    get: async (req, res) => sendJson(res, 200, { groups: await letters.groups(queryFilter(req)) }),
+    get: async (req, res) => sendJson(res, 200, { groups: (await letters.groups(queryFilter(req))).map(groupJson) }),
   })
   route('/admin/dead-letters/arrivals', {
     get: async (req, res) => sendJson(res, 200, await letters.arrivals(queryFilter(req))),
@@ -56,7 +57,7 @@ export function adminLetterRoutes(parts: LetterParts, guard: PatientGuard): Rout
         limit: limitOf(req, PAGE),
         ...whereOf(parameter(req, 'sort'), parameter(req, 'cursor')),
       })
-      sendJson(res, 200, { dead_letters: rows, next: next === undefined ? null : toCursor(next) })
+      sendJson(res, 200, { dead_letters: rows.map(rowJson), next: next === undefined ? null : toCursor(next) })
     },
   })
   route('/admin/dead-letters/check', {
@@ -134,7 +135,7 @@ async function letterOf(
     throw new Refusal({ status: 404, code: 'dead_letter_not_found', detail: 'There is no dead letter with this id.' })
   }
   // Kafka, which has the bytes, may be away; what the index knows is there all the same.
-  if (!withBytes) return { ...letter, history: await letters.history(id) }
+  if (!withBytes) return { ...rowJson(letter), history: await letters.history(id) }
   const record = await recordOf(records, letter)
   let bytes: ShownRecord | undefined
   if (record !== undefined && masked) bytes = maskedRecord(record, mask)

@@ -1,6 +1,6 @@
 import type { Request, Response, Router } from 'express'
 import {
-  isOfAnotherOrder,
+  isOfAnotherKey,
   LEFT_OUT_REASONS,
   type LeftOutReason,
   NothingToReplayError,
@@ -117,12 +117,11 @@ async function editedValue({ letters, judge }: ReplayParts, filter: DeadLetterFi
       detail: `An edit takes the place of one dead letter, and the filter matches ${letter === undefined ? 'none' : 'several'}. Name it: id:"…".`,
     })
   }
-  if (!isOfAnotherOrder(letter, verdict.key)) return value
+  if (!isOfAnotherKey(letter, verdict.key)) return value
   throw new Refusal({
     status: 422,
-    code: 'edit_of_another_order',
-    detail: 'The edited value has another order_uid than the dead letter: its order would be stored nowhere.',
-    errors: [{ pointer: '/order_uid', message: `must be ${letter.order_uid}` }],
+    code: 'edit_of_another_key',
+    detail: `The edited value has the key ${verdict.key}, and the dead letter ${letter.key}: its value would be stored nowhere.`,
   })
 }
 

@@ -28,12 +28,12 @@ describe('a filter', () => {
     expect(terms('')).toEqual([])
     expect(terms('  \t\n ')).toEqual([])
     expect(
-      terms(' reason:schema_violation error:required pointer:/payment/* uid:abc* age:>1h state:open partition:3 '),
+      terms(' reason:schema_violation error:required pointer:/payment/* key:abc* age:>1h state:open partition:3 '),
     ).toEqual([
       { field: 'reason', not: false, values: ['schema_violation'] },
       { field: 'error', not: false, values: ['required'] },
       { field: 'pointer', not: false, values: ['/payment/*'] },
-      { field: 'uid', not: false, values: ['abc*'] },
+      { field: 'key', not: false, values: ['abc*'] },
       { field: 'age', not: false, comparison: '>', ms: 3_600_000 },
       { field: 'state', not: false, values: ['open'] },
       { field: 'partition', not: false, values: [3] },

@@ -8,15 +8,15 @@ describe('the inbox', () => {
     await using service = await startAdmin()
     const { desk } = service
     desk.add({ reason: 'malformed_json', error: 'not_json', pointer: '' })
-    desk.add({ order_uid: 'one' })
-    desk.add({ order_uid: 'two', state: 'resolved' })
+    desk.add({ key: 'one' })
+    desk.add({ key: 'two', state: 'resolved' })
     const { body } = await answerOf(service.ask('/admin/dead-letters/groups'))
     expect(body.groups).toMatchObject([
       { reason: 'schema_violation', error: 'required', count: 2, states: { open: 1, resolved: 1 } },
       { reason: 'malformed_json', count: 1, sample: { id: 'orders-0-0' } },
     ])
     const open = await answerOf(service.ask('/admin/dead-letters/groups?q=state:open%20-reason:malformed_json'))
-    expect(open.body.groups).toMatchObject([{ count: 1, sample: { order_uid: 'one' } }])
+    expect(open.body.groups).toMatchObject([{ count: 1, sample: { key: 'one', order_uid: 'one' } }])
   })
 
   it('tells when they came in, by cause and hour', async () => {
@@ -77,12 +77,12 @@ describe('a dead letter', () => {
   it('is shown byte for byte, and it is noted who looked', async () => {
     await using service = await startAdmin()
     const value = Buffer.from('{"order_uid": "x",\t"name":"Тест"}')
-    const id = service.desk.add({ value, key: Buffer.from([0xff, 0x00]) })
+    const id = service.desk.add({ value, recordKey: Buffer.from([0xff, 0x00]) })
     const { body } = await answerOf(service.ask(`/admin/dead-letters/${id}`))
     expect(body).toMatchObject({
       id,
       violations: [{ pointer: '/track_number', keyword: 'required' }],
-      key: { hex: 'ff00', bytes: 2, masked: false },
+      record_key: { hex: 'ff00', bytes: 2, masked: false },
       value: { text: value.toString(), bytes: value.length, masked: false },
       history: [{ what: 'revealed', who: 'chief' }],
     })
@@ -95,14 +95,17 @@ describe('a dead letter', () => {
 
   it('is masked when that is asked for: nobody is named, and nothing noted', async () => {
     await using service = await startAdmin()
-    const id = service.desk.add({ value: Buffer.from(JSON.stringify(modelOrder)), key: Buffer.from('Ivan Testov') })
+    const id = service.desk.add({
+      value: Buffer.from(JSON.stringify(modelOrder)),
+      recordKey: Buffer.from('Ivan Testov'),
+    })
     const response = await service.ask(`/admin/dead-letters/${id}?masked=true`)
     const text = await response.text()
     for (const personal of Object.values(modelOrder.delivery)) expect(text).not.toContain(personal)
     expect(text).not.toContain('Ivan')
-    const { value, key } = JSON.parse(text)
+    const { value, record_key } = JSON.parse(text)
     expect(JSON.parse(value.text)).toMatchObject({ order_uid: modelOrder.order_uid, delivery: { name: '•••' } })
-    expect([value.masked, key]).toEqual([true, { bytes: 11, masked: true }])
+    expect([value.masked, record_key]).toEqual([true, { bytes: 11, masked: true }])
     expect(service.desk.log).toEqual([])
   })
 
@@ -160,9 +163,9 @@ describe('a dead letter', () => {
     const unplaced = service.desk.add({ dlq_partition: null, dlq_offset: null })
     service.desk.bytes.delete(gone)
     const of = async (id: string) => (await answerOf(service.ask(`/admin/dead-letters/${id}`))).body
-    expect(await of(tombstone)).toMatchObject({ value: null, key: { text: 'x' } })
+    expect(await of(tombstone)).toMatchObject({ value: null, record_key: { text: 'x' } })
     expect(await of(tombstone)).not.toHaveProperty('value_gone')
-    expect(await of(gone)).toMatchObject({ value: null, key: null, headers: [], value_gone: true })
+    expect(await of(gone)).toMatchObject({ value: null, record_key: null, headers: [], value_gone: true })
     expect(await of(unplaced)).toMatchObject({ value: null, value_gone: true })
   })
 
@@ -192,7 +195,7 @@ describe('a dead letter', () => {
     // What the index knows is there all the same.
     const { status, body } = await answerOf(service.ask(`/admin/dead-letters/${id}?bytes=false`))
     expect([status, body.id, body.violations.length, body.history]).toEqual([200, id, 1, []])
-    for (const unknown of ['value', 'key', 'headers', 'trace']) expect(body).not.toHaveProperty(unknown)
+    for (const unknown of ['value', 'record_key', 'headers', 'trace']) expect(body).not.toHaveProperty(unknown)
     expect((await service.ask(`/admin/dead-letters/${id}?bytes=no`)).status).toBe(400)
   })
 })

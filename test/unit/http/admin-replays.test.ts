@@ -37,7 +37,7 @@ describe('a redrive', () => {
     await using service = await startAdmin({ desk: { replays } })
     await service.post('/admin/replays', { q: 'uid:a*', rate: 0.5, limit: 7, only_passing: true, dry_run: true })
     expect(asked).toMatchObject([
-      { filter: { terms: [{ field: 'uid', values: ['a*'] }] }, rate: 0.5, limit: 7, onlyPassing: true },
+      { filter: { terms: [{ field: 'key', values: ['a*'] }] }, rate: 0.5, limit: 7, onlyPassing: true },
     ])
     await service.post('/admin/replays', { q: '', dry_run: true })
     expect(asked[1]).toEqual({
@@ -135,13 +135,13 @@ describe('an edit', () => {
     })
   })
 
-  it('must be of the same order, where that is known', async () => {
+  it('must have the same key, where that is known', async () => {
     await using service = await startAdmin()
-    service.desk.add({ order_uid: 'another' })
+    service.desk.add({ key: 'another' })
     const answer = await answerOf(service.post('/admin/replays', { q: '', edit: VALID }))
     expect(answer).toMatchObject({
       status: 422,
-      body: { code: 'edit_of_another_order', errors: [{ pointer: '/order_uid', message: 'must be another' }] },
+      body: { code: 'edit_of_another_key', detail: expect.stringContaining('the dead letter another') },
     })
     expect(service.desk.running.size).toBe(0)
   })

@@ -6,31 +6,40 @@ const LIMIT_BYTES = 8_000
 
 it('puts many uids into few payloads, each below the limit of Postgres, and loses none', () => {
   const uids = Array.from({ length: 1_000 }, (_, i) => `${i}-`.padEnd(64, 'x'))
-  const payloads = payloadsOf(SENDER, uids)
+  const payloads = payloadsOf(SENDER, 'orders', uids)
   expect(payloads.length).toBeLessThan(10)
   for (const payload of payloads) expect(Buffer.byteLength(payload)).toBeLessThan(LIMIT_BYTES)
   const notices = payloads.map(readNotice)
   expect(notices.flatMap(notice => notice.keys)).toEqual(uids)
-  expect(notices.every(({ sender }) => sender === SENDER)).toBe(true)
+  expect(notices.every(({ sender, stream }) => sender === SENDER && stream === 'orders')).toBe(true)
 })
 
 it('counts bytes and not characters', () => {
   const payloads = payloadsOf(
     SENDER,
+    'orders',
     Array.from({ length: 300 }, () => 'ж'.repeat(64)),
   )
   for (const payload of payloads) expect(Buffer.byteLength(payload)).toBeLessThan(LIMIT_BYTES)
 })
 
 it('says that anything may have changed when a uid does not fit', () => {
-  const [payload, ...more] = payloadsOf(SENDER, ['a', 'x'.repeat(8_000)])
+  const [payload, ...more] = payloadsOf(SENDER, 'orders', ['a', 'x'.repeat(8_000)])
   expect(more).toEqual([])
-  expect(readNotice(payload ?? 'none')).toEqual({ sender: undefined, keys: 'all' })
+  expect(readNotice(payload ?? 'none')).toEqual({ sender: undefined, stream: undefined, keys: 'all' })
 })
 
-it.each(['', 'flush', '{}', '[]', '["only a sender"]', '["sender", 1]', '["cut'])(
-  'takes what it cannot read for "anything may have changed": %j',
-  payload => {
-    expect(readNotice(payload)).toEqual({ sender: undefined, keys: 'all' })
-  },
-)
+it.each([
+  ...[
+    '',
+    'flush',
+    '{}',
+    '[]',
+    '["cut',
+    '{"sender":"a","stream":"b","keys":[]}',
+    '{"sender":"a","stream":"b","keys":[1]}',
+  ],
+  ...['{"sender":"a","keys":["k"]}', '["the sender and the keys of an earlier version", "k"]'],
+])('takes what it cannot read for "anything may have changed": %j', payload => {
+  expect(readNotice(payload)).toEqual({ sender: undefined, stream: undefined, keys: 'all' })
+})
