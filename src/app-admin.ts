@@ -6,7 +6,7 @@ import type { Verdict } from './engine/verdict.ts'
 import type { AdminParts } from './http/admin.ts'
 import { createAdminFeed } from './http/admin-feed.ts'
 import { createStreamOverview } from './http/stream-overview.ts'
-import { maskPersonal } from './orders/mask.ts'
+import { maskPersonal } from './orders/order.ts'
 
 export interface AdminOptions {
   readonly config: Config

@@ -12,7 +12,7 @@ import { createDeadLetterSink } from './kafka/dead-letter-sink.ts'
 import { createHeadReader } from './kafka/head-reader.ts'
 import { type KafkaProducer, startProducer } from './kafka/producer.ts'
 import { readTopicId } from './kafka/topic-id.ts'
-import { type createOrderJudge, type Order, unusual } from './orders/order.ts'
+import type { createOrderJudge, Order } from './orders/order.ts'
 
 export interface StreamParts {
   readonly config: Config
@@ -57,10 +57,7 @@ export async function runStream(parts: StreamParts): Promise<void> {
     sink,
     heads,
     readTopicId: () => readTopicId(kafka, kafka.topic),
-    judge(record) {
-      const verdict = judge(record)
-      return verdict.ok ? { ...verdict, unusual: unusual(record, verdict) } : verdict
-    },
+    judge,
     onSettled: parts.onSettled,
     observer,
     tracing,

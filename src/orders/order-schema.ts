@@ -1,7 +1,8 @@
 import type { FromSchema } from 'json-schema-to-ts'
+import { TEXT_PATTERN } from '../engine/values/text.ts'
 
 /**
- * What an order is: the one truth, from which the types below, the validator in `order-judge.ts` and
+ * What an order is: the one truth, from which the types below, the validator and the mask (`createOrderValues` in `order.ts`), and
  * `schemas/order.schema.json` (written by `scripts/write-schema.ts`, held by a test) derive.
  *
  * Unknown properties are allowed, and dropped: a producer may be ahead of us. Everything known is required, and is never
@@ -10,12 +11,6 @@ import type { FromSchema } from 'json-schema-to-ts'
 
 /** Integers above this are not exact in JSON readers; `JSON.parse` rounds them, so the limit catches rounded ones too. */
 const MAX_INTEGER = 9007199254740991
-
-/**
- * No NUL, which Postgres cannot hold (SQLSTATE 22021 for the whole batch), and no half of a surrogate pair, which it
- * would replace in silence. Line breaks, markup and quotes are data like any other.
- */
-export const TEXT_PATTERN = '^[^\\u0000\\ud800-\\udfff]*$'
 
 /** In characters (code points), as JSON Schema counts. */
 const MAX_LENGTH = 1024

@@ -105,7 +105,7 @@ describe('adding an order', () => {
       await send(page, JSON.stringify({ ...orderOf('bad', { items }), track_number: undefined }))
       const answer = await answerWith(page, 'This is not a valid order')
       expect(answer).toContain('track_number is missing')
-      expect(answer).toContain('items › no. 2 › price must be integer')
+      expect(answer).toContain('items › no. 2 › price must be an integer')
     })
   })
 

@@ -210,7 +210,7 @@ describe('an edited value', () => {
 
       await value.fill(original.replace('"currency": "USD",', '"currency": "USD",\n    "amount": "much",'))
       await dialog.getByRole('button', { name: 'Line 18' }).waitFor()
-      await dialog.getByText('/payment/amount must be integer').waitFor()
+      await dialog.getByText('/payment/amount must be an integer').waitFor()
       await dialog.getByRole('button', { name: 'Replay the edited value' }).click()
       await dialog.getByText('It has to pass the check first.').waitFor()
       await value.fill(original.replace('"currency": "USD",', '"currency": "USD",\n    "amount": 1817,'))

@@ -193,8 +193,8 @@ const CAUSES: Readonly<Record<'amount' | 'email' | 'bytes', (uid: string, index:
         'schema_violation',
         'format',
         '/delivery/email',
-        '/delivery/email must match format "email"',
-        'must match format "email"',
+        '/delivery/email must be an email address',
+        'must be an email address',
       ),
     }
   },

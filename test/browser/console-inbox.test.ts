@@ -240,7 +240,7 @@ describe('one dead letter', () => {
     pages.visit('/admin?letter=orders-0-120012', async page => {
       const line = page.locator('.violating')
       await line.waitFor()
-      expect(await line.textContent()).toBe('    "email": "•••"must match format "email" format')
+      expect(await line.textContent()).toBe('    "email": "•••"must be an email address format')
       expect(await line.locator('mark').textContent()).toBe('"•••"')
       expect(await page.locator('.payload').textContent()).not.toContain(MODEL.delivery.name)
       expect(await page.locator('[data-card="Record"]').textContent()).toContain('orders-0 @ 120012')
@@ -361,12 +361,12 @@ describe('one dead letter', () => {
       ...MODEL.items[0],
       price: index === 7_000 ? 'x' : 1,
     }))
-    const violations = [{ pointer: '/items/7000/price', keyword: 'type', message: 'must be integer' }]
+    const violations = [{ pointer: '/items/7000/price', keyword: 'type', message: 'must be an integer' }]
     const fill = (desk: ConsolePages['desk']) =>
       void desk.add({ value: Buffer.from(JSON.stringify({ ...MODEL, items })), violations })
     await using own = await startConsole(browser, { fill })
     await own.visit('/admin?letter=orders-0-0', async page => {
-      expect(await page.locator('.violating').textContent()).toBe('      "price": "•••",must be integer type')
+      expect(await page.locator('.violating').textContent()).toBe('      "price": "•••",must be an integer type')
       expect(await page.locator('.code li').count()).toBeLessThan(100)
       await page.getByRole('button', { name: 'lines without a violation' }).first().click()
       expect(await page.locator('.code li').count()).toBeGreaterThan(400)
@@ -376,7 +376,7 @@ describe('one dead letter', () => {
   it('tells that it would pass now, and why not', () =>
     pages.visit('/admin?letter=orders-4-120052', async page => {
       await page.getByRole('button', { name: 'Would it pass now?' }).click()
-      await page.locator('#view').getByText('No: delivery › email must match format "email".').waitFor()
+      await page.locator('#view').getByText('No: delivery › email must be an email address.').waitFor()
       await page.goto(`${pages.url}/admin?letter=orders-0-120012`)
       await page.getByRole('button', { name: 'Would it pass now?' }).click()
       await page.locator('#view').getByText('Yes: it would pass now.').waitFor()

@@ -26,8 +26,7 @@ import type { AutomaticRedrive, AutomaticRedriveStatus, StreamBooks } from '#src
 import type { AdminParts } from '#src/http/admin.ts'
 import { createAdminFeed } from '#src/http/admin-feed.ts'
 import { createStreamOverview } from '#src/http/stream-overview.ts'
-import { maskPersonal } from '#src/orders/mask.ts'
-import { createOrderJudge } from '#src/orders/order.ts'
+import { createOrderJudge, maskPersonal } from '#src/orders/order.ts'
 
 /** Dead letters in memory, and the desk on which operators work. */
 export interface MemoryDesk extends AdminParts {

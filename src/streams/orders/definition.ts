@@ -1,4 +1,5 @@
 import { defineStream } from '../../engine/definition.ts'
+import { ORDER_FACTS, PERSONAL_PLACES, sumMismatch } from '../../orders/facts.ts'
 import { createGenerator } from '../../orders/generator.ts'
 import { orderSchema } from '../../orders/order-schema.ts'
 import { orderHttp } from './http.ts'
@@ -18,15 +19,8 @@ export const orders = defineStream({
     items: { each: '/items' },
   },
   list: { newest: '/date_created', by: ['/customer_id'] },
-  personal: ['/customer_id', '/delivery'],
+  personal: PERSONAL_PLACES,
   generator: createGenerator,
-  unusualKinds: ['sum_mismatch'],
-  /** `sum_mismatch`: the items do not add up to `goods_total`, or the parts of the payment to `amount`. */
-  unusual({ items, payment }) {
-    let goods = 0
-    for (const item of items) goods += item.total_price
-    const { amount, goods_total, delivery_cost, custom_fee } = payment
-    const adds = goods === goods_total && goods_total + delivery_cost + custom_fee === amount
-    return adds ? [] : ['sum_mismatch']
-  },
+  unusualKinds: ORDER_FACTS,
+  unusual: sumMismatch,
 })

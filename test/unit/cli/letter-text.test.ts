@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { letterText } from '#src/cli/letter-text.ts'
 import type { Violation } from '#src/core/dead-letter.ts'
 import { type LetterTrace, maskedRecord, type ShownRecord, wholeRecord } from '#src/http/letter-answer.ts'
-import { maskPersonal } from '#src/orders/mask.ts'
+import { maskPersonal } from '#src/orders/order.ts'
 import { memoryDesk } from '../../support/memory-desk.ts'
 
 const NOW = Date.UTC(2026, 0, 1, 1)
@@ -64,18 +64,18 @@ describe('a dead letter on the terminal', () => {
     const text = await shown({
       value: '{"payment":{"amount":"1817","currency":"usd"},"sm_id":9007199254740993}',
       violations: [
-        violation('/payment/amount', 'type', 'must be integer'),
+        violation('/payment/amount', 'type', 'must be an integer'),
         violation('/payment/bank', 'required', 'is missing'),
-        violation('/sm_id', 'maximum', 'must be <= 9007199254740991'),
+        violation('/sm_id', 'maximum', 'must be at most 9007199254740991'),
       ],
     })
     expect(text).toContain(`Value (71 bytes)
   {
 >   "payment": {  ← required: bank is missing
->     "amount": "1817",  ← type: must be integer
+>     "amount": "1817",  ← type: must be an integer
       "currency": "usd"
     },
->   "sm_id": 9007199254740993  ← maximum: must be <= 9007199254740991
+>   "sm_id": 9007199254740993  ← maximum: must be at most 9007199254740991
   }`)
   })
 
@@ -83,9 +83,9 @@ describe('a dead letter on the terminal', () => {
     const items = Array.from({ length: 500 }, (_, price) => ({ price }))
     const text = await shown({
       value: JSON.stringify({ items }),
-      violations: [violation('/items/250/price', 'minimum', 'must be >= 1000')],
+      violations: [violation('/items/250/price', 'minimum', 'must be at least 1000')],
     })
-    expect(text).toContain('>       "price": 250  ← minimum: must be >= 1000')
+    expect(text).toContain('>       "price": 250  ← minimum: must be at least 1000')
     expect(text).toMatch(/… \d+ lines/)
     expect(text.split('\n').length).toBeLessThan(50)
   })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createOrderJudge, orderJson, unusual } from '#src/orders/order.ts'
+import { createOrderJudge, orderJson } from '#src/orders/order.ts'
 import {
   badInputs,
   bytesOf,
@@ -156,6 +156,6 @@ describe('a record that must be stored', () => {
     const record = { value: Buffer.from(JSON.stringify(input)), key: typeof key === 'string' ? Buffer.from(key) : key }
     const verdict = judge(record)
     if (!verdict.ok) throw new Error(verdict.rejection.message)
-    expect(unusual(record, verdict)).toEqual(expected)
+    expect(verdict.unusual).toEqual(expected)
   })
 })

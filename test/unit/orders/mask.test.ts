@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { MASK, maskPersonal } from '#src/orders/mask.ts'
+import { MASK } from '#src/engine/values/mask.ts'
+import { maskPersonal } from '#src/orders/order.ts'
 import { modelOrder } from '../../support/orders.ts'
 
 const masked = (text: string) => maskPersonal(Buffer.from(text))?.toString('utf8')
