@@ -11,6 +11,7 @@ import {
 } from './arguments.ts'
 import { addCommand, addGroup, type CommandGroup, type CommandSpec, option, required } from './command.ts'
 import { DLQ } from './commands-dlq.ts'
+import { STREAM } from './commands-stream.ts'
 
 /**
  * Every command, in the order of `--help`: the one place that names them. An implementation is imported by its `load`, when the
@@ -252,7 +253,7 @@ Examples:
 }
 
 export const COMMANDS: readonly (CommandSpec | CommandGroup)[] = [
-  ...[DEMO, SERVE, MIGRATE, PRODUCE, VERIFY, RESUME, SEEK, GET, LAG, DLQ, CONFIG, DOCTOR],
+  ...[DEMO, SERVE, MIGRATE, STREAM, PRODUCE, VERIFY, RESUME, SEEK, GET, LAG, DLQ, CONFIG, DOCTOR],
 ]
 
 export function addCommands(program: Command): void {

@@ -5,6 +5,7 @@ import { Mismatch, type Setting } from '../core/setting.ts'
 import type { StreamDefinition } from '../engine/definition.ts'
 import type { Stream } from '../engine/stream.ts'
 import { SETTINGS } from '../settings.ts'
+import { orders } from '../streams/orders/definition.ts'
 import { createOrderStream } from '../streams/orders/stream.ts'
 import { findStreamFile, readStreamFile } from './stream-file.ts'
 
@@ -25,8 +26,7 @@ export interface LoadOptions {
  * @throws UsageError when the file cannot be loaded, or `only` names a stream that does not exist
  */
 export async function loadStreams(config: Config, env: Environment, options: LoadOptions = {}): Promise<Streams> {
-  const path = findStreamFile(config.streamFile, options.cwd ?? process.cwd())
-  const definitions = path === undefined ? [ORDERS] : await readStreamFile(path)
+  const definitions = await loadDefinitions(config, options.cwd)
   const problems: string[] = []
   const named = definitions.map(definition => ({ definition, names: namesOf(definition, config, env, problems) }))
   problems.push(...clashes(named.map(({ definition, names }) => ({ name: definition.name, ...names }))))
@@ -34,6 +34,16 @@ export async function loadStreams(config: Config, env: Environment, options: Loa
   const streams = named.map(({ names }) => createOrderStream({ ...names, maxBytes: config.recordMaxBytes }))
   const picked = (options.only ?? streams.map(({ name }) => name)).map(name => streamNamed(streams, name))
   return [...new Set(picked)] as unknown as Streams
+}
+
+/**
+ * The definitions of this project as they are written, not checked.
+ * @param cwd as {@link LoadOptions.cwd}
+ * @throws UsageError when the file cannot be loaded
+ */
+export async function loadDefinitions(config: Config, cwd = process.cwd()): Promise<readonly StreamDefinition[]> {
+  const path = findStreamFile(config.streamFile, cwd)
+  return path === undefined ? [orders as unknown as StreamDefinition] : await readStreamFile(path)
 }
 
 /** @throws UsageError when none has this name: it names those that exist, and the nearest */
@@ -45,12 +55,6 @@ export function streamNamed<S extends { readonly name: string }>(streams: readon
   const hint = meant === undefined ? '' : `; did you mean ${meant}?`
   throw new UsageError(`there is no stream ${JSON.stringify(name)}: the streams are ${names.join(', ')}${hint}`)
 }
-
-/** Until orders is a definition like any other, what of it this module needs. */
-const ORDERS = {
-  name: 'orders',
-  settings: { topic: 'KAFKA_TOPIC', dlqTopic: 'KAFKA_DLQ_TOPIC', group: 'KAFKA_GROUP_ID' },
-} as unknown as StreamDefinition
 
 /** How a stream is called outside: what its definition says, which a setting that the definition names overrides. */
 export interface StreamNames {

@@ -72,7 +72,8 @@ function nodeOf(root: JsonSchema, value: unknown, at: string, required: boolean)
     schema,
     at: place,
     types: types.filter(type => type !== 'null'),
-    nullable: types.includes('null'),
+    // A place without any type takes every value of JSON, null included.
+    nullable: types.length === 0 || types.includes('null'),
     required,
   }
 }

@@ -166,11 +166,17 @@ function flatten(
   }
   const segments = pointer.slice(base.length + 1).split('/')
   const plain = segments.length === 1 && !taken.has(segments[0] ?? '')
+  // A place that may hold several types of JSON, or any, has no SQL type of its own.
+  const type = hasOneType(node) ? {} : { type: 'jsonb' }
   if (plain) {
     taken.add(segments[0] ?? '')
-    return [pointer]
+    return hasOneType(node) ? [pointer] : [{ at: pointer, ...type }]
   }
-  return [{ at: pointer, as: unique(segments.map(snakeCase).join('_'), taken) }]
+  return [{ at: pointer, as: unique(segments.map(snakeCase).join('_'), taken), ...type }]
+}
+
+function hasOneType({ type }: InferredNode): boolean {
+  return [type ?? []].flat().filter(name => name !== 'null').length === 1
 }
 
 function isScalar({ type }: InferredNode): boolean {

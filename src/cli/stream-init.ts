@@ -1,0 +1,169 @@
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { UsageError } from '../core/errors.ts'
+import { compileTables } from '../engine/definition/compile.ts'
+import { InferenceError, type Inferred, inferStream } from '../engine/values/infer.ts'
+import { VERSION } from '../version.ts'
+import { CommandFailed } from './failure.ts'
+import { note, print } from './output.ts'
+import {
+  configSource,
+  definitionSource,
+  importLine,
+  json,
+  packageSource,
+  testSource,
+  tsconfigSource,
+  variableOf,
+  withStream,
+} from './stream-source.ts'
+import { allTables, migrationFile } from './stream-tables.ts'
+import { readValues } from './value-file.ts'
+import { plural } from './words.ts'
+
+interface InitOptions {
+  readonly from: readonly string[]
+  readonly json?: boolean
+}
+
+/** By path, relative to the project: its text. */
+type Files = ReadonlyMap<string, string>
+
+const CONFIG = 'holdfast.config.ts'
+
+/**
+ * Writes the files of a new stream into the working directory. It asks nothing, overwrites nothing, and says what it assumed.
+ * @throws UsageError when the name or the samples cannot be used; CommandFailed when a file is in the way: then nothing is written
+ */
+export async function init(name: string, { from, json: asJson }: InitOptions): Promise<void> {
+  const project = process.cwd()
+  requireName(name)
+  const samples = (await Promise.all(from.map(readSamples))).flat()
+  const inferred = infer(name, samples)
+  const migration = join(
+    'migrations',
+    `${await nextNumber(join(project, 'migrations'))}_${name.replaceAll('-', '_')}.sql`,
+  )
+  const files: Files = new Map([
+    [join('streams', `${name}.ts`), definitionSource(inferred.definition)],
+    [join('streams', `${name}.schema.json`), json(inferred.definition.schema)],
+    [join('streams', `${name}.sample.json`), json(samples.length === 1 ? samples[0] : samples)],
+    [join('streams', `${name}.test.ts`), testSource(name)],
+    [migration, migrationFile(allTables(compileTables(inferred.definition).plan))],
+  ])
+  await requireFree(project, name, files)
+  const config = await planConfig(project, name)
+  const missing = new Map(
+    [
+      ['package.json', packageSource(basename(project), VERSION)],
+      ['tsconfig.json', tsconfigSource()],
+    ].filter(([path = '']) => !existsSync(join(project, path))) as [string, string][],
+  )
+  const written = await write(project, new Map([...files, ...missing, ...config.created]))
+  if (config.edited !== undefined) await writeFile(join(project, CONFIG), config.edited)
+
+  const steps = nextSteps(config.byHand, missing.has('package.json'), name)
+  const edited = config.edited === undefined ? [] : [CONFIG]
+  const { assumptions } = inferred
+  if (asJson) return print(JSON.stringify({ stream: name, written, edited, assumptions, next: steps }))
+  for (const path of written) print(`wrote ${path}`)
+  for (const path of edited) print(`added the stream to ${path}`)
+  note(`\nAssumed, from ${plural(samples.length, 'sample')}:`)
+  for (const line of assumptions) note(`  - ${line}`)
+  note('\nNext:')
+  for (const [index, line] of steps.entries()) note(`  ${index + 1}. ${line}`)
+}
+
+/** A name is also a topic, a route, a table and a file. */
+const NAME = /^[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*$/
+const MAX_NAME = 40
+
+function requireName(name: string): void {
+  if (NAME.test(name) && name.length <= MAX_NAME) return
+  throw new UsageError(
+    `${JSON.stringify(name)} cannot name a stream: it must be at most ${MAX_NAME} of a-z 0-9 with single - or _ between them, and begin with a letter, as in returns`,
+  )
+}
+
+/** @throws UsageError that names the file, and the sample in it */
+async function readSamples(path: string): Promise<unknown[]> {
+  const values = await readValues(path, '--from')
+  return values.map((bytes, index) => {
+    try {
+      return JSON.parse(bytes.toString('utf8').replace(/^\ufeff/, ''))
+    } catch (error) {
+      const which = values.length === 1 ? '' : `, sample ${index + 1}`
+      throw new UsageError(`--from ${path}${which} is not JSON: ${error instanceof Error ? error.message : error}`)
+    }
+  })
+}
+
+function infer(name: string, samples: readonly unknown[]): Inferred {
+  try {
+    const inferred = inferStream(name, samples)
+    // A definition that cannot be compiled would only be refused at the start.
+    compileTables(inferred.definition)
+    return inferred
+  } catch (error) {
+    if (error instanceof InferenceError) throw new UsageError(`--from: ${error.message}`)
+    throw error
+  }
+}
+
+/** The number after the last migration of the folder: `0002`. */
+async function nextNumber(folder: string): Promise<string> {
+  const files = existsSync(folder) ? await readdir(folder) : []
+  const last = Math.max(0, ...files.map(file => Number(/^(\d+)_.*\.sql$/.exec(file)?.[1] ?? 0)))
+  return String(last + 1).padStart(4, '0')
+}
+
+/** @throws CommandFailed naming each file that is in the way */
+async function requireFree(project: string, name: string, files: Files): Promise<void> {
+  const folder = join(project, 'migrations')
+  const migrations = existsSync(folder) ? await readdir(folder) : []
+  const taken = [
+    ...[...files.keys()].filter(path => existsSync(join(project, path))),
+    ...migrations
+      .filter(file => file.replace(/^\d+_/, '') === `${name.replaceAll('-', '_')}.sql`)
+      .map(file => join('migrations', file)),
+  ]
+  if (taken.length === 0) return
+  throw new CommandFailed(
+    `${taken.join(', ')} ${taken.length === 1 ? 'is' : 'are'} there already; nothing was written. Choose another name, or remove ${taken.length === 1 ? 'it' : 'them'} first`,
+  )
+}
+
+/** What becomes of holdfast.config.ts: created, edited, or left to the reader with the lines to add. */
+async function planConfig(project: string, name: string) {
+  const path = join(project, CONFIG)
+  if (!existsSync(path))
+    return { created: new Map([[CONFIG, configSource(name)]]), edited: undefined, byHand: undefined }
+  const edited = withStream(await readFile(path, 'utf8'), name)
+  const byHand =
+    edited === undefined
+      ? `add to ${CONFIG}: ${importLine(name)} and ${variableOf(name)} in the list "streams"`
+      : undefined
+  return { created: new Map<string, string>(), edited, byHand }
+}
+
+/** @returns the paths, in the order of the map */
+async function write(project: string, files: Files): Promise<string[]> {
+  for (const [path, text] of files) {
+    await mkdir(dirname(join(project, path)), { recursive: true })
+    // Fails on a file that another process has made since.
+    await writeFile(join(project, path), text, { flag: 'wx' })
+  }
+  return [...files.keys()]
+}
+
+function nextSteps(byHand: string | undefined, newPackage: boolean, name: string): string[] {
+  return [
+    ...(byHand === undefined ? [] : [byHand]),
+    ...(newPackage ? ['npm install'] : []),
+    `read streams/${name}.schema.json and streams/${name}.ts, and correct what was assumed; then: holdfast stream check ${name}`,
+    'npx tsc && node --test "streams/*.test.ts"',
+    'holdfast migrate up',
+    `holdfast produce --stream ${name} --count 100, and: holdfast serve`,
+  ]
+}

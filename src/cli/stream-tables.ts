@@ -1,0 +1,54 @@
+import { StreamError } from '../core/errors.ts'
+import type { StreamPlan } from '../engine/definition/plan.ts'
+import { readLiveTables, type TableDifference, tableDifferences } from '../engine/postgres/live-tables.ts'
+import { createTable, type MigrationSql, wantedTables } from '../engine/postgres/wanted-tables.ts'
+import { createPool, query } from '../postgres/pool.ts'
+
+/** The tables of a stream beside what its definition needs. */
+export interface ComparedTables {
+  /** Whether the database has any of them. */
+  readonly exist: boolean
+  readonly differences: readonly TableDifference[]
+}
+
+/**
+ * Compares the tables of the database with the plan of a definition.
+ * @returns the error when the database could not be asked
+ */
+export async function compareTables(
+  postgres: { readonly url: string; readonly statementTimeoutMs: number },
+  plan: StreamPlan,
+): Promise<ComparedTables | StreamError> {
+  await using parts = new AsyncDisposableStack()
+  const pool = createPool({ ...postgres, max: 1, name: 'stream' })
+  parts.defer(() => pool.end())
+  const names = wantedTables(plan).map(({ name }) => name)
+  try {
+    const live = await readLiveTables((text, values) => query(pool, { text, values: [...values] }), names)
+    return { exist: live.size > 0, differences: tableDifferences(plan, live) }
+  } catch (error) {
+    if (error instanceof StreamError) return error
+    throw error
+  }
+}
+
+/** SQL of all tables of a plan, for a database that has none of them. */
+export function allTables(plan: StreamPlan): MigrationSql {
+  return joined(wantedTables(plan).map(createTable))
+}
+
+/** SQL that removes the differences, and SQL that brings them back. */
+export function joined(parts: readonly MigrationSql[]): MigrationSql {
+  return {
+    up: parts.map(({ up }) => up).join('\n\n'),
+    down: parts
+      .map(({ down }) => down)
+      .reverse()
+      .join('\n'),
+  }
+}
+
+/** A file of `migrations/`. */
+export function migrationFile({ up, down }: MigrationSql): string {
+  return `-- Up Migration\n\n${up}\n\n-- Down Migration\n\n${down}\n`
+}

@@ -1,0 +1,108 @@
+import { STORED_AT, type StreamPlan, type TablePlan } from '../definition/plan.ts'
+import { identifier, MAX_NAME_BYTES } from './identifiers.ts'
+
+export interface WantedColumn {
+  readonly name: string
+  /** The type as Postgres itself writes it (`format_type`): `timestamp with time zone`. */
+  readonly type: string
+  readonly notNull: boolean
+  /** Compares bytes (COLLATE "C"), as the writer sorts keys. */
+  readonly bytewise: boolean
+}
+
+export interface WantedIndex {
+  readonly name: string
+  /** As `pg_get_indexdef` writes them, in parentheses. */
+  readonly columns: string
+}
+
+/** A table as the statements of a stream need it. */
+export interface WantedTable {
+  readonly name: string
+  /** In the order of the migration. */
+  readonly columns: readonly WantedColumn[]
+  readonly primaryKey: readonly string[]
+  readonly indexes: readonly WantedIndex[]
+}
+
+/** As `format_type` has it. */
+const TIMESTAMPTZ = 'timestamp with time zone'
+/** Characters of a text in an index: what the pages of a list compare (tables-select.ts). */
+const INDEXED_CHARACTERS = 128
+
+/** The tables of a plan, the root table first. */
+export function wantedTables(plan: StreamPlan): readonly WantedTable[] {
+  return [plan.root, ...plan.children].map(table => ({
+    name: table.name,
+    columns: columnsOf(plan, table),
+    primaryKey: [plan.key.column, ...(table.kind === 'many' ? [table.position] : [])],
+    indexes: table.kind === 'root' ? indexesOf(plan) : [],
+  }))
+}
+
+function columnsOf(plan: StreamPlan, table: TablePlan): WantedColumn[] {
+  const own = table.columns.map(({ name, ddl, nullable }) => column(name, ddl, !nullable))
+  const key = { ...column(plan.key.column, 'text'), bytewise: true }
+  if (table.kind === 'one') return [key, ...own]
+  if (table.kind === 'many') return [key, column(table.position, 'integer'), ...own]
+  return [
+    key,
+    ...own,
+    ...(plan.keep === undefined ? [] : [column(plan.keep, 'jsonb')]),
+    ...[column('source_topic', 'text'), column('source_partition', 'integer')],
+    ...[column('source_offset', 'bigint'), column('source_timestamp', 'bigint')],
+    column(STORED_AT, 'timestamptz'),
+  ]
+}
+
+function column(name: string, ddl: string, notNull = true): WantedColumn {
+  return { name, type: ddl === 'timestamptz' ? TIMESTAMPTZ : ddl, notNull, bytewise: false }
+}
+
+/** One for the list, and one for each restriction of it. Without them each page would sort the whole table. */
+function indexesOf({ root, key, list }: StreamPlan): WantedIndex[] {
+  if (list === undefined) return []
+  const order = `${identifier(list.newest.name)} DESC, ${identifier(key.column)} DESC`
+  return [
+    { name: indexName(root.name, 'newest'), columns: `(${order})` },
+    ...list.by.map(({ name, type }) => {
+      const compared = type === 'text' ? `"left"(${identifier(name)}, ${INDEXED_CHARACTERS})` : identifier(name)
+      return { name: indexName(root.name, `by_${name}`), columns: `(${compared}, ${order})` }
+    }),
+  ]
+}
+
+function indexName(table: string, what: string): string {
+  return `${table}_${what}`.slice(0, MAX_NAME_BYTES)
+}
+
+/** SQL that makes what is wanted, and SQL that takes it back. */
+export interface MigrationSql {
+  readonly up: string
+  readonly down: string
+}
+
+/** Creates a table with its indexes. */
+export function createTable({ name, columns, primaryKey, indexes }: WantedTable): MigrationSql {
+  const widest = Math.max(...columns.map(column => identifier(column.name).length))
+  const lines = [
+    ...columns.map(column => `${identifier(column.name).padEnd(widest)} ${columnType(column)}`),
+    `PRIMARY KEY (${primaryKey.map(identifier).join(', ')})`,
+  ]
+  const table = `CREATE TABLE ${identifier(name)} (\n${lines.map(line => `  ${line}`).join(',\n')}\n);`
+  return {
+    up: [table, ...indexes.map(index => createIndex(name, index))].join('\n'),
+    down: `DROP TABLE ${identifier(name)};`,
+  }
+}
+
+export function createIndex(table: string, { name, columns }: WantedIndex): string {
+  // Without the quotes that Postgres puts around its own function.
+  return `CREATE INDEX ${identifier(name)} ON ${identifier(table)} ${columns.replaceAll('"left"(', 'left(')};`
+}
+
+/** `text COLLATE "C" NOT NULL` */
+export function columnType({ type, notNull, bytewise }: WantedColumn): string {
+  const short = type === TIMESTAMPTZ ? 'timestamptz' : type
+  return `${short}${bytewise ? ' COLLATE "C"' : ''}${notNull ? ' NOT NULL' : ''}`
+}

@@ -1,0 +1,177 @@
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { COMPILED } from '../../support/service.ts'
+
+const MAIN = resolve('src/cli/main.ts')
+const SAMPLE = {
+  return_id: '7f6d1a0e-53a5-4a6f-8e0e-2f3f2c0a8f11',
+  created_at: '2026-03-01T10:00:00Z',
+  reason: 'it does not "fit", it\'s too small',
+  customer: { id: 'c-17', email: 'a@example.com' },
+  address: { street: 'Main 1', city: 'Riga' },
+  refund: 19.99,
+  lines: [{ sku: 's-1', quantity: 2, product: { name: 'Shirt' } }],
+  note: null,
+}
+
+let project: string
+beforeEach(() => {
+  project = realpathSync(mkdtempSync(join(tmpdir(), 'holdfast-init-')))
+  onTestFinished(() => rmSync(project, { recursive: true, force: true }))
+  put('sample.json', SAMPLE)
+})
+
+function put(path: string, value: unknown): void {
+  writeFileSync(join(project, path), typeof value === 'string' ? value : JSON.stringify(value))
+}
+
+const text = (path: string) => readFileSync(join(project, path), 'utf8')
+
+interface Ended {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+function stream(...args: readonly string[]): Promise<Ended> {
+  const env = { PATH: process.env.PATH, NO_COLOR: '1', DATABASE_URL: 'postgres://127.0.0.1:1/none', ...COMPILED }
+  return new Promise(done => {
+    execFile(process.execPath, [MAIN, 'stream', ...args], { cwd: project, env }, (error, stdout, stderr) =>
+      done({ code: Number(error?.code ?? 0), stdout, stderr }),
+    )
+  })
+}
+
+describe('holdfast stream init', () => {
+  it('writes what a new team needs, and says what it assumed and what comes next', async () => {
+    const { code, stdout, stderr } = await stream('init', 'returns', '--from', 'sample.json')
+    expect({ code, stderr }).toMatchObject({ code: 0 })
+    const written = [...stdout.matchAll(/^wrote (.*)$/gm)].map(([, path]) => path)
+    expect(written).toEqual([
+      ...[
+        'streams/returns.ts',
+        'streams/returns.schema.json',
+        'streams/returns.sample.json',
+        'streams/returns.test.ts',
+      ],
+      ...['migrations/0001_returns.sql', 'package.json', 'tsconfig.json', 'holdfast.config.ts'],
+    ])
+    expect(text('streams/returns.ts')).toMatch(/key: '\/return_id',/)
+    expect(JSON.parse(text('streams/returns.sample.json'))).toEqual(SAMPLE)
+    expect(text('migrations/0001_returns.sql')).toMatch(
+      /^-- Up Migration\n\nCREATE TABLE returns \(\n {2}return_id +text COLLATE "C" NOT NULL,/,
+    )
+    expect(text('migrations/0001_returns.sql')).toMatch(/\n {2}note +jsonb,\n/)
+    expect(text('holdfast.config.ts')).toContain('streams: [returns]')
+    expect(stderr).toMatch(/Assumed, from 1 sample:\n {2}- There is one sample.*The key is \/return_id/s)
+    expect(stderr).toMatch(/Next:\n {2}1\. npm install\n/)
+  })
+
+  it('writes a definition that Node reads, with the schema and the tables of the migration', async () => {
+    await stream('init', 'returns', '--from', 'sample.json')
+    // A package that hands the definition through, as `defineStream` does.
+    mkdirSync(join(project, 'node_modules/holdfast'), { recursive: true })
+    writeFileSync(join(project, 'node_modules/holdfast/package.json'), '{"type":"module","exports":"./index.js"}')
+    writeFileSync(
+      join(project, 'node_modules/holdfast/index.js'),
+      'export const defineStream = it => it; export const defineConfig = it => it',
+    )
+    const { code, stdout, stderr } = await stream('migration', 'returns', '--offline')
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toBe(text('migrations/0001_returns.sql'))
+  })
+
+  it('overwrites nothing: it names the file that is in the way, and writes none', async () => {
+    mkdirSync(join(project, 'streams'))
+    put('streams/returns.schema.json', 'mine')
+    const { code, stdout, stderr } = await stream('init', 'returns', '--from', 'sample.json')
+    expect([code, stdout]).toEqual([1, ''])
+    expect(stderr).toMatch(/^error: streams\/returns\.schema\.json is there already; nothing was written/)
+    expect(readdirSync(project).sort()).toEqual(['sample.json', 'streams'])
+    expect(text('streams/returns.schema.json')).toBe('mine')
+  })
+
+  it('adds the second stream to a config that it can read, and numbers its migration', async () => {
+    await stream('init', 'returns', '--from', 'sample.json')
+    put('visit.json', { visit_id: 'v1', at: '2026-03-01T10:00:00Z' })
+    const { code, stdout } = await stream('init', 'shop-visits', '--from', 'visit.json')
+    expect(code).toBe(0)
+    expect(stdout).toContain('wrote migrations/0002_shop_visits.sql\nadded the stream to holdfast.config.ts\n')
+    expect(text('holdfast.config.ts')).toBe(`import { defineConfig } from 'holdfast'
+import returns from './streams/returns.ts'
+import shopVisits from './streams/shop-visits.ts'
+
+export default defineConfig({ streams: [returns, shopVisits] })
+`)
+  })
+
+  it('leaves a config alone that it cannot read, and says which lines to add', async () => {
+    const config = "import { defineConfig } from 'holdfast'\nexport default defineConfig({ streams: all() })\n"
+    put('holdfast.config.ts', config)
+    const { code, stderr } = await stream('init', 'returns', '--from', 'sample.json')
+    expect(code).toBe(0)
+    expect(text('holdfast.config.ts')).toBe(config)
+    expect(stderr).toContain(
+      '1. add to holdfast.config.ts: import returns from \'./streams/returns.ts\' and returns in the list "streams"',
+    )
+  })
+
+  it('takes several samples, of arrays and NDJSON, and requires only what all have', async () => {
+    put('more.ndjson', `${JSON.stringify({ ...SAMPLE, return_id: 'x', refund: 5 })}\n{"return_id":"y"}\n`)
+    await stream('init', 'returns', '--from', 'sample.json', '--from', 'more.ndjson')
+    expect(JSON.parse(text('streams/returns.schema.json')).required).toEqual(['return_id'])
+    expect(JSON.parse(text('streams/returns.sample.json'))).toHaveLength(3)
+  })
+
+  it.each<[string, readonly string[], RegExp]>([
+    [
+      'a name that no table can have',
+      ['init', 'Returns!', '--from', 'sample.json'],
+      /"Returns!" cannot name a stream: it must be/,
+    ],
+    ['no sample', ['init', 'returns'], /required option '--from <path>'/],
+    [
+      'a sample that is not there',
+      ['init', 'returns', '--from', 'no.json'],
+      /--from no\.json cannot be read: there is no such file/,
+    ],
+    ['a broken sample', ['init', 'returns', '--from', 'broken.ndjson'], /--from broken\.ndjson, sample 2 is not JSON/],
+    ['a sample that is no object', ['init', 'returns', '--from', 'list.json'], /--from: sample 1 is an? integer/],
+    ['no key', ['init', 'returns', '--from', 'keyless.json'], /--from: no field can be the key/],
+    ['a stream that there is not', ['check', 'returns'], /there is no stream "returns": the streams are orders/],
+  ])('ends with 2 on %s, and writes nothing', async (_, args, expected) => {
+    put('broken.ndjson', '{"a":1}\n{"a":')
+    put('list.json', '[1]')
+    put('keyless.json', '{"a":1}')
+    const before = readdirSync(project)
+    const { code, stdout, stderr } = await stream(...args)
+    expect(stderr).toMatch(expected)
+    expect([code, stdout]).toEqual([2, ''])
+    expect(readdirSync(project)).toEqual(before)
+  })
+})
+
+describe('holdfast stream', () => {
+  it('lists the streams with their names outside', async () => {
+    const { stdout } = await stream('ls', '--json')
+    expect(JSON.parse(stdout)).toEqual({
+      ...{ name: 'orders', topic: 'orders', dlq_topic: 'orders.dlq', group_id: 'holdfast', route: '/orders' },
+      tables: ['orders', 'deliveries', 'payments', 'items'],
+    })
+    expect((await stream('ls')).stdout).toMatch(/^name {4}topic .*\norders /)
+  })
+
+  it('never says that nothing differs when the database could not be asked', async () => {
+    const asked = await stream('check')
+    expect(asked.code).toBe(4)
+    expect(asked.stdout).toMatch(
+      /^✓ orders definition: .*GET rebuilds values from the tables\n\? orders tables: Postgres is away/,
+    )
+    const offline = await stream('check', '--offline')
+    expect(offline).toMatchObject({ code: 0, stderr: expect.stringContaining('orders: the tables were not compared') })
+    expect((await stream('migration', 'orders')).code).toBe(4)
+  })
+})
