@@ -1,47 +1,35 @@
-import type { Observer } from '../../core/facts.ts'
 import type { TopicPartition } from '../../core/record.ts'
-import type { Clock, RecordSource } from '../ports.ts'
+import type { Clock } from '../ports.ts'
 import { emptyAhead } from '../watch/rules.ts'
-import type { StreamView } from '../watch/status.ts'
-import { beginAnew, type Views } from '../watch/view.ts'
-import type { Assignments } from './assignments.ts'
+import { beginAnew } from '../watch/view.ts'
+import { type AssignmentsParts, createAssignments } from './assignments.ts'
 import type { Breaker } from './breaker.ts'
-import type { Committer } from './commit.ts'
 import type { OwnedPartition } from './partition.ts'
-import type { Reception } from './receive.ts'
-import { type RetryParts, retrying } from './retry.ts'
-import type { RunEnd } from './run.ts'
+import { createReception, type ReceptionParts } from './receive.ts'
+import { retrying } from './retry.ts'
+import type { PartitionRun } from './run.ts'
 import type { Signal } from './signal.ts'
 
-export interface LoopParts {
+export interface LoopParts
+  extends Omit<ReceptionParts, 'overfull'>,
+    Omit<AssignmentsParts, 'reception' | 'signal' | 'drainTimeoutMs' | 'turn'> {
   readonly topic: string
-  readonly groupId: string
-  readonly source: RecordSource
-  readonly reception: Reception
-  readonly committer: Committer
-  /** @param turn one turn of the loop: it must be taken again and again while something else is awaited */
-  readonly assignments: (turn: () => Promise<void>) => Assignments
-  readonly views: Views
-  readonly stream: StreamView
+  /** At most so many records a turn. */
+  readonly pollRecords: number
   /** Called once a turn: each asks when it is time to, and waits for nothing. */
   readonly pollers: readonly (() => void)[]
   readonly breakers: readonly Breaker[]
-  readonly backpressure: Backpressure
   /** Batches have ended. */
   readonly progressed: Signal
-  readonly stopping: AbortController
-  readonly drainTimeoutMs: () => number
-  readonly maxRecords: number
-  readonly retry: RetryParts
-  readonly observer: Observer
-  readonly clock: Clock
+  /** How long what is in flight of a partition that is taken away may go on, in ms. */
+  readonly drainTimeoutMs: number
 }
 
 export interface Loop {
-  /** Joins the group and works until the stream stops. @throws what made it stop by itself */
+  /** Joins the group and works until `stop()`. @throws what made it stop by itself */
   run(): Promise<void>
-  /** A run has ended by itself. */
-  ended(owner: OwnedPartition, end: RunEnd): void
+  /** Makes `run()` drain within the bound, and end. */
+  stop(drainTimeoutMs?: number): void
 }
 
 const POLL_TIMEOUT_MS = 100
@@ -51,16 +39,36 @@ const POLL_TIMEOUT_MS = 100
  * partitions write what it hands over, and never touch the consumer.
  */
 export function createLoop(parts: LoopParts): Loop {
-  const { source, reception, committer, views, stream, backpressure, stopping, observer, clock } = parts
-  const assignments = parts.assignments(turn)
+  const { source, committer, views, stream, progressed, observer, clock } = parts
+  const stopping = new AbortController()
+  const backpressure = createBackpressure(clock)
+  let { drainTimeoutMs } = parts
   let failure: { readonly error: unknown } | undefined
+
+  const reception = createReception({ ...parts, startRun, overfull: backpressure.overfull })
+  const assignments = createAssignments({
+    ...parts,
+    reception,
+    signal: stopping.signal,
+    drainTimeoutMs: () => drainTimeoutMs,
+    turn,
+  })
+
+  function startRun(owner: OwnedPartition): PartitionRun {
+    const run = parts.startRun(owner)
+    void run.ended.then(end => {
+      if (end.kind === 'failed') fail(end.error)
+      else if (end.kind === 'anew') beginAnew(views.of(owner), 'run_ended')
+    })
+    return run
+  }
 
   /** The first error that stops the stream wins; everything in flight is given up, nothing more is committed past it. */
   function fail(error: unknown): void {
     failure ??= { error }
     for (const partition of reception.owned.values()) partition.abandon()
     stopping.abort()
-    parts.progressed.notify()
+    progressed.notify()
   }
 
   /** One turn: commits, pauses, and up to a batch of records. */
@@ -72,11 +80,11 @@ export function createLoop(parts: LoopParts): Loop {
     if (isFull && !backpressure.overfull()) {
       // Not asking for more is the cheapest backpressure: a pause throws away what the client has fetched.
       const waited = new AbortController()
-      await Promise.race([parts.progressed.wait(), clock.sleep(POLL_TIMEOUT_MS, waited.signal)])
+      await Promise.race([progressed.wait(), clock.sleep(POLL_TIMEOUT_MS, waited.signal)])
       waited.abort()
       return
     }
-    const records = await source.poll(parts.maxRecords, POLL_TIMEOUT_MS)
+    const records = await source.poll(parts.pollRecords, POLL_TIMEOUT_MS)
     reception.route(records, clock.monotonic())
     for (const poll of parts.pollers) poll()
     for (const view of views.all()) {
@@ -113,7 +121,7 @@ export function createLoop(parts: LoopParts): Loop {
 
   async function drain(): Promise<void> {
     stream.become('draining')
-    await assignments.drain([...reception.owned.values()], failure === undefined ? parts.drainTimeoutMs() : 0)
+    await assignments.drain([...reception.owned.values()], failure === undefined ? drainTimeoutMs : 0)
   }
 
   async function leave(): Promise<void> {
@@ -141,15 +149,16 @@ export function createLoop(parts: LoopParts): Loop {
       observer.observe({ kind: 'stream_stopped', ...(failure === undefined ? {} : { error: failure.error }) })
       if (failure !== undefined) throw failure.error
     },
-    ended(owner, end) {
-      if (end.kind === 'failed') fail(end.error)
-      else if (end.kind === 'anew') beginAnew(views.of(owner), 'run_ended')
+    stop(boundMs = drainTimeoutMs) {
+      drainTimeoutMs = boundMs
+      stopping.abort()
+      progressed.notify()
     },
   }
 }
 
 /** Whether the buffers have been full, and for so long that fetching should stop. */
-export interface Backpressure {
+interface Backpressure {
   /** @param full whether they are now. @returns the same */
   look(full: boolean): boolean
   /** For longer than a second: the consumer is paused; for shorter, it is just not asked. */
@@ -158,7 +167,7 @@ export interface Backpressure {
 
 const OVERFULL_AFTER_MS = 1_000
 
-export function createBackpressure(clock: Pick<Clock, 'monotonic'>): Backpressure {
+function createBackpressure(clock: Pick<Clock, 'monotonic'>): Backpressure {
   let fullSinceMs: number | undefined
   return {
     look(full) {

@@ -16,15 +16,13 @@ import { createStreamView } from '../watch/status.ts'
 import { pollPauses, pollProgress } from '../watch/stored.ts'
 import { watchTopic } from '../watch/topic.ts'
 import { createViews } from '../watch/view.ts'
-import { createAssignments } from './assignments.ts'
 import { createBreaker } from './breaker.ts'
 import { createCommitter } from './commit.ts'
 import { createCrashGuard, NO_CRASH_GUARD } from './crash-guard.ts'
-import { createBackpressure, createLoop, type Loop } from './loop.ts'
+import { createLoop } from './loop.ts'
 import type { OwnedPartition } from './partition.ts'
-import { createReception } from './receive.ts'
 import type { RetryParts } from './retry.ts'
-import { startRun } from './run.ts'
+import { type RunParts, startRun } from './run.ts'
 import { createSignal } from './signal.ts'
 import { createSlots } from './slots.ts'
 import { createSteps } from './steps.ts'
@@ -93,10 +91,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
   const all = Object.values(breakers)
   const committer = createCommitter(source, observer, clock)
   const progressed = createSignal()
-  const stopping = new AbortController()
   const stream = createStreamView(clock)
-  const backpressure = createBackpressure(clock)
-  let drainTimeoutMs = parts.drainTimeoutMs
   let running: Promise<void> | undefined
 
   const steps = createSteps<T>({
@@ -110,56 +105,41 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
   })
   // For each transaction one batch in the store, and one that is prepared meanwhile.
   const inHand = createSlots(2 * parts.lanes)
-  const runParts = { ...parts, steps, committer, limits: parts.batch, stormRules, inHand, breakers, progressed }
+  const runParts: RunParts<T> = {
+    ...parts,
+    tracing: parts.tracing ?? NO_TRACING,
+    limits: parts.batch,
+    steps,
+    committer,
+    stormRules,
+    inHand,
+    breakers,
+    progressed,
+  }
   const owned = new Map<string, OwnedPartition>()
   const views = createViews(owned)
-  const reception = createReception({
-    owned,
-    source,
-    startRun(owner) {
-      const run = startRun(owner, { ...runParts, tracing: parts.tracing ?? NO_TRACING })
-      void run.ended.then(end => loop.ended(owner, end))
-      return run
-    },
-    observer,
-    // A batch in waiting for every second transaction: twice that cost 12 to 25 MB more and was no faster (make bench).
-    maxRecords: Math.ceil(parts.lanes * 1.5) * parts.batch.maxRecords,
-    maxBytes: parts.lanes * 2 * parts.batch.maxBytes,
-    storeAway: () => breakers.postgres.open !== undefined,
-    overfull: backpressure.overfull,
-  })
-
   const excused = () => stream.state !== 'running' || all.some(({ open }) => open !== undefined)
   const stalls = watchStalls({ views, clock, excused })
   const topicWatch = watchTopic({ readTopicId: parts.readTopicId ?? (async () => undefined), views, clock })
   const stored = { store, views, clock, groupId, observer }
-  const loop: Loop = createLoop({
-    topic,
-    groupId,
-    source,
-    reception,
-    committer,
-    assignments: turn =>
-      createAssignments({
-        source,
-        store,
-        observer,
-        clock,
-        groupId,
-        retry,
-        reception,
-        committer,
-        views,
-        stream,
-        signal: stopping.signal,
-        drainTimeoutMs: () => drainTimeoutMs,
-        startAt: parts.startAt ?? 'earliest',
-        readTopicId: topicWatch.read,
-        heads: parts.heads,
-        turn,
-      }),
+  const loop = createLoop({
+    ...parts,
+    owned,
     views,
     stream,
+    committer,
+    progressed,
+    retry,
+    breakers: all,
+    startRun: owner => startRun(owner, runParts),
+    startAt: parts.startAt ?? 'earliest',
+    readTopicId: topicWatch.read,
+    heads: parts.heads,
+    pollRecords: parts.batch.maxRecords,
+    // A batch in waiting for every second transaction: twice that cost 12 to 25 MB more and was no faster (make bench).
+    maxRecords: Math.ceil(parts.lanes * 1.5) * parts.batch.maxRecords,
+    maxBytes: parts.lanes * 2 * parts.batch.maxBytes,
+    storeAway: () => breakers.postgres.open !== undefined,
     pollers: [
       pollMarks({ source, views, clock, broker: breakers.kafka }),
       ...(parts.heads === undefined ? [] : [pollHeads({ reader: parts.heads, views, clock })]),
@@ -168,15 +148,6 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
       pollProgress(stored),
       topicWatch.tick,
     ],
-    breakers: all,
-    backpressure,
-    progressed,
-    stopping,
-    drainTimeoutMs: () => drainTimeoutMs,
-    maxRecords: parts.batch.maxRecords,
-    retry,
-    observer,
-    clock,
   })
 
   return {
@@ -185,9 +156,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
       return running
     },
     async stop(boundMs) {
-      if (boundMs !== undefined) drainTimeoutMs = boundMs
-      stopping.abort()
-      progressed.notify()
+      loop.stop(boundMs)
       await running?.catch(() => {})
     },
     storeAway: error => breakers.postgres.trip(error),

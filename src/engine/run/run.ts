@@ -6,11 +6,11 @@ import type { Clock } from '../ports.ts'
 import type { ReadyRecord } from '../verdict.ts'
 import type { Breaker } from './breaker.ts'
 import type { Committer } from './commit.ts'
-import { UNGUARDED } from './crash-guard.ts'
+import { type Passage, UNGUARDED } from './crash-guard.ts'
 import type { Batch, OwnedPartition } from './partition.ts'
 import { createSignal, type Signal } from './signal.ts'
 import type { Slots } from './slots.ts'
-import type { Steps } from './steps.ts'
+import type { Escort, Steps } from './steps.ts'
 import { checkStorm, type StormRules } from './storm-guard.ts'
 import { below, redrivenOf, type Validated } from './validate.ts'
 import { waitingOf } from './waiting.ts'
@@ -55,6 +55,16 @@ export interface PartitionRun {
   readonly left: Promise<void>
 }
 
+type Stage = 'validate' | 'divert' | 'write'
+
+/** A batch on its way: guards may cut it down to its first records. */
+interface InHand extends Escort {
+  batch: Batch
+  passage: Passage
+  isSettled: boolean
+  readonly seconds: Record<Stage, number>
+}
+
 /**
  * Takes the batches of one partition in order through the write path: while one is in the store, the next one is validated and its dead
  * letters are sent. Partitions run side by side and wait for themselves only: one whose batch waits for a lock, or for its partition of
@@ -74,96 +84,103 @@ export function startRun<T>(owner: OwnedPartition, parts: RunParts<T>): Partitio
    * @param before resolves when the batch before has ended, written or not
    * @param writes is called when this one's turn to be written has come
    */
-  async function settle(taken: Batch, before: Promise<void>, writes: () => void): Promise<void> {
-    const trace = traceOf(taken)
-    const escort = { trace, contextOf: waitingOf(owner, { ...parts, release: releasePlaces, onEnd: notify }) }
-    const lap = stopwatch(clock)
-    let batch = taken
-    let passage = UNGUARDED
-    let isSettled = false
-    await trace.run(async () => {
-      try {
-        passage = await steps.enter(batch, escort)
-        batch = owner.giveBack(batch, passage.keep)
-        lap()
-        const verdicts = await steps.validate(batch, passage, escort)
-        batch = stopAtStorm(batch, verdicts)
-        const { ready, rejected, unusual } = below(batch.to, verdicts)
-        for (const { offset, what } of unusual)
-          observer.observe({ kind: 'unusual_record', partition: place, offset, what })
-        const validate = lap()
-        const letters = await steps.divert(rejected, passage, escort)
-        const divert = lap()
-        await before
-        writes()
-        lap()
-        const done = await steps.write(batch, { ready, letters }, passage, escort)
-        isSettled = done.kind === 'settled'
-        if (done.kind === 'settled') conclude(batch, ready, done, trace, { validate, divert, write: lap() })
-        else hold(batch, trace)
-      } catch (error) {
-        giveUp(batch, trace, error)
-      } finally {
-        await passage.leave({ settled: isSettled })
-        notify()
-      }
-    })
+  async function settle(hand: InHand, before: Promise<void>, writes: () => void): Promise<void> {
+    await enter(hand)
+    const { ready, rejected } = await validate(hand)
+    const letters = await timed(hand, 'divert', () => steps.divert(rejected, hand))
+    await before
+    writes()
+    const written = await timed(hand, 'write', () => steps.write({ ready, letters }, hand))
+    if (written.kind === 'held') return hold(hand)
+    finish(hand, ready, written)
+    commit(hand, written)
+    report(hand, written)
   }
 
-  /** Cuts the batch where validation alone makes the storm guard stop. It is not known yet what the store will refuse. */
-  function stopAtStorm(batch: Batch, { ready, rejected }: Validated<T>): Batch {
-    const isAlone = owner.inFlightRecords === batch.records.length
-    const counted = isAlone ? owner.storm : owner.stormAhead
-    const check = checkStorm(batch.records, rejected, redrivenOf(ready), counted, stormRules)
+  /** After starts that came to nothing, the crash guard lets the first record in alone. */
+  async function enter(hand: InHand): Promise<void> {
+    hand.passage = await steps.enter(hand)
+    hand.batch = owner.giveBack(hand.batch, hand.passage.keep)
+  }
+
+  /** @returns the verdicts on the records up to where they alone make the storm guard stop. What the store will refuse is not known yet */
+  async function validate(hand: InHand): Promise<Validated<T>> {
+    const verdicts = await timed(hand, 'validate', () => steps.validate(hand))
+    const { records } = hand.batch
+    const counted = owner.inFlightRecords === records.length ? owner.storm : owner.stormAhead
+    const check = checkStorm(records, verdicts.rejected, redrivenOf(verdicts.ready), counted, stormRules)
     owner.stormAhead = check.tally
     // From here on, so that not one batch more is taken; in the store with the batch's own transaction.
     if (check.pause !== undefined) owner.waitsForOperator = check.pause
-    return owner.giveBack(batch, check.keep)
+    hand.batch = owner.giveBack(hand.batch, check.keep)
+    const kept = below(hand.batch.to, verdicts)
+    for (const { offset, what } of kept.unusual) {
+      observer.observe({ kind: 'unusual_record', partition: place, offset, what })
+    }
+    return kept
   }
 
-  /** The batch is settled, or its first records are where the storm guard stops the partition behind them. */
-  function conclude(
-    batch: Batch,
-    ready: readonly ReadyRecord<T>[],
-    done: Settled<T>,
-    trace: BatchTrace,
-    stageSeconds: { readonly validate: number; readonly divert: number; readonly write: number },
-  ): void {
-    const { records, to } = done.batch
-    const isWhole = to === batch.to
-    owner.storm = done.storm
-    owner.finish(batch, isWhole, clock.now())
-    parts.onSettled(done.written, ready)
-    // A partition that is no longer ours is never committed: the broker would take it, even backwards.
-    if (!owner.abandoned.aborted) {
-      committer.offer({ ...place, nextOffset: to }, { oldestTimestampMs: oldestTimestampOf(records), trace })
-      if (done.pause !== undefined && isWhole && owner.inFlightRecords === 0) owner.waitsForOperator = done.pause
-      else if (done.pause !== undefined) beginAnew()
-    }
-    const { counts, closings } = done
-    observer.observe({
-      kind: 'batch_settled',
-      partition: place,
-      to,
-      records: records.length,
-      counts,
-      closings,
-      stageSeconds,
-    })
-    for (const deadLetter of done.letters) {
+  /** The batch is settled, or its first records are, where the storm guard stops the partition behind them. */
+  function finish(hand: InHand, ready: readonly ReadyRecord<T>[], { batch, storm, written }: Settled<T>): void {
+    hand.isSettled = true
+    owner.storm = storm
+    owner.finish(hand.batch, batch.to === hand.batch.to, clock.now())
+    parts.onSettled(written, ready)
+  }
+
+  /** A partition that is no longer ours is never committed: the broker would take it, even backwards. */
+  function commit({ batch, trace }: InHand, { batch: settled, pause }: Settled<T>): void {
+    if (owner.abandoned.aborted) return
+    const { to, records } = settled
+    committer.offer({ ...place, nextOffset: to }, { oldestTimestampMs: oldestTimestampOf(records), trace })
+    if (pause === undefined) return
+    if (to === batch.to && owner.inFlightRecords === 0) owner.waitsForOperator = pause
+    else beginAnew()
+  }
+
+  function report({ trace, seconds: stageSeconds }: InHand, { batch, counts, closings, letters }: Settled<T>): void {
+    const { to, records } = batch
+    const partition = place
+    observer.observe({ kind: 'batch_settled', partition, to, records: records.length, counts, closings, stageSeconds })
+    for (const deadLetter of letters) {
       trace.runFor(deadLetter.record, () => observer.observe({ kind: 'dead_lettered', deadLetter }))
     }
-    trace.end({ deadLetters: done.letters })
+    trace.end({ deadLetters: letters })
   }
 
   /** Nothing of the batch was written: an operator has to look first, and it is tried again afterwards. */
-  function hold(batch: Batch, trace: BatchTrace): void {
+  function hold({ batch, trace }: InHand): void {
     trace.end({ deadLetters: [] })
     owner.finish(batch, false, clock.now())
     beginAnew()
   }
 
-  function giveUp(batch: Batch, trace: BatchTrace, error: unknown): void {
+  async function timed<R>(hand: InHand, stage: Stage, work: () => Promise<R>): Promise<R> {
+    const sinceMs = clock.monotonic()
+    const result = await work()
+    hand.seconds[stage] = (clock.monotonic() - sinceMs) / 1000
+    return result
+  }
+
+  /** Brings a batch to its end, whatever that is. Never rejects. */
+  function bringThrough(batch: Batch, before: Promise<void>, writes: () => void): Promise<void> {
+    const trace = traceOf(batch)
+    const contextOf = waitingOf(owner, { ...parts, release: releasePlaces, onEnd: notify })
+    const seconds = { validate: 0, divert: 0, write: 0 }
+    const hand: InHand = { batch, passage: UNGUARDED, isSettled: false, seconds, trace, contextOf }
+    return trace.run(async () => {
+      try {
+        await settle(hand, before, writes)
+      } catch (error) {
+        giveUp(hand, error)
+      } finally {
+        await hand.passage.leave({ settled: hand.isSettled })
+        notify()
+      }
+    })
+  }
+
+  function giveUp({ batch, trace }: InHand, error: unknown): void {
     trace.end({ error })
     if (dispositionOf(error) !== 'abandon') ended.resolve({ kind: 'failed', error })
     else if (!owner.abandoned.aborted) {
@@ -206,7 +223,7 @@ export function startRun<T>(owner: OwnedPartition, parts: RunParts<T>): Partitio
       }
       const earlier = before
       const writes = Promise.withResolvers<void>()
-      before = settle(batch, earlier, writes.resolve)
+      before = bringThrough(batch, earlier, writes.resolve)
         // One that is given up before its turn does not end before the one ahead of it.
         .then(() => earlier)
         .then(release)
@@ -249,17 +266,6 @@ export function startRun<T>(owner: OwnedPartition, parts: RunParts<T>): Partitio
     },
     ended: ended.promise,
     left,
-  }
-}
-
-/** @returns says how many seconds have gone by since it was asked last */
-function stopwatch(clock: Pick<Clock, 'monotonic'>): () => number {
-  let since = clock.monotonic()
-  return () => {
-    const now = clock.monotonic()
-    const seconds = (now - since) / 1000
-    since = now
-    return seconds
   }
 }
 

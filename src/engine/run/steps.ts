@@ -31,8 +31,10 @@ export interface StepsParts<T> {
   readonly outagePolicy: OutagePolicy
 }
 
-/** What goes with a batch on its way. */
+/** A batch with what goes along. */
 export interface Escort {
+  readonly batch: Batch
+  readonly passage: Passage
   readonly trace: BatchTrace
   readonly contextOf: ContextOf
 }
@@ -42,11 +44,11 @@ export interface Escort {
  * throws: OwnershipLostError where the batch is to be dropped, or what stops the stream. None changes the partition.
  */
 export interface Steps<T> {
-  enter(batch: Batch, escort: Escort): Promise<Passage>
-  validate(batch: Batch, passage: Passage, escort: Escort): Promise<Validated<T>>
+  enter(escort: Escort): Promise<Passage>
+  validate(escort: Escort): Promise<Validated<T>>
   /** @returns the dead letters as the topic has acknowledged them */
-  divert(rejected: readonly DeadLetter[], passage: Passage, escort: Escort): Promise<readonly DeadLetter[]>
-  write(batch: Batch, records: ToWrite<T>, passage: Passage, escort: Escort): Promise<Written<T>>
+  divert(rejected: readonly DeadLetter[], escort: Escort): Promise<readonly DeadLetter[]>
+  write(records: ToWrite<T>, escort: Escort): Promise<Written<T>>
 }
 
 export function createSteps<T>(parts: StepsParts<T>): Steps<T> {
@@ -71,37 +73,34 @@ export function createSteps<T>(parts: StepsParts<T>): Steps<T> {
   }
 
   return {
-    enter: (batch, { contextOf }) => retrying(() => crashGuard.enter(batch), retry, contextOf('postgres')),
+    enter: ({ batch, contextOf }) => retrying(() => crashGuard.enter(batch), retry, contextOf('postgres')),
 
-    validate({ owner, records }, { deaths, attempt }, { contextOf }) {
+    validate({ batch, passage, contextOf }) {
+      const { owner, records } = batch
+      const { deaths, attempt } = passage
       const validating = async () => {
         const provenanceOf = await provenances(records, claims => store.redrives(groupId, owner.topic, claims))
         const shared = { provenanceOf, groupId, now: () => clock.now() }
         if (deaths > 0) return condemn(records, deaths, shared)
         return validate(records, { ...shared, judge: parts.judge, maxAttempts: parts.maxAttempts })
       }
-      return retrying(
-        validating,
-        retry,
-        contextOf('postgres', work => attempt('judge', work)),
-      )
+      const context = contextOf('postgres', work => attempt('judge', work))
+      return retrying(validating, retry, context)
     },
 
-    divert: (rejected, { attempt }, escort) =>
-      divert(
-        rejected,
-        sinkOf(escort),
-        retry,
-        escort.contextOf('dlq', work => attempt('settle', work)),
-      ),
+    divert(rejected, escort) {
+      const context = escort.contextOf('dlq', work => escort.passage.attempt('settle', work))
+      return divert(rejected, sinkOf(escort), retry, context)
+    },
 
-    write(batch, records, { attempt }, escort) {
+    write(records, escort) {
       const inStore: Pick<SettlementStore<T>, 'settle' | 'hold'> = {
         settle: work => inTurn(() => store.settle(work)),
         hold: (group, at, pause) => inTurn(() => store.hold(group, at, pause)),
       }
-      const contextOf: ContextOf = dependency => escort.contextOf(dependency, work => attempt('settle', work))
-      return write(batch, records, { ...parts, store: inStore, sink: sinkOf(escort), contextOf })
+      const contextOf: ContextOf = dependency =>
+        escort.contextOf(dependency, work => escort.passage.attempt('settle', work))
+      return write(escort.batch, records, { ...parts, store: inStore, sink: sinkOf(escort), contextOf })
     },
   }
 }
