@@ -2,32 +2,34 @@ import type { Desk } from './app-desk.ts'
 import type { Config } from './config.ts'
 import type { HealthCheck, StreamStatus } from './core/status.ts'
 import type { Clock } from './engine/ports.ts'
-import type { Verdict } from './engine/verdict.ts'
+import type { Stream } from './engine/stream.ts'
 import type { AdminParts } from './http/admin.ts'
 import { createAdminFeed } from './http/admin-feed.ts'
 import { createStreamOverview } from './http/stream-overview.ts'
-import { maskPersonal } from './orders/order.ts'
 
 export interface AdminOptions {
-  readonly config: Config
+  readonly config: Pick<Config, 'traceUrl'>
+  readonly stream: Stream
   readonly desk: Desk
-  /** `undefined` while, or because, this process has no stream. */
+  /** `undefined` until this process consumes the stream. */
   readonly status: () => StreamStatus | undefined
+  /** Whether it is going to. */
   readonly consumes: boolean
   readonly ready: readonly HealthCheck[]
-  readonly judge: (record: { readonly key: Buffer | null; readonly value: Buffer | null }) => Verdict<unknown>
   readonly clock: Clock
   /** What nobody foresaw, while operators watch. */
   readonly onFeedError: (error: unknown) => void
 }
 
-/** What the API needs for operators, out of the desk and what this process knows of itself. */
+/** What the API for operators needs of one stream: the desk, and what this process knows of itself. */
 export function composeAdmin(options: AdminOptions): AdminParts {
-  const { config, desk, clock, judge } = options
+  const { config, stream, desk, clock, ready } = options
   const { overview, storeSilentMs } = createStreamOverview({
     ...options,
-    topic: config.kafka.topic,
-    groupId: config.kafka.groupId,
+    topic: stream.topic,
+    groupId: stream.groupId,
+    // Checks of the process concern every stream.
+    ready: ready.filter(check => check.stream === undefined || check.stream === stream.name),
     books: desk.books,
     automatic: desk.automatic,
     ends: desk.ends.of,
@@ -36,8 +38,8 @@ export function composeAdmin(options: AdminOptions): AdminParts {
     ...desk,
     overview,
     storeSilentMs,
-    judge: value => judge({ key: null, value }),
-    mask: maskPersonal,
+    judge: value => stream.judge({ key: null, value }),
+    mask: stream.mask,
     traceUrl: config.traceUrl,
     feed: createAdminFeed({ clock, overview, replays: desk.replays.list, onError: options.onFeedError }),
   }

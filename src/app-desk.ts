@@ -11,49 +11,35 @@ import type { createPool } from './postgres/pool.ts'
 import { createReplayDesk } from './postgres/replays.ts'
 import { createStreamBooks } from './postgres/stream-books.ts'
 
-/** What operators work with. */
+/** What operators work with, of one stream. */
 export interface Desk extends AsyncDisposable {
   readonly letters: DeadLetterStore
-  /** Kafka is not asked before the first of them is. */
+  /** It connects to Kafka with the first request. */
   readonly records: DeadLetterRecords
-  /** Would those that a filter takes pass now? */
+  /** Would the dead letters that a filter takes pass now? */
   readonly check: ReturnType<typeof createFilterCheck>
   readonly replays: ReplayDesk
   readonly automatic: AutomaticRedrive
   readonly books: StreamBooks
-  /** Of the topic that is consumed. Kafka is not asked before they are. */
+  /** Of the topic that is consumed. It connects to Kafka with the first request. */
   readonly ends: PartitionEnds
 }
 
-/** The desk, wired together: the same for the service and for the command line. Closes all but the pool. */
-export function composeDesk(
-  config: Config,
-  pool: ReturnType<typeof createPool>,
-  { name: stream, judge }: Pick<Stream, 'name' | 'judge'>,
-): Desk {
-  const { kafka } = config
-  const { topic, groupId } = kafka
-  const records = createDeadLetterRecords({
-    connection: kafka,
-    topic: kafka.dlqTopic,
-    sourceTopic: topic,
-    groupId,
-  })
-  const ends = createPartitionEnds({ connection: kafka, topic, groupId })
-  const letters = createDeadLetterStore(pool, stream)
+/** The same for the service and for the command line. Disposing of it closes all but the pool. */
+export function composeDesk(config: Config, stream: Stream, pool: ReturnType<typeof createPool>): Desk {
+  const connection = config.kafka
+  const { name, topic, dlqTopic, groupId, judge } = stream
+  const records = createDeadLetterRecords({ connection, topic: dlqTopic, sourceTopic: topic, groupId })
+  const ends = createPartitionEnds({ connection, topic, groupId })
+  const letters = createDeadLetterStore(pool, name)
   const check = createCheckLetters({ records, judge })
   return {
     letters,
     records,
     check: createFilterCheck({ letters, check }),
-    replays: createReplayDesk({ pool, stream, topic, dlqTopic: kafka.dlqTopic, check }),
-    automatic: createAutomaticRedrive({
-      pool,
-      stream,
-      preset: config.automaticRedrive.on,
-      now: Date.now,
-    }),
-    books: createStreamBooks(pool, { stream, topic, groupId }),
+    replays: createReplayDesk({ pool, stream: name, topic, dlqTopic, check }),
+    automatic: createAutomaticRedrive({ pool, stream: name, preset: config.automaticRedrive.on, now: Date.now }),
+    books: createStreamBooks(pool, { stream: name, topic, groupId }),
     ends,
     async [Symbol.asyncDispose]() {
       await Promise.all([records[Symbol.asyncDispose](), ends[Symbol.asyncDispose]()])

@@ -3,39 +3,46 @@ import { RecordTooLargeError } from './core/errors.ts'
 import type { SendTracing } from './core/tracing.ts'
 import type { Intake } from './core/write-side.ts'
 import type { Clock } from './engine/ports.ts'
+import type { Stream } from './engine/stream.ts'
 import { CODE, describe } from './kafka/errors.ts'
 import { createPublisher, type Publisher } from './kafka/publisher.ts'
-import type { createOrderJudge } from './orders/order.ts'
 
 /**
- * What a batch of one record may have by Kafka's default (`message.max.bytes`: 1 MiB and 12 bytes), and what of it is not the
- * value: the batch's header (61 bytes), lengths (up to 30), the key (up to 64), the trace context.
+ * Kafka's default limit of a batch of one record (`message.max.bytes`: 1 MiB and 12 bytes), and what of it is not the value: the
+ * batch's header (61 bytes), lengths (up to 30), the key (up to 64), the trace context.
  */
 const BATCH_MAX_BYTES = 1_048_588
 const AROUND_VALUE_BYTES = 1_024
-/** What is larger is refused at once: the broker would never take it. One order of usual size has 1 to 2 KB. */
+/** A larger value is refused at once, because the broker would never take it. A usual value has 1 to 2 KB. */
 const UPLOAD_MAX_BYTES = BATCH_MAX_BYTES - AROUND_VALUE_BYTES
-/** Somebody waits for the answer: soon "try again" is better than late "done". */
+/** A client waits for the answer: soon "try again" is better than late "done". */
 const PUBLISH_TIMEOUT_MS = 5_000
 
-export interface IntakeOptions {
-  readonly config: Config
-  readonly judge: ReturnType<typeof createOrderJudge>
+/** The producer of what the API takes, for all streams. It connects with the first value. */
+export function openPublisher(options: {
+  readonly config: Pick<Config, 'kafka'>
   readonly onKafkaWarning: (text: string) => void
-  readonly clock: Pick<Clock, 'now'>
   readonly tracing: SendTracing
-}
-
-/** The one road in: what the API takes becomes a record like any other, and is judged again when it is consumed. */
-export function composeIntake({ config, judge, clock, ...options }: IntakeOptions): Intake & AsyncDisposable {
-  const { topic } = config.kafka
-  const publisher: Publisher = createPublisher({
-    connection: config.kafka,
+}): Publisher {
+  return createPublisher({
+    connection: options.config.kafka,
     deliveryTimeoutMs: PUBLISH_TIMEOUT_MS,
     connectTimeoutMs: PUBLISH_TIMEOUT_MS,
     onWarning: options.onKafkaWarning,
     tracing: options.tracing,
   })
+}
+
+export interface IntakeParts {
+  readonly config: Pick<Config, 'recordMaxBytes'>
+  readonly stream: Pick<Stream, 'topic' | 'judge'>
+  readonly publisher: Publisher
+  readonly clock: Pick<Clock, 'now'>
+}
+
+/** What the API takes becomes a record like any other, and is validated again when it is consumed: there is one write path. */
+export function composeIntake({ config, stream, publisher, clock }: IntakeParts): Intake {
+  const { topic, judge } = stream
   return {
     maxBytes: Math.min(config.recordMaxBytes, UPLOAD_MAX_BYTES),
     judge: value => judge({ key: null, value }),
@@ -51,6 +58,5 @@ export function composeIntake({ config, judge, clock, ...options }: IntakeOption
         throw new RecordTooLargeError(`the topic ${topic} takes no record of this size (max.message.bytes)`, { cause })
       }
     },
-    [Symbol.asyncDispose]: () => publisher[Symbol.asyncDispose](),
   }
 }

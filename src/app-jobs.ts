@@ -3,6 +3,7 @@ import type { DeadLetterRecords } from './core/dead-letter-desk.ts'
 import type { JobObserver } from './core/replay.ts'
 import type { SendTracing } from './core/tracing.ts'
 import type { Clock } from './engine/ports.ts'
+import type { Stream } from './engine/stream.ts'
 import { type ScheduledJobs, startJobs } from './jobs/jobs.ts'
 import { createReplayer } from './jobs/replayer.ts'
 import { createReplayTopic } from './kafka/replay-topic.ts'
@@ -10,37 +11,34 @@ import type { createPool } from './postgres/pool.ts'
 import { createReplayStore } from './postgres/replay-work.ts'
 
 export interface JobParts {
-  /** Whose redrives are worked on. */
-  readonly stream: string
-  readonly kafka: Config['kafka']
-  /** Of jobs alone: its own, and what they write. */
+  readonly config: Pick<Config, 'kafka' | 'shutdownTimeoutMs'>
+  readonly stream: Pick<Stream, 'name' | 'topic'>
+  /** For jobs alone: the queue's connections, and those that they write with. */
   readonly pool: ReturnType<typeof createPool>
   readonly records: Pick<DeadLetterRecords, 'read'>
   readonly observer: JobObserver
   readonly onKafkaWarning: (text: string) => void
   readonly clock: Clock
   readonly tracing?: SendTracing
-  /** What comes by itself. Absent: only redrives are worked on. */
+  /** Jobs that come at intervals. Absent: only redrives are worked on. */
   readonly scheduled?: ScheduledJobs
-  /** Of the whole process: half of it is theirs. */
-  readonly shutdownTimeoutMs: number
 }
 
-/** Longer than a producer takes to give up a record. */
+/** Longer than a producer takes to give up a record, in ms. */
 const STOP_TIMEOUT_MS = 12_000
 
-/** Connections that jobs take at most: the queue's, the redrive's, and its heartbeat's. */
+/** Connections that the jobs of a stream take at most: the queue's, the redrive's, and its heartbeat's. */
 export const JOB_CONNECTIONS = 4
 
-/** Wires the jobs and sets them to work, for the service and for `holdfast dlq replay` alike. */
-export function composeJobs(options: JobParts): AsyncDisposable {
-  const { kafka, pool, records, observer, clock, scheduled, tracing } = options
+/** Sets the jobs of one stream to work, for the service and for `holdfast dlq replay` alike. */
+export function composeJobs(parts: JobParts): AsyncDisposable {
+  const { config, stream, pool, records, observer, clock, scheduled, tracing } = parts
   const random = Math.random
-  const store = createReplayStore(pool, { stream: options.stream, topic: kafka.topic })
+  const store = createReplayStore(pool, { stream: stream.name, topic: stream.topic })
   const topic = createReplayTopic({
-    connection: kafka,
-    topic: kafka.topic,
-    onWarning: options.onKafkaWarning,
+    connection: config.kafka,
+    topic: stream.topic,
+    onWarning: parts.onKafkaWarning,
     ...(tracing === undefined ? {} : { tracing }),
   })
   const jobs = startJobs({
@@ -48,7 +46,7 @@ export function composeJobs(options: JobParts): AsyncDisposable {
     store,
     replayer: createReplayer({ store, topic, records, observer, clock, random }),
     ...(scheduled === undefined ? {} : { scheduled }),
-    stopTimeoutMs: Math.min(STOP_TIMEOUT_MS, options.shutdownTimeoutMs / 2),
+    stopTimeoutMs: Math.min(STOP_TIMEOUT_MS, config.shutdownTimeoutMs / 2),
     observer,
     clock,
     random,

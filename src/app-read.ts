@@ -1,104 +1,87 @@
+import { composeIntake } from './app-intake.ts'
+import type { Pools } from './app-pools.ts'
 import { createCache } from './cache/cache.ts'
 import type { Config } from './config.ts'
 import type { ReadObserver } from './core/read-side.ts'
-import type { PoolName } from './core/status.ts'
-import { httpNames } from './engine/http-names.ts'
+import type { Intake } from './core/write-side.ts'
 import type { Clock } from './engine/ports.ts'
+import type { Stream } from './engine/stream.ts'
 import type { StoredValue } from './engine/value-sql.ts'
 import type { ReadyRecord } from './engine/verdict.ts'
 import { createLiveFeed, type LiveFeed } from './http/live-feed.ts'
-import { type Order, orderJson } from './orders/order.ts'
+import type { Publisher } from './kafka/publisher.ts'
+import { createDeadLetterIndex } from './postgres/dead-letter-index.ts'
 import { startWriteListener, type WriteListener } from './postgres/notifications.ts'
 import { createOrderReader } from './postgres/order-reader.ts'
-import type { createPool } from './postgres/pool.ts'
 import { createRecordOutcomes } from './postgres/record-outcomes.ts'
-import type { RecordOutcomes } from './read/ports.ts'
-import { orderHttp } from './streams/orders/http.ts'
-import { orderQueries } from './streams/orders/stream.ts'
 
-/** Held answers are as old as this at most: "within a second", and the rest of it for the way to the client. */
+/** How old a cached answer may be at most: "within a second", minus the time that the answer takes to reach the client. */
 const CACHE_LEASE_MS = 900
-/** A session that says nothing for so long is given up, and another one begun. */
+/** A session that has not answered for so long is given up, and another one begun. */
 const LISTEN_TIMEOUT_MS = 3_000
-/** Beyond the timeout of the statement: until the writer has heard of its commit, or given up on it. */
+/** Added to the timeout of the statement: until the writer knows that it has committed, or gives up on it. */
 const COMMIT_MARGIN_MS = 5_000
 
-export interface ReadSideOptions {
+export interface ReadingParts {
   readonly config: Config
-  readonly pool: ReturnType<typeof createPool>
-  readonly openPool: (name: PoolName, max: number, statementTimeoutMs?: number) => ReturnType<typeof createPool>
-  /** Under which name this process tells others what it wrote; `undefined`: nobody tells anybody. */
-  readonly notifyAs: string | undefined
-  /** Whether anybody reads from this process. */
+  readonly stream: Stream
+  readonly pool: ReturnType<Pools['open']>
+  readonly publisher: Publisher
+  /** Memory of the cache. */
+  readonly maxBytes: number
+  /** Whether this process has the role `api`. */
   readonly serves: boolean
-  /** Whether this process has begun to write. */
-  readonly writes: () => boolean
   /** Records that wait for this process, as far as it is known. */
   readonly lagRecords: () => number
   readonly observer: ReadObserver
   readonly clock: Clock
 }
 
-/** Stored orders, as this process serves them: from memory, from the database, and as they come. */
-export interface ReadSide extends AsyncDisposable {
+/** The values of one stream, as this process serves them: from memory, from the database, and as they come. */
+export interface Reading {
+  readonly stream: Stream
   readonly cache: ReturnType<typeof createCache>
   readonly catalog: ReturnType<typeof createOrderReader>
-  readonly outcomes: RecordOutcomes
+  readonly outcomes: ReturnType<typeof createRecordOutcomes>
+  readonly deadLetters: ReturnType<typeof createDeadLetterIndex>
+  readonly intake: Intake
   readonly feed: LiveFeed
-  /** Where others tell of what they write; `undefined` where nobody listens. */
-  readonly listener: WriteListener | undefined
   /** After each commit. `written`: `undefined` when the reply to it was lost. */
-  onSettled(written: readonly ReadyRecord<Order>[] | undefined, candidates: readonly ReadyRecord<Order>[]): void
-  /** Loads the newest orders. Never rejects. */
+  onSettled(written: readonly ReadyRecord<unknown>[] | undefined, candidates: readonly ReadyRecord<unknown>[]): void
+  /** Loads the newest values into the cache. Never rejects. */
   warm(signal: AbortSignal): Promise<void>
 }
 
-export function composeReadSide(options: ReadSideOptions): ReadSide {
-  const { config, observer, clock, serves } = options
-  const reader = createOrderReader(options.pool, orderQueries)
-  const feed = createLiveFeed({ clock, names: httpNames('orders', orderHttp) })
+export function composeReading(parts: ReadingParts): Reading {
+  const { config, stream, pool, observer, clock, serves } = parts
+  const reader = createOrderReader(pool, stream.queries)
+  const feed = createLiveFeed({ clock, names: stream.http })
   const cache = createCache({
-    maxBytes: config.cache.maxBytes,
+    maxBytes: parts.maxBytes,
     ttlMs: config.cache.ttlMs,
     writeTimeoutMs: config.postgres.statementTimeoutMs + COMMIT_MARGIN_MS,
     reader,
     clock,
   })
-  const listener = options.notifyAs !== undefined && serves ? listenForWrites(options.notifyAs) : undefined
 
-  /** What others write leaves our cache; and while we do not hear of it, the cache vouches for nothing. */
-  function listenForWrites(self: string): WriteListener {
-    cache.trustUntil(Number.NEGATIVE_INFINITY)
-    return startWriteListener({
-      pool: options.openPool('listen', 1, LISTEN_TIMEOUT_MS),
-      self,
-      clock,
-      random: Math.random,
-      onConnected() {
-        // Whatever came before was missed. Once we write, a put may be under way that is older than what was missed.
-        if (options.writes()) cache.overtake('all')
-        else cache.clear()
-        observer.observe({ kind: 'coherence_established' })
-      },
-      // One that does not say of which stream it is concerns any.
-      onWritten: (keys, stream = 'orders') => {
-        if (stream === 'orders') cache.overtake(keys)
-      },
-      onCurrent: asOfMs => cache.trustUntil(asOfMs + CACHE_LEASE_MS),
-      onLost: (error, attempt, delayMs) => observer.observe({ kind: 'coherence_lost', attempt, delayMs, error }),
-    })
+  /** The position is copied: an entry of the cache must not keep the whole record in memory. */
+  function toStored({ key, value, origin }: ReadyRecord<unknown>): StoredValue {
+    const { topic, partition, offset, timestampMs } = origin
+    return { key, json: stream.json(value), origin: { topic, partition, offset, timestampMs } }
   }
 
   return {
+    stream,
     cache,
     catalog: reader,
-    outcomes: createRecordOutcomes(options.pool, orderQueries, config.kafka.groupId),
+    outcomes: createRecordOutcomes(pool, stream.queries, stream.groupId),
+    deadLetters: createDeadLetterIndex(pool, stream.name),
+    intake: composeIntake(parts),
     feed,
-    listener,
     onSettled(written, candidates) {
-      // Only now, after the commit. When the reply to it was lost, we know the orders but not which of them won.
-      // And of a backlog only the end would still be held when it is worked off; the rest must not wash the cache out.
-      if (written === undefined || cache.outrunBy(options.lagRecords())) cache.drop(candidates.map(({ key }) => key))
+      // When the reply to the commit was lost, we know the keys but not which records were written. And of a backlog only the
+      // end would still be in the cache when it is worked off, while the rest would have pushed other values out.
+      if (written === undefined || cache.outrunBy(parts.lagRecords())) cache.drop(candidates.map(({ key }) => key))
       else if (serves) cache.put(written.map(toStored))
       if (written !== undefined) feed.publish(written, toStored)
     },
@@ -114,12 +97,48 @@ export function composeReadSide(options: ReadSideOptions): ReadSide {
         observer.observe({ kind: 'cache_warm_failed', error })
       }
     },
-    [Symbol.asyncDispose]: async () => listener?.[Symbol.asyncDispose](),
   }
 }
 
-/** The position is copied: an entry of the cache must not keep the whole record alive. */
-function toStored({ key, value, origin }: ReadyRecord<Order>): StoredValue {
-  const { topic, partition, offset, timestampMs } = origin
-  return { key, json: orderJson(value), origin: { topic, partition, offset, timestampMs } }
+export interface CoherenceParts {
+  readonly pools: Pools
+  /** Notices with this name are our own. */
+  readonly self: string
+  readonly readings: readonly Reading[]
+  /** Whether this process has begun to write. */
+  readonly writes: () => boolean
+  readonly observer: ReadObserver
+  readonly clock: Clock
+}
+
+/**
+ * Keeps the caches coherent with what other replicas write: a key that was written elsewhere leaves them. While nothing is heard of
+ * the others, each answer from a cache is confirmed first. One connection serves all streams.
+ */
+export function keepCoherent({ pools, self, readings, writes, observer, clock }: CoherenceParts): WriteListener {
+  const caches = readings.map(({ cache }) => cache)
+  for (const cache of caches) cache.trustUntil(Number.NEGATIVE_INFINITY)
+  return startWriteListener({
+    pool: pools.open('listen', 1, LISTEN_TIMEOUT_MS),
+    self,
+    clock,
+    random: Math.random,
+    onConnected() {
+      // Earlier notices were missed. Once we write, a put may be under way that is older than what was missed.
+      for (const cache of caches) {
+        if (writes()) cache.overtake('all')
+        else cache.clear()
+      }
+      observer.observe({ kind: 'coherence_established' })
+    },
+    onWritten(keys, stream) {
+      // A notice that names no stream may concern any.
+      const concerned = readings.filter(reading => stream === undefined || reading.stream.name === stream)
+      for (const { cache } of concerned) cache.overtake(keys)
+    },
+    onCurrent(asOfMs) {
+      for (const cache of caches) cache.trustUntil(asOfMs + CACHE_LEASE_MS)
+    },
+    onLost: (error, attempt, delayMs) => observer.observe({ kind: 'coherence_lost', attempt, delayMs, error }),
+  })
 }

@@ -5,24 +5,27 @@ import type { Observer } from './core/facts.ts'
 import type { HealthCheck } from './core/status.ts'
 import type { Clock } from './engine/ports.ts'
 
-/** The longest wait between two tries: whoever starts is looked at. */
+/** The longest wait between two tries, in ms: an operator watches the start. */
 const MAX_WAIT_MS = 5_000
 
-/** What the start waits for, which keeps readiness shut. */
+/** What the start of the process, or of one stream, waits for. Until it is open, readiness fails and names that. */
 export interface StartGate {
   readonly check: HealthCheck
-  /** Tries until it succeeds or we stop; says for what it waits. @throws what a retry cannot mend */
+  /** Tries until it succeeds or the process stops. @throws what no retry cures */
   until<R>(what: string, attempt: () => Promise<R>): Promise<R | undefined>
   /** The start is over. */
   open(): void
 }
 
 export function createStartGate({
+  stream,
   retry,
   observer,
   clock,
   signal,
 }: {
+  /** Absent: the start of the process. */
+  readonly stream?: string
   readonly retry: Config['retry']
   readonly observer: Observer
   readonly clock: Clock
@@ -35,6 +38,7 @@ export function createStartGate({
   return {
     check: {
       name: 'start',
+      ...(stream === undefined ? {} : { stream }),
       check: () => (waitingFor === undefined ? { ok: true } : { ok: false, reason: waitingFor, since: sinceMs }),
     },
     async until(what, attempt) {

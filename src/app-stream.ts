@@ -1,106 +1,90 @@
-import type { StartGate } from './app-start.ts'
+import { createEngine, type Engine } from './app-engine.ts'
+import type { Pools } from './app-pools.ts'
+import { composeReading, type Reading } from './app-read.ts'
+import { createStartGate, type StartGate } from './app-start.ts'
 import type { Config } from './config.ts'
-import { BrokerFatalError, BrokerUnavailableError } from './core/errors.ts'
-import type { Observer } from './core/facts.ts'
 import type { Tracing } from './core/tracing.ts'
-import type { Clock, DeadLetterSink } from './engine/ports.ts'
-import { createPipeline, type Pipeline, type PipelineParts } from './engine/run/pipeline.ts'
-import type { SettlementStore, StartBook } from './engine/settlement.ts'
-import { ensureTopics } from './kafka/admin.ts'
-import { createConsumer } from './kafka/consumer.ts'
-import { createDeadLetterSink } from './kafka/dead-letter-sink.ts'
-import { createHeadReader } from './kafka/head-reader.ts'
-import { type KafkaProducer, startProducer } from './kafka/producer.ts'
-import { readTopicId } from './kafka/topic-id.ts'
-import type { createOrderJudge, Order } from './orders/order.ts'
+import type { Clock } from './engine/ports.ts'
+import type { Stream } from './engine/stream.ts'
+import type { Publisher } from './kafka/publisher.ts'
+import { tryEmptyWrite } from './postgres/empty-write.ts'
+import { createSettlementStore } from './postgres/settlement.ts'
+import { createStartBook } from './postgres/start-book.ts'
+import type { StreamObserver } from './telemetry/observer.ts'
 
-export interface StreamParts {
-  readonly config: Config
+/** How long a partition that another consumer waits for may go on settling what is in flight. */
+export const DRAIN_TIMEOUT_MS = 10_000
+
+/** One stream as this process runs it: what writes it, and what serves it. */
+export interface StreamUnit {
+  readonly stream: Stream
+  readonly reading: Reading
   readonly gate: StartGate
-  readonly store: SettlementStore<Order>
-  readonly startBook: StartBook
-  readonly judge: ReturnType<typeof createOrderJudge>
-  readonly onSettled: PipelineParts<Order>['onSettled']
-  /** The stream is about to run: from now on it tells how it is. */
-  readonly onPipeline: (pipeline: Pipeline) => void
-  readonly observer: Observer
-  readonly onKafkaWarning: (text: string) => void
+  /** `undefined` in a process without the role `consumer`. */
+  readonly engine: Engine | undefined
+}
+
+export interface UnitParts {
+  readonly config: Config
+  readonly stream: Stream
+  /** How many streams the process runs: what it has of connections and memory is shared equally. */
+  readonly streams: number
+  readonly pools: Pools
+  readonly readPool: ReturnType<Pools['open']>
+  readonly publisher: Publisher
+  /** Under which name this process says what it wrote; `undefined`: it does not. */
+  readonly notifyAs: string | undefined
+  readonly consumes: boolean
+  readonly serves: boolean
+  readonly mayResume: (error: unknown) => boolean
+  readonly observer: StreamObserver
   readonly tracing: Tracing
   readonly clock: Clock
-  readonly drainTimeoutMs: number
-  /** Aborts when the process stops. */
   readonly signal: AbortSignal
 }
 
-/** Waits for Kafka and the topics, then runs the stream of orders until it ends. @throws what ended it */
-export async function runStream(parts: StreamParts): Promise<void> {
-  const { config, gate, store, judge, observer, onKafkaWarning, tracing, clock, signal } = parts
-  const { kafka, batch, retry } = config
-  await using producer = await gate.until('Kafka', () =>
-    startProducer({ connection: kafka, onWarning: onKafkaWarning, tracing }).catch(endOfStart),
-  )
-  if (signal.aborted || producer === undefined) return
-  const sink = createDeadLetterSink(producer, kafka.dlqTopic, onKafkaWarning)
-  await gate.until('the topics', () => requireTopics(kafka, producer, sink))
-  if (signal.aborted) return
-  await using heads = createHeadReader({ connection: kafka, topic: kafka.topic, groupId: kafka.groupId })
-  const pipeline = createPipeline<Order>({
-    topic: kafka.topic,
-    groupId: kafka.groupId,
-    source: createConsumer({
-      connection: kafka,
-      topic: kafka.topic,
-      groupId: kafka.groupId,
-      onWarning: onKafkaWarning,
-    }),
-    store,
-    sink,
-    heads,
-    readTopicId: () => readTopicId(kafka, kafka.topic),
-    judge,
-    onSettled: parts.onSettled,
-    observer,
-    tracing,
-    clock,
-    random: Math.random,
-    lanes: config.postgres.poolMax,
-    startBook: parts.startBook,
-    crashLoopMaxStarts: config.crashLoopMaxStarts,
-    stormLimit: config.stormLimit,
-    stormRatio: config.stormRatio,
-    outagePolicy: config.outagePolicy,
-    batch,
-    retry,
-    startAt: kafka.startAt,
-    drainTimeoutMs: parts.drainTimeoutMs,
+export function composeStream(parts: UnitParts): StreamUnit {
+  const { config, stream, pools, observer, clock, signal } = parts
+  const onKafkaWarning = (text: string) => observer.observe({ kind: 'kafka_warning', text })
+  const gate = createStartGate({ stream: stream.name, retry: config.retry, observer, clock, signal })
+  const reading = composeReading({
+    ...parts,
+    pool: parts.readPool,
+    maxBytes: Math.floor(config.cache.maxBytes / parts.streams),
+    lagRecords: () => lagOf(engine),
   })
-  parts.onPipeline(pipeline)
-  gate.open()
-  await pipeline.run()
-}
+  const engine = parts.consumes ? openEngine() : undefined
+  return { stream, reading, gate, engine }
 
-/**
- * Before anything runs, a password or a certificate that does not fit is a mistake of the settings, and the start ends with it;
- * under a running service it may have been exchanged on the brokers, and is waited for.
- */
-function endOfStart(error: unknown): never {
-  if (error instanceof BrokerUnavailableError && error.isMistake)
-    throw new BrokerFatalError(error.what, { cause: error.cause, remedy: error.remedy })
-  throw error
-}
-
-async function requireTopics(
-  kafka: Config['kafka'],
-  producer: KafkaProducer,
-  sink: Pick<DeadLetterSink, 'probe'>,
-): Promise<void> {
-  if (kafka.createTopics) {
-    await ensureTopics(kafka, producer, {
-      topic: kafka.topic,
-      dlqTopic: kafka.dlqTopic,
-      partitions: kafka.topicPartitions,
-      replication: kafka.topicReplication,
+  function openEngine(): Engine {
+    const lanes = lanesOf(config, parts.streams)
+    const pool = pools.open('lanes', lanes)
+    return createEngine({
+      ...parts,
+      gate,
+      store: createSettlementStore({
+        pool,
+        stream: stream.name,
+        tables: stream.tables,
+        notifyAs: parts.notifyAs,
+        replayMax: config.replayMax,
+      }),
+      startBook: createStartBook(pool),
+      lanes,
+      onSettled: reading.onSettled,
+      checkTables: () => tryEmptyWrite(pool, stream.tables),
+      onKafkaWarning,
+      drainTimeoutMs: DRAIN_TIMEOUT_MS,
     })
   }
-  await sink.probe()
+}
+
+/** Connections that write are of the process: each stream has its share, and at least one, so that none can take another's. */
+export function lanesOf(config: Config, streams: number): number {
+  return Math.max(1, Math.floor(config.postgres.poolMax / streams))
+}
+
+/** Records of our partitions that wait, as far as it is known. */
+function lagOf(engine: Engine | undefined): number {
+  return engine?.status()?.partitions.reduce((sum, partition) => sum + (partition.lagRecords ?? 0), 0) ?? 0
 }

@@ -3,7 +3,9 @@ import type { App, Role } from './app.ts'
 import { type Config, loadConfig } from './config.ts'
 import { StreamError } from './core/errors.ts'
 import { NO_TRACING, type Tracing } from './core/tracing.ts'
+import type { Stream } from './engine/stream.ts'
 import { misspeltSettings, tidyEnvironment } from './environment.ts'
+import { loadStreams } from './settings/streams.ts'
 import { createLogger } from './telemetry/logger.ts'
 import { startTracing } from './telemetry/tracing-start.ts'
 import { tellOfTracing } from './telemetry/tracing-warnings.ts'
@@ -15,10 +17,15 @@ process.env.UV_THREADPOOL_SIZE ??= '8'
 /**
  * The process of the service: signals become `stop()`, the end becomes an exit code. The app is imported here and not above:
  * tracing must be there first.
+ * @param streams at least one
  * @param roles default: all
- * @returns 0 after SIGTERM or SIGINT, 1 when the stream failed
+ * @returns 0 after SIGTERM or SIGINT, 1 when the process or its last stream failed
  */
-export async function runService(config: Config, roles?: ReadonlySet<Role>): Promise<number> {
+export async function runService(
+  config: Config,
+  streams: readonly Stream[],
+  roles?: ReadonlySet<Role>,
+): Promise<number> {
   let tracing: Tracing = NO_TRACING
   const logger = createLogger({
     levels: config.logLevels,
@@ -91,7 +98,7 @@ export async function runService(config: Config, roles?: ReadonlySet<Role>): Pro
   process.on('uncaughtException', onUncaught)
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
-  app = await startApp(config, roles ?? new Set(ROLES), logger, tracing)
+  app = await startApp(config, streams, roles ?? new Set(ROLES), logger, tracing)
   using _keyFile = app.adminKey === undefined ? undefined : handOver(app.adminKey)
   if (stopRequested) await app.stop()
   let exitCode = 0
@@ -114,5 +121,6 @@ if (import.meta.main) {
   for (const text of [...tidyEnvironment(process.env), ...misspeltSettings(process.env)]) {
     process.stderr.write(`warning: ${text}\n`)
   }
-  process.exit(await runService(loadConfig(process.env)))
+  const config = loadConfig(process.env)
+  process.exit(await runService(config, await loadStreams(config, process.env)))
 }

@@ -15,6 +15,7 @@ import { createGenerator } from '../orders/generator.ts'
 import { migrate } from '../postgres/migrate.ts'
 import { createPool } from '../postgres/pool.ts'
 import { anyOrderUid, countsSince, readStreamCounts, type StreamCounts } from '../postgres/stream-counts.ts'
+import { loadStreams } from '../settings/streams.ts'
 import { createOrderStream } from '../streams/orders/stream.ts'
 import { createLogger } from '../telemetry/logger.ts'
 import { startDemoPrometheus } from './demo-prometheus.ts'
@@ -74,14 +75,15 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   const { kafkaBrokers, databaseUrl } = settings
   const stack = parts.use(await startStack({ kafkaBrokers, databaseUrl, dataDir, log: say }))
   if (signal.aborted) return
-  const config = loadConfig({
+  const env = {
     ...process.env,
     KAFKA_BROKERS: stack.kafkaBrokers,
     DATABASE_URL: stack.databaseUrl,
     HTTP_PORT: process.env.HTTP_PORT ?? '0',
     // What was asked for is no storm: the partitions would be stopped, and the demo would wait for ever.
     ...(options.invalid < STORMY ? {} : { DLQ_STORM_RATIO: process.env.DLQ_STORM_RATIO ?? '0' }),
-  })
+  }
+  const config = loadConfig(env)
   say('migrating the database …')
   await migrate(config.postgres.url, 'up')
   const producer = parts.use(await startProducer({ connection: config.kafka, tracing: traces.tracing }))
@@ -105,7 +107,7 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   })
   traces.logTo(logger)
   say('starting the service …')
-  const app = await startApp(config, new Set(ROLES), logger, traces.tracing)
+  const app = await startApp(config, await loadStreams(config, env), new Set(ROLES), logger, traces.tracing)
   parts.defer(stopApp)
   const failed = new AbortController()
   app.finished.catch(error => failed.abort(error))

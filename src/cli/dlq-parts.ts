@@ -29,7 +29,7 @@ export async function openDeadLetters({ stream: name }: DlqOptions): Promise<Dea
   const stream = oneStream(setup, name)
   const config: Config = { ...setup.config, kafka: kafkaOf(setup.config, stream) }
   const pool = createPool({ ...config.postgres, max: 2, name: 'dlq' })
-  const parts = composeDesk(config, pool, stream)
+  const parts = composeDesk(config, stream, pool)
   return {
     ...parts,
     config,

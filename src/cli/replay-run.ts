@@ -45,15 +45,14 @@ export async function runReplay(
     const traces = parts.use(await startTracing(process.env, service, (_level, text) => note(`traces: ${text}`)))
     parts.use(
       composeJobs({
-        stream: inbox.stream.name,
-        kafka,
+        config: inbox.config,
+        stream: inbox.stream,
         pool,
         records: inbox.records,
         observer: { observe: onFact },
         // What the client complains of shows in the waits that it causes.
         onKafkaWarning: () => {},
         clock: systemClock,
-        shutdownTimeoutMs: inbox.config.shutdownTimeoutMs,
         tracing: traces.tracing,
       }),
     )

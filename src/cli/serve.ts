@@ -2,18 +2,21 @@ import type { Role } from '../app.ts'
 import { loadConfig } from '../config.ts'
 import { checkProperties } from '../kafka/client.ts'
 import { runService } from '../main.ts'
+import { loadStreams } from '../settings/streams.ts'
 import { note } from './output.ts'
 
 interface ServeOptions {
   readonly roles?: ReadonlySet<Role>
+  readonly streams?: readonly string[]
   readonly checkConfig?: boolean
 }
 
-export async function serve({ roles, checkConfig }: ServeOptions): Promise<void> {
+export async function serve({ roles, streams: only, checkConfig }: ServeOptions): Promise<void> {
   const config = loadConfig(process.env)
+  const streams = await loadStreams(config, process.env, { only })
   // Only the native client knows all its properties: it checks them before anything is started.
   await checkProperties(config.kafka)
   if (checkConfig) return note('settings are valid')
   // The service has closed its connections and joined its threads by then: nothing is left to wait for.
-  process.exit(await runService(config, roles))
+  process.exit(await runService(config, streams, roles))
 }

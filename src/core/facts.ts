@@ -27,6 +27,8 @@ export type Fact =
   | { readonly kind: 'kafka_warning'; readonly text: string }
   | { readonly kind: 'stream_started'; readonly topic: string; readonly groupId: string }
   | { readonly kind: 'stream_stopped'; readonly error?: unknown }
+  /** The stream has failed while others run; it is tried again after `delayMs`. */
+  | { readonly kind: 'stream_halted'; readonly attempt: number; readonly delayMs: number; readonly error: unknown }
   | { readonly kind: 'assigned'; readonly positions: readonly Progress[] }
   | {
       readonly kind: 'revoked'

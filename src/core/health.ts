@@ -7,13 +7,17 @@ const REJOIN_GRACE_MS = 10_000
  * Ready: the stream runs, the group has told us our partitions, no breaker is open, and no partition of ours stands still
  * until an operator decides. Rebalances come and go without a notice: between two assignments a member stays ready.
  * @param status of now; `undefined` while there is no stream yet
+ * @param stream its name, where the process runs several: commands that a reason names then say which one
  */
-export function readinessOf(status: () => StreamStatus | undefined): HealthCheck[] {
+export function readinessOf(
+  status: () => StreamStatus | undefined,
+  { stream }: { readonly stream?: string | undefined } = {},
+): HealthCheck[] {
   return [
     { name: 'stream', check: () => streamHealth(status()) },
     { name: 'group_member', check: () => memberHealth(status()) },
     { name: 'breakers', check: () => breakerHealth(status()?.breakers ?? []) },
-    { name: 'partitions', check: () => partitionHealth(status()?.partitions ?? []) },
+    { name: 'partitions', check: () => partitionHealth(status()?.partitions ?? [], stream) },
   ]
 }
 
@@ -47,6 +51,8 @@ function streamHealth(status: StreamStatus | undefined): HealthResult {
       return ok(status.sinceMs)
     case 'failed':
       return failing(status.error ?? 'the stream has failed', status.sinceMs)
+    case 'halted':
+      return failing(`halted, and tried again at intervals: ${status.error ?? 'no reason known'}`, status.sinceMs)
     case 'draining':
     case 'stopped':
       return failing('shutting down', status.sinceMs)
@@ -57,6 +63,8 @@ function streamHealth(status: StreamStatus | undefined): HealthResult {
 }
 
 function memberHealth(status: StreamStatus | undefined): HealthResult {
+  // The check of the stream says why.
+  if (status?.state === 'halted') return ok()
   const since = status?.memberSinceMs
   if (status?.member === true) return ok(since)
   if (status?.wasMember !== true) return failing('the group has not assigned partitions yet', since)
@@ -68,7 +76,8 @@ function memberHealth(status: StreamStatus | undefined): HealthResult {
  * What only an operator can lift, locks of other sessions that last, and partitions that wait alone for Kafka; the sentence names
  * the way.
  */
-function partitionHealth(partitions: readonly PartitionStatus[]): HealthResult {
+function partitionHealth(partitions: readonly PartitionStatus[], stream: string | undefined): HealthResult {
+  const named = stream === undefined ? '' : ` --stream ${stream}`
   const waiting = partitions.flatMap(status => {
     const { topic, partition, halted, unreadable, paused, pausedBecause, pausedSinceMs, contended } = status
     if (halted !== undefined) return [{ reason: halted, since: pausedSinceMs }]
@@ -84,7 +93,7 @@ function partitionHealth(partitions: readonly PartitionStatus[]): HealthResult {
     if (!paused.includes('storm_guard')) return []
     const reason =
       `partition ${partition} was stopped by the storm guard: ${pausedBecause || 'too many dead letters'}; mend the cause, ` +
-      `then: holdfast resume --partition ${partition}`
+      `then: holdfast resume${named} --partition ${partition}`
     return [{ reason, since: pausedSinceMs }]
   })
   if (waiting.length === 0) return ok()

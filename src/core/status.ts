@@ -2,8 +2,11 @@ import type { Dependency } from './errors.ts'
 import type { PauseReason } from './facts.ts'
 import type { TopicPartition } from './record.ts'
 
-/** States move one way; `failed` is a stop that nobody asked for. */
-export type StreamState = 'starting' | 'running' | 'draining' | 'stopped' | 'failed'
+/**
+ * States move one way; `failed` is a stop that nobody asked for. `halted`: it failed while other streams of the process run, and is
+ * tried again at intervals.
+ */
+export type StreamState = 'starting' | 'running' | 'draining' | 'stopped' | 'failed' | 'halted'
 
 /** The breaker of one dependency: open while it is away, and the stream waits for it. */
 export interface BreakerStatus {
@@ -98,6 +101,8 @@ export interface HealthResult {
 export interface HealthCheck {
   /** Stable, short, snake_case. */
   readonly name: string
+  /** The stream that it is about; absent: the process. */
+  readonly stream?: string
   check(): HealthResult
 }
 

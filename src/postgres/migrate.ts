@@ -4,7 +4,7 @@ import { basename, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PG_MIGRATE_LOCK_ID, runner } from 'node-pg-migrate'
 import pg from 'pg'
-import { dispositionOf, StoreMisconfiguredError } from '../core/errors.ts'
+import { dispositionOf, StoreMisconfiguredError, StoreUnavailableError } from '../core/errors.ts'
 import { toStoreError } from './errors.ts'
 import { type Ask, requireMigrationRights, requireUtf8 } from './obstacles.ts'
 import { query } from './pool.ts'
@@ -194,6 +194,19 @@ export async function requireFitDatabase(pool: pg.Pool, missing: readonly string
   const ask: Ask = (text, values) => query(pool, { text, values: [...values] })
   await requireUtf8(ask)
   if (missing.length > 0) await requireMigrationRights(ask)
+}
+
+/**
+ * Waits for nothing: whether the service may start on this database.
+ * @throws StoreMisconfiguredError with what to do; StoreUnavailableError, also while migrations are being applied
+ */
+export async function requireMigrated(pool: pg.Pool): Promise<void> {
+  await requireFitDatabase(pool)
+  const missing = await missingMigrations(pool)
+  if (missing.length === 0) return
+  if (await migrationUnderWay(pool)) throw new StoreUnavailableError('migrations are being applied')
+  const which = `${missing.length === 1 ? 'the migration' : 'the migrations'} ${missing.join(', ')}`
+  throw new StoreMisconfiguredError(`the database lacks ${which}`, { remedy: 'run: holdfast migrate up' })
 }
 
 async function migrationNames(directory: string): Promise<string[]> {

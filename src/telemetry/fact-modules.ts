@@ -9,6 +9,7 @@ export const MODULE_OF: Readonly<Record<(Fact | ReadFact | JobFact)['kind'], Log
   kafka_warning: 'kafka',
   stream_started: 'stream',
   stream_stopped: 'stream',
+  stream_halted: 'stream',
   assigned: 'stream',
   revoked: 'stream',
   batch_settled: 'stream',

@@ -5,6 +5,8 @@ type Level = 'info' | 'warn' | 'error'
 type Fields = Readonly<Record<string, unknown>>
 
 export interface JobFactTools {
+  /** Whose jobs they are. */
+  readonly stream: string
   readonly metrics: Metrics
   readonly log: (level: Level, event: JobFact['kind'], fields: Fields, text: string) => void
   /** For what may come many times a second: one line for each key and interval. */
@@ -12,7 +14,7 @@ export interface JobFactTools {
 }
 
 /** Log lines and metrics of jobs: redrives and what comes by itself. */
-export function createJobObserver({ metrics, log, logRepeated }: JobFactTools): JobObserver {
+export function createJobObserver({ stream, metrics, log, logRepeated }: JobFactTools): JobObserver {
   function observe(fact: JobFact): void {
     switch (fact.kind) {
       case 'jobs_started':
@@ -32,8 +34,8 @@ export function createJobObserver({ metrics, log, logRepeated }: JobFactTools): 
         break
 
       case 'replay_page_published': {
-        metrics.count('replay_records_total', { result: 'published' }, fact.published)
-        metrics.count('replay_records_total', { result: 'skipped' }, fact.skipped)
+        metrics.count('replay_records_total', { stream, result: 'published' }, fact.published)
+        metrics.count('replay_records_total', { stream, result: 'skipped' }, fact.skipped)
         const { id, published, failed, skipped } = fact
         const fields = { replay_id: id, published, failed, skipped }
         logRepeated(id, failed > 0 ? 'warn' : 'info', fact.kind, fields, 'dead letters redriven')

@@ -70,8 +70,8 @@ function openDestination({ to = 'stdout', pretty, colour = true }: LoggerOptions
         destination: visibleOnly(plain, colour),
         sync: true,
         colorize: colour,
-        ignore: 'pid,event,module,trace_id,span_id',
-        messageFormat: '{module}: {msg}',
+        ignore: 'pid,event,module,stream,trace_id,span_id',
+        messageFormat: '{module}{if stream} {stream}{end}: {msg}',
         translateTime: 'SYS:HH:MM:ss.l',
         singleLine: true,
         // Else an error takes a line for each of its fields, `singleLine` or not.

@@ -2,9 +2,10 @@ import { REASONS } from '../core/dead-letter.ts'
 import { REPLAY_RESULTS } from '../core/dead-letter-desk.ts'
 import { DEPENDENCIES } from '../core/errors.ts'
 import { PAUSE_REASONS } from '../core/facts.ts'
+import type { Figures } from '../core/figures.ts'
 import { OUTCOMES } from '../core/outcome.ts'
-import { CACHE_RESULTS, EVICTION_CAUSES, HTTP_METHODS, HTTP_REFUSALS } from '../core/read-side.ts'
-import { POOL_STATES, POOLS } from '../core/status.ts'
+import { CACHE_RESULTS, type CacheStats, EVICTION_CAUSES, HTTP_METHODS, HTTP_REFUSALS } from '../core/read-side.ts'
+import { POOL_STATES, POOLS, type StreamStatus } from '../core/status.ts'
 import { UNUSUAL } from '../engine/verdict.ts'
 
 /** A label whose values cannot be listed beforehand, though there are few of them: their form, and what they are. */
@@ -13,12 +14,24 @@ export interface Pattern {
   readonly about: string
 }
 
+/** What metrics need to know of a stream. */
+export interface MetricStream {
+  readonly name: string
+  readonly unusualKinds: readonly string[]
+}
+
+/** A label whose values come from the streams that the process runs. */
+export interface OfStream extends Pattern {
+  /** All values there can be with this stream. */
+  readonly of: (stream: MetricStream) => readonly string[]
+}
+
 /** What a metric is, as Prometheus and the documentation tell it. */
 export interface MetricSpec {
   readonly type: 'counter' | 'gauge' | 'histogram'
   readonly unit: 'records' | 'seconds' | 'bytes' | 'none'
   /** Names, each with all its values. Closed sets and partitions: never a key, a uid or an offset. */
-  readonly labels: Readonly<Record<string, readonly string[] | Pattern>>
+  readonly labels: Readonly<Record<string, readonly string[] | Pattern | OfStream>>
   readonly help: string
   /** Upper bounds of a histogram's buckets, in its unit. */
   readonly buckets?: readonly number[]
@@ -27,9 +40,18 @@ export interface MetricSpec {
 /** Put before every name; only the runtime's own metrics (`process_`, `nodejs_`) go by their usual names. */
 export const PREFIX = 'holdfast_'
 
+const STREAM = {
+  stream: { matches: /^[a-z][a-z0-9_-]*$/, about: 'its name', of: ({ name }: MetricStream) => [name] },
+}
 const PARTITION = {
-  topic: { matches: /^[A-Za-z0-9._-]+$/, about: '`KAFKA_TOPIC`' },
+  ...STREAM,
+  topic: { matches: /^[A-Za-z0-9._-]+$/, about: 'of the stream' },
   partition: { matches: /^\d+$/, about: 'its number' },
+}
+const UNUSUAL_KIND = {
+  matches: /^[a-z][a-z0-9_]*$/,
+  about: `${UNUSUAL.map(kind => `\`${kind}\``).join(', ')}, and the \`unusualKinds\` of the stream's definition`,
+  of: ({ unusualKinds }: MetricStream) => [...UNUSUAL, ...unusualKinds],
 }
 /** The reason of a dead letter that another program wrote, in words of its own. */
 export const OTHER = 'other'
@@ -46,43 +68,43 @@ export const METRICS = {
   dead_letters_total: {
     type: 'counter',
     unit: 'records',
-    labels: { reason: REASONS },
+    labels: { ...STREAM, reason: REASONS },
     help: 'Records acknowledged by the DLQ topic, by reason.',
   },
   dead_letters_open: {
     type: 'gauge',
     unit: 'records',
-    labels: { reason: [...REASONS, OTHER] },
+    labels: { ...STREAM, reason: [...REASONS, OTHER] },
     help: 'Dead letters that wait for a decision, by reason; other: set aside by another program. Every replica tells the same: take max, not sum.',
   },
   dead_letters_parked: {
     type: 'gauge',
     unit: 'records',
-    labels: {},
+    labels: STREAM,
     help: 'Dead letters that failed once more after REPLAY_MAX replays. Every replica tells the same: take max, not sum.',
   },
   dead_letters_oldest_age_seconds: {
     type: 'gauge',
     unit: 'seconds',
-    labels: {},
+    labels: STREAM,
     help: 'How long the oldest open dead letter has waited since it last failed; 0 when none is open. Every replica tells the same: take max, not sum.',
   },
   replay_records_total: {
     type: 'counter',
     unit: 'records',
-    labels: { result: REPLAY_RESULTS },
+    labels: { ...STREAM, result: REPLAY_RESULTS },
     help: 'Dead letters redriven: published, and what became of them when they were settled again.',
   },
   replay_in_progress: {
     type: 'gauge',
     unit: 'none',
-    labels: {},
+    labels: STREAM,
     help: '1 while a replay is under way, 0 otherwise. Every replica tells the same: take max, not sum.',
   },
   replay_records_pending: {
     type: 'gauge',
     unit: 'records',
-    labels: {},
+    labels: STREAM,
     help: 'Dead letters of the replay under way that are not published yet; 0 without one. Every replica tells the same: take max, not sum.',
   },
   expired_records_total: {
@@ -94,45 +116,45 @@ export const METRICS = {
   unusual_records_total: {
     type: 'counter',
     unit: 'records',
-    labels: { kind: [...UNUSUAL, 'sum_mismatch'] },
+    labels: { ...STREAM, kind: UNUSUAL_KIND },
     help: 'Records with something remarkable about them: they are settled like any other.',
   },
   retries_total: {
     type: 'counter',
     unit: 'none',
-    labels: { class: DEPENDENCIES },
+    labels: { ...STREAM, class: DEPENDENCIES },
     help: 'Attempts beyond the first, by the dependency that made them necessary.',
   },
   commit_failures_total: {
     type: 'counter',
     unit: 'none',
-    labels: {},
+    labels: STREAM,
     help: 'Commits of offsets that the broker refused; they are repeated, and nothing is lost meanwhile.',
   },
   rebalances_total: {
     type: 'counter',
     unit: 'none',
-    labels: {},
+    labels: STREAM,
     help: 'Assignments and revocations that the group told us of.',
   },
   batch_records: {
     type: 'histogram',
     unit: 'records',
-    labels: {},
+    labels: STREAM,
     help: 'Records in a settled batch.',
     buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000],
   },
   batch_duration_seconds: {
     type: 'histogram',
     unit: 'seconds',
-    labels: { stage: STAGES },
+    labels: { ...STREAM, stage: STAGES },
     help: 'Time that a batch spent in a stage; commit is the time until the broker confirmed the offsets.',
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
   },
   end_to_end_latency_seconds: {
     type: 'histogram',
     unit: 'seconds',
-    labels: {},
+    labels: STREAM,
     help: 'From the timestamp of the oldest record of a batch to the commit that covers it.',
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200],
   },
@@ -157,7 +179,7 @@ export const METRICS = {
   partition_paused: {
     type: 'gauge',
     unit: 'none',
-    labels: { partition: PARTITION.partition, reason: PAUSE_REASONS },
+    labels: { ...STREAM, partition: PARTITION.partition, reason: PAUSE_REASONS },
     help: '1 while the partition is not fetched for this reason.',
   },
   partition_last_progress_timestamp_seconds: {
@@ -169,38 +191,44 @@ export const METRICS = {
   breaker_open: {
     type: 'gauge',
     unit: 'none',
-    labels: { dependency: DEPENDENCIES },
+    labels: { ...STREAM, dependency: DEPENDENCIES },
     help: '1 while the stream waits for this dependency.',
+  },
+  stream_halted: {
+    type: 'gauge',
+    unit: 'none',
+    labels: STREAM,
+    help: '1 while the stream is stopped by a failure and tried again at intervals, because other streams of the process run; else 0.',
   },
   inflight_records: {
     type: 'gauge',
     unit: 'records',
-    labels: {},
+    labels: STREAM,
     help: 'Records received and not settled yet.',
   },
   cache_requests_total: {
     type: 'counter',
     unit: 'none',
-    labels: { result: CACHE_RESULTS },
+    labels: { ...STREAM, result: CACHE_RESULTS },
     help: 'Lookups in the cache, by result.',
   },
   cache_bytes: {
     type: 'gauge',
     unit: 'bytes',
-    labels: {},
+    labels: STREAM,
     help: 'Memory that the cache holds, its own overhead included.',
   },
   cache_entries: {
     type: 'gauge',
     unit: 'none',
-    labels: {},
-    help: 'Orders in the cache.',
+    labels: STREAM,
+    help: 'Values in the cache.',
   },
   cache_evictions_total: {
     type: 'counter',
     unit: 'none',
-    labels: { cause: EVICTION_CAUSES },
-    help: 'Orders that left the cache, by cause.',
+    labels: { ...STREAM, cause: EVICTION_CAUSES },
+    help: 'Values that left the cache, by cause.',
   },
   pg_pool_connections: {
     type: 'gauge',
@@ -252,7 +280,8 @@ export const METRICS = {
     unit: 'none',
     labels: {
       probe: ['live', 'ready'],
-      check: { matches: /^[a-z_]+$/, about: 'its name on `/livez?verbose` and `/readyz?verbose`' },
+      check: { matches: /^[a-z_]+$/, about: 'its name on `/livez?verbose` and `/readyz?verbose`, without the stream' },
+      stream: { matches: /^([a-z][a-z0-9_-]*)?$/, about: 'the stream that it is about; empty: the process' },
     },
     help: 'Whether the check passes: 1 or 0.',
   },
@@ -286,4 +315,14 @@ export interface Gauges {
   set<Name extends NamesOf<'gauge'>>(name: Name, labels: LabelsOf<Name>, value: number): void
   /** Takes away all its series: an unknown figure is not reported, neither as it was nor as 0. */
   clear(name: NamesOf<'gauge'>): void
+}
+
+/** A stream as it is now. */
+export interface StreamFigures {
+  readonly stream: string
+  /** `undefined` until this process consumes it. */
+  readonly status?: StreamStatus | undefined
+  readonly cache?: CacheStats | undefined
+  /** What the database counts; `undefined` while that is not known. */
+  readonly figures?: Figures | undefined
 }

@@ -1,21 +1,28 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import { PAUSE_REASONS } from '../core/facts.ts'
-import type { Figures } from '../core/figures.ts'
-import { CACHE_RESULTS, type CacheStats, EVICTION_CAUSES } from '../core/read-side.ts'
-import { type HealthCheck, lagSeconds, type PoolStatus, type StreamStatus } from '../core/status.ts'
+import { CACHE_RESULTS, EVICTION_CAUSES } from '../core/read-side.ts'
+import type { HealthCheck, PoolStatus } from '../core/status.ts'
 import type { TraceIds } from '../core/tracing.ts'
-import { type LabelsOf, METRICS, type MetricName, type MetricSpec, type NamesOf, PREFIX } from './metric-table.ts'
+import {
+  type LabelsOf,
+  METRICS,
+  type MetricName,
+  type MetricSpec,
+  type MetricStream,
+  type NamesOf,
+  PREFIX,
+  type StreamFigures,
+} from './metric-table.ts'
 import { openMetricsOf } from './openmetrics.ts'
 import { showChecks, showFigures, showPools } from './store-gauges.ts'
+import { showStreams } from './stream-gauges.ts'
 
 export interface MetricsOptions {
   readonly version: string
-  /** Asked at each scrape, so gauges tell the present; `undefined` while there is no stream yet. */
-  readonly streamStatus: () => StreamStatus | undefined
-  readonly cacheStats: () => CacheStats | undefined
+  /** Those that the process runs. */
+  readonly streams: readonly MetricStream[]
+  /** Asked at each scrape, so that gauges show the present. */
+  readonly states: () => readonly StreamFigures[]
   readonly pools?: () => readonly PoolStatus[]
-  /** `undefined` while they are not known. */
-  readonly figures?: () => Figures | undefined
   readonly checks?: () => Readonly<Record<'live' | 'ready', readonly HealthCheck[]>>
   /** Of the work that is being observed: durations keep it as an exemplar. */
   readonly activeTrace?: () => TraceIds | undefined
@@ -74,62 +81,32 @@ export function createMetrics(options: MetricsOptions): Metrics {
   for (const [name, spec] of Object.entries<MetricSpec>(METRICS)) {
     if (spec.type === 'gauge' && name !== 'build_info') clear(name)
     // Series that exist from the start: rate() does not see the first increase of one that appears with it.
-    for (const labels of combinations(spec)) {
+    for (const labels of combinations(spec, options.streams)) {
       counters.get(name)?.inc({ ...labels }, 0)
       histograms.get(name)?.zero({ ...labels })
     }
   }
 
-  function refreshStream(status: StreamStatus): void {
-    // A partition that we lost must vanish, not stay at its last value.
-    clear('consumer_lag_records')
-    clear('consumer_lag_seconds')
-    clear('consumer_lag_known_timestamp_seconds')
-    clear('partition_paused')
-    clear('partition_last_progress_timestamp_seconds')
-    let inFlight = 0
-    for (const one of status.partitions) {
-      const where = { topic: one.topic, partition: one.partition }
-      inFlight += one.bufferedRecords + one.inFlightRecords
-      if (one.lagRecords !== undefined) set('consumer_lag_records', where, one.lagRecords)
-      const age = lagSeconds(one, now())
-      if (age !== undefined) set('consumer_lag_seconds', where, age)
-      if (one.highKnownAtMs !== undefined) {
-        set('consumer_lag_known_timestamp_seconds', where, one.highKnownAtMs / 1000)
-      }
-      for (const reason of PAUSE_REASONS) {
-        set('partition_paused', { partition: one.partition, reason }, one.paused.includes(reason) ? 1 : 0)
-      }
-      if (one.lastProgressMs !== undefined) {
-        set('partition_last_progress_timestamp_seconds', where, one.lastProgressMs / 1000)
-      }
-    }
-    set('inflight_records', {}, inFlight)
-    for (const breaker of status.breakers) {
-      set('breaker_open', { dependency: breaker.dependency }, breaker.open ? 1 : 0)
-    }
-  }
-
-  function refreshCache(stats: CacheStats): void {
-    set('cache_bytes', {}, stats.bytes)
-    set('cache_entries', {}, stats.entries)
-    // The cache counts by itself; a reset and an increase to its total is how prom-client takes over a count.
+  /** Each cache counts by itself; a reset and an increase to its total is how prom-client takes over a count. */
+  function countCaches(states: readonly StreamFigures[]): void {
     counters.get('cache_requests_total')?.reset()
-    for (const result of CACHE_RESULTS) count('cache_requests_total', { result }, stats.requests[result])
     counters.get('cache_evictions_total')?.reset()
-    for (const cause of EVICTION_CAUSES) count('cache_evictions_total', { cause }, stats.evictions[cause])
+    for (const { stream, cache } of states) {
+      if (cache === undefined) continue
+      for (const result of CACHE_RESULTS) count('cache_requests_total', { stream, result }, cache.requests[result])
+      for (const cause of EVICTION_CAUSES) count('cache_evictions_total', { stream, cause }, cache.evictions[cause])
+    }
   }
 
   const openMetrics = openMetricsOf(registry)
   return {
     contentType: { text: registry.contentType, openmetrics: openMetrics.contentType },
     async render(format = 'text') {
-      const status = options.streamStatus()
-      if (status !== undefined) refreshStream(status)
-      const stats = options.cacheStats()
-      if (stats !== undefined) refreshCache(stats)
+      const states = options.states()
+      showStreams({ set, clear }, states, now())
+      showFigures({ set, clear }, states, now())
+      countCaches(states)
       showPools({ set, clear }, options.pools?.() ?? [])
-      showFigures({ set, clear }, options.figures?.(), now())
       for (const [probe, checks] of Object.entries(options.checks?.() ?? {})) {
         showChecks({ set, clear }, probe as 'live' | 'ready', checks)
       }
@@ -153,11 +130,23 @@ function plain(labels: object): Record<string, string | number> {
 }
 
 /** All label sets that the metric can have, when all its labels are closed sets; else none. */
-function combinations({ labels }: MetricSpec): Readonly<Record<string, string>>[] {
+function combinations(
+  { labels }: MetricSpec,
+  streams: readonly MetricStream[],
+): readonly Readonly<Record<string, string>>[] {
+  if (!('stream' in labels)) return product(labels, undefined)
+  return streams.flatMap(stream => product(labels, stream))
+}
+
+function product(
+  labels: MetricSpec['labels'],
+  stream: MetricStream | undefined,
+): readonly Readonly<Record<string, string>>[] {
   let sets: Readonly<Record<string, string>>[] = [{}]
   for (const [label, values] of Object.entries(labels)) {
-    if ('matches' in values) return []
-    sets = sets.flatMap(set => values.map(value => ({ ...set, [label]: value })))
+    const all = 'of' in values && stream !== undefined ? values.of(stream) : values
+    if ('matches' in all) return []
+    sets = sets.flatMap(set => all.map(value => ({ ...set, [label]: value })))
   }
   return sets
 }

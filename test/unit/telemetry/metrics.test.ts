@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { StreamStatus } from '#src/core/status.ts'
 import { METRICS, type MetricSpec } from '#src/telemetry/metric-table.ts'
 import { createMetrics } from '#src/telemetry/metrics.ts'
-import { partition, samples, status, telemetry } from './support.ts'
+import { partition, STREAMS, samples, status, telemetry } from './support.ts'
 
 describe('the table', () => {
   it.each(Object.entries<MetricSpec>(METRICS))('names %s as Prometheus would', (name, spec) => {
@@ -33,8 +33,8 @@ describe('a scrape', () => {
 
   it('shows series that have not happened yet, so that their first increase is seen', async () => {
     const found = await samples(telemetry().metrics)
-    expect(found.get('holdfast_dead_letters_total{reason="schema_violation"}')).toBe(0)
-    expect(found.get('holdfast_retries_total{class="dlq"}')).toBe(0)
+    expect(found.get('holdfast_dead_letters_total{stream="orders",reason="schema_violation"}')).toBe(0)
+    expect(found.get('holdfast_retries_total{stream="orders",class="dlq"}')).toBe(0)
   })
 
   it('reads lag, age, pauses and breakers from the stream as it stands now', async () => {
@@ -57,16 +57,18 @@ describe('a scrape', () => {
         }),
     })
     const found = await samples(metrics)
-    expect(found.get('holdfast_consumer_lag_records{topic="orders",partition="3"}')).toBe(40)
-    expect(found.get('holdfast_consumer_lag_seconds{topic="orders",partition="3"}')).toBe(2.5)
-    expect(found.get('holdfast_consumer_lag_known_timestamp_seconds{topic="orders",partition="3"}')).toBe(1_600_000_001)
-    expect(found.get('holdfast_partition_paused{partition="3",reason="store_away"}')).toBe(1)
-    expect(found.get('holdfast_partition_paused{partition="3",reason="backpressure"}')).toBe(0)
-    expect(found.get('holdfast_partition_last_progress_timestamp_seconds{topic="orders",partition="3"}')).toBe(
-      1_600_000_000.5,
-    )
-    expect(found.get('holdfast_inflight_records')).toBe(35)
-    expect(found.get('holdfast_breaker_open{dependency="postgres"}')).toBe(1)
+    expect(found.get('holdfast_consumer_lag_records{stream="orders",topic="orders",partition="3"}')).toBe(40)
+    expect(found.get('holdfast_consumer_lag_seconds{stream="orders",topic="orders",partition="3"}')).toBe(2.5)
+    expect(
+      found.get('holdfast_consumer_lag_known_timestamp_seconds{stream="orders",topic="orders",partition="3"}'),
+    ).toBe(1_600_000_001)
+    expect(found.get('holdfast_partition_paused{stream="orders",partition="3",reason="store_away"}')).toBe(1)
+    expect(found.get('holdfast_partition_paused{stream="orders",partition="3",reason="backpressure"}')).toBe(0)
+    expect(
+      found.get('holdfast_partition_last_progress_timestamp_seconds{stream="orders",topic="orders",partition="3"}'),
+    ).toBe(1_600_000_000.5)
+    expect(found.get('holdfast_inflight_records{stream="orders"}')).toBe(35)
+    expect(found.get('holdfast_breaker_open{stream="orders",dependency="postgres"}')).toBe(1)
   })
 
   it('says that a partition which has caught up has no lag, and says nothing of an age it cannot know', async () => {
@@ -74,8 +76,8 @@ describe('a scrape', () => {
       status: () => status({ partitions: [partition(), partition({ partition: 1, lagRecords: 7 })] }),
     })
     const found = await samples(metrics)
-    expect(found.get('holdfast_consumer_lag_seconds{topic="orders",partition="0"}')).toBe(0)
-    expect(found.has('holdfast_consumer_lag_seconds{topic="orders",partition="1"}')).toBe(false)
+    expect(found.get('holdfast_consumer_lag_seconds{stream="orders",topic="orders",partition="0"}')).toBe(0)
+    expect(found.has('holdfast_consumer_lag_seconds{stream="orders",topic="orders",partition="1"}')).toBe(false)
   })
 
   it('drops the series of a partition that went to somebody else', async () => {
@@ -93,18 +95,23 @@ describe('a scrape', () => {
       requests: { hit: 5, negative_hit: 1, miss: 2, collapsed: 3, revalidated: 0 },
       evictions: { size: 4, expired: 0, invalidated: 0 },
     }
-    const options = { version: '1', streamStatus: () => undefined, cacheStats: () => stats, runtime: false }
+    const options = {
+      version: '1',
+      streams: STREAMS,
+      states: () => [{ stream: 'orders', cache: stats }],
+      runtime: false,
+    }
     const metrics = createMetrics(options)
     await metrics.render()
     const found = await samples(metrics)
-    expect(found.get('holdfast_cache_requests_total{result="hit"}')).toBe(5)
-    expect(found.get('holdfast_cache_evictions_total{cause="size"}')).toBe(4)
-    expect(found.get('holdfast_cache_bytes')).toBe(3_000)
-    expect(found.get('holdfast_cache_entries')).toBe(2)
+    expect(found.get('holdfast_cache_requests_total{stream="orders",result="hit"}')).toBe(5)
+    expect(found.get('holdfast_cache_evictions_total{stream="orders",cause="size"}')).toBe(4)
+    expect(found.get('holdfast_cache_bytes{stream="orders"}')).toBe(3_000)
+    expect(found.get('holdfast_cache_entries{stream="orders"}')).toBe(2)
   })
 
   it('brings the metrics of process and runtime under their usual names', async () => {
-    const metrics = createMetrics({ version: '1', streamStatus: () => undefined, cacheStats: () => undefined })
+    const metrics = createMetrics({ version: '1', streams: STREAMS, states: () => [] })
     const page = await metrics.render()
     expect(page).toContain('process_cpu_seconds_total')
     expect(page).toContain('nodejs_eventloop_lag_seconds')

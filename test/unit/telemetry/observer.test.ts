@@ -43,13 +43,15 @@ describe('a fact', () => {
       stageSeconds: { validate: 0.002, divert: 0.01, write: 0.03 },
     })
     const found = await samples(metrics)
-    expect(found.get('holdfast_records_total{topic="orders",partition="6",outcome="written"}')).toBe(5)
-    expect(found.get('holdfast_records_total{topic="orders",partition="6",outcome="dead_lettered"}')).toBe(2)
-    expect(found.get('holdfast_replay_records_total{result="resolved"}')).toBe(3)
-    expect(found.get('holdfast_replay_records_total{result="failed_again"}')).toBe(1)
-    expect(found.get('holdfast_batch_records_sum')).toBe(10)
-    expect(found.get('holdfast_batch_duration_seconds_sum{stage="write"}')).toBe(0.03)
-    expect(found.get('holdfast_batch_duration_seconds_count{stage="divert"}')).toBe(1)
+    expect(found.get('holdfast_records_total{stream="orders",topic="orders",partition="6",outcome="written"}')).toBe(5)
+    expect(
+      found.get('holdfast_records_total{stream="orders",topic="orders",partition="6",outcome="dead_lettered"}'),
+    ).toBe(2)
+    expect(found.get('holdfast_replay_records_total{stream="orders",result="resolved"}')).toBe(3)
+    expect(found.get('holdfast_replay_records_total{stream="orders",result="failed_again"}')).toBe(1)
+    expect(found.get('holdfast_batch_records_sum{stream="orders"}')).toBe(10)
+    expect(found.get('holdfast_batch_duration_seconds_sum{stream="orders",stage="write"}')).toBe(0.03)
+    expect(found.get('holdfast_batch_duration_seconds_count{stream="orders",stage="divert"}')).toBe(1)
   })
 
   it('of a refused request is counted by its reason; the log names the address of who guesses keys, once for many', async () => {
@@ -87,9 +89,9 @@ describe('a fact', () => {
     }))
     observe({ kind: 'committed', positions: [{ ...SIX, nextOffset: 60n }], seconds: 0.006, batches })
     const found = await samples(metrics)
-    expect(found.get('holdfast_end_to_end_latency_seconds_sum')).toBe(1.5)
-    expect(found.get('holdfast_end_to_end_latency_seconds_count')).toBe(2)
-    expect(found.get('holdfast_batch_duration_seconds_sum{stage="commit"}')).toBe(0.006)
+    expect(found.get('holdfast_end_to_end_latency_seconds_sum{stream="orders"}')).toBe(1.5)
+    expect(found.get('holdfast_end_to_end_latency_seconds_count{stream="orders"}')).toBe(2)
+    expect(found.get('holdfast_batch_duration_seconds_sum{stream="orders",stage="commit"}')).toBe(0.006)
   })
 
   it('of a dead letter names where it stood and why, and nothing of what it holds', async () => {
@@ -109,22 +111,26 @@ describe('a fact', () => {
       replay_count: 2,
     })
     expect(JSON.stringify(lines)).not.toMatch(/secret|Testov|9720000000/)
-    expect((await samples(metrics)).get('holdfast_dead_letters_total{reason="schema_violation"}')).toBe(1)
+    expect((await samples(metrics)).get('holdfast_dead_letters_total{stream="orders",reason="schema_violation"}')).toBe(
+      1,
+    )
   })
 
   it('of expired records is an error, and has a metric to alert on', async () => {
     const { observe, metrics, lines } = telemetry()
     observe({ kind: 'expired', partition: SIX, from: 10n, to: 25n })
     expect(lines[0]).toMatchObject({ level: 'error', event: 'expired', from: '10', to: '25', records: 15 })
-    expect((await samples(metrics)).get('holdfast_expired_records_total{topic="orders",partition="6"}')).toBe(15)
+    expect(
+      (await samples(metrics)).get('holdfast_expired_records_total{stream="orders",topic="orders",partition="6"}'),
+    ).toBe(15)
   })
 
   it('of an assignment begins the series of each partition at zero', async () => {
     const { observe, metrics, lines } = telemetry()
     observe({ kind: 'assigned', positions: [{ ...SIX, nextOffset: 9_007_199_254_740_993n }] })
     const found = await samples(metrics)
-    expect(found.get('holdfast_records_total{topic="orders",partition="6",outcome="stale"}')).toBe(0)
-    expect(found.get('holdfast_rebalances_total')).toBe(1)
+    expect(found.get('holdfast_records_total{stream="orders",topic="orders",partition="6",outcome="stale"}')).toBe(0)
+    expect(found.get('holdfast_rebalances_total{stream="orders"}')).toBe(1)
     expect(lines[0]).toMatchObject({ positions: [{ partition: 6, next_offset: '9007199254740993' }] })
   })
 
@@ -167,7 +173,7 @@ describe('what repeats', () => {
     expect(lines).toHaveLength(2)
     expect(lines[1]).toMatchObject({ event: 'retry', held_back: 50, attempt: 4, error: { code: 'store_unavailable' } })
     expect(lines[1]?.msg).toMatch(/^trying again \(50 times more/)
-    expect((await samples(metrics)).get('holdfast_retries_total{class="postgres"}')).toBe(51)
+    expect((await samples(metrics)).get('holdfast_retries_total{stream="orders",class="postgres"}')).toBe(51)
     // After a while without any, the next one is told at once again.
     pass(5_000)
     expect(lines).toHaveLength(2)

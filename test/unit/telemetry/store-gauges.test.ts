@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { Figures } from '#src/core/figures.ts'
 import { createMetrics, type MetricsOptions } from '#src/telemetry/metrics.ts'
-import { samples } from './support.ts'
+import { STREAMS, samples } from './support.ts'
 
 const NOW_MS = 1_700_000_000_000
 const HOUR_MS = 3_600_000
@@ -9,12 +9,16 @@ const HOUR_MS = 3_600_000
 function metrics(over: Partial<MetricsOptions>) {
   return createMetrics({
     version: '1.2.3',
-    streamStatus: () => undefined,
-    cacheStats: () => undefined,
+    streams: STREAMS,
+    states: () => [],
     now: () => NOW_MS,
     runtime: false,
     ...over,
   })
+}
+
+function counted(of: () => Figures | undefined) {
+  return metrics({ states: () => [{ stream: 'orders', figures: of() }] })
 }
 
 function figures(over: Partial<Figures['deadLetters']> = {}): Figures {
@@ -30,22 +34,24 @@ it('shows dead letters by reason, those with none as 0, and foreign reasons toge
     ['java.lang.NullPointerException', 2],
     ['WHATEVER', 1],
   ])
-  const page = metrics({ figures: () => figures({ open, parked: 4, oldestFailedAtMs: NOW_MS - 2 * HOUR_MS }) })
+  const page = counted(() => figures({ open, parked: 4, oldestFailedAtMs: NOW_MS - 2 * HOUR_MS }))
   const found = await samples(page)
-  expect(found.get('holdfast_dead_letters_open{reason="schema_violation"}')).toBe(3)
-  expect(found.get('holdfast_dead_letters_open{reason="too_large"}')).toBe(0)
-  expect(found.get('holdfast_dead_letters_open{reason="other"}')).toBe(3)
-  expect(found.get('holdfast_dead_letters_parked')).toBe(4)
-  expect(found.get('holdfast_dead_letters_oldest_age_seconds')).toBe(7_200)
+  expect(found.get('holdfast_dead_letters_open{stream="orders",reason="schema_violation"}')).toBe(3)
+  expect(found.get('holdfast_dead_letters_open{stream="orders",reason="too_large"}')).toBe(0)
+  expect(found.get('holdfast_dead_letters_open{stream="orders",reason="other"}')).toBe(3)
+  expect(found.get('holdfast_dead_letters_parked{stream="orders"}')).toBe(4)
+  expect(found.get('holdfast_dead_letters_oldest_age_seconds{stream="orders"}')).toBe(7_200)
 })
 
 it('knows the age of nothing to be 0', async () => {
-  expect((await samples(metrics({ figures: () => figures() }))).get('holdfast_dead_letters_oldest_age_seconds')).toBe(0)
+  expect(
+    (await samples(counted(() => figures()))).get('holdfast_dead_letters_oldest_age_seconds{stream="orders"}'),
+  ).toBe(0)
 })
 
 it('takes the series away while the figures are not known', async () => {
   let now: Figures | undefined = figures({ open: new Map([['too_large', 1]]), oldestFailedAtMs: NOW_MS })
-  const page = metrics({ figures: () => now })
+  const page = counted(() => now)
   expect([...(await samples(page)).keys()].filter(isFigure)).toHaveLength(13)
   now = undefined
   expect([...(await samples(page)).keys()].filter(isFigure)).toEqual([])
@@ -53,9 +59,9 @@ it('takes the series away while the figures are not known', async () => {
 
 it('shows the replay that is under way', async () => {
   const replay = { inProgress: true, pending: 17 }
-  const found = await samples(metrics({ figures: () => ({ ...figures(), replay }) }))
-  expect(found.get('holdfast_replay_in_progress')).toBe(1)
-  expect(found.get('holdfast_replay_records_pending')).toBe(17)
+  const found = await samples(counted(() => ({ ...figures(), replay })))
+  expect(found.get('holdfast_replay_in_progress{stream="orders"}')).toBe(1)
+  expect(found.get('holdfast_replay_records_pending{stream="orders"}')).toBe(17)
 })
 
 it('shows pools as they are now', async () => {
@@ -68,11 +74,11 @@ it('shows pools as they are now', async () => {
 })
 
 it('shows what the probes would answer', async () => {
-  const live = [{ name: 'stream', check: () => ({ ok: true }) }]
-  const ready = [{ name: 'breakers', check: () => ({ ok: false, reason: 'postgres is away' }) }]
+  const live = [{ name: 'stream', stream: 'orders', check: () => ({ ok: true }) }]
+  const ready = [{ name: 'postgres', check: () => ({ ok: false, reason: 'postgres is away' }) }]
   const found = await samples(metrics({ checks: () => ({ live, ready }) }))
-  expect(found.get('holdfast_health_check_ok{probe="live",check="stream"}')).toBe(1)
-  expect(found.get('holdfast_health_check_ok{probe="ready",check="breakers"}')).toBe(0)
+  expect(found.get('holdfast_health_check_ok{probe="live",check="stream",stream="orders"}')).toBe(1)
+  expect(found.get('holdfast_health_check_ok{probe="ready",check="postgres",stream=""}')).toBe(0)
 })
 
 function isFigure(series: string): boolean {

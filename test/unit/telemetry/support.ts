@@ -4,6 +4,9 @@ import { createLogger } from '#src/telemetry/logger.ts'
 import { createMetrics, type Metrics } from '#src/telemetry/metrics.ts'
 import { createObserver } from '#src/telemetry/observer.ts'
 
+/** The stream of these tests. */
+export const STREAMS = [{ name: 'orders', unusualKinds: ['sum_mismatch'] }]
+
 export type LogLine = Readonly<Record<string, unknown>>
 
 /** Observer, log lines and metrics of one app, at a time that the test sets. */
@@ -23,8 +26,8 @@ export function telemetry(
   })
   const metrics = createMetrics({
     version: '1.2.3',
-    streamStatus: options.status ?? (() => undefined),
-    cacheStats: () => undefined,
+    streams: STREAMS,
+    states: () => [{ stream: 'orders', status: options.status?.() }],
     now: () => clock.nowMs,
     runtime: false,
   })
@@ -39,7 +42,16 @@ export function telemetry(
       timer.call()
     }
   }
-  return { observe: observer.observe, close: () => observer[Symbol.dispose](), logger, metrics, lines, clock, pass }
+  return {
+    observe: observer.of('orders').observe,
+    observer,
+    close: () => observer[Symbol.dispose](),
+    logger,
+    metrics,
+    lines,
+    clock,
+    pass,
+  }
 }
 
 /** Samples of the page as `name{labels}` -> value. */
