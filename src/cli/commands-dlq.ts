@@ -33,7 +33,7 @@ const LS: CommandSpec = {
     new Option('--sort <by>', 'by time of the latest failure, or by topic, partition and offset; “-”: downwards')
       .choices(LETTER_SORTS)
       .default(undefined, USUAL_SORT),
-    option('--cursor <c>', 'go on where another list ended'),
+    option('--cursor <c>', 'continue where another list ended'),
     option('--json', 'one JSON object a line'),
   ],
   help: `Examples:
@@ -101,12 +101,12 @@ const REPLAY: CommandSpec = {
     option('--edit <file>', 'one dead letter with this value instead of its own; - reads stdin').conflicts('resume'),
     because(),
     option('--yes', 'do not ask'),
-    option('--resume <id>', 'go on with a redrive that is paused, or whose process is gone'),
+    option('--resume <id>', 'continue a redrive that is paused, or whose process is gone'),
     option('--json', 'the preview, or what came of it, as a JSON object'),
   ],
   help: `The set is frozen when it starts; one redrive of a stream is under way at a time. It works whether the service runs or not: in this
 process, unless a service that runs jobs takes it first. It ends when consumers have settled each record once more. Ctrl-C
-pauses it and says how to go on. Exit code 3: some failed again or were skipped, or it was paused.
+pauses it and says how to continue. Exit code 3: some failed again or were skipped, or it was paused.
 
 Examples:
   holdfast dlq replay reason:schema_violation 'pointer:/payment/*' --dry-run
@@ -135,7 +135,7 @@ const PAUSE: CommandSpec = {
   summary: 'pause a redrive at the end of the current page',
   arguments: [redriveId()],
   options: [stream(), because(), option('--json', 'the redrive as a JSON object')],
-  help: 'To go on: holdfast dlq replay --resume ID\n\nExample:\n  holdfast dlq pause r4x0c2m8ab',
+  help: 'To continue: holdfast dlq replay --resume ID\n\nExample:\n  holdfast dlq pause r4x0c2m8ab',
   load: async () => (await steering()).pause,
 }
 

@@ -172,7 +172,7 @@ const RESUME: CommandSpec = {
     option('--because <text>', 'for the audit log', undefined, 'not said'),
     option('--json', 'what was lifted, one JSON object a line'),
   ],
-  help: `The service goes on within a second or two, and counts from 0. It stops again when the cause is still there: \`holdfast lag\` names it.
+  help: `The service continues within a second or two, and counts from 0. It stops again while the cause persists: \`holdfast lag\` names it.
 
 Examples:
   holdfast resume

@@ -4,20 +4,20 @@ import { CommandFailed } from './failure.ts'
 import { grouped } from './progress.ts'
 
 export interface Question {
-  /** As `Discard`: what is done with them. */
+  /** What is done with them, as `Discard`. */
   readonly verb: string
   readonly count: number
   /** Singular. Default: `dead letter`. */
   readonly what?: string
-  /** Of `--yes`. */
+  /** Whether `--yes` was given. */
   readonly yes: boolean | undefined
-  /** How to only look. Default: `--dry-run`. */
+  /** The flag, or command, that only shows them. Default: `--dry-run`. */
   readonly look?: string
   readonly input?: NodeJS.ReadStream
   readonly output?: NodeJS.WritableStream
 }
 
-/** Above it a "y" comes too easily. */
+/** Above this count a "y" is typed too easily. */
 const TYPE_THE_NUMBER_ABOVE = 100
 
 /**
@@ -36,9 +36,9 @@ export async function confirm(question: Question): Promise<void> {
   } = question
   if (yes) return
   const asked = `${verb} ${grouped(count)} ${what}${count === 1 ? '' : 's'}?`
-  if (!input.isTTY) throw new UsageError(`${asked} There is no terminal to ask on: say --yes, or ${look} to only look`)
+  if (!input.isTTY) throw new UsageError(`${asked} There is no terminal to ask on: give --yes, or ${look} to only look`)
   const byNumber = count > TYPE_THE_NUMBER_ABOVE
-  const answer = await ask(`${asked} ${byNumber ? `Type ${count} to go on` : '[y/N]'} `, input, output)
+  const answer = await ask(`${asked} ${byNumber ? `Type ${count} to continue` : '[y/N]'} `, input, output)
   const agreed = byNumber ? answer.replaceAll(',', '') === String(count) : /^y(es)?$/i.test(answer)
   if (!agreed) throw new CommandFailed('not confirmed: nothing was done')
 }
@@ -57,7 +57,7 @@ export interface TypedQuestion {
 }
 
 /**
- * For what cannot be taken back: a name must be typed, and no flag answers instead.
+ * For what cannot be undone: a name must be typed, and no flag answers instead.
  * @throws UsageError without a terminal; CommandFailed when something else was typed
  */
 export async function confirmByTyping(question: TypedQuestion): Promise<void> {
@@ -65,11 +65,11 @@ export async function confirmByTyping(question: TypedQuestion): Promise<void> {
   if (!input.isTTY)
     throw new UsageError(`${about[0]} This must be confirmed by typing, and there is no terminal. ${otherwise}`)
   for (const line of about) output.write(`${line}\n`)
-  const typed = await ask(`Type ${what} (${word}) to go on: `, input, output)
+  const typed = await ask(`Type ${what} (${word}) to continue: `, input, output)
   if (typed !== word) throw new CommandFailed('not confirmed: nothing was done')
 }
 
-/** @returns what was typed; nothing at Ctrl-C, or when the terminal goes away */
+/** @returns what was typed; an empty text at Ctrl-C, or when the terminal is closed */
 async function ask(text: string, input: NodeJS.ReadStream, output: NodeJS.WritableStream): Promise<string> {
   using lines = createInterface({ input, output })
   const closed = new AbortController()

@@ -3,12 +3,12 @@ import { parseEnv } from 'node:util'
 import type { Environment } from '../config.ts'
 import { ConfigError } from '../core/errors.ts'
 
-/** What `.env` holds, where the shim has told Node to read it; else nothing. Node has put it into the environment already. */
+/** What `.env` holds where the shim made Node read it, else nothing. Node has put it into the environment already. */
 export function envFile(): Environment {
   return isRead() ? parseEnv(withoutMark(readFileSync('.env', 'utf8'))) : {}
 }
 
-/** @throws ConfigError when `.env` was read, and none of its settings could be: Node says nothing of that */
+/** @throws ConfigError when `.env` was read, and none of its settings could be: Node does not report that */
 export function checkEnvFile(): void {
   if (isRead()) checkEncoding(readFileSync('.env'))
 }
@@ -19,7 +19,7 @@ export function checkEncoding(bytes: Buffer): void {
   const isUtf16 = mark === 'fffe' || mark === 'feff' || bytes.includes(0)
   if (!isUtf16) return
   throw new ConfigError([
-    '.env is no UTF-8 text (some editors and shells on Windows write UTF-16), so that none of its settings is read: save it as UTF-8',
+    '.env is not UTF-8 text (some editors and shells on Windows write UTF-16), so that none of its settings is read: save it as UTF-8',
   ])
 }
 
@@ -27,7 +27,7 @@ function isRead(): boolean {
   return process.execArgv.includes('--env-file=.env')
 }
 
-/** As the environment is tidied: the byte-order mark would be a part of the first name. */
+/** The byte-order mark would become a part of the first name. */
 function withoutMark(text: string): string {
   return text.replace(/^\uFEFF/, '')
 }

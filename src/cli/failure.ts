@@ -3,10 +3,10 @@ import { parseLogLevels } from '../core/log-levels.ts'
 import { visible } from '../core/visible.ts'
 import { paint } from './output.ts'
 
-/** The command did not do (all of) what it was asked. The message is for people, as it stands. */
+/** The command did not do (all of) what was asked. The message is shown as it is. */
 export class CommandFailed extends Error {
   override readonly name = 'CommandFailed'
-  /** 1: nothing of use was done. 3: a part of it was. 4: what was asked for could not be known. */
+  /** 1: nothing was done, or it failed. 3: a part was done. 4: what was asked for could not be found out. */
   readonly exitCode: 1 | 3 | 4
   constructor(message: string, options: { readonly exitCode?: 1 | 3 | 4; readonly cause?: unknown } = {}) {
     super(message, { cause: options.cause })
@@ -19,7 +19,7 @@ export function exitCodeOf(error: unknown): number {
   return error instanceof CommandFailed ? error.exitCode : 1
 }
 
-/** What to do about it, for the codes of `core/errors.ts`. */
+/** What to do, by the codes of `core/errors.ts`. */
 const ADVICE: Readonly<Record<string, string>> = {
   broker_unavailable:
     'Check that Kafka runs at KAFKA_BROKERS and speaks KAFKA_SECURITY_PROTOCOL; "holdfast demo" and "docker compose up" start one.',
@@ -27,12 +27,10 @@ const ADVICE: Readonly<Record<string, string>> = {
   store_unavailable: 'Check that Postgres runs at DATABASE_URL; "holdfast demo" and "docker compose up" start one.',
 }
 
-/** Errors whose message was written for people, by a room that must not be imported just to name them. */
-const PLAIN_SPOKEN: ReadonlySet<string> = new Set(['SetupError', 'CommandFailed'])
+/** Errors whose message was written for people, from modules that need not be imported just to name them. */
+const READABLE: ReadonlySet<string> = new Set(['SetupError', 'CommandFailed'])
 
-/**
- * What happened, why, and what to do. A stack is never the answer; with LOG_LEVEL=debug or trace it is added.
- */
+/** What happened, why, and what to do. A stack is added only with LOG_LEVEL=debug or trace. */
 export function failureLines(error: unknown, env: { readonly LOG_LEVEL?: string | undefined }): string[] {
   const lines = explain(error)
   const verbose = ['debug', 'trace'].includes(parseLogLevels(env.LOG_LEVEL ?? '')?.level ?? '')
@@ -49,7 +47,7 @@ function explain(error: unknown): string[] {
   }
   if (error instanceof UsageError) return [`${mark} ${error.message}`]
   if (error instanceof StreamError) return [`${mark} ${error.what}`, ...because(error), ...advice(error)]
-  if (error instanceof Error && PLAIN_SPOKEN.has(error.name)) {
+  if (error instanceof Error && READABLE.has(error.name)) {
     const { cause } = error
     return [
       `${mark} ${error.message}`,
@@ -58,12 +56,12 @@ function explain(error: unknown): string[] {
     ]
   }
   const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
-  return [`${mark} unforeseen: ${what}`, ...because(error), '  LOG_LEVEL=debug shows where it comes from.']
+  return [`${mark} unexpected: ${what}`, ...because(error), '  LOG_LEVEL=debug shows where it comes from.']
 }
 
 /**
- * Causes that add something: libraries like to repeat themselves.
- * @param advised its advice follows on a line of its own
+ * The causes that add something: libraries repeat the same message.
+ * @param advised the cause whose advice follows on a line of its own
  */
 function because(error: unknown, advised?: unknown): string[] {
   const lines: string[] = []

@@ -1,11 +1,11 @@
-/** Ctrl-C, as a signal that the work in hand should come to its end. */
+/** Ctrl-C, as a signal that the current work should end. */
 export interface Interrupt extends Disposable {
   readonly signal: AbortSignal
 }
 
 /**
- * The first SIGINT or SIGTERM aborts the signal; a second one ends the process at once, because by then our handlers are
- * gone. (`process.exit()` could hang on a native call that is still under way.)
+ * The first SIGINT or SIGTERM aborts the signal; a second one ends the process at once, because our handlers are removed
+ * by then. (`process.exit()` could hang on a native call that is still under way.)
  */
 export function onInterrupt(): Interrupt {
   const controller = new AbortController()

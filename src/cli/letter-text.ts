@@ -7,9 +7,9 @@ import { visible } from '../core/visible.ts'
 import type { DeadLetterDetail, LetterTrace, ShownBytes, ShownRecord } from '../http/letter-answer.ts'
 import { ago, plural } from './words.ts'
 
-/** A dead letter for people: why, where, the value with its violations beside the places, headers, and what happened to it. */
+/** A dead letter as text: why, where, the value with its violations beside their places, headers, and its history. */
 
-/** A single text longer than this is cut; `--raw` has it whole. */
+/** A longer text is cut; `--raw` shows it whole. */
 const LONGEST_LINE = 400
 /** Lines of a value around a violation, in one that has more than fit on any screen. */
 const AROUND = 3
@@ -21,7 +21,7 @@ type Paint = (format: Parameters<typeof styleText>[0], text: string) => string
 
 export interface LetterView {
   readonly letter: DeadLetterDetail
-  /** `undefined`: its bytes are gone. */
+  /** `undefined`: its bytes are no longer in a topic. */
   readonly record: ShownRecord | undefined
   readonly history: readonly DeadLetterEvent[]
   readonly trace?: LetterTrace | undefined
@@ -65,7 +65,7 @@ function traceFact({ id, sampled, url }: LetterTrace): [string, string] {
 }
 
 function placeText({ dlq_partition, dlq_offset, written_by }: DeadLetterDetail): string {
-  if (dlq_partition === null) return 'nobody has noted where in the dead-letter topic; holdfast dlq reindex finds out'
+  if (dlq_partition === null) return 'at an unknown place in the dead-letter topic; holdfast dlq reindex finds it'
   const by =
     written_by === 'holdfast' ? '' : `, written by ${written_by === 'unknown' ? 'another program' : written_by}`
   return `in the dead-letter topic, partition ${dlq_partition}, offset ${dlq_offset}${by}`
@@ -81,18 +81,18 @@ function valueLines(record: ShownRecord | undefined, violations: readonly Violat
   if (value === null) return ['  none: a tombstone']
   if (value.bytes === 0) return ['  empty']
   if (value.hex !== undefined) return hexLines(Buffer.from(value.hex, 'hex'))
-  if (value.text === undefined) return ['  hidden, because it is no JSON: nobody can say what in it is personal']
+  if (value.text === undefined) return ['  hidden, because it is not JSON: what of it is personal cannot be known']
   const json = jsonLines(value.text)
   if (json.stop === undefined) return jsonText(json, violations, paint)
   const lines = value.text.split('\n').slice(0, UNFOLDED)
   return [...lines.map(line => `  ${cut(visible(line))}`), stopLine(value.text, json.stop, paint)]
 }
 
-/** Where it is no JSON any more, with what stands around it: a value is often one long line. */
+/** Where the value stops being JSON, with its surroundings: a value is often one long line. */
 function stopLine(text: string, at: number, paint: Paint): string {
   const before = visible(text.slice(Math.max(0, at - BESIDE_STOP), at))
   const after = at >= text.length ? '(its end)' : visible(text.slice(at, at + BESIDE_STOP))
-  return `${paint('red', `> ← no JSON from character ${at + 1} on:`)} …${before}${paint('red', '▸')}${after}`
+  return `${paint('red', `> ← not JSON from character ${at + 1} on:`)} …${before}${paint('red', '▸')}${after}`
 }
 
 function hexLines(bytes: Buffer): string[] {
@@ -105,7 +105,7 @@ function hexLines(bytes: Buffer): string[] {
   ]
 }
 
-/** Each violation at the end of the line where its place is; of a long value only what is around them. */
+/** Each violation at the end of the line of its place; of a long value only the lines around them. */
 function jsonText(
   { lines, places }: ReturnType<typeof jsonLines>,
   violations: readonly Violation[],
@@ -158,7 +158,7 @@ function headerText(header: ShownRecord['headers'][number]): string {
 }
 
 function eventLine({ at, what, who, detail }: DeadLetterEvent): string {
-  // A pointer is empty where it is the whole value that is wrong.
+  // A pointer is empty where the whole value is wrong.
   const facts = Object.entries(detail)
     .filter(([, value]) => value !== '')
     .map(([name, value]) => `${name} ${value}`)

@@ -1,11 +1,11 @@
 import { userInfo } from 'node:os'
 
-/** Who types, for the audit log. */
+/** The user at the terminal, for the audit log. */
 export function operatorName(): string {
   try {
     return userInfo().username
   } catch {
-    // A container may run as a user that has no name.
+    // A container may run as a user without a name.
     return `uid ${process.getuid?.() ?? 'unknown'}`
   }
 }

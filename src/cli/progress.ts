@@ -2,14 +2,14 @@ import { visible, visibleLines } from '../core/visible.ts'
 
 export interface ProgressState {
   readonly done: number
-  /** Unknown: a count instead of a bar. */
+  /** Absent: a count is shown instead of a bar. */
   readonly total?: number | undefined
-  /** Stands after the figures: a rate, a lag, what is waited for. */
+  /** Shown after the figures: a rate, a lag, what is waited for. */
   readonly text?: string | undefined
 }
 
 export interface Progress {
-  /** Cheap: call it as often as there is news. */
+  /** Cheap enough to be called for each change. */
   update(state: ProgressState): void
   /** A line that stays, above the bar. */
   log(line: string): void
@@ -19,14 +19,14 @@ export interface Progress {
 
 export interface ProgressOptions {
   readonly label: string
-  /** Silent under `--json`: a program is reading. */
+  /** Set under `--json`, where a program reads. */
   readonly silent?: boolean
   readonly stream?: Pick<NodeJS.WriteStream, 'write' | 'isTTY' | 'columns'>
   /** Without a terminal: a line this often, in ms. */
   readonly lineEveryMs?: number
 }
 
-/** Often enough to look alive, seldom enough to cost nothing. */
+/** Often enough to look alive, and rarely enough to cost nothing. */
 const REDRAW_MS = 100
 const BAR_WIDTH = 24
 const CLEAR_LINE = '\r\u001b[2K'
@@ -48,7 +48,7 @@ export function startProgress(options: ProgressOptions): Progress {
   }
 
   const timer = setInterval(draw, live ? REDRAW_MS : lineEveryMs)
-  // A progress display must never be what keeps the process alive.
+  // A progress display must not keep the process alive.
   timer.unref()
 
   return {
@@ -86,7 +86,7 @@ function bar({ done, total }: ProgressState): string {
   return `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} `
 }
 
-/** Thousands apart, the same everywhere: no locale. */
+/** With commas between thousands, whatever the locale. */
 export function grouped(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ',')
 }

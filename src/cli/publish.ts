@@ -9,7 +9,7 @@ export interface RecordToSend {
   readonly headers: readonly Header[]
 }
 
-/** All that sending needs of a Kafka producer. */
+/** The part of a Kafka producer that sending needs. */
 export interface RecordPublisher {
   /** Resolves once all in-sync replicas have it. @throws BrokerUnavailableError */
   produce(record: RecordToSend): Promise<unknown>
@@ -20,10 +20,10 @@ export interface PublishParts {
   readonly clock: Clock
   /** Records a second; without it as fast as the broker acknowledges them. */
   readonly ratePerSecond?: number | undefined
-  /** Ends after what is under way. */
+  /** Ends the run after the records that are under way. */
   readonly signal: AbortSignal
   readonly onProgress?: (produced: number, seconds: number) => void
-  /** With it, records that fail are given up, and those after them are sent. Without it the first failure is the end. */
+  /** With it, records that fail are dropped, and those after them are sent. Without it the first failure ends the run. */
   readonly onFailure?: (error: unknown) => void
 }
 
@@ -36,7 +36,7 @@ export interface PublishResult {
   readonly error?: unknown
 }
 
-/** Sent together, then awaited together: enough to fill the client's batches, few enough to stop soon. */
+/** Records sent and awaited together: enough to fill the client's batches, few enough to stop soon. */
 const CHUNK = 1_000
 
 /**
@@ -55,7 +55,7 @@ export async function publish(records: Iterable<RecordToSend>, parts: PublishPar
   while (!signal.aborted) {
     const due = ratePerSecond === undefined ? CHUNK : Math.floor(elapsed() * ratePerSecond) + 1 - taken
     if (ratePerSecond !== undefined && due <= 0) {
-      // At least 1 ms: what rounding leaves of a wait would never pass.
+      // At least 1 ms: a wait that rounding makes shorter would never end.
       await clock.sleep(Math.max(1, Math.ceil((taken / ratePerSecond - elapsed()) * 1000)), signal)
       continue
     }

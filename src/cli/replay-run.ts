@@ -50,7 +50,7 @@ export async function runReplay(
         pool,
         records: inbox.records,
         observer: { observe: onFact },
-        // What the client complains of shows in the waits that it causes.
+        // Warnings of the client show in the waits that they cause.
         onKafkaWarning: () => {},
         clock: systemClock,
         tracing: traces.tracing,

@@ -2,7 +2,7 @@ import type { LeftOutReason, Replay, ReplayPreview, SkipReason } from '../core/d
 import { visible } from '../core/visible.ts'
 import { grouped } from './progress.ts'
 
-/** Redrives in words, for people. */
+/** Redrives as text. */
 
 const LEFT_OUT: Readonly<Record<LeftOutReason, string>> = {
   not_open: 'not open',
@@ -30,7 +30,7 @@ export function previewLines({ count, by_reason, oldest, newest, left_out }: Rep
   return lines
 }
 
-/** What came of it so far. */
+/** The results so far. */
 export function progressText({ resolved, failed_again, parked, skipped }: Replay): string {
   const parts = [
     resolved > 0 && `${grouped(resolved)} resolved`,
@@ -48,13 +48,13 @@ export function endLine(replay: Replay, unsettled: number): string {
     .filter(text => text !== '')
     .join(', ')
   const head = `redrive ${id} ${state}: ${grouped(published)} of ${grouped(total)} published${became === '' ? '' : `, ${became}`}`
-  if (state === 'failed') return `${head}: ${visible(error ?? 'nobody knows why')}`
+  if (state === 'failed') return `${head}: ${visible(error ?? 'the reason is not known')}`
   if (state === 'paused') return `${head}; ${grouped(pending)} are left`
   if (unsettled > 0) return `${head}; ${grouped(unsettled)} wait for a consumer to settle them`
   return head
 }
 
-/** Of a redrive that was ended before their turn: they are open as before. */
+/** Dead letters whose turn had not come when the redrive ended: they are open as before. */
 function releasedText({ state, total, published, skipped, pending }: Replay): string {
   const released = state === 'cancelled' || state === 'failed' ? total - published - skipped - pending : 0
   return released > 0 ? `${grouped(released)} released` : ''

@@ -74,7 +74,7 @@ async function* examine(
     yield { check: 'definition', ok: true, what }
   }
   if (merged.length > 0) {
-    const what = `the tables do not tell absent, null and empty apart: ${merged.join(', ')} (keep: 'value' does)`
+    const what = `the tables do not distinguish absent, null and empty: ${merged.join(', ')} (keep: 'value' does)`
     yield { check: 'definition', ok: true, what }
   }
   yield* examineSamples(stream)

@@ -41,7 +41,7 @@ export function whyNot(error: unknown): string {
 
 /**
  * A JSON array gives its elements; lines of which one at least is a JSON object (NDJSON) give their lines, also those that
- * are broken; anything else is one order, even when it is no JSON.
+ * are broken; anything else is one value, even when it is not JSON.
  */
 export function splitValues(bytes: Buffer): Buffer[] {
   const whole = tryParse(bytes)

@@ -5,24 +5,24 @@ import type { Clock } from '../engine/ports.ts'
 export interface WatchParts {
   readonly desk: Pick<ReplayDesk, 'get' | 'pause'>
   readonly clock: Clock
-  /** Ctrl-C: it is paused, and then the watch ends. */
+  /** Ctrl-C: the redrive is paused, and then the watch ends. */
   readonly interrupted: AbortSignal
   readonly operator: Operator
-  /** How many consumers the group has just now; nobody else settles what was published. @throws BrokerUnavailableError */
+  /** How many consumers the group has now: only they settle what was published. @throws BrokerUnavailableError */
   readonly consumers: () => Promise<number>
   readonly onProgress: (replay: Replay) => void
-  /** Something that is worth a line. */
+  /** A remark for the terminal. */
   readonly onNote: (line: string) => void
 }
 
 export interface Watched {
   readonly replay: Replay
-  /** Published ones whose settlement nobody waits for any more. */
+  /** How many were published and not settled when the watch ended. */
   readonly unsettled: number
 }
 
 const LOOK_EVERY_MS = 300
-/** Without news for so long, it is asked whether there is a consumer at all. */
+/** Without any change for this long, the group is asked whether it has a consumer. */
 const PATIENCE_MS = 5_000
 
 /**
@@ -33,8 +33,8 @@ export async function watchReplay(id: string, parts: WatchParts): Promise<Watche
   const { desk, clock, interrupted, onNote } = parts
   let pausing = false
   let away = false
-  /** That it is stuck. */
-  let told = false
+  /** That nothing is settled was reported, and nothing has changed since. */
+  let reported = false
   let news = ''
   let newsAtMs = clock.monotonic()
   for (;;) {
@@ -44,7 +44,7 @@ export async function watchReplay(id: string, parts: WatchParts): Promise<Watche
       const latest = JSON.stringify(replay)
       if (latest !== news) {
         news = latest
-        told = false
+        reported = false
         newsAtMs = clock.monotonic()
       }
       const left = replay.published - replay.resolved - replay.failed_again - replay.parked
@@ -53,14 +53,13 @@ export async function watchReplay(id: string, parts: WatchParts): Promise<Watche
       if (replay.state === 'done' && (left === 0 || interrupted.aborted)) return ended(replay, left)
       if (replay.state === 'done' && clock.monotonic() - newsAtMs > PATIENCE_MS) {
         if ((await parts.consumers().catch(() => undefined)) === 0) return ended(replay, left)
-        if (!told)
-          onNote('nothing is settled just now: "holdfast lag" says whether partitions are paused, and for what')
-        told = true
+        if (!reported) onNote('nothing is being settled: "holdfast lag" says whether partitions are paused, and why')
+        reported = true
         newsAtMs = clock.monotonic()
       }
       if (interrupted.aborted && !pausing && replay.state !== 'done') await pause()
     }
-    // Once it was interrupted, the signal would end every wait at once.
+    // After the interrupt, the signal would end every wait at once.
     await clock.sleep(LOOK_EVERY_MS, pausing || interrupted.aborted ? undefined : interrupted)
   }
 
@@ -72,7 +71,7 @@ export async function watchReplay(id: string, parts: WatchParts): Promise<Watche
       return replay
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error
-      // A request to pause cannot be left with anybody.
+      // A pause cannot be requested without the database.
       if (interrupted.aborted) throw error
       if (!away) onNote('Postgres is away: waiting')
       away = true
@@ -82,7 +81,7 @@ export async function watchReplay(id: string, parts: WatchParts): Promise<Watche
 
   async function pause(): Promise<void> {
     pausing = true
-    onNote('pausing at the end of the page in hand; once more to end at once')
+    onNote('pausing at the end of the current page; Ctrl-C again ends at once')
     await desk.pause(id, parts.operator)
   }
 }

@@ -1,9 +1,13 @@
+import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { expect, it, onTestFinished } from 'vitest'
 import { migrate, migrationStatus, missingMigrations, projectMigrations } from '#src/postgres/migrate.ts'
 import { createPool } from '#src/postgres/pool.ts'
+import { migratedDatabase } from '../support/database.ts'
+import { COMPILED } from '../support/service.ts'
 import { freshDatabase } from '../support/stack.ts'
 
 /** A working directory with these migrations. @returns its folder of them */
@@ -52,4 +56,76 @@ it('a migration of a project that fails is named, and none of its folder is appl
 it('the migrations of Holdfast itself are not taken for those of a project', () => {
   expect(projectMigrations('.')).toBeUndefined()
   expect(projectMigrations(tmpdir())).toBeUndefined()
+})
+
+/** A command against this database alone. */
+async function stream(databaseUrl: string, ...args: readonly string[]) {
+  const env = { PATH: process.env.PATH, NO_COLOR: '1', DATABASE_URL: databaseUrl, ...COMPILED }
+  const run = promisify(execFile)(process.execPath, ['src/cli/main.ts', 'stream', ...args], { env })
+  const { stdout, stderr, code } = await run.then(
+    said => ({ ...said, code: 0 }),
+    (failure: { stdout: string; stderr: string; code: number }) => failure,
+  )
+  return { code, stdout, stderr }
+}
+
+it('stream check finds the tables of the migrations as the definition needs them', async () => {
+  await using database = await migratedDatabase()
+  const { code, stdout } = await stream(database.url, 'check')
+  expect(stdout).toContain('✓ orders tables: orders, deliveries, payments, items are as the definition needs them\n')
+  expect(code).toBe(0)
+})
+
+it('stream check names each difference with its fix, and stream migration is the SQL that removes them all', async () => {
+  // Given tables that were changed by hand
+  await using database = await migratedDatabase()
+  await database.pool.query(`
+    ALTER TABLE orders DROP COLUMN locale;
+    ALTER TABLE orders ALTER COLUMN sm_id TYPE integer;
+    ALTER TABLE orders ALTER COLUMN entry DROP NOT NULL;
+    ALTER TABLE payments ADD COLUMN "by hand" text NOT NULL;
+    ALTER TABLE payments DROP CONSTRAINT payments_pkey;
+    ALTER TABLE deliveries ALTER COLUMN order_uid TYPE text COLLATE "default";
+    DROP INDEX orders_customer;
+    DROP TABLE items`)
+
+  const { code, stdout } = await stream(database.url, 'check', '--json')
+  expect(code).toBe(1)
+  const findings = stdout
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line))
+    .filter(({ ok }) => !ok)
+  expect(findings.map(({ what }) => what)).toEqual([
+    'orders.entry may be NULL, but the schema requires the field',
+    'there is no column orders.locale (text)',
+    'orders.sm_id has the type integer; the definition needs bigint',
+    'orders has no index on ("left"(customer_id, 128), date_created DESC, order_uid DESC): each page of its list would sort the whole table',
+    'deliveries.order_uid has the collation default; a key needs "C", which compares bytes',
+    'payments.by hand is NOT NULL without a default, and the definition does not fill it',
+    'payments has no primary key; the definition needs (order_uid)',
+    'there is no table items',
+  ])
+  expect(findings.map(({ fix }) => fix)).toContain(
+    'ALTER TABLE orders ALTER COLUMN sm_id TYPE bigint USING sm_id::bigint;',
+  )
+
+  // When the migration that is printed is applied, then nothing differs; and taken back, everything does again
+  const migration = await stream(database.url, 'migration', 'orders')
+  const down = await stream(database.url, 'migration', 'orders', '--down')
+  await database.pool.query(migration.stdout.split('-- Down Migration')[0] ?? '')
+  expect(await stream(database.url, 'check')).toMatchObject({ code: 0 })
+  expect(await stream(database.url, 'migration', 'orders')).toMatchObject({
+    ...{ code: 0, stdout: '', stderr: 'nothing to do: the tables of orders are as the definition needs them\n' },
+  })
+  await database.pool.query(down.stdout)
+  expect((await stream(database.url, 'check', '--json')).stdout).toBe(stdout)
+})
+
+it('stream check says that something else has the name of a table', async () => {
+  await using database = await migratedDatabase()
+  await database.pool.query('ALTER TABLE items RENAME TO old_items; CREATE VIEW items AS SELECT * FROM old_items')
+  const { code, stdout } = await stream(database.url, 'check', 'orders')
+  expect(code).toBe(1)
+  expect(stdout).toContain('✗ orders tables: items is a view, not a table\n')
 })

@@ -35,7 +35,7 @@ describe('a question before something is done', () => {
 
   it('says how many, and asks for the number when there are many', async () => {
     expect((await typed('y', 1)).shown).toContain('Discard 1 dead letter? [y/N]')
-    expect((await typed('y', 1234)).shown).toContain('Discard 1,234 dead letters? Type 1234 to go on')
+    expect((await typed('y', 1234)).shown).toContain('Discard 1,234 dead letters? Type 1234 to continue')
   })
 
   it('takes a terminal that goes away for a no', async () => {

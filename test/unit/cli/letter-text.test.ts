@@ -94,8 +94,8 @@ describe('a dead letter on the terminal', () => {
     ['no value', null, 'Value\n  none: a tombstone'],
     ['an empty value', Buffer.of(), 'Value (0 bytes)\n  empty'],
     ['no text', Buffer.from([0x00, 0xff]), '  00000000  00 ff'],
-    ['JSON cut short', '{"a":1', '  {"a":1\n> ← no JSON from character 7 on: …{"a":1▸(its end)'],
-    ['no JSON', '{"a":1,}', '> ← no JSON from character 8 on: …{"a":1,▸}'],
+    ['JSON cut short', '{"a":1', '  {"a":1\n> ← not JSON from character 7 on: …{"a":1▸(its end)'],
+    ['no JSON', '{"a":1,}', '> ← not JSON from character 8 on: …{"a":1,▸}'],
   ])('shows %s as what it is', async (_, value, expected) => {
     expect(await shown({ value })).toContain(expected)
   })
@@ -103,7 +103,7 @@ describe('a dead letter on the terminal', () => {
   it('says that bytes are gone, or hidden', async () => {
     expect(await shown({ gone: true })).toContain('gone: no topic holds it (any more)')
     const masked = await shown({ value: 'Ivan', masked: true })
-    expect(masked).toContain('hidden, because it is no JSON')
+    expect(masked).toContain('hidden, because it is not JSON')
     expect(masked).not.toContain('Ivan')
   })
 
