@@ -5,6 +5,7 @@ import { expect } from 'vitest'
 import { createCache } from '#src/cache/cache.ts'
 import type { AdminFeed } from '#src/http/admin-feed.ts'
 import { startHttp } from '#src/http/server.ts'
+import type { StreamReading } from '#src/http/stream-reading.ts'
 import { httpParts, memoryOrders, orderReading } from '../support/http-parts.ts'
 import { type ConsoleDesk, consoleDesk } from './console-desk.ts'
 import { openPage } from './support.ts'
@@ -30,15 +31,21 @@ export async function startConsole(
     fill = () => {},
     badKeysPerMinute = 100,
     traceUrl,
-  }: { fill?: (desk: ConsoleDesk) => void; badKeysPerMinute?: number; traceUrl?: string } = {},
+    streams = [],
+  }: {
+    fill?: (desk: ConsoleDesk) => void
+    badKeysPerMinute?: number
+    traceUrl?: string
+    streams?: readonly StreamReading[]
+  } = {},
 ): Promise<ConsolePages> {
   const desk = consoleDesk()
   fill(desk)
-  const streams = new Set<ServerResponse>()
+  const watchers = new Set<ServerResponse>()
   const feed: AdminFeed = {
     ...desk.feed,
     watch(res) {
-      streams.add(res)
+      watchers.add(res)
       return desk.feed.watch(res)
     },
   }
@@ -51,7 +58,7 @@ export async function startConsole(
     ...httpParts(),
     auth: { keys: [keyOf('ada', 'admin', KEY), keyOf('reader', 'read', READER)], keyless: 'loopback' },
     limits: { writesPerMinute: 10_000, badKeysPerMinute },
-    streams: [orderReading(memoryOrders(), cache)],
+    streams: [orderReading(memoryOrders(), cache), ...streams],
     admin: { ...desk, feed, traceUrl },
   })
   const visits = visitsOf(browser, server.url)
@@ -59,7 +66,7 @@ export async function startConsole(
     url: server.url,
     desk,
     dropWatchers() {
-      for (const res of streams) res.destroy()
+      for (const res of watchers) res.destroy()
     },
     ...visits,
     [Symbol.asyncDispose]: () => server.close(),

@@ -9,6 +9,7 @@ import { BrokerUnavailableError, StoreUnavailableError } from '#src/core/errors.
 import type { StoredValue } from '#src/engine/value-sql.ts'
 import { createLiveFeed, type LiveFeed } from '#src/http/live-feed.ts'
 import { startHttp } from '#src/http/server.ts'
+import type { StreamReading } from '#src/http/stream-reading.ts'
 import type { DeadLetterHint } from '#src/inbox/ports.ts'
 import { createOrderJudge } from '#src/orders/order.ts'
 import { orderStream } from '../support/http-parts.ts'
@@ -44,6 +45,8 @@ export async function startPages(
     keyless?: Keyless
     writesPerMinute?: number
     deadLetters?: Readonly<Record<string, DeadLetterHint>>
+    /** Besides orders. */
+    streams?: readonly StreamReading[]
   } = {},
 ): Promise<Pages> {
   const stored = new Map((options.orders ?? []).map(order => [order.order_uid, toStored(order)]))
@@ -111,6 +114,7 @@ export async function startPages(
         },
         feed: watched,
       },
+      ...(options.streams ?? []),
     ],
     clock: systemClock,
     live: [],

@@ -1,4 +1,5 @@
 import { createCache } from '#src/cache/cache.ts'
+import { systemClock } from '#src/clock.ts'
 import { StoreUnavailableError } from '#src/core/errors.ts'
 import { httpNames } from '#src/engine/http-names.ts'
 import type { PageQuery, StoredValue } from '#src/engine/value-sql.ts'
@@ -67,7 +68,7 @@ export function memoryReturns(stream: ReadStream = returnsStream): MemoryReturns
       async *newest() {},
     },
   })
-  const feed = createLiveFeed({ clock: { sleep: async () => {} }, names: stream.http })
+  const feed = createLiveFeed({ clock: systemClock, names: stream.http })
   let offset = 0n
 
   function store(...values: readonly Return[]): void {

@@ -3,7 +3,8 @@ export interface Place {
   readonly q?: string
   readonly sort?: string
   readonly id?: string | undefined
+  readonly stream?: string | undefined
 }
 export const SORTS: readonly string[]
-export function placeOfAddress(search: string): Required<Place>
+export function placeOfAddress(search: string): Required<Omit<Place, 'stream'>>
 export function addressOf(place: Place): string

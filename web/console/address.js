@@ -20,9 +20,9 @@ export function placeOfAddress(search) {
   return { view: VIEWS.includes(view) ? view : 'groups', q, sort, id: undefined }
 }
 
-/** The usual is left out, so that the plain address is the plain page. */
-export function addressOf({ view, q = USUAL, sort = USUAL_SORT, id }) {
-  const query = new URLSearchParams()
+/** What is usual is left out, so that the plain address is the plain page. `stream`: where the process has several. */
+export function addressOf({ view, q = USUAL, sort = USUAL_SORT, id, stream }) {
+  const query = new URLSearchParams(stream === undefined ? {} : { stream })
   if (id !== undefined) query.set(view, id)
   else if (view !== 'groups') query.set('view', view)
   if (q !== USUAL && view !== 'replays' && view !== 'replay' && view !== 'audit') query.set('q', q)

@@ -41,6 +41,13 @@ export function onKey(start) {
   again = start
 }
 
+let stream
+
+/** @param {string | undefined} name the stream that all requests name from now on; undefined: the only one, which needs no name */
+export function useStream(name) {
+  stream = name
+}
+
 /**
  * @param {string} path
  * @param {{ query?: object, body?: object, signal?: AbortSignal }} [options] with a body it is a POST
@@ -55,7 +62,7 @@ export async function ask(path, options = {}) {
 
 /** As `ask`, with the answer unread. */
 export async function answerTo(path, { query = {}, body, signal } = {}) {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined)
+  const given = Object.entries({ ...query, stream }).filter(([, value]) => value !== undefined)
   const search = given.length === 0 ? '' : `?${new URLSearchParams(given)}`
   const init = body === undefined ? { signal } : post(body, signal)
   let response

@@ -4,15 +4,16 @@ import { h } from '../tree.js'
 import { addressOf, placeOfAddress } from './address.js'
 import { auditView } from './audit.js'
 import { connect } from './connection.js'
-import { ask, onKey } from './desk.js'
+import { ask, onKey, useStream } from './desk.js'
 import { createGlance } from './glance.js'
 import { groupsView } from './groups.js'
 import { agoOf } from './health.js'
 import { listenToKeys } from './keys.js'
 import { letterView } from './letter.js'
 import { listView } from './list.js'
-import { cliLine, keepAges, notice, put } from './parts.js'
+import { cliLine, keepAges, nameStream, notice, put } from './parts.js'
 import { replaysView, replayView } from './replays.js'
+import { chosenStream, streamSwitch, unknownStream } from './streams.js'
 import { duration } from './words.js'
 
 const VIEWS = {
@@ -52,11 +53,14 @@ let view
 let loading = new AbortController()
 let retry
 
+/** The stream whose console this is; nothing while the process has only one. */
+let stream
+
 /** What the views may ask of the page around them. */
 const app = {
   /** @param {object} place as `address.js` has it */
   go(place) {
-    const address = addressOf(place)
+    const address = addressOf({ ...place, stream })
     if (address !== location.pathname + location.search) history.pushState(null, '', address)
     open()
     if (view.node.contains(document.activeElement)) return
@@ -70,7 +74,7 @@ const app = {
       event.preventDefault()
       app.go(place)
     }
-    return h('a', { href: addressOf(place), click, ...attributes }, ...children)
+    return h('a', { href: addressOf({ ...place, stream }), click, ...attributes }, ...children)
   },
   /** For those who do not see the page change. */
   say(words) {
@@ -80,9 +84,7 @@ const app = {
   tell(words, ...actions) {
     const box = toDom(h('div', { class: 'done' }, h('p', {}, words), ...actions))
     box.append(
-      toDom(
-        h('button', { type: 'button', class: 'quiet', 'aria-label': 'Put this away', click: () => box.remove() }, '×'),
-      ),
+      toDom(h('button', { type: 'button', class: 'quiet', 'aria-label': 'Dismiss', click: () => box.remove() }, '×')),
     )
     notices.replaceChildren(box)
     return box
@@ -96,6 +98,9 @@ const app = {
   showCli,
   get shown() {
     return view
+  },
+  get stream() {
+    return stream
   },
 }
 
@@ -159,9 +164,9 @@ setInterval(() => {
 /** One question first: a wrong key is told once, and counted once by those who count wrong keys. */
 async function start() {
   try {
-    const stream = await ask('/admin/stream')
-    glance.take(stream)
-    const { oldest_age_seconds: _, ...counts } = stream.dead_letters ?? {}
+    const overview = await ask('/admin/stream')
+    glance.take(overview)
+    const { oldest_age_seconds: _, ...counts } = overview.dead_letters ?? {}
     isNews(counts)
   } catch (failure) {
     // The field for the key has come up, and says why.
@@ -191,7 +196,7 @@ function open() {
   const place = placeOfAddress(location.search)
   view?.dispose?.()
   view = VIEWS[place.view](app, place)
-  document.title = `${view.title} · Holdfast`
+  document.title = stream === undefined ? `${view.title} · Holdfast` : `${view.title} · ${stream} · Holdfast`
   // What is read closely gets the room; the sentence about the stream stays.
   document.getElementById('glance').dataset.compact = String(place.id !== undefined)
   put(
@@ -275,5 +280,19 @@ addEventListener('popstate', () => !desk.hidden && open())
 listenToKeys(app)
 keepAges()
 onKey(start)
-if (hasKey()) void start()
-else stop()
+void begin()
+
+/** First which stream it is about: all that is asked afterwards names it. */
+async function begin() {
+  const choice = await chosenStream()
+  const links = streamSwitch(choice)
+  if (links !== undefined) desk.before(links)
+  if (!choice.isKnown) return desk.before(unknownStream(choice))
+  stream = choice.current
+  useStream(stream)
+  nameStream(stream)
+  // The address says which one, so that it can be kept and sent.
+  if (stream !== undefined) history.replaceState(null, '', addressOf({ ...placeOfAddress(location.search), stream }))
+  if (hasKey()) void start()
+  else stop()
+}

@@ -1,6 +1,7 @@
 import { toDom } from '../dom.js'
 import { formatNumber } from '../format.js'
 import { h, text } from '../tree.js'
+import { shellQuoted } from './cli-line.js'
 import { duration, named, STATES } from './words.js'
 
 /** The small things that every view is made of. */
@@ -77,6 +78,13 @@ export function notice(title, words, ...more) {
   return h('div', { class: 'notice' }, h('h2', {}, title), ...(words === undefined ? [] : [h('p', {}, words)]), ...more)
 }
 
+let stream
+
+/** @param {string | undefined} name the stream that lines for the shell name; undefined: the only one */
+export function nameStream(name) {
+  stream = name
+}
+
 /** A line for the shell, to be copied. */
 export function cliLine() {
   const code = toDom(h('code', { tabindex: '0', role: 'region', 'aria-label': 'The same on the command line' }))
@@ -90,7 +98,8 @@ export function cliLine() {
     node,
     say(words) {
       node.hidden = words === undefined
-      code.textContent = words ?? ''
+      const flag = stream === undefined ? '' : ` --stream ${shellQuoted(stream)}`
+      code.textContent = words === undefined ? '' : words + flag
     },
   }
 }

@@ -1,6 +1,7 @@
 import { toDom } from '../dom.js'
 import { formatNumber } from '../format.js'
 import { h } from '../tree.js'
+import { addressOf } from './address.js'
 import { dlqLine } from './cli-line.js'
 import { ask } from './desk.js'
 import { confirmField, labelled, openDialog, ticked } from './dialog.js'
@@ -152,7 +153,7 @@ function troubleWords(app, dialog, failure) {
   }
   return [
     `A redrive of ${running.requested_by} is ${named(REPLAY_STATES, running.state)}: ${formatNumber(running.published)} of ${formatNumber(running.total)} are published. Only one runs at a time. `,
-    h('a', { href: `/admin?replay=${encodeURIComponent(running.id)}`, click }, 'Look at it'),
+    h('a', { href: addressOf({ view: 'replay', id: running.id, stream: app.stream }), click }, 'Look at it'),
   ]
 }
 

@@ -75,6 +75,13 @@ describe('the address', () => {
     expect(placeOfAddress(new URL(addressOf(place), 'http://x').search)).toEqual(place)
   })
 
+  it('names the stream where there are several', () => {
+    expect(addressOf({ view: 'letter', id: 'returns-3-42', stream: 'returns' })).toBe(
+      '/admin?stream=returns&letter=returns-3-42',
+    )
+    expect(addressOf({ view: 'groups', stream: 'a&b' })).toBe('/admin?stream=a%26b')
+  })
+
   it('has the orders of the list that the API has', () => {
     expect(SORTS).toEqual(LETTER_SORTS)
   })
