@@ -1,9 +1,8 @@
 import type { Config } from './config.ts'
-import { backoffMs } from './core/backoff.ts'
-import { dispositionOf } from './core/errors.ts'
 import type { Observer } from './core/facts.ts'
 import type { HealthCheck } from './core/status.ts'
 import type { Clock } from './engine/ports.ts'
+import { retry as repeat } from './engine/retry.ts'
 
 /** The longest wait between two tries, in ms: an operator watches the start. */
 const MAX_WAIT_MS = 5_000
@@ -44,18 +43,21 @@ export function createStartGate({
     async until(what, attempt) {
       waitingFor = `waiting for ${what}`
       sinceMs = clock.now()
-      for (let tries = 1; !signal.aborted; tries++) {
-        try {
-          return await attempt()
-        } catch (error) {
-          if (dispositionOf(error) !== 'retry') throw error
-          waitingFor = `waiting for ${what}: ${error instanceof Error ? error.message : String(error)}`
-          const delayMs = backoffMs(policy, tries, Math.random())
-          observer.observe({ kind: 'start_waiting', what, attempt: tries, delayMs, error })
-          await clock.sleep(delayMs, signal)
-        }
+      try {
+        return await repeat(attempt, {
+          policy,
+          clock,
+          random: Math.random,
+          signal,
+          onFailed({ error, attempt: tries, delayMs }) {
+            waitingFor = `waiting for ${what}: ${error instanceof Error ? error.message : String(error)}`
+            observer.observe({ kind: 'start_waiting', what, attempt: tries, delayMs, error })
+          },
+        })
+      } catch (error) {
+        if (signal.aborted && error === signal.reason) return undefined
+        throw error
       }
-      return undefined
     },
     open() {
       waitingFor = undefined

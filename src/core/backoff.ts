@@ -7,7 +7,7 @@ export interface BackoffPolicy {
 
 /**
  * The wait before the next attempt: exponential with full jitter *below* the cap, so that a fleet that fell over
- * together does not come back together. (A cap applied after the jitter makes everybody wait exactly the cap.)
+ * together does not come back together. (A cap that is applied after the jitter makes all of them wait exactly the cap.)
  * @param attempt the attempt that failed, counting from 1
  * @param random a number in [0, 1)
  * @returns ms, in [0, min(maxMs, initialMs * 2^(attempt-1)))

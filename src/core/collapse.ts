@@ -3,7 +3,7 @@ import type { ReadyRecord } from '../engine/verdict.ts'
 import { compareOrigins } from './record.ts'
 
 export interface Collapsed<T> {
-  /** One for each key, sorted by key in byte order. */
+  /** One for each key, sorted by {@link compareKeys}. */
   readonly ready: readonly ReadyRecord<T>[]
   readonly superseded: number
   readonly duplicate: number
@@ -14,7 +14,7 @@ export interface Collapsed<T> {
 
 /**
  * Leaves the newest record of each key, because one upsert may not touch a row twice (SQLSTATE 21000), and sorts by key,
- * so that two lanes or replicas which hold the same orders lock them in the same order and cannot deadlock.
+ * so that two transactions which hold the same keys lock them in the same order and cannot deadlock.
  * @param records in the order in which they arrived; a redriven one counts with its origin position
  */
 export function collapse<T>(records: readonly ReadyRecord<T>[]): Collapsed<T> {
@@ -42,7 +42,25 @@ export function collapse<T>(records: readonly ReadyRecord<T>[]): Collapsed<T> {
     }
     newest.set(record.key, record)
   }
-  // Uids are ASCII (the schema says so): comparing code units is comparing bytes.
-  const ready = [...newest.values()].sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+  const ready = [...newest.values()].sort((a, b) => compareKeys(a.key, b.key))
   return { ready, superseded, duplicate, stale, leftOut }
+}
+
+/**
+ * Orders keys by their bytes in UTF-8, as Postgres does with COLLATE "C". Code units of UTF-16 have the same order, but for surrogates: they
+ * stand for characters above all others, though U+E000 to U+FFFF are larger numbers.
+ * @returns negative, zero or positive, as for a sort
+ */
+export function compareKeys(a: string, b: string): number {
+  const length = Math.min(a.length, b.length)
+  for (let i = 0; i < length; i++) {
+    const x = a.charCodeAt(i)
+    const y = b.charCodeAt(i)
+    if (x !== y) return weightOf(x) - weightOf(y)
+  }
+  return a.length - b.length
+}
+
+function weightOf(codeUnit: number): number {
+  return codeUnit >= 0xd800 && codeUnit <= 0xdfff ? codeUnit + 0x10000 : codeUnit
 }

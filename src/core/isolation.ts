@@ -13,22 +13,22 @@ export interface Isolation {
   failed(part: Range, error: unknown): void
   /**
    * The records to blame, by index; none when every part passed after all.
-   * @throws the batch's error, when it is one that nobody foresaw and every record of several is to blame: then none is
+   * @throws the batch's error, when it is unforeseen and every record of several is to blame: then none is
    */
   culprits(): readonly Culprit[]
   /** Writes so far, the first one of the whole batch included. */
   readonly attempts: number
 }
 
-/** A lock that was not to be had in time (55P03) is somebody else's doing, however often it is met. */
+/** A lock that was not to be had in time (55P03) is held by another session: no record causes that, however often it happens. */
 const LOCK_NOT_AVAILABLE = '55P03'
 
 /** After so many refusals without one record that passed, parts are no longer halved: most likely nothing passes. */
 const HOPELESS_AFTER = 20
 
 /**
- * Refusals blame a record always, and so may what the store rejects without telling whose fault it is; timeouts, deadlocks
- * and what nobody foresaw only once the batch has met them again and again (`isolate`).
+ * A refusal always blames a record, and so may what the store rejects without saying whose fault it is; timeouts, deadlocks
+ * and unforeseen errors blame one only once the batch has met them again and again (`isolate`).
  */
 export function mayBlame(error: unknown, isolate: boolean): boolean {
   if (error instanceof RecordRefusedError || error instanceof StoreRejectedError) return true
@@ -102,7 +102,7 @@ function toCulprit(index: number, error: unknown): Culprit {
   if (error instanceof StoreContendedError) {
     return { index, error: error.sqlState, message: error.message, kind: 'unforeseen' }
   }
-  // The text of an error that nobody foresaw may quote the record, so only its name is told.
+  // The text of an unforeseen error may quote the record, so only its name is given.
   const name = error instanceof Error ? error.name : typeof error
   return { index, error: name, message: `${name} while it was written`, kind: 'unforeseen' }
 }

@@ -1,4 +1,5 @@
 import type { SettlementWork } from '../engine/settlement.ts'
+import { compareKeys } from './collapse.ts'
 import type { Outcome, OutcomeCounts } from './outcome.ts'
 
 /**
@@ -15,7 +16,7 @@ export function checkWork<T>(work: SettlementWork<T>): { readonly gaps: bigint }
   const gaps = to - from - BigInt(records)
   if (gaps < 0n) throw new RangeError(`${records} records do not fit between the offsets ${from} and ${to}`)
   for (let i = 1; i < ready.length; i++) {
-    if ((ready[i - 1]?.key ?? '') >= (ready[i]?.key ?? '')) {
+    if (compareKeys(ready[i - 1]?.key ?? '', ready[i]?.key ?? '') >= 0) {
       throw new RangeError(`the values of the batch ${from}..${to} are not sorted by key, each once`)
     }
   }

@@ -1,8 +1,9 @@
 import { PgBoss, type Queue } from 'pg-boss'
-import { type BackoffPolicy, backoffMs } from '../core/backoff.ts'
+import type { BackoffPolicy } from '../core/backoff.ts'
 import type { JobObserver } from '../core/replay.ts'
 import { runningLifecycle } from '../engine/lifecycle.ts'
 import type { Clock } from '../engine/ports.ts'
+import { retry } from '../engine/retry.ts'
 import { QUEUE_SCHEMA, requireQueueSchema } from './queue-schema.ts'
 
 /** One kind of job: a queue of pg-boss, what works on it, and when it comes by itself. */
@@ -50,20 +51,24 @@ export function startBoss({ database, jobs, stopTimeoutMs, observer, clock, rand
   const started = start()
 
   async function start(): Promise<void> {
-    for (let attempt = 1; !stopping.signal.aborted; attempt++) {
-      const boss = open()
-      try {
-        await requireQueueSchema(async (text, values) => (await database.executeSql(text, [...values])).rows)
-        await boss.start()
-        await setUp(boss)
-        running = boss
-        observer.observe({ kind: 'jobs_started' })
-        return
-      } catch (error) {
-        observer.observe({ kind: 'jobs_trouble', error })
-        await boss.stop({ graceful: false, close: false }).catch(() => {})
-        await clock.sleep(backoffMs(BACKOFF, attempt, random()), stopping.signal)
-      }
+    const options = { policy: BACKOFF, clock, random, signal: stopping.signal, passes: () => true }
+    await retry(startOnce, options).catch(() => {
+      // It was stopped before.
+    })
+  }
+
+  async function startOnce(): Promise<void> {
+    const boss = open()
+    try {
+      await requireQueueSchema(async (text, values) => (await database.executeSql(text, [...values])).rows)
+      await boss.start()
+      await setUp(boss)
+      running = boss
+      observer.observe({ kind: 'jobs_started' })
+    } catch (error) {
+      observer.observe({ kind: 'jobs_trouble', error })
+      await boss.stop({ graceful: false, close: false }).catch(() => {})
+      throw error
     }
   }
 

@@ -27,9 +27,9 @@ export function pollMarks({ source, views, clock, broker }: MarksParts): () => v
     view.asked = true
     try {
       const marks = await source.watermarks({ topic: owner.topic, partition: owner.partition })
+      view.leaderless = undefined
       if (owner.halted !== undefined) return
       if (owner.unlocated !== undefined) return beginAnew(view, 'located')
-      view.leaderless = undefined
       view.marks = marksOf(marks, clock)
       if (isOutsideOfLog(owner, marks)) beginAnew(view, 'outside_of_log')
     } catch (error) {

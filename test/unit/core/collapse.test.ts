@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { collapse } from '#src/core/collapse.ts'
+import { collapse, compareKeys } from '#src/core/collapse.ts'
 import { compareOrigins } from '#src/core/record.ts'
 import { redriveEnds } from '#src/core/redrive-ends.ts'
 import { aReady } from '../../support/records.ts'
@@ -64,4 +64,11 @@ it('compares by offset on one partition, by timestamp across partitions, and let
   expect(compareOrigins({ ...stored, partition: 1, offset: 1n }, stored)).toBe('newer')
   expect(compareOrigins({ ...stored, partition: 1, timestampMs: 999 }, stored)).toBe('older')
   expect(compareOrigins({ ...stored, topic: 'orders2' }, stored)).toBe('newer')
+})
+
+it('sorts keys as their bytes do, characters beyond 16 bits included', () => {
+  const keys = ['', 'a', 'ab', 'b', '\u00e9', '\ud7ff', '\ue000', '\uffff', '\u{1f600}', '\u{1f600}a']
+  const shuffled = ['\u{1f600}a', '\uffff', 'b', '', '\u{1f600}', 'ab', '\ue000', '\u00e9', 'a', '\ud7ff']
+  expect(shuffled.toSorted(compareKeys)).toEqual(keys)
+  expect(keys.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))).toEqual(keys)
 })
