@@ -1,6 +1,6 @@
 import type { ColumnDefinition, Pointer, StreamDefinition, TableDefinition } from '../definition.ts'
 import { InferenceError, type InferredNode } from './infer-schema.ts'
-import { escapeSegment } from './pointer.ts'
+import { escapeSegment, segmentsOf } from './pointer.ts'
 
 export interface Proposal {
   readonly definition: StreamDefinition
@@ -9,6 +9,9 @@ export interface Proposal {
 
 /** Postgres cuts longer names. */
 const MAX_NAME_BYTES = 63
+
+/** Each table of Postgres has these. */
+const SYSTEM_COLUMNS = ['ctid', 'xmin', 'xmax', 'cmin', 'cmax', 'tableoid']
 
 /** Columns that every root table has besides those of the definition. */
 const ROOT_COLUMNS = ['source_topic', 'source_partition', 'source_offset', 'source_timestamp', 'stored_at']
@@ -25,7 +28,8 @@ export function proposeDefinition(
   const assumptions: string[] = []
   const key = keyOf(name, schema, samples)
   assumptions.push(`The key is ${key}: by its name, and because it is a text that every sample has.`)
-  const root = rootOf(name, schema, key, assumptions)
+  const ambiguous = ambiguousPlaces(schema)
+  const root = rootOf(name, schema, key, ambiguous.length > 0, assumptions)
   const newest = newestOf(schema)
   if (newest === undefined) {
     assumptions.push('No date-time is required, so values are not listed by time. Add "list" to page through them.')
@@ -38,7 +42,6 @@ export function proposeDefinition(
       ? 'No field has the name of something personal. Add to "personal" what must be masked in dead letters.'
       : `Taken as personal, and masked in dead letters: ${personal.join(', ')}.`,
   )
-  const ambiguous = ambiguousPlaces(schema)
   if (ambiguous.length > 0) {
     assumptions.push(
       `${ambiguous.join(', ')} may be absent, and may be null or empty: columns do not tell these apart, so the whole value is kept as jsonb ("keep").`,
@@ -90,15 +93,16 @@ function differs(field: string, samples: readonly unknown[]): boolean {
 }
 
 /** The tables, the root table first, and the columns of it that may restrict a list. */
-function rootOf(name: string, schema: InferredNode, key: Pointer, assumptions: string[]) {
+function rootOf(name: string, schema: InferredNode, key: Pointer, keeps: boolean, assumptions: string[]) {
   const tables: Record<string, TableDefinition> = {}
   const used = new Set<string>()
   const rootName = unique(snakeCase(name), used)
   const columns: ColumnDefinition[] = []
-  const taken = new Set(ROOT_COLUMNS)
+  const taken = new Set([...ROOT_COLUMNS, ...(keeps ? ['value'] : [])])
   const by: Pointer[] = []
   const children: [string, TableDefinition][] = []
-  const keyColumn = key.slice(1)
+  const keyName = segmentsOf(key).at(-1) ?? ''
+  const keyColumn = isPlain(keyName) ? keyName : snakeCase(keyName)
   for (const [field, node] of Object.entries(schema.properties ?? {})) {
     const pointer: Pointer = `/${escapeSegment(field)}`
     const required = schema.required?.includes(field) === true
@@ -139,7 +143,7 @@ function allScalar(node: InferredNode, tables: number): boolean {
 /** The columns of a table of its own: `scalars` where that is all of it. */
 function columnsOf(node: InferredNode, taken: readonly string[], base = ''): { readonly columns?: ColumnDefinition[] } {
   const fields = Object.entries(node.properties ?? {})
-  if (fields.every(([field, inner]) => isScalar(inner) && !taken.includes(field))) return {}
+  if (fields.every(([field, inner]) => isScalar(inner) && isPlain(field) && !taken.includes(field))) return {}
   const used = new Set(taken)
   return {
     columns: fields.flatMap(([field, inner]) =>
@@ -164,24 +168,28 @@ function flatten(
       flatten(inner, `${pointer}/${escapeSegment(field)}`, node.required?.includes(field) === true, taken, base),
     )
   }
-  const segments = pointer.slice(base.length + 1).split('/')
-  const plain = segments.length === 1 && !taken.has(segments[0] ?? '')
+  const segments = segmentsOf(pointer.slice(base.length))
+  const last = segments.at(-1) ?? ''
+  const as = unique(segments.length === 1 && isPlain(last) ? last : segments.map(snakeCase).join('_'), taken)
   // A place that may hold several types of JSON, or any, has no SQL type of its own.
-  const type = hasOneType(node) ? {} : { type: 'jsonb' }
-  if (plain) {
-    taken.add(segments[0] ?? '')
-    return hasOneType(node) ? [pointer] : [{ at: pointer, ...type }]
-  }
-  return [{ at: pointer, as: unique(segments.map(snakeCase).join('_'), taken), ...type }]
+  const type = typesOf(node).length === 1 ? {} : { type: 'jsonb' }
+  if (as === last && typesOf(node).length === 1) return [pointer]
+  return [{ at: pointer, ...(as !== last && { as }), ...type }]
 }
 
-function hasOneType({ type }: InferredNode): boolean {
-  return [type ?? []].flat().filter(name => name !== 'null').length === 1
+/** Whether the name of a field can be that of its column. */
+function isPlain(name: string): boolean {
+  return /^[A-Za-z_][A-Za-z\d_]*$/.test(name) && name.length <= MAX_NAME_BYTES && !SYSTEM_COLUMNS.includes(name)
 }
 
-function isScalar({ type }: InferredNode): boolean {
-  const types = [type ?? []].flat().filter(name => name !== 'null')
-  return types.length > 0 && !types.includes('object') && !types.includes('array')
+/** One type, which is neither object nor array. */
+function isScalar(node: InferredNode): boolean {
+  const [type, ...others] = typesOf(node)
+  return type !== undefined && others.length === 0 && type !== 'object' && type !== 'array'
+}
+
+function typesOf({ type }: InferredNode): readonly string[] {
+  return [type ?? []].flat().filter(name => name !== 'null')
 }
 
 function newestOf(schema: InferredNode): Pointer | undefined {

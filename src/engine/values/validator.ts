@@ -128,8 +128,8 @@ function refuse(violations: readonly Violation[], key: unknown, isKey: (text: st
 function summaryOf(violations: readonly Violation[]): string {
   const [first] = violations
   const more = violations.length - 1
-  const others =
-    more <= 0 ? '' : ` (and ${more}${violations.length === MAX_VIOLATIONS ? ' or more' : ''} other violations)`
+  const howMany = `${more}${violations.length === MAX_VIOLATIONS ? ' or more' : ''}`
+  const others = more <= 0 ? '' : ` (and ${howMany} other violation${more === 1 ? '' : 's'})`
   return `${first?.pointer || 'the value'} ${first?.message}${others}`
 }
 

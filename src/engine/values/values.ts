@@ -1,4 +1,6 @@
 import type { JsonSchema, Pointer } from '../definition.ts'
+import type { GeneratorOptions, RecordGenerator } from '../generator.ts'
+import { createSampleGenerator } from './generator.ts'
 import { createJson } from './json.ts'
 import { createMask } from './mask.ts'
 import { withoutRefs } from './refs.ts'
@@ -32,6 +34,8 @@ export interface Values<T> extends Validator<T> {
   readonly json: (value: T) => Buffer
   /** JSON with its personal content masked (`createMask`). */
   readonly mask: (value: Buffer) => Buffer | undefined
+  /** Sample records (`createSampleGenerator`). */
+  readonly createGenerator: (options: GeneratorOptions) => RecordGenerator
 }
 
 /** Compiles a schema: once, when the process starts. Knows no server and does no I/O. */
@@ -39,9 +43,11 @@ export function createValues<T>(options: ValuesOptions<T>): Values<T> {
   const { schema } = withoutRefs(options.schema)
   const shape = shapeOf(schema) as ObjectShape
   const { key, maxBytes, columns = {}, unusual, personal = [] } = options
+  const validator = createValidator<T>({ schema, shape, key, maxBytes, columns, unusual })
   return {
-    ...createValidator<T>({ schema, shape, key, maxBytes, columns, unusual }),
+    ...validator,
     json: createJson<T>(shape),
     mask: createMask(shape, personal),
+    createGenerator: options => createSampleGenerator({ ...validator, schema, shape, key, columns }, options),
   }
 }
