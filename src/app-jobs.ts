@@ -42,6 +42,7 @@ export function composeJobs(parts: JobParts): AsyncDisposable {
     ...(tracing === undefined ? {} : { tracing }),
   })
   const jobs = startJobs({
+    stream: stream.name,
     database: { executeSql: (text, values) => pool.query(text, values) },
     store,
     replayer: createReplayer({ store, topic, records, observer, clock, random }),

@@ -23,13 +23,22 @@ export const SETTINGS = {
     { default: 'localhost:9092', expected: 'a list as in host:9092,other:9092', about: 'Where to find the cluster.' },
     readBrokers,
   ),
-  KAFKA_TOPIC: text({ default: 'orders', ...topicName, about: 'The topic that holds the orders.' }),
-  KAFKA_DLQ_TOPIC: text({ default: 'orders.dlq', ...topicName, about: 'The topic of the dead letters.' }),
+  KAFKA_TOPIC: text({
+    default: 'orders',
+    ...topicName,
+    about:
+      'The topic of the stream `orders`. Another stream has one of its own name, unless its definition says otherwise.',
+  }),
+  KAFKA_DLQ_TOPIC: text({
+    default: 'orders.dlq',
+    ...topicName,
+    about: 'The dead-letter topic of the stream `orders`; of another stream: its topic with `.dlq`.',
+  }),
   KAFKA_GROUP_ID: text({
     default: 'holdfast',
     pattern: /^[\x21-\x7e]{1,255}$/,
     expected: '1 to 255 visible ASCII characters',
-    about: 'The consumer group; replicas share it.',
+    about: 'The consumer group of the stream `orders`; of another stream: this and `-NAME`. Replicas share it.',
   }),
   KAFKA_CREATE_TOPICS: oneOf({
     default: 'true',
@@ -98,7 +107,8 @@ export const SETTINGS = {
     min: 1,
     max: 1000,
     unit: 'connections',
-    about: 'Connections that write; two for each core of the database are enough.',
+    about:
+      'Connections that write, of the whole process: its streams share them equally, each with at least one. Two for each core of the database are enough.',
   }),
   PG_STATEMENT_TIMEOUT_MS: integer({
     default: '10000',
@@ -162,7 +172,7 @@ export const SETTINGS = {
     min: 1,
     max: 10_000_000,
     unit: 'requests',
-    about: 'Orders that one key, or one address without a key, may send to the API in a minute.',
+    about: 'Values that one key, or one address without a key, may send to the API in a minute.',
   }),
   METRICS_HOST: text({
     default: '127.0.0.1',
@@ -284,20 +294,21 @@ export const SETTINGS = {
     default: '64MiB',
     min: 0,
     max: 1024 * GIB,
-    about: 'Memory for orders that are served without asking the database; 0: none.',
+    about:
+      'Memory for values that are served without asking the database, of the whole process: its streams share it equally; 0: none.',
   }),
   CACHE_TTL_MS: integer({
     default: '3600000',
     min: 1,
     max: 365 * DAY_MS,
     unit: 'ms',
-    about: 'How long a cached order is served.',
+    about: 'How long a cached value is served.',
   }),
   CACHE_WARM_ORDERS: setting(
     {
       default: '10000',
-      expected: 'a whole number of orders, or `all`',
-      about: 'Newest orders to load at start; `all`: as many as fit.',
+      expected: 'a whole number of values, or `all`',
+      about: 'Newest values of each stream to load at start; `all`: as many as fit.',
     },
     value => {
       if (value.toLowerCase() === 'all') return Number.POSITIVE_INFINITY

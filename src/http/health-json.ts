@@ -8,8 +8,12 @@ export interface HealthJson {
   readonly since?: string
 }
 
+/** Where they are about several streams, a name says which: `partitions:returns`. */
 export function askAll(checks: readonly HealthCheck[]): HealthJson[] {
-  return checks.map(check => toJson(check.name, ask(check)))
+  const streams = new Set(checks.flatMap(({ stream }) => stream ?? []))
+  const nameOf = ({ name, stream }: HealthCheck) =>
+    stream === undefined || streams.size < 2 ? name : `${name}:${stream}`
+  return checks.map(check => toJson(nameOf(check), ask(check)))
 }
 
 /** A check that throws has not held. */

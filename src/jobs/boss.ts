@@ -4,7 +4,7 @@ import type { JobObserver } from '../core/replay.ts'
 import { runningLifecycle } from '../engine/lifecycle.ts'
 import type { Clock } from '../engine/ports.ts'
 import { retry } from '../engine/retry.ts'
-import { QUEUE_SCHEMA, requireQueueSchema } from './queue-schema.ts'
+import { FORMER_QUEUES, QUEUE_SCHEMA, requireQueueSchema } from './queue-schema.ts'
 
 /** One kind of job: a queue of pg-boss, what works on it, and when it comes by itself. */
 export interface Job {
@@ -93,6 +93,7 @@ export function startBoss({ database, jobs, stopTimeoutMs, observer, clock, rand
       await boss.updateQueue(name, changeable)
       if (cron !== undefined) await boss.schedule(name, cron)
     }
+    for (const name of FORMER_QUEUES) await boss.unschedule(name)
     for (const job of jobs) {
       const id = await boss.work(job.name, { pollingIntervalSeconds: POLL_SECONDS }, async ([given]) => {
         if (given === undefined) return

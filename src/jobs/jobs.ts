@@ -5,9 +5,12 @@ import { runningLifecycle } from '../engine/lifecycle.ts'
 import type { Clock } from '../engine/ports.ts'
 import { redriveAutomatically } from './automatic-redrive.ts'
 import { type Boss, type BossOptions, type Job, startBoss } from './boss.ts'
+import { queueName } from './queue-schema.ts'
 import { MAX_TURN_MS, type Replayer } from './replayer.ts'
 
 export interface JobsOptions {
+  /** Whose jobs they are: each stream has queues of its own, so that a process with other streams does not take its jobs. */
+  readonly stream: string
   readonly database: BossOptions['database']
   readonly store: Pick<ReplayStore, 'waiting'>
   readonly replayer: Replayer
@@ -42,10 +45,10 @@ const EVERY_HOUR = '17 * * * *'
  * no queue, and one whose worker was killed comes back by itself.
  */
 export function startJobs(options: JobsOptions): AsyncDisposable {
-  const { store, replayer, observer, clock } = options
+  const { stream, store, replayer, observer, clock } = options
   const stopping = new AbortController()
   const replay: Job = {
-    name: 'replay',
+    name: queueName(stream, 'replay'),
     queue: {
       policy: 'exclusive',
       heartbeatSeconds: 10,
@@ -86,13 +89,13 @@ export function startJobs(options: JobsOptions): AsyncDisposable {
   return { [Symbol.asyncDispose]: lifecycle.stop }
 }
 
-function scheduledJobs({ scheduled, observer, clock }: JobsOptions): Job[] {
+function scheduledJobs({ stream, scheduled, observer, clock }: JobsOptions): Job[] {
   if (scheduled === undefined) return []
   // One at a time in all processes; the next turn makes up for one that failed.
   const queue = { policy: 'exclusive', expireInSeconds: 600, retryLimit: 0, deleteAfterSeconds: 86_400 } as const
   const { purge } = scheduled
   const redrive: Job = {
-    name: 'automatic-redrive',
+    name: queueName(stream, 'automatic-redrive'),
     queue,
     cron: EVERY_MINUTE,
     async work() {
@@ -103,7 +106,7 @@ function scheduledJobs({ scheduled, observer, clock }: JobsOptions): Job[] {
     },
   }
   const retention: Job = {
-    name: 'retention',
+    name: queueName(stream, 'retention'),
     queue,
     cron: EVERY_HOUR,
     async work() {

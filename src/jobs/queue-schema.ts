@@ -4,8 +4,19 @@ import { StoreMisconfiguredError } from '../core/errors.ts'
 /** Where pg-boss keeps the queues of jobs. */
 export const QUEUE_SCHEMA = 'pgboss'
 
-/** Those of src/jobs/jobs.ts. */
-const OUR_QUEUES: readonly string[] = ['replay', 'automatic-redrive', 'retention']
+const KINDS = ['replay', 'automatic-redrive', 'retention'] as const
+
+/** The queue of a stream for a kind of job: `orders.replay`. */
+export function queueName(stream: string, kind: (typeof KINDS)[number]): string {
+  return `${stream}.${kind}`
+}
+
+/** Before there were several streams, a queue had the name of its kind alone; their schedules would go on for ever. */
+export const FORMER_QUEUES: readonly string[] = KINDS
+
+function isOurs(queue: string): boolean {
+  return queue.startsWith('__') || KINDS.some(kind => queue === kind || queue.endsWith(`.${kind}`))
+}
 
 interface Found {
   readonly login: string
@@ -62,7 +73,7 @@ export async function requireQueueSchema(
   const [version] = (await ask(`SELECT version FROM ${QUEUE_SCHEMA}.version`, [])) as { version: number }[]
   if (version === undefined || Number(version.version) >= manifest.pgboss.schema) return
   const queues = (await ask(`SELECT name FROM ${QUEUE_SCHEMA}.queue ORDER BY name`, [])) as { name: string }[]
-  const foreign = queues.map(({ name }) => name).filter(name => !OUR_QUEUES.includes(name) && !name.startsWith('__'))
+  const foreign = queues.map(({ name }) => name).filter(name => !isOurs(name))
   if (foreign.length === 0) return
   throw new StoreMisconfiguredError(
     `another application keeps its queues in the schema ${QUEUE_SCHEMA} (${foreign.slice(0, 5).join(', ')}), in version ${version.version} of pg-boss; ours needs ${manifest.pgboss.schema}, and would change its tables`,

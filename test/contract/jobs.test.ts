@@ -54,6 +54,7 @@ async function aWorld(): Promise<World> {
         random: Math.random,
       }
       const jobs = startJobs({
+        stream: 'orders',
         database: { executeSql: (text, values) => pool.query(text, values) },
         store,
         stopTimeoutMs: 10_000,
@@ -143,12 +144,12 @@ it('starts automatic redrives and removes old letters when their schedules say s
   await haveStarted({ facts })
   const { rows } = await pool.query('SELECT name, cron FROM pgboss.schedule ORDER BY name')
   expect(rows).toEqual([
-    { name: 'automatic-redrive', cron: '* * * * *' },
-    { name: 'retention', cron: '17 * * * *' },
+    { name: 'orders.automatic-redrive', cron: '* * * * *' },
+    { name: 'orders.retention', cron: '17 * * * *' },
   ])
 
   // What the schedule sends at its time
-  for (const name of ['retention', 'automatic-redrive']) {
+  for (const name of ['orders.retention', 'orders.automatic-redrive']) {
     await pool.query(
       `INSERT INTO pgboss.job (name, policy, expire_seconds, retry_limit) SELECT name, policy, 600, 0 FROM pgboss.queue WHERE name = $1`,
       [name],

@@ -99,7 +99,7 @@ it('redrives by itself what was set aside while the store could not take it, onc
 async function comesTheSchedule(stream: Stream): Promise<void> {
   const [job] = await stream.query<{ id: string }>(
     `INSERT INTO pgboss.job (name, policy, expire_seconds, retry_limit)
-     SELECT name, policy, 600, 0 FROM pgboss.queue WHERE name = 'automatic-redrive' ON CONFLICT DO NOTHING RETURNING id`,
+     SELECT name, policy, 600, 0 FROM pgboss.queue WHERE name = 'orders.automatic-redrive' ON CONFLICT DO NOTHING RETURNING id`,
   )
   await eventually(async () => {
     const rows = await stream.query(`SELECT 1 FROM pgboss.job WHERE id = $1 AND state = 'completed'`, [job?.id])

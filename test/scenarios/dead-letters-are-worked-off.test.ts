@@ -152,7 +152,7 @@ it('resolves what a repaired schema lets pass, parks what never will, and stores
     [id],
   )
   await stream.query(
-    `INSERT INTO pgboss.job (name, policy, expire_seconds, retry_limit) SELECT name, policy, 600, 0 FROM pgboss.queue WHERE name = 'retention'`,
+    `INSERT INTO pgboss.job (name, policy, expire_seconds, retry_limit) SELECT name, policy, 600, 0 FROM pgboss.queue WHERE name = 'orders.retention'`,
   )
   // Then the job of the service takes those away, and their counts stay
   await eventually(async () => !('resolved 1' in (await letterCounts(stream))), 'their removal')
