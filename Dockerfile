@@ -9,7 +9,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-COPY scripts/native.ts scripts/native-machine.ts scripts/
+COPY scripts/postinstall.js scripts/native.ts scripts/native-machine.ts scripts/
 # No optional ones: they are the embedded PostgreSQL of demo and tests.
 RUN npm ci --omit=dev --omit=optional
 # What nothing loads is more than what is loaded: the sources that the client was compiled from, and what packages bring for

@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.tools/node_modules/.bin:$(CURDIR)/node_modules/.bin:$(
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo run producer migrate-up migrate-down test lint format coverage bench bench-read chaos alerts
+.PHONY: help setup build demo run producer migrate-up migrate-down test package lint format coverage bench bench-read chaos alerts
 
 help: ## What can be made
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ migrate-down: setup ## Take back the last migration
 
 test: ## Everything that is checked: types, lint, unit, contract, scenario and browser tests
 	@scripts/test.sh $(ARGS)
+
+package: setup ## The tarball that npm installs: holdfast-VERSION.tgz
+	@npm pack --loglevel=error
 
 lint: setup ## Form, code, and which module may import which
 	@scripts/lint.sh

@@ -16,10 +16,8 @@ import { closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, renam
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { abiKey, cacheDir, headersOf, missingPackages, nodeGyp } from './native-machine.ts'
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const client = dirname(createRequire(import.meta.url).resolve('@confluentinc/kafka-javascript/package.json'))
 const { version } = JSON.parse(readFileSync(join(client, 'package.json'), 'utf8')) as { version: string }
 const cached = join(cacheDir(), `ckjs-${version}-${abiKey()}`)
@@ -85,10 +83,20 @@ function save(from: string): void {
 }
 
 async function download(): Promise<boolean> {
-  const preGyp = join(root, 'node_modules', '@mapbox', 'node-pre-gyp', 'bin', 'node-pre-gyp')
-  if (!existsSync(preGyp)) return false
+  const preGyp = preGypOf(client)
+  if (preGyp === undefined) return false
   const status = await run([preGyp, 'install'], { cwd: client, timeout: downloadTimeoutMs })
   return status === 0 && loads(client)
+}
+
+/** The downloader that the client depends on, wherever npm has put it. */
+function preGypOf(dir: string): string | undefined {
+  try {
+    const manifest = createRequire(join(dir, 'package.json')).resolve('@mapbox/node-pre-gyp/package.json')
+    return join(dirname(manifest), 'bin', 'node-pre-gyp')
+  } catch {
+    return undefined
+  }
 }
 
 /** @returns false when something is missing and was not installed; it has then been said. */

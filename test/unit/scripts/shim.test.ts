@@ -51,7 +51,23 @@ it('hands arguments on as they are, and the exit code back, also through a link'
   node('path', 'v24.21.0')
   symlinkSync('bin/holdfast', join(checkout, 'link'))
   const { stdout, status } = holdfast(['dlq', 'ls', 'text:"two words"'], 'link')
-  expect(stdout.split('\n').slice(1)).toEqual([join(checkout, 'src/cli/main.ts'), 'dlq', 'ls', 'text:"two words"', ''])
+  expect(stdout.split('\n').slice(1)).toEqual([
+    '--conditions=holdfast-source',
+    join(checkout, 'src/cli/main.ts'),
+    'dlq',
+    'ls',
+    'text:"two words"',
+    '',
+  ])
+  expect(status).toBe(42)
+})
+
+it('runs JavaScript where it was installed as a package, whose dependencies lie elsewhere', () => {
+  node('path', 'v24.21.0')
+  mkdirSync(join(checkout, 'dist/cli'), { recursive: true })
+  writeFileSync(join(checkout, 'dist/cli/main.js'), '')
+  const { stdout, status } = holdfast(['lag'])
+  expect(stdout.split('\n').slice(1)).toEqual([join(checkout, 'dist/cli/main.js'), 'lag', ''])
   expect(status).toBe(42)
 })
 

@@ -1,0 +1,1 @@
+export type { StreamDefinition } from './engine/definition.ts'
