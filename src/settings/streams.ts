@@ -26,7 +26,20 @@ export interface LoadOptions {
  * @throws UsageError when the file cannot be loaded, or `only` names a stream that does not exist
  */
 export async function loadStreams(config: Config, env: Environment, options: LoadOptions = {}): Promise<Streams> {
-  const definitions = await loadDefinitions(config, options.cwd)
+  return prepareStreams(await loadDefinitions(config, options.cwd), config, env, options)
+}
+
+/**
+ * These definitions, ready to run: checked, with the settings applied that they name.
+ * @throws ConfigError with every mistake of every definition
+ * @throws UsageError when `only` names a stream that does not exist
+ */
+export function prepareStreams(
+  definitions: readonly StreamDefinition[],
+  config: Config,
+  env: Environment,
+  options: Pick<LoadOptions, 'only'> = {},
+): Streams {
   const problems: string[] = []
   const named = definitions.map(definition => ({ definition, names: namesOf(definition, config, env, problems) }))
   problems.push(...clashes(named.map(({ definition, names }) => ({ name: definition.name, ...names }))))
