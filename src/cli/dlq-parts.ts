@@ -23,10 +23,14 @@ export interface DeadLetters extends Desk {
   readonly pool: ReturnType<typeof createPool>
 }
 
-/** @param name of --stream @throws ConfigError UsageError */
-export async function openDeadLetters({ stream: name }: DlqOptions): Promise<DeadLetters> {
+/**
+ * @param options.stream of --stream
+ * @param id of a dead letter, whose topic says which stream it is of where --stream does not
+ * @throws ConfigError, UsageError
+ */
+export async function openDeadLetters({ stream: name }: DlqOptions, id?: string): Promise<DeadLetters> {
   const setup = await loadSetup()
-  const stream = oneStream(setup, name)
+  const stream = oneStream(setup, name ?? streamOfId(setup.streams, id))
   const config: Config = { ...setup.config, kafka: kafkaOf(setup.config, stream) }
   const pool = createPool({ ...config.postgres, max: 2, name: 'dlq' })
   const parts = composeDesk(config, stream, pool)
@@ -40,6 +44,12 @@ export async function openDeadLetters({ stream: name }: DlqOptions): Promise<Dea
       await pool.end()
     },
   }
+}
+
+/** @param id `topic-partition-offset` */
+function streamOfId(streams: readonly Stream[], id: string | undefined): string | undefined {
+  const topic = id?.replace(/-\d+-\d+$/, '')
+  return streams.find(stream => stream.topic === topic)?.name
 }
 
 /** Its bytes; `undefined` when they are not in the topic (any more). */

@@ -13,7 +13,7 @@ interface ShowOptions extends DlqOptions {
 
 export async function show(id: string, options: ShowOptions): Promise<void> {
   const { raw, hex, masked, json } = options
-  await using inbox = await openDeadLetters(options)
+  await using inbox = await openDeadLetters(options, id)
   const { letters } = inbox
   const letter = await letters.get(id)
   if (letter === undefined)
