@@ -1,3 +1,4 @@
+import type { StreamPlan } from './definition/plan.ts'
 import type { JsonSchema, Pointer, StreamDefinition } from './definition.ts'
 import type { GeneratorOptions, RecordGenerator } from './generator.ts'
 import type { HttpNames } from './http-names.ts'
@@ -8,6 +9,15 @@ import type { Verdict } from './verdict.ts'
 export interface RecordBytes {
   readonly key: Buffer | null
   readonly value: Buffer | null
+}
+
+/** How the value of a stream is given back. */
+export interface ReadBack {
+  /** `kept`: from the whole value, because the tables do not hold all of it. */
+  readonly from: 'tables' | 'kept'
+  /** Fields that are not given back, and what is given back otherwise than it came; empty for a stream that loses nothing. */
+  readonly dropped: readonly string[]
+  readonly merged: readonly string[]
 }
 
 /**
@@ -45,6 +55,9 @@ export interface Stream<T = unknown> {
   readonly overrides: Pick<StreamDefinition, 'batch' | 'retry' | 'storm'>
   /** Whether this text can be the key of a value. */
   readonly isKey: (text: string) => boolean
+  /** What its tables are: all SQL about them is made from this. */
+  readonly plan: StreamPlan
+  readonly readBack: ReadBack
   /** Its tables, the root table first. */
   readonly tableNames: readonly string[]
   readonly tables: Tables<T>

@@ -2,11 +2,12 @@ import type { Config, Environment } from '../config.ts'
 import { ConfigError, UsageError } from '../core/errors.ts'
 import { nearest } from '../core/nearest.ts'
 import { Mismatch, type Setting } from '../core/setting.ts'
+import { checkDefinitions } from '../engine/definition/check.ts'
+import { compileStream } from '../engine/definition/compile.ts'
 import type { StreamDefinition } from '../engine/definition.ts'
 import type { Stream } from '../engine/stream.ts'
 import { SETTINGS } from '../settings.ts'
 import { orders } from '../streams/orders/definition.ts'
-import { createOrderStream } from '../streams/orders/stream.ts'
 import { findStreamFile, readStreamFile } from './stream-file.ts'
 
 /** At least one. */
@@ -40,11 +41,15 @@ export function prepareStreams(
   env: Environment,
   options: Pick<LoadOptions, 'only'> = {},
 ): Streams {
-  const problems: string[] = []
-  const named = definitions.map(definition => ({ definition, names: namesOf(definition, config, env, problems) }))
+  const problems = checkDefinitions(definitions)
+  const named = definitions
+    .filter(definition => typeof definition?.name === 'string')
+    .map(definition => ({ definition, names: namesOf(definition, config, env, problems) }))
   problems.push(...clashes(named.map(({ definition, names }) => ({ name: definition.name, ...names }))))
   if (problems.length > 0) throw new ConfigError(problems, 'mistakes in the streams')
-  const streams = named.map(({ names }) => createOrderStream({ ...names, maxBytes: config.recordMaxBytes }))
+  const streams = named.map(({ definition, names }) =>
+    compileStream(definition, { ...names, maxBytes: config.recordMaxBytes }),
+  )
   const picked = (options.only ?? streams.map(({ name }) => name)).map(name => streamNamed(streams, name))
   return [...new Set(picked)] as unknown as Streams
 }
@@ -56,7 +61,7 @@ export function prepareStreams(
  */
 export async function loadDefinitions(config: Config, cwd = process.cwd()): Promise<readonly StreamDefinition[]> {
   const path = findStreamFile(config.streamFile, cwd)
-  return path === undefined ? [orders as unknown as StreamDefinition] : await readStreamFile(path)
+  return path === undefined ? [orders] : await readStreamFile(path)
 }
 
 /** @throws UsageError when none has this name: it names those that exist, and the nearest */

@@ -47,13 +47,13 @@ export function aReadyOrder(
   return { record, origin: options.origin ?? record, key: value.order_uid, value }
 }
 
-type WorkOptions = Pick<SettlementWork<Order>, 'from'> & Partial<SettlementWork<Order>>
+type WorkOptions<T> = Pick<SettlementWork<T>, 'from'> & Partial<SettlementWork<T>>
 
 /** The work that the pipeline would make of these records, which are read from `from` on. */
-export function aWork(
-  records: readonly ReadyRecord<Order>[],
-  { from, deadLetters = [], ...over }: WorkOptions,
-): SettlementWork<Order> {
+export function aWork<T = Order>(
+  records: readonly ReadyRecord<T>[],
+  { from, deadLetters = [], ...over }: WorkOptions<T>,
+): SettlementWork<T> {
   const { ready, ...collapsed } = collapse(records)
   const count = records.length + deadLetters.length
   return {

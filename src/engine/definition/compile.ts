@@ -2,7 +2,9 @@ import type { StreamDefinition } from '../definition.ts'
 import { httpNames } from '../http-names.ts'
 import { createTables } from '../postgres/tables.ts'
 import { createQueries } from '../postgres/tables-select.ts'
-import type { Stream } from '../stream.ts'
+import type { ReadBack, Stream } from '../stream.ts'
+import { createValues } from '../values/values.ts'
+import { numberColumns, withColumnRules } from './column-rules.ts'
 import { planOf, type StreamPlan } from './plan.ts'
 import { rowsOf } from './rows.ts'
 import { shapeOf, type ValueShape } from './shape.ts'
@@ -14,20 +16,9 @@ export interface StreamNames {
   readonly groupId: string
 }
 
-/** What is made of the schema alone. `json` is of a whole value, known fields in the order of the schema. */
-export type ValueCodec<T> = Pick<Stream<T>, 'judge' | 'json' | 'isKey' | 'mask' | 'createGenerator'>
-
-export interface CompileOptions<T> extends StreamNames {
-  readonly codec: ValueCodec<T>
-}
-
-/** How the value of a stream is given back. */
-export interface ReadBack {
-  /** `kept`: from the whole value, because the tables do not hold all of it. */
-  readonly from: 'tables' | 'kept'
-  /** Fields that are not given back, and what is given back otherwise than it came; empty for a stream that loses nothing. */
-  readonly dropped: readonly string[]
-  readonly merged: readonly string[]
+export interface CompileOptions extends StreamNames {
+  /** Of a record's value. */
+  readonly maxBytes: number
 }
 
 /** A definition's tables: what they are, and how a value comes back out of them. */
@@ -50,34 +41,51 @@ export function compileTables(definition: StreamDefinition): CompiledTables {
 }
 
 /** A definition, ready to run. @throws as {@link compileTables} */
-export function compileStream<T>(definition: StreamDefinition<T>, { codec, ...names }: CompileOptions<T>): Stream<T> {
-  const { plan, shape, from, dropped, merged } = compileTables(definition as StreamDefinition)
-  const json = dropped.length === 0 && merged.length === 0 ? codec.json : jsonOfHeld()
-  const { name, route = name, http = {}, schema, key, command, unusualKinds = [], batch, retry, storm } = definition
-  return {
-    ...codec,
-    ...names,
+export function compileStream<T>(definition: StreamDefinition<T>, { maxBytes, ...names }: CompileOptions): Stream<T> {
+  const tables = compileTables(definition as StreamDefinition)
+  const { plan, shape, from, dropped, merged } = tables
+  const {
     name,
-    route,
-    http: httpNames(route, http),
+    route = name,
+    http = {},
     schema,
     key,
     command,
-    unusualKinds,
+    personal,
+    unusualKinds = [],
+    batch,
+    retry,
+    storm,
+  } = definition
+  const values = createValues<T>({
+    ...{ schema, key, maxBytes, personal },
+    columns: numberColumns(plan),
+    unusual: definition.unusual?.bind(definition),
+  })
+  const json = dropped.length === 0 && merged.length === 0 ? values.json : jsonOfHeld()
+  return {
+    ...names,
+    ...{ name, route, schema, key, command, unusualKinds, json },
+    http: httpNames(route, http),
+    createGenerator: definition.generator ?? values.createGenerator,
     overrides: {
       ...(batch === undefined ? {} : { batch }),
       ...(retry === undefined ? {} : { retry }),
       ...(storm === undefined ? {} : { storm }),
     },
-    json,
+    judge: withColumnRules(plan, values.validate),
+    isKey: values.isKey,
+    mask: values.mask,
+    plan,
+    readBack: { from, dropped, merged },
     tableNames: [plan.root.name, ...plan.children.map(child => child.name)],
     tables: createTables<T>(plan),
-    queries: createQueries({ plan, from, json: value => codec.json(value as T), assemble: shape.assemble }),
+    queries: createQueries({ plan, from, json: value => values.json(value as T), assemble: shape.assemble }),
   }
 
   /** What is served from memory must be what is served from the tables: without what they do not hold. */
   function jsonOfHeld(): (value: T) => Buffer {
     const rows = rowsOf(plan)
-    return value => codec.json(shape.assemble(rows(value)) as T)
+    return value => values.json(shape.assemble(rows(value)) as T)
   }
 }

@@ -1,15 +1,6 @@
-import type { ColumnDefinition, JsonSchema, StreamDefinition, TableDefinition } from '../definition.ts'
-import {
-  entryOf,
-  fieldOf,
-  fieldsOf,
-  isScalar,
-  pointerOf,
-  rootNode,
-  SchemaMistake,
-  type SchemaNode,
-  segmentsOf,
-} from './schema.ts'
+import type { ColumnDefinition, StreamDefinition, TableDefinition } from '../definition.ts'
+import { segmentsOf } from '../values/pointer.ts'
+import { entryOf, fieldOf, fieldsOf, isScalar, pointerOf, rootNode, type SchemaNode } from './schema.ts'
 import { canHold, parseType, type SqlType, TYPE_NAMES, typeOfNode } from './types.ts'
 
 export interface ColumnPlan extends SqlType {
@@ -56,14 +47,12 @@ export type Mistakes = (place: string, what: string) => void
 
 /**
  * The plan of a definition's tables.
+ * @param definition with a schema for which `schemaProblems` finds nothing
  * @param mistake is called for each mistake that is found; with any the plan is not to be used
- * @returns `undefined` when there is no root table, no key, or no schema to plan with
+ * @returns `undefined` when there is no root table or no key
  */
 export function planOf(definition: StreamDefinition, mistake: Mistakes): StreamPlan | undefined {
-  const schema = definition.schema
-  const top = attempt(mistake, 'schema', () => rootNode(schema))
-  if (top === undefined) return undefined
-  const planner: Planner = { schema, top, mistake }
+  const planner: Planner = { top: rootNode(definition.schema), mistake }
   const key = planKey(planner, definition)
   const tables = Object.entries(definition.tables)
   const roots = tables.filter(([, table]) => table.at === undefined && table.each === undefined)
@@ -75,6 +64,7 @@ export function planOf(definition: StreamDefinition, mistake: Mistakes): StreamP
   }
   const plans = tables.map(([name, table]) => planTable(planner, name, table, key))
   const root = plans.find(plan => plan.kind === 'root')
+  const list = root === undefined ? undefined : planList(definition, root, mistake)
   if (key === undefined || root === undefined) return undefined
   return {
     stream: definition.name,
@@ -82,7 +72,7 @@ export function planOf(definition: StreamDefinition, mistake: Mistakes): StreamP
     root,
     children: plans.filter(plan => plan.kind !== 'root'),
     keep: definition.keep,
-    list: planList(definition, root, mistake),
+    list,
   }
 }
 
@@ -95,51 +85,41 @@ export function columnNames(plan: StreamPlan, table: TablePlan): string[] {
 }
 
 interface Planner {
-  readonly schema: JsonSchema
   readonly top: SchemaNode
   readonly mistake: Mistakes
 }
 
-function attempt<R>(mistake: Mistakes, place: string, work: () => R): R | undefined {
-  try {
-    return work()
-  } catch (error) {
-    if (!(error instanceof SchemaMistake)) throw error
-    mistake(place, error.message)
-    return undefined
-  }
-}
-
 /** The nodes from `start` (not included) to the place. @returns `undefined` when the schema does not declare one of them */
-function walk(
-  { schema, mistake }: Planner,
-  place: string,
-  start: SchemaNode,
-  pointer: string,
-): SchemaNode[] | undefined {
+function walk({ mistake }: Planner, place: string, start: SchemaNode, pointer: string): SchemaNode[] | undefined {
   if (pointer !== '' && !pointer.startsWith('/')) {
     mistake(place, `${JSON.stringify(pointer)} is no JSON Pointer: it begins with "/"`)
     return undefined
   }
-  return attempt(mistake, place, () => {
-    const nodes: SchemaNode[] = []
-    let node = start
-    for (const [index, name] of segmentsOf(pointer).entries()) {
-      const next = fieldOf(schema, node, name)
-      if (next === undefined) {
-        const known = fieldsOf(schema, node).map(([field]) => field)
-        const has =
-          known.length === 0
-            ? 'declares no fields'
-            : `declares ${known.slice(0, 20).join(', ')}${known.length > 20 ? ', …' : ''}`
-        const missing = pointerOf(segmentsOf(pointer).slice(0, index + 1))
-        throw new SchemaMistake(`the schema has no ${missing}: ${node.at} ${has}`)
-      }
-      nodes.push(next)
-      node = next
+  const nodes: SchemaNode[] = []
+  let node = start
+  for (const [index, name] of segmentsOf(pointer).entries()) {
+    const next = fieldOf(node, name)
+    if (next === undefined) {
+      const at = segmentsOf(pointer).slice(0, index)
+      mistake(
+        place,
+        `the schema has no ${pointerOf([...at, name])}: ${pointerOf(at) || 'the value'} ${fieldNames(node)}`,
+      )
+      return undefined
     }
-    return nodes
-  })
+    nodes.push(next)
+    node = next
+  }
+  return nodes
+}
+
+/** How many fields a mistake lists. */
+const LISTED_AT_MOST = 20
+
+function fieldNames(node: SchemaNode): string {
+  const names = fieldsOf(node).map(([name]) => name)
+  if (names.length === 0) return 'declares no fields'
+  return `declares ${names.slice(0, LISTED_AT_MOST).join(', ')}${names.length > LISTED_AT_MOST ? ', …' : ''}`
 }
 
 function planKey(planner: Planner, { key }: StreamDefinition): readonly string[] | undefined {
@@ -180,7 +160,7 @@ function planTable(
   table: TableDefinition,
   key: readonly string[] | undefined,
 ): TablePlan {
-  const { schema, top, mistake } = planner
+  const { top, mistake } = planner
   const place = `tables.${name}`
   if (table.at !== undefined && table.each !== undefined) mistake(place, 'it has both "at" and "each": a table has one')
   const kind = table.each !== undefined ? 'many' : table.at !== undefined ? 'one' : 'root'
@@ -207,7 +187,7 @@ function planTable(
       return node
     }
     if (!node.types.includes('array')) mistake(place, `${pointer} must be an array in the schema`)
-    const entry = attempt(mistake, place, () => entryOf(schema, node))
+    const entry = entryOf(node)
     if (entry?.types.includes('object')) return entry
     mistake(place, `the entries of ${pointer} must be objects in the schema; else keep the array in a jsonb column`)
     return undefined
@@ -222,8 +202,7 @@ function planColumns(
   key: readonly string[] | undefined,
 ): ColumnPlan[] {
   const isKey = (path: readonly string[]) => key !== undefined && pointerOf(path) === pointerOf(key)
-  const definitions =
-    typeof table.columns === 'object' ? table.columns : (attempt(planner.mistake, place, () => scalarsOf()) ?? [])
+  const definitions = typeof table.columns === 'object' ? table.columns : scalarsOf()
   return definitions.flatMap((definition, index): ColumnPlan[] => {
     const at = typeof table.columns === 'object' ? `${place}.columns[${index}]` : place
     const within = typeof table.columns === 'object' ? withinRow(planner, at, table, definition) : definition
@@ -233,7 +212,7 @@ function planColumns(
   })
 
   function scalarsOf(): ColumnDefinition[] {
-    const scalars = fieldsOf(planner.schema, rowNode).filter(([, node]) => isScalar(node))
+    const scalars = fieldsOf(rowNode).filter(([, node]) => isScalar(node))
     return scalars.map(([name]) => pointerOf([name]) as `/${string}`)
   }
 }

@@ -1,6 +1,6 @@
 import type { JsonSchema } from '../definition.ts'
 import type { StreamPlan, TablePlan } from './plan.ts'
-import { fieldsOf, pointerOf, rootNode, type SchemaNode } from './schema.ts'
+import { entryOf, fieldsOf, pointerOf, rootNode, type SchemaNode } from './schema.ts'
 
 /** The values of one row, one for each column of its plan; `undefined` where there is none. */
 export type RowValues = readonly unknown[]
@@ -52,7 +52,7 @@ export function shapeOf(schema: JsonSchema, plan: StreamPlan): ValueShape {
     table: TablePlan,
     within: readonly string[],
   ): readonly Field[] {
-    return fieldsOf(schema, node).flatMap(([name, field]): Field[] => {
+    return fieldsOf(node).flatMap(([name, field]): Field[] => {
       const shape = shapeAt(field, base, table, [...within, name])
       return shape === undefined ? [] : [[name, shape]]
     })
@@ -76,7 +76,7 @@ export function shapeOf(schema: JsonSchema, plan: StreamPlan): ValueShape {
     const child = table.kind === 'many' ? -1 : plan.children.findIndex(one => same(one.path, whole))
     const own = plan.children[child]
     if (own?.kind === 'many') {
-      const entry = entryNode(node)
+      const entry = entryOf(node)
       if (absent === 'null' || (absent === 'omit' && !(Number(node.schema.minItems) > 0))) {
         merged.push(`${pointer}: ${absent === 'null' ? 'null becomes an empty array' : 'an empty array is left out'}`)
       }
@@ -102,16 +102,6 @@ export function shapeOf(schema: JsonSchema, plan: StreamPlan): ValueShape {
       if (dropped[at]?.startsWith(`${pointer}/`)) dropped.splice(at, 1)
     }
     dropped.push(pointer)
-  }
-
-  function entryNode(node: SchemaNode): SchemaNode | undefined {
-    const { items } = node.schema
-    return items === undefined ? undefined : rootNodeOf(items)
-  }
-
-  function rootNodeOf(items: unknown): SchemaNode | undefined {
-    const holder = { ...schema, properties: { entry: items }, required: ['entry'] }
-    return fieldsOf(holder, { schema: holder, at: '#', types: ['object'], nullable: false, required: true })[0]?.[1]
   }
 }
 

@@ -1,0 +1,175 @@
+import type { StreamDefinition } from '../definition.ts'
+import { type HttpDefinition, RESERVED_ROUTES } from '../http-names.ts'
+import { MAX_NAME_BYTES } from '../postgres/identifiers.ts'
+import { schemaProblems } from '../values/schema-problems.ts'
+import { columnNames, planOf, type StreamPlan } from './plan.ts'
+import { ENGINE_TABLES } from './reserved.ts'
+
+/**
+ * Every mistake of these definitions, each as a sentence with its place: `stream returns: tables.return_lines.columns[2]: …`.
+ * @returns empty when all of them can be compiled and run side by side
+ */
+export function checkDefinitions(definitions: readonly StreamDefinition[]): string[] {
+  const checked = definitions.map((definition, index) => checkDefinition(definition, index))
+  return [...checked.flatMap(({ problems }) => problems), ...clashes(definitions)]
+}
+
+/** The names of the members of a definition: anything else is a mistake of spelling. */
+const MEMBERS = new Set([
+  ...[
+    'name',
+    'topic',
+    'dlqTopic',
+    'group',
+    'route',
+    'http',
+    'settings',
+    'command',
+    'generator',
+    'schema',
+    'key',
+    'tables',
+  ],
+  ...['keep', 'list', 'personal', 'unusual', 'unusualKinds', 'batch', 'retry', 'storm'],
+])
+
+/** As a label of metrics, a word of the command line and the beginning of a group's name. */
+const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,62}$/
+const ROUTE = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/
+
+function checkDefinition(
+  definition: StreamDefinition,
+  index: number,
+): { readonly plan: StreamPlan | undefined; readonly problems: string[] } {
+  const problems: string[] = []
+  if (typeof definition !== 'object' || definition === null) {
+    return { plan: undefined, problems: [`streams[${index}] is no definition: make it with defineStream({ … })`] }
+  }
+  const { name } = definition
+  const label = typeof name === 'string' && name !== '' ? `stream ${name}` : `streams[${index}]`
+  const mistake = (place: string, what: string) => void problems.push(`${label}: ${place}: ${what}`)
+
+  for (const member of Object.keys(definition)) {
+    if (!MEMBERS.has(member)) mistake(member, `a definition has no such member; it has ${[...MEMBERS].join(', ')}`)
+  }
+  if (typeof name !== 'string' || !NAME.test(name)) {
+    mistake('name', `${JSON.stringify(name)} must be a letter, then letters, digits, "_" or "-", at most 63 in all`)
+  }
+  checkRoute(definition, mistake)
+  const wrong = schemaProblems(definition.schema)
+  for (const { at, message } of wrong) mistake('schema', `${at} ${message}`)
+  if (typeof definition.tables !== 'object' || definition.tables === null) {
+    mistake('tables', 'there must be at least the root table: tables: { returns: {} }')
+    return { plan: undefined, problems }
+  }
+  if (typeof definition.key !== 'string') mistake('key', 'there must be a JSON Pointer to the key, as "/return_id"')
+  // A schema with mistakes would be blamed again for what follows from them.
+  if (wrong.length > 0 || typeof definition.key !== 'string') return { plan: undefined, problems }
+  const plan = planOf(definition, mistake)
+  checkTables(definition, plan, mistake)
+  checkPersonal(definition, mistake)
+  return { plan, problems }
+}
+
+type Mistake = (place: string, what: string) => void
+
+function checkRoute({ name, route = name }: StreamDefinition, mistake: Mistake): void {
+  if (typeof route !== 'string' || !ROUTE.test(route)) {
+    mistake(
+      'route',
+      `${JSON.stringify(route)} must be letters, digits, "_" or "-", at most 63, and begin with a letter or digit`,
+    )
+  } else if (RESERVED_ROUTES.has(route)) {
+    mistake(
+      'route',
+      `${JSON.stringify(route)} is an address of Holdfast itself; give the stream another one with "route"`,
+    )
+  }
+}
+
+function checkTables(definition: StreamDefinition, plan: StreamPlan | undefined, mistake: Mistake): void {
+  for (const name of Object.keys(definition.tables)) {
+    const why = whyNoName(name)
+    if (why !== undefined) mistake(`tables.${name}`, `the name of the table ${why}`)
+    if (ENGINE_TABLES.has(name))
+      mistake(`tables.${name}`, 'Holdfast has a table of this name for itself; choose another')
+  }
+  if (plan === undefined) return
+  const at = new Map<string, string>()
+  for (const table of [plan.root, ...plan.children]) {
+    const place = `tables.${table.name}`
+    const seen = new Set<string>()
+    for (const column of columnNames(plan, table)) {
+      const why = whyNoName(column)
+      if (why !== undefined) mistake(place, `the name of the column ${JSON.stringify(column)} ${why}`)
+      if (seen.has(column)) {
+        mistake(
+          place,
+          `there are two columns ${JSON.stringify(column)} (the key, the position and the columns of the source are among them); name one of them otherwise with "as"`,
+        )
+      }
+      if (/^(ctid|xmin|xmax|cmin|cmax|tableoid)$/.test(column)) {
+        mistake(
+          place,
+          `Postgres has a system column ${JSON.stringify(column)} in each table; name it otherwise with "as"`,
+        )
+      }
+      seen.add(column)
+    }
+    if (seen.size > MAX_COLUMNS) mistake(place, `it has ${seen.size} columns, and a table has at most ${MAX_COLUMNS}`)
+    if (table.kind === 'root') continue
+    const where = `${table.kind} ${table.path.join('/')}`
+    const other = at.get(where)
+    if (other !== undefined) mistake(place, `it is made from the same place as ${other}: one of them is enough`)
+    at.set(where, table.name)
+  }
+}
+
+/** Of the 1,600 of Postgres some are needed for a table that was altered. */
+const MAX_COLUMNS = 1_500
+
+function whyNoName(name: string): string | undefined {
+  if (name === '') return 'is empty'
+  if (name.includes('\0')) return 'holds NUL, which Postgres cannot'
+  if (!name.isWellFormed()) return 'holds half of a surrogate pair, which is no text'
+  const bytes = Buffer.byteLength(name)
+  return bytes > MAX_NAME_BYTES ? `has ${bytes} bytes, and Postgres keeps ${MAX_NAME_BYTES}` : undefined
+}
+
+/** Places that the schema does not know are no mistake: they may come as unknown fields, and are masked all the same. */
+function checkPersonal({ personal = [] }: StreamDefinition, mistake: Mistake): void {
+  for (const [index, pointer] of personal.entries()) {
+    if (typeof pointer !== 'string' || !pointer.startsWith('/')) {
+      mistake(`personal[${index}]`, `${JSON.stringify(pointer)} is no JSON Pointer: it begins with "/"`)
+    }
+  }
+}
+
+/** Streams side by side: each name, route and table is of one. (Topics and groups are settled by the settings, and checked there.) */
+function clashes(definitions: readonly StreamDefinition[]): string[] {
+  const problems: string[] = []
+  const taken = new Map<string, string>()
+  for (const definition of definitions) {
+    if (typeof definition !== 'object' || definition === null) continue
+    const { name, route = name, http = {}, tables } = definition
+    const claims = [
+      ...[...firstSegments(route, http)].map(segment => ['route', segment]),
+      ...Object.keys(tables ?? {}).map(table => ['table', table]),
+    ]
+    for (const [what, value] of claims) {
+      const other = taken.get(`${what} ${value}`)
+      if (other === undefined) taken.set(`${what} ${value}`, name)
+      else if (other !== name)
+        problems.push(
+          `stream ${name}: the ${what} ${JSON.stringify(value)} is already that of the stream ${other}; choose another`,
+        )
+    }
+  }
+  return problems
+}
+
+/** First segments of all paths of a stream. */
+function firstSegments(route: string, { paths = [], query }: HttpDefinition): Set<string> {
+  const all = [...paths, ...(query === undefined ? [] : [query.path])]
+  return new Set([route, ...all.map(path => path.split('/')[1] ?? '')])
+}
