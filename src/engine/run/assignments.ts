@@ -173,10 +173,11 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
 
   async function reposition(): Promise<void> {
     const now = clock.monotonic()
-    const due = views.all().flatMap(({ owner, anew }) => {
+    const due: OwnedPartition[] = []
+    for (const { owner, anew } of views.all()) {
       const pausedFor = now - (repositionedAt.get(owner.key) ?? Number.NEGATIVE_INFINITY)
-      return anew !== undefined && pausedFor > REPOSITION_PAUSE_MS ? [owner] : []
-    })
+      if (anew !== undefined && pausedFor > REPOSITION_PAUSE_MS) due.push(owner)
+    }
     if (due.length === 0) return
     // What is still in flight may advance the progress: let it end before progress is read.
     await drain(due, drainTimeoutMs())

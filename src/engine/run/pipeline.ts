@@ -20,7 +20,6 @@ import { createBreaker } from './breaker.ts'
 import { createCommitter } from './commit.ts'
 import { createCrashGuard, NO_CRASH_GUARD } from './crash-guard.ts'
 import { createLoop } from './loop.ts'
-import type { OwnedPartition } from './partition.ts'
 import type { RetryParts } from './retry.ts'
 import { type RunParts, startRun } from './run.ts'
 import { createSignal } from './signal.ts'
@@ -116,15 +115,13 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     breakers,
     progressed,
   }
-  const owned = new Map<string, OwnedPartition>()
-  const views = createViews(owned)
+  const views = createViews()
   const excused = () => stream.state !== 'running' || all.some(({ open }) => open !== undefined)
   const stalls = watchStalls({ views, clock, excused })
   const topicWatch = watchTopic({ readTopicId: parts.readTopicId ?? (async () => undefined), views, clock })
   const stored = { store, views, clock, groupId, observer }
   const loop = createLoop({
     ...parts,
-    owned,
     views,
     stream,
     committer,

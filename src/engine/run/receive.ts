@@ -1,6 +1,7 @@
 import type { Observer, PauseReason } from '../../core/facts.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../../core/record.ts'
 import type { RecordSource } from '../ports.ts'
+import type { Views } from '../watch/view.ts'
 import type { OwnedPartition } from './partition.ts'
 import type { PartitionRun } from './run.ts'
 
@@ -22,8 +23,8 @@ export interface Reception {
 }
 
 export interface ReceptionParts {
-  /** The partitions that are ours, by their keys: filled and emptied here alone. */
-  readonly owned: Map<string, OwnedPartition>
+  /** Begins one for each assignment, and ends it. */
+  readonly views: Views
   readonly source: RecordSource
   readonly startRun: (partition: OwnedPartition) => PartitionRun
   readonly observer: Observer
@@ -37,7 +38,8 @@ export interface ReceptionParts {
 }
 
 export function createReception(parts: ReceptionParts): Reception {
-  const { source, observer, owned } = parts
+  const { source, observer } = parts
+  const owned = new Map<string, OwnedPartition>()
   const runs = new Map<string, PartitionRun>()
   /** Also those of partitions that are gone, as long as they have a batch in hand. */
   const working = new Set<Promise<void>>()
@@ -58,6 +60,7 @@ export function createReception(parts: ReceptionParts): Reception {
 
     add(partition) {
       owned.set(partition.key, partition)
+      parts.views.enter(partition)
       const run = parts.startRun(partition)
       runs.set(partition.key, run)
       working.add(run.left)
@@ -69,6 +72,7 @@ export function createReception(parts: ReceptionParts): Reception {
       const partition = owned.get(key)
       if (partition === undefined) return undefined
       owned.delete(key)
+      parts.views.leave(key)
       runs.get(key)?.stop()
       runs.delete(key)
       return partition

@@ -38,7 +38,7 @@ export function pollHeads({ reader, views, clock }: HeadsParts): () => void {
   return askAgain(clock, PAUSE_MS, async () => {
     const nowMs = clock.monotonic()
     const due = views.all().filter(view => isDue(view, nowMs))
-    const longest = due.toSorted((a, b) => (a.head?.askedAtMs ?? 0) - (b.head?.askedAtMs ?? 0))[0]
+    const [longest] = [...due].sort((a, b) => (a.head?.askedAtMs ?? 0) - (b.head?.askedAtMs ?? 0))
     if (longest !== undefined) await ask(longest)
   })
 }

@@ -44,7 +44,7 @@ export function pollMarks({ source, views, clock, broker }: MarksParts): () => v
   return askAgain(
     clock,
     INTERVAL_MS,
-    () => eachOf(views.all(), ask),
+    () => eachOf([...views.all()], ask),
     () => views.all().some(({ asked }) => !asked),
   )
 }

@@ -62,7 +62,7 @@ export function createStreamView(clock: Clock): StreamView {
           reason: open?.reason,
           sinceMs: open?.sinceMs,
         })),
-        partitions: views.all().map(view => partitionStatus(view, clock)),
+        partitions: [...views.all()].map(view => partitionStatus(view, clock)),
       }
     },
   }

@@ -26,7 +26,9 @@ const PROGRESS_INTERVAL_MS = 5_000
 export function pollPauses(parts: StoredParts): () => void {
   return askAgain(parts.clock, PAUSES_INTERVAL_MS, async () => {
     // While its last batch is in flight, the store does not know of the pause yet.
-    const waiting = parts.views.all().filter(({ owner }) => owner.waitsForOperator !== undefined && !isInFlight(owner))
+    const waiting = [...parts.views.all()].filter(
+      ({ owner }) => owner.waitsForOperator !== undefined && !isInFlight(owner),
+    )
     for (const [view, row] of await rowsOf(waiting, parts)) {
       if (row !== undefined && row.pause === undefined) view.lifted = row.storm ?? NO_STORM
     }
@@ -42,7 +44,7 @@ export function pollPauses(parts: StoredParts): () => void {
 export function pollProgress(parts: StoredParts): () => void {
   return askAgain(parts.clock, PROGRESS_INTERVAL_MS, async () => {
     // Those with a batch in flight have the fence, and move while we look.
-    const resting = parts.views.all().filter(({ owner }) => isRunning(owner) && !isInFlight(owner))
+    const resting = [...parts.views.all()].filter(({ owner }) => isRunning(owner) && !isInFlight(owner))
     const settled = new Map(resting.map(view => [view, view.owner.settled]))
     for (const [view, row] of await rowsOf(resting, parts)) {
       const { owner } = view

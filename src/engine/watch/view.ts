@@ -70,41 +70,50 @@ export interface Standing {
  * from them, and the loop acts on it. An answer that comes after its assignment is over changes a view that nobody looks at any more.
  */
 export interface Views {
-  /** One for each partition that is ours. */
-  all(): PartitionView[]
+  /** An assignment begins. */
+  enter(owner: OwnedPartition): void
+  /** An assignment is over. What the broker says of the partition holds for its next one as well. */
+  leave(key: string): void
+  /** The partition is no longer ours. */
+  forget(key: string): void
+  /** One for each assignment that is not over. */
+  all(): MapIterator<PartitionView>
   /** @returns `undefined` when that assignment is over */
   of(owner: OwnedPartition): PartitionView | undefined
-  forget(key: string): void
 }
 
-/** @param owned the partitions that are ours, by their keys */
-export function createViews(owned: ReadonlyMap<string, OwnedPartition>): Views {
+export function createViews(): Views {
   const views = new Map<string, PartitionView>()
-
-  function of(owner: OwnedPartition): PartitionView | undefined {
-    if (owned.get(owner.key) !== owner) return undefined
-    const known = views.get(owner.key)
-    if (known?.owner === owner) return known
-    const view: PartitionView = {
-      owner,
-      // What the broker says of a partition holds for its next assignment as well.
-      marks: known?.marks,
-      asked: known?.asked ?? false,
-      leaderless: known?.leaderless,
-      head: undefined,
-      behindSinceMs: undefined,
-      standing: undefined,
-      lifted: undefined,
-      anew: undefined,
-    }
-    views.set(owner.key, view)
-    return view
-  }
+  /** The last one of each partition, whether its assignment is over or not. */
+  const last = new Map<string, PartitionView>()
 
   return {
-    of,
-    all: () => [...owned.values()].flatMap(owner => of(owner) ?? []),
-    forget: key => void views.delete(key),
+    enter(owner) {
+      const before = last.get(owner.key)
+      const view: PartitionView = {
+        owner,
+        marks: before?.marks,
+        asked: before?.asked ?? false,
+        leaderless: before?.leaderless,
+        head: undefined,
+        behindSinceMs: undefined,
+        standing: undefined,
+        lifted: undefined,
+        anew: undefined,
+      }
+      views.set(owner.key, view)
+      last.set(owner.key, view)
+    },
+    leave: key => void views.delete(key),
+    forget(key) {
+      views.delete(key)
+      last.delete(key)
+    },
+    all: () => views.values(),
+    of(owner) {
+      const view = views.get(owner.key)
+      return view?.owner === owner ? view : undefined
+    },
   }
 }
 

@@ -95,7 +95,7 @@ export function createSimulatedSource(
     world.tell(() => `${member.name}: has a new client, and loses ${[...lost]}`)
     broker.leave(member)
     process.after(faults.latency(), () => broker.join(member))
-    for (const of of [positions, paused, outOfRange, moved]) of.clear()
+    for (const known of [positions, paused, outOfRange, moved]) known.clear()
     member.inbox.length = 0
     answers.length = 0
     committing?.(UNKNOWN_MEMBER)

@@ -14,7 +14,9 @@ function aPartition(emptyTo?: bigint) {
   let nowMs = TIMESTAMP_MS
   const clock: Clock = { now: () => nowMs, monotonic: () => nowMs, sleep: async () => {} }
   const partition = createOwnedPartition({ topic: 'orders', partition: 0, nextOffset: 10n })
-  const view = createViews(new Map([[partition.key, partition]])).of(partition)
+  const views = createViews()
+  views.enter(partition)
+  const view = views.of(partition)
   if (view === undefined) throw new Error('it is ours')
   const head = emptyTo === undefined ? { timestampMs: TIMESTAMP_MS } : { emptyTo }
   view.head = { offset: 10n, head, askedAtMs: nowMs }

@@ -20,7 +20,8 @@ let views: Views
 
 function own(owned: OwnedPartition[]): void {
   partitions = owned
-  views = createViews(new Map(owned.map(partition => [partition.key, partition])))
+  views = createViews()
+  for (const partition of owned) views.enter(partition)
 }
 
 beforeEach(() => {
@@ -283,7 +284,7 @@ it('asks for watermarks by two questions at a time, however long the answers tak
     await turn()
   }
   expect(most).toBe(2)
-  expect(views.all().map(({ marks }) => marks?.high)).toEqual(
+  expect([...views.all()].map(({ marks }) => marks?.high)).toEqual(
     partitions.map(({ partition }) => (partition % 2 === 0 ? 5n : undefined)),
   )
   expect(tripped).toHaveLength(10)
