@@ -81,6 +81,11 @@ function variables() {
       .includeAll(true)
       .allValue('.*')
       .current({ selected: true, text: 'All', value: '$__all' }),
+    query('stream', 'Stream', 'label_values(holdfast_records_total{job="$job"}, stream)')
+      .multi(true)
+      .includeAll(true)
+      .allValue('.*')
+      .current({ selected: true, text: 'All', value: '$__all' }),
     new dashboard.TextBoxVariableBuilder('console')
       .label('Service')
       .description('Where the service is, as your browser reaches it; the links to its console begin with it.')

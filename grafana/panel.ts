@@ -10,7 +10,7 @@ import type { Runbooks } from './runbooks.ts'
 
 /** One line of a graph, or a family of them. */
 export interface Query {
-  /** PromQL; `$job` and `$instance` are the dashboard's, `$__rate_interval` is Grafana's. */
+  /** PromQL; `$job`, `$instance` and `$stream` are the dashboard's, `$__rate_interval` is Grafana's. */
   readonly expr: string
   /** What a line is called: text, with labels as `{{partition}}`. */
   readonly legend: string

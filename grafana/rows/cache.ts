@@ -1,20 +1,20 @@
 import type { Row } from '../board.ts'
 import { UNITS } from '../panel.ts'
 
-/** Orders that are answered from memory. */
+/** Values that are answered from memory. */
 export const cache: Row = {
   title: 'Cache',
   panels: [
     {
       title: 'Answered from memory',
       about:
-        'Share of look-ups that needed no database. Low after a start until it is warm, and where orders are asked for once only.',
+        'Share of look-ups that needed no database. Low after a start until it is warm, and where each value is asked for once only.',
       unit: UNITS.share,
       kind: 'lines',
       width: 6,
       queries: [
         {
-          expr: 'sum(rate(holdfast_cache_requests_total{job="$job",instance=~"$instance",result=~"hit|negative_hit"}[$__rate_interval])) / sum(rate(holdfast_cache_requests_total{job="$job",instance=~"$instance"}[$__rate_interval]))',
+          expr: 'sum(rate(holdfast_cache_requests_total{job="$job",stream=~"$stream",instance=~"$instance",result=~"hit|negative_hit"}[$__rate_interval])) / sum(rate(holdfast_cache_requests_total{job="$job",stream=~"$stream",instance=~"$instance"}[$__rate_interval]))',
           legend: 'hits',
         },
       ],
@@ -31,7 +31,7 @@ export const cache: Row = {
       width: 6,
       queries: [
         {
-          expr: 'sum by (result) (rate(holdfast_cache_requests_total{job="$job",instance=~"$instance"}[$__rate_interval]))',
+          expr: 'sum by (result) (rate(holdfast_cache_requests_total{job="$job",stream=~"$stream",instance=~"$instance"}[$__rate_interval]))',
           legend: '{{result}}',
         },
       ],
@@ -40,21 +40,24 @@ export const cache: Row = {
     {
       title: 'Memory',
       about:
-        'Bytes that the cache holds, its own overhead included; `CACHE_MAX_BYTES` bounds it. And how many orders they are.',
+        'Bytes that the cache holds, its own overhead included; `CACHE_MAX_BYTES` bounds it. And how large one value is.',
       unit: UNITS.bytes,
       kind: 'lines',
       width: 6,
       queries: [
-        { expr: 'holdfast_cache_bytes{job="$job",instance=~"$instance"}', legend: '{{instance}}' },
         {
-          expr: 'holdfast_cache_bytes{job="$job",instance=~"$instance"} / (holdfast_cache_entries{job="$job",instance=~"$instance"} > 0)',
-          legend: '{{instance}}: of one order',
+          expr: 'sum by (instance) (holdfast_cache_bytes{job="$job",stream=~"$stream",instance=~"$instance"})',
+          legend: '{{instance}}',
+        },
+        {
+          expr: 'sum by (instance) (holdfast_cache_bytes{job="$job",stream=~"$stream",instance=~"$instance"}) / (sum by (instance) (holdfast_cache_entries{job="$job",stream=~"$stream",instance=~"$instance"}) > 0)',
+          legend: '{{instance}}: of one value',
         },
       ],
       runbook: 'HoldfastRestarting',
     },
     {
-      title: 'Orders that left it',
+      title: 'Values that left it',
       about:
         '`size`: it was full. `expired`: older than `CACHE_TTL_MS`. `invalidated`: a newer version was written, here or by another replica.',
       unit: UNITS.perSecond,
@@ -62,7 +65,7 @@ export const cache: Row = {
       width: 6,
       queries: [
         {
-          expr: 'sum by (cause) (rate(holdfast_cache_evictions_total{job="$job",instance=~"$instance"}[$__rate_interval]))',
+          expr: 'sum by (cause) (rate(holdfast_cache_evictions_total{job="$job",stream=~"$stream",instance=~"$instance"}[$__rate_interval]))',
           legend: '{{cause}}',
         },
       ],

@@ -15,7 +15,7 @@ export const deadLetters: Row = {
       kind: 'stack',
       queries: [
         {
-          expr: 'sum by (reason) (rate(holdfast_dead_letters_total{job="$job"}[$__rate_interval]))',
+          expr: 'sum by (reason) (rate(holdfast_dead_letters_total{job="$job",stream=~"$stream"}[$__rate_interval]))',
           legend: '{{reason}}',
         },
       ],
@@ -26,7 +26,12 @@ export const deadLetters: Row = {
       about: 'Those that wait for a decision, by reason; `other`: set aside by another program.',
       unit: UNITS.count,
       kind: 'stack',
-      queries: [{ expr: 'max by (reason) (holdfast_dead_letters_open{job="$job"})', legend: '{{reason}}' }],
+      queries: [
+        {
+          expr: 'sum by (reason) (max by (stream, reason) (holdfast_dead_letters_open{job="$job",stream=~"$stream"}))',
+          legend: '{{reason}}',
+        },
+      ],
       whenNone: 'not known',
       runbook: 'HoldfastDeadLettersUntouched',
       console: OPEN,
@@ -36,7 +41,9 @@ export const deadLetters: Row = {
       about: 'How long the oldest open one has waited. A day is the alert.',
       unit: UNITS.seconds,
       kind: 'figure',
-      queries: [{ expr: 'max(holdfast_dead_letters_oldest_age_seconds{job="$job"})', legend: 'oldest' }],
+      queries: [
+        { expr: 'max(holdfast_dead_letters_oldest_age_seconds{job="$job",stream=~"$stream"})', legend: 'oldest' },
+      ],
       thresholds: [
         [14_400, 'orange'],
         [86_400, 'red'],
@@ -55,7 +62,7 @@ export const deadLetters: Row = {
       width: 12,
       queries: [
         {
-          expr: 'sum by (kind) (rate(holdfast_unusual_records_total{job="$job"}[$__rate_interval]))',
+          expr: 'sum by (kind) (rate(holdfast_unusual_records_total{job="$job",stream=~"$stream"}[$__rate_interval]))',
           legend: '{{kind}}',
         },
       ],
@@ -70,7 +77,10 @@ export const deadLetters: Row = {
       width: 12,
       queries: [
         // As they stand: increase() does not see a loss that is the first value of its series.
-        { expr: 'sum(holdfast_expired_records_total{job="$job"})', legend: 'expired since the replicas started' },
+        {
+          expr: 'sum(holdfast_expired_records_total{job="$job",stream=~"$stream"})',
+          legend: 'expired since the replicas started',
+        },
       ],
       runbook: 'HoldfastRecordsExpired',
     },

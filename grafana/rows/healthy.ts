@@ -20,7 +20,7 @@ export const healthy: Row = {
         'The longest that a record waits which is not settled yet: as late as this an order may appear. Goes on growing while a partition is paused.',
       unit: UNITS.seconds,
       kind: 'figure',
-      queries: [{ expr: 'max(holdfast_consumer_lag_seconds{job="$job"})', legend: 'lag' }],
+      queries: [{ expr: 'max(holdfast_consumer_lag_seconds{job="$job",stream=~"$stream"})', legend: 'lag' }],
       thresholds: [
         [60, 'orange'],
         [300, 'red'],
@@ -33,7 +33,12 @@ export const healthy: Row = {
       about: 'Records that found their end, whatever it was: written, superseded, stale, duplicate or dead-lettered.',
       unit: UNITS.perSecond,
       kind: 'figure',
-      queries: [{ expr: 'sum(rate(holdfast_records_total{job="$job"}[$__rate_interval]))', legend: 'settled' }],
+      queries: [
+        {
+          expr: 'sum(rate(holdfast_records_total{job="$job",stream=~"$stream"}[$__rate_interval]))',
+          legend: 'settled',
+        },
+      ],
       runbook: 'HoldfastNoProgress',
     },
     {
@@ -44,7 +49,7 @@ export const healthy: Row = {
       kind: 'figure',
       queries: [
         {
-          expr: 'histogram_quantile(0.99, sum by (le) (rate(holdfast_end_to_end_latency_seconds_bucket{job="$job"}[$__rate_interval])))',
+          expr: 'histogram_quantile(0.99, sum by (le) (rate(holdfast_end_to_end_latency_seconds_bucket{job="$job",stream=~"$stream"}[$__rate_interval])))',
           legend: 'p99',
         },
       ],
@@ -60,7 +65,12 @@ export const healthy: Row = {
       unit: UNITS.count,
       kind: 'figure',
       // Every replica tells the same.
-      queries: [{ expr: 'sum(max by (reason) (holdfast_dead_letters_open{job="$job"}))', legend: 'open' }],
+      queries: [
+        {
+          expr: 'sum(max by (stream, reason) (holdfast_dead_letters_open{job="$job",stream=~"$stream"}))',
+          legend: 'open',
+        },
+      ],
       thresholds: [[1, 'orange']],
       whenNone: 'not known',
       runbook: 'HoldfastDeadLettersUntouched',
@@ -87,7 +97,10 @@ export const healthy: Row = {
       unit: UNITS.seconds,
       kind: 'lines',
       queries: [
-        { expr: 'max by (partition) (holdfast_consumer_lag_seconds{job="$job"})', legend: 'partition {{partition}}' },
+        {
+          expr: 'max by (stream, partition) (holdfast_consumer_lag_seconds{job="$job",stream=~"$stream"})',
+          legend: '{{stream}} {{partition}}',
+        },
       ],
       runbook: 'HoldfastLagHigh',
     },
@@ -98,7 +111,10 @@ export const healthy: Row = {
       unit: UNITS.count,
       kind: 'stack',
       queries: [
-        { expr: 'max by (partition) (holdfast_consumer_lag_records{job="$job"})', legend: 'partition {{partition}}' },
+        {
+          expr: 'max by (stream, partition) (holdfast_consumer_lag_records{job="$job",stream=~"$stream"})',
+          legend: '{{stream}} {{partition}}',
+        },
       ],
       runbook: 'HoldfastNoProgress',
     },
@@ -109,8 +125,8 @@ export const healthy: Row = {
       kind: 'stack',
       queries: [
         {
-          expr: 'sum by (probe, check) (1 - holdfast_health_check_ok{job="$job",instance=~"$instance"})',
-          legend: '{{probe}}: {{check}}',
+          expr: 'sum by (probe, check, stream) (1 - holdfast_health_check_ok{job="$job",instance=~"$instance"})',
+          legend: '{{probe}}: {{check}} {{stream}}',
         },
       ],
       runbook: 'HoldfastNotReady',

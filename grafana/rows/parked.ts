@@ -6,7 +6,9 @@ export const parked: PanelSpec = {
   about: 'Failed again after `REPLAY_MAX` replays: no further replay will help, somebody must look.',
   unit: UNITS.count,
   kind: 'figure',
-  queries: [{ expr: 'max(holdfast_dead_letters_parked{job="$job"})', legend: 'parked' }],
+  queries: [
+    { expr: 'sum(max by (stream) (holdfast_dead_letters_parked{job="$job",stream=~"$stream"}))', legend: 'parked' },
+  ],
   thresholds: [[1, 'orange']],
   whenNone: 'not known',
   runbook: 'HoldfastDeadLettersUntouched',

@@ -16,7 +16,7 @@ export const red: Row = {
       kind: 'stack',
       queries: [
         {
-          expr: 'sum by (outcome) (rate(holdfast_records_total{job="$job"}[$__rate_interval]))',
+          expr: 'sum by (outcome) (rate(holdfast_records_total{job="$job",stream=~"$stream"}[$__rate_interval]))',
           legend: '{{outcome}}',
         },
       ],
@@ -29,8 +29,8 @@ export const red: Row = {
       kind: 'lines',
       queries: [
         {
-          expr: 'sum by (partition) (rate(holdfast_records_total{job="$job"}[$__rate_interval]))',
-          legend: 'partition {{partition}}',
+          expr: 'sum by (stream, partition) (rate(holdfast_records_total{job="$job",stream=~"$stream"}[$__rate_interval]))',
+          legend: '{{stream}} {{partition}}',
         },
       ],
       runbook: 'HoldfastNoProgress',
@@ -56,7 +56,7 @@ export const red: Row = {
       kind: 'lines',
       queries: [
         {
-          expr: 'sum(rate(holdfast_records_total{job="$job",outcome="dead_lettered"}[$__rate_interval])) / sum(rate(holdfast_records_total{job="$job"}[$__rate_interval]))',
+          expr: 'sum(rate(holdfast_records_total{job="$job",stream=~"$stream",outcome="dead_lettered"}[$__rate_interval])) / sum(rate(holdfast_records_total{job="$job",stream=~"$stream"}[$__rate_interval]))',
           legend: 'dead-lettered',
         },
       ],
@@ -71,11 +71,11 @@ export const red: Row = {
       kind: 'lines',
       queries: [
         {
-          expr: 'sum by (class) (rate(holdfast_retries_total{job="$job",instance=~"$instance"}[$__rate_interval]))',
+          expr: 'sum by (class) (rate(holdfast_retries_total{job="$job",stream=~"$stream",instance=~"$instance"}[$__rate_interval]))',
           legend: '{{class}}',
         },
         {
-          expr: 'sum(rate(holdfast_commit_failures_total{job="$job",instance=~"$instance"}[$__rate_interval]))',
+          expr: 'sum(rate(holdfast_commit_failures_total{job="$job",stream=~"$stream",instance=~"$instance"}[$__rate_interval]))',
           legend: 'commits that Kafka refused',
         },
       ],
@@ -103,9 +103,13 @@ export const red: Row = {
       unit: UNITS.seconds,
       kind: 'lines',
       queries: [
-        { expr: quantile(0.5, 'end_to_end_latency_seconds', 'job="$job"'), legend: 'p50' },
-        { expr: quantile(0.95, 'end_to_end_latency_seconds', 'job="$job"'), legend: 'p95' },
-        { expr: quantile(0.99, 'end_to_end_latency_seconds', 'job="$job"'), legend: 'p99', examples: true },
+        { expr: quantile(0.5, 'end_to_end_latency_seconds', 'job="$job",stream=~"$stream"'), legend: 'p50' },
+        { expr: quantile(0.95, 'end_to_end_latency_seconds', 'job="$job",stream=~"$stream"'), legend: 'p95' },
+        {
+          expr: quantile(0.99, 'end_to_end_latency_seconds', 'job="$job",stream=~"$stream"'),
+          legend: 'p99',
+          examples: true,
+        },
       ],
       runbook: 'HoldfastLagHigh',
     },
@@ -117,7 +121,12 @@ export const red: Row = {
       kind: 'lines',
       queries: [
         {
-          expr: quantile(0.95, 'batch_duration_seconds', 'job="$job",instance=~"$instance"', 'stage, '),
+          expr: quantile(
+            0.95,
+            'batch_duration_seconds',
+            'job="$job",stream=~"$stream",instance=~"$instance"',
+            'stage, ',
+          ),
           legend: '{{stage}}',
           examples: true,
         },
@@ -148,7 +157,7 @@ export const red: Row = {
       width: 24,
       queries: [
         {
-          expr: 'sum by (le) (increase(holdfast_end_to_end_latency_seconds_bucket{job="$job"}[$__rate_interval]))',
+          expr: 'sum by (le) (increase(holdfast_end_to_end_latency_seconds_bucket{job="$job",stream=~"$stream"}[$__rate_interval]))',
           legend: '{{le}}',
         },
       ],

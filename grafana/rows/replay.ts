@@ -16,7 +16,7 @@ const progress: Row = {
         'At most one replay runs at a time, in one of the replicas. The console shows its progress, and pauses or cancels it.',
       unit: UNITS.count,
       kind: 'figure',
-      queries: [{ expr: 'max(holdfast_replay_in_progress{job="$job"})', legend: 'under way' }],
+      queries: [{ expr: 'max(holdfast_replay_in_progress{job="$job",stream=~"$stream"})', legend: 'under way' }],
       names: { 0: ['no', 'text'], 1: ['yes', 'blue'] },
       whenNone: 'not known',
       runbook: 'HoldfastDeadLettersUntouched',
@@ -27,7 +27,12 @@ const progress: Row = {
       about: 'Members of the frozen set that are not published yet. Falls to 0 at the rate that was asked for.',
       unit: UNITS.count,
       kind: 'figure',
-      queries: [{ expr: 'max(holdfast_replay_records_pending{job="$job"})', legend: 'pending' }],
+      queries: [
+        {
+          expr: 'sum(max by (stream) (holdfast_replay_records_pending{job="$job",stream=~"$stream"}))',
+          legend: 'pending',
+        },
+      ],
       whenNone: 'not known',
       runbook: 'HoldfastDeadLettersUntouched',
       console: TASKS,
@@ -39,7 +44,7 @@ const progress: Row = {
       kind: 'figure',
       queries: [
         {
-          expr: 'sum(rate(holdfast_replay_records_total{job="$job",result="published"}[$__rate_interval]))',
+          expr: 'sum(rate(holdfast_replay_records_total{job="$job",stream=~"$stream",result="published"}[$__rate_interval]))',
           legend: 'published',
         },
       ],
@@ -54,7 +59,7 @@ const progress: Row = {
       kind: 'figure',
       queries: [
         {
-          expr: `sum(increase(holdfast_replay_records_total{job="$job",${FAILED}}[$__range])) / clamp_min(sum(increase(holdfast_replay_records_total{job="$job",${SETTLED}}[$__range])), 1)`,
+          expr: `sum(increase(holdfast_replay_records_total{job="$job",stream=~"$stream",${FAILED}}[$__range])) / clamp_min(sum(increase(holdfast_replay_records_total{job="$job",stream=~"$stream",${SETTLED}}[$__range])), 1)`,
           legend: 'failed again',
         },
       ],
@@ -71,7 +76,9 @@ const progress: Row = {
       about: 'How long the oldest open dead letter has waited since it last failed.',
       unit: UNITS.seconds,
       kind: 'figure',
-      queries: [{ expr: 'max(holdfast_dead_letters_oldest_age_seconds{job="$job"})', legend: 'oldest' }],
+      queries: [
+        { expr: 'max(holdfast_dead_letters_oldest_age_seconds{job="$job",stream=~"$stream"})', legend: 'oldest' },
+      ],
       thresholds: [[86_400, 'red']],
       whenNone: 'not known',
       runbook: 'HoldfastDeadLettersUntouched',
@@ -85,7 +92,7 @@ const progress: Row = {
       kind: 'lines',
       queries: [
         {
-          expr: 'sum by (result) (rate(holdfast_replay_records_total{job="$job"}[$__rate_interval]))',
+          expr: 'sum by (result) (rate(holdfast_replay_records_total{job="$job",stream=~"$stream"}[$__rate_interval]))',
           legend: '{{result}}',
         },
       ],
@@ -101,7 +108,7 @@ const progress: Row = {
       width: 8,
       queries: [
         {
-          expr: 'sum by (result) (increase(holdfast_replay_records_total{job="$job"}[$__range]))',
+          expr: 'sum by (result) (increase(holdfast_replay_records_total{job="$job",stream=~"$stream"}[$__range]))',
           legend: '{{result}}',
         },
       ],
@@ -113,7 +120,12 @@ const progress: Row = {
       about: 'By reason. A replay that helps makes them fewer, and what is left is what it did not help.',
       unit: UNITS.count,
       kind: 'stack',
-      queries: [{ expr: 'max by (reason) (holdfast_dead_letters_open{job="$job"})', legend: '{{reason}}' }],
+      queries: [
+        {
+          expr: 'sum by (reason) (max by (stream, reason) (holdfast_dead_letters_open{job="$job",stream=~"$stream"}))',
+          legend: '{{reason}}',
+        },
+      ],
       whenNone: 'not known',
       runbook: 'HoldfastDeadLettersUntouched',
       console: 'view=list&q=state:open',
@@ -131,7 +143,10 @@ const beside: Row = {
       unit: UNITS.seconds,
       kind: 'lines',
       queries: [
-        { expr: 'max by (partition) (holdfast_consumer_lag_seconds{job="$job"})', legend: 'partition {{partition}}' },
+        {
+          expr: 'max by (stream, partition) (holdfast_consumer_lag_seconds{job="$job",stream=~"$stream"})',
+          legend: '{{stream}} {{partition}}',
+        },
       ],
       runbook: 'HoldfastLagHigh',
     },
@@ -143,7 +158,7 @@ const beside: Row = {
       kind: 'stack',
       queries: [
         {
-          expr: 'sum by (outcome) (rate(holdfast_records_total{job="$job"}[$__rate_interval]))',
+          expr: 'sum by (outcome) (rate(holdfast_records_total{job="$job",stream=~"$stream"}[$__rate_interval]))',
           legend: '{{outcome}}',
         },
       ],
@@ -156,7 +171,7 @@ const beside: Row = {
       kind: 'stack',
       queries: [
         {
-          expr: 'sum by (reason) (rate(holdfast_dead_letters_total{job="$job"}[$__rate_interval]))',
+          expr: 'sum by (reason) (rate(holdfast_dead_letters_total{job="$job",stream=~"$stream"}[$__rate_interval]))',
           legend: '{{reason}}',
         },
       ],
@@ -181,7 +196,7 @@ const beside: Row = {
       width: 12,
       queries: [
         {
-          expr: 'histogram_quantile(0.95, sum by (stage, le) (rate(holdfast_batch_duration_seconds_bucket{job="$job"}[$__rate_interval])))',
+          expr: 'histogram_quantile(0.95, sum by (stage, le) (rate(holdfast_batch_duration_seconds_bucket{job="$job",stream=~"$stream"}[$__rate_interval])))',
           legend: '{{stage}}',
           examples: true,
         },

@@ -13,7 +13,7 @@ const PAUSES: Readonly<Record<PauseReason, readonly [value: number, text: string
   halted: [7, 'halted: needs a decision', 'dark-red'],
 }
 const pauses = Object.entries(PAUSES)
-  .map(([reason, [value]]) => `${value} * holdfast_partition_paused{job="$job",reason="${reason}"}`)
+  .map(([reason, [value]]) => `${value} * holdfast_partition_paused{job="$job",stream=~"$stream",reason="${reason}"}`)
   .join(' or ')
 
 /** What the stream is made of, how full it is, and what waits for it. */
@@ -26,7 +26,7 @@ export const use: Row = {
         'Why a partition is not fetched. `enough in hand` is usual while a backlog is worked off; the outages end by themselves; red ones wait for `holdfast resume` or `holdfast seek`.',
       unit: UNITS.count,
       kind: 'states',
-      queries: [{ expr: `max by (partition) (${pauses})`, legend: 'partition {{partition}}' }],
+      queries: [{ expr: `max by (stream, partition) (${pauses})`, legend: '{{stream}} {{partition}}' }],
       names: {
         0: ['flows', 'green'],
         ...Object.fromEntries(Object.values(PAUSES).map(([value, text, color]) => [value, [text, color] as const])),
@@ -40,8 +40,8 @@ export const use: Row = {
       kind: 'states',
       queries: [
         {
-          expr: 'max by (dependency) (holdfast_breaker_open{job="$job",instance=~"$instance"})',
-          legend: '{{dependency}}',
+          expr: 'max by (stream, dependency) (holdfast_breaker_open{job="$job",stream=~"$stream",instance=~"$instance"})',
+          legend: '{{stream}}: {{dependency}}',
         },
       ],
       names: { 0: ['closed', 'green'], 1: ['open', 'red'] },
@@ -55,8 +55,8 @@ export const use: Row = {
       kind: 'lines',
       queries: [
         {
-          expr: 'min by (partition) (time() - holdfast_partition_last_progress_timestamp_seconds{job="$job"})',
-          legend: 'partition {{partition}}',
+          expr: 'min by (stream, partition) (time() - holdfast_partition_last_progress_timestamp_seconds{job="$job",stream=~"$stream"})',
+          legend: '{{stream}} {{partition}}',
         },
       ],
       runbook: 'HoldfastNoProgress',
@@ -66,7 +66,12 @@ export const use: Row = {
       about: 'Records received and not settled yet. Bounded: when it is full, partitions pause.',
       unit: UNITS.count,
       kind: 'lines',
-      queries: [{ expr: 'holdfast_inflight_records{job="$job",instance=~"$instance"}', legend: '{{instance}}' }],
+      queries: [
+        {
+          expr: 'sum by (instance) (holdfast_inflight_records{job="$job",stream=~"$stream",instance=~"$instance"})',
+          legend: '{{instance}}',
+        },
+      ],
       runbook: 'HoldfastLagHigh',
     },
     {
@@ -77,11 +82,11 @@ export const use: Row = {
       kind: 'lines',
       queries: [
         {
-          expr: 'sum(rate(holdfast_batch_records_sum{job="$job",instance=~"$instance"}[$__rate_interval])) / sum(rate(holdfast_batch_records_count{job="$job",instance=~"$instance"}[$__rate_interval]))',
+          expr: 'sum(rate(holdfast_batch_records_sum{job="$job",stream=~"$stream",instance=~"$instance"}[$__rate_interval])) / sum(rate(holdfast_batch_records_count{job="$job",stream=~"$stream",instance=~"$instance"}[$__rate_interval]))',
           legend: 'mean',
         },
         {
-          expr: 'histogram_quantile(0.95, sum by (le) (rate(holdfast_batch_records_bucket{job="$job",instance=~"$instance"}[$__rate_interval])))',
+          expr: 'histogram_quantile(0.95, sum by (le) (rate(holdfast_batch_records_bucket{job="$job",stream=~"$stream",instance=~"$instance"}[$__rate_interval])))',
           legend: 'p95',
         },
       ],
@@ -95,7 +100,7 @@ export const use: Row = {
       kind: 'lines',
       queries: [
         {
-          expr: 'sum(increase(holdfast_rebalances_total{job="$job",instance=~"$instance"}[$__rate_interval]))',
+          expr: 'sum(increase(holdfast_rebalances_total{job="$job",stream=~"$stream",instance=~"$instance"}[$__rate_interval]))',
           legend: 'rebalances',
         },
         {
