@@ -1,7 +1,7 @@
 import type { JsonSchema } from '../definition.ts'
 import { hasFormat } from './formats.ts'
 import { isInstant } from './instant.ts'
-import { escapeSegment } from './pointer.ts'
+import { escapeSegment, isFieldName } from './pointer.ts'
 
 /** The samples cannot become a stream. The message says what is missing and what to do. */
 export class InferenceError extends Error {}
@@ -99,8 +99,13 @@ function membersOf(
   pointer: string,
   assumptions: string[],
 ): InferredNode {
-  // `__proto__` cannot be a field of a stream; it is left out like any field that the schema does not know.
-  const names = [...new Set(objects.flatMap(object => Object.keys(object)))].filter(name => name !== '__proto__')
+  const all = [...new Set(objects.flatMap(object => Object.keys(object)))]
+  const names = all.filter(isFieldName)
+  if (names.length < all.length) {
+    assumptions.push(
+      `${pointer || 'The value'} has fields whose names no schema of a stream may have: they are dropped.`,
+    )
+  }
   if (names.length === 0) return {}
   const required = names.filter(name => objects.every(object => Object.hasOwn(object, name)))
   const properties = names.map(name => {

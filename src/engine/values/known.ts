@@ -17,7 +17,8 @@ export type Copy<T> = (value: T, facts: CopyFacts) => T
  * What has no schema is copied whole, its fields sorted by name, because `jsonb` does not keep their order.
  *
  * The function is generated, so that it is the object literal that one would write by hand: V8 then makes all copies of one hidden class.
- * @param options.canonical makes instants canonical; else they are known to be so
+ * @param options.canonical the value comes from a record: its instants are made canonical and unknown fields are noticed; else it has been
+ *   copied before
  */
 export function compileCopy<T>(shape: ObjectShape, options: { readonly canonical: boolean }): Copy<T> {
   const functions: string[] = []
@@ -61,18 +62,23 @@ export function compileCopy<T>(shape: ObjectShape, options: { readonly canonical
     const end = all.findIndex(({ required }) => !required)
     const literal = end < 0 ? all : all.slice(0, end)
     const later = end < 0 ? [] : all.slice(end)
-    const lines = [
-      `const o = { ${literal.map(({ key, shape }) => `${key}: ${copyOf(shape, `v[${key}]`)}`).join(', ')} }`,
-      `let known = ${all.filter(({ required }) => required).length}`,
-    ]
+    const fields = literal.map(({ key, shape }) => `${key}: ${copyOf(shape, `v[${key}]`)}`)
+    const counts = options.canonical && others === undefined
+    const required = all.filter(({ required }) => required).length
+    const lines: string[] = []
+    if (later.length === 0 && others === undefined) {
+      if (counts) lines.push(`if (Object.keys(v).length > ${required}) facts.unknownFields = true`)
+      return declare([...lines, `return { ${fields.join(', ')} }`].join('\n'))
+    }
+    lines.push(`const o = { ${fields.join(', ')} }`, `let known = ${required}`)
     for (const { name, key, shape, required } of later) {
       const assignment = `o[${key}] = ${copyOf(shape, `v[${key}]`)}`
       const present = name in Object.prototype ? `Object.hasOwn(v, ${key})` : `v[${key}] !== undefined`
       lines.push(required ? assignment : `if (${present}) { known++; ${assignment} }`)
     }
-    if (others === undefined) {
+    if (counts) {
       lines.push('if (Object.keys(v).length > known) facts.unknownFields = true')
-    } else {
+    } else if (others !== undefined) {
       const names = JSON.stringify(all.map(({ name }) => name))
       const copy = copyOf(others, 'v[key]')
       lines.push(`for (const key of othersOf(v, ${names})) put(o, key, ${copy})`)

@@ -88,7 +88,9 @@ export function createValidator<T>(options: ValidatorOptions<T>): Validator<T> {
       // Only what is not known can be deep in a value that fits the schema.
       if (facts.unknownFields && isTooDeep(data)) return refuse([TOO_DEEP], valueAt(data, keyPath), isKey)
       const key = valueAt(value, keyPath) as string
-      return { ok: true, key, value, unusual: [...factsOf(record.key, key, facts), ...(unusual?.(value) ?? [])] }
+      const found = factsOf(record.key, key, facts)
+      const own = unusual?.(value)
+      return { ok: true, key, value, unusual: own === undefined || own.length === 0 ? found : [...found, ...own] }
     },
   }
 }

@@ -53,7 +53,7 @@ it.each([
     '__proto__',
     JSON.parse('{"type":"object","properties":{"__proto__":{}}}'),
     '#/properties/__proto__',
-    /cannot be the name/,
+    /cannot be the name of a field/,
   ],
   ['a name with a backslash', object({ 'a\\b': text }), '#/properties/a\\b', /backslash/],
   ['a required field without a place', object({ a: text }, { required: ['b'] }), '#/required', /would be dropped/],
