@@ -19,7 +19,7 @@ export function sizeOf(record: SourceRecord): number {
 
 /**
  * Key, value and the producer's own headers: what a dead letter weighs, wherever it is read. The trace context is left out:
- * in the DLQ topic nobody can tell whether it is the producer's, or was added where there was none.
+ * in the DLQ topic nothing shows whether it is the producer's, or was added where there was none.
  */
 export function ownSizeOf(record: SourceRecord): number {
   const headers = withoutTraceContext(record.headers).filter(([name]) => !isOfDeadLetter(name))

@@ -10,7 +10,7 @@ export type Resume =
   | { readonly kind: 'at'; readonly offset: bigint; readonly skippedFrom?: bigint }
   /** Retention removed `[from, to)` before it was read. */
   | { readonly kind: 'expired'; readonly from: bigint; readonly to: bigint }
-  /** Our position lies beyond the partition's end: the topic was made anew. */
+  /** Our position lies beyond the partition's end: the topic was deleted and created again. */
   | { readonly kind: 'beyond_end'; readonly offset: bigint; readonly high: bigint }
 
 /**

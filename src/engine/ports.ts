@@ -40,15 +40,15 @@ export type SourceEvent =
    */
   | { readonly kind: 'fetch_failed' }
 
-/** Result of a commit, as the broker told it. */
+/** Result of a commit, as the broker reported it. */
 export type CommitResult =
   | { readonly ok: true }
   | { readonly ok: false; readonly code: number; readonly message: string }
 
 /**
  * A group consumer, driven by one loop: nothing happens but inside `poll()`. Rebalances wait until they are answered.
- * Everything may be lost within any poll, also while a rebalance is not answered: its answer then reaches nobody, and what is
- * asked of a lost partition fails or has no effect, until the event comes that tells of the loss.
+ * Everything may be lost within any poll, also while a rebalance is not answered: its answer then has no effect, and what is
+ * asked of a lost partition fails or has none either, until the event comes that reports the loss.
  */
 export interface RecordSource {
   /** Joins the group. */

@@ -99,7 +99,7 @@ export type Settlement<T> =
   /** Rolled back, nothing written: these records must become dead letters before the batch is tried again. */
   | { readonly kind: 'refused'; readonly culprits: readonly Culprit[]; readonly attempts: number }
 
-/** The last record that was settled: by its leader epoch, another one at the same offset is told from it. */
+/** The last record that was settled: by its leader epoch it differs from another one at the same offset. */
 export interface LastRead {
   readonly offset: bigint
   readonly leaderEpoch: number
@@ -120,7 +120,7 @@ export interface StoredProgress extends Progress {
   readonly topicId?: string | undefined
 }
 
-/** The book that survives a process which a record kills. */
+/** Counts starts in the store, so that a record that kills the process is found after the restart. */
 export interface StartBook {
   /**
    * A first batch after an assignment is about to be touched.

@@ -47,7 +47,7 @@ export interface StoredValue {
   readonly key: string
   /** Canonical JSON, the bytes that are served. */
   readonly json: Buffer
-  /** Position of the record that wrote it: tells a newer version from an older one. */
+  /** Position of the record that wrote it: decides which of two versions is newer. */
   readonly origin: Origin
 }
 

@@ -17,7 +17,7 @@ import type { RetryParts } from './retry.ts'
 export interface Assignments {
   /** Answers what the group gave or took away. */
   on(event: SourceEvent): Promise<void>
-  /** Moves those partitions to their progress whose view says that they have to begin anew. */
+  /** Moves those partitions to their progress whose view says that they have to begin again. */
   reposition(): Promise<void>
   /** Stops handing over, lets what is in flight end within the bound, and commits it. @returns whether all of it ended */
   drain(partitions: readonly OwnedPartition[], boundMs: number): Promise<boolean>
@@ -81,7 +81,7 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
   /**
    * Positions of these partitions, however long the store or the broker are away; `undefined` when we stop meanwhile. Again, where a
    * batch that was still in flight somewhere (in this process before a rebalance, say) moved the progress after it was read: the
-   * partitions are ours all the same, and giving up would leave them to nobody.
+   * partitions are ours all the same, and giving up would leave them without a reader.
    * @throws what stops the stream
    */
   async function locateServed(partitions: readonly TopicPartition[]): Promise<Position[] | undefined> {

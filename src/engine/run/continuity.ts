@@ -8,7 +8,7 @@ import type { LastRead } from '../settlement.ts'
  * unclean election, a lost disk) and took new records in its place.
  * @param record the first one at `last.offset` or after it
  * @returns the error that halts the partition; `undefined` when all is well, or nothing can be said: compaction or retention may
- *   have removed the record, and brokers before Kafka 0.11 tell no epoch
+ *   have removed the record, and brokers before Kafka 0.11 give no epoch
  */
 export function contradiction(last: LastRead, record: SourceRecord): LogTruncatedError | undefined {
   const { leaderEpoch } = record

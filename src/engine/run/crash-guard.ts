@@ -37,7 +37,7 @@ export const UNGUARDED: Passage = {
 export const NO_CRASH_GUARD: CrashGuard = { enter: async () => UNGUARDED }
 
 export interface CrashGuardParts {
-  readonly book: StartBook
+  readonly starts: StartBook
   readonly groupId: string
   /** CRASH_LOOP_MAX_STARTS; 0: off. */
   readonly maxStarts: number
@@ -61,7 +61,7 @@ interface Care {
 /** Deaths that it takes, alone in hand, to call a record guilty: one may be an operator's kill at the wrong moment. */
 const DEATHS = 2
 
-export function createCrashGuard({ book, groupId, maxStarts, carefulRecords }: CrashGuardParts): CrashGuard {
+export function createCrashGuard({ starts: stored, groupId, maxStarts, carefulRecords }: CrashGuardParts): CrashGuard {
   const exclusion = createExclusion()
   // By assignment.
   const cares = new WeakMap<Batch['owner'], Care>()
@@ -77,7 +77,7 @@ export function createCrashGuard({ book, groupId, maxStarts, carefulRecords }: C
       let counted = false
       let care = cares.get(owner)
       if (care === undefined) {
-        const { starts, suspect, deaths: suspected } = await book.noteStart(groupId, owner)
+        const { starts, suspect, deaths: suspected } = await stored.noteStart(groupId, owner)
         counted = true
         const to = starts >= carefulFrom ? taken.from + BigInt(carefulRecords) : 0n
         care = { to, throughout: starts >= carefulFrom + 2 * maxStarts, left: Promise.resolve() }
@@ -101,7 +101,7 @@ export function createCrashGuard({ book, groupId, maxStarts, carefulRecords }: C
       /** The process is alive, so it was not this record. */
       async function clear(start: boolean): Promise<void> {
         if (!noted && !start) return
-        await book.clearSuspect(groupId, owner, { start })
+        await stored.clearSuspect(groupId, owner, { start })
         noted = false
       }
 
@@ -117,7 +117,7 @@ export function createCrashGuard({ book, groupId, maxStarts, carefulRecords }: C
           exit ??= await exclusion.enter(alone)
           try {
             if (suspect !== undefined && !noted && (stage === 'judge' || throughout)) {
-              await book.noteSuspect(groupId, owner, suspect, carefulFrom)
+              await stored.noteSuspect(groupId, owner, suspect, carefulFrom)
               noted = true
             }
             const done = await work()

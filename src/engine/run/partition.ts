@@ -58,7 +58,7 @@ export interface OwnedPartition extends TopicPartition {
   readonly readAgainTo: bigint
   /** What the storm guard has counted in what is settled. */
   storm: StormTally
-  /** The same with the batches in hand, as far as validation tells: the store may refuse more of them. */
+  /** The same with the batches in hand, as far as validation can say: the store may refuse more of them. */
   stormAhead: StormTally
   /** It takes no more batches until an operator has looked. */
   waitsForOperator: Pause | undefined

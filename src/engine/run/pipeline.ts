@@ -84,7 +84,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
   const breakers = {
     postgres: createBreaker({ ...shared, dependency: 'postgres', probe: () => store.probe() }),
     dlq: createBreaker({ ...shared, dependency: 'dlq', probe: () => sink.probe() }),
-    // Nothing waits for this one, because the client heals by itself: it tells health and metrics that no broker answers.
+    // Nothing waits for this one, because the client heals by itself: it is there for health and metrics, which report that no broker answers.
     kafka: createBreaker({ ...shared, dependency: 'kafka', probe: () => askBroker(source, topic) }),
   }
   const all = Object.values(breakers)
@@ -164,9 +164,9 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
   }
 }
 
-function guardOf<T>({ startBook: book, groupId, crashLoopMaxStarts: maxStarts = 0, batch }: PipelineParts<T>) {
-  if (book === undefined) return NO_CRASH_GUARD
-  return createCrashGuard({ book, groupId, maxStarts, carefulRecords: 2 * batch.maxRecords })
+function guardOf<T>({ startBook: starts, groupId, crashLoopMaxStarts: maxStarts = 0, batch }: PipelineParts<T>) {
+  if (starts === undefined) return NO_CRASH_GUARD
+  return createCrashGuard({ starts, groupId, maxStarts, carefulRecords: 2 * batch.maxRecords })
 }
 
 /** Asks about a partition that is always there: by then we may have lost ours. That it has no leader is an answer, too. */

@@ -20,7 +20,7 @@ export interface Position extends StoredProgress {
   readonly unlocated?: unknown
   /** Where the consumer begins: the last settled record, to see that it is still there; else `nextOffset`. */
   readonly fetchFrom: bigint
-  /** Kafka's committed offset says otherwise (a crash came before the commit, or somebody moved it): commit ours. */
+  /** Kafka's committed offset says otherwise (a crash came before the commit, or it was moved by hand): commit ours. */
   readonly uncommitted: boolean
 }
 
@@ -99,7 +99,7 @@ export async function locate(partitions: readonly TopicPartition[], parts: Locat
           : `progress is at offset ${resume.offset}`
       return halt(
         new ProgressBeyondEndError(
-          `${key}: ${whose}, beyond the partition's end ${high}; the topic was probably deleted and made anew. ${decide}`,
+          `${key}: ${whose}, beyond the partition's end ${high}; the topic was probably deleted and created again. ${decide}`,
         ),
       )
     }

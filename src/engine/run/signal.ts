@@ -1,4 +1,4 @@
-/** Wakes whoever waits: a condition variable for one thread. */
+/** Wakes all that wait for it: a condition variable for one thread. */
 export interface Signal {
   /** Resolves at the next `notify()`. */
   wait(): Promise<void>

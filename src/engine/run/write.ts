@@ -116,7 +116,7 @@ export async function write<T>(taken: Batch, given: ToWrite<T>, parts: WritePart
       return culprit.kind === 'refused' || attempts >= maxAttempts ? [{ record, culprit, attempts }] : []
     })
     if (condemned.length === 0) {
-      // Nobody foresaw the error, so it may pass; these are the retries that RETRY_MAX_ATTEMPTS bounds.
+      // The error is unforeseen, so it may pass; these are the retries that RETRY_MAX_ATTEMPTS bounds.
       await retry.clock.sleep(backoffMs(retry.policy, Math.max(...strikes.values()), retry.random()), context.signal)
       continue
     }

@@ -27,7 +27,7 @@ export async function eachOf<S>(
 
 /**
  * Asks one question about each, a few at a time, and waits for no silent one while nothing else comes in either: so one that
- * nobody answers does not hold up the others.
+ * is never answered does not hold up the others.
  * @returns in the order of `subjects`; never rejects
  */
 export async function askEach<S, R>(

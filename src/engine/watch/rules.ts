@@ -55,7 +55,7 @@ export function lags(view: PartitionView, nowMs: number): boolean {
   return marks !== undefined && isFresh(marks, nowMs) && marks.high > readTo(view)
 }
 
-/** Records that wait, by the marks that were told last; `undefined` where none were. */
+/** Records that wait, by the last marks; `undefined` where there are none. */
 function waiting(view: PartitionView): number | undefined {
   const { marks, owner } = view
   if (marks === undefined) return undefined
@@ -63,7 +63,7 @@ function waiting(view: PartitionView): number | undefined {
   return Math.max(owner.bufferedRecords + owner.inFlightRecords, Number(marks.high - readTo(view)))
 }
 
-/** @returns `undefined` when it is not known: old marks tell of a lag, and never that there is none */
+/** @returns `undefined` when it is not known: old marks can show a lag, and never that there is none */
 export function lagRecords(view: PartitionView, nowMs: number): number | undefined {
   const lag = waiting(view)
   return lag === 0 && view.marks !== undefined && !isFresh(view.marks, nowMs) ? undefined : lag

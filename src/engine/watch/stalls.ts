@@ -14,7 +14,7 @@ const LOOK_EVERY_MS = 500
 const FROZEN_MS = 30_000
 
 /**
- * Notices partitions on which nothing happens any more although there is work, all that it needs is there, and nobody has paused it: a
+ * Notices partitions on which nothing happens any more although there is work, all that it needs is there, and it is not paused: a
  * promise that was lost, a fetch that never comes. Only a restart ends that.
  * @returns looks at all of them. Call it often: what happens in between is recognized by its traces on the partitions
  */

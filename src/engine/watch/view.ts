@@ -67,7 +67,7 @@ export interface Standing {
 
 /**
  * What is known about the partitions that are ours: one view for each assignment. Pollers fill the facts in, rules.ts says what follows
- * from them, and the loop acts on it. An answer that comes after its assignment is over changes a view that nobody looks at any more.
+ * from them, and the loop acts on it. An answer that comes after its assignment is over changes a view that is not read any more.
  */
 export interface Views {
   /** An assignment begins. */
@@ -117,7 +117,7 @@ export function createViews(): Views {
   }
 }
 
-/** Notes a reason to begin anew. Of several, one that calls for a look at what stands there wins. */
+/** Notes a reason to begin again. Of several, one that calls for a look at what stands there wins. */
 export function beginAnew(view: PartitionView | undefined, reason: AnewReason): void {
   if (view !== undefined && (view.anew === undefined || isSuspect(reason))) view.anew = reason
 }
@@ -127,7 +127,7 @@ export function isSuspect(reason: AnewReason | undefined): boolean {
   return reason === 'fetch_failed' || reason === 'unreadable'
 }
 
-/** Marks that the broker has just told. */
+/** Marks that have just come from the broker. */
 export function marksOf(watermarks: Watermarks, clock: Clock): Marks {
   return { ...watermarks, wallMs: clock.now(), atMs: clock.monotonic(), old: false }
 }
