@@ -25,7 +25,9 @@ export interface EngineParts {
   /** Transactions side by side. */
   readonly lanes: number
   readonly onSettled: PipelineParts<unknown>['onSettled']
-  /** Whether the stream's tables can be written now. @throws why not */
+  /** Whether the stream's tables are as its definition needs them. @throws StoreMisconfiguredError naming each difference */
+  readonly requireTables: () => Promise<void>
+  /** The same, and whether they can be written now. @throws why not */
   readonly checkTables: () => Promise<void>
   /** Asked when the stream has failed: whether it shall be tried again. `false` ends it. */
   readonly mayResume: (error: unknown) => boolean
@@ -103,6 +105,9 @@ export function createEngine(parts: EngineParts): Engine {
     const { config, gate, onKafkaWarning, tracing } = parts
     const { kafka } = config
     const { topic, groupId } = stream
+    // A table that differs would refuse single records, and they would be dead-lettered for it.
+    await gate.until('the tables', parts.requireTables)
+    if (signal.aborted) return
     const names = { connection: kafka, topic, groupId }
     await using producer = await gate.until('Kafka', () =>
       startProducer({ connection: kafka, onWarning: onKafkaWarning, tracing }).catch(endOfStart),

@@ -8,6 +8,7 @@ import type { Clock } from './engine/ports.ts'
 import type { Stream } from './engine/stream.ts'
 import type { Publisher } from './kafka/publisher.ts'
 import { tryEmptyWrite } from './postgres/empty-write.ts'
+import { requireTables } from './postgres/required-tables.ts'
 import { createSettlementStore } from './postgres/settlement.ts'
 import { createStartBook } from './postgres/start-book.ts'
 import type { StreamObserver } from './telemetry/observer.ts'
@@ -72,7 +73,11 @@ export function composeStream(parts: UnitParts): StreamUnit {
       startBook: createStartBook(pool),
       lanes,
       onSettled: reading.onSettled,
-      checkTables: () => tryEmptyWrite(pool, stream.tables),
+      requireTables: () => requireTables(pool, stream.name, stream.plan),
+      async checkTables() {
+        await requireTables(pool, stream.name, stream.plan)
+        await tryEmptyWrite(pool, stream.tables)
+      },
       onKafkaWarning,
       drainTimeoutMs: DRAIN_TIMEOUT_MS,
     })

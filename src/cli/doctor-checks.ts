@@ -34,7 +34,7 @@ export async function* examine(env: Environment, name?: string): AsyncGenerator<
     const { kafkaFindings } = await import('./doctor-kafka.ts')
     yield* kafkaFindings(config, streams)
   } else yield { name: 'kafka', ok: false, detail: 'could not be asked without the native client' }
-  yield* postgresFindings(config)
+  yield* postgresFindings(config, streams)
 }
 
 /** What is wrong with settings or definitions of streams that were refused. */

@@ -1,12 +1,17 @@
 import type { Config } from '../config.ts'
+import type { Stream } from '../engine/stream.ts'
 import { requireQueueSchema } from '../jobs/queue-schema.ts'
 import { missingMigrations, projectMigrations, requireFitDatabase } from '../postgres/migrate.ts'
 import { createPool, query } from '../postgres/pool.ts'
+import { requireTables } from '../postgres/required-tables.ts'
 import { serverFacts } from '../postgres/table-rights.ts'
 import { type Finding, messageOf, remedyOf } from './doctor-finding.ts'
 
-/** The server, its migrations, and the rights on its tables. */
-export async function* postgresFindings({ postgres: settings }: Config): AsyncGenerator<Finding> {
+/** The server, its migrations, the rights on its tables, and whether the tables of each stream are as it needs them. */
+export async function* postgresFindings(
+  { postgres: settings }: Config,
+  streams: readonly Stream[],
+): AsyncGenerator<Finding> {
   await using parts = new AsyncDisposableStack()
   const pool = createPool({ ...settings, max: 1, name: 'doctor' })
   parts.defer(() => pool.end())
@@ -41,6 +46,11 @@ export async function* postgresFindings({ postgres: settings }: Config): AsyncGe
       ...(forbidden.length === 0
         ? {}
         : { fix: 'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO it' }),
+    }
+    for (const stream of streams) {
+      name = `tables of ${stream.name}`
+      await requireTables(pool, stream.name, stream.plan)
+      yield { name, ok: true, detail: `${stream.tableNames.join(', ')} are as its definition needs them` }
     }
     name = 'jobs'
     await requireQueueSchema((text, values) => query(pool, { text, values: [...values] }))

@@ -3,10 +3,8 @@ import { join } from 'node:path'
 import { type Config, loadConfig } from '../config.ts'
 import { ConfigError, StreamError } from '../core/errors.ts'
 import { visible } from '../core/visible.ts'
-import { compileTables } from '../engine/definition/compile.ts'
-import type { StreamDefinition } from '../engine/definition.ts'
 import type { Stream } from '../engine/stream.ts'
-import { loadDefinitions, loadStreams, streamNamed } from '../settings/streams.ts'
+import { loadStreams, streamNamed } from '../settings/streams.ts'
 import { CommandFailed } from './failure.ts'
 import { note, paint, paintData, print } from './output.ts'
 import { compareTables } from './stream-tables.ts'
@@ -34,18 +32,16 @@ interface Finding {
  */
 export async function check(name: string | undefined, options: CheckOptions): Promise<void> {
   const config = loadConfig(process.env)
-  const definitions = await loadDefinitions(config)
-  const chosen = name === undefined ? definitions : [streamNamed(definitions, name)]
   const streams = await streamsOrMistakes(config)
   if (streams instanceof ConfigError) {
     for (const what of streams.problems) show(undefined, { check: 'definition', ok: false, what }, options)
     throw new CommandFailed(`${plural(streams.problems.length, 'mistake')} in the definitions`)
   }
   const findings: Finding[] = []
-  for (const definition of chosen) {
-    for await (const finding of examine(config, definition, streamNamed(streams, definition.name), options)) {
+  for (const stream of name === undefined ? streams : [streamNamed(streams, name)]) {
+    for await (const finding of examine(config, stream, options)) {
       findings.push(finding)
-      show(definition.name, finding, options)
+      show(stream.name, finding, options)
     }
   }
   conclude(findings)
@@ -60,13 +56,9 @@ async function streamsOrMistakes(config: Config): Promise<readonly Stream[] | Co
   }
 }
 
-async function* examine(
-  config: Config,
-  definition: StreamDefinition,
-  stream: Stream,
-  { offline }: CheckOptions,
-): AsyncGenerator<Finding> {
-  const { plan, from, dropped, merged } = compileTables(definition)
+async function* examine(config: Config, stream: Stream, { offline }: CheckOptions): AsyncGenerator<Finding> {
+  const { plan, readBack } = stream
+  const { from, dropped, merged } = readBack
   const source = from === 'kept' ? `the kept value (column ${plan.keep})` : 'the tables'
   yield { check: 'definition', ok: true, what: `fits its schema; GET rebuilds values from ${source}` }
   if (dropped.length > 0) {

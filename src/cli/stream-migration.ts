@@ -1,7 +1,6 @@
 import { loadConfig } from '../config.ts'
 import { StreamError } from '../core/errors.ts'
-import { compileTables } from '../engine/definition/compile.ts'
-import { loadDefinitions, streamNamed } from '../settings/streams.ts'
+import { loadStreams, streamNamed } from '../settings/streams.ts'
 import { CommandFailed } from './failure.ts'
 import { note, print } from './output.ts'
 import { allTables, compareTables, joined, migrationFile } from './stream-tables.ts'
@@ -17,8 +16,7 @@ interface MigrationOptions {
  */
 export async function migration(name: string, { down, offline }: MigrationOptions): Promise<void> {
   const config = loadConfig(process.env)
-  const definition = streamNamed(await loadDefinitions(config), name)
-  const { plan } = compileTables(definition)
+  const { plan } = streamNamed(await loadStreams(config, process.env), name)
   const compared = offline ? undefined : await compareTables(config.postgres, plan)
   if (compared instanceof StreamError) {
     throw new CommandFailed('the database could not be asked which tables it has; --offline prints the SQL of all', {

@@ -1,14 +1,15 @@
 import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, it, onTestFinished } from 'vitest'
 import { migrate, migrationStatus, missingMigrations, projectMigrations } from '#src/postgres/migrate.ts'
 import { createPool } from '#src/postgres/pool.ts'
 import { migratedDatabase } from '../support/database.ts'
 import { COMPILED } from '../support/service.ts'
-import { freshDatabase } from '../support/stack.ts'
+import { freshDatabase, kafkaBrokers } from '../support/stack.ts'
 
 /** A working directory with these migrations. @returns its folder of them */
 function aProject(migrations: Readonly<Record<string, string>>): string {
@@ -59,9 +60,14 @@ it('the migrations of Holdfast itself are not taken for those of a project', () 
 })
 
 /** A command against this database alone. */
-async function stream(databaseUrl: string, ...args: readonly string[]) {
-  const env = { PATH: process.env.PATH, NO_COLOR: '1', DATABASE_URL: databaseUrl, ...COMPILED }
-  const run = promisify(execFile)(process.execPath, ['src/cli/main.ts', 'stream', ...args], { env })
+function stream(databaseUrl: string, ...args: readonly string[]) {
+  return command(process.cwd(), { DATABASE_URL: databaseUrl }, 'stream', ...args)
+}
+
+async function command(cwd: string, settings: Readonly<Record<string, string>>, ...args: readonly string[]) {
+  const env = { PATH: process.env.PATH, NO_COLOR: '1', ...COMPILED, ...settings }
+  const main = ['--conditions=holdfast-source', resolve('src/cli/main.ts')]
+  const run = promisify(execFile)(process.execPath, [...main, ...args], { cwd, env })
   const { stdout, stderr, code } = await run.then(
     said => ({ ...said, code: 0 }),
     (failure: { stdout: string; stderr: string; code: number }) => failure,
@@ -128,4 +134,48 @@ it('stream check says that something else has the name of a table', async () => 
   const { code, stdout } = await stream(database.url, 'check', 'orders')
   expect(code).toBe(1)
   expect(stdout).toContain('✗ orders tables: items is a view, not a table\n')
+})
+
+it('a project brings a stream of its own: from a sample to tables, records and what commands say of it', async () => {
+  // Given a folder with a sample, and the package
+  const name = `r${randomUUID().slice(0, 8)}`
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-project-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  mkdirSync(join(folder, 'node_modules'))
+  symlinkSync(process.cwd(), join(folder, 'node_modules/holdfast'))
+  const sample = {
+    ...{ return_id: randomUUID(), created_at: '2026-03-01T10:00:00Z', refund: 19.99, note: null },
+    ...{ customer: { id: 'c-17', name: 'A' }, lines: [{ sku: 's-1', quantity: 2 }] },
+  }
+  writeFileSync(join(folder, 'sample.json'), JSON.stringify(sample))
+  const database = new URL(await freshDatabase())
+  const settings = {
+    ...{ KAFKA_BROKERS: kafkaBrokers(), KAFKA_TOPIC_PARTITIONS: '1', DATABASE_URL: database.href, HTTP_PORT: '0' },
+    KAFKA_GROUP_ID: name,
+  }
+  const holdfast = (...args: readonly string[]) => command(folder, settings, ...args)
+
+  expect(await holdfast('stream', 'init', name, '--from', 'sample.json')).toMatchObject({ code: 0 })
+  const unmigrated = await holdfast('stream', 'check')
+  expect(unmigrated).toMatchObject({ code: 1, stdout: expect.stringContaining(`the database has none of ${name}`) })
+  const migrated = await holdfast('migrate', 'up', '--json')
+  expect(JSON.parse(migrated.stdout).applied.at(-1)).toBe(`migrations/0001_${name}`)
+  expect(await holdfast('stream', 'check')).toMatchObject({ code: 0, stderr: 'no differences\n' })
+
+  // Then its records are generated from its schema, and its topic is measured and checked like any other
+  const produced = await holdfast('produce', '--count', '20', '--seed', '7', '--invalid', '10%', '--json')
+  expect(JSON.parse(produced.stdout)).toMatchObject({ stream: name, produced: 20, failed: 0, seed: 7 })
+  const lag = await holdfast('lag', '--json')
+  expect(JSON.parse(lag.stdout)).toMatchObject({ stream: name, partition: 0, lag_records: 20 })
+  expect(await holdfast('get', sample.return_id)).toMatchObject({
+    ...{ code: 1, stderr: `error: there is no value with the key ${sample.return_id} in the stream ${name}\n` },
+  })
+
+  // When a column is NOT NULL that the schema lets be null, then doctor says so: records would be refused for it
+  const pool = createPool({ url: database.href, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+  onTestFinished(() => pool.end())
+  await pool.query(`ALTER TABLE ${name} ALTER COLUMN note SET NOT NULL`)
+  const doctor = await holdfast('doctor', '--json')
+  expect(doctor.stdout).toContain(`"name":"tables of ${name}","ok":false`)
+  expect(doctor.stdout).toContain(`${name}.note is NOT NULL, but the schema does not require the field`)
 })

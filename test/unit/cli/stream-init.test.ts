@@ -45,6 +45,13 @@ function stream(...args: readonly string[]): Promise<Ended> {
   })
 }
 
+/** A package that hands the definition through, as `defineStream` does. */
+function installPackage(): void {
+  mkdirSync(join(project, 'node_modules/holdfast'), { recursive: true })
+  put('node_modules/holdfast/package.json', '{"type":"module","exports":"./index.js"}')
+  put('node_modules/holdfast/index.js', 'export const defineStream = it => it; export const defineConfig = it => it')
+}
+
 describe('holdfast stream init', () => {
   it('writes what a new team needs, and says what it assumed and what comes next', async () => {
     const { code, stdout, stderr } = await stream('init', 'returns', '--from', 'sample.json')
@@ -72,13 +79,7 @@ describe('holdfast stream init', () => {
 
   it('writes a definition that Node reads, with the schema and the tables of the migration', async () => {
     await stream('init', 'returns', '--from', 'sample.json')
-    // A package that hands the definition through, as `defineStream` does.
-    mkdirSync(join(project, 'node_modules/holdfast'), { recursive: true })
-    writeFileSync(join(project, 'node_modules/holdfast/package.json'), '{"type":"module","exports":"./index.js"}')
-    writeFileSync(
-      join(project, 'node_modules/holdfast/index.js'),
-      'export const defineStream = it => it; export const defineConfig = it => it',
-    )
+    installPackage()
     const { code, stdout, stderr } = await stream('migration', 'returns', '--offline')
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toBe(text('migrations/0001_returns.sql'))
@@ -162,6 +163,34 @@ describe('holdfast stream', () => {
       tables: ['orders', 'deliveries', 'payments', 'items'],
     })
     expect((await stream('ls')).stdout).toMatch(/^name {4}topic .*\norders /)
+  })
+
+  it('checks the definition, its samples, and what GET gives back', async () => {
+    await stream('init', 'returns', '--from', 'sample.json')
+    installPackage()
+    put('streams/returns.sample.json', [SAMPLE, { ...SAMPLE, refund: 'much' }, { ...SAMPLE, extra: 1 }])
+    const { code, stdout } = await stream('check', '--offline')
+    expect(stdout.split('\n').slice(0, 4)).toEqual([
+      '✓ returns definition: fits its schema; GET rebuilds values from the tables',
+      '✗ returns samples: streams/returns.sample.json, sample 2: /refund must be a number',
+      '    correct the sample, or streams/returns.schema.json',
+      '✓ returns samples: in the samples, and not given back: /extra',
+    ])
+    expect(code).toBe(1)
+  })
+
+  it('names every mistake of a definition', async () => {
+    await stream('init', 'returns', '--from', 'sample.json')
+    installPackage()
+    put(
+      'streams/returns.ts',
+      text('streams/returns.ts').replace("'/return_id'", "'/nope'").replace("'/reason'", "'/reasn'"),
+    )
+    const { code, stdout, stderr } = await stream('check', '--offline')
+    expect(stdout).toMatch(/^✗ definition: stream returns: key: the schema has no \/nope/m)
+    expect(stdout).toMatch(/^✗ definition: stream returns: tables\.returns\.columns\[2\]: the schema has no \/reasn/m)
+    expect(stderr).toBe('error: 2 mistakes in the definitions\n')
+    expect(code).toBe(1)
   })
 
   it('never says that nothing differs when the database could not be asked', async () => {
