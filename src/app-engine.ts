@@ -129,7 +129,7 @@ export function createEngine(parts: EngineParts): Engine {
       judge: stream.judge,
       onSettled: parts.onSettled,
       observer,
-      tracing,
+      tracing: { batch: batch => tracing.batch({ ...batch, stream: stream.name }) },
       clock,
       random: Math.random,
       lanes: parts.lanes,

@@ -23,6 +23,8 @@ export interface TraceIds {
 export interface TracedBatch extends TopicPartition {
   readonly groupId: string
   readonly records: readonly SourceRecord[]
+  /** Name of the stream that it belongs to. */
+  readonly stream?: string
   /** When it began to fill, in monotonic ms. */
   readonly fillingSinceMs: number
 }

@@ -29,6 +29,7 @@ export const ATTRIBUTE = {
 
 /** Ours: there is no convention for it. */
 export const DEAD_LETTERED = 'holdfast.batch.dead_lettered'
+export const STREAM = 'holdfast.stream'
 
 export const KAFKA = 'kafka'
 

@@ -10,7 +10,7 @@ import {
 } from '@opentelemetry/api'
 import type { SourceRecord } from '../core/record.ts'
 import type { BatchTrace, TracedBatch } from '../core/tracing.ts'
-import { ATTRIBUTE, DEAD_LETTERED, KAFKA, OPERATION } from './semconv.ts'
+import { ATTRIBUTE, DEAD_LETTERED, KAFKA, OPERATION, STREAM } from './semconv.ts'
 import { fail, failed } from './span-error.ts'
 import { contextOf, isSampled, linkTo } from './tracing-headers.ts'
 
@@ -38,6 +38,7 @@ export function startBatchTrace(tracer: Tracer, batch: TracedBatch): BatchTrace 
     [ATTRIBUTE.destination]: topic,
     [ATTRIBUTE.partition]: String(partition),
     [ATTRIBUTE.group]: groupId,
+    ...(batch.stream === undefined ? {} : { [STREAM]: batch.stream }),
   }
 
   const polling = tracer.startSpan(

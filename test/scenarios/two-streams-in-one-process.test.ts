@@ -1,0 +1,114 @@
+import { fileURLToPath } from 'node:url'
+import { expect, it } from 'vitest'
+import { verifyStream } from '#src/cli/proof.ts'
+import { loadConfig } from '#src/config.ts'
+import { loadStreams } from '#src/settings/streams.ts'
+import { generated } from '../support/model.ts'
+import { ask, eventually, isReady, startService } from '../support/service.ts'
+import { aStream, type Stream, streamTools } from '../support/stream.ts'
+
+streamTools()
+
+const CONFIG = fileURLToPath(new URL('../support/two-streams.config.ts', import.meta.url))
+
+it('a stream whose table lost a column halts alone, readiness names both, and it resumes when the column is back', async () => {
+  // Given a process that consumes orders and returns
+  const { orders, returns, env } = await aProject()
+  const service = await startService({ ...orders, env })
+  await orders.produce(generated(20, { seed: 12 }))
+  await returns.produce(someReturns(0, 5))
+  await eventually(async () => (await orders.committed()) === 20 && (await returns.committed()) === 5, 'the first ones')
+  await eventually(() => isReady(service), 'its being ready')
+
+  // When a column of returns goes missing, and more of both come
+  await orders.query('ALTER TABLE returns RENAME COLUMN reason TO elsewhere')
+  await returns.produce(someReturns(5, 20))
+
+  // Then readiness names the stream and the column
+  const halted = await eventually(async () => {
+    const checks = failing((await ask(service, '/readyz?verbose')).body)
+    return checks.length > 0 && checks
+  }, 'readiness failing')
+  expect(halted).toEqual([
+    {
+      name: 'stream:returns',
+      ok: false,
+      reason: expect.stringMatching(/^halted.*reason.*42703/s),
+      since: expect.any(String),
+    },
+  ])
+  expect(await service.metric('stream_halted', { stream: 'returns' })).toBe(1)
+  expect(await service.metric('stream_halted', { stream: 'orders' })).toBe(0)
+  expect((await ask(service, '/livez')).status).toBe(200)
+
+  // And orders go on, while no return is blamed
+  await orders.produce(generated(40, { seed: 13 }))
+  await eventually(async () => (await orders.committed()) === 60, 'the orders that came meanwhile')
+  expect(await returns.committed()).toBe(5)
+  expect(await returns.readAll(returns.dlqTopic)).toEqual([])
+
+  // And when the column is back, the stream goes on by itself
+  await orders.query('ALTER TABLE returns RENAME COLUMN elsewhere TO reason')
+  await eventually(async () => (await returns.committed()) === 20, 'the returns')
+  await eventually(() => isReady(service), 'its being ready again')
+  expect(JSON.parse((await ask(service, '/returns/return-19')).body)).toEqual(aReturn(19))
+
+  // And the books of both are right
+  const config = loadConfig(env)
+  for (const stream of await loadStreams(config, env)) {
+    const { findings, unasked } = await verifyStream(config, stream)
+    expect([...findings, ...unasked], stream.name).toEqual([])
+  }
+  expect(await service.stop()).toBe(0)
+})
+
+async function aProject() {
+  const orders = await aStream({ partitions: 2 })
+  const returns = await aStream({ partitions: 2, databaseUrl: orders.databaseUrl, migrated: false })
+  await orders.query(RETURN_TABLES)
+  return { orders, returns, env: environment(orders, returns) }
+}
+
+function environment(orders: Stream, returns: Stream): Record<string, string> {
+  return {
+    HOLDFAST_CONFIG: CONFIG,
+    KAFKA_BROKERS: orders.brokers,
+    KAFKA_TOPIC: orders.topic,
+    KAFKA_DLQ_TOPIC: orders.dlqTopic,
+    KAFKA_GROUP_ID: orders.groupId,
+    DATABASE_URL: orders.databaseUrl,
+    RETURNS_TOPIC: returns.topic,
+    RETURNS_DLQ_TOPIC: returns.dlqTopic,
+    RETURNS_GROUP_ID: returns.groupId,
+  }
+}
+
+const RETURN_TABLES = `
+  CREATE TABLE returns (
+    return_id text COLLATE "C" PRIMARY KEY, created_at timestamptz NOT NULL, reason text NOT NULL,
+    source_topic text NOT NULL, source_partition int NOT NULL, source_offset bigint NOT NULL, source_timestamp bigint NOT NULL,
+    stored_at timestamptz NOT NULL
+  );
+  CREATE TABLE return_lines (
+    return_id text COLLATE "C", position integer, sku text NOT NULL, quantity bigint NOT NULL, PRIMARY KEY (return_id, position)
+  )`
+
+function aReturn(number: number) {
+  return {
+    return_id: `return-${number}`,
+    created_at: '2026-03-01T10:20:30Z',
+    reason: 'too small',
+    lines: Array.from({ length: 1 + (number % 3) }, (_, line) => ({ sku: `sku-${line}`, quantity: line + 1 })),
+  }
+}
+
+function someReturns(from: number, to: number) {
+  return Array.from({ length: to - from }, (_, index) => {
+    const value = aReturn(from + index)
+    return { key: Buffer.from(value.return_id), value: JSON.stringify(value) }
+  })
+}
+
+function failing(body: string): { readonly name: string }[] {
+  return JSON.parse(body).checks.filter(({ ok }: { ok: boolean }) => !ok)
+}
