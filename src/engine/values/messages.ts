@@ -23,6 +23,8 @@ const FORMATS: Readonly<Record<string, string>> = {
   uri: 'a URI',
 }
 
+export const NOT_NAMED = 'must not have fields that the schema does not name'
+
 /** What a violation of the schema's keyword says in plain words. Quotes the schema, never the data. */
 export function messageOf({ keyword, params, message }: ErrorObject): string {
   switch (keyword) {
@@ -65,7 +67,7 @@ export function messageOf({ keyword, params, message }: ErrorObject): string {
       return 'must not hold the same item twice'
     case 'additionalProperties':
     case 'unevaluatedProperties':
-      return 'must not have fields that the schema does not name'
+      return NOT_NAMED
     case 'propertyNames':
       return 'must not have a field with such a name'
     case 'false schema':

@@ -2,7 +2,7 @@ import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.
 import type { Violation } from '../../core/dead-letter.ts'
 import type { JsonSchema } from '../definition.ts'
 import { FORMATS } from './formats.ts'
-import { messageOf } from './messages.ts'
+import { messageOf, NOT_NAMED } from './messages.ts'
 import { escapeSegment, segmentsOf } from './pointer.ts'
 import { isSchema, SUBSCHEMAS } from './refs.ts'
 import { holds, type Shape } from './shape.ts'
@@ -64,34 +64,50 @@ export function newAjv(options: {
 }
 
 /**
- * A schema without what the entries of its arrays hold, and those entries, each judged alone: so that the work ends soon after the tenth
- * violation of a hundred thousand.
+ * A schema without what the entries of its arrays and the fields of any name hold, and those parts, each judged alone: so that the work
+ * ends soon after the tenth violation of a hundred thousand.
  */
 interface Piece {
   readonly check: ValidateFunction
-  readonly arrays: readonly { readonly path: readonly string[]; readonly entries: Piece }[]
+  readonly parts: readonly Part[]
+}
+
+interface Part {
+  /** Of the array or object. */
+  readonly path: readonly string[]
+  /** Of its entries, or of its fields that are not known; `undefined`: there may be no such fields. */
+  readonly piece: Piece | undefined
+  /** The fields of an object that are known; `undefined` for an array. */
+  readonly known: ReadonlySet<string> | undefined
 }
 
 function pieceOf(schema: JsonSchema, ajv: Ajv2020): Piece {
-  const arrays: { path: readonly string[]; entries: Piece }[] = []
+  const parts: Part[] = []
   function strip(node: unknown, path: readonly string[]): unknown {
     if (!isSchema(node)) return node
-    const { items, properties, ...rest } = node
-    const separate = isSchema(items) && rest.unevaluatedItems === undefined
-    if (separate) arrays.push({ path, entries: pieceOf(items, ajv) })
+    const { items, properties, additionalProperties: others, ...rest } = node
+    const ownItems = isSchema(items) && rest.unevaluatedItems === undefined
+    const ownOthers = (isSchema(others) || others === false) && rest.unevaluatedProperties === undefined
+    if (ownItems) parts.push({ path, piece: pieceOf(items, ajv), known: undefined })
+    const fields = isSchema(properties) ? properties : {}
+    if (ownOthers) {
+      const piece = isSchema(others) ? pieceOf(others, ajv) : undefined
+      parts.push({ path, piece, known: new Set(Object.keys(fields)) })
+    }
     return {
       ...rest,
-      ...(!separate && items !== undefined && { items }),
+      ...(!ownItems && items !== undefined && { items }),
+      ...(!ownOthers && others !== undefined && { additionalProperties: others }),
       ...(isSchema(properties) && {
         properties: Object.fromEntries(
-          arraysLast(properties).map(([name, inner]) => [name, strip(inner, [...path, name])]),
+          arraysLast(fields).map(([name, inner]) => [name, strip(inner, [...path, name])]),
         ),
       }),
     }
   }
   // The identity would be known already from the quick one's schema, or from another piece.
   const { $id: _, ...stripped } = strip(schema, []) as JsonSchema
-  return { check: ajv.compile(stripped), arrays }
+  return { check: ajv.compile(stripped), parts }
 }
 
 /** The fields of one value lead: an array's own violations come last, next to those of its entries. */
@@ -101,17 +117,24 @@ function arraysLast(properties: JsonSchema): [name: string, schema: unknown][] {
   return [...fields.filter(([, schema]) => !isArray(schema)), ...fields.filter(([, schema]) => isArray(schema))]
 }
 
-function explain({ check, arrays }: Piece, data: unknown, base: string): Violation[] {
+function explain({ check, parts }: Piece, data: unknown, base: string): Violation[] {
   const violations = violationsOf(check, data, base)
-  for (const { path, entries } of arrays) {
-    const list = path.reduce<unknown>(
+  for (const { path, piece, known } of parts) {
+    const whole = path.reduce<unknown>(
       (at, name) => (isContainer(at) && Object.hasOwn(at, name) ? at[name] : undefined),
       data,
     )
-    if (!Array.isArray(list)) continue
     const pointer = base + path.map(name => `/${escapeSegment(name)}`).join('')
-    for (let index = 0; index < list.length && violations.length < MAX_VIOLATIONS; index++) {
-      violations.push(...explain(entries, list[index], `${pointer}/${index}`))
+    if (!isContainer(whole) || Array.isArray(whole) !== (known === undefined)) continue
+    for (const name of known === undefined ? (whole as unknown as readonly unknown[]).keys() : Object.keys(whole)) {
+      if (violations.length >= MAX_VIOLATIONS) break
+      if (known?.has(String(name))) continue
+      if (piece === undefined) {
+        // Once: the names of the fields are data, and are not quoted.
+        violations.push({ pointer, keyword: 'additionalProperties', message: NOT_NAMED })
+        break
+      }
+      violations.push(...explain(piece, whole[name as string], `${pointer}/${escapeSegment(String(name))}`))
     }
   }
   return violations.slice(0, MAX_VIOLATIONS)
