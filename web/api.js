@@ -1,11 +1,13 @@
+import { element } from './dom.js'
+
 /**
  * Requests to our own API, with the key when there is one. It is kept for this tab only, and goes nowhere but here.
  */
 const STORED = 'holdfast.key'
 
-const form = document.querySelector('#key-form')
-const field = document.querySelector('#key')
-const explained = document.querySelector('#key-why')
+const form = element('#key-form')
+const field = element('#key')
+const explained = element('#key-why')
 /** A page may say what the key is for. */
 const FIRST = explained.textContent || 'This service asks for a key. It is kept until you close this tab.'
 
@@ -50,7 +52,7 @@ export function askForKey(hadOne, again, words) {
       : FIRST)
   form.hidden = false
   // Who is in the middle of typing something is not interrupted.
-  if (!document.activeElement?.value) field.focus()
+  if (!(/** @type {any} */ (document.activeElement)?.value)) field.focus()
 }
 
 export function hasKey() {

@@ -1,5 +1,5 @@
 import { call } from './api.js'
-import { opensElsewhere, toDom } from './dom.js'
+import { element, opensElsewhere, toDom } from './dom.js'
 import { addressOf, aValue, capitalised, keyOfAddress, pathOf, stream } from './stream.js'
 import { h } from './tree.js'
 import './live.js'
@@ -9,10 +9,10 @@ import './upload.js'
 const view = import(stream.view)
 const { value_name: one, key_name: keyWord } = stream
 
-const form = document.querySelector('#search')
-const box = document.querySelector('#uid')
-const result = document.querySelector('#result')
-const status = document.querySelector('#status')
+const form = element('#search')
+const box = element('#uid')
+const result = element('#result')
+const status = element('#status')
 
 /** Longer than any server takes an address: such a text is a slip of the mouse. */
 const MAX_KEY = 4_000
@@ -31,7 +31,8 @@ form.addEventListener('submit', event => {
 
 // The sample, the latest values, the value that was just added: a click on each is a search for its key.
 document.addEventListener('click', event => {
-  const link = event.target.closest('a[data-key]')
+  if (!(event.target instanceof Element)) return
+  const link = /** @type {HTMLElement | null} */ (event.target.closest('a[data-key]'))
   if (link === null || opensElsewhere(event)) return
   event.preventDefault()
   void search(link.dataset.key)

@@ -1,4 +1,5 @@
-/* global SwaggerUIBundle */
+// From /docs/swagger-ui-bundle.js, which is no module.
+const { SwaggerUIBundle } = /** @type {any} */ (globalThis)
 SwaggerUIBundle({
   url: '/openapi.json',
   dom_id: '#swagger-ui',

@@ -4,8 +4,8 @@ const SVG = 'http://www.w3.org/2000/svg'
 /**
  * Makes the elements that a tree (`tree.js`) describes. Text only ever becomes a text node. Here a child may also be an
  * element that exists already, and an attribute a listener (`{ click: … }`), or true or absent as `disabled` is.
- * @param {import('./tree.js').Child | Node} tree
- * @returns {Node}
+ * @param {any} tree {@link import('./tree.js').Child} or a node
+ * @returns {any} an element of the kind that the tree names, or a text
  */
 export function toDom(tree, space = HTML) {
   if (typeof tree === 'string') return document.createTextNode(tree)
@@ -21,7 +21,19 @@ export function toDom(tree, space = HTML) {
   return made
 }
 
-/** What the user asked for goes to another tab or window: the link is then the browser's to follow. */
+/**
+ * The user wants the link in another tab or window: then the browser follows it.
+ * @param {MouseEvent} event
+ */
 export function opensElsewhere(event) {
   return event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey
+}
+
+/**
+ * The element of this page that the selector names.
+ * @param {string} selector
+ * @returns {any} of the kind that the page has there
+ */
+export function element(selector) {
+  return document.querySelector(selector)
 }

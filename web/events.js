@@ -13,7 +13,8 @@ export async function readEvents(response, onEvent, onRetry) {
     const blocks = (rest + value).split('\n\n')
     rest = blocks.pop()
     for (const block of blocks) {
-      const fields = new Map(block.split('\n').map(line => /^(\w+): ?(.*)$/.exec(line)?.slice(1) ?? ['', '']))
+      const lines = block.split('\n').map(line => /^(\w+): ?(.*)$/.exec(line))
+      const fields = new Map(lines.map(line => [line?.[1] ?? '', line?.[2] ?? '']))
       if (fields.has('retry')) onRetry(Number(fields.get('retry')))
       if (fields.has('data')) onEvent(fields.get('event'), JSON.parse(fields.get('data')))
     }

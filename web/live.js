@@ -1,12 +1,14 @@
 import { call } from './api.js'
-import { toDom } from './dom.js'
+import { element, toDom } from './dom.js'
 import { readEvents } from './events.js'
 import { formatNumber } from './format.js'
 import { addressOf, keyIn, stream } from './stream.js'
 import { h, text } from './tree.js'
 
 /** A view may say what the list shows of a value besides its key. */
+/** @type {(summary: any) => any[]} */
 let rowCells = () => []
+/** @type {(value: any) => object} */
 let summaryOf = () => ({})
 const view = import(stream.view).then(({ rowCells: cells = rowCells, summaryOf: summary = summaryOf }) => {
   rowCells = cells
@@ -28,10 +30,10 @@ const NONE_YET =
     ? `New ${ONE}s appear here as they are stored.`
     : `There are no ${ONE}s yet. Add one below, or start the generator: bin/holdfast produce`
 
-const section = document.querySelector('#latest')
-const list = document.querySelector('#latest-list')
-const state = document.querySelector('#latest-state')
-const pause = document.querySelector('#latest-pause')
+const section = element('#latest')
+const list = element('#latest-list')
+const state = element('#latest-state')
+const pause = element('#latest-pause')
 
 /** Newest first: what is listed now, or will be once the list may move again. */
 let values = []

@@ -5,7 +5,7 @@ import { jsonCard, originBadge } from './value-view.js'
 /**
  * The order for a person: who gets it, what was paid, what is in it; and the JSON as it was served.
  * Pure: the page and the server (`/view`) draw the same from it.
- * @param {object} order as `GET /order/:uid` serves it
+ * @param {any} order as `GET /order/:uid` serves it
  * @param {import('./value-view.js').Facts} origin
  * @returns {import('./tree.js').Branch}
  */
@@ -98,6 +98,7 @@ function paymentCard({ payment }) {
   )
 }
 
+/** @type {[string, (item: any) => any[], string?][]} */
 const COLUMNS = [
   ['Item', item => [h('strong', {}, text(item.name)), h('span', { class: 'sub' }, text(item.brand))]],
   ['Article', item => [h('code', {}, String(item.nm_id))]],

@@ -25,9 +25,10 @@ export function addressOf(key) {
   return `/?${parameters}`
 }
 
-/** The key that the address asks for; an empty text when it asks for none. */
+/** The key that the address asks for; an empty text when it asks for none. `key` works for every stream. */
 export function keyOfAddress() {
-  return new URLSearchParams(location.search).get(stream.key_name) ?? ''
+  const parameters = new URLSearchParams(location.search)
+  return parameters.get(stream.key_name) ?? parameters.get('key') ?? ''
 }
 
 /** The key that a value holds, by the stream's JSON Pointer (RFC 6901). @param {unknown} value */

@@ -2,15 +2,15 @@
  * Markup as plain values: a tag, its attributes, its children. The page turns it into elements (`dom.js`), the server
  * into text (`src/http/html.ts`), so that both show an order alike. Children that are text stay text in both: whatever an
  * order holds, it cannot become markup.
- * @typedef {{ tag: string, attributes: Record<string, string>, children: Child[] }} Branch
+ * @typedef {{ readonly tag: string, readonly attributes: Readonly<Record<string, any>>, readonly children: readonly Child[] }} Branch
  * A child may also be a function, which makes it when its turn comes: what is long need not be in memory as a whole.
  * @typedef {Branch | string | (() => Child)} Child
  */
 
 /**
  * @param {string} tag
- * @param {Record<string, string>} [attributes]
- * @param {...(Child | undefined)} children
+ * @param {Readonly<Record<string, any>>} [attributes] in a browser listeners as well (`dom.js`)
+ * @param {...any} children {@link Child}, in a browser also elements; what is undefined is left out
  * @returns {Branch}
  */
 export function h(tag, attributes = {}, ...children) {

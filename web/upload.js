@@ -1,5 +1,5 @@
 import { askForKey, call } from './api.js'
-import { toDom } from './dom.js'
+import { element, toDom } from './dom.js'
 import { addressOf, aValue, capitalised, stream } from './stream.js'
 import { h, text } from './tree.js'
 
@@ -8,11 +8,11 @@ const { value_name: one } = stream
 /** The server's own limit: what is larger need not travel. */
 const MAX_BYTES = 1024 * 1024
 
-const form = document.querySelector('#create')
-const file = document.querySelector('#order-file')
-const drop = document.querySelector('#drop')
-const button = document.querySelector('#send')
-const answer = document.querySelector('#create-answer')
+const form = element('#create')
+const file = element('#order-file')
+const drop = element('#drop')
+const button = element('#send')
+const answer = element('#create-answer')
 
 form.addEventListener('submit', event => {
   event.preventDefault()

@@ -201,7 +201,7 @@ describe('an edited value', () => {
       await dialog.getByText('It would fail again:').waitFor()
       await dialog.getByText('/payment/amount is missing').waitFor()
       expect(await dialog.locator('.cli code').textContent()).toBe(
-        'bin/holdfast dlq replay --edit order.json id:orders-0-120000',
+        'bin/holdfast dlq replay --edit value.json id:orders-0-120000',
       )
       const original = await value.inputValue()
       // In full: what is masked would otherwise be published masked.
@@ -248,7 +248,7 @@ describe('a discard', () => {
       await page.getByText('150 dead letters discarded: a test of the producer').waitFor()
       await page.getByText('Nothing matches this filter').waitFor()
       await page.getByRole('button', { name: 'Undo' }).click()
-      await page.getByText('150 dead letters taken back.').waitFor()
+      await page.getByText('150 dead letters reopened.').waitFor()
       await page.locator('#view tbody tr').waitFor()
     }))
 
@@ -263,7 +263,7 @@ describe('a discard', () => {
       const entry = page.locator('#view tbody tr').first()
       await entry.getByText('no longer of use').waitFor()
       await entry.getByRole('button', { name: 'Undo' }).click()
-      await page.getByText('1 dead letter taken back.').waitFor()
+      await page.getByText('1 dead letter reopened.').waitFor()
       expect(pages.desk.rows.get('orders-0-120000')?.state).toBe('open')
     }))
 })
@@ -297,7 +297,7 @@ describe('the stream', () => {
       await dialog.getByLabel('Why').fill('the producer was rolled back')
       pages.desk.stream.partitions = partitions
       await dialog.getByRole('button', { name: 'Resume' }).click()
-      await page.getByText('Going on: partition 2.').waitFor()
+      await page.getByText('Partition 2 resumed.').waitFor()
       await page.getByText('6 partitions, none paused').waitFor()
       expect(pages.desk.log.at(-1)).toMatchObject({
         what: 'resume',
@@ -328,7 +328,7 @@ describe('the stream', () => {
     pages.visit('/admin', async page => {
       const since = new Date(Date.now() - 130_000).toISOString()
       pages.desk.stream.breakers = [{ dependency: 'postgres', open: true, reason: 'connection refused', since }]
-      await page.getByText('Postgres cannot be reached for 2 min.').waitFor()
+      await page.getByText('Postgres has been unreachable for 2 min.').waitFor()
       expect(await page.locator('.alarming').textContent()).toContain('postgres: connection refused')
     }))
 

@@ -225,9 +225,9 @@ describe('dead letters', () => {
     await using own = await startConsole(browser, { fill: desk => void desk.add({ key: 'first' }) })
     await own.visit('/admin?view=list', async page => {
       await rowsBecome(page, 1)
-      expect(await page.getByText('There is news.').count()).toBe(0)
+      expect(await page.getByText('New dead letters.').count()).toBe(0)
       own.desk.add({ key: 'second' })
-      await page.getByText('There is news.').waitFor()
+      await page.getByText('New dead letters.').waitFor()
       await rowsBecome(page, 1)
       await page.getByRole('button', { name: 'Show it' }).click()
       await rowsBecome(page, 2)
@@ -331,7 +331,7 @@ describe('one dead letter', () => {
         await rowsBecome(page, count)
       }
       await page.goto(`${own.url}/admin?letter=orders-0-1`)
-      await facts.getByText('not sampled: nobody has kept it').waitFor()
+      await facts.getByText('not sampled: no trace was recorded').waitFor()
       expect(await facts.getByRole('link', { name: trace }).count()).toBe(0)
     })
   })

@@ -57,7 +57,7 @@ it('in an outage of Postgres, of both, and of Kafka, the console says at once wh
     // And a new tab shows the same at once, and the search page does not say that there are no orders
     await visit('/admin', async fresh => {
       await fresh
-        .locator('.health', { hasText: /Postgres (has not answered|cannot be reached)/ })
+        .locator('.health', { hasText: /Postgres (has not answered|has been unreachable)/ })
         .waitFor({ timeout: AT_ONCE_MS })
       expect(await figure(fresh, 'Open dead letters')).toMatch(new RegExp(`${LETTERS}.*ago`))
       await fresh.locator('#view .notice', { hasText: 'Postgres' }).waitFor()
@@ -73,8 +73,8 @@ it('in an outage of Postgres, of both, and of Kafka, the console says at once wh
       await eventually(async () => {
         const said = (await open.locator('.health-line').textContent()) ?? ''
         return (
-          /Postgres (has not answered|cannot be reached)/.test(said) &&
-          /Kafka (has not answered|cannot be reached)/.test(said)
+          /Postgres (has not answered|has been unreachable)/.test(said) &&
+          /Kafka (has not answered|has been unreachable)/.test(said)
         )
       }, 'both being told')
       await looksWell(open, 'console-outage-both', { phoneWidth: 360 })
@@ -85,7 +85,7 @@ it('in an outage of Postgres, of both, and of Kafka, the console says at once wh
       // Then both tabs come back by themselves, also the one that had never seen the list
       await fresh.locator('#view tbody tr').first().waitFor()
       await open.locator('.health-line', { hasText: `${LETTERS} dead letters are open` }).waitFor()
-      await health(open, 'Trouble', /^Kafka (has not answered|cannot be reached)/)
+      await health(open, 'Trouble', /^Kafka (has not answered|has been unreachable)/)
     })
 
     // And a dead letter shows what the index knows while Kafka is away

@@ -115,7 +115,7 @@ it('from the causes to each outcome, with what passes now replayed, the rest edi
     await page.goto(`${service.url}/admin?q=state%3Aopen+reason%3Aschema_violation`)
     await page.getByText('39 dead letters').first().waitFor()
 
-    // What nobody can mend is discarded, taken back, and discarded again
+    // What cannot be repaired is discarded, reopened, and discarded again
     await page.goto(`${service.url}/admin?q=reason%3Amalformed_json+state%3Aopen`)
     for (const end of ['Undo', undefined]) {
       await page.getByRole('button', { name: 'Discard all 20 …' }).click()
@@ -124,7 +124,7 @@ it('from the causes to each outcome, with what passes now replayed, the rest edi
       await page.getByText('20 dead letters discarded: noise of a test').waitFor()
       if (end !== undefined) {
         await page.getByRole('button', { name: end }).click()
-        await page.getByText('20 dead letters taken back.').waitFor()
+        await page.getByText('20 dead letters reopened.').waitFor()
       }
     }
 

@@ -2,25 +2,36 @@ import { USUAL } from './filter-text.js'
 
 /** What is on the screen, as an address: it can be kept, sent, reloaded, and gone back to. */
 
+/** @type {View[]} */
 const VIEWS = ['groups', 'list', 'replays', 'audit']
 /** What the list of dead letters may go by, as the API names it; `-` is downwards. */
 export const SORTS = ['-failed_at', 'failed_at', 'source', '-source']
 export const [USUAL_SORT] = SORTS
 
 /**
+ * @typedef {'groups' | 'list' | 'letter' | 'replays' | 'replay' | 'audit'} View
+ * @typedef {{ view: View, q?: string, sort?: string, id?: string | undefined, stream?: string | undefined }} Place
+ */
+
+/**
  * @param {string} search of a location
- * @returns {{ view: 'groups' | 'list' | 'letter' | 'replays' | 'replay' | 'audit', q: string, sort: string, id: string | undefined }}
+ * @returns {{ view: View, q: string, sort: string, id: string | undefined }}
  */
 export function placeOfAddress(search) {
   const asked = new URLSearchParams(search)
   const q = asked.get('q') ?? USUAL
   const sort = SORTS.includes(asked.get('sort')) ? asked.get('sort') : USUAL_SORT
-  for (const view of ['letter', 'replay']) if (asked.get(view)) return { view, q, sort, id: asked.get(view) }
-  const view = asked.get('view')
+  for (const view of /** @type {View[]} */ (['letter', 'replay']))
+    if (asked.get(view)) return { view, q, sort, id: asked.get(view) }
+  const view = /** @type {View} */ (asked.get('view'))
   return { view: VIEWS.includes(view) ? view : 'groups', q, sort, id: undefined }
 }
 
-/** What is usual is left out, so that the plain address is the plain page. `stream`: where the process has several. */
+/**
+ * What is usual is left out, so that the plain address is the plain page. `stream`: where the process has several.
+ * @param {Place} place
+ * @returns {string}
+ */
 export function addressOf({ view, q = USUAL, sort = USUAL_SORT, id, stream }) {
   const query = new URLSearchParams(stream === undefined ? {} : { stream })
   if (id !== undefined) query.set(view, id)

@@ -7,7 +7,7 @@ const RETRY_MAX_MS = 15_000
 /**
  * Hears what the service tells (`GET /admin/events`) as long as the page is looked at, and comes back by itself.
  * @param {(name: string, data: any) => void} onEvent
- * @param {(state: 'on' | 'off' | 'refused', seconds: number | undefined) => void} onChange `off` names the wait before the next
+ * @param {(state: 'on' | 'off' | 'refused', seconds?: number) => void} onChange `off` names the wait before the next
  *   attempt; after `refused`, for want of a key, there is none
  */
 export function connect(onEvent, onChange) {

@@ -60,7 +60,11 @@ export async function ask(path, options = {}) {
   })
 }
 
-/** As `ask`, with the answer unread. */
+/**
+ * As `ask`, with the answer unread.
+ * @param {string} path
+ * @param {{ query?: object, body?: object, signal?: AbortSignal }} [options]
+ */
 export async function answerTo(path, { query = {}, body, signal } = {}) {
   const given = Object.entries({ ...query, stream }).filter(([, value]) => value !== undefined)
   const search = given.length === 0 ? '' : `?${new URLSearchParams(given)}`

@@ -7,7 +7,7 @@ let count = 0
  * A question that has to be answered first. The browser keeps the focus within it, closes it on Escape, and gives the focus
  * back to where it was.
  * @param {{ title: string, body: (import('../tree.js').Child | Node)[], submit?: string, danger?: boolean, wide?: boolean,
- *   onSubmit?: (dialog: Dialog) => Promise<void> | void }} options `onSubmit` closes it when the deed is done
+ *   onSubmit?: () => Promise<void> | void, onClose?: () => void }} options `onSubmit` closes it when it has succeeded
  */
 export function openDialog({ title, body, submit, danger = false, wide = false, onSubmit, onClose }) {
   count += 1
@@ -55,7 +55,7 @@ export function openDialog({ title, body, submit, danger = false, wide = false, 
     if (onSubmit === undefined) return element.close()
     go.disabled = true
     try {
-      await onSubmit(dialog)
+      await onSubmit()
     } catch (failure) {
       if (failure.title === undefined) throw failure
       dialog.troubled(`${failure.title}. ${failure.message}`)

@@ -8,7 +8,7 @@ import { forgetList } from './list-memory.js'
 import { button, cliLine, put } from './parts.js'
 import { letters } from './words.js'
 
-/** Sets them aside for good, with a reason; it can be taken back. */
+/** Sets them aside for good, with a reason; they can be reopened. */
 export function openDiscard(app, { q }) {
   const words = toDom(h('div', { class: 'preview', 'aria-live': 'polite' }, h('p', { class: 'soft' }, 'Counting …')))
   const because = labelled(
@@ -64,7 +64,7 @@ export function openDiscard(app, { q }) {
     because.input.setAttribute('aria-invalid', String(why === ''))
     if (why === '') {
       because.input.focus()
-      return dialog.troubled('Say why: somebody will wonder.')
+      return dialog.troubled('Say why: the audit log keeps it.')
     }
     if (!confirm.holds()) return dialog.troubled(confirm.words)
     const { discarded, action } = await ask('/admin/dead-letters/discard', { body: { q, because: why } })
@@ -83,7 +83,7 @@ export function undoButton(app, action, words = 'Undo') {
     try {
       const { restored } = await ask('/admin/dead-letters/restore', { body: { action } })
       forgetList()
-      app.tell(restored === 0 ? 'There was nothing left to take back.' : `${letters(restored)} taken back.`)
+      app.tell(restored === 0 ? 'There was nothing left to reopen.' : `${letters(restored)} reopened.`)
       app.reload()
     } catch (failure) {
       currentTarget.disabled = false

@@ -12,9 +12,9 @@ import { startReplay } from './replay-dialog.js'
 const TYPING_MS = 400
 
 /**
- * Mend one value and publish that instead. It starts from the value in full, which the audit log notes: what is masked would
+ * Edit one value and publish that instead. It starts from the value in full, which the audit log notes: what is masked would
  * otherwise be published masked.
- * @param {object} shown the dead letter
+ * @param {any} shown the dead letter, as `GET /admin/dead-letters/ID` shows it
  * @param {boolean} revealed whether its value is whole already
  */
 export async function openEdit(app, shown, revealed) {
@@ -45,7 +45,7 @@ export async function openEdit(app, shown, revealed) {
   )
   const verdict = toDom(h('div', { class: 'edit-verdict', 'aria-live': 'polite' }))
   const line = cliLine()
-  line.say(dlqLine('replay', q, '--edit', 'order.json'))
+  line.say(dlqLine('replay', q, '--edit', 'value.json'))
   const diff = toDom(h('ol', { class: 'diff', 'aria-label': 'What you changed' }))
   let asking = new AbortController()
   let timer

@@ -166,12 +166,12 @@ export function createGlance(place, app) {
         because.input.setAttribute('aria-invalid', String(why === ''))
         if (why === '') {
           because.input.focus()
-          return dialog.troubled('Say why: somebody will wonder.')
+          return dialog.troubled('Say why: the audit log keeps it.')
         }
         const { lifted } = await ask('/admin/stream/resume', { body: { partition, because: why } })
         dialog.close()
         const gone = lifted.map(lift => lift.partition).join(', ')
-        app.tell(gone === '' ? 'Nothing was stopped any more.' : `Going on: partition ${gone}.`)
+        app.tell(gone === '' ? 'No partition was stopped any more.' : `Partition ${gone} resumed.`)
         await load()
       },
     })
@@ -285,6 +285,12 @@ function arrivalsFigure(arrivals) {
   )
 }
 
+/**
+ * @param {string} name
+ * @param {string} value
+ * @param {string[]} words
+ * @param {{ alarming?: boolean, old?: string, verb?: string }} [look] `old`: how long ago it was known
+ */
 function figure(name, value, words, { alarming = false, old, verb } = {}) {
   const kind = alarming ? ' alarming' : old === undefined ? '' : ' old'
   return h(

@@ -148,7 +148,7 @@ export function nothing(app, { view, q }) {
     return toDom(
       notice(
         'Nothing here: no dead letter is open',
-        'Whatever came in was written, or somebody has dealt with it.',
+        'All records were written, or their dead letters are settled.',
         app.link({ view, q: '' }, {}, 'Show those that are dealt with'),
       ),
     )

@@ -13,7 +13,7 @@ const UNHEARD_SECONDS = 5
 /**
  * The stream in sentences: all that is wrong, the worst first; or one that says how well it goes. What is not known is said to
  * be so, and what is old, how old.
- * @param {object | undefined} stream as `GET /admin/stream` tells it
+ * @param {any} stream as `GET /admin/stream` tells it
  * @param {number} nowMs
  * @param {number} heardSeconds how long ago that was heard
  * @returns {{ level: 'good' | 'fair' | 'bad' | 'unknown', words: string[], also: string[] }} `also`: what matters beside it
@@ -21,7 +21,7 @@ const UNHEARD_SECONDS = 5
 export function healthOf(stream, nowMs = Date.now(), heardSeconds = 0) {
   if (stream === undefined) return { level: 'unknown', words: ['Looking at the stream …'], also: [] }
   if (heardSeconds > UNHEARD_SECONDS) {
-    const words = `The service has not been heard of for ${duration(heardSeconds)}: it is stopped, or the connection is down.`
+    const words = `The service has sent nothing for ${duration(heardSeconds)}: it is stopped, or the connection is down.`
     return { level: 'bad', words: [words], also: [] }
   }
   const away = awayOf(stream, nowMs)
@@ -87,8 +87,9 @@ function waiting({ partitions = [], breakers = [] }) {
 function awayOf(stream, nowMs) {
   const open = (stream.breakers ?? []).filter(breaker => breaker.open)
   const words = open.map(({ dependency, since }) => {
-    const howLong = since == null ? '' : ` for ${duration((nowMs - Date.parse(since)) / 1000)}`
-    return `${named(NAMES, dependency)} cannot be reached${howLong}.`
+    const name = named(NAMES, dependency)
+    if (since == null) return `${name} is unreachable.`
+    return `${name} has been unreachable for ${duration((nowMs - Date.parse(since)) / 1000)}.`
   })
   const isOpen = name => open.some(({ dependency }) => dependency === name)
   const silent = silenceOf(stream)
@@ -105,7 +106,7 @@ function untold({ partitions = [] }) {
   const howLong = duration(Math.max(...old.map(({ high_age_seconds: age }) => age)))
   if (old.length === here.length) return [`Kafka has not answered for ${howLong}.`]
   const which = old.map(({ partition }) => partition).join(', ')
-  return [`Of ${old.length === 1 ? 'partition' : 'partitions'} ${which} Kafka has told nothing for ${howLong}.`]
+  return [`Kafka has sent nothing of ${old.length === 1 ? 'partition' : 'partitions'} ${which} for ${howLong}.`]
 }
 
 /** Checks of readiness that say what has not been said. */

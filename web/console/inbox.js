@@ -14,10 +14,10 @@ const CHECKED_AT_ONCE = 5_000
 
 /**
  * What groups and list have in common: the filter, how much it matches, and what can be done with that.
- * @param {object} app
+ * @param {any} app
  * @param {{ view: string, q: string }} place
- * @param {() => { q: string, sort?: string, count: number, words: string }} target what an action on all of them would take
- * @param {(results: object[]) => void} onChecked
+ * @param {{ target: () => { q: string, sort?: string, count: number, words: string }, onChecked?: (results: any[]) => void }} hooks
+ *   `target`: what an action on all of them would take
  */
 export function createInbox(app, place, { target, onChecked = () => {} }) {
   const body = toDom(h('div', { class: 'inbox-body' }))
@@ -164,7 +164,7 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
       if (fresh.childElementCount > 0 || isWrong()) return
       put(
         fresh,
-        'There is news. ',
+        'New dead letters. ',
         button('Show it', () => {
           put(fresh)
           reload()

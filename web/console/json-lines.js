@@ -85,6 +85,7 @@ export function jsonLines(text) {
     return 'value'
   }
 
+  /** @type {string | boolean} */
   let next = 'value'
   while (next === 'value') {
     next = value()

@@ -1,4 +1,4 @@
-import { toDom } from '../dom.js'
+import { element, toDom } from '../dom.js'
 import { h } from '../tree.js'
 import { openDialog } from './dialog.js'
 
@@ -24,11 +24,11 @@ const GRAMMAR = [
   ['-reason:too_large', 'a “-” takes all the others'],
 ]
 
-/** @param {object} app as main.js has it: its view may have keys of its own (`r`, `j`, `k`, `e`) */
+/** @param {any} app as main.js has it: its view may have keys of its own (`r`, `j`, `k`, `e`) */
 export function listenToKeys(app) {
   const own = {
     '/': () => {
-      const box = document.querySelector('#filter')
+      const box = element('#filter')
       if (box === null) return app.go({ view: 'groups' })
       box.focus()
       box.select()
@@ -41,8 +41,9 @@ export function listenToKeys(app) {
   }
   document.addEventListener('keydown', event => {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]') !== null) return
-    if (event.target.matches('input:not([type="checkbox"]), textarea, select')) {
-      if (event.key === 'Escape') event.target.blur()
+    const target = /** @type {HTMLElement} */ (event.target)
+    if (target.matches('input:not([type="checkbox"]), textarea, select')) {
+      if (event.key === 'Escape') target.blur()
       return
     }
     const act = app.shown?.keys?.[event.key] ?? own[event.key]
@@ -52,8 +53,10 @@ export function listenToKeys(app) {
   })
 }
 
+/** @returns {any[]} */
 const rows = () => [...document.querySelectorAll('#view [data-row]')]
 
+/** @returns {any} */
 function currentRow() {
   return document.activeElement?.closest('[data-row]') ?? undefined
 }

@@ -188,15 +188,16 @@ export function letterView(app, place) {
     )
   }
 
+  /** Where the search page shows the stored value of this key. */
+  const valueAddress = key =>
+    `/?${new URLSearchParams(app.stream === undefined ? { key } : { stream: app.stream, key })}`
+
   function factsCard() {
     const { key, source_topic: topic, record_key: recordKey } = letter
     return card(
       'Record',
       facts([
-        [
-          'Order',
-          key === null ? 'none that can be read' : h('a', { href: `/?uid=${encodeURIComponent(key)}` }, text(key)),
-        ],
+        ['Key', key === null ? 'none that can be read' : h('a', { href: valueAddress(key) }, text(key))],
         ['Error', h('code', {}, text(letter.error))],
         ['Place', letter.pointer === '' ? undefined : h('code', {}, text(letter.pointer))],
         ['Source', h('code', {}, text(`${topic}-${letter.source_partition} @ ${letter.source_offset}`))],
@@ -204,7 +205,7 @@ export function letterView(app, place) {
           'Dead letter',
           letter.dlq_offset == null ? undefined : h('code', {}, `${letter.dlq_partition} @ ${letter.dlq_offset}`),
         ],
-        ['Key of the record', keyWords(recordKey)],
+        ['Record key', keyWords(recordKey)],
         ['Size', bytes(letter.bytes)],
         ['Sent', moment(letter.source_timestamp)],
         ['First failed', letter.first_failed_at === letter.failed_at ? undefined : moment(letter.first_failed_at)],
@@ -232,7 +233,7 @@ export function letterView(app, place) {
     )
   }
 
-  /** Whether it is alone: what failed likewise, what became of the order, what stood beside it. */
+  /** Whether it is alone: what failed likewise, what else has its key, what stood beside it. */
   function others() {
     const { key, source_topic: topic, source_partition: partition } = letter
     const link = (words, q, sort) => app.link({ view: 'list', q, sort }, {}, words)
@@ -295,8 +296,10 @@ export function letterView(app, place) {
   }
 
   function curl() {
-    const query = revealed ? '' : '?masked=true'
-    return `curl --header "Authorization: Bearer $HOLDFAST_KEY" ${shellQuoted(location.origin + pathOf(id) + query)}`
+    const query = new URLSearchParams(revealed ? {} : { masked: 'true' })
+    if (app.stream !== undefined) query.set('stream', app.stream)
+    const search = query.size === 0 ? '' : `?${query}`
+    return `curl --header "Authorization: Bearer $HOLDFAST_KEY" ${shellQuoted(location.origin + pathOf(id) + search)}`
   }
 
   /** The record where it first stood, for as long as its topic keeps it. */
@@ -396,7 +399,7 @@ function traceWords(trace) {
   if (trace === null || trace === undefined) return undefined
   const id = h('code', { class: 'trace-id' }, trace.id)
   if (trace.url !== null) return h('a', { href: trace.url, rel: 'noreferrer', target: '_blank' }, id)
-  return trace.sampled ? id : h('span', {}, id, h('span', { class: 'sub' }, 'not sampled: nobody has kept it'))
+  return trace.sampled ? id : h('span', {}, id, h('span', { class: 'sub' }, 'not sampled: no trace was recorded'))
 }
 
 function keyWords(key) {
@@ -406,9 +409,10 @@ function keyWords(key) {
   return h('code', {}, key.text === undefined ? (key.hex ?? `${key.bytes} bytes`) : text(key.text))
 }
 
+/** @param {{ passes?: boolean | null, violations?: any[] }} [result] */
 function checkWords({ passes, violations = [] } = {}) {
   if (passes === undefined || passes === null)
-    return 'Nobody can say whether it would pass: its record is gone from the topic.'
+    return 'Whether it would pass is not known: its record is gone from the topic.'
   if (passes) return 'Yes: it would pass now.'
   const [first] = violations
   return first === undefined ? 'No: it would fail again.' : `No: ${pointerWords(first.pointer)} ${first.message}.`

@@ -136,7 +136,7 @@ export function listView(app, place) {
     return [
       [all, 'pick'],
       sortable('Failed', 'failed_at'),
-      ['Order'],
+      ['Key'],
       ['Why'],
       sortable('Record', 'source'),
       ['Tries', 'number'],
@@ -171,7 +171,7 @@ export function listView(app, place) {
       h('td', { 'data-label': 'Failed', class: 'nowrap' }, age(letter.failed_at)),
       h(
         'td',
-        { 'data-label': 'Order', class: 'main' },
+        { 'data-label': 'Key', class: 'main' },
         app.link({ ...place, view: 'letter', id }, { 'data-main': 'true', class: 'uid-link' }, text(key ?? id)),
         ...(key === null ? [h('span', { class: 'sub' }, 'no key that can be read')] : []),
       ),

@@ -58,7 +58,7 @@ let stream
 
 /** What the views may ask of the page around them. */
 const app = {
-  /** @param {object} place as `address.js` has it */
+  /** @param {import('./address.js').Place} place */
   go(place) {
     const address = addressOf({ ...place, stream })
     if (address !== location.pathname + location.search) history.pushState(null, '', address)
@@ -142,7 +142,7 @@ function drawStrip() {
   const words = isOff
     ? `Not connected just now: what you see was sent ${unheard ?? 'just now'}. Trying again in ${retrySeconds} s.`
     : unheard !== undefined
-      ? `The service says nothing: what you see was sent ${unheard}.`
+      ? `The service sends nothing: what you see was sent ${unheard}.`
       : `Postgres has not answered for ${duration(silent)}: what is listed below is at least that old, and is read again once it does.`
   strip.hidden = !isOff && unheard === undefined && silent === 0
   // Said aloud once, and not with each second.

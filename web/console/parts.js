@@ -23,7 +23,7 @@ function ago(value) {
 
 export function keepAges() {
   setInterval(() => {
-    for (const time of document.querySelectorAll('time[data-age]')) {
+    for (const time of /** @type {NodeListOf<HTMLTimeElement>} */ (document.querySelectorAll('time[data-age]'))) {
       const words = ago(time.dateTime)
       if (time.textContent !== words) time.textContent = words
     }
@@ -140,7 +140,7 @@ export function redraw(place, make) {
   }
   const held = document.activeElement
   const isHere = place.contains(held)
-  const row = isHere ? held.closest('[data-row]')?.dataset.row : undefined
+  const row = isHere ? /** @type {HTMLElement} */ (held.closest('[data-row]'))?.dataset.row : undefined
   const parts = () => [
     ...((row === undefined ? place : place.querySelector(`[data-row="${CSS.escape(row)}"]`))?.querySelectorAll(
       FOCUSABLE,

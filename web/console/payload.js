@@ -19,6 +19,7 @@ const HEX_LIMIT = 16 * 1024
  */
 export function payloadView(value, violations) {
   const json = value.text === undefined ? undefined : jsonLines(value.text)
+  /** @type {any[][]} */
   const ways = [
     ...(json !== undefined && json.stop === undefined ? [['pretty', 'JSON', () => prettyView(json, violations)]] : []),
     ...(value.text === undefined ? [] : [['raw', 'Raw', () => rawView(value.text, json.stop)]]),

@@ -15,15 +15,15 @@ const TYPING_MS = 300
 /**
  * Preview, rate, confirm. What is confirmed is the most that is taken: the number goes along as the limit, so that what
  * arrives in between stays where it is.
- * @param {object} app
- * @param {{ q: string }} target
+ * @param {any} app
+ * @param {{ q: string, count?: number, words?: string }} target
  */
 export function openReplay(app, { q }, { onlyPassing = false } = {}) {
   const words = toDom(h('div', { class: 'preview', 'aria-live': 'polite' }))
   const rate = labelled(
     'Records a second',
     { type: 'number', min: '0', step: 'any', inputmode: 'decimal', value: String(USUAL_RATE), class: 'number' },
-    'Empty: as fast as it goes.',
+    'Empty: no limit.',
   )
   const limit = labelled(
     'At most',
@@ -93,7 +93,7 @@ export function openReplay(app, { q }, { onlyPassing = false } = {}) {
   }
 
   function draw() {
-    // The command line wants to be told that all of them are meant.
+    // The command line must say that all of them are meant.
     line.say(dlqLine('replay', q || 'state:open', ...flagsOf(request())))
     if (preview !== undefined) put(words, ...previewWords(preview, numberIn(rate)))
   }
@@ -120,7 +120,7 @@ export function openReplay(app, { q }, { onlyPassing = false } = {}) {
     // What stood in the way of counting has been said.
     if (preview === undefined) return
     if (preview.count === 0) return dialog.troubled('There is nothing to replay.')
-    if (numberIn(rate) <= 0) return dialog.troubled('A rate is above 0. Left empty, it goes as fast as it can.')
+    if (numberIn(rate) <= 0) return dialog.troubled('A rate is above 0. Left empty, there is no limit.')
     if (!confirm.holds()) return dialog.troubled(confirm.words)
     await startReplay(app, dialog, {
       ...request(),
@@ -130,7 +130,7 @@ export function openReplay(app, { q }, { onlyPassing = false } = {}) {
   }
 }
 
-/** Starts it and goes to its page; who cannot, because another one runs, is told which. */
+/** Starts it and goes to its page; where another one runs already, says which. */
 export async function startReplay(app, dialog, body) {
   try {
     const { replay } = await ask('/admin/dead-letters/replays', { body })
@@ -179,7 +179,7 @@ function previewWords({ count, by_reason, oldest, newest, left_out }, rate) {
       'p',
       {},
       h('strong', {}, letters(count)),
-      ` ${count === 1 ? 'is' : 'are'} published again to ${count === 1 ? 'its' : 'their'} topic${howLong}, with key, value and headers as they were. An order that was stored newer since then stays as it is.`,
+      ` ${count === 1 ? 'is' : 'are'} published again to ${count === 1 ? 'its' : 'their'} topic${howLong}, with key, value and headers as they were. A value that was stored newer since then stays as it is.`,
     ),
     h(
       'ul',

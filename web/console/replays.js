@@ -213,7 +213,7 @@ export function replayView(app, { id }) {
       ['Taken', app.link({ view: 'list', q: `replay:${id}` }, {}, letters(replay.total))],
       ['Asked for by', replay.automatic ? 'the service itself' : replay.requested_by],
       ['Why', reasonGiven(replay.because)],
-      ['Rate', replay.rate === null ? 'as fast as it goes' : `${formatNumber(replay.rate)} a second`],
+      ['Rate', replay.rate === null ? 'no limit' : `${formatNumber(replay.rate)} a second`],
       ['Only those that pass', replay.only_passing ? 'yes' : undefined],
       ['Edited', replay.edited ? 'yes: another value than the original was published' : undefined],
       ['Asked for', absolute(replay.created_at)],

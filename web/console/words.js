@@ -24,16 +24,16 @@ export function plural(count, one, many, format = formatNumber) {
 
 export const letters = count => plural(count, 'dead letter', 'dead letters')
 
-/** What a reason means, for somebody who meets it for the first time. */
+/** What a reason means, for a first-time reader. */
 export const REASONS = {
   empty_value: 'The record had no value.',
   too_large: 'The record is larger than what is taken.',
-  malformed_json: 'The value is no JSON, or no UTF-8.',
+  malformed_json: 'The value is not valid JSON or UTF-8.',
   schema_violation: 'The value breaks a rule of the schema.',
   store_rejected: 'The database refused it.',
   retries_exhausted: 'It was tried as often as allowed.',
   crash_loop: 'It ended the process again and again.',
-  unexpected_error: 'An error that nobody foresaw.',
+  unexpected_error: 'An unforeseen error.',
 }
 
 export const STATES = {
@@ -72,7 +72,7 @@ export const PAUSES = {
   store_away: 'waits for Postgres',
   store_contended: 'waits for a lock in Postgres',
   dlq_away: 'waits for the dead-letter topic',
-  backpressure: 'catches its breath',
+  backpressure: 'slowed down: the writer cannot keep up',
   halted: 'halted',
   position_unknown: 'waits for Kafka, which does not answer for it',
   storm_guard: 'stopped by the storm guard',
@@ -90,14 +90,14 @@ export const EVENTS = {
   resolved: 'resolved',
   parked: 'parked',
   discarded: 'discarded',
-  restored: 'taken back from the discarded',
+  restored: 'reopened',
   revealed: 'looked at in full',
 }
 
-/** What the server notes where nobody gave a reason. */
+/** What the server notes where no reason was given. */
 const NOT_SAID = 'not said'
 
-/** @returns the reason that somebody gave, or nothing */
+/** @returns the reason that was given, or nothing */
 export const reasonGiven = because => (because === NOT_SAID || because === '' ? undefined : because)
 
 export const RESULTS = {

@@ -116,7 +116,7 @@ describe('the stream in a sentence', () => {
       'fair',
       ['Running and up to date. 1,000 dead letters are open, the oldest for 2 h.'],
     ],
-    [{ breakers: [postgresAway] }, 'bad', ['Postgres cannot be reached for 2 min.'], [WAITS]],
+    [{ breakers: [postgresAway] }, 'bad', ['Postgres has been unreachable for 2 min.'], [WAITS]],
     [
       {
         partitions: [
@@ -152,9 +152,9 @@ describe('the stream in a sentence', () => {
       level: 'bad',
       words: [
         'Partition 0 stands still and waits for you to decide.',
-        'Postgres cannot be reached for 2 min.',
-        'The dead-letter topic cannot be reached for 30 s.',
-        'Of partition 1 Kafka has told nothing for 30 s.',
+        'Postgres has been unreachable for 2 min.',
+        'The dead-letter topic has been unreachable for 30 s.',
+        'Kafka has sent nothing of partition 1 for 30 s.',
         'Not ready yet: no partitions yet.',
       ],
       // Of itself it would not go on.
@@ -189,7 +189,7 @@ describe('the stream in a sentence', () => {
       'of a service that says nothing',
       {},
       12,
-      ['The service has not been heard of for 12 s: it is stopped, or the connection is down.'],
+      ['The service has sent nothing for 12 s: it is stopped, or the connection is down.'],
     ],
   ])('is never green for the word %s', (_, change, heardSeconds, words) => {
     expect(healthOf({ ...fine, ...change }, now, heardSeconds)).toMatchObject({ level: 'bad', words })
