@@ -178,7 +178,7 @@ const CAUSES: Readonly<Record<'amount' | 'email' | 'bytes', (uid: string, index:
     const { amount: _, ...payment } = MODEL.payment
     return {
       recordKey: Buffer.from(uid),
-      ...valued({ ...MODEL, key: uid, payment }),
+      ...valued({ ...MODEL, order_uid: uid, payment }),
       ...cause('schema_violation', 'required', '/payment/amount', '/payment/amount is missing', 'is missing'),
     }
   },
@@ -188,7 +188,7 @@ const CAUSES: Readonly<Record<'amount' | 'email' | 'bytes', (uid: string, index:
     const email = mended ? MODEL.delivery.email : 'test at gmail'
     return {
       recordKey: Buffer.from(uid),
-      ...valued({ ...MODEL, key: uid, delivery: { ...MODEL.delivery, email } }),
+      ...valued({ ...MODEL, order_uid: uid, delivery: { ...MODEL.delivery, email } }),
       ...cause(
         'schema_violation',
         'format',
@@ -199,7 +199,7 @@ const CAUSES: Readonly<Record<'amount' | 'email' | 'bytes', (uid: string, index:
     }
   },
   bytes: uid => {
-    const text = Buffer.from(JSON.stringify({ ...MODEL, key: uid }))
+    const text = Buffer.from(JSON.stringify({ ...MODEL, order_uid: uid }))
     text.set([0xff, 0xfe], text.indexOf('Test Testov'))
     return {
       key: null,
