@@ -10,7 +10,6 @@ export const layout: Layout = {
     settings: ['core', 'engine'],
     streams: ['core', 'engine', 'orders'],
     orders: ['core', 'engine'],
-    pipeline: ['core', 'engine'],
     kafka: ['core', 'engine', 'inbox'],
     postgres: ['core', 'engine', 'inbox'],
     jobs: ['core', 'engine', 'inbox'],

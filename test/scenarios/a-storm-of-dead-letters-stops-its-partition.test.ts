@@ -60,7 +60,7 @@ it('stops at the limit, says so, and goes on after holdfast resume', async () =>
 
   // when an operator lifts it, the rest flows, the good one as well, and each offset is accounted for
   const { stdout } = await holdfast(stream, 'resume', '--partition', '0', '--because', 'a test')
-  expect(stdout).toContain('partition 0 goes on')
+  expect(stdout).toContain('partition 0 resumed')
   await eventually(async () => (await stream.settled()) === 121, 'the rest')
   expect((await fetch(`${second.url}/order/${model.order_uid}`)).status).toBe(200)
   expect(await stream.query('SELECT what, because FROM audit_log')).toEqual([{ what: 'resume', because: 'a test' }])
