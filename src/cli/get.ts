@@ -14,7 +14,10 @@ interface GetOptions {
 export async function get(key: string, { stream: name, json }: GetOptions): Promise<void> {
   const setup = await loadSetup()
   const stream = oneStream(setup, name)
-  if (!stream.isKey(key)) throw new UsageError(`${JSON.stringify(key)} cannot be a key of the stream ${stream.name}`)
+  if (!stream.isKey(key)) {
+    const { keyRule } = stream.http
+    throw new UsageError(`${JSON.stringify(key)} cannot be a key of the stream ${stream.name}. ${keyRule}`)
+  }
   await using parts = new AsyncDisposableStack()
   const pool = createPool({ ...setup.config.postgres, max: 1, name: 'cli' })
   parts.defer(() => pool.end())
