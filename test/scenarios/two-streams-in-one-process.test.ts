@@ -33,7 +33,7 @@ it('a stream whose table lost a column halts alone, readiness names both, and it
     {
       name: 'stream:returns',
       ok: false,
-      reason: expect.stringMatching(/^halted.*reason.*42703/s),
+      reason: expect.stringMatching(/^halted.*reason/s),
       since: expect.any(String),
     },
   ])

@@ -60,6 +60,8 @@ const WAITS = 'The stream waits, and goes on by itself: nothing is lost.'
 const bad = words => ({ level: 'bad', words })
 
 function stopped({ state, error, checks = [] }) {
+  if (state === 'halted')
+    return [bad(`The stream is halted, and tried again by itself: ${error ?? 'its log says why'}.`)]
   if (state !== 'failed') return []
   return [bad(`The stream has stopped: ${error ?? reasonOf(checks) ?? 'its log says why'}.`)]
 }
@@ -113,7 +115,7 @@ function untold({ partitions = [] }) {
 function unready(stream) {
   const { state, checks = [], breakers = [] } = stream
   const said = {
-    stream: state === 'failed',
+    stream: state === 'failed' || state === 'halted',
     partitions: standing(stream).length + waiting(stream).length > 0,
     breakers: breakers.some(({ open }) => open),
     postgres: silenceOf(stream) > 0 || breakers.some(({ dependency, open }) => open && dependency === 'postgres'),
