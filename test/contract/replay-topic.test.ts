@@ -1,4 +1,4 @@
-import { expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { HEADER } from '#src/core/headers.ts'
 import type { RedrivenRecord } from '#src/core/redrive.ts'
 import type { ReplayTopic } from '#src/core/replay.ts'
@@ -7,6 +7,7 @@ import { createTopic } from '../support/kafka-tools.ts'
 import { aHeader } from '../support/records.ts'
 import { freshTopics, kafkaBrokers } from '../support/stack.ts'
 import { aStream, streamTools } from '../support/stream.ts'
+import { replayTopicSuite } from './replay-topic.suite.ts'
 
 streamTools()
 
@@ -25,6 +26,10 @@ function redriven(partition: number, id: string, replayId: string, value = 'x'):
     headers: [aHeader(HEADER.id, id), aHeader(HEADER.replayId, replayId)],
   }
 }
+
+describe('the topic that a redrive publishes to', () => {
+  replayTopicSuite(async () => aTopic((await aStream({ partitions: 2 })).topic))
+})
 
 it('finds what a redrive has published since its marks, among everything else, and nothing before them', async () => {
   const stream = await aStream({ partitions: 3 })

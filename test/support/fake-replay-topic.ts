@@ -3,17 +3,23 @@ import { HEADER, headerText } from '#src/core/headers.ts'
 import type { ReplayTopic } from '#src/core/replay.ts'
 import { aRecord } from './records.ts'
 
-/** A topic that takes everything; `arrived` tells the ids of the dead letters, in the order of arrival. */
+/** A topic that takes everything; `arrived` are the ids of the dead letters, in the order of arrival. Kept to the port by its suite. */
 export function aFakeReplayTopic(): { readonly topic: ReplayTopic; readonly arrived: readonly string[] } {
-  const log: { readonly id: string; readonly replayId: string }[] = []
+  const log: { readonly partition: number; readonly id: string; readonly replayId: string }[] = []
+  const of = (partition: number) => log.filter(entry => entry.partition === partition)
   const topic: ReplayTopic = {
-    ends: async partitions => new Map(partitions.map(partition => [partition, BigInt(log.length)])),
+    ends: async partitions => new Map(partitions.map(partition => [partition, BigInt(of(partition).length)])),
     async published(replayId, since) {
-      const from = Math.min(...[...since.values()].map(Number))
-      return new Set(log.slice(from).flatMap(entry => (entry.replayId === replayId ? [entry.id] : [])))
+      const published = [...since].flatMap(([partition, from]) => of(partition).slice(Number(from)))
+      return new Set(published.flatMap(entry => (entry.replayId === replayId ? [entry.id] : [])))
     },
     async publish(record) {
-      log.push({ id: headerText(record, HEADER.id) ?? '', replayId: headerText(record, HEADER.replayId) ?? '' })
+      const { partition } = record
+      log.push({
+        partition,
+        id: headerText(record, HEADER.id) ?? '',
+        replayId: headerText(record, HEADER.replayId) ?? '',
+      })
       return 'acknowledged'
     },
     async [Symbol.asyncDispose]() {},
