@@ -35,12 +35,13 @@ export async function proveDeep({ kafka, stream, pool, proof, ends, onRead }: De
   const total = Number(ranges.reduce((sum, { from, to }) => sum + to - from, 0n))
   await using reader = await openPartitionReader({ connection: kafka, topic, groupId })
   return await deepProof({
+    stream: stream.name,
     topic,
     ranges,
     read: ({ partition, from, to }) => reader.read(partition, from, to),
     judge: stream.judge,
     toJson: stream.json,
-    rows: createDeepRows(pool, stream.queries, topic, groupId),
+    rows: createDeepRows(pool, stream),
     onRead: done => onRead({ done, total }),
   })
 }

@@ -80,7 +80,7 @@ export function proofJson(proof: Verification): object {
     })),
     unconsumed: proof.unconsumed,
     totals: proof.totals,
-    rows: { orders: proof.rows.orders, items: proof.rows.items, dead_letters: proof.rows.deadLetters },
+    rows: { ...proof.rows.tables, dead_letters: proof.rows.deadLetters },
     expired: proof.expired.map(rangeJson),
     skipped: proof.skipped.map(rangeJson),
     findings: proof.findings.map(({ partition, offset, what }) => ({

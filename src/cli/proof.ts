@@ -59,7 +59,7 @@ export async function verifyStream(
   // First Kafka's commits, then the database, then the watermarks: while the service runs, each may only be ahead of the
   // one before it.
   const topic = inspector === undefined ? undefined : await askForTopic(inspector, kafka, asking)
-  const proof = await readProof(pool, kafka.topic, kafka.groupId)
+  const proof = await readProof(pool, stream)
   if (inspector === undefined || topic === undefined) return conclude(stream, proof, proof.findings, unasked)
 
   const ends = await endsOf(inspector, topic.partitions, asking)

@@ -2,7 +2,7 @@ import type { Config } from '../config.ts'
 import { visible } from '../core/visible.ts'
 import type { Stream } from '../engine/stream.ts'
 import { createPool } from '../postgres/pool.ts'
-import { ordersBeyondProgress, setBack } from '../postgres/proof-repair.ts'
+import { setBack, valuesBeyondProgress } from '../postgres/proof-repair.ts'
 import { confirm } from './confirm.ts'
 import { operatorName } from './operator-name.ts'
 import { note } from './output.ts'
@@ -14,13 +14,13 @@ const STATEMENT_TIMEOUT_MS = 10 * 60_000
 /** Shows which values point beyond progress, asks, and sets exactly those back. */
 export async function repair(
   { postgres }: Pick<Config, 'postgres'>,
-  { name: stream, topic }: Stream,
+  stream: Stream,
   { because, yes }: { readonly because?: string; readonly yes?: boolean },
 ): Promise<void> {
   await using parts = new AsyncDisposableStack()
   const pool = createPool({ url: postgres.url, max: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS, name: 'verify' })
   parts.defer(() => pool.end())
-  const beyond = await ordersBeyondProgress(pool, topic)
+  const beyond = await valuesBeyondProgress(pool, stream)
   if (beyond.length === 0) {
     note('repair: no value points beyond progress; nothing to do')
     return
@@ -33,7 +33,7 @@ export async function repair(
     'They get the position before every record: the next genuine version replaces them. What is stored stays until then.',
   )
   await confirm({ verb: 'Set back', count: beyond.length, what: 'value', yes, look: 'verify without --repair' })
-  const done = await setBack(pool, { stream, topic }, beyond, {
+  const done = await setBack(pool, stream, beyond, {
     who: operatorName(),
     because: because ?? 'values that point beyond progress',
   })

@@ -2,7 +2,7 @@
 export interface DeepFinding {
   readonly partition: number
   readonly offset: bigint
-  /** A sentence; it names an order's key and places in it, and no other data. */
+  /** A sentence; it names the key of a value and places in it, and no other data. */
   readonly what: string
 }
 

@@ -27,7 +27,7 @@ export interface RowPosition {
   readonly key: string
   readonly partition: number
   readonly offset: bigint
-  /** Written before the partition was last moved back, perhaps because the topic was made anew. */
+  /** Written before the partition was last moved back, perhaps because the topic was created again. */
   readonly beforeMove: boolean
 }
 
@@ -49,6 +49,8 @@ export interface DeepRows {
 }
 
 export interface DeepParts<T> {
+  /** Name of the stream, for the findings. */
+  readonly stream: string
   readonly topic: string
   readonly ranges: readonly DeepRange[]
   readonly read: (range: DeepRange) => AsyncIterable<SourceRecord>
@@ -70,7 +72,7 @@ export interface DeepProof {
   readonly elsewhere: number
   /** Rows and records of which it cannot be known any more. */
   readonly unknown: number
-  /** Orders that were removed on purpose. */
+  /** Values that were removed on purpose. */
   readonly erased: number
   readonly findings: readonly DeepFinding[]
 }
@@ -101,6 +103,7 @@ interface Candidate<T> {
  */
 export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
   const { topic, ranges, judge, toJson, rows } = parts
+  const nameOf = (key: string) => `value ${key} of ${parts.stream}`
   const marks = new Map(ranges.map(range => [range.partition, createOffsetMarks(range.from, range.to)]))
   const findings = createDeepFindings()
   /** Newer by its timestamp than a row of another partition: whether that is wrong needs a second look. */
@@ -206,10 +209,10 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
   }
 
   function whatDiffers({ key, value, origin }: Candidate<T>, held: StoredValue | undefined): string {
-    if (held === undefined) return `order ${key} has no row in one of its tables`
+    if (held === undefined) return `${nameOf(key)} has no row in one of its tables`
     const pointers = differences(JSON.parse(held.json.toString()), JSON.parse(toJson(value).toString()))
-    if (pointers.length > 0) return `order ${key} is not what its record says, in ${pointers.join(', ')}`
-    return `order ${key} has the timestamp ${held.origin.timestampMs}, its record has ${origin.timestampMs}`
+    if (pointers.length > 0) return `${nameOf(key)} is not what its record says, in ${pointers.join(', ')}`
+    return `${nameOf(key)} has the timestamp ${held.origin.timestampMs}, its record has ${origin.timestampMs}`
   }
 
   function isEdit(held: StoredValue, letter: LetterFacts | undefined): boolean {
@@ -234,9 +237,9 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
       else if (row === undefined && gone.has(key)) erased.add(key)
       else if (row === undefined && letter !== undefined && letter.edits.length > 0) unknown += 1
       else if (row === undefined)
-        findings.add('missing', key, origin, `order ${key} is missing: its record was settled`)
+        findings.add('missing', key, origin, `${nameOf(key)} is missing: its record was settled`)
       else if (row.topic === origin.topic && row.partition === origin.partition) {
-        findings.add('older', key, origin, olderThanRecord(key, row))
+        findings.add('older', key, origin, olderThanRecord(nameOf(key), row))
       } else doubtAcross(candidate, row)
     }
   }
@@ -271,7 +274,7 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
       if ((latest.get(`${key} ${row.partition}`) ?? Number.NEGATIVE_INFINITY) >= origin.timestampMs) continue
       const range = ranges.find(({ partition }) => partition === row.partition)
       if (row.offset >= 0n && (row.topic !== topic || range === undefined || range.from > 0n)) unknown += 1
-      else findings.add('older', key, origin, olderThanRecord(key, row))
+      else findings.add('older', key, origin, olderThanRecord(nameOf(key), row))
     }
   }
 
@@ -305,11 +308,11 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
       if (held !== undefined && (held.origin.partition !== partition || held.origin.offset !== offset)) younger += 1
       else if (letter !== undefined && held !== undefined && isEdit(held, letter)) edits.add(key)
       else if (letter?.kind === 'applied' && letter.edits.length > 0) {
-        findings.add('differs', key, at, `order ${key} is not what its dead letter was redriven with`)
+        findings.add('differs', key, at, `${nameOf(key)} is not what its dead letter was redriven with`)
       } else if (letter === undefined && !row.beforeMove && marks.get(partition)?.get(offset) === MARK.valid) {
         // Two rows may claim an offset, and the other one have been met first.
         if (looks++ < LOOKS_AT_MOST && (await isOwn(row))) continue
-        findings.add('claims', key, at, `order ${key} claims a record that another order wrote or claims`)
+        findings.add('claims', key, at, `${nameOf(key)} claims a record that another value wrote or claims`)
       } else unknown += 1
     }
     return younger
@@ -353,10 +356,10 @@ function isNewer(origin: Origin, row: Origin): boolean {
   return samePartition || origin.timestampMs !== row.timestampMs
 }
 
-function olderThanRecord(key: string, row: Origin): string {
+function olderThanRecord(value: string, row: Origin): string {
   // `verify --repair` gives the position before every record.
-  if (row.offset < 0n) return `order ${key} was set back by verify --repair, and this record has not been read again`
-  return `order ${key} stands at ${placeOf(row)}, older than its record`
+  if (row.offset < 0n) return `${value} was set back by verify --repair, and this record has not been read again`
+  return `${value} stands at ${placeOf(row)}, older than its record`
 }
 
 function placeOf({ partition, offset }: { readonly partition: number; readonly offset: bigint }): string {

@@ -1,20 +1,28 @@
 import type pg from 'pg'
 import type { DeepRange, DeepRows, LetterFacts, RowPosition } from '../core/deep-proof.ts'
 import type { Origin } from '../core/record.ts'
-import type { StoredValue, ValueQueries } from '../engine/value-sql.ts'
+import { identifier } from '../engine/postgres/identifiers.ts'
+import { statementName } from '../engine/postgres/statement-name.ts'
+import type { Stream } from '../engine/stream.ts'
+import type { StoredValue } from '../engine/value-sql.ts'
 import { query } from './pool.ts'
 import { readRedrives } from './provenance.ts'
 
 const PAGE_ROWS = 5_000
 
 /** What the deep proof asks of the tables. @throws StoreUnavailableError, StoreContendedError, StoreMisconfiguredError */
-export function createDeepRows(pool: pg.Pool, queries: ValueQueries, topic: string, groupId: string): DeepRows {
+export function createDeepRows(
+  pool: pg.Pool,
+  { name, topic, groupId, queries, plan }: Pick<Stream, 'name' | 'topic' | 'groupId' | 'queries' | 'plan'>,
+): DeepRows {
+  const root = identifier(plan.root.name)
+  const own = identifier(plan.key.column)
   return {
     async positions(keys) {
       const rows = await query<Record<string, unknown> & { key: string }>(pool, {
-        name: 'deep_positions',
-        text: `SELECT order_uid AS key, source_topic, source_partition, source_offset, source_timestamp FROM orders
-          WHERE order_uid = ANY ($1::text[])`,
+        name: statementName(name, 'deep_positions'),
+        text: `SELECT ${own} AS key, source_topic, source_partition, source_offset, source_timestamp FROM ${root}
+          WHERE ${own} = ANY ($1::text[])`,
         values: [keys],
       })
       return new Map(rows.map((row): [string, Origin] => [row.key, queries.toOrigin(row)]))
@@ -51,8 +59,8 @@ export function createDeepRows(pool: pg.Pool, queries: ValueQueries, topic: stri
 
     async erased(keys) {
       const rows = await query<{ key: string }>(pool, {
-        text: 'SELECT DISTINCT key FROM value_count_changes WHERE values < 0 AND key = ANY ($1::text[])',
-        values: [keys],
+        text: 'SELECT DISTINCT key FROM value_count_changes WHERE stream = $2 AND values < 0 AND key = ANY ($1::text[])',
+        values: [keys, name],
       })
       return new Set(rows.map(({ key }) => key))
     },
@@ -65,12 +73,12 @@ export function createDeepRows(pool: pg.Pool, queries: ValueQueries, topic: stri
       })
       for (let after = ''; ; ) {
         const rows = await query<{ key: string; partition: number; position: string; before_move: boolean }>(pool, {
-          name: 'deep_page',
-          text: `SELECT order_uid AS key, source_partition AS partition, source_offset AS position,
+          name: statementName(name, 'deep_page'),
+          text: `SELECT ${own} AS key, source_partition AS partition, source_offset AS position,
               coalesce(stored_at < moved.at, false) AS before_move
-            FROM orders LEFT JOIN unnest($4::int4[], $5::timestamptz[]) AS moved (partition, at)
+            FROM ${root} LEFT JOIN unnest($4::int4[], $5::timestamptz[]) AS moved (partition, at)
               ON moved.partition = source_partition
-            WHERE source_topic = $1 AND order_uid > $2 ORDER BY order_uid LIMIT $3`,
+            WHERE source_topic = $1 AND ${own} > $2 ORDER BY ${own} LIMIT $3`,
           values: [topic, after, PAGE_ROWS, moves.map(({ partition }) => partition), moves.map(({ at }) => at)],
         })
         yield rows.map(({ key, partition, position, before_move: beforeMove }): RowPosition => {
@@ -82,7 +90,7 @@ export function createDeepRows(pool: pg.Pool, queries: ValueQueries, topic: stri
     },
 
     async foreign() {
-      const text = 'SELECT count(*) AS rows FROM orders WHERE source_topic <> $1'
+      const text = `SELECT count(*) AS rows FROM ${root} WHERE source_topic <> $1`
       const [row] = await query<{ rows: string }>(pool, { text, values: [topic] })
       return Number(row?.rows ?? 0)
     },

@@ -1,3 +1,6 @@
+import type { StreamPlan, TablePlan } from '../engine/definition/plan.ts'
+import { identifier, literal } from '../engine/postgres/identifiers.ts'
+
 /** A row that some check found: where, and two details for its sentence. */
 export interface CheckRow {
   readonly partition: number | null
@@ -25,31 +28,48 @@ const CHAIN = `
     row_number() OVER (PARTITION BY partition ORDER BY id DESC) AS from_the_end
   FROM stream_ledger WHERE topic = $1 AND group_id = $2`
 
-function orphans(child: string): Check {
+function orphans({ key, root }: StreamPlan, child: TablePlan): Check {
+  const own = identifier(key.column)
   return {
-    text: `SELECT NULL::integer AS partition, NULL AS position, c.order_uid AS detail, NULL AS other FROM ${child} AS c
-      WHERE NOT EXISTS (SELECT FROM orders AS o WHERE o.order_uid = c.order_uid)`,
+    text: `SELECT NULL::integer AS partition, NULL AS position, c.${own} AS detail, NULL AS other FROM ${identifier(child.name)} AS c
+      WHERE NOT EXISTS (SELECT FROM ${identifier(root.name)} AS o WHERE o.${own} = c.${own})`,
     parameters: 0,
-    what: row => `${child} holds a row for ${row.detail}, which is not in orders`,
+    what: row => `${child.name} holds a row for ${row.detail}, which is not in ${root.name}`,
   }
 }
 
-function childless(child: string): Check {
+function childless({ stream, key, root }: StreamPlan, child: TablePlan): Check {
+  const own = identifier(key.column)
   return {
     text: `SELECT CASE WHEN o.source_topic = $1 THEN o.source_partition END AS partition,
-        CASE WHEN o.source_topic = $1 THEN o.source_offset END AS position, o.order_uid AS detail, NULL AS other
-      FROM orders AS o WHERE NOT EXISTS (SELECT FROM ${child} AS c WHERE c.order_uid = o.order_uid)`,
+        CASE WHEN o.source_topic = $1 THEN o.source_offset END AS position, o.${own} AS detail, NULL AS other
+      FROM ${identifier(root.name)} AS o
+      WHERE NOT EXISTS (SELECT FROM ${identifier(child.name)} AS c WHERE c.${own} = o.${own})`,
     parameters: 1,
-    what: row => `order ${row.detail} has no row in ${child}`,
+    what: row => `value ${row.detail} of ${stream} has no row in ${child.name}`,
+  }
+}
+
+/** Entries of an array count from 0. */
+function unnumbered({ stream, key }: StreamPlan, child: TablePlan): Check {
+  const own = identifier(key.column)
+  const position = identifier(child.position)
+  return {
+    text: `SELECT NULL::integer AS partition, NULL AS position, ${own} AS detail, count(*) AS other FROM ${identifier(child.name)}
+      GROUP BY ${own} HAVING min(${position}) <> 0 OR max(${position}) <> count(*) - 1 ORDER BY 3`,
+    parameters: 0,
+    what: row =>
+      `the ${row.other} rows of value ${row.detail} of ${stream} in ${child.name} are not numbered from 0 on`,
   }
 }
 
 /**
- * Orders that claim to come from an offset of `$1` that is not settled. Progress is that of all groups, because an order does
- * not say which group wrote it; and as far as each has ever been, because an operator may have moved it back. A repaired
- * order stands before every offset (`verify --repair`).
+ * Values that claim to come from an offset of `$1` that is not settled. Progress is that of all groups, because a row does not say which
+ * group wrote it; and as far as each has ever been, because an operator may have moved it back. A repaired value stands before every
+ * offset (`verify --repair`).
  */
-export const BEYOND_PROGRESS = `FROM orders AS o LEFT JOIN (
+export function beyondProgress({ root }: StreamPlan): string {
+  return `FROM ${identifier(root.name)} AS o LEFT JOIN (
         SELECT p.partition, max(greatest(p.next_offset, l.to_offset)) AS next_offset
         FROM stream_progress AS p LEFT JOIN (
           SELECT partition, group_id, max(to_offset) AS to_offset FROM stream_ledger WHERE topic = $1 GROUP BY 1, 2
@@ -57,8 +77,14 @@ export const BEYOND_PROGRESS = `FROM orders AS o LEFT JOIN (
         WHERE p.topic = $1 GROUP BY p.partition
       ) AS p ON p.partition = o.source_partition
       WHERE o.source_topic = $1 AND o.source_offset >= coalesce(p.next_offset, 0)`
+}
 
-export const CHECKS: readonly Check[] = [
+/** What must hold of a stream's ledger, and of its tables. */
+export function checksOf(plan: StreamPlan): readonly Check[] {
+  return [...LEDGER_CHECKS, ...tableChecks(plan)]
+}
+
+const LEDGER_CHECKS: readonly Check[] = [
   {
     text: `SELECT l.partition, l.from_offset AS position, coalesce(l.before, p.first_offset) AS detail, NULL AS other
       FROM (${CHAIN}) AS l JOIN stream_progress AS p ON p.topic = $1 AND p.group_id = $2 AND p.partition = l.partition
@@ -99,22 +125,29 @@ export const CHECKS: readonly Check[] = [
     parameters: 2,
     what: row => `${row.other} records are said to have ended in ${row.detail} ways`,
   },
-  {
-    text: `SELECT o.source_partition AS partition, o.source_offset AS position, o.order_uid AS detail, p.next_offset AS other
-      ${BEYOND_PROGRESS} ORDER BY 1, 2`,
-    parameters: 1,
-    what: row => `order ${row.detail} comes from an offset that is not settled (progress: ${row.other ?? 'none'})`,
-  },
-  {
-    // Ranges that lack dead letters, when the sums differ. Only the sums over everything are exact: a redriven record
-    // counts in the ledger where it was read, and in the index where it first stood. Those of other programs are in no
-    // ledger, and so count nothing in the index.
-    text: `WITH sums AS (
-        SELECT (SELECT coalesce(sum(dead_lettered), 0) FROM stream_ledger) AS ledger,
-          (SELECT coalesce(sum(failures), 0) FROM dead_letters)
-          + (SELECT coalesce(sum(failures), 0) FROM dead_letters_purged_counts) AS index
+]
+
+function tableChecks(plan: StreamPlan): readonly Check[] {
+  const { root, children, key } = plan
+  const stream = literal(plan.stream)
+  return [
+    {
+      text: `SELECT o.source_partition AS partition, o.source_offset AS position, o.${identifier(key.column)} AS detail,
+        p.next_offset AS other ${beyondProgress(plan)} ORDER BY 1, 2`,
+      parameters: 1,
+      what: row =>
+        `value ${row.detail} of ${plan.stream} comes from an offset that is not settled (progress: ${row.other ?? 'none'})`,
+    },
+    {
+      // Ranges that lack dead letters, when the sums differ. Only the sums over the whole stream are exact: a redriven record
+      // counts in the ledger where it was read, and in the index where it first stood. Those of other programs are in no
+      // ledger, and so count nothing in the index.
+      text: `WITH sums AS (
+        SELECT (SELECT coalesce(sum(dead_lettered), 0) FROM stream_ledger WHERE stream = ${stream}) AS ledger,
+          (SELECT coalesce(sum(failures), 0) FROM dead_letters WHERE stream = ${stream})
+          + (SELECT coalesce(sum(failures), 0) FROM dead_letters_purged_counts WHERE stream = ${stream}) AS index
       ), places AS (
-        SELECT source_topic, source_partition, source_offset FROM dead_letters WHERE failures > 0
+        SELECT source_topic, source_partition, source_offset FROM dead_letters WHERE failures > 0 AND stream = ${stream}
         UNION ALL
         SELECT place[1], place[2]::integer, place[3]::bigint
         FROM dead_letters_purged, regexp_match(id, '^(.+)-([0-9]+)-([0-9]+)$') AS place
@@ -129,38 +162,36 @@ export const CHECKS: readonly Check[] = [
       FROM lacking WHERE indexed < dead_lettered
       UNION ALL
       SELECT NULL, NULL, ledger, index FROM sums WHERE ledger <> index`,
-    parameters: 2,
-    what: row =>
-      `${row.detail} dead letters are in the ledger, ${row.other} in the index${row.partition === null ? ', of all streams' : ''}`,
-  },
-  {
-    // Over the ledger of every topic and group, because an order does not say which group stored it first. Ledger rows
-    // without a count come from a version that did not count new keys.
-    text: `SELECT NULL::integer AS partition, NULL AS position, stored.orders AS detail,
-        CASE WHEN stored.orders < counted.least THEN counted.least ELSE counted.least + counted.unsure END AS other
-      FROM (SELECT count(*) AS orders FROM orders) AS stored CROSS JOIN (
-        SELECT coalesce(sum(inserted), 0) + (SELECT coalesce(sum(values), 0) FROM value_count_changes) AS least,
-          coalesce(sum(written) FILTER (WHERE inserted IS NULL), 0) AS unsure
-        FROM stream_ledger
-      ) AS counted
-      WHERE stored.orders NOT BETWEEN counted.least AND counted.least + counted.unsure`,
-    parameters: 0,
-    what: ({ detail, other }) => {
-      const lacking = BigInt(other ?? 0) - BigInt(detail)
-      const rest = lacking > 0n ? `${lacking} are missing` : `${-lacking} came from elsewhere`
-      return `orders holds ${detail} rows, but the ledger counts ${other} new keys: ${rest}`
+      parameters: 2,
+      what: row =>
+        `${row.detail} dead letters are in the ledger, ${row.other} in the index${row.partition === null ? `, in all of ${plan.stream}` : ''}`,
     },
-  },
-  childless('deliveries'),
-  childless('payments'),
-  childless('items'),
-  orphans('deliveries'),
-  orphans('payments'),
-  orphans('items'),
-  {
-    text: `SELECT NULL::integer AS partition, NULL AS position, order_uid AS detail, count(*) AS other FROM items
-      GROUP BY order_uid HAVING min(position) <> 0 OR max(position) <> count(*) - 1 ORDER BY 3`,
-    parameters: 0,
-    what: row => `the ${row.other} items of order ${row.detail} are not numbered from 0 on`,
-  },
-]
+    {
+      // Over every topic and group of the stream, because a row does not say which group stored it first. Ledger rows without a
+      // count come from a version that did not count new keys.
+      text: `SELECT NULL::integer AS partition, NULL AS position, stored.rows AS detail,
+        CASE WHEN stored.rows < counted.least THEN counted.least ELSE counted.least + counted.unsure END AS other
+      FROM (SELECT count(*) AS rows FROM ${identifier(root.name)}) AS stored CROSS JOIN (
+        SELECT coalesce(sum(inserted), 0)
+            + (SELECT coalesce(sum(values), 0) FROM value_count_changes WHERE stream = ${stream}) AS least,
+          coalesce(sum(written) FILTER (WHERE inserted IS NULL), 0) AS unsure
+        FROM stream_ledger WHERE stream = ${stream}
+      ) AS counted
+      WHERE stored.rows NOT BETWEEN counted.least AND counted.least + counted.unsure`,
+      parameters: 0,
+      what: ({ detail, other }) => {
+        const lacking = BigInt(other ?? 0) - BigInt(detail)
+        const rest = lacking > 0n ? `${lacking} are missing` : `${-lacking} came from elsewhere`
+        return `${root.name} holds ${detail} rows, but the ledger counts ${other} new keys: ${rest}`
+      },
+    },
+    ...children.filter(isAlwaysThere).map(child => childless(plan, child)),
+    ...children.map(child => orphans(plan, child)),
+    ...children.filter(({ kind }) => kind === 'many').map(child => unnumbered(plan, child)),
+  ]
+}
+
+/** Whether each value has a row in it. */
+function isAlwaysThere({ kind, optional, mayBeEmpty }: TablePlan): boolean {
+  return kind === 'many' ? !mayBeEmpty : !optional
+}

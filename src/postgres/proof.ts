@@ -2,8 +2,10 @@ import type pg from 'pg'
 import type { DlqPosition } from '../core/dead-letter.ts'
 import { nearest } from '../core/nearest.ts'
 import type { OutcomeCounts } from '../core/outcome.ts'
+import { identifier } from '../engine/postgres/identifiers.ts'
+import type { Stream } from '../engine/stream.ts'
 import { pipelined, query, transaction } from './pool.ts'
-import { CHECKS, type CheckRow } from './proof-checks.ts'
+import { type CheckRow, checksOf } from './proof-checks.ts'
 
 /** Something that does not add up. A finding fails the proof. */
 export interface Finding {
@@ -11,7 +13,7 @@ export interface Finding {
   readonly partition: number | undefined
   /** Where in the partition, when that is known. */
   readonly offset: bigint | undefined
-  /** A sentence; it may name an order's key, and no other data of it. */
+  /** A sentence; it may name the key of a value, and no other data of it. */
   readonly what: string
 }
 
@@ -47,7 +49,8 @@ export interface Proof {
   /** By partition; empty when the group has consumed nothing yet. */
   readonly partitions: readonly PartitionBooks[]
   readonly totals: Omit<PartitionBooks, 'partition' | 'firstOffset' | 'nextOffset' | 'accountedFrom' | 'topicId'>
-  readonly rows: { readonly orders: number; readonly items: number; readonly deadLetters: number }
+  /** Rows by table: of the root table, and of those that hold the entries of an array. */
+  readonly rows: { readonly tables: Readonly<Record<string, number>>; readonly deadLetters: number }
   /** Lost to retention before they were read: each is a finding, too. */
   readonly expired: readonly OffsetRange[]
   /** Moved by an operator, forward or (`to` below `from`) back: listed, and no finding. */
@@ -59,21 +62,25 @@ export interface Proof {
 const FINDINGS_OF_A_KIND = 20
 
 /**
- * Adds up what the tables say, in one snapshot, so that it may run beside the service. Reads all orders and items: give it
+ * Adds up what the tables say, in one snapshot, so that it may run beside the service. Reads all rows of the stream: give it
  * a pool whose statement timeout is in minutes.
  * @throws StoreUnavailableError, StoreContendedError, StoreMisconfiguredError
  */
-export async function readProof(pool: pg.Pool, topic: string, groupId: string): Promise<Proof> {
+export async function readProof(
+  pool: pg.Pool,
+  { topic, groupId, plan }: Pick<Stream, 'topic' | 'groupId' | 'plan'>,
+): Promise<Proof> {
+  const counted = [plan.root, ...plan.children].filter(({ kind }) => kind !== 'one').map(({ name }) => name)
   return await transaction(pool, async client => {
     await pipelined(client, ['BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY'])
     const [books, ranges, rows] = await pipelined(client, [
       { text: BOOKS, values: [topic, groupId] },
       { text: UNREAD_RANGES, values: [topic, groupId] },
-      { text: ROWS, values: [topic] },
+      { text: rowCounts(counted), values: [topic] },
     ])
     const findings: Finding[] = []
     // One after another: each may scan whole tables, and the time to wait for an answer runs from the sending.
-    for (const { text, parameters, what } of CHECKS) {
+    for (const { text, parameters, what } of checksOf(plan)) {
       const values = [topic, groupId].slice(0, parameters)
       const [answer] = await pipelined(client, [{ text: `${text}\nLIMIT ${FINDINGS_OF_A_KIND + 1}`, values }])
       findings.push(...toFindings(answer?.rows ?? [], what))
@@ -90,8 +97,7 @@ export async function readProof(pool: pg.Pool, topic: string, groupId: string): 
       partitions,
       totals: addUp(partitions),
       rows: {
-        orders: Number(rows?.rows[0]?.orders),
-        items: Number(rows?.rows[0]?.items),
+        tables: Object.fromEntries(counted.map((name, index) => [name, Number(rows?.rows[0]?.[`rows_${index}`])])),
         deadLetters: Number(rows?.rows[0]?.dead_letters),
       },
       expired: expired.map(toRange),
@@ -205,9 +211,10 @@ const UNREAD_RANGES = `
   SELECT partition, from_offset, to_offset, expired, skipped FROM stream_ledger
   WHERE topic = $1 AND group_id = $2 AND (expired > 0 OR skipped <> 0) ORDER BY partition, id`
 
-const ROWS = `
-  SELECT (SELECT count(*) FROM orders) AS orders, (SELECT count(*) FROM items) AS items,
-    (SELECT count(*) FROM dead_letters WHERE source_topic = $1) AS dead_letters`
+function rowCounts(tables: readonly string[]): string {
+  const counts = tables.map((name, index) => `(SELECT count(*) FROM ${identifier(name)}) AS rows_${index}`)
+  return `SELECT ${counts.join(', ')}, (SELECT count(*) FROM dead_letters WHERE source_topic = $1) AS dead_letters`
+}
 
 function toBooks(row: Readonly<Record<string, unknown>>): PartitionBooks {
   return {

@@ -8,6 +8,7 @@ import { orderTables } from '#src/streams/orders/stream.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { insertLetters } from '../support/letters.ts'
 import { aDeadLetter, aWork } from '../support/orders.ts'
+import { provenOrders } from '../support/streams.ts'
 
 const DAY_MS = 86_400_000
 
@@ -25,7 +26,7 @@ beforeEach(async () => {
 
 const query = async (text: string) => (await database.pool.query(text)).rows
 const ids = async () => (await query('SELECT id FROM dead_letters ORDER BY id')).map(({ id }) => id)
-const findings = async () => (await readProof(database.pool, 'orders', 'holdfast')).findings
+const findings = async () => (await readProof(database.pool, provenOrders())).findings
 
 /** Six dead letters of the stream, the first four settled in some way for ten days. */
 async function settledLongAgo(): Promise<void> {
@@ -76,7 +77,7 @@ it('a proof without the counts of the purged would not hold', async () => {
   await purgeSettled(database.pool, 'orders', 9 * DAY_MS, 100)
   await query('TRUNCATE dead_letters_purged_counts')
   expect((await findings()).map(({ what }) => what)).toContain(
-    '7 dead letters are in the ledger, 2 in the index, of all streams',
+    '7 dead letters are in the ledger, 2 in the index, in all of orders',
   )
 })
 

@@ -11,6 +11,7 @@ import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { orderTables } from '#src/streams/orders/stream.ts'
 import { aReadyOrder, aWork } from '../support/orders.ts'
 import { freshDatabase } from '../support/stack.ts'
+import { provenOrders } from '../support/streams.ts'
 
 /** In the order in which they are applied. */
 const ALL = readdirSync(new URL('../../migrations/', import.meta.url))
@@ -94,9 +95,9 @@ describe('migrations', () => {
       await migrate(url, 'down', { count: ALL.length - ALL.indexOf('0012_inserted_keys') })
       await migrate(url, 'up')
       await store.settle(aWork([aReadyOrder({ uid: 'b', offset: 1n })], { from: 1n }))
-      expect((await readProof(pool, 'orders', 'holdfast')).findings).toEqual([])
+      expect((await readProof(pool, provenOrders())).findings).toEqual([])
       await pool.query('DELETE FROM value_count_changes')
-      expect((await readProof(pool, 'orders', 'holdfast')).findings).toMatchObject([
+      expect((await readProof(pool, provenOrders())).findings).toMatchObject([
         { what: 'orders holds 2 rows, but the ledger counts 1 new keys: 1 came from elsewhere' },
       ])
     } finally {

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Finding, indexedLetters, readProof } from '#src/postgres/proof.ts'
-import { ordersBeyondProgress, setBack } from '#src/postgres/proof-repair.ts'
+import { setBack, valuesBeyondProgress } from '#src/postgres/proof-repair.ts'
 import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { orderTables } from '#src/streams/orders/stream.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { aDeadLetter, aReadyOrder, aWork } from '../support/orders.ts'
+import { provenOrders } from '../support/streams.ts'
 
 let database: MigratedDatabase
 beforeAll(async () => {
@@ -39,12 +40,12 @@ beforeEach(async () => {
 
 async function findings(...damage: string[]): Promise<readonly Finding[]> {
   for (const sql of damage) await database.pool.query(sql)
-  return (await readProof(database.pool, 'orders', 'holdfast')).findings
+  return (await readProof(database.pool, provenOrders())).findings
 }
 
 describe('the proof of what the tables say', () => {
   it('holds, and adds up what became of each offset', async () => {
-    const proof = await readProof(database.pool, 'orders', 'holdfast')
+    const proof = await readProof(database.pool, provenOrders())
     expect(proof.findings).toEqual([])
     expect(proof.partitions).toMatchObject([
       { partition: 0, firstOffset: 3n, nextOffset: 12n, records: 5, written: 4, dead_lettered: 1, gaps: 4 },
@@ -63,14 +64,14 @@ describe('the proof of what the tables say', () => {
       skipped: 0,
       inserted: 4,
     })
-    expect(proof.rows).toEqual({ orders: 4, items: 9, deadLetters: 1 })
+    expect(proof.rows).toEqual({ tables: { orders: 4, items: 9 }, deadLetters: 1 })
   })
 
   it.each([
     ['orders', 'holdfst', 'is KAFKA_GROUP_ID=holdfast meant?'],
     ['order', 'holdfast', 'is KAFKA_TOPIC=orders meant?'],
   ])('finds that the topic %s has no progress of the group %s, and names which has', async (topic, group, hint) => {
-    const proof = await readProof(database.pool, topic, group)
+    const proof = await readProof(database.pool, provenOrders(topic, group))
     expect(proof.partitions).toEqual([])
     expect(proof.findings).toEqual([
       {
@@ -141,7 +142,7 @@ describe('the proof of what the tables say', () => {
       expected: {
         partition: 0,
         offset: 12n,
-        what: 'order b comes from an offset that is not settled (progress: 12)',
+        what: 'value b of orders comes from an offset that is not settled (progress: 12)',
       },
     },
     {
@@ -150,7 +151,7 @@ describe('the proof of what the tables say', () => {
       expected: {
         partition: 9,
         offset: 4n,
-        what: 'order b comes from an offset that is not settled (progress: none)',
+        what: 'value b of orders comes from an offset that is not settled (progress: none)',
       },
     },
     {
@@ -164,7 +165,7 @@ describe('the proof of what the tables say', () => {
       expected: {
         partition: undefined,
         offset: undefined,
-        what: '1 dead letters are in the ledger, 2 in the index, of all streams',
+        what: '1 dead letters are in the ledger, 2 in the index, in all of orders',
       },
     },
     {
@@ -199,7 +200,7 @@ describe('the proof of what the tables say', () => {
     ...['deliveries', 'payments', 'items'].map(table => ({
       what: `an order without ${table}`,
       damage: [`DELETE FROM ${table} WHERE order_uid = 'b'`],
-      expected: { partition: 0, offset: 4n, what: `order b has no row in ${table}` },
+      expected: { partition: 0, offset: 4n, what: `value b of orders has no row in ${table}` },
     })),
     ...['deliveries', 'payments', 'items'].map(table => ({
       what: `${table} without an order`,
@@ -212,7 +213,7 @@ describe('the proof of what the tables say', () => {
       expected: {
         partition: undefined,
         offset: undefined,
-        what: 'the 2 items of order b are not numbered from 0 on',
+        what: 'the 2 rows of value b of orders in items are not numbered from 0 on',
       },
     },
   ])('finds $what', async ({ damage, expected }) => {
@@ -223,7 +224,7 @@ describe('the proof of what the tables say', () => {
     const store = createSettlementStore({ pool: database.pool, stream: 'orders', tables: orderTables })
     await store.expire('holdfast', { topic: 'orders', partition: 2 }, 5n, 9n)
     await database.pool.query('UPDATE stream_ledger SET gaps = 0, skipped = 4 WHERE from_offset = 8')
-    const proof = await readProof(database.pool, 'orders', 'holdfast')
+    const proof = await readProof(database.pool, provenOrders())
     expect(proof.expired).toEqual([{ partition: 2, from: 5n, to: 9n }])
     expect(proof.skipped).toEqual([{ partition: 0, from: 8n, to: 12n }])
     expect(proof.findings).toEqual([
@@ -247,7 +248,7 @@ describe('the proof of what the tables say', () => {
     await pool.query("UPDATE orders SET source_offset = 99, source_timestamp = 9e12 WHERE order_uid = 'b'")
     await pool.query("UPDATE orders SET source_partition = 9 WHERE order_uid = 'c'")
     const untouched = await pool.query("SELECT * FROM orders WHERE order_uid NOT IN ('b', 'c') ORDER BY order_uid")
-    const beyond = await ordersBeyondProgress(pool, 'orders')
+    const beyond = await valuesBeyondProgress(pool, provenOrders())
     expect(beyond).toEqual([
       { key: 'b', partition: 0, offset: 99n, progress: 12n },
       { key: 'c', partition: 9, offset: 5n, progress: undefined },
@@ -255,12 +256,10 @@ describe('the proof of what the tables say', () => {
 
     // When both are listed, and one of them has a genuine position again before it is repaired
     await pool.query("UPDATE orders SET source_partition = 0 WHERE order_uid = 'c'")
-    expect(
-      await setBack(pool, { stream: 'orders', topic: 'orders' }, beyond, { who: 'tester', because: 'a test' }),
-    ).toBe(1)
+    expect(await setBack(pool, provenOrders(), beyond, { who: 'tester', because: 'a test' })).toBe(1)
 
     // Then the other alone has changed, it is in the audit log, and the proof holds
-    expect(await ordersBeyondProgress(pool, 'orders')).toEqual([])
+    expect(await valuesBeyondProgress(pool, provenOrders())).toEqual([])
     expect(await findings()).toEqual([])
     const { rows } = await pool.query(
       'SELECT who, what, filter, because, counts FROM audit_log ORDER BY id DESC LIMIT 1',
@@ -271,7 +270,7 @@ describe('the proof of what the tables say', () => {
         what: 'verify_repair',
         filter: 'topic:orders',
         because: 'a test',
-        counts: { orders: 1, from: [{ key: 'b', at: '0-99' }] },
+        counts: { values: 1, from: [{ key: 'b', at: '0-99' }] },
       },
     ])
     const after = await pool.query("SELECT * FROM orders WHERE order_uid NOT IN ('b', 'c') ORDER BY order_uid")

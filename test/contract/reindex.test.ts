@@ -15,6 +15,7 @@ import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { createMemoryDlq, type MemoryDlq } from '../support/dlq-topic.ts'
 import { aDeadLetter, anOrder, aReadyOrder, aWork } from '../support/orders.ts'
 import { aHeader, aRecord } from '../support/records.ts'
+import { provenOrders } from '../support/streams.ts'
 
 const REPLAY_MAX = 2
 const judge = createOrderJudge({ maxBytes: 1024 * 1024 })
@@ -60,7 +61,7 @@ async function rows(): Promise<Record<string, unknown>[]> {
 }
 
 async function findings(): Promise<string[]> {
-  return (await readProof(database.pool, 'orders', 'holdfast')).findings.map(({ what }) => what)
+  return (await readProof(database.pool, provenOrders())).findings.map(({ what }) => what)
 }
 
 /** An order without an amount, set aside for that. */

@@ -8,6 +8,7 @@ import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { createStartBook } from '#src/postgres/start-book.ts'
 import { orderTables } from '#src/streams/orders/stream.ts'
 import { freshDatabase } from '../support/stack.ts'
+import { provenOrders } from '../support/streams.ts'
 
 /** What the store remembers for those who come after a process, and what an operator may change of it. */
 
@@ -84,7 +85,7 @@ it('moves a partition forward and back so that the ledger still adds up', async 
   expect(await movePartition(pool, { stream: 'orders', ...at, to: 25n }, WHY)).toBe(10n)
   expect(await movePartition(pool, { stream: 'orders', ...at, to: 12n }, WHY)).toBe(25n)
   await expect(movePartition(pool, { stream: 'orders', ...at, to: 12n }, WHY)).rejects.toThrow(/already/)
-  const proof = await readProof(pool, 'orders', GROUP)
+  const proof = await readProof(pool, provenOrders('orders', GROUP))
   expect(proof.findings).toEqual([])
   expect(proof.partitions[0]).toMatchObject({ firstOffset: 10n, nextOffset: 12n, skipped: 2 })
   expect(proof.skipped).toEqual([
@@ -107,7 +108,7 @@ it('stays at its offset where that is another place, in a topic that was made an
   await expect(movePartition(pool, { stream: 'orders', ...at, to: 12n, topicId: 'topic-2' }, WHY)).rejects.toThrow(
     /already/,
   )
-  const proof = await readProof(pool, 'orders', GROUP)
+  const proof = await readProof(pool, provenOrders('orders', GROUP))
   expect(proof.findings).toEqual([])
   expect(proof.partitions[0]).toMatchObject({ nextOffset: 12n, topicId: 'topic-2' })
 })
@@ -116,13 +117,16 @@ it('starts a partition that was never consumed where it is told to', async () =>
   expect(
     await movePartition(pool, { stream: 'orders', topic: 'orders', partition: 5, groupId: GROUP, to: 3n }, WHY),
   ).toBeUndefined()
-  expect((await readProof(pool, 'orders', GROUP)).partitions.at(-1)).toMatchObject({ partition: 5, nextOffset: 3n })
+  expect((await readProof(pool, provenOrders('orders', GROUP))).partitions.at(-1)).toMatchObject({
+    partition: 5,
+    nextOffset: 3n,
+  })
 })
 
 it('enters what a partition that was never consumed skips when it is told where to start', async () => {
   const at = { topic: 'orders', partition: 5, groupId: GROUP }
   expect(await movePartition(pool, { stream: 'orders', ...at, to: 7n, low: 2n }, WHY)).toBeUndefined()
-  const proof = await readProof(pool, 'orders', GROUP)
+  const proof = await readProof(pool, provenOrders('orders', GROUP))
   expect(proof.findings).toEqual([])
   expect(proof.partitions.at(-1)).toMatchObject({ partition: 5, firstOffset: 2n, nextOffset: 7n, skipped: 5 })
 })
@@ -133,7 +137,7 @@ it('goes on from the end of a ledger whose progress row was removed, so that the
   await pool.query('DELETE FROM stream_progress WHERE partition = 5')
   const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables })
   expect(await store.startProgress(GROUP, { topic: 'orders', partition: 5, nextOffset: 3n })).toBe(3n)
-  const proof = await readProof(pool, 'orders', GROUP)
+  const proof = await readProof(pool, provenOrders('orders', GROUP))
   expect(proof.findings).toEqual([])
   expect(proof.partitions.at(-1)).toMatchObject({ partition: 5, firstOffset: 2n, nextOffset: 3n, skipped: 1 })
 })

@@ -49,10 +49,10 @@ it('names each place that does not add up, with partition and offset, and fails'
   // Then the deep proof names each, and the number of orders gives the deletion away to any
   const planted = await verify(stream, '--deep')
   expect(planted.code).toBe(1)
-  expect(planted.said).toContain(`order ${altered} is not what its record says, in /payment/amount`)
-  expect(planted.said).toContain(`order ${longer} is not what its record says, in /items/`)
-  expect(planted.said).toContain(`order ${gone} is missing: its record was settled`)
-  expect(planted.said).toContain(`order ${back} stands at ${earlier?.partition}-${earlier?.offset}, older`)
+  expect(planted.said).toContain(`value ${altered} of orders is not what its record says, in /payment/amount`)
+  expect(planted.said).toContain(`value ${longer} of orders is not what its record says, in /items/`)
+  expect(planted.said).toContain(`value ${gone} of orders is missing: its record was settled`)
+  expect(planted.said).toContain(`value ${back} of orders stands at ${earlier?.partition}-${earlier?.offset}, older`)
   expect(planted.said).toMatch(/orders holds \d+ rows, but the ledger counts \d+ new keys: 1 are missing/)
 
   // When a row of the ledger is deleted, in partition 0
@@ -85,7 +85,9 @@ it('names each place that does not add up, with partition and offset, and fails'
   const { code, said } = await verify(stream)
   expect(code).toBe(1)
   expect(said).toContain(`partition 0 offset ${third?.from}: the ledger has a hole: [${second?.from}, ${second?.to})`)
-  expect(said).toContain(`partition 1 offset ${beyond}: order ${uid} comes from an offset that is not settled`)
+  expect(said).toContain(
+    `partition 1 offset ${beyond}: value ${uid} of orders comes from an offset that is not settled`,
+  )
   expect(said).toContain(
     `partition 2 offset ${beyond}: the dead letter ${lonely} is in the index, but not in the topic`,
   )

@@ -5,3 +5,8 @@ import { createOrderStream } from '#src/streams/orders/stream.ts'
 export function orderStream({ kafka: { topic, dlqTopic, groupId }, recordMaxBytes: maxBytes }: Config) {
   return createOrderStream({ topic, dlqTopic, groupId, maxBytes })
 }
+
+/** The stream of orders as its proof knows it. */
+export function provenOrders(topic = 'orders', groupId = 'holdfast') {
+  return createOrderStream({ topic, dlqTopic: 'orders.dlq', groupId, maxBytes: 1_000_000 })
+}

@@ -9,7 +9,7 @@ const SUMS = { ...NOTHING, inserted: 0, gaps: 0, expired: 0, skipped: 0 }
 
 function proofOf(partition: Pick<PartitionBooks, 'accountedFrom' | 'nextOffset'>): Proof {
   const books = { partition: 3, firstOffset: partition.accountedFrom, topicId: undefined, ...SUMS, ...partition }
-  const rows = { orders: 0, items: 0, deadLetters: 0 }
+  const rows = { tables: {}, deadLetters: 0 }
   return {
     topic: 'orders',
     groupId: 'g',

@@ -96,6 +96,7 @@ async function prove(scene: Scene) {
     foreign: async () => [...rows.values()].filter(({ origin }) => origin.topic !== 'orders').length,
   }
   return await deepProof({
+    stream: 'orders',
     topic: 'orders',
     ranges,
     async *read({ partition, from, to }) {
@@ -137,32 +138,32 @@ describe('a deep proof', () => {
     {
       what: 'an altered value',
       rows: altered('a', row => ({ ...row, value: { uid: 'a', amount: 666 } })),
-      expected: '0-3: order a is not what its record says, in /amount',
+      expected: '0-3: value a of orders is not what its record says, in /amount',
     },
     {
       what: 'an altered timestamp',
       rows: altered('b', row => ({ ...row, origin: { ...row.origin, timestampMs: 5 } })),
-      expected: `0-1: order b has the timestamp 5, its record has ${RECORDS[1]?.timestampMs}`,
+      expected: `0-1: value b of orders has the timestamp 5, its record has ${RECORDS[1]?.timestampMs}`,
     },
     {
       what: 'a row at an older position, with the older value',
       rows: altered('a', () => ({ value: { uid: 'a', amount: 1 }, origin: RECORDS[0] as Origin })),
-      expected: '0-3: order a stands at 0-0, older than its record',
+      expected: '0-3: value a of orders stands at 0-0, older than its record',
     },
     {
       what: 'a missing row, once',
       rows: altered('a', () => undefined),
-      expected: '0-0: order a is missing: its record was settled',
+      expected: '0-0: value a of orders is missing: its record was settled',
     },
     {
       what: "a row that claims another order's record",
       rows: altered('b', row => ({ ...row, origin: { ...row.origin, offset: 3n } })),
-      expected: '0-3: order b claims a record that another order wrote or claims',
+      expected: '0-3: value b of orders claims a record that another value wrote or claims',
     },
     {
       what: 'a row that was set back and not written since',
       rows: altered('b', row => ({ ...row, origin: { ...row.origin, offset: -1n, timestampMs: -1 } })),
-      expected: '0-1: order b was set back by verify --repair, and this record has not been read again',
+      expected: '0-1: value b of orders was set back by verify --repair, and this record has not been read again',
     },
   ])('finds $what', async ({ rows, expected }) => {
     expect(await found({ records: RECORDS, rows })).toEqual([expected])
@@ -181,7 +182,7 @@ describe('a deep proof', () => {
     const wrong = { value: { uid: 'A', amount: 1 }, origin: RECORDS[1] as Origin }
     expect(await found({ records: RECORDS, rows: new Map([['A', wrong], ...rows]), beforeMove: true })).toEqual([])
     expect(await found({ records: RECORDS, rows: new Map([...rows, ['A', wrong]]) })).toEqual([
-      '0-1: order A claims a record that another order wrote or claims',
+      '0-1: value A of orders claims a record that another value wrote or claims',
     ])
   })
 
@@ -226,7 +227,7 @@ describe('a deep proof', () => {
     expect(await prove({ records: RECORDS, rows: invalid, letters })).toMatchObject({ findings: [], edited: 1 })
     const neither = altered('b', row => ({ origin: { ...row.origin, offset: 2n }, value: { uid: 'b', amount: 8 } }))
     expect(await found({ records: RECORDS, rows: neither, letters })).toEqual([
-      '0-2: order b is not what its dead letter was redriven with',
+      '0-2: value b of orders is not what its dead letter was redriven with',
     ])
   })
 
@@ -246,7 +247,7 @@ describe('a deep proof', () => {
     // Of one that was purged nobody knows: the row may stand at either place.
     expect(await found({ records, rows, redrives: { [claim]: purged } })).toEqual([])
     expect(await found({ records, rows: rowsOf(records), redrives: { [claim]: purged } })).toEqual([])
-    expect(await found({ records, rows })).toEqual(['0-4: order a stands at 0-3, older than its record'])
+    expect(await found({ records, rows })).toEqual(['0-4: value a of orders stands at 0-3, older than its record'])
   })
 
   it('lets the timestamp decide between partitions, as the stale guard did', async () => {
@@ -259,7 +260,7 @@ describe('a deep proof', () => {
     expect(await found({ records: [first, other(100)], rows: rows(first, 1) })).toEqual([])
     // A younger one would have replaced it ...
     expect(await found({ records: [first, other(101)], rows: rows(first, 1) })).toEqual([
-      '1-0: order b stands at 0-0, older than its record',
+      '1-0: value b of orders stands at 0-0, older than its record',
     ])
     // ... but not while an earlier version, younger still, stood there.
     expect(await found({ records: [first, second, other(50)], rows: rows(second, 2) })).toEqual([])
