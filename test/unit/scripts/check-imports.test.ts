@@ -52,7 +52,7 @@ describe('imports that the layout allows', () => {
       'src/core/batch.ts': `import { createHash } from 'node:crypto'`,
       'src/cli/serve.ts': `const { app } = await import('../app.ts')\nawait using jobs = await import('../app-jobs.ts')`,
       'src/main.ts': `import { app } from './app.ts'\nimport { config } from './config.ts'`,
-      'src/pipeline/write.ts': `/* import pg from 'pg' */\n// import '../postgres/pool.ts'`,
+      'src/read/reader.ts': `/* import pg from 'pg' */\n// import '../postgres/pool.ts'`,
     })
 
     expect(broken).toEqual([])
@@ -61,11 +61,11 @@ describe('imports that the layout allows', () => {
 
 describe('an import that the layout does not allow', () => {
   it.each([
-    ['a port is needed', 'pipeline/write.ts', `import { pool } from '../postgres/pool.ts'`, 'pipeline-imports'],
-    ['a type alone', 'pipeline/write.ts', `import type { Pool } from '../postgres/pool.ts'`, 'pipeline-imports'],
-    ['on the way through', 'pipeline/write.ts', `export * from '../postgres/pool.ts'`, 'pipeline-imports'],
-    ['for its effect', 'pipeline/write.ts', `import '../postgres/pool.ts'`, 'pipeline-imports'],
-    ['at run time', 'pipeline/write.ts', `await using pool = await import('../postgres/pool.ts')`, 'pipeline-imports'],
+    ['a port is needed', 'read/reader.ts', `import { pool } from '../postgres/pool.ts'`, 'read-imports'],
+    ['a type alone', 'read/reader.ts', `import type { Pool } from '../postgres/pool.ts'`, 'read-imports'],
+    ['on the way through', 'read/reader.ts', `export * from '../postgres/pool.ts'`, 'read-imports'],
+    ['for its effect', 'read/reader.ts', `import '../postgres/pool.ts'`, 'read-imports'],
+    ['at run time', 'read/reader.ts', `await using pool = await import('../postgres/pool.ts')`, 'read-imports'],
     [
       'a value of a stream',
       'postgres/reader.ts',
