@@ -128,6 +128,11 @@ describe('the stream in a sentence', () => {
       ['Partition 3 stands still and waits for you to decide.'],
     ],
     [{ state: 'failed', error: 'no table orders' }, 'bad', ['The stream has stopped: no table orders.']],
+    [
+      { state: 'halted', error: 'no column reason', checks: [{ name: 'stream', ok: false, reason: 'halted' }] },
+      'bad',
+      ['The stream is halted, and tried again by itself: no column reason.'],
+    ],
     [{ checks: [{ name: 'group', ok: false, reason: 'starting' }] }, 'fair', ['Not ready yet: starting.']],
   ])('names what is true: %o', (change, level, words, also: string[] = []) => {
     expect(healthOf({ ...fine, ...change }, now)).toEqual({ level, words, also })
