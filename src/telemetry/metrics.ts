@@ -48,20 +48,28 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const now = options.now ?? Date.now
   const registry = new Registry()
   if (options.runtime ?? true) collectDefaultMetrics({ register: registry })
-  const counters = new Map<string, Counter>()
-  const gauges = new Map<string, Gauge>()
-  const histograms = new Map<string, Histogram>()
+  const counters = new Map<string, Counter<string>>()
+  const gauges = new Map<string, Gauge<string>>()
+  const histograms = new Map<string, Histogram<string>>()
   for (const [name, spec] of Object.entries<MetricSpec>(METRICS)) {
     const common = { name: PREFIX + name, help: spec.help, labelNames: Object.keys(spec.labels), registers: [registry] }
-    if (spec.type === 'counter') counters.set(name, new Counter(common))
-    else if (spec.type === 'gauge') gauges.set(name, new Gauge(common))
+    if (spec.type === 'counter') counters.set(name, new Counter<string>(common))
+    else if (spec.type === 'gauge') gauges.set(name, new Gauge<string>(common))
     else histograms.set(name, histogramOf(common, spec))
   }
 
   /** Registered afterwards: a metric with exemplars refuses a registry whose own format cannot show them. */
-  function histogramOf(common: { name: string; help: string; labelNames: string[] }, spec: MetricSpec): Histogram {
+  function histogramOf(
+    common: { name: string; help: string; labelNames: string[] },
+    spec: MetricSpec,
+  ): Histogram<string> {
     const buckets = [...(spec.buckets ?? [])]
-    const histogram = new Histogram({ ...common, registers: [], buckets, enableExemplars: spec.unit === 'seconds' })
+    const histogram = new Histogram<string>({
+      ...common,
+      registers: [],
+      buckets,
+      enableExemplars: spec.unit === 'seconds',
+    })
     registry.registerMetric(histogram)
     return histogram
   }
