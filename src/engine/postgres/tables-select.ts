@@ -2,6 +2,7 @@ import type { Origin } from '../../core/record.ts'
 import { type ColumnPlan, SOURCE_COLUMNS, type StreamPlan, type TablePlan } from '../definition/plan.ts'
 import type { Rows, RowValues } from '../definition/shape.ts'
 import type { PageQuery, Place, ValueList, ValueQueries } from '../value-sql.ts'
+import { hasFormat } from '../values/formats.ts'
 import { canonicalInstant, isInstant } from '../values/instant.ts'
 import { fromColumn, selectExpression } from './column-values.ts'
 import { identifier, literal } from './identifiers.ts'
@@ -65,6 +66,10 @@ export function createQueries({ plan, from, json, assemble }: QueriesOptions): V
     const restricted = (plan.list?.by ?? []).filter(column => by[column.name] !== undefined)
     const texts = restricted.map((column, index) => `${equals(column, `$${index + 6}`)} AND`)
     const bounds = place.bounds('$4', '$5')
+    // Postgres would refuse the statement, where the answer is that no value is like that.
+    if (restricted.some(column => !canBe(column, by[column.name] ?? ''))) {
+      return { name: name('page_none'), text: `${select} WHERE false`, values: [] }
+    }
     return {
       name: name(['page', ...restricted.map(column => plan.list?.by.indexOf(column))].join('_')),
       text: `${select} WHERE ${texts.join(' ')} ${place.before('$2', '$3')}
@@ -236,6 +241,19 @@ const ALL_DATES = ''
 const GREATEST: Readonly<Record<string, string>> = { int8: '9223372036854775807', int4: '2147483647' }
 const LEAST: Readonly<Record<string, string>> = { int8: '-9223372036854775808', int4: '-2147483648' }
 
+/** Texts that a column can equal: for types whose text Postgres may refuse. */
+const FORMS: Readonly<Partial<Record<ColumnPlan['type'], RegExp>>> = {
+  int8: /^-?\d{1,16}$/,
+  int4: /^-?\d{1,9}$/,
+  bool: /^(?:true|false)$/,
+  uuid: /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
+}
+
+function canBe({ type }: ColumnPlan, text: string): boolean {
+  if (type === 'date') return /^\d{4}-\d\d-\d\d$/.test(text) && hasFormat('date', text)
+  return FORMS[type]?.test(text) !== false
+}
+
 function listOf({ list }: StreamPlan): ValueList | undefined {
   if (list === undefined) return undefined
   const { type } = list.newest
@@ -243,8 +261,8 @@ function listOf({ list }: StreamPlan): ValueList | undefined {
     by: list.by.map(({ name }) => name),
     canonicalDate(text) {
       if (type === 'timestamptz') return isInstant(text) ? canonicalInstant(text) : undefined
-      if (type === 'date') return /^\d{4}-\d\d-\d\d$/.test(text) && isInstant(`${text}T00:00:00Z`) ? text : undefined
-      if (type === 'int8' || type === 'int4') return /^-?\d{1,9}$|^-?\d{1,16}$/.test(text) ? text : undefined
+      if (type === 'date') return hasFormat('date', text) ? text : undefined
+      if (type === 'int8' || type === 'int4') return FORMS[type]?.test(text) ? text : undefined
       return /^-?\d{1,300}(\.\d{1,300})?(e[+-]?\d{1,2})?$/.test(text) ? text : undefined
     },
   }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { compileStream } from '#src/engine/definition/compile.ts'
 import { orderQueries, orderTables } from '#src/streams/orders/stream.ts'
 import { aReadyOrder } from '../../support/orders.ts'
 
@@ -48,5 +49,33 @@ describe('the SQL that is made from the definition of orders', () => {
     const casts = [...frozen('upsert').matchAll(/\$(\d+)::(\w+)\[\]/g)]
     const types = new Map(casts.map(([, number, type]) => [Number(number), type]))
     expect(columns.map(({ type }) => type)).toEqual([...types].sort(([a], [b]) => a - b).map(([, type]) => type))
+  })
+})
+
+describe('a page that is restricted by a text which its column cannot equal', () => {
+  const schema = {
+    type: 'object',
+    required: ['id', 'at'],
+    properties: {
+      id: { type: 'string' },
+      at: { type: 'integer' },
+      size: { type: 'integer' },
+      ready: { type: 'boolean' },
+    },
+  }
+  const { queries } = compileStream(
+    { name: 'parts', schema, key: '/id', tables: { parts: {} }, list: { newest: '/at', by: ['/size', '/ready'] } },
+    { topic: 'parts', dlqTopic: 'parts.dlq', groupId: 'holdfast-parts', maxBytes: 1_000 },
+  )
+
+  it.each([{ size: 'large' }, { size: '1e3' }, { ready: 'yes' }])('is empty, and no error: %o', by => {
+    const { text, values } = queries.page({ ...whole, by })
+    expect([text.endsWith('WHERE false'), values]).toEqual([true, []])
+  })
+
+  it('is not asked otherwise than any other, where the column can equal it', () => {
+    const { text, values } = queries.page({ ...whole, by: { size: '12', ready: 'true' } })
+    expect(text).toContain('p.size = $6::int8 AND p.ready = $7::bool AND')
+    expect(values.slice(5)).toEqual(['12', 'true'])
   })
 })
