@@ -12,8 +12,8 @@ import { startPostgres } from '#src/embedded/postgres.ts'
 import type { Order } from '#src/orders/order.ts'
 import { createDeadLetterIndex } from '#src/postgres/dead-letter-index.ts'
 import { createDeadLetterStore } from '#src/postgres/dead-letter-store.ts'
+import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
 import { createPool } from '#src/postgres/pool.ts'
-import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { orderTables } from '#src/streams/orders/stream.ts'
 import { freshDatabase } from './database.ts'
 import { median } from './measurement.ts'
@@ -118,7 +118,7 @@ async function writeLetters(): Promise<void> {
       await using database = await freshDatabase(server, `writes_${round}_${without ?? 'all'}`, false)
       const pool = createPool({ url: database.url, max: 1, statementTimeoutMs: 60_000, name: 'bench' })
       if (without !== undefined) await pool.query(`DROP INDEX ${without}`)
-      const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables })
+      const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
       await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
       const name = without === undefined ? 'all indexes' : `without ${without}`
       const walBefore = await walBytes(pool)
@@ -148,7 +148,7 @@ async function writeLetters(): Promise<void> {
 async function closeLoops(): Promise<void> {
   await using database = await freshDatabase(server, 'loops', false)
   const pool = createPool({ url: database.url, max: 1, statementTimeoutMs: 60_000, name: 'bench' })
-  const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables })
+  const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
   for (let batch = 0; batch < batches; batch++) await settle(store, batch)
   await pool.query(`UPDATE dead_letters SET state = 'replaying', replay_id = 'r1'`)
@@ -182,7 +182,7 @@ async function closeLoops(): Promise<void> {
   )
 }
 
-async function settle(store: ReturnType<typeof createSettlementStore>, batch: number): Promise<void> {
+async function settle(store: ReturnType<typeof createStreamSettlement>, batch: number): Promise<void> {
   const from = BigInt(batch * BATCH)
   const deadLetters = Array.from({ length: BATCH }, (_, i): DeadLetter => {
     const record = {

@@ -1,8 +1,8 @@
 import { collapse } from '#src/core/collapse.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
 import { createOrderJudge, type Order } from '#src/orders/order.ts'
+import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
 import { createPool } from '#src/postgres/pool.ts'
-import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { orderTables } from '#src/streams/orders/stream.ts'
 import { validOrders } from './backlog.ts'
 
@@ -13,7 +13,7 @@ const GROUP = 'bench'
 export async function storeOrders(databaseUrl: string, count: number): Promise<string[]> {
   const pool = createPool({ url: databaseUrl, max: 1, statementTimeoutMs: 30_000, name: 'bench' })
   try {
-    const store = createSettlementStore<Order>({ pool, stream: 'orders', tables: orderTables })
+    const store = createStreamSettlement<Order>({ pool, stream: 'orders', tables: orderTables })
     await store.startProgress(GROUP, { ...TOPIC, nextOffset: 0n })
     const judge = createOrderJudge({ maxBytes: 1 << 20 })
     const orders = validOrders({ seed: 1, updatesRatio: 0 })

@@ -38,8 +38,7 @@ export function composeAdmin(options: AdminOptions): AdminParts {
     ...desk,
     overview,
     storeSilentMs,
-    judge: value => stream.judge({ key: null, value }),
-    mask: stream.mask,
+    stream,
     traceUrl: config.traceUrl,
     feed: createAdminFeed({ clock, overview, replays: desk.replays.list, onError: options.onFeedError }),
   }

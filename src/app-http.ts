@@ -44,7 +44,7 @@ export async function serveHttp(parts: HttpParts): Promise<Served> {
     allowedHosts,
     auth: { keys: [...apiKeys, ...(adminKey === undefined ? [] : [toApiKey(adminKey)])], keyless },
     limits: { writesPerMinute, badKeysPerMinute: BAD_KEYS_PER_MINUTE },
-    admin: admin[0],
+    admin,
     metrics: config.metrics.port === undefined ? metrics : undefined,
   })
   return { url: listener.url, adminKey, [Symbol.asyncDispose]: () => listener[Symbol.asyncDispose]() }

@@ -8,8 +8,8 @@ import type { Clock } from './engine/ports.ts'
 import type { Stream } from './engine/stream.ts'
 import type { Publisher } from './kafka/publisher.ts'
 import { tryEmptyWrite } from './postgres/empty-write.ts'
+import { createStreamSettlement } from './postgres/letter-settlement.ts'
 import { requireTables } from './postgres/required-tables.ts'
-import { createSettlementStore } from './postgres/settlement.ts'
 import { createStartBook } from './postgres/start-book.ts'
 import type { StreamObserver } from './telemetry/observer.ts'
 
@@ -63,7 +63,7 @@ export function composeStream(parts: UnitParts): StreamUnit {
     return createEngine({
       ...parts,
       gate,
-      store: createSettlementStore({
+      store: createStreamSettlement({
         pool,
         stream: stream.name,
         tables: stream.tables,

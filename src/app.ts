@@ -17,8 +17,8 @@ import type { Stream } from './engine/stream.ts'
 import { noteConsumerStart } from './postgres/consumer-starts.ts'
 import { purgeSettled } from './postgres/dead-letter-purge.ts'
 import { readFigures } from './postgres/figures.ts'
+import { createStreamSettlement } from './postgres/letter-settlement.ts'
 import { requireMigrated } from './postgres/migrate.ts'
-import { createSettlementStore } from './postgres/settlement.ts'
 import type { Logger } from './telemetry/logger.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { createObserver } from './telemetry/observer.ts'
@@ -157,7 +157,7 @@ export async function startApp(
   work.catch(() => {})
   const [first] = streams
   if (first === undefined) throw new RangeError('there is no stream to run')
-  const checkStore = createSettlementStore({ pool: pools.open('check', 1), stream: first.name, tables: first.tables })
+  const checkStore = createStreamSettlement({ pool: pools.open('check', 1), stream: first.name, tables: first.tables })
   void health.watchPostgres(() => checkStore.probe(), signal)
   const resources = parts.move()
 

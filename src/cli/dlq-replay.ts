@@ -1,6 +1,7 @@
-import { isOfAnotherKey, type ReplayRequest, ReplayRunningError } from '../core/dead-letter-desk.ts'
+import { type ReplayRequest, ReplayRunningError } from '../core/dead-letter-desk.ts'
 import type { DeadLetterFilter } from '../core/dead-letter-filter.ts'
 import { UsageError } from '../core/errors.ts'
+import { refuseEdit } from '../inbox/edit.ts'
 import { confirm } from './confirm.ts'
 import { type DeadLetters, type DlqOptions, filterOf, openDeadLetters, operator } from './dlq-parts.ts'
 import { CommandFailed } from './failure.ts'
@@ -69,21 +70,11 @@ async function start(
   return id
 }
 
-/** @throws UsageError when it cannot be read, would be a dead letter again, or has another key than the dead letter */
+/** @throws UsageError when it cannot be read, or may not take the place of the dead letter */
 async function readEdit(path: string, { stream, letters }: DeadLetters, filter: DeadLetterFilter): Promise<Buffer> {
   const value = await readBytes(path, '--edit')
-  const verdict = stream.judge({ key: null, value })
-  if (verdict.ok) {
-    const { rows } = await letters.page({ filter, limit: 2, after: undefined })
-    if (rows.length > 1)
-      throw new UsageError('--edit is for one dead letter, and the filter takes several: name it, id:…')
-    const other = rows.find(letter => isOfAnotherKey(letter, verdict.key))
-    if (other === undefined) return value
-    throw new UsageError(
-      `--edit ${path} has the key ${verdict.key}, and ${other.id} has ${other.key}, which would be stored nowhere`,
-    )
-  }
-  const { rejection } = verdict
-  const violations = rejection.violations.map(({ pointer, message }) => `\n  ${pointer || '(whole)'}: ${message}`)
-  throw new UsageError(`--edit ${path} would be a dead letter again: ${rejection.message}${violations.join('')}`)
+  const refused = await refuseEdit({ letters, judge: stream.judge }, filter, value)
+  if (refused === undefined) return value
+  const violations = refused.violations.map(({ pointer, message }) => `\n  ${pointer || '(whole)'}: ${message}`)
+  throw new UsageError(`--edit ${path}: ${refused.message}${violations.join('')}`)
 }

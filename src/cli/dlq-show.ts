@@ -31,11 +31,7 @@ export async function show(id: string, options: ShowOptions): Promise<void> {
     return value.length === 0 ? undefined : print(hexDump(value))
   }
   const shown =
-    record === undefined
-      ? undefined
-      : masked
-        ? answer.maskedRecord(record, inbox.stream.mask)
-        : answer.wholeRecord(record)
+    record === undefined ? undefined : masked ? answer.maskedRecord(record, inbox.stream) : answer.wholeRecord(record)
   const history = await letters.history(id)
   const { traceUrl } = inbox.config
   if (json) print(JSON.stringify(answer.letterJson(letter, shown, history, traceUrl)))

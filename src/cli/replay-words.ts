@@ -1,31 +1,16 @@
-import type { LeftOutReason, Replay, ReplayPreview, SkipReason } from '../core/dead-letter-desk.ts'
+import type { Replay, ReplayPreview } from '../core/dead-letter-desk.ts'
+import { LEFT_OUT, type LeftOutReason, type SkipReason } from '../core/letter-states.ts'
 import { visible } from '../core/visible.ts'
 import { grouped } from './progress.ts'
 
 /** Redrives as text. */
-
-const LEFT_OUT: Readonly<Record<LeftOutReason, string>> = {
-  not_open: 'not open',
-  other_topic: 'from another topic than KAFKA_TOPIC',
-  place_unknown: 'of unknown place in the dead-letter topic (holdfast dlq reindex finds them)',
-  not_passing: 'that would fail again',
-  bytes_gone: 'whose bytes are gone from the dead-letter topic',
-  over_limit: 'beyond the limit',
-}
-
-const SKIPPED: Readonly<Record<SkipReason, string>> = {
-  not_open: 'not open any more',
-  place_unknown: LEFT_OUT.place_unknown,
-  bytes_gone: LEFT_OUT.bytes_gone,
-  refused_by_topic: 'refused by the topic',
-}
 
 export function previewLines({ count, by_reason, oldest, newest, left_out }: ReplayPreview): string[] {
   const reasons = Object.entries(by_reason).map(([reason, letters]) => `${grouped(letters)} ${reason}`)
   const lines = [count === 0 ? 'no dead letter' : `${letters(count)}: ${reasons.join(', ')}`]
   if (oldest !== null && newest !== null) lines.push(`failed from ${oldest} to ${newest}`)
   for (const [why, letters] of Object.entries(left_out)) {
-    lines.push(`left out: ${grouped(letters)} ${LEFT_OUT[why as LeftOutReason]}`)
+    lines.push(`left out: ${grouped(letters)} ${LEFT_OUT[why as LeftOutReason].words}`)
   }
   return lines
 }
@@ -61,7 +46,9 @@ function releasedText({ state, total, published, skipped, pending }: Replay): st
 }
 
 function skippedText({ skipped_because }: Replay): string {
-  const whys = Object.entries(skipped_because).map(([why, count]) => `${grouped(count)} ${SKIPPED[why as SkipReason]}`)
+  const whys = Object.entries(skipped_because).map(
+    ([why, count]) => `${grouped(count)} ${LEFT_OUT[why as SkipReason].words}`,
+  )
   return whys.length === 0 ? '' : ` (${whys.join(', ')})`
 }
 

@@ -1,6 +1,15 @@
 import type { Violation } from './dead-letter.ts'
-import type { DeadLetterFilter, DeadLetterState } from './dead-letter-filter.ts'
+import type { DeadLetterFilter } from './dead-letter-filter.ts'
 import { UsageError } from './errors.ts'
+import {
+  type DeadLetterState,
+  type LeftOutReason,
+  leftOutWords,
+  type ReplayState,
+  type SkipReason,
+  type StoredLetterState,
+  WAITING,
+} from './letter-states.ts'
 import type { SourceRecord } from './record.ts'
 
 /** The index of dead letters as operators work with it, and redrives. Names of fields are those of the columns. */
@@ -27,7 +36,7 @@ export interface DeadLetterRow {
   readonly attempts: number
   readonly replay_count: number
   /** `failed_again` is never stored: a letter whose redrive failed is `open` (or `parked`) with a `replay_count`. */
-  readonly state: Exclude<DeadLetterState, 'failed_again'>
+  readonly state: StoredLetterState
   readonly state_changed_at: string
   /** Key, value and headers. */
   readonly bytes: number
@@ -90,7 +99,8 @@ export interface DeadLetterArrivals {
 /** What of these groups a discard would take: open and parked ones. `not_open`: all others. */
 export function discardable(groups: readonly DeadLetterGroup[]): { readonly count: number; readonly not_open: number } {
   const all = groups.reduce((sum, { count }) => sum + count, 0)
-  const count = groups.reduce((sum, { states }) => sum + (states.open ?? 0) + (states.parked ?? 0), 0)
+  const inStates = (states: DeadLetterGroup['states']) => WAITING.reduce((sum, state) => sum + (states[state] ?? 0), 0)
+  const count = groups.reduce((sum, { states }) => sum + inStates(states), 0)
   return { count, not_open: all - count }
 }
 
@@ -209,26 +219,9 @@ export interface CheckedPage {
 
 // Redrives -----------------------------------------------------------------------------------------------------------
 
-/** `queued` until a worker takes it; at most one is in a state before `paused`. The last three are final. */
-export const REPLAY_STATES = [
-  'queued',
-  'running',
-  'pausing',
-  'cancelling',
-  'paused',
-  'cancelled',
-  'done',
-  'failed',
-] as const
-export type ReplayState = (typeof REPLAY_STATES)[number]
-
 /** What became of a member of the frozen set. Also the values of the metric label `result`. */
 export const REPLAY_RESULTS = ['published', 'resolved', 'failed_again', 'parked', 'skipped'] as const
 export type ReplayResult = (typeof REPLAY_RESULTS)[number]
-
-/** Why a member was not published. `refused_by_topic`: too large for it, or it has no such partition (any more). */
-export const SKIP_REASONS = ['not_open', 'bytes_gone', 'place_unknown', 'refused_by_topic'] as const
-export type SkipReason = (typeof SKIP_REASONS)[number]
 
 export interface ReplayRequest {
   readonly filter: DeadLetterFilter
@@ -261,20 +254,6 @@ export interface ReplayPreview {
   /** Matching ones that are not members, by why; reasons that none is left out for are absent. */
   readonly left_out: Readonly<Partial<Record<LeftOutReason, number>>>
 }
-
-/**
- * `place_unknown`: the index does not know where in the DLQ topic it stands (`dlq reindex` finds out). `over_limit` also counts
- * those that were not looked at because the limit was reached.
- */
-export const LEFT_OUT_REASONS = [
-  'not_open',
-  'other_topic',
-  'place_unknown',
-  'not_passing',
-  'bytes_gone',
-  'over_limit',
-] as const
-export type LeftOutReason = (typeof LEFT_OUT_REASONS)[number]
 
 export interface Replay {
   readonly id: string
@@ -325,11 +304,11 @@ export class NothingToReplayError extends UsageError {
   override readonly name = 'NothingToReplayError'
   readonly preview: ReplayPreview
   constructor(preview: ReplayPreview) {
-    const left = Object.entries(preview.left_out).map(([why, count]) => `${count} ${why}`)
+    const left = leftOutWords(preview.left_out)
     super(
-      left.length === 0
+      left === ''
         ? 'nothing to redrive: no dead letter matches the filter'
-        : `nothing to redrive: what matches the filter is left out (${left.join(', ')})`,
+        : `nothing to redrive: what matches the filter is left out (${left})`,
     )
     this.preview = preview
   }

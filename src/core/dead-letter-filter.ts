@@ -1,8 +1,5 @@
 import { REASONS, type Reason } from './dead-letter.ts'
-
-/** What state a dead letter may be in, as a filter names it. `failed_again` is open with a redrive behind it. */
-export const DEAD_LETTER_STATES = ['open', 'replaying', 'resolved', 'failed_again', 'parked', 'discarded'] as const
-export type DeadLetterState = (typeof DEAD_LETTER_STATES)[number]
+import { DEAD_LETTER_STATES, type DeadLetterState } from './letter-states.ts'
 
 /** Compares with a `*` that stands for any characters, or none; without one, the whole text. `''`: there is none. */
 export type Pattern = string

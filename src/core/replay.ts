@@ -1,5 +1,5 @@
-import type { ReplayState, SkipReason } from './dead-letter-desk.ts'
 import { StreamError } from './errors.ts'
+import type { ReplayState, SkipReason } from './letter-states.ts'
 import type { Origin } from './record.ts'
 import type { RedrivenRecord } from './redrive.ts'
 

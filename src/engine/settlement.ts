@@ -1,8 +1,9 @@
 import type { DeadLetter } from '../core/dead-letter.ts'
-import type { OutcomeCounts } from '../core/outcome.ts'
+import type { Outcome, OutcomeCounts } from '../core/outcome.ts'
 import type { ProvenanceClaim, RedriveFacts } from '../core/provenance.ts'
 import type { TopicPartition } from '../core/record.ts'
 import type { Progress } from './ports.ts'
+import type { Statement } from './value-sql.ts'
 import type { ReadyRecord } from './verdict.ts'
 
 /** What one transaction settles, and what the store that runs it must promise. */
@@ -138,6 +139,42 @@ export interface StartBook {
    * @param what `start`: nor was the last start that was noted one that ends in a crash
    */
   clearSuspect(groupId: string, partition: TopicPartition, what: { readonly start: boolean }): Promise<void>
+}
+
+/** A batch whose rows are written, in a transaction that is not committed yet. */
+export interface Settling<T> {
+  readonly work: SettlementWork<T>
+  /** Which of `work.ready` replaced an earlier version. */
+  readonly replaced: readonly ReadyRecord<T>[]
+  /** How one of `work.ready` ended. */
+  readonly outcomeOf: (ready: ReadyRecord<T>) => Outcome
+}
+
+/**
+ * Adds statements of another module to the transaction of a batch: its dead letters, notices of what was written. They run
+ * after the rows of the values and before the ledger's row, in the order of the joins; when one fails, nothing is written.
+ */
+export type SettlementJoin<T> = (settling: Settling<T>) => readonly JoinedStatement[]
+
+export interface JoinedStatement {
+  readonly statement: Statement
+  /** What its rows say of closed loops; for the one statement that closes them. */
+  readonly closings?: (rows: readonly Readonly<Record<string, unknown>>[]) => RedriveClosings
+}
+
+/** What settling asks of the dead letters that wait. @throws StoreUnavailableError StoreContendedError StoreMisconfiguredError */
+export interface LetterLookups {
+  /**
+   * The last open or parked dead letter of each of these partitions, at `nextOffset` or after it, by `partitionKey`.
+   * A partition that has none is absent.
+   */
+  lastOpen(from: readonly Progress[]): Promise<ReadonlyMap<string, bigint>>
+  /** What is known of the redrives that records of this topic claim to come from. */
+  redrives(
+    groupId: string,
+    topic: string,
+    claims: readonly ProvenanceClaim[],
+  ): Promise<ReadonlyMap<string, RedriveFacts>>
 }
 
 export interface SettlementStore<T> {

@@ -12,7 +12,7 @@ import {
 import { type DeadLetterFilter, parseFilter } from '../core/dead-letter-filter.ts'
 import { dispositionOf, StoreUnavailableError, StreamError } from '../core/errors.ts'
 import type { AutomaticRedrive, StreamBooks } from '../core/stream-desk.ts'
-import type { Verdict } from '../engine/verdict.ts'
+import type { Stream } from '../engine/stream.ts'
 import type { AdminFeed } from './admin-feed.ts'
 import type { Caller } from './auth.ts'
 import { type Members, type Read, readJson } from './json-body.ts'
@@ -20,8 +20,12 @@ import { type Problem, sendProblem } from './problem.ts'
 import { refuseMethod } from './refuse-method.ts'
 import type { StreamOverview } from './stream-overview.ts'
 
-/** What the routes of operators work on. */
+/** What of a stream the routes of operators need. */
+export type AdminStream = Pick<Stream, 'name' | 'judge' | 'mask' | 'isKey'>
+
+/** What the routes of operators work on, for one stream. */
 export interface AdminParts {
+  readonly stream: AdminStream
   readonly letters: DeadLetterStore
   readonly records: Pick<DeadLetterRecords, 'read'>
   /** Would those that match pass now? At most `limit` of them. */
@@ -32,9 +36,6 @@ export interface AdminParts {
   readonly overview: () => Promise<StreamOverview>
   /** For how long the database has owed an answer, in ms; 0 while it answers. */
   readonly storeSilentMs: () => number
-  readonly judge: (value: Buffer) => Verdict<unknown>
-  /** The bytes without what is personal in them; `undefined` when nobody can say what is. */
-  readonly mask: (value: Buffer) => Buffer | undefined
   /** As TRACE_URL has it; `undefined`: nobody shows traces. */
   readonly traceUrl?: string | undefined
   /** Told of what goes on; closed with the server. */

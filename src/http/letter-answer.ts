@@ -4,8 +4,8 @@ import type { DeadLetterEvent, DeadLetterRow } from '../core/dead-letter-desk.ts
 import { HEADER } from '../core/headers.ts'
 import type { Header, SourceRecord } from '../core/record.ts'
 import { isSampled, TRACE_HEADER, traceIdOf } from '../core/trace-context.ts'
+import type { Stream } from '../engine/stream.ts'
 import { rowJson } from '../inbox/json.ts'
-import { UID } from './uid.ts'
 
 /** Bytes as JSON can hold them: text when they are UTF-8, else hexadecimal. */
 export type Shown = { readonly text: string } | { readonly hex: string }
@@ -69,12 +69,12 @@ export function wholeRecord({ key, value, headers }: SourceRecord): ShownRecord 
 }
 
 /**
- * Without what may be personal. A key is shown that looks like an order's uid, as it should be; headers, that are ours or
+ * Without what may be personal. A key is shown that can be the key of a value of the stream; headers, that are ours or
  * of the known programs that write dead letters.
  */
 export function maskedRecord(
   { key, value, headers }: SourceRecord,
-  mask: (value: Buffer) => Buffer | undefined,
+  { mask, isKey }: Pick<Stream, 'mask' | 'isKey'>,
 ): ShownRecord {
   const isOurs = headers.some(([name]) => name === HEADER.id)
   return {
@@ -82,14 +82,14 @@ export function maskedRecord(
       name: header[0],
       ...(isKnown(header, isOurs) ? shown(header[1]) : { bytes: header[1].length, masked: true }),
     })),
-    key: key === null ? null : maskedKey(key),
+    key: key === null ? null : maskedKey(key, isKey),
     value: value === null ? null : maskedValue(value, mask),
   }
 }
 
-function maskedKey(key: Buffer): ShownBytes {
+function maskedKey(key: Buffer, isKey: Stream['isKey']): ShownBytes {
   const text = key.toString('latin1')
-  return key.length === 0 || UID.test(text)
+  return key.length === 0 || isKey(text)
     ? { text, bytes: key.length, masked: false }
     : { bytes: key.length, masked: true }
 }

@@ -52,8 +52,8 @@ export interface HttpOptions {
   readonly connections?: Partial<ConnectionLimits> | undefined
   /** At least one; the first is the one of pages that name none. */
   readonly streams: readonly StreamReading[]
-  /** What operators work with; without it there is nothing below `/admin/`. */
-  readonly admin?: AdminParts | undefined
+  /** What operators work with, for each stream; without it there is nothing below `/admin/`. */
+  readonly admin?: readonly AdminParts[] | undefined
   readonly clock: Pick<Clock, 'monotonic' | 'sleep'>
   /** Checks of `/livez` and of `/readyz`. */
   readonly live: readonly HealthCheck[]
@@ -135,8 +135,7 @@ function createHttpApp(
     app.use(valueRoutes({ ...reading, isAdmin, isOnly: options.streams.length === 1 }, reads))
   }
   if (options.admin !== undefined) {
-    const { feed } = options.admin
-    closing.addEventListener('abort', () => feed.close())
+    for (const { feed } of options.admin) closing.addEventListener('abort', () => feed.close())
     const read = [guard.require('admin'), limited(work.admin)]
     const write = [...read, guard.limitWrites]
     app.use(adminRoutes(options.admin, { read, write, callerOf: guard.callerOf }))

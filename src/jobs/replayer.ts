@@ -1,6 +1,7 @@
 import { type BackoffPolicy, backoffMs } from '../core/backoff.ts'
-import type { DeadLetterRecords, ReplayState } from '../core/dead-letter-desk.ts'
+import type { DeadLetterRecords } from '../core/dead-letter-desk.ts'
 import { dispositionOf, StoreMisconfiguredError, StoreUnavailableError, StreamError } from '../core/errors.ts'
+import type { ReplayState } from '../core/letter-states.ts'
 import type { SourceRecord } from '../core/record.ts'
 import { toRedrivenRecord } from '../core/redrive.ts'
 import {

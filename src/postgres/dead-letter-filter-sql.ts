@@ -1,4 +1,5 @@
-import type { DeadLetterFilter, DeadLetterState, FilterTerm, Pattern } from '../core/dead-letter-filter.ts'
+import type { DeadLetterFilter, FilterTerm, Pattern } from '../core/dead-letter-filter.ts'
+import { type DeadLetterState, sqlList, WAITING } from '../core/letter-states.ts'
 
 /** A condition on a row of `dead_letters`, and the parameters that it names. */
 export interface Condition {
@@ -68,7 +69,7 @@ function stateIs(states: readonly DeadLetterState[], d: string, parameter: Param
   const stored = states.filter(state => state !== 'failed_again')
   return [
     ...(stored.length > 0 ? [`${d}.state = ANY (${parameter(stored)}::text[])`] : []),
-    ...(stored.length < states.length ? [`${d}.state IN ('open', 'parked') AND ${d}.replay_count > 0`] : []),
+    ...(stored.length < states.length ? [`${d}.state IN (${sqlList(WAITING)}) AND ${d}.replay_count > 0`] : []),
   ].join(' OR ')
 }
 

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { membersWhere, redrivesWhere, SETTLED, sqlList } from '../core/letter-states.ts'
 import { query } from './pool.ts'
 
 /** Letters of one transaction: settling waits for no longer than such a one takes. */
@@ -30,7 +31,7 @@ export async function purgeSettled(pool: pg.Pool, stream: string, olderThanMs: n
 const PURGE = `
   WITH target AS (
     SELECT id FROM dead_letters
-    WHERE stream = $3 AND state IN ('resolved', 'discarded') AND state_changed_at < now() - $1::float8 * interval '1 millisecond'
+    WHERE stream = $3 AND state IN (${sqlList(SETTLED)}) AND state_changed_at < now() - $1::float8 * interval '1 millisecond'
     ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
   ), gone AS (
     DELETE FROM dead_letters AS d USING target WHERE d.id = target.id
@@ -48,8 +49,8 @@ const PURGE = `
     DELETE FROM dead_letter_events AS event USING gone WHERE event.dead_letter_id = gone.id
   ), members AS (
     DELETE FROM replay_items AS item USING gone
-    WHERE item.dead_letter_id = gone.id AND (item.state NOT IN ('pending', 'claimed') OR EXISTS (
-      SELECT FROM replays AS r WHERE r.id = item.replay_id AND r.state IN ('done', 'cancelled', 'failed')))
+    WHERE item.dead_letter_id = gone.id AND (item.state NOT IN (${sqlList(membersWhere('left'))}) OR EXISTS (
+      SELECT FROM replays AS r WHERE r.id = item.replay_id AND r.state IN (${sqlList(redrivesWhere(state => state.final))})))
     RETURNING item.replay_id, item.state
   ), replays AS (
     INSERT INTO replay_items_purged AS known (replay_id, state, count)

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { AuditEntry, DeadLetterGroup, DeadLetterStore, Operator } from '../core/dead-letter-desk.ts'
 import { printFilter } from '../core/dead-letter-filter.ts'
 import { UsageError } from '../core/errors.ts'
+import { LETTER_MOVES, sqlList } from '../core/letter-states.ts'
 import { audit } from './audit.ts'
 import { readArrivals } from './dead-letter-arrivals.ts'
 import { filterSql } from './dead-letter-filter-sql.ts'
@@ -56,7 +57,7 @@ export function createDeadLetterStore(pool: pg.Pool, stream: string): DeadLetter
       const { action, count } = await acting('discard', printFilter(filter), by, 'discarded', {
         text: `WITH target AS (
             SELECT d.id, d.state FROM dead_letters AS d
-            WHERE d.stream = $6 AND d.id > $4 AND ${text} AND d.state IN ('open', 'parked')
+            WHERE d.stream = $6 AND d.id > $4 AND ${text} AND d.state IN (${sqlList(LETTER_MOVES.discard.from)})
             ORDER BY d.id LIMIT $5 FOR UPDATE
           ), moved AS (
             UPDATE dead_letters AS d SET state = 'discarded', state_changed_at = now(), discard_action = $1

@@ -1,6 +1,7 @@
 import { ownSizeOf } from '../core/batch.ts'
 import type { DeadLetter } from '../core/dead-letter.ts'
 import type { WrittenBy } from '../core/dead-letter-desk.ts'
+import { SETTLED, sqlList } from '../core/letter-states.ts'
 import { originId } from '../core/record.ts'
 import { timestampToInt64 } from '../core/timestamp.ts'
 import type { Column, Statement } from '../engine/value-sql.ts'
@@ -94,7 +95,7 @@ export const LETTER_INPUT = {
  * record was merely read again.
  */
 const STATE_AFTER_FAILURE = `CASE
-    WHEN known.state IN ('resolved', 'discarded') THEN known.state
+    WHEN known.state IN (${sqlList(SETTLED)}) THEN known.state
     WHEN known.state = 'replaying' AND excluded.replay_id <> known.replay_id THEN known.state
     WHEN excluded.replay_count > known.replay_count OR known.state = 'replaying' AND excluded.replay_id IS NOT NULL
       THEN excluded.state

@@ -1,16 +1,17 @@
 import type pg from 'pg'
 import type { Figures } from '../core/figures.ts'
+import { membersWhere, redrivesWhere, sqlList, WAITING } from '../core/letter-states.ts'
 import { query } from './pool.ts'
 
 const DEAD_LETTERS = `
   SELECT state, reason, count(*)::float8 AS count, extract(epoch FROM min(failed_at))::float8 * 1000 AS oldest_ms
-  FROM dead_letters WHERE stream = $1 AND state IN ('open', 'parked') GROUP BY state, reason`
+  FROM dead_letters WHERE stream = $1 AND state IN (${sqlList(WAITING)}) GROUP BY state, reason`
 
 /** The states are those of the index `replays_one_at_a_time`: a stream has one such redrive at most. */
 const REPLAY = `
   SELECT (SELECT count(*) FROM replay_items AS item
-          WHERE item.replay_id = replays.id AND item.state IN ('pending', 'claimed'))::float8 AS pending
-  FROM replays WHERE stream = $1 AND state IN ('queued', 'running', 'pausing', 'cancelling')`
+          WHERE item.replay_id = replays.id AND item.state IN (${sqlList(membersWhere('left'))}))::float8 AS pending
+  FROM replays WHERE stream = $1 AND state IN (${sqlList(redrivesWhere(state => state.underWay))})`
 
 interface Group {
   readonly state: 'open' | 'parked'

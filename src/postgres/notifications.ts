@@ -3,6 +3,8 @@ import { type BackoffPolicy, backoffMs } from '../core/backoff.ts'
 import { StoreUnavailableError } from '../core/errors.ts'
 import { runningLifecycle } from '../engine/lifecycle.ts'
 import type { Clock } from '../engine/ports.ts'
+import type { SettlementJoin } from '../engine/settlement.ts'
+import type { Statement } from '../engine/value-sql.ts'
 import { pipelined, withClient } from './pool.ts'
 
 /** One for the whole database: each notice names its stream. */
@@ -21,17 +23,18 @@ const PAYLOAD_MAX_BYTES = 7_999
  *
  * @param sender tells our own notices from those of others
  */
-export function noticeOf(
-  sender: string,
-  stream: string,
-  replaced: readonly { readonly key: string }[],
-): pg.QueryConfig {
+export function noticeOf(sender: string, stream: string, replaced: readonly { readonly key: string }[]): Statement {
   const keys = replaced.map(({ key }) => key)
   return {
     name: 'notify_written',
-    text: 'SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload',
-    values: [CHANNEL, payloadsOf(sender, stream, keys)],
+    text: `SELECT pg_notify('${CHANNEL}', payload) FROM unnest($1::text[]) AS payload`,
+    columns: [{ type: 'text', values: payloadsOf(sender, stream, keys) }],
   }
+}
+
+/** Tells other replicas, under this name, which values of the stream have a new version. */
+export function noticeJoin<T>(sender: string, stream: string): SettlementJoin<T> {
+  return ({ replaced }) => (replaced.length === 0 ? [] : [{ statement: noticeOf(sender, stream, replaced) }])
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Operator } from '../core/dead-letter-desk.ts'
 import { identifier } from '../engine/postgres/identifiers.ts'
 import type { Stream } from '../engine/stream.ts'
 import { audit } from './audit.ts'
+import { toQuery } from './binary.ts'
 import { noticeOf } from './notifications.ts'
 import { pipelined, query, transaction } from './pool.ts'
 import { beyondProgress } from './proof-checks.ts'
@@ -83,7 +84,7 @@ export async function setBack(
       .map(({ key, partition, offset }) => ({ key, at: `${partition}-${offset}` }))
     await pipelined(client, [
       audit(stream, 'verify_repair', `topic:${topic}`, by, { values: done.length, from }),
-      ...(done.length === 0 ? [] : [noticeOf('verify', stream, done)]),
+      ...(done.length === 0 ? [] : [toQuery(noticeOf('verify', stream, done))]),
       'COMMIT',
     ])
     return done.length

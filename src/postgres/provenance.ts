@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { membersWhere, sqlList } from '../core/letter-states.ts'
 import { claimKey, type ProvenanceClaim, type RedriveFacts } from '../core/provenance.ts'
 import { originId } from '../core/record.ts'
 import { query } from './pool.ts'
@@ -46,7 +47,7 @@ export async function readRedrives(
 const REDRIVES = `
   SELECT claimed.at, letter.source_timestamp AS timestamp, progress.next_offset,
     greatest(1, coalesce(letter.replay_count, 0)
-      + CASE WHEN item.state IN ('resolved', 'failed_again', 'parked') THEN 0 ELSE 1 END) AS count
+      + CASE WHEN item.state IN (${sqlList(membersWhere('settled'))}) THEN 0 ELSE 1 END) AS count
   FROM unnest($3::text[], $4::text[], $5::text[], $6::int4[]) WITH ORDINALITY
       AS claimed (replay, letter, topic, partition, at)
     JOIN replays AS redrive ON redrive.id = claimed.replay AND coalesce(redrive.topic, $2) = $2

@@ -1,3 +1,4 @@
+import { LETTER_MOVES, membersWhere, sqlList } from '../core/letter-states.ts'
 import type { ReadAgainEnd, RedriveEnd } from '../core/redrive-ends.ts'
 import { timestampToInt64 } from '../core/timestamp.ts'
 import type { RedriveClosings } from '../engine/settlement.ts'
@@ -64,7 +65,7 @@ export function readAgainStatement(ends: readonly ReadAgainEnd[]): Statement {
 }
 
 /** The answer to {@link closeLoopsStatement}. */
-export function toClosings(rows: readonly { readonly result: string; readonly count: string }[]): RedriveClosings {
+export function toClosings(rows: readonly Readonly<Record<string, unknown>>[]): RedriveClosings {
   const of = (result: string) => Number(rows.find(row => row.result === result)?.count ?? 0)
   return { resolved: of('resolved'), failed_again: of('failed_again'), parked: of('parked') }
 }
@@ -96,7 +97,7 @@ const CLOSE = `
     UPDATE dead_letters AS d SET state = 'resolved', state_changed_at = now(),
       replay_count = greatest(d.replay_count, effective.replay_count), replay_id = coalesce(d.replay_id, effective.replay_id)
     FROM effective JOIN locked USING (id)
-    WHERE d.id = effective.id AND locked.state NOT IN ('resolved', 'discarded')
+    WHERE d.id = effective.id AND locked.state IN (${sqlList(LETTER_MOVES.resolve.from)})
   ), closed AS (
     SELECT input.*, CASE WHEN input.outcome <> '' THEN 'resolved' WHEN locked.state = 'parked' THEN 'parked'
       ELSE 'failed_again' END AS result, locked.id IS NOT NULL AS known
@@ -104,7 +105,7 @@ const CLOSE = `
   ), members AS (
     SELECT item.replay_id, item.position, item.dead_letter_id FROM replay_items AS item
     JOIN input ON item.replay_id = input.replay_id AND item.dead_letter_id = input.id
-    WHERE item.state NOT IN ('resolved', 'failed_again', 'parked')
+    WHERE item.state NOT IN (${sqlList(membersWhere('settled'))})
     ORDER BY item.replay_id, item.dead_letter_id FOR UPDATE OF item
   ), settled AS (
     UPDATE replay_items AS item SET state = closed.result, outcome = coalesce(nullif(closed.outcome, ''), closed.reason)
@@ -123,7 +124,7 @@ const READ_AGAIN = `
     SELECT * FROM unnest($1::text[], $2::int8[], $3::text[]) AS input (id, source_timestamp, outcome)
   ), locked AS (
     SELECT d.id, input.outcome FROM dead_letters AS d JOIN input USING (id, source_timestamp)
-    WHERE d.state IN ('open', 'parked') ORDER BY d.id FOR UPDATE OF d
+    WHERE d.state IN (${sqlList(LETTER_MOVES.read_again.from)}) ORDER BY d.id FOR UPDATE OF d
   ), resolved AS (
     UPDATE dead_letters AS d SET state = 'resolved', state_changed_at = now() FROM locked WHERE d.id = locked.id
   )

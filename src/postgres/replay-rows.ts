@@ -1,5 +1,6 @@
 import type pg from 'pg'
-import type { Replay, ReplayState } from '../core/dead-letter-desk.ts'
+import type { Replay } from '../core/dead-letter-desk.ts'
+import { membersWhere, type ReplayState, sqlList } from '../core/letter-states.ts'
 import { REPLAY_LEASE_MS } from '../core/replay.ts'
 import { stateBefore } from './dead-letter-rows.ts'
 
@@ -35,9 +36,9 @@ export const REPLAYS = `
     r.total::float8 AS total, items.*, r.created_at, r.started_at, r.finished_at, r.error
   FROM replays AS r CROSS JOIN LATERAL (
     SELECT
-      coalesce(sum(count) FILTER (WHERE state IN ('pending', 'claimed') AND r.state NOT IN ('cancelled', 'failed')), 0)::float8
+      coalesce(sum(count) FILTER (WHERE state IN (${sqlList(membersWhere('left'))}) AND r.state NOT IN ('cancelled', 'failed')), 0)::float8
         AS pending,
-      coalesce(sum(count) FILTER (WHERE state IN ('published', 'resolved', 'failed_again', 'parked')), 0)::float8 AS published,
+      coalesce(sum(count) FILTER (WHERE state IN (${sqlList(membersWhere('published'))})), 0)::float8 AS published,
       coalesce(sum(count) FILTER (WHERE state IN ('resolved')), 0)::float8 AS resolved,
       coalesce(sum(count) FILTER (WHERE state IN ('failed_again')), 0)::float8 AS failed_again,
       coalesce(sum(count) FILTER (WHERE state IN ('parked')), 0)::float8 AS parked,

@@ -1,6 +1,7 @@
 import type pg from 'pg'
-import type { CheckResult, DlqPlace, LeftOutReason, ReplayRequest } from '../core/dead-letter-desk.ts'
-import { type DeadLetterFilter, type DeadLetterState, namesState } from '../core/dead-letter-filter.ts'
+import type { CheckResult, DlqPlace, ReplayRequest } from '../core/dead-letter-desk.ts'
+import { type DeadLetterFilter, namesState } from '../core/dead-letter-filter.ts'
+import { type DeadLetterState, LETTER_MOVES, type LeftOutReason } from '../core/letter-states.ts'
 import { type Condition, filterSql } from './dead-letter-filter-sql.ts'
 import { query } from './pool.ts'
 
@@ -19,8 +20,7 @@ const CHUNK = 2_000
 
 /** States from which a letter is redriven: open ones; parked ones and those in flight only when they are asked for by name. */
 export function takes(filter: DeadLetterFilter): DeadLetterState[] {
-  const named = (['parked', 'replaying'] as const).filter(state => namesState(filter, state))
-  return ['open', ...named]
+  return LETTER_MOVES.redrive.from.filter(state => state === 'open' || namesState(filter, state))
 }
 
 /**

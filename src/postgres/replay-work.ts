@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { ReplayState } from '../core/dead-letter-desk.ts'
+import { membersWhere, type ReplayState, redrivesWhere, sqlList } from '../core/letter-states.ts'
 import {
   type PageMarks,
   type ReplayInHand,
@@ -145,7 +145,7 @@ export function createReplayStore(
             UPDATE replay_items SET state = 'skipped', outcome = CASE
               -- Settled and purged since.
               WHEN EXISTS (SELECT FROM dead_letters AS d WHERE d.id = dead_letter_id) THEN $4 ELSE 'not_open' END
-            WHERE replay_id = $1 AND dead_letter_id = ANY ($3::text[]) AND state IN ('pending', 'claimed') AND ${BY_ME}
+            WHERE replay_id = $1 AND dead_letter_id = ANY ($3::text[]) AND state IN (${sqlList(membersWhere('left'))}) AND ${BY_ME}
             RETURNING dead_letter_id
           ), reopened AS (
             UPDATE dead_letters AS d SET state = ${stateBefore('replayed')}, state_changed_at = clock_timestamp()
@@ -168,7 +168,7 @@ export function createReplayStore(
                 WHEN $3 = 'queued' AND state = 'pausing' THEN 'paused'
                 WHEN $3 = 'paused' AND state = 'running' THEN 'queued'
                 ELSE $3 END,
-              finished_at = CASE WHEN $3 IN ('done', 'cancelled', 'failed') THEN clock_timestamp() END
+              finished_at = CASE WHEN $3 IN (${sqlList(redrivesWhere(state => state.final))}) THEN clock_timestamp() END
             WHERE id = $1 AND ${BY_ME}
           )${ended ? `, ${letGo(BY_ME)}` : ''}
           SELECT true AS mine FROM mine`,
@@ -178,8 +178,10 @@ export function createReplayStore(
   }
 }
 
+const HELD = sqlList(redrivesWhere(state => state.held))
+
 /** Wants a worker and has none. */
-const IS_FREE = `(state = 'queued' OR (state IN ('running', 'pausing', 'cancelling') AND NOT ${IS_ALIVE}))`
+const IS_FREE = `(state = 'queued' OR (state IN (${HELD}) AND NOT ${IS_ALIVE}))`
 
 /** The topic of its records. Before that was noted nobody asked which. */
 function goesTo(parameter: string): string {
@@ -189,7 +191,7 @@ function goesTo(parameter: string): string {
 /** Locks the row while it is ours. */
 const MINE = `mine AS (
   SELECT state, takes, requested_by, page_marks FROM replays
-  WHERE id = $1 AND epoch = $2 AND state IN ('running', 'pausing', 'cancelling') FOR UPDATE
+  WHERE id = $1 AND epoch = $2 AND state IN (${HELD}) FOR UPDATE
 )`
 /** For the parts of a statement that change something. */
 const BY_ME = 'EXISTS (SELECT FROM mine)'

@@ -1,7 +1,6 @@
 import { randomInt } from 'node:crypto'
 import type pg from 'pg'
 import {
-  type LeftOutReason,
   NothingToReplayError,
   type Operator,
   type Replay,
@@ -9,10 +8,17 @@ import {
   type ReplayPreview,
   type ReplayRequest,
   ReplayRunningError,
-  type ReplayState,
 } from '../core/dead-letter-desk.ts'
 import { printFilter } from '../core/dead-letter-filter.ts'
 import { RecordRefusedError, UsageError } from '../core/errors.ts'
+import {
+  type LeftOutReason,
+  nextState,
+  type RedriveStep,
+  type ReplayState,
+  redrivesWhere,
+  sqlList,
+} from '../core/letter-states.ts'
 import { audit } from './audit.ts'
 import { pipelined, query, transaction } from './pool.ts'
 import { IS_ALIVE, letGo, REPLAYS, type ReplayRow, toReplay } from './replay-rows.ts'
@@ -30,7 +36,6 @@ export interface ReplayDeskOptions {
   readonly check: CheckLetters
 }
 
-const UNDER_WAY: ReadonlySet<ReplayState> = new Set(['queued', 'running', 'pausing', 'cancelling'])
 const UNIQUE_VIOLATION = '23505'
 /** A set is frozen in one statement, and may be of millions. It locks nothing that the stream needs. */
 const FREEZE_TIMEOUT_MS = 300_000
@@ -127,7 +132,7 @@ export function createReplayDesk({ pool, stream, topic, dlqTopic, check }: Repla
   async function refuseSecond(error?: unknown): Promise<void> {
     if (error !== undefined && !(error instanceof RecordRefusedError && error.sqlState === UNIQUE_VIOLATION)) return
     const [running] = await query<ReplayRow>(pool, {
-      text: `${REPLAYS} WHERE r.stream = $1 AND ${isUnderWay('r.state')}`,
+      text: `${REPLAYS} WHERE r.stream = $1 AND r.state IN (${sqlList(redrivesWhere(state => state.underWay))})`,
       values: [stream],
     })
     if (running !== undefined) throw new ReplayRunningError(toReplay(running))
@@ -147,13 +152,8 @@ export function createReplayDesk({ pool, stream, topic, dlqTopic, check }: Repla
     return found
   }
 
-  /** Decides on the locked row what becomes of it; `undefined`: nothing, it is as wanted. */
-  async function steer(
-    id: string,
-    by: Operator,
-    what: 'pause' | 'resume' | 'cancel',
-    decide: (state: ReplayState, alive: boolean) => ReplayState | undefined,
-  ): Promise<Replay> {
+  /** Takes the step on the locked row, as the table of states says. @throws UsageError when its state has no such step */
+  async function steer(id: string, by: Operator, what: RedriveStep): Promise<Replay> {
     try {
       await transaction(pool, async client => {
         const [, locked] = await pipelined(client, [
@@ -169,8 +169,9 @@ export function createReplayDesk({ pool, stream, topic, dlqTopic, check }: Repla
         if (what === 'resume' && (row.topic ?? topic) !== topic) {
           throw new UsageError(`the redrive ${id} goes to ${row.topic}: it can go on where KAFKA_TOPIC=${row.topic}`)
         }
-        const next = decide(row.state, row.alive)
-        if (next === undefined) return
+        const next = nextState(row.state, what, row.alive)
+        if (next === undefined) throw new UsageError(`the redrive ${id} is ${row.state}: ${REFUSED[what]}`)
+        if (next === row.state) return
         // At once means without its worker, who must find himself fenced off should he wake.
         const atOnce = next === 'paused' || next === 'cancelled'
         await pipelined(client, [
@@ -204,27 +205,9 @@ export function createReplayDesk({ pool, stream, topic, dlqTopic, check }: Repla
       })
       return rows.map(toReplay)
     },
-    pause: (id, by) =>
-      steer(id, by, 'pause', (state, alive) => {
-        if (state === 'paused') return undefined
-        if (state === 'queued') return 'paused'
-        if (state === 'running' || state === 'pausing') return alive ? unless(state, 'pausing') : 'paused'
-        throw new UsageError(`the redrive ${id} is ${state}: only one that is under way can be paused`)
-      }),
-    resume: (id, by) =>
-      steer(id, by, 'resume', (state, alive) => {
-        if (state === 'queued' || state === 'running') return undefined
-        if (state === 'pausing') return alive ? 'running' : 'queued'
-        if (state === 'paused') return 'queued'
-        throw new UsageError(`the redrive ${id} is ${state}: only one that is paused can go on`)
-      }),
-    cancel: (id, by) =>
-      steer(id, by, 'cancel', (state, alive) => {
-        if (state === 'cancelled') return undefined
-        if (state === 'queued' || state === 'paused') return 'cancelled'
-        if (UNDER_WAY.has(state)) return alive ? unless(state, 'cancelling') : 'cancelled'
-        throw new UsageError(`the redrive ${id} is ${state}: there is nothing left to cancel`)
-      }),
+    pause: (id, by) => steer(id, by, 'pause'),
+    resume: (id, by) => steer(id, by, 'resume'),
+    cancel: (id, by) => steer(id, by, 'cancel'),
   }
 }
 
@@ -247,12 +230,10 @@ interface GroupRow {
   readonly newest: Date
 }
 
-function isUnderWay(column: string): string {
-  return `${column} IN (${[...UNDER_WAY].map(state => `'${state}'`).join(', ')})`
-}
-
-function unless(state: ReplayState, wanted: ReplayState): ReplayState | undefined {
-  return state === wanted ? undefined : wanted
+const REFUSED: Readonly<Record<RedriveStep, string>> = {
+  pause: 'only one that is under way can be paused',
+  resume: 'only one that is paused can go on',
+  cancel: 'there is nothing left to cancel',
 }
 
 function unknown(id: string): UsageError {

@@ -9,19 +9,22 @@ import {
 import { createIsolation, mayBlame } from '../core/isolation.ts'
 import { countOutcomes, type Outcome, type OutcomeCounts } from '../core/outcome.ts'
 import { partitionKey, type TopicPartition } from '../core/record.ts'
-import { readAgainEnds, redriveEnds } from '../core/redrive-ends.ts'
 import { checkWork, countWork } from '../core/work.ts'
 import type { Progress } from '../engine/ports.ts'
-import type { LastRead, OperatorPause, Settlement, SettlementStore, SettlementWork } from '../engine/settlement.ts'
-import type { Statement, Tables } from '../engine/value-sql.ts'
+import type {
+  LastRead,
+  LetterLookups,
+  OperatorPause,
+  Settlement,
+  SettlementJoin,
+  SettlementStore,
+  SettlementWork,
+} from '../engine/settlement.ts'
+import type { Tables } from '../engine/value-sql.ts'
 import type { ReadyRecord } from '../engine/verdict.ts'
-import { encodeColumn } from './binary.ts'
-import { indexStatement } from './dead-letters.ts'
+import { toQuery } from './binary.ts'
 import { advance, enter, type LedgerRange, type LookedUp, lookUp } from './ledger.ts'
-import { noticeOf } from './notifications.ts'
 import { pipelined, query, transaction } from './pool.ts'
-import { readRedrives } from './provenance.ts'
-import { closeLoopsStatement, failedAgainStatement, readAgainStatement, toClosings } from './redrive-ends.ts'
 import { startRow } from './start-progress.ts'
 
 /** A row of `Tables.upsert`. */
@@ -44,7 +47,6 @@ interface ProgressRow {
   readonly topic_id: string | null
   readonly last_offset: string | null
   readonly last_leader_epoch: number | null
-  readonly last_open_letter: string | null
 }
 
 /**
@@ -55,17 +57,16 @@ export function createSettlementStore<T>({
   pool,
   stream,
   tables,
-  notifyAs,
-  replayMax,
+  joins,
+  letters,
 }: {
   readonly pool: pg.Pool
   /** Name of the stream: its rows in the ledger, the progress and the index bear it. */
   readonly stream: string
   readonly tables: Tables<T>
-  /** Tells other replicas, under this name, which values have a new version. Without it nobody is told. */
-  readonly notifyAs?: string | undefined
-  /** A dead letter that failed again after so many redrives is parked. Without it none is. */
-  readonly replayMax?: number | undefined
+  /** What other modules add to each batch, in this order. */
+  readonly joins: readonly SettlementJoin<T>[]
+  readonly letters: LetterLookups
 }): SettlementStore<T> {
   return {
     async settle(work) {
@@ -86,15 +87,14 @@ export function createSettlementStore<T>({
       if (partitions.length === 0) return []
       const rows = await query<ProgressRow>(pool, {
         text: `SELECT progress.stream, topic, partition, next_offset, dead_letters_in_a_row, refused_in_a_row, recent_outcomes, paused_for,
-            paused_because, topic_id, last_offset, last_leader_epoch,
-            (SELECT max(source_offset) FROM dead_letters AS d WHERE d.stream = progress.stream AND source_topic = topic
-              AND source_partition = partition AND source_offset >= next_offset AND state IN ('open', 'parked')) AS last_open_letter
+            paused_because, topic_id, last_offset, last_leader_epoch
           FROM stream_progress AS progress
           JOIN unnest($2::text[], $3::int4[]) AS wanted (topic, partition) USING (topic, partition)
           WHERE group_id = $1`,
         values: [groupId, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition)],
       })
       for (const row of rows) requireOwn(stream, groupId, row)
+      const lastOpen = await letters.lastOpen(rows.map(row => ({ ...row, nextOffset: BigInt(row.next_offset) })))
       return rows.map(row => ({
         topic: row.topic,
         partition: row.partition,
@@ -105,7 +105,7 @@ export function createSettlementStore<T>({
           recent: row.recent_outcomes,
         },
         pause: row.paused_for === null ? undefined : { reason: row.paused_for, because: row.paused_because ?? '' },
-        readAgainTo: row.last_open_letter === null ? undefined : BigInt(row.last_open_letter) + 1n,
+        readAgainTo: after(lastOpen.get(partitionKey(row))),
         topicId: row.topic_id ?? undefined,
         lastRead: lastReadOf(row),
       }))
@@ -151,7 +151,7 @@ export function createSettlementStore<T>({
       if (!done) await settledBefore(range)
     },
 
-    redrives: (groupId, topic, claims) => readRedrives(pool, { groupId, topic }, claims),
+    redrives: letters.redrives,
 
     async hold(groupId, { topic, partition, nextOffset }, { reason, because }) {
       const rows = await query(pool, {
@@ -269,20 +269,15 @@ export function createSettlementStore<T>({
     )
     const written = pick(work.ready, rows, row => row.outcome === 'written')
     const replaced = pick(work.ready, rows, row => row.replaced)
-    const outcomeOf = outcomesOf(rows)
-    const ends = redriveEnds(work, outcomeOf)
-    const readAgain = work.readAgain === true ? readAgainEnds(work, outcomeOf) : []
-    const failedAgain = failedAgainStatement(ends)
+    const settling = { work, replaced, outcomeOf: outcomesOf(rows) }
+    const joined = joins.flatMap(join => join(settling))
     const answers = await finish(client, [
       ...before,
-      ...(replaced.length === 0 || notifyAs === undefined ? [] : [noticeOf(notifyAs, stream, replaced)]),
-      ...(failedAgain === undefined ? [] : [toQuery(failedAgain)]),
-      ...(work.deadLetters.length === 0 ? [] : [toQuery(indexStatement(stream, work.deadLetters, replayMax))]),
-      ...(readAgain.length === 0 ? [] : [toQuery(readAgainStatement(readAgain))]),
+      ...joined.map(({ statement }) => toQuery(statement)),
       enter(stream, work, { ...counts, records: work.records, gaps, expired: 0n, inserted: newKeys(rows) }),
-      ...(ends.length === 0 ? [] : [toQuery(closeLoopsStatement(ends))]),
     ])
-    const closings = ends.length === 0 ? undefined : toClosings(answers.at(-1)?.rows ?? [])
+    const closes = joined.findIndex(({ closings }) => closings !== undefined)
+    const closings = joined[closes]?.closings?.(answers[before.length + closes]?.rows ?? [])
     return { kind: 'settled', counts, written, closings }
   }
 
@@ -330,9 +325,13 @@ function throwOurs(error: unknown): never {
   if (!(error instanceof RecordRefusedError || error instanceof StoreRejectedError)) throw error
   throw new StoreMisconfiguredError(
     `Postgres rejects a statement that holds no record (an empty write, or the batch's row in the ledger, the progress or ` +
-      `the dead-letter index), so no record is to blame: ${error.message}. Mend that in the database, then start again`,
+      `the dead-letter index), so no record is to blame: ${error.message}. Repair that in the database, then start again`,
     { cause: error },
   )
+}
+
+function after(offset: bigint | undefined): bigint | undefined {
+  return offset === undefined ? undefined : offset + 1n
 }
 
 /** Two streams that consume one partition as one group would settle each other's records. */
@@ -349,10 +348,6 @@ function lastReadOf({ next_offset, last_offset, last_leader_epoch }: ProgressRow
   const offset = BigInt(last_offset)
   // Beyond it, when something else than a batch has moved progress back.
   return offset < BigInt(next_offset) ? { offset, leaderEpoch: last_leader_epoch } : undefined
-}
-
-function toQuery(statement: Statement): pg.QueryConfig {
-  return { name: statement.name, text: statement.text, values: statement.columns.map(encodeColumn) }
 }
 
 /** Is asked for redriven records, and for those that are read again: most batches hold none, and need no map. */

@@ -279,8 +279,8 @@ describe('the stream', () => {
         'Breakersclosed3 dependencies answer',
         expect.stringMatching(/^Open dead letters1,000oldest 4 h/),
       ])
-      const partitions = pages.desk.stream.partitions ?? []
-      pages.desk.stream.partitions = partitions.map(shown =>
+      const partitions = pages.desk.glance.partitions ?? []
+      pages.desk.glance.partitions = partitions.map(shown =>
         shown.partition === 2 ? { ...shown, paused: ['storm_guard'] } : shown,
       )
       await page.getByText('Partition 2 stands still and waits for you to decide.').waitFor()
@@ -295,7 +295,7 @@ describe('the stream', () => {
       await dialog.getByRole('button', { name: 'Resume' }).click()
       await dialog.getByText('Say why').waitFor()
       await dialog.getByLabel('Why').fill('the producer was rolled back')
-      pages.desk.stream.partitions = partitions
+      pages.desk.glance.partitions = partitions
       await dialog.getByRole('button', { name: 'Resume' }).click()
       await page.getByText('Partition 2 resumed.').waitFor()
       await page.getByText('6 partitions, none paused').waitFor()
@@ -310,11 +310,11 @@ describe('the stream', () => {
     pages.visit('/admin?view=replays', async page => {
       await page.getByText('Running and up to date.').waitFor()
       const nothing = { rate: null, lag_records: null, lag_seconds: null, dead_letters: null, automatic_redrive: null }
-      const partitions = (pages.desk.stream.partitions ?? []).map(one => ({
+      const partitions = (pages.desk.glance.partitions ?? []).map(one => ({
         ...one,
         ...{ high: null, lag_records: null, lag_seconds: null, last_progress_at: null },
       }))
-      Object.assign(pages.desk.stream, { ...nothing, partitions })
+      Object.assign(pages.desk.glance, { ...nothing, partitions })
       await page.locator('.sign', { hasText: 'Attention' }).waitFor()
       await page
         .getByText('Running; how far behind is not known. How many dead letters are open is not known.')
@@ -327,7 +327,7 @@ describe('the stream', () => {
   it('tells which dependency is away, and for how long', () =>
     pages.visit('/admin', async page => {
       const since = new Date(Date.now() - 130_000).toISOString()
-      pages.desk.stream.breakers = [{ dependency: 'postgres', open: true, reason: 'connection refused', since }]
+      pages.desk.glance.breakers = [{ dependency: 'postgres', open: true, reason: 'connection refused', since }]
       await page.getByText('Postgres has been unreachable for 2 min.').waitFor()
       expect(await page.locator('.alarming').textContent()).toContain('postgres: connection refused')
     }))

@@ -10,7 +10,7 @@ import { MODEL } from './pages.ts'
 /** A desk in memory whose stream and redrives a test moves by hand: for states that are hard to reach on real servers. */
 export interface ConsoleDesk extends MemoryDesk {
   /** What `GET /admin/stream` tells, but for the dead letters, which are counted. */
-  readonly stream: { -readonly [K in keyof StreamOverview]?: StreamOverview[K] }
+  readonly glance: { -readonly [K in keyof StreamOverview]?: StreamOverview[K] }
   /** The next `count` of a redrive are published, and settled: what passes is resolved, the others fail again. */
   advance(id: string, count: number): void
 }
@@ -21,7 +21,7 @@ const judge = createOrderJudge({ maxBytes: 1024 * 1024 })
 export function consoleDesk(nowMs = Date.now()): ConsoleDesk {
   const base = memoryDesk({ nowMs })
   const sets = new Map<string, string[]>()
-  const stream: ConsoleDesk['stream'] = { ...RUNNING }
+  const glance: ConsoleDesk['glance'] = { ...RUNNING }
   const { letters, replays, running, rows, bytes } = base
 
   async function membersOf(request: ReplayRequest): Promise<{ members: DeadLetterRow[]; preview: ReplayPreview }> {
@@ -54,7 +54,7 @@ export function consoleDesk(nowMs = Date.now()): ConsoleDesk {
     return record !== undefined && judge(record).ok
   }
 
-  const overview = async (): Promise<StreamOverview> => ({ ...(await base.overview()), ...stream })
+  const overview = async (): Promise<StreamOverview> => ({ ...(await base.overview()), ...glance })
   const parts: Pick<AdminParts, 'replays' | 'overview' | 'feed'> = {
     overview,
     replays: {
@@ -86,7 +86,7 @@ export function consoleDesk(nowMs = Date.now()): ConsoleDesk {
   return {
     ...base,
     ...parts,
-    stream,
+    glance,
     advance(id, count) {
       const replay = running.get(id)
       if (replay === undefined) throw new Error(`there is no redrive ${id}`)

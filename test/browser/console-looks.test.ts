@@ -90,8 +90,8 @@ describe('in light and dark, on a desk and on a phone, the console fits its wind
       await page.getByRole('link', { name: 'Audit log' }).click()
       await page.locator('.audit').waitFor()
       await looks(page, 'audit')
-      pages.desk.stream.breakers = [{ dependency: 'postgres', open: true, reason: 'connection refused' }]
-      pages.desk.stream.partitions = (pages.desk.stream.partitions ?? []).map(shown => ({
+      pages.desk.glance.breakers = [{ dependency: 'postgres', open: true, reason: 'connection refused' }]
+      pages.desk.glance.partitions = (pages.desk.glance.partitions ?? []).map(shown => ({
         ...shown,
         paused: ['storm_guard'],
       }))

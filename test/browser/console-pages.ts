@@ -59,7 +59,7 @@ export async function startConsole(
     auth: { keys: [keyOf('ada', 'admin', KEY), keyOf('reader', 'read', READER)], keyless: 'loopback' },
     limits: { writesPerMinute: 10_000, badKeysPerMinute },
     streams: [orderReading(memoryOrders(), cache), ...streams],
-    admin: { ...desk, feed, traceUrl },
+    admin: [{ ...desk, feed, traceUrl }],
   })
   const visits = visitsOf(browser, server.url)
   return {

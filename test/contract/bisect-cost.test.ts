@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { createRandom } from '#src/engine/values/random.ts'
 import type { Order } from '#src/orders/order.ts'
-import { createSettlementStore } from '#src/postgres/settlement.ts'
+import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
 import { orderTables } from '#src/streams/orders/stream.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { aReadyOrder, aWork } from '../support/orders.ts'
@@ -46,7 +46,7 @@ it.each([1, 2, 7, 20])(
   async k => {
     // Given a batch in which they may stand anywhere
     const { pool } = database
-    const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables })
+    const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
     const poisoned = poisonedPlaces(k)
     const all = Array.from({ length: SIZE }, (_, i) => {
       const ready = aReadyOrder({ uid: uidOf(i), offset: BigInt(i) })

@@ -4,12 +4,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   COMPARISONS,
   type Comparison,
-  DEAD_LETTER_STATES,
   type DeadLetterFilter,
   type FilterTerm,
   PATTERN_FIELDS,
   parseFilter,
 } from '#src/core/dead-letter-filter.ts'
+import { DEAD_LETTER_STATES } from '#src/core/letter-states.ts'
 import { filterSql } from '#src/postgres/dead-letter-filter-sql.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { insertLetters } from '../support/letters.ts'

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import type { DeadLetter } from '#src/core/dead-letter.ts'
 import { createDeadLetterIndex } from '#src/postgres/dead-letter-index.ts'
-import { createSettlementStore } from '#src/postgres/settlement.ts'
+import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
 import { orderTables } from '#src/streams/orders/stream.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { aDeadLetter, aWork } from '../support/orders.ts'
@@ -21,7 +21,7 @@ beforeEach(async () => {
   await store().startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
 })
 
-const store = () => createSettlementStore({ pool: database.pool, stream: 'orders', tables: orderTables })
+const store = () => createStreamSettlement({ pool: database.pool, stream: 'orders', tables: orderTables })
 
 async function settle(...deadLetters: DeadLetter[]): Promise<void> {
   const work = aWork([], { from: next, deadLetters })

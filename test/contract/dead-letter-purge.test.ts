@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { purgeSettled } from '#src/postgres/dead-letter-purge.ts'
+import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
 import { readProof } from '#src/postgres/proof.ts'
 import { REPLAYS, type ReplayRow } from '#src/postgres/replay-rows.ts'
-import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { readStreamCounts } from '#src/postgres/stream-counts.ts'
 import { orderTables } from '#src/streams/orders/stream.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
@@ -30,7 +30,7 @@ const findings = async () => (await readProof(database.pool, provenOrders())).fi
 
 /** Six dead letters of the stream, the first four settled in some way for ten days. */
 async function settledLongAgo(): Promise<void> {
-  const store = createSettlementStore({ pool: database.pool, stream: 'orders', tables: orderTables })
+  const store = createStreamSettlement({ pool: database.pool, stream: 'orders', tables: orderTables })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
   const deadLetters = Array.from({ length: 6 }, (_, i) => aDeadLetter(BigInt(i)))
   await store.settle(aWork([], { from: 0n, deadLetters }))

@@ -7,8 +7,8 @@ import { readLiveTables, tableDifferences } from '#src/engine/postgres/live-tabl
 import { createTable, wantedTables } from '#src/engine/postgres/wanted-tables.ts'
 import type { Stream } from '#src/engine/stream.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
+import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
 import { createOrderReader } from '#src/postgres/order-reader.ts'
-import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { aWork } from '../support/orders.ts'
 import { aRecord } from '../support/records.ts'
@@ -32,7 +32,7 @@ async function installed<T>(definition: StreamDefinition<T>): Promise<Stream<T>>
     maxBytes: 1_000_000,
   })
   for (const table of wantedTables(made.plan)) await database.pool.query(createTable(table).up)
-  const store = createSettlementStore({ pool: database.pool, stream: name, tables: made.tables })
+  const store = createStreamSettlement({ pool: database.pool, stream: name, tables: made.tables })
   await store.startProgress('holdfast', { topic: name, partition: 0, nextOffset: 0n })
   return made
 }
@@ -40,7 +40,7 @@ async function installed<T>(definition: StreamDefinition<T>): Promise<Stream<T>>
 /** Settles these values as the next records of the stream. @returns how each ended */
 async function settle<T>(of: Stream<T>, values: readonly unknown[], timestampMs = 1_700_000_000_000) {
   const { topic, name, tables, judge } = of
-  const store = createSettlementStore({ pool: database.pool, stream: name, tables })
+  const store = createStreamSettlement({ pool: database.pool, stream: name, tables })
   const [at] = await store.readProgress('holdfast', [{ topic, partition: 0 }])
   const from = at?.nextOffset ?? 0n
   const ready = values.map((value, index): ReadyRecord<T> => {
@@ -117,7 +117,7 @@ describe('tables that are made from a definition', () => {
     const key = '00000000-0000-4000-8000-000000000001'
     await settle(stream, [aReturnValue({ return_id: key, total: 1 })])
     const { tables, topic } = stream
-    const store = createSettlementStore({ pool: database.pool, stream: 'returns', tables })
+    const store = createStreamSettlement({ pool: database.pool, stream: 'returns', tables })
     await store.startProgress('holdfast', { topic, partition: 1, nextOffset: 0n })
     const record = aRecord({ topic, partition: 1, offset: 0n, timestampMs: 5, text: '{}' })
     const late = { record, origin: record, key, value: aReturnValue({ return_id: key, total: 2 }) }

@@ -4,10 +4,10 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { examine } from '#src/cli/doctor-checks.ts'
 import { StoreMisconfiguredError, StoreUnavailableError } from '#src/core/errors.ts'
 import { requireQueueSchema } from '#src/jobs/queue-schema.ts'
+import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
 import { migrate, migrationStatus, missingMigrations, requireFitDatabase } from '#src/postgres/migrate.ts'
 import { createPool } from '#src/postgres/pool.ts'
 import { readProof } from '#src/postgres/proof.ts'
-import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { orderTables } from '#src/streams/orders/stream.ts'
 import { aReadyOrder, aWork } from '../support/orders.ts'
 import { freshDatabase } from '../support/stack.ts'
@@ -89,7 +89,7 @@ describe('migrations', () => {
     await migrate(url, 'up')
     const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
     try {
-      const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables })
+      const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
       await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
       await store.settle(aWork([aReadyOrder({ uid: 'a', offset: 0n })], { from: 0n }))
       await migrate(url, 'down', { count: ALL.length - ALL.indexOf('0012_inserted_keys') })

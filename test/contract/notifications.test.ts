@@ -3,10 +3,10 @@ import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from 'vit
 import { createCache } from '#src/cache/cache.ts'
 import { systemClock } from '#src/clock.ts'
 import type { Order } from '#src/orders/order.ts'
+import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
 import { CHANNEL, startWriteListener } from '#src/postgres/notifications.ts'
 import { createOrderReader } from '#src/postgres/order-reader.ts'
 import { createPool } from '#src/postgres/pool.ts'
-import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { orderQueries, orderTables } from '#src/streams/orders/stream.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { wireToPostgres } from '../support/faults/wire-to-postgres.ts'
@@ -25,7 +25,7 @@ afterAll(async () => {
 /** A replica that writes, at the offset where it stopped. */
 let nextOffset = 0n
 async function settle(notifyAs: string | undefined, ...orders: { uid: string; amount?: number }[]) {
-  const store = createSettlementStore<Order>({ pool: database.pool, stream: 'orders', tables: orderTables, notifyAs })
+  const store = createStreamSettlement<Order>({ pool: database.pool, stream: 'orders', tables: orderTables, notifyAs })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset })
   const from = nextOffset
   const records = orders.map((order, i) => aReadyOrder({ ...order, offset: from + BigInt(i) }))

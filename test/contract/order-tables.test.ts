@@ -4,7 +4,7 @@ import type { Statement, Tables } from '#src/engine/value-sql.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
 import type { Order } from '#src/orders/order.ts'
 import { encodeColumn } from '#src/postgres/binary.ts'
-import { createSettlementStore } from '#src/postgres/settlement.ts'
+import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
 import { orderTables } from '#src/streams/orders/stream.ts'
 import { type MigratedDatabase, migratedDatabase, someoneWaitsForALock } from '../support/database.ts'
 import { aReadyOrder, aWork } from '../support/orders.ts'
@@ -23,7 +23,7 @@ beforeEach(async () => {
 const groupId = 'holdfast'
 
 async function storeAtZero(tables: Tables<Order> = orderTables) {
-  const store = createSettlementStore({ pool: database.pool, stream: 'orders', tables })
+  const store = createStreamSettlement({ pool: database.pool, stream: 'orders', tables })
   for (const partition of [0, 1]) await store.startProgress(groupId, { topic: 'orders', partition, nextOffset: 0n })
   return store
 }

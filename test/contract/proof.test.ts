@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
 import { type Finding, indexedLetters, readProof } from '#src/postgres/proof.ts'
 import { setBack, valuesBeyondProgress } from '#src/postgres/proof-repair.ts'
-import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { orderTables } from '#src/streams/orders/stream.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { aDeadLetter, aReadyOrder, aWork } from '../support/orders.ts'
@@ -20,7 +20,7 @@ beforeEach(async () => {
   await database.pool.query(
     'TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, value_count_changes, dead_letters',
   )
-  const store = createSettlementStore({ pool: database.pool, stream: 'orders', tables: orderTables })
+  const store = createStreamSettlement({ pool: database.pool, stream: 'orders', tables: orderTables })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 3n })
   await store.startProgress('holdfast', { topic: 'orders', partition: 1, nextOffset: 0n })
   await store.startProgress('holdfast', { topic: 'orders', partition: 2, nextOffset: 5n })
@@ -221,7 +221,7 @@ describe('the proof of what the tables say', () => {
   })
 
   it('fails for what retention removed unread, and only lists what an operator passed over', async () => {
-    const store = createSettlementStore({ pool: database.pool, stream: 'orders', tables: orderTables })
+    const store = createStreamSettlement({ pool: database.pool, stream: 'orders', tables: orderTables })
     await store.expire('holdfast', { topic: 'orders', partition: 2 }, 5n, 9n)
     await database.pool.query('UPDATE stream_ledger SET gaps = 0, skipped = 4 WHERE from_offset = 8')
     const proof = await readProof(database.pool, provenOrders())
@@ -277,7 +277,7 @@ describe('the proof of what the tables say', () => {
     expect(after.rows).toEqual(untouched.rows)
 
     // And the next version is taken, on the same partition or another, also one that is read again
-    const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables })
+    const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
     const again = await store.settle(aWork([aReadyOrder({ uid: 'b', offset: 12n })], { from: 12n }))
     expect(again).toMatchObject({ counts: { written: 1, stale: 0 } })
     expect(await findings()).toEqual([])

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Order } from '#src/orders/order.ts'
-import { createSettlementStore } from '#src/postgres/settlement.ts'
+import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
 import { orderTables } from '#src/streams/orders/stream.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import type { MemoryLetter } from '../support/memory-inbox.ts'
@@ -48,7 +48,7 @@ describe('the settlement store on Postgres', () => {
     await pool.query(`TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters,
       dead_letter_events, replays, replay_items, dead_letters_purged, replay_items_purged`)
     return {
-      store: createSettlementStore({ pool, stream: 'orders', tables: orderTables, replayMax: REPLAY_MAX }),
+      store: createStreamSettlement({ pool, stream: 'orders', tables: orderTables, replayMax: REPLAY_MAX }),
       async letter(id) {
         const { rows } = await pool.query('SELECT * FROM dead_letters WHERE id = $1', [id])
         const [row] = rows
@@ -96,7 +96,7 @@ describe('the settlement store on Postgres', () => {
   it('remembers where the copy stands that failed before: what an edit replaced is still there', async () => {
     const { pool } = database
     await pool.query(`TRUNCATE stream_progress, stream_ledger, dead_letters, dead_letter_events`)
-    const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables, replayMax: REPLAY_MAX })
+    const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables, replayMax: REPLAY_MAX })
     await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
     const first = aDeadLetter(0n, { dlq: { partition: 2, offset: 17n } })
     await store.settle(aWork([], { from: 0n, deadLetters: [first] }))
@@ -109,7 +109,7 @@ describe('the settlement store on Postgres', () => {
   it('runs no statement more for a batch that holds no redriven record', async () => {
     const { pool } = database
     await pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters')
-    const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables, replayMax: REPLAY_MAX })
+    const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables, replayMax: REPLAY_MAX })
     await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
     const redrive = { replayId: 'r1', replayCount: 1 }
     const statements = vi.spyOn(pg.Client.prototype, 'query')
@@ -136,7 +136,7 @@ describe('the settlement store on Postgres', () => {
       VALUES ('r1', 'done', '', 'test', '', false, false, false, 1), ('r2', 'done', '', 'test', '', false, false, false, 1)`)
     await pool.query("INSERT INTO dead_letters_purged (id) VALUES ('orders-0-0')")
     await pool.query("INSERT INTO replay_items_purged (replay_id, state, count) VALUES ('r1', 'resolved', 1)")
-    const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables })
+    const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
     const origin = { topic: 'orders', partition: 0, offset: 0n, timestampMs: 1 }
     const claims = ['r1', 'r2', 'r3'].map(replayId => ({ replayId, origin }))
     const known = await store.redrives('holdfast', 'orders', claims)

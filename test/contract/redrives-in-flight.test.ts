@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { parseOriginId } from '#src/core/headers.ts'
+import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
 import { createReplayStore } from '#src/postgres/replay-work.ts'
-import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { orderTables } from '#src/streams/orders/stream.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { insertLetters } from '../support/letters.ts'
@@ -31,7 +31,7 @@ it('a worker notes what it published while those very records are settled: neith
   const replays = createReplayStore(pool, { stream: 'orders', topic: 'orders' })
   const replay = await replays.take('r1')
   if (replay === undefined) throw new Error('nobody else has it')
-  const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables })
+  const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
 
   for (let round = 0; round < 30; round++) {

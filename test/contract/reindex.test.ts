@@ -7,9 +7,9 @@ import type { ReadyRecord } from '#src/engine/verdict.ts'
 import { readDlqTopic } from '#src/inbox/reindex.ts'
 import { createOrderJudge, type Order } from '#src/orders/order.ts'
 import { createDeadLetterStore } from '#src/postgres/dead-letter-store.ts'
+import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
 import { readProof } from '#src/postgres/proof.ts'
 import { rebuildIndex } from '#src/postgres/reindex.ts'
-import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { orderTables } from '#src/streams/orders/stream.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { createMemoryDlq, type MemoryDlq } from '../support/dlq-topic.ts'
@@ -28,7 +28,7 @@ let dlq: MemoryDlq
 let next: bigint
 beforeAll(async () => {
   database = await migratedDatabase()
-  store = createSettlementStore({ pool: database.pool, stream: 'orders', tables: orderTables, replayMax: REPLAY_MAX })
+  store = createStreamSettlement({ pool: database.pool, stream: 'orders', tables: orderTables, replayMax: REPLAY_MAX })
   letters = createDeadLetterStore(database.pool, 'orders')
 })
 afterAll(async () => {

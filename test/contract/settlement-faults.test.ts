@@ -9,8 +9,8 @@ import {
 import type { SettlementStore } from '#src/engine/settlement.ts'
 import type { Tables } from '#src/engine/value-sql.ts'
 import type { Order } from '#src/orders/order.ts'
+import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
 import { createPool } from '#src/postgres/pool.ts'
-import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { orderTables } from '#src/streams/orders/stream.ts'
 import { type MigratedDatabase, migratedDatabase, someoneWaitsForALock } from '../support/database.ts'
 import { wireToPostgres } from '../support/faults/wire-to-postgres.ts'
@@ -36,7 +36,7 @@ beforeEach(async () => {
 })
 
 async function started(tables: Tables<Order> = orderTables, through = pool): Promise<SettlementStore<Order>> {
-  const store = createSettlementStore({ pool: through, stream: 'orders', tables })
+  const store = createStreamSettlement({ pool: through, stream: 'orders', tables })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
   return store
 }
@@ -67,7 +67,7 @@ describe('a reply that is lost', () => {
     const wire = await wireToPostgres(database.url)
     const throughWire = createPool({ url: wire.url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
     await started()
-    const store = createSettlementStore({ pool: throughWire, stream: 'orders', tables: orderTables })
+    const store = createStreamSettlement({ pool: throughWire, stream: 'orders', tables: orderTables })
     const work = aWork(four, { from: 0n, deadLetters: [aDeadLetter(4n)] })
 
     wire.set({ kind: 'lose-reply', request: 'COMMIT', reply: 'COMMIT' })
@@ -87,7 +87,7 @@ describe('a reply that is lost', () => {
     const wire = await wireToPostgres(database.url)
     const throughWire = createPool({ url: wire.url, max: 1, statementTimeoutMs: 1_000, name: 'test' })
     await started()
-    const store = createSettlementStore({ pool: throughWire, stream: 'orders', tables: orderTables })
+    const store = createStreamSettlement({ pool: throughWire, stream: 'orders', tables: orderTables })
     await store.probe()
 
     wire.set({ kind: 'black-hole' })
@@ -96,6 +96,30 @@ describe('a reply that is lost', () => {
 
     expect(await store.settle(aWork(four, { from: 0n }))).toMatchObject({ kind: 'settled', counts: { written: 4 } })
     await throughWire.end()
+  })
+})
+
+describe('a COMMIT that writes nothing', () => {
+  it('is found out by its answer: the batch is not taken for settled', async () => {
+    // Given a transaction that has failed on the server without an error that anybody was told
+    const spoiled = createPool({ url: database.url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    const client = await spoiled.connect()
+    const send = client.query.bind(client) as (statement: unknown) => Promise<unknown>
+    Object.assign(client, {
+      query(statement: unknown) {
+        if (statement === 'COMMIT') void send('SELECT 1 / 0').catch(() => {})
+        return send(statement)
+      },
+    })
+    client.release()
+    await started()
+
+    // When a batch is settled on it, then Postgres answers COMMIT with ROLLBACK, and the store says so
+    const store = createStreamSettlement({ pool: spoiled, stream: 'orders', tables: orderTables })
+    await expect(store.settle(aWork(four, { from: 0n }))).rejects.toThrow(/COMMIT was answered with ROLLBACK/)
+    await expect(store.expire('holdfast', { topic: 'orders', partition: 0 }, 0n, 4n)).rejects.toThrow(/ROLLBACK/)
+    expect([await count('orders'), await count('stream_ledger')]).toEqual([0, 0])
+    await spoiled.end()
   })
 })
 
@@ -119,7 +143,7 @@ describe('a server that goes away', () => {
   it('between two batches: an idle connection that broke is not lent again', async () => {
     await started()
     const one = createPool({ url: database.url, max: 1, statementTimeoutMs: 10_000, name: 'idle' })
-    const store = createSettlementStore({ pool: one, stream: 'orders', tables: orderTables })
+    const store = createStreamSettlement({ pool: one, stream: 'orders', tables: orderTables })
     await store.probe()
     const removed = new Promise<void>(resolve => one.once('remove', () => resolve()))
     await pool.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holdfast-idle'")
@@ -134,7 +158,7 @@ describe('a server that goes away', () => {
     const name = new URL(database.url).pathname.slice(1)
     await admin.query(`ALTER DATABASE ${name} SET default_transaction_read_only = on`)
     const readOnly = createPool({ url: database.url, max: 2, statementTimeoutMs: 10_000, name: 'test' })
-    const storeThere = createSettlementStore({ pool: readOnly, stream: 'orders', tables: orderTables })
+    const storeThere = createStreamSettlement({ pool: readOnly, stream: 'orders', tables: orderTables })
     try {
       await expect(storeThere.probe()).rejects.toThrow(StoreUnavailableError)
       await expect(storeThere.settle(aWork(four, { from: 0n }))).rejects.toThrow(StoreUnavailableError)
@@ -228,7 +252,7 @@ describe('what the server answers', () => {
   it('never costs a connection: neither a refusal nor a lost partition does', async () => {
     await started()
     const one = createPool({ url: database.url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
-    const store = createSettlementStore({ pool: one, stream: 'orders', tables: orderTables })
+    const store = createStreamSettlement({ pool: one, stream: 'orders', tables: orderTables })
     let removed = 0
     one.on('remove', () => {
       removed += 1
@@ -361,7 +385,7 @@ describe('a database that does not fit', () => {
   it('is named with what is missing and what to do, and no record is blamed', async () => {
     const url = await freshDatabase()
     const empty = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
-    const store = createSettlementStore({ pool: empty, stream: 'orders', tables: orderTables })
+    const store = createStreamSettlement({ pool: empty, stream: 'orders', tables: orderTables })
     const settling = store.settle(aWork(four, { from: 0n, isolate: true }))
     await expect(settling).rejects.toThrow(StoreMisconfiguredError)
     await expect(settling).rejects.toThrow(/relation "stream_progress" does not exist.*holdfast migrate up/)
@@ -400,7 +424,7 @@ describe('a database that does not fit', () => {
     const url = new URL(database.url)
     url.password = 'wrong'
     const refused = createPool({ url: url.href, max: 1, statementTimeoutMs: 10_000, name: 'test' })
-    const store = createSettlementStore({ pool: refused, stream: 'orders', tables: orderTables })
+    const store = createStreamSettlement({ pool: refused, stream: 'orders', tables: orderTables })
     await expect(store.probe()).rejects.toThrow(/password authentication failed.*DATABASE_URL/)
     await refused.end()
   })

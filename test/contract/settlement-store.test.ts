@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe } from 'vitest'
 import { RecordRefusedError } from '#src/core/errors.ts'
 import type { Order } from '#src/orders/order.ts'
-import { createSettlementStore } from '#src/postgres/settlement.ts'
+import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
 import { orderTables } from '#src/streams/orders/stream.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { createMemoryStore } from '../support/memory-store.ts'
@@ -50,7 +50,7 @@ describe('the settlement store on Postgres', () => {
     const { pool } = database
     await pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters')
     return {
-      store: createSettlementStore({ pool, stream: 'orders', tables: orderTables }),
+      store: createStreamSettlement({ pool, stream: 'orders', tables: orderTables }),
       order: async uid => {
         const { rows } = await pool.query(
           `SELECT source_topic, source_partition, source_offset, source_timestamp, amount,

@@ -1,10 +1,10 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
 import { migrate } from '#src/postgres/migrate.ts'
 import { liftPauses, movePartition } from '#src/postgres/operator.ts'
 import { createPool } from '#src/postgres/pool.ts'
 import { readProof } from '#src/postgres/proof.ts'
-import { createSettlementStore } from '#src/postgres/settlement.ts'
 import { createStartBook } from '#src/postgres/start-book.ts'
 import { orderTables } from '#src/streams/orders/stream.ts'
 import { freshDatabase } from '../support/stack.ts'
@@ -135,7 +135,7 @@ it('goes on from the end of a ledger whose progress row was removed, so that the
   const at = { topic: 'orders', partition: 5, groupId: GROUP }
   await movePartition(pool, { stream: 'orders', ...at, to: 7n, low: 2n }, WHY)
   await pool.query('DELETE FROM stream_progress WHERE partition = 5')
-  const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables })
+  const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
   expect(await store.startProgress(GROUP, { topic: 'orders', partition: 5, nextOffset: 3n })).toBe(3n)
   const proof = await readProof(pool, provenOrders('orders', GROUP))
   expect(proof.findings).toEqual([])

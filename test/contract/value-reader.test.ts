@@ -4,10 +4,10 @@ import type { PageQuery, StoredValue } from '#src/engine/value-sql.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
 import { createGenerator } from '#src/orders/generator.ts'
 import { type Order, orderJson } from '#src/orders/order.ts'
+import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
 import { createOrderReader } from '#src/postgres/order-reader.ts'
 import { createPool } from '#src/postgres/pool.ts'
 import { createRecordOutcomes } from '#src/postgres/record-outcomes.ts'
-import { createSettlementStore } from '#src/postgres/settlement.ts'
 import type { ValueCatalog } from '#src/read/ports.ts'
 import { orderQueries, orderTables } from '#src/streams/orders/stream.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
@@ -32,7 +32,7 @@ function ready(value: Order, offset = 0n): ReadyRecord<Order> {
 }
 
 async function stored(...records: ReadyRecord<Order>[]) {
-  const store = createSettlementStore({ pool: database.pool, stream: 'orders', tables: orderTables })
+  const store = createStreamSettlement({ pool: database.pool, stream: 'orders', tables: orderTables })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
   await store.settle(aWork(records, { from: 0n }))
   return createOrderReader(database.pool, orderQueries)
@@ -219,7 +219,7 @@ describe('what became of a published record', () => {
   it('is known once its own group has settled it: stored, overtaken by a newer one, or set aside', async () => {
     const { pool } = database
     await pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters')
-    const store = createSettlementStore({ pool, stream: 'orders', tables: orderTables })
+    const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
     await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
     const uid = modelOrder.order_uid
     const record = (offset: bigint) => ready(modelOrder, offset)

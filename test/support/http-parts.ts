@@ -104,7 +104,7 @@ export function httpParts() {
     allowedHosts: [],
     auth: { keys: [], keyless: 'loopback' },
     limits: { writesPerMinute: 1_000, badKeysPerMinute: 1_000 },
-    admin: memoryDesk(),
+    admin: [memoryDesk()],
     clock: patientClock(),
     live: [],
     ready: [],

@@ -270,8 +270,7 @@ export function memoryDesk({
       })
       yield { results, next }
     },
-    judge: value => judge({ key: null, value }),
-    mask: maskPersonal,
+    stream: { name: 'orders', judge, mask: maskPersonal, isKey: text => /^[A-Za-z0-9_-]{1,64}$/.test(text) },
     // Whoever watches is told at once how it is, and then of nothing: no time passes between two looks.
     feed: createAdminFeed({
       clock: { sleep: (_ms, signal) => new Promise(resolve => signal?.addEventListener('abort', () => resolve())) },

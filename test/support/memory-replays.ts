@@ -1,6 +1,6 @@
-import type { ReplayState } from '#src/core/dead-letter-desk.ts'
 import { BrokerUnavailableError, StoreUnavailableError } from '#src/core/errors.ts'
 import { HEADER, headerText } from '#src/core/headers.ts'
+import type { ReplayState } from '#src/core/letter-states.ts'
 import type { SourceRecord } from '#src/core/record.ts'
 import type { RedrivenRecord } from '#src/core/redrive.ts'
 import {

@@ -12,6 +12,7 @@ import { neighboursOf, remember } from './list-memory.js'
 import { age, badge, button, bytes, card, copyButton, facts, moment, pointerWords, put } from './parts.js'
 import { payloadView } from './payload.js'
 import { openReplay } from './replay-dialog.js'
+import { WAITING } from './states.js'
 import { EVENTS, named, REASONS, reasonGiven } from './words.js'
 
 /** Of an event: what stands elsewhere on the page already, or means nothing to a person. */
@@ -95,7 +96,7 @@ export function letterView(app, place) {
   function draw() {
     const { state, reason, message, violations = [], value } = letter
     const rules = check?.violations?.length > 0 ? check.violations : violations
-    const acts = state === 'open' || state === 'parked'
+    const acts = WAITING.includes(state)
     put(
       node,
       wayBack(),

@@ -5,6 +5,7 @@ import { dlqLine, shellQuoted } from './cli-line.js'
 import { ask } from './desk.js'
 import { forgetList } from './list-memory.js'
 import { absolute, age, badge, button, card, facts, notice, put, redraw, table } from './parts.js'
+import { STEPS } from './states.js'
 import { createSwitch } from './switch.js'
 import { duration, isActive, isFinal, letters, named, REPLAY_STATES, RESULTS, reasonGiven } from './words.js'
 
@@ -224,9 +225,9 @@ export function replayView(app, { id }) {
 
   function drawActions() {
     const can = {
-      pause: ['queued', 'running'].includes(replay.state),
-      resume: ['paused', 'failed'].includes(replay.state) && replay.pending > 0,
-      cancel: ['queued', 'running', 'pausing', 'paused'].includes(replay.state),
+      pause: STEPS.pause.includes(replay.state),
+      resume: STEPS.resume.includes(replay.state) && replay.pending > 0,
+      cancel: STEPS.cancel.includes(replay.state),
     }
     const names = { pause: 'Pause', resume: 'Resume', cancel: 'Cancel' }
     const wanted = Object.keys(names).filter(name => can[name])
@@ -277,7 +278,7 @@ export function replayView(app, { id }) {
       if (replay === shown) take(answer)
     },
     cli: () =>
-      replay !== undefined && ['paused', 'failed'].includes(replay.state)
+      replay !== undefined && replay.state === 'paused'
         ? `${dlqLine('replay')} --resume ${shellQuoted(id)}`
         : replay !== undefined && isActive(replay.state)
           ? `${dlqLine('pause')} ${shellQuoted(id)}`

@@ -1,4 +1,7 @@
 import { formatNumber } from '../format.js'
+import { FINAL, UNDER_WAY } from './states.js'
+
+export { LEFT_OUT, REPLAY_STATES, STATES } from './states.js'
 
 /** How the console says things: one place, so that the same thing has the same name on every view. */
 
@@ -36,37 +39,9 @@ export const REASONS = {
   unexpected_error: 'An unforeseen error.',
 }
 
-export const STATES = {
-  open: 'open',
-  replaying: 'replaying',
-  resolved: 'resolved',
-  failed_again: 'failed again',
-  parked: 'parked',
-  discarded: 'discarded',
-}
-
-export const REPLAY_STATES = {
-  queued: 'waits for a worker',
-  running: 'running',
-  pausing: 'pausing',
-  cancelling: 'being cancelled',
-  paused: 'paused',
-  cancelled: 'cancelled',
-  done: 'done',
-  failed: 'failed',
-}
-
-/** One is under way. */
-export const isActive = state => ['queued', 'running', 'pausing', 'cancelling'].includes(state)
-export const isFinal = state => ['cancelled', 'done', 'failed'].includes(state)
-
-export const LEFT_OUT = {
-  not_open: 'not open (replaying, resolved, parked or discarded)',
-  not_passing: 'would not pass now',
-  bytes_gone: 'no longer in the topic',
-  other_topic: 'came from another topic',
-  over_limit: 'beyond the limit you set',
-}
+/** A redrive in this state is under way; the stream has no second one. */
+export const isActive = state => UNDER_WAY.includes(state)
+export const isFinal = state => FINAL.includes(state)
 
 export const PAUSES = {
   store_away: 'waits for Postgres',

@@ -36,7 +36,7 @@ const CHECK_RESULTS = 1_000
 const CHECK_PRESET = 10_000
 const CHECK_MOST = 1_000_000
 
-type LetterParts = Pick<AdminParts, 'letters' | 'records' | 'check' | 'mask' | 'traceUrl'>
+type LetterParts = Pick<AdminParts, 'letters' | 'records' | 'check' | 'stream' | 'traceUrl'>
 
 /** `/admin/dead-letters…`, but for redrives: what there is, one of them, would it pass now, and setting aside for good. */
 export function adminLetterRoutes(parts: LetterParts, guard: PatientGuard): Router {
@@ -122,7 +122,7 @@ function whereOf(
 }
 
 async function letterOf(
-  { letters, records, mask, traceUrl }: LetterParts,
+  { letters, records, stream, traceUrl }: LetterParts,
   guard: AdminGuard,
   req: Request<{ id: string }>,
   res: Response,
@@ -138,7 +138,7 @@ async function letterOf(
   if (!withBytes) return { ...rowJson(letter), history: await letters.history(id) }
   const record = await recordOf(records, letter)
   let bytes: ShownRecord | undefined
-  if (record !== undefined && masked) bytes = maskedRecord(record, mask)
+  if (record !== undefined && masked) bytes = maskedRecord(record, stream)
   else if (record !== undefined) {
     // Before they are sent: what cannot be noted is not shown.
     await letters.noteRevealed(`id:${id}`, [id], operatorOf(guard, res, undefined))

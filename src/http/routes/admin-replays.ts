@@ -1,8 +1,5 @@
 import type { Request, Response, Router } from 'express'
 import {
-  isOfAnotherKey,
-  LEFT_OUT_REASONS,
-  type LeftOutReason,
   NothingToReplayError,
   type Operator,
   type Replay,
@@ -11,6 +8,8 @@ import {
 } from '../../core/dead-letter-desk.ts'
 import type { DeadLetterFilter } from '../../core/dead-letter-filter.ts'
 import { UsageError } from '../../core/errors.ts'
+import { leftOutWords } from '../../core/letter-states.ts'
+import { refuseEdit } from '../../inbox/edit.ts'
 import {
   type AdminGuard,
   type AdminParts,
@@ -20,6 +19,7 @@ import {
   limitOf,
   operatorOf,
   type PatientGuard,
+  parameter,
   Refusal,
   sendJson,
   sentence,
@@ -32,7 +32,7 @@ const MAX_REQUEST_BYTES = 1024 * 1024
 const MAX_RATE = 1_000_000
 const MAX_LIMIT = 100_000_000
 
-type ReplayParts = Pick<AdminParts, 'letters' | 'replays' | 'judge'>
+type ReplayParts = Pick<AdminParts, 'letters' | 'replays' | 'stream'>
 
 /** `/admin/replays…`: what a redrive would do, starting one, and steering it. */
 export function adminReplayRoutes(parts: ReplayParts, guard: PatientGuard): Router {
@@ -89,40 +89,23 @@ async function startReplay(parts: ReplayParts, guard: AdminGuard, req: Request<o
   if (dry_run) return sendJson(res, 200, { preview })
   if (preview.count === 0) throw nothing(preview)
   const replay = await started(parts, request, operatorOf(guard, res, because))
-  sendJson(res, 201, { replay, preview }, { Location: `/admin/replays/${replay.id}` })
+  sendJson(res, 201, { replay, preview }, { Location: `/admin/replays/${replay.id}${ofStream(req)}` })
 }
 
-/** What is published in place of a record must be valid, and of one record only. @throws Refusal */
-async function editedValue({ letters, judge }: ReplayParts, filter: DeadLetterFilter, edit: string): Promise<Buffer> {
+/** A redrive is found again where it was asked for. */
+function ofStream(req: Request<object>): string {
+  const name = parameter(req, 'stream')
+  return name === undefined ? '' : `?stream=${encodeURIComponent(name)}`
+}
+
+/** @throws Refusal when the value may not take the place of the record */
+async function editedValue({ letters, stream }: ReplayParts, filter: DeadLetterFilter, edit: string): Promise<Buffer> {
   const value = Buffer.from(edit)
-  const verdict = judge(value)
-  if (!verdict.ok) {
-    const { reason, message, violations } = verdict.rejection
-    throw new Refusal({
-      status: 422,
-      code: reason,
-      detail: 'The edited value would be set aside again, for the reasons below.',
-      errors:
-        violations.length > 0
-          ? violations.map(({ pointer, message }) => ({ pointer, message }))
-          : [{ pointer: '', message }],
-    })
-  }
-  const { rows } = await letters.page({ filter, limit: 2, after: undefined })
-  const [letter] = rows
-  if (letter === undefined || rows.length > 1) {
-    throw new Refusal({
-      status: 422,
-      code: 'edit_needs_one',
-      detail: `An edit takes the place of one dead letter, and the filter matches ${letter === undefined ? 'none' : 'several'}. Name it: id:"…".`,
-    })
-  }
-  if (!isOfAnotherKey(letter, verdict.key)) return value
-  throw new Refusal({
-    status: 422,
-    code: 'edit_of_another_key',
-    detail: `The edited value has the key ${verdict.key}, and the dead letter ${letter.key}: its value would be stored nowhere.`,
-  })
+  const refused = await refuseEdit({ letters, judge: stream.judge }, filter, value)
+  if (refused === undefined) return value
+  const { code, message, violations } = refused
+  const errors = violations.map(({ pointer, message }) => ({ pointer, message }))
+  throw new Refusal({ status: 422, code, detail: sentence(message), ...(errors.length === 0 ? {} : { errors }) })
 }
 
 async function started({ replays }: ReplayParts, request: ReplayRequest, by: Operator): Promise<Replay> {
@@ -136,21 +119,9 @@ async function started({ replays }: ReplayParts, request: ReplayRequest, by: Ope
   }
 }
 
-const WHY_NOT: Readonly<Record<LeftOutReason, string>> = {
-  not_open: 'not open',
-  other_topic: 'from another topic',
-  place_unknown: 'at a place that is not known ("holdfast dlq reindex" finds out)',
-  not_passing: 'would not pass',
-  bytes_gone: 'no longer in the topic',
-  over_limit: 'beyond the limit',
-}
-
 function nothing({ left_out }: ReplayPreview): Refusal {
-  const why = LEFT_OUT_REASONS.filter(name => left_out[name] !== undefined).map(
-    name => `${left_out[name]} ${WHY_NOT[name]}`,
-  )
-  const detail =
-    why.length === 0 ? 'No dead letter matches.' : `Of what matches, nothing may be redriven: ${why.join(', ')}.`
+  const why = leftOutWords(left_out)
+  const detail = why === '' ? 'No dead letter matches.' : `Of what matches, nothing may be redriven: ${why}.`
   return new Refusal({ status: 422, code: 'nothing_to_replay', detail })
 }
 

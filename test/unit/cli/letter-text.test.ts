@@ -22,7 +22,9 @@ async function shown(
   const id = desk.add({ value: typeof value === 'string' ? Buffer.from(value) : value, violations })
   const [letter, bytes] = [await desk.letters.get(id), desk.bytes.get(id)]
   if (letter === undefined || bytes === undefined) throw new Error('it was just added')
-  const record: ShownRecord = given.masked ? maskedRecord(bytes, maskPersonal) : wholeRecord(bytes)
+  const record: ShownRecord = given.masked
+    ? maskedRecord(bytes, { mask: maskPersonal, isKey: text => text !== '' })
+    : wholeRecord(bytes)
   const history = [
     { at: letter.failed_at, what: 'failed' as const, who: null, detail: { reason: letter.reason, pointer: '' } },
   ]

@@ -47,6 +47,6 @@ it('says in the end what came of it, and what is left', () => {
   const why = { not_open: 1, bytes_gone: 2_000, refused_by_topic: 1 }
   expect(line({ state: 'done', skipped: 2_002, skipped_because: why })).toBe(
     'redrive r1 done: 8 of 10 published, 5 resolved, 1 failed again, 2,002 skipped ' +
-      '(1 not open any more, 2,000 whose bytes are gone from the dead-letter topic, 1 refused by the topic)',
+      '(1 not open, 2,000 whose bytes are no longer in the dead-letter topic, 1 refused by the topic)',
   )
 })

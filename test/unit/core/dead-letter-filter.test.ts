@@ -3,13 +3,13 @@ import { describe, expect, it } from 'vitest'
 import { REASONS } from '#src/core/dead-letter.ts'
 import {
   COMPARISONS,
-  DEAD_LETTER_STATES,
   type FilterTerm,
   namesState,
   PATTERN_FIELDS,
   parseFilter,
   printFilter,
 } from '#src/core/dead-letter-filter.ts'
+import { DEAD_LETTER_STATES } from '#src/core/letter-states.ts'
 
 function terms(text: string): readonly FilterTerm[] {
   const parsed = parseFilter(text)

@@ -4,6 +4,7 @@ import { StoreUnavailableError } from '#src/core/errors.ts'
 import type { StreamStatus } from '#src/core/status.ts'
 import type { StreamBooks } from '#src/core/stream-desk.ts'
 import { createStreamOverview, type OverviewParts } from '#src/http/stream-overview.ts'
+import { memoryDesk } from '../../support/memory-desk.ts'
 import { answerOf, startAdmin } from './admin-support.ts'
 
 const NOW = 1_700_000_000_000
@@ -203,5 +204,52 @@ describe('an operator', () => {
     expect([first.audit.length, first.next]).toEqual([2, '2'])
     const last = (await answerOf(service.ask(`/admin/audit?limit=2&before=${first.next}`))).body
     expect(last).toMatchObject({ audit: [{ id: '1', who: 'chief', what: 'automatic_redrive' }], next: null })
+  })
+})
+
+describe('of several streams', () => {
+  async function two() {
+    const orders = memoryDesk()
+    const base = memoryDesk()
+    const returns = { ...base, stream: { ...base.stream, name: 'returns' } }
+    orders.add({ key: 'an-order' })
+    base.add({ id: 'returns-0-0', key: 'a-return' })
+    const service = await startAdmin({ admin: [orders, returns] })
+    return { ...service, [Symbol.asyncDispose]: () => service[Symbol.asyncDispose](), returns: base }
+  }
+
+  it('each is asked for by its name, and the first without one', async () => {
+    await using service = await two()
+    const keys = async (query: string) =>
+      (await answerOf(service.ask(`/admin/dead-letters${query}`))).body.dead_letters.map(
+        (row: { key: string }) => row.key,
+      )
+    expect(await keys('')).toEqual(['an-order'])
+    expect(await keys('?stream=orders')).toEqual(['an-order'])
+    expect(await keys('?stream=returns&q=state:open')).toEqual(['a-return'])
+    expect((await service.ask('/admin/dead-letters/returns-0-0')).status).toBe(404)
+    expect((await service.ask('/admin/dead-letters/returns-0-0?stream=returns&masked=true')).status).toBe(200)
+  })
+
+  it('a redrive begins in the one that was named, and its address says so', async () => {
+    await using service = await two()
+    const started = await service.post('/admin/replays?stream=returns', { q: 'state:open' })
+    expect([started.status, service.returns.running.size]).toEqual([201, 1])
+    const location = started.headers.get('Location') ?? ''
+    expect(location).toMatch(/^\/admin\/replays\/\w+\?stream=returns$/)
+    expect((await service.ask(location)).status).toBe(200)
+    expect((await service.ask(location.replace('?stream=returns', ''))).status).toBe(404)
+  })
+
+  it.each(['?stream=nothing', '?stream=orders&stream=returns'])('there is no other: %s', async query => {
+    await using service = await two()
+    for (const path of ['/admin/dead-letters', '/admin/stream', '/admin/replays', '/admin/audit']) {
+      expect(await answerOf(service.ask(path + query))).toMatchObject({
+        status: 400,
+        body: { code: 'no_such_stream', detail: 'stream must be one of orders, returns, and stand once.' },
+      })
+    }
+    // Names of streams are told to those only who may look at them.
+    expect((await service.get(`/admin/stream${query}`)).status).toBe(401)
   })
 })

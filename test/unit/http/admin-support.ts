@@ -28,7 +28,7 @@ export async function startAdmin(
 ): Promise<AdminService> {
   const desk = memoryDesk(options.desk)
   const keys = [aKey('reader', 'read'), aKey('writer', 'write'), aKey('chief', 'admin')]
-  const service = await startService({ keys, keyless: 'loopback', ...options, admin: desk })
+  const service = await startService({ keys, keyless: 'loopback', admin: [desk], ...options })
   return {
     ...service,
     desk,

@@ -57,7 +57,7 @@ export async function startService(
     connections?: HttpOptions['connections']
     orders?: Partial<Pick<MemoryOrders, 'catalog' | 'outcomes'>> & { intake?: Partial<Intake> }
     deadLetterOf?: DeadLetterIndex['ofOrder']
-    admin?: AdminParts
+    admin?: readonly AdminParts[]
     /** Besides orders. */
     streams?: readonly StreamReading[]
     clock?: Pick<Clock, 'monotonic' | 'sleep'>
