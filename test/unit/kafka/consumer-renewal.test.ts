@@ -238,3 +238,28 @@ it('closes while it looks for a better client, and lets that one go as well', as
   expect(stage.clients.map(({ disconnected }) => disconnected)).toEqual([true, true])
   expect(stage.client(1).subscribed).toBe(false)
 })
+
+it('joins no group when it is closed while it connects, and leaves no client behind', async () => {
+  const clients: FakeClient[] = []
+  const source = createConsumer({
+    connection: { brokers: ['kafka:9092'], security: {}, extra: {} },
+    topic: FAKE_TOPIC,
+    groupId: 'group',
+    onWarning: () => {},
+    createClient(_properties, callbacks) {
+      const client = createFakeClient(callbacks, { hears: true, brokers: 1 })
+      clients.push(client)
+      return client
+    },
+  })
+  const started = source.start().then(
+    () => 'started',
+    (error: Error) => error.name,
+  )
+
+  await soon(source.close())
+
+  expect(await soon(started)).toBe('StoppedError')
+  expect(clients.map(({ disconnected }) => disconnected)).toEqual([true])
+  await soon(expect(source.start()).rejects.toThrow('the consumer is closed'))
+})
