@@ -134,7 +134,7 @@ describe('preview and start', () => {
   it('refuse an empty set and say why it is empty', async () => {
     await letters([{ state: 'resolved' }])
     await expect(desk.start(asking('reason:too_large'), BY)).rejects.toThrow('no dead letter matches')
-    await expect(desk.start(asking(''), BY)).rejects.toThrow('left out (1 not_open)')
+    await expect(desk.start(asking(''), BY)).rejects.toThrow('left out (1 not open)')
     expect(await desk.list(10)).toEqual([])
     expect((await database.pool.query('SELECT 1 FROM audit_log')).rows).toEqual([])
   })
