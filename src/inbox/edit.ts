@@ -45,7 +45,7 @@ export async function refuseEdit(
   if (!isOfAnotherKey(letter, verdict.key)) return undefined
   return refusal(
     'edit_of_another_key',
-    `the edited value has the key ${verdict.key}, and the dead letter ${letter.id} the key ${letter.key}: its value would be stored nowhere`,
+    `the edited value has the key ${verdict.key}, and ${letter.id} has ${letter.key}: its value would be stored nowhere`,
   )
 }
 

@@ -141,7 +141,7 @@ describe('an edit', () => {
     const answer = await answerOf(service.post('/admin/replays', { q: '', edit: VALID }))
     expect(answer).toMatchObject({
       status: 422,
-      body: { code: 'edit_of_another_key', detail: expect.stringContaining('the key another') },
+      body: { code: 'edit_of_another_key', detail: expect.stringContaining('has another') },
     })
     expect(service.desk.running.size).toBe(0)
   })
