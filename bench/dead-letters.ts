@@ -63,8 +63,8 @@ async function askQuestions(): Promise<void> {
     ['first page by record, downwards, state:open', page('state:open', '-source')],
     ['a page by record from the middle', () => store.page({ filter: filter(''), limit: 50, after: DEEP_SOURCE })],
     ['one letter', () => store.get('orders-0-600')],
-    ['the letter of an order', () => index.ofOrder('uid-77')],
-    ['the letter of an order that has none', () => index.ofOrder('nobody')],
+    ['the letter of an order', () => index.ofKey('uid-77')],
+    ['the letter of an order that has none', () => index.ofKey('nobody')],
   ]
   console.log(`${letters.toLocaleString('en')} dead letters; milliseconds, median (highest) of ${runs}`)
   for (const [name, ask] of questions) {

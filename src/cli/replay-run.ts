@@ -1,6 +1,7 @@
 import { composeJobs, JOB_CONNECTIONS } from '../app-jobs.ts'
 import { systemClock } from '../clock.ts'
-import type { Operator, Replay } from '../core/dead-letter-desk.ts'
+import type { Replay } from '../core/dead-letter-desk.ts'
+import type { Operator } from '../core/operator.ts'
 import type { JobFact } from '../core/replay.ts'
 import { visible } from '../core/visible.ts'
 import { startInspector } from '../kafka/inspector.ts'

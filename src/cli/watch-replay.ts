@@ -1,5 +1,6 @@
-import type { Operator, Replay, ReplayDesk } from '../core/dead-letter-desk.ts'
+import type { Replay, ReplayDesk } from '../core/dead-letter-desk.ts'
 import { StoreUnavailableError } from '../core/errors.ts'
+import type { Operator } from '../core/operator.ts'
 import type { Clock } from '../engine/ports.ts'
 
 export interface WatchParts {

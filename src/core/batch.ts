@@ -1,5 +1,5 @@
+import { isOfDeadLetter } from './headers.ts'
 import type { SourceRecord } from './record.ts'
-import { isOfDeadLetter } from './redrive.ts'
 import { withoutTraceContext } from './trace-context.ts'
 
 export interface BatchLimits {

@@ -10,6 +10,7 @@ import {
   type StoredLetterState,
   WAITING,
 } from './letter-states.ts'
+import type { Operator } from './operator.ts'
 import type { SourceRecord } from './record.ts'
 
 /** The index of dead letters as operators work with it, and redrives. Names of fields are those of the columns. */
@@ -143,12 +144,6 @@ export interface LetterQuery {
   /** Of the first page; those that follow go on as their place says. Default: {@link USUAL_SORT} */
   readonly sort?: LetterSort
   readonly after: DeadLetterPlace | undefined
-}
-
-export interface Operator {
-  /** Name of the key, or of the person at the terminal: for the audit log. */
-  readonly who: string
-  readonly because: string
 }
 
 /** @throws StoreUnavailableError, as every method does */

@@ -175,3 +175,11 @@ function readInstant(value: string): number | undefined {
   const at = Date.parse(value)
   return at >= 0 ? Math.min(at, MAX_INSTANT_MS) : undefined
 }
+
+/** What dead-letter writers add: ours, Kafka's own (KIP-1191), and those of Connect, Streams (KIP-1034) and Spring. */
+const OF_DEAD_LETTERS = /^(?:__(?:dlq|connect|streams)\.errors\.|kafka_dlt-)/
+
+/** Whether a header was added by a writer of dead letters, or by a redrive. */
+export function isOfDeadLetter(name: string): boolean {
+  return isOurs(name) || OF_DEAD_LETTERS.test(name)
+}

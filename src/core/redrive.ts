@@ -1,5 +1,5 @@
 import { readDeadLetter } from './dead-letter-reading.ts'
-import { isOurs, writeHeaders } from './headers.ts'
+import { isOfDeadLetter, isOurs, writeHeaders } from './headers.ts'
 import type { Header, Origin, SourceRecord } from './record.ts'
 
 /**
@@ -28,9 +28,6 @@ interface Redriven {
  */
 export const EDITED_HEADER = 'holdfast.edited'
 
-/** What dead-letter writers add: ours, Kafka's own (KIP-1191), and those of Connect, Streams (KIP-1034) and Spring. */
-const OF_DEAD_LETTERS = /^(?:__(?:dlq|connect|streams)\.errors\.|kafka_dlt-)/
-
 /**
  * The same partition as at first, so that records of a key keep their order among themselves and the consumer's books still
  * add up. Key, value and the producer's headers are as they were; the dead letter's headers have done their work and go,
@@ -56,9 +53,4 @@ export function toRedrivenRecord(letter: SourceRecord, item: Redriven, replayId:
     value: edited ?? letter.value,
     headers: [...letter.headers.filter(([name]) => !isAdded(name) && !(edited && name === EDITED_HEADER)), ...added],
   }
-}
-
-/** Whether a header was added by a writer of dead letters, or by a redrive. */
-export function isOfDeadLetter(name: string): boolean {
-  return isOurs(name) || OF_DEAD_LETTERS.test(name)
 }

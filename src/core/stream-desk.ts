@@ -1,5 +1,5 @@
-import type { Operator } from './dead-letter-desk.ts'
 import type { Figures } from './figures.ts'
+import type { Operator } from './operator.ts'
 
 /** What the database knows of a stream, whichever process consumes it; and what an operator may change about it. */
 

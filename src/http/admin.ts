@@ -5,12 +5,12 @@ import {
   type DeadLetterRecords,
   type DeadLetterStore,
   type LetterQuery,
-  type Operator,
   type ReplayDesk,
   ReplayRunningError,
 } from '../core/dead-letter-desk.ts'
 import { type DeadLetterFilter, parseFilter } from '../core/dead-letter-filter.ts'
 import { dispositionOf, StoreUnavailableError, StreamError } from '../core/errors.ts'
+import type { Operator } from '../core/operator.ts'
 import type { AutomaticRedrive, StreamBooks } from '../core/stream-desk.ts'
 import type { Stream } from '../engine/stream.ts'
 import type { AdminFeed } from './admin-feed.ts'

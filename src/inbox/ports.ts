@@ -11,5 +11,5 @@ export interface DeadLetterHint {
 
 export interface DeadLetterIndex {
   /** The latest one of this key that is not settled yet. @throws StoreUnavailableError */
-  ofOrder(key: string): Promise<DeadLetterHint | undefined>
+  ofKey(key: string): Promise<DeadLetterHint | undefined>
 }

@@ -1,11 +1,6 @@
-import {
-  NothingToReplayError,
-  type Operator,
-  type Replay,
-  type ReplayDesk,
-  ReplayRunningError,
-} from '../core/dead-letter-desk.ts'
+import { NothingToReplayError, type Replay, type ReplayDesk, ReplayRunningError } from '../core/dead-letter-desk.ts'
 import type { DeadLetterFilter } from '../core/dead-letter-filter.ts'
+import type { Operator } from '../core/operator.ts'
 import type { AutomaticRedrive } from '../core/stream-desk.ts'
 
 export interface AutomaticRedriveParts {

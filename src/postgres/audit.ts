@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { Operator } from '../core/dead-letter-desk.ts'
+import type { Operator } from '../core/operator.ts'
 
 /** What an operator did to a stream, as an entry of the audit log; answers its `id`. `counts` holds numbers and positions, no payload data. */
 export function audit(

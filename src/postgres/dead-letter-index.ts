@@ -6,7 +6,7 @@ import { query } from './pool.ts'
 /** Looks into the index of a stream for a value that is not stored. */
 export function createDeadLetterIndex(pool: pg.Pool, stream: string): DeadLetterIndex {
   return {
-    async ofOrder(key) {
+    async ofKey(key) {
       const rows = await query<DeadLetterHint>(pool, {
         text: `SELECT id, reason, error, pointer FROM dead_letters
           WHERE key = $1 AND stream = $2 AND state NOT IN (${sqlList(SETTLED)}) ORDER BY failed_at DESC, id DESC LIMIT 1`,

@@ -1,6 +1,6 @@
 import type pg from 'pg'
-import type { Operator } from '../core/dead-letter-desk.ts'
 import { UsageError } from '../core/errors.ts'
+import type { Operator } from '../core/operator.ts'
 import { countOutcomes } from '../core/outcome.ts'
 import { partitionKey, type TopicPartition } from '../core/record.ts'
 import { audit } from './audit.ts'

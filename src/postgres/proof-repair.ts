@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { Operator } from '../core/dead-letter-desk.ts'
+import type { Operator } from '../core/operator.ts'
 import { identifier } from '../engine/postgres/identifiers.ts'
 import type { Stream } from '../engine/stream.ts'
 import { audit } from './audit.ts'

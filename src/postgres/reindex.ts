@@ -1,5 +1,6 @@
 import type pg from 'pg'
-import type { Operator, WrittenBy } from '../core/dead-letter-desk.ts'
+import type { WrittenBy } from '../core/dead-letter-desk.ts'
+import type { Operator } from '../core/operator.ts'
 import type { LetterCopy, ReindexReport } from '../core/reindex.ts'
 import { audit } from './audit.ts'
 import { encodeColumn } from './binary.ts'

@@ -2,7 +2,6 @@ import { randomInt } from 'node:crypto'
 import type pg from 'pg'
 import {
   NothingToReplayError,
-  type Operator,
   type Replay,
   type ReplayDesk,
   type ReplayPreview,
@@ -19,6 +18,7 @@ import {
   redrivesWhere,
   sqlList,
 } from '../core/letter-states.ts'
+import type { Operator } from '../core/operator.ts'
 import { audit } from './audit.ts'
 import { pipelined, query, transaction } from './pool.ts'
 import { IS_ALIVE, letGo, REPLAYS, type ReplayRow, toReplay } from './replay-rows.ts'

@@ -101,7 +101,7 @@ export async function startPages(
           },
         },
         outcomes: { outcomeOf: async uid => ({ kind: stored.has(uid) ? 'stored' : 'pending' }) },
-        deadLetters: { ofOrder: async uid => options.deadLetters?.[uid] },
+        deadLetters: { ofKey: async uid => options.deadLetters?.[uid] },
         intake: {
           maxBytes: 1024 * 1024,
           judge: value => judge({ key: null, value }),

@@ -144,9 +144,9 @@ it('is asked for the latest one of an order that nobody has settled', async () =
     aDeadLetter(2n, { key: 'b563', failedAtMs: 2_000 }),
     aDeadLetter(3n, { key: 'other', failedAtMs: 3_000 }),
   )
-  expect(await index.ofOrder('b563')).toMatchObject({ id: 'orders-0-2', reason: expect.any(String) })
+  expect(await index.ofKey('b563')).toMatchObject({ id: 'orders-0-2', reason: expect.any(String) })
   await database.pool.query(`UPDATE dead_letters SET state = 'resolved' WHERE id = 'orders-0-2'`)
-  expect(await index.ofOrder('b563')).toMatchObject({ id: 'orders-0-1' })
+  expect(await index.ofKey('b563')).toMatchObject({ id: 'orders-0-1' })
   await database.pool.query(`UPDATE dead_letters SET state = 'discarded' WHERE id = 'orders-0-1'`)
-  expect(await index.ofOrder('b563')).toBeUndefined()
+  expect(await index.ofKey('b563')).toBeUndefined()
 })

@@ -26,7 +26,18 @@ interface Result {
 }
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
-const COPIED = ['src', 'test', 'schemas', 'migrations', 'web', 'scripts', 'bin', 'package.json', 'vitest.config.ts', 'tsconfig.json']
+const COPIED = [
+  'src',
+  'test',
+  'schemas',
+  'migrations',
+  'web',
+  'scripts',
+  'bin',
+  'package.json',
+  'vitest.config.ts',
+  'tsconfig.json',
+]
 const LINKED = ['node_modules', '.tools']
 /** Longer than any of the test files takes: a fault that makes a test hang is noticed, too. */
 const TIMEOUT_MS = 180_000
@@ -52,7 +63,9 @@ async function work(): Promise<void> {
     for (let mutation = waiting.shift(); mutation !== undefined; mutation = waiting.shift()) {
       const result = await judge(copy, mutation)
       results.push(result)
-      console.error(`${results.length}/${chosen.length} ${result.verdict.padEnd(11)} ${mutation.file}: ${mutation.what}`)
+      console.error(
+        `${results.length}/${chosen.length} ${result.verdict.padEnd(11)} ${mutation.file}: ${mutation.what}`,
+      )
     }
   } finally {
     rmSync(copy, { recursive: true, force: true })
@@ -68,7 +81,10 @@ async function judge(copy: string, mutation: Mutation): Promise<Result> {
     ...(by === undefined ? {} : { by }),
   })
   if (source.split(mutation.find).length !== 2) return result('not planted')
-  writeFileSync(path, source.replace(mutation.find, () => mutation.replace))
+  writeFileSync(
+    path,
+    source.replace(mutation.find, () => mutation.replace),
+  )
   try {
     for (const test of mutation.tests) if (!(await passes(copy, test))) return result('killed', test)
     return result('survived')
@@ -100,7 +116,8 @@ function report(): void {
     console.log(`survived: ${mutation.file}: ${mutation.what}: ${mutation.survives ?? 'no reason is given'}`)
   }
   for (const { mutation } of of('killed')) {
-    if (mutation.survives !== undefined) console.log(`killed, though a reason to survive is given: ${mutation.file}: ${mutation.what}`)
+    if (mutation.survives !== undefined)
+      console.log(`killed, though a reason to survive is given: ${mutation.file}: ${mutation.what}`)
   }
   console.log(`${of('killed').length} of ${results.length} planted faults were noticed`)
   if (options.json !== undefined) writeFileSync(options.json, JSON.stringify(results, null, 2))

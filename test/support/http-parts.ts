@@ -89,7 +89,7 @@ export function orderReading(orders: MemoryOrders, cache: ValueCache): StreamRea
     cache,
     catalog: orders.catalog,
     outcomes: orders.outcomes,
-    deadLetters: { ofOrder: async () => undefined },
+    deadLetters: { ofKey: async () => undefined },
     intake: orders.intake,
     // Time stands still, so that watchers get the first order at once, and no further one.
     feed: createLiveFeed({ clock: { sleep: (_ms, signal) => aborted(signal) }, names: orderStream.http }),

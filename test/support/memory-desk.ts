@@ -10,7 +10,6 @@ import {
   type DeadLetterRow,
   type DeadLetterStore,
   NothingToReplayError,
-  type Operator,
   type Replay,
   type ReplayDesk,
   type ReplayPreview,
@@ -21,6 +20,7 @@ import {
 import { type DeadLetterFilter, type FilterTerm, namesState, printFilter } from '#src/core/dead-letter-filter.ts'
 import { UsageError } from '#src/core/errors.ts'
 import { HEADER } from '#src/core/headers.ts'
+import type { Operator } from '#src/core/operator.ts'
 import type { SourceRecord } from '#src/core/record.ts'
 import type { AutomaticRedrive, AutomaticRedriveStatus, StreamBooks } from '#src/core/stream-desk.ts'
 import type { AdminParts } from '#src/http/admin.ts'

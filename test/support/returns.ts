@@ -89,7 +89,7 @@ export function memoryReturns(stream: ReadStream = returnsStream): MemoryReturns
     store,
     catalog: { page: async query => ({ values: pageOf([...stored.values()], query), next: undefined }) },
     outcomes: { outcomeOf: async key => ({ kind: stored.has(key) ? 'stored' : 'pending' }) },
-    deadLetters: { ofOrder: async () => undefined },
+    deadLetters: { ofKey: async () => undefined },
     intake: {
       maxBytes: 64 * 1024,
       judge(bytes) {

@@ -1,7 +1,6 @@
 import type { Request, Response, Router } from 'express'
 import {
   NothingToReplayError,
-  type Operator,
   type Replay,
   type ReplayPreview,
   type ReplayRequest,
@@ -9,6 +8,7 @@ import {
 import type { DeadLetterFilter } from '../../core/dead-letter-filter.ts'
 import { UsageError } from '../../core/errors.ts'
 import { leftOutWords } from '../../core/letter-states.ts'
+import type { Operator } from '../../core/operator.ts'
 import { refuseEdit } from '../../inbox/edit.ts'
 import {
   type AdminGuard,

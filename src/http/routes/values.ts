@@ -90,7 +90,7 @@ async function serveValue(parts: ValueParts, key: unknown, req: Request<object>,
 /** A value that is not there is a 404 also while the database cannot say why. */
 async function whyNot(deadLetters: DeadLetterIndex, key: string): Promise<DeadLetterHint | undefined> {
   try {
-    return await deadLetters.ofOrder(key)
+    return await deadLetters.ofKey(key)
   } catch (error) {
     if (dispositionOf(error) !== 'retry') throw error
     return undefined

@@ -56,7 +56,7 @@ export async function startService(
     work?: HttpOptions['work']
     connections?: HttpOptions['connections']
     orders?: Partial<Pick<MemoryOrders, 'catalog' | 'outcomes'>> & { intake?: Partial<Intake> }
-    deadLetterOf?: DeadLetterIndex['ofOrder']
+    deadLetterOf?: DeadLetterIndex['ofKey']
     admin?: readonly AdminParts[]
     /** Besides orders. */
     streams?: readonly StreamReading[]
@@ -98,7 +98,7 @@ export async function startService(
         ...reading,
         catalog: options.orders?.catalog ?? reading.catalog,
         outcomes: options.orders?.outcomes ?? reading.outcomes,
-        deadLetters: { ofOrder: options.deadLetterOf ?? reading.deadLetters.ofOrder },
+        deadLetters: { ofKey: options.deadLetterOf ?? reading.deadLetters.ofKey },
         intake: { ...reading.intake, ...options.orders?.intake },
       },
       ...(options.streams ?? []),
