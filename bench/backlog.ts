@@ -1,10 +1,10 @@
 /** The topic full of orders that every contender works off, and what must stand in the tables afterwards. */
 
-import { ensureTopics } from '#src/kafka/admin.ts'
-import type { KafkaConnection } from '#src/kafka/client.ts'
-import { startProducer } from '#src/kafka/producer.ts'
-import { createGenerator } from '#src/orders/generator.ts'
-import type { Order } from '#src/orders/order.ts'
+import { ensureTopics } from '#src/engine/kafka/admin.ts'
+import type { KafkaConnection } from '#src/engine/kafka/client.ts'
+import { startProducer } from '#src/engine/kafka/producer.ts'
+import { createGenerator } from '#src/streams/orders/generator.ts'
+import type { Order } from '../test/support/order.ts'
 
 export interface BacklogOptions {
   readonly orders: number

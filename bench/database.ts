@@ -1,7 +1,7 @@
 /** A database for each contender and round, and the questions that tell whether its work is right. */
 import pg from 'pg'
-import type { EmbeddedPostgres } from '#src/embedded/postgres.ts'
-import { migrate } from '#src/postgres/migrate.ts'
+import { migrate } from '#src/engine/postgres/migrate.ts'
+import type { EmbeddedPostgres } from '#tools/demo/servers/postgres.ts'
 import type { Backlog, Tally } from './backlog.ts'
 
 export interface BenchDatabase extends AsyncDisposable {

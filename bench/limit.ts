@@ -4,11 +4,11 @@
  * two connections send, each the batches of its own half of the partitions, in the order of their offsets.
  */
 import pg from 'pg'
-import { collapse } from '#src/core/collapse.ts'
+import { collapse } from '#src/engine/collapse.ts'
+import { encodeColumn } from '#src/engine/postgres/binary.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
-import { createOrderJudge, type Order } from '#src/orders/order.ts'
-import { encodeColumn } from '#src/postgres/binary.ts'
-import { orderTables } from '#src/streams/orders/stream.ts'
+import { createOrderJudge, type Order } from '../test/support/order.ts'
+import { orderTables } from '../test/support/order-stream.ts'
 import { type Backlog, validOrders } from './backlog.ts'
 import type { Span } from './measurement.ts'
 import type { Servers } from './servers.ts'

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { parseCount, parsePercent } from '#src/cli/arguments.ts'
-import { SETTINGS } from '#src/settings.ts'
+import { SETTINGS } from '#src/settings/settings.ts'
 import type { BacklogOptions } from './backlog.ts'
 
 export interface BenchOptions extends BacklogOptions {

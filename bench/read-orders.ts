@@ -1,9 +1,9 @@
-import { collapse } from '#src/core/collapse.ts'
+import { collapse } from '#src/engine/collapse.ts'
+import { createPool } from '#src/engine/postgres/pool.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
-import { createOrderJudge, type Order } from '#src/orders/order.ts'
-import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
-import { createPool } from '#src/postgres/pool.ts'
-import { orderTables } from '#src/streams/orders/stream.ts'
+import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
+import { createOrderJudge, type Order } from '../test/support/order.ts'
+import { orderTables } from '../test/support/order-stream.ts'
 import { validOrders } from './backlog.ts'
 
 const TOPIC = { topic: 'bench', partition: 0 }

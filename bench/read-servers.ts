@@ -5,10 +5,10 @@
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
+import { createPool } from '#src/engine/postgres/pool.ts'
 import { SECURITY_HEADERS } from '#src/http/security-headers.ts'
-import { createOrderReader } from '#src/postgres/order-reader.ts'
-import { createPool } from '#src/postgres/pool.ts'
-import { orderQueries } from '#src/streams/orders/stream.ts'
+import { createOrderReader } from '#src/read/postgres/value-reader.ts'
+import { orderQueries } from '../test/support/order-stream.ts'
 
 export const KINDS = ['bare', 'express', 'query'] as const
 

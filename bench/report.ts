@@ -1,7 +1,7 @@
 /** Measurements for people. */
 import { cpus, totalmem } from 'node:os'
-import { kafkaVersion } from '#src/embedded/kafka-jars.ts'
-import { nativeFeatures } from '#src/kafka/client.ts'
+import { nativeFeatures } from '#src/engine/kafka/client.ts'
+import { kafkaVersion } from '#tools/demo/servers/kafka-jars.ts'
 import { LIMIT_BATCH, LIMIT_CONNECTIONS } from './limit.ts'
 import { type Cpu, type Measurement, median } from './measurement.ts'
 import type { BenchOptions } from './options.ts'

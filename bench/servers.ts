@@ -1,7 +1,8 @@
 /** Our own Kafka and PostgreSQL, and what they use. */
-import type { EmbeddedPostgres } from '#src/embedded/postgres.ts'
-import { startStack } from '#src/embedded/stack.ts'
-import type { KafkaConnection } from '#src/kafka/client.ts'
+
+import type { KafkaConnection } from '#src/engine/kafka/client.ts'
+import type { EmbeddedPostgres } from '#tools/demo/servers/postgres.ts'
+import { startStack } from '#tools/demo/servers/stack.ts'
 import type { Cpu } from './measurement.ts'
 import { cpuSecondsOfTree } from './process-figures.ts'
 

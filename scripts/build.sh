@@ -7,7 +7,6 @@ PATH=$PWD/.tools/node_modules/.bin:$PWD/node_modules/.bin:$PATH
 export PATH
 tsc -p tsconfig.build.json --outDir "dist.$$"
 tsc -p scripts --outDir "dist.$$/scripts"
-cp src/embedded/kafka-pom.xml "dist.$$/embedded/"
 # Another process that packs at the same time finds it whole.
 rm -rf dist
 mv "dist.$$" dist

@@ -49,12 +49,14 @@ function folderRules({ modules, types = {}, pure, common, composition, entries }
   const free = [...entries, ...composition].map(pattern => `^src/${pattern}`)
   const shared = common.map(name => `^src/${name}$`)
   return Object.entries(modules).flatMap(([name, others]) => {
+    // A folder within it that has rules of its own.
+    const inner = Object.keys(modules).filter(other => other.startsWith(`${name}/`))
     const allowed = [name, ...others, ...(types[name] ?? [])]
     return [
       forbid(
         `${name}-imports`,
         `${name}/ may import ${allowed.join(', ')} and nothing else of src/: take it as an argument, by a port`,
-        { path: `^src/${name}/`, pathNot: free },
+        { path: `^src/${name}/`, pathNot: [...free, ...inner.map(pathOf)] },
         { path: '^src/', pathNot: [...allowed.map(pathOf), ...shared] },
       ),
       ...(pure.includes(name)

@@ -2,10 +2,10 @@
  * The last step of set-up: what the embedded servers need is there, so that the first "make demo" need not wait.
  * A machine that lacks it is told, but the set-up holds: who brings servers of their own does not need any of it.
  */
-import { fetchKafkaJars, findJava } from '../src/embedded/kafka-jars.ts'
-import { SetupError } from '../src/embedded/machine.ts'
-import { findPostgres } from '../src/embedded/postgres-binaries.ts'
-import { fetchPrometheus } from '../src/embedded/prometheus-binaries.ts'
+import { fetchKafkaJars, findJava } from '../tools/demo/servers/kafka-jars.ts'
+import { SetupError } from '../tools/demo/servers/machine.ts'
+import { findPostgres } from '../tools/demo/servers/postgres-binaries.ts'
+import { fetchPrometheus } from '../tools/demo/servers/prometheus-binaries.ts'
 
 const say = (line: string): void => console.error(`servers: ${line}`)
 

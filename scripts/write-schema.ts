@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import { orderSchema } from '../src/orders/order-schema.ts'
+import { orderSchema } from '../src/streams/orders/schema.ts'
 
 /**
  * Writes the schema for readers that are not TypeScript: `node scripts/write-schema.ts`. A test fails when the file and

@@ -1,6 +1,6 @@
 /** Writes the table of settings into README.md: node scripts/write-settings.ts */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { settingsTable } from '../src/config.ts'
+import { settingsTable } from '../src/settings/config.ts'
 
 const readme = new URL('../README.md', import.meta.url)
 const text = readFileSync(readme, 'utf8')

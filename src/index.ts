@@ -1,11 +1,10 @@
 /** What a project imports as `holdfast`. */
 import type { App, Role } from './app.ts'
-import { loadConfig } from './config.ts'
 import type { StreamDefinition } from './engine/definition.ts'
+import { loadConfig } from './settings/config.ts'
 import { loadDefinitions, prepareStreams } from './settings/streams.ts'
 import { createLogger } from './telemetry/logger.ts'
 
-export type { StreamStatus } from './core/status.ts'
 export {
   type ColumnDefinition,
   defineConfig,
@@ -17,6 +16,7 @@ export {
   type TableDefinition,
   type ValueOf,
 } from './engine/definition.ts'
+export type { StreamStatus } from './engine/status.ts'
 export type { Role }
 
 export interface HoldfastOptions {

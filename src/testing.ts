@@ -1,10 +1,11 @@
 /** What a project's tests import as `holdfast/testing`: what Holdfast makes of a record, without any server. */
-import { loadConfig } from './config.ts'
-import type { Reason, Violation } from './core/dead-letter.ts'
+
+import type { Reason, Violation } from './engine/dead-letter.ts'
 import { compileTables } from './engine/definition/compile.ts'
 import type { StreamPlan, TablePlan } from './engine/definition/plan.ts'
 import { getter } from './engine/definition/rows.ts'
 import type { StreamDefinition } from './engine/definition.ts'
+import { loadConfig } from './settings/config.ts'
 import { prepareStreams } from './settings/streams.ts'
 
 /** A row by its columns, in JSON's types; SQL's `NULL` is `null`. Without the position of the record, which comes from Kafka. */

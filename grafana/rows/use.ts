@@ -1,4 +1,4 @@
-import type { PauseReason } from '#src/core/facts.ts'
+import type { PauseReason } from '#src/engine/facts.ts'
 import type { Row } from '../board.ts'
 import { UNITS } from '../panel.ts'
 

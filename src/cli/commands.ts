@@ -1,4 +1,7 @@
+import { existsSync } from 'node:fs'
 import { Argument, type Command } from 'commander'
+import { UsageError } from '../engine/errors.ts'
+import { DLQ } from '../inbox/cli/commands-dlq.ts'
 import {
   ENDLESS_RATE,
   parseCount,
@@ -10,7 +13,6 @@ import {
   parseRoles,
 } from './arguments.ts'
 import { addCommand, addGroup, type CommandGroup, type CommandSpec, option, required } from './command.ts'
-import { DLQ } from './commands-dlq.ts'
 import { STREAM } from './commands-stream.ts'
 
 /**
@@ -21,6 +23,15 @@ import { STREAM } from './commands-stream.ts'
 const migrate = () => import('./migrate.ts')
 const ofOne = () => option('--stream <name>', 'which stream (default: the only one)')
 const ofAll = () => option('--stream <name>', 'only this stream (default: all)')
+
+/** The demo brings servers of its own, which come with a checkout and are no part of the package. */
+async function loadDemo(): Promise<CommandSpec['load'] extends () => Promise<infer T> ? T : never> {
+  const module = new URL('../../tools/demo/demo.ts', import.meta.url)
+  if (existsSync(module)) return (await import(module.href)).demo
+  throw new UsageError(
+    'the demo is not part of this installation: run it in a checkout of the repository (make demo), or start Kafka and Postgres with docker compose up',
+  )
+}
 
 const DEMO: CommandSpec = {
   name: 'demo',
@@ -45,7 +56,7 @@ Examples:
   holdfast demo
   holdfast demo --orders 10000
   holdfast demo --for 30s --rate 500/s --invalid 5%`,
-  load: async () => (await import('./demo.ts')).demo,
+  load: loadDemo,
 }
 
 const SERVE: CommandSpec = {

@@ -1,4 +1,4 @@
-import { describeConfig, loadConfig } from '../config.ts'
+import { describeConfig, loadConfig } from '../settings/config.ts'
 import { envFile } from './env-file.ts'
 import { print, table } from './output.ts'
 

@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline/promises'
-import { UsageError } from '../core/errors.ts'
+import { UsageError } from '../engine/errors.ts'
 import { CommandFailed } from './failure.ts'
 import { grouped } from './progress.ts'
 

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { ConfigError, UsageError } from '../core/errors.ts'
+import { ConfigError, UsageError } from '../engine/errors.ts'
 import { type Finding, messageOf } from './doctor-finding.ts'
 import { postgresFindings } from './doctor-postgres.ts'
 import { loadSetup, namedOrAll, type Setup } from './streams.ts'
@@ -70,7 +70,7 @@ const NEEDED_FEATURES = ['ssl', 'sasl_scram', 'lz4', 'zstd'] as const
 async function nativeClient(): Promise<Finding> {
   const name = 'native client'
   try {
-    const { nativeFeatures } = await import('../kafka/client.ts')
+    const { nativeFeatures } = await import('../engine/kafka/client.ts')
     const { version, features } = nativeFeatures()
     const missing = NEEDED_FEATURES.filter(feature => !features.includes(feature))
     if (missing.length === 0) return { name, ok: true, detail: `librdkafka ${version}` }

@@ -1,4 +1,4 @@
-import { StreamError } from '../core/errors.ts'
+import { StreamError } from '../engine/errors.ts'
 
 /** What one check found. */
 export interface Finding {

@@ -1,8 +1,8 @@
-import type { Config } from '../config.ts'
-import { BrokerFatalError } from '../core/errors.ts'
+import { BrokerFatalError } from '../engine/errors.ts'
+import { type KafkaInspector, startInspector } from '../engine/kafka/inspector.ts'
+import { topicRights } from '../engine/kafka/topic-rights.ts'
 import type { Stream } from '../engine/stream.ts'
-import { type KafkaInspector, startInspector } from '../kafka/inspector.ts'
-import { topicRights } from '../kafka/topic-rights.ts'
+import type { Config } from '../settings/config.ts'
 import { type Finding, messageOf, remedyOf } from './doctor-finding.ts'
 import { kafkaOf } from './streams.ts'
 

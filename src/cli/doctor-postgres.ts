@@ -1,10 +1,10 @@
-import type { Config } from '../config.ts'
+import { missingMigrations, projectMigrations, requireFitDatabase } from '../engine/postgres/migrate.ts'
+import { createPool, query } from '../engine/postgres/pool.ts'
+import { requireTables } from '../engine/postgres/required-tables.ts'
+import { serverFacts } from '../engine/postgres/table-rights.ts'
 import type { Stream } from '../engine/stream.ts'
-import { requireQueueSchema } from '../jobs/queue-schema.ts'
-import { missingMigrations, projectMigrations, requireFitDatabase } from '../postgres/migrate.ts'
-import { createPool, query } from '../postgres/pool.ts'
-import { requireTables } from '../postgres/required-tables.ts'
-import { serverFacts } from '../postgres/table-rights.ts'
+import { requireQueueSchema } from '../inbox/jobs/queue-schema.ts'
+import type { Config } from '../settings/config.ts'
 import { type Finding, messageOf, remedyOf } from './doctor-finding.ts'
 
 /** The server, its migrations, the rights on its tables, and whether the tables of each stream are as it needs them. */

@@ -1,4 +1,4 @@
-import { visible } from '../core/visible.ts'
+import { visible } from '../engine/visible.ts'
 import { examine } from './doctor-checks.ts'
 import { CommandFailed } from './failure.ts'
 import { paintData, print } from './output.ts'

@@ -1,6 +1,6 @@
-import { ConfigError, StreamError, UsageError } from '../core/errors.ts'
-import { parseLogLevels } from '../core/log-levels.ts'
-import { visible } from '../core/visible.ts'
+import { ConfigError, StreamError, UsageError } from '../engine/errors.ts'
+import { visible } from '../engine/visible.ts'
+import { parseLogLevels } from '../settings/log-levels.ts'
 import { paint } from './output.ts'
 
 /** The command did not do (all of) what was asked. The message is shown as it is. */

@@ -1,5 +1,5 @@
-import { loadConfig } from '../config.ts'
-import { type MigrationStatus, migrate, migrationStatus, projectMigrations } from '../postgres/migrate.ts'
+import { type MigrationStatus, migrate, migrationStatus, projectMigrations } from '../engine/postgres/migrate.ts'
+import { loadConfig } from '../settings/config.ts'
 import { CommandFailed } from './failure.ts'
 import { note, print } from './output.ts'
 

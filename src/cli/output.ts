@@ -1,5 +1,5 @@
 import { styleText } from 'node:util'
-import { visible, visibleLines } from '../core/visible.ts'
+import { visible, visibleLines } from '../engine/visible.ts'
 
 /** Data, on stdout: all that a pipe gets. JSON stays JSON, with invisible characters escaped. */
 export function print(line: string): void {

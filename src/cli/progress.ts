@@ -1,4 +1,4 @@
-import { visible, visibleLines } from '../core/visible.ts'
+import { visible, visibleLines } from '../engine/visible.ts'
 
 export interface ProgressState {
   readonly done: number

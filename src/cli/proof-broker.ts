@@ -1,7 +1,7 @@
-import { HEADER, headerText } from '../core/headers.ts'
+import { HEADER, headerText } from '../engine/headers.ts'
+import type { KafkaInspector } from '../engine/kafka/inspector.ts'
 import type { Watermarks } from '../engine/ports.ts'
-import type { KafkaInspector } from '../kafka/inspector.ts'
-import type { Finding, IndexedLetter, Proof } from '../postgres/proof.ts'
+import type { Finding, IndexedLetter, Proof } from '../engine/postgres/proof.ts'
 
 /** The broker's half of the proof: what Kafka says, compared with progress, ledger and index. */
 

@@ -1,11 +1,12 @@
-import type { Config } from '../config.ts'
-import { type DeepProof, type DeepRange, deepProof } from '../core/deep-proof.ts'
+import { openPartitionReader } from '../engine/kafka/partition-reader.ts'
 import type { Watermarks } from '../engine/ports.ts'
+import { createDeepRows, passedOver } from '../engine/postgres/deep-rows.ts'
+import type { createPool } from '../engine/postgres/pool.ts'
+import type { Proof } from '../engine/postgres/proof.ts'
+import { type DeepProof, type DeepRange, deepProof } from '../engine/proof/deep-proof.ts'
 import type { Stream } from '../engine/stream.ts'
-import { openPartitionReader } from '../kafka/partition-reader.ts'
-import { createDeepRows, passedOver } from '../postgres/deep-rows.ts'
-import type { createPool } from '../postgres/pool.ts'
-import type { Proof } from '../postgres/proof.ts'
+import { readRedrives } from '../inbox/postgres/provenance.ts'
+import type { Config } from '../settings/config.ts'
 
 /** Counted in offsets, of which some hold no record. */
 export type OnDeepRead = (state: { readonly done: number; readonly total: number }) => void
@@ -41,7 +42,7 @@ export async function proveDeep({ kafka, stream, pool, proof, ends, onRead }: De
     read: ({ partition, from, to }) => reader.read(partition, from, to),
     judge: stream.judge,
     toJson: stream.json,
-    rows: createDeepRows(pool, stream),
+    rows: createDeepRows(pool, stream, claims => readRedrives(pool, stream, claims)),
     onRead: done => onRead({ done, total }),
   })
 }

@@ -1,5 +1,5 @@
-import type { DeepProof } from '../core/deep-proof.ts'
-import { visible } from '../core/visible.ts'
+import type { DeepProof } from '../engine/proof/deep-proof.ts'
+import { visible } from '../engine/visible.ts'
 import { note, paint, print, table } from './output.ts'
 import { grouped, startProgress } from './progress.ts'
 import type { Verification } from './proof.ts'

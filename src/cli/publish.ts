@@ -1,5 +1,5 @@
-import type { Header } from '../core/record.ts'
 import type { Clock } from '../engine/ports.ts'
+import type { Header } from '../engine/record.ts'
 
 /** A record to be sent. */
 export interface RecordToSend {

@@ -1,5 +1,5 @@
-import { liftPauses } from '../postgres/operator.ts'
-import { createPool } from '../postgres/pool.ts'
+import { liftPauses } from '../engine/postgres/operator.ts'
+import { createPool } from '../engine/postgres/pool.ts'
 import { operatorName } from './operator-name.ts'
 import { note, print } from './output.ts'
 import { loadSetup, oneStream } from './streams.ts'

@@ -1,7 +1,7 @@
 import type { Role } from '../app.ts'
-import { loadConfig } from '../config.ts'
-import { checkProperties } from '../kafka/client.ts'
+import { checkProperties } from '../engine/kafka/client.ts'
 import { runService } from '../main.ts'
+import { loadConfig } from '../settings/config.ts'
 import { loadStreams } from '../settings/streams.ts'
 import { note } from './output.ts'
 

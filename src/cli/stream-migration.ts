@@ -1,5 +1,5 @@
-import { loadConfig } from '../config.ts'
-import { StreamError } from '../core/errors.ts'
+import { StreamError } from '../engine/errors.ts'
+import { loadConfig } from '../settings/config.ts'
 import { loadStreams, streamNamed } from '../settings/streams.ts'
 import { CommandFailed } from './failure.ts'
 import { note, print } from './output.ts'

@@ -1,8 +1,8 @@
-import { StreamError } from '../core/errors.ts'
 import type { StreamPlan } from '../engine/definition/plan.ts'
+import { StreamError } from '../engine/errors.ts'
 import { readLiveTables, type TableDifference, tableDifferences } from '../engine/postgres/live-tables.ts'
+import { createPool, query } from '../engine/postgres/pool.ts'
 import { createTable, type MigrationSql, wantedTables } from '../engine/postgres/wanted-tables.ts'
-import { createPool, query } from '../postgres/pool.ts'
 
 /** The tables of a stream beside what its definition needs. */
 export interface ComparedTables {

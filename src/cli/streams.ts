@@ -1,6 +1,6 @@
-import { type Config, type Environment, loadConfig } from '../config.ts'
-import { UsageError } from '../core/errors.ts'
+import { UsageError } from '../engine/errors.ts'
 import type { Stream } from '../engine/stream.ts'
+import { type Config, type Environment, loadConfig } from '../settings/config.ts'
 import { loadStreams, type Streams, streamNamed } from '../settings/streams.ts'
 
 /** What a command works with: the settings, and the streams of this project. */

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { buffer } from 'node:stream/consumers'
-import { UsageError } from '../core/errors.ts'
+import { UsageError } from '../engine/errors.ts'
 
 /**
  * The values in a file, as they stand: no byte is parsed and written again, so that a number too large, a repeated key

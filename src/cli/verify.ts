@@ -1,6 +1,6 @@
-import type { Config } from '../config.ts'
-import { StreamError } from '../core/errors.ts'
+import { StreamError } from '../engine/errors.ts'
 import type { Stream } from '../engine/stream.ts'
+import type { Config } from '../settings/config.ts'
 import { CommandFailed } from './failure.ts'
 import { print } from './output.ts'
 import { type Verification, verifyStream } from './proof.ts'

@@ -1,4 +1,4 @@
-import type { Reason } from '../core/dead-letter.ts'
+import type { Reason } from './dead-letter.ts'
 
 export interface GeneratorOptions {
   /** Whole number. The same seed and ratios give the same bytes. */

@@ -1,5 +1,5 @@
-import type { DeadLetter, DlqPosition } from '../core/dead-letter.ts'
-import type { SourceRecord, TopicPartition } from '../core/record.ts'
+import type { DeadLetter, DlqPosition } from './dead-letter.ts'
+import type { SourceRecord, TopicPartition } from './record.ts'
 
 /** What the engine asks of the world around it. Every port has one contract suite, run on the stand-in and on the real thing. */
 

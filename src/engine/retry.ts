@@ -1,5 +1,5 @@
-import { type BackoffPolicy, backoffMs } from '../core/backoff.ts'
-import { dispositionOf } from '../core/errors.ts'
+import { type BackoffPolicy, backoffMs } from './backoff.ts'
+import { dispositionOf } from './errors.ts'
 import type { Clock } from './ports.ts'
 
 /** An attempt that failed, and is followed by another one after `delayMs`. */

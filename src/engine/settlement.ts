@@ -1,8 +1,8 @@
-import type { DeadLetter } from '../core/dead-letter.ts'
-import type { Outcome, OutcomeCounts } from '../core/outcome.ts'
-import type { ProvenanceClaim, RedriveFacts } from '../core/provenance.ts'
-import type { TopicPartition } from '../core/record.ts'
+import type { DeadLetter } from './dead-letter.ts'
+import type { Outcome, OutcomeCounts } from './outcome.ts'
 import type { Progress } from './ports.ts'
+import type { ProvenanceClaim, RedriveFacts } from './provenance.ts'
+import type { TopicPartition } from './record.ts'
 import type { Statement } from './value-sql.ts'
 import type { ReadyRecord } from './verdict.ts'
 

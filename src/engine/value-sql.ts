@@ -1,4 +1,4 @@
-import type { Origin } from '../core/record.ts'
+import type { Origin } from './record.ts'
 import type { ReadyRecord } from './verdict.ts'
 
 /** How the values of a stream become rows, and rows become values again: all that store and readers know of its tables. */

@@ -1,6 +1,6 @@
-import type { Rejection } from '../core/dead-letter.ts'
-import type { Redrive } from '../core/provenance.ts'
-import type { Origin, SourceRecord } from '../core/record.ts'
+import type { Rejection } from './dead-letter.ts'
+import type { Redrive } from './provenance.ts'
+import type { Origin, SourceRecord } from './record.ts'
 
 /** A valid record, ready to be written. `T` is the domain's type (an order). */
 export interface ReadyRecord<T> {

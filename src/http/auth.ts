@@ -1,8 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import { type AccessRole, type ApiKey, includesRole, type Keyless } from '../core/access.ts'
-import { hostNameOf, isLoopbackName } from '../core/hosts.ts'
-import type { HttpRefusal } from '../core/read-side.ts'
+import type { HttpRefusal } from '../read/read-side.ts'
+import { type AccessRole, type ApiKey, includesRole, type Keyless } from '../settings/access.ts'
+import { hostNameOf, isLoopbackName } from '../settings/hosts.ts'
 import type { HostGate } from './host-gate.ts'
 import type { Problem } from './problem.ts'
 

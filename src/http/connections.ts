@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import type { HttpRefusal } from '../core/read-side.ts'
+import type { HttpRefusal } from '../read/read-side.ts'
 import { addressOf } from './address.ts'
 
 export interface ConnectionLimits {

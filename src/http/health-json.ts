@@ -1,4 +1,4 @@
-import type { HealthCheck, HealthResult } from '../core/status.ts'
+import type { HealthCheck, HealthResult } from '../engine/status.ts'
 
 /** A check and its answer, as JSON. */
 export interface HealthJson {

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { RequestHandler } from 'express'
-import { hostNameOf, hostNameOfAddress, isLoopbackName } from '../core/hosts.ts'
+import { hostNameOf, hostNameOfAddress, isLoopbackName } from '../settings/hosts.ts'
 import { type Problem, sendProblem } from './problem.ts'
 
 /**

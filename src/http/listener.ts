@@ -1,8 +1,8 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { isIPv6 } from 'node:net'
-import { UsageError } from '../core/errors.ts'
-import type { HttpRefusal } from '../core/read-side.ts'
+import { UsageError } from '../engine/errors.ts'
 import { runningLifecycle } from '../engine/lifecycle.ts'
+import type { HttpRefusal } from '../read/read-side.ts'
 import { boundConnections, CONNECTION_LIMITS, type ConnectionLimits } from './connections.ts'
 import { type Problem, sendProblem } from './problem.ts'
 

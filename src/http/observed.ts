@@ -1,6 +1,6 @@
 import type { ErrorRequestHandler, Request, RequestHandler } from 'express'
-import { HTTP_METHODS, type HttpMethod, type ReadObserver } from '../core/read-side.ts'
-import type { RequestTracing } from '../core/tracing.ts'
+import type { RequestTracing } from '../engine/tracing.ts'
+import { HTTP_METHODS, type HttpMethod, type ReadObserver } from '../read/read-side.ts'
 import { sendProblem } from './problem.ts'
 
 /**

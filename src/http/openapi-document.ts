@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { JsonSchema } from '../engine/definition.ts'
+import type { ReadStream } from '../read/http/stream-reading.ts'
 import { componentName, pathsOf, schemasOf } from './openapi-stream.ts'
-import type { ReadStream } from './stream-reading.ts'
 
 const SCHEMAS = new URL('../../schemas/', import.meta.url)
 

@@ -1,6 +1,6 @@
 import type { JsonSchema } from '../engine/definition.ts'
 import { withArticle } from '../engine/http-names.ts'
-import type { ReadStream } from './stream-reading.ts'
+import type { ReadStream } from '../read/http/stream-reading.ts'
 
 /** What a schema of this stream is called among the document's components: `Returns`. */
 export function componentName(stream: string): string {

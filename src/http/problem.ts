@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
-import type { Replay } from '../core/dead-letter-desk.ts'
-import { traceIdOf } from '../core/trace-context.ts'
-import type { DeadLetterHint } from '../inbox/ports.ts'
+import type { DeadLetterHint } from '../engine/dead-letter-hint.ts'
+import { traceIdOf } from '../engine/trace-context.ts'
+import type { Replay } from '../inbox/ports.ts'
 
 /** What went wrong with a request: RFC 9457, with members of our own. Never holds order data. */
 export interface Problem {

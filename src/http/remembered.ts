@@ -1,4 +1,4 @@
-import { dispositionOf } from '../core/errors.ts'
+import { dispositionOf } from '../engine/errors.ts'
 import type { Clock } from '../engine/ports.ts'
 
 /** The last answer to a question that may take its time, so that nobody has to wait for the next one. */

@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express'
-import type { HttpRefusal } from '../core/read-side.ts'
+import type { HttpRefusal } from '../read/read-side.ts'
 import { type Problem, sendProblem } from './problem.ts'
 
 /** How many requests may be under way at once, by the role that they need. */

@@ -1,14 +1,7 @@
-import type { Violation } from '../core/dead-letter.ts'
-import type {
-  CheckedPage,
-  CheckResult,
-  DeadLetterRecords,
-  DeadLetterStore,
-  DlqPlace,
-  LetterQuery,
-} from '../core/dead-letter-desk.ts'
-import type { SourceRecord } from '../core/record.ts'
+import type { Violation } from '../engine/dead-letter.ts'
+import type { SourceRecord } from '../engine/record.ts'
 import type { Verdict } from '../engine/verdict.ts'
+import type { CheckedPage, CheckResult, DeadLetterRecords, DeadLetterStore, DlqPlace, LetterQuery } from './ports.ts'
 
 /** The judge of the stream: today's schema. */
 export type Judge = (record: SourceRecord) => Verdict<unknown>

@@ -8,7 +8,7 @@ import {
   type RedriveStep,
   redrivesWhere,
   WAITING,
-} from '../core/letter-states.ts'
+} from './letter-states.ts'
 
 /** What the console knows of states: `node scripts/write-states.ts` writes it as web/console/states.js. */
 export function consoleStates() {

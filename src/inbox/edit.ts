@@ -1,6 +1,6 @@
-import { type DeadLetterStore, isOfAnotherKey } from '../core/dead-letter-desk.ts'
-import type { DeadLetterFilter } from '../core/dead-letter-filter.ts'
 import type { Stream } from '../engine/stream.ts'
+import type { DeadLetterFilter } from './filter.ts'
+import { type DeadLetterStore, isOfAnotherKey } from './ports.ts'
 
 /** Why an edited value may not be redriven. */
 export interface EditRefusal {

@@ -1,4 +1,4 @@
-import type { DeadLetterGroup, DeadLetterRow } from '../core/dead-letter-desk.ts'
+import type { DeadLetterGroup, DeadLetterRow } from './ports.ts'
 
 /** A row of the index as API and `--json` give it. `order_uid` is the name that `key` had: it goes with the next version. */
 export function rowJson<R extends DeadLetterRow>(row: R): R & { readonly order_uid: string | null } {

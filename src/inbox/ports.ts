@@ -1,15 +1,326 @@
-import type { Reason } from '../core/dead-letter.ts'
+import type { Violation } from '../engine/dead-letter.ts'
+import { UsageError } from '../engine/errors.ts'
+import type { Operator } from '../engine/operator.ts'
+import type { SourceRecord } from '../engine/record.ts'
+import type { DeadLetterFilter } from './filter.ts'
+import {
+  type DeadLetterState,
+  type LeftOutReason,
+  leftOutWords,
+  type ReplayState,
+  type SkipReason,
+  type StoredLetterState,
+  WAITING,
+} from './letter-states.ts'
 
-/** What the index of dead letters says about one of them, as the answer to a lookup by key. It holds no payload data. */
-export interface DeadLetterHint {
+/** The index of dead letters as operators work with it, and redrives. Names of fields are those of the columns. */
+
+/** A row of the index. Offsets and counts are numbers of the database as text only where they may exceed 2^53: offsets. */
+export interface DeadLetterRow {
   /** `topic-partition-offset` of where the record first stood. */
   readonly id: string
-  readonly reason: Reason
+  readonly reason: string
   readonly error: string
   readonly pointer: string
+  readonly message: string
+  /** Of the value; `null` when it cannot be read. */
+  readonly key: string | null
+  readonly group_id: string
+  readonly source_topic: string
+  readonly source_partition: number
+  /** Decimal text. */
+  readonly source_offset: string
+  /** RFC 3339. */
+  readonly source_timestamp: string
+  readonly first_failed_at: string
+  readonly failed_at: string
+  readonly attempts: number
+  readonly replay_count: number
+  /** `failed_again` is never stored: a letter whose redrive failed is `open` (or `parked`) with a `replay_count`. */
+  readonly state: StoredLetterState
+  readonly state_changed_at: string
+  /** Key, value and headers. */
+  readonly bytes: number
+  /** Which program wrote it: its headers differ. */
+  readonly written_by: WrittenBy
+  readonly dlq_partition: number | null
+  readonly dlq_offset: string | null
+  /** The redrive that has it in hand, or had it last. */
+  readonly replay_id: string | null
 }
 
-export interface DeadLetterIndex {
-  /** The latest one of this key that is not settled yet. @throws StoreUnavailableError */
-  ofKey(key: string): Promise<DeadLetterHint | undefined>
+export const WRITTEN_BY = ['holdfast', 'kafka', 'spring', 'connect', 'streams', 'unknown'] as const
+export type WrittenBy = (typeof WRITTEN_BY)[number]
+
+export interface DeadLetterGroup {
+  readonly reason: string
+  readonly error: string
+  readonly pointer: string
+  readonly count: number
+  /** How many of them are in each state; states that none is in are absent. */
+  readonly states: Readonly<Partial<Record<DeadLetterState, number>>>
+  /** RFC 3339: of the earliest first and of the latest failure. */
+  readonly first_seen: string
+  readonly last_seen: string
+  readonly sample: { readonly id: string; readonly key: string | null; readonly message: string }
+}
+
+/** All starts of one version in one step. */
+export interface ConsumerStarts {
+  /** Counts from 0, the oldest. */
+  readonly step: number
+  readonly version: string
+  readonly count: number
+  /** RFC 3339: the latest of them. */
+  readonly at: string
+  /** The start before was one of another version, or there was none: a deploy. */
+  readonly deployed: boolean
+}
+
+/** How many hours of arrivals are told: a day. */
+export const ARRIVAL_STEPS = 24
+
+/** When dead letters came in, by cause: of each the first failure counts. */
+export interface DeadLetterArrivals {
+  /** RFC 3339: the start of the first step. The last one is under way. */
+  readonly since: string
+  readonly step_seconds: number
+  /** Of processes that consume, in the steps in which there were any: what began then may be due to them. */
+  readonly starts: readonly ConsumerStarts[]
+  /** Causes of which none came in are absent. */
+  readonly groups: readonly {
+    readonly reason: string
+    readonly error: string
+    readonly pointer: string
+    /** {@link ARRIVAL_STEPS} of them, the oldest first. */
+    readonly counts: readonly number[]
+  }[]
+}
+
+/** What of these groups a discard would take: open and parked ones. `not_open`: all others. */
+export function discardable(groups: readonly DeadLetterGroup[]): { readonly count: number; readonly not_open: number } {
+  const all = groups.reduce((sum, { count }) => sum + count, 0)
+  const inStates = (states: DeadLetterGroup['states']) => WAITING.reduce((sum, state) => sum + (states[state] ?? 0), 0)
+  const count = groups.reduce((sum, { states }) => sum + inStates(states), 0)
+  return { count, not_open: all - count }
+}
+
+/** One thing that happened to a dead letter, oldest first. */
+export interface DeadLetterEvent {
+  readonly at: string
+  readonly what:
+    | 'failed'
+    | 'failed_again'
+    | 'replayed'
+    | 'edited'
+    | 'resolved'
+    | 'parked'
+    | 'discarded'
+    | 'restored'
+    | 'revealed'
+  readonly who: string | null
+  /** Payload-free: outcome, reason, replay id, because … */
+  readonly detail: Readonly<Record<string, string | number | boolean | null>>
+}
+
+/**
+ * What a list goes by: `failed_at`, the latest failure; `source`, where the record first stood (topic, partition, offset). With
+ * `-` it goes down. Only what an index answers: a page must not cost a look at all letters.
+ */
+export const LETTER_SORTS = ['-failed_at', 'failed_at', 'source', '-source'] as const
+export type LetterSort = (typeof LETTER_SORTS)[number]
+export const USUAL_SORT = '-failed_at' satisfies LetterSort
+
+/** Keyset of a page. */
+export interface DeadLetterPlace {
+  readonly sort: LetterSort
+  /** Of the last row: the columns that the list goes by, as text; its id comes last. */
+  readonly keys: readonly string[]
+}
+
+export interface LetterQuery {
+  readonly filter: DeadLetterFilter
+  readonly limit: number
+  /** Of the first page; those that follow go on as their place says. Default: {@link USUAL_SORT} */
+  readonly sort?: LetterSort
+  readonly after: DeadLetterPlace | undefined
+}
+
+/** @throws StoreUnavailableError, as every method does */
+export interface DeadLetterStore {
+  groups(filter: DeadLetterFilter): Promise<DeadLetterGroup[]>
+  /** Of the last day. */
+  arrivals(filter: DeadLetterFilter): Promise<DeadLetterArrivals>
+  page(
+    query: LetterQuery,
+  ): Promise<{ readonly rows: readonly DeadLetterRow[]; readonly next: DeadLetterPlace | undefined }>
+  get(id: string): Promise<(DeadLetterRow & { readonly violations: readonly Violation[] }) | undefined>
+  history(id: string): Promise<DeadLetterEvent[]>
+  /**
+   * Sets open and parked ones aside for good. @returns how many, and the action (an audit_log id) by which it can be undone
+   */
+  discard(filter: DeadLetterFilter, by: Operator): Promise<{ readonly discarded: number; readonly action: string }>
+  /** Undoes a discard: what it discarded and is still discarded is open again, or parked. */
+  restore(action: string, by: Operator): Promise<{ readonly restored: number }>
+  /** Somebody looked at unmasked payloads, or exported them. */
+  noteRevealed(filter: string, ids: readonly string[], by: Operator): Promise<void>
+  audit(query: { readonly limit: number; readonly before: string | undefined }): Promise<AuditEntry[]>
+}
+
+export interface AuditEntry {
+  readonly id: string
+  readonly at: string
+  readonly stream: string
+  readonly who: string
+  readonly what: string
+  readonly filter: string
+  readonly because: string
+  readonly counts: Readonly<Record<string, unknown>>
+}
+
+/** Where a dead letter stands in the DLQ topic. */
+export interface DlqPlace {
+  readonly id: string
+  readonly partition: number
+  readonly offset: bigint
+}
+
+/** `undefined`: nobody has noted where it stands (`dlq reindex` finds out). */
+export function dlqPlaceOf({ id, dlq_partition, dlq_offset }: DeadLetterRow): DlqPlace | undefined {
+  if (dlq_partition === null || dlq_offset === null) return undefined
+  return { id, partition: dlq_partition, offset: BigInt(dlq_offset) }
+}
+
+/** The bytes, out of the DLQ topic. @throws BrokerUnavailableError */
+export interface DeadLetterRecords extends AsyncDisposable {
+  /** In the order of partitions and offsets. What retention has removed is missing from the answer. */
+  read(places: readonly DlqPlace[]): AsyncIterable<{ readonly id: string; readonly record: SourceRecord }>
+}
+
+/** Would it pass now? */
+export interface CheckResult {
+  readonly id: string
+  /** `undefined`: its bytes are gone from the topic, so nobody can say. */
+  readonly passes: boolean | undefined
+  readonly violations: readonly Violation[]
+}
+
+/** A check goes page by page: a hundred thousand of them take a while. */
+export interface CheckedPage {
+  readonly results: readonly CheckResult[]
+  /** Where it goes on; `undefined`: these were the last. */
+  readonly next: DeadLetterPlace | undefined
+}
+
+// Redrives -----------------------------------------------------------------------------------------------------------
+
+/** What became of a member of the frozen set. Also the values of the metric label `result`. */
+export const REPLAY_RESULTS = ['published', 'resolved', 'failed_again', 'parked', 'skipped'] as const
+export type ReplayResult = (typeof REPLAY_RESULTS)[number]
+
+export interface ReplayRequest {
+  readonly filter: DeadLetterFilter
+  /** Records a second; `undefined`: as fast as it goes. */
+  readonly rate: number | undefined
+  /** The oldest so many of the matching ones. */
+  readonly limit: number | undefined
+  readonly onlyPassing: boolean
+  /** Replaces the value of the one dead letter that the filter names. Already validated. */
+  readonly edited: Buffer | undefined
+  readonly automatic: boolean
+}
+
+/**
+ * Whether a value has another key than the letter whose place it takes: the wrong file, most likely. That letter would be
+ * resolved, and its value stored nowhere. The key of some letters cannot be read: those take any.
+ */
+export function isOfAnotherKey(letter: Pick<DeadLetterRow, 'key'>, key: string): boolean {
+  return letter.key !== null && letter.key !== key
+}
+
+/** What a request would do. Made from the same set as the redrive itself. */
+export interface ReplayPreview {
+  /** Members of the set. */
+  readonly count: number
+  readonly by_reason: Readonly<Record<string, number>>
+  /** RFC 3339, of the latest failures in the set; `null` when it is empty. */
+  readonly oldest: string | null
+  readonly newest: string | null
+  /** Matching ones that are not members, by why; reasons that none is left out for are absent. */
+  readonly left_out: Readonly<Partial<Record<LeftOutReason, number>>>
+}
+
+export interface Replay {
+  readonly id: string
+  readonly state: ReplayState
+  /** As text, in the filter grammar. */
+  readonly filter: string
+  readonly requested_by: string
+  readonly because: string
+  readonly automatic: boolean
+  readonly only_passing: boolean
+  readonly edited: boolean
+  readonly rate: number | null
+  readonly total: number
+  /** Members that are not published yet. */
+  readonly pending: number
+  /** Published and acknowledged, whatever became of them since. */
+  readonly published: number
+  /** Of those: what their own settlement said. What is missing is still on its way. */
+  readonly resolved: number
+  readonly failed_again: number
+  readonly parked: number
+  /** Not published, and still waiting as before. */
+  readonly skipped: number
+  /** Of those that the index still holds: why. Reasons that none was skipped for are absent. */
+  readonly skipped_because: Readonly<Partial<Record<SkipReason, number>>>
+  readonly created_at: string
+  readonly started_at: string | null
+  readonly finished_at: string | null
+  /** Why it failed. Payload-free. */
+  readonly error: string | null
+}
+
+/** Another redrive is under way; `running` says which. */
+export class ReplayRunningError extends Error {
+  readonly running: Replay
+  constructor(running: Replay) {
+    super(
+      `the redrive ${running.id} of ${running.requested_by} is ${running.state}; only one runs at a time: ` +
+        'wait for it, pause it or cancel it',
+    )
+    this.name = 'ReplayRunningError'
+    this.running = running
+  }
+}
+
+/** The set is empty. */
+export class NothingToReplayError extends UsageError {
+  override readonly name = 'NothingToReplayError'
+  readonly preview: ReplayPreview
+  constructor(preview: ReplayPreview) {
+    const left = leftOutWords(preview.left_out)
+    super(
+      left === ''
+        ? 'nothing to redrive: no dead letter matches the filter'
+        : `nothing to redrive: what matches the filter is left out (${left})`,
+    )
+    this.preview = preview
+  }
+}
+
+/** Starting, watching and steering redrives. The work itself is done by whoever runs the jobs. */
+export interface ReplayDesk {
+  preview(request: ReplayRequest): Promise<ReplayPreview>
+  /** Freezes the set and queues the job. @throws ReplayRunningError NothingToReplayError; UsageError when an edit is asked for and not exactly one letter matches */
+  start(request: ReplayRequest, by: Operator): Promise<Replay>
+  get(id: string): Promise<Replay | undefined>
+  /** Latest first. */
+  list(limit: number): Promise<Replay[]>
+  /** Takes effect between two pages. @throws UsageError when its state does not allow it */
+  pause(id: string, by: Operator): Promise<Replay>
+  /** @throws ReplayRunningError, UsageError */
+  resume(id: string, by: Operator): Promise<Replay>
+  /** What is published stays published; the others wait as before. */
+  cancel(id: string, by: Operator): Promise<Replay>
 }

@@ -1,6 +1,6 @@
-import { type DlqTopic, type LetterCopy, toLetterCopy } from '../core/reindex.ts'
 import type { Watermarks } from '../engine/ports.ts'
 import type { Judge } from './check.ts'
+import { type DlqTopic, type LetterCopy, toLetterCopy } from './reindex-rules.ts'
 
 /** What there is to read: everything that the topic held when it was asked. */
 export interface DlqReading {

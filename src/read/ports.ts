@@ -1,5 +1,5 @@
-import type { Reason } from '../core/dead-letter.ts'
-import type { Origin } from '../core/record.ts'
+import type { Reason } from '../engine/dead-letter.ts'
+import type { Origin } from '../engine/record.ts'
 import type { PageQuery, Place, StoredValue } from '../engine/value-sql.ts'
 
 /** What the read side asks of the store. */

@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { UsageError } from '../core/errors.ts'
 import type { StreamDefinition } from '../engine/definition.ts'
+import { UsageError } from '../engine/errors.ts'
 
 /** What `holdfast.config.ts` exports by default. */
 export interface StreamFile {

@@ -1,13 +1,13 @@
-import type { Config, Environment } from '../config.ts'
-import { ConfigError, UsageError } from '../core/errors.ts'
-import { nearest } from '../core/nearest.ts'
-import { Mismatch, type Setting } from '../core/setting.ts'
 import { checkDefinitions } from '../engine/definition/check.ts'
 import { compileStream } from '../engine/definition/compile.ts'
 import type { StreamDefinition } from '../engine/definition.ts'
+import { ConfigError, UsageError } from '../engine/errors.ts'
+import { nearest } from '../engine/nearest.ts'
 import type { Stream } from '../engine/stream.ts'
-import { SETTINGS } from '../settings.ts'
 import { orders } from '../streams/orders/definition.ts'
+import type { Config, Environment } from './config.ts'
+import { Mismatch, type Setting } from './setting.ts'
+import { SETTINGS } from './settings.ts'
 import { findStreamFile, readStreamFile } from './stream-file.ts'
 
 /** At least one. */

@@ -1,4 +1,4 @@
-import { StreamError, UsageError } from '../core/errors.ts'
+import { StreamError, UsageError } from '../engine/errors.ts'
 
 /** An error as it may be logged. */
 export interface ErrorDescription {

@@ -1,7 +1,7 @@
-import type { Fact } from '../core/facts.ts'
-import type { LogModule } from '../core/log-levels.ts'
-import type { ReadFact } from '../core/read-side.ts'
-import type { JobFact } from '../core/replay.ts'
+import type { Fact } from '../engine/facts.ts'
+import type { JobFact } from '../inbox/replay.ts'
+import type { ReadFact } from '../read/read-side.ts'
+import type { LogModule } from '../settings/log-levels.ts'
 
 /** Whose line each fact is. */
 export const MODULE_OF: Readonly<Record<(Fact | ReadFact | JobFact)['kind'], LogModule>> = {

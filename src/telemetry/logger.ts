@@ -2,9 +2,9 @@ import { Writable } from 'node:stream'
 import { isatty } from 'node:tty'
 import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions } from 'pino'
 import { PinoPretty } from 'pino-pretty'
-import { LOG_MODULES, type LogLevels, type LogModule } from '../core/log-levels.ts'
-import type { TraceIds } from '../core/tracing.ts'
-import { visibleLines } from '../core/visible.ts'
+import type { TraceIds } from '../engine/tracing.ts'
+import { visibleLines } from '../engine/visible.ts'
+import { LOG_MODULES, type LogLevels, type LogModule } from '../settings/log-levels.ts'
 import { describeError } from './describe-error.ts'
 
 export interface Logger {

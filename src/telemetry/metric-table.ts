@@ -1,12 +1,12 @@
-import { REASONS } from '../core/dead-letter.ts'
-import { REPLAY_RESULTS } from '../core/dead-letter-desk.ts'
-import { DEPENDENCIES } from '../core/errors.ts'
-import { PAUSE_REASONS } from '../core/facts.ts'
-import type { Figures } from '../core/figures.ts'
-import { OUTCOMES } from '../core/outcome.ts'
-import { CACHE_RESULTS, type CacheStats, EVICTION_CAUSES, HTTP_METHODS, HTTP_REFUSALS } from '../core/read-side.ts'
-import { POOL_STATES, POOLS, type StreamStatus } from '../core/status.ts'
+import { REASONS } from '../engine/dead-letter.ts'
+import { DEPENDENCIES } from '../engine/errors.ts'
+import { PAUSE_REASONS } from '../engine/facts.ts'
+import type { Figures } from '../engine/figures.ts'
+import { OUTCOMES } from '../engine/outcome.ts'
+import { POOL_STATES, POOLS, type StreamStatus } from '../engine/status.ts'
 import { UNUSUAL } from '../engine/verdict.ts'
+import { REPLAY_RESULTS } from '../inbox/ports.ts'
+import { CACHE_RESULTS, type CacheStats, EVICTION_CAUSES, HTTP_METHODS, HTTP_REFUSALS } from '../read/read-side.ts'
 
 /** A label whose values cannot be listed beforehand, though there are few of them: their form, and what they are. */
 export interface Pattern {

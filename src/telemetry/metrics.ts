@@ -1,7 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import { CACHE_RESULTS, EVICTION_CAUSES } from '../core/read-side.ts'
-import type { HealthCheck, PoolStatus } from '../core/status.ts'
-import type { TraceIds } from '../core/tracing.ts'
+import type { HealthCheck, PoolStatus } from '../engine/status.ts'
+import type { TraceIds } from '../engine/tracing.ts'
+import { CACHE_RESULTS, EVICTION_CAUSES } from '../read/read-side.ts'
 import {
   type LabelsOf,
   METRICS,

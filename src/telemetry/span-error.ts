@@ -1,5 +1,5 @@
 import { type Span, SpanStatusCode } from '@opentelemetry/api'
-import { StreamError } from '../core/errors.ts'
+import { StreamError } from '../engine/errors.ts'
 import { ATTRIBUTE } from './semconv.ts'
 
 /** @param type of a closed set: what a search groups by */

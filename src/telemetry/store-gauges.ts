@@ -1,6 +1,6 @@
-import { REASONS } from '../core/dead-letter.ts'
-import type { Figures } from '../core/figures.ts'
-import type { HealthCheck, PoolStatus } from '../core/status.ts'
+import { REASONS } from '../engine/dead-letter.ts'
+import type { Figures } from '../engine/figures.ts'
+import type { HealthCheck, PoolStatus } from '../engine/status.ts'
 import { type Gauges, OTHER, type StreamFigures } from './metric-table.ts'
 
 export function showPools(gauges: Gauges, pools: readonly PoolStatus[]): void {

@@ -1,5 +1,5 @@
-import { PAUSE_REASONS } from '../core/facts.ts'
-import { lagSeconds, type PartitionStatus, type StreamStatus } from '../core/status.ts'
+import { PAUSE_REASONS } from '../engine/facts.ts'
+import { lagSeconds, type PartitionStatus, type StreamStatus } from '../engine/status.ts'
 import type { Gauges, StreamFigures } from './metric-table.ts'
 
 const GAUGES = [

@@ -8,8 +8,8 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api'
-import type { SourceRecord } from '../core/record.ts'
-import type { BatchTrace, TracedBatch } from '../core/tracing.ts'
+import type { SourceRecord } from '../engine/record.ts'
+import type { BatchTrace, TracedBatch } from '../engine/tracing.ts'
 import { ATTRIBUTE, DEAD_LETTERED, KAFKA, OPERATION, STREAM } from './semconv.ts'
 import { fail, failed } from './span-error.ts'
 import { contextOf, isSampled, linkTo } from './tracing-headers.ts'

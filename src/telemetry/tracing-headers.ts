@@ -8,8 +8,8 @@ import {
   TraceFlags,
   trace,
 } from '@opentelemetry/api'
-import type { Header } from '../core/record.ts'
-import { withoutTraceContext } from '../core/trace-context.ts'
+import type { Header } from '../engine/record.ts'
+import { withoutTraceContext } from '../engine/trace-context.ts'
 
 /** Of a header that stands twice nobody knows which is meant: as if there were none. */
 const getter: TextMapGetter<readonly Header[]> = {

@@ -1,4 +1,4 @@
-import { NO_TRACING, type Tracing } from '../core/tracing.ts'
+import { NO_TRACING, type Tracing } from '../engine/tracing.ts'
 import type { Tell } from './tracing-warnings.ts'
 
 /** What `process.env` is. */

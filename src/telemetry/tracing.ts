@@ -1,6 +1,6 @@
 import { context, propagation, ROOT_CONTEXT, SpanKind, type Tracer, trace } from '@opentelemetry/api'
-import { HEADER } from '../core/headers.ts'
-import type { RequestTracing, SendTracing, Tracing } from '../core/tracing.ts'
+import { HEADER } from '../engine/headers.ts'
+import type { RequestTracing, SendTracing, Tracing } from '../engine/tracing.ts'
 import { ATTRIBUTE, HTTP_METHODS, KAFKA, OPERATION, OTHER_METHOD, SCHEMA_URL } from './semconv.ts'
 import { fail, failed } from './span-error.ts'
 import { startBatchTrace } from './tracing-batch.ts'

@@ -1,10 +1,10 @@
-import type { DeadLetterRow, Replay, ReplayPreview, ReplayRequest } from '#src/core/dead-letter-desk.ts'
-import { namesState, printFilter } from '#src/core/dead-letter-filter.ts'
-import type { AdminParts } from '#src/http/admin.ts'
-import { createAdminFeed } from '#src/http/admin-feed.ts'
-import type { StreamOverview } from '#src/http/stream-overview.ts'
-import { createOrderJudge } from '#src/orders/order.ts'
+import { namesState, printFilter } from '#src/inbox/filter.ts'
+import type { AdminParts } from '#src/inbox/http/admin.ts'
+import { createAdminFeed } from '#src/inbox/http/admin-feed.ts'
+import type { StreamOverview } from '#src/inbox/http/stream-overview.ts'
+import type { DeadLetterRow, Replay, ReplayPreview, ReplayRequest } from '#src/inbox/ports.ts'
 import { type Letter, type MemoryDesk, memoryDesk } from '../support/memory-desk.ts'
+import { createOrderJudge } from '../support/order.ts'
 import { MODEL } from './pages.ts'
 
 /** A desk in memory whose stream and redrives a test moves by hand: for states that are hard to reach on real servers. */

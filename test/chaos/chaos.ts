@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { startInspector } from '#src/kafka/inspector.ts'
+import { startInspector } from '#src/engine/kafka/inspector.ts'
 import { type FaultName, faultKind } from '../support/faults/faults.ts'
 import { type PlannedFault, planFaults, type Step } from '../support/faults/plan.ts'
 import type { Replica } from '../support/faults/replica.ts'

@@ -1,5 +1,5 @@
-import type { SourceRecord } from '#src/core/record.ts'
-import type { KafkaInspector } from '#src/kafka/inspector.ts'
+import type { KafkaInspector } from '#src/engine/kafka/inspector.ts'
+import type { SourceRecord } from '#src/engine/record.ts'
 import type { Verdicts } from './invariants.ts'
 import { digestOf, type Load, sequenceOf } from './load.ts'
 

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Header, SourceRecord } from '#src/core/record.ts'
-import type { KafkaConnection } from '#src/kafka/client.ts'
-import { startProducer } from '#src/kafka/producer.ts'
-import { createGenerator, type Generator, type GeneratorOptions } from '#src/orders/generator.ts'
+import type { KafkaConnection } from '#src/engine/kafka/client.ts'
+import { startProducer } from '#src/engine/kafka/producer.ts'
+import type { Header, SourceRecord } from '#src/engine/record.ts'
+import { createGenerator, type Generator, type GeneratorOptions } from '#src/streams/orders/generator.ts'
 
 /** A stream of orders, updates and invalid records that goes on through every fault, and remembers what it sent. */
 export interface Load {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createAutomaticRedrive } from '#src/postgres/automatic-redrive.ts'
+import { createAutomaticRedrive } from '#src/inbox/postgres/automatic-redrive.ts'
 import { migratedDatabase } from '../support/database.ts'
 
 it('is as it was set at start until somebody touches the switch, which holds for all and is written down', async () => {

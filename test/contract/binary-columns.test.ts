@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { encodeColumn } from '#src/engine/postgres/binary.ts'
 import type { Column } from '#src/engine/value-sql.ts'
-import { encodeColumn } from '#src/postgres/binary.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 
 let database: MigratedDatabase

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { createRandom } from '#src/engine/values/random.ts'
-import type { Order } from '#src/orders/order.ts'
-import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
-import { orderTables } from '#src/streams/orders/stream.ts'
+import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
+import type { Order } from '../support/order.ts'
+import { orderTables } from '../support/order-stream.ts'
 import { aReadyOrder, aWork } from '../support/orders.ts'
 
 const SIZE = 1_000

@@ -1,8 +1,8 @@
 import { expect, it, onTestFinished } from 'vitest'
+import { ensureTopics } from '#src/engine/kafka/admin.ts'
+import { createConsumer } from '#src/engine/kafka/consumer.ts'
+import { startProducer } from '#src/engine/kafka/producer.ts'
 import type { RecordSource, SourceEvent } from '#src/engine/ports.ts'
-import { ensureTopics } from '#src/kafka/admin.ts'
-import { createConsumer } from '#src/kafka/consumer.ts'
-import { startProducer } from '#src/kafka/producer.ts'
 import { startKafkaBehindAWire } from '../support/kafka-behind-a-wire.ts'
 import { freshTopics } from '../support/stack.ts'
 

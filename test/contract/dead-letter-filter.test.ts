@@ -8,9 +8,9 @@ import {
   type FilterTerm,
   PATTERN_FIELDS,
   parseFilter,
-} from '#src/core/dead-letter-filter.ts'
-import { DEAD_LETTER_STATES } from '#src/core/letter-states.ts'
-import { filterSql } from '#src/postgres/dead-letter-filter-sql.ts'
+} from '#src/inbox/filter.ts'
+import { DEAD_LETTER_STATES } from '#src/inbox/letter-states.ts'
+import { filterSql } from '#src/inbox/postgres/dead-letter-filter-sql.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { insertLetters } from '../support/letters.ts'
 

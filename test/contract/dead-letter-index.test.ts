@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import type { DeadLetter } from '#src/core/dead-letter.ts'
-import { createDeadLetterIndex } from '#src/postgres/dead-letter-index.ts'
-import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
-import { orderTables } from '#src/streams/orders/stream.ts'
+import type { DeadLetter } from '#src/engine/dead-letter.ts'
+import { createDeadLetterIndex } from '#src/inbox/postgres/dead-letter-index.ts'
+import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
+import { orderTables } from '../support/order-stream.ts'
 import { aDeadLetter, aWork } from '../support/orders.ts'
 import { aHeader, aRecord } from '../support/records.ts'
 

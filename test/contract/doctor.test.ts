@@ -2,7 +2,7 @@ import { createServer } from 'node:net'
 import pg from 'pg'
 import { expect, it } from 'vitest'
 import { examine, type Finding } from '#src/cli/doctor-checks.ts'
-import { migrate } from '#src/postgres/migrate.ts'
+import { migrate } from '#src/engine/postgres/migrate.ts'
 import { aStream, type Stream, streamTools } from '../support/stream.ts'
 
 streamTools()

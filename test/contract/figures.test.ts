@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { readFigures } from '#src/postgres/figures.ts'
-import { createPool, poolStatus, query, withClient } from '#src/postgres/pool.ts'
+import { createPool, poolStatus, query, withClient } from '#src/engine/postgres/pool.ts'
+import { readFigures } from '#src/inbox/postgres/figures.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 
 let database: MigratedDatabase

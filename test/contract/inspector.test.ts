@@ -1,7 +1,7 @@
 import { expect, it, onTestFinished } from 'vitest'
-import { ensureTopics } from '#src/kafka/admin.ts'
-import { startInspector } from '#src/kafka/inspector.ts'
-import { startProducer } from '#src/kafka/producer.ts'
+import { ensureTopics } from '#src/engine/kafka/admin.ts'
+import { startInspector } from '#src/engine/kafka/inspector.ts'
+import { startProducer } from '#src/engine/kafka/producer.ts'
 import { startKafkaBehindAWire } from '../support/kafka-behind-a-wire.ts'
 import { freshTopics } from '../support/stack.ts'
 

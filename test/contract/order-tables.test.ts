@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { compareOrigins, type Origin } from '#src/core/record.ts'
+import { encodeColumn } from '#src/engine/postgres/binary.ts'
+import { compareOrigins, type Origin } from '#src/engine/record.ts'
 import type { Statement, Tables } from '#src/engine/value-sql.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
-import type { Order } from '#src/orders/order.ts'
-import { encodeColumn } from '#src/postgres/binary.ts'
-import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
-import { orderTables } from '#src/streams/orders/stream.ts'
+import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
 import { type MigratedDatabase, migratedDatabase, someoneWaitsForALock } from '../support/database.ts'
+import type { Order } from '../support/order.ts'
+import { orderTables } from '../support/order-stream.ts'
 import { aReadyOrder, aWork } from '../support/orders.ts'
 
 let database: MigratedDatabase

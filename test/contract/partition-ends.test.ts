@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import { ensureTopics } from '#src/kafka/admin.ts'
-import { createPartitionEnds } from '#src/kafka/partition-ends.ts'
-import { startProducer } from '#src/kafka/producer.ts'
+import { ensureTopics } from '#src/engine/kafka/admin.ts'
+import { createPartitionEnds } from '#src/engine/kafka/partition-ends.ts'
+import { startProducer } from '#src/engine/kafka/producer.ts'
 import { eventually } from '../support/service.ts'
 import { freshTopics, kafkaBrokers } from '../support/stack.ts'
 

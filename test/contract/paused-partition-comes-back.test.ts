@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
-import type { SourceRecord } from '#src/core/record.ts'
+import { ensureTopics } from '#src/engine/kafka/admin.ts'
+import { createConsumer } from '#src/engine/kafka/consumer.ts'
+import { startProducer } from '#src/engine/kafka/producer.ts'
 import type { RecordSource, SourceEvent } from '#src/engine/ports.ts'
-import { ensureTopics } from '#src/kafka/admin.ts'
-import { createConsumer } from '#src/kafka/consumer.ts'
-import { startProducer } from '#src/kafka/producer.ts'
+import type { SourceRecord } from '#src/engine/record.ts'
 import { eventually } from '../support/service.ts'
 import { freshTopics, kafkaBrokers } from '../support/stack.ts'
 

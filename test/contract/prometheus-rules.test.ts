@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
-import { type EmbeddedPrometheus, startPrometheus } from '#src/embedded/prometheus.ts'
-import { SETTINGS } from '#src/settings.ts'
+import { SETTINGS } from '#src/settings/settings.ts'
+import { type EmbeddedPrometheus, startPrometheus } from '#tools/demo/servers/prometheus.ts'
 import { promtool, queriesOfRunbooks, RULES_DIR, type Rule, rulesOf, withPrometheus } from '../support/prometheus.ts'
 
 const ROOT = new URL('../../', import.meta.url)

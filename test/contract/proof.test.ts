@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
-import { type Finding, indexedLetters, readProof } from '#src/postgres/proof.ts'
-import { setBack, valuesBeyondProgress } from '#src/postgres/proof-repair.ts'
-import { orderTables } from '#src/streams/orders/stream.ts'
+import { type Finding, indexedLetters, readProof } from '#src/engine/postgres/proof.ts'
+import { setBack, valuesBeyondProgress } from '#src/engine/postgres/proof-repair.ts'
+import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
+import { orderTables } from '../support/order-stream.ts'
 import { aDeadLetter, aReadyOrder, aWork } from '../support/orders.ts'
 import { provenOrders } from '../support/streams.ts'
 

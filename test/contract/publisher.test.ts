@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
-import { BrokerUnavailableError } from '#src/core/errors.ts'
-import { ensureTopics } from '#src/kafka/admin.ts'
-import { startInspector } from '#src/kafka/inspector.ts'
-import { startProducer } from '#src/kafka/producer.ts'
-import { createPublisher } from '#src/kafka/publisher.ts'
+import { BrokerUnavailableError } from '#src/engine/errors.ts'
+import { ensureTopics } from '#src/engine/kafka/admin.ts'
+import { startInspector } from '#src/engine/kafka/inspector.ts'
+import { startProducer } from '#src/engine/kafka/producer.ts'
+import { createPublisher } from '#src/engine/kafka/publisher.ts'
 import { freshTopics, kafkaBrokers } from '../support/stack.ts'
 
 const connection = { brokers: [kafkaBrokers()], security: {}, extra: {} }

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import type { DeadLetter } from '#src/core/dead-letter.ts'
-import type { ProvenanceClaim } from '#src/core/provenance.ts'
+import type { DeadLetter } from '#src/engine/dead-letter.ts'
+import type { ProvenanceClaim } from '#src/engine/provenance.ts'
 import type { Settlement, SettlementStore } from '#src/engine/settlement.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
-import type { Order } from '#src/orders/order.ts'
+import type { Order } from '../support/order.ts'
 import { aDeadLetter, aReadyOrder, aWork, type OrderOptions } from '../support/orders.ts'
 import { aRecord } from '../support/records.ts'
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import { HEADER } from '#src/core/headers.ts'
-import type { RedrivenRecord } from '#src/core/redrive.ts'
-import type { ReplayTopic } from '#src/core/replay.ts'
+import { HEADER } from '#src/engine/headers.ts'
+import type { RedrivenRecord } from '#src/inbox/redrive.ts'
+import type { ReplayTopic } from '#src/inbox/replay.ts'
 import { aHeader } from '../support/records.ts'
 
 /** The contract of {@link ReplayTopic}, for the real topic and for its stand-in. @param open an empty topic with two partitions */

@@ -5,15 +5,15 @@ import {
   StoreContendedError,
   StoreMisconfiguredError,
   StoreUnavailableError,
-} from '#src/core/errors.ts'
+} from '#src/engine/errors.ts'
+import { createPool } from '#src/engine/postgres/pool.ts'
 import type { SettlementStore } from '#src/engine/settlement.ts'
 import type { Tables } from '#src/engine/value-sql.ts'
-import type { Order } from '#src/orders/order.ts'
-import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
-import { createPool } from '#src/postgres/pool.ts'
-import { orderTables } from '#src/streams/orders/stream.ts'
+import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
 import { type MigratedDatabase, migratedDatabase, someoneWaitsForALock } from '../support/database.ts'
 import { wireToPostgres } from '../support/faults/wire-to-postgres.ts'
+import type { Order } from '../support/order.ts'
+import { orderTables } from '../support/order-stream.ts'
 import { aDeadLetter, aReadyOrder, aWork } from '../support/orders.ts'
 import { freshDatabase } from '../support/stack.ts'
 

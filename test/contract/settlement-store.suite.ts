@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import type { DeadLetter } from '#src/core/dead-letter.ts'
-import { OwnershipLostError, ProgressRemovedError } from '#src/core/errors.ts'
-import type { Origin } from '#src/core/record.ts'
+import type { DeadLetter } from '#src/engine/dead-letter.ts'
+import { OwnershipLostError, ProgressRemovedError } from '#src/engine/errors.ts'
+import type { Origin } from '#src/engine/record.ts'
 import type { Settlement, SettlementStore } from '#src/engine/settlement.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
-import type { Order } from '#src/orders/order.ts'
+import type { Order } from '../support/order.ts'
 import { aDeadLetter, aReadyOrder, aWork } from '../support/orders.ts'
 
 /** A ledger row, or an entry of the stand-in's ledger. */

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe } from 'vitest'
-import { RecordRefusedError } from '#src/core/errors.ts'
-import type { Order } from '#src/orders/order.ts'
-import { createStreamSettlement } from '#src/postgres/letter-settlement.ts'
-import { orderTables } from '#src/streams/orders/stream.ts'
+import { RecordRefusedError } from '#src/engine/errors.ts'
+import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { createMemoryStore } from '../support/memory-store.ts'
+import type { Order } from '../support/order.ts'
+import { orderTables } from '../support/order-stream.ts'
 import { type Harness, settlementStoreSuite } from './settlement-store.suite.ts'
 
 describe('the settlement store in memory', () => {

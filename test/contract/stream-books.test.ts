@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { StreamBooks } from '#src/core/stream-desk.ts'
-import { createStreamBooks } from '#src/postgres/stream-books.ts'
+import { createStreamBooks } from '#src/inbox/postgres/stream-books.ts'
+import type { StreamBooks } from '#src/inbox/stream-ports.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { insertLetters } from '../support/letters.ts'
 

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { ReplayRequest } from '#src/core/dead-letter-desk.ts'
-import { parseFilter } from '#src/core/dead-letter-filter.ts'
-import { createAutomaticRedrive } from '#src/postgres/automatic-redrive.ts'
-import { createDeadLetterIndex } from '#src/postgres/dead-letter-index.ts'
-import { purgeSettled } from '#src/postgres/dead-letter-purge.ts'
-import { createDeadLetterStore } from '#src/postgres/dead-letter-store.ts'
-import { readFigures } from '#src/postgres/figures.ts'
-import { createReplayStore } from '#src/postgres/replay-work.ts'
-import { createReplayDesk } from '#src/postgres/replays.ts'
+import { parseFilter } from '#src/inbox/filter.ts'
+import type { ReplayRequest } from '#src/inbox/ports.ts'
+import { createAutomaticRedrive } from '#src/inbox/postgres/automatic-redrive.ts'
+import { createDeadLetterIndex } from '#src/inbox/postgres/dead-letter-index.ts'
+import { purgeSettled } from '#src/inbox/postgres/dead-letter-purge.ts'
+import { createDeadLetterStore } from '#src/inbox/postgres/dead-letter-store.ts'
+import { readFigures } from '#src/inbox/postgres/figures.ts'
+import { createReplayStore } from '#src/inbox/postgres/replay-work.ts'
+import { createReplayDesk } from '#src/inbox/postgres/replays.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { insertLetters } from '../support/letters.ts'
 
@@ -56,7 +56,7 @@ describe('two streams with dead letters in one database', () => {
       expect((await letters.groups(filterOf('')))[0]).toMatchObject({ count: 2, states: { open: 1, resolved: 1 } })
       expect([await letters.get(other), await letters.history(other)]).toEqual([undefined, []])
       expect((await readFigures(pool, stream)).deadLetters.open).toEqual(new Map([['schema_violation', 1]]))
-      expect(await createDeadLetterIndex(pool, stream).ofOrder('the-same')).toMatchObject({ id: `${stream}-0-0` })
+      expect(await createDeadLetterIndex(pool, stream).ofKey('the-same')).toMatchObject({ id: `${stream}-0-0` })
     }
   })
 

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { startStack } from '#src/embedded/stack.ts'
+import { startStack } from '#tools/demo/servers/stack.ts'
 import { MUTATIONS, type Mutation } from './mutations.ts'
 
 type Verdict = 'killed' | 'survived' | 'not planted'

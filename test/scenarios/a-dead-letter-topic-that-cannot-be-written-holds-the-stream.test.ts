@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { HEADER, headerText } from '#src/core/headers.ts'
+import { HEADER, headerText } from '#src/engine/headers.ts'
 import { holdfast } from '../support/cli.ts'
 import { createTopic, deleteTopic } from '../support/kafka-tools.ts'
 import { differences, generated, modelOf } from '../support/model.ts'

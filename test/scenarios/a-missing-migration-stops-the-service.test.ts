@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { expect, it } from 'vitest'
-import { migrate } from '#src/postgres/migrate.ts'
+import { migrate } from '#src/engine/postgres/migrate.ts'
 import { differences, generated, modelOf } from '../support/model.ts'
 import { aRole } from '../support/roles.ts'
 import { ask, eventually, isReady, type Service, startService } from '../support/service.ts'

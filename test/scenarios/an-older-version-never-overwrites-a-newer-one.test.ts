@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { Header } from '#src/core/record.ts'
+import type { Header } from '#src/engine/record.ts'
 import { differences, fingerprint, generated, modelOf } from '../support/model.ts'
 import { anOrder } from '../support/orders.ts'
 import { aHeader } from '../support/records.ts'

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Page } from 'playwright-core'
 import { expect, it, onTestFinished } from 'vitest'
-import type { Header } from '#src/core/record.ts'
+import type { Header } from '#src/engine/record.ts'
 import { VERSION } from '#src/version.ts'
 import { visitsOf } from '../browser/console-pages.ts'
 import { launchBrowser } from '../browser/support.ts'

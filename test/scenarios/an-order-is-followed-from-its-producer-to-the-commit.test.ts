@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { HEADER, headerText } from '#src/core/headers.ts'
-import { traceIdOf } from '#src/core/trace-context.ts'
+import { HEADER, headerText } from '#src/engine/headers.ts'
+import { traceIdOf } from '#src/engine/trace-context.ts'
 import { holdfast } from '../support/cli.ts'
 import { modelOrder } from '../support/orders.ts'
 import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from '../support/otlp-receiver.ts'

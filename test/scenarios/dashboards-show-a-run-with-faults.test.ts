@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { type EmbeddedPrometheus, startPrometheus } from '#src/embedded/prometheus.ts'
+import { type EmbeddedPrometheus, startPrometheus } from '#tools/demo/servers/prometheus.ts'
 import { readBoards } from '../support/dashboards.ts'
 import { generated } from '../support/model.ts'
 import { ownPostgres } from '../support/own-servers.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { headerText, writeHeaders } from '#src/core/headers.ts'
+import { headerText, writeHeaders } from '#src/engine/headers.ts'
 import { badInputs, MAX_BYTES } from '../support/bad-inputs.ts'
 import { addedText, type OpenedDeadLetter, openDeadLetter } from '../support/dead-letters.ts'
 import { awkwardHeaders, goodInputs } from '../support/good-inputs.ts'

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { Reason } from '#src/core/dead-letter.ts'
+import type { Reason } from '#src/engine/dead-letter.ts'
 import { addedText, openDeadLetter } from '../support/dead-letters.ts'
 import { anOrder } from '../support/orders.ts'
 import { aHeader } from '../support/records.ts'

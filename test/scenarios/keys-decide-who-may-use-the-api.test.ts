@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { expect, it } from 'vitest'
-import { migrate } from '#src/postgres/migrate.ts'
+import { migrate } from '#src/engine/postgres/migrate.ts'
 import { adminKeyOf, eventually, isReady, startService } from '../support/service.ts'
 import { freshDatabase, freshTopics } from '../support/stack.ts'
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { startPrometheus } from '#src/embedded/prometheus.ts'
 import { METRICS, PREFIX } from '#src/telemetry/metric-table.ts'
+import { startPrometheus } from '#tools/demo/servers/prometheus.ts'
 import { type Page, parsePage, strangersOn } from '../support/metrics-page.ts'
 import { anOrder } from '../support/orders.ts'
 import {

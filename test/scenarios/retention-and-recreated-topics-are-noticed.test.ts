@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { expect, it } from 'vitest'
-import { startProducer } from '#src/kafka/producer.ts'
+import { startProducer } from '#src/engine/kafka/producer.ts'
 import { holdfast } from '../support/cli.ts'
 import { addPartitions, createTopic, deleteTopic, removeBelow } from '../support/kafka-tools.ts'
 import { generated } from '../support/model.ts'

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { verifyStream } from '#src/cli/proof.ts'
-import { loadConfig } from '#src/config.ts'
+import { loadConfig } from '#src/settings/config.ts'
 import { loadStreams } from '#src/settings/streams.ts'
 import { generated } from '../support/model.ts'
 import { ask, eventually, isReady, startService } from '../support/service.ts'

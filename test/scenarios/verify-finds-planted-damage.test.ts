@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { startInspector } from '#src/kafka/inspector.ts'
+import { startInspector } from '#src/engine/kafka/inspector.ts'
 import { holdfast } from '../support/cli.ts'
 import { addPartitions, createTopic, removeBelow } from '../support/kafka-tools.ts'
 import { generated, modelOf } from '../support/model.ts'

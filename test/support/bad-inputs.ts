@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib'
-import type { Reason } from '#src/core/dead-letter.ts'
+import type { Reason } from '#src/engine/dead-letter.ts'
 import { modelOrder as model } from './orders.ts'
 
 /**

@@ -1,6 +1,6 @@
 import type pg from 'pg'
-import { migrate } from '#src/postgres/migrate.ts'
-import { createPool } from '#src/postgres/pool.ts'
+import { migrate } from '#src/engine/postgres/migrate.ts'
+import { createPool } from '#src/engine/postgres/pool.ts'
 import { freshDatabase } from './stack.ts'
 
 export interface MigratedDatabase extends AsyncDisposable {

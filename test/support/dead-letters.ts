@@ -1,5 +1,5 @@
-import { HEADER } from '#src/core/headers.ts'
-import type { Header, SourceRecord } from '#src/core/record.ts'
+import { HEADER } from '#src/engine/headers.ts'
+import type { Header, SourceRecord } from '#src/engine/record.ts'
 
 /** A record of the DLQ topic taken apart: what it was, and what was added to it. */
 export interface OpenedDeadLetter {

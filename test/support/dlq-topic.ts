@@ -1,7 +1,7 @@
-import type { DeadLetter } from '#src/core/dead-letter.ts'
-import { toDeadLetterRecord } from '#src/core/dead-letter-record.ts'
-import type { Header, SourceRecord } from '#src/core/record.ts'
-import type { DlqTopic } from '#src/core/reindex.ts'
+import type { DeadLetter } from '#src/engine/dead-letter.ts'
+import type { Header, SourceRecord } from '#src/engine/record.ts'
+import { toDeadLetterRecord } from '#src/inbox/record.ts'
+import type { DlqTopic } from '#src/inbox/reindex-rules.ts'
 
 /** A dead-letter topic in memory. */
 export interface MemoryDlq extends DlqTopic {

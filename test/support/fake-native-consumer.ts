@@ -1,4 +1,4 @@
-import type { ConsumerCallbacks, NativeConsumer, NativeError, NativeRecord } from '#src/kafka/client.ts'
+import type { ConsumerCallbacks, NativeConsumer, NativeError, NativeRecord } from '#src/engine/kafka/client.ts'
 
 /** A native client that a test plays: whether it hears a broker, what it delivers, which rebalances it tells of. */
 export interface FakeClient extends NativeConsumer {

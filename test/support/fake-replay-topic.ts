@@ -1,6 +1,6 @@
-import type { DeadLetterRecords } from '#src/core/dead-letter-desk.ts'
-import { HEADER, headerText } from '#src/core/headers.ts'
-import type { ReplayTopic } from '#src/core/replay.ts'
+import { HEADER, headerText } from '#src/engine/headers.ts'
+import type { DeadLetterRecords } from '#src/inbox/ports.ts'
+import type { ReplayTopic } from '#src/inbox/replay.ts'
 import { aRecord } from './records.ts'
 
 /** A topic that takes everything; `arrived` are the ids of the dead letters, in the order of arrival. Kept to the port by its suite. */

@@ -2,7 +2,7 @@
  * Fills a cache many times over, as a process of its own whose memory can be looked at: `node fill-cache.ts BYTES TIMES`.
  * Prints what it held at most by its own count, and by how much the process grew.
  */
-import { createCache } from '#src/cache/cache.ts'
+import { createCache } from '#src/read/cache/cache.ts'
 
 const [maxBytes = 0, times = 0] = process.argv.slice(2).map(Number)
 const JSON_BYTES = 1_500

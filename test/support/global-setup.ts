@@ -1,6 +1,6 @@
 /** Runs in vitest's main process, once for each project that needs real servers; the projects share one stack. */
 import type { TestProject } from 'vitest/node'
-import { type EmbeddedStack, startStack } from '#src/embedded/stack.ts'
+import { type EmbeddedStack, startStack } from '#tools/demo/servers/stack.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {

@@ -1,6 +1,6 @@
-import type { Header } from '#src/core/record.ts'
-import type { Order } from '#src/orders/order.ts'
+import type { Header } from '#src/engine/record.ts'
 import { MAX_BYTES, nested } from './bad-inputs.ts'
+import type { Order } from './order.ts'
 import { modelOrder as model } from './orders.ts'
 import { aHeader } from './records.ts'
 

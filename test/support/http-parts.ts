@@ -1,14 +1,14 @@
-import type { ValueCache } from '#src/core/read-side.ts'
-import type { Origin } from '#src/core/record.ts'
-import type { Intake } from '#src/core/write-side.ts'
+import type { Origin } from '#src/engine/record.ts'
 import type { PageQuery, Place, StoredValue } from '#src/engine/value-sql.ts'
-import { createLiveFeed } from '#src/http/live-feed.ts'
 import type { HttpOptions } from '#src/http/server.ts'
-import type { StreamReading } from '#src/http/stream-reading.ts'
-import { createOrderJudge, type Order, orderJson } from '#src/orders/order.ts'
+import { createLiveFeed } from '#src/read/http/live-feed.ts'
+import type { StreamReading } from '#src/read/http/stream-reading.ts'
+import type { Intake } from '#src/read/intake.ts'
 import type { RecordOutcomes, ValueCatalog } from '#src/read/ports.ts'
-import { createOrderStream } from '#src/streams/orders/stream.ts'
+import type { ValueCache } from '#src/read/read-side.ts'
 import { memoryDesk } from './memory-desk.ts'
+import { createOrderJudge, type Order, orderJson } from './order.ts'
+import { createOrderStream } from './order-stream.ts'
 
 /** Orders in memory as the API sees them: a catalog, and an intake whose records are stored at once. */
 export interface MemoryOrders {

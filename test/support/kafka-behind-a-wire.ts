@@ -1,5 +1,5 @@
-import { type EmbeddedKafka, startKafka } from '#src/embedded/kafka.ts'
-import { freePorts } from '#src/embedded/machine.ts'
+import { type EmbeddedKafka, startKafka } from '#tools/demo/servers/kafka.ts'
+import { freePorts } from '#tools/demo/servers/machine.ts'
 import { startWire, type WireProcess } from './faults/start-wire.ts'
 
 /** A Kafka of its own that can also be reached over a wire. Ends with both. */

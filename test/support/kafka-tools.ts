@@ -1,6 +1,6 @@
 /** What an administrator does to topics, and the product never: for scenarios about it. */
 import kafka from '@confluentinc/kafka-javascript'
-import { startInspector } from '#src/kafka/inspector.ts'
+import { startInspector } from '#src/engine/kafka/inspector.ts'
 import { eventually } from './service.ts'
 
 interface Admin {

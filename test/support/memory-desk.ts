@@ -1,5 +1,13 @@
 import { systemClock } from '#src/clock.ts'
-import type { Reason, Violation } from '#src/core/dead-letter.ts'
+import type { Reason, Violation } from '#src/engine/dead-letter.ts'
+import { UsageError } from '#src/engine/errors.ts'
+import { HEADER } from '#src/engine/headers.ts'
+import type { Operator } from '#src/engine/operator.ts'
+import type { SourceRecord } from '#src/engine/record.ts'
+import { type DeadLetterFilter, type FilterTerm, namesState, printFilter } from '#src/inbox/filter.ts'
+import type { AdminParts } from '#src/inbox/http/admin.ts'
+import { createAdminFeed } from '#src/inbox/http/admin-feed.ts'
+import { createStreamOverview } from '#src/inbox/http/stream-overview.ts'
 import {
   ARRIVAL_STEPS,
   type AuditEntry,
@@ -16,17 +24,9 @@ import {
   type ReplayRequest,
   ReplayRunningError,
   USUAL_SORT,
-} from '#src/core/dead-letter-desk.ts'
-import { type DeadLetterFilter, type FilterTerm, namesState, printFilter } from '#src/core/dead-letter-filter.ts'
-import { UsageError } from '#src/core/errors.ts'
-import { HEADER } from '#src/core/headers.ts'
-import type { Operator } from '#src/core/operator.ts'
-import type { SourceRecord } from '#src/core/record.ts'
-import type { AutomaticRedrive, AutomaticRedriveStatus, StreamBooks } from '#src/core/stream-desk.ts'
-import type { AdminParts } from '#src/http/admin.ts'
-import { createAdminFeed } from '#src/http/admin-feed.ts'
-import { createStreamOverview } from '#src/http/stream-overview.ts'
-import { createOrderJudge, maskPersonal } from '#src/orders/order.ts'
+} from '#src/inbox/ports.ts'
+import type { AutomaticRedrive, AutomaticRedriveStatus, StreamBooks } from '#src/inbox/stream-ports.ts'
+import { createOrderJudge, maskPersonal } from './order.ts'
 
 /** Dead letters in memory, and the desk on which operators work. */
 export interface MemoryDesk extends AdminParts {

@@ -1,8 +1,8 @@
-import type { DeadLetter } from '#src/core/dead-letter.ts'
-import { claimKey, type ProvenanceClaim } from '#src/core/provenance.ts'
-import { originId } from '#src/core/record.ts'
-import type { ReadAgainEnd, RedriveEnd } from '#src/core/redrive-ends.ts'
+import type { DeadLetter } from '#src/engine/dead-letter.ts'
+import { claimKey, type ProvenanceClaim } from '#src/engine/provenance.ts'
+import { originId } from '#src/engine/record.ts'
 import type { RedriveClosings } from '#src/engine/settlement.ts'
+import type { ReadAgainEnd, RedriveEnd } from '#src/inbox/redrive-ends.ts'
 
 export interface MemoryLetter {
   state: 'open' | 'replaying' | 'resolved' | 'parked' | 'discarded'

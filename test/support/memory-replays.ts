@@ -1,8 +1,8 @@
-import { BrokerUnavailableError, StoreUnavailableError } from '#src/core/errors.ts'
-import { HEADER, headerText } from '#src/core/headers.ts'
-import type { ReplayState } from '#src/core/letter-states.ts'
-import type { SourceRecord } from '#src/core/record.ts'
-import type { RedrivenRecord } from '#src/core/redrive.ts'
+import { BrokerUnavailableError, StoreUnavailableError } from '#src/engine/errors.ts'
+import { HEADER, headerText } from '#src/engine/headers.ts'
+import type { SourceRecord } from '#src/engine/record.ts'
+import type { ReplayState } from '#src/inbox/letter-states.ts'
+import type { RedrivenRecord } from '#src/inbox/redrive.ts'
 import {
   type PageMarks,
   REPLAY_DELIVERY_TIMEOUT_MS,
@@ -12,7 +12,7 @@ import {
   type ReplayStore,
   ReplayTakenOverError,
   type ReplayTopic,
-} from '#src/core/replay.ts'
+} from '#src/inbox/replay.ts'
 import { aRecord } from './records.ts'
 import type { VirtualProcess, VirtualTime } from './simulation/virtual-time.ts'
 

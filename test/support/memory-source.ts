@@ -1,5 +1,5 @@
-import type { Header, SourceRecord, TopicPartition } from '#src/core/record.ts'
 import type { CommitResult, Progress, RecordSource, SourceEvent } from '#src/engine/ports.ts'
+import type { Header, SourceRecord, TopicPartition } from '#src/engine/record.ts'
 import { aRecord } from './records.ts'
 
 /** A group consumer and its topic in memory: the test plays the broker. */

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
-import { createGenerator, type GeneratedRecord, type GeneratorOptions } from '#src/orders/generator.ts'
-import { type Order, parseInstant } from '#src/orders/order.ts'
+import { createGenerator, type GeneratedRecord, type GeneratorOptions } from '#src/streams/orders/generator.ts'
+import { type Order, parseInstant } from './order.ts'
 import type { Stream } from './stream.ts'
 
 /** What the tables must hold in the end, worked out from the input alone: the newest version of each order. */

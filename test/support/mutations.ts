@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { type Order, parseInstant } from '#src/orders/order.ts'
+import { type Order, parseInstant } from './order.ts'
 import { anOrder, modelOrder } from './orders.ts'
 
 /** Values that have broken somebody's service before. */

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
-import { collapse } from '#src/core/collapse.ts'
-import type { DeadLetter } from '#src/core/dead-letter.ts'
-import type { Origin } from '#src/core/record.ts'
+import { collapse } from '#src/engine/collapse.ts'
+import type { DeadLetter } from '#src/engine/dead-letter.ts'
+import type { Origin } from '#src/engine/record.ts'
 import type { SettlementWork } from '#src/engine/settlement.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
-import { createOrderJudge, type Order } from '#src/orders/order.ts'
+import { createOrderJudge, type Order } from './order.ts'
 import { aRecord } from './records.ts'
 
 const judge = createOrderJudge({ maxBytes: 1024 * 1024 })

@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest'
-import { type EmbeddedKafka, type KafkaOptions, startKafka } from '#src/embedded/kafka.ts'
-import { type EmbeddedPostgres, type PostgresOptions, startPostgres } from '#src/embedded/postgres.ts'
+import { type EmbeddedKafka, type KafkaOptions, startKafka } from '#tools/demo/servers/kafka.ts'
+import { type EmbeddedPostgres, type PostgresOptions, startPostgres } from '#tools/demo/servers/postgres.ts'
 
 /** A Kafka that only this test uses, so that it may be frozen or killed. Goes with the test. */
 export async function ownKafka(options: KafkaOptions = {}): Promise<EmbeddedKafka> {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, it } from 'vitest'
-import { findProgram, missingPrometheus } from '#src/embedded/prometheus-binaries.ts'
+import { findProgram, missingPrometheus } from '#tools/demo/servers/prometheus-binaries.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 export const RULES_DIR = join(ROOT, 'prometheus', 'rules')

@@ -1,4 +1,4 @@
-import type { Header, SourceRecord } from '#src/core/record.ts'
+import type { Header, SourceRecord } from '#src/engine/record.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
 
 /** A record with what a test cares for; the rest is plausible. */

@@ -1,5 +1,5 @@
-import type { Replay } from '#src/core/dead-letter-desk.ts'
-import { HEADER, headerText } from '#src/core/headers.ts'
+import { HEADER, headerText } from '#src/engine/headers.ts'
+import type { Replay } from '#src/inbox/ports.ts'
 import { holdfast } from './cli.ts'
 import type { Stream } from './stream.ts'
 

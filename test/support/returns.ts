@@ -1,11 +1,11 @@
-import { createCache } from '#src/cache/cache.ts'
 import { systemClock } from '#src/clock.ts'
-import { StoreUnavailableError } from '#src/core/errors.ts'
+import { StoreUnavailableError } from '#src/engine/errors.ts'
 import { httpNames } from '#src/engine/http-names.ts'
 import type { PageQuery, StoredValue } from '#src/engine/value-sql.ts'
 import { canonicalInstant, isInstant } from '#src/engine/values/instant.ts'
-import { createLiveFeed } from '#src/http/live-feed.ts'
-import type { ReadStream, StreamReading } from '#src/http/stream-reading.ts'
+import { createCache } from '#src/read/cache/cache.ts'
+import { createLiveFeed } from '#src/read/http/live-feed.ts'
+import type { ReadStream, StreamReading } from '#src/read/http/stream-reading.ts'
 
 /** A stream that is not orders, as the read API sees it: with nothing declared but what every stream must have. */
 export const returnsStream: ReadStream = {

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type EmbeddedKafka, startKafka } from '#src/embedded/kafka.ts'
+import { type EmbeddedKafka, startKafka } from '#tools/demo/servers/kafka.ts'
 import { type Authority, makeAuthority } from './certificates.ts'
 import { askBroker, int8, int16, int32, text } from './kafka-protocol.ts'
 

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
-import { BrokerUnavailableError } from '#src/core/errors.ts'
-import { startInspector } from '#src/kafka/inspector.ts'
+import { BrokerUnavailableError } from '#src/engine/errors.ts'
+import { startInspector } from '#src/engine/kafka/inspector.ts'
 import type { Stream } from './stream.ts'
 
 export interface Watch {

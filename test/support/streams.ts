@@ -1,5 +1,5 @@
-import type { Config } from '#src/config.ts'
-import { createOrderStream } from '#src/streams/orders/stream.ts'
+import type { Config } from '#src/settings/config.ts'
+import { createOrderStream } from './order-stream.ts'
 
 /** The stream of orders, with the names that these settings give it. */
 export function orderStream({ kafka: { topic, dlqTopic, groupId }, recordMaxBytes: maxBytes }: Config) {

@@ -1,6 +1,6 @@
 import { setTimeout as interval } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
-import { createGenerator, type GeneratedRecord, type GeneratorOptions } from '#src/orders/generator.ts'
+import { createGenerator, type GeneratedRecord, type GeneratorOptions } from '#src/streams/orders/generator.ts'
 import type { Stream } from './stream.ts'
 
 export interface Traffic {

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { loadConfig } from '#src/config.ts'
-import { SETTINGS } from '#src/settings.ts'
+import { loadConfig } from '#src/settings/config.ts'
+import { SETTINGS } from '#src/settings/settings.ts'
 
 describe.each(['.env.example', '.env.container.example'])('%s', file => {
   const text = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')

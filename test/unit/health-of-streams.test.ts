@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest'
-import { composeHealth } from '#src/app-health.ts'
-import type { StreamUnit } from '#src/app-stream.ts'
+import { composeHealth } from '#src/app/health.ts'
+import type { StreamUnit } from '#src/app/stream.ts'
 import { systemClock } from '#src/clock.ts'
-import { loadConfig } from '#src/config.ts'
-import type { StreamStatus } from '#src/core/status.ts'
+import type { StreamStatus } from '#src/engine/status.ts'
 import { askAll } from '#src/http/health-json.ts'
+import { loadConfig } from '#src/settings/config.ts'
 
 const RUNNING: StreamStatus = { state: 'running', member: true, breakers: [], partitions: [] }
 const HALTED: StreamStatus = { ...RUNNING, state: 'halted', member: false, error: 'column "reason" does not exist' }

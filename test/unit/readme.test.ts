@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { COMMANDS } from '#src/cli/commands.ts'
-import { settingsTable } from '#src/config.ts'
+import { settingsTable } from '#src/settings/config.ts'
 
 const ROOT = new URL('../../', import.meta.url)
 const README = readFileSync(new URL('README.md', ROOT), 'utf8')

@@ -3,8 +3,8 @@ import { basename } from 'node:path'
 import { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
 import { addCommands } from '#src/cli/commands.ts'
-import { parseFilter } from '#src/core/dead-letter-filter.ts'
-import { SETTINGS } from '#src/settings.ts'
+import { parseFilter } from '#src/inbox/filter.ts'
+import { SETTINGS } from '#src/settings/settings.ts'
 
 const ROOT = new URL('../../', import.meta.url)
 const FOLDER = new URL('docs/runbooks/', ROOT)

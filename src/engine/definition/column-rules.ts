@@ -1,4 +1,4 @@
-import type { Violation } from '../../core/dead-letter.ts'
+import type { Violation } from '../dead-letter.ts'
 import type { RecordBytes } from '../stream.ts'
 import type { Verdict } from '../verdict.ts'
 import type { ColumnPlan, StreamPlan, TablePlan } from './plan.ts'

@@ -1,6 +1,6 @@
-import type { Origin } from '../../core/record.ts'
 import { type ColumnPlan, SOURCE_COLUMNS, type StreamPlan, type TablePlan } from '../definition/plan.ts'
 import type { Rows, RowValues } from '../definition/shape.ts'
+import type { Origin } from '../record.ts'
 import type { PageQuery, Place, ValueList, ValueQueries } from '../value-sql.ts'
 import { hasFormat } from '../values/formats.ts'
 import { canonicalInstant, isInstant } from '../values/instant.ts'

@@ -1,6 +1,6 @@
-import { timestampToInt64 } from '../../core/timestamp.ts'
 import { type ColumnPlan, SOURCE_COLUMNS, STORED_AT, type StreamPlan, type TablePlan } from '../definition/plan.ts'
 import { getter } from '../definition/rows.ts'
+import { timestampToInt64 } from '../timestamp.ts'
 import type { Column, Statement, Tables } from '../value-sql.ts'
 import type { ReadyRecord } from '../verdict.ts'
 import { toParameter } from './column-values.ts'

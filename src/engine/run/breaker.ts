@@ -1,5 +1,5 @@
-import type { Dependency } from '../../core/errors.ts'
-import type { Observer } from '../../core/facts.ts'
+import type { Dependency } from '../errors.ts'
+import type { Observer } from '../facts.ts'
 import type { Clock } from '../ports.ts'
 import { retry } from '../retry.ts'
 

@@ -1,5 +1,5 @@
-import { type BatchLimits, batchLength, sizeOf } from '../../core/batch.ts'
-import type { SourceRecord } from '../../core/record.ts'
+import { type BatchLimits, batchLength, sizeOf } from '../batch.ts'
+import type { SourceRecord } from '../record.ts'
 
 /** Records of one partition that wait for a batch, in the order of their offsets. */
 export interface Buffer {

@@ -1,6 +1,6 @@
-import type { CommittedBatch, Observer } from '../../core/facts.ts'
-import { partitionKey, type TopicPartition } from '../../core/record.ts'
+import type { CommittedBatch, Observer } from '../facts.ts'
 import type { Clock, Progress, RecordSource } from '../ports.ts'
+import { partitionKey, type TopicPartition } from '../record.ts'
 
 /** Sends to Kafka what Postgres has settled. Kafka's offset only ever follows. */
 export interface Committer {

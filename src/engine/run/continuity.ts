@@ -1,5 +1,5 @@
-import { LogTruncatedError } from '../../core/errors.ts'
-import { partitionKey, type SourceRecord } from '../../core/record.ts'
+import { LogTruncatedError } from '../errors.ts'
+import { partitionKey, type SourceRecord } from '../record.ts'
 import type { LastRead } from '../settlement.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { DeadLetter, Rejection } from '../../core/dead-letter.ts'
+import type { DeadLetter, Rejection } from '../dead-letter.ts'
 import type { DeadLetterSink } from '../ports.ts'
 import type { ReadyRecord } from '../verdict.ts'
 import { type RetryContext, type RetryParts, retrying } from './retry.ts'

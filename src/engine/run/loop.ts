@@ -1,5 +1,5 @@
-import type { TopicPartition } from '../../core/record.ts'
 import type { Clock } from '../ports.ts'
+import type { TopicPartition } from '../record.ts'
 import { emptyAhead } from '../watch/rules.ts'
 import { beginAnew } from '../watch/view.ts'
 import { type AssignmentsParts, createAssignments } from './assignments.ts'

@@ -5,11 +5,11 @@ import {
   type StreamError,
   TopicReplacedError,
   UnreadableBatchError,
-} from '../../core/errors.ts'
-import type { Observer } from '../../core/facts.ts'
-import { resumeAt, type StartAt } from '../../core/progress.ts'
-import { partitionKey, type TopicPartition } from '../../core/record.ts'
+} from '../errors.ts'
+import type { Observer } from '../facts.ts'
 import type { Clock, Progress, RecordSource, Watermarks } from '../ports.ts'
+import { resumeAt, type StartAt } from '../progress.ts'
+import { partitionKey, type TopicPartition } from '../record.ts'
 import type { SettlementStore, StoredProgress } from '../settlement.ts'
 import { type Answer, askEach } from '../watch/ask-each.ts'
 

@@ -1,6 +1,6 @@
-import type { Observer, PauseReason } from '../../core/facts.ts'
-import { partitionKey, type SourceRecord, type TopicPartition } from '../../core/record.ts'
+import type { Observer, PauseReason } from '../facts.ts'
 import type { RecordSource } from '../ports.ts'
+import { partitionKey, type SourceRecord, type TopicPartition } from '../record.ts'
 import type { Views } from '../watch/view.ts'
 import type { OwnedPartition } from './partition.ts'
 import type { PartitionRun } from './run.ts'

@@ -1,8 +1,8 @@
-import type { BackoffPolicy } from '../../core/backoff.ts'
-import { type Dependency, StoreContendedError } from '../../core/errors.ts'
-import type { Observer } from '../../core/facts.ts'
-import type { TopicPartition } from '../../core/record.ts'
+import type { BackoffPolicy } from '../backoff.ts'
+import { type Dependency, StoreContendedError } from '../errors.ts'
+import type { Observer } from '../facts.ts'
 import type { Clock } from '../ports.ts'
+import type { TopicPartition } from '../record.ts'
 import { retry } from '../retry.ts'
 import type { Breaker } from './breaker.ts'
 

@@ -1,5 +1,5 @@
-import type { DeadLetter } from '../../core/dead-letter.ts'
-import type { SourceRecord } from '../../core/record.ts'
+import type { DeadLetter } from '../dead-letter.ts'
+import type { SourceRecord } from '../record.ts'
 import { type Pause, STORM_WINDOW, type StormTally } from '../settlement.ts'
 
 export interface StormRules {

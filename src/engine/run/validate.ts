@@ -1,6 +1,6 @@
-import type { DeadLetter, Rejection } from '../../core/dead-letter.ts'
-import type { ProvenanceOf } from '../../core/provenance.ts'
-import type { SourceRecord } from '../../core/record.ts'
+import type { DeadLetter, Rejection } from '../dead-letter.ts'
+import type { ProvenanceOf } from '../provenance.ts'
+import type { SourceRecord } from '../record.ts'
 import type { ReadyRecord, UnusualKind, Verdict } from '../verdict.ts'
 import { toDeadLetter } from './divert.ts'
 

@@ -1,5 +1,5 @@
-import { type Dependency, StoreContendedError } from '../../core/errors.ts'
-import type { PauseReason } from '../../core/facts.ts'
+import { type Dependency, StoreContendedError } from '../errors.ts'
+import type { PauseReason } from '../facts.ts'
 import type { Clock } from '../ports.ts'
 import type { Breaker } from './breaker.ts'
 import type { OwnedPartition, Wait } from './partition.ts'

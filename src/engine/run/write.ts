@@ -1,10 +1,10 @@
-import { backoffMs } from '../../core/backoff.ts'
-import { type Collapsed, collapse } from '../../core/collapse.ts'
-import type { DeadLetter, Rejection } from '../../core/dead-letter.ts'
-import { dispositionOf, StoreContendedError, StreamError } from '../../core/errors.ts'
-import type { OutcomeCounts } from '../../core/outcome.ts'
-import { originId } from '../../core/record.ts'
+import { backoffMs } from '../backoff.ts'
+import { type Collapsed, collapse } from '../collapse.ts'
+import type { DeadLetter, Rejection } from '../dead-letter.ts'
+import { dispositionOf, StoreContendedError, StreamError } from '../errors.ts'
+import type { OutcomeCounts } from '../outcome.ts'
 import type { DeadLetterSink } from '../ports.ts'
+import { originId } from '../record.ts'
 import type {
   Culprit,
   LastRead,

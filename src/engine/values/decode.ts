@@ -1,5 +1,5 @@
 import { isAscii, isUtf8 } from 'node:buffer'
-import type { Reason, Rejection } from '../../core/dead-letter.ts'
+import type { Reason, Rejection } from '../dead-letter.ts'
 
 /** JSON as its text and what was parsed from it, or the reason why it is none. */
 export type Decoded =

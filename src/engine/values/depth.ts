@@ -1,4 +1,4 @@
-import type { Violation } from '../../core/dead-letter.ts'
+import type { Violation } from '../dead-letter.ts'
 
 /** Objects and arrays within one another; deeper ones overflow the stack of a careless reader. */
 export const MAX_DEPTH = 32

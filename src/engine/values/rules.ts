@@ -1,4 +1,4 @@
-import type { Violation } from '../../core/dead-letter.ts'
+import type { Violation } from '../dead-letter.ts'
 import { decimalOf, type NumberColumn, numberColumn, Rounded } from './numbers.ts'
 import { escapeSegment } from './pointer.ts'
 import type { Shape } from './shape.ts'

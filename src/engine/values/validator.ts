@@ -1,5 +1,5 @@
 import { isAscii } from 'node:buffer'
-import type { Rejection, Violation } from '../../core/dead-letter.ts'
+import type { Rejection, Violation } from '../dead-letter.ts'
 import type { JsonSchema, Pointer } from '../definition.ts'
 import type { RecordBytes } from '../stream.ts'
 import type { Verdict } from '../verdict.ts'

@@ -1,5 +1,5 @@
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
-import type { Violation } from '../../core/dead-letter.ts'
+import type { Violation } from '../dead-letter.ts'
 import type { JsonSchema } from '../definition.ts'
 import { FORMATS } from './formats.ts'
 import { messageOf, NOT_NAMED } from './messages.ts'

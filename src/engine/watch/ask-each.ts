@@ -1,4 +1,4 @@
-import { BrokerUnavailableError } from '../../core/errors.ts'
+import { BrokerUnavailableError } from '../errors.ts'
 import type { Clock } from '../ports.ts'
 
 /** What one question came to. */

@@ -1,4 +1,4 @@
-import { UnreadableBatchError } from '../../core/errors.ts'
+import { UnreadableBatchError } from '../errors.ts'
 import type { Clock, HeadReader } from '../ports.ts'
 import { askAgain } from './ask-again.ts'
 import { isRunning, lags } from './rules.ts'

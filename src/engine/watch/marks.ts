@@ -1,4 +1,4 @@
-import { dispositionOf, PartitionUnavailableError } from '../../core/errors.ts'
+import { dispositionOf, PartitionUnavailableError } from '../errors.ts'
 import type { Clock, RecordSource } from '../ports.ts'
 import type { Breaker } from '../run/breaker.ts'
 import { askAgain } from './ask-again.ts'

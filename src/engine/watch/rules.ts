@@ -1,6 +1,6 @@
-import type { PartitionStatus } from '../../core/status.ts'
 import type { Head, Watermarks } from '../ports.ts'
 import type { OwnedPartition } from '../run/partition.ts'
+import type { PartitionStatus } from '../status.ts'
 import type { Marks, PartitionView } from './view.ts'
 
 /** What follows from the facts about a partition. Pure; times are monotonic ms. */

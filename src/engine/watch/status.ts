@@ -1,6 +1,6 @@
-import type { PartitionStatus, StreamState, StreamStatus } from '../../core/status.ts'
 import type { Clock } from '../ports.ts'
 import type { Breaker } from '../run/breaker.ts'
+import type { PartitionStatus, StreamState, StreamStatus } from '../status.ts'
 import { contention, lagRecords, oldestUnsettledTimestampMs, stalledMs, textOf, unreadable } from './rules.ts'
 import type { PartitionView, Views } from './view.ts'
 

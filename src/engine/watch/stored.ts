@@ -1,6 +1,6 @@
-import type { Observer } from '../../core/facts.ts'
-import { partitionKey } from '../../core/record.ts'
+import type { Observer } from '../facts.ts'
 import type { Clock } from '../ports.ts'
+import { partitionKey } from '../record.ts'
 import type { OwnedPartition } from '../run/partition.ts'
 import { NO_STORM, type SettlementStore, type StoredProgress } from '../settlement.ts'
 import { askAgain } from './ask-again.ts'

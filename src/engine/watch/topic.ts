@@ -1,4 +1,4 @@
-import { dispositionOf } from '../../core/errors.ts'
+import { dispositionOf } from '../errors.ts'
 import type { Clock } from '../ports.ts'
 import { askAgain } from './ask-again.ts'
 import { beginAnew, type Views } from './view.ts'

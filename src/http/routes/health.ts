@@ -1,5 +1,5 @@
 import { type Request, type Response, Router } from 'express'
-import type { HealthCheck } from '../../core/status.ts'
+import type { HealthCheck } from '../../engine/status.ts'
 import { askAll } from '../health-json.ts'
 
 export interface HealthRoutes {

@@ -1,6 +1,6 @@
 import { Router } from 'express'
+import type { ReadStream } from '../../read/http/stream-reading.ts'
 import { openapiDocument } from '../openapi-document.ts'
-import type { ReadStream } from '../stream-reading.ts'
 
 /** `GET /openapi.json`: the document of this API, whole in one file, for the streams of this process. */
 export function openapiRoute(streams: readonly ReadStream[]): Router {

@@ -1,8 +1,8 @@
 import { defineStream } from '../../engine/definition.ts'
-import { ORDER_FACTS, PERSONAL_PLACES, sumMismatch } from '../../orders/facts.ts'
-import { createGenerator } from '../../orders/generator.ts'
-import { orderSchema } from '../../orders/order-schema.ts'
+import { ORDER_FACTS, PERSONAL_PLACES, sumMismatch } from './facts.ts'
+import { createGenerator } from './generator.ts'
 import { orderHttp } from './http.ts'
+import { orderSchema } from './schema.ts'
 
 /** Orders: a snapshot of each, in four tables (migrations/0001). */
 export const orders = defineStream({

@@ -6,11 +6,11 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import pg from 'pg'
 import { afterAll, expect, it, vi } from 'vitest'
-import { startKafka } from '#src/embedded/kafka.ts'
-import { askForMetadata } from '#src/embedded/kafka-probe.ts'
-import { processIdentity } from '#src/embedded/machine.ts'
-import { startPostgres } from '#src/embedded/postgres.ts'
-import { startStack } from '#src/embedded/stack.ts'
+import { startKafka } from '#tools/demo/servers/kafka.ts'
+import { askForMetadata } from '#tools/demo/servers/kafka-probe.ts'
+import { processIdentity } from '#tools/demo/servers/machine.ts'
+import { startPostgres } from '#tools/demo/servers/postgres.ts'
+import { startStack } from '#tools/demo/servers/stack.ts'
 import { eventually } from '../../support/service.ts'
 
 const kept = mkdtempSync(join(tmpdir(), 'holdfast-test-'))
@@ -88,7 +88,7 @@ it('a stack starts nothing that the caller brings, and stops only what it starte
 })
 
 it('both real servers end, and leave no files, when their owner is killed with -9', async () => {
-  const module = new URL('../../../src/embedded/stack.ts', import.meta.url).href
+  const module = new URL('../../../tools/demo/servers/stack.ts', import.meta.url).href
   const script = `
     import { startStack } from ${JSON.stringify(module)}
     const { kafka, postgres } = await startStack()

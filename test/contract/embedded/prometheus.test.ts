@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
-import { FIRST_GRAPH, startDemoPrometheus } from '#src/cli/demo-prometheus.ts'
-import { startPrometheus } from '#src/embedded/prometheus.ts'
+import { FIRST_GRAPH, startDemoPrometheus } from '#tools/demo/prometheus.ts'
+import { startPrometheus } from '#tools/demo/servers/prometheus.ts'
 import { rulesOf, withPrometheus } from '../../support/prometheus.ts'
 
 withPrometheus('a real Prometheus', () => {

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { expect, it } from 'vitest'
-import { askForMetadata } from '#src/embedded/kafka-probe.ts'
+import { askForMetadata } from '#tools/demo/servers/kafka-probe.ts'
 import { freshDatabase, freshTopics, kafkaBrokers } from '../../support/stack.ts'
 
 it('gives every test file a Kafka that answers', async () => {

@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished } from 'vitest'
-import { startZipkin } from '#src/embedded/zipkin.ts'
-import { startZipkinBridge, type ZipkinSpan } from '#src/embedded/zipkin-bridge.ts'
+import { startZipkin } from '#tools/demo/servers/zipkin.ts'
+import { startZipkinBridge, type ZipkinSpan } from '#tools/demo/servers/zipkin-bridge.ts'
 import { holdfast } from '../../support/cli.ts'
 import { eventually } from '../../support/service.ts'
 import { aStream, streamTools } from '../../support/stream.ts'

@@ -1,5 +1,5 @@
-import type { Reason } from '#src/core/dead-letter.ts'
-import { originId, type SourceRecord } from '#src/core/record.ts'
+import type { Reason } from '#src/engine/dead-letter.ts'
+import { originId, type SourceRecord } from '#src/engine/record.ts'
 import type { SettlementWork } from '#src/engine/settlement.ts'
 import type { MemoryStore } from '../memory-store.ts'
 import type { Broker } from './broker.ts'

@@ -1,5 +1,5 @@
-import type { SourceRecord } from '#src/core/record.ts'
 import type { CommitResult, Progress, SourceEvent } from '#src/engine/ports.ts'
+import type { SourceRecord } from '#src/engine/record.ts'
 import type { Producer } from './workload.ts'
 import { TOPIC, type World } from './world.ts'
 

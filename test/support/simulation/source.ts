@@ -1,6 +1,6 @@
-import { BrokerUnavailableError } from '#src/core/errors.ts'
-import type { SourceRecord, TopicPartition } from '#src/core/record.ts'
+import { BrokerUnavailableError } from '#src/engine/errors.ts'
 import type { CommitResult, HeadReader, RecordSource, SourceEvent } from '#src/engine/ports.ts'
+import type { SourceRecord, TopicPartition } from '#src/engine/record.ts'
 import type { Broker, Member } from './broker.ts'
 import type { VirtualProcess } from './virtual-time.ts'
 import { TOPIC, type World } from './world.ts'

@@ -1,6 +1,6 @@
-import { RecordRefusedError } from '#src/core/errors.ts'
-import { writeHeaders } from '#src/core/headers.ts'
-import type { Header, Origin, SourceRecord } from '#src/core/record.ts'
+import { RecordRefusedError } from '#src/engine/errors.ts'
+import { writeHeaders } from '#src/engine/headers.ts'
+import type { Header, Origin, SourceRecord } from '#src/engine/record.ts'
 import type { Random } from '#src/engine/values/random.ts'
 import type { ReadyRecord, Verdict } from '#src/engine/verdict.ts'
 

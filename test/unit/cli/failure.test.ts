@@ -6,7 +6,7 @@ import {
   StoreMisconfiguredError,
   StoreUnavailableError,
   UsageError,
-} from '#src/core/errors.ts'
+} from '#src/engine/errors.ts'
 
 const told = (error: unknown, env = {}) => failureLines(error, env).join('\n')
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { inAnotherTopic, missingDeadLetters, outsideOfTopic } from '#src/cli/proof-broker.ts'
-import type { SourceRecord } from '#src/core/record.ts'
-import type { IndexedLetter, PartitionBooks, Proof } from '#src/postgres/proof.ts'
+import type { IndexedLetter, PartitionBooks, Proof } from '#src/engine/postgres/proof.ts'
+import type { SourceRecord } from '#src/engine/record.ts'
 import { aHeader, aRecord } from '../../support/records.ts'
 
 const NOTHING = { records: 0, written: 0, duplicate: 0, stale: 0, superseded: 0, dead_lettered: 0 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { publish, type RecordToSend } from '#src/cli/publish.ts'
-import { BrokerUnavailableError } from '#src/core/errors.ts'
+import { BrokerUnavailableError } from '#src/engine/errors.ts'
 import type { Clock } from '#src/engine/ports.ts'
 
 /** Time passes only while somebody sleeps. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { kafkaOf, namedOrAll, oneStream } from '#src/cli/streams.ts'
-import { loadConfig } from '#src/config.ts'
 import type { Stream } from '#src/engine/stream.ts'
+import { loadConfig } from '#src/settings/config.ts'
 import { orderStream } from '../../support/streams.ts'
 
 const config = loadConfig({ KAFKA_TOPIC: 'o', KAFKA_DLQ_TOPIC: 'o.dlq', KAFKA_GROUP_ID: 'g' })

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readValues, splitValues } from '#src/cli/value-file.ts'
-import { UsageError } from '#src/core/errors.ts'
+import { UsageError } from '#src/engine/errors.ts'
 
 const split = (text: string) => splitValues(Buffer.from(text)).map(String)
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { compileStream } from '#src/engine/definition/compile.ts'
-import { orderQueries, orderTables } from '#src/streams/orders/stream.ts'
+import { orderQueries, orderTables } from '../../support/order-stream.ts'
 import { aReadyOrder } from '../../support/orders.ts'
 
 /** What the tables of orders were written and read with before their SQL was made from a definition. */

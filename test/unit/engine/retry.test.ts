@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { StoreMisconfiguredError, StoreUnavailableError } from '#src/core/errors.ts'
+import { StoreMisconfiguredError, StoreUnavailableError } from '#src/engine/errors.ts'
 import { type FailedAttempt, type RetryOptions, retry } from '#src/engine/retry.ts'
 
 const away = new StoreUnavailableError('no connection')

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { request } from 'node:http'
 import { describe, expect, it } from 'vitest'
-import type { AccessRole, ApiKey } from '#src/core/access.ts'
-import { StoreUnavailableError } from '#src/core/errors.ts'
+import { StoreUnavailableError } from '#src/engine/errors.ts'
+import type { AccessRole, ApiKey } from '#src/settings/access.ts'
 import { modelOrder } from '../../support/orders.ts'
 import { ORDER, startService, UID } from './support.ts'
 

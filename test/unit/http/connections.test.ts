@@ -3,7 +3,7 @@ import { ServerResponse } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { StoredValue } from '#src/engine/value-sql.ts'
-import { orderJson } from '#src/orders/order.ts'
+import { orderJson } from '../../support/order.ts'
 import { modelOrder } from '../../support/orders.ts'
 import { type Service, startService, UID } from './support.ts'
 

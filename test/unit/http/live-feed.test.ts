@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createLiveFeed, type LiveFeed, type LiveFeedOptions } from '#src/http/live-feed.ts'
+import { createLiveFeed, type LiveFeed, type LiveFeedOptions } from '#src/read/http/live-feed.ts'
 import { orderStream } from '../../support/http-parts.ts'
 import { createTime, serveFeed } from './watching.ts'
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { get, type IncomingHttpHeaders } from 'node:http'
 import { describe, expect, it } from 'vitest'
-import { StoreUnavailableError } from '#src/core/errors.ts'
+import { StoreUnavailableError } from '#src/engine/errors.ts'
 import { type Service, startService, UID } from './support.ts'
 
 const MODEL = JSON.parse(readFileSync(new URL('../../../data/model.json', import.meta.url), 'utf8'))

@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http'
 import { describe, expect, it } from 'vitest'
-import { UsageError } from '#src/core/errors.ts'
+import { UsageError } from '#src/engine/errors.ts'
 import type { StoredValue } from '#src/engine/value-sql.ts'
 import { ORDER, startService, UID } from './support.ts'
 

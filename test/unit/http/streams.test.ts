@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { UsageError } from '#src/core/errors.ts'
+import { UsageError } from '#src/engine/errors.ts'
 import { httpNames } from '#src/engine/http-names.ts'
 import { openapiDocument } from '#src/http/openapi-document.ts'
 import { startHttp } from '#src/http/server.ts'

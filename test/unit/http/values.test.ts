@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { StoreContendedError, StoreUnavailableError } from '#src/core/errors.ts'
-import { orderJson } from '#src/orders/order.ts'
+import { StoreContendedError, StoreUnavailableError } from '#src/engine/errors.ts'
+import { orderJson } from '../../support/order.ts'
 import { modelOrder } from '../../support/orders.ts'
 import { ORDER, startService, UID } from './support.ts'
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import type { DeadLetterPlace, DeadLetterRow, DlqPlace } from '#src/core/dead-letter-desk.ts'
 import { createCheckLetters, createFilterCheck } from '#src/inbox/check.ts'
-import { createOrderJudge } from '#src/orders/order.ts'
+import type { DeadLetterPlace, DeadLetterRow, DlqPlace } from '#src/inbox/ports.ts'
+import { createOrderJudge } from '../../support/order.ts'
 import { modelOrder } from '../../support/orders.ts'
 import { aRecord } from '../../support/records.ts'
 

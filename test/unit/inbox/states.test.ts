@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { consoleStates } from '#src/inbox/console-states.ts'
 import {
   DEAD_LETTER_STATES,
   LETTER_MOVES,
@@ -11,8 +12,7 @@ import {
   offers,
   REDRIVES,
   REPLAY_STATES,
-} from '#src/core/letter-states.ts'
-import { consoleStates } from '#src/inbox/console-states.ts'
+} from '#src/inbox/letter-states.ts'
 
 /** States of a CHECK in the file of a migration, by the table that it stands in. */
 function checked(file: string, table: string): string[] {

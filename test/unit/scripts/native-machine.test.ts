@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { cacheDir as cacheDirOfServers } from '#src/embedded/machine.ts'
+import { cacheDir as cacheDirOfServers } from '#tools/demo/servers/machine.ts'
 import { abiKey, cacheDir, headersOf, missingPackages, nodeGyp } from '../../../scripts/native-machine.ts'
 
 let scratch: string

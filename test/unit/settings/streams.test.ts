@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { loadConfig } from '#src/config.ts'
-import { ConfigError, UsageError } from '#src/core/errors.ts'
+import { ConfigError, UsageError } from '#src/engine/errors.ts'
+import { loadConfig } from '#src/settings/config.ts'
 import { loadStreams, streamNamed } from '#src/settings/streams.ts'
 
 let cwd: string

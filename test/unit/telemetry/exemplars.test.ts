@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { TraceIds } from '#src/core/tracing.ts'
+import type { TraceIds } from '#src/engine/tracing.ts'
 import { createMetrics } from '#src/telemetry/metrics.ts'
 import { STREAMS } from './support.ts'
 

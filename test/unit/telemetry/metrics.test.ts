@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { StreamStatus } from '#src/core/status.ts'
+import type { StreamStatus } from '#src/engine/status.ts'
 import { METRICS, type MetricSpec } from '#src/telemetry/metric-table.ts'
 import { createMetrics } from '#src/telemetry/metrics.ts'
 import { partition, STREAMS, samples, status, telemetry } from './support.ts'

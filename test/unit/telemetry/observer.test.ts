@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import type { DeadLetter } from '#src/core/dead-letter.ts'
-import { StoreUnavailableError } from '#src/core/errors.ts'
-import { NO_BATCH_TRACE } from '#src/core/tracing.ts'
+import type { DeadLetter } from '#src/engine/dead-letter.ts'
+import { StoreUnavailableError } from '#src/engine/errors.ts'
+import { NO_BATCH_TRACE } from '#src/engine/tracing.ts'
 import { samples, telemetry } from './support.ts'
 
 const SIX = { topic: 'orders', partition: 6 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { Figures } from '#src/core/figures.ts'
+import type { Figures } from '#src/engine/figures.ts'
 import { createMetrics, type MetricsOptions } from '#src/telemetry/metrics.ts'
 import { STREAMS, samples } from './support.ts'
 

@@ -1,5 +1,5 @@
-import type { LogLevel, LogModule } from '#src/core/log-levels.ts'
-import type { PartitionStatus, StreamStatus } from '#src/core/status.ts'
+import type { PartitionStatus, StreamStatus } from '#src/engine/status.ts'
+import type { LogLevel, LogModule } from '#src/settings/log-levels.ts'
 import { createLogger } from '#src/telemetry/logger.ts'
 import { createMetrics, type Metrics } from '#src/telemetry/metrics.ts'
 import { createObserver } from '#src/telemetry/observer.ts'

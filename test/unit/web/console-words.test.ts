@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
-import { LETTER_SORTS } from '#src/core/dead-letter-desk.ts'
+import { LETTER_SORTS } from '#src/inbox/ports.ts'
 import { addressOf, placeOfAddress, SORTS } from '../../../web/console/address.js'
 import { dlqLine, shellQuoted } from '../../../web/console/cli-line.js'
 import { filterOfGroup, quoted, stateOf, termsOf, withTerms } from '../../../web/console/filter-text.js'

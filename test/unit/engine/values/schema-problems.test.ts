@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { JsonSchema } from '#src/engine/definition.ts'
 import { schemaProblems } from '#src/engine/values/values.ts'
-import { orderSchema } from '#src/orders/order-schema.ts'
+import { orderSchema } from '#src/streams/orders/schema.ts'
 
 const object = (properties: object, rest: object = {}): JsonSchema => ({ type: 'object', properties, ...rest })
 const text = { type: 'string' }

@@ -1,0 +1,45 @@
+import type { Clock } from '../engine/ports.ts'
+import type { HealthCheck, StreamStatus } from '../engine/status.ts'
+import type { Stream } from '../engine/stream.ts'
+import type { AdminParts } from '../inbox/http/admin.ts'
+import { createAdminFeed } from '../inbox/http/admin-feed.ts'
+import { createStreamOverview } from '../inbox/http/stream-overview.ts'
+import type { Config } from '../settings/config.ts'
+import type { Desk } from './inbox.ts'
+
+export interface AdminOptions {
+  readonly config: Pick<Config, 'traceUrl'>
+  readonly stream: Stream
+  readonly desk: Desk
+  /** `undefined` until this process consumes the stream. */
+  readonly status: () => StreamStatus | undefined
+  /** Whether it is going to. */
+  readonly consumes: boolean
+  readonly ready: readonly HealthCheck[]
+  readonly clock: Clock
+  /** What nobody foresaw, while operators watch. */
+  readonly onFeedError: (error: unknown) => void
+}
+
+/** What the API for operators needs of one stream: the desk, and what this process knows of itself. */
+export function composeAdmin(options: AdminOptions): AdminParts {
+  const { config, stream, desk, clock, ready } = options
+  const { overview, storeSilentMs } = createStreamOverview({
+    ...options,
+    topic: stream.topic,
+    groupId: stream.groupId,
+    // Checks of the process concern every stream.
+    ready: ready.filter(check => check.stream === undefined || check.stream === stream.name),
+    books: desk.books,
+    automatic: desk.automatic,
+    ends: desk.ends.of,
+  })
+  return {
+    ...desk,
+    overview,
+    storeSilentMs,
+    stream,
+    traceUrl: config.traceUrl,
+    feed: createAdminFeed({ clock, overview, replays: desk.replays.list, onError: options.onFeedError }),
+  }
+}

@@ -1,0 +1,48 @@
+import { createPartitionEnds, type PartitionEnds } from '../engine/kafka/partition-ends.ts'
+import type { createPool } from '../engine/postgres/pool.ts'
+import type { Stream } from '../engine/stream.ts'
+import { createCheckLetters, createFilterCheck } from '../inbox/check.ts'
+import { createDeadLetterRecords } from '../inbox/kafka/dead-letter-records.ts'
+import type { DeadLetterRecords, DeadLetterStore, ReplayDesk } from '../inbox/ports.ts'
+import { createAutomaticRedrive } from '../inbox/postgres/automatic-redrive.ts'
+import { createDeadLetterStore } from '../inbox/postgres/dead-letter-store.ts'
+import { createReplayDesk } from '../inbox/postgres/replays.ts'
+import { createStreamBooks } from '../inbox/postgres/stream-books.ts'
+import type { AutomaticRedrive, StreamBooks } from '../inbox/stream-ports.ts'
+import type { Config } from '../settings/config.ts'
+
+/** What operators work with, of one stream. */
+export interface Desk extends AsyncDisposable {
+  readonly letters: DeadLetterStore
+  /** It connects to Kafka with the first request. */
+  readonly records: DeadLetterRecords
+  /** Would the dead letters that a filter takes pass now? */
+  readonly check: ReturnType<typeof createFilterCheck>
+  readonly replays: ReplayDesk
+  readonly automatic: AutomaticRedrive
+  readonly books: StreamBooks
+  /** Of the topic that is consumed. It connects to Kafka with the first request. */
+  readonly ends: PartitionEnds
+}
+
+/** The same for the service and for the command line. Disposing of it closes all but the pool. */
+export function composeDesk(config: Config, stream: Stream, pool: ReturnType<typeof createPool>): Desk {
+  const connection = config.kafka
+  const { name, topic, dlqTopic, groupId, judge } = stream
+  const records = createDeadLetterRecords({ connection, topic: dlqTopic, sourceTopic: topic, groupId })
+  const ends = createPartitionEnds({ connection, topic, groupId })
+  const letters = createDeadLetterStore(pool, name)
+  const check = createCheckLetters({ records, judge })
+  return {
+    letters,
+    records,
+    check: createFilterCheck({ letters, check }),
+    replays: createReplayDesk({ pool, stream: name, topic, dlqTopic, check }),
+    automatic: createAutomaticRedrive({ pool, stream: name, preset: config.automaticRedrive.on, now: Date.now }),
+    books: createStreamBooks(pool, { stream: name, topic, groupId }),
+    ends,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([records[Symbol.asyncDispose](), ends[Symbol.asyncDispose]()])
+    },
+  }
+}

@@ -1,0 +1,61 @@
+import type { Clock } from '../engine/ports.ts'
+import type { createPool } from '../engine/postgres/pool.ts'
+import type { Stream } from '../engine/stream.ts'
+import type { SendTracing } from '../engine/tracing.ts'
+import { type ScheduledJobs, startJobs } from '../inbox/jobs/jobs.ts'
+import { createReplayer } from '../inbox/jobs/replayer.ts'
+import { createReplayTopic } from '../inbox/kafka/replay-topic.ts'
+import type { DeadLetterRecords } from '../inbox/ports.ts'
+import { createReplayStore } from '../inbox/postgres/replay-work.ts'
+import type { JobObserver } from '../inbox/replay.ts'
+import type { Config } from '../settings/config.ts'
+
+export interface JobParts {
+  readonly config: Pick<Config, 'kafka' | 'shutdownTimeoutMs'>
+  readonly stream: Pick<Stream, 'name' | 'topic'>
+  /** For jobs alone: the queue's connections, and those that they write with. */
+  readonly pool: ReturnType<typeof createPool>
+  readonly records: Pick<DeadLetterRecords, 'read'>
+  readonly observer: JobObserver
+  readonly onKafkaWarning: (text: string) => void
+  readonly clock: Clock
+  readonly tracing?: SendTracing
+  /** Jobs that come at intervals. Absent: only redrives are worked on. */
+  readonly scheduled?: ScheduledJobs
+}
+
+/** Longer than a producer takes to give up a record, in ms. */
+const STOP_TIMEOUT_MS = 12_000
+
+/** Connections that the jobs of a stream take at most: the queue's, the redrive's, and its heartbeat's. */
+export const JOB_CONNECTIONS = 4
+
+/** Sets the jobs of one stream to work, for the service and for `holdfast dlq replay` alike. */
+export function composeJobs(parts: JobParts): AsyncDisposable {
+  const { config, stream, pool, records, observer, clock, scheduled, tracing } = parts
+  const random = Math.random
+  const store = createReplayStore(pool, { stream: stream.name, topic: stream.topic })
+  const topic = createReplayTopic({
+    connection: config.kafka,
+    topic: stream.topic,
+    onWarning: parts.onKafkaWarning,
+    ...(tracing === undefined ? {} : { tracing }),
+  })
+  const jobs = startJobs({
+    stream: stream.name,
+    database: { executeSql: (text, values) => pool.query(text, values) },
+    store,
+    replayer: createReplayer({ store, topic, records, observer, clock, random }),
+    ...(scheduled === undefined ? {} : { scheduled }),
+    stopTimeoutMs: Math.min(STOP_TIMEOUT_MS, config.shutdownTimeoutMs / 2),
+    observer,
+    clock,
+    random,
+  })
+  return {
+    async [Symbol.asyncDispose]() {
+      await jobs[Symbol.asyncDispose]()
+      await topic[Symbol.asyncDispose]()
+    },
+  }
+}

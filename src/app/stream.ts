@@ -1,0 +1,95 @@
+import type { Publisher } from '../engine/kafka/publisher.ts'
+import type { Clock } from '../engine/ports.ts'
+import { tryEmptyWrite } from '../engine/postgres/empty-write.ts'
+import { requireTables } from '../engine/postgres/required-tables.ts'
+import { createStartBook } from '../engine/postgres/start-book.ts'
+import type { Stream } from '../engine/stream.ts'
+import type { Tracing } from '../engine/tracing.ts'
+import { createStreamSettlement } from '../inbox/postgres/letter-settlement.ts'
+import type { Config } from '../settings/config.ts'
+import type { StreamObserver } from '../telemetry/observer.ts'
+import { createEngine, type Engine } from './engine.ts'
+import type { Pools } from './pools.ts'
+import { composeReading, type Reading } from './read.ts'
+import { createStartGate, type StartGate } from './start.ts'
+
+/** How long a partition that another consumer waits for may go on settling what is in flight. */
+export const DRAIN_TIMEOUT_MS = 10_000
+
+/** One stream as this process runs it: what writes it, and what serves it. */
+export interface StreamUnit {
+  readonly stream: Stream
+  readonly reading: Reading
+  readonly gate: StartGate
+  /** `undefined` in a process without the role `consumer`. */
+  readonly engine: Engine | undefined
+}
+
+export interface UnitParts {
+  readonly config: Config
+  readonly stream: Stream
+  /** How many streams the process runs: what it has of connections and memory is shared equally. */
+  readonly streams: number
+  readonly pools: Pools
+  readonly readPool: ReturnType<Pools['open']>
+  readonly publisher: Publisher
+  /** Under which name this process says what it wrote; `undefined`: it does not. */
+  readonly notifyAs: string | undefined
+  readonly consumes: boolean
+  readonly serves: boolean
+  readonly mayResume: (error: unknown) => boolean
+  readonly observer: StreamObserver
+  readonly tracing: Tracing
+  readonly clock: Clock
+  readonly signal: AbortSignal
+}
+
+export function composeStream(parts: UnitParts): StreamUnit {
+  const { config, stream, pools, observer, clock, signal } = parts
+  const onKafkaWarning = (text: string) => observer.observe({ kind: 'kafka_warning', text })
+  const gate = createStartGate({ stream: stream.name, retry: config.retry, observer, clock, signal })
+  const reading = composeReading({
+    ...parts,
+    pool: parts.readPool,
+    maxBytes: Math.floor(config.cache.maxBytes / parts.streams),
+    lagRecords: () => lagOf(engine),
+  })
+  const engine = parts.consumes ? openEngine() : undefined
+  return { stream, reading, gate, engine }
+
+  function openEngine(): Engine {
+    const lanes = lanesOf(config, parts.streams)
+    const pool = pools.open('lanes', lanes)
+    return createEngine({
+      ...parts,
+      gate,
+      store: createStreamSettlement({
+        pool,
+        stream: stream.name,
+        tables: stream.tables,
+        notifyAs: parts.notifyAs,
+        replayMax: config.replayMax,
+      }),
+      startBook: createStartBook(pool),
+      lanes,
+      onSettled: reading.onSettled,
+      requireTables: () => requireTables(pool, stream.name, stream.plan),
+      async checkTables() {
+        await requireTables(pool, stream.name, stream.plan)
+        await tryEmptyWrite(pool, stream.tables)
+      },
+      onKafkaWarning,
+      drainTimeoutMs: DRAIN_TIMEOUT_MS,
+    })
+  }
+}
+
+/** Connections that write are of the process: each stream has its share, and at least one, so that none can take another's. */
+export function lanesOf(config: Config, streams: number): number {
+  return Math.max(1, Math.floor(config.postgres.poolMax / streams))
+}
+
+/** Records of our partitions that wait, as far as it is known. */
+function lagOf(engine: Engine | undefined): number {
+  return engine?.status()?.partitions.reduce((sum, partition) => sum + (partition.lagRecords ?? 0), 0) ?? 0
+}

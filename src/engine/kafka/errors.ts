@@ -1,0 +1,162 @@
+import {
+  BrokerFatalError,
+  BrokerUnavailableError,
+  ConfigError,
+  PartitionUnavailableError,
+  type StreamError,
+} from '../errors.ts'
+import { isMistake } from './causes.ts'
+import type { NativeError } from './client.ts'
+import { within } from './hearing.ts'
+import { causesOf } from './listening.ts'
+
+/** librdkafka codes that the rooms above must tell apart. Negative: the client's own; positive: the broker's. */
+export const CODE = {
+  badMessage: -199,
+  badCompression: -198,
+  state: -172,
+  notImplemented: -170,
+  corruptMessage: 2,
+  assignPartitions: -175,
+  revokePartitions: -174,
+  autoOffsetReset: -140,
+  maxPollExceeded: -147,
+  queueFull: -184,
+  unknownPartition: -190,
+  illegalGeneration: 22,
+  unknownMember: 25,
+  rebalanceInProgress: 27,
+  unknownTopic: 3,
+  recordTooLarge: 10,
+  topicAuthorization: 29,
+  invalidTimestamp: 32,
+  topicExists: 36,
+  invalidConfig: 40,
+  policyViolation: 44,
+  invalidRecord: 87,
+} as const
+
+const CREDENTIALS = 'check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD'
+
+/** After these only a new process helps: fatal, fenced by another static member, authentication, authorization. */
+const FATAL: ReadonlyMap<number, readonly [what: string, remedy?: string]> = new Map([
+  [-150, ['the client cannot go on']],
+  [-169, ['authentication failed', CREDENTIALS]],
+  [82, ['another consumer with the same group.instance.id has taken its place']],
+  [58, ['authentication failed', CREDENTIALS]],
+  [
+    29,
+    [
+      'the topic may not be read or written by this user',
+      'grant READ on the source topic, WRITE on the dead-letter topic; "holdfast doctor" says which is missing',
+    ],
+  ],
+  [
+    23,
+    [
+      'another client uses this consumer group with another assignment strategy',
+      'stop that client, or choose another KAFKA_GROUP_ID (ours is cooperative-sticky)',
+    ],
+  ],
+  [
+    26,
+    [
+      'the broker refuses the session timeout',
+      'set session.timeout.ms in KAFKA_CONFIG within group.min.session.timeout.ms and group.max.session.timeout.ms of the broker',
+    ],
+  ],
+  [30, ['the consumer group may not be used by this user', 'grant READ on the group']],
+  [31, ['the cluster refuses this user', 'grant the missing right; "holdfast doctor" says which']],
+])
+
+/** Errors of one batch, which comes no other way however often it is fetched. */
+const UNREADABLE: ReadonlyMap<number, string> = new Map([
+  [
+    CODE.badMessage,
+    'its CRC does not match its bytes, or they cannot be parsed: it is probably damaged on the disk of the broker',
+  ],
+  [CODE.corruptMessage, 'the broker found its CRC wrong: it is damaged on the disk of the broker'],
+  [CODE.badCompression, 'it cannot be decompressed'],
+  [CODE.notImplemented, 'its format is not known to this client, or it is damaged on the disk of the broker'],
+])
+
+/** Why a batch cannot be read; `undefined` when the error is about something else. */
+export function unreadableBecause(error: unknown): string | undefined {
+  const { code, message } = describe(error)
+  const why = code === undefined ? undefined : UNREADABLE.get(code)
+  return why === undefined ? undefined : `${why} (${message}, code ${code})`
+}
+
+/** Codes that say only that no answer came: transport, resolve, all brokers down, record or call timed out, SSL, authentication. */
+const NO_ANSWER: ReadonlySet<number> = new Set([-195, -193, -187, -192, -185, -181, -169])
+
+/**
+ * What the client said, as an error that tells what should happen next.
+ * @param client the native client: where it only says that no answer came, what it said about its brokers is the cause
+ */
+export function toStreamError(error: unknown, doing: string, client?: object): StreamError {
+  const { code, message } = describe(error)
+  const said = client === undefined ? undefined : causesOf(client)?.latest()
+  if (said?.kind === 'fatal')
+    return new BrokerFatalError(`Kafka, ${doing}: ${said.what}`, { cause: error, remedy: said.remedy })
+  const fatal = code === undefined ? undefined : FATAL.get(code)
+  if (fatal !== undefined)
+    return new BrokerFatalError(`Kafka, ${doing}: ${fatal[0]} (${message}, code ${code})`, {
+      cause: error,
+      remedy: fatal[1],
+    })
+  const cause = code === undefined || NO_ANSWER.has(code) ? said : undefined
+  if (cause === undefined) {
+    const text = `Kafka, ${doing}: ${message}${code === undefined ? '' : ` (code ${code})`}`
+    return new BrokerUnavailableError(text, { cause: error })
+  }
+  // Without the client's own words, which add nothing: "broker transport failure", "timed out".
+  return new BrokerUnavailableError(`Kafka, ${doing}: ${cause.what}`, {
+    remedy: cause.remedy,
+    isMistake: isMistake(cause),
+    cause: code === undefined ? undefined : error,
+  })
+}
+
+/** Leader not available, not the leader, replica not available, disk offline, fenced or unknown leader epoch. */
+const WITHOUT_LEADER: ReadonlySet<number> = new Set([CODE.unknownPartition, 5, 6, 9, 56, 74, 75])
+
+/** As {@link toStreamError}, of a question about one partition: that it has no leader says nothing of the cluster. */
+export function toPartitionError(error: unknown, doing: string, client?: object): StreamError {
+  const { code, message } = describe(error)
+  if (code === undefined || !WITHOUT_LEADER.has(code)) return toStreamError(error, doing, client)
+  return new PartitionUnavailableError(`Kafka, ${doing}: no broker leads this partition (${message}, code ${code})`, {
+    cause: error,
+    remedy: 'check the brokers that hold its replicas, and their disks',
+  })
+}
+
+/** Fatal error, and what it still had in its queue then. */
+const GIVEN_UP: ReadonlySet<number | undefined> = new Set([-150, -152])
+const END_MS = 500
+
+/** As {@link toStreamError}; where the client has given up, it is waited for what it says of that. */
+export async function toLastError(error: unknown, doing: string, client: object): Promise<StreamError> {
+  const end = GIVEN_UP.has(describe(error).code) ? causesOf(client)?.end : undefined
+  if (end !== undefined) await within(end, END_MS)
+  return toStreamError(error, doing, client)
+}
+
+/** As {@link toStreamError}, for a client that did not connect. @returns a ConfigError as it stands */
+export function toConnectError(error: unknown, brokers: readonly string[], client: object): Error {
+  return error instanceof ConfigError ? error : toStreamError(error, `connecting to ${brokers.join(',')}`, client)
+}
+
+/** A complaint of a client that is no failure of a call, with what is behind it. */
+export function warningText(client: object, { message }: NativeError): string {
+  const cause = causesOf(client)?.latest()
+  return cause === undefined ? message : `${message}: ${cause.what}; ${cause.remedy}`
+}
+
+export function describe(error: unknown): { readonly code: number | undefined; readonly message: string } {
+  const native = error as Partial<NativeError> | null
+  return {
+    code: typeof native?.code === 'number' ? native.code : undefined,
+    message: typeof native?.message === 'string' ? native.message : String(error),
+  }
+}

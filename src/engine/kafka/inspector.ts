@@ -1,0 +1,134 @@
+import type { Progress, Watermarks } from '../ports.ts'
+import { partitionKey, type SourceRecord, type TopicPartition } from '../record.ts'
+import {
+  call,
+  connect,
+  type KafkaConnection,
+  type NativeMetadata,
+  type NativeRecord,
+  type NativeTopicPartition,
+  nativeConsumer,
+} from './client.ts'
+import { describe, toConnectError, toPartitionError, toStreamError } from './errors.ts'
+import { type GroupFacts, groupFacts } from './group-rights.ts'
+import { openPartitionReader } from './partition-reader.ts'
+import { readTopicId } from './topic-id.ts'
+
+/** Looks at topics and at a group's offsets without becoming a member of the group: nothing is moved by looking. */
+export interface KafkaInspector extends AsyncDisposable {
+  /** The topic's partitions; empty when there is no such topic. */
+  partitions(topic: string): Promise<TopicPartition[]>
+  /** What tells the topic from an earlier one of the same name; `undefined` when that cannot be known. */
+  topicId(topic: string): Promise<string | undefined>
+  watermarks(partition: TopicPartition): Promise<Watermarks>
+  /** What the broker holds as committed for the group; absent when nothing. */
+  committed(partitions: readonly TopicPartition[]): Promise<Progress[]>
+  /** The group as it is just now. The topic is one that this user may know of; it need not be there. */
+  group(topic: string): Promise<GroupFacts>
+  /** Sets the group's offsets. Only while it has no members: the broker refuses it otherwise. */
+  commit(positions: readonly Progress[]): Promise<void>
+  /** Every record that the topic holds now, partition by partition, offsets ascending. */
+  read(topic: string): AsyncIterable<SourceRecord>
+}
+
+const TIMEOUT_MS = 10_000
+/** Coordinator loading, not available, not the coordinator. */
+const COORDINATOR_IS_MOVING: ReadonlySet<number> = new Set([14, 15, 16])
+
+/** @throws BrokerUnavailableError, as every method does */
+export async function startInspector(options: {
+  readonly connection: KafkaConnection
+  readonly groupId: string
+}): Promise<KafkaInspector> {
+  let commitWaiting: PromiseWithResolvers<void> | undefined
+  const client = nativeConsumer(
+    options.connection,
+    {
+      'group.id': options.groupId,
+      'enable.auto.commit': false,
+    },
+    {
+      rebalance: () => {},
+      committed(error) {
+        const waiting = commitWaiting
+        commitWaiting = undefined
+        if (error) waiting?.reject(toStreamError(error, 'committing offsets'))
+        else waiting?.resolve()
+      },
+    },
+  )
+  client.on('event.error', () => {})
+  try {
+    await connect(client, TIMEOUT_MS)
+  } catch (error) {
+    client.disconnect(() => {})
+    throw toConnectError(error, options.connection.brokers, client)
+  }
+  client.setDefaultConsumeTimeout(200)
+
+  async function ask<R>(doing: string, start: Parameters<typeof call<R>>[0], toError = toStreamError): Promise<R> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await call<R>(start)
+      } catch (error) {
+        // A broker that has just started, or a coordinator that moves: it knows in a moment.
+        if (!COORDINATOR_IS_MOVING.has(describe(error).code ?? 0) || tries >= 10) throw toError(error, doing, client)
+        await new Promise<void>(resolve => setTimeout(resolve, 300))
+      }
+    }
+  }
+
+  async function partitions(topic: string): Promise<TopicPartition[]> {
+    const metadata = await ask<NativeMetadata>(`asking for topic ${topic}`, done =>
+      client.getMetadata({ topic, timeout: TIMEOUT_MS }, done),
+    )
+    const found = metadata.topics.find(({ name }) => name === topic)?.partitions ?? []
+    return found.map(({ id }) => ({ topic, partition: id })).sort((a, b) => a.partition - b.partition)
+  }
+
+  async function watermarks({ topic, partition }: TopicPartition): Promise<Watermarks> {
+    const marks = await ask<{ lowOffset: number; highOffset: number }>(
+      `reading the watermarks of ${partitionKey({ topic, partition })}`,
+      done => client.queryWatermarkOffsets(topic, partition, TIMEOUT_MS, done),
+      toPartitionError,
+    )
+    return { low: BigInt(marks.lowOffset), high: BigInt(marks.highOffset) }
+  }
+
+  return {
+    partitions,
+    topicId: topic => readTopicId(options.connection, topic),
+    watermarks,
+    async committed(wanted) {
+      if (wanted.length === 0) return []
+      const positions = await ask<(NativeTopicPartition & { offset?: number })[]>('reading committed offsets', done =>
+        client.committed(wanted, TIMEOUT_MS, done),
+      )
+      return positions.flatMap(({ topic, partition, offset }) =>
+        offset === undefined || offset < 0 ? [] : [{ topic, partition, nextOffset: BigInt(offset) }],
+      )
+    },
+    group: topic =>
+      groupFacts(options.connection, options.groupId, timeoutMs =>
+        call(done => client.committed([{ topic, partition: 0 }], timeoutMs, done)),
+      ),
+    async commit(positions) {
+      const answer = Promise.withResolvers<void>()
+      commitWaiting = answer
+      client.commit(
+        positions.map(({ topic, partition, nextOffset }) => ({ topic, partition, offset: Number(nextOffset) })),
+      )
+      // The answer is only served while the client is asked for records; there are none, as nothing is assigned.
+      while (commitWaiting !== undefined) await call<NativeRecord[]>(done => client.consume(1, done)).catch(() => {})
+      await answer.promise
+    },
+    async *read(topic) {
+      await using reader = await openPartitionReader({ ...options, topic })
+      for (const partition of await reader.partitions()) {
+        const { low, high } = await reader.watermarks(partition)
+        yield* reader.read(partition, low, high)
+      }
+    },
+    [Symbol.asyncDispose]: () => new Promise(resolve => client.disconnect(() => resolve())),
+  }
+}

@@ -1,0 +1,74 @@
+import { PartitionUnavailableError } from '../errors.ts'
+import type { KafkaConnection } from './client.ts'
+import { openPartitionReader, type PartitionReader } from './partition-reader.ts'
+
+/** Where partitions end, for somebody who looks at them and must not wait. */
+export interface PartitionEnds extends AsyncDisposable {
+  /**
+   * The ends of these partitions, as far as the broker has told them a moment ago. Asks anew in the background, if that is due:
+   * one question at a time, and none while nobody calls.
+   */
+  of(partitions: readonly number[]): ReadonlyMap<number, bigint>
+}
+
+/** Between the end of a round of questions and the next round. */
+const INTERVAL_MS = 2_000
+/** What was told before that tells nothing of the present. */
+const FRESH_MS = 10_000
+
+export function createPartitionEnds(options: {
+  readonly connection: KafkaConnection
+  readonly topic: string
+  /** Only named: who may read for the group may ask here. */
+  readonly groupId: string
+}): PartitionEnds {
+  const told = new Map<number, { readonly high: bigint; readonly at: number }>()
+  let reader: PartitionReader | undefined
+  let round: Promise<void> | undefined
+  let dueAt = 0
+  let closed = false
+
+  async function ask(partitions: readonly number[]): Promise<void> {
+    try {
+      reader ??= await openPartitionReader({ ...options, onlyHeads: true })
+      for (const partition of partitions) {
+        if (closed) return
+        try {
+          const { high } = await reader.watermarks(partition)
+          told.set(partition, { high, at: performance.now() })
+        } catch (error) {
+          // One without a leader is not known; the others are.
+          if (!(error instanceof PartitionUnavailableError)) throw error
+        }
+      }
+    } catch {
+      // Kafka is away, which others tell; a client that failed may never find its brokers again.
+      const gone = reader
+      reader = undefined
+      void gone?.[Symbol.asyncDispose]()
+    }
+  }
+
+  return {
+    of(partitions) {
+      const now = performance.now()
+      if (round === undefined && now >= dueAt && partitions.length > 0 && !closed) {
+        round = ask(partitions).finally(() => {
+          round = undefined
+          dueAt = performance.now() + INTERVAL_MS
+        })
+      }
+      return new Map(
+        partitions.flatMap(partition => {
+          const known = told.get(partition)
+          return known === undefined || now - known.at > FRESH_MS ? [] : [[partition, known.high] as const]
+        }),
+      )
+    },
+    async [Symbol.asyncDispose]() {
+      closed = true
+      await round
+      await reader?.[Symbol.asyncDispose]()
+    },
+  }
+}

@@ -1,0 +1,196 @@
+import pg from 'pg'
+import {
+  RecordRefusedError,
+  StoreContendedError,
+  StoreMisconfiguredError,
+  StoreRejectedError,
+  StoreUnavailableError,
+  StreamError,
+} from '../errors.ts'
+
+/** What a failure of the server means to us. `undecided`: only bisection can tell the record's fault from ours. */
+export type FailureClass = 'unavailable' | 'contended' | 'refused' | 'misconfigured' | 'undecided'
+
+/**
+ * SQLSTATE -> what it means. Whole codes come before classes (their first two characters). The table names what is certain;
+ * what is in neither table is undecided: an exception that a trigger raises carries whatever code its author chose.
+ * Source of the codes: PostgreSQL manual, appendix A; each row was met or reasoned about in the fault runs.
+ */
+const CODES: Readonly<Record<string, readonly [FailureClass, string]>> = {
+  '25006': ['unavailable', 'the server is read-only, as after a failover'],
+  '25P03': ['unavailable', 'the transaction idled too long'],
+  '25P04': ['unavailable', 'the transaction took too long'],
+  '40001': ['contended', 'a serialization failure'],
+  '40003': ['unavailable', 'whether the statement took effect is unknown'],
+  '40P01': ['contended', 'a deadlock'],
+  '55006': ['unavailable', 'an object is in use'],
+  '55P03': ['contended', 'a lock was not to be had in time'],
+  '57014': ['contended', 'the statement took too long, or was cancelled'],
+  '57P01': ['unavailable', 'the server is shutting down, or ended the session'],
+  '57P02': ['unavailable', 'the server is shutting down after a crash'],
+  '57P03': ['unavailable', 'the server is starting up or shutting down'],
+  '57P04': ['unavailable', 'the database was dropped'],
+  '57P05': ['unavailable', 'the session idled too long'],
+  '58030': ['unavailable', 'the server met an I/O error'],
+  // A bug in how the client speaks to the server, which no waiting cures.
+  '08P01': ['misconfigured', 'a protocol violation'],
+  // Statement and schema do not fit each other: found while the statement is prepared, whatever its rows hold.
+  '42601': ['misconfigured', 'a syntax error'],
+  '42703': ['misconfigured', 'a column is missing'],
+  '42804': ['misconfigured', 'a column has another type'],
+  '42883': ['misconfigured', 'a function is missing'],
+  '42P01': ['misconfigured', 'a table is missing'],
+  '42P10': ['misconfigured', 'a unique index is missing'],
+  // Undecided like every code that is not listed; listed for their words.
+  '42501': ['undecided', 'a right is missing, or row-level security forbids the row'],
+  '44000': ['undecided', "the row violates a view's check option"],
+  P0001: ['undecided', 'a trigger or function raised an exception'],
+}
+const CLASSES: Readonly<Record<string, readonly [FailureClass, string]>> = {
+  '08': ['unavailable', 'the connection failed'],
+  '22': ['refused', 'a value does not fit its column'],
+  '23': ['refused', 'a constraint is violated'],
+  '25': ['misconfigured', 'the transaction is in the wrong state'],
+  '26': ['misconfigured', 'a prepared statement is missing, as behind a pooler that does not keep them'],
+  '28': ['misconfigured', 'the login failed'],
+  '3D': ['misconfigured', 'the database is missing'],
+  '3F': ['misconfigured', 'the schema is missing'],
+  '40': ['contended', 'the transaction was rolled back'],
+  '53': ['unavailable', 'the server is out of resources'],
+  '54': ['refused', 'a value is beyond a limit of the server'],
+}
+
+/**
+ * What would help. Only these classes quote the server's text, and only where the server itself wrote it: then it names
+ * relations, columns, roles, and no row. The text of an exception that a function raises may quote the row.
+ */
+const REMEDIES: readonly (readonly [prefix: string, remedy: string])[] = [
+  ['42P01', 'run: holdfast migrate up'],
+  ['42703', 'run: holdfast migrate up'],
+  ['42883', 'run: holdfast migrate up'],
+  ['42P10', 'run: holdfast migrate up'],
+  ['42501', 'grant this right to the user of DATABASE_URL'],
+  ['42', 'run: holdfast migrate status'],
+  ['28', 'check user and password in DATABASE_URL'],
+  ['3D', 'create it, or correct DATABASE_URL'],
+  ['3F', 'create it, or correct DATABASE_URL'],
+]
+
+/** Errors of the client that no waiting cures: TLS that does not fit, a password that is missing. */
+const FATAL_CODES = /^(ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT|UNABLE_TO_)/
+const FATAL_TEXTS = /^(SASL: |The server does not support SSL connections|Password must be a string)/
+
+/** What would help against those, by code and text. */
+const CLIENT_REMEDIES: readonly (readonly [RegExp, string])[] = [
+  [
+    /SELF_SIGNED|UNABLE_TO_/,
+    'name the authority that signed the server: DATABASE_URL with ?sslmode=verify-full&sslrootcert=FILE',
+  ],
+  [/ERR_TLS_CERT_ALTNAME/, 'name the server in DATABASE_URL as its certificate does, or give it another certificate'],
+  [/CERT_HAS_EXPIRED/, 'renew the certificate of the server'],
+  [/does not support SSL/, 'set ssl=on on the server, or take sslmode out of DATABASE_URL'],
+  [/password must be/i, 'put the password into DATABASE_URL: the server asks for one'],
+]
+
+/**
+ * A pooler that does not know a parameter says so as a violation of the protocol. Its own list of parameters to ignore helps
+ * nobody: the limits of time on which guarantees rest would then not be set.
+ */
+const REFUSED_PARAMETER = /unsupported startup parameter(?: in options)?:? "?([\w.]+)/
+const POOLER_REMEDY =
+  'connect to Postgres without the pooler in DATABASE_URL; where a pooler ignores the parameter (PgBouncer: ignore_startup_parameters), the time limits of our sessions are lost without a word'
+
+/**
+ * Translates what `pg` throws. Errors that neither the server nor the connection made (a bug of ours) pass through as
+ * they are: nobody foresaw them.
+ *
+ * The server's message and detail may quote the row that it refuses (`Failing row contains (…)`), so neither they nor
+ * the original error, which holds them, are kept: only SQLSTATE and the names of table, column and constraint.
+ */
+export function toStoreError(error: unknown): Error {
+  if (error instanceof StreamError) return error
+  if (error instanceof pg.DatabaseError) return fromServer(error)
+  if (!(error instanceof Error)) return new Error(`pg threw what is no error: ${typeof error}`)
+  if (error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError) return error
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  if (FATAL_CODES.test(code) || FATAL_TEXTS.test(error.message)) {
+    const remedy = CLIENT_REMEDIES.find(([pattern]) => pattern.test(`${code} ${error.message}`))?.[1]
+    return new StoreMisconfiguredError(`cannot connect to Postgres: ${error.message}`, {
+      cause: error,
+      remedy: remedy ?? 'check DATABASE_URL',
+    })
+  }
+  // An AggregateError (a host with several addresses) has no message of its own.
+  return new StoreUnavailableError(`Postgres is away: ${error.message || code}`, { cause: error })
+}
+
+/** What a SQLSTATE means to us, and in words. */
+export function classify(sqlState: string): readonly [FailureClass, string] {
+  return CODES[sqlState] ?? CLASSES[sqlState.slice(0, 2)] ?? ['undecided', 'the server rejects the statement']
+}
+
+function fromServer(error: pg.DatabaseError): StreamError {
+  const sqlState = error.code ?? 'XX000'
+  const [failure, words] = classify(sqlState)
+  const options = { sqlState, cause: withoutData(error, sqlState) }
+  const [, parameter] = sqlState === '08P01' ? (REFUSED_PARAMETER.exec(error.message) ?? []) : []
+  if (parameter !== undefined) {
+    return new StoreMisconfiguredError(
+      `the pooler in front of Postgres refuses the start-up parameter ${parameter} (SQLSTATE ${sqlState})`,
+      {
+        ...options,
+        remedy: POOLER_REMEDY,
+      },
+    )
+  }
+  switch (failure) {
+    case 'unavailable':
+      return new StoreUnavailableError(`Postgres is away: ${words} (SQLSTATE ${sqlState})`, options)
+    case 'contended':
+      return new StoreContendedError(`Postgres gave up on a batch: ${words} (SQLSTATE ${sqlState})`, options)
+    case 'refused':
+      return new RecordRefusedError(`Postgres refuses it: ${words}${placeOf(error)} (SQLSTATE ${sqlState})`, options)
+    case 'undecided':
+      return new StoreRejectedError(
+        `Postgres rejects it: ${said(error, sqlState, words)}`,
+        withRemedy(options, sqlState),
+      )
+    case 'misconfigured':
+      return new StoreMisconfiguredError(
+        `Postgres says: ${said(error, sqlState, words)}`,
+        withRemedy(options, sqlState),
+      )
+  }
+}
+
+function said(error: pg.DatabaseError, sqlState: string, words: string): string {
+  // An error of a function has a context, and its author chose the text.
+  const quotable = remedyOf(sqlState) !== undefined && error.where === undefined
+  return `${quotable ? error.message : `${words}${placeOf(error)}`} (SQLSTATE ${sqlState})`
+}
+
+function remedyOf(sqlState: string): string | undefined {
+  return REMEDIES.find(([prefix]) => sqlState.startsWith(prefix))?.[1]
+}
+
+function withRemedy<O extends object>(options: O, sqlState: string): O & { readonly remedy: string | undefined } {
+  return { ...options, remedy: remedyOf(sqlState) }
+}
+
+function placeOf({ table, column, constraint, where = '' }: pg.DatabaseError): string {
+  if (constraint !== undefined) return `: ${constraint}${table === undefined ? '' : ` of ${table}`}`
+  if (column !== undefined) return `: column ${column}${table === undefined ? '' : ` of ${table}`}`
+  if (table !== undefined) return `: ${table}`
+  // Of the context only the name: what follows it may quote a statement with its values.
+  const [, name] = /^PL\/pgSQL function ([A-Za-z_][\w$.]*)\(/.exec(where) ?? []
+  return name === undefined ? '' : `: function ${name}`
+}
+
+/** For the log: where it was thrown, without the texts that may quote a row. */
+function withoutData(error: pg.DatabaseError, sqlState: string): Error {
+  const cause = new Error(`SQLSTATE ${sqlState}${placeOf(error)}`)
+  cause.name = 'PostgresError'
+  const frames = error.stack?.split('\n').filter(line => /^\s+at /.test(line)) ?? []
+  cause.stack = [`${cause.name}: ${cause.message}`, ...frames].join('\n')
+  return cause
+}

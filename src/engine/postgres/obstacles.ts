@@ -1,0 +1,79 @@
+import { StoreMisconfiguredError } from '../errors.ts'
+import { TABLES } from './table-rights.ts'
+
+/** Runs one statement. @returns its rows */
+export type Ask = (text: string, values: readonly unknown[]) => Promise<readonly unknown[]>
+
+interface Rights {
+  readonly login: string
+  readonly database: string
+  readonly encoding: string
+  readonly schema: boolean
+  readonly may_create: boolean
+}
+
+/**
+ * A database of another encoding takes some of the text and refuses the rest, or keeps bytes without knowing what they mean.
+ * @throws StoreMisconfiguredError unless it is UTF8
+ */
+export async function requireUtf8(ask: Ask): Promise<void> {
+  const [row] = (await ask(
+    `SELECT current_database() AS database, current_setting('server_encoding') AS encoding`,
+    [],
+  )) as Pick<Rights, 'database' | 'encoding'>[]
+  if (row === undefined || row.encoding === 'UTF8') return
+  throw new StoreMisconfiguredError(
+    `the database ${identifier(row.database)} has the encoding ${row.encoding}, which cannot hold every value: it must be UTF8`,
+    {
+      remedy: `make another one, as with: CREATE DATABASE holdfast_utf8 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0, and name it in DATABASE_URL`,
+    },
+  )
+}
+
+/**
+ * What keeps this user from applying migrations, found before the first of them is tried: the library that runs them tells of it
+ * with a stack trace.
+ * @throws StoreMisconfiguredError with the statement that gives the right
+ */
+export async function requireMigrationRights(ask: Ask): Promise<void> {
+  const [rights] = (await ask(
+    `SELECT current_user AS login, current_database() AS database, current_setting('server_encoding') AS encoding,
+        to_regnamespace('public') IS NOT NULL AS schema,
+        coalesce(has_schema_privilege(to_regnamespace('public'), 'CREATE')
+          AND has_schema_privilege(to_regnamespace('public'), 'USAGE'), false) AS may_create`,
+    [],
+  )) as Rights[]
+  if (rights === undefined) return
+  const user = identifier(rights.login)
+  if (!rights.schema) {
+    throw new StoreMisconfiguredError(`the database ${identifier(rights.database)} has no schema public`, {
+      remedy: `let the owner of the database run: CREATE SCHEMA public AUTHORIZATION ${user}`,
+    })
+  }
+  if (!rights.may_create) {
+    throw new StoreMisconfiguredError(
+      `the user ${user} may not create tables in the schema public (since PostgreSQL 15 only its owner may)`,
+      { remedy: `let the owner of the database run: GRANT USAGE, CREATE ON SCHEMA public TO ${user}` },
+    )
+  }
+  // A table can only be altered by its owner; no GRANT replaces that.
+  const [foreign] = (await ask(
+    `SELECT pg_get_userbyid(relowner) AS owner, array_agg(relname::text ORDER BY relname) AS tables
+      FROM pg_class
+      WHERE relnamespace = to_regnamespace('public') AND relkind IN ('r', 'p') AND relname = ANY ($1)
+        AND NOT pg_has_role(relowner, 'USAGE')
+      GROUP BY relowner LIMIT 1`,
+    [[...TABLES, 'pgmigrations']],
+  )) as { owner: string; tables: string[] }[]
+  if (foreign === undefined) return
+  const owner = identifier(foreign.owner)
+  throw new StoreMisconfiguredError(
+    `the tables ${foreign.tables.join(', ')} belong to the user ${owner}, and ${user} may not alter them`,
+    { remedy: `run the migrations as ${owner}, or let it be shared: GRANT ${owner} TO ${user}` },
+  )
+}
+
+/** As it is written in SQL: names that need no quotes have none. */
+function identifier(name: string): string {
+  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
+}

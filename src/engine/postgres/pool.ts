@@ -1,0 +1,145 @@
+import pg from 'pg'
+import { StoreUnavailableError } from '../errors.ts'
+import type { PoolName, PoolStatus } from '../status.ts'
+import { toStoreError } from './errors.ts'
+
+export interface PoolSettings {
+  readonly url: string
+  /** Connections at most. */
+  readonly max: number
+  readonly statementTimeoutMs: number
+  /** Shown by the server as `holdfast-<name>`. Lanes, API and jobs have pools of their own, so that none starves another. */
+  readonly name: string
+  /** Told how long each caller waited for a connection, also when none was to be had. */
+  readonly onLent?: (waitedSeconds: number) => void
+}
+
+/** Above this a connection that cannot be made, or had from the pool, counts as an outage. */
+const CONNECT_TIMEOUT_MS = 5_000
+/** How much longer than the server we wait for an answer: beyond it, nobody answers (a black hole). */
+const READ_MARGIN_MS = 2_000
+
+/**
+ * A pool whose waits all end: for a connection, for a lock, for a statement, for an answer. An outage never kills the
+ * process: a client whose connection breaks emits `error`, in the pool and while it is checked out.
+ *
+ * Clients pipeline (pg 8.23): statements that are sent without waiting go out at once, each with a Sync of its own, and are
+ * answered in order; after an error inside a transaction the rest of them fail with 25P02. See {@link pipelined}.
+ */
+export function createPool({ url, max, statementTimeoutMs, name, onLent }: PoolSettings): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max,
+    application_name: `holdfast-${name}`,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: statementTimeoutMs,
+    // A held lock is told from a slow statement, which is cancelled later.
+    lock_timeout: Math.max(1, Math.floor(statementTimeoutMs / 2)),
+    // A process that stopped inside a transaction (SIGSTOP, a frozen machine) must not hold its row locks for ever.
+    idle_in_transaction_session_timeout: statementTimeoutMs,
+    query_timeout: statementTimeoutMs + READ_MARGIN_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    pipeline: true,
+  })
+  // Whoever waits for the query is told by its rejection; these handlers only keep Node alive.
+  const told = () => {}
+  pool.on('error', told)
+  pool.on('connect', client => {
+    client.on('error', told)
+    client.query(READABLE).catch(told)
+  })
+  if (onLent !== undefined) timeWaits(pool, onLent)
+  return pool
+}
+
+/** Times and numbers come as text, and are read in the usual form only, whatever an administrator has set for database or user. */
+const READABLE = `SELECT set_config('datestyle', 'ISO', false), set_config('extra_float_digits', '1', false)`
+
+type Lent = Parameters<Parameters<pg.Pool['connect']>[0]>
+
+/** At the door through which all go: `pool.query` of others, too, asks for its connection here. */
+function timeWaits(pool: pg.Pool, onLent: (waitedSeconds: number) => void): void {
+  const connect = pool.connect.bind(pool) as pg.Pool['connect']
+  function timed(): Promise<pg.PoolClient>
+  function timed(callback: (...lent: Lent) => void): void
+  function timed(callback?: (...lent: Lent) => void): Promise<pg.PoolClient> | undefined {
+    const askedAtMs = performance.now()
+    const told = () => onLent((performance.now() - askedAtMs) / 1000)
+    if (callback === undefined) return connect().finally(told)
+    connect((...lent: Lent) => {
+      told()
+      callback(...lent)
+    })
+    return undefined
+  }
+  pool.connect = timed
+}
+
+/** A connection counts as used from the moment at which it is being made. */
+export function poolStatus(name: PoolName, pool: pg.Pool): PoolStatus {
+  const { totalCount, idleCount, waitingCount } = pool
+  return { name, max: pool.options.max, used: totalCount - idleCount, idle: idleCount, waiting: waitingCount }
+}
+
+/**
+ * Lends a connection. One that is not known to be in step afterwards (the server went away, or stopped answering; a
+ * transaction is still open) is destroyed and not lent again. So is one that is merely read-only (25006), which counts
+ * as away: the next connection finds the new primary.
+ * @throws what `work` throws; StoreUnavailableError, StoreMisconfiguredError when there is no connection to be had
+ */
+export async function withClient<R>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<R>): Promise<R> {
+  let client: pg.PoolClient
+  try {
+    client = await pool.connect()
+  } catch (error) {
+    throw toStoreError(error)
+  }
+  let away = false
+  try {
+    return await work(client)
+  } catch (error) {
+    away = error instanceof StoreUnavailableError
+    throw error
+  } finally {
+    client.release(away || client.getTransactionStatus() !== 'I')
+  }
+}
+
+/**
+ * Sends statements in one go and awaits all answers, so that together they cost one round trip.
+ * @throws the first failure in order, which is the cause of those behind it, as {@link toStoreError} translates it
+ */
+export async function pipelined(
+  client: pg.PoolClient,
+  statements: readonly (string | pg.QueryConfig)[],
+): Promise<pg.QueryResult[]> {
+  const answers = await Promise.allSettled(statements.map(statement => client.query(statement)))
+  return answers.map(answer => {
+    if (answer.status === 'rejected') throw toStoreError(answer.reason)
+    return answer.value
+  })
+}
+
+/** One statement outside a transaction. @throws as {@link withClient} and {@link pipelined} */
+export async function query<R extends pg.QueryResultRow>(pool: pg.Pool, statement: pg.QueryConfig): Promise<R[]> {
+  return await withClient(pool, async client => {
+    const [answer] = await pipelined(client, [statement])
+    return answer?.rows ?? []
+  })
+}
+
+/**
+ * Runs `work`, which begins and commits; whatever else it does, no transaction stays open behind it.
+ * @throws what `work` throws
+ */
+export async function transaction<R>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<R>): Promise<R> {
+  return await withClient(pool, async client => {
+    try {
+      return await work(client)
+    } finally {
+      // A broken connection needs no rollback and cannot take one; withClient destroys it.
+      if (client.getTransactionStatus() !== 'I') await client.query('ROLLBACK').catch(() => {})
+    }
+  })
+}

@@ -1,0 +1,24 @@
+import type pg from 'pg'
+import type { StreamPlan } from '../definition/plan.ts'
+import { StoreMisconfiguredError } from '../errors.ts'
+import { readLiveTables, tableDifferences } from './live-tables.ts'
+import { query } from './pool.ts'
+
+/**
+ * Compares the tables of a stream with its definition before anything is written. A column that is narrower than the definition's, or
+ * NOT NULL where the schema allows null, would refuse single records, and they would be blamed for it.
+ * @throws StoreMisconfiguredError naming every difference that keeps values from being written or read back; StoreUnavailableError
+ */
+export async function requireTables(pool: pg.Pool, stream: string, plan: StreamPlan): Promise<void> {
+  const names = [plan.root, ...plan.children].map(({ name }) => name)
+  const live = await readLiveTables((text, values) => query(pool, { text, values: [...values] }), names)
+  const differences = tableDifferences(plan, live).filter(({ blocks }) => blocks)
+  if (differences.length === 0) return
+  const what = differences.map(difference => difference.what).join('; ')
+  throw new StoreMisconfiguredError(
+    `the tables of the stream ${stream} are not as its definition needs them: ${what}`,
+    {
+      remedy: `holdfast migrate up, where their migration is missing; holdfast stream check ${stream} shows the SQL for each difference`,
+    },
+  )
+}

@@ -1,0 +1,387 @@
+import type pg from 'pg'
+import {
+  OwnershipLostError,
+  ProgressRemovedError,
+  RecordRefusedError,
+  StoreMisconfiguredError,
+  StoreRejectedError,
+} from '../errors.ts'
+import { createIsolation, mayBlame } from '../isolation.ts'
+import { countOutcomes, type Outcome, type OutcomeCounts } from '../outcome.ts'
+import type { Progress } from '../ports.ts'
+import { partitionKey, type TopicPartition } from '../record.ts'
+import type {
+  LastRead,
+  LetterLookups,
+  OperatorPause,
+  Settlement,
+  SettlementJoin,
+  SettlementStore,
+  SettlementWork,
+} from '../settlement.ts'
+import type { Tables } from '../value-sql.ts'
+import type { ReadyRecord } from '../verdict.ts'
+import { checkWork, countWork } from '../work.ts'
+import { toQuery } from './binary.ts'
+import { advance, enter, type LedgerRange, type LookedUp, lookUp } from './ledger.ts'
+import { pipelined, query, transaction } from './pool.ts'
+import { startRow } from './start-progress.ts'
+
+/** A row of `Tables.upsert`. */
+interface UpsertRow {
+  readonly key: string
+  readonly outcome: Outcome
+  readonly replaced: boolean
+}
+
+interface ProgressRow {
+  readonly stream: string
+  readonly topic: string
+  readonly partition: number
+  readonly next_offset: string
+  readonly dead_letters_in_a_row: string
+  readonly refused_in_a_row: string
+  readonly recent_outcomes: string
+  readonly paused_for: OperatorPause | null
+  readonly paused_because: string | null
+  readonly topic_id: string | null
+  readonly last_offset: string | null
+  readonly last_leader_epoch: number | null
+}
+
+/**
+ * Settles batches in Postgres: two round trips each (BEGIN, fence and upsert; then trim, dead letters, ledger and
+ * COMMIT). A batch that fails because of its records costs that transaction and a second one, which bisects.
+ */
+export function createSettlementStore<T>({
+  pool,
+  stream,
+  tables,
+  joins,
+  letters,
+}: {
+  readonly pool: pg.Pool
+  /** Name of the stream: its rows in the ledger, the progress and the index bear it. */
+  readonly stream: string
+  readonly tables: Tables<T>
+  /** What other modules add to each batch, in this order. */
+  readonly joins: readonly SettlementJoin<T>[]
+  readonly letters: LetterLookups
+}): SettlementStore<T> {
+  return {
+    async settle(work) {
+      const { gaps } = checkWork(work)
+      let recordsPassed = false
+      try {
+        return await settleWhole(work, gaps, () => {
+          recordsPassed = true
+        })
+      } catch (error) {
+        if (work.ready.length === 0) return throwOurs(error)
+        if (!mayBlame(error, work.isolate)) throw error
+        return await settleInParts(work, gaps, error, recordsPassed)
+      }
+    },
+
+    async readProgress(groupId, partitions) {
+      if (partitions.length === 0) return []
+      const rows = await query<ProgressRow>(pool, {
+        text: `SELECT progress.stream, topic, partition, next_offset, dead_letters_in_a_row, refused_in_a_row, recent_outcomes, paused_for,
+            paused_because, topic_id, last_offset, last_leader_epoch
+          FROM stream_progress AS progress
+          JOIN unnest($2::text[], $3::int4[]) AS wanted (topic, partition) USING (topic, partition)
+          WHERE group_id = $1`,
+        values: [groupId, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition)],
+      })
+      for (const row of rows) requireOwn(stream, groupId, row)
+      const lastOpen = await letters.lastOpen(rows.map(row => ({ ...row, nextOffset: BigInt(row.next_offset) })))
+      return rows.map(row => ({
+        topic: row.topic,
+        partition: row.partition,
+        nextOffset: BigInt(row.next_offset),
+        storm: {
+          deadLettersInARow: Number(row.dead_letters_in_a_row),
+          refusedInARow: Number(row.refused_in_a_row),
+          recent: row.recent_outcomes,
+        },
+        pause: row.paused_for === null ? undefined : { reason: row.paused_for, because: row.paused_because ?? '' },
+        readAgainTo: after(lastOpen.get(partitionKey(row))),
+        topicId: row.topic_id ?? undefined,
+        lastRead: lastReadOf(row),
+      }))
+    },
+
+    async startProgress(groupId, { topic, partition, nextOffset }: Progress, skippedFrom?: bigint) {
+      const place = { stream, topic, partition, groupId }
+      return await transaction(pool, async client => {
+        await pipelined(client, ['BEGIN'])
+        const made = await startRow(client, place, { at: nextOffset, skippedFrom })
+        // A statement of its own: the row that was in the way may be newer than the snapshot of the one before.
+        const [row] = await finish(client, [
+          {
+            text: 'SELECT stream, next_offset FROM stream_progress WHERE topic = $1 AND partition = $2 AND group_id = $3',
+            values: [topic, partition, groupId],
+          },
+        ])
+        const found: { stream: string; next_offset: string } | undefined = row?.rows[0]
+        if (found === undefined) throw removed(place)
+        requireOwn(stream, groupId, { topic, partition, stream: found.stream })
+        return made ? nextOffset : BigInt(found.next_offset)
+      })
+    },
+
+    async identify(groupId, partitions, topicId) {
+      await query(pool, {
+        text: `UPDATE stream_progress AS progress SET topic_id = $4 FROM unnest($2::text[], $3::int4[]) AS wanted (topic, partition)
+          WHERE progress.topic = wanted.topic AND progress.partition = wanted.partition AND group_id = $1`,
+        values: [groupId, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition), topicId],
+      })
+    },
+
+    async expire(groupId, partition, from, to) {
+      if (from < 0n || to <= from) throw new RangeError(`nothing can expire between the offsets ${from} and ${to}`)
+      const range = { topic: partition.topic, partition: partition.partition, groupId, from, to }
+      const done = await transaction(pool, async client => {
+        const [, fence] = await pipelined(client, ['BEGIN', advance(range)])
+        if (fence?.rowCount !== 1) return false
+        const entry = enter(stream, range, { ...countOutcomes([]), records: 0, gaps: 0n, expired: to - from })
+        await finish(client, [entry]).catch(throwOurs)
+        return true
+      })
+      if (!done) await settledBefore(range)
+    },
+
+    redrives: letters.redrives,
+
+    async hold(groupId, { topic, partition, nextOffset }, { reason, because }) {
+      const rows = await query(pool, {
+        text: `UPDATE stream_progress SET paused_for = $5, paused_because = $6, paused_at = now()
+          WHERE topic = $1 AND partition = $2 AND group_id = $3 AND next_offset = $4 RETURNING 1`,
+        values: [topic, partition, groupId, nextOffset, reason, because],
+      })
+      if (rows.length === 0) {
+        throw new OwnershipLostError(`${partitionKey({ topic, partition })}: progress is not at ${nextOffset} any more`)
+      }
+    },
+
+    async probe() {
+      // Write-shaped: a standby, or a server that turned read-only, must fail it. It changes nothing and locks no row.
+      await query(pool, { text: 'UPDATE stream_progress SET next_offset = next_offset WHERE false' })
+    },
+  }
+
+  async function settleWhole(
+    work: SettlementWork<T>,
+    gaps: bigint,
+    onRecordsPassed: () => void,
+  ): Promise<Settlement<T>> {
+    // Encoded before a connection is taken: the server does not wait for it inside the transaction.
+    const upsert = work.ready.length === 0 ? [] : [toQuery(tables.upsert(work.ready))]
+    const settlement = await transaction(pool, async client => {
+      const [, fence, upserted] = await pipelined(client, ['BEGIN', advance(work), ...upsert])
+      if (fence?.rowCount !== 1) return undefined
+      const rows = rowsOf(upserted, work.ready.length)
+      onRecordsPassed()
+      return await complete(client, work, gaps, rows, trimOf(work.ready, rows))
+    })
+    return settlement ?? (await settledBefore(work))
+  }
+
+  /**
+   * Finds the culprits in a transaction of its own. What passes stays in it, so that records which only fail together
+   * are found as well; and when nothing fails this time (contention passes), it settles the batch after all.
+   * @param recordsPassed whether the first attempt failed behind the upsert: in a trigger or foreign key that meets the trim,
+   *   in a deferred constraint, or in a row of our own
+   */
+  async function settleInParts(
+    work: SettlementWork<T>,
+    gaps: bigint,
+    cause: unknown,
+    recordsPassed: boolean,
+  ): Promise<Settlement<T>> {
+    const settlement = await transaction(pool, async (client): Promise<Settlement<T> | undefined> => {
+      const [, fence] = await pipelined(client, ['BEGIN', advance(work)]).catch(throwOurs)
+      if (fence?.rowCount !== 1) return undefined
+      const checkEmptyWrite = emptyWriteCheck(client)
+      await checkEmptyWrite(cause)
+      const isolation = createIsolation(work.ready.length, cause, work.isolate, recordsPassed)
+      const rows: UpsertRow[] = []
+      for (let part = isolation.next(); part !== undefined; part = isolation.next()) {
+        try {
+          rows.push(...(await writePart(client, work.ready.slice(part.start, part.end))))
+        } catch (error) {
+          await checkEmptyWrite(error)
+          isolation.failed(part, error)
+        }
+      }
+      const culprits = isolation.culprits()
+      if (culprits.length > 0) return { kind: 'refused', culprits, attempts: isolation.attempts }
+      return await complete(client, work, gaps, rows).catch(throwOurs)
+    })
+    return settlement ?? (await settledBefore(work))
+  }
+
+  /**
+   * A write without rows, made once before the first record is blamed for an error that does not tell whose fault it is:
+   * a missing right fails it, and a trigger that runs once for each statement; a trigger that rejects one row does not.
+   */
+  function emptyWriteCheck(client: pg.PoolClient): (error: unknown) => Promise<void> {
+    let passed = false
+    return async error => {
+      if (passed || !(error instanceof StoreRejectedError)) return
+      await writePart(client, []).catch(throwOurs)
+      passed = true
+    }
+  }
+
+  /** Everything that depends on what these records hold, so that whatever fails is known to be one of theirs. */
+  async function writePart(client: pg.PoolClient, orders: readonly ReadyRecord<T>[]): Promise<UpsertRow[]> {
+    const upsert = toQuery(tables.upsert(orders))
+    try {
+      const [, upserted] = await pipelined(client, ['SAVEPOINT part', upsert])
+      const rows = rowsOf(upserted, orders.length)
+      const checked = ['SET CONSTRAINTS ALL IMMEDIATE', 'RELEASE SAVEPOINT part']
+      await pipelined(client, [...trimOf(orders, rows), ...checked])
+      return rows
+    } catch (error) {
+      await pipelined(client, ['ROLLBACK TO SAVEPOINT part', 'RELEASE SAVEPOINT part'])
+      throw error
+    }
+  }
+
+  function trimOf(orders: readonly ReadyRecord<T>[], rows: readonly UpsertRow[]): pg.QueryConfig[] {
+    const replaced = pick(orders, rows, row => row.replaced)
+    const trim = replaced.length === 0 ? undefined : tables.trim(replaced)
+    return trim === undefined ? [] : [toQuery(trim)]
+  }
+
+  /** Everything after the upsert, up to COMMIT. `before`: statements that go out with it. */
+  async function complete(
+    client: pg.PoolClient,
+    work: SettlementWork<T>,
+    gaps: bigint,
+    rows: readonly UpsertRow[],
+    before: readonly pg.QueryConfig[] = [],
+  ): Promise<Settlement<T>> {
+    const counts = countWork(
+      work,
+      rows.map(row => row.outcome),
+    )
+    const written = pick(work.ready, rows, row => row.outcome === 'written')
+    const replaced = pick(work.ready, rows, row => row.replaced)
+    const settling = { work, replaced, outcomeOf: outcomesOf(rows) }
+    const joined = joins.flatMap(join => join(settling))
+    const answers = await finish(client, [
+      ...before,
+      ...joined.map(({ statement }) => toQuery(statement)),
+      enter(stream, work, { ...counts, records: work.records, gaps, expired: 0n, inserted: newKeys(rows) }),
+    ])
+    const closes = joined.findIndex(({ closings }) => closings !== undefined)
+    const closings = joined[closes]?.closings?.(answers[before.length + closes]?.rows ?? [])
+    return { kind: 'settled', counts, written, closings }
+  }
+
+  function pick(
+    orders: readonly ReadyRecord<T>[],
+    rows: readonly UpsertRow[],
+    where: (row: UpsertRow) => boolean,
+  ): readonly ReadyRecord<T>[] {
+    const keys = new Set(rows.filter(where).map(row => row.key))
+    return keys.size === orders.length ? orders : orders.filter(order => keys.has(order.key))
+  }
+
+  /** The fence is closed. Either this very batch did it (the reply to COMMIT was lost), or another consumer. */
+  async function settledBefore(range: LedgerRange): Promise<Settlement<T>> {
+    const [found] = await query<LookedUp>(pool, lookUp(range))
+    if (found === undefined || BigInt(found.next_offset) !== range.to || found.written === null)
+      throw lost(range, found)
+    const counts: OutcomeCounts = {
+      written: Number(found.written),
+      duplicate: Number(found.duplicate),
+      stale: Number(found.stale),
+      superseded: Number(found.superseded),
+      dead_lettered: Number(found.dead_lettered),
+    }
+    return { kind: 'settled', counts, written: undefined }
+  }
+}
+
+/**
+ * The last statements and COMMIT, in one round trip; answers what the statements did. After a failed statement COMMIT
+ * answers `ROLLBACK` and no error, so its command tag is checked.
+ */
+async function finish(
+  client: pg.PoolClient,
+  statements: readonly pg.QueryConfig[],
+): Promise<readonly pg.QueryResult[]> {
+  const answers = await pipelined(client, [...statements, 'COMMIT'])
+  const tag = answers.at(-1)?.command
+  if (tag !== 'COMMIT') throw new StoreMisconfiguredError(`COMMIT was answered with ${tag}: nothing was written`)
+  return answers.slice(0, -1)
+}
+
+/** A rejection that no record causes: of a write without rows, or of a row of our own. Any other error stays what it is. */
+function throwOurs(error: unknown): never {
+  if (!(error instanceof RecordRefusedError || error instanceof StoreRejectedError)) throw error
+  throw new StoreMisconfiguredError(
+    `Postgres rejects a statement that holds no record (an empty write, or the batch's row in the ledger, the progress or ` +
+      `the dead-letter index), so no record is to blame: ${error.message}. Repair that in the database, then start again`,
+    { cause: error },
+  )
+}
+
+function after(offset: bigint | undefined): bigint | undefined {
+  return offset === undefined ? undefined : offset + 1n
+}
+
+/** Two streams that consume one partition as one group would settle each other's records. */
+function requireOwn(stream: string, groupId: string, row: TopicPartition & { readonly stream: string }): void {
+  if (row.stream === stream) return
+  throw new StoreMisconfiguredError(
+    `the progress of ${partitionKey(row)} in the group ${groupId} belongs to the stream ${row.stream}, not to ${stream}`,
+    { remedy: `give the stream ${stream} a group or a topic of its own` },
+  )
+}
+
+function lastReadOf({ next_offset, last_offset, last_leader_epoch }: ProgressRow): LastRead | undefined {
+  if (last_offset === null || last_leader_epoch === null) return undefined
+  const offset = BigInt(last_offset)
+  // Beyond it, when something else than a batch has moved progress back.
+  return offset < BigInt(next_offset) ? { offset, leaderEpoch: last_leader_epoch } : undefined
+}
+
+/** Is asked for redriven records, and for those that are read again: most batches hold none, and need no map. */
+function outcomesOf<T>(rows: readonly UpsertRow[]): (order: ReadyRecord<T>) => Outcome {
+  let byKey: Map<string, Outcome> | undefined
+  return ({ key }) => {
+    byKey ??= new Map(rows.map(row => [row.key, row.outcome]))
+    const outcome = byKey.get(key)
+    if (outcome === undefined) throw new RangeError('the upsert has no outcome for a record of its own')
+    return outcome
+  }
+}
+
+/** How many of them the table did not hold before. */
+function newKeys(rows: readonly UpsertRow[]): number {
+  return rows.filter(({ outcome, replaced }) => outcome === 'written' && !replaced).length
+}
+
+function rowsOf(result: pg.QueryResult | undefined, expected: number): UpsertRow[] {
+  const rows: UpsertRow[] = result?.rows ?? []
+  if (rows.length !== expected) throw new RangeError(`the upsert of ${expected} records answered ${rows.length} rows`)
+  return rows
+}
+
+function lost(range: LedgerRange, found?: LookedUp): OwnershipLostError {
+  if (found === undefined) return removed(range)
+  const paused = BigInt(found.next_offset) === range.from ? ', and the partition waits for an operator' : ''
+  return new OwnershipLostError(
+    `${partitionKey(range)}: cannot go from offset ${range.from} to ${range.to}; progress is at ${found.next_offset}${paused}`,
+  )
+}
+
+function removed(partition: TopicPartition): ProgressRemovedError {
+  return new ProgressRemovedError(
+    `${partitionKey(partition)}: its progress row was removed from the database, or the database is an older copy`,
+  )
+}

@@ -1,0 +1,244 @@
+import { Argument, Option } from 'commander'
+import { parseCount, parseLimit, parseRate } from '../../cli/arguments.ts'
+import { type CommandGroup, type CommandSpec, option, required } from '../../cli/command.ts'
+import { LETTER_SORTS, USUAL_SORT } from '../ports.ts'
+
+const because = () => option('--because <text>', 'for the audit log')
+const stream = () => option('--stream <name>', 'which stream (default: the only one)')
+const anyFilter = () => new Argument('[filter...]', 'which (default: all)')
+const redriveId = () => new Argument('<id>', 'as "dlq replays" lists it')
+const steering = () => import('./dlq-steer.ts')
+
+const STATS: CommandSpec = {
+  name: 'stats',
+  summary: 'by cause: how many, since when, and one of each',
+  arguments: [anyFilter()],
+  options: [stream(), option('--json', 'one JSON object a line')],
+  help: `The most frequent first.
+
+Examples:
+  holdfast dlq stats
+  holdfast dlq stats state:open 'age:<1d'
+  holdfast dlq stats --json | jq -r '[.count, .reason, .error, .pointer] | @tsv'`,
+  load: async () => (await import('./dlq-stats.ts')).stats,
+}
+
+const LS: CommandSpec = {
+  name: 'ls',
+  summary: 'one by one, latest failure first unless --sort says otherwise',
+  arguments: [anyFilter()],
+  options: [
+    stream(),
+    option('--limit <n>', 'so many at most', parseCount, 50),
+    new Option('--sort <by>', 'by time of the latest failure, or by topic, partition and offset; “-”: downwards')
+      .choices(LETTER_SORTS)
+      .default(undefined, USUAL_SORT),
+    option('--cursor <c>', 'continue where another list ended'),
+    option('--json', 'one JSON object a line'),
+  ],
+  help: `Examples:
+  holdfast dlq ls state:open --limit 20
+  holdfast dlq ls key:b563feb7b2b84b6test
+  holdfast dlq ls partition:3 --sort source
+  holdfast dlq ls reason:schema_violation --limit 100000 --json | jq -r .key`,
+  load: async () => (await import('./dlq-ls.ts')).ls,
+}
+
+const SHOW: CommandSpec = {
+  name: 'show',
+  summary: 'one of them: why, its bytes with the violations beside their places, headers, history',
+  arguments: [new Argument('<id>', 'topic-partition-offset of the record')],
+  options: [
+    stream(),
+    option('--raw', 'the bytes of its value, as they are; on a terminal with what cannot be seen escaped').conflicts([
+      'hex',
+      'json',
+      'masked',
+    ]),
+    option('--hex', 'the bytes of its value, as a dump').conflicts(['json', 'masked']),
+    option('--masked', 'without what may be personal'),
+    option('--json', 'all of it as one JSON object'),
+  ],
+  help: `Looking at more than --masked shows is noted in the audit log.
+
+Examples:
+  holdfast dlq show orders-3-81723
+  holdfast dlq show orders-3-81723 --raw > value.json
+  holdfast dlq show orders-3-81723 --json | jq -r '.violations[] | .pointer'`,
+  load: async () => (await import('./dlq-show.ts')).show,
+}
+
+const CHECK: CommandSpec = {
+  name: 'check',
+  summary: 'would they pass now? Against the schema of today; writes nothing',
+  arguments: [anyFilter()],
+  options: [
+    stream(),
+    option('--limit <n>', 'so many at most, latest failure first (default: all)', parseCount),
+    option('--json', 'one JSON object a line'),
+  ],
+  help: `Examples:
+  holdfast dlq check state:open reason:schema_violation
+  holdfast dlq check state:open --json | jq -r 'select(.passes) | .id'`,
+  load: async () => (await import('./dlq-check.ts')).check,
+}
+
+const REPLAY: CommandSpec = {
+  name: 'replay',
+  summary: 'redrive: publish to the topic once more',
+  arguments: [
+    new Argument(
+      '[filter...]',
+      'which: of what matches, the open ones; parked or replaying ones when it names that state',
+    ),
+  ],
+  options: [
+    stream(),
+    option('--dry-run', 'only say what would be redriven').conflicts('resume'),
+    option('--rate <r/s>', 'records a second (default: no limit)', parseRate).conflicts('resume'),
+    option('--limit <n>', 'the oldest so many', parseLimit).conflicts('resume'),
+    option('--only-passing', 'only those that are valid today').conflicts('resume'),
+    option('--edit <file>', 'one dead letter with this value instead of its own; - reads stdin').conflicts('resume'),
+    because(),
+    option('--yes', 'do not ask'),
+    option('--resume <id>', 'continue a redrive that is paused, or whose process is gone'),
+    option('--json', 'the preview, or what came of it, as a JSON object'),
+  ],
+  help: `The set is frozen when it starts; one redrive of a stream is under way at a time. It works whether the service runs or not: in this
+process, unless a service that runs jobs takes it first. It ends when consumers have settled each record once more. Ctrl-C
+pauses it and says how to continue. Exit code 3: some failed again or were skipped, or it was paused.
+
+Examples:
+  holdfast dlq replay reason:schema_violation 'pointer:/payment/*' --dry-run
+  holdfast dlq replay error:required --only-passing --rate 100/s --because "producer 1.5 is out"
+  holdfast dlq replay id:orders-3-81723 --edit value.json
+  holdfast dlq replay --resume r4x0c2m8ab`,
+  load: async () => (await import('./dlq-replay.ts')).replay,
+}
+
+const REPLAYS: CommandSpec = {
+  name: 'replays',
+  summary: 'redrives, the latest first',
+  options: [
+    stream(),
+    option('--limit <n>', 'so many at most', parseCount, 20),
+    option('--json', 'one JSON object a line'),
+  ],
+  help: `Examples:
+  holdfast dlq replays
+  holdfast dlq replays --json | jq 'select(.state == "running")'`,
+  load: async () => (await import('./dlq-replays.ts')).replays,
+}
+
+const PAUSE: CommandSpec = {
+  name: 'pause',
+  summary: 'pause a redrive at the end of the current page',
+  arguments: [redriveId()],
+  options: [stream(), because(), option('--json', 'the redrive as a JSON object')],
+  help: 'To continue: holdfast dlq replay --resume ID\n\nExample:\n  holdfast dlq pause r4x0c2m8ab',
+  load: async () => (await steering()).pause,
+}
+
+const CANCEL: CommandSpec = {
+  name: 'cancel',
+  summary: 'end a redrive at the end of the current page',
+  arguments: [redriveId()],
+  options: [stream(), because(), option('--json', 'the redrive as a JSON object')],
+  help: `What is published stays published; the others wait as before.
+
+Example:
+  holdfast dlq cancel r4x0c2m8ab --because "wrong filter"`,
+  load: async () => (await steering()).cancel,
+}
+
+const DISCARD: CommandSpec = {
+  name: 'discard',
+  summary: 'set aside for good what is open or parked; can be undone',
+  arguments: [new Argument('<filter...>', 'which')],
+  options: [
+    stream(),
+    required('--because <text>', 'why: it goes into the audit log'),
+    option('--dry-run', 'only say what would be discarded'),
+    option('--yes', 'do not ask'),
+    option('--json', 'what was done as a JSON object'),
+  ],
+  help: `The bytes stay in the dead-letter topic. It asks before it does so; over 100 must be confirmed by their number.
+
+Examples:
+  holdfast dlq discard reason:malformed_json 'age:>30d' --because "load test" --dry-run
+  holdfast dlq discard id:orders-3-81723 --because "sent by mistake" --yes`,
+  load: async () => (await import('./dlq-discard.ts')).discard,
+}
+
+const RESTORE: CommandSpec = {
+  name: 'restore',
+  summary: 'undo a discard',
+  arguments: [new Argument('<action>', 'the number that the discard ended with; the audit log has it, too')],
+  options: [stream(), because(), option('--json', 'what was done as a JSON object')],
+  help: `What it discarded, and is still discarded, is open again, or parked if it was.
+
+Example:
+  holdfast dlq restore 42 --because "the producer was right"`,
+  load: async () => (await import('./dlq-restore.ts')).restore,
+}
+
+const EXPORT: CommandSpec = {
+  name: 'export',
+  summary: 'all there is of each, one JSON object a line: columns, violations, headers, key and value',
+  arguments: [anyFilter()],
+  options: [stream(), option('--json', 'accepted for consistency; the output is always NDJSON')],
+  help: `What is text in UTF-8 stands in "text", anything else in "base64". Noted in the audit log: the bytes may be personal.
+
+Examples:
+  holdfast dlq export state:open > open.ndjson
+  holdfast dlq export key:b563feb7b2b84b6test | jq -r .value.text`,
+  load: async () => (await import('./dlq-export.ts')).exportAll,
+}
+
+const REINDEX: CommandSpec = {
+  name: 'reindex',
+  summary: 'read the dead-letter topic from its start, and add what the index lacks',
+  options: [stream(), because(), option('--json', 'what was done, as one JSON object')],
+  help: `For dead letters that other programs wrote to the topic, for places that are not in the index, and for an index that was lost. Rows
+that are there stay as they are. A dead letter that is added takes what became of it from what the database still knows; where that is
+lost, too, it is open again. What was purged stays away. May run beside the service.
+
+Example:
+  holdfast dlq reindex`,
+  load: async () => (await import('./dlq-reindex.ts')).reindex,
+}
+
+const AUTO: CommandSpec = {
+  name: 'auto',
+  summary: 'automatic redrives of what fails for a reason that passes by itself',
+  arguments: [new Argument('<what>').choices(['on', 'off', 'status'])],
+  options: [stream(), because(), option('--json', 'as a JSON object')],
+  help: `They redrive retries_exhausted and unexpected_error after the waits of AUTO_REDRIVE_DELAYS, and stand in the list of redrives
+like any other. The switch holds for all processes and overrides AUTO_REDRIVE.
+
+Examples:
+  holdfast dlq auto status
+  holdfast dlq auto on --because "the database was moved"`,
+  load: async () => (await import('./dlq-auto.ts')).auto,
+}
+
+/** In the order in which an operator comes to need them. */
+export const DLQ: CommandGroup = {
+  name: 'dlq',
+  summary: 'dead letters: find, understand, redrive',
+  help: `FILTER says which, in terms that must all hold: reason: error: pointer: key: id: topic: partition: age: state: replays:
+replay: text:. Commas between values mean "or", a "-" before a term "not", "*" anything; without a FILTER it is all of
+them. A replay takes open ones, a discard open and parked ones. Needs Kafka and Postgres, not the service.
+
+Examples:
+  holdfast dlq stats state:open
+  holdfast dlq ls reason:schema_violation 'pointer:/payment/*' 'age:<1h'
+  holdfast dlq show orders-3-81723`,
+  commands: [...[STATS, LS, SHOW, CHECK, REPLAY, REPLAYS, PAUSE, CANCEL, DISCARD, RESTORE, EXPORT], ...[REINDEX, AUTO]],
+}
+
+/** A term that begins with "-" is no option: commander does not take what begins with a blank for one. */
+export function shieldTerms(args: readonly string[]): string[] {
+  if (args[0] !== 'dlq') return [...args]
+  return args.map(arg => (/^-[a-z]+:/.test(arg) ? ` ${arg}` : arg))
+}

@@ -1,0 +1,52 @@
+import { note, print, printAll, table } from '../../cli/output.ts'
+import { ago } from '../../cli/words.ts'
+import { UsageError } from '../../engine/errors.ts'
+import { fromCursor, toCursor } from '../cursor.ts'
+import { rowJson } from '../json.ts'
+import type { LetterSort } from '../ports.ts'
+import { type DlqOptions, filterOf, openDeadLetters } from './dlq-parts.ts'
+
+interface LsOptions extends DlqOptions {
+  readonly limit: number
+  readonly sort?: LetterSort
+  readonly cursor?: string
+}
+
+/** Rows of one query. */
+const PAGE = 500
+
+export async function ls(words: readonly string[], options: LsOptions): Promise<void> {
+  const { limit, sort, cursor, json } = options
+  const filter = filterOf(words)
+  let after = cursor === undefined ? undefined : fromCursor(cursor)
+  if (cursor !== undefined && after === undefined) {
+    throw new UsageError('--cursor must be what another list ended with')
+  }
+  if (sort !== undefined && after !== undefined && after.sort !== sort) {
+    throw new UsageError(`--cursor is of a list with --sort ${after.sort}`)
+  }
+  if (limit === 0) throw new UsageError('--limit must be 1 at least')
+  await using inbox = await openDeadLetters(options)
+  const now = Date.now()
+  const lines: string[][] = []
+  let left = limit
+  do {
+    const page = await inbox.letters.page({
+      filter,
+      limit: Math.min(left, PAGE),
+      ...(sort === undefined ? {} : { sort }),
+      after,
+    })
+    left -= page.rows.length
+    after = page.next
+    if (json) await printAll(page.rows.map(row => JSON.stringify(rowJson(row))))
+    else {
+      for (const { id, failed_at, state, reason, error, pointer, key, replay_count } of page.rows) {
+        lines.push([id, ago(failed_at, now), state, reason, error, pointer, key ?? '-', String(replay_count)])
+      }
+    }
+  } while (left > 0 && after !== undefined)
+  if (lines.length > 0) print(table(['id', 'failed', 'state', 'reason', 'error', 'pointer', 'key', 'replays'], lines))
+  if (left === limit) note('no dead letters')
+  if (after !== undefined) note(`there are more: --cursor ${toCursor(after)}`)
+}

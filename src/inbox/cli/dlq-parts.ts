@@ -1,0 +1,81 @@
+import { composeDesk, type Desk } from '../../app/inbox.ts'
+import { operatorName } from '../../cli/operator-name.ts'
+import { kafkaOf, loadSetup, oneStream } from '../../cli/streams.ts'
+import { UsageError } from '../../engine/errors.ts'
+import type { Operator } from '../../engine/operator.ts'
+import { createPool } from '../../engine/postgres/pool.ts'
+import type { SourceRecord } from '../../engine/record.ts'
+import type { Stream } from '../../engine/stream.ts'
+import type { Config } from '../../settings/config.ts'
+import { type DeadLetterFilter, parseFilter } from '../filter.ts'
+import { type DeadLetterRecords, type DeadLetterRow, dlqPlaceOf } from '../ports.ts'
+
+/** What every command of `dlq` takes. */
+export interface DlqOptions {
+  readonly stream?: string
+  readonly json?: boolean
+}
+
+/** The dead letters and redrives of one stream, and the connections that commands need besides. */
+export interface DeadLetters extends Desk {
+  /** With the names of the stream. */
+  readonly config: Config
+  readonly stream: Stream
+  readonly pool: ReturnType<typeof createPool>
+}
+
+/**
+ * @param options.stream of --stream
+ * @param id of a dead letter, whose topic says which stream it is of where --stream does not
+ * @throws ConfigError, UsageError
+ */
+export async function openDeadLetters({ stream: name }: DlqOptions, id?: string): Promise<DeadLetters> {
+  const setup = await loadSetup()
+  const stream = oneStream(setup, name ?? streamOfId(setup.streams, id))
+  const config: Config = { ...setup.config, kafka: kafkaOf(setup.config, stream) }
+  const pool = createPool({ ...config.postgres, max: 2, name: 'dlq' })
+  const parts = composeDesk(config, stream, pool)
+  return {
+    ...parts,
+    config,
+    stream,
+    pool,
+    async [Symbol.asyncDispose]() {
+      await parts[Symbol.asyncDispose]()
+      await pool.end()
+    },
+  }
+}
+
+/** @param id `topic-partition-offset` */
+function streamOfId(streams: readonly Stream[], id: string | undefined): string | undefined {
+  const topic = id?.replace(/-\d+-\d+$/, '')
+  return streams.find(stream => stream.topic === topic)?.name
+}
+
+/** Its bytes; `undefined` when they are not in the topic (any more). */
+export async function recordOf(records: DeadLetterRecords, letter: DeadLetterRow): Promise<SourceRecord | undefined> {
+  const place = dlqPlaceOf(letter)
+  for await (const { record } of records.read(place === undefined ? [] : [place])) return record
+  return undefined
+}
+
+/** @throws UsageError that points at the place */
+export function filterOf(words: readonly string[]): DeadLetterFilter {
+  const text = words.map(word => requoted(word.trim())).join(' ')
+  const parsed = parseFilter(text)
+  if (parsed.ok) return parsed.filter
+  const { column, message } = parsed
+  // Columns count characters as people see them, so that the sign stands below the place.
+  throw new UsageError(`the filter cannot be understood: ${message}\n  ${text}\n  ${' '.repeat(column - 1)}^`)
+}
+
+/** `text:"must be"` without the quotes that a shell takes away. */
+function requoted(word: string): string {
+  const [, field, value] = /^(-?text:)([^"\\]+)$/.exec(word) ?? []
+  return field === undefined || parseFilter(word).ok ? word : `${field}"${value}"`
+}
+
+export function operator(because: string | undefined): Operator {
+  return { who: operatorName(), because: because?.trim() || 'not said' }
+}

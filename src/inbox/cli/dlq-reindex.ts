@@ -1,0 +1,63 @@
+import { CommandFailed } from '../../cli/failure.ts'
+import { onInterrupt } from '../../cli/interrupt.ts'
+import { note, print } from '../../cli/output.ts'
+import { startProgress } from '../../cli/progress.ts'
+import { kafkaOf, loadSetup, oneStream } from '../../cli/streams.ts'
+import { plural } from '../../cli/words.ts'
+import { openPartitionReader } from '../../engine/kafka/partition-reader.ts'
+import { createPool } from '../../engine/postgres/pool.ts'
+import { rebuildIndex } from '../postgres/reindex.ts'
+import { readDlqTopic } from '../reindex.ts'
+import { type DlqOptions, operator } from './dlq-parts.ts'
+
+interface ReindexOptions extends DlqOptions {
+  readonly because?: string
+}
+
+/** Its statements read the whole index. */
+const STATEMENT_TIMEOUT_MS = 10 * 60_000
+
+export async function reindex(options: ReindexOptions): Promise<void> {
+  const { because, json } = options
+  const setup = await loadSetup()
+  const stream = oneStream(setup, options.stream)
+  const { postgres, replayMax } = setup.config
+  const { dlqTopic, groupId } = stream
+  await using parts = new AsyncDisposableStack()
+  const topic = parts.use(
+    await openPartitionReader({ connection: kafkaOf(setup.config, stream), topic: dlqTopic, groupId }),
+  )
+  if ((await topic.partitions()).length === 0) {
+    throw new CommandFailed(`there is no topic ${dlqTopic}; the service creates it, unless its name is wrong`)
+  }
+  const pool = createPool({ url: postgres.url, max: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS, name: 'reindex' })
+  parts.defer(() => pool.end())
+  using interrupt = onInterrupt()
+
+  const reading = await readDlqTopic(topic, stream.judge)
+  const progress = startProgress({ label: 'read', silent: json === true })
+  let done = 0
+  async function* copies() {
+    for await (const page of reading.copies()) {
+      if (interrupt.signal.aborted) throw new CommandFailed('interrupted: the index is as it was')
+      yield page
+      done += page.length
+      progress.update({ done, total: reading.offsets })
+    }
+  }
+  try {
+    const by = operator(because)
+    const report = await rebuildIndex(pool, { stream: stream.name, ...reading, copies: copies(), replayMax, by })
+    progress.stop()
+    if (json) return print(JSON.stringify(report))
+    const { holdfast = 0, ...others } = report.written_by
+    const foreign = Object.entries(others).map(([program, count]) => `, ${count} of ${program}`)
+    note(
+      `${plural(report.read, 'record')} of ${dlqTopic}: ${plural(holdfast, 'dead letter')} of ours${foreign.join('')}`,
+    )
+    print(`${report.added} added, ${report.placed} places noted`)
+    if (report.purged > 0) note(`${report.purged} were purged and stay away`)
+  } finally {
+    progress.stop()
+  }
+}

@@ -1,0 +1,42 @@
+import { hexDump } from '../../../web/console/hex.js'
+import { CommandFailed } from '../../cli/failure.ts'
+import { print, write } from '../../cli/output.ts'
+import * as answer from '../http/letter-answer.ts'
+import { type DlqOptions, openDeadLetters, operator, recordOf } from './dlq-parts.ts'
+import { letterText } from './letter-text.ts'
+
+interface ShowOptions extends DlqOptions {
+  readonly raw?: boolean
+  readonly hex?: boolean
+  readonly masked?: boolean
+}
+
+export async function show(id: string, options: ShowOptions): Promise<void> {
+  const { raw, hex, masked, json } = options
+  await using inbox = await openDeadLetters(options, id)
+  const { letters } = inbox
+  const letter = await letters.get(id)
+  if (letter === undefined)
+    throw new CommandFailed(`there is no dead letter ${id}; "holdfast dlq ls" shows which there are`)
+  const record = await recordOf(inbox.records, letter)
+  // First the audit log: what cannot be noted there is not shown.
+  if (!masked && record !== undefined) await letters.noteRevealed(`id:${id}`, [id], operator(undefined))
+
+  if (raw || hex) {
+    if (record === undefined) throw new CommandFailed(`the bytes of ${id} are not in the dead-letter topic (any more)`)
+    const value = record.value ?? Buffer.of()
+    // A terminal would act on control sequences in it.
+    if (raw && process.stdout.isTTY) return print(value.toString('utf8'))
+    if (raw) return await write(value)
+    return value.length === 0 ? undefined : print(hexDump(value))
+  }
+  const shown =
+    record === undefined ? undefined : masked ? answer.maskedRecord(record, inbox.stream) : answer.wholeRecord(record)
+  const history = await letters.history(id)
+  const { traceUrl } = inbox.config
+  if (json) print(JSON.stringify(answer.letterJson(letter, shown, history, traceUrl)))
+  else {
+    const trace = answer.traceOf(shown, traceUrl)
+    print(letterText({ letter, record: shown, history, trace, nowMs: Date.now() }))
+  }
+}

@@ -1,0 +1,27 @@
+import { note, print } from '../../cli/output.ts'
+import { type DlqOptions, openDeadLetters, operator } from './dlq-parts.ts'
+import { endLine } from './replay-words.ts'
+
+interface SteerOptions extends DlqOptions {
+  readonly because?: string
+}
+
+/** `dlq replay --resume` continues it. */
+export async function pause(id: string, options: SteerOptions): Promise<void> {
+  await steer('pause', id, options)
+  note(`to continue: holdfast dlq replay --resume ${id}`)
+}
+
+export async function cancel(id: string, options: SteerOptions): Promise<void> {
+  const { automatic } = await steer('cancel', id, options)
+  if (automatic) note('while automatic redrives are on, another one may follow: holdfast dlq auto off')
+}
+
+async function steer(what: 'pause' | 'cancel', id: string, options: SteerOptions) {
+  await using inbox = await openDeadLetters(options)
+  const replay = await inbox.replays[what](id, operator(options.because))
+  print(options.json ? JSON.stringify(replay) : endLine(replay, 0))
+  if (replay.state === 'pausing' || replay.state === 'cancelling')
+    note('it takes effect at the end of the current page')
+  return replay
+}

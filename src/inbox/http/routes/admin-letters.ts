@@ -1,0 +1,189 @@
+import type { Request, Response, Router } from 'express'
+import { UsageError } from '../../../engine/errors.ts'
+import type { SourceRecord } from '../../../engine/record.ts'
+import { fromCursor, toCursor } from '../../cursor.ts'
+import { groupJson, rowJson } from '../../json.ts'
+import {
+  type CheckResult,
+  type DeadLetterPlace,
+  type DeadLetterRow,
+  discardable,
+  dlqPlaceOf,
+  LETTER_SORTS,
+  type LetterSort,
+} from '../../ports.ts'
+import {
+  type AdminGuard,
+  type AdminParts,
+  badQuery,
+  bodyOf,
+  createAdminRouter,
+  filterOf,
+  limitOf,
+  operatorOf,
+  type PatientGuard,
+  parameter,
+  Refusal,
+  sendJson,
+  sentence,
+} from '../admin.ts'
+import { count, flag, longText, optional, reason, text } from '../json-body.ts'
+import { letterJson, maskedRecord, type ShownRecord, wholeRecord } from '../letter-answer.ts'
+
+const PAGE = { preset: 50, most: 500 }
+/** Results that are told one by one; beyond them they are only counted. */
+const CHECK_RESULTS = 1_000
+const CHECK_PRESET = 10_000
+const CHECK_MOST = 1_000_000
+
+type LetterParts = Pick<AdminParts, 'letters' | 'records' | 'check' | 'stream' | 'traceUrl'>
+
+/** `/admin/dead-letters…`, but for redrives: what there is, one of them, would it pass now, and setting aside for good. */
+export function adminLetterRoutes(parts: LetterParts, guard: PatientGuard): Router {
+  const { letters } = parts
+  const { router, route } = createAdminRouter(guard)
+  const queryFilter = (req: Request<object>) => filterOf(parameter(req, 'q') ?? '')
+
+  route('/admin/dead-letters/groups', {
+    get: async (req, res) => sendJson(res, 200, { groups: (await letters.groups(queryFilter(req))).map(groupJson) }),
+  })
+  route('/admin/dead-letters/arrivals', {
+    get: async (req, res) => sendJson(res, 200, await letters.arrivals(queryFilter(req))),
+  })
+  route('/admin/dead-letters', {
+    get: async (req, res) => {
+      const { rows, next } = await letters.page({
+        filter: queryFilter(req),
+        limit: limitOf(req, PAGE),
+        ...whereOf(parameter(req, 'sort'), parameter(req, 'cursor')),
+      })
+      sendJson(res, 200, { dead_letters: rows.map(rowJson), next: next === undefined ? null : toCursor(next) })
+    },
+  })
+  route('/admin/dead-letters/check', {
+    post: async (req, res) => {
+      const members = {
+        q: longText,
+        limit: optional(count(1, CHECK_MOST)),
+        sort: optional(text),
+        cursor: optional(longText),
+      }
+      const { q, limit = CHECK_PRESET, sort, cursor } = await bodyOf(req, members)
+      const query = { filter: filterOf(q), limit, ...whereOf(sort, cursor) }
+      const counted = await checked(parts.check(query), res)
+      if (counted !== undefined) sendJson(res, 200, counted)
+    },
+  })
+  route('/admin/dead-letters/discard', {
+    post: async (req, res) => {
+      const members = { q: longText, because: reason, dry_run: optional(flag) }
+      const { q, because, dry_run } = await bodyOf(req, members)
+      const filter = filterOf(q)
+      if (dry_run) {
+        const { count, not_open } = discardable(await letters.groups(filter))
+        const left_out = not_open === 0 ? {} : { not_open }
+        return sendJson(res, 200, { discarded: count, action: null, left_out })
+      }
+      sendJson(res, 200, await letters.discard(filter, operatorOf(guard, res, because)))
+    },
+  })
+  route('/admin/dead-letters/restore', {
+    post: async (req, res) => {
+      const { action, because } = await bodyOf(req, { action: text, because: optional(text) })
+      if (!/^\d{1,18}$/.test(action)) throw noSuchAction('An action is the number that a discard answered with.')
+      try {
+        sendJson(res, 200, await letters.restore(action, operatorOf(guard, res, because)))
+      } catch (error) {
+        throw error instanceof UsageError ? noSuchAction(sentence(error.message)) : error
+      }
+    },
+  })
+  route<{ id: string }>('/admin/dead-letters/:id', {
+    get: async (req, res) => sendJson(res, 200, await letterOf(parts, guard, req, res)),
+  })
+  return router
+}
+
+/** Where a page begins. A cursor knows the order of its list. @throws Refusal */
+function whereOf(
+  sort: string | undefined,
+  cursor: string | undefined,
+): { readonly sort?: LetterSort; readonly after: DeadLetterPlace | undefined } {
+  const known = LETTER_SORTS.find(name => name === sort)
+  if (sort !== undefined && known === undefined) throw badQuery(`sort must be one of ${LETTER_SORTS.join(', ')}.`)
+  const after = cursor === undefined ? undefined : fromCursor(cursor)
+  if (cursor !== undefined && after === undefined) {
+    throw badQuery('cursor must be what "next" of the page before said.')
+  }
+  if (known !== undefined && after !== undefined && after.sort !== known) {
+    throw badQuery(`cursor is of a list with sort=${after.sort}.`)
+  }
+  return { ...(known === undefined ? {} : { sort: known }), after }
+}
+
+async function letterOf(
+  { letters, records, stream, traceUrl }: LetterParts,
+  guard: AdminGuard,
+  req: Request<{ id: string }>,
+  res: Response,
+): Promise<object> {
+  const { id } = req.params
+  const masked = switchOf(req, 'masked', false)
+  const withBytes = switchOf(req, 'bytes', true)
+  const letter = id.includes('\0') ? undefined : await letters.get(id)
+  if (letter === undefined) {
+    throw new Refusal({ status: 404, code: 'dead_letter_not_found', detail: 'There is no dead letter with this id.' })
+  }
+  // Kafka, which has the bytes, may be away; what the index knows is there all the same.
+  if (!withBytes) return { ...rowJson(letter), history: await letters.history(id) }
+  const record = await recordOf(records, letter)
+  let bytes: ShownRecord | undefined
+  if (record !== undefined && masked) bytes = maskedRecord(record, stream)
+  else if (record !== undefined) {
+    // Before they are sent: what cannot be noted is not shown.
+    await letters.noteRevealed(`id:${id}`, [id], operatorOf(guard, res, undefined))
+    bytes = wholeRecord(record)
+  }
+  return letterJson(letter, bytes, await letters.history(id), traceUrl)
+}
+
+/** @throws Refusal */
+function switchOf<P>(req: Request<P>, name: string, preset: boolean): boolean {
+  const given = parameter(req as Request<object>, name) ?? String(preset)
+  if (given !== 'true' && given !== 'false') throw badQuery(`${name} must be true or false.`)
+  return given === 'true'
+}
+
+/** `undefined`: its bytes are not in the topic any more, or nobody has noted where they are. */
+async function recordOf(records: LetterParts['records'], letter: DeadLetterRow): Promise<SourceRecord | undefined> {
+  const place = dlqPlaceOf(letter)
+  if (place === undefined) return undefined
+  for await (const { record } of records.read([place])) return record
+  return undefined
+}
+
+/** @returns `undefined` when nobody waits for the answer any more */
+async function checked(pages: ReturnType<LetterParts['check']>, res: Response): Promise<object | undefined> {
+  const counts = { checked: 0, passing: 0, failing: 0, gone: 0 }
+  const results: CheckResult[] = []
+  let next: DeadLetterPlace | undefined
+  for await (const page of pages) {
+    if (res.destroyed) return undefined
+    for (const result of page.results) {
+      counts.checked += 1
+      counts[result.passes === undefined ? 'gone' : result.passes ? 'passing' : 'failing'] += 1
+      if (results.length < CHECK_RESULTS) results.push(result)
+    }
+    next = page.next
+  }
+  return {
+    ...counts,
+    complete: next === undefined,
+    next: next === undefined ? null : toCursor(next),
+    results: results.map(({ id, passes, violations }) => ({ id, passes: passes ?? null, violations })),
+  }
+}
+
+function noSuchAction(detail: string): Refusal {
+  return new Refusal({ status: 404, code: 'no_such_action', detail })
+}

@@ -1,0 +1,130 @@
+import type { Request, Response, Router } from 'express'
+import { UsageError } from '../../../engine/errors.ts'
+import type { Operator } from '../../../engine/operator.ts'
+import { refuseEdit } from '../../edit.ts'
+import type { DeadLetterFilter } from '../../filter.ts'
+import { leftOutWords } from '../../letter-states.ts'
+import { NothingToReplayError, type Replay, type ReplayPreview, type ReplayRequest } from '../../ports.ts'
+import {
+  type AdminGuard,
+  type AdminParts,
+  bodyOf,
+  createAdminRouter,
+  filterOf,
+  limitOf,
+  operatorOf,
+  type PatientGuard,
+  parameter,
+  Refusal,
+  sendJson,
+  sentence,
+} from '../admin.ts'
+import { above0, count, flag, longText, optional, text } from '../json-body.ts'
+
+const LIST = { preset: 20, most: 100 }
+/** With the new value of a record that is edited in it. */
+const MAX_REQUEST_BYTES = 1024 * 1024
+const MAX_RATE = 1_000_000
+const MAX_LIMIT = 100_000_000
+
+type ReplayParts = Pick<AdminParts, 'letters' | 'replays' | 'stream'>
+
+/** `/admin/replays…`: what a redrive would do, starting one, and steering it. */
+export function adminReplayRoutes(parts: ReplayParts, guard: PatientGuard): Router {
+  const { replays } = parts
+  const { router, route } = createAdminRouter(guard)
+  const start = (req: Request<object>, res: Response) => startReplay(parts, guard, req, res)
+  route('/admin/dead-letters/replays', { post: start })
+  route('/admin/replays', {
+    post: start,
+    get: async (req, res) => sendJson(res, 200, { replays: await replays.list(limitOf(req, LIST)) }),
+  })
+  route<{ id: string }>('/admin/replays/:id', {
+    get: async (req, res) => sendJson(res, 200, await known(req.params.id)),
+  })
+  for (const step of ['pause', 'resume', 'cancel'] as const) {
+    route<{ id: string }>(`/admin/replays/:id/${step}`, {
+      post: async (req, res) => {
+        const { because } = await bodyOf(req, { because: optional(text) })
+        const { id } = await known(req.params.id)
+        sendJson(res, 200, await steer(() => replays[step](id, operatorOf(guard, res, because))))
+      },
+    })
+  }
+  return router
+
+  async function known(id: string): Promise<Replay> {
+    const replay = /^[a-z0-9]{1,32}$/.test(id) ? await replays.get(id) : undefined
+    if (replay !== undefined) return replay
+    throw new Refusal({ status: 404, code: 'replay_not_found', detail: 'There is no redrive with this id.' })
+  }
+}
+
+async function startReplay(parts: ReplayParts, guard: AdminGuard, req: Request<object>, res: Response): Promise<void> {
+  const members = {
+    q: longText,
+    dry_run: optional(flag),
+    rate: optional(above0(MAX_RATE)),
+    limit: optional(count(1, MAX_LIMIT)),
+    only_passing: optional(flag),
+    edit: optional(longText),
+    because: optional(text),
+  }
+  const { q, dry_run, rate, limit, only_passing, edit, because } = await bodyOf(req, members, MAX_REQUEST_BYTES)
+  const filter = filterOf(q)
+  const request: ReplayRequest = {
+    filter,
+    rate,
+    limit,
+    onlyPassing: only_passing ?? false,
+    edited: edit === undefined ? undefined : await editedValue(parts, filter, edit),
+    automatic: false,
+  }
+  const preview = await parts.replays.preview(request)
+  if (dry_run) return sendJson(res, 200, { preview })
+  if (preview.count === 0) throw nothing(preview)
+  const replay = await started(parts, request, operatorOf(guard, res, because))
+  sendJson(res, 201, { replay, preview }, { Location: `/admin/replays/${replay.id}${ofStream(req)}` })
+}
+
+/** A redrive is found again where it was asked for. */
+function ofStream(req: Request<object>): string {
+  const name = parameter(req, 'stream')
+  return name === undefined ? '' : `?stream=${encodeURIComponent(name)}`
+}
+
+/** @throws Refusal when the value may not take the place of the record */
+async function editedValue({ letters, stream }: ReplayParts, filter: DeadLetterFilter, edit: string): Promise<Buffer> {
+  const value = Buffer.from(edit)
+  const refused = await refuseEdit({ letters, judge: stream.judge }, filter, value)
+  if (refused === undefined) return value
+  const { code, message, violations } = refused
+  const errors = violations.map(({ pointer, message }) => ({ pointer, message }))
+  throw new Refusal({ status: 422, code, detail: sentence(message), ...(errors.length === 0 ? {} : { errors }) })
+}
+
+async function started({ replays }: ReplayParts, request: ReplayRequest, by: Operator): Promise<Replay> {
+  try {
+    return await replays.start(request, by)
+  } catch (error) {
+    // The set became empty, or larger than one, after it was looked at.
+    if (error instanceof NothingToReplayError) throw nothing(error.preview)
+    if (!(error instanceof UsageError)) throw error
+    throw new Refusal({ status: 422, code: 'edit_needs_one', detail: sentence(error.message) })
+  }
+}
+
+function nothing({ left_out }: ReplayPreview): Refusal {
+  const why = leftOutWords(left_out)
+  const detail = why === '' ? 'No dead letter matches.' : `Of what matches, nothing may be redriven: ${why}.`
+  return new Refusal({ status: 422, code: 'nothing_to_replay', detail })
+}
+
+async function steer(step: () => Promise<Replay>): Promise<Replay> {
+  try {
+    return await step()
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    throw new Refusal({ status: 409, code: 'wrong_state', detail: sentence(error.message) })
+  }
+}

@@ -1,0 +1,70 @@
+import type { Router } from 'express'
+import type { Problem } from '../../../http/problem.ts'
+import {
+  type AdminParts,
+  badQuery,
+  bodyOf,
+  createAdminRouter,
+  limitOf,
+  operatorOf,
+  type PatientGuard,
+  parameter,
+  Refusal,
+  sendJson,
+} from '../admin.ts'
+import { count, flag, optional, reason, text } from '../json-body.ts'
+
+const AUDIT = { preset: 50, most: 500 }
+
+type StreamParts = Pick<AdminParts, 'overview' | 'books' | 'automatic' | 'letters' | 'feed'>
+
+/** `/admin/stream…`, `/admin/automatic-redrive`, `/admin/audit` and `/admin/events`: how it goes, and who did what. */
+export function adminStreamRoutes(parts: StreamParts, guard: PatientGuard): Router {
+  const { router, route } = createAdminRouter(guard)
+  route('/admin/stream', { get: async (_req, res) => sendJson(res, 200, await parts.overview()) })
+  route('/admin/stream/resume', {
+    post: async (req, res) => {
+      const members = { partition: optional(count(0, 2 ** 31 - 1)), because: reason }
+      const { partition, because } = await bodyOf(req, members)
+      sendJson(res, 200, { lifted: await parts.books.liftPauses(partition, operatorOf(guard, res, because)) })
+    },
+  })
+  route('/admin/automatic-redrive', {
+    post: async (req, res) => {
+      const { on, because } = await bodyOf(req, { on: flag, because: optional(text) })
+      sendJson(res, 200, await parts.automatic.set(on, operatorOf(guard, res, because)))
+    },
+  })
+  route('/admin/audit', {
+    get: async (req, res) => {
+      const before = parameter(req, 'before')
+      if (before !== undefined && !/^\d{1,18}$/.test(before)) {
+        throw badQuery('before must be what "next" of the page before said.')
+      }
+      const limit = limitOf(req, AUDIT)
+      // One more is what tells that there are more.
+      const entries = await parts.letters.audit({ limit: limit + 1, before })
+      const audit = entries.slice(0, limit)
+      sendJson(res, 200, { audit, next: entries.length > limit ? (audit.at(-1)?.id ?? null) : null })
+    },
+  })
+  route('/admin/events', {
+    get: async (req, res) => {
+      if (req.method === 'HEAD') {
+        res.writeHead(200, { 'Content-Type': 'text/event-stream; charset=utf-8', 'Cache-Control': 'no-store' })
+        res.end()
+        return
+      }
+      if (!parts.feed.watch(res)) throw new Refusal(TOO_MANY)
+      res.locals.streamingSinceMs = performance.now()
+    },
+  })
+  return router
+}
+
+const TOO_MANY: Problem = {
+  status: 503,
+  code: 'too_many_watchers',
+  detail: 'As many operators watch as this process serves. Try again later.',
+  headers: { 'Retry-After': '30' },
+}

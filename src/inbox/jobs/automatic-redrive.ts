@@ -1,0 +1,62 @@
+import type { Operator } from '../../engine/operator.ts'
+import type { DeadLetterFilter } from '../filter.ts'
+import { NothingToReplayError, type Replay, type ReplayDesk, ReplayRunningError } from '../ports.ts'
+import type { AutomaticRedrive } from '../stream-ports.ts'
+
+export interface AutomaticRedriveParts {
+  readonly desk: Pick<ReplayDesk, 'start' | 'list'>
+  readonly automatic: Pick<AutomaticRedrive, 'status'>
+  /** How long a dead letter waits for its first automatic redrive, its second …, in ms. */
+  readonly automaticDelaysMs: readonly number[]
+  /** In ms since the epoch. */
+  readonly now: () => number
+}
+
+const BY: Operator = { who: 'automatic', because: 'the cause may have passed' }
+/** Nobody watches it, so it leaves room for the live stream. */
+const RATE_PER_SECOND = 100
+/** Redrives that are looked through: for one that an operator has paused, and for letters that were tried in vain. */
+const RECENT = 200
+
+/**
+ * Starts a redrive of what has waited long enough, if there is any: of those that failed for a reason that passes by itself,
+ * the ones never redriven after the first delay, those redriven once after the second, and so on. Letters that an automatic
+ * redrive had and did not publish wait as long again: what is gone from its topic, or was just cancelled by an operator, would
+ * otherwise come back each minute for ever.
+ * @returns what it started; nothing while the switch is off, another redrive is under way, or an automatic one is paused
+ */
+export async function redriveAutomatically(parts: AutomaticRedriveParts): Promise<Replay | undefined> {
+  const { desk, automatic, automaticDelaysMs, now } = parts
+  if (!(await automatic.status()).on) return undefined
+  const earlier = (await desk.list(RECENT)).filter(replay => replay.automatic)
+  // Whoever paused one did not mean that the next minute makes it anew.
+  if (earlier.some(replay => replay.state === 'paused')) return undefined
+  for (const [replays, delayMs] of automaticDelaysMs.entries()) {
+    try {
+      const inVain = earlier.filter(replay => leftSome(replay) && now() - Date.parse(replay.created_at) < delayMs)
+      const filter = dueFilter(replays, delayMs, inVain)
+      const request = { filter, rate: RATE_PER_SECOND, limit: undefined, onlyPassing: false, edited: undefined }
+      return await desk.start({ ...request, automatic: true }, BY)
+    } catch (error) {
+      if (error instanceof ReplayRunningError) return undefined
+      if (!(error instanceof NothingToReplayError)) throw error
+    }
+  }
+  return undefined
+}
+
+function leftSome({ state, skipped }: Replay): boolean {
+  return skipped > 0 || state === 'cancelled' || state === 'failed'
+}
+
+function dueFilter(replays: number, delayMs: number, inVain: readonly Replay[]): DeadLetterFilter {
+  return {
+    terms: [
+      { field: 'reason', not: false, values: ['retries_exhausted', 'unexpected_error'] },
+      { field: 'state', not: false, values: ['open'] },
+      { field: 'replays', not: false, comparison: '=', count: replays },
+      { field: 'age', not: false, comparison: '>', ms: delayMs },
+      ...(inVain.length === 0 ? [] : [{ field: 'replay', not: true, values: inVain.map(({ id }) => id) } as const]),
+    ],
+  }
+}

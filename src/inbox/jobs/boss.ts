@@ -1,0 +1,132 @@
+import { PgBoss, type Queue } from 'pg-boss'
+import type { BackoffPolicy } from '../../engine/backoff.ts'
+import { runningLifecycle } from '../../engine/lifecycle.ts'
+import type { Clock } from '../../engine/ports.ts'
+import { retry } from '../../engine/retry.ts'
+import type { JobObserver } from '../replay.ts'
+import { FORMER_QUEUES, QUEUE_SCHEMA, requireQueueSchema } from './queue-schema.ts'
+
+/** One kind of job: a queue of pg-boss, what works on it, and when it comes by itself. */
+export interface Job {
+  /** Also the queue's name. */
+  readonly name: string
+  readonly queue: Omit<Queue, 'name'>
+  /** When it is sent by itself (cron, UTC). */
+  readonly cron?: string
+  /** @param signal aborts when the process stops, or another one has the job */
+  work(signal: AbortSignal): Promise<void>
+}
+
+export interface BossOptions {
+  /** Runs statements on connections of their own. Errors are told as `pg` throws them: pg-boss reads their codes. */
+  readonly database: { executeSql(text: string, values?: unknown[]): Promise<{ rows: unknown[] }> }
+  readonly jobs: readonly Job[]
+  /** How long a job that is told to end may take to let go. */
+  readonly stopTimeoutMs: number
+  readonly observer: JobObserver
+  readonly clock: Clock
+  readonly random: () => number
+}
+
+export interface Boss extends AsyncDisposable {
+  /** Puts a job into its queue, unless the queue's policy has one too many. Lost while the queue is not to be reached. */
+  send(name: string): Promise<void>
+}
+
+const BACKOFF: BackoffPolicy = { initialMs: 500, maxMs: 10_000 }
+/** How long an idle worker waits before it looks again; one that is sent a job here is woken. */
+const POLL_SECONDS = 1
+/** How soon a job is found whose worker says nothing any more. */
+const SUPERVISE_SECONDS = 5
+
+/**
+ * Queues and schedules, in the background: the database may be away at the start or later, and nothing else waits for them.
+ * Stops within `stopTimeoutMs` and the timeouts of a statement; what a handler does not finish by then, another process takes
+ * up.
+ */
+export function startBoss({ database, jobs, stopTimeoutMs, observer, clock, random }: BossOptions): Boss {
+  const stopping = new AbortController()
+  const workers = new Map<string, string>()
+  let running: PgBoss | undefined
+  const started = start()
+
+  async function start(): Promise<void> {
+    const options = { policy: BACKOFF, clock, random, signal: stopping.signal, passes: () => true }
+    await retry(startOnce, options).catch(() => {
+      // It was stopped before.
+    })
+  }
+
+  async function startOnce(): Promise<void> {
+    const boss = open()
+    try {
+      await requireQueueSchema(async (text, values) => (await database.executeSql(text, [...values])).rows)
+      await boss.start()
+      await setUp(boss)
+      running = boss
+      observer.observe({ kind: 'jobs_started' })
+    } catch (error) {
+      observer.observe({ kind: 'jobs_trouble', error })
+      await boss.stop({ graceful: false, close: false }).catch(() => {})
+      throw error
+    }
+  }
+
+  function open(): PgBoss {
+    const boss = new PgBoss({
+      db: database,
+      schema: QUEUE_SCHEMA,
+      schedule: jobs.some(job => job.cron !== undefined),
+      superviseIntervalSeconds: SUPERVISE_SECONDS,
+      monitorIntervalSeconds: SUPERVISE_SECONDS,
+    })
+    // What it says is an Error sometimes, and sometimes an object that was made from one.
+    boss.on('error', (error: unknown) => observer.observe({ kind: 'jobs_trouble', error: toError(error) }))
+    return boss
+  }
+
+  async function setUp(boss: PgBoss): Promise<void> {
+    for (const { name, queue, cron } of jobs) {
+      const { policy, ...changeable } = queue
+      // Replicas do this at the same time; and what an older version has set up is brought up to date.
+      await boss.createQueue(name, { ...changeable, ...(policy === undefined ? {} : { policy }) })
+      await boss.updateQueue(name, changeable)
+      if (cron !== undefined) await boss.schedule(name, cron)
+    }
+    for (const name of FORMER_QUEUES) await boss.unschedule(name)
+    for (const job of jobs) {
+      const id = await boss.work(job.name, { pollingIntervalSeconds: POLL_SECONDS }, async ([given]) => {
+        if (given === undefined) return
+        try {
+          await job.work(AbortSignal.any([stopping.signal, given.signal]))
+        } catch (error) {
+          observer.observe({ kind: 'job_failed', job: job.name, error })
+          throw error
+        }
+      })
+      workers.set(job.name, id)
+    }
+  }
+
+  const lifecycle = runningLifecycle(async () => {
+    stopping.abort()
+    await started
+    await running?.stop({ graceful: true, close: false, timeout: stopTimeoutMs }).catch(() => {})
+  })
+
+  return {
+    async send(name) {
+      if (running === undefined || stopping.signal.aborted) return
+      const sent = await running.send(name)
+      const worker = workers.get(name)
+      if (sent !== null && worker !== undefined) running.notifyWorker(worker)
+    },
+    [Symbol.asyncDispose]: lifecycle.stop,
+  }
+}
+
+/** Without a stack: where pg-boss noticed it helps nobody. */
+function toError(error: unknown): Error {
+  const told = typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error)
+  return Object.assign(new Error(told), { stack: told })
+}

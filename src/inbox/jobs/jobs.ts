@@ -1,0 +1,118 @@
+import { runningLifecycle } from '../../engine/lifecycle.ts'
+import type { Clock } from '../../engine/ports.ts'
+import type { ReplayDesk } from '../ports.ts'
+import type { JobObserver, ReplayStore } from '../replay.ts'
+import type { AutomaticRedrive } from '../stream-ports.ts'
+import { redriveAutomatically } from './automatic-redrive.ts'
+import { type Boss, type BossOptions, type Job, startBoss } from './boss.ts'
+import { queueName } from './queue-schema.ts'
+import { MAX_TURN_MS, type Replayer } from './replayer.ts'
+
+export interface JobsOptions {
+  /** Whose jobs they are: each stream has queues of its own, so that a process with other streams does not take its jobs. */
+  readonly stream: string
+  readonly database: BossOptions['database']
+  readonly store: Pick<ReplayStore, 'waiting'>
+  readonly replayer: Replayer
+  /** What comes by itself. Absent: only redrives are worked on, as `holdfast dlq replay` does. */
+  readonly scheduled?: ScheduledJobs
+  readonly stopTimeoutMs: number
+  readonly observer: JobObserver
+  readonly clock: Clock
+  readonly random: () => number
+}
+
+export interface ScheduledJobs {
+  readonly desk: Pick<ReplayDesk, 'start' | 'list'>
+  readonly automatic: Pick<AutomaticRedrive, 'status'>
+  /** How long a dead letter waits for its first automatic redrive, its second …, in ms. */
+  readonly automaticDelaysMs: readonly number[]
+  /** Removes settled dead letters that are old enough; absent: they stay for ever. @returns how many */
+  readonly purge?: (() => Promise<number>) | undefined
+}
+
+/** How soon a redrive that was asked for, or that lost its worker, is put into the queue. */
+const LOOK_EVERY_MS = 1_000
+/** A day may pass before anybody looks at a queue whose database was away; a job is tried again and again until then. */
+const ENDLESS = 1_000_000
+const EVERY_MINUTE = '* * * * *'
+/** Often enough that each turn is short. Not on the hour, when everybody's jobs come. */
+const EVERY_HOUR = '17 * * * *'
+
+/**
+ * Works on redrives and on what comes by itself. The rows of `replays` say what is to be done: each process that runs jobs
+ * looks there for one that has no worker, and puts it into the queue, which has room for one. So an operator's request needs
+ * no queue, and one whose worker was killed comes back by itself.
+ */
+export function startJobs(options: JobsOptions): AsyncDisposable {
+  const { stream, store, replayer, observer, clock } = options
+  const stopping = new AbortController()
+  const replay: Job = {
+    name: queueName(stream, 'replay'),
+    queue: {
+      policy: 'exclusive',
+      heartbeatSeconds: 10,
+      // The replayer lets go well before.
+      expireInSeconds: (2 * MAX_TURN_MS) / 1000,
+      retryLimit: ENDLESS,
+      retryDelay: 1,
+      retryBackoff: true,
+      retryDelayMax: 30,
+      deleteAfterSeconds: 3_600,
+    },
+    async work(signal) {
+      const id = await store.waiting()
+      if (id !== undefined) await replayer.run(id, signal)
+    },
+  }
+  const boss = startBoss({ ...options, jobs: [replay, ...scheduledJobs(options)] })
+  const looking = look(boss)
+
+  async function look(boss: Boss): Promise<void> {
+    while (!stopping.signal.aborted) {
+      try {
+        if ((await store.waiting()) !== undefined) await boss.send(replay.name)
+      } catch (error) {
+        observer.observe({ kind: 'jobs_trouble', error })
+      }
+      await clock.sleep(LOOK_EVERY_MS, stopping.signal)
+    }
+  }
+
+  const lifecycle = runningLifecycle(async () => {
+    stopping.abort()
+    // First: what is at work begins to let go.
+    const letGo = boss[Symbol.asyncDispose]()
+    await looking
+    await letGo
+  })
+  return { [Symbol.asyncDispose]: lifecycle.stop }
+}
+
+function scheduledJobs({ stream, scheduled, observer, clock }: JobsOptions): Job[] {
+  if (scheduled === undefined) return []
+  // One at a time in all processes; the next turn makes up for one that failed.
+  const queue = { policy: 'exclusive', expireInSeconds: 600, retryLimit: 0, deleteAfterSeconds: 86_400 } as const
+  const { purge } = scheduled
+  const redrive: Job = {
+    name: queueName(stream, 'automatic-redrive'),
+    queue,
+    cron: EVERY_MINUTE,
+    async work() {
+      const started = await redriveAutomatically({ ...scheduled, now: clock.now })
+      if (started !== undefined) {
+        observer.observe({ kind: 'automatic_redrive_started', id: started.id, total: started.total })
+      }
+    },
+  }
+  const retention: Job = {
+    name: queueName(stream, 'retention'),
+    queue,
+    cron: EVERY_HOUR,
+    async work() {
+      const purged = (await purge?.()) ?? 0
+      if (purged > 0) observer.observe({ kind: 'dead_letters_purged', purged })
+    },
+  }
+  return [redrive, retention]
+}

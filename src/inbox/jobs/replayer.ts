@@ -1,0 +1,264 @@
+import { type BackoffPolicy, backoffMs } from '../../engine/backoff.ts'
+import { dispositionOf, StoreMisconfiguredError, StoreUnavailableError, StreamError } from '../../engine/errors.ts'
+import type { Clock } from '../../engine/ports.ts'
+import type { SourceRecord } from '../../engine/record.ts'
+import type { ReplayState } from '../letter-states.ts'
+import type { DeadLetterRecords } from '../ports.ts'
+import { toRedrivenRecord } from '../redrive.ts'
+import {
+  type JobObserver,
+  type Parting,
+  REPLAY_BEAT_MS,
+  REPLAY_SEND_WINDOW_MS,
+  type ReplayInHand,
+  type ReplayItem,
+  type ReplayStore,
+  ReplayTakenOverError,
+  type ReplayTopic,
+} from '../replay.ts'
+import { createPace, type Pace } from './pace.ts'
+
+export interface ReplayerParts {
+  readonly store: ReplayStore
+  readonly topic: ReplayTopic
+  readonly records: Pick<DeadLetterRecords, 'read'>
+  readonly observer: JobObserver
+  readonly clock: Clock
+  readonly random: () => number
+}
+
+export interface Replayer {
+  /**
+   * Works on a redrive until it is done, somebody wants it to end, or another worker has it; comes back at once when there is
+   * nothing to do. When the signal aborts, it lets go at the end of the page in hand, for another worker to go on.
+   * @throws what neither waiting nor giving up cures (a missing migration)
+   */
+  run(id: string, stop: AbortSignal): Promise<void>
+}
+
+/** A page is about a second's worth, so that a wish of an operator waits no longer than that. */
+const PAGE_MAX_ITEMS = 500
+/** One is taken however large it is. */
+const PAGE_MAX_BYTES = 16 * 1024 * 1024
+const BACKOFF: BackoffPolicy = { initialMs: 200, maxMs: 5_000 }
+/** How soon a wish is heard of while it waits. */
+const SLICE_MS = 500
+/** A job that runs for so long lets go and is taken up again: jobs expire. */
+export const MAX_TURN_MS = 3_600_000
+
+export function createReplayer(parts: ReplayerParts): Replayer {
+  return {
+    async run(id, stop) {
+      const takenAtMs = parts.clock.monotonic()
+      const replay = await parts.store.take(id)
+      if (replay === undefined) return
+      parts.observer.observe({ kind: 'replay_taken', id, epoch: replay.epoch })
+      await createTurn(parts, replay, takenAtMs, stop).run()
+    },
+  }
+}
+
+function createTurn(
+  parts: ReplayerParts,
+  replay: ReplayInHand,
+  takenAtMs: number,
+  stop: AbortSignal,
+): { run(): Promise<void> } {
+  const { store, topic, records, observer, clock } = parts
+  const { id } = replay
+  const pace = createPace(replay.rate, clock)
+  const pageItems = Math.min(PAGE_MAX_ITEMS, Math.max(1, Math.round(replay.rate ?? PAGE_MAX_ITEMS)))
+  /** Aborts when the turn is over, and when another worker has it. */
+  const over = new AbortController()
+  let state: ReplayState = 'running'
+  /** Before the last beat that was heard began. */
+  let heardAtMs = takenAtMs
+
+  async function run(): Promise<void> {
+    const beating = beat()
+    try {
+      observer.observe({ kind: 'replay_parted', id, ...(await workUntilParted()) })
+    } catch (error) {
+      if (!(error instanceof ReplayTakenOverError)) throw error
+      observer.observe({ kind: 'replay_parted', id, to: 'lost', error })
+    } finally {
+      over.abort()
+      await beating
+    }
+  }
+
+  /** Tells the others that this worker lives, and hears what they want of it; whatever else it waits for. */
+  async function beat(): Promise<void> {
+    while (!over.signal.aborted) {
+      try {
+        const askedAtMs = clock.monotonic()
+        state = await store.beat(replay)
+        heardAtMs = askedAtMs
+      } catch (error) {
+        // An outage is waited out by those who need an answer.
+        if (error instanceof ReplayTakenOverError) over.abort(error)
+      }
+      await clock.sleep(REPLAY_BEAT_MS, over.signal)
+    }
+  }
+
+  async function workUntilParted(): Promise<Parting> {
+    for (let failures = 0; ; ) {
+      try {
+        const parting = wanted() ?? (await turnPage())
+        failures = 0
+        if (parting === undefined) continue
+        await store.part(replay, parting)
+        return parting
+      } catch (error) {
+        over.signal.throwIfAborted()
+        if (dispositionOf(error) !== 'retry') return await giveUp(error)
+        failures += 1
+        observer.observe({ kind: 'replay_waiting', id, attempt: failures, error })
+        // Nobody can be told now: the lease runs out, and another worker takes it up.
+        if (stop.aborted && failures > 1) return { to: 'queued' }
+        await rest(backoffMs(BACKOFF, failures, parts.random()))
+      }
+    }
+  }
+
+  async function giveUp(error: unknown): Promise<Parting> {
+    if (error instanceof ReplayTakenOverError || error instanceof StoreMisconfiguredError) throw error
+    const why =
+      error instanceof StreamError ? error.message : `unforeseen: ${error instanceof Error ? error.name : typeof error}`
+    const parting: Parting = { to: 'failed', error: why }
+    await store.part(replay, parting)
+    return parting
+  }
+
+  function wanted(): Parting | undefined {
+    if (state === 'cancelling') return { to: 'cancelled' }
+    if (state === 'pausing') return { to: 'paused' }
+    return stop.aborted || clock.monotonic() - takenAtMs > MAX_TURN_MS ? { to: 'queued' } : undefined
+  }
+
+  /** Shorter when somebody wants something. */
+  async function rest(ms: number): Promise<void> {
+    const untilMs = clock.monotonic() + ms
+    for (let left = ms; left > 0 && wanted() === undefined; left = untilMs - clock.monotonic()) {
+      await clock.sleep(Math.min(left, SLICE_MS), AbortSignal.any([stop, over.signal]))
+      over.signal.throwIfAborted()
+    }
+  }
+
+  /** @returns what to do next, when it is not the next page */
+  async function turnPage(): Promise<Parting | undefined> {
+    const { items, marks, ...asked } = await store.page(replay, pageItems)
+    if (items.length === 0) return { to: 'done' }
+    state = asked.state
+    // What was begun is not left half done: there may be records of it in the topic that nobody knows of.
+    const parting = marks === undefined ? wanted() : undefined
+    if (parting !== undefined) return parting
+    if (marks !== undefined) {
+      // Begun before, by a worker that is gone or with a broker that was: what of it has arrived is not sent again.
+      const arrived = await topic.published(id, marks)
+      const known = items.filter(item => arrived.has(item.id))
+      if (known.length > 0)
+        await store.notePublished(
+          replay,
+          known.map(item => item.id),
+        )
+      const missing = items.filter(item => !arrived.has(item.id))
+      await publish(await withBytes(missing), known.length)
+      return undefined
+    }
+    while (pace.dueInMs() > 0) {
+      await rest(pace.dueInMs())
+      if (wanted() !== undefined) return wanted()
+    }
+    const page = await withBytes(cutToSize(items))
+    if (page.length === 0) return undefined
+    const partitions = [...new Set(page.map(({ item }) => item.origin.partition))]
+    const ids = page.map(({ item }) => item.id)
+    const claimed = await store.claim(replay, ids, await topic.ends(partitions))
+    if (claimed.size < ids.length) report(0, 0, ids.length - claimed.size)
+    await publish(
+      page.filter(({ item }) => claimed.has(item.id)),
+      0,
+    )
+    return undefined
+  }
+
+  /** Those whose bytes are gone are skipped here, before anybody counts on them. */
+  async function withBytes(items: readonly ReplayItem[]): Promise<Loaded[]> {
+    const places = items.flatMap(({ id, place }) => (place === undefined ? [] : [{ id, ...place }]))
+    const letters = new Map<string, SourceRecord>()
+    for await (const { id, record } of records.read(places)) letters.set(id, record)
+    const lost = items.filter(item => !letters.has(item.id))
+    for (const why of ['place_unknown', 'bytes_gone'] as const) {
+      const ids = lost.filter(item => (item.place === undefined) === (why === 'place_unknown')).map(item => item.id)
+      if (ids.length > 0) {
+        await store.noteSkipped(replay, ids, why)
+        report(0, 0, ids.length)
+      }
+    }
+    return items.flatMap(item => {
+      const letter = letters.get(item.id)
+      return letter === undefined ? [] : [{ item, letter }]
+    })
+  }
+
+  /** @param before how many of the page had arrived already */
+  async function publish(page: readonly Loaded[], before: number): Promise<void> {
+    const acknowledged: string[] = []
+    const refused: string[] = []
+    let failure: { readonly error: unknown } | undefined
+    let failed = 0
+    const underWay: Promise<void>[] = []
+    for (const { item, letter } of page) {
+      await whenDue(pace)
+      if (clock.monotonic() - heardAtMs > REPLAY_SEND_WINDOW_MS) {
+        failure ??= { error: new StoreUnavailableError('the books of redrives were not to be had for seconds') }
+      }
+      // The page is not given up for a wish; but nothing more is sent after a failure, or once another one has it.
+      if (failure !== undefined || over.signal.aborted) break
+      pace.take()
+      const sent = topic.publish(toRedrivenRecord(letter, item, id)).then(
+        answer => void (answer === 'acknowledged' ? acknowledged : refused).push(item.id),
+        (error: unknown) => {
+          failure ??= { error }
+          failed += 1
+        },
+      )
+      underWay.push(sent)
+    }
+    await Promise.all(underWay)
+    report(acknowledged.length + before, failed, refused.length)
+    if (acknowledged.length > 0) await store.notePublished(replay, acknowledged)
+    if (refused.length > 0) await store.noteSkipped(replay, refused, 'refused_by_topic')
+    if (failure !== undefined) throw failure.error
+    over.signal.throwIfAborted()
+  }
+
+  async function whenDue(pace: Pace): Promise<void> {
+    for (let ms = pace.dueInMs(); ms > 0 && !over.signal.aborted; ms = pace.dueInMs())
+      await clock.sleep(ms, over.signal)
+  }
+
+  function report(published: number, failed: number, skipped: number): void {
+    if (published + failed + skipped > 0) {
+      observer.observe({ kind: 'replay_page_published', id, published, failed, skipped })
+    }
+  }
+
+  return { run }
+}
+
+interface Loaded {
+  readonly item: ReplayItem
+  readonly letter: SourceRecord
+}
+
+function cutToSize(items: readonly ReplayItem[]): readonly ReplayItem[] {
+  let bytes = 0
+  const end = items.findIndex((item, index) => {
+    bytes += item.bytes
+    return index > 0 && bytes > PAGE_MAX_BYTES
+  })
+  return end === -1 ? items : items.slice(0, end)
+}

@@ -1,0 +1,152 @@
+import { ownSizeOf } from '../../engine/batch.ts'
+import type { DeadLetter } from '../../engine/dead-letter.ts'
+import { originId } from '../../engine/record.ts'
+import { timestampToInt64 } from '../../engine/timestamp.ts'
+import type { Column, Statement } from '../../engine/value-sql.ts'
+import { SETTLED, sqlList } from '../letter-states.ts'
+import type { WrittenBy } from '../ports.ts'
+
+/** `failures`: how often the letter stands in this batch. Once, but for a record that was redriven twice at a time. */
+export interface IndexRow {
+  readonly id: string
+  /** Whose dead letter it is. */
+  readonly stream: string
+  readonly letter: DeadLetter
+  readonly failures: number
+  /** Default: we did. */
+  readonly writtenBy?: WrittenBy
+}
+
+interface Field {
+  readonly name: string
+  readonly type: Column['type']
+  /** When the table's type is another one. */
+  readonly select?: string
+  readonly column: (rows: readonly IndexRow[]) => Column
+}
+
+const text = (name: string, of: (letter: DeadLetter) => string): Field => {
+  return { name, type: 'text', column: rows => ({ type: 'text', values: rows.map(row => clean(of(row.letter))) }) }
+}
+const int8 = (name: string, of: (row: IndexRow) => number | bigint): Field => {
+  return { name, type: 'int8', column: rows => ({ type: 'int8', values: rows.map(of) }) }
+}
+const int4 = (name: string, of: (letter: DeadLetter) => number): Field => {
+  return { name, type: 'int4', column: rows => ({ type: 'int4', values: rows.map(row => of(row.letter)) }) }
+}
+
+const FIELDS: readonly Field[] = [
+  { name: 'id', type: 'text', column: rows => ({ type: 'text', values: rows.map(row => row.id) }) },
+  { name: 'stream', type: 'text', column: rows => ({ type: 'text', values: rows.map(row => row.stream) }) },
+  text('reason', letter => letter.rejection.reason),
+  text('error', letter => letter.rejection.error),
+  text('pointer', letter => letter.rejection.pointer),
+  text('message', letter => letter.rejection.message),
+  {
+    ...text('violations', ({ rejection }) => {
+      const violations = rejection.violations.map(({ pointer, keyword, message }) => {
+        return { pointer: clean(pointer), keyword: clean(keyword), message: clean(message) }
+      })
+      return JSON.stringify(violations)
+    }),
+    select: 'violations::jsonb',
+  },
+  { ...text('key', letter => letter.key ?? ''), select: "nullif(key, '')" },
+  text('group_id', letter => letter.groupId),
+  text('source_topic', letter => letter.origin.topic),
+  int4('source_partition', letter => letter.origin.partition),
+  int8('source_offset', ({ letter }) => letter.origin.offset),
+  int8('source_timestamp', ({ letter }) => timestampToInt64(letter.origin.timestampMs)),
+  { name: 'failed_at', type: 'timestamptz', column: failedAt },
+  { name: 'first_failed_at', type: 'timestamptz', column: failedAt },
+  int8('failures', row => row.failures),
+  int4('attempts', letter => letter.attempts),
+  int4('replay_count', letter => letter.replayCount),
+  int8('bytes', ({ letter }) => ownSizeOf(letter.record)),
+  { ...int4('dlq_partition', letter => letter.dlq?.partition ?? -1), select: 'nullif(dlq_partition, -1)' },
+  { ...int8('dlq_offset', ({ letter }) => letter.dlq?.offset ?? -1n), select: 'nullif(dlq_offset, -1)' },
+  { ...text('replay_id', letter => letter.replayId ?? ''), select: "nullif(replay_id, '')" },
+  { name: 'state_changed_at', type: 'timestamptz', column: failedAt },
+  {
+    name: 'written_by',
+    type: 'text',
+    column: rows => ({ type: 'text', values: rows.map(({ writtenBy = 'holdfast' }) => writtenBy) }),
+  },
+]
+
+/** What a later failure of the same record says anew. Its place and its first failure stay. */
+const RENEWED = ['reason', 'error', 'pointer', 'message', 'violations', 'key', 'group_id']
+
+const NAMES = FIELDS.map(field => field.name).join(', ')
+
+/** Columns of letters as parameters of a statement. */
+export const LETTER_INPUT = {
+  names: NAMES,
+  /** What of {@link LETTER_INPUT.input} goes into the columns. */
+  select: FIELDS.map(field => field.select ?? field.name).join(', '),
+  /** `unnest($1::text[], …) AS input (id, …)` */
+  input: `unnest(${FIELDS.map((field, i) => `$${i + 1}::${field.type}[]`).join(', ')}) AS input (${NAMES})`,
+  columns: (rows: readonly IndexRow[]): Column[] => FIELDS.map(field => field.column(rows)),
+}
+
+/**
+ * The state of a letter whose record failed once more. What is resolved had its effect, and what is discarded was decided by
+ * somebody: both stay. One that another redrive has in hand waits for that one's record. Without a redrive behind it, the
+ * record was merely read again.
+ */
+const STATE_AFTER_FAILURE = `CASE
+    WHEN known.state IN (${sqlList(SETTLED)}) THEN known.state
+    WHEN known.state = 'replaying' AND excluded.replay_id <> known.replay_id THEN known.state
+    WHEN excluded.replay_count > known.replay_count OR known.state = 'replaying' AND excluded.replay_id IS NOT NULL
+      THEN excluded.state
+    ELSE known.state END`
+
+function indexSql(replayMax: number): string {
+  return `
+  INSERT INTO dead_letters AS known (${NAMES}, state)
+  SELECT ${LETTER_INPUT.select}, CASE WHEN replay_count >= ${replayMax} THEN 'parked' ELSE 'open' END
+  FROM ${LETTER_INPUT.input}
+  ON CONFLICT (id) DO UPDATE SET
+    ${RENEWED.map(name => `${name} = excluded.${name}`).join(', ')},
+    failed_at = excluded.failed_at, attempts = excluded.attempts, bytes = excluded.bytes,
+    dlq_partition = CASE WHEN excluded.dlq_offset IS NULL THEN known.dlq_partition ELSE excluded.dlq_partition END,
+    dlq_offset = coalesce(excluded.dlq_offset, known.dlq_offset),
+    failures = known.failures + excluded.failures,
+    replay_count = greatest(known.replay_count, excluded.replay_count),
+    replay_id = coalesce(known.replay_id, excluded.replay_id), written_by = excluded.written_by,
+    state = ${STATE_AFTER_FAILURE},
+    state_changed_at = CASE WHEN known.state = ${STATE_AFTER_FAILURE} THEN known.state_changed_at
+      ELSE excluded.state_changed_at END`
+}
+
+/** Never parks. */
+export const NO_REPLAY_MAX = 2_147_483_647
+
+/**
+ * The rows of `dead_letters` for a batch of a stream. A record that failed before (the same origin) keeps its row: with a redrive
+ * behind it, it is open again, or parked after `replayMax` of them; without one it was merely read again, and what an
+ * operator decided about it stands.
+ */
+export function indexStatement(stream: string, letters: readonly DeadLetter[], replayMax = NO_REPLAY_MAX): Statement {
+  const rows = new Map<string, IndexRow>()
+  for (const letter of letters) {
+    const id = originId(letter.origin)
+    rows.set(id, { id, stream, letter, failures: (rows.get(id)?.failures ?? 0) + 1 })
+  }
+  // Sorted by id for the same reason as orders are: two lanes must not wait for one another.
+  const sorted = [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
+  return {
+    name: `dead_letters_index_${replayMax}`,
+    text: indexSql(replayMax),
+    columns: LETTER_INPUT.columns(sorted),
+  }
+}
+
+function failedAt(rows: readonly IndexRow[]): Column {
+  return { type: 'timestamptz', values: rows.map(row => BigInt(row.letter.failedAtMs) * 1000n) }
+}
+
+/** A dead letter that the index refuses would block its partition for ever, so its texts are made to fit. */
+export function clean(value: string): string {
+  return value.toWellFormed().replaceAll('\0', '\ufffd')
+}

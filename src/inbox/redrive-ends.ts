@@ -1,0 +1,75 @@
+import type { Rejection } from '../engine/dead-letter.ts'
+import type { Outcome } from '../engine/outcome.ts'
+import type { Redrive } from '../engine/provenance.ts'
+import { originId } from '../engine/record.ts'
+import type { SettlementWork } from '../engine/settlement.ts'
+import type { ReadyRecord } from '../engine/verdict.ts'
+
+/** How a redriven record ended: by this its dead letter is resolved, or waits once more. */
+export interface RedriveEnd extends Redrive {
+  /** Of the dead letter. */
+  readonly id: string
+  readonly outcome: Outcome
+  /** Of one that was dead-lettered again. */
+  readonly failure: Rejection | undefined
+}
+
+/**
+ * Every redriven record of a work with its end: those that were collapsed within the batch, those that the store was asked
+ * for, and those that failed once more. One for each letter and redrive: a record that was published twice (its redrive
+ * was killed between two steps) had its effect when one of the two had.
+ * @param outcomeOf how the store ended a record that it was asked to write
+ */
+export function redriveEnds<T>(
+  work: Pick<SettlementWork<T>, 'ready' | 'collapsed' | 'deadLetters'>,
+  outcomeOf: (ready: ReadyRecord<T>) => Outcome,
+): RedriveEnd[] {
+  const ends = new Map<string, RedriveEnd>()
+  const note = (end: RedriveEnd): void => {
+    const key = `${end.replayId} ${end.id}`
+    const other = ends.get(key)
+    if (other === undefined || WEIGHT[end.outcome] > WEIGHT[other.outcome]) ends.set(key, end)
+  }
+  const noteReady = ({ redrive, origin }: ReadyRecord<T>, outcome: () => Outcome): void => {
+    if (redrive !== undefined) note({ id: originId(origin), ...redrive, outcome: outcome(), failure: undefined })
+  }
+  for (const { ready, outcome } of work.collapsed.leftOut ?? []) noteReady(ready, () => outcome)
+  for (const ready of work.ready) noteReady(ready, () => outcomeOf(ready))
+  for (const { origin, replayId, replayCount, rejection } of work.deadLetters) {
+    if (replayId === undefined) continue
+    note({ id: originId(origin), replayId, replayCount, outcome: 'dead_lettered', failure: rejection })
+  }
+  return [...ends.values()]
+}
+
+/** Of two ends of the same letter in one redrive, which one tells more. */
+const WEIGHT: Readonly<Record<Outcome, number>> = {
+  dead_lettered: 0,
+  duplicate: 1,
+  stale: 2,
+  superseded: 3,
+  written: 4,
+}
+
+/** A record that was read again, without a redrive, and had its effect this time. */
+export interface ReadAgainEnd {
+  /** Of the dead letter, if there is one. */
+  readonly id: string
+  /** Of the record: another one may stand there since the topic was made anew. */
+  readonly timestampMs: number
+  readonly outcome: Outcome
+}
+
+/** Every record of a work that is neither a redriven one nor a dead letter. @param outcomeOf as of {@link redriveEnds} */
+export function readAgainEnds<T>(
+  work: Pick<SettlementWork<T>, 'ready' | 'collapsed'>,
+  outcomeOf: (ready: ReadyRecord<T>) => Outcome,
+): ReadAgainEnd[] {
+  const ends: ReadAgainEnd[] = []
+  const note = ({ record, redrive }: ReadyRecord<T>, outcome: Outcome): void => {
+    if (redrive === undefined) ends.push({ id: originId(record), timestampMs: record.timestampMs, outcome })
+  }
+  for (const { ready, outcome } of work.collapsed.leftOut ?? []) note(ready, outcome)
+  for (const ready of work.ready) note(ready, outcomeOf(ready))
+  return ends
+}

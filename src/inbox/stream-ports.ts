@@ -1,0 +1,47 @@
+import type { Figures } from '../engine/figures.ts'
+import type { Operator } from '../engine/operator.ts'
+
+/** What the database knows of a stream, whichever process consumes it; and what an operator may change about it. */
+
+export interface PartitionBooks {
+  readonly partition: number
+  /** Progress: below it everything is settled. */
+  readonly next: bigint
+  /** Why it waits for an operator; `undefined` when it does not. */
+  readonly pausedFor: string | undefined
+  /** The cause, in a clause for an operator; `undefined` when it does not wait, or the cause was not noted. */
+  readonly pausedBecause: string | undefined
+  /** Wall clock in ms of the last settled batch. */
+  readonly lastProgressMs: number
+}
+
+export interface StreamBooks {
+  /** Each partition that was ever consumed by the group. @throws StoreUnavailableError, as every method does */
+  partitions(): Promise<PartitionBooks[]>
+  /** Records a second, settled by all processes of the group in the last few seconds. */
+  rate(): Promise<number>
+  deadLetters(): Promise<Figures['deadLetters']>
+  /** Lifts pauses that wait for an operator, on one partition or on all. @returns what was lifted */
+  liftPauses(partition: number | undefined, by: Operator): Promise<LiftedPause[]>
+}
+
+export interface LiftedPause {
+  readonly partition: number
+  readonly paused_for: string
+  readonly dead_letters_in_a_row: number
+}
+
+/** Whether dead letters whose cause has passed are redriven without being asked for. */
+export interface AutomaticRedrive {
+  status(): Promise<AutomaticRedriveStatus>
+  set(on: boolean, by: Operator): Promise<AutomaticRedriveStatus>
+}
+
+export interface AutomaticRedriveStatus {
+  readonly on: boolean
+  /** `null`: nobody has touched it yet. */
+  readonly changed_by: string | null
+  readonly changed_at: string | null
+  /** RFC 3339; `null` while it is off, or not known. */
+  readonly next_run: string | null
+}

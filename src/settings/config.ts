@@ -1,0 +1,236 @@
+import { ConfigError } from '../engine/errors.ts'
+import { disagreementsOf } from '../engine/kafka/properties.ts'
+import type { Keyless } from './access.ts'
+import { hostNameOfAddress, isLoopbackName } from './hosts.ts'
+import { Mismatch, type Setting } from './setting.ts'
+import { fileProblems, refusedInUrl, SETTINGS } from './settings.ts'
+
+type SettingName = keyof typeof SETTINGS
+type Values = { readonly [N in SettingName]: (typeof SETTINGS)[N] extends Setting<infer T> ? T : never }
+
+/** What `process.env` is. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+export type Config = Frozen<ReturnType<typeof toConfig>>
+type Frozen<T> = T extends object ? { readonly [K in keyof T]: Frozen<T[K]> } : T
+
+/**
+ * Reads the environment into a frozen Config. An empty variable is an unset one: compose files cannot leave one out.
+ * @throws ConfigError naming every setting that cannot be used
+ */
+export function loadConfig(env: Environment): Config {
+  const values: Partial<Record<SettingName, unknown>> = {}
+  const problems: string[] = []
+  for (const [name, { parse, shown }] of settings()) {
+    const { text } = effective(env, name)
+    if (text === undefined) continue
+    const value = parse(text)
+    if (value instanceof Mismatch)
+      problems.push(`${name} is ${JSON.stringify(shown(text))}: it must be ${value.expected}`)
+    else values[name] = value
+  }
+  // The table gives each name its type; what could not be read is absent, and then nothing is built from it.
+  problems.push(...disagreements(values as Partial<Values>))
+  if (problems.length > 0) throw new ConfigError(problems)
+  return freeze(toConfig(values as Values))
+}
+
+/** Settings that are right one by one and wrong together. */
+function disagreements(values: Partial<Values>): string[] {
+  const problems: string[] = []
+  const { KAFKA_SECURITY_PROTOCOL: protocol = 'plaintext', HTTP_HOST: host, AUTH: auth } = values
+  const sasl = ['KAFKA_SASL_MECHANISM', 'KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD'] as const
+  for (const name of sasl) {
+    if (protocol.startsWith('sasl') && values[name] === undefined) {
+      problems.push(`${name} is not set: KAFKA_SECURITY_PROTOCOL=${protocol} needs it`)
+    }
+    if (!protocol.startsWith('sasl') && values[name] !== undefined) {
+      problems.push(`${name} is set, but KAFKA_SECURITY_PROTOCOL is ${protocol}: it must be sasl_ssl or sasl_plaintext`)
+    }
+  }
+  const tls = ['KAFKA_SSL_CA_LOCATION', 'KAFKA_SSL_CERTIFICATE_LOCATION', 'KAFKA_SSL_KEY_LOCATION'] as const
+  for (const name of tls) {
+    if (values[name] !== undefined && !protocol.endsWith('ssl')) {
+      problems.push(`${name} is set, but KAFKA_SECURITY_PROTOCOL is ${protocol}: it must be ssl or sasl_ssl`)
+    }
+  }
+  if ((values.KAFKA_SSL_CERTIFICATE_LOCATION === undefined) !== (values.KAFKA_SSL_KEY_LOCATION === undefined)) {
+    problems.push('KAFKA_SSL_CERTIFICATE_LOCATION and KAFKA_SSL_KEY_LOCATION must be set together, or neither')
+  }
+  if (values.KAFKA_TOPIC !== undefined && values.KAFKA_TOPIC === values.KAFKA_DLQ_TOPIC) {
+    problems.push(`KAFKA_DLQ_TOPIC is "${values.KAFKA_DLQ_TOPIC}": it must be another topic than KAFKA_TOPIC`)
+  }
+  const { HTTP_PORT: port = 0, METRICS_PORT: metricsPort, METRICS_HOST: metricsHost } = values
+  if (port > 0 && metricsPort === port && metricsHost === host) {
+    problems.push(`METRICS_PORT is "${metricsPort}": it must be another port than HTTP_PORT`)
+  }
+  for (const problem of disagreementsOf(values.KAFKA_CONFIG ?? {})) problems.push(`KAFKA_CONFIG: ${problem}`)
+  const { RETRY_INITIAL_MS: initialMs = 0, RETRY_MAX_MS: maxMs = Number.POSITIVE_INFINITY } = values
+  if (maxMs < initialMs) {
+    problems.push(`RETRY_MAX_MS is "${maxMs}": it must be at least RETRY_INITIAL_MS (${initialMs})`)
+  }
+  const { STUCK_AFTER_MS: stuckAfterMs = 0, PG_STATEMENT_TIMEOUT_MS: statementTimeoutMs = 0 } = values
+  if (stuckAfterMs > 0 && stuckAfterMs <= statementTimeoutMs) {
+    problems.push(
+      `STUCK_AFTER_MS is "${stuckAfterMs}": it must be more than PG_STATEMENT_TIMEOUT_MS (${statementTimeoutMs}), or 0; ` +
+        'a statement that may take so long is not stuck',
+    )
+  }
+  const { KAFKA_CONFIG: kafkaConfig = {}, DATABASE_URL: databaseUrl } = values
+  if (databaseUrl !== undefined) {
+    problems.push(...fileProblems(kafkaConfig, databaseUrl))
+    for (const name of refusedInUrl(databaseUrl)) {
+      problems.push(
+        `DATABASE_URL holds ${name}, which would replace a value of Holdfast: leave it out (PG_STATEMENT_TIMEOUT_MS bounds statements)`,
+      )
+    }
+  }
+  // Keys that cannot be read are told of by themselves.
+  const hasKeys = values.API_KEYS === undefined || values.API_KEYS.length > 0
+  if (host !== undefined && auth === 'on' && !hasKeys && !isLoopbackName(hostNameOfAddress(host))) {
+    problems.push(
+      `HTTP_HOST is "${host}", which others can reach: it must be 127.0.0.1, unless API_KEYS says who may, or AUTH=off that all may`,
+    )
+  }
+  return problems
+}
+
+function toConfig(values: Values) {
+  return {
+    kafka: {
+      brokers: values.KAFKA_BROKERS,
+      topic: values.KAFKA_TOPIC,
+      dlqTopic: values.KAFKA_DLQ_TOPIC,
+      groupId: values.KAFKA_GROUP_ID,
+      startAt: values.KAFKA_START_AT,
+      createTopics: values.KAFKA_CREATE_TOPICS === 'true',
+      topicPartitions: values.KAFKA_TOPIC_PARTITIONS,
+      /** `undefined`: the broker's default. */
+      topicReplication: values.KAFKA_TOPIC_REPLICATION,
+      /** librdkafka properties. */
+      security: present({
+        'security.protocol': values.KAFKA_SECURITY_PROTOCOL,
+        'sasl.mechanism': values.KAFKA_SASL_MECHANISM,
+        'sasl.username': values.KAFKA_SASL_USERNAME,
+        'sasl.password': values.KAFKA_SASL_PASSWORD,
+        'ssl.ca.location': values.KAFKA_SSL_CA_LOCATION,
+        'ssl.certificate.location': values.KAFKA_SSL_CERTIFICATE_LOCATION,
+        'ssl.key.location': values.KAFKA_SSL_KEY_LOCATION,
+      }),
+      /** Further librdkafka properties, checked against those that the guarantees rest on. */
+      extra: values.KAFKA_CONFIG,
+    },
+    /** As it was written: relative to the working directory. `undefined`: the usual names are looked for. */
+    streamFile: values.HOLDFAST_CONFIG,
+    postgres: {
+      url: values.DATABASE_URL,
+      poolMax: values.PG_POOL_MAX,
+      statementTimeoutMs: values.PG_STATEMENT_TIMEOUT_MS,
+    },
+    http: {
+      host: values.HTTP_HOST,
+      port: values.HTTP_PORT,
+      apiKeys: values.API_KEYS,
+      keyless: keylessOf(values),
+      allowedHosts: values.HTTP_ALLOWED_HOSTS,
+      writesPerMinute: values.HTTP_WRITES_PER_MINUTE,
+    },
+    /** Port `undefined`: served by the API. */
+    metrics: { host: values.METRICS_HOST, port: values.METRICS_PORT },
+    batch: {
+      maxRecords: values.BATCH_MAX_RECORDS,
+      maxBytes: values.BATCH_MAX_BYTES,
+      lingerMs: values.BATCH_LINGER_MS,
+    },
+    recordMaxBytes: values.RECORD_MAX_BYTES,
+    retry: {
+      initialMs: values.RETRY_INITIAL_MS,
+      maxMs: values.RETRY_MAX_MS,
+      maxAttempts: values.RETRY_MAX_ATTEMPTS,
+    },
+    outagePolicy: values.OUTAGE_POLICY,
+    stormLimit: values.DLQ_STORM_MAX_CONSECUTIVE,
+    stormRatio: values.DLQ_STORM_RATIO,
+    crashLoopMaxStarts: values.CRASH_LOOP_MAX_STARTS,
+    replayMax: values.REPLAY_MAX,
+    /** While nobody has touched the switch; and how long a dead letter waits for its first automatic redrive, its second … */
+    automaticRedrive: { on: values.AUTO_REDRIVE === 'on', delaysMs: values.AUTO_REDRIVE_DELAYS },
+    deadLetterRetentionDays: values.DEAD_LETTER_RETENTION_DAYS,
+    cache: {
+      maxBytes: values.CACHE_MAX_BYTES,
+      ttlMs: values.CACHE_TTL_MS,
+      /** Infinity: as many as fit. */
+      warmOrders: values.CACHE_WARM_ORDERS,
+      coherence: values.CACHE_COHERENCE,
+    },
+    /** With `{trace_id}` in it. */
+    traceUrl: values.TRACE_URL,
+    logLevels: values.LOG_LEVEL,
+    shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
+    /** 0: never. */
+    stuckAfterMs: values.STUCK_AFTER_MS,
+  }
+}
+
+function keylessOf(values: Values): Keyless {
+  if (values.AUTH === 'off') return 'everyone'
+  return values.API_KEYS.length === 0 && values.HTTP_TRUST_LOOPBACK === 'on' ? 'loopback' : 'nobody'
+}
+
+export interface SettingRow {
+  readonly name: string
+  /** In effect, secrets hidden; empty when unset. */
+  readonly value: string
+  readonly origin: 'default' | 'environment' | '.env'
+  readonly description: string
+}
+
+/**
+ * Every setting as it is in effect, in the order of the table.
+ * @param file what `.env` holds. Node has put it into the environment already, where that did not say otherwise.
+ */
+export function describeConfig(env: Environment, file: Environment = {}): SettingRow[] {
+  return settings().map(([name, { shown, about }]) => {
+    const { text, origin } = effective(env, name)
+    const fromFile = origin === 'environment' && file[name] === text
+    return {
+      name,
+      value: text === undefined ? '' : shown(text),
+      origin: fromFile ? '.env' : origin,
+      description: about,
+    }
+  })
+}
+
+/** The table of the README, in Markdown. */
+export function settingsTable(): string {
+  const rows = settings().map(([name, setting]) => {
+    const value = setting.default ? `\`${setting.default}\`` : ''
+    const cells = [`\`${name}\``, value, `${setting.about} Takes ${setting.expected}.`]
+    return `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  })
+  return ['| variable | default | |', '| --- | --- | --- |', ...rows].join('\n')
+}
+
+function settings(): [SettingName, Setting<unknown>][] {
+  return Object.entries(SETTINGS) as [SettingName, Setting<unknown>][]
+}
+
+function effective(
+  env: Environment,
+  name: SettingName,
+): { text: string | undefined; origin: 'default' | 'environment' } {
+  const given = env[name]
+  if (given !== undefined && given.trim() !== '') return { text: given, origin: 'environment' }
+  return { text: SETTINGS[name].default, origin: 'default' }
+}
+
+function present(properties: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string>> {
+  const entries = Object.entries(properties).filter((entry): entry is [string, string] => entry[1] !== undefined)
+  return Object.fromEntries(entries)
+}
+
+function freeze<T extends object>(value: T): Frozen<T> {
+  for (const part of Object.values(value)) if (typeof part === 'object' && part !== null) freeze(part)
+  return Object.freeze(value) as Frozen<T>
+}

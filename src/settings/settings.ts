@@ -1,0 +1,414 @@
+import { accessSync, constants } from 'node:fs'
+import { refusalOf } from '../engine/kafka/properties.ts'
+import { START_AT } from '../engine/progress.ts'
+import { type ApiKey, maskApiKeys, parseApiKeys } from './access.ts'
+import { hostNameOfAddress } from './hosts.ts'
+import { LOG_LEVELS, LOG_MODULES, parseLogLevels } from './log-levels.ts'
+import { bytes, fraction, integer, oneOf, pairs, postgresUrl, type Setting, setting, text } from './setting.ts'
+
+const KIB = 1024
+const MIB = 1024 * KIB
+const GIB = 1024 * MIB
+const DAY_MS = 86_400_000
+
+const topicName = { pattern: /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/, expected: "1 to 249 of A-Z a-z 0-9 '.' '_' '-'" }
+const pemFile = { default: undefined, expected: 'the path of a PEM file that can be read' } as const
+
+/**
+ * Every setting, once: validation, `holdfast config`, and the table of the README come from here. An empty variable is
+ * an unset one, because compose files cannot leave one out.
+ */
+export const SETTINGS = {
+  KAFKA_BROKERS: setting(
+    { default: 'localhost:9092', expected: 'a list as in host:9092,other:9092', about: 'Where to find the cluster.' },
+    readBrokers,
+  ),
+  KAFKA_TOPIC: text({
+    default: 'orders',
+    ...topicName,
+    about:
+      'The topic of the stream `orders`. Another stream has one of its own name, unless its definition says otherwise.',
+  }),
+  KAFKA_DLQ_TOPIC: text({
+    default: 'orders.dlq',
+    ...topicName,
+    about: 'The dead-letter topic of the stream `orders`; of another stream: its topic with `.dlq`.',
+  }),
+  KAFKA_GROUP_ID: text({
+    default: 'holdfast',
+    pattern: /^[\x21-\x7e]{1,255}$/,
+    expected: '1 to 255 visible ASCII characters',
+    about: 'The consumer group of the stream `orders`; of another stream: this and `-NAME`. Replicas share it.',
+  }),
+  KAFKA_CREATE_TOPICS: oneOf({
+    default: 'true',
+    values: ['true', 'false'],
+    about: 'Whether missing topics are created at start.',
+  }),
+  KAFKA_TOPIC_PARTITIONS: integer({
+    default: '6',
+    min: 1,
+    max: 10_000,
+    unit: 'partitions',
+    about: 'Partitions of a topic that is created: the most replicas that can share it.',
+  }),
+  KAFKA_TOPIC_REPLICATION: integer({
+    default: undefined,
+    min: 1,
+    max: 100,
+    unit: 'replicas',
+    about: "Replicas of a topic that is created; unset: the broker's default.",
+  }),
+  KAFKA_START_AT: oneOf({
+    default: 'earliest',
+    values: START_AT,
+    about:
+      "Where a partition without a progress row starts. `committed`: at the group's offset in Kafka, for a group that is taken over from another application (earliest where there is none); `latest`: at the end. The ledger holds as `skipped` what is passed over. Unset it once the group is taken over: a database that is an older copy has no rows either.",
+  }),
+  KAFKA_SECURITY_PROTOCOL: oneOf({
+    default: undefined,
+    values: ['plaintext', 'ssl', 'sasl_plaintext', 'sasl_ssl'],
+    about: 'How to talk to the brokers; unset: plaintext.',
+  }),
+  KAFKA_SASL_MECHANISM: oneOf({
+    default: undefined,
+    values: ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'],
+    about: 'With sasl_plaintext or sasl_ssl.',
+  }),
+  KAFKA_SASL_USERNAME: text({ default: undefined, pattern: /./s, expected: 'a user name', about: 'With SASL.' }),
+  KAFKA_SASL_PASSWORD: text({
+    default: undefined,
+    pattern: /./s,
+    expected: 'a password',
+    secret: true,
+    about: 'With SASL.',
+  }),
+  KAFKA_SSL_CA_LOCATION: setting(
+    { ...pemFile, about: 'The authority that signed the brokers; unset: the system’s.' },
+    readable,
+  ),
+  KAFKA_SSL_CERTIFICATE_LOCATION: setting(
+    { ...pemFile, about: 'Our own certificate, where brokers ask for one.' },
+    readable,
+  ),
+  KAFKA_SSL_KEY_LOCATION: setting({ ...pemFile, about: 'The key of that certificate.' }, readable),
+  KAFKA_CONFIG: pairs({
+    default: undefined,
+    expected: 'librdkafka properties as in fetch.min.bytes=1,statistics.interval.ms=0',
+    refuse: refusalOf,
+    about: 'Further librdkafka properties; those that would break the guarantees are refused, with the reason.',
+  }),
+  DATABASE_URL: postgresUrl({
+    default: 'postgres://localhost:5432/holdfast',
+    about: 'The database; TLS through the URL (`?sslmode=verify-full`; `require` checks as much).',
+  }),
+  PG_POOL_MAX: integer({
+    default: '4',
+    min: 1,
+    max: 1000,
+    unit: 'connections',
+    about:
+      'Connections that write, of the whole process: its streams share them equally, each with at least one. Two for each core of the database are enough.',
+  }),
+  PG_STATEMENT_TIMEOUT_MS: integer({
+    default: '10000',
+    min: 100,
+    max: DAY_MS,
+    unit: 'ms',
+    about: 'How long a statement may run before the server gives it up.',
+  }),
+  HTTP_HOST: text({
+    default: '127.0.0.1',
+    pattern: /^[A-Za-z0-9.:_-]+$/,
+    expected: 'an address or a host name of this machine',
+    about: 'Where the API listens. One that others can reach needs API_KEYS, or AUTH=off.',
+  }),
+  HTTP_PORT: integer({
+    default: '8081',
+    min: 0,
+    max: 65_535,
+    unit: 'port',
+    about: '0 takes a free one, and prints it.',
+  }),
+  API_KEYS: setting(
+    {
+      default: '',
+      expected: 'name:role:hash, several separated by commas; the hash is the SHA-256 of the key in hexadecimal',
+      about:
+        'Who may use the API: keys with the role read, write or admin, sent as `Authorization: Bearer …`. None: this machine may read and write, and admin needs the key that is made at each start: on the terminal, and in the file that the log names.',
+      shown: maskApiKeys,
+    },
+    (value): readonly ApiKey[] | undefined => (value === '' ? [] : parseApiKeys(value)),
+  ),
+  HTTP_ALLOWED_HOSTS: setting(
+    {
+      default: '',
+      expected:
+        'host names or addresses without a port, several separated by commas, as in orders.example.com,10.0.0.5',
+      about:
+        'Names under which clients reach the API, besides those of the loopback interface and HTTP_HOST. A request with another `Host`, or from a page of another origin, is refused, whatever AUTH says.',
+    },
+    readHosts,
+  ),
+  HTTP_TRUST_LOOPBACK: oneOf({
+    default: 'on',
+    values: ['on', 'off'],
+    about:
+      'Whether callers on this machine need no key to read and write while API_KEYS names none. off where a proxy on this machine adds no forwarding header.',
+  }),
+  TRACE_URL: text({
+    default: undefined,
+    pattern: /^https?:\/\/[^\s{}]+\{trace_id\}[^\s{}]*$/,
+    expected: 'a URL with {trace_id} in it, as in http://localhost:16686/trace/{trace_id}',
+    about: 'Where a trace can be looked at: dead letters link to theirs.',
+  }),
+  AUTH: oneOf({
+    default: 'on',
+    values: ['on', 'off'],
+    about: 'off: whoever reaches the API may read and write without a key; admin needs one all the same.',
+  }),
+  HTTP_WRITES_PER_MINUTE: integer({
+    default: '600',
+    min: 1,
+    max: 10_000_000,
+    unit: 'requests',
+    about: 'Values that one key, or one address without a key, may send to the API in a minute.',
+  }),
+  METRICS_HOST: text({
+    default: '127.0.0.1',
+    pattern: /^[A-Za-z0-9.:_-]+$/,
+    expected: 'an address or a host name of this machine',
+    about: 'Where METRICS_PORT listens.',
+  }),
+  METRICS_PORT: integer({
+    default: undefined,
+    min: 0,
+    max: 65_535,
+    unit: 'port',
+    about:
+      'A port of its own for `/metrics` and the probes with their details, without keys; unset: they are on HTTP_PORT, and details only for those who may read.',
+  }),
+  BATCH_MAX_RECORDS: integer({
+    default: '1000',
+    min: 1,
+    max: 10_000,
+    unit: 'records',
+    about: 'Records that one transaction settles at most; 500 to 2000 perform alike.',
+  }),
+  BATCH_MAX_BYTES: bytes({
+    default: '8MiB',
+    min: KIB,
+    max: GIB,
+    about: 'Bytes that close a batch; a larger record is a batch of its own.',
+  }),
+  BATCH_LINGER_MS: integer({
+    default: '5',
+    min: 0,
+    max: 60_000,
+    unit: 'ms',
+    about: 'How long a record may wait for company.',
+  }),
+  RECORD_MAX_BYTES: bytes({
+    default: '1MiB',
+    min: KIB,
+    max: GIB,
+    about: 'A larger value is a dead letter (`too_large`).',
+  }),
+  RETRY_INITIAL_MS: integer({
+    default: '100',
+    min: 1,
+    max: DAY_MS,
+    unit: 'ms',
+    about: 'The first wait after a failure, at most; it doubles with each attempt, with full jitter.',
+  }),
+  RETRY_MAX_MS: integer({ default: '30000', min: 1, max: DAY_MS, unit: 'ms', about: 'The longest wait.' }),
+  RETRY_MAX_ATTEMPTS: integer({
+    default: '8',
+    min: 1,
+    max: 1000,
+    unit: 'attempts',
+    about: 'Bounds failures that blame a record; an outage is not counted.',
+  }),
+  OUTAGE_POLICY: oneOf({
+    values: ['pause', 'dead-letter'],
+    default: 'pause',
+    about:
+      'What an outage of the database does: wait for it however long, or set a batch aside after RETRY_MAX_ATTEMPTS (`retries_exhausted`).',
+  }),
+  DLQ_STORM_MAX_CONSECUTIVE: integer({
+    default: '1000',
+    min: 0,
+    max: 1_000_000_000,
+    unit: 'dead letters',
+    about:
+      'So many in a row on a partition, of whatever reason, pause it until `holdfast resume`; so does a batch whose every record the database refuses, before any of them is a dead letter. 0: never.',
+  }),
+  DLQ_STORM_RATIO: fraction({
+    default: '0.5',
+    about: "This share of a partition's last 1,000 records as dead letters pauses it likewise; 0: never.",
+  }),
+  CRASH_LOOP_MAX_STARTS: integer({
+    default: '5',
+    min: 0,
+    max: 1000,
+    unit: 'starts',
+    about: 'A record that ended the process so often is a dead letter (`crash_loop`); 0: never.',
+  }),
+  REPLAY_MAX: integer({
+    default: '3',
+    min: 1,
+    max: 1000,
+    unit: 'redrives',
+    about: 'A dead letter that failed after so many redrives is parked; from then on only `state:parked` redrives it.',
+  }),
+  AUTO_REDRIVE: oneOf({
+    default: 'off',
+    values: ['on', 'off'],
+    about:
+      'Whether dead letters whose cause passes by itself (`retries_exhausted`, `unexpected_error`) are redriven without being asked for; `holdfast dlq auto` overrides it while the service runs.',
+  }),
+  AUTO_REDRIVE_DELAYS: setting(
+    {
+      default: '10m,1h,6h',
+      expected: 'a list of durations, as in 10m,1h,6h',
+      about:
+        'How long such a dead letter waits after a failure: for its first automatic redrive, its second, and so on.',
+    },
+    readDurations,
+  ),
+  DEAD_LETTER_RETENTION_DAYS: integer({
+    default: '30',
+    min: 0,
+    max: 36_500,
+    unit: 'days',
+    about: 'So long after they were resolved or discarded, dead letters leave the index; 0: never. Their counts stay.',
+  }),
+  HOLDFAST_CONFIG: text({
+    default: undefined,
+    pattern: /\S/,
+    expected: 'the path of a file that exports `defineConfig({ streams: [...] })`',
+    about:
+      'The streams that run. Unset: `holdfast.config.ts` (`.js`, `.mjs`) of the working directory; where there is none, orders alone.',
+  }),
+  CACHE_MAX_BYTES: bytes({
+    default: '64MiB',
+    min: 0,
+    max: 1024 * GIB,
+    about:
+      'Memory for values that are served without asking the database, of the whole process: its streams share it equally; 0: none.',
+  }),
+  CACHE_TTL_MS: integer({
+    default: '3600000',
+    min: 1,
+    max: 365 * DAY_MS,
+    unit: 'ms',
+    about: 'How long a cached value is served.',
+  }),
+  CACHE_WARM_ORDERS: setting(
+    {
+      default: '10000',
+      expected: 'a whole number of values, or `all`',
+      about: 'Newest values of each stream to load at start; `all`: as many as fit.',
+    },
+    value => {
+      if (value.toLowerCase() === 'all') return Number.POSITIVE_INFINITY
+      return /^\d{1,12}$/.test(value) ? Number(value) : undefined
+    },
+  ),
+  CACHE_COHERENCE: oneOf({
+    default: 'notify',
+    values: ['notify', 'off'],
+    about:
+      'How replicas learn of what others wrote: notify (LISTEN/NOTIFY of Postgres), or off, which is right only for a single process.',
+  }),
+  LOG_LEVEL: setting(
+    {
+      default: 'info',
+      expected: `a level, and others for modules, as in info,kafka=debug,http=warn; levels: ${LOG_LEVELS.join(', ')}; modules: ${LOG_MODULES.join(', ')}`,
+      about: 'The least that is logged, of all modules and of single ones; debug also shows stacks.',
+    },
+    parseLogLevels,
+  ),
+  STUCK_AFTER_MS: integer({
+    default: '120000',
+    min: 0,
+    max: DAY_MS,
+    unit: 'ms',
+    about:
+      'How long a partition may stand still with work at hand, while nothing that it needs is away, before `/livez` asks for a restart; 0: never. More than PG_STATEMENT_TIMEOUT_MS.',
+  }),
+  SHUTDOWN_TIMEOUT_MS: integer({
+    default: '25000',
+    min: 100,
+    max: 3_600_000,
+    unit: 'ms',
+    about: 'How long a stop may take to settle what is in flight.',
+  }),
+} as const satisfies Record<string, Setting<unknown>>
+
+function readBrokers(text: string): readonly string[] | undefined {
+  const brokers = text
+    .split(',')
+    .map(broker => broker.trim())
+    .filter(broker => broker !== '')
+  return brokers.length > 0 && brokers.every(isBroker) ? brokers : undefined
+}
+
+function readHosts(text: string): readonly string[] | undefined {
+  if (text.trim() === '') return []
+  const names = text.split(',').map(name => hostNameOfAddress(name.trim()))
+  const given = text.split(',').every(name => !/^(?:\[.*\]|[^:]*):\d+$/.test(name.trim()))
+  return given && names.every(name => name !== undefined) ? names : undefined
+}
+
+/**
+ * A file that is not there is a mistake of the settings, and no outage: the clients of Kafka and Postgres would only fail to
+ * connect, again and again.
+ * @returns what is wrong, a line each
+ */
+export function fileProblems(kafkaConfig: Readonly<Record<string, string>>, databaseUrl: string): string[] {
+  const ofKafka = Object.entries(kafkaConfig)
+    .filter(([name, path]) => name.endsWith('.location') && !path.includes('://') && readable(path) === undefined)
+    .map(([name, path]) => `KAFKA_CONFIG holds ${name}=${path}: it must be ${pemFile.expected.replace('PEM ', '')}`)
+  const ofPostgres = [...new URL(databaseUrl).searchParams]
+    .filter(([name, path]) => /^ssl(rootcert|cert|key)$/.test(name) && readable(path) === undefined)
+    .map(([name, path]) => `DATABASE_URL holds ${name}=${path}: it must be ${pemFile.expected}`)
+  return [...ofKafka, ...ofPostgres]
+}
+
+/** What the client of Postgres takes from the URL before our own values: the limits of its waits are promises of ours. */
+const REFUSED_IN_URL =
+  /^(statement_timeout|lock_timeout|query_timeout|idle_in_transaction_session_timeout|connectionTimeoutMillis|keepAlive|keepAliveInitialDelayMillis|pipeline|binary|replication|client_encoding|types|stream)$/
+
+/** @returns names of the URL's query that may not stand there */
+export function refusedInUrl(databaseUrl: string): string[] {
+  return [...new URL(databaseUrl).searchParams.keys()].filter(name => REFUSED_IN_URL.test(name))
+}
+
+/** The Kafka client would only say that it has not reached a broker. */
+function readable(path: string): string | undefined {
+  try {
+    accessSync(path, constants.R_OK)
+    return path
+  } catch {
+    return undefined
+  }
+}
+
+const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: DAY_MS } as const
+
+/** @returns ms */
+function readDurations(text: string): readonly number[] | undefined {
+  const durations = text.split(',').map(part => {
+    const [, number, unit] = /^\s*(\d{1,6})(s|m|h|d)\s*$/.exec(part) ?? []
+    return Number(number) * UNIT_MS[unit as keyof typeof UNIT_MS]
+  })
+  return durations.every(ms => ms > 0) ? durations : undefined
+}
+
+function isBroker(broker: string): boolean {
+  const match = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?$/.exec(broker)
+  if (match === null) return false
+  const port = Number(match[1] ?? 9092)
+  return port >= 1 && port <= 65_535
+}

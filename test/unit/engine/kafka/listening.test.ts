@@ -1,0 +1,78 @@
+import { EventEmitter } from 'node:events'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { BrokerFatalError, BrokerUnavailableError } from '#src/engine/errors.ts'
+import { toLastError, toStreamError, warningText } from '#src/engine/kafka/errors.ts'
+import { causesOf, listen } from '#src/engine/kafka/listening.ts'
+
+let client: EventEmitter
+
+beforeEach(() => {
+  client = new EventEmitter()
+  listen(client, { brokers: ['a:9092', 'b:9092'], security: { 'security.protocol': 'sasl_plaintext' } })
+})
+
+const says = (message: string, fac = 'FAIL') => client.emit('event.log', { fac, message })
+const refused = (broker: string, id = 'bootstrap') =>
+  says(`${broker}/${id}: Connect to ipv4#10.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)`)
+const wrongPassword = (broker: string) =>
+  says(
+    `sasl_plaintext://${broker}/bootstrap: SASL authentication error: Authentication failed (after 3ms in state AUTH_REQ)`,
+  )
+const timedOut = { code: -185, message: 'timed out' }
+
+describe('a call that got no answer', () => {
+  it('has what the client said as its cause, with what to do', () => {
+    refused('a:9092')
+    const error = toStreamError(timedOut, 'asking', client)
+    expect(error).toBeInstanceOf(BrokerUnavailableError)
+    expect(error.message).toMatch(
+      /^Kafka, asking: cannot connect to a:9092: Connection refused; check that a broker runs/,
+    )
+    expect(error.remedy).toContain('KAFKA_BROKERS')
+  })
+
+  it('is an outage under a running service also where a password was exchanged, and says that it is a mistake', () => {
+    causesOf(client)?.heard()
+    wrongPassword('a:9092')
+    expect(toStreamError(timedOut, 'asking', client)).toMatchObject({ disposition: 'retry', isMistake: true })
+    expect(warningText(client, { code: -195, message: 'all brokers are down' })).toMatch(
+      /^all brokers are down: a:9092 refuses the user or the password.*KAFKA_SASL_PASSWORD/,
+    )
+  })
+
+  it('has none of an earlier time, once a broker has answered', () => {
+    wrongPassword('a:9092')
+    causesOf(client)?.heard()
+    expect(toStreamError(timedOut, 'asking', client).message).toBe('Kafka, asking: timed out (code -185)')
+  })
+
+  it('is not put down to a connection that a broker has closed, as they do when it idles', () => {
+    causesOf(client)?.heard()
+    says('a:9092/1: Disconnected: connection closed by peer: receive 0 after POLLIN (after 600000ms in state UP)')
+    expect(causesOf(client)?.latest()).toBeUndefined()
+  })
+})
+
+it('an answer of a broker stays what it is', () => {
+  refused('a:9092')
+  expect(toStreamError({ code: 3, message: 'unknown topic' }, 'asking', client).message).toContain('unknown topic')
+})
+
+it('waiting is given up when every broker has said what waiting will not change', () => {
+  wrongPassword('a:9092')
+  expect(causesOf(client)?.hopeless()).toBe(false)
+  refused('b:9092')
+  expect(causesOf(client)?.hopeless()).toBe(false)
+  wrongPassword('b:9092')
+  expect(causesOf(client)?.hopeless()).toBe(true)
+})
+
+it('a client that gives up is waited for until it has said why', async () => {
+  const failing = toLastError({ code: -150, message: 'Local: Fatal error' }, 'producing to dlq', client)
+  says(
+    '[thrd:main]: Fatal error: Broker: Cluster authorization failed: Failed to acquire idempotence PID from broker a:9092/1: Broker: Cluster authorization failed',
+    'FATAL',
+  )
+  expect(await failing).toBeInstanceOf(BrokerFatalError)
+  expect((await failing).message).toMatch(/^Kafka, producing to dlq: this user may write to no topic .*grant WRITE/)
+})

@@ -1,0 +1,201 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { systemClock } from '#src/clock.ts'
+import { BrokerUnavailableError, PartitionUnavailableError } from '#src/engine/errors.ts'
+import { livenessOf, readinessOf } from '#src/engine/health.ts'
+import type { Clock } from '#src/engine/ports.ts'
+import { aPipeline, GROUP, type Harness, P0, until, valuesOf } from '../../../support/pipeline-harness.ts'
+
+/** Time that goes by a hundred times as fast. */
+const clock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now() * 100,
+  sleep: ms => new Promise(resolve => setTimeout(resolve, ms / 100)),
+}
+const P1 = { topic: 'orders', partition: 1 }
+let running: Harness[] = []
+
+afterEach(async () => {
+  for (const { pipeline } of running.splice(0)) await pipeline.stop()
+  running = []
+})
+
+function run(over: Parameters<typeof aPipeline>[0] = {}): Harness {
+  const harness = aPipeline({ clock, ...over })
+  running.push(harness)
+  return harness
+}
+
+/** Three records settled and committed. */
+async function aSettledStream(over: Parameters<typeof aPipeline>[0] = {}): Promise<Harness> {
+  const harness = run(over)
+  harness.source.append(0, 'a:1', 'b:1', 'a:2')
+  harness.source.give(0)
+  void harness.pipeline.run()
+  await until(() => harness.source.commits.get(0) === 3n, 'the commit')
+  return harness
+}
+
+const ALL = { a: 'a:2', b: 'b:1' }
+const rangesOf = ({ store }: Harness) => store.ledger.map(({ from, to, skipped = 0n }) => [from, to, skipped])
+
+/** The database goes back to a state in which it knew nothing of the partition. */
+function failOver({ store }: Harness): void {
+  store.loseProgress(P0, GROUP)
+  ;(store.rows as Map<string, unknown>).clear()
+}
+
+describe('a progress row that is gone', () => {
+  it('is noticed where nothing comes, called what it is, and all is read again', async () => {
+    const harness = await aSettledStream()
+    failOver(harness)
+    await until(() => harness.store.progressOf(P0, GROUP) === 3n, 'all of it, once more')
+    expect(valuesOf(harness.store.rows)).toEqual(ALL)
+    expect(harness.of('progress_removed')).toMatchObject([{ partition: P0, from: 3n }])
+    expect([...harness.of('progress_set_back'), ...harness.of('ownership_lost')]).toEqual([])
+  })
+
+  it('is noticed by the next batch, called what it is, and no other consumer is blamed', async () => {
+    // (in real time, so that nobody has looked before the batch comes)
+    const harness = await aSettledStream({ clock: systemClock })
+    failOver(harness)
+    harness.source.append(0, 'c:1')
+    await until(() => harness.store.progressOf(P0, GROUP) === 4n, 'all of it, once more')
+    expect(valuesOf(harness.store.rows)).toEqual({ ...ALL, c: 'c:1' })
+    expect(harness.of('progress_removed')).toMatchObject([{ partition: P0, from: 3n }])
+    expect(harness.of('ownership_lost')).toEqual([])
+  })
+
+  it('is missed at the start, and all is read again although the group has committed an offset', async () => {
+    const { pipeline, source, store, ...first } = await aSettledStream()
+    await pipeline.stop()
+    failOver({ ...first, pipeline, source, store })
+    const second = run({ source, store })
+    source.give(0)
+    void second.pipeline.run()
+    await until(() => store.progressOf(P0, GROUP) === 3n, 'all of it, once more')
+    expect(valuesOf(store.rows)).toEqual(ALL)
+    expect(second.of('progress_missing')).toMatchObject([{ partition: P0, from: 0n, committed: 3n }])
+  })
+
+  it('passes over nothing under a running stream, even if a group was to be taken over', async () => {
+    const harness = await aSettledStream({ startAt: 'committed' })
+    failOver(harness)
+    await until(() => harness.store.progressOf(P0, GROUP) === 3n, 'all of it, once more')
+    expect(rangesOf(harness).every(([, , skipped]) => skipped === 0n)).toBe(true)
+    expect(valuesOf(harness.store.rows)).toEqual(ALL)
+  })
+})
+
+it.each(['committed', 'latest'] as const)(
+  'takes a group over at %s, and enters what that passes over',
+  async startAt => {
+    const { pipeline, source } = await aSettledStream()
+    await pipeline.stop()
+    source.append(0, 'c:1')
+    const second = run({ source, startAt })
+    source.give(0)
+    void second.pipeline.run()
+    const start = startAt === 'committed' ? 3n : 4n
+    await until(() => second.of('assigned').length === 1, 'the assignment')
+    source.append(0, 'd:1')
+    await until(() => second.store.progressOf(P0, GROUP) === 5n, 'what comes after')
+    await until(() => source.commits.get(0) === 5n, 'its commit')
+    expect(rangesOf(second)[0]).toEqual([0n, start, start])
+    expect(Object.keys(valuesOf(second.store.rows))).toEqual(startAt === 'committed' ? ['c', 'd'] : ['d'])
+  },
+)
+
+describe('a partition of an assignment for which Kafka does not answer', () => {
+  const unready = ({ pipeline }: Harness) =>
+    readinessOf(() => pipeline.status()).flatMap(({ check }) => (check().ok ? [] : [check().reason]))
+
+  /** Of two partitions, one is asked about in vain, until it `recovers`. */
+  function aStreamOfTwo(answer: () => Promise<never>): Harness & { recovers(): void } {
+    const harness = run()
+    const { source } = harness
+    source.append(0, 'a:1')
+    source.append(1, 'b:1', 'c:1')
+    const asked = source.watermarks
+    const spy = vi.spyOn(source, 'watermarks')
+    spy.mockImplementation(at => (at.partition === 1 ? answer() : asked(at)))
+    source.give(0, 1)
+    void harness.pipeline.run()
+    return { ...harness, recovers: () => spy.mockImplementation(asked) }
+  }
+
+  it.each([
+    ['has no leader', () => Promise.reject(new PartitionUnavailableError('no broker leads this partition'))],
+    ['gets no answer', () => new Promise<never>(() => {})],
+  ])('waits alone when it %s, and is named', async (_, answer) => {
+    const harness = aStreamOfTwo(answer)
+    const { source, store, pipeline, of } = harness
+    await until(() => source.commits.get(0) === 1n, 'the other one')
+    await until(() => unready(harness).length > 0, 'not being ready')
+    expect(unready(harness)).toEqual([expect.stringMatching(/^orders-1 cannot be read: /)])
+    expect(livenessOf(() => pipeline.status(), { stuckAfterMs: 60_000, now: Date.now }).every(c => c.check().ok)).toBe(
+      true,
+    )
+    expect(pipeline.status().partitions).toMatchObject([
+      { partition: 0, paused: [] },
+      { partition: 1, paused: ['position_unknown'], unreadable: expect.any(String) },
+    ])
+    expect(of('assigned').flatMap(({ positions }) => positions.map(({ partition }) => partition))).toEqual([0])
+    expect(of('breaker_opened')).toEqual([])
+    expect(store.works.filter(({ partition }) => partition === 1)).toEqual([])
+    expect(source.paused).toEqual(new Set([1]))
+
+    // And what comes for the other one flows on
+    source.append(0, 'a:2')
+    await until(() => source.commits.get(0) === 2n, 'what came since')
+  })
+
+  it('goes on by itself when Kafka answers, and has missed nothing', async () => {
+    const harness = aStreamOfTwo(() => Promise.reject(new PartitionUnavailableError('no broker leads this partition')))
+    await until(() => harness.source.commits.get(0) === 1n, 'the other one')
+    harness.recovers()
+    await until(() => harness.source.commits.get(1) === 2n, 'this one')
+    expect(unready(harness)).toEqual([])
+    expect(harness.source.paused.size).toBe(0)
+    expect(harness.store.progressOf(P1, GROUP)).toBe(2n)
+    expect(valuesOf(harness.store.rows)).toEqual({ a: 'a:1', b: 'b:1', c: 'c:1' })
+  })
+
+  it('can be taken away meanwhile', async () => {
+    const harness = aStreamOfTwo(() => Promise.reject(new PartitionUnavailableError('no broker leads this partition')))
+    await until(() => harness.source.commits.get(0) === 1n, 'the other one')
+    await harness.source.takeAway(1)
+    await until(() => unready(harness).length === 0, 'readiness')
+    expect(harness.pipeline.status().partitions).toHaveLength(1)
+  })
+})
+
+it('names a partition that loses its leader while it is read, after a while, and is ready when it has one again', async () => {
+  const harness = await aSettledStream()
+  const asked = harness.source.watermarks
+  const spy = vi.spyOn(harness.source, 'watermarks')
+  spy.mockRejectedValue(new PartitionUnavailableError('no broker leads this partition'))
+  const readable = () => harness.pipeline.status().partitions[0]?.unreadable
+  await until(() => readable() !== undefined, 'its being named')
+  expect(harness.pipeline.status().partitions).toMatchObject([{ paused: [], lagRecords: undefined }])
+  expect(harness.of('breaker_opened')).toEqual([])
+  spy.mockImplementation(asked)
+  await until(() => readable() === undefined, 'its being well')
+})
+
+it('starts although neither the committed offsets nor the id of the topic can be read, and asks for the id again', async () => {
+  const readTopicId = vi.fn(async (): Promise<string> => {
+    throw new BrokerUnavailableError('no answer')
+  })
+  const harness = run({ readTopicId })
+  harness.source.append(0, 'a:1')
+  vi.spyOn(harness.source, 'committed').mockRejectedValue(new BrokerUnavailableError('no coordinator'))
+  await harness.store.startProgress(GROUP, { ...P0, nextOffset: 0n })
+  await harness.store.identify(GROUP, [P0], 'another')
+  harness.source.give(0)
+  void harness.pipeline.run()
+  await until(() => harness.source.commits.get(0) === 1n, 'the record')
+  // When the id can be read, and is not the one in which progress counts
+  readTopicId.mockResolvedValue('this one')
+  await until(() => harness.pipeline.status().partitions[0]?.halted !== undefined, 'the halt')
+  expect(harness.pipeline.status().partitions).toMatchObject([{ halted: expect.stringContaining('another one') }])
+})

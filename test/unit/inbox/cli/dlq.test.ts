@@ -1,0 +1,82 @@
+import { spawn } from 'node:child_process'
+import { text } from 'node:stream/consumers'
+import { describe, expect, it } from 'vitest'
+import { shieldTerms } from '#src/inbox/cli/commands-dlq.ts'
+import { filterOf } from '#src/inbox/cli/dlq-parts.ts'
+import { printFilter } from '#src/inbox/filter.ts'
+
+/** Nothing listens there. */
+const NOWHERE = { DATABASE_URL: 'postgres://127.0.0.1:1/none', KAFKA_BROKERS: '127.0.0.1:1' }
+
+async function dlq(...args: readonly string[]) {
+  const child = spawn(process.execPath, ['src/cli/main.ts', 'dlq', ...args], {
+    env: { PATH: process.env.PATH, NO_COLOR: '1', ...NOWHERE },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const { promise, resolve } = Promise.withResolvers<number | null>()
+  child.once('close', resolve)
+  const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), promise])
+  return { code, stdout, stderr }
+}
+
+describe('dlq', () => {
+  it('helps with every subcommand, and with an example of each', async () => {
+    const { code, stdout } = await dlq('--help')
+    expect(code).toBe(0)
+    const names = [...stdout.matchAll(/^ {2}([a-z]+) (?:\[|<| )/gm)]
+      .map(([, name = '']) => name)
+      .filter(name => name !== 'help')
+    expect(names).toEqual([
+      ...['stats', 'ls', 'show', 'check', 'replay', 'replays', 'pause', 'cancel', 'discard', 'restore', 'export'],
+      ...['reindex', 'auto'],
+    ])
+    const helped = await Promise.all(names.map(name => dlq(name, '--help')))
+    for (const [index, { stdout }] of helped.entries()) expect(stdout).toContain(`  holdfast dlq ${names[index]}`)
+  })
+
+  it.each<[string, readonly string[], RegExp]>([
+    [
+      'a filter that cannot be understood',
+      ['ls', 'state:open', 'colour:red'],
+      /fields are reason.*\n {2}state:open colour:red\n {13}\^/,
+    ],
+    ['one that begins with a "-"', ['stats', '-colour:red'], /\n {2}-colour:red\n {3}\^/],
+    ['a cursor that is none', ['ls', '--cursor', 'abc'], /--cursor must be what another list ended with/],
+    ['no limit', ['ls', '--limit', '0'], /--limit must be 1 at least/],
+    ['a discard of nothing named', ['discard', '--because', 'x'], /missing required argument 'filter'/],
+    ['a discard without a reason', ['discard', 'state:open'], /required option '--because/],
+    ['an empty reason', ['discard', 'state:open', '--because', ' '], /--because is empty/],
+    ['two ways to show', ['show', 'orders-0-0', '--raw', '--json'], /cannot be used with/],
+    ['an unknown flag', ['check', '--lmit', '3'], /unknown option '--lmit'/],
+    ['a replay of nothing named', ['replay', '--yes'], /say which/],
+    ['a rate that is none', ['replay', 'state:open', '--rate', 'fast'], /--rate.*records a second/],
+    ['a limit of nothing', ['replay', 'state:open', '--limit', '0'], /--limit.*1 at least/],
+    ['an edit that is not there', ['replay', 'id:a', '--edit', 'no/such'], /--edit no\/such cannot be read/],
+    ['a resumed one with a rate', ['replay', '--resume', 'r1', '--rate', '5'], /cannot be used with/],
+  ])('ends with 2 on %s, and touches nothing', async (_, args, expected) => {
+    const { code, stdout, stderr } = await dlq(...args)
+    expect(stderr).toMatch(expected)
+    expect([code, stdout]).toEqual([2, ''])
+  })
+
+  it('says what to do while Postgres is away', async () => {
+    const { code, stdout, stderr } = await dlq('stats')
+    expect([code, stdout]).toEqual([1, ''])
+    expect(stderr).toMatch(/^error: Postgres is away: .*\n.*Check that Postgres runs at DATABASE_URL/s)
+    expect(stderr).not.toMatch(/^\s+at /m)
+  })
+
+  it('takes a term with "-" for a term, and a flag for a flag', () => {
+    expect(shieldTerms(['dlq', 'ls', '-reason:a', '--json', '-h'])).toEqual(['dlq', 'ls', ' -reason:a', '--json', '-h'])
+    expect(shieldTerms(['produce', '-reason:a'])).toEqual(['produce', '-reason:a'])
+  })
+
+  it('takes a text for a text whose quotes the shell has taken away', () => {
+    const taken = (...words: string[]) => printFilter(filterOf(words))
+    expect(taken('text:must be', 'state:open')).toBe('text:"must be" state:open')
+    expect(taken(' -text:a,b (c)')).toBe('-text:"a,b (c)"')
+    expect(taken('text:must state:open')).toBe('text:must state:open')
+    expect(() => taken('text:"must be" or')).toThrow('field:value')
+    expect(() => taken('error:required or')).toThrow('field:value')
+  })
+})

@@ -1,0 +1,181 @@
+import { describe, expect, it } from 'vitest'
+import { StoreUnavailableError } from '#src/engine/errors.ts'
+import { answerOf, bearer, startAdmin } from './admin-support.ts'
+
+const ROUTES: readonly (readonly [method: string, path: string])[] = [
+  ['GET', '/admin/dead-letters/groups'],
+  ['GET', '/admin/dead-letters'],
+  ['GET', '/admin/dead-letters/orders-0-0'],
+  ['POST', '/admin/dead-letters/check'],
+  ['POST', '/admin/dead-letters/replays'],
+  ['POST', '/admin/dead-letters/discard'],
+  ['POST', '/admin/dead-letters/restore'],
+  ['GET', '/admin/replays'],
+  ['POST', '/admin/replays'],
+  ['GET', '/admin/replays/r1'],
+  ['POST', '/admin/replays/r1/pause'],
+  ['POST', '/admin/replays/r1/resume'],
+  ['POST', '/admin/replays/r1/cancel'],
+  ['GET', '/admin/audit'],
+  ['GET', '/admin/stream'],
+  ['POST', '/admin/stream/resume'],
+  ['POST', '/admin/automatic-redrive'],
+  ['GET', '/admin/events'],
+]
+
+describe('what operators may do', () => {
+  it.each(ROUTES)('nobody may without a key, not even on this machine: %s %s', async (method, path) => {
+    await using service = await startAdmin()
+    const response = await service.get(path, { method })
+    expect(response.status).toBe(401)
+    expect(await response.json()).toMatchObject({ code: 'key_required' })
+  })
+
+  it.each(ROUTES)('nobody may whose key says less: %s %s', async (method, path) => {
+    await using service = await startAdmin()
+    for (const name of ['reader', 'writer']) {
+      const response = await service.get(path, { method, headers: bearer(name) })
+      expect([name, response.status]).toEqual([name, 403])
+    }
+  })
+
+  it('cannot be forged by a page of another site, which has no key to send', async () => {
+    await using service = await startAdmin()
+    const id = service.desk.add()
+    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/json']) {
+      const response = await service.get('/admin/dead-letters/discard', {
+        method: 'POST',
+        headers: { 'Content-Type': type, Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' },
+        body: JSON.stringify({ q: '', because: 'x' }),
+      })
+      expect([response.status, response.headers.get('access-control-allow-origin')]).toEqual([401, null])
+    }
+    expect(service.desk.rows.get(id)?.state).toBe('open')
+    expect(service.desk.log).toEqual([])
+  })
+
+  it('answers 405 with the methods that an address takes', async () => {
+    await using service = await startAdmin()
+    const allowed = async (method: string, path: string) => {
+      const response = await service.ask(path, { method })
+      return [response.status, response.headers.get('allow')]
+    }
+    expect(await allowed('POST', '/admin/dead-letters')).toEqual([405, 'GET, HEAD'])
+    expect(await allowed('GET', '/admin/dead-letters/check')).toEqual([405, 'POST'])
+    expect(await allowed('GET', '/admin/dead-letters/replays')).toEqual([405, 'POST'])
+    expect(await allowed('DELETE', '/admin/dead-letters/orders-0-0')).toEqual([405, 'GET, HEAD'])
+    expect(await allowed('PUT', '/admin/replays')).toEqual([405, 'GET, HEAD, POST'])
+    expect(await allowed('GET', '/admin/replays/r1/pause')).toEqual([405, 'POST'])
+    expect(await allowed('POST', '/admin/stream')).toEqual([405, 'GET, HEAD'])
+    expect(await allowed('POST', '/admin/events')).toEqual([405, 'GET, HEAD'])
+  })
+
+  it('is limited in how often it writes, and not in how often it looks', async () => {
+    await using service = await startAdmin({ limits: { writesPerMinute: 2 } })
+    const discard = () => service.post('/admin/dead-letters/discard', { q: '', because: 'x', dry_run: true })
+    expect([(await discard()).status, (await discard()).status, (await discard()).status]).toEqual([200, 200, 429])
+    expect((await service.ask('/admin/dead-letters')).status).toBe(200)
+  })
+})
+
+describe('what operators send', () => {
+  it.each([
+    ['no JSON', '{"q":', 400, 'bad_body'],
+    ['no object', '["q"]', 400, 'bad_body'],
+    ['too much', JSON.stringify({ q: 'x'.repeat(65 * 1024) }), 413, 'too_large'],
+  ])('is refused when it is %s', async (_, body, status, code) => {
+    await using service = await startAdmin()
+    const headers = { 'Content-Type': 'application/json' }
+    const asking = service.ask('/admin/dead-letters/check', { method: 'POST', headers, body })
+    expect(await answerOf(asking)).toMatchObject({ status, body: { code } })
+  })
+
+  it('must say that it is JSON', async () => {
+    await using service = await startAdmin()
+    const headers = { 'Content-Type': 'text/plain' }
+    const response = await service.ask('/admin/dead-letters/check', { method: 'POST', headers, body: '{"q":""}' })
+    expect([response.status, response.headers.get('accept')]).toEqual([415, 'application/json'])
+  })
+
+  it('may not be misspelt, and each mistake is named', async () => {
+    await using service = await startAdmin()
+    service.desk.add()
+    const { status, body } = await answerOf(
+      service.post('/admin/dead-letters/discard', { q: 7, becuase: 'x', dry_run: 'yes', because: ' ' }),
+    )
+    expect([status, body.code]).toEqual([400, 'bad_body'])
+    expect(body.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual([
+      '/becuase',
+      '/q',
+      '/because',
+      '/dry_run',
+    ])
+    expect(service.desk.log).toEqual([])
+  })
+
+  it.each([
+    ['/admin/dead-letters?q=colour:red', 1],
+    ['/admin/dead-letters/groups?q=reason:schema_violation%20state:shut', 31],
+  ])('is told where a filter goes wrong: %s', async (path, column) => {
+    await using service = await startAdmin()
+    expect(await answerOf(service.ask(path))).toMatchObject({ status: 400, body: { code: 'bad_filter', column } })
+  })
+
+  it.each([
+    '/admin/dead-letters?limit=0',
+    '/admin/dead-letters?limit=501',
+    '/admin/dead-letters?limit=x',
+    '/admin/dead-letters?cursor=abc',
+    '/admin/dead-letters?q=a&q=b',
+    '/admin/dead-letters/orders-0-0?masked=perhaps',
+    '/admin/replays?limit=101',
+    '/admin/audit?before=yesterday',
+  ])('is refused when it cannot be used: %s', async path => {
+    await using service = await startAdmin()
+    service.desk.add()
+    expect(await answerOf(service.ask(path))).toMatchObject({ status: 400, body: { code: 'bad_query' } })
+  })
+})
+
+describe('while Postgres is away', () => {
+  const away = async (): Promise<never> => {
+    throw new StoreUnavailableError('no connection')
+  }
+
+  it('what needs it is 503 with Retry-After', async () => {
+    const letters = { page: away, groups: away, get: away, discard: away, audit: away }
+    await using service = await startAdmin({ desk: { letters } })
+    for (const path of ['/admin/dead-letters', '/admin/dead-letters/groups', '/admin/dead-letters/x', '/admin/audit']) {
+      const response = await service.ask(path)
+      expect([path, response.status, response.headers.get('retry-after')]).toEqual([path, 503, '5'])
+      expect(await response.json()).toMatchObject({ code: 'store_unavailable' })
+    }
+    const discard = await service.post('/admin/dead-letters/discard', { q: '', because: 'x' })
+    expect(discard.status).toBe(503)
+  })
+
+  it('a question ends once the database has been silent for three seconds, and one that only takes long goes on', async () => {
+    let silentMs = 0
+    const never = () => new Promise<never>(() => {})
+    const slow = Promise.withResolvers<[]>()
+    const desk = { letters: { page: never, groups: () => slow.promise }, storeSilentMs: () => silentMs }
+    await using service = await startAdmin({ desk })
+    const groups = service.ask('/admin/dead-letters/groups')
+    silentMs = 2_900
+    const page = service.ask('/admin/dead-letters')
+    await new Promise<void>(resolve => setTimeout(resolve, 700))
+    slow.resolve([])
+    expect((await groups).status).toBe(200)
+    silentMs = 3_000
+    expect(await answerOf(page)).toMatchObject({ status: 503, body: { code: 'store_unavailable' } })
+  })
+
+  it('bytes are not shown, because nobody could note who saw them', async () => {
+    await using service = await startAdmin({ desk: { letters: { noteRevealed: away } } })
+    const id = service.desk.add()
+    const response = await service.ask(`/admin/dead-letters/${id}`)
+    expect(response.status).toBe(503)
+    expect(await response.text()).not.toContain('order_uid')
+    expect((await service.ask(`/admin/dead-letters/${id}?masked=true`)).status).toBe(200)
+  })
+})
