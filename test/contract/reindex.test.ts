@@ -11,15 +11,21 @@ import { readDlqTopic } from '#src/inbox/reindex.ts'
 import type { ReindexReport } from '#src/inbox/reindex-rules.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { createMemoryDlq, type MemoryDlq } from '../support/dlq-topic.ts'
-import { createOrderJudge, type Order } from '../support/order.ts'
-import { orderTables } from '../support/order-stream.ts'
+import type { Order } from '../support/order.ts'
+import { createOrderStream } from '../support/order-stream.ts'
 import { aDeadLetter, anOrder, aReadyOrder, aWork } from '../support/orders.ts'
 import { aHeader, aRecord } from '../support/records.ts'
 import { provenOrders } from '../support/streams.ts'
 
 const REPLAY_MAX = 2
-const judge = createOrderJudge({ maxBytes: 1024 * 1024 })
 const someone = { who: 'ada', because: 'a test' }
+const stream = createOrderStream({
+  topic: 'orders',
+  dlqTopic: 'orders.dlq',
+  groupId: 'holdfast',
+  maxBytes: 1024 * 1024,
+})
+const { judge } = stream
 
 let database: MigratedDatabase
 let store: SettlementStore<Order>
@@ -28,7 +34,12 @@ let dlq: MemoryDlq
 let next: bigint
 beforeAll(async () => {
   database = await migratedDatabase()
-  store = createStreamSettlement({ pool: database.pool, stream: 'orders', tables: orderTables, replayMax: REPLAY_MAX })
+  store = createStreamSettlement({
+    pool: database.pool,
+    stream: stream.name,
+    tables: stream.tables,
+    replayMax: REPLAY_MAX,
+  })
   letters = createDeadLetterStore(database.pool, 'orders')
 })
 afterAll(async () => {
@@ -52,7 +63,7 @@ async function settle(failing: readonly DeadLetter[], orders: readonly ReadyReco
 async function reindex(): Promise<ReindexReport> {
   const reading = await readDlqTopic(dlq, judge)
   const copies = reading.copies()
-  return await rebuildIndex(database.pool, { stream: 'orders', ...reading, copies, replayMax: REPLAY_MAX, by: someone })
+  return await rebuildIndex(database.pool, { stream, ...reading, copies, replayMax: REPLAY_MAX, by: someone })
 }
 
 async function rows(): Promise<Record<string, unknown>[]> {
@@ -244,7 +255,7 @@ describe('a full index', () => {
     const reading = await readDlqTopic(dlq, judge)
     await settle([incomplete(0n)])
     const copies = reading.copies()
-    await rebuildIndex(database.pool, { stream: 'orders', ...reading, copies, replayMax: REPLAY_MAX, by: someone })
+    await rebuildIndex(database.pool, { stream, ...reading, copies, replayMax: REPLAY_MAX, by: someone })
     expect(await rows()).toMatchObject([{ dlq_offset: '1', failures: '2' }])
   })
 

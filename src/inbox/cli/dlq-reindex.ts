@@ -47,7 +47,7 @@ export async function reindex(options: ReindexOptions): Promise<void> {
   }
   try {
     const by = operator(because)
-    const report = await rebuildIndex(pool, { stream: stream.name, ...reading, copies: copies(), replayMax, by })
+    const report = await rebuildIndex(pool, { stream, ...reading, copies: copies(), replayMax, by })
     progress.stop()
     if (json) return print(JSON.stringify(report))
     const { holdfast = 0, ...others } = report.written_by

@@ -1,3 +1,5 @@
+import { SOURCE_COLUMNS, type StreamPlan } from '../../engine/definition/plan.ts'
+import { identifier } from '../../engine/postgres/identifiers.ts'
 import { LETTER_INPUT } from './dead-letters.ts'
 
 /** Statements of `reindex.ts`, in the order in which they run on one session. */
@@ -50,11 +52,17 @@ function latest(what: readonly string[]): string {
     )`
 }
 
+/** The columns of a root table, and of `dead_letters`, that say which record a row came from. */
+const SOURCE_PLACE = SOURCE_COLUMNS.slice(0, 3)
+
 /**
- * The next slice of letters behind `$1`, at most `$2`. Nothing leaves `resolved`; what an order stands for has had its effect
- * in whatever way. Answers how many were added, and the last id, null when there are no more.
+ * Adds the next slice of letters, at most `$2` whose id is greater than `$1`; `$3` redrives park a letter. A letter whose record is the
+ * source of a stored value is resolved, because the record has had its effect, by whatever way. Returns how many letters were added, and
+ * the last id of the slice, null when no letter is left.
  */
-export const ADD = `
+export function addStatement({ root, key }: StreamPlan): string {
+  const storedKey = `stored.${identifier(key.column)}`
+  return `
   WITH slice AS (
     SELECT * FROM reindex_letters WHERE id > $1 ORDER BY id LIMIT $2
   ), added AS (
@@ -68,7 +76,7 @@ export const ADD = `
       coalesce(in_hand.replay_id, redriven.detail->>'replay_id', letter.replay_id),
       CASE
         WHEN decided.what = 'discarded' THEN 'discarded'
-        WHEN resolved.what IS NOT NULL OR stored.order_uid IS NOT NULL THEN 'resolved'
+        WHEN resolved.what IS NOT NULL OR ${storedKey} IS NOT NULL THEN 'resolved'
         WHEN in_hand.replay_id IS NOT NULL THEN 'replaying'
         WHEN happened.what = 'parked' OR happened.detail->>'state' = 'parked' THEN 'parked'
         WHEN happened.what IS NOT NULL THEN 'open'
@@ -84,9 +92,8 @@ export const ADD = `
       CASE WHEN decided.what = 'discarded' THEN (decided.detail->>'action')::bigint END
     FROM slice AS letter
     LEFT JOIN reindex_in_hand AS in_hand ON in_hand.id = letter.id
-    LEFT JOIN orders AS stored ON letter.stream = 'orders' AND letter.written_by = 'holdfast' AND stored.order_uid = letter.key
-      AND stored.source_topic = letter.source_topic AND stored.source_partition = letter.source_partition
-      AND stored.source_offset = letter.source_offset
+    LEFT JOIN ${identifier(root.name)} AS stored ON letter.written_by = 'holdfast' AND ${storedKey} = letter.key
+      AND ${SOURCE_PLACE.map(column => `stored.${column} = letter.${column}`).join(' AND ')}
     LEFT JOIN ${latest(['discarded', 'restored'])} AS decided ON true
     LEFT JOIN ${latest(['resolved'])} AS resolved ON true
     LEFT JOIN ${latest(['failed_again', 'parked', 'restored'])} AS happened ON true
@@ -97,6 +104,7 @@ export const ADD = `
     RETURNING id
   )
   SELECT (SELECT count(*) FROM added) AS added, (SELECT max(id) FROM slice) AS last`
+}
 
 /**
  * Positions that are not known, or at which the letter does not stand (the topic was made anew). `$1` partitions, `$2` where

@@ -3,11 +3,12 @@ import type { Operator } from '../../engine/operator.ts'
 import { audit } from '../../engine/postgres/audit.ts'
 import { encodeColumn } from '../../engine/postgres/binary.ts'
 import { pipelined, withClient } from '../../engine/postgres/pool.ts'
+import type { Stream } from '../../engine/stream.ts'
 import type { WrittenBy } from '../ports.ts'
 import type { LetterCopy, ReindexReport } from '../reindex-rules.ts'
 import { LETTER_INPUT } from './dead-letters.ts'
 import {
-  ADD,
+  addStatement,
   COUNT_FAILURES,
   CREATE_COPIES,
   CREATE_LETTERS,
@@ -20,8 +21,8 @@ import {
 } from './reindex-sql.ts'
 
 export interface ReindexOptions {
-  /** Whose DLQ topic it is. */
-  readonly stream: string
+  /** The stream whose DLQ topic is read. */
+  readonly stream: Pick<Stream, 'name' | 'plan'>
   /** Ends of the topic's partitions before it was read. */
   readonly ends: ReadonlyMap<number, bigint>
   /** And now. */
@@ -40,7 +41,7 @@ const SLICE = 5_000
 /**
  * Makes the index from the DLQ topic: adds the letters that it lacks, and notes where each stands. Rows that are there stay
  * as they are. The topic does not know what became of a letter since: that is taken from its events, from redrives that have
- * it in hand, and from the orders, as far as those tables still hold it; a letter of which nothing is known is open.
+ * it in hand, and from the stream's stored values, as far as those tables still hold it; a letter of which nothing is known is open.
  *
  * May run beside the service: what is settled meanwhile is kept by settling itself. Failures are counted so that they add up
  * to the ledger's dead letters, as far as the copies in the topic account for them.
@@ -51,7 +52,7 @@ export async function rebuildIndex(pool: pg.Pool, options: ReindexOptions): Prom
     await pipelined(client, [DROP_TABLES, CREATE_COPIES])
     const read = await stage(client, options)
     const [letters] = await pipelined(client, [CREATE_LETTERS, ...PREPARE])
-    const added = await add(client, options.replayMax)
+    const added = await add(client, addStatement(options.stream.plan), options.replayMax)
     const now = await options.endsNow()
     const partitions = [...options.ends.keys()].filter(partition => now.has(partition))
     const values = [partitions, partitions.map(at => options.ends.get(at)), partitions.map(at => now.get(at))]
@@ -66,7 +67,7 @@ export async function rebuildIndex(pool: pg.Pool, options: ReindexOptions): Prom
       purged: Number(purged?.rows[0]?.count ?? 0),
       written_by: writersOf(writers?.rows ?? []),
     }
-    await pipelined(client, [audit(options.stream, 'reindex', '', options.by, report), DROP_TABLES])
+    await pipelined(client, [audit(options.stream.name, 'reindex', '', options.by, report), DROP_TABLES])
     return report
   })
 }
@@ -74,7 +75,7 @@ export async function rebuildIndex(pool: pg.Pool, options: ReindexOptions): Prom
 async function stage(client: pg.PoolClient, { stream, copies, onRead }: ReindexOptions): Promise<number> {
   let read = 0
   for await (const page of copies) {
-    const rows = page.map(copy => ({ ...copy, stream, failures: 0 }))
+    const rows = page.map(copy => ({ ...copy, stream: stream.name, failures: 0 }))
     const values = LETTER_INPUT.columns(rows).map(encodeColumn)
     await pipelined(client, [{ name: 'reindex_stage', text: STAGE, values }])
     read += page.length
@@ -83,10 +84,10 @@ async function stage(client: pg.PoolClient, { stream, copies, onRead }: ReindexO
   return read
 }
 
-async function add(client: pg.PoolClient, replayMax: number): Promise<number> {
+async function add(client: pg.PoolClient, text: string, replayMax: number): Promise<number> {
   let added = 0
   for (let after: string | null = ''; after !== null; ) {
-    const [answer]: pg.QueryResult[] = await pipelined(client, [{ text: ADD, values: [after, SLICE, replayMax] }])
+    const [answer]: pg.QueryResult[] = await pipelined(client, [{ text, values: [after, SLICE, replayMax] }])
     const row = answer?.rows[0]
     added += Number(row?.added ?? 0)
     after = row?.last ?? null
