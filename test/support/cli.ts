@@ -13,14 +13,15 @@ type Configured = FreshTopics & {
   readonly brokers: string
   readonly databaseUrl: string
   readonly env?: Readonly<Record<string, string>>
+  /** A folder that has installed the package: its own command runs, there. Default: this checkout. */
+  readonly project?: string
 }
 
 /** A command as an operator types it, against a test's stream, with further variables in `env`. Rejects with `code`, `stdout` and `stderr` when it fails. */
 export function holdfast(stream: Configured, ...args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
-  return promisify(execFile)('bin/holdfast', args, {
-    cwd: ROOT,
-    env: environment(stream),
-  })
+  const { project } = stream
+  const command = project === undefined ? 'bin/holdfast' : 'node_modules/.bin/holdfast'
+  return promisify(execFile)(command, args, { cwd: project ?? ROOT, env: environment(stream) })
 }
 
 /** A command that runs for a while. Ends with the test. */

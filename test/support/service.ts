@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { onTestFailed, onTestFinished } from 'vitest'
@@ -37,6 +38,8 @@ export interface ServiceOptions extends FreshTopics {
   readonly env?: Readonly<Record<string, string>>
   /** File descriptors that it may have open at a time (`ulimit -n`). Default: as many as this process. */
   readonly openFiles?: number
+  /** A folder that has installed the package: its own command runs, there. Default: this checkout. */
+  readonly project?: string
 }
 
 const LINES_OF_A_FAILURE = 40
@@ -46,17 +49,17 @@ export const COMPILED = { NODE_COMPILE_CACHE: `${ROOT}node_modules/.cache/compil
 
 /** Starts it and waits until it listens; it may not be ready yet. */
 export async function startService(options: ServiceOptions): Promise<Service> {
-  const { roles } = options
+  const { roles, project } = options
   const script = roles === undefined ? ['src/main.ts'] : ['src/cli/main.ts', 'serve', '--roles', roles.join()]
-  const program = [process.execPath, ...script]
+  const program = project === undefined ? [process.execPath, ...script] : ['node_modules/.bin/holdfast', 'serve']
   // The shell sets the limit and then becomes the service: same process, same signals.
   const limited = ['/bin/sh', '-c', `ulimit -n ${options.openFiles} && exec "$@"`, 'sh', ...program]
   const [command = '', ...args] = options.openFiles === undefined ? program : limited
   const child = spawn(command, args, {
-    cwd: ROOT,
+    cwd: project ?? ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
-      PATH: process.env.PATH,
+      PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
       ...COMPILED,
       KAFKA_BROKERS: options.brokers ?? kafkaBrokers(),
       KAFKA_TOPIC: options.topic,

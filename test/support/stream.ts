@@ -86,6 +86,8 @@ export interface StreamOptions {
   readonly brokers?: string
   readonly databaseUrl?: string
   readonly migrated?: boolean
+  /** Default: names that no other test uses. */
+  readonly names?: FreshTopics
 }
 
 const open: (() => Promise<void>)[] = []
@@ -105,7 +107,7 @@ export function streamTools(): void {
 export async function aStream(options: StreamOptions = {}): Promise<Stream> {
   const brokers = options.brokers ?? kafkaBrokers()
   const connection = { brokers: [brokers], security: {}, extra: {} }
-  const names = freshTopics('orders')
+  const names = options.names ?? freshTopics('orders')
   const databaseUrl = options.databaseUrl ?? (await freshDatabase())
   if (options.migrated ?? true) await migrate(databaseUrl, 'up')
   const started = producers.get(brokers) ?? startProducer({ connection })
