@@ -35,5 +35,6 @@ export const layout: Layout = {
     '@fastify/busboy': ['http'],
     ajv: ['engine', 'http'],
     commander: ['cli'],
+    'p-retry': ['engine'],
   },
 }

@@ -1,3 +1,4 @@
+import pRetry from 'p-retry'
 import { type BackoffPolicy, backoffMs } from './backoff.ts'
 import { dispositionOf } from './errors.ts'
 import type { Clock } from './ports.ts'
@@ -31,22 +32,35 @@ export interface RetryOptions {
 /**
  * The one loop that repeats work: with a backoff and full jitter between the attempts, for as long as the error says that the world is
  * unwell.
+ *
+ * p-retry repeats and counts. The wait is ours, because its cap comes after the jitter, which would have every consumer of a fleet wait
+ * equally long; and so is the abort, because it drops the result of an attempt that succeeded after its signal had aborted.
  * @throws what `work` threw last; the reason of the signal when it aborts
  */
 export async function retry<R>(work: (attempt: number) => Promise<R>, options: RetryOptions): Promise<R> {
   const { policy, clock, random, signal, maxAttempts = Number.POSITIVE_INFINITY, maxMs, onFailed, until } = options
   const passes = options.passes ?? (error => dispositionOf(error) === 'retry')
-  for (let attempt = 1; ; attempt++) {
-    signal.throwIfAborted()
-    try {
-      return await work(attempt)
-    } catch (error) {
+  signal.throwIfAborted()
+  return await pRetry(attempt => wrapped(() => work(attempt)), {
+    retries: Number.POSITIVE_INFINITY,
+    minTimeout: 0,
+    async onFailedAttempt({ error: { cause: error }, attemptNumber: attempt }) {
       if (attempt >= maxAttempts || !passes(error)) throw error
       const cap = Math.min(policy.maxMs, maxMs?.(error) ?? policy.maxMs)
       const delayMs = backoffMs({ ...policy, maxMs: cap }, attempt, random())
       onFailed?.({ error, attempt, delayMs })
       await clock.sleep(delayMs, signal)
       await until?.()
-    }
+      signal.throwIfAborted()
+    },
+  })
+}
+
+/** p-retry never repeats a TypeError, replaces what is no Error, and opens an AbortError: as a cause, each stays what it is. */
+async function wrapped<R>(work: () => Promise<R>): Promise<R> {
+  try {
+    return await work()
+  } catch (error) {
+    throw new Error('the attempt failed', { cause: error })
   }
 }
