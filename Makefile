@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.tools/node_modules/.bin:$(CURDIR)/node_modules/.bin:$(
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo run producer migrate-up migrate-down test package lint format coverage bench bench-read chaos alerts
+.PHONY: help setup build demo run producer migrate-up migrate-down test package lint format coverage bench bench-read chaos alerts mutation
 
 help: ## What can be made
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -60,3 +60,6 @@ chaos: setup ## Random faults over three replicas under load: SEED=n MINUTES=m, 
 
 alerts: setup ## Every alert on a live Prometheus, its condition made for real and ended, in some ten minutes
 	@node test/alerts/run.ts $(ARGS)
+
+mutation: setup ## Faults planted in the code one by one: which test notices each, in some twenty minutes
+	@node test/mutation/run.ts $(ARGS)

@@ -1,14 +1,16 @@
-/** A fault that is planted: `find` stands exactly once in the file. */
-export interface Mutation {
-  readonly file: string
-  /** The fault, in a clause. */
-  readonly what: string
-  readonly find: string
-  readonly replace: string
-  /** Test files that should notice it, the quickest first. */
-  readonly tests: readonly string[]
-  /** Why no test can notice it, where that is so. */
-  readonly survives?: string
-}
+import { ENGINE_FAULTS } from './faults-engine.ts'
+import { INBOX_FAULTS } from './faults-inbox.ts'
+import { POSTGRES_FAULTS } from './faults-postgres.ts'
+import { READ_FAULTS } from './faults-read.ts'
+import { RUN_FAULTS } from './faults-run.ts'
+import { VALUES_FAULTS } from './faults-values.ts'
+import type { Mutation } from './mutation.ts'
 
-export const MUTATIONS: readonly Mutation[] = []
+export const MUTATIONS: readonly Mutation[] = [
+  ...RUN_FAULTS,
+  ...ENGINE_FAULTS,
+  ...VALUES_FAULTS,
+  ...READ_FAULTS,
+  ...POSTGRES_FAULTS,
+  ...INBOX_FAULTS,
+]

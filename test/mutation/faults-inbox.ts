@@ -1,0 +1,247 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are pieces of source code.
+import { contract, faultsOf, type Mutation, unit } from './mutation.ts'
+
+const REDRIVEN = contract('redriven-records')
+const REPLAYS = contract('replay-desk', 'redrives-in-flight')
+
+/** Dead letters and redrives. */
+export const INBOX_FAULTS: readonly Mutation[] = [
+  ...faultsOf(
+    'inbox/letter-states',
+    [...unit('inbox/states'), ...REPLAYS],
+    [
+      [
+        'a discarded letter is resolved by what is read again',
+        "read_again: { from: ['open', 'parked']",
+        "read_again: { from: ['open', 'parked', 'discarded']",
+      ],
+      [
+        'a redrive whose worker is gone waits for it to pause',
+        "pause: ['pausing', 'paused'], resume: 'running'",
+        "pause: ['pausing', 'pausing'], resume: 'running'",
+      ],
+      [
+        'a redrive that failed can be resumed',
+        "failed: { label: 'failed', ...ENDED }",
+        "failed: { label: 'failed', ...ENDED, resume: 'queued' }",
+      ],
+      [
+        'a letter under a redrive can be discarded',
+        "discard: { from: ['open', 'parked']",
+        "discard: { from: ['open', 'parked', 'replaying']",
+      ],
+    ],
+  ),
+  ...faultsOf('inbox/redrive-ends', REDRIVEN, [
+    [
+      'of two ends of a letter the lesser one counts',
+      'WEIGHT[end.outcome] > WEIGHT[other.outcome]',
+      'WEIGHT[end.outcome] < WEIGHT[other.outcome]',
+    ],
+  ]),
+  ...faultsOf('inbox/edit', unit('inbox/http/admin-replays', 'inbox/http/admin-letters'), [
+    [
+      'an edit takes the place of one of several letters',
+      'if (letter === undefined || rows.length > 1)',
+      'if (letter === undefined)',
+    ],
+    [
+      'an edit may have the key of another value',
+      'if (!isOfAnotherKey(letter, verdict.key)) return undefined',
+      'if (letter !== undefined) return undefined',
+    ],
+    [
+      'an edit that would fail again is redriven',
+      '  if (!verdict.ok) {\n',
+      '  if (!verdict.ok && verdict.key !== null) {\n',
+    ],
+  ]),
+  ...faultsOf('inbox/filter', unit('inbox/filter'), [
+    [
+      'a value with a comma is printed without quotes',
+      "BARE.exec(value)?.[0] === value && value !== ''",
+      "value !== ''",
+    ],
+    ['a quoted backslash is lost', "if (next !== '\"' && next !== '\\\\')", "if (next !== '\"')"],
+  ]),
+  ...faultsOf('inbox/postgres/dead-letter-filter-sql', contract('dead-letter-filter'), [
+    ['"not" leaves out letters without a key', '`(${condition}) IS NOT TRUE`', '`NOT (${condition})`'],
+    ['% and _ of a filter stand for any character', "text.replace(/[\\\\%_]/g, '\\\\$&')", 'text'],
+    ['younger and older letters are mixed up', '${MIRRORED[term.comparison]} now()', '${term.comparison} now()'],
+    ['a letter that failed again is not found', ' AND ${d}.replay_count > 0`', ' AND ${d}.replay_count > 1`'],
+  ]),
+  ...faultsOf(
+    'inbox/postgres/dead-letters',
+    [...REDRIVEN, ...contract('dead-letter-index')],
+    [
+      ['a letter that was settled opens again', '    WHEN known.state IN (${sqlList(SETTLED)}) THEN known.state\n', ''],
+      [
+        'a letter of another redrive opens',
+        "    WHEN known.state = 'replaying' AND excluded.replay_id <> known.replay_id THEN known.state\n",
+        '',
+      ],
+      [
+        'an earlier failure of a letter is not counted',
+        'failures = known.failures + excluded.failures',
+        'failures = excluded.failures',
+      ],
+      [
+        'the place of an earlier copy is forgotten',
+        'dlq_offset = coalesce(excluded.dlq_offset, known.dlq_offset)',
+        'dlq_offset = excluded.dlq_offset',
+      ],
+      [
+        'a letter is parked one redrive late',
+        'CASE WHEN replay_count >= ${replayMax} THEN',
+        'CASE WHEN replay_count > ${replayMax} THEN',
+      ],
+    ],
+  ),
+  ...faultsOf('inbox/postgres/redrive-ends', REDRIVEN, [
+    [
+      'a discarded letter is resolved by its redrive',
+      'WHERE d.id = effective.id AND locked.state IN (${sqlList(LETTER_MOVES.resolve.from)})',
+      'WHERE d.id = effective.id',
+    ],
+    [
+      'a letter of a topic that was created again is resolved',
+      'JOIN input USING (id, source_timestamp)',
+      'JOIN input USING (id)',
+    ],
+    [
+      'a member that is settled is settled again',
+      "WHERE item.state NOT IN (${sqlList(membersWhere('settled'))})",
+      'WHERE true',
+    ],
+  ]),
+  ...faultsOf('inbox/postgres/provenance', REDRIVEN, [
+    [
+      'a member that was never published is believed',
+      "WHERE item.state <> 'pending' OR",
+      'WHERE item.state IS NOT NULL OR',
+    ],
+    [
+      'a redrive counts twice when its record is read again',
+      "{sqlList(membersWhere('settled'))}) THEN 0 ELSE 1",
+      "{sqlList(membersWhere('settled'))}) THEN 1 ELSE 1",
+    ],
+  ]),
+  ...faultsOf('inbox/postgres/letter-settlement', REDRIVEN, [
+    [
+      'a letter forgets what it failed for before',
+      '      ...joined(failedAgain),\n      ...joined(index),\n',
+      '      ...joined(index),\n      ...joined(failedAgain),\n',
+    ],
+    ['letters before progress are asked for', 'AND source_offset >= next_offset AND', 'AND source_offset >= 0 AND'],
+  ]),
+  ...faultsOf('inbox/postgres/dead-letter-store', contract('dead-letter-store'), [
+    [
+      'undoing a discard restores those of others',
+      'AND d.discard_action = $7 AND d.state',
+      'AND $7::bigint IS NOT NULL AND d.state',
+    ],
+    [
+      'a long discard ends after its first slice',
+      'after = told < SLICE ? undefined : (last ?? undefined)',
+      'after = undefined',
+    ],
+  ]),
+  ...faultsOf('inbox/postgres/dead-letter-purge', contract('dead-letter-purge'), [
+    [
+      'a letter that waits is purged',
+      'AND state IN (${sqlList(SETTLED)}) AND state_changed_at',
+      'AND state_changed_at',
+    ],
+    [
+      'counts of earlier purges are lost',
+      'failures = known.failures + excluded.failures',
+      'failures = excluded.failures',
+    ],
+    ['a purge waits for a letter that is locked', ' FOR UPDATE SKIP LOCKED', ' FOR UPDATE'],
+    [
+      'a redrive under way loses its members',
+      "(item.state NOT IN (${sqlList(membersWhere('left'))}) OR EXISTS (",
+      '(item.state IS NOT NULL OR EXISTS (',
+    ],
+  ]),
+  ...faultsOf('inbox/postgres/reindex-sql', contract('reindex'), [
+    [
+      'what was purged comes back',
+      '      AND NOT EXISTS (SELECT FROM dead_letters_purged AS gone WHERE gone.id = letter.id)\n    ON CONFLICT',
+      '    ON CONFLICT',
+    ],
+    [
+      'the first copy of a letter counts',
+      "ORDER BY copy.id, copy.written_by = 'holdfast' DESC, copy.replay_count DESC, copy.failed_at DESC,",
+      "ORDER BY copy.id, copy.written_by = 'holdfast' DESC, copy.replay_count, copy.failed_at,",
+    ],
+    ['a discarded letter is open', "        WHEN decided.what = 'discarded' THEN 'discarded'\n", ''],
+    [
+      'a place that was noted meanwhile is overwritten',
+      'd.dlq_offset < ends.read AND NOT EXISTS',
+      'd.dlq_offset >= 0 AND NOT EXISTS',
+    ],
+    [
+      'more failures are counted than the ledger has',
+      'WHERE owed.turn <= lacking.lacking GROUP',
+      'WHERE lacking.lacking > 0 GROUP',
+    ],
+  ]),
+  ...faultsOf('inbox/postgres/replay-set', REPLAYS, [
+    [
+      'parked letters are redriven unasked',
+      "state === 'open' || namesState(filter, state)",
+      "state !== 'replaying' || namesState(filter, state)",
+    ],
+    [
+      'letters of another topic are redriven',
+      "          WHEN d.source_topic <> ALL (${topicAt}::text[]) THEN 'other_topic'\n",
+      "          WHEN ${topicAt}::text[] IS NULL THEN 'other_topic'\n",
+    ],
+  ]),
+  ...faultsOf('inbox/postgres/replay-work', REPLAYS, [
+    [
+      'a worker that was taken for dead goes on',
+      'SET epoch = epoch + 1, heartbeat_at',
+      'SET epoch = greatest(epoch, 1), heartbeat_at',
+    ],
+    ['a page that was begun is left undone', '      if (begun.items.length > 0) return begun\n', ''],
+    [
+      'what a settlement has said of a member is undone',
+      "AND dead_letter_id = ANY ($3::text[]) AND state = 'claimed' AND ${BY_ME}",
+      'AND dead_letter_id = ANY ($3::text[]) AND ${BY_ME}',
+    ],
+    [
+      'a cancelled redrive is taken up again',
+      "                WHEN $3 IN ('queued', 'paused') AND state = 'cancelling' THEN 'cancelling'\n",
+      '',
+    ],
+  ]),
+  ...faultsOf('inbox/jobs/replayer', unit('inbox/jobs/replayer'), [
+    [
+      'what has arrived is sent again after a crash',
+      'items.filter(item => !arrived.has(item.id))',
+      'items.filter(item => item.id !== undefined)',
+    ],
+    ['letters that could not be claimed are published', 'page.filter(({ item }) => claimed.has(item.id))', 'page'],
+    [
+      'a worker that was frozen goes on sending',
+      'clock.monotonic() - heardAtMs > REPLAY_SEND_WINDOW_MS',
+      'clock.monotonic() < heardAtMs',
+    ],
+    ['a beat counts from its answer', 'heardAtMs = askedAtMs', 'heardAtMs = clock.monotonic()'],
+    [
+      'a redrive is published without its claim',
+      'const claimed = await store.claim(replay, ids, await topic.ends(partitions))',
+      'const ends = await topic.ends(partitions); const claimed = new Set(ids); void store.claim(replay, ids, ends).catch(() => {})',
+    ],
+    ['a page is cut to no size', 'return index > 0 && bytes > PAGE_MAX_BYTES', 'return index > PAGE_MAX_BYTES'],
+  ]),
+  ...faultsOf('inbox/jobs/pace', unit('inbox/jobs/pace'), [
+    [
+      'an hour that was missed is made up for',
+      'Math.min(capacity, tokens + ((nowMs - filledAtMs) / 1000) * (ratePerSecond ?? 0))',
+      'tokens + ((nowMs - filledAtMs) / 1000) * (ratePerSecond ?? 0)',
+    ],
+  ]),
+]

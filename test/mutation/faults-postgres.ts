@@ -1,0 +1,155 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are pieces of source code.
+import { contract, faultsOf, type Mutation } from './mutation.ts'
+
+const STORE = contract('settlement-store', 'settlement-faults')
+const FAULTS = contract('settlement-faults', 'settlement-store')
+const TABLES = contract('order-tables', 'definition-tables', 'settlement-store')
+
+/** The transaction that settles a batch, and the tables that it writes. */
+export const POSTGRES_FAULTS: readonly Mutation[] = [
+  ...faultsOf('engine/postgres/settlement', FAULTS, [
+    ['a COMMIT that wrote nothing counts as done', "if (tag !== 'COMMIT')", 'if (tag === undefined)'],
+    [
+      'deferred constraints are not looked at while culprits are searched',
+      "['SET CONSTRAINTS ALL IMMEDIATE', 'RELEASE SAVEPOINT part']",
+      "['RELEASE SAVEPOINT part']",
+    ],
+    [
+      'what a record replaces is not looked at while culprits are searched',
+      '[...trimOf(orders, rows), ...checked]',
+      'checked',
+    ],
+    [
+      'a mistake of the set-up is blamed on records',
+      'if (passed || !(error instanceof StoreRejectedError)) return',
+      'if (passed || error !== undefined) return',
+    ],
+    [
+      'a batch that fails behind its records is not tried as a whole',
+      'createIsolation(work.ready.length, cause, work.isolate, recordsPassed)',
+      'createIsolation(work.ready.length, cause, work.isolate, false)',
+    ],
+  ]),
+  ...faultsOf('engine/postgres/settlement', STORE, [
+    [
+      'a batch is written although the fence is closed',
+      '      if (fence?.rowCount !== 1) return undefined\n      const rows',
+      '      const rows',
+    ],
+    [
+      'a batch counts as settled although progress is elsewhere',
+      'BigInt(found.next_offset) !== range.to || found.written === null',
+      'found.written === null',
+    ],
+    ['a key that was replaced counts as new', "outcome === 'written' && !replaced", "outcome === 'written'"],
+    [
+      'entries of the earlier version stay',
+      'return await complete(client, work, gaps, rows, trimOf(work.ready, rows))',
+      'return await complete(client, work, gaps, rows)',
+    ],
+    [
+      'a batch may be held where progress is not',
+      'AND group_id = $3 AND next_offset = $4 RETURNING 1',
+      'AND group_id = $3 AND $4::int8 IS NOT NULL RETURNING 1',
+    ],
+    ['expired offsets are not behind the fence', '        if (fence?.rowCount !== 1) return false\n', ''],
+    [
+      'two streams settle each other in one group',
+      '  if (row.stream === stream) return\n',
+      '  if (row.stream !== undefined) return\n',
+    ],
+  ]),
+  ...faultsOf('engine/postgres/ledger', STORE, [
+    [
+      'the fence does not look at progress',
+      'AND group_id = $3 AND next_offset = $4${storm',
+      'AND group_id = $3 AND $4::int8 IS NOT NULL${storm',
+    ],
+    ['a batch is settled while its partition waits for an operator', "' AND paused_for IS NULL'", "''"],
+    [
+      'the ledger row of another range tells how a batch ended',
+      'AND ledger.from_offset = $4 AND ledger.to_offset = $5',
+      'AND ledger.from_offset = $4 AND $5::int8 IS NOT NULL',
+    ],
+  ]),
+  ...faultsOf('engine/postgres/ledger', contract('stream-control', 'settlement-store'), [
+    ['starts are not forgotten when progress moves', 'updated_at = now(), starts = 0,', 'updated_at = now(),'],
+  ]),
+  ...faultsOf('engine/postgres/start-book', contract('stream-control'), [
+    [
+      'deaths of another suspect count',
+      'CASE WHEN suspect_offset = $4 THEN suspect_deaths + 1 ELSE 1 END',
+      'suspect_deaths + 1',
+    ],
+    [
+      'a suspect below progress is one still',
+      'CASE WHEN suspect_offset >= next_offset THEN suspect_offset END AS',
+      'suspect_offset AS',
+    ],
+  ]),
+  ...faultsOf('engine/postgres/start-progress', contract('settlement-store', 'stream-control', 'proof'), [
+    [
+      'the ledger has a hole where a progress row was removed',
+      'const from = found?.last == null ? skippedFrom : BigInt(found.last)',
+      'const from = skippedFrom',
+    ],
+    ['what is passed over at the start is not in the ledger', '  if (from !== at) {\n', '  if (from > at) {\n'],
+  ]),
+  ...faultsOf('engine/postgres/pool', FAULTS, [
+    [
+      'a transaction that fails costs its connection',
+      "await client.query('ROLLBACK').catch(() => {})",
+      'await Promise.resolve()',
+    ],
+    [
+      'a broken connection is lent again',
+      "client.release(away || client.getTransactionStatus() !== 'I')",
+      'client.release(false)',
+    ],
+  ]),
+  ...faultsOf('engine/postgres/tables', TABLES, [
+    [
+      'the same record is written again',
+      'excluded.source_offset > stored.source_offset',
+      'excluded.source_offset >= stored.source_offset',
+    ],
+    [
+      'of two equal timestamps the stored one wins in SQL',
+      'excluded.source_timestamp >= stored.source_timestamp',
+      'excluded.source_timestamp > stored.source_timestamp',
+    ],
+    [
+      'offsets of two topics are compared in SQL',
+      'WHEN stored.source_topic = excluded.source_topic AND stored',
+      'WHEN stored',
+    ],
+    ['nothing counts as replaced', 'stored.${STORED_AT} <> now() AS replaced', 'false AS replaced'],
+    ['one entry too many stays', '>= kept.count`', '> kept.count`'],
+    ['an optional object of the earlier version stays', "'kept.count = 0'", "'kept.count < 0'"],
+    [
+      'a stale record overwrites the other tables',
+      ' WHERE input.${key.name} IN (SELECT ${key.name} FROM written)',
+      ' WHERE true',
+    ],
+    ['a duplicate counts as stale', ") THEN 'duplicate'", ") THEN 'stale'"],
+    [
+      'a record of another partition at the same offset is a duplicate',
+      '(stored.source_topic, stored.source_partition, stored.source_offset)\n             = (input.source_topic, input.source_partition, input.source_offset)',
+      '(stored.source_topic, stored.source_offset)\n             = (input.source_topic, input.source_offset)',
+    ],
+  ]),
+  ...faultsOf('engine/postgres/tables-select', contract('value-reader', 'definition-tables'), [
+    [
+      'entries come in any order',
+      ' ORDER BY ${alias}.${identifier(child.position)}',
+      ' ORDER BY ${alias}.${identifier(child.position)} DESC',
+    ],
+    [
+      'the last value of a page comes again on the next',
+      '(${column}, ${root}.${key}) < (',
+      '(${column}, ${root}.${key}) <= (',
+    ],
+    ['an optional object that is absent is there', 'row[present] === true ? values(row) : undefined', 'values(row)'],
+    ['a page goes beyond its last date', 'AND ${column} < ${to}::${type}', 'AND ${column} <= ${to}::${type}'],
+  ]),
+]

@@ -1,0 +1,58 @@
+import { faultsOf, type Mutation, unit } from './mutation.ts'
+
+const VALUES = unit('engine/values/validator', 'streams/orders/order', 'streams/orders/bad-inputs')
+
+/** Decoding, validation, masks, and definitions. */
+export const VALUES_FAULTS: readonly Mutation[] = [
+  ...faultsOf('engine/values/decode', VALUES, [
+    ['a value of the largest size is refused', 'value.length > maxBytes', 'value.length >= maxBytes'],
+    ['bytes that are not UTF-8 are taken', '  if (!isUtf8(value)) return undefined\n', ''],
+    ['a byte order mark makes a value malformed', 'text.charCodeAt(0) === 0xfeff ? text.slice(1) : text', 'text'],
+  ]),
+  ...faultsOf('engine/values/instant', VALUES, [
+    ['a leap second is another instant', 'second > 59', 'second > 60'],
+    ['the zone of an instant is taken the other way round', "'+' ? -zoneMs : zoneMs", "'+' ? zoneMs : -zoneMs"],
+    ['the 29th of February of any year is a day', '? 29 : 28', '? 29 : 29'],
+    ['decimals of a second are cut off without regard to their place', ".slice(0, 6).padEnd(6, '0')", '.slice(0, 6)'],
+  ]),
+  ...faultsOf('engine/values/depth', VALUES, [
+    ['nesting may be deeper by one', 'depth === MAX_DEPTH', 'depth > MAX_DEPTH'],
+  ]),
+  ...faultsOf('engine/values/numbers', VALUES, [
+    ['a number that a double rounds by powers of ten is taken', ' && sent.exponent === kept.exponent', ''],
+  ]),
+  ...faultsOf('engine/values/validator', VALUES, [
+    [
+      'what is not known may nest without end',
+      'if (facts.unknownFields && isTooDeep(data))',
+      'if (facts.unknownFields && data === undefined)',
+    ],
+    ['a key of any length is one', 'text.length > 0 && text.length <= MAX_KEY', 'text.length > 0'],
+    ['more violations are listed than ten', '.slice(0, MAX_VIOLATIONS)', ''],
+  ]),
+  ...faultsOf('engine/values/mask', unit('engine/values/mask', 'streams/orders/mask'), [
+    [
+      'names that the schema does not know are shown',
+      'return names.has(name) ? token : JSON.stringify(MASK)',
+      'return token',
+    ],
+    ['an email address in a harmless field is shown', 'if (ADDRESS.test(text) || pattern', 'if (pattern'],
+    ['a personal field is shown', '  if (personal.has(pointer)) return NOWHERE\n', ''],
+  ]),
+  ...faultsOf('engine/definition/plan', unit('engine/definition'), [
+    ['the key may be optional', 'if (optional >= 0) {', 'if (optional > 0) {'],
+    [
+      'a column of a field that may be null is NOT NULL',
+      'const nullable = nodes.some(each => !each.required || each.nullable)',
+      'const nullable = nodes.some(each => !each.required)',
+    ],
+    [
+      'a column that cannot hold its field is taken',
+      'if (!canHold(found, node)) {',
+      'if (!canHold(found, node) && found === undefined) {',
+    ],
+  ]),
+  ...faultsOf('engine/definition/column-rules', unit('engine/definition'), [
+    ['a uuid in upper case comes back in lower case', 'text === text.toLowerCase()', "text !== ''"],
+  ]),
+]
