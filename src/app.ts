@@ -37,7 +37,7 @@ export interface App extends AsyncDisposable {
   readonly adminKey: string | undefined
   /** Settles when the process has ended its work: rejects with what ended it, unless that was `stop()`. */
   readonly finished: Promise<void>
-  /** Of a stream by its name, default the first; `undefined` until this process consumes it. */
+  /** Status of a stream by its name, default the first; `undefined` until this process consumes it. */
   status(stream?: string): StreamStatus | undefined
   /** Not ready, stop fetching, settle what is in flight, commit, leave the groups, close. Safe twice. */
   stop(): Promise<void>
@@ -165,7 +165,7 @@ export async function startApp(
   async function stop(): Promise<void> {
     health.stopping()
     stopping.abort()
-    // Each lets go of what it has in hand, at the same time.
+    // All release what they hold, at the same time.
     const drainMs = Math.min(DRAIN_TIMEOUT_MS, config.shutdownTimeoutMs / 2)
     await Promise.all([jobs?.[Symbol.asyncDispose](), ...units.map(({ engine }) => engine?.stop(drainMs))])
     await work.catch(() => {})

@@ -6,7 +6,7 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   async sleep(ms, signal) {
-    // An abort only ends the wait: whoever waits looks at the signal himself.
+    // An abort only ends the wait: the waiting caller checks the signal.
     await sleep(ms, undefined, signal === undefined ? {} : { signal }).catch(() => {})
   },
 }

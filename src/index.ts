@@ -36,7 +36,7 @@ export interface Holdfast extends AsyncDisposable {
   readonly adminKey: string | undefined
   /** Settles when the service has ended: rejects with what ended it, unless that was `stop()`. */
   readonly finished: Promise<void>
-  /** Of a stream by its name, default the first; `undefined` until this process consumes it. */
+  /** Status of a stream by its name, default the first; `undefined` until this process consumes it. */
   readonly status: App['status']
   /** Settles what is in flight, commits, leaves the groups and closes. Safe twice. */
   readonly stop: () => Promise<void>

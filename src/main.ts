@@ -65,7 +65,7 @@ export async function runService(
     throw new Error('unreachable')
   }
 
-  /** What nobody caught left us in a state that nobody knows, and a normal exit would join threads that may hang. */
+  /** An uncaught error leaves the process in an unknown state, and a normal exit would join threads that may hang. */
   function onUncaught(error: unknown): void {
     // Only its kind and place: the message may quote an order.
     const stack = error instanceof Error ? error.stack?.split('\n').filter(line => /^ +at /.test(line)) : undefined
@@ -76,7 +76,7 @@ export async function runService(
     killSelf('an error that nobody caught: ending at once, what was in flight is read again')
   }
 
-  /** The key goes to the terminal of whoever started us, and into a file of this user alone; what is logged may be read by many. */
+  /** The key goes to the terminal and into a file that only this user can read; logs have more readers. */
   function handOver(key: string): AdminKeyFile | undefined {
     if (process.stderr.isTTY) process.stderr.write(`admin key of this run: ${key}\n`)
     try {
@@ -105,7 +105,7 @@ export async function runService(
   try {
     await app.finished
   } catch (error) {
-    // Ours promise to hold no payload; whoever else's may quote an order.
+    // Our own errors hold no payload; those of libraries may quote a value.
     log.fatal({ event: 'failed', error }, error instanceof StreamError ? error.message : 'the stream failed')
     exitCode = 1
     armWatchdog()

@@ -23,7 +23,7 @@ export type Judgement<T> =
     }
   | {
       readonly ok: false
-      /** `null` where the record is too broken to tell. */
+      /** `null` if the record is too broken to have one. */
       readonly key: string | null
       readonly reason: Reason
       /** Stable code: the keyword of the schema, or one of Holdfast's own. */

@@ -17,11 +17,11 @@ export interface AdminOptions {
   readonly consumes: boolean
   readonly ready: readonly HealthCheck[]
   readonly clock: Clock
-  /** What nobody foresaw, while operators watch. */
+  /** Unexpected errors of the feed that operators watch. */
   readonly onFeedError: (error: unknown) => void
 }
 
-/** What the API for operators needs of one stream: the desk, and what this process knows of itself. */
+/** What the API for operators needs of one stream: its inbox, and what this process knows of itself. */
 export function composeAdmin(options: AdminOptions): AdminParts {
   const { config, stream, desk, clock, ready } = options
   const { overview, storeSilentMs } = createStreamOverview({

@@ -21,7 +21,7 @@ export interface Desk extends AsyncDisposable {
   readonly replays: ReplayDesk
   readonly automatic: AutomaticRedrive
   readonly books: StreamBooks
-  /** Of the topic that is consumed. It connects to Kafka with the first request. */
+  /** Reads the topic that is consumed. It connects to Kafka with the first request. */
   readonly ends: PartitionEnds
 }
 

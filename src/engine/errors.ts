@@ -64,7 +64,7 @@ export class StoreMisconfiguredError extends StreamError {
 }
 
 /**
- * The store rejected the statement, and its SQLSTATE does not tell whether a record is to blame or the set-up is: an
+ * The store rejected the statement, and its SQLSTATE does not say whether a record is to blame or the set-up is: an
  * exception that a trigger raises, a view's check option, a missing right or row-level security. Bisection decides. Where
  * nothing can be bisected, the stream stops as for any other misconfiguration.
  */
@@ -91,7 +91,7 @@ export class ProgressRemovedError extends OwnershipLostError {
 export class BrokerUnavailableError extends StreamError {
   readonly code = 'broker_unavailable'
   readonly disposition = 'retry'
-  /** A broker was reached, and settings or certificates do not fit: while nobody changes them, no attempt will do better. */
+  /** A broker was reached, and settings or certificates do not fit: until they are changed, no attempt will succeed. */
   readonly isMistake: boolean
   constructor(message: string, options?: { cause?: unknown; remedy?: string | undefined; isMistake?: boolean }) {
     super(message, options)
@@ -114,13 +114,13 @@ export class BrokerFatalError extends StreamError {
   readonly disposition = 'halt'
 }
 
-/** The topic was deleted and made anew: offsets count something else now. An operator decides where to go on. */
+/** The topic was deleted and recreated: offsets count something else now. An operator decides where to go on. */
 export class TopicReplacedError extends StreamError {
   readonly code = 'topic_replaced'
   readonly disposition = 'halt'
 }
 
-/** The partition's progress lies beyond its end: the topic was probably made anew. An operator decides where to go on. */
+/** The partition's progress lies beyond its end: the topic was probably recreated. An operator decides where to go on. */
 export class ProgressBeyondEndError extends StreamError {
   readonly code = 'progress_beyond_end'
   readonly disposition = 'halt'
@@ -157,7 +157,7 @@ export class ConfigError extends UsageError {
 }
 
 /**
- * Total. What nobody foresaw is our bug: stop before it is committed past. (Pinned on one record by bisection, it is
+ * Total. What is unexpected is our bug: stop before it is committed past. (Pinned on one record by bisection, it is
  * retried and then dead-lettered: that choice is the pipeline's.)
  */
 export function dispositionOf(error: unknown): Disposition {

@@ -13,7 +13,7 @@ export interface CommittedBatch {
   readonly trace: BatchTrace
 }
 
-/** What is told of the stream. One fact, one call: log line, metric and span come from it. */
+/** Facts about the stream. One fact, one call: log line, metric and span come from it. */
 export type Fact =
   /** Something that is needed to start is not there yet; the next attempt comes after `delayMs`. */
   | {
@@ -23,7 +23,7 @@ export type Fact =
       readonly delayMs: number
       readonly error: unknown
     }
-  /** What the Kafka client complains of while it goes on by itself: brokers that cannot be reached, mostly. */
+  /** What the Kafka client complains about while it retries: brokers that cannot be reached, mostly. */
   | { readonly kind: 'kafka_warning'; readonly text: string }
   | { readonly kind: 'stream_started'; readonly topic: string; readonly groupId: string }
   | { readonly kind: 'stream_stopped'; readonly error?: unknown }
@@ -92,11 +92,11 @@ export type Fact =
       readonly from: bigint
       readonly committed: bigint
     }
-  /** Kafka does not tell what is needed to go on with a partition of ours: it waits alone. */
+  /** Kafka does not report what is needed to continue with a partition of ours: it waits alone. */
   | { readonly kind: 'position_unknown'; readonly partition: TopicPartition; readonly error: unknown }
   | { readonly kind: 'expired'; readonly partition: TopicPartition; readonly from: bigint; readonly to: bigint }
   | { readonly kind: 'partition_halted'; readonly partition: TopicPartition; readonly error: unknown }
-  /** Something that gauges tell could not be read; until it can, they tell nothing. */
+  /** Something that gauges show could not be read; until it can, they show nothing. */
   | { readonly kind: 'figures_unknown'; readonly error: unknown }
   | {
       readonly kind: 'unusual_record'

@@ -9,7 +9,7 @@ export interface Figures {
   }
   readonly replay: {
     readonly inProgress: boolean
-    /** Of the one under way: not published yet. */
+    /** Members of the current redrive that are not published yet. */
     readonly pending: number
   }
 }

@@ -18,7 +18,7 @@ export const HEADER = {
   timestamp: 'holdfast.timestamp',
   replayCount: 'holdfast.replay-count',
   replayId: 'holdfast.replay-id',
-  // Of a letter that is too large for its topic: see omission.ts.
+  // A dead letter that is too large for its topic has these: see omission.ts.
   value: 'holdfast.value',
   valueAt: 'holdfast.value-at',
   valueHash: 'holdfast.value-sha256',
@@ -67,7 +67,7 @@ interface Codec<V> {
 }
 
 const TEXT_BYTES = 1024
-/** Of what stands in the keys of tables: a row of an index has 2,704 bytes at most. */
+/** The longest text that is part of a key of a table: a row of an index has 2,704 bytes at most. */
 const NAME_BYTES = 255
 const INT32_MAX = 2_147_483_647
 /** A topic's name as Kafka allows it: a header must not be able to bring anything else into the tables. */

@@ -4,7 +4,7 @@ import type { BreakerStatus, HealthCheck, HealthResult, PartitionStatus, StreamS
 const REJOIN_GRACE_MS = 10_000
 
 /**
- * Ready: the stream runs, the group has told us our partitions, no breaker is open, and no partition of ours stands still
+ * Ready: the stream runs, the group has assigned our partitions, no breaker is open, and no partition of ours stands still
  * until an operator decides. Rebalances come and go without a notice: between two assignments a member stays ready.
  * @param status of now; `undefined` while there is no stream yet
  * @param stream its name, where the process runs several: commands that a reason names then say which one
@@ -22,7 +22,7 @@ export function readinessOf(
 }
 
 /**
- * Alive: fails only when a restart would help, so never because a dependency is away, nor while somebody has to decide
+ * Alive: fails only when a restart would help, so never because a dependency is away, nor while an operator has to decide
  * something.
  * @param stuckAfterMs how long work may stand still without a reason; 0: however long
  * @param now wall clock in ms

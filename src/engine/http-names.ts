@@ -23,7 +23,7 @@ export interface HttpDefinition {
   readonly view?: string
   /** A key that a person may try. */
   readonly sample?: string
-  /** What live events tell of a value besides its key. Nothing that names a person. Default: nothing. */
+  /** What live events contain of a value besides its key; nothing that names a person. Default: nothing. */
   readonly summary?: (value: unknown) => Readonly<Record<string, unknown>>
 }
 

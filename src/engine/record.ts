@@ -19,7 +19,7 @@ export interface SourceRecord extends Origin {
   readonly key: Buffer | null
   readonly value: Buffer | null
   readonly headers: readonly Header[]
-  /** Of the batch that holds it, as the broker's log has it; absent where it is not known. */
+  /** Leader epoch of the log's batch that holds it; absent if it is not known. */
   readonly leaderEpoch?: number | undefined
 }
 

@@ -3,7 +3,7 @@ import type { PauseReason } from './facts.ts'
 import type { TopicPartition } from './record.ts'
 
 /**
- * States move one way; `failed` is a stop that nobody asked for. `halted`: it failed while other streams of the process run, and is
+ * States move one way; `failed` is a stop that was not requested. `halted`: it failed while other streams of the process run, and is
  * tried again at intervals.
  */
 export type StreamState = 'starting' | 'running' | 'draining' | 'stopped' | 'failed' | 'halted'
@@ -21,13 +21,13 @@ export interface BreakerStatus {
 export interface PartitionStatus extends TopicPartition {
   /** Progress: below it everything is settled. */
   readonly next: bigint
-  /** High-water mark, as the broker last told. */
+  /** High-water mark that the broker last reported. */
   readonly high: bigint | undefined
-  /** Wall clock in ms at which the broker told it; absent when it never did. */
+  /** Wall clock in ms at which the broker reported it; absent if it never did. */
   readonly highKnownAtMs?: number
   /**
    * High-water mark minus progress, without offsets at the end that were found to hold no record. `undefined` when it is not
-   * known: an old mark tells of a lag, and never that there is none.
+   * known: an old mark shows a lag, and never that there is none.
    */
   readonly lagRecords: number | undefined
   /**
@@ -55,7 +55,7 @@ export interface PartitionStatus extends TopicPartition {
   readonly lastProgressMs: number | undefined
   /** Why only an operator can make it go on. */
   readonly halted?: string
-  /** Why Kafka cannot serve it just now, though it answers for others: it has no leader, say. It goes on by itself. */
+  /** Why Kafka cannot serve it just now, though it answers for others: it has no leader, say. It resumes automatically. */
   readonly unreadable?: string
 }
 
@@ -66,7 +66,7 @@ export interface StreamStatus {
   readonly sinceMs?: number
   /** Why it failed. Payload-free. */
   readonly error?: string
-  /** Whether the group has told us which partitions are ours (none is an answer, too). */
+  /** Whether the group has assigned our partitions, which may be none. */
   readonly member: boolean
   /** Wall clock in ms since when that has been so. */
   readonly memberSinceMs?: number
@@ -84,7 +84,7 @@ export interface StreamStatus {
 export function lagSeconds(partition: PartitionStatus, nowMs: number): number | undefined {
   const { oldestUnsettledTimestampMs: oldestMs, lagRecords } = partition
   // A producer's clock may be ahead of ours.
-  // Nobody knows the age of a record without a timestamp.
+  // The age of a record without a timestamp is not known.
   if (oldestMs !== undefined) return oldestMs < 0 ? undefined : Math.max(0, nowMs - oldestMs) / 1000
   return lagRecords === 0 ? 0 : undefined
 }

@@ -19,7 +19,7 @@ export function traceIdOf(traceparent: string): string | undefined {
   return ZEROS.test(traceId) || ZEROS.test(spanId) ? undefined : traceId
 }
 
-/** The flag `sampled`: whoever made it follows the trace. @param traceparent one that has a trace id */
+/** The flag `sampled`: its maker records the trace. @param traceparent one that has a trace id */
 export function isSampled(traceparent: string): boolean {
   return (Number.parseInt(traceparent.slice(53, 55), 16) & 1) === 1
 }

@@ -2,7 +2,7 @@ import type { DeadLetter } from './dead-letter.ts'
 import type { Header, SourceRecord, TopicPartition } from './record.ts'
 
 /**
- * What rooms ask of whoever follows orders on their way (OpenTelemetry, in `telemetry/`). They do their work inside of
+ * What modules ask of the tracer (OpenTelemetry, in `telemetry/`). They do their work inside of
  * these calls and learn nothing of spans. {@link NO_TRACING} follows nothing, and costs nothing.
  */
 export interface Tracing extends BatchTracing, SendTracing, RequestTracing {
@@ -19,7 +19,7 @@ export interface TraceIds {
   readonly sampled: boolean
 }
 
-/** A batch as the tracer is told of it. */
+/** What the tracer is given about a batch. */
 export interface TracedBatch extends TopicPartition {
   readonly groupId: string
   readonly records: readonly SourceRecord[]
@@ -63,7 +63,7 @@ export interface SendTracing {
   ): Promise<At>
 }
 
-/** A request as the tracer is told of it. Its headers are its own. */
+/** What the tracer is given about a request, with a copy of its headers. */
 export interface TracedRequest {
   readonly method?: string | undefined
   readonly url?: string | undefined
@@ -72,7 +72,7 @@ export interface TracedRequest {
 
 export interface RequestTracing {
   /**
-   * Answers a request. Where it is followed, its `traceparent` is that of our own span from here on, so that whoever needs
+   * Answers a request. Where it is followed, its `traceparent` is that of our own span from here on, so that a caller that needs
    * the id of its trace finds it there.
    */
   serve(request: TracedRequest, answer: () => void): void

@@ -8,7 +8,7 @@ export interface ReadyRecord<T> {
   readonly origin: Origin
   readonly key: string
   readonly value: T
-  /** Of a redriven record. */
+  /** Set if the record was redriven. */
   readonly redrive?: Redrive | undefined
 }
 

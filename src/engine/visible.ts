@@ -8,7 +8,7 @@ const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu
 const PAINT = new RegExp(`(${String.fromCharCode(0x1b)}\\[(?:0|1|2|22|[34][0-79]|9[0-7])m)`)
 
 /**
- * Text that somebody else wrote, for a terminal: it must not steer the terminal of whoever looks at it, nor look like a line of
+ * Text of unknown origin, for a terminal: it must not control the terminal, nor look like a line of
  * ours. What cannot be seen is shown as `\u001b`, in UTF-16, so that JSON stays the same JSON.
  */
 export function visible(text: string): string {

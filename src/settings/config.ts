@@ -85,7 +85,7 @@ function disagreements(values: Partial<Values>): string[] {
       )
     }
   }
-  // Keys that cannot be read are told of by themselves.
+  // Keys that cannot be parsed have a message of their own.
   const hasKeys = values.API_KEYS === undefined || values.API_KEYS.length > 0
   if (host !== undefined && auth === 'on' && !hasKeys && !isLoopbackName(hostNameOfAddress(host))) {
     problems.push(
@@ -153,7 +153,7 @@ function toConfig(values: Values) {
     stormRatio: values.DLQ_STORM_RATIO,
     crashLoopMaxStarts: values.CRASH_LOOP_MAX_STARTS,
     replayMax: values.REPLAY_MAX,
-    /** While nobody has touched the switch; and how long a dead letter waits for its first automatic redrive, its second … */
+    /** Until an operator uses the switch; and how long a dead letter waits for its first automatic redrive, its second … */
     automaticRedrive: { on: values.AUTO_REDRIVE === 'on', delaysMs: values.AUTO_REDRIVE_DELAYS },
     deadLetterRetentionDays: values.DEAD_LETTER_RETENTION_DAYS,
     cache: {

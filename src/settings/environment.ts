@@ -6,7 +6,7 @@ import { SETTINGS } from './settings.ts'
  * client takes what DATABASE_URL does not name from PG* variables (`PGSSLMODE=disable` turns TLS off without a word), and Node
  * checks no certificate with NODE_TLS_REJECT_UNAUTHORIZED=0.
  * @param env `process.env`; it is changed
- * @returns what somebody should know of it, a line each
+ * @returns warnings about it, a line each
  */
 export function tidyEnvironment(env: NodeJS.ProcessEnv): string[] {
   const notes: string[] = []
@@ -56,7 +56,7 @@ function isReadByPostgresClient(name: string): boolean {
 
 /** All names of variables that begin like this are ours, but for those below. */
 const OUR_PREFIXES = /^(KAFKA|DLQ|CACHE|BATCH|RETRY|PG|HTTP|METRICS|STUCK|OUTAGE|CRASH_LOOP|SHUTDOWN|AUTO_REDRIVE)_/
-/** Of these, names that others gave to their own variables are too many: only what is nearly a setting is told. */
+/** Other programs have too many variables with these prefixes: only what is nearly a setting is reported. */
 const SHARED_PREFIXES = /^(DATABASE|API|LOG|RECORD|REPLAY|TRACE|DEAD_LETTER|AUTH)(_|$)/
 
 /** What Kafka's scripts and images, Kubernetes (for a service called kafka), proxies and images of Postgres call theirs. */
@@ -75,7 +75,7 @@ type Variables = Readonly<Record<string, string | undefined>>
 
 /**
  * Variables that look like settings of ours and are none, a line each, with the nearest name where there is one.
- * @param file what `.env` holds, which is written for us: there each name that is nearly a setting is told, whatever its prefix
+ * @param file what `.env` holds, which is written for us: there each name that is nearly a setting is reported, whatever its prefix
  */
 export function misspeltSettings(env: Variables, file: Variables = {}): string[] {
   const known = Object.keys(SETTINGS)

@@ -1,7 +1,7 @@
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
-/** Parts of the house that log: the field `module` of each line, and what LOG_LEVEL may name. */
+/** Parts of the service that log: the field `module` of each line, and what LOG_LEVEL may name. */
 export const LOG_MODULES = ['process', 'stream', 'kafka', 'cache', 'http', 'jobs', 'tracing'] as const
 export type LogModule = (typeof LOG_MODULES)[number]
 

@@ -106,7 +106,7 @@ export function postgresUrl<D extends string | undefined>(words: Words<D>): Sett
 
 /**
  * pg 8 takes the weaker modes for `verify-full`, says so in ten lines on stderr, and will give that up with its next major
- * version: what is checked today stays checked, and quietly. `uselibpqcompat` is how somebody asks for less.
+ * version: what is checked today stays checked, and quietly. `uselibpqcompat` asks for less.
  */
 function fullyVerified(url: string): string {
   if (/[?&]uselibpqcompat=true(&|$)/.test(url)) return url
@@ -114,7 +114,7 @@ function fullyVerified(url: string): string {
 }
 
 /**
- * `user:password@` does not belong into a broker list; where somebody tries, it is not repeated. A password may hold a comma or a
+ * `user:password@` does not belong into a broker list; if one is given, it is not repeated. A password may hold a comma or a
  * slash, so all before the last @ is hidden. A value in the query of a URL is hidden when its name says that it is a secret.
  */
 function maskText(value: string): string {

@@ -165,7 +165,7 @@ export const SETTINGS = {
   AUTH: oneOf({
     default: 'on',
     values: ['on', 'off'],
-    about: 'off: whoever reaches the API may read and write without a key; admin needs one all the same.',
+    about: 'off: every client that reaches the API may read and write without a key; admin needs one all the same.',
   }),
   HTTP_WRITES_PER_MINUTE: integer({
     default: '600',
@@ -265,7 +265,7 @@ export const SETTINGS = {
     default: 'off',
     values: ['on', 'off'],
     about:
-      'Whether dead letters whose cause passes by itself (`retries_exhausted`, `unexpected_error`) are redriven without being asked for; `holdfast dlq auto` overrides it while the service runs.',
+      'Whether dead letters with a temporary cause (`retries_exhausted`, `unexpected_error`) are redriven automatically; `holdfast dlq auto` overrides it while the service runs.',
   }),
   AUTO_REDRIVE_DELAYS: setting(
     {

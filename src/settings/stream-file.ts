@@ -75,7 +75,7 @@ function placeIn(stack: string): string | undefined {
   return undefined
 }
 
-/** V8 tells the place of a mistake in JavaScript only when the error ends a process. */
+/** V8 reports the place of a mistake in JavaScript only when the error ends a process. */
 function syntaxPlace(path: string): string | undefined {
   const code = `import ${JSON.stringify(pathToFileURL(path).href)}`
   const { stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', code], {

@@ -13,7 +13,7 @@ export interface JobFactTools {
   readonly logRepeated: (key: string, level: Level, event: JobFact['kind'], fields: Fields, text: string) => void
 }
 
-/** Log lines and metrics of jobs: redrives and what comes by itself. */
+/** Log lines and metrics of jobs: redrives and scheduled work. */
 export function createJobObserver({ stream, metrics, log, logRepeated }: JobFactTools): JobObserver {
   function observe(fact: JobFact): void {
     switch (fact.kind) {
@@ -70,7 +70,7 @@ export function createJobObserver({ stream, metrics, log, logRepeated }: JobFact
 }
 
 const PARTED = {
-  queued: 'let go: another worker goes on',
+  queued: 'released: another worker continues it',
   paused: 'paused',
   cancelled: 'cancelled',
   done: 'published',

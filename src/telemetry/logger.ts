@@ -18,9 +18,9 @@ export interface LoggerOptions {
   readonly to?: 'stdout' | 'stderr' | DestinationStream
   /** Lines for people instead of JSON. Default: when it goes to a terminal. */
   readonly pretty?: boolean
-  /** Of lines for people. Default: true. `NO_COLOR` is for the caller to read. */
+  /** Whether lines for people are coloured. Default: true. `NO_COLOR` is for the caller to read. */
   readonly colour?: boolean
-  /** Of the work that a line tells of: it goes into the line. Default: none. */
+  /** The trace of the current work, which goes into the line. Default: none. */
   readonly activeTrace?: () => TraceIds | undefined
 }
 
@@ -78,7 +78,7 @@ function openDestination({ to = 'stdout', pretty, colour = true }: LoggerOptions
         errorLikeObjectKeys: [],
       })
     : plain
-  // Whoever read our lines has gone (`holdfast serve | head`): that is no reason to fall over.
+  // The reader of our lines has gone (`holdfast serve | head`): the process goes on.
   for (const one of [stream, plain]) if ('on' in one && typeof one.on === 'function') one.on('error', () => {})
   return stream
 }

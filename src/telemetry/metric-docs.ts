@@ -36,8 +36,8 @@ function labelRows(specs: readonly (readonly [string, MetricSpec])[]): string[] 
   const metricsOf = new Map<string, string[]>()
   for (const [name, { labels }] of specs) {
     for (const [label, values] of Object.entries(labels)) {
-      const told = 'matches' in values ? values.about : values.map(value => `\`${value}\``).join(', ')
-      const key = `| \`${label}\` | … | ${told} |`
+      const listed = 'matches' in values ? values.about : values.map(value => `\`${value}\``).join(', ')
+      const key = `| \`${label}\` | … | ${listed} |`
       metricsOf.set(key, [...(metricsOf.get(key) ?? []), `\`${name}\``])
     }
   }

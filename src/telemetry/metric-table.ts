@@ -26,7 +26,7 @@ export interface OfStream extends Pattern {
   readonly of: (stream: MetricStream) => readonly string[]
 }
 
-/** What a metric is, as Prometheus and the documentation tell it. */
+/** What a metric is, as Prometheus and the documentation describe it. */
 export interface MetricSpec {
   readonly type: 'counter' | 'gauge' | 'histogram'
   readonly unit: 'records' | 'seconds' | 'bytes' | 'none'
@@ -75,19 +75,19 @@ export const METRICS = {
     type: 'gauge',
     unit: 'records',
     labels: { ...STREAM, reason: [...REASONS, OTHER] },
-    help: 'Dead letters that wait for a decision, by reason; other: set aside by another program. Every replica tells the same: take max, not sum.',
+    help: 'Dead letters that wait for a decision, by reason; other: dead-lettered by another program. Every replica reports the same: take max, not sum.',
   },
   dead_letters_parked: {
     type: 'gauge',
     unit: 'records',
     labels: STREAM,
-    help: 'Dead letters that failed once more after REPLAY_MAX replays. Every replica tells the same: take max, not sum.',
+    help: 'Dead letters that failed once more after REPLAY_MAX replays. Every replica reports the same: take max, not sum.',
   },
   dead_letters_oldest_age_seconds: {
     type: 'gauge',
     unit: 'seconds',
     labels: STREAM,
-    help: 'How long the oldest open dead letter has waited since it last failed; 0 when none is open. Every replica tells the same: take max, not sum.',
+    help: 'How long the oldest open dead letter has waited since it last failed; 0 when none is open. Every replica reports the same: take max, not sum.',
   },
   replay_records_total: {
     type: 'counter',
@@ -99,13 +99,13 @@ export const METRICS = {
     type: 'gauge',
     unit: 'none',
     labels: STREAM,
-    help: '1 while a replay is under way, 0 otherwise. Every replica tells the same: take max, not sum.',
+    help: '1 while a replay is under way, 0 otherwise. Every replica reports the same: take max, not sum.',
   },
   replay_records_pending: {
     type: 'gauge',
     unit: 'records',
     labels: STREAM,
-    help: 'Dead letters of the replay under way that are not published yet; 0 without one. Every replica tells the same: take max, not sum.',
+    help: 'Dead letters of the replay under way that are not published yet; 0 without one. Every replica reports the same: take max, not sum.',
   },
   expired_records_total: {
     type: 'counter',
@@ -135,7 +135,7 @@ export const METRICS = {
     type: 'counter',
     unit: 'none',
     labels: STREAM,
-    help: 'Assignments and revocations that the group told us of.',
+    help: 'Assignments and revocations by the group.',
   },
   batch_records: {
     type: 'histogram',
@@ -174,7 +174,7 @@ export const METRICS = {
     type: 'gauge',
     unit: 'seconds',
     labels: PARTITION,
-    help: 'When the broker last told the high-water mark, in Unix time: a lag is as old as that.',
+    help: 'When the broker last reported the high-water mark, in Unix time: a lag is as old as that.',
   },
   partition_paused: {
     type: 'gauge',
@@ -292,7 +292,7 @@ export const METRICS = {
       version: { matches: /^\d+\.\d+\.\d+/, about: 'of Holdfast' },
       node: { matches: /^v\d+\./, about: 'the version of Node' },
     },
-    help: 'Always 1; the labels tell what runs.',
+    help: 'Always 1; the labels say what runs.',
   },
 } as const satisfies Record<string, MetricSpec>
 

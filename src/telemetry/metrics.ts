@@ -24,7 +24,7 @@ export interface MetricsOptions {
   readonly states: () => readonly StreamFigures[]
   readonly pools?: () => readonly PoolStatus[]
   readonly checks?: () => Readonly<Record<'live' | 'ready', readonly HealthCheck[]>>
-  /** Of the work that is being observed: durations keep it as an exemplar. */
+  /** The trace of the observed work: durations keep it as an exemplar. */
   readonly activeTrace?: () => TraceIds | undefined
   /** Wall clock in ms. */
   readonly now?: () => number
@@ -95,7 +95,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     }
   }
 
-  /** Each cache counts by itself; a reset and an increase to its total is how prom-client takes over a count. */
+  /** Each cache keeps its own counts; a reset and an increase to its total is how prom-client takes over a count. */
   function countCaches(states: readonly StreamFigures[]): void {
     counters.get('cache_requests_total')?.reset()
     counters.get('cache_evictions_total')?.reset()

@@ -17,7 +17,7 @@ import { createThrottle } from './throttle.ts'
 export interface ObserverOptions {
   readonly logger: Logger
   readonly metrics: Metrics
-  /** Default: nobody follows the requests. */
+  /** Default: requests are not traced. */
   readonly tracing?: Pick<Tracing, 'active' | 'served'>
   /** Wall clock in ms. */
   readonly now?: () => number
@@ -53,12 +53,12 @@ const KEYLESS: Readonly<Record<Keyless, string>> = {
   nobody: 'each reader and writer needs a key',
   loopback:
     'without a key, callers on this machine that came through no proxy may read and write (HTTP_TRUST_LOOPBACK=off ends that)',
-  everyone: 'without a key, whoever reaches it may read and write (AUTH=off)',
+  everyone: 'without a key, every client that reaches it may read and write (AUTH=off)',
 }
 
 /**
  * Turns each fact into its log line, its metrics and its span; no other part writes about a stream. Errors go to the
- * logger as they are: its serializer decides what of them may be told.
+ * logger as they are: its serializer decides what of them may be logged.
  */
 export function createObserver(options: ObserverOptions): ProcessObserver {
   const { logger, metrics, tracing = NO_TRACING } = options
@@ -79,12 +79,12 @@ export function createObserver(options: ObserverOptions): ProcessObserver {
      * For what may come many times a second: one line for each stream, kind of fact, key and interval, with how many were held back.
      */
     function logRepeated(key: string, level: Level, event: Kind, fields: Fields, text: string): void {
-      // Of now: by the time that a line is written something else may be going on.
+      // Taken now, because another request may be current when the line is written.
       const trace = tracing.active()
       const whole = { trace_id: trace?.traceId, span_id: trace?.spanId, ...fields }
       throttle.pass(`${stream} ${TOGETHER[event] ?? event} ${key}`, held => {
         if (held === 0) log(level, event, whole, text)
-        // In the past tense: what it tells of may be over.
+        // In the past tense: what it reports may be over.
         else
           log(level, event, { ...whole, held_back: held }, `${text} (${held} times more in ${REPEAT_INTERVAL_MS} ms)`)
       })
@@ -341,7 +341,7 @@ export function createObserver(options: ObserverOptions): ProcessObserver {
           metrics.count('http_refusals_total', { reason }, 1)
           // A browser asks before it is given a key, and connections come and go; all else may be an attack.
           const level = reason === 'key_required' || reason === 'connection_idle' ? 'debug' : 'warn'
-          // An address says who: it is told only where somebody must be kept out.
+          // An address identifies a person: it is logged only if the caller must be blocked.
           const isGuessing = reason === 'bad_key' || reason === 'too_many_requests'
           const fields = isGuessing ? { reason, address } : { reason }
           logRepeated(reason, level, fact.kind, fields, `request refused: ${reason}`)

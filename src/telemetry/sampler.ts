@@ -1,8 +1,8 @@
 import type { Clock } from '../engine/ports.ts'
 
-/** To dispose of it is to read no more; a reading under way ends by itself, and is of no account. */
+/** Disposing it stops reading; a reading under way ends, and its result is dropped. */
 export interface Sampler<T> extends Disposable {
-  /** What was last read; `undefined` when the last attempt failed, or before the first: not known, and so not told. */
+  /** What was last read; `undefined` when the last attempt failed, or before the first: not known, and so not shown. */
   latest(): T | undefined
 }
 

@@ -1,11 +1,11 @@
 /**
  * The names that our spans use, once. They are OpenTelemetry's semantic conventions 1.45.0, which call the Kafka set
- * differently than 1.44 did, and messaging is still no stable part of them: so they stand here, and not all over the house,
+ * differently than 1.44 did, and messaging is still no stable part of them: so they stand here alone, and not all over the code,
  * and a test holds them against the package of that version. The package itself is not imported, because loading its
  * thousands of names takes longer than all the rest.
  *
  * Left out on purpose: `url.path`, `url.full`, `url.query`, `kafka.message.key`, which hold an order's uid, and
- * `client.address`, `user_agent.original`, which tell of a person. No attribute ever holds a payload.
+ * `client.address`, `user_agent.original`, which identify a person. No attribute ever holds a payload.
  */
 export const SCHEMA_URL = 'https://opentelemetry.io/schemas/1.45.0'
 

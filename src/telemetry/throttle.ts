@@ -2,8 +2,8 @@
 export interface Throttle {
   /**
    * Writes the first one of its key at once. What comes within the interval is held back; when it is over, the last of that is
-   * written, so that neither the latest state nor how much there was of it is lost, and the interval begins anew.
-   * @param write is told how many came within the interval, this one included, of which it is the last; 0 for one that is
+   * written, so that neither the latest state nor how much there was of it is lost, and the interval starts again.
+   * @param write gets the number that came within the interval, this one included, of which it is the last; 0 for one that is
    *   written at once
    */
   pass(key: string, write: (heldBack: number) => void): void

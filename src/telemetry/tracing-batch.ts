@@ -14,7 +14,7 @@ import { ATTRIBUTE, DEAD_LETTERED, KAFKA, OPERATION, STREAM } from './semconv.ts
 import { fail, failed } from './span-error.ts'
 import { contextOf, isSampled, linkTo } from './tracing-headers.ts'
 
-/** As many links as a span has room for, unless OTEL_SPAN_LINK_COUNT_LIMIT says otherwise. */
+/** As many links as a span holds, unless OTEL_SPAN_LINK_COUNT_LIMIT says otherwise. */
 const MAX_LINKS = 128
 
 /**
@@ -24,7 +24,7 @@ const MAX_LINKS = 128
  * - A batch of one record continues that record's trace: all of its way is one trace.
  * - A batch of several is a trace of its own, because it belongs to none of theirs more than to another. Each record whose
  *   producer's trace is sampled has a `process` span of its own in that trace, linked to the batch's. So what it costs is
- *   in the hands of whoever samples: nothing for records without a `traceparent`, however many a second.
+ *   decided by the producers' sampling: nothing for records without a `traceparent`, however many a second.
  */
 export function startBatchTrace(tracer: Tracer, batch: TracedBatch): BatchTrace {
   const { topic, partition, groupId, records } = batch
@@ -126,7 +126,7 @@ function contextsOf(records: readonly SourceRecord[]): Map<SourceRecord, Context
   return contexts
 }
 
-/** Of a record by itself. Never its key. */
+/** Attributes of a single record; never its key. */
 function attributesOf({ offset, value }: SourceRecord): Attributes {
   return { [ATTRIBUTE.offset]: Number(offset), ...(value === null ? { [ATTRIBUTE.tombstone]: true } : {}) }
 }

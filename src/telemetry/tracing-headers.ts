@@ -11,7 +11,7 @@ import {
 import type { Header } from '../engine/record.ts'
 import { withoutTraceContext } from '../engine/trace-context.ts'
 
-/** Of a header that stands twice nobody knows which is meant: as if there were none. */
+/** A header that stands twice is ambiguous, and is ignored. */
 const getter: TextMapGetter<readonly Header[]> = {
   keys: headers => headers.map(([name]) => name),
   get(headers, key) {

@@ -28,7 +28,7 @@ const LEVELS: Readonly<Record<string, DiagLogLevel>> = {
 }
 
 export interface SdkOptions {
-  /** What of itself it tells, as OTEL_LOG_LEVEL has it. Default: warnings and errors. */
+  /** Least level of its own messages, as OTEL_LOG_LEVEL says. Default: warnings and errors. */
   readonly level: string | undefined
   /** Whether statements of Postgres are followed. */
   readonly statements: boolean
@@ -60,7 +60,7 @@ export function startSdk({ level, statements }: SdkOptions, tell: Tell): { stop(
   return { stop }
 }
 
-/** Postgres quotes the input in its messages; the code of the error, which is told as an event, is enough. */
+/** Postgres quotes the input in its messages; the code of the error, which is recorded as an event, is enough. */
 function dropMessages(span: Span): void {
   const setStatus = span.setStatus.bind(span)
   span.setStatus = ({ code }) => setStatus({ code })

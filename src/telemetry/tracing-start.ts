@@ -18,7 +18,7 @@ export interface RunningTracing extends AsyncDisposable {
 }
 
 /**
- * Starts tracing where it is wanted; elsewhere nothing of OpenTelemetry is loaded. What the variables have wrong is told, and
+ * Starts tracing where it is wanted; elsewhere nothing of OpenTelemetry is loaded. Mistakes in the variables are reported, and
  * is no reason not to work.
  * @param env `process.env` itself: the SDK reads it, so what is unset there is set to our defaults
  * @param service what it is called in a viewer, unless OTEL_SERVICE_NAME says otherwise

@@ -29,7 +29,7 @@ export function createTracing(version: string): Tracing {
 
 function sendTracing(tracer: Tracer): SendTracing {
   return {
-    /** A child of what is being done, a request say. A redriven record begins a trace anew, linked to its first one. */
+    /** A child of what is being done, a request say. A redriven record begins a new trace, linked to its first one. */
     async send({ topic, headers }, produce) {
       const redriven = headers.some(([name]) => name === HEADER.replayId)
       const first = redriven ? contextOf(headers) : undefined
@@ -82,7 +82,7 @@ function requestTracing(tracer: Tracer): RequestTracing {
   }
 }
 
-/** As the conventions have it: of a method that nobody knows the span does not say the name. */
+/** By the conventions, a span does not name a method that is not a known one. */
 function nameOf(method: string): string {
   return HTTP_METHODS.has(method) ? method : 'HTTP'
 }

@@ -125,7 +125,7 @@ function checkTables(definition: StreamDefinition, plan: StreamPlan | undefined,
   }
 }
 
-/** Of the 1,600 of Postgres some are needed for a table that was altered. */
+/** Below the 1,600 of Postgres, because a table that is altered needs spare ones. */
 const MAX_COLUMNS = 1_500
 
 function whyNoName(name: string): string | undefined {

@@ -17,7 +17,7 @@ export interface StreamNames {
 }
 
 export interface CompileOptions extends StreamNames {
-  /** Of a record's value. */
+  /** The largest value of a record that is accepted. */
   readonly maxBytes: number
 }
 

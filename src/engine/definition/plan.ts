@@ -16,7 +16,7 @@ export interface TablePlan {
   readonly name: string
   /** `one`: a row for an object; `many`: a row for each entry of an array. */
   readonly kind: 'root' | 'one' | 'many'
-  /** Of the object or array. */
+  /** Where the object or array stands in the value. */
   readonly path: readonly string[]
   /** `one`: an object may be absent, and so its row. */
   readonly optional: boolean

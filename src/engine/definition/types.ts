@@ -6,7 +6,7 @@ export interface SqlType {
   readonly type: Column['type']
   /** As `numeric(12,2)`. */
   readonly ddl: string
-  /** Of a numeric column that has them: digits in all, and behind the point. */
+  /** Digits in all, and behind the point, of a numeric column that limits them. */
   readonly digits?: { readonly precision: number; readonly scale: number }
 }
 

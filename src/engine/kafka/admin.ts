@@ -13,7 +13,7 @@ export interface TopicPlan {
 
 /**
  * Creates the source and the dead-letter topic where they are missing. Safe when several replicas do so at once.
- * The dead-letter topic keeps its records until somebody decides otherwise, and takes larger ones than any source,
+ * The dead-letter topic keeps its records until an operator decides otherwise, and takes larger ones than any source,
  * because a dead letter is its record plus headers.
  * @throws BrokerUnavailableError
  */
@@ -29,7 +29,7 @@ export async function ensureTopics(
     const partitions = Math.max(1, await producer.partitionCount(plan.topic)) || plan.partitions
     const config = { 'retention.ms': '-1', 'max.message.bytes': String(PRODUCE_MAX_BYTES) }
     await ensure(plan.dlqTopic, partitions, { ...config, ...ANY_TIMESTAMP }).catch(async (error: unknown) => {
-      // Brokers before Kafka 3.6 do not know it, and need it not; some that others run let nobody set it.
+      // Brokers before Kafka 3.6 do not know it, and need it not; some hosted ones do not allow it to be set.
       if (!(error instanceof BrokerUnavailableError) || !isRefusedConfig(error.cause)) throw error
       await ensure(plan.dlqTopic, partitions, config)
     })

@@ -214,7 +214,7 @@ export function causeOfEnd(message: string): Cause {
   return { kind: 'fatal', what: said, remedy: 'a restart makes a new client' }
 }
 
-/** @returns `undefined` for a line that tells of no trouble that we know */
+/** @returns `undefined` for a line that names no known problem */
 export function causeOf(line: BrokerLine, security: Security): Cause | undefined {
   const protocol = security['security.protocol'] ?? 'plaintext'
   const seen = { ...line, at: addressOf(line.place), protocol, security }
@@ -226,7 +226,7 @@ export function causeOf(line: BrokerLine, security: Security): Cause | undefined
 }
 
 /**
- * Finds out by a question of our own what librdkafka cannot tell: what is wrong with a certificate, and what a port speaks
+ * Finds out by a request of its own what librdkafka does not report: what is wrong with a certificate, and what a port speaks
  * that closes the connection.
  */
 export async function refined(cause: Cause, { place }: BrokerLine, security: Security): Promise<Cause> {

@@ -168,7 +168,7 @@ export function nativeConsumer(
       new kafka.KafkaConsumer(
         {
           ...baseProperties(connection),
-          // A damaged record must pass for nothing else, whoever reads it: a value, or a marker that progress goes past.
+          // A damaged record must not pass for anything else, for any reader: a value, or a marker that progress goes past.
           'check.crcs': true,
           ...properties,
           rebalance_cb: callbacks.rebalance,
@@ -332,7 +332,7 @@ function unusable({ message }: NativeError): ConfigError {
 }
 
 /**
- * Lets go of a producer that did not connect. Its own `disconnect` flushes first, and throws when there is no connection;
+ * Releases a producer that did not connect. Its own `disconnect` flushes first, and throws when there is no connection;
  * the one that it inherits frees the client's threads.
  */
 export function abandon(producer: NativeProducer & { _disconnect?: (done: () => void) => void }): void {

@@ -95,7 +95,7 @@ export function createConsumer(options: ConsumerOptions): RecordSource {
     member.join()
   }
 
-  /** Takes the answer to the last event, unless it is for somebody who has gone. */
+  /** Takes the answer to the last event, unless its receiver has gone. */
   function answer(give: (member: Member) => void): void {
     const to = answersTo
     answersTo = undefined

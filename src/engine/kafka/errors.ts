@@ -10,7 +10,7 @@ import type { NativeError } from './client.ts'
 import { within } from './hearing.ts'
 import { causesOf } from './listening.ts'
 
-/** librdkafka codes that the rooms above must tell apart. Negative: the client's own; positive: the broker's. */
+/** librdkafka codes that modules above must distinguish. Negative: the client's own; positive: the broker's. */
 export const CODE = {
   badMessage: -199,
   badCompression: -198,
@@ -91,7 +91,7 @@ export function unreadableBecause(error: unknown): string | undefined {
 const NO_ANSWER: ReadonlySet<number> = new Set([-195, -193, -187, -192, -185, -181, -169])
 
 /**
- * What the client said, as an error that tells what should happen next.
+ * What the client said, as an error that says what should happen next.
  * @param client the native client: where it only says that no answer came, what it said about its brokers is the cause
  */
 export function toStreamError(error: unknown, doing: string, client?: object): StreamError {

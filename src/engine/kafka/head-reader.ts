@@ -7,7 +7,7 @@ import { openPartitionReader, type PartitionReader } from './partition-reader.ts
 
 /**
  * Reads single records with a client of its own that is no member of any group. It connects when it is first asked, and
- * anew after a failure: a client may lose its brokers for good. One question at a time: others wait.
+ * again after a failure: a client may lose its brokers for good. One question at a time: others wait.
  */
 export function createHeadReader(options: {
   readonly connection: KafkaConnection

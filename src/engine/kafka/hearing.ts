@@ -6,7 +6,7 @@ export interface Hearing {
   heard(): void
   /** Asks when it is time to. Waits for nothing. */
   tick(): void
-  /** For how long it has asked, and nobody has answered; 0 while somebody does. */
+  /** For how long its requests have had no answer from any broker; 0 while there are answers. */
   deafMs(): number
 }
 
@@ -19,7 +19,7 @@ export function createHearing(ask: () => Promise<boolean>): Hearing {
   let heardAtMs = performance.now()
   let askNotBeforeMs = 0
   let asking = false
-  /** When the first question was asked of those that nobody has answered since. */
+  /** When the first of the unanswered requests was sent. */
   let deafSinceMs: number | undefined
 
   async function askNow(): Promise<void> {

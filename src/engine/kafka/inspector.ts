@@ -18,7 +18,7 @@ import { readTopicId } from './topic-id.ts'
 export interface KafkaInspector extends AsyncDisposable {
   /** The topic's partitions; empty when there is no such topic. */
   partitions(topic: string): Promise<TopicPartition[]>
-  /** What tells the topic from an earlier one of the same name; `undefined` when that cannot be known. */
+  /** What distinguishes the topic from an earlier one of the same name; `undefined` when that cannot be known. */
   topicId(topic: string): Promise<string | undefined>
   watermarks(partition: TopicPartition): Promise<Watermarks>
   /** What the broker holds as committed for the group; absent when nothing. */

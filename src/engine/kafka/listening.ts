@@ -14,7 +14,7 @@ import {
 
 /** What one client has said about its brokers of late. */
 export interface Causes {
-  /** A broker has answered: what was said before tells nothing of the present. */
+  /** A broker has answered: what was reported before says nothing about the present. */
   heard(): void
   /** Something that the client does not say itself. */
   note(cause: Cause): void
@@ -61,7 +61,7 @@ export function listen(client: object, connection: Connection): void {
     const line = readBrokerLine(message)
     const cause = line === undefined ? undefined : causeOf(line, connection.security)
     if (line === undefined || cause === undefined) return
-    // Brokers close what idles, and when they restart: it tells of settings only where nothing was ever answered.
+    // Brokers close what idles, and when they restart: it points to settings only if no request was ever answered.
     if (cause.kind === 'closed' && reached) return
     const key = `${addressOf(line.place)} ${line.bootstrap}`
     const known = said.get(key)
@@ -93,7 +93,7 @@ export function listen(client: object, connection: Connection): void {
     },
     latest() {
       const fresh = [...said.values()].filter(({ atMs }) => performance.now() - atMs < FRESH_MS)
-      // One that only closes the connection tells less than any other.
+      // A broker that only closes the connection says less than any other.
       fresh.sort((a, b) => Number(a.cause.kind !== 'closed') - Number(b.cause.kind !== 'closed') || a.atMs - b.atMs)
       return ended ?? noted ?? fresh.at(-1)?.cause
     },

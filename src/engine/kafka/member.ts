@@ -39,9 +39,9 @@ export interface ConsumerOptions {
   ) => NativeConsumer
 }
 
-/** One native client and its membership of the group, from its connection until it is let go. */
+/** One native client and its membership of the group, from its connection until it is released. */
 export interface Member {
-  /** Partitions that it was told to read. */
+  /** Partitions that it was assigned to read. */
   readonly owned: ReadonlyMap<string, TopicPartition>
   /** @throws BrokerUnavailableError when no broker answers; let it leave then, it would go on complaining. */
   connect(timeoutMs: number): Promise<void>
@@ -60,7 +60,7 @@ export interface Member {
   cachedWatermarks(partition: TopicPartition): Watermarks | undefined
   /** Whether a broker answers this client a simple question. Never rejects. */
   hearsBroker(): Promise<boolean>
-  /** Answers what is open, leaves the group and disconnects. What it says from then on is nobody's concern. */
+  /** Answers what is open, leaves the group and disconnects. What it reports from then on is ignored. */
   leave(): Promise<void>
 }
 
@@ -106,7 +106,7 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
       options.onWarning(`rebalance failed: ${error.message}`)
       events.push({ kind: 'revoked', partitions: [...owned.values()], lost: true })
     }
-    // Nobody drains any more: an unanswered rebalance would make the client hang for ever.
+    // Events are no longer drained: an unanswered rebalance would make the client hang for ever.
     if (lifecycle.stopping.aborted) answerAll()
   }
 
@@ -127,7 +127,7 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
         if (event.kind === 'assigned') assign([])
         else if (event.kind === 'revoked') unassign(event.partitions)
       } catch (error) {
-        // A client that is already disconnecting refuses an answer, and gives it by itself. Thrown out of its callback, the
+        // A client that is already disconnecting refuses an answer, and gives it itself. Thrown out of its callback, the
         // refusal would end the process at once, and leave it hanging in the client's exit.
         options.onWarning(`answering a rebalance while leaving: ${describe(error).message}`)
       }
@@ -176,7 +176,7 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
         }
         const translated = toStreamError(error, 'reading', client)
         if (translated.disposition === 'halt') return reject(translated)
-        // Everything else heals by itself inside the client, or comes back as a rebalance.
+        // The client recovers from everything else, or comes back as a rebalance.
         options.onWarning(`reading: ${error.message} (code ${error.code})`)
         return resolve([])
       })

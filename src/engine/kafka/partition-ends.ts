@@ -2,18 +2,18 @@ import { PartitionUnavailableError } from '../errors.ts'
 import type { KafkaConnection } from './client.ts'
 import { openPartitionReader, type PartitionReader } from './partition-reader.ts'
 
-/** Where partitions end, for somebody who looks at them and must not wait. */
+/** Where partitions end, for callers that must not wait. */
 export interface PartitionEnds extends AsyncDisposable {
   /**
-   * The ends of these partitions, as far as the broker has told them a moment ago. Asks anew in the background, if that is due:
-   * one question at a time, and none while nobody calls.
+   * The ends of these partitions, as far as the broker has reported them a moment ago. Asks again in the background when that is due:
+   * one question at a time, and none without calls.
    */
   of(partitions: readonly number[]): ReadonlyMap<number, bigint>
 }
 
 /** Between the end of a round of questions and the next round. */
 const INTERVAL_MS = 2_000
-/** What was told before that tells nothing of the present. */
+/** What was reported before that says nothing about the present. */
 const FRESH_MS = 10_000
 
 export function createPartitionEnds(options: {
@@ -22,7 +22,7 @@ export function createPartitionEnds(options: {
   /** Only named: who may read for the group may ask here. */
   readonly groupId: string
 }): PartitionEnds {
-  const told = new Map<number, { readonly high: bigint; readonly at: number }>()
+  const reported = new Map<number, { readonly high: bigint; readonly at: number }>()
   let reader: PartitionReader | undefined
   let round: Promise<void> | undefined
   let dueAt = 0
@@ -35,14 +35,14 @@ export function createPartitionEnds(options: {
         if (closed) return
         try {
           const { high } = await reader.watermarks(partition)
-          told.set(partition, { high, at: performance.now() })
+          reported.set(partition, { high, at: performance.now() })
         } catch (error) {
           // One without a leader is not known; the others are.
           if (!(error instanceof PartitionUnavailableError)) throw error
         }
       }
     } catch {
-      // Kafka is away, which others tell; a client that failed may never find its brokers again.
+      // Kafka is away, which other parts report; a client that failed may never find its brokers again.
       const gone = reader
       reader = undefined
       void gone?.[Symbol.asyncDispose]()
@@ -60,7 +60,7 @@ export function createPartitionEnds(options: {
       }
       return new Map(
         partitions.flatMap(partition => {
-          const known = told.get(partition)
+          const known = reported.get(partition)
           return known === undefined || now - known.at > FRESH_MS ? [] : [[partition, known.high] as const]
         }),
       )

@@ -14,7 +14,7 @@ import {
 import { CODE, describe, toConnectError, toPartitionError, toStreamError, unreadableBecause } from './errors.ts'
 
 /**
- * Reads a topic without being a member of a group: nothing is committed, nobody is rebalanced. One reading at a time.
+ * Reads a topic without being a member of a group: nothing is committed, no group is rebalanced. One reading at a time.
  * @throws BrokerUnavailableError BrokerFatalError, as every method does
  */
 export interface PartitionReader extends AsyncDisposable {
@@ -118,7 +118,7 @@ export async function openPartitionReader(options: {
     try {
       return await call<NativeRecord[]>(done => client.consume(max, done))
     } catch (error) {
-      // Of an earlier reading, whose errors have no version by which the client would drop them.
+      // The event is from an earlier reading, whose errors have no version by which the client would drop them.
       if (describe(error).code === CODE.autoOffsetReset && tries < 3) {
         await forgetFailures()
         client.assign([{ topic, partition, offset: Number(next) }])

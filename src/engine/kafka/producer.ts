@@ -72,7 +72,7 @@ const WATCH_INTERVAL_MS = 1_000
 export async function startProducer(options: ProducerOptions): Promise<KafkaProducer> {
   const { connection, tracing = NO_TRACING } = options
   const unacked = new Set<Waiting>()
-  const room: (() => void)[] = []
+  const waiters: (() => void)[] = []
   let renewing = false
   const retired = new Set<NativeProducer>()
   let client = await open(options.connectTimeoutMs ?? 10_000)
@@ -89,7 +89,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
       'message.max.bytes': PRODUCE_MAX_BYTES,
       'linger.ms': 5,
       'queue.buffering.max.messages': MAX_UNACKED * 2,
-      // The partitioner of the Java client, so that a key keeps its partition whoever produces it.
+      // The partitioner of the Java client, so that a key keeps its partition with any producer.
       partitioner: 'murmur2_random',
       ...connection.extra,
     })
@@ -97,7 +97,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
     opened.on('delivery-report', (error: NativeError | null, report: DeliveryReport) => {
       const waiting = report.opaque
       unacked.delete(waiting)
-      room.shift()?.()
+      waiters.shift()?.()
       if (error) {
         void toLastError(error, `producing to ${report.topic}`, opened).then(waiting.reject)
       } else {
@@ -148,7 +148,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
   }
 
   async function produce(record: OutgoingRecord, headers: readonly Header[]) {
-    while (unacked.size >= MAX_UNACKED) await new Promise<void>(resolve => room.push(resolve))
+    while (unacked.size >= MAX_UNACKED) await new Promise<void>(resolve => waiters.push(resolve))
     if (lifecycle.stopping.aborted) throw new BrokerUnavailableError('the producer is closed')
     const { promise, resolve, reject } = Promise.withResolvers<{ partition: number; offset: bigint }>()
     const waiting: Waiting = { client, sinceMs: performance.now(), resolve, reject }
@@ -180,7 +180,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
 
   const lifecycle = runningLifecycle(async () => {
     // Every record gets its report at the latest after the delivery timeout: nothing is flushed away unseen.
-    while (unacked.size > 0) await new Promise<void>(resolve => room.push(resolve))
+    while (unacked.size > 0) await new Promise<void>(resolve => waiters.push(resolve))
     clearInterval(watch)
     await new Promise<void>(resolve => client.disconnect(() => resolve()))
   })

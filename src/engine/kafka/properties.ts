@@ -15,7 +15,7 @@ const range = (from: number, to: number, why: string): Rule => ({ from, to, why 
 
 const COMMITS = refuse('offsets are committed only after the transaction')
 const CALLBACK = refuse('callbacks and pointers cannot be given as text, and belong to the client')
-const PRODUCER = refuse('the producer is idempotent, and retries by itself')
+const PRODUCER = refuse('the producer is idempotent, and retries itself')
 const OLD_PROTOCOL = refuse('without the current protocol there are no headers, transactions or idempotence')
 const SASL_METHOD = refuse('KAFKA_SASL_MECHANISM offers PLAIN and SCRAM only; it would have no effect')
 const SHARE = refuse('it belongs to share groups, which keep no order')

@@ -25,7 +25,7 @@ export function createPublisher(options: ProducerOptions): Publisher {
     if (producer !== undefined) return producer
     const starting = startProducer(options)
     producer = starting
-    // Whoever waits is told; the next one tries anew.
+    // Waiting callers get the error; the next one connects again.
     starting.catch(() => {
       if (producer === starting) producer = undefined
     })

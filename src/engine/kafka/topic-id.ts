@@ -5,7 +5,7 @@ import { toStreamError } from './errors.ts'
 const ZERO = 'AAAAAAAAAAAAAAAAAAAAAA'
 
 /**
- * What tells a topic from one of the same name that was there before it (KIP-516), in base64; `undefined` when there is no such
+ * What distinguishes a topic from one of the same name that was there before it (KIP-516), in base64; `undefined` when there is no such
  * topic, or the broker gives none (before Kafka 2.8).
  * @throws BrokerUnavailableError
  */

@@ -5,7 +5,7 @@ import { CODE, toStreamError } from './errors.ts'
 export type TopicSight = 'shown' | 'missing' | 'hidden'
 
 /**
- * Tells a topic that is not there from one that this user may not see: a list of partitions is empty for both.
+ * Distinguishes a topic that does not exist from one that this user may not see: a list of partitions is empty for both.
  * @throws BrokerUnavailableError, BrokerFatalError
  */
 export async function topicSight(connection: KafkaConnection, topic: string): Promise<TopicSight> {

@@ -8,7 +8,7 @@ import {
   StreamError,
 } from '../errors.ts'
 
-/** What a failure of the server means to us. `undecided`: only bisection can tell the record's fault from ours. */
+/** What a failure of the server means to us. `undecided`: only bisection shows whether the record is at fault. */
 export type FailureClass = 'unavailable' | 'contended' | 'refused' | 'misconfigured' | 'undecided'
 
 /**
@@ -102,7 +102,7 @@ const POOLER_REMEDY =
 
 /**
  * Translates what `pg` throws. Errors that neither the server nor the connection made (a bug of ours) pass through as
- * they are: nobody foresaw them.
+ * they are: they are unexpected.
  *
  * The server's message and detail may quote the row that it refuses (`Failing row contains (…)`), so neither they nor
  * the original error, which holds them, are kept: only SQLSTATE and the names of table, column and constraint.
@@ -181,7 +181,7 @@ function placeOf({ table, column, constraint, where = '' }: pg.DatabaseError): s
   if (constraint !== undefined) return `: ${constraint}${table === undefined ? '' : ` of ${table}`}`
   if (column !== undefined) return `: column ${column}${table === undefined ? '' : ` of ${table}`}`
   if (table !== undefined) return `: ${table}`
-  // Of the context only the name: what follows it may quote a statement with its values.
+  // Only the name of the context is kept: the rest may quote a statement with its values.
   const [, name] = /^PL\/pgSQL function ([A-Za-z_][\w$.]*)\(/.exec(where) ?? []
   return name === undefined ? '' : `: function ${name}`
 }

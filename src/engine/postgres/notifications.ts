@@ -15,13 +15,13 @@ const PAYLOAD_MAX_BYTES = 7_999
 
 /**
  * Tells all listeners, at the commit of the transaction that it stands in, that these keys have a new version. When the
- * transaction rolls back, nobody is told; and nobody is told before the new version can be read.
+ * transaction rolls back, no notice is sent; and none is sent before the new version can be read.
  *
- * Only keys that *replaced* a version need telling: of an order that is new, nobody holds an older one. That matters,
+ * Only keys that *replaced* a version are sent: no cache holds an older version of a new value. That matters,
  * because NOTIFY makes the commits of notifying transactions wait for one another, flush to disk included (a lock of
  * the whole server, held from before the commit to after it): a stream of new orders never takes that lock.
  *
- * @param sender tells our own notices from those of others
+ * @param sender distinguishes our own notices from those of others
  */
 export function noticeOf(sender: string, stream: string, replaced: readonly { readonly key: string }[]): Statement {
   const keys = replaced.map(({ key }) => key)
@@ -32,13 +32,13 @@ export function noticeOf(sender: string, stream: string, replaced: readonly { re
   }
 }
 
-/** Tells other replicas, under this name, which values of the stream have a new version. */
+/** Notifies other replicas, under this name, which values of the stream have a new version. */
 export function noticeJoin<T>(sender: string, stream: string): SettlementJoin<T> {
   return ({ replaced }) => (replaced.length === 0 ? [] : [{ statement: noticeOf(sender, stream, replaced) }])
 }
 
 /**
- * As JSON: the sender, the stream, and as many keys as fit. A key that does not fit by itself becomes "anything may have changed".
+ * As JSON: the sender, the stream, and as many keys as fit. A key that is too long for a notice becomes "anything may have changed".
  * A version before this one sends an array and reads an object as "anything may have changed", and so does this one the other
  * way round: while both run, caches are emptied more often than they need be, and nothing stale is served.
  */
@@ -119,7 +119,7 @@ const RECONNECT: BackoffPolicy = { initialMs: 100, maxMs: 5_000 }
 
 /**
  * The question also asks whether this very session listens: behind a pooler that lends sessions by the transaction
- * (PgBouncer), LISTEN succeeds and then belongs to a session that somebody else has.
+ * (PgBouncer), LISTEN succeeds and then belongs to a session of another client.
  */
 const HEARTBEAT: pg.QueryConfig = {
   name: 'listen_heartbeat',

@@ -31,7 +31,7 @@ export async function requireUtf8(ask: Ask): Promise<void> {
 }
 
 /**
- * What keeps this user from applying migrations, found before the first of them is tried: the library that runs them tells of it
+ * What keeps this user from applying migrations, found before the first of them is tried: the library that runs them reports it
  * with a stack trace.
  * @throws StoreMisconfiguredError with the statement that gives the right
  */

@@ -10,13 +10,13 @@ export interface PoolSettings {
   readonly statementTimeoutMs: number
   /** Shown by the server as `holdfast-<name>`. Lanes, API and jobs have pools of their own, so that none starves another. */
   readonly name: string
-  /** Told how long each caller waited for a connection, also when none was to be had. */
+  /** Is called with how long each caller waited for a connection, also if it got none. */
   readonly onLent?: (waitedSeconds: number) => void
 }
 
 /** Above this a connection that cannot be made, or had from the pool, counts as an outage. */
 const CONNECT_TIMEOUT_MS = 5_000
-/** How much longer than the server we wait for an answer: beyond it, nobody answers (a black hole). */
+/** How much longer than the server we wait for an answer: beyond it, the server does not answer (a black hole). */
 const READ_MARGIN_MS = 2_000
 
 /**
@@ -33,7 +33,7 @@ export function createPool({ url, max, statementTimeoutMs, name, onLent }: PoolS
     application_name: `holdfast-${name}`,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: statementTimeoutMs,
-    // A held lock is told from a slow statement, which is cancelled later.
+    // This timeout distinguishes a held lock from a slow statement, which is cancelled later.
     lock_timeout: Math.max(1, Math.floor(statementTimeoutMs / 2)),
     // A process that stopped inside a transaction (SIGSTOP, a frozen machine) must not hold its row locks for ever.
     idle_in_transaction_session_timeout: statementTimeoutMs,
@@ -42,12 +42,12 @@ export function createPool({ url, max, statementTimeoutMs, name, onLent }: PoolS
     keepAliveInitialDelayMillis: 10_000,
     pipeline: true,
   })
-  // Whoever waits for the query is told by its rejection; these handlers only keep Node alive.
-  const told = () => {}
-  pool.on('error', told)
+  // A waiting query is rejected with the error; these handlers only keep the process from ending.
+  const ignoreError = () => {}
+  pool.on('error', ignoreError)
   pool.on('connect', client => {
-    client.on('error', told)
-    client.query(READABLE).catch(told)
+    client.on('error', ignoreError)
+    client.query(READABLE).catch(ignoreError)
   })
   if (onLent !== undefined) timeWaits(pool, onLent)
   return pool
@@ -58,17 +58,17 @@ const READABLE = `SELECT set_config('datestyle', 'ISO', false), set_config('extr
 
 type Lent = Parameters<Parameters<pg.Pool['connect']>[0]>
 
-/** At the door through which all go: `pool.query` of others, too, asks for its connection here. */
+/** Wraps `pool.connect`, which `pool.query` uses as well. */
 function timeWaits(pool: pg.Pool, onLent: (waitedSeconds: number) => void): void {
   const connect = pool.connect.bind(pool) as pg.Pool['connect']
   function timed(): Promise<pg.PoolClient>
   function timed(callback: (...lent: Lent) => void): void
   function timed(callback?: (...lent: Lent) => void): Promise<pg.PoolClient> | undefined {
     const askedAtMs = performance.now()
-    const told = () => onLent((performance.now() - askedAtMs) / 1000)
-    if (callback === undefined) return connect().finally(told)
+    const reportWait = () => onLent((performance.now() - askedAtMs) / 1000)
+    if (callback === undefined) return connect().finally(reportWait)
     connect((...lent: Lent) => {
-      told()
+      reportWait()
       callback(...lent)
     })
     return undefined

@@ -44,7 +44,7 @@ export async function valuesBeyondProgress(
  * Gives these values the position before every record (offset and timestamp -1), so that any genuine record of theirs is
  * newer to the stale guard, also one that is read again. Nothing else of the rows changes: the value stays until then. A row
  * whose position is not the listed one any more is left alone. One transaction, with its entry in the audit log; replicas
- * are told, because their caches still hold the far position.
+ * are notified, because their caches still hold the far position.
  * @returns how many were changed
  * @throws StoreUnavailableError, StoreContendedError, StoreMisconfiguredError
  */

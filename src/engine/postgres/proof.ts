@@ -24,7 +24,7 @@ export interface OffsetRange {
   readonly to: bigint
 }
 
-/** The books of one partition, added up. */
+/** Ledger and progress of one partition, added up. */
 export interface PartitionBooks extends OutcomeCounts {
   readonly partition: number
   /** The first offset ever consumed. */
@@ -58,7 +58,7 @@ export interface Proof {
   readonly findings: readonly Finding[]
 }
 
-/** Of each kind, so that one broken table does not bury the others. */
+/** Findings of each kind that are listed, so that one broken table does not hide the others. */
 const FINDINGS_OF_A_KIND = 20
 
 /**
@@ -73,7 +73,7 @@ export async function readProof(
   const counted = [plan.root, ...plan.children].filter(({ kind }) => kind !== 'one').map(({ name }) => name)
   return await transaction(pool, async client => {
     await pipelined(client, ['BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY'])
-    const [books, ranges, rows] = await pipelined(client, [
+    const [sums, ranges, rows] = await pipelined(client, [
       { text: BOOKS, values: [topic, groupId] },
       { text: UNREAD_RANGES, values: [topic, groupId] },
       { text: rowCounts(counted), values: [topic] },
@@ -85,10 +85,10 @@ export async function readProof(
       const [answer] = await pipelined(client, [{ text: `${text}\nLIMIT ${FINDINGS_OF_A_KIND + 1}`, values }])
       findings.push(...toFindings(answer?.rows ?? [], what))
     }
-    if (books?.rows.length === 0) findings.push(await nothingConsumed(client, topic, groupId))
+    if (sums?.rows.length === 0) findings.push(await nothingConsumed(client, topic, groupId))
     await pipelined(client, ['COMMIT'])
 
-    const partitions = (books?.rows ?? []).map(toBooks)
+    const partitions = (sums?.rows ?? []).map(toBooks)
     const unread = (ranges?.rows ?? []).map(toUnread)
     const expired = unread.filter(range => range.expired > 0)
     return {

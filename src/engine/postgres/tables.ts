@@ -227,7 +227,7 @@ function trimOf(
   }
 }
 
-/** Names of the statement's steps, for whoever reads a plan of Postgres: a table's name in the singular. */
+/** Names of the statement's steps, for readers of a query plan: a table's name in the singular. */
 function stepNames({ root, children }: StreamPlan): string[] {
   const taken = new Set(['written', 'stored', 'input', root.name, ...children.map(({ name }) => name)])
   return children.map(({ name }, index) => {

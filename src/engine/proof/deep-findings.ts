@@ -8,13 +8,13 @@ export interface DeepFinding {
 
 export type DeepFindingKind = 'differs' | 'missing' | 'older' | 'claims'
 
-/** Of each kind: then the rest is only counted. */
+/** Findings of each kind that are listed: the rest is only counted. */
 const NAMED_AT_MOST = 20
 /** Keys that are remembered so that each is counted once. */
 export const REMEMBERED_AT_MOST = 10_000
 
 export interface DeepFindings {
-  /** Of each key and kind the first is kept: a row that is missing is missed by every version of its record. */
+  /** Only the first of each key and kind is kept: a row that is missing is missed by every version of its record. */
   add(
     kind: DeepFindingKind,
     key: string,

@@ -80,7 +80,7 @@ export interface DeepProof {
 /** A batch is as long as this, or as large: that much is in memory at a time, besides two bits an offset. */
 const BATCH_RECORDS = 500
 const BATCH_BYTES = 8 * 1024 * 1024
-/** Single records that are read once more to tell which of two rows claims them rightly. */
+/** Single records that are read once more to find out which of two rows claims them rightly. */
 const LOOKS_AT_MOST = 1_000
 
 interface Candidate<T> {
@@ -349,7 +349,7 @@ function standsAt(row: Origin | undefined, origin: Origin): boolean {
   return row !== undefined && placeOf(row) === placeOf(origin) && row.topic === origin.topic
 }
 
-/** Of two equal timestamps on different partitions either may have come last. */
+/** With equal timestamps on different partitions, either record may have come last. */
 function isNewer(origin: Origin, row: Origin): boolean {
   if (compareOrigins(origin, row) !== 'newer') return false
   const samePartition = origin.topic === row.topic && origin.partition === row.partition

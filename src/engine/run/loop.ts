@@ -26,7 +26,7 @@ export interface LoopParts
 }
 
 export interface Loop {
-  /** Joins the group and works until `stop()`. @throws what made it stop by itself */
+  /** Joins the group and works until `stop()`. @throws the failure that ended it */
   run(): Promise<void>
   /** Makes `run()` drain within the bound, and end. */
   stop(drainTimeoutMs?: number): void

@@ -66,7 +66,7 @@ export interface PipelineParts<T> {
 }
 
 export interface Pipeline {
-  /** Joins the group and works until `stop()`. @throws what made it stop by itself */
+  /** Joins the group and works until `stop()`. @throws the failure that ended it */
   run(): Promise<void>
   /** Drains within the bound, commits, leaves the group. Safe twice, and before `run()`. */
   stop(drainTimeoutMs?: number): Promise<void>
@@ -84,7 +84,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
   const breakers = {
     postgres: createBreaker({ ...shared, dependency: 'postgres', probe: () => store.probe() }),
     dlq: createBreaker({ ...shared, dependency: 'dlq', probe: () => sink.probe() }),
-    // Nothing waits for this one, because the client heals by itself: it is there for health and metrics, which report that no broker answers.
+    // Nothing waits for this one, because the client recovers itself: it is there for health and metrics, which report that no broker answers.
     kafka: createBreaker({ ...shared, dependency: 'kafka', probe: () => askBroker(source, topic) }),
   }
   const all = Object.values(breakers)

@@ -32,7 +32,7 @@ export interface LocateParts {
   readonly groupId: string
   /** Where it starts when it has no progress row. */
   readonly startAt: (partition: TopicPartition) => StartAt
-  /** Of the topic as it is now; `undefined` when that cannot be known. */
+  /** Id of the current topic; `undefined` when that cannot be known. */
   readonly readTopicId: () => Promise<string | undefined>
   /** For partitions whose reading failed: looks whether the record at a position can be read. @throws UnreadableBatchError */
   readonly probe?: ((at: Progress) => Promise<unknown>) | undefined

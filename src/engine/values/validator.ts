@@ -18,7 +18,7 @@ export interface ValidatorOptions<T> {
   readonly schema: JsonSchema
   readonly shape: ObjectShape
   readonly key: Pointer
-  /** Of a record's value. */
+  /** The largest value of a record that is accepted. */
   readonly maxBytes: number
   /** SQL types of the columns of numbers, by pointer (`createRules`). */
   readonly columns: Readonly<Record<string, string>>

@@ -15,7 +15,7 @@ export interface ValuesOptions<T> {
   readonly schema: JsonSchema
   /** Where the key stands: text that the schema requires. */
   readonly key: Pointer
-  /** Of a record's value. */
+  /** The largest value of a record that is accepted. */
   readonly maxBytes: number
   /** Places whose content names a person. The entries of an array stand under `*`. */
   readonly personal?: readonly Pointer[] | undefined

@@ -73,9 +73,9 @@ interface Piece {
 }
 
 interface Part {
-  /** Of the array or object. */
+  /** Where the array or object stands. */
   readonly path: readonly string[]
-  /** Of its entries, or of its fields that are not known; `undefined`: there may be no such fields. */
+  /** Schema of its entries, or of its fields that are not declared; `undefined`: no such fields are allowed. */
   readonly piece: Piece | undefined
   /** The fields of an object that are known; `undefined` for an array. */
   readonly known: ReadonlySet<string> | undefined

@@ -24,7 +24,7 @@ const INTERVAL_MS = 15_000
 
 /**
  * Notices a topic that is deleted and created again while it is read. The group may never notice: where that takes less than a refresh
- * of the client's metadata, it goes on reading at the old offsets.
+ * of the client's metadata, it continues to read at the old offsets.
  */
 export function watchTopic({ readTopicId, views, clock }: TopicParts): TopicWatch {
   let known: string | undefined
