@@ -1,9 +1,12 @@
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { checkDefinitions } from '../engine/definition/check.ts'
 import { compileTables } from '../engine/definition/compile.ts'
+import type { StreamDefinition } from '../engine/definition.ts'
 import { UsageError } from '../engine/errors.ts'
 import { InferenceError, type Inferred, inferStream } from '../engine/values/infer.ts'
+import { bundledTable } from '../settings/streams.ts'
 import { VERSION } from '../version.ts'
 import { CommandFailed } from './failure.ts'
 import { note, print } from './output.ts'
@@ -56,14 +59,14 @@ export async function init(name: string, { from, json: asJson }: InitOptions): P
   const config = await planConfig(project, name)
   const missing = new Map(
     [
-      ['package.json', packageSource(basename(project), VERSION)],
+      ['package.json', packageSource(basename(project))],
       ['tsconfig.json', tsconfigSource()],
     ].filter(([path = '']) => !existsSync(join(project, path))) as [string, string][],
   )
   const written = await write(project, new Map([...files, ...missing, ...config.created]))
   if (config.edited !== undefined) await writeFile(join(project, CONFIG), config.edited)
 
-  const steps = nextSteps(config.byHand, missing.has('package.json'), name)
+  const steps = nextSteps(config.byHand, await packageSteps(project, missing.has('package.json')), name)
   const edited = config.edited === undefined ? [] : [CONFIG]
   const { assumptions } = inferred
   if (asJson) return print(JSON.stringify({ stream: name, written, edited, assumptions, next: steps }))
@@ -102,13 +105,23 @@ async function readSamples(path: string): Promise<unknown[]> {
 function infer(name: string, samples: readonly unknown[]): Inferred {
   try {
     const inferred = inferStream(name, samples)
-    // A definition that cannot be compiled would only be refused at the start.
-    compileTables(inferred.definition)
+    requireUsable(inferred.definition)
     return inferred
   } catch (error) {
     if (error instanceof InferenceError) throw new UsageError(`--from: ${error.message}`)
     throw error
   }
+}
+
+/** A definition that the start or `migrate up` would refuse is refused before its files are there. @throws UsageError */
+function requireUsable(definition: StreamDefinition): void {
+  const table = bundledTable(definition)
+  const problems = [
+    ...checkDefinitions([definition]),
+    ...(table === undefined ? [] : [`the migrations of Holdfast create a table ${table} in each database`]),
+  ]
+  if (problems.length === 0) return
+  throw new UsageError(`${definition.name} cannot name a stream here: ${problems.join('; ')}. Choose another name`)
 }
 
 /** The number after the last migration of the folder: `0002`. */
@@ -157,13 +170,43 @@ async function write(project: string, files: Files): Promise<string[]> {
   return [...files.keys()]
 }
 
-function nextSteps(byHand: string | undefined, newPackage: boolean, name: string): string[] {
+/** What is missing for the files to be compiled and run, as commands that add it. A package.json that was there before is not edited. */
+async function packageSteps(project: string, isNew: boolean): Promise<string[]> {
+  const install = `npm install PATH/holdfast-${VERSION}.tgz (the file that "make package" writes in a checkout of Holdfast)`
+  if (isNew) return [install]
+  const { type, dependencies, devDependencies } = parsePackage(await readFile(join(project, 'package.json'), 'utf8'))
+  const names = { ...dependencies, ...devDependencies }
+  return [
+    ...('holdfast' in names ? [] : [install]),
+    // Without it, Node and the compiler take the files for CommonJS.
+    ...(type === 'module' ? [] : ['npm pkg set type=module']),
+    ...('typescript' in names ? [] : ['npm install --save-dev typescript']),
+  ]
+}
+
+interface Package {
+  readonly type?: unknown
+  readonly dependencies?: object
+  readonly devDependencies?: object
+}
+
+function parsePackage(text: string): Package {
+  try {
+    return (JSON.parse(text) ?? {}) as Package
+  } catch {
+    // npm says where the mistake is, as soon as one of the steps is taken.
+    return {}
+  }
+}
+
+function nextSteps(byHand: string | undefined, ofPackage: readonly string[], name: string): string[] {
   return [
     ...(byHand === undefined ? [] : [byHand]),
-    ...(newPackage ? ['npm install'] : []),
-    `read streams/${name}.schema.json and streams/${name}.ts, and correct what was assumed; then: holdfast stream check ${name}`,
+    ...ofPackage,
+    `read streams/${name}.schema.json and streams/${name}.ts, and correct what was assumed; then: npx holdfast stream check ${name} --offline`,
     'npx tsc && node --test "streams/*.test.ts"',
-    'holdfast migrate up',
-    `holdfast produce --stream ${name} --count 100, and: holdfast serve`,
+    'npx holdfast migrate up, and: npx holdfast stream check',
+    `npx holdfast serve, and beside it: npx holdfast produce --stream ${name} --count 100`,
+    `npx holdfast verify --stream ${name}`,
   ]
 }

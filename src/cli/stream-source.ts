@@ -82,16 +82,21 @@ export function withStream(config: string, name: string): string | undefined {
 }
 
 function isModule(source: string): boolean {
+  const { emitWarning } = process
+  // Node calls the function experimental, on stderr: nothing that the reader of our output could act on.
+  process.emitWarning = () => {}
   try {
     stripTypeScriptTypes(source)
     return true
   } catch {
     return false
+  } finally {
+    process.emitWarning = emitWarning
   }
 }
 
-/** `package.json`, for a folder that has none. @param version of Holdfast */
-export function packageSource(folder: string, version: string): string {
+/** `package.json`, for a folder that has none. Holdfast is not named: no registry has it, so npm adds the file that it is installed from. */
+export function packageSource(folder: string): string {
   return json({
     name:
       folder
@@ -101,7 +106,6 @@ export function packageSource(folder: string, version: string): string {
     private: true,
     type: 'module',
     scripts: { check: 'tsc', test: 'node --test "streams/*.test.ts"', start: 'holdfast serve' },
-    dependencies: { holdfast: version },
     devDependencies: { '@types/node': '^24.0.0', typescript: '^5.9.0 || ^7.0.0' },
   })
 }

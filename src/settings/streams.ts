@@ -64,6 +64,11 @@ export async function loadDefinitions(config: Config, cwd = process.cwd()): Prom
   return path === undefined ? [orders] : await readStreamFile(path)
 }
 
+/** @returns a table of this definition that the migrations of Holdfast create in each database for a stream of its own; else `undefined` */
+export function bundledTable({ tables }: StreamDefinition): string | undefined {
+  return Object.keys(tables).find(table => Object.hasOwn(orders.tables, table))
+}
+
 /** @throws UsageError when none has this name: it names those that exist, and the nearest */
 export function streamNamed<S extends { readonly name: string }>(streams: readonly S[], name: string): S {
   const found = streams.find(stream => stream.name === name)

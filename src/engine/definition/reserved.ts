@@ -2,5 +2,5 @@
 export const ENGINE_TABLES: ReadonlySet<string> = new Set([
   ...['stream_progress', 'stream_ledger', 'value_count_changes', 'audit_log', 'switches', 'consumer_starts'],
   ...['dead_letters', 'dead_letter_events', 'dead_letters_purged', 'dead_letters_purged_counts'],
-  ...['replays', 'replay_items', 'replay_items_purged', 'pgmigrations'],
+  ...['replays', 'replay_items', 'replay_items_purged', 'pgmigrations', 'pgmigrations_project'],
 ])

@@ -74,7 +74,7 @@ describe('holdfast stream init', () => {
     expect(text('migrations/0001_returns.sql')).toMatch(/\n {2}note +jsonb,\n/)
     expect(text('holdfast.config.ts')).toContain('streams: [returns]')
     expect(stderr).toMatch(/Assumed, from 1 sample:\n {2}- There is one sample.*The key is \/return_id/s)
-    expect(stderr).toMatch(/Next:\n {2}1\. npm install\n/)
+    expect(stderr).toMatch(/Next:\n {2}1\. npm install PATH\/holdfast-[\d.]+tgz /)
   })
 
   it('writes a definition that Node reads, with the schema and the tables of the migration', async () => {
@@ -83,6 +83,30 @@ describe('holdfast stream init', () => {
     const { code, stdout, stderr } = await stream('migration', 'returns', '--offline')
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toBe(text('migrations/0001_returns.sql'))
+  })
+
+  it.each<[string, object, readonly string[]]>([
+    [
+      'nothing in it',
+      {},
+      [
+        expect.stringMatching(/^npm install PATH\/holdfast-.*tgz /),
+        'npm pkg set type=module',
+        'npm install --save-dev typescript',
+      ],
+    ],
+    [
+      'modules of another kind',
+      { type: 'commonjs', dependencies: { holdfast: '0', typescript: '7' } },
+      ['npm pkg set type=module'],
+    ],
+    ['all of it', { type: 'module', dependencies: { holdfast: '0' }, devDependencies: { typescript: '7' } }, []],
+  ])('leaves a package.json alone that has %s, and says what to add', async (_, manifest, steps) => {
+    put('package.json', manifest)
+    const { stdout } = await stream('init', 'returns', '--from', 'sample.json', '--json')
+    expect(text('package.json')).toBe(JSON.stringify(manifest))
+    const { next } = JSON.parse(stdout)
+    expect(next.slice(0, -5)).toEqual(steps)
   })
 
   it('overwrites nothing: it names the file that is in the way, and writes none', async () => {
@@ -98,8 +122,9 @@ describe('holdfast stream init', () => {
   it('adds the second stream to a config that it can read, and numbers its migration', async () => {
     await stream('init', 'returns', '--from', 'sample.json')
     put('visit.json', { visit_id: 'v1', at: '2026-03-01T10:00:00Z' })
-    const { code, stdout } = await stream('init', 'shop-visits', '--from', 'visit.json')
+    const { code, stdout, stderr } = await stream('init', 'shop-visits', '--from', 'visit.json')
     expect(code).toBe(0)
+    expect(stderr).not.toContain('Warning')
     expect(stdout).toContain('wrote migrations/0002_shop_visits.sql\nadded the stream to holdfast.config.ts\n')
     expect(text('holdfast.config.ts')).toBe(`import { defineConfig } from 'holdfast'
 import returns from './streams/returns.ts'
@@ -132,6 +157,21 @@ export default defineConfig({ streams: [returns, shopVisits] })
       'a name that no table can have',
       ['init', 'Returns!', '--from', 'sample.json'],
       /"Returns!" cannot name a stream: it must be/,
+    ],
+    [
+      'a name of an address of ours',
+      ['init', 'admin', '--from', 'sample.json'],
+      /admin cannot name a stream here: stream admin: route: "admin" is an address of Holdfast itself/,
+    ],
+    [
+      'a name of a table that our migrations create',
+      ['init', 'payments', '--from', 'sample.json'],
+      /payments cannot name a stream here: the migrations of Holdfast create a table payments in each database\. Choose another name/,
+    ],
+    [
+      'a name of a table that is ours',
+      ['init', 'replays', '--from', 'sample.json'],
+      /replays cannot name a stream here: .*Holdfast has a table of this name for itself/,
     ],
     ['no sample', ['init', 'returns'], /required option '--from <path>'/],
     [

@@ -37,6 +37,15 @@ it.each(['v20.20.2', 'v24.17.9', 'v25.0.0', 'nothing'])('does not start under No
   expect(stderr).toContain('Node 24.18 or newer of the 24 line was not found')
 })
 
+it('names what to install where it was installed as a package: there is no set-up that brings a Node', () => {
+  mkdirSync(join(checkout, 'dist/cli'), { recursive: true })
+  writeFileSync(join(checkout, 'dist/cli/main.js'), '')
+  node('path', 'v20.20.2')
+  expect(holdfast().stderr).toBe(
+    'holdfast: Node 24.18 or newer of the 24 line was not found. Install it, for example from https://nodejs.org.\n',
+  )
+})
+
 it('prefers the Node on the PATH, and falls back on the one that set-up brought', () => {
   setUp()
   node('.tools/node_modules/.bin', 'v24.21.0')
