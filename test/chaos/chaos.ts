@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { startInspector } from '#src/engine/kafka/inspector.ts'
-import { type FaultName, faultKind } from '../support/faults/faults.ts'
+import type { Stream } from '#src/engine/stream.ts'
+import { type FaultKind, type FaultName, faultKind } from '../support/faults/faults.ts'
 import { type PlannedFault, planFaults, type Step } from '../support/faults/plan.ts'
 import type { Replica } from '../support/faults/replica.ts'
 import { startWorld, type World } from '../support/faults/world.ts'
@@ -9,12 +10,13 @@ import { recordHistory } from './history.ts'
 import { createVerdicts, INVARIANTS, type Invariant, type Verdicts, type Violation } from './invariants.ts'
 import { type Load, startLoad } from './load.ts'
 import { type Sampler, startSampler } from './sampler.ts'
+import { PARTITIONS, underChaos } from './streams.ts'
 
 export interface ChaosOptions {
   readonly seed: number
   readonly minutes: number
   readonly replicas: number
-  /** Records a second. */
+  /** Records of the first stream in a second; the others have a part of it each. */
   readonly rate: number
   /** Only these faults; all of them by default. */
   readonly only?: readonly FaultName[] | undefined
@@ -37,19 +39,21 @@ export interface ChaosResult {
   readonly faults: ReadonlyMap<FaultName, FaultFigures>
   /** After two faults at a time. */
   readonly longestStopOfPairsMs: number | undefined
-  readonly outcome: Outcome
+  /** By stream. */
+  readonly outcomes: ReadonlyMap<string, Outcome>
   readonly maxRssBytes: number
   /** Single facts held against each invariant. */
   readonly checks: ReadonlyMap<Invariant, number>
   readonly violations: readonly Violation[]
 }
 
-const PARTITIONS = 6
 const SHUTDOWN_TIMEOUT_MS = 15_000
 /** How long any partition may stand still after a fault. */
 const RECOVERY_TIMEOUT_MS = 45_000
 /** How long it may take after the last fault until there is no lag and everybody is ready. */
 const QUIESCE_TIMEOUT_MS = 60_000
+/** How long it may take until every process says that a stream has halted: longer than a fault that comes at the same time. */
+const HALT_TIMEOUT_MS = 60_000
 /** What the sampler sees comes up to so much later than it was. */
 const SAMPLING_LAG_MS = 500
 
@@ -82,10 +86,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   await Promise.all(world.replicas.map(replica => replica.start()))
   await until(() => allReady(world), 'the replicas being ready', QUIESCE_TIMEOUT_MS, options.signal)
   const sampler = await startSampler(world, PARTITIONS, verdicts)
-  const connection = { brokers: [world.kafka.brokers], security: {}, extra: {} }
-  const load = await startLoad({ connection, topic: world.topic, seed, rate: options.rate })
+  const loads = await Promise.all(world.streams.map(stream => startLoadOf(stream, world, options)))
   await until(() => sampler.steadySince(0) !== undefined, 'every partition moving', 60_000, options.signal)
-  tell(`${options.replicas} replicas at work under ${options.rate} records a second`)
+  const names = world.streams.map(({ name }) => name).join(' and ')
+  tell(`${options.replicas} replicas at work on ${names} under ${options.rate} records a second`)
 
   const stops = createStops()
   for (const step of plan) {
@@ -93,13 +97,15 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     await carryOut(step, { world, sampler, verdicts, stops, tell, signal: options.signal })
   }
   await reviveTheDead(world.replicas)
-  await load.stop()
-  tell(`the last fault is over; ${load.sent.length} records were sent, ${load.unknown} of them with unknown outcome`)
-  await quiesce(world, load, verdicts, options.signal)
+  await Promise.all(loads.map(({ load }) => load.stop()))
+  for (const { stream, load } of loads)
+    tell(`the last fault is over; ${load.sent.length} ${stream.name} were sent, ${load.unknown} with unknown outcome`)
+  await quiesce(world, verdicts, options.signal)
   await sampler.stop()
   await Promise.all(world.replicas.map(replica => leaves(replica, verdicts)))
   tell('everything is at rest: checking what there is')
-  const outcome = await checkOutcome(world, load, verdicts)
+  const outcomes = new Map<string, Outcome>()
+  for (const { stream, load } of loads) outcomes.set(stream.name, await checkOutcome(world, stream, load, verdicts))
   const invariants = Object.keys(INVARIANTS) as Invariant[]
   return {
     seed,
@@ -107,11 +113,21 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     replicas: options.replicas,
     faults: stops.figures(),
     longestStopOfPairsMs: stops.ofPairs(),
-    outcome,
+    outcomes,
     maxRssBytes: sampler.maxRssBytes,
     checks: new Map(invariants.map(invariant => [invariant, verdicts.checks(invariant)])),
     violations: verdicts.violations,
   }
+}
+
+interface LoadOfStream {
+  readonly stream: Stream
+  readonly load: Load
+}
+
+async function startLoadOf(stream: Stream, { config }: World, { seed, rate }: ChaosOptions): Promise<LoadOfStream> {
+  const ownRate = rate * underChaos(stream.name).rate
+  return { stream, load: await startLoad({ connection: config.kafka, stream, seed, rate: ownRate }) }
 }
 
 interface Running {
@@ -148,7 +164,8 @@ async function carryOut(step: Step, running: Running): Promise<void> {
   await rest
 }
 
-async function doOne(planned: PlannedFault, { world, verdicts, tell, signal }: Running): Promise<void> {
+async function doOne(planned: PlannedFault, running: Running): Promise<void> {
+  const { world, verdicts, tell, signal } = running
   const replica = world.replicas[planned.worker]
   if (replica === undefined) throw new RangeError(`no replica ${planned.worker}`)
   const kind = faultKind(planned.name)
@@ -158,10 +175,50 @@ async function doOne(planned: PlannedFault, { world, verdicts, tell, signal }: R
   try {
     await fault.inject()
     await wait(planned.durationMs, undefined, { signal })
+    if (kind.halts !== undefined) await haltsAlone(kind.halts, kind, running)
   } finally {
     if (!signal?.aborted) await fault.heal()
   }
   tell(`healed  ${planned.name}`)
+}
+
+/** Every process says that this stream has halted, and the others go on. */
+async function haltsAlone(halted: string, { name }: FaultKind, running: Running): Promise<void> {
+  const { world, sampler, verdicts, tell, signal } = running
+  const others = world.streams.map(stream => stream.name).filter(other => other !== halted)
+  try {
+    await until(() => allNameHalted(world, halted), 'halt', HALT_TIMEOUT_MS, signal)
+    verdicts.checked('I13', world.replicas.length)
+    tell(`${halted} has halted in every process`)
+    const from = performance.now()
+    await until(() => sampler.steadySince(from, others) !== undefined, 'movement', RECOVERY_TIMEOUT_MS, signal)
+    verdicts.checked('I13', others.length)
+  } catch (error) {
+    signal?.throwIfAborted()
+    const ready = await Promise.all(world.replicas.map(readiness))
+    verdicts.violated('I13', `under ${name} of ${halted}: ${String(error)}; ${ready.join('; ')}`)
+  }
+}
+
+/** Whether the readiness of each replica that must answer, and of one at least, says that the stream has halted. */
+async function allNameHalted({ replicas }: World, stream: string): Promise<boolean> {
+  const running = replicas.filter(({ state }) => state === 'running')
+  const named = await Promise.all(
+    running.map(async ({ url }) => {
+      if (url === undefined) return false
+      const checks = await failingChecks(url)
+      return checks.some(({ name, reason }) => name === `stream:${stream}` && reason.startsWith('halted'))
+    }),
+  )
+  return named.length > 0 && named.every(Boolean)
+}
+
+async function failingChecks(url: string): Promise<{ readonly name: string; readonly reason: string }[]> {
+  const response = await fetch(`${url}/readyz?verbose`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined)
+  const body = (await response?.json().catch(() => undefined)) as
+    | { readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly reason?: string }[] }
+    | undefined
+  return (body?.checks ?? []).flatMap(({ name, ok, reason = '' }) => (ok ? [] : [{ name, reason }]))
 }
 
 function inWords({ name, worker, durationMs }: PlannedFault): string {
@@ -180,38 +237,44 @@ async function leaves(replica: Replica, verdicts: Verdicts): Promise<void> {
   if (code !== 0) verdicts.violated('I12', `replica ${replica.slot} ended with ${code} after SIGTERM at rest`)
 }
 
-/** No lag: both progress and Kafka's offset are at the end of every partition; and everybody says that all is well. */
-async function quiesce(world: World, load: Load, verdicts: Verdicts, signal?: AbortSignal): Promise<void> {
-  const connection = { brokers: [world.kafka.brokers], security: {}, extra: {} }
-  await using inspector = await startInspector({ connection, groupId: world.groupId })
-  const partitions = await inspector.partitions(world.topic)
-  let lag = `of ${load.sent.length} records is not known`
+/** No lag: of each stream both progress and Kafka's offset are at the end of every partition; and every process is ready. */
+async function quiesce(world: World, verdicts: Verdicts, signal?: AbortSignal): Promise<void> {
+  let lag: string[] = ['not known']
   async function noLag(): Promise<boolean> {
-    const rows = await world.query<{ partition: number; next_offset: string }>(
-      'SELECT partition, next_offset FROM stream_progress WHERE topic = $1 AND group_id = $2',
-      [world.topic, world.groupId],
-    )
-    const settled = new Map(rows.map(row => [row.partition, BigInt(row.next_offset)]))
-    const committed = new Map((await inspector.committed(partitions)).map(at => [at.partition, at.nextOffset]))
-    const behind: string[] = []
-    for (const at of partitions) {
-      const { high } = await inspector.watermarks(at)
-      const [progress = 0n, commit = 0n] = [settled.get(at.partition), committed.get(at.partition)]
-      if (progress !== high || commit !== high)
-        behind.push(`${at.partition}: end ${high}, progress ${progress}, committed ${commit}`)
-    }
-    lag = behind.join('; ')
-    return behind.length === 0
+    lag = (await Promise.all(world.streams.map(stream => behind(stream, world)))).flat()
+    return lag.length === 0
   }
   try {
     await until(async () => (await noLag()) && (await allReady(world)), 'rest', QUIESCE_TIMEOUT_MS, signal)
-    verdicts.checked('I12', partitions.length)
+    verdicts.checked('I12', world.streams.length)
+    verdicts.checked('I13', world.replicas.length)
   } catch (error) {
     signal?.throwIfAborted()
     const ready = await Promise.all(world.replicas.map(readiness))
-    verdicts.violated('I12', `${QUIESCE_TIMEOUT_MS} ms after the last fault: lag ${lag || 'none'}; ${ready.join('; ')}`)
+    const where = lag.join('; ') || 'none'
+    verdicts.violated('I12', `${QUIESCE_TIMEOUT_MS} ms after the last fault: lag ${where}; ${ready.join('; ')}`)
     if (!(error instanceof TimedOut)) throw error
   }
+}
+
+/** The partitions of the stream that are not settled and committed to their end, in words. */
+async function behind({ topic, groupId }: Stream, { config, query }: World): Promise<string[]> {
+  await using inspector = await startInspector({ connection: config.kafka, groupId })
+  const partitions = await inspector.partitions(topic)
+  const rows = await query<{ partition: number; next_offset: string }>(
+    'SELECT partition, next_offset FROM stream_progress WHERE topic = $1 AND group_id = $2',
+    [topic, groupId],
+  )
+  const settled = new Map(rows.map(row => [row.partition, BigInt(row.next_offset)]))
+  const committed = new Map((await inspector.committed(partitions)).map(at => [at.partition, at.nextOffset]))
+  const found: string[] = []
+  for (const at of partitions) {
+    const { high } = await inspector.watermarks(at)
+    const [progress = 0n, commit = 0n] = [settled.get(at.partition), committed.get(at.partition)]
+    if (progress !== high || commit !== high)
+      found.push(`${topic}-${at.partition}: end ${high}, progress ${progress}, committed ${commit}`)
+  }
+  return found
 }
 
 async function readiness({ slot, url }: Replica): Promise<string> {

@@ -1,19 +1,24 @@
+import type { Stream } from '#src/engine/stream.ts'
 import type { World } from '../support/faults/world.ts'
 
 /**
- * Notes each write of an order with the record that it came from, in the transaction of that write, by a trigger: so that
- * what happened in between can be told, and not only how it ended. Numbers of one order ascend as its row's lock went round.
+ * Notes each write of a value with the record that it came from, in the transaction of that write, by a trigger: so that
+ * what happened in between can be told, and not only how it ended. Numbers of one key ascend as its row's lock went round.
  */
-export async function recordHistory({ query }: World): Promise<void> {
+export async function recordHistory({ query, streams }: World): Promise<void> {
   await query(`CREATE TABLE chaos_history (
-    id bigserial PRIMARY KEY, order_uid text COLLATE "C" NOT NULL, source_partition integer NOT NULL, source_offset bigint NOT NULL)`)
+    id bigserial PRIMARY KEY, stream text NOT NULL, key text COLLATE "C" NOT NULL,
+    source_partition integer NOT NULL, source_offset bigint NOT NULL)`)
   await query(`CREATE FUNCTION chaos_note() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-      INSERT INTO chaos_history (order_uid, source_partition, source_offset)
-      VALUES (NEW.order_uid, NEW.source_partition, NEW.source_offset);
+      INSERT INTO chaos_history (stream, key, source_partition, source_offset)
+      VALUES (TG_ARGV[0], to_jsonb(NEW) ->> TG_ARGV[1], NEW.source_partition, NEW.source_offset);
       RETURN NULL;
     END $$`)
-  await query('CREATE TRIGGER chaos AFTER INSERT OR UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION chaos_note()')
+  for (const { name, plan } of streams) {
+    await query(`CREATE TRIGGER chaos AFTER INSERT OR UPDATE ON ${plan.root.name}
+      FOR EACH ROW EXECUTE FUNCTION chaos_note('${name}', '${plan.key.column}')`)
+  }
 }
 
 export interface History {
@@ -24,21 +29,25 @@ export interface History {
   readonly backwards: readonly string[]
 }
 
-export async function readHistory({ query }: World): Promise<History> {
-  const [total] = await query<{ writes: string }>('SELECT count(*) AS writes FROM chaos_history')
+export async function readHistory({ query }: World, { name }: Stream): Promise<History> {
+  const [total] = await query<{ writes: string }>('SELECT count(*) AS writes FROM chaos_history WHERE stream = $1', [
+    name,
+  ])
   const repeated = await query<{ id: string }>(
-    `SELECT source_partition || '-' || source_offset AS id FROM chaos_history
+    `SELECT source_partition || '-' || source_offset AS id FROM chaos_history WHERE stream = $1
      GROUP BY source_partition, source_offset HAVING count(*) > 1 ORDER BY 1`,
+    [name],
   )
-  const backwards = await query<{ order_uid: string; from: string; to: string }>(
-    `SELECT order_uid, before AS "from", source_offset AS "to" FROM (
-       SELECT order_uid, source_offset, lag(source_offset) OVER (PARTITION BY order_uid ORDER BY id) AS before
-       FROM chaos_history) AS steps
+  const backwards = await query<{ key: string; from: string; to: string }>(
+    `SELECT key, before AS "from", source_offset AS "to" FROM (
+       SELECT key, source_offset, lag(source_offset) OVER (PARTITION BY key ORDER BY id) AS before
+       FROM chaos_history WHERE stream = $1) AS steps
      WHERE source_offset < before`,
+    [name],
   )
   return {
     writes: Number(total?.writes ?? 0),
     repeated: repeated.map(({ id }) => id),
-    backwards: backwards.map(({ order_uid, from, to }) => `order ${order_uid} went back from offset ${from} to ${to}`),
+    backwards: backwards.map(({ key, from, to }) => `${name} ${key} went back from offset ${from} to ${to}`),
   }
 }

@@ -8,7 +8,7 @@ export interface InputLog {
   readonly records: number
   /** By partition. */
   readonly ends: ReadonlyMap<number, bigint>
-  /** Of each order, the record that must have won. */
+  /** Of each key, the record that must have won. */
   readonly newest: ReadonlyMap<string, Newest>
   /** Those that must be dead letters, by id (`topic-partition-offset`). */
   readonly invalid: ReadonlyMap<string, SourceRecord>
@@ -40,17 +40,20 @@ export async function readInput(
     const sent = load.sent[sequence]
     verdicts.checked('I1')
     if (sent === undefined || sent.digest !== digestOf(record.key, record.value)) {
-      verdicts.violated('I2', `${partition}-${offset} holds a record that was not produced (harness)`)
+      verdicts.violated('I2', `${topic}-${partition}-${offset} holds a record that was not produced (harness)`)
       continue
     }
     places.set(sequence, `${partition}-${offset}`)
-    // Offsets ascend within a partition, and an order keeps its partition: the last one seen is the newest.
-    if (sent.uid !== null) newest.set(sent.uid, { sequence, partition, offset })
+    // Offsets ascend within a partition, and a key keeps its partition: the last one seen is the newest.
+    if (sent.key !== null) newest.set(sent.key, { sequence, partition, offset })
     else invalid.set(`${topic}-${partition}-${offset}`, record)
   }
   for (const [sequence, { at }] of load.sent.entries()) {
     if (at !== undefined && places.get(sequence) !== `${at.partition}-${at.offset}`)
-      verdicts.violated('I1', `record ${sequence} was acknowledged at ${at.partition}-${at.offset} and is not there`)
+      verdicts.violated(
+        'I1',
+        `record ${sequence} of ${topic} was acknowledged at ${at.partition}-${at.offset} and is not there`,
+      )
   }
   return { records, ends, newest, invalid }
 }

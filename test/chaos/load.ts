@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
+import type { GeneratorOptions, RecordGenerator } from '#src/engine/generator.ts'
 import type { KafkaConnection } from '#src/engine/kafka/client.ts'
 import { startProducer } from '#src/engine/kafka/producer.ts'
 import type { Header, SourceRecord } from '#src/engine/record.ts'
-import { createGenerator, type Generator, type GeneratorOptions } from '#src/streams/orders/generator.ts'
+import type { Stream } from '#src/engine/stream.ts'
 
-/** A stream of orders, updates and invalid records that goes on through every fault, and remembers what it sent. */
+/** Values, updates and invalid records of one stream, which go on through every fault; remembers what it sent. */
 export interface Load {
   /** Sends no more, and waits for the last acknowledgement. */
   stop(): Promise<void>
@@ -14,12 +15,12 @@ export interface Load {
   /** Neither acknowledged nor surely lost: the topic decides. */
   readonly unknown: number
   /** The same records from the beginning. */
-  again(): Generator
+  again(): RecordGenerator
 }
 
 export interface SentRecord {
-  /** Of the order, `null` for an invalid record. */
-  readonly uid: string | null
+  /** Of the value, `null` for an invalid record. */
+  readonly key: string | null
   readonly digest: string
   /** Where the broker says that it stands. */
   at: { readonly partition: number; readonly offset: bigint } | undefined
@@ -27,7 +28,7 @@ export interface SentRecord {
 
 export interface LoadOptions {
   readonly connection: KafkaConnection
-  readonly topic: string
+  readonly stream: Pick<Stream, 'topic' | 'createGenerator'>
   readonly seed: number
   /** Records a second. */
   readonly rate: number
@@ -39,9 +40,9 @@ const TICK_MS = 20
 /** Longer than any fault: a record must not be given up because the broker is away. */
 const DELIVERY_TIMEOUT_MS = 120_000
 
-export async function startLoad({ connection, topic, seed, rate }: LoadOptions): Promise<Load> {
+export async function startLoad({ connection, stream, seed, rate }: LoadOptions): Promise<Load> {
   const producer = await startProducer({ connection, deliveryTimeoutMs: DELIVERY_TIMEOUT_MS })
-  const again = () => createGenerator({ seed, ...SHARES })
+  const again = () => stream.createGenerator({ seed, ...SHARES })
   const generator = again()
   const sent: SentRecord[] = []
   let unknown = 0
@@ -49,10 +50,14 @@ export async function startLoad({ connection, topic, seed, rate }: LoadOptions):
 
   function send(): void {
     const sequence = sent.length
-    const { key, value, uid } = generator.next()
-    const entry: SentRecord = { uid, digest: digestOf(key, value), at: undefined }
+    const { key, value, expect } = generator.next()
+    const entry: SentRecord = {
+      key: expect === null ? key.toString() : null,
+      digest: digestOf(key, value),
+      at: undefined,
+    }
     sent.push(entry)
-    producer.produce({ topic, key, value, headers: headersOf(sequence) }).then(
+    producer.produce({ topic: stream.topic, key, value, headers: headersOf(sequence) }).then(
       at => {
         entry.at = at
       },

@@ -1,10 +1,21 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { FAULT_NAMES } from '../support/faults/faults.ts'
 import type { ChaosResult } from './chaos.ts'
+import type { Outcome } from './check.ts'
 import { INVARIANTS, type Invariant } from './invariants.ts'
 
 const BEGIN = '<!-- figures of make chaos: begin (written by test/chaos/run.ts --report) -->'
 const END = '<!-- figures of make chaos: end -->'
+
+/** Heads of the columns. */
+const OUTCOME = {
+  records: 'records',
+  values: 'values',
+  deadLetters: 'dead letters',
+  lost: 'lost',
+  doubleEffects: 'double effects',
+  staleOverwrites: 'stale overwrites',
+} as const satisfies Record<keyof Outcome, string>
 
 /** Shorter stops than this cannot be told from the pace of our looks. */
 const RESOLUTION_MS = 500
@@ -22,11 +33,6 @@ export function figuresOf(results: readonly ChaosResult[]): string {
     ['minutes, with start and checks', (sum(({ seconds }) => seconds) / 60).toFixed(1)],
     ['replicas', String(replicas)],
     ['faults injected', String(injected)],
-    ['records', String(sum(({ outcome }) => outcome.records))],
-    ['orders / dead letters', `${sum(({ outcome }) => outcome.orders)} / ${sum(({ outcome }) => outcome.deadLetters)}`],
-    ['lost', String(sum(({ outcome }) => outcome.lost))],
-    ['double effects', String(sum(({ outcome }) => outcome.doubleEffects))],
-    ['stale overwrites', String(sum(({ outcome }) => outcome.staleOverwrites))],
     [
       'most memory of a replica',
       `${Math.round(Math.max(...results.map(({ maxRssBytes }) => maxRssBytes)) / 1024 / 1024)} MB`,
@@ -38,6 +44,7 @@ export function figuresOf(results: readonly ChaosResult[]): string {
   ]
   return [
     table(['figure', ''], head),
+    table(['stream', ...Object.values(OUTCOME)], streamRows(results)),
     table(['fault', 'injected', 'longest stop after it'], faultRows(results)),
     table(
       ['invariant', 'held', 'facts checked'],
@@ -48,6 +55,14 @@ export function figuresOf(results: readonly ChaosResult[]): string {
       ]),
     ),
   ].join('\n\n')
+}
+
+function streamRows(results: readonly ChaosResult[]): string[][] {
+  const names = new Set(results.flatMap(({ outcomes }) => [...outcomes.keys()]))
+  const sum = (name: string, figure: keyof Outcome) =>
+    results.reduce((total, { outcomes }) => total + (outcomes.get(name)?.[figure] ?? 0), 0)
+  const figures = Object.keys(OUTCOME) as (keyof Outcome)[]
+  return [...names].map(name => [name, ...figures.map(figure => String(sum(name, figure)))])
 }
 
 function faultRows(results: readonly ChaosResult[]): string[][] {

@@ -1,26 +1,24 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import pg from 'pg'
-import { startInspector } from '#src/engine/kafka/inspector.ts'
-import type { TopicPartition } from '#src/engine/record.ts'
+import { type KafkaInspector, startInspector } from '#src/engine/kafka/inspector.ts'
 import type { Replica } from '../support/faults/replica.ts'
 import type { World } from '../support/faults/world.ts'
 import type { Verdicts } from './invariants.ts'
-import { createWatermark } from './watermark.ts'
+import { createWatermark, type Watermark } from './watermark.ts'
 
 /** Looks at the world from outside all the while: the database's view, the broker's, and each process's. */
 export interface Sampler {
   /**
-   * Since when every partition moves without a longer stop, in ms of `performance.now()`, and that for a while already;
+   * Since when every partition of these streams moves without a longer stop, in ms of `performance.now()`, and that for a while already;
    * `undefined` while it is not so. The first movement after a fault is not enough: what was fetched before it may still be
    * settled, and the group fall apart thereafter.
    * @param after looks only at what came later
+   * @param streams their names; all of them by default
    */
-  steadySince(after: number): number | undefined
+  steadySince(after: number, streams?: readonly string[]): number | undefined
   /** The longest time that some partition stood still, in ms, of those that ended after `from` and began before `to`. */
   longestGap(from: number, to: number): number
-  /** Sum of the partitions' progress. */
-  readonly settled: bigint
   readonly maxRssBytes: number
   stop(): Promise<void>
 }
@@ -31,50 +29,70 @@ const SILENT_MS = 10_000
 /** What a replica may take; its figures from a drained backlog are below 300 MB. */
 const MAX_RSS_BYTES = 512 * 1024 * 1024
 
-export async function startSampler(world: World, partitions: number, verdicts: Verdicts): Promise<Sampler> {
+/** What is looked at of one stream. */
+interface Sight {
+  readonly name: string
+  readonly topic: string
+  readonly partitions: readonly number[]
+  readonly inspector: KafkaInspector
+  readonly progress: Watermark
+  readonly commits: Watermark
+}
+
+export async function startSampler(
+  world: World,
+  partitions: Readonly<Record<string, number>>,
+  verdicts: Verdicts,
+): Promise<Sampler> {
   const stopping = new AbortController()
   const now = () => performance.now()
-  const progress = createWatermark('progress', verdicts, now)
-  const commits = createWatermark('the committed offset', verdicts, now)
   const pool = new pg.Pool({
     connectionString: world.postgres.url,
-    max: 2,
+    max: 2 * world.streams.length,
     connectionTimeoutMillis: 1_000,
     query_timeout: 2_000,
   })
   pool.on('error', () => {})
   pool.on('connect', client => client.on('error', () => {}))
-  const connection = { brokers: [world.kafka.brokers], security: {}, extra: {} }
-  const inspector = await startInspector({ connection, groupId: world.groupId })
-  const all: TopicPartition[] = Array.from({ length: partitions }, (_, partition) => ({
-    topic: world.topic,
-    partition,
-  }))
-  const partitionNumbers = all.map(({ partition }) => partition)
+  const sights = await Promise.all(
+    world.streams.map(
+      async ({ name, topic, groupId }): Promise<Sight> => ({
+        name,
+        topic,
+        partitions: Array.from({ length: partitions[name] ?? 0 }, (_, partition) => partition),
+        inspector: await startInspector({ connection: world.config.kafka, groupId }),
+        progress: createWatermark(`progress of ${name}`, verdicts, now),
+        commits: createWatermark(`the committed offset of ${name}`, verdicts, now),
+      }),
+    ),
+  )
   let maxRssBytes = 0
 
-  async function readProgress(): Promise<Map<number, bigint>> {
+  async function readProgress(topic: string): Promise<Map<number, bigint>> {
     const { rows } = await pool.query<{ partition: number; next_offset: string }>(
-      'SELECT partition, next_offset FROM stream_progress WHERE topic = $1 AND group_id = $2',
-      [world.topic, world.groupId],
+      'SELECT partition, next_offset FROM stream_progress WHERE topic = $1',
+      [topic],
     )
     return new Map(rows.map(row => [row.partition, BigInt(row.next_offset)]))
   }
 
-  async function lookAtProgress(): Promise<void> {
-    for (const [partition, offset] of await readProgress()) progress.saw(partition, offset)
+  async function lookAtProgress({ topic, progress }: Sight): Promise<void> {
+    for (const [partition, offset] of await readProgress(topic)) progress.saw(partition, offset)
   }
 
   /** First Kafka's commits, then progress: what is committed at any moment must be settled at a later one. */
-  async function lookAtCommits(): Promise<void> {
-    const committed = await inspector.committed(all)
-    const settled = await readProgress()
+  async function lookAtCommits({ topic, partitions, inspector, commits }: Sight): Promise<void> {
+    const committed = await inspector.committed(partitions.map(partition => ({ topic, partition })))
+    const settled = await readProgress(topic)
     for (const { partition, nextOffset } of committed) {
       commits.saw(partition, nextOffset)
       verdicts.checked('I6')
       const reached = settled.get(partition) ?? 0n
       if (nextOffset > reached)
-        verdicts.violated('I6', `partition ${partition}: ${nextOffset} is committed, progress is ${reached}`)
+        verdicts.violated(
+          'I6',
+          `partition ${partition} of ${topic}: ${nextOffset} is committed, progress is ${reached}`,
+        )
     }
   }
 
@@ -113,24 +131,24 @@ export async function startSampler(world: World, partitions: number, verdicts: V
   }
 
   const running = Promise.all([
-    every(lookAtProgress),
-    every(lookAtCommits),
+    ...sights.flatMap(sight => [every(() => lookAtProgress(sight)), every(() => lookAtCommits(sight))]),
     ...world.replicas.map(replica => every(() => lookAtReplica(replica))),
   ])
 
   return {
-    steadySince: after => progress.steadySince(partitionNumbers, after),
-    longestGap: progress.longestGap,
-    get settled() {
-      return progress.sum()
+    steadySince(after, streams) {
+      const among = sights.filter(({ name }) => streams?.includes(name) ?? true)
+      const moments = among.map(({ partitions, progress }) => progress.steadySince(partitions, after))
+      return moments.every(moment => moment !== undefined) ? Math.max(...moments) : undefined
     },
+    longestGap: (from, to) => Math.max(...sights.map(({ progress }) => progress.longestGap(from, to))),
     get maxRssBytes() {
       return maxRssBytes
     },
     async stop() {
       stopping.abort()
       await running
-      await inspector[Symbol.asyncDispose]()
+      await Promise.all(sights.map(({ inspector }) => inspector[Symbol.asyncDispose]()))
       await pool.end()
     },
   }

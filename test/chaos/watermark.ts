@@ -7,8 +7,6 @@ export interface Watermark {
   steadySince(partitions: readonly number[], after: number): number | undefined
   /** The longest stop, in ms, of those that ended after `from` and began before `to`. */
   longestGap(from: number, to: number): number
-  /** Of all positions. */
-  sum(): bigint
 }
 
 /** No movement for so long is a stop; under the load of a run a partition gets something to do several times in it. */
@@ -67,6 +65,5 @@ export function createWatermark(name: string, verdicts: Verdicts, now: () => num
       return now() - since >= STEADY_MS ? since : undefined
     },
     longestGap: (from, to) => Math.max(0, ...[...moves.values()].flatMap(moments => gaps(moments, from, to))),
-    sum: () => [...last.values()].reduce((total, offset) => total + offset, 0n),
   }
 }

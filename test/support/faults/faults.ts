@@ -21,6 +21,8 @@ export interface FaultKind {
   readonly healMs: number
   /** From when on the stream owes progress: another worker takes over at once, a server first has to come back. */
   readonly stopCountsFrom: 'inject' | 'heal'
+  /** The one stream that halts for it, while the others go on. */
+  readonly halts?: string
   make(world: World, worker: Replica, told: Told): Fault
 }
 
@@ -51,6 +53,7 @@ export const FAULT_NAMES = [
   'store-lost-commit-reply',
   'store-read-only',
   'store-table-lock',
+  'store-column-dropped',
 ] as const
 export type FaultName = (typeof FAULT_NAMES)[number]
 
@@ -139,6 +142,8 @@ export const FAULTS: readonly FaultKind[] = [
     heal: () => readOnly(world, 'ALTER SYSTEM RESET default_transaction_read_only'),
   })),
   server('store-table-lock', 'store', [1_000, 6_000], 0, ({ postgres }) => tableLock(postgres.url)),
+  // Its end is waited for until each process says that the stream has halted.
+  { ...server('store-column-dropped', 'store', [1_000, 4_000], 8_000, columnDropped), halts: 'returns' },
 ]
 
 export function faultKind(name: FaultName): FaultKind {
@@ -241,6 +246,34 @@ function tableLock(url: string): Fault {
     },
     async heal() {
       await client?.end()
+    },
+  }
+}
+
+/** A migration that went wrong, and its repair: the column comes back as the last one, with the values that it had. */
+function columnDropped(world: World): Fault {
+  let dropped = false
+  return {
+    async inject() {
+      await world.query(`
+        BEGIN;
+        CREATE TABLE chaos_reasons AS SELECT return_id, reason FROM returns;
+        ALTER TABLE returns DROP COLUMN reason;
+        COMMIT`)
+      dropped = true
+    },
+    async heal() {
+      if (!dropped) return
+      // The values only return to their rows: that is no write of the service, which the triggers of the run would note.
+      await world.query(`
+        BEGIN;
+        ALTER TABLE returns DISABLE TRIGGER USER;
+        ALTER TABLE returns ADD COLUMN reason text;
+        UPDATE returns SET reason = kept.reason FROM chaos_reasons AS kept WHERE kept.return_id = returns.return_id;
+        ALTER TABLE returns ALTER COLUMN reason SET NOT NULL;
+        ALTER TABLE returns ENABLE TRIGGER USER;
+        DROP TABLE chaos_reasons;
+        COMMIT`)
     },
   }
 }

@@ -1,10 +1,15 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import pg from 'pg'
+import { allTables } from '#src/cli/stream-tables.ts'
 import { ensureTopics } from '#src/engine/kafka/admin.ts'
 import { startProducer } from '#src/engine/kafka/producer.ts'
 import { migrate } from '#src/engine/postgres/migrate.ts'
+import type { Stream } from '#src/engine/stream.ts'
+import { type Config, loadConfig } from '#src/settings/config.ts'
+import { loadStreams } from '#src/settings/streams.ts'
 import type { EmbeddedKafka } from '#tools/demo/servers/kafka.ts'
 import { type EmbeddedPostgres, startPostgres } from '#tools/demo/servers/postgres.ts'
 import { startKafkaBehindAWire } from '../kafka-behind-a-wire.ts'
@@ -21,9 +26,10 @@ export interface World extends AsyncDisposable {
   readonly brokerWire: WireProcess
   readonly storeWire: WireProcess
   readonly replicas: readonly Replica[]
-  readonly topic: string
-  readonly dlqTopic: string
-  readonly groupId: string
+  /** Each process runs all of them. */
+  readonly streams: readonly Stream[]
+  /** The settings of the service, past the wires. */
+  readonly config: Config
   /** Where the replicas' logs are. They stay when the world has gone. */
   readonly logDir: string
   readonly shutdownTimeoutMs: number
@@ -33,7 +39,8 @@ export interface World extends AsyncDisposable {
 
 export interface WorldOptions {
   readonly replicas: number
-  readonly partitions: number
+  /** Of the topic of each stream, by the stream's name. */
+  readonly partitions: Readonly<Record<string, number>>
   /** How long a stop may take. */
   readonly shutdownTimeoutMs: number
   readonly onDeath: (replica: Replica, code: number, lastLines: readonly string[]) => void
@@ -49,6 +56,7 @@ const SERVICE_SETTINGS = {
   // Small batches: more of them, so more moments at which a fault can hit.
   BATCH_MAX_RECORDS: '50',
   LOG_LEVEL: 'info',
+  HOLDFAST_CONFIG: fileURLToPath(new URL('../two-streams.config.ts', import.meta.url)),
 }
 
 /** Starts the servers and the wires, and makes topics and tables. The replicas are the caller's to start. */
@@ -63,12 +71,18 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   const { kafka, wire: brokerWire, wiredBrokers } = behind
   const storeWire = parts.use(await startWire({ targetPort: postgres.port }))
 
-  const names = { topic: 'orders', dlqTopic: 'orders.dlq', groupId: 'holdfast' }
-  const connection = { brokers: [kafka.brokers], security: {}, extra: {} }
+  const direct = { ...SERVICE_SETTINGS, KAFKA_BROKERS: kafka.brokers, DATABASE_URL: postgres.url }
+  const config = loadConfig(direct)
+  const streams = await loadStreams(config, direct)
   await migrate(postgres.url, 'up')
+  await createTables(postgres.url, streams)
   {
+    const connection = config.kafka
     await using producer = await startProducer({ connection })
-    await ensureTopics(connection, producer, { ...names, partitions: options.partitions, replication: 1 })
+    for (const stream of streams) {
+      const partitions = options.partitions[stream.name] ?? 1
+      await ensureTopics(connection, producer, { ...stream, partitions, replication: 1 })
+    }
   }
 
   const databaseUrl = new URL(postgres.url)
@@ -77,10 +91,6 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   const env = {
     ...SERVICE_SETTINGS,
     KAFKA_BROKERS: wiredBrokers,
-    KAFKA_TOPIC: names.topic,
-    KAFKA_DLQ_TOPIC: names.dlqTopic,
-    KAFKA_GROUP_ID: names.groupId,
-    KAFKA_TOPIC_PARTITIONS: String(options.partitions),
     DATABASE_URL: databaseUrl.href,
     SHUTDOWN_TIMEOUT_MS: String(options.shutdownTimeoutMs),
   }
@@ -103,7 +113,8 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     brokerWire,
     storeWire,
     replicas,
-    ...names,
+    streams,
+    config,
     logDir,
     shutdownTimeoutMs: options.shutdownTimeoutMs,
     async query<Row extends pg.QueryResultRow>(text: string, values: unknown[] = []) {
@@ -118,5 +129,16 @@ export async function startWorld(options: WorldOptions): Promise<World> {
       }
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
+
+/** Creates the tables that the migrations of Holdfast do not, by the SQL that `holdfast stream migration` prints. */
+async function createTables(url: string, streams: readonly Stream[]): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    for (const { name, plan } of streams) if (name !== 'orders') await client.query(allTables(plan).up)
+  } finally {
+    await client.end()
   }
 }

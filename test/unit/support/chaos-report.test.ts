@@ -11,7 +11,10 @@ const result: ChaosResult = {
   replicas: 3,
   faults: new Map([['worker-kill', { injected: 2, longestStopMs: 6_240 }]]),
   longestStopOfPairsMs: undefined,
-  outcome: { records: 100, orders: 70, deadLetters: 3, lost: 0, doubleEffects: 0, staleOverwrites: 0 },
+  outcomes: new Map([
+    ['orders', { records: 100, values: 70, deadLetters: 3, lost: 0, doubleEffects: 0, staleOverwrites: 0 }],
+    ['returns', { records: 30, values: 20, deadLetters: 1, lost: 0, doubleEffects: 0, staleOverwrites: 1 }],
+  ]),
   maxRssBytes: 200 * 1024 * 1024,
   checks: new Map([['I1', 100]]),
   violations: [],
@@ -25,7 +28,8 @@ it('adds up the figures of several seeds, and takes the longest stop', () => {
   }
   const text = figuresOf([result, other])
   expect(text).toMatch(/\| seeds +\| 7, 8 +\|/)
-  expect(text).toMatch(/\| records +\| 200 +\|/)
+  expect(text).toMatch(/\| orders +\| 200 +\| 140 +\| 6 +\| 0 +\| 0 +\| 0 +\|/)
+  expect(text).toMatch(/\| returns +\| 60 +\| 40 +\| 2 +\| 0 +\| 0 +\| 2 +\|/)
   expect(text).toMatch(/\| worker-kill +\| 3 +\| 6\.2 s +\|/)
   expect(text).toMatch(/\| I1: .*\| yes +\| 200 +\|/)
   expect(text).toMatch(/\| invariants violated +\| none +\|/)
