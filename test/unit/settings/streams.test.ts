@@ -28,7 +28,7 @@ async function failureOf(loading: Promise<unknown>): Promise<string> {
 
 /** By Node itself: the runner of the tests has an `import()` of its own, with other words. */
 function failureInNode(): string {
-  const [config, streams] = ['config.ts', 'settings/streams.ts'].map(file => import.meta.resolve(`#src/${file}`))
+  const [config, streams] = ['config', 'streams'].map(name => import.meta.resolve(`#src/settings/${name}.ts`))
   const code = `
     import { loadConfig } from ${JSON.stringify(config)}
     import { loadStreams } from ${JSON.stringify(streams)}
