@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createTopic, deleteTopic, removeBelow } from '../support/kafka-tools.ts'
 import { generated } from '../support/model.ts'
 import { eventually } from '../support/service.ts'
+import { someReturns } from '../support/two-streams.ts'
 import { PARTITIONS, STORM_LIMIT, type Stage, TOPIC } from './stage.ts'
 
 export interface Expected {
@@ -200,7 +201,23 @@ export const scenes: readonly Scene[] = [
     },
   },
   {
-    what: 'the topic is made anew',
+    what: 'a table of one of two streams loses a column',
+    alerts: [{ name: 'HoldfastStreamHalted', labels: { stream: 'returns' } }],
+    async begin(stage) {
+      const session = await stage.session()
+      await session.query('ALTER TABLE returns RENAME COLUMN reason TO elsewhere')
+      for (const { key, value } of someReturns(0, 10)) {
+        await stage.producer.produce({ topic: 'returns', key, value: Buffer.from(value), headers: [] })
+      }
+      return async () => {
+        await session.query('ALTER TABLE returns RENAME COLUMN elsewhere TO reason')
+        await session.end()
+        await stage.ready()
+      }
+    },
+  },
+  {
+    what: 'the topic is recreated',
     alerts: [{ name: 'HoldfastPartitionHalted' }],
     async begin(stage) {
       stage.quiet = true
@@ -225,7 +242,7 @@ export const scenes: readonly Scene[] = [
             '--to',
             'earliest',
             '--because',
-            'topic was made anew',
+            'the topic was recreated',
           )
         }
         await startAll(stage)

@@ -16,6 +16,7 @@ import { freePorts } from '#tools/demo/servers/machine.ts'
 import { type EmbeddedPostgres, startPostgres } from '#tools/demo/servers/postgres.ts'
 import { createReplica, type Replica } from '../support/faults/replica.ts'
 import { eventually } from '../support/service.ts'
+import { RETURN_TABLES, TWO_STREAMS } from '../support/two-streams.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 export const TOPIC = 'orders'
@@ -41,12 +42,20 @@ export interface Stage extends AsyncDisposable {
   ready(): Promise<void>
 }
 
+async function statement(url: string, text: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  await client.query(text)
+  await client.end()
+}
+
 export async function startStage(say: (line: string) => void): Promise<Stage> {
   await using parts = new AsyncDisposableStack()
   const [kafka, postgres] = await Promise.all([startKafka({ log: say }), startPostgres({ log: say })])
   parts.use(kafka)
   parts.use(postgres)
   await migrate(postgres.url, 'up')
+  await statement(postgres.url, RETURN_TABLES)
   const connection = { brokers: [kafka.brokers], security: {}, extra: {} }
   const producer = parts.use(await startProducer({ connection }))
   await ensureTopics(connection, producer, {
@@ -63,6 +72,7 @@ export async function startStage(say: (line: string) => void): Promise<Stage> {
     const env = {
       ...shared,
       HTTP_PORT: String(port),
+      HOLDFAST_CONFIG: TWO_STREAMS,
       KAFKA_CONFIG: 'session.timeout.ms=6000,heartbeat.interval.ms=1000',
       DLQ_STORM_MAX_CONSECUTIVE: String(STORM_LIMIT),
       PG_POOL_MAX: '2',

@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { verifyStream } from '#src/cli/proof.ts'
 import { loadConfig } from '#src/settings/config.ts'
@@ -6,10 +5,9 @@ import { loadStreams } from '#src/settings/streams.ts'
 import { generated } from '../support/model.ts'
 import { ask, eventually, isReady, startService } from '../support/service.ts'
 import { aStream, type Stream, streamTools } from '../support/stream.ts'
+import { aReturn, RETURN_TABLES, someReturns, TWO_STREAMS } from '../support/two-streams.ts'
 
 streamTools()
-
-const CONFIG = fileURLToPath(new URL('../support/two-streams.config.ts', import.meta.url))
 
 it('a stream whose table lost a column halts alone, readiness names both, and it resumes when the column is back', async () => {
   // Given a process that consumes orders and returns
@@ -71,7 +69,7 @@ async function aProject() {
 
 function environment(orders: Stream, returns: Stream): Record<string, string> {
   return {
-    HOLDFAST_CONFIG: CONFIG,
+    HOLDFAST_CONFIG: TWO_STREAMS,
     KAFKA_BROKERS: orders.brokers,
     KAFKA_TOPIC: orders.topic,
     KAFKA_DLQ_TOPIC: orders.dlqTopic,
@@ -81,32 +79,6 @@ function environment(orders: Stream, returns: Stream): Record<string, string> {
     RETURNS_DLQ_TOPIC: returns.dlqTopic,
     RETURNS_GROUP_ID: returns.groupId,
   }
-}
-
-const RETURN_TABLES = `
-  CREATE TABLE returns (
-    return_id text COLLATE "C" PRIMARY KEY, created_at timestamptz NOT NULL, reason text NOT NULL,
-    source_topic text NOT NULL, source_partition int NOT NULL, source_offset bigint NOT NULL, source_timestamp bigint NOT NULL,
-    stored_at timestamptz NOT NULL
-  );
-  CREATE TABLE return_lines (
-    return_id text COLLATE "C", position integer, sku text NOT NULL, quantity bigint NOT NULL, PRIMARY KEY (return_id, position)
-  )`
-
-function aReturn(number: number) {
-  return {
-    return_id: `return-${number}`,
-    created_at: '2026-03-01T10:20:30Z',
-    reason: 'too small',
-    lines: Array.from({ length: 1 + (number % 3) }, (_, line) => ({ sku: `sku-${line}`, quantity: line + 1 })),
-  }
-}
-
-function someReturns(from: number, to: number) {
-  return Array.from({ length: to - from }, (_, index) => {
-    const value = aReturn(from + index)
-    return { key: Buffer.from(value.return_id), value: JSON.stringify(value) }
-  })
 }
 
 function failing(body: string): { readonly name: string }[] {

@@ -15,7 +15,7 @@ const profile = {
 
 it('gives each function its share of the busy time; idling is nobody’s', () => {
   expect(selfTimes(profile, functionOf)).toEqual([
-    { name: 'test/support/order.ts judge:41', milliseconds: 6, share: 0.6 },
+    { name: 'src/orders/order.ts judge:41', milliseconds: 6, share: 0.6 },
     { name: '(garbage collector)', milliseconds: 3, share: 0.3 },
     { name: 'node_modules/pg-protocol/dist/parser.js parse:8', milliseconds: 1, share: 0.1 },
   ])

@@ -65,7 +65,10 @@ describe('a variable that is no setting', () => {
 
   it('stands in none of our own examples', () => {
     for (const file of ['.env.example', 'cluster.env', '.env.container.example']) {
-      const text = readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8').replaceAll(/^# ?(?=[A-Z_]+=)/gm, '')
+      const text = readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8').replaceAll(
+        /^# ?(?=[A-Z_]+=)/gm,
+        '',
+      )
       expect(misspeltSettings(parseEnv(text))).toEqual([])
     }
   })
