@@ -99,6 +99,16 @@ describe('a reply that is lost', () => {
   })
 })
 
+it('a second stream in the same group and topic is refused: each would settle the records of the other', async () => {
+  await started()
+  const returns = createStreamSettlement({ pool, stream: 'returns', tables: orderTables })
+  const place = { topic: 'orders', partition: 0 }
+  await expect(returns.readProgress('holdfast', [place])).rejects.toThrow(
+    /belongs to the stream orders, not to returns/,
+  )
+  await expect(returns.startProgress('holdfast', { ...place, nextOffset: 0n })).rejects.toThrow(/not to returns/)
+})
+
 describe('a COMMIT that writes nothing', () => {
   it('is found out by its answer: the batch is not taken for settled', async () => {
     // Given a transaction that has failed on the server without an error that anybody was told

@@ -186,6 +186,14 @@ export function settlementStoreSuite(createHarness: () => Promise<Harness>): voi
       await expect(store.settle(work)).rejects.toThrow(OwnershipLostError)
     })
 
+    it('takes a batch for lost that another consumer has settled in two', async () => {
+      const { store } = await started()
+      const both = [aReadyOrder({ uid: 'a', offset: 0n }), aReadyOrder({ uid: 'b', offset: 1n })] as const
+      await store.settle(aWork([both[0]], { from: 0n }))
+      await store.settle(aWork([both[1]], { from: 1n }))
+      await expect(store.settle(aWork(both, { from: 0n }))).rejects.toThrow(OwnershipLostError)
+    })
+
     it('lets one of two that settle the same batch at once, and tells the other the same', async () => {
       const { store, ledger } = await started()
       const work = aWork([aReadyOrder({ uid: 'a', offset: 0n })], { from: 0n })

@@ -6,7 +6,9 @@ import { createPool } from '#src/engine/postgres/pool.ts'
 import { readProof } from '#src/engine/postgres/proof.ts'
 import { createStartBook } from '#src/engine/postgres/start-book.ts'
 import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
+import type { Order } from '../support/order.ts'
 import { orderTables } from '../support/order-stream.ts'
+import { aWork } from '../support/orders.ts'
 import { freshDatabase } from '../support/stack.ts'
 import { provenOrders } from '../support/streams.ts'
 
@@ -58,6 +60,16 @@ it('forgets a suspect that was cleared, and begins to count anew with another on
   await book.noteSuspect(GROUP, P0, 9n, 4)
   await book.noteSuspect(GROUP, P0, 10n, 4)
   expect(await book.noteStart(GROUP, P0)).toMatchObject({ suspect: 10n, deaths: 1 })
+})
+
+it('counts anew once a batch has been settled', async () => {
+  const book = createStartBook(pool)
+  await book.noteStart(GROUP, P0)
+  await book.noteSuspect(GROUP, P0, 12n, 4)
+  const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
+  const storm = { deadLettersInARow: 0, refusedInARow: 0, recent: '' }
+  await store.settle({ ...aWork<Order>([], { from: 10n }), to: 11n, groupId: GROUP, storm })
+  expect(await book.noteStart(GROUP, P0)).toEqual({ starts: 1, suspect: undefined, deaths: 0 })
 })
 
 it('takes back a start that did not end in a crash', async () => {

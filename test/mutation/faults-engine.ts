@@ -192,7 +192,7 @@ export const ENGINE_FAULTS: readonly Mutation[] = [
       ],
     ],
   ),
-  ...faultsOf('engine/kafka/partition-reader', contract('head-reader', 'dead-letter-records'), [
+  ...faultsOf('engine/kafka/partition-reader', contract('partition-reader', 'head-reader', 'dead-letter-records'), [
     ['a reading goes on behind its end', '            if (offset >= to) return to\n', ''],
     [
       'records of aborted transactions are read',

@@ -61,7 +61,7 @@ export const RUN_FAULTS: readonly Mutation[] = [
       'if (closed || !buffer.push(record)) return',
     ],
   ]),
-  ...faultsOf('engine/run/buffer', PIPELINE, [
+  ...faultsOf('engine/run/buffer', unit('engine/run/partition', 'engine/run/pipeline'), [
     [
       'a record that is fetched twice stands twice in a batch',
       '      if (records.length > start && last !== undefined && record.offset <= last.offset) return false\n',
@@ -128,7 +128,7 @@ export const RUN_FAULTS: readonly Mutation[] = [
       'if (suspect !== undefined && suspected >= deathsNeeded)',
     ],
   ]),
-  ...faultsOf('engine/run/exclusion', GUARDS, [
+  ...faultsOf('engine/run/exclusion', unit('engine/run/exclusion', 'engine/run/guards'), [
     [
       'others enter beside the one that is to be alone',
       'if (aloneInside || (first.alone && inside > 0)) return',

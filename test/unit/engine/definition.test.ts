@@ -1,6 +1,7 @@
 import { describe, expect, expectTypeOf, it } from 'vitest'
 import { checkDefinitions } from '#src/engine/definition/check.ts'
 import { compileStream, compileTables } from '#src/engine/definition/compile.ts'
+import { planOf } from '#src/engine/definition/plan.ts'
 import { defineStream, type StreamDefinition } from '#src/engine/definition.ts'
 import { orders } from '#src/streams/orders/definition.ts'
 import { aReturnValue, type Return, returnSample, returns } from '../../support/returns-definition.ts'
@@ -281,4 +282,19 @@ describe('a value that its schema takes, and its columns do not', () => {
       'the computed column n (bigint) gave a string',
     )
   })
+})
+
+it('a column may be NULL where its field may be absent or null', () => {
+  const properties = { id: { type: 'string' }, always: { type: 'string' }, orNull: { type: ['string', 'null'] } }
+  const schema = {
+    type: 'object',
+    required: ['id', 'always', 'orNull'],
+    properties: { ...properties, maybe: properties.id },
+  }
+  const plan = planOf(aDefinition({}, { schema }), (_place, what) => expect.fail(what))
+  expect(plan?.root.columns.map(({ name, nullable }) => [name, nullable])).toEqual([
+    ['always', false],
+    ['orNull', true],
+    ['maybe', true],
+  ])
 })

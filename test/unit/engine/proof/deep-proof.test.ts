@@ -262,6 +262,12 @@ describe('a deep proof', () => {
     expect(await found({ records: [first, other(101)], rows: rows(first, 1) })).toEqual([
       '1-0: value b of orders stands at 0-0, older than its record',
     ])
+    // ... and nothing is to be known of the row's own partition where it is equally old.
+    const behind = aRecord({ offset: 6n, timestampMs: 100, text: aValue('c') })
+    const equal = { ...other(100), offset: 6n }
+    expect(
+      await prove({ records: [behind, equal], rows: new Map([...rows(first, 1), ...rowsOf([behind])]), from: 5n }),
+    ).toMatchObject({ findings: [], unknown: 0 })
     // ... but not while an earlier version, younger still, stood there.
     expect(await found({ records: [first, second, other(50)], rows: rows(second, 2) })).toEqual([])
   })

@@ -326,6 +326,16 @@ describe('the crash guard', () => {
     expect(harness.sent).toEqual([])
   })
 
+  it('condemns no other record than the suspect, and not what it finds in its place', async () => {
+    const { book } = aBook({ starts: 6, suspect: 1n, deaths: 2 })
+    const harness = aPipeline({ startBook: book, crashLoopMaxStarts: 5 })
+    harness.source.append(0, 'a:1')
+    harness.source.give(0)
+    start(harness)
+    await until(() => progress(harness) === 1n, 'progress')
+    expect(harness.sent).toEqual([])
+  })
+
   it('lets nothing else be in hand while a suspect is processed', async () => {
     const { book } = aBook({ starts: 4 })
     const inHand = new Set<number>()

@@ -50,3 +50,9 @@ describe('offsets behind the last record that hold none', () => {
     expect(partition.take(LIMITS, 0)).toBeUndefined()
   })
 })
+
+it('takes a record once that is fetched again while it waits', () => {
+  for (const offset of [10n, 11n, 10n, 11n, 12n]) partition.push(record(offset), 0)
+  const batch = partition.take(LIMITS, 100)
+  expect(batch?.records.map(({ offset }) => offset)).toEqual([10n, 11n, 12n])
+})

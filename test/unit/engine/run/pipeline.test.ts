@@ -61,6 +61,19 @@ describe('the plain way', () => {
     ])
   })
 
+  it('notes with each batch which record was the last, and the leader epoch of that', async () => {
+    const harness = aPipeline()
+    const poll = harness.source.poll.bind(harness.source)
+    harness.source.poll = async (max, timeoutMs) => {
+      return (await poll(max, timeoutMs)).map(record => ({ ...record, leaderEpoch: 3 }))
+    }
+    harness.source.append(0, 'a:1', 'b:1')
+    harness.source.give(0)
+    start(harness)
+    await until(() => progress(harness) === 2n, 'progress')
+    expect(harness.store.works.at(-1)).toMatchObject({ lastRead: { offset: 1n, leaderEpoch: 3 } })
+  })
+
   it('counts offsets that hold no record as gaps', async () => {
     const harness = aPipeline()
     harness.source.append(0, 'a:1', 'b:1', 'c:1', 'd:1')
@@ -149,6 +162,25 @@ describe('an outage blames no record', () => {
     harness.dlqAway = false
     await until(() => harness.source.commits.get(0) === 2n, 'the commit')
     expect(harness.sent).toHaveLength(1)
+  })
+
+  it('sends a dead letter again that was not acknowledged, and none that was', async () => {
+    const sent: bigint[] = []
+    const harness = aPipeline({
+      sink: {
+        async send({ record: { offset } }) {
+          sent.push(offset)
+          if (offset === 1n && sent.length === 2) throw new BrokerUnavailableError('no leader')
+          return { partition: 0, offset }
+        },
+        async probe() {},
+      },
+    })
+    harness.source.append(0, 'bad', 'bad', 'bad')
+    harness.source.give(0)
+    start(harness)
+    await until(() => harness.source.commits.get(0) === 3n, 'the commit')
+    expect(sent).toEqual([0n, 1n, 2n, 1n])
   })
 
   it('tells of the dead-letter topic until the record that it refuses is through, though it answers every probe', async () => {
@@ -336,7 +368,7 @@ describe('ownership', () => {
 
   it('lets go of a partition within the bound when its batch cannot end', async () => {
     const harness = aPipeline({ drainTimeoutMs: 50 })
-    harness.source.give(0)
+    harness.source.give(0, 1)
     start(harness)
     await until(() => harness.of('assigned').length === 1, 'the assignment')
     harness.store.fail(away)
@@ -344,6 +376,12 @@ describe('ownership', () => {
     await until(() => harness.of('breaker_opened').length === 1, 'the outage')
     await harness.source.takeAway(0)
     expect(harness.of('revoked')).toMatchObject([{ drained: false }])
+    // From then on it is another consumer's: nothing of it is written or committed when the store is back
+    harness.store.fail(undefined)
+    harness.source.append(1, 'x:1')
+    await until(() => harness.source.commits.get(1) === 1n, 'the commit of the other partition')
+    expect(progress(harness)).toBe(0n)
+    expect(harness.source.commits.has(0)).toBe(false)
   })
 
   it('repeats a commit that the broker refused', async () => {

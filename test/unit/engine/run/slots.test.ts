@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createSlots } from '../../../../src/engine/run/slots.ts'
+import { createSlots } from '#src/engine/run/slots.ts'
 
 it('are as many as there are, and go to those who wait in the order in which they came', async () => {
   const slots = createSlots(1)

@@ -134,6 +134,10 @@ describe('a value of any stream', () => {
     })
     expect(violations({ ...good, labels: many })).toHaveLength(10)
     expect(violations({ ...good, lines: Array(40_000).fill({}) })).toHaveLength(10)
+    // Those of the schema and those of the columns together
+    const nine = Object.fromEntries(Object.entries(many).slice(0, 9))
+    const rounded = { sku: 'a', price: 1.23 }
+    expect(violations({ ...good, labels: nine, lines: [rounded, rounded] })).toHaveLength(10)
     expect(performance.now() - started).toBeLessThan(3_000)
   })
 
