@@ -37,8 +37,8 @@ const DEMO: CommandSpec = {
   name: 'demo',
   summary: 'a real Kafka, a real Postgres, the service and a generator on this machine',
   options: [
-    option('--for <time>', 'end by itself after this time', parseDurationMs),
-    option('--orders <n>', 'end by itself once so many records are produced and settled', parseCount),
+    option('--for <time>', 'end after this time', parseDurationMs),
+    option('--orders <n>', 'end once so many records are produced and settled', parseCount),
     option('--rate <r/s>', 'records a second (default: 200/s; with --orders no limit)', parseRate),
     option('--invalid <p%>', 'share that no consumer can take (default: 2%)', parsePercent),
     option('--data <dir>', 'keep Kafka and Postgres here between runs'),

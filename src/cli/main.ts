@@ -15,7 +15,7 @@ function createProgram(): Command {
     .version(VERSION)
     .helpCommand(true)
     .showHelpAfterError('(see --help)')
-    // Commander would end the process itself, with 1 for a wrong flag: a script could not tell usage from failure.
+    // Commander would end the process itself, with 1 for a wrong flag: a script could not distinguish usage from failure.
     .exitOverride()
     // It quotes arguments, which may hold control characters.
     .configureOutput({ writeErr: text => note(text.trimEnd()) })

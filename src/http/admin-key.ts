@@ -8,7 +8,7 @@ export interface AdminKeyFile extends Disposable {
 }
 
 /**
- * Writes the key into a file that only this user can read. The folder is made anew, with a name that nobody can foresee and
+ * Writes the key into a file that only this user can read. The folder is new, with a name that cannot be foreseen and
  * the mode 0700: a link that was planted beforehand leads nowhere.
  * @throws what the file system throws, as where nothing may be written
  */

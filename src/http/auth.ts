@@ -49,7 +49,7 @@ const PROXY_HEADER = new RegExp(
 )
 
 /**
- * Deny by default. A key (`Authorization: Bearer …`) decides by itself: a browser never adds it to a request that some
+ * Deny by default. A key (`Authorization: Bearer …`) is enough: a browser never adds it to a request that some
  * other page makes, so with a key there is nothing to forge.
  *
  * Without one, being on this machine may count as a credential (`keyless: 'loopback'`): the connection comes from a loopback
@@ -59,7 +59,7 @@ const PROXY_HEADER = new RegExp(
 export function createAuth({ keys, keyless }: AuthOptions, gate: HostGate): Auth {
   const known = keys.map(({ name, role, sha256 }) => ({ name, role, hash: Buffer.from(sha256, 'hex') }))
 
-  /** Looks at every key, so that the time taken does not tell how far it got. */
+  /** Looks at every key, so that the time taken does not show how far it got. */
   function ownerOf(key: string): Caller | undefined {
     const hash = createHash('sha256').update(key).digest()
     let owner: Caller | undefined

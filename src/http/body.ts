@@ -54,7 +54,7 @@ async function readForm(req: IncomingMessage, maxBytes: number, expected: Expect
   try {
     form = new Busboy({
       headers: req.headers as BusboyHeaders,
-      // One byte more than allowed is what tells that there was more.
+      // One byte more than allowed shows that there was more.
       limits: { fileSize: maxBytes + 1, files: 2, fields: 10, fieldSize: 1024, parts: 12, headerPairs: 50 },
     })
   } catch {

@@ -53,7 +53,7 @@ interface Caller {
 }
 
 /**
- * Bounds what connections can hold without a key: silent ones, ones that asked once, answers that nobody reads. Node's own
+ * Bounds what connections can hold without a key: silent ones, ones that asked once, answers that are not read. Node's own
  * `maxConnections` refuses the next connection, so that 2,000 silent sockets shut the probes out and an orchestrator restarts a
  * healthy process; here the longest idle connection of the address with the most makes way instead.
  */

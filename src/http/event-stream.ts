@@ -19,7 +19,7 @@ export interface AudienceOptions {
   readonly max: number
   /** What may wait for a slow client before it is dropped. */
   readonly maxBehindBytes: number
-  /** The last one has gone: nobody is left to be told. */
+  /** The last client has gone. */
   readonly onEmpty?: () => void
 }
 

@@ -18,7 +18,7 @@ export interface Guard {
   require(role: AccessRole): RequestHandler
   /** Who was let through. Only behind {@link Guard.require}. */
   callerOf(res: Response): Caller | undefined
-  /** In front of what needs no key: whoever tries one is slowed down there as well. */
+  /** In front of what needs no key: a client that guesses keys is slowed down there as well. */
   readonly limitBadKeys: RequestHandler
   /** Behind `require('write')`. */
   readonly limitWrites: RequestHandler
@@ -77,7 +77,7 @@ function rateLimitOf(
     standardHeaders: 'draft-8',
     legacyHeaders: false,
     keyGenerator,
-    // It warns of proxies that it is not told of. Whoever puts one in front gives its callers keys (see auth.ts).
+    // It warns of proxies that it does not know of. Behind a proxy, callers need keys (see auth.ts).
     validate: false,
     handler: (req, res) => {
       onRefused(req)

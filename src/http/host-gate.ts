@@ -7,14 +7,14 @@ import { type Problem, sendProblem } from './problem.ts'
  * Under which names this server answers, and to the pages of which origins. It guards every mode, `AUTH=off` as well:
  *
  * - DNS rebinding: a page of evil.example has its name resolve to 127.0.0.1 and then reads from its "own" origin. `Host`
- *   still says evil.example. `X-Forwarded-Host` is never read: whoever reaches this port can send it.
+ *   still says evil.example. `X-Forwarded-Host` is never read: every client can send it.
  * - Cross-site requests: any page may send a form to http://localhost:8081. Browsers say where it comes from (`Origin`,
  *   `Sec-Fetch-Site`). Programs send neither header.
  */
 export interface HostGate {
   /** Whether `Host` is one of ours. */
   knows(req: IncomingMessage): boolean
-  /** Why this request is refused: its `Host` is none of ours, and it asks for more than the probes tell anybody. */
+  /** Why this request is refused: its `Host` is none of ours, and it asks for more than the probes show every client. */
   refusal(req: IncomingMessage): Problem | undefined
   /** Whether a browser says that a page of another origin reads this. A link on another site, followed, is none. */
   isForeignOrigin(req: IncomingMessage): boolean
@@ -37,7 +37,7 @@ export interface HostGateOptions {
 
 /** Kubelets and load balancers ask a probe by the address of the pod, and learn no more than whether it works. */
 const PROBES: ReadonlySet<string> = new Set(['/livez', '/readyz'])
-/** As many different `Host` headers are remembered as parsed; nobody sends more without meaning harm. */
+/** As many different `Host` headers are remembered as parsed; a client that sends more is hostile. */
 const REMEMBERED = 100
 
 export function createHostGate({ host, allowedHosts, setting }: HostGateOptions): HostGate {
@@ -67,7 +67,7 @@ export function createHostGate({ host, allowedHosts, setting }: HostGateOptions)
 
   function isForeignOrigin({ headers: { origin, host: asked } }: IncomingMessage): boolean {
     if (origin === undefined) return false
-    // "null" (a sandboxed frame, a file) has no host, and so is nobody's. The scheme may differ behind a TLS proxy.
+    // "null" (a sandboxed frame, a file) has no host, and so belongs to no site. The scheme may differ behind a TLS proxy.
     const page = URL.parse(origin)
     if (page === null || page.host === '') return true
     if (page.host === asked?.toLowerCase()) return false

@@ -10,10 +10,10 @@ export interface ListenerOptions {
   readonly host: string
   /** 0 takes a free one. */
   readonly port: number
-  /** Names of the settings that the two come from, for whoever must change them. */
+  /** Names of the settings that the two come from, for the message that says what to change. */
   readonly settings: { readonly host: string; readonly port: string }
   readonly handler: (lifecycle: Lifecycle) => RequestListener
-  /** Told of connections that were closed or refused, and why. */
+  /** Is called for connections that were closed or refused, with the reason. */
   readonly onRefused: (cause: HttpRefusal) => void
   /** Default: {@link CONNECTION_LIMITS}. */
   readonly connections?: Partial<ConnectionLimits> | undefined
@@ -127,7 +127,7 @@ function explain(error: NodeJS.ErrnoException, { host, port, settings }: Listene
   }
 }
 
-/** Nobody can open `0.0.0.0` in a browser everywhere, and an IPv6 address stands in brackets. */
+/** Not every browser can open `0.0.0.0`, and an IPv6 address stands in brackets. */
 function displayHost(host: string): string {
   if (host === '0.0.0.0' || host === '::') return 'localhost'
   return isIPv6(host) ? `[${host}]` : host

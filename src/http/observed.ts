@@ -4,8 +4,8 @@ import { HTTP_METHODS, type HttpMethod, type ReadObserver } from '../read/read-s
 import { sendProblem } from './problem.ts'
 
 /**
- * Tells of each request once it is over, under the pattern of its route: a closed set. A route that streams sets
- * `res.locals.streamingSinceMs` (`performance.now()`): how long somebody watches is no duration of a request.
+ * Reports each request once it is over, under the pattern of its route: a closed set. A route that streams sets
+ * `res.locals.streamingSinceMs` (`performance.now()`): how long a client watches is no duration of a request.
  * @param onDone called after each request, however it ended
  */
 export function timed(observer: ReadObserver, tracing: RequestTracing, onDone: () => void): RequestHandler {
@@ -42,7 +42,7 @@ function routeOf(req: Request, status: number): string {
   return status < 400 ? 'static' : 'unmatched'
 }
 
-/** The last resort: what Express refused, and what nobody foresaw. */
+/** The last resort: what Express refused, and unexpected errors. */
 export function failed(observer: ReadObserver): ErrorRequestHandler {
   return (error: unknown, req, res, _next) => {
     if (res.headersSent) {

@@ -24,7 +24,7 @@ export interface Problem {
 
 /**
  * Answers with `application/problem+json`. The type is `about:blank`, as RFC 9457 has it for problems that the status
- * already names; `code` tells ours apart. @returns the trace id in the answer, to be logged with the cause
+ * already names; `code` distinguishes ours. @returns the trace id in the answer, to be logged with the cause
  */
 export function sendProblem(req: IncomingMessage, res: ServerResponse, problem: Problem): string {
   const traceId = traceOf(req)

@@ -1,15 +1,15 @@
 import { dispositionOf } from '../engine/errors.ts'
 import type { Clock } from '../engine/ports.ts'
 
-/** The last answer to a question that may take its time, so that nobody has to wait for the next one. */
+/** The last answer to a question that may take its time, so that callers need not wait for the next one. */
 export interface Remembered<T> {
-  /** Asks anew, unless the question before is still unanswered. Resolves when that is answered, or the store is away. Never rejects. */
+  /** Asks again, unless the question before is still unanswered. Resolves when that is answered, or the store is away. Never rejects. */
   ask(): Promise<void>
   /** As it was answered last; `undefined` when it never was. */
   latest(): { readonly value: T; readonly ageMs: number } | undefined
   /** For how long the store has owed an answer, or has been away; 0 when it owes none. */
   owedMs(): number
-  /** What nobody foresaw, once. */
+  /** An unexpected error, once. */
   takeBug(): unknown
 }
 

@@ -3,7 +3,7 @@ import { Socket } from 'node:net'
 import type { RequestHandler } from 'express'
 import helmet from 'helmet'
 
-/** Headers of every answer: a browser runs and loads only what is ours, and nobody frames it. */
+/** Headers of every answer: a browser runs and loads only what is ours, and no page frames it. */
 export function securityHeaders(): RequestHandler & ReturnType<typeof helmet> {
   return helmet({
     contentSecurityPolicy: {

@@ -61,7 +61,7 @@ export interface HttpOptions {
   /** `undefined` where it is served by a listener of its own. */
   readonly metrics: MetricsPage | undefined
   readonly observer: ReadObserver
-  /** Default: nobody follows the requests. */
+  /** Default: requests are not traced. */
   readonly tracing?: RequestTracing
   /** How long requests under way may take at a close before their connections are cut. Default: 5,000. */
   readonly drainTimeoutMs?: number
@@ -216,7 +216,7 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
 }
 
 /**
- * Express without what it would add by itself. There are no CORS headers either: pages of other origins have no business
+ * Express without its own additions. There are no CORS headers either: pages of other origins have no business
  * here. Nor is an answer compressed (but for the files of the pages): that is the work of a proxy, which also ends TLS.
  */
 function newExpress(): Express {

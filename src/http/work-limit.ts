@@ -5,7 +5,7 @@ import { type Problem, sendProblem } from './problem.ts'
 /** How many requests may be under way at once, by the role that they need. */
 export interface WorkLimits {
   readonly read: number
-  /** Of those that read: lists and pages, each of which holds several megabytes until it is read. */
+  /** Lists and pages among those that read, each of which holds several megabytes until it is read. */
   readonly pages: number
   readonly write: number
   readonly admin: number

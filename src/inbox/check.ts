@@ -33,7 +33,7 @@ export function createCheckLetters({
 
 /**
  * Would those pass now that a filter takes? In the order of the list, at most `limit` of them. A letter whose place in the
- * topic nobody has noted counts as gone; `holdfast dlq reindex` finds it.
+ * topic is not noted counts as gone; `holdfast dlq reindex` finds it.
  * @throws StoreUnavailableError BrokerUnavailableError
  */
 export function createFilterCheck({

@@ -8,7 +8,7 @@ export interface EditRefusal {
   readonly code: string
   /** A sentence without its full stop. It names keys, and nothing else of a payload. */
   readonly message: string
-  /** Of a value that would be a dead letter again. */
+  /** Violations of a value that would be a dead letter again. */
   readonly violations: readonly { readonly pointer: string; readonly message: string }[]
 }
 

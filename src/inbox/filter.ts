@@ -263,7 +263,7 @@ function toCount(text: string, max: number): number | undefined {
   return /^\d{1,10}$/.test(text) && Number(text) <= max ? Number(text) : undefined
 }
 
-/** A term without a field: somebody looks for a word. */
+/** A term without a field is a word to look for. */
 function bareWord(text: string, start: number, wordAt: number): Misread {
   const word = /^\S*/.exec(text.slice(wordAt))?.[0] ?? ''
   if (word === '') return new Misread(start, 'a "-" stands right before the field that it negates, as in -state:open')

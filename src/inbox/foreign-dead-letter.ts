@@ -27,7 +27,7 @@ interface Dialect {
   readonly partition: string
   readonly offset: string
   readonly group: string
-  /** The more telling one first. */
+  /** The more specific one first. */
   readonly exceptions: readonly string[]
   readonly integers: 'text' | 'binary'
 }
@@ -69,7 +69,7 @@ const DIALECTS: readonly Dialect[] = [
     integers: 'text',
   },
   {
-    // KIP-1191: share groups, and whoever follows that contract.
+    // KIP-1191: share groups, and others that follow that contract.
     writtenBy: 'kafka',
     program: 'a Kafka share group',
     marks: ['__dlq.errors.topic'],

@@ -6,9 +6,9 @@
 interface LetterState {
   /** As the console shows it. */
   readonly label: string
-  /** Somebody has to decide about it. */
+  /** An operator has to decide about it. */
   readonly waits: boolean
-  /** Nothing more happens to it by itself: it may be purged. */
+  /** Nothing more happens to it: it may be purged. */
   readonly settled: boolean
 }
 

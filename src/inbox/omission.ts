@@ -10,7 +10,7 @@ export interface Omission {
   /** Where the record stood as it was read when it failed. */
   readonly at: Position
   readonly what: Omitted
-  /** Of the value; `undefined`: it was null. */
+  /** Hash of the value; `undefined`: it was null. */
   readonly hash: string | undefined
 }
 

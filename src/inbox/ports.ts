@@ -23,7 +23,7 @@ export interface DeadLetterRow {
   readonly error: string
   readonly pointer: string
   readonly message: string
-  /** Of the value; `null` when it cannot be read. */
+  /** Key of the value; `null` when it cannot be read. */
   readonly key: string | null
   readonly group_id: string
   readonly source_topic: string
@@ -77,7 +77,7 @@ export interface ConsumerStarts {
   readonly deployed: boolean
 }
 
-/** How many hours of arrivals are told: a day. */
+/** How many hours of arrivals are counted: a day. */
 export const ARRIVAL_STEPS = 24
 
 /** When dead letters came in, by cause: of each the first failure counts. */
@@ -85,7 +85,7 @@ export interface DeadLetterArrivals {
   /** RFC 3339: the start of the first step. The last one is under way. */
   readonly since: string
   readonly step_seconds: number
-  /** Of processes that consume, in the steps in which there were any: what began then may be due to them. */
+  /** Starts of consuming processes, in the steps in which there were any: a cause that began then may be due to them. */
   readonly starts: readonly ConsumerStarts[]
   /** Causes of which none came in are absent. */
   readonly groups: readonly {
@@ -134,14 +134,14 @@ export const USUAL_SORT = '-failed_at' satisfies LetterSort
 /** Keyset of a page. */
 export interface DeadLetterPlace {
   readonly sort: LetterSort
-  /** Of the last row: the columns that the list goes by, as text; its id comes last. */
+  /** The columns of the last row that the list is sorted by, as text; its id comes last. */
   readonly keys: readonly string[]
 }
 
 export interface LetterQuery {
   readonly filter: DeadLetterFilter
   readonly limit: number
-  /** Of the first page; those that follow go on as their place says. Default: {@link USUAL_SORT} */
+  /** Sort of the first page; later pages keep that of their cursor. Default: {@link USUAL_SORT} */
   readonly sort?: LetterSort
   readonly after: DeadLetterPlace | undefined
 }
@@ -149,7 +149,7 @@ export interface LetterQuery {
 /** @throws StoreUnavailableError, as every method does */
 export interface DeadLetterStore {
   groups(filter: DeadLetterFilter): Promise<DeadLetterGroup[]>
-  /** Of the last day. */
+  /** Arrivals of the last day. */
   arrivals(filter: DeadLetterFilter): Promise<DeadLetterArrivals>
   page(
     query: LetterQuery,
@@ -162,7 +162,7 @@ export interface DeadLetterStore {
   discard(filter: DeadLetterFilter, by: Operator): Promise<{ readonly discarded: number; readonly action: string }>
   /** Undoes a discard: what it discarded and is still discarded is open again, or parked. */
   restore(action: string, by: Operator): Promise<{ readonly restored: number }>
-  /** Somebody looked at unmasked payloads, or exported them. */
+  /** An operator looked at unmasked payloads, or exported them. */
   noteRevealed(filter: string, ids: readonly string[], by: Operator): Promise<void>
   audit(query: { readonly limit: number; readonly before: string | undefined }): Promise<AuditEntry[]>
 }
@@ -185,7 +185,7 @@ export interface DlqPlace {
   readonly offset: bigint
 }
 
-/** `undefined`: nobody has noted where it stands (`dlq reindex` finds out). */
+/** `undefined`: its place is not noted (`dlq reindex` finds it). */
 export function dlqPlaceOf({ id, dlq_partition, dlq_offset }: DeadLetterRow): DlqPlace | undefined {
   if (dlq_partition === null || dlq_offset === null) return undefined
   return { id, partition: dlq_partition, offset: BigInt(dlq_offset) }
@@ -200,7 +200,7 @@ export interface DeadLetterRecords extends AsyncDisposable {
 /** Would it pass now? */
 export interface CheckResult {
   readonly id: string
-  /** `undefined`: its bytes are gone from the topic, so nobody can say. */
+  /** `undefined`: its bytes are gone from the topic, so that cannot be known. */
   readonly passes: boolean | undefined
   readonly violations: readonly Violation[]
 }
@@ -266,13 +266,13 @@ export interface Replay {
   readonly pending: number
   /** Published and acknowledged, whatever became of them since. */
   readonly published: number
-  /** Of those: what their own settlement said. What is missing is still on its way. */
+  /** What their own settlement said of those. What is missing is not settled yet. */
   readonly resolved: number
   readonly failed_again: number
   readonly parked: number
   /** Not published, and still waiting as before. */
   readonly skipped: number
-  /** Of those that the index still holds: why. Reasons that none was skipped for are absent. */
+  /** Counts by reason of those that the index still holds. Reasons that none was skipped for are absent. */
   readonly skipped_because: Readonly<Partial<Record<SkipReason, number>>>
   readonly created_at: string
   readonly started_at: string | null
@@ -309,7 +309,7 @@ export class NothingToReplayError extends UsageError {
   }
 }
 
-/** Starting, watching and steering redrives. The work itself is done by whoever runs the jobs. */
+/** Starting, watching and steering redrives. The work itself is done by processes that run jobs. */
 export interface ReplayDesk {
   preview(request: ReplayRequest): Promise<ReplayPreview>
   /** Freezes the set and queues the job. @throws ReplayRunningError NothingToReplayError; UsageError when an edit is asked for and not exactly one letter matches */

@@ -5,7 +5,7 @@ import { MAX_INSTANT_MS } from '../engine/timestamp.ts'
 import { type ForeignHeaders, readForeignHeaders } from './foreign-dead-letter.ts'
 import type { WrittenBy } from './ports.ts'
 
-/** A record of the DLQ topic, read back: what its headers say of the letter, whoever wrote it. */
+/** A record of the DLQ topic, read back: what its headers say of the letter, by whatever program. */
 export interface DeadLetterReading {
   readonly writtenBy: WrittenBy
   readonly id: string

@@ -30,7 +30,7 @@ export function toDeadLetterRecord(deadLetter: DeadLetter): DeadLetterRecord {
     failedAt: deadLetter.failedAtMs,
     timestamp: origin.timestampMs,
     replayCount: deadLetter.replayCount,
-    // Tells two failures from the same one twice, when the index is made anew from the topic.
+    // Distinguishes two failures from one that stands twice, when the index is rebuilt from the topic.
     replayId: deadLetter.replayId,
   })
   return {

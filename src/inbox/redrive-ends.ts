@@ -7,10 +7,10 @@ import type { ReadyRecord } from '../engine/verdict.ts'
 
 /** How a redriven record ended: by this its dead letter is resolved, or waits once more. */
 export interface RedriveEnd extends Redrive {
-  /** Of the dead letter. */
+  /** Id of the dead letter. */
   readonly id: string
   readonly outcome: Outcome
-  /** Of one that was dead-lettered again. */
+  /** Set if it was dead-lettered again. */
   readonly failure: Rejection | undefined
 }
 
@@ -42,7 +42,7 @@ export function redriveEnds<T>(
   return [...ends.values()]
 }
 
-/** Of two ends of the same letter in one redrive, which one tells more. */
+/** Which of two ends of the same letter in one redrive says more. */
 const WEIGHT: Readonly<Record<Outcome, number>> = {
   dead_lettered: 0,
   duplicate: 1,
@@ -53,9 +53,9 @@ const WEIGHT: Readonly<Record<Outcome, number>> = {
 
 /** A record that was read again, without a redrive, and had its effect this time. */
 export interface ReadAgainEnd {
-  /** Of the dead letter, if there is one. */
+  /** Id of the dead letter, if there is one. */
   readonly id: string
-  /** Of the record: another one may stand there since the topic was made anew. */
+  /** Timestamp of the record, because another one may stand at its offset since the topic was recreated. */
   readonly timestampMs: number
   readonly outcome: Outcome
 }

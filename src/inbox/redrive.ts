@@ -29,7 +29,7 @@ interface Redriven {
 export const EDITED_HEADER = 'holdfast.edited'
 
 /**
- * The same partition as at first, so that records of a key keep their order among themselves and the consumer's books still
+ * The same partition as at first, so that records of a key keep their order among themselves and the consumer's progress and ledger still
  * add up. Key, value and the producer's headers are as they were; the dead letter's headers have done their work and go,
  * but for the position that the record counts with. What looks like another program's is the producer's in a letter of ours.
  * @param letter as it stands in the DLQ topic

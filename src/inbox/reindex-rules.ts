@@ -25,7 +25,7 @@ export interface ReindexReport {
   readonly read: number
   /** Different dead letters among them. */
   readonly letters: number
-  /** Of those: how many were missing in the index. */
+  /** How many of those were missing in the index. */
   readonly added: number
   /** Whose position was unknown, or was that of another letter. */
   readonly placed: number
@@ -35,7 +35,7 @@ export interface ReindexReport {
   readonly written_by: Readonly<Partial<Record<WrittenBy, number>>>
 }
 
-/** Of these the verdict can be repeated; the violations, which no header holds, come from it. */
+/** Reasons whose verdict can be repeated; the violations, which no header holds, come from it. */
 const REPEATABLE: ReadonlySet<Reason> = new Set(['malformed_json', 'schema_violation'])
 
 /**

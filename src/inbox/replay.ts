@@ -16,7 +16,7 @@ export interface ReplayInHand {
 
 /** A member of the frozen set, whose turn it is. */
 export interface ReplayItem {
-  /** Of the dead letter. */
+  /** Id of the dead letter. */
   readonly id: string
   readonly origin: Origin
   /** How often it was redriven before. */
@@ -37,7 +37,7 @@ export interface ReplayPage {
   readonly items: readonly ReplayItem[]
   /** There are marks when the page was begun before: some of it may be in the topic already. */
   readonly marks: PageMarks | undefined
-  /** Of the redrive: what an operator wants of it. */
+  /** What an operator wants of the redrive. */
   readonly state: ReplayState
 }
 
@@ -47,14 +47,14 @@ export type Parting =
   /** Payload-free. */
   | { readonly to: 'failed'; readonly error: string }
 
-/** Another worker has the redrive in hand now; or an operator has ended it while nobody heard of this one. */
+/** Another worker has the redrive now, or an operator has ended it while this worker did not renew its lease. */
 export class ReplayTakenOverError extends StreamError {
   readonly code = 'replay_taken_over'
   readonly disposition = 'abandon'
 }
 
 /**
- * The books of redrives, as their worker keeps them.
+ * The tables of redrives, as their worker writes them.
  * @throws StoreUnavailableError StoreContendedError, as every method does; ReplayTakenOverError, as all that are handed a
  *   {@link ReplayInHand}
  */
@@ -96,7 +96,7 @@ export interface ReplayTopic extends AsyncDisposable {
   publish(record: RedrivenRecord): Promise<'acknowledged' | 'refused'>
 }
 
-/** What is told of jobs. One fact, one call, as with `Fact`. */
+/** Facts about jobs. One fact, one call, as with `Fact`. */
 export type JobFact =
   | { readonly kind: 'jobs_started' }
   /** Queue and schedules cannot be reached; they are tried again, and nothing else waits for them. */

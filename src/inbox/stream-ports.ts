@@ -39,7 +39,7 @@ export interface AutomaticRedrive {
 
 export interface AutomaticRedriveStatus {
   readonly on: boolean
-  /** `null`: nobody has touched it yet. */
+  /** `null`: no operator has used it yet. */
   readonly changed_by: string | null
   readonly changed_at: string | null
   /** RFC 3339; `null` while it is off, or not known. */

@@ -10,7 +10,7 @@ export interface CachedValue {
   readonly etag: string
 }
 
-/** The answer to one lookup, with the facts that `Cache-Status` (RFC 9211) tells. */
+/** The answer to one lookup, with the facts that `Cache-Status` (RFC 9211) states. */
 export interface Lookup {
   /** `undefined`: there is no such value. */
   readonly value: CachedValue | undefined
@@ -45,7 +45,7 @@ export interface CacheStats {
   readonly evictions: Readonly<Record<EvictionCause, number>>
 }
 
-/** Serialized values in memory in front of a store; never answers with a version older than one it was told of. */
+/** Serialized values in memory in front of a store; never answers with a version older than one it was notified of. */
 export interface ValueCache {
   /**
    * What is held and vouched for, at once; `undefined` when only `get` can tell (which counts, if so), also where it is known
@@ -61,11 +61,11 @@ export interface ValueCache {
    * then be gone before they are all in.
    */
   outrunBy(count: number): boolean
-  /** Forgets these, because somebody else has written them, or they are not worth holding. */
+  /** Forgets these, because another process has written them, or they are not worth holding. */
   drop(keys: readonly string[]): void
   /**
-   * Somebody else has written these: forgets them, and for a while takes no version of them from `put`. What is put then
-   * may have been committed *before* the other's version, and only be told of after it.
+   * Another process has written these: forgets them, and for a while takes no version of them from `put`. What is put then
+   * may have been committed *before* the other's version, and be reported only after it.
    */
   overtake(keys: readonly string[] | 'all'): void
   clear(): void
@@ -75,7 +75,7 @@ export interface ValueCache {
    */
   trustUntil(monotonicMs: number): void
   /**
-   * Fills free room with the newest values of the store, newest first, until it is full or `limit` are in.
+   * Fills free memory with the newest values of the store, newest first, until it is full or `limit` are in.
    * Ends early, without an error, when the signal aborts.
    * @returns how many it put in. @throws what the store threw
    */
@@ -83,7 +83,7 @@ export interface ValueCache {
   stats(): CacheStats
 }
 
-/** Methods that are told apart. A closed set: also the values of the metric label `method`; `OTHER` is any that is not known here. */
+/** Methods that are distinguished. A closed set: also the values of the metric label `method`; `OTHER` is any that is not known here. */
 export const HTTP_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'OTHER'] as const
 export type HttpMethod = (typeof HTTP_METHODS)[number]
 
@@ -105,7 +105,7 @@ export const HTTP_REFUSALS = [
 ] as const
 export type HttpRefusal = (typeof HTTP_REFUSALS)[number]
 
-/** What is told of the read side, as {@link Fact} is of the stream. Routes are patterns, never paths. */
+/** Facts about the read side, as {@link Fact} is of the stream. Routes are patterns, never paths. */
 export type ReadFact =
   | {
       readonly kind: 'http_served'
@@ -114,7 +114,7 @@ export type ReadFact =
       readonly status: number
       readonly seconds: number
     }
-  /** Its address is told to the log, and to no metric. `undefined`: of connections that nobody need look for. */
+  /** Its address goes into the log, and into no metric. `undefined`: connections that need no attention. */
   | { readonly kind: 'http_refused'; readonly reason: HttpRefusal; readonly address: string | undefined }
   | { readonly kind: 'http_failed'; readonly route: string; readonly traceId: string; readonly error: unknown }
   | {

@@ -6,7 +6,7 @@ import { Router } from 'express'
 
 const PAGE = fileURLToPath(new URL('../../../web/docs.html', import.meta.url))
 const SWAGGER_UI = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'))
-/** The package also holds source maps and other builds, 10 MB that nobody asks for. */
+/** The package also holds source maps and other builds, 10 MB that are not served. */
 const ASSETS = ['swagger-ui.css', 'swagger-ui-bundle.js']
 
 /**

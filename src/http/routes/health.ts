@@ -7,7 +7,7 @@ export interface HealthRoutes {
   readonly live: readonly HealthCheck[]
   /** `/readyz`: failing ones say why this process should not be relied on just now. */
   readonly ready: readonly HealthCheck[]
-  /** Whether this caller is told more than the status. */
+  /** Whether this caller gets more than the status. */
   readonly mayKnowWhy: (req: Request) => boolean
 }
 

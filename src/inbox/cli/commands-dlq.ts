@@ -210,7 +210,7 @@ Example:
 
 const AUTO: CommandSpec = {
   name: 'auto',
-  summary: 'automatic redrives of what fails for a reason that passes by itself',
+  summary: 'automatic redrives of failures with a temporary cause',
   arguments: [new Argument('<what>').choices(['on', 'off', 'status'])],
   options: [stream(), because(), option('--json', 'as a JSON object')],
   help: `They redrive retries_exhausted and unexpected_error after the waits of AUTO_REDRIVE_DELAYS, and stand in the list of redrives

@@ -5,7 +5,7 @@ import { createAudience, eventOf } from '../../http/event-stream.ts'
 import type { Replay } from '../ports.ts'
 import type { StreamOverview } from './stream-overview.ts'
 
-/** Tells operators who watch how the stream and its redrives go on, by server-sent events. */
+/** Sends server-sent events about the stream and its redrives to operators who watch. */
 export interface AdminFeed {
   /** Takes the answer over, and streams until either side goes away. False: there are too many already, or it is closed. */
   watch(res: ServerResponse): boolean
@@ -19,7 +19,7 @@ export interface AdminFeedOptions {
   readonly overview: () => Promise<StreamOverview>
   /** The latest first. @throws StoreUnavailableError */
   readonly replays: (limit: number) => Promise<readonly Replay[]>
-  /** What nobody foresaw: to be logged. The feed goes on. */
+  /** An unexpected error: to be logged. The feed goes on. */
   readonly onError: (error: unknown) => void
   /** Default: 20. */
   readonly maxWatchers?: number
@@ -36,8 +36,8 @@ const MAX_BEHIND_BYTES = 512 * 1024
 /**
  * Each of its questions is asked for itself: one that the database leaves unanswered holds up neither the others nor what the
  * process knows without it. Events: `stream`, a {@link StreamOverview}, about every two seconds; `replay`, one of the latest redrives whenever it has
- * changed; `dead_letters`, open ones by reason whenever that has changed. Who comes is told all three at once. Nothing is
- * looked at while nobody watches.
+ * changed; `dead_letters`, open ones by reason whenever that has changed. A new client gets all three at once. Nothing is
+ * read without clients.
  */
 export function createAdminFeed(options: AdminFeedOptions): AdminFeed {
   const { clock } = options
@@ -47,15 +47,15 @@ export function createAdminFeed(options: AdminFeedOptions): AdminFeed {
     maxBehindBytes: MAX_BEHIND_BYTES,
     onEmpty: forget,
   })
-  /** What was told last: the event of the stream, of the dead letters, and of each redrive. */
-  const told = new Map<string, string>()
+  /** What was sent last: the event of the stream, of the dead letters, and of each redrive. */
+  const sent = new Map<string, string>()
   /** Questions that are not answered yet: they are not asked once more. */
   const asked = new Set<string>()
   let looking = false
   let turn = 0
 
   function forget(): void {
-    told.clear()
+    sent.clear()
     turn = 0
   }
 
@@ -100,8 +100,8 @@ export function createAdminFeed(options: AdminFeedOptions): AdminFeed {
   }
 
   function tell(what: string, event: string, always = false): void {
-    if (audience.size === 0 || (!always && told.get(what) === event)) return
-    told.set(what, event)
+    if (audience.size === 0 || (!always && sent.get(what) === event)) return
+    sent.set(what, event)
     audience.tell(event)
   }
 
@@ -109,7 +109,7 @@ export function createAdminFeed(options: AdminFeedOptions): AdminFeed {
     watch(res) {
       if (!audience.admit(res)) return false
       // The others have heard it.
-      for (const event of told.values()) res.write(event)
+      for (const event of sent.values()) res.write(event)
       if (!looking) void look()
       return true
     },

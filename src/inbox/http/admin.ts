@@ -36,9 +36,9 @@ export interface AdminParts {
   readonly overview: () => Promise<StreamOverview>
   /** For how long the database has owed an answer, in ms; 0 while it answers. */
   readonly storeSilentMs: () => number
-  /** As TRACE_URL has it; `undefined`: nobody shows traces. */
+  /** As TRACE_URL has it; `undefined`: no page shows traces. */
   readonly traceUrl?: string | undefined
-  /** Told of what goes on; closed with the server. */
+  /** Is notified of changes; closed with the server. */
   readonly feed: AdminFeed
 }
 
@@ -88,7 +88,7 @@ export function createAdminRouter(guard: PatientGuard): AdminRouter {
   }
 }
 
-/** The database is asked about this often whether it is there, while somebody waits for it. */
+/** The database is asked about this often whether it is there, while a request waits for it. */
 const LOOK_EVERY_MS = 500
 const SILENT_MS = 3_000
 
@@ -124,7 +124,7 @@ function answering<P>(work: Work<P>): RequestHandler {
     try {
       await work(req as Request<P>, res)
     } catch (error) {
-      // Nobody is left to be told.
+      // No caller is left for the answer.
       if (req.destroyed && !req.complete) return
       const problem = problemOf(error)
       if (problem === undefined || res.headersSent) throw error

@@ -16,11 +16,11 @@ const MAX_TEXT = 4096
 export const text: Reader<string> = value =>
   isText(value, MAX_TEXT) ? { value } : { must: `be text of at most ${MAX_TEXT} characters` }
 
-/** Somebody else will read why. */
+/** The reason is read by others later. */
 export const reason: Reader<string> = value =>
   isText(value, MAX_TEXT) && value.trim() !== '' ? { value } : { must: 'say why, in text that is not empty' }
 
-/** Its size is bounded by the body's, and by whoever reads it. */
+/** Its size is bounded by the body's, and by its reader. */
 export const longText: Reader<string> = value => (typeof value === 'string' ? { value } : { must: 'be text' })
 
 export const flag: Reader<boolean> = value => (typeof value === 'boolean' ? { value } : { must: 'be true or false' })

@@ -19,7 +19,7 @@ export type ShownBytes = Partial<{ readonly text: string; readonly hex: string }
 /**
  * One letter, as the API and `--json` show it. `key` is the value's, `record_key` that of the record: bytes of any kind.
  * @param record `undefined`: its bytes are gone
- * @param traceUrl as TRACE_URL has it; `undefined`: nobody shows traces
+ * @param traceUrl as TRACE_URL has it; `undefined`: no page shows traces
  */
 export function letterJson(
   letter: DeadLetterDetail,
@@ -36,7 +36,7 @@ export function letterJson(
 /** The trace that a record belongs to. */
 export interface LetterTrace {
   readonly id: string
-  /** Otherwise nobody has kept it. */
+  /** Otherwise no trace was recorded. */
   readonly sampled: boolean
   /** `null` when there is nothing to be seen. */
   readonly url: string | null
@@ -106,7 +106,7 @@ const KNOWN_HEADERS: ReadonlySet<string> = new Set([
   'content-type',
 ])
 /**
- * Of Spring, Kafka Connect and Kafka Streams, and of Kafka's own contract for dead letters: places, names of classes, counts.
+ * Headers of Spring, Kafka Connect, Kafka Streams and Kafka's own contract for dead letters: places, names of classes, counts.
  * Their messages and stack traces quote what could not be read, and so does the exception of Streams.
  */
 const KNOWN_OF_OTHERS = new RegExp(

@@ -12,8 +12,8 @@ import { createRemembered } from '../../http/remembered.ts'
 import type { AutomaticRedrive, AutomaticRedriveStatus, PartitionBooks, StreamBooks } from '../stream-ports.ts'
 
 /**
- * The stream at a glance, as JSON. What is not known, because it was never told or another process has it, is `null`. What the
- * database told before it fell silent is told again, with its age.
+ * The stream at a glance, as JSON. What is not known, because it was never read or another process has it, is `null`. What the
+ * database answered before it fell silent is repeated, with its age.
  */
 export interface StreamOverview {
   readonly topic: string
@@ -24,7 +24,7 @@ export interface StreamOverview {
   readonly error?: string
   /** Records a second, settled by all processes of the group in the last few seconds. */
   readonly rate: number | null
-  /** Of the partitions that are known. */
+  /** Sum over the partitions that are known. */
   readonly lag_records: number | null
   readonly lag_seconds: number | null
   readonly breakers: readonly {
@@ -37,7 +37,7 @@ export interface StreamOverview {
   readonly dead_letters: DeadLettersJson | null
   readonly automatic_redrive: AutomaticRedriveStatus | null
   readonly checks: readonly HealthJson[]
-  /** How old that is which only the database knows; `null`: it has never told. */
+  /** Age of what only the database knows; `null`: it has never answered. */
   readonly age_seconds: Readonly<Record<'rate' | 'partitions' | 'dead_letters' | 'automatic_redrive', number | null>>
   /** For how long the database has answered none of these questions; 0 while it answers. */
   readonly store_silent_seconds: number
@@ -45,7 +45,7 @@ export interface StreamOverview {
 
 export interface DeadLettersJson {
   readonly open: number
-  /** Of the open ones. */
+  /** Counts of the open ones. */
   readonly by_reason: Readonly<Record<string, number>>
   readonly parked: number
   /** Since the failure of the open one that waits longest; `null` when none is open. */
@@ -58,7 +58,7 @@ export interface PartitionJson {
   readonly here: boolean
   readonly next: string
   readonly high: string | null
-  /** For how long the broker has not told where it ends; absent where it told just now, or never. */
+  /** For how long the broker has not reported its end; absent if it did just now, or never. */
   readonly high_age_seconds?: number
   readonly lag_records: number | null
   readonly lag_seconds: number | null
@@ -91,9 +91,9 @@ export interface OverviewParts {
 }
 
 export interface OverviewSource {
-  /** Answers within a moment, whatever the database does. Rejects with what nobody foresaw. */
+  /** Answers within a moment, whatever the database does. Rejects with unexpected errors. */
   readonly overview: () => Promise<StreamOverview>
-  /** For how long the database has owed an answer, in ms; 0 while it answers. Asks it, where nobody else does. */
+  /** For how long the database has owed an answer, in ms; 0 while it answers. Asks it, if no other request does. */
   readonly storeSilentMs: () => number
 }
 
@@ -107,7 +107,7 @@ export function createStreamOverview(parts: OverviewParts): OverviewSource {
   const deadLetters = createRemembered(() => books.deadLetters(), clock)
   const redrive = createRemembered(() => automatic.status(), clock)
   const questions = [partitions, rate, deadLetters, redrive]
-  // A question that takes long by itself is no silence: the others are answered meanwhile.
+  // A single slow query is no silence: the others are answered in the meantime.
   const owedMs = () => Math.min(...questions.map(question => question.owedMs()))
 
   async function overview(): Promise<StreamOverview> {

@@ -13,13 +13,13 @@ export interface AutomaticRedriveParts {
 }
 
 const BY: Operator = { who: 'automatic', because: 'the cause may have passed' }
-/** Nobody watches it, so it leaves room for the live stream. */
+/** It is not urgent, so it leaves capacity to the live stream. */
 const RATE_PER_SECOND = 100
 /** Redrives that are looked through: for one that an operator has paused, and for letters that were tried in vain. */
 const RECENT = 200
 
 /**
- * Starts a redrive of what has waited long enough, if there is any: of those that failed for a reason that passes by itself,
+ * Starts a redrive of what has waited long enough, if there is any: of those that failed for a temporary reason,
  * the ones never redriven after the first delay, those redriven once after the second, and so on. Letters that an automatic
  * redrive had and did not publish wait as long again: what is gone from its topic, or was just cancelled by an operator, would
  * otherwise come back each minute for ever.
@@ -29,7 +29,7 @@ export async function redriveAutomatically(parts: AutomaticRedriveParts): Promis
   const { desk, automatic, automaticDelaysMs, now } = parts
   if (!(await automatic.status()).on) return undefined
   const earlier = (await desk.list(RECENT)).filter(replay => replay.automatic)
-  // Whoever paused one did not mean that the next minute makes it anew.
+  // While an automatic one is paused, the next minute does not start another.
   if (earlier.some(replay => replay.state === 'paused')) return undefined
   for (const [replays, delayMs] of automaticDelaysMs.entries()) {
     try {

@@ -6,22 +6,22 @@ import { retry } from '../../engine/retry.ts'
 import type { JobObserver } from '../replay.ts'
 import { FORMER_QUEUES, QUEUE_SCHEMA, requireQueueSchema } from './queue-schema.ts'
 
-/** One kind of job: a queue of pg-boss, what works on it, and when it comes by itself. */
+/** One kind of job: a queue of pg-boss, what works on it, and when it is scheduled. */
 export interface Job {
   /** Also the queue's name. */
   readonly name: string
   readonly queue: Omit<Queue, 'name'>
-  /** When it is sent by itself (cron, UTC). */
+  /** When it is scheduled (cron, UTC). */
   readonly cron?: string
   /** @param signal aborts when the process stops, or another one has the job */
   work(signal: AbortSignal): Promise<void>
 }
 
 export interface BossOptions {
-  /** Runs statements on connections of their own. Errors are told as `pg` throws them: pg-boss reads their codes. */
+  /** Runs statements on connections of their own. Errors are passed as `pg` throws them: pg-boss reads their codes. */
   readonly database: { executeSql(text: string, values?: unknown[]): Promise<{ rows: unknown[] }> }
   readonly jobs: readonly Job[]
-  /** How long a job that is told to end may take to let go. */
+  /** How long a job may take to end after it was asked to. */
   readonly stopTimeoutMs: number
   readonly observer: JobObserver
   readonly clock: Clock
@@ -125,8 +125,9 @@ export function startBoss({ database, jobs, stopTimeoutMs, observer, clock, rand
   }
 }
 
-/** Without a stack: where pg-boss noticed it helps nobody. */
+/** Without a stack: where pg-boss noticed it is of no help. */
 function toError(error: unknown): Error {
-  const told = typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error)
-  return Object.assign(new Error(told), { stack: told })
+  const message =
+    typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error)
+  return Object.assign(new Error(message), { stack: message })
 }

@@ -14,7 +14,7 @@ export interface JobsOptions {
   readonly database: BossOptions['database']
   readonly store: Pick<ReplayStore, 'waiting'>
   readonly replayer: Replayer
-  /** What comes by itself. Absent: only redrives are worked on, as `holdfast dlq replay` does. */
+  /** Scheduled work. Absent: only redrives are worked on, as `holdfast dlq replay` does. */
   readonly scheduled?: ScheduledJobs
   readonly stopTimeoutMs: number
   readonly observer: JobObserver
@@ -40,9 +40,9 @@ const EVERY_MINUTE = '* * * * *'
 const EVERY_HOUR = '17 * * * *'
 
 /**
- * Works on redrives and on what comes by itself. The rows of `replays` say what is to be done: each process that runs jobs
- * looks there for one that has no worker, and puts it into the queue, which has room for one. So an operator's request needs
- * no queue, and one whose worker was killed comes back by itself.
+ * Works on redrives and on scheduled work. The rows of `replays` say what is to be done: each process that runs jobs
+ * looks there for one that has no worker, and puts it into the queue, which takes one. So an operator's request needs
+ * no queue, and one whose worker was killed is queued again.
  */
 export function startJobs(options: JobsOptions): AsyncDisposable {
   const { stream, store, replayer, observer, clock } = options
@@ -52,7 +52,7 @@ export function startJobs(options: JobsOptions): AsyncDisposable {
     queue: {
       policy: 'exclusive',
       heartbeatSeconds: 10,
-      // The replayer lets go well before.
+      // The replayer releases its redrive well before.
       expireInSeconds: (2 * MAX_TURN_MS) / 1000,
       retryLimit: ENDLESS,
       retryDelay: 1,
@@ -81,7 +81,7 @@ export function startJobs(options: JobsOptions): AsyncDisposable {
 
   const lifecycle = runningLifecycle(async () => {
     stopping.abort()
-    // First: what is at work begins to let go.
+    // First, so that jobs at work begin to release theirs.
     const letGo = boss[Symbol.asyncDispose]()
     await looking
     await letGo

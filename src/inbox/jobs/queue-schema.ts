@@ -57,7 +57,7 @@ export async function requireQueueSchema(
   }
   if (!found.may_use) {
     throw new StoreMisconfiguredError(
-      `the schema ${QUEUE_SCHEMA} belongs to somebody else: the user ${user} may not use it`,
+      `the schema ${QUEUE_SCHEMA} belongs to another program: the user ${user} may not use it`,
       {
         remedy: `give Holdfast a database of its own, or run: GRANT USAGE, CREATE ON SCHEMA ${QUEUE_SCHEMA} TO ${user}`,
       },

@@ -29,8 +29,8 @@ export interface ReplayerParts {
 
 export interface Replayer {
   /**
-   * Works on a redrive until it is done, somebody wants it to end, or another worker has it; comes back at once when there is
-   * nothing to do. When the signal aborts, it lets go at the end of the page in hand, for another worker to go on.
+   * Works on a redrive until it is done, an operator ends it, or another worker has it; comes back at once when there is
+   * nothing to do. When the signal aborts, it releases the redrive at the end of the current page, and another worker continues.
    * @throws what neither waiting nor giving up cures (a missing migration)
    */
   run(id: string, stop: AbortSignal): Promise<void>
@@ -43,7 +43,7 @@ const PAGE_MAX_BYTES = 16 * 1024 * 1024
 const BACKOFF: BackoffPolicy = { initialMs: 200, maxMs: 5_000 }
 /** How soon a wish is heard of while it waits. */
 const SLICE_MS = 500
-/** A job that runs for so long lets go and is taken up again: jobs expire. */
+/** A job that runs for so long releases its redrive and is started again: jobs expire. */
 export const MAX_TURN_MS = 3_600_000
 
 export function createReplayer(parts: ReplayerParts): Replayer {
@@ -87,7 +87,7 @@ function createTurn(
     }
   }
 
-  /** Tells the others that this worker lives, and hears what they want of it; whatever else it waits for. */
+  /** Renews the lease of this worker and reads what operators want, whatever else it waits for. */
   async function beat(): Promise<void> {
     while (!over.signal.aborted) {
       try {
@@ -115,7 +115,7 @@ function createTurn(
         if (dispositionOf(error) !== 'retry') return await giveUp(error)
         failures += 1
         observer.observe({ kind: 'replay_waiting', id, attempt: failures, error })
-        // Nobody can be told now: the lease runs out, and another worker takes it up.
+        // The release cannot be stored now: the lease expires, and another worker continues.
         if (stop.aborted && failures > 1) return { to: 'queued' }
         await rest(backoffMs(BACKOFF, failures, parts.random()))
       }
@@ -137,7 +137,7 @@ function createTurn(
     return stop.aborted || clock.monotonic() - takenAtMs > MAX_TURN_MS ? { to: 'queued' } : undefined
   }
 
-  /** Shorter when somebody wants something. */
+  /** Shorter when an operator wants something. */
   async function rest(ms: number): Promise<void> {
     const untilMs = clock.monotonic() + ms
     for (let left = ms; left > 0 && wanted() === undefined; left = untilMs - clock.monotonic()) {
@@ -151,7 +151,7 @@ function createTurn(
     const { items, marks, ...asked } = await store.page(replay, pageItems)
     if (items.length === 0) return { to: 'done' }
     state = asked.state
-    // What was begun is not left half done: there may be records of it in the topic that nobody knows of.
+    // What was begun is not left half done: the topic may hold records of it that are not noted yet.
     const parting = marks === undefined ? wanted() : undefined
     if (parting !== undefined) return parting
     if (marks !== undefined) {
@@ -213,7 +213,7 @@ function createTurn(
     for (const { item, letter } of page) {
       await whenDue(pace)
       if (clock.monotonic() - heardAtMs > REPLAY_SEND_WINDOW_MS) {
-        failure ??= { error: new StoreUnavailableError('the books of redrives were not to be had for seconds') }
+        failure ??= { error: new StoreUnavailableError('the tables of redrives could not be read for seconds') }
       }
       // The page is not given up for a wish; but nothing more is sent after a failure, or once another one has it.
       if (failure !== undefined || over.signal.aborted) break

@@ -22,7 +22,7 @@ const MAX_READERS = 4
 /**
  * The bytes of dead letters, out of their topic. Clients are opened when they are needed and used again; one that failed is
  * thrown away, because a client that lost all brokers may never find them again. What stands at a place under another id (the
- * topic was made anew) is not the letter that was asked for, and counts as gone. One without its value is completed from the
+ * topic was recreated) is not the letter that was asked for, and counts as gone. One without its value is completed from the
  * source topic, and counts as gone when that does not hold it any more.
  */
 export function createDeadLetterRecords(options: {
@@ -56,7 +56,7 @@ export function createDeadLetterRecords(options: {
     while (left.length > 0) {
       const { reader, used } = await lend()
       const done = new Set<string>()
-      // Whoever has enough leaves early, and the client is as good as before.
+      // The caller may stop early; the client can be used again.
       let healthy = true
       try {
         for await (const found of readWith(reader, left)) {
@@ -100,7 +100,7 @@ export function createDeadLetterRecords(options: {
     if (healthy && !closed) idle.push(reader)
     else {
       open -= 1
-      // Nobody waits for it: a client without brokers may take its time.
+      // Not awaited: a client without brokers may take long.
       void reader[Symbol.asyncDispose]()
     }
     waiting.shift()?.()
@@ -145,7 +145,7 @@ async function* readWith(reader: PartitionReader, places: readonly DlqPlace[]): 
   }
 }
 
-/** Of the run only what the partition holds: below it, retention was at work; beyond it, the topic was made anew. */
+/** Of the run only what the partition holds: below it, retention was at work; beyond it, the topic was recreated. */
 async function* readRun(
   reader: PartitionReader,
   run: PlaceRun,

@@ -38,7 +38,7 @@ export function createDeadLetterSink(
       partition: sourcePartition % partitions,
       key: letter.key,
       value: letter.value,
-      // Also where nobody follows orders, so that what becomes of it later has a trace to begin with.
+      // Also without tracing, so that what becomes of it later has a trace to begin with.
       headers: withTraceparent(letter.headers, newTraceparent),
       timestampMs: letter.timestampMs,
     })
@@ -90,7 +90,7 @@ export function sha256(value: Buffer): string {
   return createHash('sha256').update(value).digest('hex')
 }
 
-/** Of a trace that nobody records: flags `00`. */
+/** Flags of a trace that is not recorded. */
 function newTraceparent(): string {
   return `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-00`
 }

@@ -55,7 +55,7 @@ export function createReplayTopic({ connection, topic, onWarning, tracing }: Rep
     if (client !== undefined) return client
     const opening = open()
     client = opening
-    // Whoever waits is told; the next one tries anew.
+    // Waiting callers get the error; the next one connects again.
     opening.catch(() => {
       if (client === opening) client = undefined
     })
@@ -69,7 +69,7 @@ export function createReplayTopic({ connection, topic, onWarning, tracing }: Rep
         // Never joined: there are no subscriptions, and nothing is committed.
         'group.id': 'holdfast-replays',
         'enable.auto.commit': false,
-        // Where offsets hold no record (transaction markers, compaction), silence alone does not tell the end.
+        // Where offsets hold no record (transaction markers, compaction), silence alone does not show the end.
         'enable.partition.eof': true,
         'isolation.level': 'read_uncommitted',
         'fetch.wait.max.ms': 100,
@@ -151,7 +151,7 @@ export function createReplayTopic({ connection, topic, onWarning, tracing }: Rep
   return {
     async ends(partitions) {
       const count = await partitionCount()
-      // A partition that is not there (the topic was made anew, with fewer) refuses its records by itself.
+      // A partition that is not there (the topic was recreated, with fewer) refuses its own records only.
       const known = partitions.filter(partition => partition < count)
       const ends = await Promise.all(
         known.map(async partition => [partition, (await watermarks(partition)).high] as const),

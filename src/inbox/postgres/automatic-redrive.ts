@@ -9,7 +9,7 @@ const LOOK_EVERY_MS = 60_000
 
 /**
  * The switch of a stream's automatic redrives, which all processes share.
- * @param preset what holds while nobody has touched it (`AUTO_REDRIVE`)
+ * @param preset what holds until an operator changes it (`AUTO_REDRIVE`)
  */
 export function createAutomaticRedrive(options: {
   readonly pool: pg.Pool

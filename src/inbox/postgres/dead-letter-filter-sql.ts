@@ -89,7 +89,7 @@ function keyMatches(column: string, patterns: readonly Pattern[], parameter: Par
   return `${matches(column, patterns, parameter)}${orNone ? ` OR ${column} IS NULL` : ''}`
 }
 
-/** `\` is what LIKE escapes with, unless told otherwise. */
+/** `\` is the default escape character of LIKE. */
 function literal(text: string): string {
   return text.replace(/[\\%_]/g, '\\$&')
 }

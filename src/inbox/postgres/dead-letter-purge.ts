@@ -25,7 +25,7 @@ export async function purgeSettled(pool: pg.Pool, stream: string, olderThanMs: n
 }
 
 /**
- * A letter that somebody has locked waits for the next time. What a redrive under way holds in its set is not settled, or is
+ * A letter that another transaction has locked waits for the next time. What a redrive under way holds in its set is not settled, or is
  * skipped when its turn comes: such members stay.
  */
 const PURGE = `

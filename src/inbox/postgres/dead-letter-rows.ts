@@ -28,7 +28,7 @@ export interface LetterColumns {
   readonly replay_id: string | null
 }
 
-/** Of `dead_letters AS d`, in the order of {@link LetterColumns}. */
+/** Columns of `dead_letters AS d`, in the order of {@link LetterColumns}. */
 export const LETTER_COLUMNS = [
   ...['id', 'reason', 'error', 'pointer', 'message', 'key', 'group_id'],
   ...['source_topic', 'source_partition', 'source_offset', 'source_timestamp', 'first_failed_at', 'failed_at'],
@@ -85,7 +85,7 @@ export interface EventColumns {
 }
 
 /**
- * What happened to a letter, oldest first. Its first failure is no event: the row tells of it, for as long as there was no
+ * What happened to a letter, oldest first. Its first failure is no event: the row has it, for as long as there was no
  * other; later ones have kept what they replaced (`was_reason`, …).
  */
 export function toHistory(

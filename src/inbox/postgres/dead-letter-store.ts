@@ -165,7 +165,7 @@ export function createDeadLetterStore(pool: pg.Pool, stream: string): DeadLetter
 const SLICE = 5_000
 const COUNT_TOLD = 'SELECT count(*)::int AS told, max(dead_letter_id) AS last FROM told'
 
-/** Of an entry of the audit log. */
+/** An entry of the audit log. */
 const NUMBER = /^\d{1,18}$/
 
 interface GroupColumns {

@@ -74,7 +74,7 @@ const FIELDS: readonly Field[] = [
   },
 ]
 
-/** What a later failure of the same record says anew. Its place and its first failure stay. */
+/** What a later failure of the same record replaces. Its place and its first failure stay. */
 const RENEWED = ['reason', 'error', 'pointer', 'message', 'violations', 'key', 'group_id']
 
 const NAMES = FIELDS.map(field => field.name).join(', ')
@@ -91,7 +91,7 @@ export const LETTER_INPUT = {
 
 /**
  * The state of a letter whose record failed once more. What is resolved had its effect, and what is discarded was decided by
- * somebody: both stay. One that another redrive has in hand waits for that one's record. Without a redrive behind it, the
+ * somebody: both stay. One that another redrive holds waits for that one's record. Without a redrive behind it, the
  * record was merely read again.
  */
 const STATE_AFTER_FAILURE = `CASE

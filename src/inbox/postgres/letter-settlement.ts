@@ -19,7 +19,7 @@ export function createStreamSettlement<T>(options: {
   /** Its name. */
   readonly stream: string
   readonly tables: Tables<T>
-  /** Tells other replicas, under this name, which values have a new version. Absent: no replica is told. */
+  /** Notifies other replicas, under this name, of values with a new version. Absent: no notices. */
   readonly notifyAs?: string | undefined
   /** A dead letter that failed again after so many redrives is parked. Absent: none is. */
   readonly replayMax?: number | undefined

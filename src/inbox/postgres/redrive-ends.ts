@@ -81,7 +81,7 @@ const FAILED_AGAIN = `
     JOIN dead_letters AS known ON known.id = input.id`
 
 /**
- * A letter whose record had its effect is resolved in whatever state it was, unless somebody has discarded it. The members
+ * A letter whose record had its effect is resolved in whatever state it was, unless an operator has discarded it. The members
  * of redrives are settled from any state that is not settled yet: also one that was merely claimed when its worker died.
  * Letters are locked in the order of their ids, as everywhere, and so are members: a worker notes what it published meanwhile.
  */

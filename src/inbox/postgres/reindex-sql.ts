@@ -107,7 +107,7 @@ export function addStatement({ root, key }: StreamPlan): string {
 }
 
 /**
- * Positions that are not known, or at which the letter does not stand (the topic was made anew). `$1` partitions, `$2` where
+ * Positions that are not known, or at which the letter does not stand (the topic was recreated). `$1` partitions, `$2` where
  * they ended when they were read, `$3` where they end now: a position in between was noted since.
  */
 export const PLACE = `

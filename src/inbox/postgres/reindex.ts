@@ -31,7 +31,7 @@ export interface ReindexOptions {
   /** Parks as settling does. */
   readonly replayMax: number
   readonly by: Operator
-  /** Told of records as they come. */
+  /** Is called with records as they come. */
   readonly onRead?: (records: number) => void
 }
 

@@ -68,7 +68,7 @@ export const IS_ALIVE = `coalesce(heartbeat_at BETWEEN clock_timestamp() - ${LEA
 
 /**
  * The letters of the page in hand wait as before. Members whose turn has not come stay as they are, however many there are: of a
- * redrive that is over, nobody takes them up. `$1` is its id. As a part of a WITH; `guard` is a condition under which it is
+ * redrive that is over, no worker takes them up. `$1` is its id. As a part of a WITH; `guard` is a condition under which it is
  * done.
  */
 export function letGo(guard: string): string {

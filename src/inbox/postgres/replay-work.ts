@@ -13,10 +13,10 @@ import { stateBefore } from './dead-letter-rows.ts'
 import { IS_ALIVE, letGo } from './replay-rows.ts'
 
 /**
- * The books of redrives, as their worker keeps them. Each statement is a transaction of its own, and each that changes
+ * The tables of redrives, as their worker writes them. Each statement is a transaction of its own, and each that changes
  * something holds on to the row of the redrive by its epoch: a worker that was taken for dead changes nothing any more.
  * @param where.stream whose redrives it works on
- * @param where.topic that redriven records are published to: redrives to another one are left to whoever works for that
+ * @param where.topic that redriven records are published to: redrives to another one are left to workers for that
  */
 export function createReplayStore(
   pool: pg.Pool,
@@ -183,7 +183,7 @@ const HELD = sqlList(redrivesWhere(state => state.held))
 /** Wants a worker and has none. */
 const IS_FREE = `(state = 'queued' OR (state IN (${HELD}) AND NOT ${IS_ALIVE}))`
 
-/** The topic of its records. Before that was noted nobody asked which. */
+/** The topic of its records. Older rows do not note it. */
 function goesTo(parameter: string): string {
   return `coalesce(topic, ${parameter}) = ${parameter}`
 }

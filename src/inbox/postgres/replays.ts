@@ -30,7 +30,7 @@ export interface ReplayDeskOptions {
   readonly stream: string
   /** The topic that dead letters are redriven to: only those that came from it … */
   readonly topic: string
-  /** … or that lie in this one, and nobody knows where they came from. */
+  /** … or that lie in this one, and whose source is not known. */
   readonly dlqTopic?: string
   /** Would they pass now? For redrives of those that do. */
   readonly check: CheckLetters
@@ -40,7 +40,7 @@ const UNIQUE_VIOLATION = '23505'
 /** A set is frozen in one statement, and may be of millions. It locks nothing that the stream needs. */
 const FREEZE_TIMEOUT_MS = 300_000
 
-/** Redrives as rows: whoever runs the jobs finds them there, and whoever watches them as well. */
+/** Redrives as rows, from which workers and viewers read them. */
 export function createReplayDesk({ pool, stream, topic, dlqTopic, check }: ReplayDeskOptions): ReplayDesk {
   const topics = dlqTopic === undefined ? [topic] : [topic, dlqTopic]
   async function preview(request: ReplayRequest): Promise<ReplayPreview> {
@@ -165,7 +165,7 @@ export function createReplayDesk({ pool, stream, topic, dlqTopic, check }: Repla
         ])
         const row: SteeredRow | undefined = locked?.rows[0]
         if (row === undefined) throw unknown(id)
-        // Whoever wants it to go on here would wait for ever.
+        // A caller that resumes it here would wait for ever.
         if (what === 'resume' && (row.topic ?? topic) !== topic) {
           throw new UsageError(`the redrive ${id} goes to ${row.topic}: it can go on where KAFKA_TOPIC=${row.topic}`)
         }

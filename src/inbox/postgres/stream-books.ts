@@ -6,7 +6,7 @@ import { readFigures } from './figures.ts'
 
 /** How far back the rate looks. Batches of a busy stream are settled many times a second, of a quiet one now and then. */
 const RATE_SECONDS = 5
-/** Of each partition: the newest batches, by the ledger's own key, so that its length does not matter. */
+/** The newest batches of each partition, by the ledger's own key, so that its length does not matter. */
 const RATE_BATCHES = 500
 
 /** The ledger is read from its end: batches beyond the window, or too many of them, are left out. */

@@ -11,7 +11,7 @@ import { rememberOvertaken } from './overtaken.ts'
 export interface CacheOptions {
   /** Bound of all entries together, overhead counted; 0 holds nothing. */
   readonly maxBytes: number
-  /** How long an entry may be served; 0: as long as there is room. */
+  /** How long an entry may be served; 0: as long as memory allows. */
   readonly ttlMs: number
   readonly reader: ValueReader
   /** How long a writer may take to hear of its own commit: what it puts is that old at most. Default: 15,000. */
@@ -22,7 +22,7 @@ export interface CacheOptions {
 
 /**
  * "There is no such order" is remembered only this long, counted from the question: long enough against a storm of one
- * mistyped key. Other replicas do not tell of orders that are new, so this bounds how late one is seen here.
+ * mistyped key. Other replicas send no notices of new values, so this bounds how late one is seen here.
  */
 const ABSENT_TTL_MS = 750
 const WRITE_TIMEOUT_MS = 15_000
@@ -30,7 +30,7 @@ const WRITE_TIMEOUT_MS = 15_000
 const CONFIRM_TIMEOUT_MS = 1_000
 /** So long a store that was away is not asked about what is held. */
 const AWAY_MS = 1_000
-/** In a room of their own, so that somebody who tries out keys cannot push real orders out. */
+/** A separate LRU, so that lookups of unknown keys cannot evict values. */
 const ABSENT_MAX = 10_000
 /** What one entry takes while there is none to tell: the sample order and its overhead. */
 const TYPICAL_ENTRY_BYTES = 2_500
@@ -59,12 +59,12 @@ interface Warming {
  * The serialized LRU cache. A hit needs no parsing; and as bytes are held, there is no shared object to be changed.
  *
  * Two rules keep an older version from coming back. (1) A version goes in only when it is newer than the one that is
- * held, or that overtook the load. (2) Whoever drops a key disowns the load that is under way for it: it answers those who
- * asked before, and leaves nothing behind; who asks afterwards asks anew.
+ * held, or that overtook the load. (2) Dropping a key detaches the load that is under way for it: it answers those who
+ * asked before, and leaves nothing behind; later callers load again.
  *
  * Where several replicas write, a third keeps a held version from outliving the one that replaced it: (3) What is held is
  * served only while it is vouched for (`trustUntil`). Without that the store is asked again; only when it is away, and
- * so nobody can have written (or we are cut off, and have nothing better), what is held is the answer all the same.
+ * so no one can have written (or we are cut off, and have nothing better), what is held is the answer all the same.
  */
 export function createCache(options: CacheOptions): ValueCache {
   const { reader, ttlMs } = options
@@ -139,7 +139,7 @@ export function createCache(options: CacheOptions): ValueCache {
     }
   }
 
-  /** Asks the store, together with whoever asks already. */
+  /** Asks the store, sharing a load that is under way. */
   function ask(key: string, result: 'miss' | 'revalidated'): Promise<Lookup> {
     const running = loads.get(key)
     if (running !== undefined) {
@@ -158,11 +158,11 @@ export function createCache(options: CacheOptions): ValueCache {
   async function confirm(key: string, held: Entry): Promise<Lookup> {
     const answered = new AbortController()
     const answer = ask(key, 'revalidated')
-    // Once nobody awaits it any more, it may still fail.
+    // It may still fail after the last caller has left.
     answer.catch(() => {})
     try {
-      const told = await Promise.race([answer, sleep(CONFIRM_TIMEOUT_MS, answered.signal)])
-      if (told !== undefined) return told
+      const confirmed = await Promise.race([answer, sleep(CONFIRM_TIMEOUT_MS, answered.signal)])
+      if (confirmed !== undefined) return confirmed
     } catch (error) {
       if (dispositionOf(error) !== 'retry') throw error
     } finally {

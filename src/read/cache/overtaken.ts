@@ -7,7 +7,7 @@ export interface Overtaken {
 }
 
 /**
- * Remembers for at least `forMs`, and at most twice as long, which keys somebody else has written. In two generations,
+ * Remembers for at least `forMs`, and at most twice as long, which keys other processes have written. In two generations,
  * so that forgetting costs nothing.
  */
 export function rememberOvertaken(forMs: number, monotonic: () => number): Overtaken {

@@ -4,11 +4,11 @@ import type { Clock } from '../../engine/ports.ts'
 import type { StoredValue } from '../../engine/value-sql.ts'
 import { createAudience, eventOf } from '../../http/event-stream.ts'
 
-/** Tells those who watch what has just been stored, by server-sent events. */
+/** Sends server-sent events about values that have just been stored. */
 export interface LiveFeed {
   /**
    * Takes what was just committed; of many at once only a few are shown, and only of those is the JSON asked for. With
-   * nobody watching it costs nothing.
+   * it costs nothing without clients.
    */
   publish<T>(written: readonly T[], toStored: (one: T) => StoredJson): void
   /** Takes the answer over, and streams until either side goes away. False: there are too many already, or it is closed. */
@@ -21,7 +21,7 @@ export interface LiveFeed {
 type StoredJson = Pick<StoredValue, 'key' | 'json'>
 
 export interface LiveFeedOptions {
-  /** What the events and their members are called, and what a summary tells. */
+  /** What the events and their members are called, and what a summary holds. */
   readonly names: Pick<HttpNames, 'one' | 'many' | 'keyField' | 'summary'>
   readonly clock: Pick<Clock, 'sleep'>
   /** Default: 100. */

@@ -21,6 +21,6 @@ export interface StreamReading {
   /** Says to operators why a value is not there. */
   readonly deadLetters: DeadLetterIndex
   readonly intake: Intake
-  /** Told of what is stored; closed with the server. */
+  /** Is notified of what is stored; closed with the server. */
   readonly feed: LiveFeed
 }

@@ -76,7 +76,7 @@ export function createOrderReader(pool: pg.Pool, queries: ValueQueries): ValueRe
     }
   }
 
-  /** A read that took too long, or was cancelled, is an outage to whoever reads: ask again later. */
+  /** A read that took too long, or was cancelled, is an outage to the caller: ask again later. */
   async function readRows(statement: pg.QueryConfig): Promise<Record<string, unknown>[]> {
     try {
       return await query<Record<string, unknown>>(pool, statement)

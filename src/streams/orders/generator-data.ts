@@ -161,7 +161,7 @@ export const MAILBOXES = [
   'o.brien',
 ] as const
 
-/** Hosts that RFC 2606 keeps for examples: nobody gets mail from a demo. */
+/** Hosts that RFC 2606 keeps for examples: no person gets mail from a demo. */
 export const MAIL_HOSTS = ['example.com', 'example.org', 'mail.example.net', 'post.example.com'] as const
 
 export interface Product {
@@ -189,5 +189,5 @@ export const PRODUCTS: readonly Product[] = [
 
 export const DELIVERY_SERVICES = ['meest', 'dhl', 'cdek', 'ups', 'postnord', 'yamato'] as const
 export const PROVIDERS = ['wbpay', 'stripe', 'adyen', 'sbp'] as const
-/** Of an item, as they follow on one another. */
+/** States of an item, in the order in which they follow on one another. */
 export const STATUSES = [202, 203, 204, 205] as const

@@ -18,7 +18,7 @@ export interface GeneratedRecord {
   readonly key: Buffer
   readonly value: Buffer | null
   readonly kind: 'new' | 'update' | 'invalid'
-  /** Of the order that is to be stored; `null` for an invalid one. */
+  /** Key of the order that is to be stored; `null` for an invalid one. */
   readonly uid: string | null
   /** How it must be judged; `null` for a valid one. */
   readonly expect: Reason | null
@@ -63,7 +63,7 @@ export function createGenerator({ seed, invalidRatio, updatesRatio }: GeneratorO
       position += 1
       const course = stream(STREAM.course, position)
       if (course.chance(invalidRatio)) {
-        // Its uid comes from the far end of the indices: it must not be an order that somebody looks for.
+        // Its uid comes from the far end of the indices: it must not be the uid of a valid order.
         const order = build(0xffff_ffff - position, 0)
         const fault = course.pick(FAULTS)
         const value = fault.spoil(order, course)

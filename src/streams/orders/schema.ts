@@ -66,7 +66,7 @@ const deliverySchema = {
       type: 'string',
       maxLength: MAX_LENGTH,
       if: { minLength: 1 },
-      // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema, in an object that nobody awaits
+      // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema, in an object that is not awaited
       then: { format: 'email' },
     },
   },

@@ -77,7 +77,7 @@ describe('a fact', () => {
     expect(lines.map(({ msg }) => String(msg))).toEqual([
       expect.stringMatching(/localhost.*each reader and writer needs a key/),
       expect.stringMatching(/callers on this machine.*HTTP_TRUST_LOOPBACK=off/),
-      expect.stringMatching(/whoever reaches it.*AUTH=off/),
+      expect.stringMatching(/every client that reaches it.*AUTH=off/),
     ])
   })
 

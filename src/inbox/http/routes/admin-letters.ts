@@ -31,7 +31,7 @@ import { count, flag, longText, optional, reason, text } from '../json-body.ts'
 import { letterJson, maskedRecord, type ShownRecord, wholeRecord } from '../letter-answer.ts'
 
 const PAGE = { preset: 50, most: 500 }
-/** Results that are told one by one; beyond them they are only counted. */
+/** Results that are listed one by one; beyond them they are only counted. */
 const CHECK_RESULTS = 1_000
 const CHECK_PRESET = 10_000
 const CHECK_MOST = 1_000_000
@@ -154,7 +154,7 @@ function switchOf<P>(req: Request<P>, name: string, preset: boolean): boolean {
   return given === 'true'
 }
 
-/** `undefined`: its bytes are not in the topic any more, or nobody has noted where they are. */
+/** `undefined`: its bytes are not in the topic any more, or their place is not noted. */
 async function recordOf(records: LetterParts['records'], letter: DeadLetterRow): Promise<SourceRecord | undefined> {
   const place = dlqPlaceOf(letter)
   if (place === undefined) return undefined
@@ -162,7 +162,7 @@ async function recordOf(records: LetterParts['records'], letter: DeadLetterRow):
   return undefined
 }
 
-/** @returns `undefined` when nobody waits for the answer any more */
+/** @returns `undefined` when the client has gone */
 async function checked(pages: ReturnType<LetterParts['check']>, res: Response): Promise<object | undefined> {
   const counts = { checked: 0, passing: 0, failing: 0, gone: 0 }
   const results: CheckResult[] = []

@@ -42,7 +42,7 @@ export function adminStreamRoutes(parts: StreamParts, guard: PatientGuard): Rout
         throw badQuery('before must be what "next" of the page before said.')
       }
       const limit = limitOf(req, AUDIT)
-      // One more is what tells that there are more.
+      // One more shows that there are more.
       const entries = await parts.letters.audit({ limit: limit + 1, before })
       const audit = entries.slice(0, limit)
       sendJson(res, 200, { audit, next: entries.length > limit ? (audit.at(-1)?.id ?? null) : null })
