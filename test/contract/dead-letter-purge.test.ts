@@ -94,12 +94,13 @@ it('nothing else leaves: what waits for a decision, or was settled of late', asy
 it('it goes on in slices up to a limit, and counts add up over them', async () => {
   await insertLetters(
     database.pool,
-    Array.from({ length: 2_500 }, () => ({ state: 'resolved', state_changed_at: '2025-01-01T00:00:00Z' })),
+    Array.from({ length: 2_500 }, () => ({ state: 'resolved', failures: 2, state_changed_at: '2025-01-01T00:00:00Z' })),
   )
   expect(await purgeSettled(database.pool, 'orders', DAY_MS, 1_700)).toBe(1_700)
   expect(await purgeSettled(database.pool, 'orders', DAY_MS, 10_000)).toBe(800)
   expect(await purgeSettled(database.pool, 'orders', DAY_MS, 10_000)).toBe(0)
-  expect(await query('SELECT letters FROM dead_letters_purged_counts')).toEqual([{ letters: '2500' }])
+  const counts = await query('SELECT letters, failures FROM dead_letters_purged_counts')
+  expect(counts).toEqual([{ letters: '2500', failures: '5000' }])
 })
 
 it('what a redrive that was cancelled never took goes as well, one that is under way keeps its members', async () => {

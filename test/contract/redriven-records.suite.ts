@@ -83,6 +83,10 @@ export function redrivenRecordsSuite(createHarness: () => Promise<RedriveHarness
       expect(await harness.letter(ID)).toMatchObject({ dlq: { partition: 0, offset: 100n } })
       await harness.store.settle(aWork([], { from: 1n, deadLetters: [failing(1n)] }))
       expect(await harness.letter(ID)).toMatchObject({ dlq: { partition: 0, offset: 101n } })
+      // One whose position is not known leaves what is known
+      const { dlq: _, ...unplaced } = failing(2n)
+      await harness.store.settle(aWork([], { from: 2n, deadLetters: [unplaced] }))
+      expect(await harness.letter(ID)).toMatchObject({ dlq: { partition: 0, offset: 101n } })
     })
 
     it('without a redriven record in the batch closes nothing', async () => {
@@ -237,6 +241,8 @@ export function redrivenRecordsSuite(createHarness: () => Promise<RedriveHarness
       const harness = await redriving()
       const settlement = await harness.store.settle(aWork([redriven(1n), redriven(2n)], { from: 1n }))
       expect(settlement).toMatchObject({ counts: { written: 1, duplicate: 1 }, closings: { resolved: 1 } })
+      expect(await harness.item('r1', ID)).toEqual({ state: 'resolved', outcome: 'written' })
+      await harness.store.settle(aWork([redriven(3n)], { from: 3n }))
       expect(await harness.item('r1', ID)).toEqual({ state: 'resolved', outcome: 'written' })
     })
 

@@ -25,13 +25,15 @@ export const INBOX_FAULTS: readonly Mutation[] = [
         "failed: { label: 'failed', ...ENDED }",
         "failed: { label: 'failed', ...ENDED, resume: 'queued' }",
       ],
-      [
-        'a letter under a redrive can be discarded',
-        "discard: { from: ['open', 'parked']",
-        "discard: { from: ['open', 'parked', 'replaying']",
-      ],
     ],
   ),
+  ...faultsOf('inbox/letter-states', contract('dead-letter-store'), [
+    [
+      'a letter under a redrive can be discarded',
+      "discard: { from: ['open', 'parked']",
+      "discard: { from: ['open', 'parked', 'replaying']",
+    ],
+  ]),
   ...faultsOf('inbox/redrive-ends', REDRIVEN, [
     [
       'of two ends of a letter the lesser one counts',

@@ -226,7 +226,7 @@ export const RUN_FAULTS: readonly Mutation[] = [
       'probing !== undefined) return',
     ],
   ]),
-  ...faultsOf('engine/run/receive', GUARDS, [
+  ...faultsOf('engine/run/receive', unit('engine/run/receive', 'engine/run/guards'), [
     [
       'a partition that waits fills the buffers of all',
       "        if (partition.pausedFor.some(reason => reason !== 'backpressure')) continue\n",

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { BrokerFatalError, dispositionOf, StoreMisconfiguredError } from '#src/engine/errors.ts'
 import { createReplayer, type ReplayerParts } from '#src/inbox/jobs/replayer.ts'
-import type { JobFact } from '#src/inbox/replay.ts'
+import { type JobFact, REPLAY_SEND_WINDOW_MS } from '#src/inbox/replay.ts'
 import { aReplayWorld, type MemoryItem, type ReplayWorld } from '../../../support/memory-replays.ts'
 import {
   createVirtualProcess,
@@ -199,6 +199,25 @@ describe('a redrive', () => {
     await until(time, () => ended(world))
     expect(idsOf(world).toSorted()).toEqual(world.items.map(item => item.id).toSorted())
     await until(time, () => first.facts.some(fact => fact.kind === 'replay_parted' && fact.to === 'lost'))
+  })
+
+  it('sends nothing on a heartbeat whose answer comes late: the lease counts from the question', async () => {
+    const time = createVirtualTime()
+    const world = aReplayWorld(time, { count: 1_000, rate: 10 })
+    const other = createVirtualProcess('x', time)
+    const { store } = world.portsOf(other)
+    const late: typeof store = {
+      ...store,
+      async beat(replay) {
+        const state = await store.beat(replay)
+        await other.clock.sleep(REPLAY_SEND_WINDOW_MS + 1_000)
+        return state
+      },
+    }
+    aWorker(world, time, 'one', { store: late })
+    await until(time, () => time.nowMs > 4 * REPLAY_SEND_WINDOW_MS)
+    expect(world.log.length).toBeGreaterThan(0)
+    expect(world.log.at(-1)?.atMs).toBeLessThanOrEqual(REPLAY_SEND_WINDOW_MS + LOOK_EVERY_MS)
   })
 
   it('waits while the database is away, and gives a right that is missing back to whoever runs it', async () => {

@@ -51,6 +51,16 @@ describe('when another replica has written', () => {
     expect(text((await cache.get('a')).value?.json)).toBe('a@3')
   })
 
+  it('remembers that for as long as a commit may take to be heard of, however late it began', () => {
+    const { cache, clock } = given()
+    cache.overtake(['a'])
+    clock.advance(WRITE_TIMEOUT_MS - 1)
+    cache.overtake(['b'])
+    clock.advance(2)
+    cache.put([version('b', 1n)])
+    expect(cache.stats().entries).toBe(0)
+  })
+
   it('drops all, and takes nothing for a while, when it cannot be told which', async () => {
     const { cache, clock } = given()
     cache.put([version('a', 1n), version('b', 1n)])
