@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { REASONS } from '#src/engine/dead-letter.ts'
-import { parseOriginId } from '#src/engine/headers.ts'
+import { parseOriginId, readHeader } from '#src/engine/headers.ts'
 import { claimOf } from '#src/engine/provenance.ts'
 import { type Origin, originId } from '#src/engine/record.ts'
 import { parseTimestamp, timestampToInstant, timestampToInt64 } from '#src/engine/timestamp.ts'
@@ -107,4 +107,9 @@ it.each(['', 'orders', 'orders-1', 'orders-1-', 'orders-1--2', 'orders-01-2', 'o
 it.each(['orders-2147483648-0', 'orders-0-9223372036854775808'])('takes no number that is too large: %s', id => {
   expect(parseOriginId(id)).toBeUndefined()
   expect(readDeadLetter(aRecord({ topic: 'd', headers: [aHeader('holdfast.id', id)] })).writtenBy).toBe('unknown')
+})
+
+it('takes the last one of a repeated header, as readers of Kafka do', () => {
+  const headers = [aHeader('holdfast.replay-id', 'one'), aHeader('holdfast.replay-id', 'two')]
+  expect(readHeader({ headers }, 'replayId')).toBe('two')
 })
