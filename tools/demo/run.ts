@@ -12,21 +12,18 @@ import { type PublishResult, publish } from '../../src/cli/publish.ts'
 import { whyNot } from '../../src/cli/value-file.ts'
 import { systemClock } from '../../src/clock.ts'
 import { dispositionOf, UsageError } from '../../src/engine/errors.ts'
+import { withArticle } from '../../src/engine/http-names.ts'
 import { ensureTopics } from '../../src/engine/kafka/admin.ts'
 import { type KafkaProducer, startProducer } from '../../src/engine/kafka/producer.ts'
-import { migrate } from '../../src/engine/postgres/migrate.ts'
+import { migrate, projectMigrations } from '../../src/engine/postgres/migrate.ts'
 import { createPool } from '../../src/engine/postgres/pool.ts'
-import {
-  anyOrderUid,
-  countsSince,
-  readStreamCounts,
-  type StreamCounts,
-} from '../../src/engine/postgres/stream-counts.ts'
-import { type Config, loadConfig } from '../../src/settings/config.ts'
-import { loadStreams } from '../../src/settings/streams.ts'
-import { createGenerator } from '../../src/streams/orders/generator.ts'
+import { readStreamCounts, type StreamCounts } from '../../src/engine/postgres/stream-counts.ts'
+import type { Stream } from '../../src/engine/stream.ts'
+import { createValueReader } from '../../src/read/postgres/value-reader.ts'
+import { loadConfig } from '../../src/settings/config.ts'
+import { loadStreams, type Streams } from '../../src/settings/streams.ts'
 import { createLogger } from '../../src/telemetry/logger.ts'
-import { createOrderStream } from '../../test/support/order-stream.ts'
+import { addCounts, countsSince, deadLettersOf, settledOf } from './counts.ts'
 import { startDemoPrometheus } from './prometheus.ts'
 import { addressLines, summaryOf } from './report.ts'
 import { SetupError } from './servers/machine.ts'
@@ -51,6 +48,7 @@ export interface DemoOptions {
 const UPDATES = 0.1
 /** From this share of invalid records on they may be half of the last thousand of a partition. */
 const STORMY = 0.4
+/** What the search page of orders offers to try. */
 const SAMPLE = new URL('../../data/model.json', import.meta.url)
 /** Without any progress for so long, what is still unsettled will not be settled. */
 const STALLED_AFTER_MS = 60_000
@@ -90,18 +88,17 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   }
   const config = loadConfig(env)
   say('migrating the database …')
-  await migrate(config.postgres.url, 'up')
+  const streams = await loadStreams(config, env)
+  await migrate(config.postgres.url, 'up', { project: projectMigrations(process.cwd()) })
   const producer = parts.use(await startProducer({ connection: config.kafka, tracing: traces.tracing }))
-  await ensureTopics(config.kafka, producer, {
-    topic: config.kafka.topic,
-    dlqTopic: config.kafka.dlqTopic,
-    partitions: config.kafka.topicPartitions,
-    replication: config.kafka.topicReplication,
-  })
+  const { topicPartitions: partitions, topicReplication: replication } = config.kafka
+  for (const { topic, dlqTopic } of streams) {
+    await ensureTopics(config.kafka, producer, { topic, dlqTopic, partitions, replication })
+  }
   const pool = createPool({ ...config.postgres, max: 1, name: 'demo' })
   parts.defer(() => pool.end())
-  const stream = createOrderStream({ ...namesOf(config), maxBytes: config.recordMaxBytes })
-  const read = () => readStreamCounts(pool, config.kafka.topic, config.kafka.groupId)
+  const read = async () =>
+    addCounts(await Promise.all(streams.map(({ topic, groupId }) => readStreamCounts(pool, topic, groupId))))
   const before = await read()
 
   const logFile = join(logDir, 'service.log')
@@ -112,11 +109,11 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   })
   traces.logTo(logger)
   say('starting the service …')
-  const app = await startApp(config, await loadStreams(config, env), new Set(ROLES), logger, traces.tracing)
+  const app = await startApp(config, streams, new Set(ROLES), logger, traces.tracing)
   parts.defer(stopApp)
   const failed = new AbortController()
   app.finished.catch(error => failed.abort(error))
-  await ready(app, AbortSignal.any([signal, failed.signal]))
+  await ready(app, streams, AbortSignal.any([signal, failed.signal]))
   throwFailure(failed.signal)
   if (signal.aborted) return
   // Nobody looks at it behind --json.
@@ -132,6 +129,7 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   progress = startProgress({ label: 'settled', silent: json })
 
   const counts = async () => countsSince(await read(), before)
+  const shown: Describe = now => describe(now, app, streams)
   const started = performance.now()
   const stuck = new AbortController()
   const ending = AbortSignal.any([
@@ -141,21 +139,38 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
     ...(options.for === undefined ? [] : [AbortSignal.timeout(options.for)]),
   ])
   const [produced] = await Promise.all([
-    options.produce ? generate(producer, config, options, ending, say).then(endIfStuck) : idle(ending),
-    showProgress(app, counts, () => anyOrderUid(pool), progress, options, ending),
+    options.produce ? generate(producer, streams, options, ending, say).then(endIfStuck) : idle(ending),
+    showProgress(shown, counts, example, progress, options, ending),
   ])
   throwFailure(failed.signal)
   // Produced is not settled: nothing is proven while records are on their way.
-  const settledMs = await settleAll(app, counts, produced.produced, progress, failed.signal)
+  const settledMs = await settleAll(shown, counts, produced.produced, progress, failed.signal)
   throwFailure(failed.signal)
   await stopApp()
-  const verify = (await verifyStream(config, stream)).result === 'ok' ? 'ok' : 'failed'
+  const verify = (await provenAll()) ? 'ok' : 'failed'
   progress.stop()
   const seconds = Math.max(settledMs - started, 1) / 1000
   print(summaryOf({ counts: await counts(), produced: produced.produced, seconds, verify }, json))
   if (produced.error !== undefined)
     throw new CommandFailed('the generator stopped: Kafka did not take its records', { cause: produced.error })
   if (verify === 'failed') throw new CommandFailed('the proof failed; "holdfast verify" names partition and offset')
+
+  async function provenAll(): Promise<boolean> {
+    const proofs = await Promise.all(streams.map(stream => verifyStream(config, stream)))
+    return proofs.every(({ result }) => result === 'ok')
+  }
+
+  /** Where the newest value is shown, and what it is. */
+  async function example(): Promise<readonly [label: string, url: string] | undefined> {
+    for (const { name, queries, http } of streams) {
+      for await (const { key } of createValueReader(pool, queries).newest(1)) {
+        const article = withArticle(http.one)
+        const label = `${article.charAt(0).toUpperCase()}${article.slice(1)}`
+        return [label, `${app.url}/view?${new URLSearchParams({ stream: name, key })}`]
+      }
+    }
+    return undefined
+  }
 
   /** With --orders: what was not taken will never be settled, so that waiting for it would not end. */
   function endIfStuck(result: PublishResult): PublishResult {
@@ -206,10 +221,6 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   }
 }
 
-function namesOf({ kafka: { topic, dlqTopic, groupId } }: Config) {
-  return { topic, dlqTopic, groupId }
-}
-
 /** @throws UsageError when it is not there and cannot be made, may not be written to, or is not ours alone */
 function folder(path: string): string {
   try {
@@ -222,30 +233,44 @@ function folder(path: string): string {
   }
 }
 
-/** Resolves when the group has given the service its partitions; when it never does, the signal ends the wait. */
-async function ready(app: App, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted && !(app.status()?.member && app.status()?.state === 'running')) {
+/** Resolves when each group has given the service its partitions; when one never does, the signal ends the wait. */
+async function ready(app: App, streams: Streams, signal: AbortSignal): Promise<void> {
+  const runs = ({ name }: Stream) => app.status(name)?.member === true && app.status(name)?.state === 'running'
+  while (!signal.aborted && !streams.every(runs)) {
     await systemClock.sleep(50, signal)
   }
 }
 
+function* sampleFor(streams: Streams, value: Buffer) {
+  for (const { topic, http, judge } of streams) {
+    if (http.sample === undefined || judge({ key: null, value }).key !== http.sample) continue
+    yield { topic, key: Buffer.from(http.sample), value, headers: [] }
+  }
+}
+
+/** The streams take turns; the sample goes to the one whose search page offers it. */
 async function generate(
   producer: KafkaProducer,
-  config: Config,
+  streams: Streams,
   options: DemoOptions,
   signal: AbortSignal,
   say: (line: string) => void,
 ): Promise<PublishResult> {
-  const generator = createGenerator({ seed: randomInt(2 ** 32), invalidRatio: options.invalid, updatesRatio: UPDATES })
-  const topic = config.kafka.topic
-  // The search page offers the sample order; with --orders there are exactly that many, all generated.
+  const seed = randomInt(2 ** 32)
+  const sources = streams.map(({ topic, createGenerator }) => {
+    return { topic, generator: createGenerator({ seed, invalidRatio: options.invalid, updatesRatio: UPDATES }) }
+  })
+  // With --orders there are exactly that many, all generated.
   const sample = options.orders === undefined ? await readFile(SAMPLE) : undefined
   function* records() {
-    if (sample !== undefined)
-      yield { topic, key: Buffer.from(JSON.parse(sample.toString()).order_uid), value: sample, headers: [] }
-    for (let sent = 0; options.orders === undefined || sent < options.orders; sent++) {
-      const { key, value } = generator.next()
-      yield { topic, key, value, headers: [] }
+    if (sample !== undefined) yield* sampleFor(streams, sample)
+    for (let sent = 0; ; ) {
+      for (const { topic, generator } of sources) {
+        if (sent === options.orders) return
+        sent += 1
+        const { key, value } = generator.next()
+        yield { topic, key, value, headers: [] }
+      }
     }
   }
   const parts = { publisher: producer, clock: systemClock, ratePerSecond: options.rate, signal }
@@ -260,11 +285,13 @@ async function idle(signal: AbortSignal): Promise<PublishResult> {
   return { produced: 0, failed: 0, seconds: 0 }
 }
 
+type Describe = (counts: StreamCounts | undefined) => string
+
 /** Until the generator's end comes, from either side. */
 async function showProgress(
-  app: App,
+  describe: Describe,
   counts: () => Promise<StreamCounts>,
-  example: () => Promise<string | undefined>,
+  example: () => Promise<readonly [label: string, url: string] | undefined>,
   progress: Progress,
   options: DemoOptions,
   signal: AbortSignal,
@@ -274,11 +301,11 @@ async function showProgress(
   while (!signal.aborted) {
     const now = await unlessAway(counts())
     if (now !== undefined) done = settledOf(now)
-    progress.update({ done, total: options.orders, text: describe(now, app) })
-    const uid = shownOne || !now?.written ? undefined : await unlessAway(example())
-    if (uid !== undefined) {
+    progress.update({ done, total: options.orders, text: describe(now) })
+    const found = shownOne || !now?.written ? undefined : await unlessAway(example())
+    if (found !== undefined) {
       shownOne = true
-      progress.log(`  An order     ${paint('cyan', `${app.url}/?uid=${uid}`)}\n`)
+      progress.log(`  ${found[0].padEnd(12)} ${paint('cyan', found[1])}\n`)
     }
     if (options.orders !== undefined && done >= options.orders) return
     await systemClock.sleep(LOOK_EVERY_MS, signal)
@@ -287,7 +314,7 @@ async function showProgress(
 
 /** @returns when the last record was seen settled, as `performance.now()` */
 async function settleAll(
-  app: App,
+  describe: Describe,
   counts: () => Promise<StreamCounts>,
   produced: number,
   progress: Progress,
@@ -302,7 +329,7 @@ async function settleAll(
       last = done
       lastAt = performance.now()
     }
-    progress.update({ done, total: produced, text: describe(now, app) })
+    progress.update({ done, total: produced, text: describe(now) })
     if (done >= produced || failed.aborted) return performance.now()
     if (performance.now() - lastAt > STALLED_AFTER_MS) {
       throw new CommandFailed(
@@ -311,10 +338,6 @@ async function settleAll(
     }
     await systemClock.sleep(50)
   }
-}
-
-function settledOf({ written, superseded, stale, duplicate, dead_lettered }: StreamCounts): number {
-  return written + superseded + stale + duplicate + Object.values(dead_lettered).reduce((sum, n) => sum + n, 0)
 }
 
 /**
@@ -330,11 +353,11 @@ async function unlessAway<R>(look: Promise<R>): Promise<R | undefined> {
   }
 }
 
-function describe(counts: StreamCounts | undefined, app: App): string {
-  if (counts === undefined) return 'Postgres is away: the stream waits'
-  const lag = (app.status()?.partitions ?? []).reduce((sum, { lagRecords }) => sum + (lagRecords ?? 0), 0)
-  const dead = Object.values(counts.dead_lettered).reduce((sum, n) => sum + n, 0)
-  return `written ${grouped(counts.written)}, dead-lettered ${grouped(dead)}, lag ${grouped(lag)}`
+function describe(counts: StreamCounts | undefined, app: App, streams: Streams): string {
+  if (counts === undefined) return 'Postgres is away: the service waits'
+  const partitions = streams.flatMap(({ name }) => app.status(name)?.partitions ?? [])
+  const lag = partitions.reduce((sum, { lagRecords }) => sum + (lagRecords ?? 0), 0)
+  return `written ${grouped(counts.written)}, dead-lettered ${grouped(deadLettersOf(counts))}, lag ${grouped(lag)}`
 }
 
 function firstLineOf(error: unknown): string {

@@ -3,6 +3,7 @@
 import { confirmByTyping, type TypedQuestion } from '../../src/cli/confirm.ts'
 import { UsageError } from '../../src/engine/errors.ts'
 import { type Environment, loadConfig } from '../../src/settings/config.ts'
+import { loadStreams } from '../../src/settings/streams.ts'
 
 export interface DemoSettings {
   /** Named: this Kafka is used, and none is started. Only after it was confirmed. */
@@ -68,7 +69,9 @@ async function confirmed(
   { produce, rate }: DemoFlags,
   terminal: Pick<TypedQuestion, 'input' | 'output'>,
 ): Promise<DemoSettings> {
-  const { kafka, postgres } = loadConfig(env)
+  const config = loadConfig(env)
+  const { kafka, postgres } = config
+  const streams = await loadStreams(config, env)
   const kafkaBrokers = env.KAFKA_BROKERS?.trim() || undefined
   const databaseUrl = env.DATABASE_URL?.trim() || undefined
   if (kafkaBrokers === undefined && databaseUrl === undefined) {
@@ -79,7 +82,12 @@ async function confirmed(
   const rows = [
     ...(kafkaBrokers === undefined
       ? []
-      : [['Kafka', `${kafka.brokers.join()}, topics ${kafka.topic} and ${kafka.dlqTopic}, group ${kafka.groupId}`]]),
+      : [
+          ['Kafka', kafka.brokers.join()],
+          ...streams.map(({ name, topic, dlqTopic, groupId }) => {
+            return ['Stream', `${name}: topics ${topic} and ${dlqTopic}, group ${groupId}`]
+          }),
+        ]),
     ...(databaseUrl === undefined
       ? []
       : [
@@ -90,16 +98,16 @@ async function confirmed(
         ]),
   ]
   const writes = produce
-    ? [`sends ${rate === undefined ? 'invented orders as fast as it can' : `${rate} invented orders a second`}`]
+    ? [`sends ${rate === undefined ? 'invented records as fast as it can' : `${rate} invented records a second`}`]
     : []
   await confirmByTyping({
     about: [
       '--use-env lets the demo change servers that it did not start.',
       ...rows.map(([name = '', value = '']) => `  ${name.padEnd(10)} ${value}`),
-      `It creates missing topics, migrates the database, consumes the topic${writes.length > 0 ? ' and ' : ''}${writes.join()}.`,
+      `It creates missing topics, migrates the database, consumes the topics${writes.length > 0 ? ' and ' : ''}${writes.join()}.`,
     ],
     ...(databaseUrl === undefined
-      ? { word: kafka.topic, what: 'the name of the topic' }
+      ? { word: streams[0].topic, what: 'the name of the topic' }
       : { word: database, what: 'the name of the database' }),
     otherwise: 'Without --use-env the demo starts servers of its own.',
     ...terminal,

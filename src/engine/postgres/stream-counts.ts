@@ -39,22 +39,3 @@ export async function readStreamCounts(pool: pg.Pool, topic: string, groupId: st
     dead_lettered: Object.fromEntries(reasons.map(({ reason, count }) => [reason, Number(count)])),
   }
 }
-
-/** What has come since an earlier look. */
-export function countsSince(now: StreamCounts, before: StreamCounts): StreamCounts {
-  const reasons = Object.entries(now.dead_lettered).map(
-    ([reason, n]) => [reason, n - (before.dead_lettered[reason] ?? 0)] as const,
-  )
-  return {
-    written: now.written - before.written,
-    superseded: now.superseded - before.superseded,
-    stale: now.stale - before.stale,
-    duplicate: now.duplicate - before.duplicate,
-    dead_lettered: Object.fromEntries(reasons.filter(([, n]) => n > 0)),
-  }
-}
-
-/** Some stored order's key, as an example. */
-export async function anyOrderUid(pool: pg.Pool): Promise<string | undefined> {
-  return (await query<{ order_uid: string }>(pool, { text: 'SELECT order_uid FROM orders LIMIT 1' }))[0]?.order_uid
-}

@@ -86,7 +86,7 @@ describe('with --use-env', () => {
       'db.example:5432',
       'shop',
       'migrates',
-      '200 invented orders a second',
+      '200 invented records a second',
     ])
       expect(tty.shown()).toContain(part)
     expect(tty.shown()).not.toContain('geheim')
