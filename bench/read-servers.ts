@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import express from 'express'
 import { createPool } from '#src/engine/postgres/pool.ts'
 import { SECURITY_HEADERS } from '#src/http/security-headers.ts'
-import { createOrderReader } from '#src/read/postgres/value-reader.ts'
+import { createValueReader } from '#src/read/postgres/value-reader.ts'
 import { orderQueries } from '../test/support/order-stream.ts'
 
 export const KINDS = ['bare', 'express', 'query'] as const
@@ -50,7 +50,7 @@ async function listenerOf(kind: string, url: string, uids: readonly string[]): P
     }
     case 'query': {
       const pool = createPool({ url, max: 4, statementTimeoutMs: 10_000, name: 'bench' })
-      const reader = createOrderReader(pool, orderQueries)
+      const reader = createValueReader(pool, orderQueries)
       const app = express().disable('x-powered-by')
       app.get('/order/:uid', async (req, res) => {
         for (const [name, value] of SECURITY_HEADERS) res.setHeader(name, value)

@@ -9,7 +9,7 @@ import { createCache } from '../read/cache/cache.ts'
 import { createLiveFeed, type LiveFeed } from '../read/http/live-feed.ts'
 import type { Intake } from '../read/intake.ts'
 import { createRecordOutcomes } from '../read/postgres/record-outcomes.ts'
-import { createOrderReader } from '../read/postgres/value-reader.ts'
+import { createValueReader } from '../read/postgres/value-reader.ts'
 import type { ReadObserver } from '../read/read-side.ts'
 import type { Config } from '../settings/config.ts'
 import { composeIntake } from './intake.ts'
@@ -41,7 +41,7 @@ export interface ReadingParts {
 export interface Reading {
   readonly stream: Stream
   readonly cache: ReturnType<typeof createCache>
-  readonly catalog: ReturnType<typeof createOrderReader>
+  readonly catalog: ReturnType<typeof createValueReader>
   readonly outcomes: ReturnType<typeof createRecordOutcomes>
   readonly deadLetters: ReturnType<typeof createDeadLetterIndex>
   readonly intake: Intake
@@ -54,7 +54,7 @@ export interface Reading {
 
 export function composeReading(parts: ReadingParts): Reading {
   const { config, stream, pool, observer, clock, serves } = parts
-  const reader = createOrderReader(pool, stream.queries)
+  const reader = createValueReader(pool, stream.queries)
   const feed = createLiveFeed({ clock, names: stream.http })
   const cache = createCache({
     maxBytes: parts.maxBytes,

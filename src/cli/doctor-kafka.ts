@@ -4,7 +4,6 @@ import { topicRights } from '../engine/kafka/topic-rights.ts'
 import type { Stream } from '../engine/stream.ts'
 import type { Config } from '../settings/config.ts'
 import { type Finding, messageOf, remedyOf } from './doctor-finding.ts'
-import { kafkaOf } from './streams.ts'
 
 /** How our consumers share the partitions of a group; all members must agree. */
 const OUR_STRATEGY = 'cooperative-sticky'
@@ -13,13 +12,12 @@ const OUR_STRATEGY = 'cooperative-sticky'
 export async function* kafkaFindings(config: Config, streams: readonly Stream[]): AsyncGenerator<Finding> {
   const { kafka: settings } = config
   for (const [index, stream] of streams.entries()) {
-    const named = kafkaOf(config, stream)
     try {
       await using inspector = await startInspector({ connection: settings, groupId: stream.groupId })
       // Any question that a broker answers.
       await inspector.partitions(stream.topic)
       if (index === 0) yield { name: 'kafka', ok: true, detail: `reached at ${settings.brokers.join(', ')}` }
-      yield* group(named, inspector)
+      yield* group(settings, stream, inspector)
     } catch (error) {
       yield {
         name: 'kafka',
@@ -31,7 +29,7 @@ export async function* kafkaFindings(config: Config, streams: readonly Stream[])
       }
       return
     }
-    yield* topics(named)
+    yield* topics(settings, stream)
   }
 }
 
@@ -43,11 +41,15 @@ function grant({ security, brokers }: Config['kafka'], operations: readonly stri
   )
 }
 
-async function* group(settings: Config['kafka'], inspector: KafkaInspector): AsyncGenerator<Finding> {
-  const name = `group ${settings.groupId}`
-  const toJoin = grant(settings, ['Read'], `--group ${settings.groupId}`)
+async function* group(
+  settings: Config['kafka'],
+  { topic, groupId }: Stream,
+  inspector: KafkaInspector,
+): AsyncGenerator<Finding> {
+  const name = `group ${groupId}`
+  const toJoin = grant(settings, ['Read'], `--group ${groupId}`)
   try {
-    const { members, strategy, mayRead } = await inspector.group(settings.topic)
+    const { members, strategy, mayRead } = await inspector.group(topic)
     if (!mayRead) yield { name, ok: false, detail: 'this user may see it, and not join it', fix: toJoin }
     else if (strategy !== undefined && strategy !== OUR_STRATEGY) {
       yield {
@@ -64,8 +66,8 @@ async function* group(settings: Config['kafka'], inspector: KafkaInspector): Asy
 }
 
 /** Each right that the service needs, with the line that gives it. */
-async function* topics(settings: Config['kafka']): AsyncGenerator<Finding> {
-  const { topic, dlqTopic, createTopics } = settings
+async function* topics(settings: Config['kafka'], { topic, dlqTopic }: Stream): AsyncGenerator<Finding> {
+  const { createTopics } = settings
   let rights: Awaited<ReturnType<typeof topicRights>>
   try {
     rights = await topicRights(settings, [topic, dlqTopic])

@@ -1,6 +1,6 @@
 import { UsageError } from '../engine/errors.ts'
 import { createPool } from '../engine/postgres/pool.ts'
-import { createOrderReader } from '../read/postgres/value-reader.ts'
+import { createValueReader } from '../read/postgres/value-reader.ts'
 import { CommandFailed } from './failure.ts'
 import { print } from './output.ts'
 import { loadSetup, oneStream } from './streams.ts'
@@ -21,7 +21,7 @@ export async function get(key: string, { stream: name, json }: GetOptions): Prom
   await using parts = new AsyncDisposableStack()
   const pool = createPool({ ...setup.config.postgres, max: 1, name: 'cli' })
   parts.defer(() => pool.end())
-  const value = await createOrderReader(pool, stream.queries).read(key)
+  const value = await createValueReader(pool, stream.queries).read(key)
   if (value === undefined) throw new CommandFailed(`there is no value with the key ${key} in the stream ${stream.name}`)
   const text = value.json.toString()
   print(json ? text : JSON.stringify(JSON.parse(text), undefined, 2))

@@ -8,7 +8,6 @@ import type { Stream } from '../engine/stream.ts'
 import { createStreamBooks } from '../inbox/postgres/stream-books.ts'
 import type { Config } from '../settings/config.ts'
 import { note } from './output.ts'
-import { kafkaOf } from './streams.ts'
 
 export interface PartitionLag {
   readonly partition: number
@@ -45,7 +44,7 @@ export interface StreamLag {
  */
 export async function measureLag(config: Pick<Config, 'kafka' | 'postgres'>, stream: Stream): Promise<StreamLag> {
   await using parts = new AsyncDisposableStack()
-  const kafka = kafkaOf(config, stream)
+  const { kafka } = config
   const pool = createPool({ ...config.postgres, max: 1, name: 'lag' })
   parts.defer(() => pool.end())
   const { topic, groupId } = stream

@@ -14,7 +14,7 @@ import { onInterrupt } from './interrupt.ts'
 import { note, print } from './output.ts'
 import { grouped, startProgress } from './progress.ts'
 import { type PublishResult, publish, type RecordToSend } from './publish.ts'
-import { kafkaOf, loadSetup, oneStream } from './streams.ts'
+import { loadSetup, oneStream } from './streams.ts'
 import { readValues } from './value-file.ts'
 
 interface ProduceOptions {
@@ -46,7 +46,7 @@ export async function produce(options: ProduceOptions): Promise<void> {
   const plan = await makePlan(options, stream)
   const service = { name: 'holdfast-producer', version: VERSION, statements: false }
   await using traces = await startTracing(process.env, service, (_level, text) => note(`traces: ${text}`))
-  await using publisher = await startPublisher(kafkaOf(setup.config, stream), traces.tracing)
+  await using publisher = await startPublisher(setup.config, stream, traces.tracing)
   // Only from here on: before, nothing was sent, and Ctrl-C ends the wait for a broker at once.
   using interrupt = onInterrupt()
 
@@ -112,15 +112,15 @@ async function makePlan(options: ProduceOptions, stream: Stream): Promise<Plan> 
 }
 
 /** A producer, and a topic that is there. @throws BrokerUnavailableError UsageError */
-async function startPublisher(kafka: Config['kafka'], tracing: SendTracing) {
+async function startPublisher({ kafka }: Config, { topic, dlqTopic }: Stream, tracing: SendTracing) {
   const connection = { brokers: kafka.brokers, security: kafka.security, extra: kafka.extra }
   const producer = await startProducer({ connection, connectTimeoutMs: 8_000, deliveryTimeoutMs: 12_000, tracing })
   try {
     if (kafka.createTopics) {
-      const { topic, dlqTopic, topicPartitions: partitions, topicReplication: replication } = kafka
+      const { topicPartitions: partitions, topicReplication: replication } = kafka
       await ensureTopics(connection, producer, { topic, dlqTopic, partitions, replication })
-    } else if ((await producer.partitionCount(kafka.topic)) === 0) {
-      throw new UsageError(`there is no topic ${kafka.topic}: create it, or set KAFKA_CREATE_TOPICS=true`)
+    } else if ((await producer.partitionCount(topic)) === 0) {
+      throw new UsageError(`there is no topic ${topic}: create it, or set KAFKA_CREATE_TOPICS=true`)
     }
   } catch (error) {
     await producer.close()

@@ -10,7 +10,6 @@ import type { Stream } from '../engine/stream.ts'
 import type { Config } from '../settings/config.ts'
 import { commitsAhead, inAnotherTopic, missingDeadLetters, outsideOfTopic } from './proof-broker.ts'
 import { type OnDeepRead, proveDeep } from './proof-deep.ts'
-import { kafkaOf } from './streams.ts'
 
 /** A part of the proof that could not be checked: it neither holds nor fails. */
 export interface Unasked {
@@ -46,19 +45,19 @@ export async function verifyStream(
   stream: Stream,
   options: { readonly deep?: OnDeepRead } = {},
 ): Promise<Verification> {
-  const { postgres } = config
-  const kafka = kafkaOf(config, stream)
+  const { kafka, postgres } = config
+  const { topic: name, dlqTopic, groupId } = stream
   await using parts = new AsyncDisposableStack()
   const pool = createPool({ url: postgres.url, max: 2, statementTimeoutMs: STATEMENT_TIMEOUT_MS, name: 'verify' })
   parts.defer(() => pool.end())
   const unasked: Unasked[] = []
   const asking = askingInto(unasked)
 
-  const inspector = await asking('Kafka', () => startInspector({ connection: kafka, groupId: kafka.groupId }))
+  const inspector = await asking('Kafka', () => startInspector({ connection: kafka, groupId }))
   if (inspector !== undefined) parts.use(inspector)
   // First Kafka's commits, then the database, then the watermarks: while the service runs, each may only be ahead of the
   // one before it.
-  const topic = inspector === undefined ? undefined : await askForTopic(inspector, kafka, asking)
+  const topic = inspector === undefined ? undefined : await askForTopic(inspector, kafka, stream, asking)
   const proof = await readProof(pool, stream)
   if (inspector === undefined || topic === undefined) return conclude(stream, proof, proof.findings, unasked)
 
@@ -73,20 +72,18 @@ export async function verifyStream(
     if (topic.partitions.some(known => known.partition === partition)) continue
     unasked.push({
       what: `partition ${partition}`,
-      why: `on this cluster the topic ${kafka.topic} has no such partition`,
+      why: `on this cluster the topic ${name} has no such partition`,
     })
   }
-  const letters = await asking(`the dead-letter topic ${kafka.dlqTopic}`, () =>
-    compareDeadLetters(inspector, kafka, indexedLetters(pool, kafka.topic)),
+  const letters = await asking(`the dead-letter topic ${dlqTopic}`, () =>
+    compareDeadLetters(inspector, kafka, dlqTopic, indexedLetters(pool, name)),
   )
   const { deep: onRead } = options
   const remade = inAnotherTopic(proof, topic.id).length > 0
   const deep =
     onRead === undefined || remade
       ? undefined
-      : await asking(`the records of the topic ${kafka.topic}`, () =>
-          proveDeep({ kafka, stream, pool, proof, ends, onRead }),
-        )
+      : await asking(`the records of the topic ${name}`, () => proveDeep({ kafka, stream, pool, proof, ends, onRead }))
   const all = [...findings, ...(letters ?? []), ...(deep?.findings ?? [])]
   return { ...conclude(stream, proof, all, unasked), ...standing(proof, topic), deep }
 }
@@ -115,9 +112,9 @@ interface AskedTopic {
 async function askForTopic(
   inspector: KafkaInspector,
   kafka: Config['kafka'],
+  { topic, groupId }: Stream,
   asking: Asking,
 ): Promise<AskedTopic | undefined> {
-  const { topic, groupId } = kafka
   const partitions = await asking(`the topic ${topic}`, async () => {
     const found = await inspector.partitions(topic)
     if (found.length === 0) throw notShown(kafka, topic, await topicSight(kafka, topic))
@@ -150,12 +147,12 @@ async function endsOf(
 async function compareDeadLetters(
   inspector: KafkaInspector,
   kafka: Config['kafka'],
+  dlqTopic: string,
   indexed: AsyncIterable<IndexedLetter>,
 ): Promise<Finding[]> {
   const wanted = new Map<string, IndexedLetter>()
   for await (const letter of indexed) wanted.set(letter.id, letter)
   if (wanted.size === 0) return []
-  const { dlqTopic } = kafka
   if ((await inspector.partitions(dlqTopic)).length > 0) return await missingDeadLetters(inspector, dlqTopic, wanted)
   const sight = await topicSight(kafka, dlqTopic)
   if (sight !== 'missing') throw notShown(kafka, dlqTopic, sight)

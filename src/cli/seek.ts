@@ -4,7 +4,7 @@ import { movePartition } from '../engine/postgres/operator.ts'
 import { createPool } from '../engine/postgres/pool.ts'
 import { operatorName } from './operator-name.ts'
 import { print } from './output.ts'
-import { kafkaOf, loadSetup, oneStream } from './streams.ts'
+import { loadSetup, oneStream } from './streams.ts'
 
 interface SeekOptions {
   readonly stream?: string
@@ -19,7 +19,7 @@ export async function seek({ stream: name, partition, to, because, json }: SeekO
   const setup = await loadSetup()
   const stream = oneStream(setup, name)
   const { topic, groupId } = stream
-  await using inspector = await startInspector({ connection: kafkaOf(setup.config, stream), groupId })
+  await using inspector = await startInspector({ connection: setup.config.kafka, groupId })
   await requireMovable(inspector, topic, groupId, partition)
   const { low, high } = await inspector.watermarks({ topic, partition })
   const offset = to === 'earliest' ? low : to === 'latest' ? high : to

@@ -32,8 +32,3 @@ export function oneStream({ streams }: Pick<Setup, 'streams'>, name: string | un
 export function namedOrAll({ streams }: Pick<Setup, 'streams'>, name: string | undefined): readonly Stream[] {
   return name === undefined ? streams : [streamNamed(streams, name)]
 }
-
-/** The settings of Kafka, with the names of this stream in the place of those of the environment. */
-export function kafkaOf({ kafka }: Pick<Config, 'kafka'>, { topic, dlqTopic, groupId }: Stream): Config['kafka'] {
-  return { ...kafka, topic, dlqTopic, groupId }
-}

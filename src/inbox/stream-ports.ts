@@ -3,7 +3,7 @@ import type { Operator } from '../engine/operator.ts'
 
 /** What the database knows of a stream, whichever process consumes it; and what an operator may change about it. */
 
-export interface PartitionBooks {
+export interface PartitionProgress {
   readonly partition: number
   /** Progress: below it everything is settled. */
   readonly next: bigint
@@ -17,7 +17,7 @@ export interface PartitionBooks {
 
 export interface StreamBooks {
   /** Each partition that was ever consumed by the group. @throws StoreUnavailableError, as every method does */
-  partitions(): Promise<PartitionBooks[]>
+  partitions(): Promise<PartitionProgress[]>
   /** Records a second, settled by all processes of the group in the last few seconds. */
   rate(): Promise<number>
   deadLetters(): Promise<Figures['deadLetters']>

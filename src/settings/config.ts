@@ -99,9 +99,6 @@ function toConfig(values: Values) {
   return {
     kafka: {
       brokers: values.KAFKA_BROKERS,
-      topic: values.KAFKA_TOPIC,
-      dlqTopic: values.KAFKA_DLQ_TOPIC,
-      groupId: values.KAFKA_GROUP_ID,
       startAt: values.KAFKA_START_AT,
       createTopics: values.KAFKA_CREATE_TOPICS === 'true',
       topicPartitions: values.KAFKA_TOPIC_PARTITIONS,

@@ -44,7 +44,7 @@ export function prepareStreams(
   const problems = checkDefinitions(definitions)
   const named = definitions
     .filter(definition => typeof definition?.name === 'string')
-    .map(definition => ({ definition, names: namesOf(definition, config, env, problems) }))
+    .map(definition => ({ definition, names: namesOf(definition, env, problems) }))
   problems.push(...clashes(named.map(({ definition, names }) => ({ name: definition.name, ...names }))))
   if (problems.length > 0) throw new ConfigError(problems, 'mistakes in the streams')
   const streams = named.map(({ definition, names }) =>
@@ -88,23 +88,24 @@ export interface StreamNames {
 
 function namesOf(
   { name, topic = name, dlqTopic = `${topic}.dlq`, group, settings = {} }: StreamDefinition,
-  config: Config,
   env: Environment,
   problems: string[],
 ): StreamNames {
+  const given = (setting: string) => env[setting]?.trim() || defaultOf(setting)
+
   function settled(what: string, setting: string | undefined, fallback: string, rule: Setting<string>): string {
-    const given = setting === undefined ? undefined : env[setting]?.trim() || defaultOf(setting)
-    const text = given ?? fallback
+    const set = setting === undefined ? undefined : given(setting)
+    const text = set ?? fallback
     const value = rule.parse(text)
     if (!(value instanceof Mismatch)) return value
-    const place = given === undefined ? `stream ${name}: ${what}` : `stream ${name}: ${what} (${setting})`
+    const place = set === undefined ? `stream ${name}: ${what}` : `stream ${name}: ${what} (${setting})`
     problems.push(`${place} is ${JSON.stringify(text)}: it must be ${value.expected}`)
     return text
   }
   return {
     topic: settled('topic', settings.topic, topic, SETTINGS.KAFKA_TOPIC),
     dlqTopic: settled('dlqTopic', settings.dlqTopic, dlqTopic, SETTINGS.KAFKA_DLQ_TOPIC),
-    groupId: settled('group', settings.group, group ?? `${config.kafka.groupId}-${name}`, SETTINGS.KAFKA_GROUP_ID),
+    groupId: settled('group', settings.group, group ?? `${given('KAFKA_GROUP_ID')}-${name}`, SETTINGS.KAFKA_GROUP_ID),
   }
 }
 

@@ -8,7 +8,7 @@ import { createTable, wantedTables } from '#src/engine/postgres/wanted-tables.ts
 import type { Stream } from '#src/engine/stream.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
 import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
-import { createOrderReader } from '#src/read/postgres/value-reader.ts'
+import { createValueReader } from '#src/read/postgres/value-reader.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { aWork } from '../support/orders.ts'
 import { aRecord } from '../support/records.ts'
@@ -55,7 +55,7 @@ async function settle<T>(of: Stream<T>, values: readonly unknown[], timestampMs 
 }
 
 async function stored<T>(of: Stream<T>, key: string): Promise<unknown> {
-  const value = await createOrderReader(database.pool, of.queries).read(key)
+  const value = await createValueReader(database.pool, of.queries).read(key)
   return value === undefined ? undefined : JSON.parse(value.json.toString())
 }
 
@@ -76,7 +76,7 @@ describe('tables that are made from a definition', () => {
 
   it('give back what was sent, byte for byte', async () => {
     const { ready } = await settle(stream, [returnSample])
-    const value = await createOrderReader(database.pool, stream.queries).read(returnSample.return_id)
+    const value = await createValueReader(database.pool, stream.queries).read(returnSample.return_id)
     expect(value?.json.toString()).toBe(stream.json(ready[0]?.value as Return).toString())
     expect(JSON.parse(value?.json.toString() ?? '')).toEqual(returnSample)
   })
@@ -133,7 +133,7 @@ describe('tables that are made from a definition', () => {
       return aReturnValue({ return_id, created_at: `2030-01-0${n + 1}T00:00:00Z`, customer })
     })
     await settle(stream, values)
-    const reader = createOrderReader(database.pool, stream.queries)
+    const reader = createValueReader(database.pool, stream.queries)
     const all = { from: undefined, to: undefined, after: undefined, limit: 2 }
     const first = await reader.page({ ...all, by: {} })
     expect(first.values.map(({ key }) => key)).toEqual([keys[2], keys[1]])
@@ -196,7 +196,7 @@ describe('tables that are made from a definition', () => {
     await settle(many, [value, { id: 'v' }])
     expect(await stored(many, 'w')).toEqual(value)
     expect(many.queries.list).toBeUndefined()
-    const newest = createOrderReader(database.pool, many.queries).newest(10)
+    const newest = createValueReader(database.pool, many.queries).newest(10)
     expect((await Array.fromAsync(newest)).map(({ key }) => key)).toEqual(['w', 'v'])
   })
 

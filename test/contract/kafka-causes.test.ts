@@ -242,7 +242,7 @@ describe('a right that is missing', () => {
     )
     const proofOf = async (user: 'alice' | 'carol' | 'dave') => {
       const security = secured.as(user)
-      const config = loadConfig({
+      const env = {
         KAFKA_BROKERS: secured.at.SASL,
         KAFKA_TOPIC: 'proven',
         KAFKA_DLQ_TOPIC: 'proven.dlq',
@@ -252,8 +252,8 @@ describe('a right that is missing', () => {
         KAFKA_SASL_USERNAME: security['sasl.username'],
         KAFKA_SASL_PASSWORD: security['sasl.password'],
         DATABASE_URL: database.url,
-      })
-      const { result, findings, unasked } = await verifyStream(config, orderStream(config))
+      }
+      const { result, findings, unasked } = await verifyStream(loadConfig(env), orderStream(env))
       return { result, findings, unasked: unasked.map(({ what, why }) => `${what}: ${why}`) }
     }
 

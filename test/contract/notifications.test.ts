@@ -5,7 +5,7 @@ import { CHANNEL, startWriteListener } from '#src/engine/postgres/notifications.
 import { createPool } from '#src/engine/postgres/pool.ts'
 import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
 import { createCache } from '#src/read/cache/cache.ts'
-import { createOrderReader } from '#src/read/postgres/value-reader.ts'
+import { createValueReader } from '#src/read/postgres/value-reader.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { wireToPostgres } from '../support/faults/wire-to-postgres.ts'
 import type { Order } from '../support/order.ts'
@@ -143,7 +143,7 @@ it('vouches for nothing that happens after its wire went dead, and connects agai
 it('does not hold a version that it read before another replica replaced it', async () => {
   // Given a load that has read the first version, and whose answer is under way
   await settle('self', { uid: 'a', amount: 1 })
-  const reader = createOrderReader(database.pool, orderQueries)
+  const reader = createValueReader(database.pool, orderQueries)
   const underWay = Promise.withResolvers<void>()
   const arrived = Promise.withResolvers<void>()
   const cache = createCache({

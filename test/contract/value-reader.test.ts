@@ -6,7 +6,7 @@ import type { ReadyRecord } from '#src/engine/verdict.ts'
 import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
 import type { ValueCatalog } from '#src/read/ports.ts'
 import { createRecordOutcomes } from '#src/read/postgres/record-outcomes.ts'
-import { createOrderReader } from '#src/read/postgres/value-reader.ts'
+import { createValueReader } from '#src/read/postgres/value-reader.ts'
 import { createGenerator } from '#src/streams/orders/generator.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { type Order, orderJson } from '../support/order.ts'
@@ -35,7 +35,7 @@ async function stored(...records: ReadyRecord<Order>[]) {
   const store = createStreamSettlement({ pool: database.pool, stream: 'orders', tables: orderTables })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
   await store.settle(aWork(records, { from: 0n }))
-  return createOrderReader(database.pool, orderQueries)
+  return createValueReader(database.pool, orderQueries)
 }
 
 async function all(values: AsyncIterable<StoredValue>): Promise<StoredValue[]> {
@@ -187,7 +187,7 @@ describe('a page of orders', () => {
     const pages = await walk(catalog, EVERY)
     expect(pages.flat()).toEqual(['l0', 'l1', 'l2', 'l3', 'l4', 'l5', 'e', 'd', 'c', 'b', 'a'])
     expect(pages).toHaveLength(2)
-    expect((await all(createOrderReader(database.pool, orderQueries).newest(100))).map(({ key: uid }) => uid)).toEqual(
+    expect((await all(createValueReader(database.pool, orderQueries).newest(100))).map(({ key: uid }) => uid)).toEqual(
       pages.flat(),
     )
   })
@@ -257,19 +257,19 @@ describe('a reader whose store does not answer', () => {
     const url = new URL(database.url)
     url.port = '1'
     await using pool = disposable(createPool({ url: url.href, max: 1, statementTimeoutMs: 10_000, name: 'test' }))
-    await expect(createOrderReader(pool.value, orderQueries).read('a')).rejects.toThrow(StoreUnavailableError)
+    await expect(createValueReader(pool.value, orderQueries).read('a')).rejects.toThrow(StoreUnavailableError)
   })
 
   it('says that it is away when the answer takes too long', async () => {
     const slow = { ...orderQueries, one: { name: 'slow', text: 'SELECT pg_sleep(60), $1::text' } }
     await using pool = disposable(createPool({ url: database.url, max: 1, statementTimeoutMs: 50, name: 'test' }))
-    await expect(createOrderReader(pool.value, slow).read('a')).rejects.toThrow(StoreUnavailableError)
+    await expect(createValueReader(pool.value, slow).read('a')).rejects.toThrow(StoreUnavailableError)
   })
 
   it('names the missing table', async () => {
     const url = await freshDatabase()
     await using pool = disposable(createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' }))
-    const reading = createOrderReader(pool.value, orderQueries).read('a')
+    const reading = createValueReader(pool.value, orderQueries).read('a')
     await expect(reading).rejects.toThrow(StoreMisconfiguredError)
     await expect(reading).rejects.toThrow(/relation "orders" does not exist.*holdfast migrate up/)
   })

@@ -176,14 +176,18 @@ export async function aStream(options: StreamOptions = {}): Promise<Stream> {
       ) as unknown as LedgerRow[]
     },
     async findings({ deep = false } = {}) {
-      const config = loadConfig({
+      const env = {
         KAFKA_BROKERS: brokers,
         KAFKA_TOPIC: names.topic,
         KAFKA_DLQ_TOPIC: names.dlqTopic,
         KAFKA_GROUP_ID: groupId,
         DATABASE_URL: databaseUrl,
-      })
-      const { findings, unasked } = await verifyStream(config, orderStream(config), deep ? { deep: () => {} } : {})
+      }
+      const { findings, unasked } = await verifyStream(
+        loadConfig(env),
+        orderStream(env),
+        deep ? { deep: () => {} } : {},
+      )
       return [
         ...findings.map(
           ({ partition, offset, what }) => `partition ${partition ?? '?'}, offset ${offset ?? '?'}: ${what}`,

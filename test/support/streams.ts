@@ -1,9 +1,11 @@
-import type { Config } from '#src/settings/config.ts'
+import { type Environment, loadConfig } from '#src/settings/config.ts'
+import { prepareStreams } from '#src/settings/streams.ts'
+import { orders } from '#src/streams/orders/definition.ts'
 import { createOrderStream } from './order-stream.ts'
 
 /** The stream of orders, with the names that these settings give it. */
-export function orderStream({ kafka: { topic, dlqTopic, groupId }, recordMaxBytes: maxBytes }: Config) {
-  return createOrderStream({ topic, dlqTopic, groupId, maxBytes })
+export function orderStream(env: Environment) {
+  return prepareStreams([orders], loadConfig(env), env)[0]
 }
 
 /** The stream of orders as its proof knows it. */

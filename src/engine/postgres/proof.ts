@@ -25,7 +25,7 @@ export interface OffsetRange {
 }
 
 /** Ledger and progress of one partition, added up. */
-export interface PartitionBooks extends OutcomeCounts {
+export interface PartitionSums extends OutcomeCounts {
   readonly partition: number
   /** The first offset ever consumed. */
   readonly firstOffset: bigint
@@ -47,8 +47,8 @@ export interface Proof {
   readonly topic: string
   readonly groupId: string
   /** By partition; empty when the group has consumed nothing yet. */
-  readonly partitions: readonly PartitionBooks[]
-  readonly totals: Omit<PartitionBooks, 'partition' | 'firstOffset' | 'nextOffset' | 'accountedFrom' | 'topicId'>
+  readonly partitions: readonly PartitionSums[]
+  readonly totals: Omit<PartitionSums, 'partition' | 'firstOffset' | 'nextOffset' | 'accountedFrom' | 'topicId'>
   /** Rows by table: of the root table, and of those that hold the entries of an array. */
   readonly rows: { readonly tables: Readonly<Record<string, number>>; readonly deadLetters: number }
   /** Lost to retention before they were read: each is a finding, too. */
@@ -216,7 +216,7 @@ function rowCounts(tables: readonly string[]): string {
   return `SELECT ${counts.join(', ')}, (SELECT count(*) FROM dead_letters WHERE source_topic = $1) AS dead_letters`
 }
 
-function toBooks(row: Readonly<Record<string, unknown>>): PartitionBooks {
+function toBooks(row: Readonly<Record<string, unknown>>): PartitionSums {
   return {
     partition: Number(row.partition),
     firstOffset: BigInt(String(row.first_offset)),
@@ -227,7 +227,7 @@ function toBooks(row: Readonly<Record<string, unknown>>): PartitionBooks {
   }
 }
 
-function addUp(partitions: readonly PartitionBooks[]): Proof['totals'] {
+function addUp(partitions: readonly PartitionSums[]): Proof['totals'] {
   return sums(name => partitions.reduce((sum, partition) => sum + partition[name], 0))
 }
 

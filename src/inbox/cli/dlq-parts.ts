@@ -1,6 +1,6 @@
 import { composeDesk, type Desk } from '../../app/inbox.ts'
 import { operatorName } from '../../cli/operator-name.ts'
-import { kafkaOf, loadSetup, oneStream } from '../../cli/streams.ts'
+import { loadSetup, oneStream } from '../../cli/streams.ts'
 import { UsageError } from '../../engine/errors.ts'
 import type { Operator } from '../../engine/operator.ts'
 import { createPool } from '../../engine/postgres/pool.ts'
@@ -18,7 +18,6 @@ export interface DlqOptions {
 
 /** The dead letters and redrives of one stream, and the connections that commands need besides. */
 export interface DeadLetters extends Desk {
-  /** With the names of the stream. */
   readonly config: Config
   readonly stream: Stream
   readonly pool: ReturnType<typeof createPool>
@@ -31,8 +30,8 @@ export interface DeadLetters extends Desk {
  */
 export async function openDeadLetters({ stream: name }: DlqOptions, id?: string): Promise<DeadLetters> {
   const setup = await loadSetup()
+  const { config } = setup
   const stream = oneStream(setup, name ?? streamOfId(setup.streams, id))
-  const config: Config = { ...setup.config, kafka: kafkaOf(setup.config, stream) }
   const pool = createPool({ ...config.postgres, max: 2, name: 'dlq' })
   const parts = composeDesk(config, stream, pool)
   return {

@@ -2,7 +2,7 @@ import { CommandFailed } from '../../cli/failure.ts'
 import { onInterrupt } from '../../cli/interrupt.ts'
 import { note, print } from '../../cli/output.ts'
 import { startProgress } from '../../cli/progress.ts'
-import { kafkaOf, loadSetup, oneStream } from '../../cli/streams.ts'
+import { loadSetup, oneStream } from '../../cli/streams.ts'
 import { plural } from '../../cli/words.ts'
 import { openPartitionReader } from '../../engine/kafka/partition-reader.ts'
 import { createPool } from '../../engine/postgres/pool.ts'
@@ -21,12 +21,10 @@ export async function reindex(options: ReindexOptions): Promise<void> {
   const { because, json } = options
   const setup = await loadSetup()
   const stream = oneStream(setup, options.stream)
-  const { postgres, replayMax } = setup.config
+  const { kafka, postgres, replayMax } = setup.config
   const { dlqTopic, groupId } = stream
   await using parts = new AsyncDisposableStack()
-  const topic = parts.use(
-    await openPartitionReader({ connection: kafkaOf(setup.config, stream), topic: dlqTopic, groupId }),
-  )
+  const topic = parts.use(await openPartitionReader({ connection: kafka, topic: dlqTopic, groupId }))
   if ((await topic.partitions()).length === 0) {
     throw new CommandFailed(`there is no topic ${dlqTopic}; the service creates it, unless its name is wrong`)
   }

@@ -27,6 +27,7 @@ export async function runReplay(
   options: { readonly by: Operator; readonly json: boolean },
 ): Promise<void> {
   const { kafka, postgres } = inbox.config
+  const { topic, groupId } = inbox.stream
   const progress = startProgress({ label: 'redriven', silent: options.json, lineEveryMs: 2_000 })
   const { replay, unsettled } = await work()
   progress.stop()
@@ -63,8 +64,8 @@ export async function runReplay(
       interrupted: interrupt.signal,
       operator: options.by,
       async consumers() {
-        await using inspector = await startInspector({ connection: kafka, groupId: kafka.groupId })
-        return (await inspector.group(kafka.topic)).members
+        await using inspector = await startInspector({ connection: kafka, groupId })
+        return (await inspector.group(topic)).members
       },
       onProgress(now) {
         const rate = now.rate === null ? '' : `at ${grouped(now.rate)}/s`

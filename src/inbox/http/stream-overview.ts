@@ -9,7 +9,7 @@ import {
 } from '../../engine/status.ts'
 import { askAll, type HealthJson } from '../../http/health-json.ts'
 import { createRemembered } from '../../http/remembered.ts'
-import type { AutomaticRedrive, AutomaticRedriveStatus, PartitionBooks, StreamBooks } from '../stream-ports.ts'
+import type { AutomaticRedrive, AutomaticRedriveStatus, PartitionProgress, StreamBooks } from '../stream-ports.ts'
 
 /**
  * The stream at a glance, as JSON. What is not known, because it was never read or another process has it, is `null`. What the
@@ -183,7 +183,7 @@ function deadLettersJson({ open, parked, oldestFailedAtMs }: Figures['deadLetter
 /** Ours as this process knows them; the others as the database does, with their ends from Kafka. */
 function merged(
   own: readonly PartitionStatus[],
-  books: readonly PartitionBooks[],
+  books: readonly PartitionProgress[],
   endsOf: OverviewParts['ends'],
   nowMs: number,
 ): PartitionJson[] {
@@ -196,7 +196,7 @@ function merged(
   ].sort((a, b) => a.partition - b.partition)
 }
 
-function otherPartition(book: PartitionBooks, end: bigint | undefined): PartitionJson {
+function otherPartition(book: PartitionProgress, end: bigint | undefined): PartitionJson {
   const { partition, next, pausedFor, pausedBecause, lastProgressMs } = book
   // The end is of a moment ago: what was settled since lies beyond it.
   const high = end !== undefined && end < next ? next : end

@@ -12,8 +12,8 @@ const PAGE_BYTES = 4 * 1024 * 1024
 /** Bytes that are turned into values before the event loop may turn. */
 const TURN_BYTES = 64 * 1024
 
-/** Reads stored orders; what they look like, the domain's queries know. */
-export function createOrderReader(pool: pg.Pool, queries: ValueQueries): ValueReader & ValueCatalog {
+/** Reads stored values; the queries of the stream know what they look like. */
+export function createValueReader(pool: pg.Pool, queries: ValueQueries): ValueReader & ValueCatalog {
   return {
     async read(key) {
       const [row] = await readRows({ ...queries.one, values: [key] })

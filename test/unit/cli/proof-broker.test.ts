@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { inAnotherTopic, missingDeadLetters, outsideOfTopic } from '#src/cli/proof-broker.ts'
-import type { IndexedLetter, PartitionBooks, Proof } from '#src/engine/postgres/proof.ts'
+import type { IndexedLetter, PartitionSums, Proof } from '#src/engine/postgres/proof.ts'
 import type { SourceRecord } from '#src/engine/record.ts'
 import { aHeader, aRecord } from '../../support/records.ts'
 
 const NOTHING = { records: 0, written: 0, duplicate: 0, stale: 0, superseded: 0, dead_lettered: 0 }
 const SUMS = { ...NOTHING, inserted: 0, gaps: 0, expired: 0, skipped: 0 }
 
-function proofOf(partition: Pick<PartitionBooks, 'accountedFrom' | 'nextOffset'>): Proof {
+function proofOf(partition: Pick<PartitionSums, 'accountedFrom' | 'nextOffset'>): Proof {
   const books = { partition: 3, firstOffset: partition.accountedFrom, topicId: undefined, ...SUMS, ...partition }
   const rows = { tables: {}, deadLetters: 0 }
   return {

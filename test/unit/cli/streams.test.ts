@@ -1,11 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { kafkaOf, namedOrAll, oneStream } from '#src/cli/streams.ts'
+import { namedOrAll, oneStream } from '#src/cli/streams.ts'
 import type { Stream } from '#src/engine/stream.ts'
-import { loadConfig } from '#src/settings/config.ts'
 import { orderStream } from '../../support/streams.ts'
 
-const config = loadConfig({ KAFKA_TOPIC: 'o', KAFKA_DLQ_TOPIC: 'o.dlq', KAFKA_GROUP_ID: 'g' })
-const orders: Stream = orderStream(config)
+const orders: Stream = orderStream({ KAFKA_TOPIC: 'o', KAFKA_DLQ_TOPIC: 'o.dlq', KAFKA_GROUP_ID: 'g' })
 const returns: Stream = { ...orders, name: 'returns', topic: 'returns', dlqTopic: 'returns.dlq', groupId: 'g-returns' }
 const both = { streams: [orders, returns] as const }
 
@@ -28,12 +26,5 @@ describe('the stream that a command is about', () => {
     expect(namedOrAll(both, undefined)).toEqual([orders, returns])
     expect(namedOrAll(both, 'orders')).toEqual([orders])
     expect(() => namedOrAll(both, 'x')).toThrow('there is no stream "x"')
-  })
-
-  it('gives its names to what connects to Kafka, and changes nothing else', () => {
-    expect(kafkaOf(config, returns)).toEqual({
-      ...config.kafka,
-      ...{ topic: 'returns', dlqTopic: 'returns.dlq', groupId: 'g-returns' },
-    })
   })
 })

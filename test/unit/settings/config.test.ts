@@ -20,9 +20,6 @@ describe('an empty environment', () => {
     expect(loadConfig({})).toEqual({
       kafka: {
         brokers: ['localhost:9092'],
-        topic: 'orders',
-        dlqTopic: 'orders.dlq',
-        groupId: 'holdfast',
         startAt: 'earliest',
         createTopics: true,
         topicPartitions: 6,

@@ -7,9 +7,9 @@ import { misspeltSettings, tidyEnvironment } from '#src/settings/environment.ts'
 
 describe('the environment, tidied,', () => {
   it('gives the first variable of a .env back that a byte-order mark had hidden', () => {
-    const env = { '\uFEFFKAFKA_TOPIC': 'returns' }
+    const env = { '\uFEFFKAFKA_BROKERS': 'kafka:9092' }
     expect(tidyEnvironment(env)).toEqual([])
-    expect(loadConfig(env).kafka.topic).toBe('returns')
+    expect(loadConfig(env).kafka.brokers).toEqual(['kafka:9092'])
   })
 
   it('holds nothing that the client of Postgres would read behind our back, and says so', () => {
