@@ -18,7 +18,8 @@ export async function* postgresFindings(
   // The check that is under way: its finding has this name when it fails.
   let name = 'postgres'
   try {
-    const { version, readOnly, forbidden } = await serverFacts(pool)
+    const tables = streams.flatMap(({ tableNames }) => tableNames)
+    const { version, readOnly, forbidden } = await serverFacts(pool, tables)
     yield {
       name,
       ok: !readOnly,

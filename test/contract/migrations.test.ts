@@ -217,7 +217,7 @@ describe('a database that migrations cannot be applied to', () => {
     )
     await pool.end()
     await expect(migrate(theirs, 'up')).rejects.toThrow(
-      new RegExp(`orders.* belong to the user ${owner}.*run the migrations as ${owner}`),
+      new RegExp(`stream_progress.* belong to the user ${owner}.*run the migrations as ${owner}`),
     )
   })
 

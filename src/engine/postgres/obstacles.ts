@@ -1,5 +1,5 @@
 import { StoreMisconfiguredError } from '../errors.ts'
-import { TABLES } from './table-rights.ts'
+import { SHARED_TABLES } from './table-rights.ts'
 
 /** Runs one statement. @returns its rows */
 export type Ask = (text: string, values: readonly unknown[]) => Promise<readonly unknown[]>
@@ -63,7 +63,7 @@ export async function requireMigrationRights(ask: Ask): Promise<void> {
       WHERE relnamespace = to_regnamespace('public') AND relkind IN ('r', 'p') AND relname = ANY ($1)
         AND NOT pg_has_role(relowner, 'USAGE')
       GROUP BY relowner LIMIT 1`,
-    [[...TABLES, 'pgmigrations']],
+    [[...SHARED_TABLES, 'pgmigrations']],
   )) as { owner: string; tables: string[] }[]
   if (foreign === undefined) return
   const owner = identifier(foreign.owner)

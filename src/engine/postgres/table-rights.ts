@@ -9,15 +9,18 @@ export interface ServerFacts {
   readonly forbidden: readonly string[]
 }
 
-export const TABLES = [
-  ...['orders', 'deliveries', 'payments', 'items', 'stream_progress', 'stream_ledger', 'audit_log', 'switches'],
-  'consumer_starts',
+/** Tables that all streams share; those of its values a stream names itself. */
+export const SHARED_TABLES = [
+  ...['stream_progress', 'stream_ledger', 'value_count_changes', 'audit_log', 'switches', 'consumer_starts'],
   ...['dead_letters', 'dead_letter_events', 'dead_letters_purged', 'dead_letters_purged_counts'],
   ...['replays', 'replay_items', 'replay_items_purged'],
 ]
 
-/** @throws StoreUnavailableError, StoreMisconfiguredError */
-export async function serverFacts(pool: pg.Pool): Promise<ServerFacts> {
+/**
+ * @param tables those of the streams
+ * @throws StoreUnavailableError, StoreMisconfiguredError
+ */
+export async function serverFacts(pool: pg.Pool, tables: readonly string[]): Promise<ServerFacts> {
   const rows = await query<{ version: string; read_only: boolean; forbidden: string[] }>(pool, {
     text: `SELECT current_setting('server_version') AS version,
         pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS read_only,
@@ -28,7 +31,7 @@ export async function serverFacts(pool: pg.Pool): Promise<ServerFacts> {
             AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
               AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))
         ), '{}') AS forbidden`,
-    values: [TABLES],
+    values: [[...SHARED_TABLES, ...tables]],
   })
   const [row] = rows
   return {
