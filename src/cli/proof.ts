@@ -163,7 +163,7 @@ async function compareDeadLetters(
 function notShown({ brokers }: Config['kafka'], topic: string, sight: TopicSight): BrokerUnavailableError {
   return new BrokerUnavailableError(
     sight === 'missing'
-      ? `the cluster at ${brokers.join(',')} has no topic ${topic}: check KAFKA_BROKERS and KAFKA_TOPIC`
+      ? `the cluster at ${brokers.join(',')} has no topic ${topic}: check KAFKA_BROKERS, and the topic of the stream ("holdfast stream ls" shows it)`
       : `the cluster at ${brokers.join(',')} does not show the topic ${topic} to this user: grant DESCRIBE and READ on it`,
   )
 }

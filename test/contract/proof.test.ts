@@ -68,8 +68,8 @@ describe('the proof of what the tables say', () => {
   })
 
   it.each([
-    ['orders', 'holdfst', 'is KAFKA_GROUP_ID=holdfast meant?'],
-    ['order', 'holdfast', 'is KAFKA_TOPIC=orders meant?'],
+    ['orders', 'holdfst', 'is the group holdfast meant?'],
+    ['order', 'holdfast', 'is the topic orders meant?'],
   ])('finds that the topic %s has no progress of the group %s, and names which has', async (topic, group, hint) => {
     const proof = await readProof(database.pool, provenOrders(topic, group))
     expect(proof.partitions).toEqual([])
@@ -82,10 +82,17 @@ describe('the proof of what the tables say', () => {
     ])
   })
 
+  it('does not name the progress of another stream', async () => {
+    const found = await findings(`UPDATE stream_progress SET stream = 'returns', topic = 'returns'`)
+    expect(found.map(({ what }) => what).join()).toMatch(
+      /no group of the stream orders has any: nothing was consumed yet/,
+    )
+  })
+
   it('finds that no group has any progress', async () => {
     const found = await findings('TRUNCATE stream_progress, stream_ledger')
     const what = expect.stringMatching(
-      /no group has any: nothing was consumed yet, or DATABASE_URL names another database/,
+      /no group of the stream orders has any: nothing was consumed yet, or DATABASE_URL names another database/,
     )
     expect(found).toContainEqual({ partition: undefined, offset: undefined, what })
   })

@@ -140,7 +140,7 @@ it('takes nothing for proven that it could not ask, or has not seen', async () =
   // Then it holds where it was seen, and nowhere else
   expect(whole).toMatchObject({ code: 0 })
   expect(misspelt.code).toBe(1)
-  expect(misspelt.said).toContain(`is KAFKA_GROUP_ID=${stream.groupId} meant?`)
+  expect(misspelt.said).toContain(`is the group ${stream.groupId} meant?`)
   expect(elsewhere.code).toBe(4)
   expect(elsewhere.said).toMatch(/could not ask for the topic elsewhere: the cluster at .* has no topic elsewhere/)
   expect(begunLate.code).toBe(1)

@@ -85,7 +85,7 @@ export async function readProof(
       const [answer] = await pipelined(client, [{ text: `${text}\nLIMIT ${FINDINGS_OF_A_KIND + 1}`, values }])
       findings.push(...toFindings(answer?.rows ?? [], what))
     }
-    if (sums?.rows.length === 0) findings.push(await nothingConsumed(client, topic, groupId))
+    if (sums?.rows.length === 0) findings.push(await nothingConsumed(client, plan.stream, topic, groupId))
     await pipelined(client, ['COMMIT'])
 
     const partitions = (sums?.rows ?? []).map(toBooks)
@@ -171,26 +171,37 @@ const BOOKS = `
   WHERE p.topic = $1 AND p.group_id = $2
   GROUP BY p.partition, p.first_offset, p.next_offset, p.topic_id ORDER BY p.partition`
 
-/** Without progress nothing is proven; most often a name is misspelt, so the finding gives those that have some. */
-async function nothingConsumed(client: pg.PoolClient, topic: string, groupId: string): Promise<Finding> {
+/** Without progress nothing is proven; most often a name is misspelt, so the finding gives those under which this stream has some. */
+async function nothingConsumed(
+  client: pg.PoolClient,
+  stream: string,
+  topic: string,
+  groupId: string,
+): Promise<Finding> {
   const [answer] = await pipelined(client, [
-    `SELECT topic, group_id, count(*) AS partitions FROM stream_progress GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ${KNOWN_AT_MOST}`,
+    {
+      text: `SELECT topic, group_id, count(*) AS partitions FROM stream_progress WHERE stream = $1
+        GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ${KNOWN_AT_MOST}`,
+      values: [stream],
+    },
   ])
   const known: { topic: string; group_id: string; partitions: string }[] = answer?.rows ?? []
   const nothing = `the group ${groupId} has no progress in the topic ${topic}, so nothing is proven`
   const finding = (why: string) => ({ partition: undefined, offset: undefined, what: `${nothing}; ${why}` })
   if (known.length === 0) {
-    return finding('no group has any: nothing was consumed yet, or DATABASE_URL names another database')
+    return finding(
+      `no group of the stream ${stream} has any: nothing was consumed yet, or DATABASE_URL names another database`,
+    )
   }
   const list = known.map(row => `group ${row.group_id} in topic ${row.topic} (${row.partitions} partitions)`)
   const hints = [
     hint(
-      'KAFKA_TOPIC',
+      'topic',
       topic,
       known.map(row => row.topic),
     ),
     hint(
-      'KAFKA_GROUP_ID',
+      'group',
       groupId,
       known.map(row => row.group_id),
     ),
@@ -201,10 +212,10 @@ async function nothingConsumed(client: pg.PoolClient, topic: string, groupId: st
 /** Names of a list that a finding gives. */
 const KNOWN_AT_MOST = 20
 
-function hint(variable: string, name: string, known: readonly string[]): string {
+function hint(what: string, name: string, known: readonly string[]): string {
   if (known.includes(name)) return ''
   const meant = nearest(name, known)
-  return meant === undefined ? '' : `; is ${variable}=${meant} meant?`
+  return meant === undefined ? '' : `; is the ${what} ${meant} meant?`
 }
 
 const UNREAD_RANGES = `

@@ -167,7 +167,9 @@ export function createReplayDesk({ pool, stream, topic, dlqTopic, check }: Repla
         if (row === undefined) throw unknown(id)
         // A caller that resumes it here would wait for ever.
         if (what === 'resume' && (row.topic ?? topic) !== topic) {
-          throw new UsageError(`the redrive ${id} goes to ${row.topic}: it can go on where KAFKA_TOPIC=${row.topic}`)
+          throw new UsageError(
+            `the redrive ${id} goes to ${row.topic}: it can go on where that is the topic of the stream ${stream}`,
+          )
         }
         const next = nextState(row.state, what, row.alive)
         if (next === undefined) throw new UsageError(`the redrive ${id} is ${row.state}: ${REFUSED[what]}`)
