@@ -1,8 +1,7 @@
-import { namesState, printFilter } from '#src/inbox/filter.ts'
 import type { AdminParts } from '#src/inbox/http/admin.ts'
 import { createAdminFeed } from '#src/inbox/http/admin-feed.ts'
 import type { StreamOverview } from '#src/inbox/http/stream-overview.ts'
-import type { DeadLetterRow, Replay, ReplayPreview, ReplayRequest } from '#src/inbox/ports.ts'
+import type { Replay } from '#src/inbox/ports.ts'
 import { type Letter, type MemoryDesk, memoryDesk } from '../support/memory-desk.ts'
 import { createOrderJudge } from '../support/order.ts'
 import { MODEL } from './pages.ts'
@@ -20,38 +19,19 @@ const judge = createOrderJudge({ maxBytes: 1024 * 1024 })
 
 export function consoleDesk(nowMs = Date.now()): ConsoleDesk {
   const base = memoryDesk({ nowMs })
-  const sets = new Map<string, string[]>()
   const glance: ConsoleDesk['glance'] = { ...RUNNING }
-  const { letters, replays, running, rows, bytes } = base
-
-  async function membersOf(request: ReplayRequest): Promise<{ members: DeadLetterRow[]; preview: ReplayPreview }> {
-    const { rows: all } = await letters.page({ filter: request.filter, limit: 1_000_000, after: undefined })
-    const oldestFirst = all.toReversed()
-    const may = oldestFirst.filter(
-      ({ state }) => state === 'open' || (state === 'parked' && namesState(request.filter, 'parked')),
-    )
-    const passing = request.onlyPassing ? may.filter(({ id }) => passes(id)) : may
-    const members = passing.slice(0, request.limit ?? passing.length)
-    const by_reason: Record<string, number> = {}
-    for (const { reason } of members) by_reason[reason] = (by_reason[reason] ?? 0) + 1
-    const left_out = {
-      not_open: all.length - may.length,
-      not_passing: may.length - passing.length,
-      over_limit: passing.length - members.length,
-    }
-    const preview = {
-      count: members.length,
-      by_reason,
-      oldest: members[0]?.failed_at ?? null,
-      newest: members.at(-1)?.failed_at ?? null,
-      left_out: Object.fromEntries(Object.entries(left_out).filter(([, count]) => count > 0)),
-    }
-    return { members, preview }
-  }
+  const { replays, running, membersOf, rows, bytes } = base
 
   function passes(id: string): boolean {
     const record = bytes.get(id)
     return record !== undefined && judge(record).ok
+  }
+
+  /** A worker takes it at once. */
+  function taken(queued: Replay): Replay {
+    const replay: Replay = { ...queued, state: 'running', started_at: queued.started_at ?? queued.created_at }
+    running.set(replay.id, replay)
+    return replay
   }
 
   const overview = async (): Promise<StreamOverview> => ({ ...(await base.overview()), ...glance })
@@ -59,19 +39,8 @@ export function consoleDesk(nowMs = Date.now()): ConsoleDesk {
     overview,
     replays: {
       ...replays,
-      preview: async request => (await membersOf(request)).preview,
-      async start(request, by) {
-        const { members, preview } = await membersOf(request)
-        const replay = await replays.start(request, by)
-        sets.set(
-          replay.id,
-          members.map(({ id }) => id),
-        )
-        const { count } = preview
-        const started = { ...replay, filter: printFilter(request.filter), total: count, pending: count }
-        running.set(replay.id, started)
-        return started
-      },
+      start: async (request, by) => taken(await replays.start(request, by)),
+      resume: async (id, by) => taken(await replays.resume(id, by)),
     },
     feed: createAdminFeed({
       clock: { sleep: (ms, signal) => sleep(ms / LOOKS_FASTER, signal) },
@@ -90,7 +59,7 @@ export function consoleDesk(nowMs = Date.now()): ConsoleDesk {
     advance(id, count) {
       const replay = running.get(id)
       if (replay === undefined) throw new Error(`there is no redrive ${id}`)
-      const set = sets.get(id) ?? []
+      const set = membersOf(id)
       const from = replay.published
       const now = new Date().toISOString()
       let { resolved, failed_again } = replay

@@ -1,38 +1,17 @@
 import fc from 'fast-check'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import {
-  COMPARISONS,
-  type Comparison,
-  type DeadLetterFilter,
-  type FilterTerm,
-  PATTERN_FIELDS,
-  parseFilter,
-} from '#src/inbox/filter.ts'
+import { COMPARISONS, type DeadLetterFilter, type FilterTerm, PATTERN_FIELDS, parseFilter } from '#src/inbox/filter.ts'
 import { DEAD_LETTER_STATES } from '#src/inbox/letter-states.ts'
 import { filterSql } from '#src/inbox/postgres/dead-letter-filter-sql.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
+import { type FilteredLetter, takesLetter } from '../support/filter-model.ts'
 import { insertLetters } from '../support/letters.ts'
 
 /** What a filter says in SQL, held against what it says in words. */
 
-interface Letter {
-  readonly id: string
-  readonly reason: string
-  readonly error: string
-  readonly pointer: string
-  readonly message: string
-  readonly key: string | null
-  readonly source_topic: string
-  readonly source_partition: number
-  readonly ageMs: number
-  readonly replay_count: number
-  readonly state: string
-  readonly replays: readonly string[]
-}
-
 const HOUR = 3_600_000
-const DATA: Partial<Letter>[] = [
+const DATA: Partial<FilteredLetter>[] = [
   {},
   { reason: 'malformed_json', error: 'not_json', message: 'the value is not JSON (position 7)' },
   { pointer: '/payment/amount', error: 'required', key: 'abc-1' },
@@ -47,7 +26,7 @@ const DATA: Partial<Letter>[] = [
   { message: 'it\'s "quoted"; DROP TABLE dead_letters; --', key: 'ABC-1' },
   { error: 'Straße', message: 'ÄÖÜ', ageMs: 200 * 24 * HOUR },
 ]
-const LETTERS: Letter[] = DATA.map((data, offset) => ({
+const LETTERS: FilteredLetter[] = DATA.map((data, offset) => ({
   id: `${data.source_topic ?? 'orders'}-${data.source_partition ?? 0}-${offset}`,
   reason: 'schema_violation',
   error: 'required',
@@ -105,60 +84,8 @@ function parsed(text: string): DeadLetterFilter {
   return read.filter
 }
 
-function like(text: string, pattern: string): boolean {
-  const [head = '', ...rest] = pattern.split('*')
-  if (rest.length === 0) return text === pattern
-  const tail = rest.pop() ?? ''
-  if (!text.startsWith(head) || !text.endsWith(tail) || text.length < head.length + tail.length) return false
-  let at = head.length
-  for (const part of rest) {
-    const next = text.indexOf(part, at)
-    if (next === -1) return false
-    at = next + part.length
-  }
-  return at <= text.length - tail.length
-}
-
-function compares(a: number, comparison: Comparison, b: number): boolean {
-  return { '>': a > b, '>=': a >= b, '<': a < b, '<=': a <= b, '=': a === b }[comparison]
-}
-
-function holds(term: FilterTerm, letter: Letter): boolean {
-  switch (term.field) {
-    case 'reason':
-      return term.values.some(reason => reason === letter.reason)
-    case 'state':
-      return term.values.some(state =>
-        state === 'failed_again'
-          ? letter.replay_count > 0 && (letter.state === 'open' || letter.state === 'parked')
-          : state === letter.state,
-      )
-    case 'error':
-    case 'pointer':
-    case 'id':
-    case 'topic':
-    case 'key': {
-      const { error, pointer, id, source_topic: topic, key } = letter
-      const text = { error, pointer, id, topic, key: key ?? '' }[term.field]
-      return term.values.some(pattern => like(text, pattern))
-    }
-    case 'partition':
-      return term.values.includes(letter.source_partition)
-    case 'age':
-      return compares(letter.ageMs, term.comparison, term.ms)
-    case 'replays':
-      return compares(letter.replay_count, term.comparison, term.count)
-    case 'replay':
-      return term.values.some(id => letter.replays.includes(id))
-    case 'text': {
-      const texts = [letter.message, letter.error, letter.pointer, letter.key ?? '']
-      return texts.some(text => text.toLowerCase().includes(term.text.toLowerCase()))
-    }
-  }
-}
-
 function expected(filter: DeadLetterFilter): string[] {
-  return LETTERS.filter(letter => filter.terms.every(term => holds(term, letter) !== term.not)).map(({ id }) => id)
+  return LETTERS.filter(letter => takesLetter(filter, letter)).map(({ id }) => id)
 }
 
 describe('a filter in SQL', () => {

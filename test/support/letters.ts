@@ -29,12 +29,9 @@ export interface LetterFields {
   readonly replay_id: string | null
 }
 
-/**
- * Puts letters into the index, as they would be long after their settlement. Those that say nothing else stand on partition 0
- * of `orders` one after another, and failed a second apart. @returns them
- */
-export async function insertLetters(pool: pg.Pool, letters: readonly Partial<LetterFields>[]): Promise<LetterFields[]> {
-  const rows = letters.map((letter, index): LetterFields => {
+/** Letters that say nothing else stand on partition 0 of `orders` one after another, and failed a second apart. */
+export function letterRows(letters: readonly Partial<LetterFields>[]): LetterFields[] {
+  return letters.map((letter, index): LetterFields => {
     const { source_topic = 'orders', source_partition = 0, source_offset = index } = letter
     const failed_at = letter.failed_at ?? new Date(1_750_000_000_000 + index * 1_000).toISOString()
     return {
@@ -66,6 +63,11 @@ export async function insertLetters(pool: pg.Pool, letters: readonly Partial<Let
       ...letter,
     }
   })
+}
+
+/** Puts {@link letterRows} into the index, as they would be long after their settlement. @returns them */
+export async function insertLetters(pool: pg.Pool, letters: readonly Partial<LetterFields>[]): Promise<LetterFields[]> {
+  const rows = letterRows(letters)
   await pool.query('INSERT INTO dead_letters SELECT * FROM jsonb_populate_recordset(NULL::dead_letters, $1::jsonb)', [
     JSON.stringify(rows),
   ])

@@ -5,6 +5,7 @@ import type { ReplayState } from '#src/inbox/letter-states.ts'
 import type { RedrivenRecord } from '#src/inbox/redrive.ts'
 import {
   type PageMarks,
+  type Parting,
   REPLAY_DELIVERY_TIMEOUT_MS,
   REPLAY_LEASE_MS,
   type ReplayInHand,
@@ -16,7 +17,10 @@ import {
 import { aRecord } from './records.ts'
 import type { VirtualProcess, VirtualTime } from './simulation/virtual-time.ts'
 
-/** One redrive in a world of its own: its books, the topic and the dead letters, in virtual time. */
+/**
+ * One redrive in virtual time: its tables, the topic and the dead letters. `test/contract/redrive-work.suite.ts` holds its store to
+ * what the real one promises.
+ */
 export interface ReplayWorld {
   readonly id: string
   state: ReplayState
@@ -39,7 +43,7 @@ export interface MemoryItem extends ReplayItem {
   at: 'pending' | 'claimed' | 'published' | 'skipped' | 'cancelled'
   why?: string
   /** What becomes of it when its turn comes. */
-  readonly fate?: 'gone' | 'no place' | 'not open' | 'too large'
+  fate?: 'gone' | 'no place' | 'not open' | 'too large'
 }
 
 const STORE_MS = 3
@@ -88,6 +92,14 @@ export function aReplayWorld(
   const isAlive = () => heardMs !== undefined && time.nowMs - heardMs < REPLAY_LEASE_MS
   const isFree = () => world.state === 'queued' || (isUnderWay() && !isAlive())
   const isUnderWay = () => ['running', 'pausing', 'cancelling'].includes(world.state)
+
+  /** What an operator has asked for meanwhile is not forgotten. */
+  function stateAfter(to: Parting['to']): ReplayState {
+    if ((to === 'queued' || to === 'paused') && world.state === 'cancelling') return 'cancelling'
+    if (to === 'queued' && world.state === 'pausing') return 'paused'
+    if (to === 'paused' && world.state === 'running') return 'queued'
+    return to
+  }
 
   function portsOf(process: VirtualProcess) {
     let myEpoch = 0
@@ -155,9 +167,10 @@ export function aReplayWorld(
       claim: (replay, ids, ends) =>
         mine(replay, () => {
           marks = ends
-          const open = ids.filter(id => byId.get(id)?.fate !== 'not open')
-          set(ids, ['pending'], 'skipped', 'not_open')
-          set(open, ['skipped'], 'claimed')
+          const pending = ids.filter(id => byId.get(id)?.at === 'pending')
+          const open = pending.filter(id => byId.get(id)?.fate !== 'not open')
+          set(open, ['pending'], 'claimed')
+          set(pending, ['pending'], 'skipped', 'not_open')
           return new Set(open)
         }),
       notePublished: (replay, ids) => mine(replay, () => set(ids, ['claimed'], 'published')),
@@ -165,10 +178,9 @@ export function aReplayWorld(
       part: (replay, parting) =>
         mine(replay, () => {
           heardMs = undefined
-          if (parting.to === 'cancelled' || parting.to === 'failed')
-            set([...byId.keys()], ['pending', 'claimed'], 'cancelled')
+          if (parting.to === 'cancelled' || parting.to === 'failed') set([...byId.keys()], ['claimed'], 'cancelled')
           if (parting.to === 'failed') error = parting.error
-          world.state = parting.to
+          world.state = stateAfter(parting.to)
         }),
     }
 

@@ -88,9 +88,10 @@ describe('a redrive', () => {
       status: 200,
       body: { id, state: 'paused' },
     })
-    expect(service.desk.log.at(-1)).toMatchObject({ who: 'chief', what: 'pause', because: 'too fast' })
-    expect([await step('resume'), await step('cancel')]).toEqual(['running', 'cancelled'])
-    const late = await answerOf(service.ask(`/admin/replays/${id}/cancel`, { method: 'POST' }))
+    expect(service.desk.log.at(-1)).toMatchObject({ who: 'chief', what: 'replay_pause', because: 'too fast' })
+    expect([await step('resume'), await step('cancel')]).toEqual(['queued', 'cancelled'])
+    expect(await step('cancel')).toBe('cancelled')
+    const late = await answerOf(service.ask(`/admin/replays/${id}/pause`, { method: 'POST' }))
     expect(late).toMatchObject({ status: 409, body: { code: 'wrong_state' } })
   })
 

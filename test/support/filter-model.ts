@@ -1,0 +1,76 @@
+import type { Comparison, DeadLetterFilter, FilterTerm } from '#src/inbox/filter.ts'
+
+/** What a filter looks at in a dead letter. */
+export interface FilteredLetter {
+  readonly id: string
+  readonly reason: string
+  readonly error: string
+  readonly pointer: string
+  readonly message: string
+  readonly key: string | null
+  readonly source_topic: string
+  readonly source_partition: number
+  /** Since its latest failure. */
+  readonly ageMs: number
+  readonly replay_count: number
+  readonly state: string
+  /** Redrives of which it is a member. */
+  readonly replays: readonly string[]
+}
+
+/** Whether the filter takes the letter: `test/contract/dead-letter-filter.test.ts` compares it with what Postgres answers. */
+export function takesLetter(filter: DeadLetterFilter, letter: FilteredLetter): boolean {
+  return filter.terms.every(term => holds(term, letter) !== term.not)
+}
+
+function holds(term: FilterTerm, letter: FilteredLetter): boolean {
+  switch (term.field) {
+    case 'reason':
+      return term.values.some(reason => reason === letter.reason)
+    case 'state':
+      return term.values.some(state =>
+        state === 'failed_again'
+          ? letter.replay_count > 0 && (letter.state === 'open' || letter.state === 'parked')
+          : state === letter.state,
+      )
+    case 'error':
+    case 'pointer':
+    case 'id':
+    case 'topic':
+    case 'key': {
+      const { error, pointer, id, source_topic: topic, key } = letter
+      const text = { error, pointer, id, topic, key: key ?? '' }[term.field]
+      return term.values.some(pattern => like(text, pattern))
+    }
+    case 'partition':
+      return term.values.includes(letter.source_partition)
+    case 'age':
+      return compares(letter.ageMs, term.comparison, term.ms)
+    case 'replays':
+      return compares(letter.replay_count, term.comparison, term.count)
+    case 'replay':
+      return term.values.some(id => letter.replays.includes(id))
+    case 'text': {
+      const texts = [letter.message, letter.error, letter.pointer, letter.key ?? '']
+      return texts.some(text => text.toLowerCase().includes(term.text.toLowerCase()))
+    }
+  }
+}
+
+function like(text: string, pattern: string): boolean {
+  const [head = '', ...rest] = pattern.split('*')
+  if (rest.length === 0) return text === pattern
+  const tail = rest.pop() ?? ''
+  if (!text.startsWith(head) || !text.endsWith(tail) || text.length < head.length + tail.length) return false
+  let at = head.length
+  for (const part of rest) {
+    const next = text.indexOf(part, at)
+    if (next === -1) return false
+    at = next + part.length
+  }
+  return at <= text.length - tail.length
+}
+
+function compares(a: number, comparison: Comparison, b: number): boolean {
+  return { '>': a > b, '>=': a >= b, '<': a < b, '<=': a <= b, '=': a === b }[comparison]
+}

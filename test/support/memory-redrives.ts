@@ -1,0 +1,152 @@
+import { UsageError } from '#src/engine/errors.ts'
+import type { Operator } from '#src/engine/operator.ts'
+import { namesState, printFilter } from '#src/inbox/filter.ts'
+import {
+  LETTER_MOVES,
+  type LeftOutReason,
+  nextState,
+  type RedriveStep,
+  redrivesWhere,
+  type StoredLetterState,
+} from '#src/inbox/letter-states.ts'
+import {
+  NothingToReplayError,
+  type Replay,
+  type ReplayDesk,
+  type ReplayPreview,
+  type ReplayRequest,
+  ReplayRunningError,
+} from '#src/inbox/ports.ts'
+import type { MemoryLetters, MutableLetter } from './memory-letters.ts'
+
+/**
+ * Redrives in memory, as operators start and steer them: `test/contract/redrives.suite.ts` holds them to what the real ones promise.
+ * No worker takes them: a step takes effect at once.
+ */
+export interface MemoryRedrives {
+  readonly port: ReplayDesk
+  readonly running: Map<string, Replay>
+  /** Ids of the frozen set, in the order of publishing. */
+  membersOf(id: string): readonly string[]
+}
+
+export interface RedriveParts {
+  readonly letters: MemoryLetters
+  /** Whether a letter would pass now; `undefined`: its bytes are gone. */
+  readonly passes: (id: string) => boolean | undefined
+  /** That letters may have come from; absent: any. */
+  readonly topics?: readonly string[]
+}
+
+export function createMemoryRedrives({ letters, passes, topics }: RedriveParts): MemoryRedrives {
+  const running = new Map<string, Replay>()
+  const sets = new Map<string, readonly string[]>()
+  const underWay = redrivesWhere(state => state.underWay)
+
+  function select(request: ReplayRequest): { members: MutableLetter[]; preview: ReplayPreview } {
+    const members: MutableLetter[] = []
+    const leftOut: Partial<Record<LeftOutReason, number>> = {}
+    for (const row of letters.matching(request.filter).sort(oldestFirst)) {
+      const why = whyNot(row)
+      if (why === undefined) members.push(row)
+      else leftOut[why] = (leftOut[why] ?? 0) + 1
+    }
+    return { members: members.sort(byPlace), preview: { ...summaryOf(members), left_out: leftOut } }
+
+    function whyNot(row: MutableLetter): LeftOutReason | undefined {
+      const takes: readonly StoredLetterState[] = LETTER_MOVES.redrive.from.filter(
+        state => state === 'open' || namesState(request.filter, state),
+      )
+      if (!takes.includes(row.state)) return 'not_open'
+      if (topics !== undefined && !topics.includes(row.source_topic)) return 'other_topic'
+      if (row.dlq_partition === null || row.dlq_offset === null) return 'place_unknown'
+      if (members.length >= (request.limit ?? Number.POSITIVE_INFINITY)) return 'over_limit'
+      if (!request.onlyPassing) return undefined
+      const verdict = passes(row.id)
+      if (verdict === undefined) return 'bytes_gone'
+      return verdict ? undefined : 'not_passing'
+    }
+  }
+
+  function refuseSecond(): void {
+    const busy = [...running.values()].find(({ state }) => underWay.includes(state))
+    if (busy !== undefined) throw new ReplayRunningError(busy)
+  }
+
+  async function start(request: ReplayRequest, by: Operator): Promise<Replay> {
+    refuseSecond()
+    const { members, preview } = select(request)
+    const total = members.length
+    if (total === 0) throw new NothingToReplayError(preview)
+    if (request.edited !== undefined && total !== 1) {
+      throw new UsageError(
+        `an edited value replaces one dead letter, and the filter takes ${total}: name it, as in id:...`,
+      )
+    }
+    const id = `r${String(running.size + 1).padStart(10, '0')}`
+    const replay: Replay = {
+      ...{ id, state: 'queued', filter: printFilter(request.filter), requested_by: by.who, because: by.because },
+      ...{ automatic: request.automatic, only_passing: request.onlyPassing, edited: request.edited !== undefined },
+      ...{ rate: request.rate ?? null, total, pending: total, published: 0, resolved: 0, failed_again: 0, parked: 0 },
+      ...{
+        skipped: 0,
+        skipped_because: {},
+        created_at: letters.at(),
+        started_at: null,
+        finished_at: null,
+        error: null,
+      },
+    }
+    running.set(id, replay)
+    sets.set(
+      id,
+      members.map(member => member.id),
+    )
+    letters.note('replay', replay.filter, by, { replay: id, letters: total })
+    return replay
+  }
+
+  async function steer(id: string, by: Operator, step: RedriveStep): Promise<Replay> {
+    const replay = running.get(id)
+    if (replay === undefined) throw new UsageError(`there is no redrive ${JSON.stringify(id)}`)
+    const state = nextState(replay.state, step, false)
+    if (state === undefined) throw new UsageError(`the redrive ${id} is ${replay.state}: it cannot be asked to ${step}`)
+    if (state === replay.state) return replay
+    if (underWay.includes(state)) refuseSecond()
+    const ends = state === 'cancelled' ? { pending: 0, finished_at: letters.at() } : {}
+    const next = { ...replay, state, ...ends }
+    running.set(id, next)
+    letters.note(`replay_${step}`, replay.filter, by, { replay: id })
+    return next
+  }
+
+  return {
+    running,
+    membersOf: id => sets.get(id) ?? [],
+    port: {
+      preview: async request => select(request).preview,
+      start,
+      get: async id => running.get(id),
+      list: async limit => [...running.values()].toReversed().slice(0, limit),
+      pause: (id, by) => steer(id, by, 'pause'),
+      resume: (id, by) => steer(id, by, 'resume'),
+      cancel: (id, by) => steer(id, by, 'cancel'),
+    },
+  }
+}
+
+function summaryOf(members: readonly MutableLetter[]): Omit<ReplayPreview, 'left_out'> {
+  const reasons = [...Map.groupBy(members, ({ reason }) => reason)].map(([reason, { length }]) => [reason, length])
+  const times = members.map(({ failed_at }) => failed_at).sort()
+  const span = { oldest: times[0] ?? null, newest: times.at(-1) ?? null }
+  return { count: members.length, by_reason: Object.fromEntries(reasons), ...span }
+}
+
+function oldestFirst(a: MutableLetter, b: MutableLetter): number {
+  return a.failed_at < b.failed_at || (a.failed_at === b.failed_at && a.id < b.id) ? -1 : 1
+}
+
+/** By partition and offset, so that the order of a key is kept. */
+function byPlace(a: MutableLetter, b: MutableLetter): number {
+  return a.source_partition - b.source_partition || Number(BigInt(a.source_offset) - BigInt(b.source_offset))
+}
