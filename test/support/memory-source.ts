@@ -1,18 +1,26 @@
+import { BrokerUnavailableError } from '#src/engine/errors.ts'
 import type { CommitResult, Progress, RecordSource, SourceEvent } from '#src/engine/ports.ts'
 import type { Header, SourceRecord, TopicPartition } from '#src/engine/record.ts'
 import { aRecord } from './records.ts'
 
-/** A group consumer and its topic in memory: the test plays the broker. */
+/**
+ * A group consumer and its topic in memory: the test plays the broker. `test/contract/record-source.suite.ts` holds it to what the real
+ * one promises.
+ */
 export interface MemorySource extends RecordSource {
   /** Appends records to a partition's log; returns their offsets. */
   append(
     partition: number,
     ...texts: (string | { readonly text: string; readonly headers: readonly Header[] })[]
   ): bigint[]
+  /** The consumer of the next process: over the same topic, in the same group. */
+  successor(): MemorySource
   /** Queues a rebalance. */
   give(...partitions: number[]): void
   /** Queues a revoke; resolves when it is answered. */
   takeAway(partition: number, lost?: boolean): Promise<void>
+  /** Ends the membership: queues the loss of these. */
+  lose(...partitions: number[]): void
   /** Removes everything below `low`, as retention does. */
   retain(partition: number, low: bigint): void
   /** What the broker holds as committed, by partition. */
@@ -23,21 +31,52 @@ export interface MemorySource extends RecordSource {
   readonly closed: boolean
 }
 
-export function createMemorySource(topic = 'orders'): MemorySource {
-  const logs = new Map<number, { low: bigint; records: SourceRecord[]; end: bigint }>()
+const NOT_A_MEMBER: CommitResult = { ok: false, code: 25, message: 'no member of the group any more' }
+
+interface Log {
+  low: bigint
+  records: SourceRecord[]
+  end: bigint
+}
+
+/** What a topic and a group have beyond the life of a process. */
+interface Kept {
+  readonly logs: Map<number, Log>
+  readonly commits: Map<number, bigint>
+}
+
+export function createMemorySource(
+  topic = 'orders',
+  { logs, commits }: Kept = { logs: new Map(), commits: new Map() },
+): MemorySource {
   const owned = new Map<number, bigint>()
   const events: SourceEvent[] = []
   const answered: (() => void)[] = []
-  const commits = new Map<number, bigint>()
   const paused = new Set<number>()
   const refuseCommits: CommitResult[] = []
-  const answers: (() => void)[] = []
+  /** Answers the commit that waits. */
+  let commitWaiting: ((result: CommitResult) => void) | undefined
+  let sent: readonly Progress[] = []
+  /** Lost, and the event that says so is not answered yet. */
+  const lostNow = new Set<number>()
+  /** Not fetched any more until a seek: the position is not in the log. */
+  const outOfRange = new Set<number>()
   let closed = false
 
-  function log(partition: number) {
+  function log(partition: number): Log {
     const existing = logs.get(partition) ?? { low: 0n, records: [], end: 0n }
     logs.set(partition, existing)
     return existing
+  }
+
+  function answerCommit(): void {
+    const resolve = commitWaiting
+    commitWaiting = undefined
+    if (resolve === undefined) return
+    const isLost = sent.some(({ partition }) => lostNow.has(partition) || !owned.has(partition))
+    const refusal = refuseCommits.shift() ?? (isLost ? NOT_A_MEMBER : undefined)
+    if (refusal === undefined) for (const { partition, nextOffset } of sent) commits.set(partition, nextOffset)
+    resolve(refusal ?? { ok: true })
   }
 
   return {
@@ -58,11 +97,17 @@ export function createMemorySource(topic = 'orders'): MemorySource {
         return offset
       })
     },
+    successor: () => createMemorySource(topic, { logs, commits }),
     give(...partitions) {
       events.push({ kind: 'assigned', partitions: partitions.map(partition => ({ topic, partition })) })
     },
+    lose(...partitions) {
+      for (const partition of partitions) lostNow.add(partition)
+      events.push({ kind: 'revoked', partitions: partitions.map(partition => ({ topic, partition })), lost: true })
+    },
     takeAway(partition, lost = false) {
-      events.push({ kind: 'revoked', partitions: [{ topic, partition }], lost })
+      if (lost) this.lose(partition)
+      else events.push({ kind: 'revoked', partitions: [{ topic, partition }], lost })
       return new Promise(resolve => answered.push(resolve))
     },
     retain(partition, low) {
@@ -72,14 +117,22 @@ export function createMemorySource(topic = 'orders'): MemorySource {
       if (entry.end < low) entry.end = low
     },
 
-    start: () => Promise.resolve(),
+    async start() {
+      if (closed) throw new Error('the consumer is closed')
+    },
     async poll(max) {
-      for (const answer of answers.splice(0)) answer()
+      answerCommit()
       // A turn of the event loop, as a native call takes at least.
       await new Promise<void>(resolve => setTimeout(resolve, 1))
       const records: SourceRecord[] = []
       for (const [partition, position] of owned) {
-        if (paused.has(partition)) continue
+        if (paused.has(partition) || lostNow.has(partition) || outOfRange.has(partition)) continue
+        const { low, end } = log(partition)
+        if (position < low || position > end) {
+          outOfRange.add(partition)
+          events.push({ kind: 'fetch_failed' })
+          continue
+        }
         const next = log(partition)
           .records.filter(({ offset }) => offset >= position)
           .slice(0, max - records.length)
@@ -95,28 +148,27 @@ export function createMemorySource(topic = 'orders'): MemorySource {
     },
     unassign(partitions) {
       for (const { partition } of partitions) {
-        owned.delete(partition)
-        paused.delete(partition)
+        for (const known of [owned, paused, lostNow, outOfRange]) known.delete(partition)
       }
       for (const resolve of answered.splice(0)) resolve()
     },
     pause: partitions => {
-      for (const { partition } of partitions) paused.add(partition)
+      for (const { partition } of partitions) if (owned.has(partition)) paused.add(partition)
     },
     resume: partitions => {
       for (const { partition } of partitions) paused.delete(partition)
     },
     async seek({ partition, nextOffset }: Progress) {
+      if (!owned.has(partition)) throw new BrokerUnavailableError('the partition is no longer ours')
       owned.set(partition, nextOffset)
+      outOfRange.delete(partition)
     },
     commit(positions) {
+      if (commitWaiting !== undefined) throw new Error('one commit at a time')
+      if (!positions.every(({ partition }) => owned.has(partition))) return Promise.resolve(NOT_A_MEMBER)
+      sent = positions
       return new Promise(resolve => {
-        answers.push(() => {
-          const refusal = refuseCommits.shift()
-          if (refusal === undefined)
-            for (const { partition, nextOffset } of positions) commits.set(partition, nextOffset)
-          resolve(refusal ?? { ok: true })
-        })
+        commitWaiting = resolve
       })
     },
     async committed(partitions) {
@@ -132,6 +184,8 @@ export function createMemorySource(topic = 'orders'): MemorySource {
     cachedWatermarks: ({ partition }) => ({ low: log(partition).low, high: log(partition).end }),
     async close() {
       closed = true
+      commitWaiting?.(NOT_A_MEMBER)
+      commitWaiting = undefined
     },
   }
 }

@@ -66,9 +66,11 @@ describe('a progress row that is gone', () => {
   })
 
   it('is missed at the start, and all is read again although the group has committed an offset', async () => {
-    const { pipeline, source, store, ...first } = await aSettledStream()
-    await pipeline.stop()
-    failOver({ ...first, pipeline, source, store })
+    const first = await aSettledStream()
+    await first.pipeline.stop()
+    failOver(first)
+    const { store } = first
+    const source = first.source.successor()
     const second = run({ source, store })
     source.give(0)
     void second.pipeline.run()
@@ -89,8 +91,9 @@ describe('a progress row that is gone', () => {
 it.each(['committed', 'latest'] as const)(
   'takes a group over at %s, and enters what that passes over',
   async startAt => {
-    const { pipeline, source } = await aSettledStream()
-    await pipeline.stop()
+    const first = await aSettledStream()
+    await first.pipeline.stop()
+    const source = first.source.successor()
     source.append(0, 'c:1')
     const second = run({ source, startAt })
     source.give(0)
