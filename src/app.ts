@@ -10,6 +10,7 @@ import { createStartGate } from './app/start.ts'
 import { composeStream, DRAIN_TIMEOUT_MS, type StreamUnit } from './app/stream.ts'
 import { systemClock } from './clock.ts'
 import type { Figures } from './engine/figures.ts'
+import { runningLifecycle } from './engine/lifecycle.ts'
 import { noteConsumerStart } from './engine/postgres/consumer-starts.ts'
 import { requireMigrated } from './engine/postgres/migrate.ts'
 import type { StreamStatus } from './engine/status.ts'
@@ -68,8 +69,15 @@ export async function startApp(
   tracing: Tracing = NO_TRACING,
 ): Promise<App> {
   const clock = systemClock
-  const stopping = new AbortController()
-  const { signal } = stopping
+  const lifecycle = runningLifecycle(async () => {
+    health.stopping()
+    // All release what they hold, at the same time.
+    const drainMs = Math.min(DRAIN_TIMEOUT_MS, config.shutdownTimeoutMs / 2)
+    await Promise.all([jobs?.[Symbol.asyncDispose](), ...units.map(({ engine }) => engine?.stop(drainMs))])
+    await work.catch(() => {})
+    await resources.disposeAsync()
+  })
+  const signal = lifecycle.stopping
   const self = { id: crypto.randomUUID(), version: VERSION }
   const consumes = roles.has('consumer')
   const serves = roles.has('api')
@@ -161,29 +169,14 @@ export async function startApp(
   void health.watchPostgres(() => checkStore.probe(), signal)
   const resources = parts.move()
 
-  let stopped: Promise<void> | undefined
-  async function stop(): Promise<void> {
-    health.stopping()
-    stopping.abort()
-    // All release what they hold, at the same time.
-    const drainMs = Math.min(DRAIN_TIMEOUT_MS, config.shutdownTimeoutMs / 2)
-    await Promise.all([jobs?.[Symbol.asyncDispose](), ...units.map(({ engine }) => engine?.stop(drainMs))])
-    await work.catch(() => {})
-    await resources.disposeAsync()
-  }
-  function stopOnce(): Promise<void> {
-    stopped ??= stop()
-    return stopped
-  }
-
   return {
     url: http?.url,
     metricsUrl: metricsServer?.url ?? http?.url,
     adminKey: http?.adminKey,
     finished: work,
     status: (name = first.name) => units.find(({ stream }) => stream.name === name)?.engine?.status(),
-    stop: stopOnce,
-    [Symbol.asyncDispose]: stopOnce,
+    stop: lifecycle.stop,
+    [Symbol.asyncDispose]: lifecycle.stop,
   }
 
   async function run(): Promise<void> {

@@ -1,4 +1,5 @@
 import { PartitionUnavailableError } from '../errors.ts'
+import { runningLifecycle } from '../lifecycle.ts'
 import type { KafkaConnection } from './client.ts'
 import { openPartitionReader, type PartitionReader } from './partition-reader.ts'
 
@@ -26,13 +27,16 @@ export function createPartitionEnds(options: {
   let reader: PartitionReader | undefined
   let round: Promise<void> | undefined
   let dueAt = 0
-  let closed = false
+  const lifecycle = runningLifecycle(async () => {
+    await round
+    await reader?.[Symbol.asyncDispose]()
+  })
 
   async function ask(partitions: readonly number[]): Promise<void> {
     try {
       reader ??= await openPartitionReader({ ...options, onlyHeads: true })
       for (const partition of partitions) {
-        if (closed) return
+        if (lifecycle.stopping.aborted) return
         try {
           const { high } = await reader.watermarks(partition)
           reported.set(partition, { high, at: performance.now() })
@@ -52,7 +56,7 @@ export function createPartitionEnds(options: {
   return {
     of(partitions) {
       const now = performance.now()
-      if (round === undefined && now >= dueAt && partitions.length > 0 && !closed) {
+      if (round === undefined && now >= dueAt && partitions.length > 0 && !lifecycle.stopping.aborted) {
         round = ask(partitions).finally(() => {
           round = undefined
           dueAt = performance.now() + INTERVAL_MS
@@ -65,10 +69,6 @@ export function createPartitionEnds(options: {
         }),
       )
     },
-    async [Symbol.asyncDispose]() {
-      closed = true
-      await round
-      await reader?.[Symbol.asyncDispose]()
-    },
+    [Symbol.asyncDispose]: lifecycle.stop,
   }
 }

@@ -45,13 +45,16 @@ const SUPERVISE_SECONDS = 5
  * up.
  */
 export function startBoss({ database, jobs, stopTimeoutMs, observer, clock, random }: BossOptions): Boss {
-  const stopping = new AbortController()
   const workers = new Map<string, string>()
   let running: PgBoss | undefined
+  const lifecycle = runningLifecycle(async () => {
+    await started
+    await running?.stop({ graceful: true, close: false, timeout: stopTimeoutMs }).catch(() => {})
+  })
   const started = start()
 
   async function start(): Promise<void> {
-    const options = { policy: BACKOFF, clock, random, signal: stopping.signal, passes: () => true }
+    const options = { policy: BACKOFF, clock, random, signal: lifecycle.stopping, passes: () => true }
     await retry(startOnce, options).catch(() => {
       // It was stopped before.
     })
@@ -98,7 +101,7 @@ export function startBoss({ database, jobs, stopTimeoutMs, observer, clock, rand
       const id = await boss.work(job.name, { pollingIntervalSeconds: POLL_SECONDS }, async ([given]) => {
         if (given === undefined) return
         try {
-          await job.work(AbortSignal.any([stopping.signal, given.signal]))
+          await job.work(AbortSignal.any([lifecycle.stopping, given.signal]))
         } catch (error) {
           observer.observe({ kind: 'job_failed', job: job.name, error })
           throw error
@@ -108,15 +111,9 @@ export function startBoss({ database, jobs, stopTimeoutMs, observer, clock, rand
     }
   }
 
-  const lifecycle = runningLifecycle(async () => {
-    stopping.abort()
-    await started
-    await running?.stop({ graceful: true, close: false, timeout: stopTimeoutMs }).catch(() => {})
-  })
-
   return {
     async send(name) {
-      if (running === undefined || stopping.signal.aborted) return
+      if (running === undefined || lifecycle.stopping.aborted) return
       const sent = await running.send(name)
       const worker = workers.get(name)
       if (sent !== null && worker !== undefined) running.notifyWorker(worker)

@@ -46,7 +46,6 @@ const EVERY_HOUR = '17 * * * *'
  */
 export function startJobs(options: JobsOptions): AsyncDisposable {
   const { stream, store, replayer, observer, clock } = options
-  const stopping = new AbortController()
   const replay: Job = {
     name: queueName(stream, 'replay'),
     queue: {
@@ -66,26 +65,25 @@ export function startJobs(options: JobsOptions): AsyncDisposable {
     },
   }
   const boss = startBoss({ ...options, jobs: [replay, ...scheduledJobs(options)] })
-  const looking = look(boss)
-
-  async function look(boss: Boss): Promise<void> {
-    while (!stopping.signal.aborted) {
-      try {
-        if ((await store.waiting()) !== undefined) await boss.send(replay.name)
-      } catch (error) {
-        observer.observe({ kind: 'jobs_trouble', error })
-      }
-      await clock.sleep(LOOK_EVERY_MS, stopping.signal)
-    }
-  }
-
   const lifecycle = runningLifecycle(async () => {
-    stopping.abort()
     // First, so that jobs at work begin to release theirs.
     const letGo = boss[Symbol.asyncDispose]()
     await looking
     await letGo
   })
+  const looking = look(boss)
+
+  async function look(boss: Boss): Promise<void> {
+    while (!lifecycle.stopping.aborted) {
+      try {
+        if ((await store.waiting()) !== undefined) await boss.send(replay.name)
+      } catch (error) {
+        observer.observe({ kind: 'jobs_trouble', error })
+      }
+      await clock.sleep(LOOK_EVERY_MS, lifecycle.stopping)
+    }
+  }
+
   return { [Symbol.asyncDispose]: lifecycle.stop }
 }
 
