@@ -1,9 +1,7 @@
-import { readFileSync } from 'node:fs'
 import type { JsonSchema } from '../engine/definition.ts'
 import type { ReadStream } from '../read/http/stream-reading.ts'
+import { readOpenapiFile, readSchemaFile } from './openapi-file.ts'
 import { componentName, pathsOf, schemasOf } from './openapi-stream.ts'
-
-const SCHEMAS = new URL('../../schemas/', import.meta.url)
 
 type Operation = Readonly<Record<string, unknown>> & { readonly tags?: readonly string[] }
 type Paths = Readonly<Record<string, Readonly<Record<string, Operation>>>>
@@ -23,7 +21,7 @@ const OF_NO_STREAM: ReadonlySet<string> = new Set(['streams', 'operators', 'page
  * and schemas for those that it does not describe. The file's references to other files become parts of the document.
  */
 export function openapiDocument(streams: readonly ReadStream[]): OpenapiDocument {
-  const file = readJson('openapi.json') as OpenapiDocument
+  const file = readOpenapiFile() as OpenapiDocument
   const written = new Set(file.tags.map(({ name }) => name).filter(name => !OF_NO_STREAM.has(name)))
   const here = new Set(streams.map(({ name }) => name))
   const made = streams.filter(({ name }) => !written.has(name))
@@ -52,7 +50,7 @@ export function openapiDocument(streams: readonly ReadStream[]): OpenapiDocument
 function inlined(schema: object): object {
   const ref = '$ref' in schema ? schema.$ref : undefined
   if (typeof ref !== 'string' || !/^[a-z.-]+\.json$/.test(ref)) return schema
-  const { $schema: _dialect, $id: _name, ...rest } = readJson(ref) as JsonSchema
+  const { $schema: _dialect, $id: _name, ...rest } = readSchemaFile(ref) as JsonSchema
   return rest
 }
 
@@ -66,8 +64,4 @@ function withoutUnused(document: OpenapiDocument): OpenapiDocument {
     schemas = Object.fromEntries(used)
   }
   return { ...document, components: { ...document.components, schemas } }
-}
-
-function readJson(name: string): unknown {
-  return JSON.parse(readFileSync(new URL(name, SCHEMAS), 'utf8'))
 }

@@ -17,7 +17,7 @@ import {
 } from '../ports.ts'
 import type { AutomaticRedrive, StreamBooks } from '../stream-ports.ts'
 import type { AdminFeed } from './admin-feed.ts'
-import { type Members, type Read, readJson } from './json-body.ts'
+import { type Bodies, type BodyName, readJson } from './json-body.ts'
 import type { StreamOverview } from './stream-overview.ts'
 
 /** What of a stream the routes of operators need. */
@@ -166,13 +166,13 @@ export function sendJson(
   res.end(body)
 }
 
-/** What was sent. @throws Refusal when it is not these members */
-export async function bodyOf<const M extends Members>(
+/** The body of a request. @throws Refusal when it does not fit the schema of that name */
+export async function bodyOf<N extends BodyName>(
   req: IncomingMessage,
-  members: M,
+  name: N,
   maxBytes = MAX_BODY_BYTES,
-): Promise<Read<M>> {
-  const body = await readJson(req, members, maxBytes)
+): Promise<Bodies[N]> {
+  const body = await readJson(req, name, maxBytes)
   if (!body.ok) throw new Refusal(body.problem)
   return body.value
 }

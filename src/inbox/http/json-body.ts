@@ -1,60 +1,69 @@
 import type { IncomingMessage } from 'node:http'
+import type { ErrorObject, ValidateFunction } from 'ajv/dist/2020.js'
+import { messageOf } from '../../engine/values/messages.ts'
+import { escapeSegment } from '../../engine/values/pointer.ts'
+import { newAjv } from '../../engine/values/violations.ts'
 import { JSON_TYPE, readPlain } from '../../http/body.ts'
+import { readOpenapiFile } from '../../http/openapi-file.ts'
 import type { Problem } from '../../http/problem.ts'
+import type { LetterSort } from '../ports.ts'
 
-/** How a member of a JSON body is read: the value, or what it must be, as a sentence. */
-type Reader<T> = (value: unknown) => { readonly value: T } | { readonly must: string }
-
-/** Members of a JSON body: those with `?` in front may be left out. */
-export type Members = Readonly<Record<string, Reader<unknown>>>
-
-type ValueOf<R> = R extends Reader<infer T> ? T : never
-export type Read<M extends Members> = { readonly [K in keyof M]: ValueOf<M[K]> }
-
-const MAX_TEXT = 4096
-
-export const text: Reader<string> = value =>
-  isText(value, MAX_TEXT) ? { value } : { must: `be text of at most ${MAX_TEXT} characters` }
-
-/** The reason is read by others later. */
-export const reason: Reader<string> = value =>
-  isText(value, MAX_TEXT) && value.trim() !== '' ? { value } : { must: 'say why, in text that is not empty' }
-
-/** Its size is bounded by the body's, and by its reader. */
-export const longText: Reader<string> = value => (typeof value === 'string' ? { value } : { must: 'be text' })
-
-export const flag: Reader<boolean> = value => (typeof value === 'boolean' ? { value } : { must: 'be true or false' })
-
-export function count(least: number, most: number): Reader<number> {
-  return value =>
-    typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most
-      ? { value }
-      : { must: `be a whole number from ${least} to ${most}` }
+/**
+ * The bodies that operators send, as TypeScript sees them, by the names of their schemas in `schemas/openapi.json`. That document alone
+ * decides what is accepted.
+ */
+export interface Bodies {
+  readonly CheckRequest: {
+    readonly q: string
+    readonly limit?: number
+    readonly sort?: LetterSort
+    readonly cursor?: string
+  }
+  readonly ReplayRequest: {
+    readonly q: string
+    readonly dry_run?: boolean
+    readonly rate?: number
+    readonly limit?: number
+    readonly only_passing?: boolean
+    readonly edit?: string
+    readonly because?: string
+  }
+  readonly DiscardRequest: { readonly q: string; readonly because: string; readonly dry_run?: boolean }
+  readonly RestoreRequest: { readonly action: string; readonly because?: string }
+  readonly SteerRequest: { readonly because?: string }
+  readonly ResumeRequest: { readonly partition?: number; readonly because: string }
+  readonly AutomaticRedriveRequest: { readonly on: boolean; readonly because?: string }
 }
-
-export function above0(most: number): Reader<number> {
-  return value =>
-    typeof value === 'number' && value > 0 && value <= most
-      ? { value }
-      : { must: `be a number above 0, at most ${most}` }
-}
-
-/** May be left out, or null. */
-export function optional<T>(reader: Reader<T>): Reader<T | undefined> {
-  return value => (value === undefined || value === null ? { value: undefined } : reader(value))
-}
+export type BodyName = keyof Bodies
 
 export type JsonBody<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: Problem }
 
+interface ObjectSchema {
+  readonly required?: readonly string[]
+  readonly properties: Readonly<Record<string, object>>
+}
+
+interface BodyRules {
+  readonly schema: ObjectSchema
+  readonly check: ValidateFunction
+}
+
+const MAX_ERRORS = 10
+/** Of a member's name that an error repeats. */
+const MAX_NAME = 64
+/** The pattern of a text that must not be blank, which reads badly as it stands. */
+const NOT_BLANK = '\\S'
+
 /**
- * Reads a JSON object of these members and no others, so that a misspelt one is not passed over in silence. No body at all
- * is an object without members. Rejects when the client goes away in the middle.
+ * Reads a JSON object and validates it by its schema in the OpenAPI document, which allows no other members: a misspelt one is
+ * reported. An optional member may also be null. A request without a body counts as an object without members.
+ * Rejects when the client disconnects before the end of the body.
  */
-export async function readJson<const M extends Members>(
+export async function readJson<N extends BodyName>(
   req: IncomingMessage,
-  members: M,
+  name: N,
   maxBytes: number,
-): Promise<JsonBody<Read<M>>> {
+): Promise<JsonBody<Bodies[N]>> {
   const { 'content-type': type = '', 'content-encoding': encoding = 'identity' } = req.headers
   if (hasBody(req) && !(JSON_TYPE.test(type) && encoding === 'identity')) return refuse(NO_JSON_TYPE)
   const body = await readPlain(req, maxBytes, 'The body')
@@ -68,39 +77,54 @@ export async function readJson<const M extends Members>(
   if (typeof data !== 'object' || data === null || Array.isArray(data)) {
     return refuse({ status: 400, code: 'bad_body', detail: 'The body must be a JSON object.' })
   }
-  return take(data as Readonly<Record<string, unknown>>, members)
+  return validate(data, name)
 }
 
-function take<M extends Members>(data: Readonly<Record<string, unknown>>, members: M): JsonBody<Read<M>> {
-  const errors: { pointer: string; message: string }[] = []
-  for (const name of Object.keys(data)) {
-    if (Object.hasOwn(members, name)) continue
-    errors.push({
-      pointer: pointerTo(name),
-      message: `is not known here; there are ${Object.keys(members).join(', ')}`,
-    })
+function validate<N extends BodyName>(data: object, name: N): JsonBody<Bodies[N]> {
+  const { schema, check } = rulesOf(name)
+  const { required = [], properties } = schema
+  const value = Object.fromEntries(
+    Object.entries(data).filter(
+      ([member, given]) => given !== null || required.includes(member) || !Object.hasOwn(properties, member),
+    ),
+  )
+  if (check(value)) return { ok: true, value: value as Bodies[N] }
+  const errors = (check.errors ?? []).slice(0, MAX_ERRORS).map(error => toError(error, Object.keys(properties)))
+  return refuse({ status: 400, code: 'bad_body', detail: 'Members of the body cannot be used.', errors })
+}
+
+function toError(error: ErrorObject, known: readonly string[]): { readonly pointer: string; readonly message: string } {
+  const { keyword, params, instancePath } = error
+  const at = (member: unknown) => `${instancePath}/${escapeSegment(String(member).slice(0, MAX_NAME))}`
+  if (keyword === 'required') return { pointer: at(params.missingProperty), message: 'is missing' }
+  if (keyword === 'additionalProperties') {
+    return { pointer: at(params.additionalProperty), message: `is not known here; there are ${known.join(', ')}` }
   }
-  const values: Record<string, unknown> = {}
-  for (const [name, read] of Object.entries(members)) {
-    const result = read(Object.hasOwn(data, name) ? data[name] : undefined)
-    if ('must' in result) errors.push({ pointer: pointerTo(name), message: `must ${result.must}` })
-    else values[name] = result.value
+  const isBlank = keyword === 'pattern' && params.pattern === NOT_BLANK
+  return { pointer: instancePath, message: isBlank ? 'must not be blank' : messageOf(error) }
+}
+
+let compile: ((name: BodyName) => BodyRules) | undefined
+const compiled = new Map<BodyName, BodyRules>()
+
+/** Compiled when a body of that name comes for the first time. */
+function rulesOf(name: BodyName): BodyRules {
+  compile ??= createCompiler()
+  const rules = compiled.get(name) ?? compile(name)
+  compiled.set(name, rules)
+  return rules
+}
+
+function createCompiler(): (name: BodyName) => BodyRules {
+  const { components } = readOpenapiFile()
+  const ajv = newAjv({ allErrors: true, ownProperties: true })
+  ajv.addVocabulary(['components'])
+  ajv.addSchema({ $id: 'openapi', components })
+  return name => {
+    const check = ajv.getSchema(`openapi#/components/schemas/${name}`)
+    if (check === undefined) throw new Error(`schemas/openapi.json has no schema ${name}`)
+    return { schema: components.schemas[name] as ObjectSchema, check }
   }
-  if (errors.length === 0) return { ok: true, value: values as Read<M> }
-  return refuse({
-    status: 400,
-    code: 'bad_body',
-    detail: 'Members of the body cannot be used.',
-    errors: errors.slice(0, 10),
-  })
-}
-
-function pointerTo(name: string): string {
-  return `/${name.slice(0, 64).replaceAll('~', '~0').replaceAll('/', '~1')}`
-}
-
-function isText(value: unknown, most: number): value is string {
-  return typeof value === 'string' && value.length <= most && !value.includes('\0') && value.isWellFormed()
 }
 
 function hasBody(req: IncomingMessage): boolean {

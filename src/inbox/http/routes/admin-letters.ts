@@ -27,14 +27,12 @@ import {
   sendJson,
   sentence,
 } from '../admin.ts'
-import { count, flag, longText, optional, reason, text } from '../json-body.ts'
 import { letterJson, maskedRecord, type ShownRecord, wholeRecord } from '../letter-answer.ts'
 
 const PAGE = { preset: 50, most: 500 }
 /** Results that are listed one by one; beyond them they are only counted. */
 const CHECK_RESULTS = 1_000
 const CHECK_PRESET = 10_000
-const CHECK_MOST = 1_000_000
 
 type LetterParts = Pick<AdminParts, 'letters' | 'records' | 'check' | 'stream' | 'traceUrl'>
 
@@ -62,13 +60,7 @@ export function adminLetterRoutes(parts: LetterParts, guard: PatientGuard): Rout
   })
   route('/admin/dead-letters/check', {
     post: async (req, res) => {
-      const members = {
-        q: longText,
-        limit: optional(count(1, CHECK_MOST)),
-        sort: optional(text),
-        cursor: optional(longText),
-      }
-      const { q, limit = CHECK_PRESET, sort, cursor } = await bodyOf(req, members)
+      const { q, limit = CHECK_PRESET, sort, cursor } = await bodyOf(req, 'CheckRequest')
       const query = { filter: filterOf(q), limit, ...whereOf(sort, cursor) }
       const counted = await checked(parts.check(query), res)
       if (counted !== undefined) sendJson(res, 200, counted)
@@ -76,8 +68,7 @@ export function adminLetterRoutes(parts: LetterParts, guard: PatientGuard): Rout
   })
   route('/admin/dead-letters/discard', {
     post: async (req, res) => {
-      const members = { q: longText, because: reason, dry_run: optional(flag) }
-      const { q, because, dry_run } = await bodyOf(req, members)
+      const { q, because, dry_run } = await bodyOf(req, 'DiscardRequest')
       const filter = filterOf(q)
       if (dry_run) {
         const { count, not_open } = discardable(await letters.groups(filter))
@@ -89,7 +80,7 @@ export function adminLetterRoutes(parts: LetterParts, guard: PatientGuard): Rout
   })
   route('/admin/dead-letters/restore', {
     post: async (req, res) => {
-      const { action, because } = await bodyOf(req, { action: text, because: optional(text) })
+      const { action, because } = await bodyOf(req, 'RestoreRequest')
       if (!/^\d{1,18}$/.test(action)) throw noSuchAction('An action is the number that a discard answered with.')
       try {
         sendJson(res, 200, await letters.restore(action, operatorOf(guard, res, because)))

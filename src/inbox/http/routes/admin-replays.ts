@@ -19,13 +19,10 @@ import {
   sendJson,
   sentence,
 } from '../admin.ts'
-import { above0, count, flag, longText, optional, text } from '../json-body.ts'
 
 const LIST = { preset: 20, most: 100 }
 /** With the new value of a record that is edited in it. */
 const MAX_REQUEST_BYTES = 1024 * 1024
-const MAX_RATE = 1_000_000
-const MAX_LIMIT = 100_000_000
 
 type ReplayParts = Pick<AdminParts, 'letters' | 'replays' | 'stream'>
 
@@ -45,7 +42,7 @@ export function adminReplayRoutes(parts: ReplayParts, guard: PatientGuard): Rout
   for (const step of ['pause', 'resume', 'cancel'] as const) {
     route<{ id: string }>(`/admin/replays/:id/${step}`, {
       post: async (req, res) => {
-        const { because } = await bodyOf(req, { because: optional(text) })
+        const { because } = await bodyOf(req, 'SteerRequest')
         const { id } = await known(req.params.id)
         sendJson(res, 200, await steer(() => replays[step](id, operatorOf(guard, res, because))))
       },
@@ -61,16 +58,8 @@ export function adminReplayRoutes(parts: ReplayParts, guard: PatientGuard): Rout
 }
 
 async function startReplay(parts: ReplayParts, guard: AdminGuard, req: Request<object>, res: Response): Promise<void> {
-  const members = {
-    q: longText,
-    dry_run: optional(flag),
-    rate: optional(above0(MAX_RATE)),
-    limit: optional(count(1, MAX_LIMIT)),
-    only_passing: optional(flag),
-    edit: optional(longText),
-    because: optional(text),
-  }
-  const { q, dry_run, rate, limit, only_passing, edit, because } = await bodyOf(req, members, MAX_REQUEST_BYTES)
+  const body = await bodyOf(req, 'ReplayRequest', MAX_REQUEST_BYTES)
+  const { q, dry_run, rate, limit, only_passing, edit, because } = body
   const filter = filterOf(q)
   const request: ReplayRequest = {
     filter,

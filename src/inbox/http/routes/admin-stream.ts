@@ -12,7 +12,6 @@ import {
   Refusal,
   sendJson,
 } from '../admin.ts'
-import { count, flag, optional, reason, text } from '../json-body.ts'
 
 const AUDIT = { preset: 50, most: 500 }
 
@@ -24,14 +23,13 @@ export function adminStreamRoutes(parts: StreamParts, guard: PatientGuard): Rout
   route('/admin/stream', { get: async (_req, res) => sendJson(res, 200, await parts.overview()) })
   route('/admin/stream/resume', {
     post: async (req, res) => {
-      const members = { partition: optional(count(0, 2 ** 31 - 1)), because: reason }
-      const { partition, because } = await bodyOf(req, members)
+      const { partition, because } = await bodyOf(req, 'ResumeRequest')
       sendJson(res, 200, { lifted: await parts.books.liftPauses(partition, operatorOf(guard, res, because)) })
     },
   })
   route('/admin/automatic-redrive', {
     post: async (req, res) => {
-      const { on, because } = await bodyOf(req, { on: flag, because: optional(text) })
+      const { on, because } = await bodyOf(req, 'AutomaticRedriveRequest')
       sendJson(res, 200, await parts.automatic.set(on, operatorOf(guard, res, because)))
     },
   })

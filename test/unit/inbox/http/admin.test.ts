@@ -97,6 +97,58 @@ describe('what operators send', () => {
     expect([response.status, response.headers.get('accept')]).toEqual([415, 'application/json'])
   })
 
+  it.each([
+    [
+      '/admin/dead-letters/check',
+      { limit: 0 },
+      [
+        ['/q', 'is missing'],
+        ['/limit', 'must be at least 1'],
+      ],
+    ],
+    [
+      '/admin/dead-letters/check',
+      { q: '', sort: 'bytes' },
+      [['/sort', expect.stringMatching(/^must be one of "-failed_at"/)]],
+    ],
+    ['/admin/dead-letters/discard', { q: '', because: ' ' }, [['/because', 'must not be blank']]],
+    [
+      '/admin/replays',
+      { q: 7, rate: 0 },
+      [
+        ['/q', 'must be text'],
+        ['/rate', 'must be greater than 0'],
+      ],
+    ],
+    [
+      '/admin/replays',
+      { q: '', because: 'a\0b' },
+      [['/because', 'must hold neither NUL nor half of a surrogate pair']],
+    ],
+    [
+      '/admin/replays',
+      { q: '', constructor: 1, 'a/b': 1 },
+      [
+        ['/constructor', expect.stringMatching(/^is not known here; there are q, dry_run, /)],
+        ['/a~1b', expect.stringMatching(/^is not known here/)],
+      ],
+    ],
+    ['/admin/stream/resume', { because: 'x', partition: 2 ** 31 }, [['/partition', 'must be at most 2147483647']]],
+    ['/admin/automatic-redrive', { on: null }, [['/on', 'must be true or false']]],
+  ])('is held against the schema of %s in the OpenAPI document: %j', async (path, body, expected) => {
+    await using service = await startAdmin()
+    const answer = await answerOf(service.post(path, body))
+    expect(answer).toMatchObject({ status: 400, body: { code: 'bad_body' } })
+    const errors = answer.body.errors as { pointer: string; message: string }[]
+    expect(errors.map(({ pointer, message }) => [pointer, message])).toEqual(expected)
+  })
+
+  it('may be null where it may be left out', async () => {
+    await using service = await startAdmin()
+    const body = { q: '', because: 'x', dry_run: null }
+    expect(await answerOf(service.post('/admin/dead-letters/discard', body))).toMatchObject({ status: 200 })
+  })
+
   it('may not be misspelt, and each mistake is named', async () => {
     await using service = await startAdmin()
     service.desk.add()
