@@ -209,13 +209,13 @@ describe('a right that is missing', () => {
       {
         name: 'topic seen',
         ok: false,
-        detail: 'this user may not even see whether it is there',
+        detail: 'this user may not even see whether it exists',
         fix: `${acls} --operation Read --topic seen`,
       },
       {
         name: 'topic seen.dlq',
         ok: false,
-        detail: 'this user may not even see whether it is there',
+        detail: 'this user may not even see whether it exists',
         fix: `${acls} --operation Write --operation Read --topic seen.dlq`,
       },
     ])
