@@ -7,7 +7,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo run producer migrate-up migrate-down test package lint format coverage bench bench-read chaos alerts mutation
 
-help: ## What can be made
+help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo '  Flags go into ARGS:  make demo ARGS="--orders 10000"'
@@ -31,19 +31,19 @@ producer: setup ## The order generator, against KAFKA_BROKERS
 migrate-up: setup ## Bring the tables of DATABASE_URL up to date
 	@bin/holdfast migrate up $(ARGS)
 
-migrate-down: setup ## Take back the last migration
+migrate-down: setup ## Revert the last migration
 	@bin/holdfast migrate down $(ARGS)
 
-test: ## Everything that is checked: types, lint, unit, contract, scenario and browser tests
+test: ## Every check: types, lint, unit, contract, scenario and browser tests
 	@scripts/test.sh $(ARGS)
 
 package: setup ## The tarball that npm installs: holdfast-VERSION.tgz
 	@npm pack --loglevel=error
 
-lint: setup ## Form, code, and which module may import which
+lint: setup ## Formatting, code, types of the pages, and the rules of import
 	@scripts/lint.sh
 
-format: setup ## Bring all files into form
+format: setup ## Format all files
 	@biome check --write .
 
 coverage: setup ## The tests, with coverage in coverage/index.html
