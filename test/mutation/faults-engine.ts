@@ -173,7 +173,7 @@ export const ENGINE_FAULTS: readonly Mutation[] = [
   ]),
   ...faultsOf(
     'engine/kafka/member',
-    [...unit('engine/kafka/consumer-renewal'), ...contract('paused-partition-comes-back', 'kafka-room')],
+    [...unit('engine/kafka/consumer-renewal'), ...contract('record-source', 'kafka-room')],
     [
       [
         'a partition that was taken away while paused stays paused',
