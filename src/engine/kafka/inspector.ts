@@ -1,17 +1,10 @@
 import type { Progress, Watermarks } from '../ports.ts'
-import { partitionKey, type SourceRecord, type TopicPartition } from '../record.ts'
-import {
-  call,
-  connect,
-  type KafkaConnection,
-  type NativeMetadata,
-  type NativeRecord,
-  type NativeTopicPartition,
-  nativeConsumer,
-} from './client.ts'
-import { describe, toConnectError, toPartitionError, toStreamError } from './errors.ts'
+import type { SourceRecord, TopicPartition } from '../record.ts'
+import { call, connect, type KafkaConnection, type NativeRecord, nativeConsumer } from './client.ts'
+import { describe, toConnectError, toStreamError } from './errors.ts'
 import { type GroupFacts, groupFacts } from './group-rights.ts'
 import { openPartitionReader } from './partition-reader.ts'
+import { askCommitted, askPartitions, askWatermarks } from './questions.ts'
 import { readTopicId } from './topic-id.ts'
 
 /** Looks at topics and at a group's offsets without becoming a member of the group: nothing is moved by looking. */
@@ -66,48 +59,28 @@ export async function startInspector(options: {
   }
   client.setDefaultConsumeTimeout(200)
 
-  async function ask<R>(doing: string, start: Parameters<typeof call<R>>[0], toError = toStreamError): Promise<R> {
+  async function committed(wanted: readonly TopicPartition[]): Promise<Progress[]> {
+    if (wanted.length === 0) return []
     for (let tries = 1; ; tries++) {
       try {
-        return await call<R>(start)
+        return await askCommitted(client, wanted, TIMEOUT_MS)
       } catch (error) {
-        // A broker that has just started, or a coordinator that moves: it knows in a moment.
-        if (!COORDINATOR_IS_MOVING.has(describe(error).code ?? 0) || tries >= 10) throw toError(error, doing, client)
+        // After a start of the broker, or while the coordinator moves, the question is answered a moment later.
+        const { code = 0 } = describe(error instanceof Error ? error.cause : undefined)
+        if (!COORDINATOR_IS_MOVING.has(code) || tries >= 10) throw error
         await new Promise<void>(resolve => setTimeout(resolve, 300))
       }
     }
   }
 
-  async function partitions(topic: string): Promise<TopicPartition[]> {
-    const metadata = await ask<NativeMetadata>(`asking for topic ${topic}`, done =>
-      client.getMetadata({ topic, timeout: TIMEOUT_MS }, done),
-    )
-    const found = metadata.topics.find(({ name }) => name === topic)?.partitions ?? []
-    return found.map(({ id }) => ({ topic, partition: id })).sort((a, b) => a.partition - b.partition)
-  }
-
-  async function watermarks({ topic, partition }: TopicPartition): Promise<Watermarks> {
-    const marks = await ask<{ lowOffset: number; highOffset: number }>(
-      `reading the watermarks of ${partitionKey({ topic, partition })}`,
-      done => client.queryWatermarkOffsets(topic, partition, TIMEOUT_MS, done),
-      toPartitionError,
-    )
-    return { low: BigInt(marks.lowOffset), high: BigInt(marks.highOffset) }
-  }
-
   return {
-    partitions,
-    topicId: topic => readTopicId(options.connection, topic),
-    watermarks,
-    async committed(wanted) {
-      if (wanted.length === 0) return []
-      const positions = await ask<(NativeTopicPartition & { offset?: number })[]>('reading committed offsets', done =>
-        client.committed(wanted, TIMEOUT_MS, done),
-      )
-      return positions.flatMap(({ topic, partition, offset }) =>
-        offset === undefined || offset < 0 ? [] : [{ topic, partition, nextOffset: BigInt(offset) }],
-      )
+    async partitions(topic) {
+      const ids = await askPartitions(client, topic, TIMEOUT_MS)
+      return ids.map(partition => ({ topic, partition }))
     },
+    topicId: topic => readTopicId(options.connection, topic),
+    watermarks: partition => askWatermarks(client, partition, TIMEOUT_MS),
+    committed,
     group: topic =>
       groupFacts(options.connection, options.groupId, timeoutMs =>
         call(done => client.committed([{ topic, partition: 0 }], timeoutMs, done)),

@@ -13,18 +13,11 @@ import {
   type NativeTopicPartition,
   nativeConsumer,
 } from './client.ts'
-import {
-  CODE,
-  describe,
-  toConnectError,
-  toPartitionError,
-  toStreamError,
-  unreadableBecause,
-  warningText,
-} from './errors.ts'
+import { CODE, describe, toConnectError, toStreamError, unreadableBecause, warningText } from './errors.ts'
 import { hearsBroker, within } from './hearing.ts'
 import { causesOf } from './listening.ts'
 import { CONSUMER_PROPERTIES } from './properties.ts'
+import { askCommitted, askWatermarks } from './questions.ts'
 
 export interface ConsumerOptions {
   readonly connection: KafkaConnection
@@ -183,14 +176,10 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
     })
   }
 
-  async function ask<R>(doing: string, start: Parameters<typeof call<R>>[0], toError = toStreamError): Promise<R> {
-    try {
-      const answer = await call<R>(start)
-      onHeard()
-      return answer
-    } catch (error) {
-      throw toError(error, doing, client)
-    }
+  async function answered<R>(answer: Promise<R>): Promise<R> {
+    const result = await answer
+    onHeard()
+    return result
   }
 
   async function leave(): Promise<void> {
@@ -264,22 +253,10 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
 
     async committed(partitions) {
       if (partitions.length === 0) return []
-      const positions = await ask<(NativeTopicPartition & { offset?: number })[]>('reading committed offsets', done =>
-        client.committed(partitions, QUERY_TIMEOUT_MS, done),
-      )
-      return positions.flatMap(({ topic, partition, offset }) =>
-        offset === undefined || offset < 0 ? [] : [{ topic, partition, nextOffset: BigInt(offset) }],
-      )
+      return await answered(askCommitted(client, partitions, QUERY_TIMEOUT_MS))
     },
 
-    async watermarks({ topic, partition }): Promise<Watermarks> {
-      const marks = await ask<{ lowOffset: number; highOffset: number }>(
-        `reading the watermarks of ${partitionKey({ topic, partition })}`,
-        done => client.queryWatermarkOffsets(topic, partition, QUERY_TIMEOUT_MS, done),
-        toPartitionError,
-      )
-      return { low: BigInt(marks.lowOffset), high: BigInt(marks.highOffset) }
-    },
+    watermarks: partition => answered(askWatermarks(client, partition, QUERY_TIMEOUT_MS)),
 
     cachedWatermarks({ topic, partition }) {
       try {

@@ -6,12 +6,12 @@ import {
   connect,
   fromNative,
   type KafkaConnection,
-  type NativeMetadata,
   type NativePosition,
   type NativeRecord,
   nativeConsumer,
 } from './client.ts'
-import { CODE, describe, toConnectError, toPartitionError, toStreamError, unreadableBecause } from './errors.ts'
+import { CODE, describe, toConnectError, toStreamError, unreadableBecause } from './errors.ts'
+import { askPartitions, askWatermarks } from './questions.ts'
 
 /**
  * Reads a topic without being a member of a group: nothing is committed, no group is rebalanced. One reading at a time.
@@ -90,14 +90,6 @@ export async function openPartitionReader(options: {
   client.setDefaultIsTimeoutOnlyForFirstMessage(true)
   client.setDefaultConsumeTimeout(CONSUME_TIMEOUT_MS)
 
-  async function ask<R>(doing: string, start: Parameters<typeof call<R>>[0], toError = toStreamError): Promise<R> {
-    try {
-      return await call<R>(start)
-    } catch (error) {
-      throw toError(error, doing, client)
-    }
-  }
-
   /**
    * After a damaged batch the client goes on at an offset that it took from its bytes, and fails there once more. Those errors
    * would be taken for those of the next reading.
@@ -134,22 +126,8 @@ export async function openPartitionReader(options: {
   }
 
   return {
-    async partitions() {
-      const { topics } = await ask<NativeMetadata>(`asking for topic ${topic}`, done =>
-        client.getMetadata({ topic, timeout: ASK_TIMEOUT_MS }, done),
-      )
-      const found = topics.find(({ name }) => name === topic)?.partitions ?? []
-      return found.map(({ id }) => id).sort((a, b) => a - b)
-    },
-
-    async watermarks(partition) {
-      const marks = await ask<{ lowOffset: number; highOffset: number }>(
-        `asking for the ends of ${topic}-${partition}`,
-        done => client.queryWatermarkOffsets(topic, partition, ASK_TIMEOUT_MS, done),
-        toPartitionError,
-      )
-      return { low: BigInt(marks.lowOffset), high: BigInt(marks.highOffset) }
-    },
+    partitions: () => askPartitions(client, topic, ASK_TIMEOUT_MS),
+    watermarks: partition => askWatermarks(client, { topic, partition }, ASK_TIMEOUT_MS),
 
     async *read(partition, from, to, only) {
       let next = from
@@ -181,6 +159,21 @@ export async function openPartitionReader(options: {
 
     [Symbol.asyncDispose]: () => new Promise(resolve => client.disconnect(() => resolve())),
   }
+}
+
+/** Offsets of a partition: `from` is the first, `to` is behind the last. */
+interface OffsetRange {
+  readonly from: bigint
+  readonly to: bigint
+}
+
+/**
+ * The part of a range that the partition holds: retention may have deleted what is below `low`, and a topic that was created again may
+ * end before `to`.
+ * @returns a range whose `from` is not less than its `to` when the partition holds nothing of it
+ */
+export function heldPart(range: OffsetRange, { low, high }: Watermarks): OffsetRange {
+  return { from: range.from > low ? range.from : low, to: range.to < high ? range.to : high }
 }
 
 function endsAt(end: NativePosition | undefined, partition: number): bigint {

@@ -1,6 +1,6 @@
 import { BrokerUnavailableError } from '../../engine/errors.ts'
 import type { KafkaConnection } from '../../engine/kafka/client.ts'
-import { openPartitionReader, type PartitionReader } from '../../engine/kafka/partition-reader.ts'
+import { heldPart, openPartitionReader, type PartitionReader } from '../../engine/kafka/partition-reader.ts'
 import type { Watermarks } from '../../engine/ports.ts'
 import type { SourceRecord } from '../../engine/record.ts'
 import { type Omission, omissionOf, whole } from '../omission.ts'
@@ -145,13 +145,7 @@ async function* readWith(reader: PartitionReader, places: readonly DlqPlace[]): 
   }
 }
 
-/** Of the run only what the partition holds: below it, retention was at work; beyond it, the topic was recreated. */
-async function* readRun(
-  reader: PartitionReader,
-  run: PlaceRun,
-  { low, high }: Watermarks,
-): AsyncIterable<SourceRecord> {
-  const from = run.from > low ? run.from : low
-  const to = run.to < high ? run.to : high
+async function* readRun(reader: PartitionReader, run: PlaceRun, marks: Watermarks): AsyncIterable<SourceRecord> {
+  const { from, to } = heldPart(run, marks)
   if (from < to) yield* reader.read(run.partition, from, to, run.wanted)
 }
