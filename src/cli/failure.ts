@@ -19,7 +19,7 @@ export function exitCodeOf(error: unknown): number {
   return error instanceof CommandFailed ? error.exitCode : 1
 }
 
-/** What to do, by the codes of `core/errors.ts`. */
+/** What to do, by the codes of `engine/errors.ts`. */
 const ADVICE: Readonly<Record<string, string>> = {
   broker_unavailable:
     'Check that Kafka runs at KAFKA_BROKERS and speaks KAFKA_SECURITY_PROTOCOL; "holdfast demo" and "docker compose up" start one.',

@@ -230,7 +230,7 @@ export function fromNativeHeaders(headers: readonly object[] | undefined): reado
   })
 }
 
-/** A record as the modules above know it. Its timestamp is a double already: the rule is that of `core/timestamp.ts`. */
+/** A record as the modules above know it. Its timestamp is a double already: the rule is that of `engine/timestamp.ts`. */
 export function fromNative(record: NativeRecord): SourceRecord {
   return {
     topic: record.topic,
