@@ -120,7 +120,7 @@ describe('the worker', () => {
     expect(await store.waiting()).toBeUndefined()
     expect(await store.take(id)).toBeUndefined()
     await desk.pause(id, BY)
-    await expect(desk.resume(id, BY)).rejects.toThrow('it can go on where KAFKA_TOPIC=returns')
+    await expect(desk.resume(id, BY)).rejects.toThrow('it can go on where that is the topic of the stream orders')
     expect(await desk.get(id)).toMatchObject({ state: 'paused' })
     await returns.resume(id, BY)
     const itsStore = createReplayStore(pool, { stream: 'orders', topic: 'returns' })
