@@ -27,7 +27,7 @@ form.addEventListener('submit', event => {
 })
 
 /**
- * As fetch. An answer that wants a key also brings up the field for it.
+ * Like fetch. An answer that requires a key also shows the field for it.
  * @param {string} path
  * @param {RequestInit} init
  * @param {() => void} again what to do once a key was given
@@ -41,7 +41,7 @@ export async function call(path, init, again) {
   return response
 }
 
-/** Also for a key that is known and may do too little: another one may do more. */
+/** Asks for a key, also when the current one is known but lacks a scope, because another key may have it. */
 export function askForKey(hadOne, again, words) {
   waiting.add(again)
   forgetKey()
@@ -51,7 +51,7 @@ export function askForKey(hadOne, again, words) {
       ? 'This key is not accepted here. Try another one: without API_KEYS, each start of the service makes a new one.'
       : FIRST)
   form.hidden = false
-  // Who is in the middle of typing something is not interrupted.
+  // Does not move the focus while the user types in a field.
   if (!(/** @type {any} */ (document.activeElement)?.value)) field.focus()
 }
 

@@ -5,7 +5,7 @@ import { h } from './tree.js'
 import './live.js'
 import './upload.js'
 
-/** Not awaited here: the page must take what is typed before it is loaded. */
+/** Not awaited here, because the page must accept input before the module is loaded. */
 const view = import(stream.view)
 const { value_name: one, key_name: keyWord } = stream
 
@@ -14,14 +14,14 @@ const box = element('#uid')
 const result = element('#result')
 const status = element('#status')
 
-/** Longer than any server takes an address: such a text is a slip of the mouse. */
+/** Longer than any address a server accepts: such a text was pasted by mistake. */
 const MAX_KEY = 4_000
 const NO_KEY = `This is not ${aValue} ${keyWord}`
 
-/** Longer than any answer takes while all goes well. */
+/** Longer than any answer takes under normal conditions. */
 const SLOW_MS = 3_000
 
-/** The lookup under way; a newer one calls it off, so that answers cannot overtake one another. */
+/** The lookup under way; a newer one aborts it, so that answers cannot overtake one another. */
 let current = new AbortController()
 
 form.addEventListener('submit', event => {
@@ -45,7 +45,7 @@ document.addEventListener('keydown', event => {
   box.select()
 })
 
-/** There a “/” is a letter like any other. */
+/** In these elements “/” is ordinary input, not the shortcut. */
 function isTyping(target) {
   return target.matches('input:not([type="file"]), textarea')
 }
@@ -87,7 +87,7 @@ async function lookUp(uid) {
   current = new AbortController()
   const { signal } = current
   document.title = `${uid} · Holdfast`
-  // Browsers take a dot or two for a folder, whatever the encoding.
+  // Browsers resolve `.` and `..` as path segments, even when they are encoded.
   if (uid.length > MAX_KEY || /^\.\.?$/.test(uid))
     return fail(NO_KEY, `This text cannot be the ${keyWord} of ${aValue}.`)
   // Most answers take a few ms: a notice that only flashes would be noise.

@@ -1,9 +1,9 @@
-// From /docs/swagger-ui-bundle.js, which is no module.
+// A global of /docs/swagger-ui-bundle.js, which is not a module.
 const { SwaggerUIBundle } = /** @type {any} */ (globalThis)
 SwaggerUIBundle({
   url: '/openapi.json',
   dom_id: '#swagger-ui',
   deepLinking: true,
-  // The badge of a validator on the internet would tell it our address.
+  // The badge would be loaded from a validator on the internet and send it the address of this service.
   validatorUrl: null,
 })

@@ -14,7 +14,7 @@ export function formatMoney(value, currency) {
 }
 
 /**
- * A moment in UTC, the same for everybody who looks at the page; what no calendar knows is shown as it came.
+ * A moment in UTC, the same for everybody who looks at the page; a value that is no date is shown unchanged.
  * @param {string | number} value RFC 3339, or ms since the epoch
  * @param {string} asSent what to show when it is no date
  * @returns {import('./tree.js').Child}

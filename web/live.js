@@ -17,11 +17,11 @@ const view = import(stream.view).then(({ rowCells: cells = rowCells, summaryOf: 
 const { key_field: KEY, values_field: MANY, value_name: ONE } = stream
 
 const ROWS = 8
-/** After the database could not be read. */
+/** The wait before the next attempt after the database could not be read. */
 const READ_AGAIN_MS = 3_000
 /** Most answers take a few ms: a notice that only flashes would be noise. */
 const LOADING_MS = 500
-/** The server may say otherwise. */
+/** The default wait before reconnecting; the server may send another one. */
 const RETRY_MS = 2_000
 const RETRY_MAX_MS = 30_000
 
@@ -70,7 +70,7 @@ document.addEventListener('visibilitychange', () => (document.hidden ? connectio
 addEventListener('pagehide', () => connection?.abort())
 void watch()
 
-/** Connects first and then reads what is there, so that nothing falls between the two. */
+/** Connects first and then reads the stored values, so that no value is missed between the two. */
 async function watch() {
   connection?.abort()
   if (document.hidden) return
@@ -99,7 +99,7 @@ async function watch() {
   }
 }
 
-/** On top what the stream has told meanwhile, then what is stored by now, then what was listed before a break. */
+/** Merges the list: first the values that arrived as events meanwhile, then those stored by now, then those listed before the connection broke. */
 async function readLatest(before, signal) {
   const waiting = setTimeout(() => {
     unknown = `Reading the latest ${ONE}s …`

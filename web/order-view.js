@@ -4,7 +4,7 @@ import { jsonCard, originBadge } from './value-view.js'
 
 /**
  * The order for a person: who gets it, what was paid, what is in it; and the JSON as it was served.
- * Pure: the page and the server (`/view`) draw the same from it.
+ * Pure: the page and the server (`/view`) render the same from it.
  * @param {any} order as `GET /order/:uid` serves it
  * @param {import('./value-view.js').Facts} origin
  * @returns {import('./tree.js').Branch}
@@ -22,7 +22,7 @@ export function valueView(order, origin) {
 }
 
 /**
- * What the list of the latest orders shows of one: nothing of who ordered, paid or receives it. Live events hold the same.
+ * The fields of an order in the list of the latest ones. They exclude all personal data, and live events hold the same fields.
  * @param {any} order
  */
 export function summaryOf({ date_created, payment, items }) {
@@ -114,7 +114,7 @@ function itemsCard({ items, payment }) {
   const head = COLUMNS.map(([title, , kind]) => h('th', { scope: 'col', ...cell(kind) }, title))
   const rowOf = item =>
     h('tr', {}, ...COLUMNS.map(([title, show, kind]) => h('td', { 'data-label': title, ...cell(kind) }, ...show(item))))
-  // An order may have thousands: each row is made when its turn comes.
+  // An order may have thousands of items, so each row is created only when it is rendered.
   const rows = items.map(item => () => rowOf(item))
   return card(
     items.length === 1 ? '1 item' : `${formatNumber(items.length)} items`,
@@ -144,7 +144,7 @@ function card(title, ...children) {
   return h('section', { class: 'card' }, h('h3', {}, title), ...children)
 }
 
-/** Name and value side by side; an empty value is said to be empty, rather than left as a hole. */
+/** Name and value side by side; an empty value is labelled as empty instead of left blank. */
 function facts(entries) {
   return h('dl', { class: 'facts' }, ...entries.flatMap(([name, value, tag]) => row(name, value, tag)))
 }

@@ -3,7 +3,7 @@
  * into text (`src/http/html.ts`), so that both show an order alike. Children that are text stay text in both: whatever an
  * order holds, it cannot become markup.
  * @typedef {{ readonly tag: string, readonly attributes: Readonly<Record<string, any>>, readonly children: readonly Child[] }} Branch
- * A child may also be a function, which makes it when its turn comes: what is long need not be in memory as a whole.
+ * A child may also be a function, which creates it when it is rendered, so that a long tree need not be in memory as a whole.
  * @typedef {Branch | string | (() => Child)} Child
  */
 
@@ -18,7 +18,7 @@ export function h(tag, attributes = {}, ...children) {
 }
 
 /**
- * Text that somebody else wrote, in whatever direction it reads: isolated, so that Hebrew or Arabic in a name (or a
+ * Text from outside, whose direction is unknown: it is isolated, so that Hebrew or Arabic in a name (or a
  * control character that turns the direction) rearranges nothing beside it.
  * @param {string} value
  */

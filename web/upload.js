@@ -5,7 +5,7 @@ import { h, text } from './tree.js'
 
 const { value_name: one } = stream
 
-/** The server's own limit: what is larger need not travel. */
+/** The server's limit: a larger file is rejected before it is sent. */
 const MAX_BYTES = 1024 * 1024
 
 const form = element('#create')
@@ -18,7 +18,7 @@ form.addEventListener('submit', event => {
   event.preventDefault()
   void send()
 })
-// The answer is about the file before.
+// The answer belongs to the previous file.
 file.addEventListener('change', () => answer.replaceChildren())
 
 drop.addEventListener('dragover', event => {
@@ -54,7 +54,7 @@ async function send() {
   }
 }
 
-/** 201: it is in the database. 202: it is safe in the stream, and on its way there. */
+/** 201: it is in the database. 202: it is stored in the stream, and will be written to the database. */
 function stored(response) {
   const uid = decodeURIComponent(response.headers.get('Location')?.split('/').pop() ?? '')
   const title = response.status === 201 ? `The ${one} is stored` : `The ${one} is published`
@@ -89,7 +89,7 @@ function refused(response, problem) {
 
 /** Each with its place in the file in words; the pointer itself is the title. */
 function violations({ errors = [], detail, code }) {
-  // What is no JSON has no places yet.
+  // A text that is not valid JSON has no places.
   if (code !== 'schema_violation') return [h('p', {}, detail)]
   const entries = errors.map(({ pointer, message }) =>
     h('li', {}, h('strong', { title: pointer }, text(placeOf(pointer))), ' ', text(message)),

@@ -12,7 +12,7 @@ const MAX_COLUMNS = 8
 
 /**
  * A value of any stream for a person: its members by name, in the order in which they are stored, and the JSON as it was served.
- * Pure: the page and the server (`/view`) draw the same from it.
+ * Pure: the page and the server (`/view`) render the same from it.
  * @param {any} value as `GET /ROUTE/KEY` serves it
  * @param {Facts} facts
  * @returns {Branch}
@@ -126,7 +126,7 @@ function table(columns, rows) {
       {},
       ...columns.map(name => h('td', { 'data-label': name }, Object.hasOwn(row, name) ? shown(row[name]) : '')),
     )
-  // There may be thousands: each row is made when it is written.
+  // There may be thousands of entries, so each row is created only when it is rendered.
   return h('table', {}, h('thead', {}, h('tr', {}, ...head)), h('tbody', {}, ...rows.map(row => () => rowOf(row))))
 }
 

@@ -1,10 +1,10 @@
 import { USUAL } from './filter-text.js'
 
-/** What is on the screen, as an address: it can be kept, sent, reloaded, and gone back to. */
+/** The address holds the state of the view, so that it can be bookmarked, shared, reloaded and reached with Back. */
 
 /** @type {View[]} */
 const VIEWS = ['groups', 'list', 'replays', 'audit']
-/** What the list of dead letters may go by, as the API names it; `-` is downwards. */
+/** The orders in which dead letters can be sorted, as the API names them; `-` is downwards. */
 export const SORTS = ['-failed_at', 'failed_at', 'source', '-source']
 export const [USUAL_SORT] = SORTS
 
@@ -28,7 +28,7 @@ export function placeOfAddress(search) {
 }
 
 /**
- * What is usual is left out, so that the plain address is the plain page. `stream`: where the process has several.
+ * Defaults are left out, so that the bare address is the default view. `stream` is set where the process has several.
  * @param {Place} place
  * @returns {string}
  */

@@ -1,11 +1,11 @@
-/** The same on the command line, ready to be pasted into a POSIX shell. */
+/** The CLI command that does the same as a button, quoted for a POSIX shell. */
 
 const PLAIN = /^[A-Za-z0-9_@%+:,./-][A-Za-z0-9_@%+=:,./-]*$/
-/** What a terminal would obey when it is pasted, or a person would not see: control characters, turned or hidden text. */
+/** Characters that a terminal would interpret when pasted, or that are invisible: control characters, turned or hidden text. */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu
 
 /**
- * One word. What cannot be seen is written by its bytes in UTF-8, as `$'\033'`: POSIX 2024, and bash, zsh and ksh since long.
+ * Quotes one word. Invisible characters are written as their bytes in UTF-8, as `$'\033'`: POSIX 2024, and bash, zsh and ksh since long.
  * @param {string} word
  */
 export function shellQuoted(word) {

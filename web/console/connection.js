@@ -5,7 +5,7 @@ const RETRY_MS = 1_000
 const RETRY_MAX_MS = 15_000
 
 /**
- * Hears what the service tells (`GET /admin/events`) as long as the page is looked at, and comes back by itself.
+ * Reads the service's events (`GET /admin/events`) while the page is visible, and reconnects by itself.
  * @param {(name: string, data: any) => void} onEvent
  * @param {(state: 'on' | 'off' | 'refused', seconds?: number) => void} onChange `off` names the wait before the next
  *   attempt; after `refused`, for want of a key, there is none

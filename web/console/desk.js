@@ -1,6 +1,6 @@
 import { askForKey, call } from '../api.js'
 
-/** An answer that is none: what happened, for a person, and what the console may do about it. */
+/** A request that failed: the message to show, and how the console may react. */
 export class Failure extends Error {
   constructor(status, problem = {}) {
     const places = (problem.errors ?? []).map(({ pointer, message }) => `${pointer} ${message}`).join('; ')
@@ -15,7 +15,7 @@ export class Failure extends Error {
     return TITLES[this.status] ?? (this.status >= 500 ? 'Something went wrong on the server' : 'This cannot be done')
   }
 
-  /** The same question may have an answer in a moment. */
+  /** Whether the same request may succeed on a retry. */
   get passes() {
     return [0, 429, 502, 503, 504].includes(this.status)
   }
@@ -61,7 +61,7 @@ export async function ask(path, options = {}) {
 }
 
 /**
- * As `ask`, with the answer unread.
+ * Like `ask`, but returns the response without reading its body.
  * @param {string} path
  * @param {{ query?: object, body?: object, signal?: AbortSignal }} [options]
  */

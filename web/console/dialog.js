@@ -4,8 +4,8 @@ import { h } from '../tree.js'
 let count = 0
 
 /**
- * A question that has to be answered first. The browser keeps the focus within it, closes it on Escape, and gives the focus
- * back to where it was.
+ * A modal dialog. The browser keeps the focus within it, closes it on Escape, and returns the focus
+ * to the element that had it before.
  * @param {{ title: string, body: (import('../tree.js').Child | Node)[], submit?: string, danger?: boolean, wide?: boolean,
  *   onSubmit?: () => Promise<void> | void, onClose?: () => void }} options `onSubmit` closes it when it has succeeded
  */
@@ -45,7 +45,7 @@ export function openDialog({ title, body, submit, danger = false, wide = false, 
     submits(words) {
       go.textContent = words
     },
-    /** What stands in the way; nothing: all is well. */
+    /** Shows why the dialog cannot be submitted; without arguments it clears the error. */
     troubled(...content) {
       trouble.replaceChildren(...content.map(part => toDom(part)))
     },
@@ -90,10 +90,10 @@ export function ticked(label, attributes = {}) {
   return { input, node: h('label', { class: 'tick' }, input, label) }
 }
 
-/** Over this many, a click is not enough: the number has to be typed. */
+/** Above this many records a click does not confirm: the number has to be typed. */
 export const MANY = 100
 
-/** @returns a field that is there only when `count` is many, and whether what it holds will do */
+/** @returns a field that is shown only when `count` is above the limit, and whether its content confirms */
 export function confirmField() {
   const { input, node } = labelled('', { type: 'text', inputmode: 'numeric', autocomplete: 'off', class: 'number' })
   const made = toDom(node)

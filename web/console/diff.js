@@ -24,7 +24,7 @@ export function lineDiff(before, after, around = 2) {
   return withoutFar(all, around)
 }
 
-/** The longest common subsequence of lines stays; what is before it goes out, what is after it comes in. */
+/** The longest common subsequence of lines stays; other lines of the old text are removed, other lines of the new text are added. */
 function changes(old, now) {
   const out = text => ({ kind: '-', text })
   const into = text => ({ kind: '+', text })

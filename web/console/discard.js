@@ -75,7 +75,10 @@ export function openDiscard(app, { q }) {
   }
 }
 
-/** What it discarded and is still discarded is again what it was: open, or parked. @param {string} action the entry of the audit log */
+/**
+ * Returns the dead letters that the action discarded, and that are still discarded, to their state before: open or parked.
+ * @param {string} action the entry of the audit log
+ */
 export function undoButton(app, action, words = 'Undo') {
   return button(words, async event => {
     const { currentTarget } = event

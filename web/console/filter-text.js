@@ -1,6 +1,6 @@
-/** Filters are text, everywhere: in the box, in the address, on the command line. These put them together. */
+/** Filters are text in the field, in the address and on the command line alike. These functions compose them. */
 
-/** What a page shows when nothing was asked for. */
+/** The filter of a page whose address names none. */
 export const USUAL = 'state:open'
 
 const SAFE = /^[A-Za-z0-9_./~-]+$/
@@ -26,7 +26,7 @@ export function withTerms(filter, field, ...terms) {
   return [...others, ...terms].join(' ')
 }
 
-/** The filter of a group among what `filter` shows. */
+/** The filter that narrows `filter` to one group. */
 export function filterOfGroup(filter, { reason, error, pointer }) {
   const others = termsOf(filter).filter(term => !/^(?:reason|error|pointer):/.test(term))
   return [...others, term('reason', reason), term('error', error), term('pointer', pointer)].join(' ')

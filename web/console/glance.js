@@ -10,11 +10,11 @@ import { causeOf, duration, named, PAUSES, plural } from './words.js'
 
 const ARRIVALS_MS = 60_000
 const HOURS = 24
-/** What is old grows older also while nothing is told. */
+/** Redraws this often, because the ages on the page grow while no events arrive. */
 const REDRAW_MS = 1_000
 const SIGNS = { good: 'Healthy', fair: 'Attention', bad: 'Trouble', unknown: '…' }
 
-/** The stream at a glance: in sentences, in figures, each with its age where that is old, and what each partition does. */
+/** Overview of the stream: sentences, figures (with their age where they are outdated), and the state of each partition. */
 export function createGlance(place, app) {
   const sign = toDom(h('span', { class: 'sign' }))
   const sentence = toDom(h('p', { class: 'health' }))
@@ -39,7 +39,7 @@ export function createGlance(place, app) {
     if (performance.now() - askedMs > ARRIVALS_MS) void lookAtArrivals()
   }
 
-  /** Of all dead letters, whatever the filter below is. */
+  /** Counts all dead letters, independent of the filter of the view below. */
   async function lookAtArrivals() {
     askedMs = performance.now()
     try {
@@ -48,7 +48,7 @@ export function createGlance(place, app) {
       const counts = groups.reduce((sum, group) => sum.map((count, hour) => count + group.counts[hour]), none)
       arrivals = { counts, starts, atMs: performance.now() }
     } catch {
-      // What was known stays, with its age.
+      // The last known figures stay on the page, with their age.
       arrivals ??= null
     }
     draw()
@@ -94,7 +94,7 @@ export function createGlance(place, app) {
     )
     const waiting = all.filter(needsOperator)
     const now = waiting.map(shown => `${shown.partition} ${shown.halted ?? causeOf(shown)}`).join()
-    // The button stays the same one while somebody is about to press it.
+    // The buttons are replaced only when the decisions change, so that a click in progress is not lost.
     if (now === decided) return
     decided = now
     put(decide, ...decisions(waiting))
@@ -129,7 +129,7 @@ export function createGlance(place, app) {
     return words.length === 0 ? h('span', { class: 'soft' }, 'no') : words.join('; ')
   }
 
-  /** Those that the guard stopped have one story; each that is halted has its own. */
+  /** Partitions that the storm guard stopped share one message; each halted partition has its own. */
   function decisions(waiting) {
     const halted = waiting.filter(partition => partition.halted != null)
     const stopped = waiting.filter(partition => partition.halted == null)
@@ -182,14 +182,14 @@ export function createGlance(place, app) {
     try {
       take(await ask('/admin/stream'))
     } catch {
-      // The strip above the view says what is wrong; this one shows what it last heard.
+      // The strip above the view reports the error; this part keeps showing the last state received.
     }
   }
 
   draw()
   setInterval(() => {
     const isOld = agoOf(heardSeconds()) !== undefined || healthOf(stream).level === 'bad'
-    // Nobody's finger is on it.
+    // Does not redraw while an element is being pressed, because that would lose the click.
     if (isOld && !document.hidden && place.querySelector(':active') === null) draw()
   }, REDRAW_MS)
   return { take, heardSeconds, silentSeconds: () => silenceOf(stream) }
@@ -234,7 +234,7 @@ function lettersFigure({ dead_letters: letters, age_seconds: ages }, heardSecond
   return figure('Open dead letters', formatNumber(open), words, { old: aged(ages?.dead_letters, heardSeconds) })
 }
 
-/** What was old when it was heard is older by now. */
+/** Adds the time since the event arrived to an age that the event reported. */
 function aged(seconds, heardSeconds) {
   return agoOf(seconds == null ? undefined : seconds + heardSeconds)
 }
@@ -248,10 +248,10 @@ function arrivalsFigure(arrivals) {
   if (arrivals === null) return figure('Arrivals, 24 h', '–', ['not known'])
   const { counts, starts, atMs } = arrivals
   const readSeconds = (performance.now() - atMs) / 1000
-  // It is read anew each minute.
+  // The counts are fetched again each minute.
   const old = readSeconds > (2 * ARRIVALS_MS) / 1000 ? agoOf(readSeconds) : undefined
   const sum = formatNumber(sumOf(counts))
-  // A deploy says more than the restarts that came after it.
+  // A deploy is preferred to the restarts that followed it, because it explains more.
   const last = starts.findLast(({ deployed }) => deployed) ?? starts.at(-1)
   const began =
     last === undefined

@@ -13,7 +13,7 @@ import { letters, named, REASONS, STATES } from './words.js'
 /** Events come as records settle; groups are counted at most this often. */
 const REFRESH_MS = 3_000
 
-/** Dead letters by cause: what is broken, before which ones. */
+/** Dead letters grouped by cause, so that the fault shows before the single records. */
 export function groupsView(app, place) {
   let groups = []
   /** `undefined`: not known. */
@@ -130,7 +130,7 @@ export function groupsView(app, place) {
 
 const keyOf = ({ reason, error, pointer }) => [reason, error, pointer].join('\n')
 
-/** Where they are in several states, or in another than the usual, it is said. */
+/** Names the states of the group's members when there are several, or when it is not the default one. */
 function statesOf(states, count) {
   const entries = Object.entries(states).filter(([, n]) => n > 0)
   if (entries.length === 0 || (entries.length === 1 && entries[0][0] === 'open')) return undefined

@@ -1,21 +1,21 @@
 import { formatNumber } from '../format.js'
 import { duration, named, plural } from './words.js'
 
-/** Behind by more than this, the stream is worth a word. */
+/** A lag above this is mentioned. */
 const BEHIND_SECONDS = 60
 /** The database is asked every two seconds: without an answer for longer, it is silent. */
 const SILENT_SECONDS = 4
 /** The broker is asked every two seconds where each partition ends, all of them in turn. */
 const UNTOLD_SECONDS = 10
-/** The service sends its state every two seconds: two in a row have not come. */
+/** The service sends its state every two seconds: after this long, two in a row are missing. */
 const UNHEARD_SECONDS = 5
 
 /**
- * The stream in sentences: all that is wrong, the worst first; or one that says how well it goes. What is not known is said to
- * be so, and what is old, how old.
- * @param {any} stream as `GET /admin/stream` tells it
+ * The state of the stream in sentences: every problem, the worst first, or one sentence when there is none. Unknown figures are
+ * reported as unknown, and outdated ones with their age.
+ * @param {any} stream as `GET /admin/stream` returns it
  * @param {number} nowMs
- * @param {number} heardSeconds how long ago that was heard
+ * @param {number} heardSeconds how long ago that was received
  * @returns {{ level: 'good' | 'fair' | 'bad' | 'unknown', words: string[], also: string[] }} `also`: what matters beside it
  */
 export function healthOf(stream, nowMs = Date.now(), heardSeconds = 0) {
@@ -49,12 +49,12 @@ export function silenceOf(stream) {
   return seconds > SILENT_SECONDS ? seconds : 0
 }
 
-/** What only a person can lift. */
+/** Conditions that only an operator can clear. */
 export function needsOperator({ paused = [], halted }) {
   return halted != null || paused.includes('storm_guard') || paused.includes('halted')
 }
 
-/** An outage costs nothing but time. */
+/** The sentence for outages of dependencies: the stream waits and loses no records. */
 const WAITS = 'The stream waits, and goes on by itself: nothing is lost.'
 
 const bad = words => ({ level: 'bad', words })
@@ -73,9 +73,9 @@ function standing({ partitions = [] }) {
   return [bad(`${which} ${waiting.join(', ')} ${stand} still and ${wait} for you to decide.`)]
 }
 
-/** Partitions that go on by themselves, each with what it waits for. */
+/** Partitions that resume by themselves, each with what it waits for. */
 function waiting({ partitions = [], breakers = [] }) {
-  // Then it is one cause for all of them, and said.
+  // The outage of Kafka is then the cause for all partitions, and `awayOf` reports it once.
   const isAway = breakers.some(({ dependency, open }) => open && dependency === 'kafka')
   return partitions.flatMap(({ partition, unreadable, contended }) => [
     ...(unreadable == null || isAway ? [] : [bad(`Partition ${partition} cannot be read: ${unreadable}.`)]),
@@ -85,7 +85,7 @@ function waiting({ partitions = [], breakers = [] }) {
   ])
 }
 
-/** What the stream needs and cannot have. */
+/** Dependencies of the stream that are unavailable. */
 function awayOf(stream, nowMs) {
   const open = (stream.breakers ?? []).filter(breaker => breaker.open)
   const words = open.map(({ dependency, since }) => {
@@ -100,7 +100,7 @@ function awayOf(stream, nowMs) {
   return words.map(bad)
 }
 
-/** Partitions of this process of whose end the broker has not told for a while. */
+/** Partitions of this process whose high-water mark the broker has not reported for a while. */
 function untold({ partitions = [] }) {
   const here = partitions.filter(one => one.here && one.unreadable == null)
   const old = here.filter(({ high_age_seconds: age = 0 }) => age > UNTOLD_SECONDS)
@@ -111,7 +111,7 @@ function untold({ partitions = [] }) {
   return [`Kafka has sent nothing of ${old.length === 1 ? 'partition' : 'partitions'} ${which} for ${howLong}.`]
 }
 
-/** Checks of readiness that say what has not been said. */
+/** Readiness checks that report a problem which the sentences above do not cover. */
 function unready(stream) {
   const { state, checks = [], breakers = [] } = stream
   const said = {
@@ -146,7 +146,7 @@ function lettersOf({ dead_letters: letters, age_seconds: ages }) {
   return { open, words: `${plural(open, 'dead letter is', 'dead letters are', formatNumber)} open${age}.` }
 }
 
-/** @returns how old a figure is, as `40 s ago`; nothing where it is of now */
+/** @returns how old a figure is, as `40 s ago`; `undefined` where it is current */
 export function agoOf(seconds) {
   return seconds == null || seconds <= SILENT_SECONDS ? undefined : `${duration(seconds)} ago`
 }

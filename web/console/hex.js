@@ -8,7 +8,7 @@ export function bytesOf(hex) {
 }
 
 /**
- * As hexdump prints them: the offset, 16 bytes, and what of them is ASCII.
+ * Formats bytes as hexdump does: the offset, 16 bytes, and their printable ASCII characters.
  * @param {Uint8Array} bytes
  * @param {number} [limit] bytes at most
  */

@@ -9,11 +9,11 @@ import { age, button, put, redraw } from './parts.js'
 import { openReplay } from './replay-dialog.js'
 import { letters, named, STATES } from './words.js'
 
-/** A check reads each record from the topic, some thousands a second: so many go into one answer, and then it says how far it is. */
+/** A check reads each record from the topic, some thousands a second: this many go into one request, and each answer updates the progress. */
 const CHECKED_AT_ONCE = 5_000
 
 /**
- * What groups and list have in common: the filter, how much it matches, and what can be done with that.
+ * The part that groups and list share: the filter, the number of matches, and the actions on them.
  * @param {any} app
  * @param {{ view: string, q: string }} place
  * @param {{ target: () => { q: string, sort?: string, count: number, words: string }, onChecked?: (results: any[]) => void }} hooks
@@ -73,7 +73,7 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
 
   let checking = new AbortController()
 
-  /** All of them, however many there are: page by page, so that one sees it go on and may stop it. */
+  /** Checks all matches page by page, so that the progress is visible and the check can be stopped. */
   async function check({ q, sort, count }) {
     checking.abort()
     checking = new AbortController()
@@ -107,14 +107,14 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
           ? []
           : [button('Replay only those that pass', () => openReplay(app, { q }, { onlyPassing: true }))]),
       )
-      // “Stop” is gone, and whoever pressed it goes on from here.
+      // “Stop” has been removed, so the focus moves to the next button instead of getting lost.
       if (had) (checked.querySelector('button') ?? actions.querySelector('button'))?.focus()
     }
   }
 
   const isWrong = () => box.getAttribute('aria-invalid') === 'true'
 
-  /** What can be done with some of them. */
+  /** The actions on the matches. */
   function buttonsFor(taken) {
     const { words } = taken
     return [
@@ -134,11 +134,11 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
     matched(count, oldest) {
       const words = letters(count)
       if (counted.textContent !== words) counted.textContent = words
-      // It grows older on the page, which is not said aloud.
+      // The age changes on the page without an announcement to screen readers.
       put(summary, counted, ...(oldest === undefined ? [] : [', the oldest failed ', age(oldest), ' ago']))
       redraw(actions, () => put(actions, ...(count === 0 ? [] : buttonsFor(target()))))
     },
-    /** Runs what loads the view; a filter that cannot be read is told at the filter. */
+    /** Runs what loads the view; an error in the filter is shown at the filter. */
     async loads(load) {
       try {
         await load()
@@ -152,14 +152,14 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
         put(summary)
         put(actions)
         put(fresh)
-        // Unless somebody is at something else already.
+        // Moves the focus only when no other element has it.
         if ([document.body, document.getElementById('view'), box].includes(document.activeElement)) {
           box.focus()
           box.setSelectionRange(indexOf(place.q, failure.problem.column), box.value.length)
         }
       }
     },
-    /** Something arrived or changed: the list does not move under the hand that is about to click. */
+    /** Shows a notice that records arrived or changed, instead of moving the list while the user may be about to click. */
     changed(reload) {
       if (fresh.childElementCount > 0 || isWrong()) return
       put(

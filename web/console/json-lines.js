@@ -1,5 +1,5 @@
 /**
- * JSON as lines to read, with every literal as it was written: parsing and printing would lose what is at stake here (1.0,
+ * JSON as lines to read, with every literal as it was written: parsing and printing would lose details that matter here (1.0,
  * digits beyond 2^53, a key that stands twice). Iterative, so that 200,000 brackets cost lines but no stack.
  * @typedef {{ kind: 'key' | 'string' | 'number' | 'word' | 'sign', text: string }} Token
  * @typedef {{ depth: number, tokens: Token[] }} Line
@@ -11,7 +11,7 @@ const STRING = /"[^"\\\0-\x1f]*(?:\\(?:["\\/bfnrt]|u[\da-fA-F]{4})[^"\\\0-\x1f]*
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
 const WORD = /true|false|null/y
 
-/** Deeper than any schema goes: from here on places would cost more than they tell, and lines are not moved in further. */
+/** Deeper than any schema: below this depth no places are recorded, because they would cost memory for no use, and lines are not indented further. */
 const MAX_DEPTH = 64
 
 /**
@@ -71,7 +71,7 @@ export function jsonLines(text) {
     return false
   }
 
-  /** Up to a member's value: of an object its name, of an array nothing. */
+  /** Reads up to a member's value: the name in an object, nothing in an array. */
   function member() {
     const within = open.at(-1)
     if (within.ends === ']') return 'value'
@@ -119,7 +119,7 @@ function pointerOf(open) {
 }
 
 /**
- * Where to show a violation: at its place; what is missing, at the nearest thing above that is there.
+ * Where to show a violation: at its place; for a missing member, at its nearest ancestor that exists.
  * @returns {{ at: number, line: number, token: number, missing: string | undefined }}
  */
 export function placeOf(places, pointer) {
@@ -133,7 +133,7 @@ export function placeOf(places, pointer) {
   }
 }
 
-/** The same, as text: two blanks for each level. */
+/** The lines as text, with two spaces for each level. */
 export function textOf(lines) {
   return lines.map(({ depth, tokens }) => '  '.repeat(depth) + tokens.map(({ text }) => text).join('')).join('\n')
 }

@@ -24,7 +24,7 @@ const GRAMMAR = [
   ['-reason:too_large', 'a “-” takes all the others'],
 ]
 
-/** @param {any} app as main.js has it: its view may have keys of its own (`r`, `j`, `k`, `e`) */
+/** @param {any} app as main.js defines it: its view may define further keys (`r`, `j`, `k`, `e`) */
 export function listenToKeys(app) {
   const own = {
     '/': () => {
@@ -61,7 +61,7 @@ function currentRow() {
   return document.activeElement?.closest('[data-row]') ?? undefined
 }
 
-/** The cursor is the focus, so that Enter, a screen reader and the eye all agree on where it is. */
+/** The cursor is the focus, so that Enter, screen readers and the display agree on its position. */
 function move(by) {
   const all = rows()
   const at = all.indexOf(currentRow())

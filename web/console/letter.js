@@ -15,16 +15,16 @@ import { openReplay } from './replay-dialog.js'
 import { WAITING } from './states.js'
 import { EVENTS, named, REASONS, reasonGiven } from './words.js'
 
-/** Of an event: what stands elsewhere on the page already, or means nothing to a person. */
+/** Fields of an event that are left out, because the page shows them elsewhere or they mean nothing to an operator. */
 const UNSAID = new Set(['action', 'replay_count'])
 
-/** Kafka gives a record within some ms. When it takes longer, what the index knows is shown meanwhile. */
+/** Kafka returns a record within some ms. When it takes longer, the data of the index is shown meanwhile. */
 const BYTES_MS = 400
 const RETRY_MS = 5_000
 
 const pathOf = id => `/admin/dead-letters/${encodeURIComponent(id)}`
 
-/** One dead letter: why it is here, what it holds, what happened to it, and what can be done. */
+/** One dead letter: the reason, the value, the history, and the possible actions. */
 export function letterView(app, place) {
   const { id } = place
   const list = { ...place, view: 'list', id: undefined }
@@ -64,7 +64,7 @@ export function letterView(app, place) {
     draw()
   }
 
-  /** The server writes down that somebody looked. */
+  /** The server records in the audit log that the value was revealed. */
   async function reveal() {
     revealed = true
     try {
@@ -135,7 +135,7 @@ export function letterView(app, place) {
     )
   }
 
-  /** A discard is undone as a whole: what was discarded together comes back together. */
+  /** A discard is undone as a whole: dead letters that were discarded together are reopened together. */
   function wayOut() {
     const discarded = letter.history.findLast(({ what }) => what === 'discarded')
     if (letter.state !== 'discarded' || discarded?.detail.action === undefined) return []
@@ -162,7 +162,7 @@ export function letterView(app, place) {
       'Why it is here',
       h('p', { class: 'lead' }, reason, h('span', { class: 'sub' }, named(REASONS, reason))),
       h('p', {}, text(message)),
-      // A single one is what the message says.
+      // A single violation is already the message itself.
       ...(rules.length < 2 && check === undefined
         ? []
         : [
@@ -234,7 +234,7 @@ export function letterView(app, place) {
     )
   }
 
-  /** Whether it is alone: what failed likewise, what else has its key, what stood beside it. */
+  /** Links to related records: those with the same failure, those with the same key, and its neighbours in the partition. */
   function others() {
     const { key, source_topic: topic, source_partition: partition } = letter
     const link = (words, q, sort) => app.link({ view: 'list', q, sort }, {}, words)
@@ -303,7 +303,7 @@ export function letterView(app, place) {
     return `curl --header "Authorization: Bearer $HOLDFAST_KEY" ${shellQuoted(location.origin + pathOf(id) + search)}`
   }
 
-  /** The record where it first stood, for as long as its topic keeps it. */
+  /** The original record in its source topic, as long as the topic retains it. */
   function kcat() {
     const { source_topic: topic, source_partition: partition, source_offset: offset } = letter
     return `kcat -C -b "$KAFKA_BROKERS" -t ${shellQuoted(topic)} -p ${partition} -o ${offset} -c 1 -e -f '%h\\n%k\\n%s\\n'`
@@ -380,7 +380,7 @@ export function letterView(app, place) {
       k: () => before !== undefined && app.go({ ...place, id: before }),
     },
     onEvent(name, data) {
-      // Its own redrive has moved: what became of it is in its history.
+      // The redrive of this record has progressed, so its history is loaded again.
       if (name === 'replay' && data.id === letter?.replay_id && letter.state === 'replaying') app.reload()
     },
     dispose() {
@@ -395,7 +395,7 @@ function causeWords(reason, error, pointer) {
   return [text(reason), ...(error ? [' · ', text(error)] : []), ...(pointer ? [' at ', text(pointer)] : [])]
 }
 
-/** A link where somebody shows the trace, and has it: what is not sampled is nowhere. */
+/** Links to the trace only when a viewer is configured and the trace was sampled: other traces are not stored. */
 function traceWords(trace) {
   if (trace === null || trace === undefined) return undefined
   const id = h('code', { class: 'trace-id' }, trace.id)
@@ -404,7 +404,7 @@ function traceWords(trace) {
 }
 
 function keyWords(key) {
-  // Not read yet.
+  // The record has not been fetched yet.
   if (key === undefined) return '–'
   if (key === null) return 'none'
   return h('code', {}, key.text === undefined ? (key.hex ?? `${key.bytes} bytes`) : text(key.text))

@@ -1,5 +1,5 @@
 /**
- * What the list last showed: after a look at one dead letter it shows the same rows at the same place, with what was
+ * The last state of the list: on the way back from one dead letter it shows the same rows at the same place, with what was
  * selected and checked. An action on dead letters makes it outdated.
  */
 let shown
@@ -24,7 +24,7 @@ export function neighboursOf(id, { q, sort }) {
   return at === -1 ? {} : { before: shown.rows[at - 1]?.id, after: shown.rows[at + 1]?.id }
 }
 
-/** So that the list comes back with the cursor there. */
+/** Stores the row, so that the list is restored with the cursor on it. */
 export function remember(id) {
   if (shown !== undefined) shown.at = id
 }

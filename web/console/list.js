@@ -14,7 +14,7 @@ import { letters } from './words.js'
 
 const PAGE = 50
 
-/** What an index answers, and which way round comes first. The other columns are for the filter. */
+/** The columns that an index can sort, with their first direction. The other columns can only be filtered. */
 const FIRST = { failed_at: '-failed_at', source: 'source' }
 const HEADS = {
   '-failed_at': 'Sort: latest failure first',
@@ -27,7 +27,7 @@ export function listView(app, place) {
   const { q, sort } = place
   const shown = shownList()
   const known = shown?.q === q && shown.sort === sort
-  // Who turns the list round has the focus on the head of a column, and wants it back there.
+  // The user who reverses the order has the focus on a column header, so it returns there.
   let turned = shown?.q === q && shown.sort !== sort
   const held = known
     ? shown
@@ -42,11 +42,11 @@ export function listView(app, place) {
         checks: new Map(),
         at: undefined,
       })
-  /** Where a range with the shift key begins. */
+  /** The row where a selection with the shift key begins. */
   let anchor
 
   const all = () => ({ q, sort, count: held.count, words: `all ${formatNumber(held.count)}` })
-  /** The selected ones; without any, all that match. */
+  /** The selected rows, or all matches when none is selected. */
   const target = () => {
     const chosen = held.rows.filter(({ id }) => held.selected.has(id))
     if (chosen.length === 0) return all()
@@ -100,7 +100,7 @@ export function listView(app, place) {
   function draw() {
     inbox.matched(held.count, held.oldest)
     if (held.rows.length === 0) put(inbox.body, nothing(app, place))
-    // Made when it is drawn: by then there may be other rows.
+    // Computed when it is drawn, because the rows may have changed by then.
     else {
       const attributes = { class: 'letters cards-on-phone' }
       redraw(inbox.body, () => put(inbox.body, table(columns(), held.rows.map(row), attributes)))
@@ -145,7 +145,7 @@ export function listView(app, place) {
     ]
   }
 
-  /** Its head sorts by this column, and the other way round when the list goes by it already. */
+  /** The header sorts by this column, and reverses the direction when the list is already sorted by it. */
   function sortable(words, by) {
     const now = sort === by ? 'ascending' : sort === `-${by}` ? 'descending' : undefined
     const to = now === undefined ? FIRST[by] : now === 'ascending' ? `-${by}` : by
@@ -257,7 +257,7 @@ export function listView(app, place) {
   }
 }
 
-/** Parked ones are only replayed when the filter says that it means them. */
+/** Parked dead letters are redriven only when the filter names that state. */
 export function filterOfRows(rows) {
   const states = [...new Set(rows.map(({ state }) => state))].filter(
     state => state === 'parked' || state === 'replaying',

@@ -32,7 +32,7 @@ const TABS = [
 /** Most answers take a few ms: a notice that only flashes would be noise. */
 const LOADING_MS = 250
 const RETRY_SECONDS = 5
-/** A connection over which nothing comes for so long is given up: the service tells of itself every two seconds. */
+/** A connection without data for this long is closed: the service sends its state every two seconds. */
 const UNHEARD_SECONDS = 15
 
 const [desk, tabs, main, said, notices, strip, forget] = [
@@ -48,7 +48,7 @@ const [desk, tabs, main, said, notices, strip, forget] = [
 const cli = cliLine()
 desk.append(cli.node)
 
-/** What is on the screen, and the loading of it; a newer one calls it off, so that answers cannot overtake one another. */
+/** The current view and its load; a newer load aborts it, so that answers cannot overtake one another. */
 let view
 let loading = new AbortController()
 let retry
@@ -56,7 +56,7 @@ let retry
 /** The stream whose console this is; nothing while the process has only one. */
 let stream
 
-/** What the views may ask of the page around them. */
+/** The functions of the page that views may call. */
 const app = {
   /** @param {import('./address.js').Place} place */
   go(place) {
@@ -64,7 +64,7 @@ const app = {
     if (address !== location.pathname + location.search) history.pushState(null, '', address)
     open()
     if (view.node.contains(document.activeElement)) return
-    // What was clicked is gone: reading goes on at the top of what came instead.
+    // The clicked element has been removed, so the focus moves to the top of the new view.
     main.focus({ preventScroll: true })
     scrollTo(0, 0)
   },
@@ -76,11 +76,11 @@ const app = {
     }
     return h('a', { href: addressOf({ ...place, stream }), click, ...attributes }, ...children)
   },
-  /** For those who do not see the page change. */
+  /** Announces a change to screen readers. */
   say(words) {
     said.textContent = words
   },
-  /** What was done, and the way back from it. It stays until it is put away. */
+  /** Shows the last action with its undo button, until the notice is closed. */
   tell(words, ...actions) {
     const box = toDom(h('div', { class: 'done' }, h('p', {}, words), ...actions))
     box.append(
@@ -90,7 +90,7 @@ const app = {
     return box
   },
   reload: () => void load(),
-  /** A part of what was asked for is on the screen. */
+  /** Part of the requested data is on the page. */
   showsSome() {
     trouble()
     view.node.dataset.loaded = 'true'
@@ -104,7 +104,7 @@ const app = {
   },
 }
 
-/** Who comes is told how many there are, in each state; only other numbers than before are news. */
+/** The server sends the counts of each state on connecting; they are a change only when they differ from the counts before. */
 let counted
 function isNews(counts) {
   const before = counted
@@ -122,9 +122,9 @@ const connection = connect(
     if (name !== 'dead_letters' || isNews(data)) view?.onEvent?.(name, data)
   },
   (state, seconds) => {
-    // As after a restart with other keys: the tab was open, and its connection is the first to be refused.
+    // After a restart with other keys, the event connection of an open tab is the first request to be rejected.
     if (state === 'refused') return stopAsking()
-    // Whatever was missed meanwhile.
+    // Loads the changes that were missed while disconnected.
     if (state === 'on' && strip.dataset.was === 'off') app.reload()
     strip.dataset.was = state
     retrySeconds = seconds
@@ -132,7 +132,7 @@ const connection = connect(
   },
 )
 
-/** Says how old it is what stands below, while it grows older; and reads it anew when that is over. */
+/** Shows the age of the data below while no update arrives, and loads it again once updates resume. */
 let retrySeconds
 let wasSilent = false
 function drawStrip() {
@@ -145,7 +145,7 @@ function drawStrip() {
       ? `The service sends nothing: what you see was sent ${unheard}.`
       : `Postgres has not answered for ${duration(silent)}: what is listed below is at least that old, and is read again once it does.`
   strip.hidden = !isOff && unheard === undefined && silent === 0
-  // Said aloud once, and not with each second.
+  // Announced to screen readers once, and not each second.
   const isSaid = strip.dataset.said === 'true'
   if (!strip.hidden && !isSaid) app.say(words)
   if (strip.hidden && isSaid) app.say('What you see is of now again.')
@@ -161,7 +161,7 @@ setInterval(() => {
   if (strip.dataset.was === 'on' && glance.heardSeconds() > UNHEARD_SECONDS) connection.start()
 }, 1_000)
 
-/** One question first: a wrong key is told once, and counted once by those who count wrong keys. */
+/** Sends one request first, so that a wrong key is reported once, and reaches the server only once. */
 async function start() {
   try {
     const overview = await ask('/admin/stream')
@@ -169,7 +169,7 @@ async function start() {
     const { oldest_age_seconds: _, ...counts } = overview.dead_letters ?? {}
     isNews(counts)
   } catch (failure) {
-    // The field for the key has come up, and says why.
+    // The field for the key is shown and states the reason.
     if (failure.status === 401 || failure.status === 403) return
     if (failure.title === undefined) throw failure
   }
@@ -191,13 +191,13 @@ function stop(words) {
   askForKey(false, start, words)
 }
 
-/** Shows what the address says. */
+/** Shows the view that the address names. */
 function open() {
   const place = placeOfAddress(location.search)
   view?.dispose?.()
   view = VIEWS[place.view](app, place)
   document.title = stream === undefined ? `${view.title} · Holdfast` : `${view.title} · ${stream} · Holdfast`
-  // What is read closely gets the room; the sentence about the stream stays.
+  // A single dead letter gets the space; of the overview only the sentence about the stream stays.
   document.getElementById('glance').dataset.compact = String(place.id !== undefined)
   put(
     tabs,
@@ -210,7 +210,7 @@ function open() {
   void load()
 }
 
-/** Asks for what the view shows. What it has already stays on the screen until there is an answer, or when there is none. */
+/** Loads the data of the view. The previous data stays on the page until an answer arrives, and when the request fails. */
 async function load() {
   const mine = view
   loading.abort()
@@ -243,7 +243,7 @@ function explain(failure) {
   const comes = failure.passes
     ? h('p', { class: 'hint' }, `This page tries again every ${RETRY_SECONDS} s.`)
     : undefined
-  // What was read before stays, and the strip says how old it is.
+  // The previous data stays on the page, and the strip shows its age.
   const isSaid = failure.code === 'store_unavailable' && view.node.dataset.loaded === 'true' && !strip.hidden
   if (isSaid) trouble()
   else {
@@ -253,7 +253,7 @@ function explain(failure) {
   if (failure.passes) retry = setTimeout(() => void load(), RETRY_SECONDS * 1000)
 }
 
-/** The field for the key has come up and says why; what was shown with the other key goes. */
+/** The field for the key is shown and states the reason; data that was loaded with the previous key is removed. */
 function stopAsking() {
   connection.stop()
   loading.abort()
@@ -282,7 +282,7 @@ keepAges()
 onKey(start)
 void begin()
 
-/** First which stream it is about: all that is asked afterwards names it. */
+/** Determines the stream first, because all later requests name it. */
 async function begin() {
   const choice = await chosenStream()
   const links = streamSwitch(choice)
@@ -291,7 +291,7 @@ async function begin() {
   stream = choice.current
   useStream(stream)
   nameStream(stream)
-  // The address says which one, so that it can be kept and sent.
+  // The address names the stream, so that it can be bookmarked and shared.
   if (stream !== undefined) history.replaceState(null, '', addressOf({ ...placeOfAddress(location.search), stream }))
   if (hasKey()) void start()
   else stop()

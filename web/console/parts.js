@@ -4,7 +4,7 @@ import { h, text } from '../tree.js'
 import { shellQuoted } from './cli-line.js'
 import { duration, named, STATES } from './words.js'
 
-/** The small things that every view is made of. */
+/** Small components that all views share. */
 
 const MOMENT = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium', timeZone: 'UTC' })
 
@@ -17,7 +17,7 @@ export function age(value) {
 }
 
 function ago(value) {
-  // A tenth of a second ago is news that is old before it is read.
+  // Fractions of a second are outdated before they can be read.
   return duration(Math.max(1, (Date.now() - Date.parse(value)) / 1000))
 }
 
@@ -104,7 +104,7 @@ export function cliLine() {
   }
 }
 
-/** Where a violation is, as a person would say it: counted from one. Escapes: RFC 6901. */
+/** Describes the place of a violation in words, with items counted from one. Escapes: RFC 6901. */
 export function pointerWords(pointer) {
   if (pointer === '') return 'the whole value'
   const names = pointer
@@ -122,18 +122,18 @@ export function table(columns, rows, attributes = {}) {
 const FOCUSABLE = 'a, button, input'
 
 /**
- * Makes what is in a place anew, and the focus stays where somebody has it: in the same row, if it is in one, on the same
- * part. What comes by itself must not take the keyboard out of a hand, nor a button from under a press: that ends first.
+ * Replaces the children of an element and keeps the focus: in the same row, if it is in one, on the same
+ * part. An update must neither move the focus nor remove a button while it is pressed, so it waits for the release.
  */
 export function redraw(place, make) {
   if (place.querySelector(':active') !== null) {
     const release = new AbortController()
     const released = () => {
       release.abort()
-      // The click follows the release, and then it is our turn.
+      // The click event follows the release, so the update waits until after it.
       setTimeout(() => redraw(place, make))
     }
-    // The space bar presses as well.
+    // The space bar also presses buttons.
     for (const end of ['pointerup', 'pointercancel', 'keyup'])
       document.addEventListener(end, released, { signal: release.signal })
     return

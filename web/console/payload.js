@@ -5,7 +5,7 @@ import { bytesOf, hexDump } from './hex.js'
 import { jsonLines, placeOf } from './json-lines.js'
 import { button, bytes, put } from './parts.js'
 
-/** A value of 10,000 items has more lines than a page should: what is far from any violation is folded. */
+/** A value of 10,000 items has more lines than a page should: lines far from any violation are folded. */
 const UNFOLDED = 400
 const AROUND = 4
 /** A single text longer than this is cut in the pretty view; the raw one has it whole. */
@@ -115,7 +115,7 @@ function lineView({ depth, tokens }, at, notes) {
   return h('li', { value: String(at + 1), class: notes.length === 0 ? undefined : 'violating' }, line, ...beside)
 }
 
-/** Where it is no JSON, the place at which it stops being so is marked. */
+/** When the text is not valid JSON, marks the position of the first error. */
 function rawView(value, stop) {
   if (stop === undefined) return frame(h('pre', {}, value), 'The value as it stands')
   const mark = value.slice(stop, stop + 1)

@@ -13,8 +13,8 @@ const USUAL_RATE = 100
 const TYPING_MS = 300
 
 /**
- * Preview, rate, confirm. What is confirmed is the most that is taken: the number goes along as the limit, so that what
- * arrives in between stays where it is.
+ * Preview, rate, confirm. The confirmed number is sent as the limit of the redrive, so that dead letters which
+ * arrive in between are not included.
  * @param {any} app
  * @param {{ q: string, count?: number, words?: string }} target
  */
@@ -93,7 +93,7 @@ export function openReplay(app, { q }, { onlyPassing = false } = {}) {
   }
 
   function draw() {
-    // The command line must say that all of them are meant.
+    // The CLI requires an explicit filter, so an empty one is written out.
     line.say(dlqLine('replay', q || 'state:open', ...flagsOf(request())))
     if (preview !== undefined) put(words, ...previewWords(preview, numberIn(rate)))
   }
@@ -117,7 +117,7 @@ export function openReplay(app, { q }, { onlyPassing = false } = {}) {
   async function start() {
     if (timer !== undefined) recount()
     await looking
-    // What stood in the way of counting has been said.
+    // The error of the count has already been shown.
     if (preview === undefined) return
     if (preview.count === 0) return dialog.troubled('There is nothing to replay.')
     if (numberIn(rate) <= 0) return dialog.troubled('A rate is above 0. Left empty, there is no limit.')
@@ -130,7 +130,7 @@ export function openReplay(app, { q }, { onlyPassing = false } = {}) {
   }
 }
 
-/** Starts it and goes to its page; where another one runs already, says which. */
+/** Starts the redrive and opens its page; when another one is running, names it. */
 export async function startReplay(app, dialog, body) {
   try {
     const { replay } = await ask('/admin/dead-letters/replays', { body })

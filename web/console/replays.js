@@ -11,7 +11,7 @@ import { duration, isActive, isFinal, letters, named, REPLAY_STATES, RESULTS, re
 
 const SHOWN = 50
 
-/** Redrives, the latest first; and whether the service starts some by itself. */
+/** Redrives, the latest first, and the switch of automatic redrives. */
 export function replaysView(app) {
   const list = toDom(h('div', {}))
   const automatic = createSwitch(app)
@@ -102,7 +102,7 @@ export function replaysView(app) {
   }
 }
 
-/** One redrive as it goes. */
+/** The progress of one redrive. */
 export function replayView(app, { id }) {
   const title = toDom(h('h2', { id: 'replay-title' }, 'Redrive ', h('code', {}, id)))
   const state = toDom(h('p', { class: 'replay-state' }))
@@ -133,16 +133,16 @@ export function replayView(app, { id }) {
   )
   let replay
   let told
-  /** What it had published when, for the pace of now. */
+  /** Samples of the published count over time, from which the current rate is computed. */
   let marks = []
 
   function take(next) {
-    // Told once more: nothing is drawn anew under a hand that is about to click.
+    // A repeated event changes nothing, so the page is not redrawn: that could lose a click in progress.
     if (JSON.stringify(next) === JSON.stringify(replay)) return
     const moved = replay?.state !== next.state
     replay = next
     marks = [
-      // While it waited, it had no pace.
+      // After a change of state, earlier samples no longer describe the current rate.
       ...marks.filter(({ atMs }) => !moved && atMs > performance.now() - 10_000),
       { atMs: performance.now(), published: next.published },
     ]
@@ -231,7 +231,7 @@ export function replayView(app, { id }) {
     }
     const names = { pause: 'Pause', resume: 'Resume', cancel: 'Cancel' }
     const wanted = Object.keys(names).filter(name => can[name])
-    // The button under somebody's hand is not made anew with each record.
+    // Buttons are not replaced with each record, so that a click in progress is not lost.
     if (actions.dataset.has === wanted.join()) return
     actions.dataset.has = wanted.join()
     const had = actions.contains(document.activeElement)
@@ -256,7 +256,7 @@ export function replayView(app, { id }) {
     }
   }
 
-  /** Told aloud at each change of state and each quarter; each record would be noise. */
+  /** Announced to screen readers at each change of state and each quarter; announcing each record would be noise. */
   function announce() {
     const { total, published, state } = replay
     const quarter = total === 0 ? 4 : Math.floor((published / total) * 4)
@@ -274,7 +274,7 @@ export function replayView(app, { id }) {
     async load(signal) {
       const shown = replay
       const answer = await ask(`/admin/replays/${encodeURIComponent(id)}`, { signal })
-      // What was told meanwhile may be newer, and whatever changes next is told as well.
+      // Events that arrived during the request may be newer than its answer, and later changes arrive as events too.
       if (replay === shown) take(answer)
     },
     cli: () =>
@@ -291,7 +291,7 @@ export function replayView(app, { id }) {
   }
 }
 
-/** Everything a member can be, so that the parts add up to the whole. */
+/** All states of a member, so that the parts add up to the total. */
 function countsOf(replay) {
   const { resolved, failed_again, parked, skipped, pending, published } = replay
   return {
@@ -305,7 +305,7 @@ function countsOf(replay) {
   }
 }
 
-/** Of a redrive that was ended before their turn. */
+/** Members that were not reached before the redrive ended. */
 function releasedOf({ state, total, published, skipped, pending }) {
   return isFinal(state) ? Math.max(0, total - published - skipped - pending) : 0
 }

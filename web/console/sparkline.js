@@ -4,7 +4,7 @@ import { absolute } from './parts.js'
 const HEIGHT = 24
 const BAR = 4
 const GAP = 1
-/** Room for the heads of the pins. */
+/** Space above the bars for the heads of the pins. */
 const PIN = 6
 
 export const sumOf = counts => counts.reduce((sum, count) => sum + count, 0)

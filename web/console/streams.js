@@ -54,7 +54,7 @@ export function streamSwitch({ all, current }) {
 }
 
 /**
- * What is said where the address names a stream that is not here.
+ * The message for an address that names a stream which this process does not have.
  * @param {Choice} choice
  * @returns {Node}
  */

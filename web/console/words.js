@@ -3,7 +3,7 @@ import { FINAL, UNDER_WAY } from './states.js'
 
 export { LEFT_OUT, REPLAY_STATES, STATES } from './states.js'
 
-/** How the console says things: one place, so that the same thing has the same name on every view. */
+/** The console's wording in one module, so that a thing has the same name in every view. */
 
 /** @param {number} seconds @returns `45 s`, `3 min`, `2 h 5 min`, `4 d 3 h` */
 export function duration(seconds) {
@@ -27,7 +27,7 @@ export function plural(count, one, many, format = formatNumber) {
 
 export const letters = count => plural(count, 'dead letter', 'dead letters')
 
-/** What a reason means, for a first-time reader. */
+/** Explains each reason to a first-time reader. */
 export const REASONS = {
   empty_value: 'The record had no value.',
   too_large: 'The record is larger than what is taken.',
@@ -69,7 +69,7 @@ export const EVENTS = {
   revealed: 'looked at in full',
 }
 
-/** What the server notes where no reason was given. */
+/** The text that the server stores when no reason was given. */
 const NOT_SAID = 'not said'
 
 /** @returns the reason that was given, or nothing */
@@ -85,7 +85,7 @@ export const RESULTS = {
   released: 'Released',
 }
 
-/** A closed set of names from the server may grow: what is not known here is shown as it came. */
+/** A closed set of names from the server may grow: a name that is not listed here is shown unchanged. */
 export function named(words, name) {
   return Object.hasOwn(words, name) ? words[name] : String(name).replaceAll('_', ' ')
 }
