@@ -1,11 +1,11 @@
 import type { StreamCounts } from '../../src/engine/postgres/stream-counts.ts'
 
-/** Of all streams together. @param counts at least one */
+/** Adds up the counts of all streams. @param counts at least one */
 export function addCounts(counts: readonly StreamCounts[]): StreamCounts {
   return counts.reduce((sum, one) => combine(sum, one, (a, b) => a + b))
 }
 
-/** What has come since an earlier look. */
+/** The difference from an earlier reading. */
 export function countsSince(now: StreamCounts, before: StreamCounts): StreamCounts {
   return combine(now, before, (a, b) => a - b)
 }

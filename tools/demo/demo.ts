@@ -21,7 +21,7 @@ export async function demo({ traces, useEnv, invalid = DEFAULT_INVALID, ...optio
   const settings = await takeDemoSettings(process.env, envFile(), { useEnv, produce: options.produce, rate })
   const ignored = ignoredLine(settings)
   if (ignored !== undefined) note(ignored)
-  // With those two nobody is there to look, or it is over before the viewer is up.
+  // With these two flags no user watches, or the demo ends before the viewer is up.
   const wanted = traces ?? !(options.json === true || options.orders !== undefined)
   // First: tracing wants to be there before the rest is imported.
   const { openDemoTraces } = await import('./traces.ts')

@@ -6,12 +6,12 @@ import { missingPrometheus } from './servers/prometheus-binaries.ts'
 const RULES_DIR = fileURLToPath(new URL('../../prometheus/rules', import.meta.url))
 /** What its page shows first, because an empty one says nothing: records by what became of them, as recording.yml has it. */
 export const FIRST_GRAPH = 'job_outcome:holdfast_records:rate5m'
-/** Somebody looks on: soon is better than cheap. */
+/** A short interval, because the user watches: promptness matters more than cost here. */
 const INTERVAL_MS = 2_000
 
 /**
- * Prometheus with our rules beside the demo, where it is installed. Without it everything else works, so whatever is in its
- * way is said and no failure.
+ * Prometheus with our rules beside the demo, where it is installed. Without it everything else works, so a problem with it
+ * is reported and does not fail the demo.
  * @param dataDir keeps what it has seen below this folder between runs
  * @returns where it is, or in a line why it is not
  */

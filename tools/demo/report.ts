@@ -1,4 +1,4 @@
-/** What the demo says: where everything is, once it is ready, and what became of the records at its end. */
+/** The demo's output: all addresses once it is ready, and the outcome of the records at its end. */
 
 import { paint } from '../../src/cli/output.ts'
 import { grouped } from '../../src/cli/progress.ts'

@@ -50,17 +50,17 @@ const UPDATES = 0.1
 const STORMY = 0.4
 /** What the search page of orders offers to try. */
 const SAMPLE = new URL('../../data/model.json', import.meta.url)
-/** Without any progress for so long, what is still unsettled will not be settled. */
+/** Without any progress for this long, the unsettled records are taken as stuck. */
 const STALLED_AFTER_MS = 60_000
 const LOOK_EVERY_MS = 250
 
-/** The whole system on this machine, from nothing to the proof. */
+/** Runs the whole system on this machine, from an empty start to the verified result. */
 export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise<void> {
   using interrupt = onInterrupt()
   const { signal } = interrupt
   const { json = false, settings } = options
   let progress: Progress | undefined
-  /** What is starting, and later what should stay on the screen. */
+  /** Prints the steps of the start, and later the lines that stay on the screen. */
   const say = (line: string) => {
     if (progress !== undefined) progress.log(line)
     else if (!json) note(line)
@@ -83,7 +83,7 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
     KAFKA_BROKERS: stack.kafkaBrokers,
     DATABASE_URL: stack.databaseUrl,
     HTTP_PORT: process.env.HTTP_PORT ?? '0',
-    // What was asked for is no storm: the partitions would be stopped, and the demo would wait for ever.
+    // Requested invalid records must not trigger the storm guard: it would pause the partitions, and the demo would never end.
     ...(options.invalid < STORMY ? {} : { DLQ_STORM_RATIO: process.env.DLQ_STORM_RATIO ?? '0' }),
   }
   const config = loadConfig(env)
@@ -116,7 +116,7 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   await ready(app, streams, AbortSignal.any([signal, failed.signal]))
   throwFailure(failed.signal)
   if (signal.aborted) return
-  // Nobody looks at it behind --json.
+  // With --json no user looks at it.
   const prometheus = json ? 'not started' : await startDemoPrometheus(app.metricsUrl ?? '', dataDir)
   if (typeof prometheus !== 'string') parts.use(prometheus)
   const keyFile = app.adminKey === undefined ? undefined : join(logDir, 'admin-key')
@@ -178,7 +178,7 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
     return result
   }
 
-  /** The native client may never come back from a broker that is gone. Whoever watches our servers ends them with us. */
+  /** The native client may never come back from a broker that is gone. The watchers stop the servers when this process ends. */
   async function stopApp(): Promise<void> {
     const watchdog = setTimeout(() => {
       note(
@@ -214,7 +214,7 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
       endsByItself: options.for !== undefined || options.orders !== undefined,
     }
     for (const line of addressLines(addresses)) say(line)
-    // Fetched for the first time, say: it is not waited for.
+    // The viewer may still be downloading, so the demo does not wait for it.
     if (traceView === undefined) {
       void viewing.then(() => traceView !== undefined && say(`  Traces       ${paint('cyan', traceView)}\n`))
     }
@@ -341,8 +341,8 @@ async function settleAll(
 }
 
 /**
- * Postgres may be stopped on purpose, to see what happens: the service waits for it, and so does who looks on.
- * @returns nothing while it is away
+ * Postgres may be stopped on purpose, to see what happens: the service waits for it, and so does the demo.
+ * @returns `undefined` while Postgres is unavailable
  */
 async function unlessAway<R>(look: Promise<R>): Promise<R | undefined> {
   try {

@@ -57,7 +57,7 @@ function isPortOfShell(name: string, env: Environment, file: Environment): boole
   return name === 'HTTP_PORT' && file[name] !== env[name]
 }
 
-/** In a line, or nothing where everything is in effect. */
+/** Names the ignored settings in one line; `undefined` when all are in effect. */
 export function ignoredLine({ ignored }: DemoSettings): string | undefined {
   if (ignored.length === 0) return undefined
   const are = ignored.length === 1 ? 'is' : 'are'

@@ -13,10 +13,10 @@ const FOLLOWED_PER_SECOND = 20
 export interface DemoTraces extends RunningTracing {
   /**
    * Starts the viewer; the first time it is fetched. The demo need not wait for it, and goes on without it.
-   * @returns its page, or `undefined` when there is none: then `say` was told why
+   * @returns its page, or `undefined` when there is none: `say` was then called with the reason
    */
   startViewer(say: (line: string) => void): Promise<string | undefined>
-  /** Where complaints of the exporter go from now on. */
+  /** Sends errors of the exporter to this log from now on. */
   logTo(logger: Logger): void
 }
 
@@ -32,7 +32,7 @@ export async function openDemoTraces(wanted: boolean, ratePerSecond: number | un
   const logTo = (logger: Logger) => {
     log = tellOfTracing(logger)
   }
-  // Whoever names a collector, or wants no traces, has said so; to a collector belongs a viewer of its own.
+  // No viewer is started when the environment names a collector, which has its own viewer, or when traces are disabled.
   const bridged = { ...process.env, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1' }
   if (!wanted || tracingIsWanted(process.env) || !tracingIsWanted(bridged)) {
     return { ...(await startTracing(process.env, SERVICE, tell)), logTo, startViewer: async () => undefined }
@@ -67,7 +67,7 @@ export async function openDemoTraces(wanted: boolean, ratePerSecond: number | un
   return { tracing: running.tracing, logTo, startViewer, stop, [Symbol.asyncDispose]: stop }
 }
 
-/** What the user has set stays as it is. */
+/** Sets defaults only: values that the user has set are kept. */
 function settingsFor(
   { url, traceUrl }: Pick<ZipkinBridge, 'url' | 'traceUrl'>,
   ratePerSecond = Number.POSITIVE_INFINITY,
@@ -78,7 +78,7 @@ function settingsFor(
     OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
     OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
     OTEL_TRACES_SAMPLER_ARG: String(ratio),
-    // Whoever watches waits for it.
+    // The user waits for the viewer.
     OTEL_BSP_SCHEDULE_DELAY: '500',
     OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT: '256',
     TRACE_URL: traceUrl,

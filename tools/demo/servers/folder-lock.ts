@@ -31,12 +31,12 @@ export function lockFolder(dir: string): Disposable {
     if (other !== undefined && processIdentity(other.pid) === other.identity) {
       throw new SetupError(`${dir} is in use by process ${other.pid}: stop that first, or name another folder.`)
     }
-    // Whoever held it was killed.
+    // The process that held the lock was killed.
     rmSync(file, { force: true })
   }
 }
 
-/** Of this machine; who ran in another container cannot be asked, and is taken for gone. */
+/** @returns the holder, if it ran on this machine; one in another container cannot be checked, and is treated as ended. */
 function readHolder(file: string): Holder | undefined {
   try {
     const holder = JSON.parse(readFileSync(file, 'utf8')) as Holder

@@ -3,13 +3,13 @@
  *
  * The hand-shake, in the order it happens:
  * 1. The child is started as `sh -c 'read go && exec server'` in a session of its own. Ctrl-C in a terminal
- *    therefore reaches us alone, and we can drain before we stop what we drain into. Until it is told to go it is only
- *    a shell that waits; were we killed now, its standard input would close and it would leave.
+ *    therefore reaches us alone, and we can drain before we stop what we drain into. Until it receives the go line it is only
+ *    a shell that waits; if this process were killed now, its standard input would close and it would exit.
  * 2. A note of it (pid, start time, whose it is) is written to the folder of runs; see runs.ts.
  * 3. A watcher is started, again in its own session: a shell that holds the reading end of a pipe whose writing end
  *    only we hold. Should we vanish, also by kill -9, the kernel closes the pipe; the watcher then stops the child, removes its
  *    temporary folder and the note. When the child ends first we write a line, and the watcher just leaves.
- * 4. The child is told to go, and the shell turns into the server: same pid, same start time.
+ * 4. The child receives the go line, and the shell execs the server: same pid, same start time.
  *
  * Should even the watcher be killed, the note of step 2 is what a later start cleans up by.
  */
@@ -34,7 +34,7 @@ export interface GuardedOptions {
   readonly stopSignal: NodeJS.Signals
   /** How long it may take to stop in order before it is killed. */
   readonly graceMs: number
-  /** A folder that goes with it when nobody is left to keep it. */
+  /** A temporary folder that the watcher removes together with the process when its owner has died. */
   readonly temporaryDir?: string | undefined
 }
 
@@ -60,7 +60,7 @@ kill -s KILL "$pid" 2>/dev/null
 rm -f -- "$note"
 `
 
-/** Starts a process as described above. Resolves once it was told to go; whether it is ready is the caller's to ask. */
+/** Starts a process as described above. Resolves once it has received the go line; the caller checks whether it is ready. */
 export async function startGuarded(options: GuardedOptions): Promise<GuardedProcess> {
   const log = openLog(options.logFile)
   const child = spawn('sh', ['-c', waitThenBecome, 'sh', options.command, ...options.args], {
@@ -87,7 +87,7 @@ export async function startGuarded(options: GuardedOptions): Promise<GuardedProc
     watcher.stdin?.end('gone\n')
     forgetRun(note)
   })
-  // Writing to a child that has just died is no news: `exited` tells.
+  // An error on writing to a child that has just died is ignored, because `exited` reports its end.
   child.stdin?.on('error', () => {}).end('go\n')
   child.unref()
 
@@ -125,7 +125,7 @@ export async function runGuarded(what: string, options: GuardedOptions): Promise
 /**
  * Asks again and again whether a server answers, until it does.
  * @param probe resolves when it answers; rejects when it does not yet.
- * @param isFinal tells a refusal that waiting will not cure.
+ * @param isFinal whether an error is permanent, so that waiting is pointless.
  * @throws Error with the end of the log when the server ends first or is not ready within `timeoutMs`.
  */
 export async function untilReady(

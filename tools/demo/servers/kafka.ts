@@ -12,10 +12,10 @@ import { cleanLeftovers } from './runs.ts'
 export interface KafkaOptions {
   /** Keeps its data here between runs; without it, a temporary folder that goes with the broker. */
   readonly dir?: string | undefined
-  /** Told of the steps that take time, one line each. */
+  /** Called with one line for each step that takes time. */
   readonly log?: ((line: string) => void) | undefined
   /**
-   * Opens a second listener which tells its clients to come back through this port of 127.0.0.1, where a
+   * Opens a second listener which advertises this port of 127.0.0.1, where a
    * proxy of the caller forwards to {@link EmbeddedKafka.proxied}: so that all their traffic passes the proxy.
    */
   readonly proxyPort?: number | undefined
@@ -42,21 +42,21 @@ export interface EmbeddedKafka extends AsyncDisposable {
   readonly proxied: { readonly upstreamPort: number; readonly brokers: string } | undefined
   /** Where each of {@link KafkaOptions.listeners} listens: `127.0.0.1:PORT`. */
   readonly listeners: Readonly<Record<string, string>>
-  /** Of the running broker; another one after {@link restart}. */
+  /** The pid of the running broker; it changes with {@link restart}. */
   readonly pid: number
   readonly dir: string
   readonly logFile: string
-  /** In order: flushed and marked clean. Its folder stays. */
+  /** Stops it cleanly: logs are flushed and marked clean. Its folder stays. */
   stop(): Promise<void>
   /** As `kill -s`: SIGKILL for a crash, SIGSTOP and SIGCONT for a freeze. Does not wait. */
   kill(signal: NodeJS.Signals): void
   /** Stops it if it runs, and starts it again on the same ports and data. */
   restart(): Promise<void>
-  /** The end: a kept folder is closed in order, a temporary one is not worth the wait and removed. */
+  /** Stops it for good: with a kept folder cleanly; with a temporary one at once, and the folder is removed. */
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** What a small machine needs: half of Kafka's default heap, the plainest collector, no second compiler stage. */
+/** JVM options for a small machine: half of Kafka's default heap, the plainest collector, no second compiler stage. */
 const jvmOptions = [
   ...['-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true'],
   '-XX:-UsePerfData', // else it writes a file that everybody may read below /tmp/hsperfdata_USER
@@ -76,7 +76,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<EmbeddedKa
   const jars = await fetchKafkaJars(log)
   const temporary = options.dir === undefined
   const dir = options.dir === undefined ? temporaryFolder('kafka') : resolve(options.dir)
-  // Orders are in it: nobody else's to read.
+  // The folder holds orders, so no other user may read it.
   keptFolder(dir)
   const names = Object.keys(options.listeners ?? {})
   const [port = 0, controllerPort = 0, upstreamPort = 0, ...others] = await freePorts(3 + names.length)
@@ -162,7 +162,7 @@ interface Ports {
   readonly port: number
   readonly controllerPort: number
   readonly upstreamPort: number
-  /** Of further listeners, by name. */
+  /** The addresses of further listeners, by name. */
   readonly addresses: Readonly<Record<string, string>>
 }
 
@@ -202,7 +202,7 @@ function brokerProperties(ports: Ports, options: KafkaOptions): string {
     ),
     // Within the folder in which it is started: a list that commas divide, in a file in which backslashes mean something else.
     'log.dirs': 'data',
-    // There is only one to hold a replica.
+    // There is only one broker to hold a replica.
     'offsets.topic.replication.factor': '1',
     'transaction.state.log.replication.factor': '1',
     'transaction.state.log.min.isr': '1',
@@ -231,7 +231,7 @@ function brokerProperties(ports: Ports, options: KafkaOptions): string {
     .join('')
 }
 
-/** As a file of Java properties holds it: ISO 8859-1, backslash escapes. */
+/** Encodes a value for a file of Java properties: ISO 8859-1, backslash escapes. */
 function escaped(value: string): string {
   return value
     .replaceAll('\\', '\\\\')

@@ -36,7 +36,7 @@ export function cacheDir(env: NodeJS.ProcessEnv = process.env): string {
 }
 
 /**
- * Removes from the cache what an interrupted fetch left behind. Younger ones may be somebody's who fetches at this moment.
+ * Removes from the cache what an interrupted fetch left behind. Recent folders stay, because another process may be fetching into them.
  * @param pattern of the folders' names, as `kafka-*.tmp`
  */
 export function removeAbandoned(pattern: string, env: NodeJS.ProcessEnv = process.env): void {

@@ -1,4 +1,4 @@
-/** What Maven fetches once, into the user's cache. */
+/** Artifacts that Maven fetches once, into the user's cache. */
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
@@ -24,8 +24,8 @@ export interface MavenGoods {
 }
 
 /**
- * The folder with the goods. It appears by a rename, so that it is either not there or whole, also when this is
- * interrupted or two do it at once.
+ * The folder with the fetched files. It appears by a rename, so that it is either not there or whole, also when this is
+ * interrupted or two processes fetch at once.
  * @param signal ends the fetch
  * @throws the signal's reason; SetupError when they are not there and cannot be fetched.
  */
@@ -50,7 +50,7 @@ export async function fetchByMaven(
   } catch (error) {
     rmSync(unfinished, { recursive: true, force: true })
     signal?.throwIfAborted()
-    if (existsSync(dir)) return dir // somebody else was quicker
+    if (existsSync(dir)) return dir // another process finished first
     throw cannotFetch(error, goods)
   }
   log(`fetched ${what} in ${((performance.now() - started) / 1000).toFixed(0)} s`)

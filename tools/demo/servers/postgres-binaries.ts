@@ -57,7 +57,7 @@ export function unprivilegedUser(): User | undefined {
 
 /**
  * Whether another user can get to a path: every folder above must let others pass. A checkout below /root does not.
- * Access lists are not looked at.
+ * Access control lists are not checked.
  */
 export function reachableBy(user: User | undefined, path: string): boolean {
   if (!user) return true

@@ -12,7 +12,7 @@ import { cleanLeftovers } from './runs.ts'
 export interface PostgresOptions {
   /** Keeps its data here between runs; without it, a temporary folder that goes with the server. */
   readonly dir?: string | undefined
-  /** Told of the steps that take time, one line each. */
+  /** Called with one line for each step that takes time. */
   readonly log?: ((line: string) => void) | undefined
   /** Server settings on top of ours, as `{'max_connections': '20'}`. */
   readonly settings?: Readonly<Record<string, string>> | undefined
@@ -22,7 +22,7 @@ export interface EmbeddedPostgres extends AsyncDisposable {
   /** The database `holdfast`, whose owner is superuser: tests may alter the system. */
   readonly url: string
   readonly port: number
-  /** Of the postmaster; another one after {@link restart}. */
+  /** The pid of the postmaster; it changes with {@link restart}. */
   readonly pid: number
   readonly dir: string
   readonly logFile: string
@@ -34,7 +34,7 @@ export interface EmbeddedPostgres extends AsyncDisposable {
   restart(): Promise<void>
   /** @returns the url of the new database. */
   createDatabase(name: string): Promise<string>
-  /** The end: a kept folder is closed in order, a temporary one is not worth the wait and removed. */
+  /** Stops it for good: with a kept folder cleanly; with a temporary one at once, and the folder is removed. */
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -163,12 +163,12 @@ function serverSettings(port: number): Record<string, string> {
     listen_addresses: '127.0.0.1',
     // No socket in /tmp: it would outlive a kill -9, and another server's lock there would be in the way.
     unix_socket_directories: '',
-    // Several test files at a time, each with pools of its own.
+    // Several test files run at a time, each with pools of its own.
     max_connections: '200',
     timezone: 'UTC',
     log_timezone: 'UTC',
     log_line_prefix: '%m [%p] %a ',
-    // Without DETAIL and CONTEXT, which quote the rows of an error.
+    // Leaves out DETAIL and CONTEXT, which quote rows in errors.
     log_error_verbosity: 'terse',
   }
 }

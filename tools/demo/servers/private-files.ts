@@ -68,7 +68,7 @@ export function openLog(path: string): number {
   return fd
 }
 
-/** Writes a file anew with mode 0600. What has stood under that name, a link say, is removed and not followed. */
+/** Creates a file with mode 0600. An existing entry of that name, such as a link, is removed and not followed. */
 export function writePrivate(path: string, text: string): void {
   rmSync(path, { force: true })
   writeFileSync(path, text, { flag: 'wx', mode: 0o600 })

@@ -15,7 +15,7 @@ const withoutIt = 'The demo goes on without it, and tests that need it are skipp
 
 /** Below it lies what Debian's packages hold, as `usr/bin/prometheus`. */
 const fetchedDir = (env: NodeJS.ProcessEnv): string => join(cacheDir(env), 'prometheus')
-/** Where the last attempt to fetch it failed: as old as that. */
+/** Marks a failed fetch; its modification time is that of the last failure. */
 const failedNote = (env: NodeJS.ProcessEnv): string => join(cacheDir(env), 'prometheus.failed')
 const RETRY_AFTER_MS = 3_600_000
 const FETCH_TIMEOUT_MS = 300_000
@@ -41,7 +41,7 @@ export function requirePrometheus(): { readonly program: string; readonly args: 
   return { program, args: pages }
 }
 
-/** What is missing, and how to have it; `undefined` when nothing is. */
+/** Describes what is missing and how to install it; `undefined` when nothing is. */
 export function missingPrometheus(env: NodeJS.ProcessEnv = process.env): string | undefined {
   const missing = (['prometheus', 'promtool'] as const).filter(name => findProgram(name, env) === undefined)
   return missing.length === 0 ? undefined : `${missing.join(' and ')} cannot be found; to have them: ${howToInstall}`
@@ -77,7 +77,7 @@ export async function fetchPrometheus(
     rmSync(failedNote(env), { force: true })
   } catch (error) {
     rmSync(unfinished, { recursive: true, force: true })
-    if (missingPrometheus(env) === undefined) return // somebody else was quicker
+    if (missingPrometheus(env) === undefined) return // another process finished first
     writeFileSync(failedNote(env), '')
     const said = error instanceof Error && 'stderr' in error && error.stderr ? String(error.stderr) : String(error)
     const reason = said.trim().split('\n').slice(-3).join('\n')

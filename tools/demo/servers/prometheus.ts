@@ -23,7 +23,7 @@ export interface PrometheusOptions {
   readonly intervalMs?: number | undefined
   /** Keeps its data here between runs; without it, a temporary folder that goes with the server. */
   readonly dir?: string | undefined
-  /** Told of the steps that take time, one line each. */
+  /** Called with one line for each step that takes time. */
   readonly log?: ((line: string) => void) | undefined
 }
 
@@ -45,19 +45,19 @@ export interface EmbeddedPrometheus extends AsyncDisposable {
   /**
    * Evaluates an expression now.
    * @returns the series of the answer; none is an answer, too. A scalar comes as a series without labels.
-   * @throws Error with what Prometheus says against it
+   * @throws Error with Prometheus's error message
    */
   query(promql: string): Promise<Sample[]>
   /**
    * Resolves once every target was scraped with success after this call, `times` in a row.
-   * @throws Error that names the target and its failure, when that does not come to pass within a minute
+   * @throws Error that names the target and its failure, when that takes longer than a minute
    */
   scraped(times?: number): Promise<void>
   /** As `kill -s`. Does not wait. */
   kill(signal: NodeJS.Signals): void
   /** Stops it; its folder stays. Safe to call twice. */
   stop(): Promise<void>
-  /** The end: a temporary folder goes as well. */
+  /** Stops it for good; a temporary folder is removed as well. */
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -113,7 +113,7 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Embed
 
   return {
     url,
-    // Where Prometheus has moved its pages since, it still leads on from here.
+    // Newer versions have moved this page and redirect from this address.
     graphOf: promql =>
       `${url}/graph?${new URLSearchParams({ 'g0.expr': promql, 'g0.tab': '0', 'g0.range_input': '15m' })}`,
     pid: server.pid,

@@ -50,7 +50,7 @@ export function forgetRun(file: string): void {
 }
 
 /**
- * Ends the servers whose owner is gone, and removes their temporary folders. What somebody still owns is left
+ * Ends the servers whose owner is gone, and removes their temporary folders. Servers whose owner still runs are left
  * alone, and so is a pid that another process has been given since.
  * @returns how many were found.
  */

@@ -63,7 +63,7 @@ export async function startStack(options: StackOptions = {}): Promise<EmbeddedSt
   }
 }
 
-/** A start of some seconds is named before it, so that whoever waits knows for what, and again when it is over. */
+/** Logs a start that takes seconds before it begins, so that the user knows what the wait is for, and again when it is done. */
 async function announced<T>(what: string, start: () => Promise<T>, log: StackOptions['log']): Promise<T> {
   const since = performance.now()
   log?.(`starting ${what} …`)

@@ -77,7 +77,7 @@ function toZipkinSpan(span: OtlpSpan, serviceName: string, common: Readonly<Reco
   const attributes = textsOf(span.attributes)
   const kind = KINDS[span.kind ?? 0]
   const started = microsOf(span.startTimeUnixNano)
-  // What is at the other end: a line in the graph of dependencies.
+  // The remote endpoint becomes an edge in Zipkin's graph of dependencies.
   const remote = attributes['messaging.system.name'] ?? attributes['db.system.name']
   return {
     traceId: span.traceId,
@@ -131,9 +131,9 @@ function textOf(value: OtlpValue): string {
 export interface ZipkinBridge extends AsyncDisposable {
   /** For `OTEL_EXPORTER_OTLP_ENDPOINT`, with `OTEL_EXPORTER_OTLP_PROTOCOL=http/json`. */
   readonly url: string
-  /** Leads to the page of a trace, with `{trace_id}` in it: for those who ask before it is known where the viewer will be. */
+  /** Leads to the page of a trace, with `{trace_id}` in it: for callers that need the link before the viewer's address is known. */
   readonly traceUrl: string
-  /** Where spans go from now on. What comes earlier is dropped: nobody can look at it. */
+  /** Where spans go from now on. Earlier spans are dropped, because no viewer is running. */
   forwardTo(zipkinUrl: string): void
 }
 

@@ -9,7 +9,7 @@ import { temporaryFolder } from './private-files.ts'
 import { cleanLeftovers } from './runs.ts'
 
 const VERSION = '3.6.1'
-/** With its pages, and without storages other than memory. */
+/** The artifact that includes the UI and only the in-memory storage. */
 const ARTIFACT = `io.zipkin:zipkin-server:${VERSION}:jar:slim`
 const FOLDER = `zipkin-${VERSION}`
 const JAR = `zipkin-server-${VERSION}-slim.jar`
@@ -25,15 +25,15 @@ const JVM_OPTIONS = [
 ]
 
 export interface EmbeddedZipkin extends AsyncDisposable {
-  /** Of the server; its API is below `/api/v2`. */
+  /** The address of the server; its API is below `/api/v2`. */
   readonly url: string
-  /** Of the page that lists the latest traces of a service. */
+  /** The address of the page that lists the latest traces of a service. */
   pageOf(serviceName: string): string
   readonly pid: number
 }
 
 export interface ZipkinOptions {
-  /** Told of the steps that take time, one line each. */
+  /** Called with one line for each step that takes time. */
   readonly log?: (line: string) => void
   /** Gives up on the start. */
   readonly signal?: AbortSignal
@@ -97,7 +97,7 @@ export async function startZipkin({ log = () => {}, signal }: ZipkinOptions = {}
   return {
     url,
     pageOf(serviceName) {
-      // Its page asks by itself only when it is told the whole window: all of this server's life.
+      // The page queries on load only when its address gives the whole time window: here the lifetime of this server.
       const window = { lookback: 'millis', millis: String(2 * LIFE_MS), endTs: String(Date.now() + LIFE_MS) }
       return `${url}/zipkin/?${new URLSearchParams({ serviceName, ...window, limit: '20' })}`
     },
