@@ -1,10 +1,10 @@
 /**
  * Asks the service in this container whether a restart would help (`/livez`), or with `/readyz` as argument whether it
- * can be relied on. Exit code 0: no, it is well; 1: yes, or nobody answers. For HEALTHCHECK, which has no curl at hand.
+ * is ready. Exit code 0: it is healthy; 1: it is not, or does not answer. For HEALTHCHECK, because the image has no curl.
  */
 const TIMEOUT_MS = 4_000
 
-/** The port of its own is preferred: it needs no key, tells why, and is there whatever the role. */
+/** The health port is preferred: it needs no key, reports the reason, and is open in every role. */
 function address(env: NodeJS.ProcessEnv): string {
   const own = env.METRICS_PORT !== undefined && env.METRICS_PORT !== ''
   const host = (own ? env.METRICS_HOST : env.HTTP_HOST) || '127.0.0.1'

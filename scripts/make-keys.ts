@@ -19,7 +19,7 @@ function makeKeys(folder: string): void {
     writePrivate(join(folder, role), `${key}\n`)
     return `compose-${role}:${role}:${createHash('sha256').update(key).digest('hex')}`
   })
-  // Last, and whole: where it stands, all of them do.
+  // Written last and atomically: when this file exists, all others do too.
   writePrivate(`${list}.new`, entries.join(','))
   renameSync(`${list}.new`, list)
 }

@@ -1,4 +1,4 @@
-/** What the native client has to know of the machine. Imports nothing but Node: see native.ts. */
+/** What the native client needs to know about the machine. Imports nothing but Node: see native.ts. */
 import { spawnSync } from 'node:child_process'
 import { existsSync, realpathSync } from 'node:fs'
 import { homedir } from 'node:os'
@@ -71,7 +71,7 @@ const needs: readonly Need[] = [
 ]
 
 /**
- * What a compile needs and this machine has not.
+ * Finds what a compile needs and this machine lacks.
  * @returns undefined when nothing is missing; else the things, and the command that installs their packages.
  */
 export function missingPackages(
@@ -95,7 +95,7 @@ function installCommand(missing: readonly Need[]): string {
 function isThere({ header, program }: Need): boolean {
   if (program) return isOnPath(program)
   if (!isOnPath('c++')) return ['/usr/include', '/usr/local/include'].some(dir => existsSync(join(dir, header ?? '')))
-  // Else asked of the compiler, which knows where to look.
+  // Otherwise asks the compiler, which knows the search path.
   const input = `#include <${header}>\n`
   return spawnSync('c++', ['-E', '-x', 'c++', '-'], { input, stdio: ['pipe', 'ignore', 'ignore'] }).status === 0
 }

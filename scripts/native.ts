@@ -1,14 +1,14 @@
 /**
  * Gets the native Kafka client loaded. It runs as npm's postinstall of this package, so it imports nothing but Node, and
- * stops at the first rung that holds:
+ * stops at the first step that succeeds:
  *
  * 1. It loads already.
  * 2. The user's cache has it from an earlier install.
  * 3. Its makers have built it for this platform: downloaded, if GitHub can be reached.
  * 4. It is compiled, which takes minutes once; the result goes into the cache.
  *
- * Else one paragraph says what is missing. With HOLDFAST_INSTALL_PACKAGES=1 (as "make setup" sets it), root on Debian has
- * the missing system packages installed before step 4; nobody else's system is touched.
+ * Otherwise one paragraph names what is missing. With HOLDFAST_INSTALL_PACKAGES=1 (as "make setup" sets it), root on Debian has
+ * the missing system packages installed before step 4; no other system is changed.
  */
 import { type SpawnOptions, spawn, spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
@@ -56,7 +56,7 @@ async function climb(): Promise<number> {
   return done('compiled and kept in the cache')
 }
 
-/** Tried in a process of its own: a library that does not fit may take the process with it. */
+/** Loads it in a separate process, because an incompatible library may crash the process. */
 function loads(dir: string): boolean {
   return spawnSync(process.execPath, ['-e', `require(${JSON.stringify(dir)})`], { stdio: 'ignore' }).status === 0
 }

@@ -1,6 +1,6 @@
 /**
  * The last step of set-up: what the embedded servers need is there, so that the first "make demo" need not wait.
- * A machine that lacks it is told, but the set-up holds: who brings servers of their own does not need any of it.
+ * What is missing is reported, but set-up still succeeds: users with servers of their own need none of it.
  */
 import { fetchKafkaJars, findJava } from '../tools/demo/servers/kafka-jars.ts'
 import { SetupError } from '../tools/demo/servers/machine.ts'
