@@ -1,4 +1,4 @@
-/** The topic full of orders that every contender works off, and what must stand in the tables afterwards. */
+/** The topic of orders that every contender processes, and the expected content of the tables afterwards. */
 
 import { ensureTopics } from '#src/engine/kafka/admin.ts'
 import type { KafkaConnection } from '#src/engine/kafka/client.ts'
@@ -31,7 +31,7 @@ export interface Backlog extends BacklogOptions {
   readonly dlqTopic: string
   /** The next offset of each partition. */
   readonly ends: readonly bigint[]
-  /** Where record `i` of the generator stands. */
+  /** The partition and offset of record `i` of the generator. */
   readonly partitionOf: Uint16Array
   readonly offsetOf: Uint32Array
   readonly timestampMs: number
@@ -43,7 +43,7 @@ export interface Backlog extends BacklogOptions {
 /** Sent together, then awaited together. */
 const CHUNK = 5_000
 
-/** Fills a new topic. The time that it takes is nobody's. */
+/** Fills a new topic. The time that it takes is not part of any measurement. */
 export async function produceBacklog(connection: KafkaConnection, options: BacklogOptions): Promise<Backlog> {
   const { orders, partitions } = options
   const topic = 'orders'
@@ -88,7 +88,7 @@ export async function produceBacklog(connection: KafkaConnection, options: Backl
   return { ...options, topic, dlqTopic, ends, partitionOf, offsetOf, timestampMs, valueBytes, expected }
 }
 
-/** The same orders again each time: a function of the seed. */
+/** The same orders in each run: a function of the seed. */
 export function validOrders({ seed, updatesRatio }: Pick<BacklogOptions, 'seed' | 'updatesRatio'>) {
   const generator = createGenerator({ seed, updatesRatio, invalidRatio: 0 })
   return {

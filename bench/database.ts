@@ -1,4 +1,4 @@
-/** A database for each contender and round, and the questions that tell whether its work is right. */
+/** A database for each contender and round, and the queries that verify its result. */
 import pg from 'pg'
 import { migrate } from '#src/engine/postgres/migrate.ts'
 import type { EmbeddedPostgres } from '#tools/demo/servers/postgres.ts'
@@ -8,7 +8,7 @@ export interface BenchDatabase extends AsyncDisposable {
   readonly url: string
 }
 
-/** Empty and migrated; all that came before it is written back, so that nobody pays for his predecessor's pages. */
+/** Creates a migrated, empty database and runs a checkpoint, so that no contender pays for dirty pages of the one before. */
 export async function freshDatabase(server: EmbeddedPostgres, name: string, keep: boolean): Promise<BenchDatabase> {
   const url = await server.createDatabase(name)
   await migrate(url, 'up')
@@ -54,7 +54,7 @@ export async function tallyOf(url: string): Promise<Tally> {
   }
 }
 
-/** What differs from the generator's model, in the figures that are asked for; nothing when all is right. */
+/** The differences from the generator's model, in the requested figures; empty when there are none. */
 export function differences(found: Tally, expected: Tally, names: readonly (keyof Tally)[]): string[] {
   return names
     .filter(name => found[name] !== expected[name])
@@ -72,8 +72,8 @@ export async function recordsPerBatch(url: string, groupId: string): Promise<num
 }
 
 /**
- * The books of the stream: each record settled once, each partition at its end, ranges without hole or overlap.
- * @returns what is wrong
+ * Verifies the ledger of the stream: each record settled once, each partition at its end, ranges without gap or overlap.
+ * @returns the violations
  */
 export async function bookFailures(url: string, groupId: string, backlog: Backlog): Promise<string[]> {
   const rows = await ask<Record<string, string>>(

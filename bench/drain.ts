@@ -1,5 +1,5 @@
 /**
- * `make bench`: how fast the service works off a topic, beside what PostgreSQL alone takes of the same rows.
+ * `make bench`: how fast the service processes a topic, compared with how fast PostgreSQL alone writes the same rows.
  * What is measured and how to read it: bench/README.md.
  */
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
@@ -19,7 +19,7 @@ import { drainBacklog } from './service.ts'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const RESULTS = join(ROOT, 'bench', 'results')
 
-/** Those that decide how fast it goes; shown with every result. */
+/** The settings that determine throughput; shown with every result. */
 const SHOWN_SETTINGS = [
   'BATCH_MAX_RECORDS',
   'BATCH_MAX_BYTES',
@@ -32,7 +32,7 @@ const SHOWN_SETTINGS = [
 const LIMIT = 'limit'
 const DRAIN = 'drain'
 const WITHOUT_METRICS = 'drain, no metrics'
-/** As is usual. */
+/** A usual scrape interval of Prometheus. */
 const SCRAPE_EVERY_MS = 15_000
 
 interface Contender {
@@ -44,7 +44,7 @@ interface Contender {
   ) => Promise<Omit<Measurement, 'contender' | 'round' | 'ordersPerSecond'>>
 }
 
-// Before there is anything of ours to be busy with.
+// Measured before the bench itself causes any load.
 const loadBefore = loadavg()[0] ?? 0
 const options = readOptions(process.argv.slice(2))
 const stamp = new Date().toISOString().replaceAll(/[:.]/g, '-')
@@ -67,7 +67,7 @@ async function measure(): Promise<Report> {
 
   const measurements: Measurement[] = []
   for (let round = 1; round <= options.rounds; round++) {
-    // Back and forth, so that a machine which grows faster or slower meanwhile favours nobody.
+    // The order alternates, so that a machine which becomes faster or slower meanwhile favours no contender.
     for (const { name, work } of round % 2 === 1 ? contenders : contenders.toReversed()) {
       const run = `bench_${round}_${contenders.findIndex(contender => contender.name === name)}`
       await using database = await freshDatabase(servers.postgres, run, options.keep)
@@ -146,7 +146,7 @@ function contendersFor(servers: Servers, backlog: Backlog): Contender[] {
   }
 }
 
-/** What the bench itself was given of the service's settings: `PG_POOL_MAX=6 make bench`. */
+/** Settings of the service that were set in the environment of the bench: `PG_POOL_MAX=6 make bench`. */
 function givenSettings(): Record<string, string> {
   return Object.fromEntries(
     describeConfig(process.env).flatMap(({ name, origin }) => {

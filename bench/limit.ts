@@ -1,5 +1,5 @@
 /**
- * The limit: what PostgreSQL alone takes of the same upsert of the same rows. The statement is `orderTables.upsert` as it
+ * The limit: how fast PostgreSQL alone runs the same upsert of the same rows. The statement is `orderTables.upsert` as it
  * stands, one a transaction (no fence, ledger, or trimming of items); its parameters are encoded before the clock starts;
  * two connections send, each the batches of its own half of the partitions, in the order of their offsets.
  */

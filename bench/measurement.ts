@@ -1,4 +1,4 @@
-/** CPU seconds, user and system; undefined where the machine does not tell. */
+/** CPU seconds, user and system; undefined where the machine does not report them. */
 export interface Cpu {
   readonly client: number | undefined
   readonly postgres: number | undefined
@@ -22,7 +22,7 @@ export interface Measurement extends Span {
   readonly peakMemoryBytes: number | undefined
   /** Mean size of the transactions: short batches cost PostgreSQL more an order. */
   readonly recordsPerBatch: number
-  /** What is wrong with its work; empty when all is right. */
+  /** Errors in its result; empty when it is correct. */
   readonly failures: readonly string[]
 }
 

@@ -72,7 +72,7 @@ export function readOptions(words: readonly string[]): BenchOptions {
   }
 }
 
-/** Not settings of the service, but of what it runs on; worth comparing all the same. */
+/** Variables of the runtime, not settings of the service, that are also worth comparing. */
 const OF_THE_RUNTIME = ['NODE_OPTIONS', 'UV_THREADPOOL_SIZE', 'MALLOC_ARENA_MAX', 'MALLOC_TRIM_THRESHOLD_']
 
 function positive(text: string): number {

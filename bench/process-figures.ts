@@ -1,4 +1,4 @@
-/** What processes have used, as Linux tells of it in /proc. Elsewhere nothing is known, and the bench says so. */
+/** Resource usage of processes, as Linux reports it in /proc. Other systems have no /proc, and the bench reports the figures as unknown. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 
 /** USER_HZ: what the kernel counts in for user space is a hundredth of a second on every platform of Node. */
@@ -12,12 +12,12 @@ interface Stat {
   readonly ended: number
 }
 
-/** Whether this machine tells. */
+/** Whether this machine reports usage in /proc. */
 export const figuresAvailable = existsSync('/proc/self/stat')
 
 /**
  * CPU seconds (user and system) of a process and all that descend from it, living or ended. PostgreSQL is a process for
- * each connection, which comes and goes: the time of those that went stays in their parent's `ended`.
+ * each connection, which starts and ends with it: the time of ended ones stays in their parent's `ended`.
  * @returns undefined when there is no such process, or no /proc
  */
 export function cpuSecondsOfTree(root: number): number | undefined {

@@ -17,7 +17,7 @@ export interface CpuProfile {
 export interface Share {
   readonly name: string
   readonly milliseconds: number
-  /** Of the time that the thread was busy. */
+  /** The share of the thread's busy time. */
   readonly share: number
 }
 
@@ -47,7 +47,7 @@ export function functionOf({ functionName, url, lineNumber }: Frame): string {
   return url === '' ? name : `${fileOf(url)} ${name}:${lineNumber + 1}`
 }
 
-/** A room of ours, a package, `node:`, or V8. */
+/** A module of src/, a package, `node:`, or V8. */
 export function partOf({ functionName, url }: Frame): string {
   if (url === '') return functionName.startsWith('(') ? functionName : 'V8 and native calls'
   if (url.startsWith('node:')) return 'node:'

@@ -3,7 +3,7 @@ import { median } from './measurement.ts'
 import type { LoadResult } from './read-load.ts'
 import type { Machine } from './report.ts'
 
-/** What the issue asks of a hot read. */
+/** The targets of the issue for a hot read. */
 const TARGET = { ratio: 0.8, p99Ms: 10 }
 const BASE = 'bare'
 
@@ -25,7 +25,7 @@ export interface ReadReport {
   /** Name of the contender that the targets are for. */
   readonly service: string
   readonly measurements: readonly ReadMeasurement[]
-  /** The service at half the rate that it can do. */
+  /** The service at half of its maximum rate. */
   readonly halves: readonly LoadResult[]
   /** The service's heap after each round. */
   readonly heapBytes: readonly number[]

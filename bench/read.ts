@@ -85,13 +85,13 @@ async function measure(): Promise<ReadReport> {
   const measurements: ReadMeasurement[] = []
   const heapBytes: number[] = []
   for (let round = 1; round <= options.rounds; round++) {
-    // Back and forth, so that a machine which grows faster or slower meanwhile favours nobody.
+    // The order alternates, so that a machine which becomes faster or slower meanwhile favours no contender.
     for (const contender of round % 2 === 1 ? contenders : contenders.toReversed()) {
       measurements.push({ contender: contender.name, round, ...(await underLoad(contender)) })
     }
     heapBytes.push(await heapOf(url))
   }
-  // Half of what it can do: there a request should hardly ever wait for another.
+  // At half of the maximum rate a request should rarely wait for another.
   const full = measurements.filter(({ contender }) => contender === SERVICE).map(one => one.requests / one.seconds)
   const halves: LoadResult[] = []
   for (let round = 1; round <= options.rounds; round++) {
@@ -110,7 +110,7 @@ async function measure(): Promise<ReadReport> {
   async function underLoad({ name, pid, port }: Contender): Promise<LoadResult & { cpuSeconds: number | undefined }> {
     const before = cpuSecondsOfTree(pid)
     const result = await load({ port, uids })
-    // The warming up is in it: what a request costs is divided by all that were asked.
+    // The warm-up is included, so the cost is divided by all requests sent.
     const cpuSeconds = since(cpuSecondsOfTree(pid), before)
     say(`${name}: ${Math.round(result.requests / result.seconds)} requests/s, p99 ${result.p99Ms} ms`)
     return { ...result, cpuSeconds }
@@ -128,7 +128,7 @@ async function load(what: Pick<LoadOptions, 'port' | 'uids' | 'rate'>): Promise<
 async function startService(databaseUrl: string): Promise<Contender> {
   const logFile = join(RESULTS, `read-${stamp}-service.log`)
   const profile = ['--cpu-prof', `--cpu-prof-dir=${RESULTS}`, `--cpu-prof-name=read-${stamp}.cpuprofile`]
-  // As its users run it; the comparisons get the same flags of Node.
+  // Started as users run it; the comparisons get the same flags of Node.
   const started = await start(join(ROOT, 'bin', 'holdfast'), ['serve', '--roles', 'api'], logFile, {
     DATABASE_URL: databaseUrl,
     HTTP_PORT: '0',
@@ -161,10 +161,10 @@ async function start(
   return await startGuarded({
     command,
     args,
-    // A .env of the checkout is somebody's own, and would be read where the command is started.
+    // Runs in another folder, because a .env of the checkout holds the developer's settings and would be read from the working directory.
     cwd: RESULTS,
     env: {
-      // The shim takes the first Node that will do: this one.
+      // The shim uses the first suitable Node on the PATH: this one.
       PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}`,
       HOME: process.env.HOME ?? '',
       ...env,

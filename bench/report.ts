@@ -6,14 +6,14 @@ import { LIMIT_BATCH, LIMIT_CONNECTIONS } from './limit.ts'
 import { type Cpu, type Measurement, median } from './measurement.ts'
 import type { BenchOptions } from './options.ts'
 
-/** What issue and README ask of a drain. */
+/** The targets of issue and README for a drain. */
 const TARGET = { ratio: 0.4, peakMemoryBytes: 400e6 }
 
 export interface Machine {
   readonly cores: number
   readonly processor: string
   readonly memoryBytes: number
-  /** Processes that wanted to run in the minute before the first round: above 0.5 somebody else was at work. */
+  /** Processes that wanted to run in the minute before the first round: above 0.5 other processes were using the machine. */
   readonly loadBefore: number
   readonly node: string
   readonly postgres: string

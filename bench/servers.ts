@@ -16,7 +16,7 @@ export interface Servers extends AsyncDisposable {
   cpu(before?: ServerCpu): ServerCpu
 }
 
-/** Always our own, never those of the environment: only of these we know the processes, and that nobody else uses them. */
+/** Always starts embedded servers, never uses those of the environment: only their processes are known, and no other client uses them. */
 export async function startServers(options: {
   readonly dataDir: string | undefined
   readonly log: (line: string) => void
@@ -36,7 +36,7 @@ export async function startServers(options: {
   }
 }
 
-/** `undefined` is what the machine does not tell. */
+/** `undefined` where the machine does not report the figure. */
 export function since(now: number | undefined, before: number | undefined = 0): number | undefined {
   return now === undefined ? undefined : now - before
 }

@@ -1,4 +1,4 @@
-/** The service as its users run it, a process of its own, and how long it takes to work off the backlog. */
+/** The service as its users run it, a process of its own, and how long it takes to process the backlog. */
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -22,7 +22,7 @@ export interface ServiceRun {
   readonly logFile: string
   /** Flags of Node. */
   readonly nodeFlags: readonly string[]
-  /** Fetch `/metrics` so often meanwhile. */
+  /** The interval at which `/metrics` is fetched meanwhile. */
   readonly scrapeEveryMs: number | undefined
 }
 
@@ -32,7 +32,7 @@ export type ServiceSpan = Pick<
 >
 
 const LOOK_EVERY_MS = 50
-/** Without any progress for so long, something is broken. */
+/** Without any progress for this long, the run fails. */
 const STALLED_AFTER_MS = 60_000
 
 /**
@@ -47,10 +47,10 @@ export async function drainBacklog(servers: Servers, backlog: Backlog, run: Serv
   const service = await startGuarded({
     command: join(run.checkout, 'bin', 'holdfast'),
     args: ['serve'],
-    // A .env of the checkout is somebody's own, and would be read where the command is started.
+    // Runs in another folder, because a .env of the checkout holds the developer's settings and would be read from the working directory.
     cwd: dirname(run.logFile),
     env: {
-      // The shim takes the first Node that will do: this one.
+      // The shim uses the first suitable Node on the PATH: this one.
       PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}`,
       HOME: process.env.HOME ?? '',
       ...run.settings,
@@ -95,7 +95,7 @@ export async function drainBacklog(servers: Servers, backlog: Backlog, run: Serv
     await service.stop('SIGKILL')
   }
 
-  /** Looks until there is something to see. */
+  /** Polls until the condition holds. */
   async function watching(
     look: (progress: (at: string) => void) => Promise<number | undefined> | number | undefined,
   ): Promise<number> {
@@ -123,7 +123,7 @@ async function committedOffsets(inspector: KafkaInspector, { topic, ends }: Back
   return partitions.map(partition => byKey.get(partitionKey(partition)) ?? 0n)
 }
 
-/** As Prometheus does. That a scrape is answered is not what is measured here. */
+/** Scrapes as Prometheus does. Failed scrapes are ignored, because they are not measured here. */
 function scrape(logFile: string, everyMs: number): NodeJS.Timeout {
   const { url } = eventIn<{ url: string }>(logFile, 'http_started') ?? { url: '' }
   const once = () =>
@@ -140,7 +140,7 @@ function assignmentIn(logFile: string): number | undefined {
   return assigned === undefined ? undefined : Date.parse(assigned.time)
 }
 
-/** The first line of the log that tells of it. */
+/** The first line of the log that reports it. */
 function eventIn<Line>(logFile: string, event: string): Line | undefined {
   const line = readFileSync(logFile, 'utf8')
     .split('\n')

@@ -1,5 +1,5 @@
 /**
- * Preloaded into a service (NODE_OPTIONS=--import) it leaves that without metrics: nothing is counted, kept or read for
+ * Preloaded into a service (NODE_OPTIONS=--import) it disables that service's metrics: nothing is counted, kept or read for
  * them, and `/metrics` is empty. What they cost is the difference. The product itself has no such switch.
  */
 import { registerHooks } from 'node:module'
