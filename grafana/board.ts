@@ -13,7 +13,7 @@ export interface BoardSpec {
   readonly title: string
   readonly about: string
   readonly rows: readonly Row[]
-  /** Another board of ours, for the one look further. */
+  /** Another dashboard to link to, for more detail. */
   readonly beside: { readonly title: string; readonly uid: string }
   readonly from: string
 }

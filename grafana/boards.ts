@@ -43,7 +43,7 @@ export function textOfBoard(board: dashboard.Dashboard): string {
   return `${JSON.stringify(board, withoutHidingPlaces, 2)}\n`
 }
 
-/** The SDK puts each link and annotation into a menu, the one place that its type knows; without it they are in sight. */
+/** The SDK puts each link and annotation into a menu, the only placement that its type has; without it they are visible directly. */
 function withoutHidingPlaces(key: string, value: unknown): unknown {
   return key === 'placement' && value === dashboard.DashboardLinkPlacement.InControlsMenu ? undefined : value
 }

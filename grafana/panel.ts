@@ -12,13 +12,13 @@ import type { Runbooks } from './runbooks.ts'
 export interface Query {
   /** PromQL; `$job`, `$instance` and `$stream` are the dashboard's, `$__rate_interval` is Grafana's. */
   readonly expr: string
-  /** What a line is called: text, with labels as `{{partition}}`. */
+  /** The name of a line: text, with labels as `{{partition}}`. */
   readonly legend: string
-  /** Of a latency: dots that lead to the traces of single batches or requests. */
+  /** For latencies: shows exemplars, dots that link to the traces of single batches or requests. */
   readonly examples?: boolean
 }
 
-/** What a panel says and shows. It cannot be made without a unit, a description and a runbook. */
+/** The content of a panel. Unit, description and runbook are required. */
 export interface PanelSpec {
   readonly title: string
   /** How to read it, in a sentence or three; Markdown. */
@@ -26,7 +26,7 @@ export interface PanelSpec {
   /** One of Grafana's, or `suffix:…`. */
   readonly unit: string
   /**
-   * - `figure`: the present, large, with its recent course behind it
+   * - `figure`: the current value, large, with its recent history behind it
    * - `lines`: each series for itself; `stack`: parts of a whole
    * - `states`: a band for each series, coloured by {@link names}
    * - `heat`: a histogram over time; the one query is of its buckets, by `le`
@@ -35,13 +35,13 @@ export interface PanelSpec {
   readonly queries: readonly Query[]
   /** The alert whose runbook helps when the panel looks wrong. */
   readonly runbook: string
-  /** What the console shows of the same, as the query of its address: `view=list&q=…`. Default: its first page. */
+  /** The matching view of the console, as the query of its address: `view=list&q=…`. Default: its first page. */
   readonly console?: string
   /** In 24ths of the page. Default: 4 for a figure, else 8. */
   readonly width?: number
-  /** From this value on the figure has this colour; what is below the first is green. */
+  /** From this value on the figure has this colour; values below the first are green. */
   readonly thresholds?: readonly (readonly [from: number, color: string])[]
-  /** What a value is called, and its colour. */
+  /** The name of a value, and its colour. */
   readonly names?: Readonly<Record<number, readonly [text: string, color: string]>>
   /** Shown while there is no value; Grafana's own is "No data", which reads like a fault. */
   readonly whenNone?: string
@@ -138,7 +138,7 @@ function lines(): timeseries.PanelBuilder {
       .lineWidth(1)
       .fillOpacity(8)
       .showPoints(common.VisibilityMode.Never)
-      // Zero belongs on the scale: else noise fills the panel and looks like an event.
+      // The scale includes zero: otherwise noise fills the panel and looks like an event.
       .axisSoftMin(0)
       .legend(legend())
       .tooltip(

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard'
 import * as text from '@grafana/grafana-foundation-sdk/text'
 
-/** The runbooks as a dashboard of their own: a panel's link works wherever Grafana does, whoever hosts this repository. */
+/** The runbooks as a dashboard of their own: a panel's link works wherever Grafana does, independent of where this repository is hosted. */
 export interface Runbooks {
   readonly board: dashboard.Dashboard
   /** @throws RangeError when there is none of that name */

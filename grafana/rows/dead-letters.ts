@@ -4,7 +4,7 @@ import { parked } from './parked.ts'
 
 const OPEN = 'view=list&q=state:open'
 
-/** What was set aside: what comes in, what waits, and for how long. */
+/** Dead letters: how many arrive, how many wait, and for how long. */
 export const deadLetters: Row = {
   title: 'Dead letters',
   panels: [
@@ -76,7 +76,7 @@ export const deadLetters: Row = {
       kind: 'lines',
       width: 12,
       queries: [
-        // As they stand: increase() does not see a loss that is the first value of its series.
+        // Shows the raw counters, because increase() misses a loss that is the first value of its series.
         {
           expr: 'sum(holdfast_expired_records_total{job="$job",stream=~"$stream"})',
           legend: 'expired since the replicas started',

@@ -1,7 +1,7 @@
 import type { Row } from '../board.ts'
 import { UNITS } from '../panel.ts'
 
-/** One look: is somebody waiting for us? */
+/** The overview: whether the service is healthy and keeps up with its stream. */
 export const healthy: Row = {
   title: 'Is it healthy?',
   panels: [
@@ -64,7 +64,7 @@ export const healthy: Row = {
       about: 'Records that were set aside and wait for a decision: repair, redrive or discard them in the console.',
       unit: UNITS.count,
       kind: 'figure',
-      // Every replica tells the same.
+      // Every replica reports the same value, so any one of them will do.
       queries: [
         {
           expr: 'sum(max by (stream, reason) (holdfast_dead_letters_open{job="$job",stream=~"$stream"}))',

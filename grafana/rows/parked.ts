@@ -1,6 +1,6 @@
 import { type PanelSpec, UNITS } from '../panel.ts'
 
-/** Stands on the dashboard of the stream, and beside a replay, which may add to it. */
+/** Used on the dashboard of the stream and on that of redrives, because a redrive may park more dead letters. */
 export const parked: PanelSpec = {
   title: 'Parked',
   about: 'Failed again after `REPLAY_MAX` replays: no further replay will help, somebody must look.',

@@ -4,7 +4,7 @@ import { UNITS } from '../panel.ts'
 const quantile = (q: number, of: string, filter: string, by = '') =>
   `histogram_quantile(${q}, sum by (${by}le) (rate(holdfast_${of}_bucket{${filter}}[$__rate_interval])))`
 
-/** What comes in and what becomes of it, as those see it who wait for it. */
+/** Rate, errors and duration of the stream, as its consumers experience them. */
 export const red: Row = {
   title: 'Rate, errors, duration',
   panels: [

@@ -6,7 +6,7 @@ const TASKS = 'view=replays'
 const SETTLED = 'result=~"resolved|failed_again|parked"'
 const FAILED = 'result=~"failed_again|parked"'
 
-/** The replay itself: how far, how fast, and what becomes of what it sends back. */
+/** The redrive itself: its progress, its rate, and the outcome of the records that it publishes. */
 const progress: Row = {
   title: 'How far, how fast, to what end?',
   panels: [
@@ -133,7 +133,7 @@ const progress: Row = {
   ],
 }
 
-/** Whoever sends back too fast delays the orders of today. */
+/** The effect on live traffic: a redrive that publishes too fast delays new orders. */
 const beside: Row = {
   title: 'Does the stream bear it?',
   panels: [

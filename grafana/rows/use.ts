@@ -2,7 +2,7 @@ import type { PauseReason } from '#src/engine/facts.ts'
 import type { Row } from '../board.ts'
 import { UNITS } from '../panel.ts'
 
-/** What a band of the pauses shows: the higher, the more it wants a person. A new reason does not compile without its place. */
+/** The values of the pause bands: the higher, the more urgent for an operator. A new reason does not compile without an entry here. */
 const PAUSES: Readonly<Record<PauseReason, readonly [value: number, text: string, color: string]>> = {
   backpressure: [1, 'enough in hand', 'blue'],
   store_away: [2, 'waits for Postgres', 'orange'],
@@ -16,7 +16,7 @@ const pauses = Object.entries(PAUSES)
   .map(([reason, [value]]) => `${value} * holdfast_partition_paused{job="$job",stream=~"$stream",reason="${reason}"}`)
   .join(' or ')
 
-/** What the stream is made of, how full it is, and what waits for it. */
+/** The stream's resources: their utilisation, saturation and errors. */
 export const use: Row = {
   title: 'Utilisation, saturation, errors',
   panels: [
