@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { expect, it } from 'vitest'
 import { holdfast } from '../support/cli.ts'
-import { eventually, startService } from '../support/service.ts'
+import { eventually, isReady, startService } from '../support/service.ts'
 import { aStream, streamTools } from '../support/stream.ts'
 
 streamTools()
@@ -74,7 +74,8 @@ it.each([
     up: 'ALTER TABLE orders ADD COLUMN extra text NOT NULL',
     down: 'ALTER TABLE orders DROP COLUMN extra',
     partitions: 1,
-    restarts: true,
+    // At the start such a column is found before anything is read, and the process ends.
+    restarts: false,
     cause: /column extra of orders \(SQLSTATE 23502\)/,
   },
   {
@@ -82,14 +83,18 @@ it.each([
     up: "ALTER TABLE orders ADD CONSTRAINT only_xx CHECK (locale = 'xx') NOT VALID",
     down: 'ALTER TABLE orders DROP CONSTRAINT only_xx',
     partitions: 3,
-    restarts: false,
+    restarts: true,
     cause: /only_xx of orders \(SQLSTATE 23514\)/,
   },
 ])(
   '$what: nothing is dead-lettered, each partition waits and says why, and goes on once that is mended',
   async ({ up, down, partitions, restarts, cause }) => {
-    // Given a database that refuses every order, and 300 orders for each partition
+    // Given a service whose database begins to refuse every order, and 300 orders for each partition
     const stream = await aStream({ partitions })
+    // (So long a linger that no batch is small, however they are fetched.)
+    const started = { ...stream, env: { BATCH_MAX_RECORDS: '100', BATCH_LINGER_MS: '2000' } }
+    const first = await startService(started)
+    await eventually(() => isReady(first), 'its being ready')
     await stream.query(up)
     const records = Array.from({ length: 300 * partitions }, (_, i) => {
       return { value: JSON.stringify({ ...model, order_uid: `order-${i}` }), partition: i % partitions }
@@ -102,9 +107,6 @@ it.each([
       const body = await (await fetch(`${url}/readyz`)).text()
       return all.every(partition => body.includes(`holdfast resume --partition ${partition}`)) && body
     }
-    // (So long a linger that no batch is small, however they are fetched.)
-    const started = { ...stream, env: { BATCH_MAX_RECORDS: '100', BATCH_LINGER_MS: '2000' } }
-    const first = await startService(started)
     await eventually(() => readiness(first.url), 'each partition being stopped')
     const log = first.log.filter(({ event, reason }) => event === 'paused' && reason === 'storm_guard')
     expect(log.map(({ partition }) => partition).sort()).toEqual(all)

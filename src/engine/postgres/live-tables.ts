@@ -54,7 +54,11 @@ const KINDS: Readonly<Record<string, string>> = {
   i: 'index',
 }
 
-const LIVE = `
+const INDEXES = `
+    (SELECT coalesce(json_agg(substring(pg_get_indexdef(i.indexrelid) FROM ' USING btree (.*)$')), '[]')
+      FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisvalid)`
+
+const live = (indexes: string) => `
   SELECT wanted.name, c.relkind,
     (SELECT coalesce(json_object_agg(a.attname, json_build_object('type', format_type(a.atttypid, a.atttypmod),
         'notNull', a.attnotnull, 'hasDefault', a.atthasdef OR a.attidentity <> '',
@@ -64,13 +68,20 @@ const LIVE = `
         (SELECT json_agg(a.attname ORDER BY place) FROM unnest(k.conkey) WITH ORDINALITY AS part (attnum, place)
           JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = part.attnum))
       FROM pg_constraint AS k WHERE k.conrelid = c.oid AND k.contype = 'p') AS primary_key,
-    (SELECT coalesce(json_agg(substring(pg_get_indexdef(i.indexrelid) FROM ' USING btree (.*)$')), '[]')
-      FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisvalid) AS indexes
+    ${indexes} AS indexes
   FROM unnest($1::text[]) AS wanted (name) JOIN pg_class AS c ON c.oid = to_regclass(quote_ident(wanted.name))`
 
-/** @returns by name; absent where there is no such relation. @throws what `ask` throws */
-export async function readLiveTables(ask: AskRows, names: readonly string[]): Promise<ReadonlyMap<string, LiveTable>> {
-  const rows = await ask(LIVE, [names])
+/**
+ * @param options.indexes whether to read them: the definition of one with an expression waits for whatever session has locked its table
+ * @returns by name; absent where there is no such relation
+ * @throws what `ask` throws
+ */
+export async function readLiveTables(
+  ask: AskRows,
+  names: readonly string[],
+  options = { indexes: true },
+): Promise<ReadonlyMap<string, LiveTable>> {
+  const rows = await ask(live(options.indexes ? INDEXES : `'[]'::json`), [names])
   return new Map(
     rows.map(row => [
       String(row.name),

@@ -11,7 +11,10 @@ import { query } from './pool.ts'
  */
 export async function requireTables(pool: pg.Pool, stream: string, plan: StreamPlan): Promise<void> {
   const names = [plan.root, ...plan.children].map(({ name }) => name)
-  const live = await readLiveTables((text, values) => query(pool, { text, values: [...values] }), names)
+  // A missing index keeps nothing from being written, and a table that another session has locked must not keep a stream from starting.
+  const live = await readLiveTables((text, values) => query(pool, { text, values: [...values] }), names, {
+    indexes: false,
+  })
   const differences = tableDifferences(plan, live).filter(({ blocks }) => blocks)
   if (differences.length === 0) return
   const what = differences.map(difference => difference.what).join('; ')
