@@ -54,7 +54,7 @@ addEventListener('popstate', showAddress)
 box.focus()
 void showAddress()
 
-/** Looks up what the address says: a link to a value can be kept and sent. */
+/** Looks up the key in the address, so that a link to a value can be bookmarked and shared. */
 function showAddress() {
   const uid = cleaned(keyOfAddress())
   box.value = uid
@@ -204,7 +204,7 @@ function notice(text) {
   return toDom(h('div', { class: 'notice' }, h('p', {}, text)))
 }
 
-/** One place to change what is seen and what is said aloud. */
+/** Changes the visible result and the announcement to screen readers together. */
 function show(said, ...content) {
   status.textContent = said
   result.replaceChildren(...content)

@@ -8,13 +8,13 @@ export function formatNumber(value) {
   return NUMBER.format(value)
 }
 
-/** Integers as the order has them, with their currency: what a unit is worth is the producer's matter. */
+/** Integers as the order has them, with their currency: the producer defines what a unit is worth. */
 export function formatMoney(value, currency) {
   return `${formatNumber(value)} ${currency}`
 }
 
 /**
- * A moment in UTC, the same for everybody who looks at the page; a value that is no date is shown unchanged.
+ * A moment in UTC, the same for every viewer of the page; a value that is no date is shown unchanged.
  * @param {string | number} value RFC 3339, or ms since the epoch
  * @param {string} asSent what to show when it is no date
  * @returns {import('./tree.js').Child}

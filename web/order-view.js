@@ -3,7 +3,7 @@ import { h, text } from './tree.js'
 import { jsonCard, originBadge } from './value-view.js'
 
 /**
- * The order for a person: who gets it, what was paid, what is in it; and the JSON as it was served.
+ * The order laid out for reading: recipient, payment and items, and the JSON as it was served.
  * Pure: the page and the server (`/view`) render the same from it.
  * @param {any} order as `GET /order/:uid` serves it
  * @param {import('./value-view.js').Facts} origin

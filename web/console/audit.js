@@ -8,7 +8,7 @@ import { reasonGiven } from './words.js'
 
 const PAGE = 50
 
-/** Who did what to which dead letters, and why; the latest first. */
+/** The audit log: actor, action, dead letters and reason of each entry, the latest first. */
 export function auditView(app) {
   const list = toDom(h('div', {}))
   const more = toDom(h('p', { class: 'more' }))

@@ -4,7 +4,7 @@ import { ask } from './desk.js'
 import { labelled, openDialog } from './dialog.js'
 import { put } from './parts.js'
 
-/** Automatic redrive: whether it is on, who said so, and turning it. */
+/** Automatic redrive: its state, who set it, and the switch. */
 export function createSwitch(app) {
   const words = toDom(h('p', { class: 'soft' }))
   const turn = toDom(
