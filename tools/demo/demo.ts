@@ -9,7 +9,7 @@ interface Flags extends Omit<DemoOptions, 'invalid' | 'settings'> {
   readonly useEnv?: boolean
 }
 
-/** The command; its flags stand in commands.ts. */
+/** The command; its flags are defined in commands.ts. */
 export async function demo({ traces, useEnv, invalid = DEFAULT_INVALID, ...options }: Flags): Promise<void> {
   const rate = options.rate ?? (options.orders === undefined ? DEFAULT_RATE : undefined)
   const [{ ignoredLine, takeDemoSettings }, { envFile }, { note }] = await Promise.all([

@@ -1,14 +1,14 @@
 /**
- * Child processes that never outlive us, however we end.
+ * Child processes that never outlive this process, however it ends.
  *
  * The hand-shake, in the order it happens:
  * 1. The child is started as `sh -c 'read go && exec server'` in a session of its own. Ctrl-C in a terminal
- *    therefore reaches us alone, and we can drain before we stop what we drain into. Until it receives the go line it is only
+ *    therefore reaches only this process, which can drain before it stops the servers that it drains into. Until it receives the go line it is only
  *    a shell that waits; if this process were killed now, its standard input would close and it would exit.
  * 2. A note of it (pid, start time, whose it is) is written to the folder of runs; see runs.ts.
  * 3. A watcher is started, again in its own session: a shell that holds the reading end of a pipe whose writing end
- *    only we hold. Should we vanish, also by kill -9, the kernel closes the pipe; the watcher then stops the child, removes its
- *    temporary folder and the note. When the child ends first we write a line, and the watcher just leaves.
+ *    only this process holds. When it dies, also by kill -9, the kernel closes the pipe; the watcher then stops the child, removes its
+ *    temporary folder and the note. When the child ends first, this process writes a line, and the watcher exits.
  * 4. The child receives the go line, and the shell execs the server: same pid, same start time.
  *
  * Should even the watcher be killed, the note of step 2 is what a later start cleans up by.

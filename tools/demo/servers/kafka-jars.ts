@@ -9,7 +9,7 @@ import { fetchByMaven } from './maven.ts'
 
 const run = promisify(execFile)
 
-/** The same number stands in kafka-pom.xml. */
+/** Must equal the version in kafka-pom.xml. */
 export const kafkaVersion = '4.3.1'
 const dependencyPlugin = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies'
 /** Kafka 4 brokers need it: KIP-750, KIP-1013. */

@@ -10,7 +10,7 @@ import { keptFolder, temporaryFolder, writePrivate } from './private-files.ts'
 import { cleanLeftovers } from './runs.ts'
 
 export interface KafkaOptions {
-  /** Keeps its data here between runs; without it, a temporary folder that goes with the broker. */
+  /** Keeps its data here between runs; without it, a temporary folder that is removed with the broker. */
   readonly dir?: string | undefined
   /** Called with one line for each step that takes time. */
   readonly log?: ((line: string) => void) | undefined
@@ -223,7 +223,7 @@ function brokerProperties(ports: Ports, options: KafkaOptions): string {
     'broker.heartbeat.interval.ms': '1000',
     // 128 MB by default, a quarter of the heap.
     'log.cleaner.dedupe.buffer.size': String(16 * 1024 * 1024),
-    // Tests write records that say they are years old: retention would take them, read or not, at its next look round.
+    // Tests write records that say they are years old: retention would delete them, read or not, at its next check.
     ...(options.dir === undefined ? { 'log.retention.ms': '-1' } : {}),
     ...options.properties,
   })

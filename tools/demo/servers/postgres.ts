@@ -10,7 +10,7 @@ import { keptFolder, temporaryFolder, writePrivate } from './private-files.ts'
 import { cleanLeftovers } from './runs.ts'
 
 export interface PostgresOptions {
-  /** Keeps its data here between runs; without it, a temporary folder that goes with the server. */
+  /** Keeps its data here between runs; without it, a temporary folder that is removed with the server. */
   readonly dir?: string | undefined
   /** Called with one line for each step that takes time. */
   readonly log?: ((line: string) => void) | undefined
@@ -161,7 +161,7 @@ function serverSettings(port: number): Record<string, string> {
   return {
     port: String(port),
     listen_addresses: '127.0.0.1',
-    // No socket in /tmp: it would outlive a kill -9, and another server's lock there would be in the way.
+    // No socket in /tmp: it would outlive a kill -9, and another server's lock file there would prevent the start.
     unix_socket_directories: '',
     // Several test files run at a time, each with pools of its own.
     max_connections: '200',

@@ -52,7 +52,7 @@ export function openLog(path: string): number {
   const { O_APPEND, O_CREAT, O_NOFOLLOW = 0, O_NONBLOCK = 0, O_WRONLY } = constants
   let fd: number
   try {
-    // O_NONBLOCK: a pipe that was put there must not hold us up.
+    // O_NONBLOCK: opening a pipe that was put there must not block.
     fd = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600)
   } catch (error) {
     if (!['ELOOP', 'EMLINK', 'ENXIO'].includes(codeOf(error))) throw error

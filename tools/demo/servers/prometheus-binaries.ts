@@ -92,12 +92,12 @@ async function unpack(dir: string, mayUpdate: boolean, env: NodeJS.ProcessEnv): 
     env: { ...env, LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' },
   }
   const apt = ['-qq', '-o', 'Acquire::Retries=2', '-o', 'Acquire::http::Timeout=30']
-  // One broken source of several need not be the one that has it.
+  // An update may fail for one source while another source has the packages.
   if (mayUpdate) await run('apt-get', ['update', ...apt], options).catch(() => {})
   // Its pages use scripts that are packages of their own; those of rickshaw draw the graphs.
   const { stdout } = await run('apt-cache', ['depends', 'prometheus', 'libjs-rickshaw'], options)
   const scripts = [...stdout.matchAll(/^ +Depends: ((?:libjs|fonts)-\S+)$/gm)].map(([, name = '']) => name)
-  const sandbox = ['-o', 'APT::Sandbox::User=root'] // who else would have to get into our folder
+  const sandbox = ['-o', 'APT::Sandbox::User=root'] // another user could not enter this private folder
   await run('apt-get', ['download', ...apt, ...sandbox, ...new Set(['prometheus', ...scripts])], options)
   for (const file of readdirSync(dir).filter(name => name.endsWith('.deb'))) {
     await run('dpkg-deb', ['--extract', file, '.'], options)

@@ -21,7 +21,7 @@ export interface PrometheusOptions {
   readonly rulesDir?: string | undefined
   /** Between two scrapes, and between two evaluations of the rules. Default: 1,000. */
   readonly intervalMs?: number | undefined
-  /** Keeps its data here between runs; without it, a temporary folder that goes with the server. */
+  /** Keeps its data here between runs; without it, a temporary folder that is removed with the server. */
   readonly dir?: string | undefined
   /** Called with one line for each step that takes time. */
   readonly log?: ((line: string) => void) | undefined
@@ -88,7 +88,7 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Embed
       `--storage.tsdb.path=${join(dir, 'data')}`,
       `--web.listen-address=127.0.0.1:${port}`,
       '--enable-feature=exemplar-storage',
-      '--log.level=warn', // else a failure is lost among what it says on its way out
+      '--log.level=warn', // else a failure is lost among the log lines of its shutdown
     ],
     env: { PATH: process.env.PATH ?? '', HOME: dir },
     cwd: dir,

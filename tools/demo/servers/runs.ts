@@ -76,7 +76,7 @@ async function cleanOne(file: string, log: (line: string) => void): Promise<bool
   const alive = (): boolean => processIdentity(run.pid) === run.identity
   if (alive()) log(`stopping a server left by an earlier run: ${run.command} (pid ${run.pid})`)
   if (alive()) signal(run.pid, run.stopSignal)
-  // Its watcher may be at the same work; both ask politely once, and killing twice does no harm.
+  // Its watcher may be stopping it too; each sends one stop signal first, and killing twice is harmless.
   for (let waited = 0; alive() && waited < run.graceMs; waited += 50) await sleep(50)
   if (alive()) signal(run.pid, 'SIGKILL')
   for (let waited = 0; alive() && waited < 5_000; waited += 50) await sleep(50)
@@ -92,7 +92,7 @@ function readNote(file: string): Run | undefined {
     if (process.getuid !== undefined && uid !== process.getuid()) return undefined
     return JSON.parse(readFileSync(file, 'utf8')) as Run
   } catch {
-    return undefined // taken away meanwhile, or not ours
+    return undefined // removed meanwhile, or owned by another user
   }
 }
 
@@ -100,6 +100,6 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name)
   } catch {
-    // gone in between, which is what was wanted
+    // it has ended in between, which was the aim
   }
 }

@@ -17,7 +17,7 @@ const COPY = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy'
 
 /** Some minutes of a demo's traces, in this heap; older ones go. */
 const MAX_SPANS = 40_000
-/** Longer than a demo is looked at. */
+/** Longer than any demo runs. */
 const LIFE_MS = 12 * 3_600_000
 const JVM_OPTIONS = [
   ...['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true'],
