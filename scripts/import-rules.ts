@@ -11,7 +11,7 @@ export interface Layout {
   readonly pure: readonly string[]
   /** The composition root, as patterns of paths below src/. Its files may import everything. */
   readonly composition: readonly string[]
-  /** Who may import the composition root, as patterns of paths below src/. They may import everything, too. */
+  /** Files that may import the composition root, as patterns of paths below src/. They may import everything, too. */
   readonly entries: readonly string[]
   /** Files that each folder may import, as patterns of paths below src/. */
   readonly common: readonly string[]

@@ -78,7 +78,7 @@ function save(from: string): void {
   try {
     renameSync(unfinished, cached)
   } catch {
-    rmSync(unfinished, { recursive: true, force: true }) // another install was quicker
+    rmSync(unfinished, { recursive: true, force: true }) // another install finished first
   }
 }
 
@@ -99,7 +99,7 @@ function preGypOf(dir: string): string | undefined {
   }
 }
 
-/** @returns false when something is missing and was not installed; it has then been said. */
+/** @returns false when something is missing and was not installed; this has then been reported. */
 function installMissing(): boolean {
   const missing = missingPackages()
   if (!missing) return true

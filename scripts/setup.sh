@@ -56,7 +56,7 @@ if ! node_fits; then
   node_fits || { say "$package@$node_version does not run here; install Node 24 by hand."; exit 1; }
 fi
 
-# npm ci only when what it reads has changed. The stamp is written last, and goes when npm clears node_modules.
+# npm ci only when what it reads has changed. The stamp is written last, and npm removes it with node_modules.
 stamp=node_modules/.holdfast-setup
 inputs=$(cat package.json package-lock.json .npmrc | cksum)-$(node --version)-$(uname -m)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$inputs" ]; then

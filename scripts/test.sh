@@ -1,5 +1,5 @@
 #!/bin/sh
-# All checks, the quick ones first; stops at the first that fails. Says at the end how it went.
+# All checks, the quick ones first; stops at the first that fails. Prints the result at the end.
 set -u
 cd "$(dirname "$0")/.."
 
