@@ -29,7 +29,7 @@ export interface EngineParts {
   readonly requireTables: () => Promise<void>
   /** The same, and whether they can be written now. @throws why not */
   readonly checkTables: () => Promise<void>
-  /** Asked when the stream has failed: whether it shall be tried again. `false` ends it. */
+  /** Called when the stream has failed, to decide whether to start it again. `false` ends it. */
   readonly mayResume: (error: unknown) => boolean
   readonly observer: Observer
   readonly onKafkaWarning: (text: string) => void
@@ -46,7 +46,7 @@ export interface Engine {
   run(): Promise<void>
   /** Drains within the bound, commits, leaves the group. Safe twice. */
   stop(drainTimeoutMs: number): Promise<void>
-  /** Readiness learned that the store is away: an idle stream would notice only with its next record. */
+  /** Reports that the readiness check found the store unavailable: an idle stream would notice only with its next record. */
   storeAway(error: unknown): void
   /** `undefined` until it has begun to consume. */
   status(): StreamStatus | undefined

@@ -15,7 +15,7 @@ export interface Health {
   readonly ready: readonly HealthCheck[]
   /** Readiness fails from now on. */
   stopping(): void
-  /** Asks Postgres at intervals until the signal aborts; each stream learns of an outage. */
+  /** Checks Postgres at intervals until the signal aborts, and reports an outage to each stream. */
   watchPostgres(probe: () => Promise<void>, signal: AbortSignal): Promise<void>
 }
 

@@ -25,7 +25,7 @@ export interface Desk extends AsyncDisposable {
   readonly ends: PartitionEnds
 }
 
-/** The same for the service and for the command line. Disposing of it closes all but the pool. */
+/** The inbox as both the service and the command line use it. Disposing of it closes everything except the pool. */
 export function composeDesk(config: Config, stream: Stream, pool: ReturnType<typeof createPool>): Desk {
   const connection = config.kafka
   const { name, topic, dlqTopic, groupId, judge } = stream

@@ -33,7 +33,7 @@ export interface UnitParts {
   readonly pools: Pools
   readonly readPool: ReturnType<Pools['open']>
   readonly publisher: Publisher
-  /** Under which name this process says what it wrote; `undefined`: it does not. */
+  /** The name under which this process announces what it wrote; `undefined`: it does not announce it. */
   readonly notifyAs: string | undefined
   readonly consumes: boolean
   readonly serves: boolean
