@@ -1,6 +1,6 @@
 import type { Reason } from './dead-letter.ts'
 
-/** What the index of dead letters says about one of them, as the answer to a lookup by key. It holds no payload data. */
+/** An entry of the dead-letter index, as the answer to a lookup by key. It holds no payload data. */
 export interface DeadLetterHint {
   /** `topic-partition-offset` of where the record first stood. */
   readonly id: string

@@ -63,7 +63,7 @@ function streamHealth(status: StreamStatus | undefined): HealthResult {
 }
 
 function memberHealth(status: StreamStatus | undefined): HealthResult {
-  // The check of the stream says why.
+  // The check of the stream reports the reason.
   if (status?.state === 'halted') return ok()
   const since = status?.memberSinceMs
   if (status?.member === true) return ok(since)

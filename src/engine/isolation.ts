@@ -2,7 +2,7 @@ import { bisect, type Range } from './bisection.ts'
 import { RecordRefusedError, StoreContendedError, StoreRejectedError, StreamError } from './errors.ts'
 import type { Culprit } from './settlement.ts'
 
-/** The search for the records that a failed batch fails for. The store tries the parts; this says which, and judges. */
+/** The search for the records that make a batch fail. The store tries the parts; this module chooses them and evaluates the outcome. */
 export interface Isolation {
   /** The part to try next, lower ones first; `undefined` when nothing is left to try. */
   next(): Range | undefined
@@ -27,7 +27,7 @@ const LOCK_NOT_AVAILABLE = '55P03'
 const HOPELESS_AFTER = 20
 
 /**
- * A refusal always blames a record, and so may what the store rejects without saying whose fault it is; timeouts, deadlocks
+ * A refusal always blames a record, and so may what the store rejects without naming the cause; timeouts, deadlocks
  * and unforeseen errors blame one only once the batch has met them again and again (`isolate`).
  */
 export function mayBlame(error: unknown, isolate: boolean): boolean {

@@ -19,13 +19,13 @@ export interface Provenance {
 }
 export type ProvenanceOf = (record: SourceRecord) => Provenance
 
-/** What a record says of itself. Any producer can write these headers, so that nothing of it is believed yet. */
+/** The origin that a record claims. Any producer can write these headers, so the claim is not trusted yet. */
 export interface ProvenanceClaim {
   readonly origin: Origin
   readonly replayId: string
 }
 
-/** What the store knows of a redrive that has a member with the claimed origin. */
+/** The stored state of a redrive that has a member with the claimed origin. */
 export interface RedriveFacts {
   /** How often the letter has been redriven, this time included: from the index, not from the header. */
   readonly replayCount: number

@@ -38,8 +38,8 @@ export type Standing = 'newer' | 'same' | 'older'
 
 /**
  * The stale guard. On one partition of one topic the offset decides, because Kafka orders there; elsewhere (an order
- * whose key moved to another partition) the record's timestamp does, and of two equal ones the arriving wins.
- * The settling statement in `engine/postgres/tables.ts` says the same in SQL; a contract test holds the two together.
+ * whose key moved to another partition) the record's timestamp does, and of two equal ones the arriving record takes precedence.
+ * The settling statement in `engine/postgres/tables.ts` implements the same order in SQL; a contract test verifies that they agree.
  */
 export function compareOrigins(arriving: Origin, stored: Origin): Standing {
   if (arriving.topic === stored.topic && arriving.partition === stored.partition) {

@@ -63,7 +63,7 @@ export interface Pause {
   readonly because: string
 }
 
-/** So many of a partition's last records the storm guard looks at. */
+/** How many of a partition's last records the storm guard considers. */
 export const STORM_WINDOW = 1_000
 
 /** What the storm guard has counted on a partition. Stored with each batch: it survives restarts and rebalances. */
@@ -158,11 +158,11 @@ export type SettlementJoin<T> = (settling: Settling<T>) => readonly JoinedStatem
 
 export interface JoinedStatement {
   readonly statement: Statement
-  /** What its rows say of closed loops; for the one statement that closes them. */
+  /** The closed loops that its rows imply, for the single statement that closes them. */
   readonly closings?: (rows: readonly Readonly<Record<string, unknown>>[]) => RedriveClosings
 }
 
-/** What settling asks of the dead letters that wait. @throws StoreUnavailableError StoreContendedError StoreMisconfiguredError */
+/** The operations on waiting dead letters that settling needs. @throws StoreUnavailableError StoreContendedError StoreMisconfiguredError */
 export interface LetterLookups {
   /**
    * The last open or parked dead letter of each of these partitions, at `nextOffset` or after it, by `partitionKey`.

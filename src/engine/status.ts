@@ -44,11 +44,11 @@ export interface PartitionStatus extends TopicPartition {
   readonly pausedBecause?: string
   /** Wall clock in ms since when it has been paused; absent while it is not. */
   readonly pausedSinceMs?: number
-  /** What its batch keeps failing with, though the store is there: other sessions hold a lock, mostly. Absent: it does not. */
+  /** Why its batch keeps failing although the store is available: usually another session holds a lock. Absent: no such failure. */
   readonly contended?: { readonly reason: string; readonly sinceMs: number }
   /**
-   * For how long there has been work on it and nothing has come of it, in ms, although all that it needs is there and nobody
-   * has paused it. Absent: it is not so.
+   * For how long the partition has had work without progress, in ms, although its dependencies are available and it is not
+   * paused. Absent: it is not stalled.
    */
   readonly stalledMs?: number
   /** Wall clock in ms of the last settled batch. */
@@ -74,7 +74,7 @@ export interface StreamStatus {
   readonly memberForMs?: number
   /** Whether it has ever been a member: then it is about to be one again. */
   readonly wasMember?: boolean
-  /** How long ago the loop that polls Kafka came round, in ms; absent before it begins. */
+  /** How long ago the loop that polls Kafka last completed a turn, in ms; absent before it begins. */
   readonly turnedMsAgo?: number
   readonly breakers: readonly BreakerStatus[]
   readonly partitions: readonly PartitionStatus[]

@@ -22,7 +22,7 @@ export interface ReadBack {
 
 /**
  * A stream that is ready to run: a definition, checked and compiled, with its names settled. The engine, the inbox, the read side and the
- * commands know a stream by this interface alone. `T` is a decoded and valid value.
+ * commands use a stream through this interface alone. `T` is a decoded and valid value.
  */
 export interface Stream<T = unknown> {
   /** Unique in a process and in a database: `orders`. Also the value of the metric label `stream`. */

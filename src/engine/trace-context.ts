@@ -1,7 +1,7 @@
 import type { Header } from './record.ts'
 
 /**
- * Header names of W3C Trace Context, which say what trace a record belongs to. They are the producer's, not ours: a dead
+ * Header names of W3C Trace Context, which identify the trace that a record belongs to. They are the producer's, not ours: a dead
  * letter and a redriven record continue what they find.
  */
 export const TRACE_HEADER = { parent: 'traceparent', state: 'tracestate' } as const

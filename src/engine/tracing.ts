@@ -36,7 +36,7 @@ export interface BatchTracing {
 
 /** The way of one batch, from the topic to the commit. */
 export interface BatchTrace {
-  /** Work on the batch: what is asked of the store inside belongs to it. */
+  /** Work on the batch; calls to the store within it belong to it. */
   run<R>(work: () => R): R
   /** Work on one of its records, which may belong to a trace of its own. */
   runFor<R>(record: SourceRecord, work: () => R): R

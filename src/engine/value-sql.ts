@@ -1,7 +1,7 @@
 import type { Origin } from './record.ts'
 import type { ReadyRecord } from './verdict.ts'
 
-/** How the values of a stream become rows, and rows become values again: all that store and readers know of its tables. */
+/** How the values of a stream become rows, and rows become values again: all that store and readers need of its tables. */
 
 /** One parameter of a statement: a whole column, one entry a row, sent as a binary array. `null` is SQL's NULL. */
 export type Column =

@@ -63,7 +63,7 @@ function checkDefinition(
     return { plan: undefined, problems }
   }
   if (typeof definition.key !== 'string') mistake('key', 'there must be a JSON Pointer to the key, as "/return_id"')
-  // A schema with mistakes would be blamed again for what follows from them.
+  // A schema with mistakes would be reported a second time for their consequences.
   if (wrong.length > 0 || typeof definition.key !== 'string') return { plan: undefined, problems }
   const plan = planOf(definition, mistake)
   checkTables(definition, plan, mistake)

@@ -30,7 +30,7 @@ export interface ValueShape {
   assemble(rows: Rows): Record<string, unknown>
   /** Declared fields that no table holds, as pointers (`/lines/*` stands for the entries). */
   readonly dropped: readonly string[]
-  /** Declared fields whose absence, `null` or emptiness the tables cannot tell apart, and what they become. */
+  /** Declared fields whose absence, `null` or emptiness the tables cannot distinguish, and what they become. */
   readonly merged: readonly string[]
 }
 

@@ -77,7 +77,7 @@ const CA_REMEDY =
   'KAFKA_SSL_CA_LOCATION must name a PEM file with the authority that signed the certificates of the brokers, and the certificate must be in date and name the host that we connect to'
 
 /**
- * What librdkafka 2.15 says -> what is the case. The first that fits counts. Lines were met on real brokers:
+ * Maps a message of librdkafka 2.15 to its cause. The first match counts. The messages were observed on real brokers:
  * test/contract/kafka-causes.test.ts, test/unit/engine/kafka/causes.test.ts.
  */
 const TABLE: readonly (readonly [RegExp, Explain])[] = [
@@ -201,7 +201,7 @@ const TABLE: readonly (readonly [RegExp, Explain])[] = [
   ],
 ]
 
-/** @param message of a line with which a client gives up for good: its calls say no more than that from then on */
+/** @param message of the line with which a client fails permanently: from then on its calls report nothing more specific */
 export function causeOfEnd(message: string): Cause {
   const said = shortened(message.replace(/^\[thrd:.*?\]: /, '').replace(/^Fatal error: /, ''))
   if (/idempotence PID.*authorization failed|authorization failed.*idempotence PID/.test(message)) {

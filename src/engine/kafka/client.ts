@@ -230,7 +230,7 @@ export function fromNativeHeaders(headers: readonly object[] | undefined): reado
   })
 }
 
-/** A record as the modules above know it. Its timestamp is a double already: the rule is that of `engine/timestamp.ts`. */
+/** A record in the form that the other modules use. Its timestamp is a double already: the rule is that of `engine/timestamp.ts`. */
 export function fromNative(record: NativeRecord): SourceRecord {
   return {
     topic: record.topic,
@@ -266,7 +266,7 @@ function toBuffer(value: Buffer | string): Buffer {
 const FIRST_QUESTIONS_MS = [500, 1_000]
 
 /**
- * Connects, or gives up after `timeoutMs`; sooner when every broker has said why not, and waiting will not change it (a wrong
+ * Connects, or gives up after `timeoutMs`; sooner when every broker has reported the cause, and waiting will not change it (a wrong
  * password, a certificate). A client whose connect failed goes on emitting errors: the caller drops it and makes a new one.
  * @throws ConfigError where a file of a certificate or a key does not hold one
  */
@@ -303,7 +303,7 @@ export async function connect(client: NativeClient, timeoutMs: number): Promise<
     .finally(() => {
       client.getMetadata = ask
     })
-  // A lone broker that was frozen says so for a moment, and a client that believes it never asks anybody again.
+  // After a freeze, a lone broker reports no brokers for a moment; a client that accepts this never sends a request again.
   if (metadata.brokers.length === 0) throw new Error('the cluster says that it has no brokers')
   causes?.heard()
   const lost = await unresolvedCluster(metadata.brokers)
@@ -314,7 +314,7 @@ export async function connect(client: NativeClient, timeoutMs: number): Promise<
 
 const NO_METADATA: NativeMetadata = { brokers: [], topics: [] }
 
-/** Erroneous state: before it has connected, this is what librdkafka says of properties that it cannot work with. */
+/** Erroneous state: before it has connected, librdkafka reports it for properties that it cannot use. */
 function isUnusable(error: NativeError | undefined): error is NativeError {
   return error?.code === -172
 }

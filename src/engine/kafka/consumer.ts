@@ -31,7 +31,7 @@ export function createConsumer(options: ConsumerOptions): RecordSource {
   let renewal: Promise<void> | undefined
   let renewNotBeforeMs = 0
   const departures = new Set<Promise<void>>()
-  /** The end of a membership whose client has no say in it any more. */
+  /** Ends a membership that its client no longer controls. */
   let lostEvent: Extract<SourceEvent, { kind: 'revoked' }> | undefined
   /** Who waits for the answer to the event that was handed out last; its answer must not reach another one. */
   let answersTo: { readonly member: Member | undefined; readonly event: SourceEvent } | undefined
@@ -72,7 +72,7 @@ export function createConsumer(options: ConsumerOptions): RecordSource {
       // The brokers are really away.
       () => false,
     )
-    // When they have just come back, the old one hears them too, and need not lose its partitions.
+    // When the brokers have just come back, the old client reaches them too, and need not lose its partitions.
     if (connects && !lifecycle.stopping.aborted && !(await deaf.hearsBroker()) && !lifecycle.stopping.aborted)
       successor = fresh
     else depart(fresh)

@@ -87,12 +87,12 @@ export function unreadableBecause(error: unknown): string | undefined {
   return why === undefined ? undefined : `${why} (${message}, code ${code})`
 }
 
-/** Codes that say only that no answer came: transport, resolve, all brokers down, record or call timed out, SSL, authentication. */
+/** Codes that mean only that no answer came: transport, resolve, all brokers down, record or call timed out, SSL, authentication. */
 const NO_ANSWER: ReadonlySet<number> = new Set([-195, -193, -187, -192, -185, -181, -169])
 
 /**
- * What the client said, as an error that says what should happen next.
- * @param client the native client: where it only says that no answer came, what it said about its brokers is the cause
+ * Converts an error of the client to one whose class determines how it is handled.
+ * @param client the native client: where the error means only that no answer came, the client's last report about its brokers is the cause
  */
 export function toStreamError(error: unknown, doing: string, client?: object): StreamError {
   const { code, message } = describe(error)
@@ -121,7 +121,7 @@ export function toStreamError(error: unknown, doing: string, client?: object): S
 /** Leader not available, not the leader, replica not available, disk offline, fenced or unknown leader epoch. */
 const WITHOUT_LEADER: ReadonlySet<number> = new Set([CODE.unknownPartition, 5, 6, 9, 56, 74, 75])
 
-/** As {@link toStreamError}, of a question about one partition: that it has no leader says nothing of the cluster. */
+/** As {@link toStreamError}, for a request about one partition: a missing leader is no fault of the whole cluster. */
 export function toPartitionError(error: unknown, doing: string, client?: object): StreamError {
   const { code, message } = describe(error)
   if (code === undefined || !WITHOUT_LEADER.has(code)) return toStreamError(error, doing, client)
@@ -135,7 +135,7 @@ export function toPartitionError(error: unknown, doing: string, client?: object)
 const GIVEN_UP: ReadonlySet<number | undefined> = new Set([-150, -152])
 const END_MS = 500
 
-/** As {@link toStreamError}; where the client has given up, it is waited for what it says of that. */
+/** As {@link toStreamError}; where the client has failed permanently, waits for its report of the cause. */
 export async function toLastError(error: unknown, doing: string, client: object): Promise<StreamError> {
   const end = GIVEN_UP.has(describe(error).code) ? causesOf(client)?.end : undefined
   if (end !== undefined) await within(end, END_MS)

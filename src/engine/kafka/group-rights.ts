@@ -71,9 +71,9 @@ async function untilThereIsACoordinator(ask: () => Promise<void>): Promise<void>
     } catch (error) {
       const { code = 0 } = describe(error)
       const moves = COORDINATOR_IS_MOVING.has(code)
-      // Any other answer is one of the coordinator: that it knows nothing of the topic, for example.
+      // Any other answer comes from the coordinator: that the topic is unknown, for example.
       if (!moves && code > 0 && code !== CODE.groupAuthorization) return
-      // A broker that has just started, or a coordinator that moves: it knows in a moment.
+      // A broker has just started, or the coordinator moves: the next request is likely to succeed.
       if (!moves || tries >= 10) throw error
       await new Promise<void>(resolve => setTimeout(resolve, 300))
     }

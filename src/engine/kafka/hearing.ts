@@ -1,6 +1,6 @@
 import { call, type NativeClient, type NativeMetadata } from './client.ts'
 
-/** Knows whether a client still hears a broker, by asking when it has been silent for a while. */
+/** Determines whether a client still reaches a broker, by a request when the client has been silent for a while. */
 export interface Hearing {
   /** A broker has answered. */
   heard(): void

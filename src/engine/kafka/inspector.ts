@@ -7,7 +7,7 @@ import { openPartitionReader } from './partition-reader.ts'
 import { askCommitted, askPartitions, askWatermarks } from './questions.ts'
 import { readTopicId } from './topic-id.ts'
 
-/** Looks at topics and at a group's offsets without becoming a member of the group: nothing is moved by looking. */
+/** Reads topics and a group's offsets without becoming a member of the group, so that inspection changes nothing. */
 export interface KafkaInspector extends AsyncDisposable {
   /** The topic's partitions; empty when there is no such topic. */
   partitions(topic: string): Promise<TopicPartition[]>
@@ -16,7 +16,7 @@ export interface KafkaInspector extends AsyncDisposable {
   watermarks(partition: TopicPartition): Promise<Watermarks>
   /** What the broker holds as committed for the group; absent when nothing. */
   committed(partitions: readonly TopicPartition[]): Promise<Progress[]>
-  /** The group as it is just now. The topic is one that this user may know of; it need not be there. */
+  /** The group as it is just now. The topic is one that this user may describe; it need not exist. */
   group(topic: string): Promise<GroupFacts>
   /** Sets the group's offsets. Only while it has no members: the broker refuses it otherwise. */
   commit(positions: readonly Progress[]): Promise<void>

@@ -12,17 +12,17 @@ import {
   type Security,
 } from './causes.ts'
 
-/** What one client has said about its brokers of late. */
+/** What one client has recently reported about its brokers. */
 export interface Causes {
-  /** A broker has answered: what was reported before says nothing about the present. */
+  /** Notes that a broker has answered, so that earlier reports no longer apply. */
   heard(): void
-  /** Something that the client does not say itself. */
+  /** Notes a cause that the client does not report itself. */
   note(cause: Cause): void
-  /** What was said last. */
+  /** The latest report. */
   latest(): Cause | undefined
-  /** Resolves once the client has said why it gives up for good; its calls may fail with it a moment before. */
+  /** Resolves once the client has reported why it fails permanently; its calls may fail for that reason slightly earlier. */
   readonly end: Promise<void>
-  /** Resolves once no more is being found out about what was said. */
+  /** Resolves once no probe for the cause of a report is running. */
   settled(): Promise<void>
   /** Each broker of KAFKA_BROKERS has something that waiting will hardly cure. */
   hopeless(): boolean
@@ -34,7 +34,7 @@ interface Said {
   atMs: number
 }
 
-/** librdkafka says the same thing every 30 s at most. */
+/** librdkafka repeats a message at most every 30 s. */
 const FRESH_MS = 70_000
 
 const CAUSES = new WeakMap<object, Causes>()
@@ -48,7 +48,7 @@ interface Speaking {
   on(event: 'event.log', listener: (line: { readonly fac?: string; readonly message?: string }) => void): void
 }
 
-/** Listens to all that a client says, from its making on. */
+/** Subscribes to all log lines and errors of a client, from its creation on. */
 export function listen(client: object, connection: Connection): void {
   const said = new Map<string, Said>()
   const asking = new Set<Promise<void>>()
@@ -93,7 +93,7 @@ export function listen(client: object, connection: Connection): void {
     },
     latest() {
       const fresh = [...said.values()].filter(({ atMs }) => performance.now() - atMs < FRESH_MS)
-      // A broker that only closes the connection says less than any other.
+      // A closed connection is the least specific report, so any other takes precedence.
       fresh.sort((a, b) => Number(a.cause.kind !== 'closed') - Number(b.cause.kind !== 'closed') || a.atMs - b.atMs)
       return ended ?? noted ?? fresh.at(-1)?.cause
     },

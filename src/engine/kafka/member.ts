@@ -144,7 +144,7 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
 
   /**
    * Also what is taken away is resumed: the client keeps a pause beyond the assignment that it was made for, and a
-   * partition that came back would be fetched never again, without a word.
+   * partition that came back would never be fetched again, without any error.
    */
   function resumePaused(partitions: readonly TopicPartition[]): void {
     const list = partitions.filter(partition => paused.has(partitionKey(partition)))

@@ -14,7 +14,7 @@ export interface PartitionEnds extends AsyncDisposable {
 
 /** Between the end of a round of questions and the next round. */
 const INTERVAL_MS = 2_000
-/** What was reported before that says nothing about the present. */
+/** Reports older than this no longer describe the current state. */
 const FRESH_MS = 10_000
 
 export function createPartitionEnds(options: {

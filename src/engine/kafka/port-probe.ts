@@ -3,7 +3,7 @@ import { connect as connectPlain, isIP, type Socket } from 'node:net'
 import { connect as connectTls, getCACertificates, type TLSSocket } from 'node:tls'
 
 /**
- * Asks a port of a broker what it speaks, where librdkafka only says that a certificate "could not be verified" or that the
+ * Probes a broker's port for its protocol, where librdkafka only reports that a certificate "could not be verified" or that the
  * connection was closed. Sends no user name, password or certificate. Each question ends within {@link TIMEOUT_MS}.
  */
 const TIMEOUT_MS = 1_500

@@ -50,7 +50,7 @@ export interface ProducerOptions {
   readonly tracing?: SendTracing
 }
 
-/** Larger than any source topic's limit in usual use, so that a dead letter always fits; the topic has the last word. */
+/** Larger than any source topic's limit in usual use, so that a dead letter always fits; the topic's own limit still applies. */
 export const PRODUCE_MAX_BYTES = 16 * 1024 * 1024
 
 /** Records that may wait for an acknowledgement at once; beyond it `produce` waits. */

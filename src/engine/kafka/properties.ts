@@ -225,7 +225,7 @@ export function refusalOf(name: string, value: string): string | undefined {
   return `it must be ${rule.allow.join(' or ')}; ${rule.why}`
 }
 
-/** What every client is started with, unless KAFKA_CONFIG says otherwise. */
+/** Properties that every client starts with, unless KAFKA_CONFIG overrides them. */
 export const CLIENT_PROPERTIES = {
   'client.id': 'holdfast',
   'socket.keepalive.enable': true,

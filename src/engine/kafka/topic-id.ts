@@ -1,7 +1,7 @@
 import { call, type KafkaConnection, type NativeTopic, nativeAdmin } from './client.ts'
 import { toStreamError } from './errors.ts'
 
-/** Says that there is none. */
+/** The id that stands for no topic id. */
 const ZERO = 'AAAAAAAAAAAAAAAAAAAAAA'
 
 /**

@@ -32,7 +32,7 @@ const CODES: Readonly<Record<string, readonly [FailureClass, string]>> = {
   '57P04': ['unavailable', 'the database was dropped'],
   '57P05': ['unavailable', 'the session idled too long'],
   '58030': ['unavailable', 'the server met an I/O error'],
-  // A bug in how the client speaks to the server, which no waiting cures.
+  // A bug in the client's use of the protocol, which no retry resolves.
   '08P01': ['misconfigured', 'a protocol violation'],
   // Statement and schema do not fit each other: found while the statement is prepared, whatever its rows hold.
   '42601': ['misconfigured', 'a syntax error'],
@@ -93,8 +93,8 @@ const CLIENT_REMEDIES: readonly (readonly [RegExp, string])[] = [
 ]
 
 /**
- * A pooler that does not know a parameter says so as a violation of the protocol. Its own list of parameters to ignore helps
- * nobody: the limits of time on which guarantees rest would then not be set.
+ * A pooler that does not support a parameter reports a protocol violation. To add the parameter to the pooler's ignore list
+ * is no remedy: the time limits on which guarantees depend would then not be set.
  */
 const REFUSED_PARAMETER = /unsupported startup parameter(?: in options)?:? "?([\w.]+)/
 const POOLER_REMEDY =

@@ -91,7 +91,7 @@ async function run(
 ): Promise<string[]> {
   let under: string | undefined
   const logger = {
-    // The only place where the library says which file it is at.
+    // The only place where the library reports the current file.
     info(line: unknown) {
       under = /MIGRATION (\S+)/.exec(String(line))?.[1] ?? under
     },

@@ -14,7 +14,7 @@ export const CHANNEL = 'holdfast_written'
 const PAYLOAD_MAX_BYTES = 7_999
 
 /**
- * Tells all listeners, at the commit of the transaction that it stands in, that these keys have a new version. When the
+ * Notifies all listeners, when the enclosing transaction commits, that these keys have a new version. When the
  * transaction rolls back, no notice is sent; and none is sent before the new version can be read.
  *
  * Only keys that *replaced* a version are sent: no cache holds an older version of a new value. That matters,
@@ -128,9 +128,9 @@ const HEARTBEAT: pg.QueryConfig = {
 }
 
 /**
- * Hears of what other replicas write; connects again for ever, whatever the error. A heartbeat on the same session is
- * the proof that nothing was missed: the server hands out notices before it answers, so an answer to a question asked
- * at t says that every notice of a commit before t is here. A connection into a black hole answers nothing, and neither
+ * Receives notices of what other replicas write; reconnects indefinitely after any error. A heartbeat on the same session is
+ * the proof that nothing was missed: the server delivers notices before it answers, so an answer to a query sent
+ * at t implies that every notice of a commit before t has arrived. A connection into a black hole answers nothing, and neither
  * does a server that stalls: silence needs no other detection than the missing of `onCurrent`.
  */
 export function startWriteListener(options: WriteListenerOptions): WriteListener {

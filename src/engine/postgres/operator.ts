@@ -68,7 +68,7 @@ export interface Move extends TopicPartition {
 }
 
 /**
- * Moves a partition's progress: forward skips what lies between, back reads it again. The ledger says so in a row of its own
+ * Moves a partition's progress: forward skips what lies between, back reads it again. The ledger records it in a row of its own
  * whose `skipped` is the distance (negative: back), so that its ranges still follow on one another. In a topic that was made
  * again, the same offset is another place: there progress may also stay where it is.
  * @returns where it was; `undefined` when it was never consumed: then it starts at `to`

@@ -62,7 +62,7 @@ export interface Proof {
 const FINDINGS_OF_A_KIND = 20
 
 /**
- * Adds up what the tables say, in one snapshot, so that it may run beside the service. Reads all rows of the stream: give it
+ * Computes the sums of the tables in one snapshot, so that it may run beside the service. Reads all rows of the stream: give it
  * a pool whose statement timeout is in minutes.
  * @throws StoreUnavailableError, StoreContendedError, StoreMisconfiguredError
  */

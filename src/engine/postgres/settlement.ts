@@ -222,7 +222,7 @@ export function createSettlementStore<T>({
   }
 
   /**
-   * A write without rows, made once before the first record is blamed for an error that does not tell whose fault it is:
+   * A write without rows, made once before the first record is blamed for an error that does not identify its cause:
    * a missing right fails it, and a trigger that runs once for each statement; a trigger that rejects one row does not.
    */
   function emptyWriteCheck(client: pg.PoolClient): (error: unknown) => Promise<void> {

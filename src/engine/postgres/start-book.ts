@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { StartBook } from '../settlement.ts'
 import { query } from './pool.ts'
 
-/** Starts and suspects on the partition's progress row; each advance of it wipes them (ledger.ts). */
+/** Starts and suspects on the partition's progress row; each advance of progress clears them (ledger.ts). */
 export function createStartBook(pool: pg.Pool): StartBook {
   return {
     async noteStart(groupId, { topic, partition }) {

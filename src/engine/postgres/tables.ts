@@ -113,7 +113,7 @@ export function createTables<T>(plan: StreamPlan): Tables<T> {
    * One statement for all tables. The root table goes first, under the stale guard, and the row locks that it takes (in the order
    * of the input, which is sorted by key) keep every other writer of these values out until the end of the transaction.
    *
-   * The guard says what `compareOrigins` says; a contract test holds the two together.
+   * The guard implements the same order as `compareOrigins`; a contract test verifies that they agree.
    *
    * Whether a row was inserted or replaced must be known for certain, also when another transaction inserted it after this
    * statement took its snapshot; neither a look at the table beforehand nor in this statement would see that row. So it is

@@ -15,7 +15,7 @@ export interface DeepRange {
   readonly passedOver: readonly { readonly from: bigint; readonly to: bigint }[]
 }
 
-/** What the index knows of a record that was a dead letter once. */
+/** The index entry of a record that was a dead letter once. */
 export interface LetterFacts {
   /** `applied`: resolved, it had its effect. `set_aside`: it had none so far. `purged`: only its id is left. */
   readonly kind: 'applied' | 'set_aside' | 'purged'

@@ -7,7 +7,7 @@ import type { LastRead } from '../settlement.ts'
  * leader epoch is the same record, and so is all before it. Another epoch there means that a broker lost the end of its log (an
  * unclean election, a lost disk) and took new records in its place.
  * @param record the first one at `last.offset` or after it
- * @returns the error that halts the partition; `undefined` when all is well, or nothing can be said: compaction or retention may
+ * @returns the error that halts the partition; `undefined` when there is no gap, or none can be proven: compaction or retention may
  *   have removed the record, and brokers before Kafka 0.11 give no epoch
  */
 export function contradiction(last: LastRead, record: SourceRecord): LogTruncatedError | undefined {

@@ -14,7 +14,7 @@ export interface CrashGuard {
 export interface Passage {
   /** How many records of the batch are to be processed now. */
   readonly keep: number
-  /** This record has killed processes that had nothing else in hand: set it aside unread. Its deaths, else 0. */
+  /** How many processes the first record has crashed alone in flight, when it is to be dead-lettered without being decoded; else 0. */
   readonly deaths: number
   /**
    * Runs around each attempt to judge the batch (`judge`), to divert or to write it (`settle`). Between attempts it gives way:
@@ -58,7 +58,7 @@ interface Care {
   left: Promise<void>
 }
 
-/** Deaths that it takes, alone in hand, to call a record guilty: one may be an operator's kill at the wrong moment. */
+/** Crashes with only this record in flight after which it is dead-lettered: a single one may be an operator's kill. */
 const DEATHS = 2
 
 export function createCrashGuard({ starts: stored, groupId, maxStarts, carefulRecords }: CrashGuardParts): CrashGuard {

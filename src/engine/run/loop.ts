@@ -63,7 +63,7 @@ export function createLoop(parts: LoopParts): Loop {
     return run
   }
 
-  /** The first error that stops the stream wins; everything in flight is given up, nothing more is committed past it. */
+  /** The first error that stops the stream is kept; everything in flight is given up, nothing more is committed past it. */
   function fail(error: unknown): void {
     failure ??= { error }
     for (const partition of reception.owned.values()) partition.abandon()

@@ -34,7 +34,7 @@ export interface LocateParts {
   readonly startAt: (partition: TopicPartition) => StartAt
   /** Id of the current topic; `undefined` when that cannot be known. */
   readonly readTopicId: () => Promise<string | undefined>
-  /** For partitions whose reading failed: looks whether the record at a position can be read. @throws UnreadableBatchError */
+  /** For partitions whose reading failed: checks whether the record at a position can be read. @throws UnreadableBatchError */
   readonly probe?: ((at: Progress) => Promise<unknown>) | undefined
 }
 
@@ -153,7 +153,7 @@ export async function locate(partitions: readonly TopicPartition[], parts: Locat
     function unlocated(error: unknown): Position {
       if (dispositionOf(error) !== 'retry') throw error
       observer.observe({ kind: 'position_unknown', partition: place, error })
-      // Where it has a row, the status shows what that says: progress, and a pause that waits for an operator.
+      // Where it has a row, the status shows the row's progress, and a pause that waits for an operator.
       const known = row ?? { ...place, nextOffset: 0n }
       return { ...known, fetchFrom: known.nextOffset, unlocated: error, uncommitted: false }
     }

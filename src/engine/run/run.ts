@@ -148,7 +148,7 @@ export function startRun<T>(owner: OwnedPartition, parts: RunParts<T>): Partitio
     trace.end({ deadLetters: letters })
   }
 
-  /** Nothing of the batch was written: an operator has to look first, and it is tried again afterwards. */
+  /** Nothing of the batch was written: it is tried again once an operator has lifted the pause. */
   function hold({ batch, trace }: InHand): void {
     trace.end({ deadLetters: [] })
     owner.finish(batch, false, clock.now())

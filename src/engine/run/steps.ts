@@ -25,7 +25,7 @@ export interface StepsParts<T> {
   readonly clock: Clock
   readonly groupId: string
   readonly retry: RetryParts
-  /** Bounds failures that blame one record. */
+  /** Bounds failures that are attributed to one record. */
   readonly maxAttempts: number
   readonly stormRules: StormRules
   readonly outagePolicy: OutagePolicy

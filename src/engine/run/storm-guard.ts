@@ -18,7 +18,7 @@ export interface StormCheck {
   readonly pause: Pause | undefined
 }
 
-/** So many refusals in a row, without one record that the store took, say that the store is at fault. */
+/** After this many rejections in a row, without a single accepted record, the store is taken to be at fault. */
 const REFUSALS = 20
 
 /**

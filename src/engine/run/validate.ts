@@ -63,7 +63,7 @@ export function validate<T>(records: readonly SourceRecord[], parts: ValidatePar
   return { ready, rejected, unusual }
 }
 
-/** The verdict on records that have killed processes: they are set aside without a look at them. @param deaths of each */
+/** The verdict on records that have crashed processes: they are dead-lettered without being decoded. @param deaths of each */
 export function condemn(
   records: readonly SourceRecord[],
   deaths: number,

@@ -38,7 +38,7 @@ const ANYWHERE: readonly Fault[] = [
   },
 ]
 
-/** A fault for each field of the value itself, and of the objects in it. Whether the schema minds is for the validator to say. */
+/** A fault for each field of the value itself, and of the objects in it. The validator decides whether it violates the schema. */
 function inFields(shape: ObjectShape, path: readonly string[] = []): Fault[] {
   return [...shape.members].flatMap(([name, member]): Fault[] => {
     const place = [...path, name]

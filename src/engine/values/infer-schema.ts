@@ -3,7 +3,7 @@ import { hasFormat } from './formats.ts'
 import { isInstant } from './instant.ts'
 import { escapeSegment, isFieldName } from './pointer.ts'
 
-/** The samples cannot become a stream. The message says what is missing and what to do. */
+/** No stream can be derived from the samples. The message names what is missing and what to do. */
 export class InferenceError extends Error {}
 
 /** The node of a schema as the inference writes it: nothing but these keywords occurs. */

@@ -17,7 +17,7 @@ interface Place {
   readonly others: Place | undefined
   /** Entries of the array that belongs here. */
   readonly entries: Place | undefined
-  /** Whether a token of JSON is what the schema has here, and says nothing of a person. */
+  /** Whether a token of JSON is what the schema has here, and contains no personal data. */
   readonly isHarmless: (token: string) => boolean
 }
 

@@ -25,7 +25,7 @@ const FORMATS: Readonly<Record<string, string>> = {
 
 export const NOT_NAMED = 'must not have fields that the schema does not name'
 
-/** What a violation of the schema's keyword says in plain words. Quotes the schema, never the data. */
+/** The message for a violation of a schema keyword. It quotes the schema, never the data. */
 export function messageOf({ keyword, params, message }: ErrorObject): string {
   switch (keyword) {
     case 'type':

@@ -153,8 +153,8 @@ function columnsOf(node: InferredNode, taken: readonly string[], base = ''): { r
 }
 
 /**
- * Columns of one field: one for each scalar in it. An object that may be absent is one column (jsonb), because its columns would not tell
- * an absent object from an empty one; so is an array.
+ * Columns of one field: one for each scalar in it. An object that may be absent is one column (jsonb), because separate columns
+ * could not distinguish an absent object from an empty one; so is an array.
  */
 function flatten(
   node: InferredNode,

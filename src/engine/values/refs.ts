@@ -38,7 +38,7 @@ function decode(text: string): string {
   }
 }
 
-/** Beside these, what a `$ref` leads to may say the same thing again, because they only describe. */
+/** The target of a `$ref` may repeat these keywords, because they are only annotations. */
 const ANNOTATIONS = new Set([
   '$comment',
   'title',

@@ -68,7 +68,7 @@ export function schemaProblems(root: JsonSchema): readonly SchemaProblem[] {
   return problems.length > 0 ? problems : compileProblems(schema)
 }
 
-/** What can be said of each keyword alone. */
+/** Problems that each keyword shows on its own. */
 function keywordProblems(node: unknown, at: string): SchemaProblem[] {
   if (Array.isArray(node)) return node.flatMap((entry, index) => keywordProblems(entry, `${at}/${index}`))
   if (!isSchema(node)) return []
@@ -116,14 +116,14 @@ function isPattern(text: string): boolean {
 /** Compiled by its first use, and then kept: it takes 100 ms. */
 const ajv = newAjv({ allErrors: true })
 
-/** What the meta-schema of 2020-12 says. */
+/** Problems that the meta-schema of 2020-12 reports. */
 function metaProblems(schema: JsonSchema): SchemaProblem[] {
   try {
     if (ajv.validateSchema(schema) === true) return []
   } catch (error) {
     return [{ at: '#', message: messageOf(error) }]
   }
-  // A failure is reported by each vocabulary through which the meta-schema was reached; the deepest of a place says the most.
+  // A failure is reported by each vocabulary through which the meta-schema was reached; the deepest of a place is the most specific.
   const found = (ajv.errors ?? []).filter(({ keyword }) => keyword !== 'if' && keyword !== 'anyOf')
   const unique = new Map(found.map(({ instancePath, message }) => [instancePath, message]))
   return [...unique].map(([path, message]) => ({ at: `#${path}`, message: message ?? 'is no JSON Schema' }))
@@ -132,7 +132,7 @@ function metaProblems(schema: JsonSchema): SchemaProblem[] {
 /** Keywords whose schemas restrict a place and cannot add fields to it. */
 const BRANCHES = ['allOf', 'anyOf', 'oneOf', 'if', 'then', 'else', 'not', 'dependentSchemas']
 
-/** What can be said of a place by its type, in a schema without `$ref`s. */
+/** Problems of a place that follow from its type, in a schema without `$ref`s. */
 function placeProblems(node: unknown, at: string, depth: number): SchemaProblem[] {
   if (!isSchema(node)) return []
   if (depth >= MAX_DEPTH) return [{ at, message: `is nested deeper than ${MAX_DEPTH}, which no value may be` }]
@@ -186,7 +186,7 @@ function branchProblems(branch: unknown, shape: Shape, at: string): SchemaProble
     const place = `${at}/properties/${escapeSegment(name)}`
     const member = shape.kind === 'object' ? (shape.members.get(name)?.shape ?? shape.others) : undefined
     if (member !== undefined) return branchProblems(inner, member, place)
-    // What a branch forbids, or says of a place of another type, adds nothing.
+    // What a branch forbids, or requires of a place of another type, adds nothing.
     if (inner === false || shape.kind !== 'object') return []
     return [
       {

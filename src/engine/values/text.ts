@@ -1,6 +1,6 @@
 /**
  * No NUL, which Postgres cannot hold (SQLSTATE 22021 for the whole batch), and no half of a surrogate pair, which it would replace in
- * silence. Line breaks, markup and quotes are data like any other. Every stream has this rule, whether its schema says so or not.
+ * silence. Line breaks, markup and quotes are data like any other. The rule applies to every stream, whether its schema contains it or not.
  */
 export const TEXT_PATTERN = '^[^\\u0000\\ud800-\\udfff]*$'
 

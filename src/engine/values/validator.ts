@@ -67,7 +67,7 @@ export function createValidator<T>(options: ValidatorOptions<T>): Validator<T> {
     const own = [
       ...(numbers?.violations ?? NONE),
       ...(suspicious ? rules.texts(data).violations : NONE),
-      // The schema requires it, and has said so if it is missing.
+      // The schema requires it, and has reported it if it is missing.
       ...(typeof key === 'string' || violations.length === 0 ? keyViolation(key, options.key) : NONE),
     ]
     if (own.length === 0) return violations
@@ -144,7 +144,7 @@ function valueAt(data: unknown, path: readonly string[]): unknown {
   return value
 }
 
-/** What every key must be, whether the schema says so or not. */
+/** The rules for every key, whether the schema contains them or not. */
 function keyViolation(key: unknown, pointer: Pointer): readonly Violation[] {
   if (typeof key !== 'string') return [{ pointer, keyword: 'type', message: 'must be text, because it is the key' }]
   if (key === '') return [{ pointer, keyword: 'minLength', message: 'must not be empty, because it is the key' }]

@@ -38,7 +38,7 @@ export interface Values<T> extends Validator<T> {
   readonly createGenerator: (options: GeneratorOptions) => RecordGenerator
 }
 
-/** Compiles a schema: once, when the process starts. Knows no server and does no I/O. */
+/** Compiles a schema, once, when the process starts. It does no I/O. */
 export function createValues<T>(options: ValuesOptions<T>): Values<T> {
   const { schema } = withoutRefs(options.schema)
   const shape = shapeOf(schema) as ObjectShape

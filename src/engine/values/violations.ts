@@ -8,7 +8,7 @@ import { isSchema, SUBSCHEMAS } from './refs.ts'
 import { holds, type Shape } from './shape.ts'
 import { TEXT_PATTERN } from './text.ts'
 
-/** More violations than these say nothing new, and building a hundred thousand of them is an attack. */
+/** Further violations add no information, and to build a hundred thousand of them would let a record exhaust the process. */
 export const MAX_VIOLATIONS = 10
 
 export interface SchemaRules {

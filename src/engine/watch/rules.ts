@@ -5,7 +5,7 @@ import type { Marks, PartitionView } from './view.ts'
 
 /** What follows from the facts about a partition. Pure; times are monotonic ms. */
 
-/** Older than a few rounds of questions, a watermark says nothing about the present. */
+/** A watermark older than a few query intervals is no evidence of the current state. */
 const FRESH_MS = 10_000
 /** Deadlocks and short locks pass with the next attempt or two. */
 const CONTENDED_AFTER_MS = 2_000
@@ -84,7 +84,7 @@ export function hasWork(view: PartitionView, nowMs: number): boolean {
   return owner.pausedFor.length === 0 && lags(view, nowMs) && headTimestampMs(view) !== undefined
 }
 
-/** For how long nothing has come of its work; 0 while all is well or there is a reason. */
+/** For how long its work has made no progress; 0 while it advances or a reason for the standstill is known. */
 export function stalledMs({ standing }: PartitionView, nowMs: number): number {
   return standing === undefined ? 0 : nowMs - standing.sinceMs
 }

@@ -10,7 +10,7 @@ export interface StallsParts {
 }
 
 const LOOK_EVERY_MS = 500
-/** After so long without a look the process was frozen, and what it had in hand with it. */
+/** After this long without a check the process was frozen, together with its work in flight. */
 const FROZEN_MS = 30_000
 
 /**

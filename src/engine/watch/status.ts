@@ -8,9 +8,9 @@ import type { PartitionView, Views } from './view.ts'
 export interface StreamView {
   readonly state: StreamState
   become(state: StreamState, error?: unknown): void
-  /** Whether the group has said what is ours (nothing, perhaps). */
+  /** Whether the group has assigned partitions to this consumer (possibly none). */
   member: boolean
-  /** The loop has come round. */
+  /** Notes that the poll loop has completed a turn. */
   turned(): void
   /** What health checks and gauges read. */
   snapshot(views: Views, breakers: readonly Breaker[]): StreamStatus

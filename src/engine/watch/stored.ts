@@ -50,7 +50,7 @@ export function pollProgress(parts: StoredParts): () => void {
       const { owner } = view
       const before = settled.get(view)
       const untouched = parts.views.of(owner) === view && !isInFlight(owner) && owner.settled === before
-      // Further on, it is another consumer's: the group will say so.
+      // Progress beyond ours means that another consumer owns the partition: a rebalance will follow.
       if (!untouched || (row !== undefined && row.nextOffset >= owner.settled)) continue
       const kind = row === undefined ? 'progress_removed' : 'progress_set_back'
       const partition = { topic: owner.topic, partition: owner.partition }

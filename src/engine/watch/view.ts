@@ -11,7 +11,7 @@ export type AnewReason =
   | 'run_ended'
   /** Kafka answers for it again, so that its position can be known. */
   | 'located'
-  /** Its position lies outside of the log; the client may keep that to itself. */
+  /** Its position lies outside of the log, which the client may not report. */
   | 'outside_of_log'
   /** The store does not hold any more what was settled. */
   | 'progress_set_back'
@@ -19,20 +19,20 @@ export type AnewReason =
   | 'topic_replaced'
   /** It could not be moved. */
   | 'seek_failed'
-  /** The client has stopped reading one of ours, and does not say which. */
+  /** The client has stopped reading one of the assigned partitions without reporting which. */
   | 'fetch_failed'
   /** What stands at its position cannot be read. */
   | 'unreadable'
 
 export interface PartitionView {
   readonly owner: OwnedPartition
-  /** Where the log begins and ends, as the broker said last. */
+  /** Where the log begins and ends, as the broker last reported. */
   marks: Marks | undefined
-  /** Whether the broker has been asked where it ends, ever. */
+  /** Whether the broker has ever been queried for its end. */
   asked: boolean
-  /** The broker says that it has no leader. `sinceMs`: monotonic. */
+  /** The broker reports that the partition has no leader. `sinceMs`: monotonic. */
   leaderless: { readonly text: string; readonly sinceMs: number } | undefined
-  /** What stands at its progress. Looked up where nothing is in hand. */
+  /** The record at its progress. It is looked up when no batch of the partition is in flight. */
   head: AskedHead | undefined
   /** Since when it has been behind with nothing in hand, in monotonic ms. */
   behindSinceMs: number | undefined
@@ -72,7 +72,7 @@ export interface Standing {
 export interface Views {
   /** An assignment begins. */
   enter(owner: OwnedPartition): void
-  /** An assignment is over. What the broker says of the partition holds for its next one as well. */
+  /** Ends an assignment. What the broker reported about the partition stays valid for its next assignment. */
   leave(key: string): void
   /** The partition is no longer ours. */
   forget(key: string): void
@@ -117,7 +117,7 @@ export function createViews(): Views {
   }
 }
 
-/** Notes a reason to begin again. Of several, one that calls for a look at what stands there wins. */
+/** Notes a reason to begin again. A reason that requires inspecting the record at progress takes precedence over the others. */
 export function beginAnew(view: PartitionView | undefined, reason: AnewReason): void {
   if (view !== undefined && (view.anew === undefined || isSuspect(reason))) view.anew = reason
 }
