@@ -10,7 +10,7 @@ import {
   WAITING,
 } from './letter-states.ts'
 
-/** What the console knows of states: `node scripts/write-states.ts` writes it as web/console/states.js. */
+/** The console's table of states: `node scripts/write-states.ts` writes it as web/console/states.js. */
 export function consoleStates() {
   const steps = (step: RedriveStep) => REPLAY_STATES.filter(state => offers(state, step))
   const labelOf = (state: (typeof DEAD_LETTER_STATES)[number]) =>

@@ -49,14 +49,14 @@ const letterStates = Object.keys(LETTER_STATES) as StoredLetterState[]
 export const WAITING = letterStates.filter(state => LETTER_STATES[state].waits)
 export const SETTLED = letterStates.filter(state => LETTER_STATES[state].settled)
 
-/** What an operator asks of a redrive. */
+/** The steps that an operator may request of a redrive. */
 export type RedriveStep = 'pause' | 'resume' | 'cancel'
 
 interface RedriveState {
   readonly label: string
   /** A stream has one such at most. */
   readonly underWay: boolean
-  /** A worker has it in hand, or had it when it was last heard of. */
+  /** A worker processes it, or did at its last heartbeat. */
   readonly held: boolean
   readonly final: boolean
   /**

@@ -17,7 +17,7 @@ export interface Omission {
 /** What is left out: the value; or key, value and the producer's headers. */
 export type Omitted = 'value' | 'record'
 
-/** SHA-256 of a value, in hexadecimal. Handed in, because this file knows no library. */
+/** SHA-256 of a value, in hexadecimal. It is a parameter, because this file imports no library. */
 export type Hash = (value: Buffer) => string
 
 const NAMES: ReadonlySet<string> = new Set([HEADER.value, HEADER.valueAt, HEADER.valueHash, HEADER.record])

@@ -125,7 +125,7 @@ export interface DeadLetterEvent {
 
 /**
  * What a list goes by: `failed_at`, the latest failure; `source`, where the record first stood (topic, partition, offset). With
- * `-` it goes down. Only what an index answers: a page must not cost a look at all letters.
+ * `-` it goes down. Only orders that an index supports: a page must not scan all letters.
  */
 export const LETTER_SORTS = ['-failed_at', 'failed_at', 'source', '-source'] as const
 export type LetterSort = (typeof LETTER_SORTS)[number]
@@ -281,7 +281,7 @@ export interface Replay {
   readonly error: string | null
 }
 
-/** Another redrive is under way; `running` says which. */
+/** Another redrive is running; `running` identifies it. */
 export class ReplayRunningError extends Error {
   readonly running: Replay
   constructor(running: Replay) {

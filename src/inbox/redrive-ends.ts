@@ -42,7 +42,7 @@ export function redriveEnds<T>(
   return [...ends.values()]
 }
 
-/** Which of two ends of the same letter in one redrive says more. */
+/** Chooses the more informative of two ends of the same letter in one redrive. */
 const WEIGHT: Readonly<Record<Outcome, number>> = {
   dead_lettered: 0,
   duplicate: 1,

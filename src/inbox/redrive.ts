@@ -13,7 +13,7 @@ export interface RedrivenRecord {
   readonly headers: readonly Header[]
 }
 
-/** What a redrive knows of the dead letter beside its bytes. */
+/** What a redrive has of the dead letter besides its bytes. */
 interface Redriven {
   readonly origin: Origin
   /** How often it was redriven before. */

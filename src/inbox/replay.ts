@@ -3,7 +3,7 @@ import type { Origin } from '../engine/record.ts'
 import type { ReplayState, SkipReason } from './letter-states.ts'
 import type { RedrivenRecord } from './redrive.ts'
 
-/** The work on a redrive: what its worker asks of the database and of Kafka. */
+/** The work on a redrive: the operations that its worker needs from the database and from Kafka. */
 
 /** A redrive as its worker has it in hand. */
 export interface ReplayInHand {
@@ -63,7 +63,7 @@ export interface ReplayStore {
   waiting(): Promise<string | undefined>
   /** @returns `undefined` when there is nothing to do: it ended, is paused, or another worker has it */
   take(id: string): Promise<ReplayInHand | undefined>
-  /** "I am still here." @returns its state: what an operator wants of it */
+  /** Renews the worker's claim. @returns the redrive's state, which an operator may have changed */
   beat(replay: ReplayInHand): Promise<ReplayState>
   /** What an earlier worker left half done; else the next `limit` members, none of which is touched by this. */
   page(replay: ReplayInHand, limit: number): Promise<ReplayPage>
@@ -76,7 +76,7 @@ export interface ReplayStore {
   part(replay: ReplayInHand, parting: Parting): Promise<void>
 }
 
-/** Beyond it a worker that says nothing counts as gone. Its producer gives up sooner ({@link REPLAY_DELIVERY_TIMEOUT_MS}). */
+/** A worker that sends no heartbeat for this long counts as gone. Its producer gives up sooner ({@link REPLAY_DELIVERY_TIMEOUT_MS}). */
 export const REPLAY_LEASE_MS = 12_000
 export const REPLAY_BEAT_MS = 2_000
 /**

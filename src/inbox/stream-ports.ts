@@ -1,7 +1,7 @@
 import type { Figures } from '../engine/figures.ts'
 import type { Operator } from '../engine/operator.ts'
 
-/** What the database knows of a stream, whichever process consumes it; and what an operator may change about it. */
+/** The state of a stream in the database, whichever process consumes it, and what an operator may change about it. */
 
 export interface PartitionProgress {
   readonly partition: number

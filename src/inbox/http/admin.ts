@@ -88,7 +88,7 @@ export function createAdminRouter(guard: PatientGuard): AdminRouter {
   }
 }
 
-/** The database is asked about this often whether it is there, while a request waits for it. */
+/** While a request waits for the database, its availability is checked at about this interval. */
 const LOOK_EVERY_MS = 500
 const SILENT_MS = 3_000
 
@@ -108,7 +108,7 @@ function whileStoreAnswers<P>(work: Work<P>, storeSilentMs: () => number): Work<
       }, LOOK_EVERY_MS)
     })
     const working = work(req, res)
-    // What comes of it later is of no account.
+    // A later result is ignored.
     working.catch(() => {})
     try {
       await Promise.race([working, silence])

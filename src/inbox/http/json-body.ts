@@ -49,7 +49,7 @@ interface BodyRules {
 }
 
 const MAX_ERRORS = 10
-/** Of a member's name that an error repeats. */
+/** Maximum length of a member's name that an error repeats. */
 const MAX_NAME = 64
 /** The pattern of a text that must not be blank, which reads badly as it stands. */
 const NOT_BLANK = '\\S'

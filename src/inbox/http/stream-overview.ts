@@ -18,7 +18,7 @@ import type { AutomaticRedrive, AutomaticRedriveStatus, PartitionProgress, Strea
 export interface StreamOverview {
   readonly topic: string
   readonly group_id: string
-  /** `elsewhere`: this process does not consume; the others say nothing of themselves but in the database. */
+  /** `elsewhere`: this process does not consume; other processes report their state only in the database. */
   readonly state: StreamState | 'elsewhere'
   /** Why it failed. */
   readonly error?: string
@@ -37,7 +37,7 @@ export interface StreamOverview {
   readonly dead_letters: DeadLettersJson | null
   readonly automatic_redrive: AutomaticRedriveStatus | null
   readonly checks: readonly HealthJson[]
-  /** Age of what only the database knows; `null`: it has never answered. */
+  /** Age of the figures that come from the database; `null`: it has never answered. */
   readonly age_seconds: Readonly<Record<'rate' | 'partitions' | 'dead_letters' | 'automatic_redrive', number | null>>
   /** For how long the database has answered none of these questions; 0 while it answers. */
   readonly store_silent_seconds: number
@@ -97,7 +97,7 @@ export interface OverviewSource {
   readonly storeSilentMs: () => number
 }
 
-/** What the process knows does not wait longer than this for what the database knows. */
+/** In-process figures wait no longer than this for the database's figures. */
 const PATIENCE_MS = 300
 
 export function createStreamOverview(parts: OverviewParts): OverviewSource {
@@ -215,7 +215,7 @@ function otherPartition(book: PartitionProgress, end: bigint | undefined): Parti
   }
 }
 
-/** It is asked every two seconds, and may take as long to tell. */
+/** The database is queried every two seconds, and an answer may take as long. */
 const FRESH_MS = 5_000
 
 function ownPartition(status: PartitionStatus, nowMs: number): PartitionJson {

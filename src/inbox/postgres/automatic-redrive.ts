@@ -4,7 +4,7 @@ import { pipelined, query, transaction } from '../../engine/postgres/pool.ts'
 import type { AutomaticRedrive, AutomaticRedriveStatus } from '../stream-ports.ts'
 
 const SWITCH = 'automatic_redrive'
-/** It looks at each full minute: see the schedule in jobs/. */
+/** The check runs at each full minute: see the schedule in jobs/. */
 const LOOK_EVERY_MS = 60_000
 
 /**

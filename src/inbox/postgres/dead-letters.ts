@@ -90,9 +90,9 @@ export const LETTER_INPUT = {
 }
 
 /**
- * The state of a letter whose record failed once more. What is resolved had its effect, and what is discarded was decided by
- * somebody: both stay. One that another redrive holds waits for that one's record. Without a redrive behind it, the
- * record was merely read again.
+ * The state of a letter whose record failed once more. A resolved letter had its effect, and a discarded one was decided by
+ * an operator: both keep their state. A letter that another redrive holds waits for the record of that redrive. Without a
+ * redrive, the record was merely read again.
  */
 const STATE_AFTER_FAILURE = `CASE
     WHEN known.state IN (${sqlList(SETTLED)}) THEN known.state

@@ -22,7 +22,7 @@ export function createReplayStore(
   pool: pg.Pool,
   { stream, topic }: { readonly stream: string; readonly topic: string },
 ): ReplayStore {
-  /** Runs a statement that begins with {@link MINE}; its rows must tell `mine`. `$1` id, `$2` epoch. */
+  /** Runs a statement that begins with {@link MINE}; its rows must contain `mine`. `$1` id, `$2` epoch. */
   async function asOwner<R extends { readonly mine: boolean }>(
     { id, epoch }: ReplayInHand,
     text: string,

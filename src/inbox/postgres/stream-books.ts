@@ -4,7 +4,7 @@ import { query } from '../../engine/postgres/pool.ts'
 import type { StreamBooks } from '../stream-ports.ts'
 import { readFigures } from './figures.ts'
 
-/** How far back the rate looks. Batches of a busy stream are settled many times a second, of a quiet one now and then. */
+/** The window of the rate. A busy stream settles batches many times a second, a quiet one only occasionally. */
 const RATE_SECONDS = 5
 /** The newest batches of each partition, by the ledger's own key, so that its length does not matter. */
 const RATE_BATCHES = 500

@@ -125,7 +125,7 @@ async function letterOf(
   if (letter === undefined) {
     throw new Refusal({ status: 404, code: 'dead_letter_not_found', detail: 'There is no dead letter with this id.' })
   }
-  // Kafka, which has the bytes, may be away; what the index knows is there all the same.
+  // Kafka, which has the bytes, may be unavailable; the index entry is returned all the same.
   if (!withBytes) return { ...rowJson(letter), history: await letters.history(id) }
   const record = await recordOf(records, letter)
   let bytes: ShownRecord | undefined

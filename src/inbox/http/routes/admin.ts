@@ -12,7 +12,7 @@ const PATHS = ['dead-letters', 'replays', 'stream', 'automatic-redrive', 'audit'
 
 /**
  * Everything below `/admin/`: for the role admin, with a key only, so that a page of another site has nothing to forge. The
- * parameter `stream` says of which stream; without it, it is the first.
+ * parameter `stream` selects the stream; the default is the first.
  */
 export function adminRoutes(streams: readonly AdminParts[], guard: AdminGuard): Router {
   const router = Router({ caseSensitive: true })
