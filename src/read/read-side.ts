@@ -48,8 +48,8 @@ export interface CacheStats {
 /** Serialized values in memory in front of a store; never answers with a version older than one it was notified of. */
 export interface ValueCache {
   /**
-   * What is held and vouched for, at once; `undefined` when only `get` can tell (which counts, if so), also where it is known
-   * that there is no such value.
+   * The entry that is held and known to be current, without waiting. `undefined` when only `get` can answer (which then counts
+   * the lookup), also where it is known that there is no such value.
    */
   hit(key: string): Lookup | undefined
   /** From memory, else from the store: once, however many ask. Rejects with what the store threw. */

@@ -32,7 +32,7 @@ const CONFIRM_TIMEOUT_MS = 1_000
 const AWAY_MS = 1_000
 /** A separate LRU, so that lookups of unknown keys cannot evict values. */
 const ABSENT_MAX = 10_000
-/** What one entry takes while there is none to tell: the sample order and its overhead. */
+/** Estimated size of one entry while the cache is empty: the sample order and its overhead. */
 const TYPICAL_ENTRY_BYTES = 2_500
 
 /** One question to the store that is under way. */
