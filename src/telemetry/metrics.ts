@@ -20,7 +20,7 @@ export interface MetricsOptions {
   readonly version: string
   /** Those that the process runs. */
   readonly streams: readonly MetricStream[]
-  /** Asked at each scrape, so that gauges show the present. */
+  /** Read at each scrape, so that gauges show the current state. */
   readonly states: () => readonly StreamFigures[]
   readonly pools?: () => readonly PoolStatus[]
   readonly checks?: () => Readonly<Record<'live' | 'ready', readonly HealthCheck[]>>

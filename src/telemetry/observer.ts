@@ -40,7 +40,7 @@ type Level = 'debug' | 'info' | 'warn' | 'error'
 type Fields = Readonly<Record<string, unknown>>
 type Kind = (Fact | ReadFact | JobFact)['kind']
 
-/** Facts that end one another wait in one line, so that the last line is the last word. */
+/** Facts that end one another share one throttled line, so that the last line written shows the latest state. */
 const TOGETHER: Partial<Readonly<Record<Kind, string>>> = {
   breaker_opened: 'breaker',
   breaker_closed: 'breaker',

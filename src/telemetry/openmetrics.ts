@@ -17,7 +17,7 @@ export function openMetricsOf(registry: Registry): { readonly contentType: strin
   }
 }
 
-/** All that a registry asks of a metric while it renders. */
+/** All that a registry calls on a metric while it renders. */
 function seenAs(metric: MetricObject): Metric {
   const source = metric as unknown as Metric & { name: string; type: string }
   const view = {

@@ -41,7 +41,7 @@ export const OPERATION = {
   commit: { [ATTRIBUTE.operationName]: 'commit', [ATTRIBUTE.operationType]: 'settle' },
 } as const
 
-/** What a client makes up is no name: an attribute of it is this. */
+/** Value of the method attribute for a method outside of {@link HTTP_METHODS}: a client can make up any number of names. */
 export const OTHER_METHOD = '_OTHER'
 export const HTTP_METHODS: ReadonlySet<string> = new Set([
   ...['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY', 'TRACE'],

@@ -9,7 +9,7 @@ const GAUGES = [
   ...['cache_bytes', 'cache_entries'],
 ] as const satisfies readonly Parameters<Gauges['clear']>[0][]
 
-/** What the process knows of its streams now. A partition that was taken from it must vanish, not stay at its last value. */
+/** The current state of the process's streams. A revoked partition must disappear rather than stay at its last value. */
 export function showStreams(gauges: Gauges, states: readonly StreamFigures[], nowMs: number): void {
   for (const name of GAUGES) gauges.clear(name)
   for (const { stream, status, cache } of states) {

@@ -10,7 +10,7 @@ const REPEAT_INTERVAL_MS = 60_000
 /** It exports for all: that a trace is under way meanwhile means nothing. */
 const NO_TRACE = { trace_id: undefined, span_id: undefined }
 
-/** What the exporter of traces complains of becomes a log line: no trouble of the stream's, so it is said, and not often. */
+/** Errors of the trace exporter become log lines, at a limited rate, because they do not affect the stream. */
 export function tellOfTracing(logger: Logger): Tell {
   const log = logger.of('tracing')
   const throttle = createThrottle(REPEAT_INTERVAL_MS)

@@ -6,7 +6,7 @@ import { fail, failed } from './span-error.ts'
 import { startBatchTrace } from './tracing-batch.ts'
 import { contextOf, isSampled, linkTo, withContext } from './tracing-headers.ts'
 
-/** Asked every few seconds by machines; a trace of each would bury the others. */
+/** Paths that probes and scrapers request every few seconds; a trace of each would crowd out the others. */
 const UNTRACED = /^\/(?:metrics|livez|readyz)(?:\?|$)/
 
 /**
