@@ -10,7 +10,7 @@ export interface MemoryDlq extends DlqTopic {
   send(letter: DeadLetter): DeadLetter
   /** What another program writes. */
   put(partition: number, record: { value: string | null; headers: readonly Header[]; timestampMs?: number }): void
-  /** Made anew: what `keep` takes stands at new places. */
+  /** Recreates the topic: the records that `keep` accepts get new positions. */
   remake(keep: (record: SourceRecord) => boolean): void
 }
 

@@ -1,10 +1,10 @@
 import type { ConsumerCallbacks, NativeConsumer, NativeError, NativeRecord } from '#src/engine/kafka/client.ts'
 
-/** A native client that a test plays: whether it hears a broker, what it delivers, which rebalances it tells of. */
+/** A native client under a test's control: whether a broker answers it, what it delivers, which rebalances it reports. */
 export interface FakeClient extends NativeConsumer {
   /** Whether a broker answers it. */
   hears: boolean
-  /** Brokers that it is told of, when it hears one. */
+  /** How many brokers the metadata lists, while one answers. */
   brokers: number
   /** While true, a poll does not come back. */
   hangs: boolean
@@ -38,7 +38,7 @@ export function createFakeClient(
   let subscribed = false
   let disconnected = false
 
-  /** As the native client does: in a turn of its own, and late when nobody answers. */
+  /** Calls back as the native client does: asynchronously, and only after the timeout when no broker answers. */
   function answer<R>(done: (error: NativeError | null, result: R) => void, result: R, timeoutMs: number): void {
     const { hears } = client
     setTimeout(() => (hears ? done(null, result) : done(AWAY, result)), hears ? 1 : timeoutMs)

@@ -9,7 +9,7 @@ declare module 'vitest' {
   }
 }
 
-/** Kept on globalThis: each project loads this file anew, and a variable of the module would not be shared. */
+/** Kept on globalThis, because each project loads this file again and would not share a variable of the module. */
 interface Shared {
   stack?: Promise<EmbeddedStack> | undefined
   users: number

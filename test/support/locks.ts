@@ -25,7 +25,7 @@ export function lockPageInHand(stream: Stream): Promise<Lock> {
   return lock(stream, `SELECT 1 FROM replay_items WHERE state = 'claimed' ORDER BY dead_letter_id FOR UPDATE`)
 }
 
-/** Of a process that was killed: without that, the server goes on with what it was asked last. */
+/** Ends the sessions of a killed process, because the server would otherwise continue with its last statement. */
 export async function endSessions(stream: Stream, applicationName: string): Promise<void> {
   const ask = 'FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1'
   await stream.query(`SELECT pg_terminate_backend(pid) ${ask}`, [applicationName])

@@ -14,17 +14,17 @@ export type { Letter } from './memory-letters.ts'
 
 /** Dead letters and redrives in memory: all that the admin API of a stream needs. */
 export interface MemoryDesk extends AdminParts, Pick<MemoryLetters, 'rows' | 'log' | 'events' | 'starts'> {
-  /** Bytes as they stand in the DLQ topic, by id. What is deleted is gone from there. */
+  /** Bytes in the DLQ topic, by id. Deleting an entry removes the record from the topic. */
   readonly bytes: Map<string, SourceRecord>
   readonly running: Map<string, Replay>
   readonly membersOf: MemoryRedrives['membersOf']
-  /** Sets one aside. @returns its id */
+  /** Adds a dead letter. @returns its id */
   add(letter?: Partial<Letter> & { readonly value?: Buffer | null; readonly recordKey?: Buffer | null }): string
 }
 
 const judge = createOrderJudge({ maxBytes: 1024 * 1024 })
 
-/** What of it a test does in another way. */
+/** The parts that a test replaces. */
 export type DeskParts = Partial<Omit<AdminParts, 'letters' | 'replays'>> & {
   readonly letters?: Partial<DeadLetterStore>
   readonly replays?: Partial<ReplayDesk>
@@ -87,7 +87,7 @@ export function memoryDesk({ letters: ownLetters, replays: ownReplays, nowMs, ..
       yield { results, next }
     },
     stream: { name: 'orders', judge, mask: maskPersonal, isKey: text => /^[A-Za-z0-9_-]{1,64}$/.test(text) },
-    // A watcher gets the state at once, and nothing after it: no time passes between two looks.
+    // A subscriber gets the state at once and nothing after it, because the sleep between two reads never ends.
     feed: createAdminFeed({
       clock: { sleep: (_ms, signal) => new Promise(resolve => signal?.addEventListener('abort', () => resolve())) },
       overview,

@@ -38,7 +38,7 @@ export interface MemoryStore<T> extends SettlementStore<T> {
   readonly ledger: readonly LedgerEntry[]
   /** By `topic-partition-offset` of the origin. */
   readonly deadLetters: ReadonlyMap<string, DeadLetter>
-  /** The books of redrives, for a test to write in as an operator and a worker would. */
+  /** The tables of redrives, which a test may change as an operator and a worker would. */
   readonly inbox: MemoryInbox
   /** Every call of `settle`, as it came. */
   readonly works: readonly SettlementWork<T>[]
@@ -53,7 +53,7 @@ export interface MemoryStore<T> extends SettlementStore<T> {
   failNext(method: keyof SettlementStore<T>, ...errors: Error[]): void
   /** The next `settle` takes effect, but its reply is lost: it throws the error nevertheless. */
   loseReply(error: Error): void
-  /** Every call fails with the error until told otherwise (`undefined`): an outage. */
+  /** Simulates an outage: every call fails with the error until this is called with `undefined`. */
   fail(error: Error | undefined): void
 }
 

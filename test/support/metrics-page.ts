@@ -9,7 +9,7 @@ export interface PageSample {
 
 export interface Page {
   readonly samples: readonly PageSample[]
-  /** Of all metrics that the page declares, whether there are samples or not, with the names of a histogram's parts. */
+  /** The names of all metrics that the page declares, with or without samples, including those of a histogram's parts. */
   readonly names: ReadonlySet<string>
 }
 

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { type Order, parseInstant } from './order.ts'
 import { anOrder, modelOrder } from './orders.ts'
 
-/** Values that have broken somebody's service before. */
+/** Values that commonly break services. */
 const ODD: readonly unknown[] = [
   ...[null, true, false, '', ' ', [], {}, [[]], [null], { order_uid: 'x' }],
   ...[0, -1, 0.5, 1e21, 2 ** 31, 2 ** 53, 2 ** 63, -(2 ** 63), Number.MAX_VALUE, Number.MIN_VALUE],
@@ -111,7 +111,7 @@ const structural: Step<Tree> = fc.oneof(
     .map(times => (tree: Tree) => ({ ...tree, items: Array(times).fill((tree.items as unknown[] | undefined)?.[0]) })),
 )
 
-/** Changes of the text that no structure has: repeated keys, numbers as nobody writes them, spaces. */
+/** Changes of the text that a parsed value cannot express: repeated keys, unusual forms of numbers, spaces. */
 const textual: Step<string> = fc.oneof(
   fc.tuple(fc.nat(), fc.constantFrom(...ODD_TEXTS)).map(([which, odd]) => (text: string) => {
     const values = [...text.matchAll(/:("[^"]*"|\d+)/g)]

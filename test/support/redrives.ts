@@ -5,7 +5,7 @@ import type { Stream } from './stream.ts'
 
 /** A redriven record, as it stands in the source topic. */
 export interface Redriven {
-  /** Of its dead letter. */
+  /** The id of its dead letter. */
   readonly id: string
   readonly replayId: string
   /** When it was produced. */
@@ -37,7 +37,7 @@ export async function aRedrive({ query }: Pick<Stream, 'query'>, replayId: strin
   )
 }
 
-/** As `holdfast dlq replays` tells them, the latest first. */
+/** The redrives that `holdfast dlq replays` lists, the latest first. */
 export async function replays(stream: Stream): Promise<Replay[]> {
   const { stdout } = await holdfast(stream, 'dlq', 'replays', '--json')
   const lines = stdout.split('\n').filter(line => line !== '')

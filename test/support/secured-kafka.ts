@@ -122,7 +122,7 @@ async function createAcls(
 ): Promise<void> {
   const [type, name] = 'topic' in resource ? [2, resource.topic] : [3, resource.group]
   const rules = rights.map(right =>
-    // Of a literal name, from any host; 3: allow.
+    // The pattern type 3 is a literal name, `*` is any host, and the last 3 allows.
     Buffer.concat([int8(type), text(name), int8(3), text(`User:${user}`), text('*'), int8(RIGHTS[right]), int8(3)]),
   )
   const head = [int16(30), int16(1), int32(1), int16(-1)] // api key, version, correlation id, no client id

@@ -15,7 +15,7 @@ export interface Service {
   readonly log: readonly LogLine[]
   /** All that it has written so far, to stdout and to stderr, as it stands. */
   readonly output: readonly string[]
-  /** The sum of a metric's samples that have all of these labels, as `/metrics` tells it. The prefix is added. */
+  /** The sum of a metric's samples on `/metrics` that have all of these labels. The prefix is added. */
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
   /** SIGTERM, and the exit code (137 and the like when a signal ended it). */
   stop(): Promise<number>

@@ -51,14 +51,14 @@ export async function watchForStepsBack(stream: Stream): Promise<Watch> {
 
   const looking = (async () => {
     while (!stopping.signal.aborted) {
-      // A broker that looks for the group's coordinator refuses to tell; one look less.
+      // A broker that is still finding the group's coordinator refuses the request; this round is skipped.
       await look().catch((error: unknown) => {
         if (!(error instanceof BrokerUnavailableError)) throw error
       })
       await wait(EVERY_MS, undefined, { signal: stopping.signal }).catch(() => {})
     }
   })()
-  // Whoever ends the watch is told; a test that failed before is not told twice.
+  // `close` rejects with the error; the empty handler prevents an unhandled rejection when the test failed before.
   looking.catch(() => {})
 
   async function close(): Promise<void> {

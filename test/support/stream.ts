@@ -159,7 +159,7 @@ export async function aStream(options: StreamOptions = {}): Promise<Stream> {
         await using inspector = await startInspector({ connection, groupId })
         return await inspector.committed(await inspector.partitions(names.topic))
       }
-      // A broker that has just started, or was frozen, refuses to tell until it coordinates the group again.
+      // A broker that has just started, or was frozen, rejects the request until it coordinates the group again.
       const positions = await eventually(() => ask().catch(unlessAway), 'the commits being told')
       return positions.reduce((sum, { nextOffset }) => sum + Number(nextOffset), 0)
     },

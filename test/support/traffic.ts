@@ -28,7 +28,7 @@ export function startTraffic(
     }
   }
   const running = run()
-  // Whoever stops it is told; a test that failed before is not told twice.
+  // `stop` rejects with the error; the empty handler prevents an unhandled rejection when the test failed before.
   running.catch(() => {})
   async function stop(): Promise<void> {
     going = false

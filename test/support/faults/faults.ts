@@ -193,8 +193,8 @@ function wire(
 
 async function leave(replica: Replica, told: Told, boundMs: number, secondAfterMs?: number): Promise<void> {
   const { code, tookMs } = await replica.terminate(secondAfterMs)
-  // 137: it had not drained within its bound, or was told twice, and ended itself. 143: told once more on its way out, when
-  // it no longer listens.
+  // 137: it had not drained within its bound, or received a second signal, and ended itself. 143: a second signal arrived
+  // during its exit, when its handler was already removed.
   if (code !== 0 && code !== 137 && !(code === 143 && secondAfterMs !== undefined))
     told(`replica ${replica.slot} ended with ${code} after SIGTERM`)
   if (tookMs > boundMs + EXIT_SLACK_MS)

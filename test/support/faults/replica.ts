@@ -31,7 +31,7 @@ export interface ReplicaOptions {
   readonly env: Readonly<Record<string, string>>
   /** Its log goes here, one file a slot over all its lives. */
   readonly logDir: string
-  /** It ended, and nobody had asked it to. */
+  /** Called when the replica ended without a request to stop. */
   readonly onDeath: (replica: Replica, code: number, lastLines: readonly string[]) => void
 }
 

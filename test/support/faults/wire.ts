@@ -28,7 +28,7 @@ export interface Wire extends AsyncDisposable {
 export interface WireOptions {
   /** 0 or none takes a free one. */
   readonly port?: number
-  /** Of the server on 127.0.0.1. */
+  /** Port of the server on 127.0.0.1. */
   readonly targetPort: number
 }
 
@@ -177,7 +177,7 @@ function createDirection(
   return { modeChanged: flush }
 }
 
-/** Tells whether a text has come by, also when it came in two pieces. */
+/** Detects a text in the chunks that pass through, also when it is split over two of them. */
 function finder(text: string): (chunk: Buffer) => boolean {
   let tail = Buffer.alloc(0)
   return chunk => {

@@ -39,7 +39,7 @@ export interface World extends AsyncDisposable {
 
 export interface WorldOptions {
   readonly replicas: number
-  /** Of the topic of each stream, by the stream's name. */
+  /** The number of partitions of each stream's topic, by the stream's name. */
   readonly partitions: Readonly<Record<string, number>>
   /** How long a stop may take. */
   readonly shutdownTimeoutMs: number

@@ -61,7 +61,7 @@ interface Life {
 
 /**
  * Plays one schedule: a producer, one to three pipelines of one group, a broker, a store and a dead-letter topic, and
- * faults, all of it decided by the seed. Then the faults end, everything must be settled, and the books are audited.
+ * faults, all of it decided by the seed. Then the faults end, everything must be settled, and the tables are audited.
  */
 export async function playSchedule(seed: number, { tracing = false } = {}): Promise<ScheduleResult> {
   const world = createWorld(seed, tracing)
@@ -201,7 +201,7 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
     time.after(random.between(500, 4_000), keepLiftingPauses)
   }
 
-  /** A restart would help nobody here: whatever goes wrong is mended without one. */
+  /** Checks the liveness probes: none may request a restart, because the service recovers from every simulated fault without one. */
   function keepProbing(): void {
     for (const { current } of slots) {
       if (current?.process.state !== 'running' || time.nowMs - current.process.runningSinceMs < 5_000) continue
@@ -269,7 +269,7 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
     })
   }
 
-  /** The end of all faults. A partition whose end is a gap gets a record: nobody can tell otherwise that it goes on. */
+  /** Ends all faults. A partition whose end is a gap gets a record: otherwise it is undetectable that the log continues. */
   function calm(): void {
     world.tell(() => 'faults end')
     faults.calm = true

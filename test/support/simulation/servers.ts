@@ -119,7 +119,7 @@ interface Start {
 
 export type StartBookEntries = Map<string, Start>
 
-/** The book of starts in the same store. */
+/** The counts of starts in the same store. */
 export function connectStartBook(entries: StartBookEntries, memory: MemoryStore<string>, call: Call): StartBook {
   function entryOf(groupId: string, partition: TopicPartition): Start {
     const at = memory.progressOf(partition, groupId)

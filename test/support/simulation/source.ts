@@ -38,9 +38,9 @@ export function createSimulatedSource(
   let unanswered: SourceEvent | undefined
   let lostPartitions: ReadonlySet<number> = new Set()
   let renewing = false
-  /** What was lost with the old client; the loop may not have heard of it yet. */
+  /** Partitions lost with the old client, of which the loop may not have been notified yet. */
   let forgiven: ReadonlySet<number> = new Set()
-  /** Events whose answer nobody waits for. */
+  /** Events whose answer is no longer awaited. */
   const moot = new Set<SourceEvent>()
   let polling = false
   let committing: ((result: CommitResult) => void) | undefined
@@ -107,7 +107,7 @@ export function createSimulatedSource(
     events.splice(0, events.length, event)
   }
 
-  /** @returns whether somebody waits for the answer. */
+  /** @returns whether the answer is awaited. */
   function answered(event: SourceEvent | undefined): boolean {
     unanswered = undefined
     if (event === undefined || !moot.delete(event)) return true
