@@ -20,7 +20,7 @@ export interface ChaosOptions {
   readonly rate: number
   /** Only these faults; all of them by default. */
   readonly only?: readonly FaultName[] | undefined
-  /** Told what happens, a line each. */
+  /** Called with a line for each event. */
   readonly say: (line: string) => void
   /** Ends it early: everything is taken down, and it rejects. */
   readonly signal?: AbortSignal
@@ -28,7 +28,7 @@ export interface ChaosOptions {
 
 export interface FaultFigures {
   readonly injected: number
-  /** Of those that came alone; `undefined` when none did. */
+  /** The longest stop after a fault that was injected alone; `undefined` when none was. */
   readonly longestStopMs: number | undefined
 }
 

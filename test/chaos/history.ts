@@ -3,7 +3,7 @@ import type { World } from '../support/faults/world.ts'
 
 /**
  * Notes each write of a value with the record that it came from, in the transaction of that write, by a trigger: so that
- * what happened in between can be told, and not only how it ended. Numbers of one key ascend as its row's lock went round.
+ * intermediate states can be checked, and not only the last one. Numbers of one key ascend in the order of its row's locks.
  */
 export async function recordHistory({ query, streams }: World): Promise<void> {
   await query(`CREATE TABLE chaos_history (

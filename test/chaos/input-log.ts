@@ -8,7 +8,7 @@ export interface InputLog {
   readonly records: number
   /** By partition. */
   readonly ends: ReadonlyMap<number, bigint>
-  /** Of each key, the record that must have won. */
+  /** The record whose value must be stored, for each key. */
   readonly newest: ReadonlyMap<string, Newest>
   /** Those that must be dead letters, by id (`topic-partition-offset`). */
   readonly invalid: ReadonlyMap<string, SourceRecord>

@@ -19,7 +19,7 @@ export interface Load {
 }
 
 export interface SentRecord {
-  /** Of the value, `null` for an invalid record. */
+  /** The key of the value, `null` for an invalid record. */
   readonly key: string | null
   readonly digest: string
   /** Where the broker says that it stands. */

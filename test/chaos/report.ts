@@ -17,7 +17,7 @@ const OUTCOME = {
   staleOverwrites: 'stale overwrites',
 } as const satisfies Record<keyof Outcome, string>
 
-/** Shorter stops than this cannot be told from the pace of our looks. */
+/** Stops shorter than this cannot be distinguished from the sampling interval. */
 const RESOLUTION_MS = 500
 
 /** The figures of one run or of several, as Markdown that also reads well on a terminal. */

@@ -57,7 +57,7 @@ const only = given.only?.split(',').map(name => {
 const options = {
   minutes: number('minutes', given.minutes || '5', 0),
   replicas: Math.floor(number('replicas', given.replicas || '3', 1)),
-  // Slower, and a partition with nothing to do could not be told from one that stands still.
+  // At a lower rate, an idle partition could not be distinguished from a stalled one.
   rate: number('rate', given.rate || '200', 50),
   only,
 }

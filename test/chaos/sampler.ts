@@ -163,7 +163,7 @@ function checkedRss(replica: Replica, verdicts: Verdicts): number {
   return bytes
 }
 
-/** `undefined` where the system does not tell it so. */
+/** The resident memory of a process; `undefined` where the system has no `/proc`. */
 function rssOf(pid: number): number | undefined {
   try {
     const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
