@@ -8,9 +8,9 @@ import { PARTITIONS, STORM_LIMIT, type Stage, TOPIC } from './stage.ts'
 
 export interface Expected {
   readonly name: string
-  /** Of the alert, some of them. */
+  /** Labels that the alert must have, among others. */
   readonly labels?: Readonly<Record<string, string>>
-  /** For longer than anybody wants to wait here: that it is over is looked at when all the rest is done. */
+  /** Its expression looks back for too long to wait in sequence: that it has resolved is checked after all other scenes. */
   readonly looksFarBack?: boolean
 }
 

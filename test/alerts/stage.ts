@@ -31,7 +31,7 @@ export interface Stage extends AsyncDisposable {
   readonly producer: KafkaProducer
   readonly replicas: readonly (Replica & { readonly target: string })[]
   readonly logDir: string
-  /** A session of its own, which may hold locks. Whoever opens it ends it. */
+  /** A separate session, which may hold locks. The caller ends it. */
   session(): Promise<pg.Client>
   /** A command as an operator types it. @returns what it printed */
   holdfast(...args: readonly string[]): Promise<string>
@@ -144,7 +144,7 @@ export async function startStage(say: (line: string) => void): Promise<Stage> {
     while (!ending.signal.aborted) {
       if (!stage.quiet) {
         const { key, value } = generator.next()
-        // The topic may be away for a moment: somebody deletes it.
+        // The topic may be missing for a moment, because a scene deletes it.
         producer.produce({ topic: TOPIC, key, value, headers: [] }).catch(() => {})
       }
       await sleep(1_000 / ORDERS_A_SECOND)
