@@ -21,7 +21,7 @@ export interface AdminOptions {
   readonly onFeedError: (error: unknown) => void
 }
 
-/** What the API for operators needs of one stream: its inbox, and what this process knows of itself. */
+/** What the API for operators needs of one stream: its inbox, and the state of this process. */
 export function composeAdmin(options: AdminOptions): AdminParts {
   const { config, stream, desk, clock, ready } = options
   const { overview, storeSilentMs } = createStreamOverview({

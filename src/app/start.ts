@@ -10,7 +10,7 @@ const MAX_WAIT_MS = 5_000
 /** What the start of the process, or of one stream, waits for. Until it is open, readiness fails and names that. */
 export interface StartGate {
   readonly check: HealthCheck
-  /** Tries until it succeeds or the process stops. @throws what no retry cures */
+  /** Tries until it succeeds or the process stops. @throws what no retry resolves */
   until<R>(what: string, attempt: () => Promise<R>): Promise<R | undefined>
   /** The start is over. */
   open(): void
