@@ -46,7 +46,7 @@ export interface App extends AsyncDisposable {
 
 /** Prometheus usually asks as often. */
 const FIGURES_INTERVAL_MS = 15_000
-/** How long a start waits until it hears of other replicas. Without that, only the cache is of less use. */
+/** How long a start waits for the notifications of other replicas. Without them, only the cache is less effective. */
 const LISTEN_WAIT_MS = 2_000
 const DESK_POOL_MAX = 4
 const DAY_MS = 86_400_000
@@ -55,7 +55,7 @@ const PURGE_LIMIT = 100_000
 
 /**
  * Composes the process from its streams and starts it. Returns as soon as the API listens: what must be waited for (Postgres, Kafka,
- * the groups) is waited for in the background, and `/readyz` says for what. A failure of the process itself (a missing migration, a
+ * the groups) is waited for in the background, and `/readyz` reports it. A failure of the process itself (a missing migration, a
  * wrong password) ends `finished` with the error. A stream that fails is tried again while another one runs; when the last one fails,
  * `finished` ends with its error, and a supervisor starts the process again.
  * @param streams at least one
