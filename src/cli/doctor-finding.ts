@@ -10,7 +10,7 @@ export interface Finding {
   readonly fix?: string
 }
 
-/** What the error says to do. */
+/** The remedy that the error names. */
 export function remedyOf(error: unknown): string | undefined {
   return error instanceof StreamError ? error.remedy : undefined
 }

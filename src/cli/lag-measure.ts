@@ -13,10 +13,10 @@ export interface PartitionLag {
   readonly partition: number
   /** Progress, else where the service would start. Decimal text, as the next one; `null` where that is not known. */
   readonly next_offset: string | null
-  /** `null` where Kafka does not say; then the lag is not known either. */
+  /** `null` where Kafka does not report it; then the lag is unknown too. */
   readonly end_offset: string | null
   readonly lag_records: number | null
-  /** 0 as well where the offsets that are left hold no record, as transaction markers do; `null` when Kafka does not say. */
+  /** 0 as well where the offsets that are left hold no record, as transaction markers do; `null` when Kafka does not report it. */
   readonly lag_seconds: number | null
   /** Offsets from the start of the first open transaction to the end of the log: a reader of committed records does not get them yet. */
   readonly open_transaction_records: number

@@ -3,7 +3,7 @@ import type { KafkaInspector } from '../engine/kafka/inspector.ts'
 import type { Watermarks } from '../engine/ports.ts'
 import type { Finding, IndexedLetter, Proof } from '../engine/postgres/proof.ts'
 
-/** The broker's half of the proof: what Kafka says, compared with progress, ledger and index. */
+/** The broker's half of the proof: offsets and records in Kafka, compared with progress, ledger and index. */
 
 export function commitsAhead(proof: Proof, committed: ReadonlyMap<number, bigint>): Finding[] {
   const progress = new Map(proof.partitions.map(({ partition, nextOffset }) => [partition, nextOffset]))
@@ -14,7 +14,7 @@ export function commitsAhead(proof: Proof, committed: ReadonlyMap<number, bigint
   })
 }
 
-/** Progress in a topic that is not there any more says nothing about the one that has its name now. */
+/** Progress in a deleted topic does not apply to the topic that has its name now. */
 export function inAnotherTopic(proof: Proof, topicId: string | undefined): Finding[] {
   return proof.partitions.flatMap(({ partition, nextOffset, topicId: counted }) => {
     if (!isAnother(counted, topicId)) return []

@@ -17,7 +17,7 @@ export interface Unasked {
   readonly why: string
 }
 
-/** The whole proof of a stream: what the database says, and that Kafka agrees. */
+/** The whole proof of a stream: the checks of the database, and of its agreement with Kafka. */
 export interface Verification extends Proof {
   readonly stream: string
   /** `could_not_ask`: no finding, but a part of the proof could not be checked. */

@@ -14,7 +14,7 @@ interface ServeOptions {
 export async function serve({ roles, streams: only, checkConfig }: ServeOptions): Promise<void> {
   const config = loadConfig(process.env)
   const streams = await loadStreams(config, process.env, { only })
-  // Only the native client knows all its properties: it checks them before anything is started.
+  // Only the native client can check all of its properties, which it does before anything is started.
   await checkProperties(config.kafka)
   if (checkConfig) return note('settings are valid')
   // The service has closed its connections and joined its threads by then: nothing is left to wait for.

@@ -36,7 +36,7 @@ type Files = ReadonlyMap<string, string>
 const CONFIG = 'holdfast.config.ts'
 
 /**
- * Writes the files of a new stream into the working directory. It asks nothing, overwrites nothing, and says what it assumed.
+ * Writes the files of a new stream into the working directory. It asks nothing, overwrites nothing, and reports what it assumed.
  * @throws UsageError when the name or the samples cannot be used; CommandFailed when a file is in the way: then nothing is written
  */
 export async function init(name: string, { from, json: asJson }: InitOptions): Promise<void> {
@@ -194,7 +194,7 @@ function parsePackage(text: string): Package {
   try {
     return (JSON.parse(text) ?? {}) as Package
   } catch {
-    // npm says where the mistake is, as soon as one of the steps is taken.
+    // npm reports the mistake as soon as one of the steps runs.
     return {}
   }
 }
