@@ -33,7 +33,7 @@ export interface TableDefinition<T = unknown> {
 
 /** What a team writes to bring its own topic, schema and tables (`defineStream`). */
 export interface StreamDefinition<T = unknown, S = JsonSchema> {
-  /** Also the topic, the route, and with `.dlq` the dead-letter topic, unless said otherwise. */
+  /** Also the topic, the route, and with `.dlq` the dead-letter topic, unless they are set. */
   readonly name: string
   readonly topic?: string
   readonly dlqTopic?: string

@@ -21,7 +21,7 @@ export abstract class StreamError extends Error {
   }
 }
 
-/** The store is away; the same write may succeed later, so no record is to blame. `sqlState` when the server said one. */
+/** The store is unavailable; the same write may succeed later, so no record is at fault. `sqlState` when the server sent one. */
 export class StoreUnavailableError extends StreamError {
   readonly code = 'store_unavailable'
   readonly disposition = 'retry'
@@ -108,7 +108,7 @@ export class RecordTooLargeError extends StreamError {
   readonly disposition = 'dead-letter'
 }
 
-/** The client says that it cannot go on (fenced, authentication failed): only a restart helps. */
+/** The client reports that it cannot continue (fenced, authentication failed): only a restart helps. */
 export class BrokerFatalError extends StreamError {
   readonly code = 'broker_fatal'
   readonly disposition = 'halt'
@@ -138,7 +138,7 @@ export class UnreadableBatchError extends StreamError {
   readonly disposition = 'halt'
 }
 
-/** A setting, flag or argument is wrong. The message says what would be right. */
+/** A setting, flag or argument is wrong. The message states what is valid. */
 export class UsageError extends Error {
   override readonly name: string = 'UsageError'
 }

@@ -35,7 +35,7 @@ export type SourceEvent =
   | { readonly kind: 'assigned'; readonly partitions: readonly TopicPartition[] }
   | { readonly kind: 'revoked'; readonly partitions: readonly TopicPartition[]; readonly lost: boolean }
   /**
-   * The client has stopped reading a partition, and does not say which: its position is not in the log any more, the log was
+   * The client has stopped reading a partition without reporting which: its position is not in the log any more, the log was
    * truncated, or a batch cannot be read. Nothing of it flows until a seek.
    */
   | { readonly kind: 'fetch_failed' }

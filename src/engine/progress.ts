@@ -16,7 +16,7 @@ export type Resume =
 /**
  * The progress row is the truth. Without one a partition starts at the earliest record: a database that went back to an older
  * copy has no row either, and there the offset that Kafka holds as committed lies behind records which it lost. Reading them
- * again is harmless. Kafka's offset counts only where `startAt` says so, for a group that is taken over.
+ * again is harmless. Kafka's offset counts only where `startAt` requires it, for a group that is taken over.
  * A position that the partition does not hold any more is never corrected in silence.
  */
 export function resumeAt(known: {

@@ -27,7 +27,7 @@ export interface Statement {
   readonly columns: readonly Column[]
 }
 
-/** How a domain's values become rows: all that a settlement store must know of the domain. */
+/** How a domain's values become rows: all that a settlement store needs of the domain. */
 export interface Tables<T> {
   /**
    * Upserts all tables under the stale guard. Answers one row for each record: `key text`, `outcome text`
@@ -81,7 +81,7 @@ export interface ValueList {
   canonicalDate(text: string): string | undefined
 }
 
-/** How rows become a domain's values: all that a reader must know of the domain. */
+/** How rows become a domain's values: all that a reader needs of the domain. */
 export interface ValueQueries {
   /** `undefined`: the stream declares no order of its values, so that there are no pages, and `newest` goes by the key. */
   readonly list: ValueList | undefined

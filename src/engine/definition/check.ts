@@ -136,7 +136,7 @@ function whyNoName(name: string): string | undefined {
   return bytes > MAX_NAME_BYTES ? `has ${bytes} bytes, and Postgres keeps ${MAX_NAME_BYTES}` : undefined
 }
 
-/** Places that the schema does not know are no mistake: they may come as unknown fields, and are masked all the same. */
+/** Places outside of the schema are no mistake: they may come as unknown fields, and are masked all the same. */
 function checkPersonal({ personal = [] }: StreamDefinition, mistake: Mistake): void {
   for (const [index, pointer] of personal.entries()) {
     if (typeof pointer !== 'string' || !pointer.startsWith('/')) {

@@ -7,7 +7,7 @@ import { type ConsumerOptions, createMember, type Member } from './member.ts'
 export type { ConsumerOptions } from './member.ts'
 
 const CONNECT_TIMEOUT_MS = 5_000
-/** One that has not heard a broker for so long, though it asked, is replaced once another one does. */
+/** A client that has reached no broker for this long, despite requests, is replaced once another one connects. */
 const RENEW_AFTER_MS = 10_000
 /** Between two tries to find out. */
 const RENEW_PAUSE_MS = 5_000

@@ -10,7 +10,7 @@ export interface Hearing {
   deafMs(): number
 }
 
-/** A client that has heard nothing for so long is asked, and asked again after a pause. */
+/** A client that has received nothing for this long is probed, and probed again after a pause. */
 const ASK_AFTER_MS = 3_000
 const ASK_PAUSE_MS = 1_000
 
@@ -50,7 +50,7 @@ export function createHearing(ask: () => Promise<boolean>): Hearing {
 /** How long the simplest question to a broker may take. It may be as long in the client's own queue. */
 const TIMEOUT_MS = 3_000
 
-/** Whether a broker answers this client, and knows of brokers: one that knows of none is about to be forgotten. */
+/** Whether a broker answers this client and lists brokers: the client soon drops a broker that lists none. */
 export async function hearsBroker(client: NativeClient, topic?: string): Promise<boolean> {
   const question = { allTopics: false, timeout: TIMEOUT_MS, ...(topic === undefined ? {} : { topic }) }
   const asked = call<NativeMetadata>(done => client.getMetadata(question, done))

@@ -24,7 +24,7 @@ export interface Causes {
   readonly end: Promise<void>
   /** Resolves once no probe for the cause of a report is running. */
   settled(): Promise<void>
-  /** Each broker of KAFKA_BROKERS has something that waiting will hardly cure. */
+  /** Each broker of KAFKA_BROKERS has a fault that is unlikely to pass without a change. */
   hopeless(): boolean
 }
 

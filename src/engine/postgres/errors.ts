@@ -76,7 +76,7 @@ const REMEDIES: readonly (readonly [prefix: string, remedy: string])[] = [
   ['3F', 'create it, or correct DATABASE_URL'],
 ]
 
-/** Errors of the client that no waiting cures: TLS that does not fit, a password that is missing. */
+/** Errors of the client that no retry resolves: TLS that does not fit, a password that is missing. */
 const FATAL_CODES = /^(ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT|UNABLE_TO_)/
 const FATAL_TEXTS = /^(SASL: |The server does not support SSL connections|Password must be a string)/
 

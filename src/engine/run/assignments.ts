@@ -17,7 +17,7 @@ import type { RetryParts } from './retry.ts'
 export interface Assignments {
   /** Answers what the group gave or took away. */
   on(event: SourceEvent): Promise<void>
-  /** Moves those partitions to their progress whose view says that they have to begin again. */
+  /** Moves partitions whose view holds a reason to begin again to their progress. */
   reposition(): Promise<void>
   /** Stops handing over, lets what is in flight end within the bound, and commits it. @returns whether all of it ended */
   drain(partitions: readonly OwnedPartition[], boundMs: number): Promise<boolean>
@@ -60,7 +60,7 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
   async function probe(at: Progress): Promise<void> {
     const owner = reception.owned.get(partitionKey(at))
     if (owner === undefined || !isSuspect(views.of(owner)?.anew)) return
-    // What else goes wrong says nothing of the record.
+    // Any other error is no evidence against the record.
     await parts.heads?.headAt(at).catch((error: unknown) => {
       if (error instanceof UnreadableBatchError) throw error
     })
@@ -156,7 +156,7 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     const gone = partitions.flatMap(partition => reception.owned.get(partitionKey(partition)) ?? [])
     let drained = false
     if (lost) {
-      // The group has thrown us out, or we hear nothing of it: ready again with the next assignment, be it an empty one.
+      // The group has removed this consumer, or does not answer: it is ready again with the next assignment, even an empty one.
       stream.member = false
       committer.forget(gone)
       for (const partition of gone) partition.abandon()

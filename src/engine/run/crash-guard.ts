@@ -93,7 +93,7 @@ export function createCrashGuard({ starts: stored, groupId, maxStarts, carefulRe
         care.left = left
         await before
       }
-      // A guilty one is set aside without being looked at: that cannot kill.
+      // A record that crashes the process is dead-lettered without being decoded, which cannot crash it again.
       const suspect = alone && deaths === 0 ? taken.records[0]?.offset : undefined
       let exit: (() => void) | undefined
       let noted = false

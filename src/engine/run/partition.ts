@@ -31,7 +31,7 @@ export interface Wait {
 
 /**
  * One assignment of a partition, from assign to revoke: what waits, and what is in flight. The consumer's loop fills it and closes it; its
- * run (run.ts) takes the batches and says how they ended. Nothing else changes it.
+ * run (run.ts) takes the batches and reports how they ended. Nothing else changes it.
  */
 export interface OwnedPartition extends TopicPartition {
   readonly key: string
@@ -58,7 +58,7 @@ export interface OwnedPartition extends TopicPartition {
   readonly readAgainTo: bigint
   /** What the storm guard has counted in what is settled. */
   storm: StormTally
-  /** The same with the batches in hand, as far as validation can say: the store may refuse more of them. */
+  /** The same including the batches in flight, as far as validation determines: the store may reject more of them. */
   stormAhead: StormTally
   /** It takes no more batches until an operator has looked. */
   waitsForOperator: Pause | undefined

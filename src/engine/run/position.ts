@@ -20,7 +20,7 @@ export interface Position extends StoredProgress {
   readonly unlocated?: unknown
   /** Where the consumer begins: the last settled record, to see that it is still there; else `nextOffset`. */
   readonly fetchFrom: bigint
-  /** Kafka's committed offset says otherwise (a crash came before the commit, or it was moved by hand): commit ours. */
+  /** Kafka's committed offset differs (a crash came before the commit, or it was moved by hand): commit ours. */
   readonly uncommitted: boolean
 }
 

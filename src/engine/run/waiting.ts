@@ -17,7 +17,7 @@ export interface WaitingParts {
   readonly onEnd: () => void
 }
 
-/** Work that fails and is tried again holds up its own partition: `owner.waits` says so while it does. */
+/** Work that fails and is tried again holds up its own partition: `owner.waits` holds an entry meanwhile. */
 export function waitingOf(owner: OwnedPartition, { clock, breakers, release, onEnd }: WaitingParts): ContextOf {
   return (dependency, attempt = work => work()) => {
     let wait: Wait | undefined

@@ -26,7 +26,7 @@ export interface WriteParts<T> {
   readonly store: Pick<SettlementStore<T>, 'settle' | 'hold'>
   readonly sink: DeadLetterSink
   readonly groupId: string
-  /** Bounds failures that blame one record. */
+  /** Bounds failures that are attributed to one record. */
   readonly maxAttempts: number
   readonly retry: RetryParts
   readonly contextOf: ContextOf
@@ -72,7 +72,7 @@ const CONTENDED_LIMIT = 3
 /**
  * Settles a batch in one transaction. Records that the store refuses are found by bisection, diverted, and left out of
  * the transaction that writes the others: it never holds a transaction open while it waits for Kafka, and a record that
- * a refused one had superseded gets its turn. Where the storm guard says so, only the first records are settled, or none.
+ * a refused one had superseded gets its turn. When the storm guard triggers, only the first records are settled, or none.
  * @throws OwnershipLostError (drop the batch), or an error that stops the stream; an outage only makes it wait
  */
 export async function write<T>(taken: Batch, given: ToWrite<T>, parts: WriteParts<T>): Promise<Written<T>> {

@@ -35,7 +35,7 @@ export function pollMarks({ source, views, clock, broker }: MarksParts): () => v
     } catch (error) {
       if (view.marks !== undefined) view.marks = { ...view.marks, old: true }
       if (error instanceof PartitionUnavailableError) {
-        // The broker that says so is there: the partition waits alone.
+        // The broker that reports this is available: the partition waits alone.
         view.leaderless = { text: textOf(error), sinceMs: view.leaderless?.sinceMs ?? clock.monotonic() }
       } else if (dispositionOf(error) === 'retry') broker.trip(error)
     }

@@ -25,7 +25,7 @@ const PROGRESS_INTERVAL_MS = 5_000
  */
 export function pollPauses(parts: StoredParts): () => void {
   return askAgain(parts.clock, PAUSES_INTERVAL_MS, async () => {
-    // While its last batch is in flight, the store does not know of the pause yet.
+    // While its last batch is in flight, the store does not hold the pause yet.
     const waiting = [...parts.views.all()].filter(
       ({ owner }) => owner.waitsForOperator !== undefined && !isInFlight(owner),
     )
