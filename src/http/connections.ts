@@ -106,7 +106,7 @@ export function boundConnections(
   })
 
   const timer = setInterval(sweep, limits.sweepMs)
-  // Whether the process lives is not for this to say.
+  // The timer must not keep the process alive.
   timer.unref()
   server.once('close', () => clearInterval(timer))
 

@@ -77,7 +77,7 @@ function rateLimitOf(
     standardHeaders: 'draft-8',
     legacyHeaders: false,
     keyGenerator,
-    // It warns of proxies that it does not know of. Behind a proxy, callers need keys (see auth.ts).
+    // The library warns of proxies that it is not configured for. Behind a proxy, callers need keys (see auth.ts).
     validate: false,
     handler: (req, res) => {
       onRefused(req)

@@ -10,7 +10,7 @@ export interface ListenerOptions {
   readonly host: string
   /** 0 takes a free one. */
   readonly port: number
-  /** Names of the settings that the two come from, for the message that says what to change. */
+  /** Names of the settings that the two come from, for the message that names what to change. */
   readonly settings: { readonly host: string; readonly port: string }
   readonly handler: (lifecycle: Lifecycle) => RequestListener
   /** Is called for connections that were closed or refused, with the reason. */

@@ -17,7 +17,7 @@ export function timed(observer: ReadObserver, tracing: RequestTracing, onDone: (
         kind: 'http_served',
         method: methodOf(req.method),
         route: routeOf(req, res.statusCode),
-        // 499: the client went away first (a convention of nginx); from a stream everybody goes away some time.
+        // 499: the client disconnected first (a convention of nginx); every client of an event stream disconnects eventually.
         status: res.writableFinished || streamingSinceMs !== undefined ? res.statusCode : 499,
         seconds: ((streamingSinceMs ?? performance.now()) - startedMs) / 1000,
       })

@@ -7,7 +7,7 @@ export interface Remembered<T> {
   ask(): Promise<void>
   /** As it was answered last; `undefined` when it never was. */
   latest(): { readonly value: T; readonly ageMs: number } | undefined
-  /** For how long the store has owed an answer, or has been away; 0 when it owes none. */
+  /** For how long an answer of the store has been outstanding, or the store unavailable; 0 when none is outstanding. */
   owedMs(): number
   /** An unexpected error, once. */
   takeBug(): unknown

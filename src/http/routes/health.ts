@@ -3,9 +3,9 @@ import type { HealthCheck } from '../../engine/status.ts'
 import { askAll } from '../health-json.ts'
 
 export interface HealthRoutes {
-  /** `/livez`: failing ones say that a restart would help. */
+  /** `/livez`: a failing check means that a restart would help. */
   readonly live: readonly HealthCheck[]
-  /** `/readyz`: failing ones say why this process should not be relied on just now. */
+  /** `/readyz`: a failing check gives the reason why this process should not be relied on now. */
   readonly ready: readonly HealthCheck[]
   /** Whether this caller gets more than the status. */
   readonly mayKnowWhy: (req: Request) => boolean
