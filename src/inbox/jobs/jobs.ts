@@ -33,14 +33,14 @@ export interface ScheduledJobs {
 
 /** How soon a redrive that was asked for, or that lost its worker, is put into the queue. */
 const LOOK_EVERY_MS = 1_000
-/** A day may pass before anybody looks at a queue whose database was away; a job is tried again and again until then. */
+/** An outage of the database may last a day before an operator attends to it; a job is retried until then. */
 const ENDLESS = 1_000_000
 const EVERY_MINUTE = '* * * * *'
-/** Often enough that each turn is short. Not on the hour, when everybody's jobs come. */
+/** Often enough that each run is short, and not on the hour, when many scheduled jobs run. */
 const EVERY_HOUR = '17 * * * *'
 
 /**
- * Works on redrives and on scheduled work. The rows of `replays` say what is to be done: each process that runs jobs
+ * Works on redrives and on scheduled work. The rows of `replays` define the work: each process that runs jobs
  * looks there for one that has no worker, and puts it into the queue, which takes one. So an operator's request needs
  * no queue, and one whose worker was killed is queued again.
  */

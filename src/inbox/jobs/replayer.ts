@@ -31,7 +31,7 @@ export interface Replayer {
   /**
    * Works on a redrive until it is done, an operator ends it, or another worker has it; comes back at once when there is
    * nothing to do. When the signal aborts, it releases the redrive at the end of the current page, and another worker continues.
-   * @throws what neither waiting nor giving up cures (a missing migration)
+   * @throws what neither a retry nor ending the redrive resolves (a missing migration)
    */
   run(id: string, stop: AbortSignal): Promise<void>
 }
@@ -41,7 +41,7 @@ const PAGE_MAX_ITEMS = 500
 /** One is taken however large it is. */
 const PAGE_MAX_BYTES = 16 * 1024 * 1024
 const BACKOFF: BackoffPolicy = { initialMs: 200, maxMs: 5_000 }
-/** How soon a wish is heard of while it waits. */
+/** How soon an operator's request takes effect during a wait. */
 const SLICE_MS = 500
 /** A job that runs for so long releases its redrive and is started again: jobs expire. */
 export const MAX_TURN_MS = 3_600_000
@@ -71,7 +71,7 @@ function createTurn(
   /** Aborts when the turn is over, and when another worker has it. */
   const over = new AbortController()
   let state: ReplayState = 'running'
-  /** Before the last beat that was heard began. */
+  /** The time just before the last acknowledged beat was sent. */
   let heardAtMs = takenAtMs
 
   async function run(): Promise<void> {
@@ -184,7 +184,7 @@ function createTurn(
     return undefined
   }
 
-  /** Those whose bytes are gone are skipped here, before anybody counts on them. */
+  /** Members whose bytes are gone are skipped here, before they are claimed. */
   async function withBytes(items: readonly ReplayItem[]): Promise<Loaded[]> {
     const places = items.flatMap(({ id, place }) => (place === undefined ? [] : [{ id, ...place }]))
     const letters = new Map<string, SourceRecord>()
