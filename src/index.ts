@@ -44,7 +44,7 @@ export interface Holdfast extends AsyncDisposable {
 
 /**
  * Starts the service within this process: what `holdfast serve` does, without its process. Returns as soon as the API listens; what
- * must be waited for is waited for in the background, and `/readyz` says for what. Signals, exit codes and traces are the caller's;
+ * must be waited for is waited for in the background, and `/readyz` reports it. Signals, exit codes and traces are the caller's;
  * the log goes to stdout.
  * @throws ConfigError with every mistake of the settings and of the definitions
  * @throws UsageError when the port cannot be listened on
