@@ -128,7 +128,7 @@ export type ReadFact =
   | { readonly kind: 'metrics_started'; readonly url: string }
   | { readonly kind: 'cache_warmed'; readonly entries: number; readonly bytes: number; readonly seconds: number }
   | { readonly kind: 'cache_warm_failed'; readonly error: unknown }
-  /** From now on we hear of what other replicas write. */
+  /** From now on, notices of other replicas' writes arrive. */
   | { readonly kind: 'coherence_established' }
   | {
       readonly kind: 'coherence_lost'

@@ -14,7 +14,7 @@ export interface CacheOptions {
   /** How long an entry may be served; 0: as long as memory allows. */
   readonly ttlMs: number
   readonly reader: ValueReader
-  /** How long a writer may take to hear of its own commit: what it puts is that old at most. Default: 15,000. */
+  /** How long a writer may take to learn of its own commit: an entry that it puts is at most that old. Default: 15,000. */
   readonly writeTimeoutMs?: number
   /** Default: the real one. */
   readonly clock?: Pick<Clock, 'monotonic'> & Partial<Pick<Clock, 'sleep'>>

@@ -5,7 +5,7 @@ import type { RecordOutcomes, ValueCatalog } from '../ports.ts'
 import type { ValueCache } from '../read-side.ts'
 import type { LiveFeed } from './live-feed.ts'
 
-/** What the read API needs to know of a stream's definition. */
+/** The parts of a stream's definition that the read API needs. */
 export type ReadStream = Pick<Stream, 'name' | 'topic' | 'key' | 'schema' | 'isKey' | 'http'> & {
   readonly queries: Pick<Stream['queries'], 'list'>
 }
@@ -18,7 +18,7 @@ export interface StreamReading {
   readonly catalog: ValueCatalog
   /** What became of a record that the API has published. */
   readonly outcomes: RecordOutcomes
-  /** Says to operators why a value is not there. */
+  /** Explains to operators why a value is not stored. */
   readonly deadLetters: DeadLetterIndex
   readonly intake: Intake
   /** Is notified of what is stored; closed with the server. */

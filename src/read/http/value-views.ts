@@ -1,7 +1,7 @@
 import type { Branch } from '../../../web/tree.js'
 import type { ReadStream } from './stream-reading.ts'
 
-/** What a view says of a value besides what is in it. */
+/** What a view shows about a value besides its content. */
 export interface ViewFacts {
   readonly source: 'memory' | 'database'
   readonly elapsedMs?: number

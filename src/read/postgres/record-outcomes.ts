@@ -7,7 +7,7 @@ import type { RecordOutcomes } from '../ports.ts'
 
 /**
  * What became of single records, for those who published them.
- * @param groupId whose progress says what is settled
+ * @param groupId the group whose progress determines what is settled
  */
 export function createRecordOutcomes(pool: pg.Pool, queries: ValueQueries, groupId: string): RecordOutcomes {
   return {

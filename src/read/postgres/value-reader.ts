@@ -12,7 +12,7 @@ const PAGE_BYTES = 4 * 1024 * 1024
 /** Bytes that are turned into values before the event loop may turn. */
 const TURN_BYTES = 64 * 1024
 
-/** Reads stored values; the queries of the stream know what they look like. */
+/** Reads stored values with the queries of the stream, which build the values from rows. */
 export function createValueReader(pool: pg.Pool, queries: ValueQueries): ValueReader & ValueCatalog {
   return {
     async read(key) {

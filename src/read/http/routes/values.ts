@@ -87,7 +87,7 @@ async function serveValue(parts: ValueParts, key: unknown, req: Request<object>,
   res.end(value.json)
 }
 
-/** A value that is not there is a 404 also while the database cannot say why. */
+/** A missing value is a 404 also while the database cannot provide the reason. */
 async function whyNot(deadLetters: DeadLetterIndex, key: string): Promise<DeadLetterHint | undefined> {
   try {
     return await deadLetters.ofKey(key)

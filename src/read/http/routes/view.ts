@@ -35,7 +35,7 @@ export interface ViewParts {
 /**
  * `GET /view?stream=NAME&key=KEY`, and `GET /view?order_uid=UID` under the parameter that a stream declares: the search page's answer
  * without JavaScript, laid out by the same code (`web/order-view.js` for orders).
- * @param guard that of all reading routes, for programs; a person without a key gets a page that says where to give one
+ * @param guard that of all reading routes, for programs; a person without a key gets a page that explains where to enter one
  */
 export function viewRoutes(parts: ViewParts, auth: Auth, guard: readonly RequestHandler[]): Router {
   const router = Router({ caseSensitive: true })
