@@ -11,7 +11,7 @@ export interface Setting<T> {
   readonly parse: (text: string) => T | Mismatch
 }
 
-/** The text cannot be used. Says what would be right, never what the text was: that may be a secret. */
+/** The text is invalid. The message states what is valid and never repeats the text, which may be a secret. */
 export class Mismatch {
   readonly expected: string
   constructor(expected: string) {
@@ -26,7 +26,7 @@ interface Words<D extends string | undefined = string | undefined> {
   readonly about: string
 }
 
-/** Unset settings without a default are `undefined`; the type says so. */
+/** Unset settings without a default are `undefined`, also in the type. */
 type Read<T, D> = D extends string ? T : T | undefined
 
 /** Builds a setting from a function that answers `undefined` when the text cannot be used. */

@@ -385,7 +385,7 @@ export function refusedInUrl(databaseUrl: string): string[] {
   return [...new URL(databaseUrl).searchParams.keys()].filter(name => REFUSED_IN_URL.test(name))
 }
 
-/** The Kafka client would only say that it has not reached a broker. */
+/** The Kafka client would only report that it has not reached a broker. */
 function readable(path: string): string | undefined {
   try {
     accessSync(path, constants.R_OK)
