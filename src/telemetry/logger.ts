@@ -8,7 +8,7 @@ import { LOG_MODULES, type LogLevels, type LogModule } from '../settings/log-lev
 import { describeError } from './describe-error.ts'
 
 export interface Logger {
-  /** The log of a module: its lines say so in `module`, and its level may be its own. */
+  /** The log of a module: its lines name it in `module`, and it may have a level of its own. */
   of(module: LogModule): PinoLogger
 }
 

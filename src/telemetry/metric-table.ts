@@ -14,7 +14,7 @@ export interface Pattern {
   readonly about: string
 }
 
-/** What metrics need to know of a stream. */
+/** The properties of a stream that metrics need. */
 export interface MetricStream {
   readonly name: string
   readonly unusualKinds: readonly string[]

@@ -65,9 +65,9 @@ export function tracingDefaults(
     // Metrics are for Prometheus to fetch, and logs go to stdout.
     OTEL_METRICS_EXPORTER: 'none',
     OTEL_LOGS_EXPORTER: 'none',
-    // Neither the user's name nor the words of the command line; what the environment says comes last, and wins.
+    // Neither the user's name nor the words of the command line; attributes from the environment come last, and take precedence.
     OTEL_NODE_RESOURCE_DETECTORS: 'host,os,serviceinstance,env',
-    // Statements that write four tables are longer than anybody reads.
+    // Statements that write four tables are too long to be readable.
     OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT: '1024',
     ...(named ? {} : { OTEL_SERVICE_NAME: service.name }),
   }
