@@ -50,9 +50,9 @@ export interface ChaosResult {
 const SHUTDOWN_TIMEOUT_MS = 15_000
 /** How long any partition may stand still after a fault. */
 const RECOVERY_TIMEOUT_MS = 45_000
-/** How long it may take after the last fault until there is no lag and everybody is ready. */
+/** How long it may take after the last fault until there is no lag and every replica is ready. */
 const QUIESCE_TIMEOUT_MS = 60_000
-/** How long it may take until every process says that a stream has halted: longer than a fault that comes at the same time. */
+/** How long it may take until every process reports that a stream has halted: longer than a fault that comes at the same time. */
 const HALT_TIMEOUT_MS = 60_000
 /** What the sampler sees comes up to so much later than it was. */
 const SAMPLING_LAG_MS = 500
@@ -182,7 +182,7 @@ async function doOne(planned: PlannedFault, running: Running): Promise<void> {
   tell(`healed  ${planned.name}`)
 }
 
-/** Every process says that this stream has halted, and the others go on. */
+/** Every process reports that this stream has halted, and the others continue. */
 async function haltsAlone(halted: string, { name }: FaultKind, running: Running): Promise<void> {
   const { world, sampler, verdicts, tell, signal } = running
   const others = world.streams.map(stream => stream.name).filter(other => other !== halted)

@@ -22,7 +22,7 @@ export interface SentRecord {
   /** The key of the value, `null` for an invalid record. */
   readonly key: string | null
   readonly digest: string
-  /** Where the broker says that it stands. */
+  /** The position that the broker acknowledged. */
   at: { readonly partition: number; readonly offset: bigint } | undefined
 }
 
@@ -37,7 +37,7 @@ export interface LoadOptions {
 const SHARES = { updatesRatio: 0.3, invalidRatio: 0.03 } satisfies Partial<GeneratorOptions>
 const SEQUENCE = 'chaos-sequence'
 const TICK_MS = 20
-/** Longer than any fault: a record must not be given up because the broker is away. */
+/** Longer than any fault: a record must not be given up because the broker is unavailable. */
 const DELIVERY_TIMEOUT_MS = 120_000
 
 export async function startLoad({ connection, stream, seed, rate }: LoadOptions): Promise<Load> {

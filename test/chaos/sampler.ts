@@ -24,7 +24,7 @@ export interface Sampler {
 }
 
 const EVERY_MS = 200
-/** A process that runs and says nothing for so long does not live. */
+/** A running process that does not answer for this long counts as dead. */
 const SILENT_MS = 10_000
 /** What a replica may take; its figures from a drained backlog are below 300 MB. */
 const MAX_RSS_BYTES = 512 * 1024 * 1024
@@ -122,7 +122,7 @@ export async function startSampler(
     if (status !== 'ok') verdicts.violated('I12', `replica ${replica.slot}: /livez answers ${status}`)
   }
 
-  /** A server that is away is no finding of ours: the next look is soon. */
+  /** An unavailable server is no violation; the next sample follows soon. */
   async function every(look: () => Promise<void>): Promise<void> {
     while (!stopping.signal.aborted) {
       await look().catch(() => {})
