@@ -103,11 +103,11 @@ it('refusing, because it takes only small records: the letter goes without what 
   // And their bytes are read from where they lie
   const exported = async (offset: string) => {
     const { stdout } = await holdfast(stream, 'dlq', 'show', `${stream.topic}-0-${offset}`, '--json')
-    return JSON.parse(stdout) as { value: { text: string }; key: { text: string }; headers: object[] }
+    return JSON.parse(stdout) as { value: { text: string }; record_key: { text: string }; headers: object[] }
   }
-  expect(await exported('8')).toMatchObject({ value: { text: large.value }, key: { text: 'its-key' } })
+  expect(await exported('8')).toMatchObject({ value: { text: large.value }, record_key: { text: 'its-key' } })
   const whole = await exported('9')
-  expect(whole).toMatchObject({ value: { text: 'short' }, key: { text: 'another' } })
+  expect(whole).toMatchObject({ value: { text: 'short' }, record_key: { text: 'another' } })
   expect(JSON.stringify(whole.headers)).toContain('w'.repeat(5_000))
 })
 

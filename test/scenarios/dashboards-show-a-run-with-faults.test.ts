@@ -130,6 +130,7 @@ function interpolated(expr: string): string {
   const promql = expr
     .replaceAll('$job', 'holdfast')
     .replaceAll('$instance', '.*')
+    .replaceAll('$stream', '.*')
     .replace(/\$__(rate_interval|range)/g, '5m')
   expect(promql).not.toContain('$')
   return promql
