@@ -6,7 +6,7 @@ import { query } from './pool.ts'
 
 /**
  * Compares the tables of a stream with its definition before anything is written. A column that is narrower than the definition's, or
- * NOT NULL where the schema allows null, would refuse single records, and they would be blamed for it.
+ * NOT NULL where the schema allows null, would reject single records, which would then be dead-lettered.
  * @throws StoreMisconfiguredError naming every difference that keeps values from being written or read back; StoreUnavailableError
  */
 export async function requireTables(pool: pg.Pool, stream: string, plan: StreamPlan): Promise<void> {
