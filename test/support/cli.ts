@@ -26,7 +26,7 @@ export function holdfast(stream: Configured, ...args: readonly string[]): Promis
 
 /** A command that runs for a while. Ends with the test. */
 export interface RunningCommand {
-  /** What it has said so far, on stderr and on stdout. */
+  /** Its output so far, on stderr and on stdout. */
   readonly said: () => { readonly stderr: string; readonly stdout: string }
   kill(signal: NodeJS.Signals): void
   /** Its exit code; 137 and the like when a signal ended it. */

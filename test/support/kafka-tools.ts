@@ -27,7 +27,7 @@ export async function removeBelow(brokers: string, topic: string, partition: num
   )
 }
 
-/** Resolves once the broker knows of it no more: it may go on writing to it for a moment after its answer. */
+/** Resolves once the broker no longer lists the topic, to which it may still write for a moment after its answer. */
 export async function deleteTopic(brokers: string, topic: string): Promise<void> {
   await asAdmin(brokers, (admin, done) => admin.deleteTopic(topic, 10_000, done))
   await using inspector = await startInspector({

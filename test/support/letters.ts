@@ -29,7 +29,7 @@ export interface LetterFields {
   readonly replay_id: string | null
 }
 
-/** Letters that say nothing else stand on partition 0 of `orders` one after another, and failed a second apart. */
+/** By default the letters have consecutive offsets on partition 0 of `orders`, and failed a second apart. */
 export function letterRows(letters: readonly Partial<LetterFields>[]): LetterFields[] {
   return letters.map((letter, index): LetterFields => {
     const { source_topic = 'orders', source_partition = 0, source_offset = index } = letter

@@ -148,7 +148,7 @@ export function createMemoryLetters(nowMs = FIRST_FAILURE_MS + HOUR_MS): MemoryL
   return { store, rows, log, events, starts, note, matching, now: () => now, at }
 }
 
-/** A letter that says nothing else stands on partition 0 at this offset, and failed so many seconds after the first one. */
+/** By default a letter has partition 0 and this offset, and failed as many seconds after the first one. */
 export function aLetter(offset: number): MutableLetter {
   const failedAt = new Date(FIRST_FAILURE_MS + offset * 1_000).toISOString()
   return {

@@ -28,7 +28,7 @@ export interface ReplayWorld {
   readonly log: readonly { readonly id: string; readonly atMs: number; readonly epoch: number }[]
   readonly items: readonly MemoryItem[]
   readonly error: string | undefined
-  /** Not to be reached while set; `mute`: takes records, and says nothing. */
+  /** The state of the server; `away`: unreachable; `mute`: accepts records without an acknowledgement. */
   broker: 'up' | 'away' | 'mute'
   store: 'up' | 'away'
   /** As a worker in this process sees it. */

@@ -57,7 +57,7 @@ export function createMemorySource(
   /** Answers the commit that waits. */
   let commitWaiting: ((result: CommitResult) => void) | undefined
   let sent: readonly Progress[] = []
-  /** Lost, and the event that says so is not answered yet. */
+  /** Lost partitions whose event is not answered yet. */
   const lostNow = new Set<number>()
   /** Not fetched any more until a seek: the position is not in the log. */
   const outOfRange = new Set<number>()

@@ -47,7 +47,7 @@ export interface MemoryStore<T> extends SettlementStore<T> {
   liftPause(partition: TopicPartition, groupId: string): void
   /** Plays another consumer, which has moved the partition. */
   moveProgress(partition: TopicPartition, groupId: string, nextOffset: bigint): void
-  /** Plays a failover to a database that knows nothing of the partition: neither progress nor ledger. */
+  /** Simulates a failover to a database without progress and ledger of the partition. */
   loseProgress(partition: TopicPartition, groupId: string): void
   /** Scripts the next calls of a method, in order: each fails with the error, without effect. */
   failNext(method: keyof SettlementStore<T>, ...errors: Error[]): void

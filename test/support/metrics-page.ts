@@ -35,7 +35,7 @@ function parseSample(line: string): PageSample {
   return { name, labels: Object.fromEntries(pairs), value: Number(value.replace('Inf', 'Infinity')) }
 }
 
-/** What of the page the table does not know: a metric, a label, a value of a label. None is good. */
+/** Metrics, labels and label values on the page that the table does not declare. There must be none. */
 export function strangersOn({ samples }: Page): string[] {
   return samples.flatMap(({ name, labels }) => {
     if (/^(process|nodejs)_/.test(name)) return []

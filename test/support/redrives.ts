@@ -61,7 +61,7 @@ export async function letterCounts(stream: Stream): Promise<Readonly<Record<stri
   return Object.fromEntries(rows.map(row => [`${row.state} ${row.replay_count}`, row.count]))
 }
 
-/** A command that is expected to end so: what it said. */
+/** Awaits a command that must fail. @returns its exit code and output */
 export async function failing(command: Promise<unknown>): Promise<{ code: number; stdout: string; stderr: string }> {
   try {
     await command

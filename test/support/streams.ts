@@ -8,7 +8,7 @@ export function orderStream(env: Environment) {
   return prepareStreams([orders], loadConfig(env), env)[0]
 }
 
-/** The stream of orders as its proof knows it. */
+/** The stream of orders in the form that the proof takes. */
 export function provenOrders(topic = 'orders', groupId = 'holdfast') {
   return createOrderStream({ topic, dlqTopic: 'orders.dlq', groupId, maxBytes: 1_000_000 })
 }

@@ -95,7 +95,7 @@ export const FAULTS: readonly FaultKind[] = [
   wire('broker-slow', 'broker', [3_000, 8_000], () => ({ kind: 'delay', ms: 200 })),
   wire('broker-mute', 'broker', [1_000, 5_000], () => ({ kind: 'drop-replies' })),
   wire('broker-reset', 'broker', [500, 5_000], () => ({ kind: 'reset' })),
-  // It says that the cluster has no brokers, itself included; every second time or so a client believes it for good.
+  // It reports that the cluster has no brokers, itself included; in about half of the cases a client never recovers from it.
   wire('broker-amnesia', 'broker', [1_000, 4_000], () => ({ kind: 'no-brokers' })),
 
   server('store-stop', 'store', [1_000, 8_000], 1_000, ({ postgres }) => ({
@@ -142,7 +142,7 @@ export const FAULTS: readonly FaultKind[] = [
     heal: () => readOnly(world, 'ALTER SYSTEM RESET default_transaction_read_only'),
   })),
   server('store-table-lock', 'store', [1_000, 6_000], 0, ({ postgres }) => tableLock(postgres.url)),
-  // Its end is waited for until each process says that the stream has halted.
+  // The fault ends only after each process has reported that the stream has halted.
   { ...server('store-column-dropped', 'store', [1_000, 4_000], 8_000, columnDropped), halts: 'returns' },
 ]
 

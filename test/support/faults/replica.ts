@@ -11,7 +11,7 @@ export interface Replica {
   readonly pid: number
   /** Where it listens; `undefined` while it does not. */
   readonly url: string | undefined
-  /** What it must be doing: `running` is the only state in which it owes anybody an answer. */
+  /** What it must be doing: `running` is the only state in which it must answer requests. */
   readonly state: 'running' | 'frozen' | 'leaving' | 'gone'
   /** Resolves once it listens; it may not be ready yet. */
   start(): Promise<void>

@@ -17,7 +17,7 @@ export type WireMode =
    * the connection is reset. On every connection, for as long as the mode lasts.
    */
   | { readonly kind: 'lose-reply'; readonly request: string; readonly reply: string }
-  /** To a Kafka client only: every connection is reset, and on new ones the broker says that the cluster has no brokers. */
+  /** To a Kafka client only: every connection is reset, and on new ones the broker reports that the cluster has no brokers. */
   | { readonly kind: 'no-brokers' }
 
 export interface Wire extends AsyncDisposable {

@@ -49,7 +49,7 @@ export interface WorldOptions {
 
 /** Shorter than the product's own, so that a minute holds more faults; nothing here weakens a guarantee. */
 const SERVICE_SETTINGS = {
-  // Metadata is asked for often, so that a broker without memory is heard.
+  // Metadata is asked for often, so that the answer of a broker that has lost its metadata reaches the client.
   KAFKA_CONFIG: 'session.timeout.ms=6000,heartbeat.interval.ms=1500,topic.metadata.refresh.interval.ms=500',
   PG_STATEMENT_TIMEOUT_MS: '4000',
   RETRY_MAX_MS: '2000',

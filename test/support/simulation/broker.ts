@@ -38,7 +38,7 @@ export interface Broker {
   retain(partition: number, low: bigint): void
   join(member: Member): void
   leave(member: Member): void
-  /** Its session is over: its partitions go to others, it hears of that when it asks again. */
+  /** Ends its session: its partitions go to other members, and it is notified at its next request. */
   expel(member: Member): void
   /** Gives the partitions to other members, at random. */
   rebalance(): void
