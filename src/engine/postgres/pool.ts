@@ -53,8 +53,9 @@ export function createPool({ url, max, statementTimeoutMs, name, onLent }: PoolS
   return pool
 }
 
-/** Times and numbers come as text, and are read in the usual form only, whatever an administrator has set for database or user. */
-const READABLE = `SELECT set_config('datestyle', 'ISO', false), set_config('extra_float_digits', '1', false)`
+/** Times, numbers and names of types come as text, and are read in the usual form only, whatever an administrator has set for database or user. */
+const READABLE = `SELECT set_config('datestyle', 'ISO', false), set_config('extra_float_digits', '1', false),
+  set_config('quote_all_identifiers', 'off', false)`
 
 type Lent = Parameters<Parameters<pg.Pool['connect']>[0]>
 
