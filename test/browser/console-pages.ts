@@ -59,7 +59,11 @@ export async function startConsole(
     auth: { keys: [keyOf('ada', 'admin', KEY), keyOf('reader', 'read', READER)], keyless: 'loopback' },
     limits: { writesPerMinute: 10_000, badKeysPerMinute },
     streams: [orderReading(memoryOrders(), cache), ...streams],
-    admin: [{ ...desk, feed, traceUrl }],
+    // The other streams show what the first one does.
+    admin: [
+      { ...desk, feed, traceUrl },
+      ...streams.map(({ stream: { name } }) => ({ ...desk, stream: { ...desk.stream, name }, feed, traceUrl })),
+    ],
   })
   const visits = visitsOf(browser, server.url)
   return {
