@@ -4,21 +4,19 @@ import type { Rows, RowValues } from './shape.ts'
 /** Reads a place of a value. @returns `undefined` when it, or something on the way, is absent */
 export type Getter = (value: unknown) => unknown
 
-/** By the length of the path: most are short, and this runs for each column of each record. */
-export function getter(path: readonly string[]): Getter {
-  const [first, second] = path
-  if (first === undefined) return value => value
-  if (second === undefined) return value => (value as Known | null | undefined)?.[first]
-  if (path.length === 2)
-    return value => ((value as Known | null | undefined)?.[first] as Known | null | undefined)?.[second]
-  return value => {
-    let found = value
-    for (const name of path) found = (found as Known | null | undefined)?.[name]
-    return found
-  }
-}
+/** By the code of the access. It grows with the definitions of a process, and not with its records. */
+const made = new Map<string, Getter>()
 
-type Known = Readonly<Record<string, unknown>>
+/**
+ * Made as code, once for each path: this runs for each column of each record, and closures over a name share one body, whose accesses V8
+ * cannot keep apart.
+ */
+export function getter(path: readonly string[]): Getter {
+  const access = path.map(name => `?.[${JSON.stringify(name)}]`).join('')
+  const known = made.get(access) ?? (new Function('value', `return value${access}`) as Getter)
+  made.set(access, known)
+  return known
+}
 
 /** What the tables hold of a value, in JSON's types; computed columns are `undefined`. */
 export function rowsOf(plan: StreamPlan): (value: unknown) => Rows {
