@@ -73,7 +73,7 @@ export async function runService(
       { event: 'uncaught', type: error instanceof Error ? error.name : typeof error, stack },
       'unforeseen error',
     )
-    killSelf('an error that nobody caught: ending at once, what was in flight is read again')
+    killSelf('an uncaught error: ending at once, what was in flight is read again')
   }
 
   /** The key goes to the terminal and into a file that only this user can read; logs have more readers. */

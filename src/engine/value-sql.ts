@@ -62,7 +62,7 @@ export type Place = readonly [date: string, key: string]
 
 /** A page of values, newest first by their own date. Dates are canonical instants. */
 export interface PageQuery {
-  /** Columns that the values must equal, out of {@link ValueList.by}: `{ customer_id: 'anna' }`. Empty: all values. */
+  /** Columns that the values must equal, out of {@link ValueList.by}: `{ colour: 'red' }`. Empty: all values. */
   readonly by: Readonly<Record<string, string>>
   /** The earliest date that belongs to it. */
   readonly from: string | undefined

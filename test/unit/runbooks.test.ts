@@ -27,14 +27,14 @@ it('the list of runbooks has each alert with its severity', () => {
 describe.each(files)('%s', file => {
   const text = readFileSync(new URL(file, FOLDER), 'utf8')
 
-  it('says what it means, what to look at, what to do, and when to wake somebody', () => {
+  it('says what it means, what to look at, what to do, and when to page', () => {
     const [first] = text.split('\n')
     expect(first).toBe(`# ${basename(file, '.md')}`)
     expect([...text.matchAll(/^## (.*)$/gm)].map(([, title]) => title)).toEqual([
       'What it means',
       'What to look at',
       'What to do',
-      'When to wake somebody',
+      'When to page',
     ])
     expect(text).toContain('```promql')
     expect(text).toMatch(/bin\/holdfast|curl/)

@@ -93,7 +93,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   'message.copy.max.bytes': refuse('a dead letter must always fit'),
   'delivery.report.only.error': refuse('each dead letter waits for the report that it was delivered'),
   'produce.offset.report': refuse('the report says where a dead letter stands'),
-  partitioner: refuse('a key keeps its partition, whoever produces it'),
+  partitioner: refuse('a key keeps its partition, whichever client produces it'),
   'queuing.strategy': refuse('dead letters of a partition stay in order'),
   'queue.buffering.max.messages': range(20_000, 10_000_000, 'dead letters of a whole batch must fit'),
   'queue.buffering.max.kbytes': range(65_536, 2_147_483_647, 'the largest dead letters must fit'),

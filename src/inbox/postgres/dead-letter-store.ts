@@ -63,12 +63,12 @@ export function createDeadLetterStore(pool: pg.Pool, stream: string): DeadLetter
           ), moved AS (
             UPDATE dead_letters AS d SET state = 'discarded', state_changed_at = now(), discard_action = $1
             FROM target WHERE d.id = target.id RETURNING d.id, target.state AS was_state
-          ), told AS (
+          ), noted AS (
             INSERT INTO dead_letter_events (dead_letter_id, what, who, detail)
             SELECT id, 'discarded', $2,
               jsonb_build_object('because', $3::text, 'action', $1::bigint::text, 'was_state', was_state) FROM moved
             RETURNING dead_letter_id
-          ) ${COUNT_TOLD}`,
+          ) ${COUNT_NOTED}`,
         values,
       })
       return { discarded: count, action }
@@ -88,12 +88,12 @@ export function createDeadLetterStore(pool: pg.Pool, stream: string): DeadLetter
           ), moved AS (
             UPDATE dead_letters AS d SET state = ${stateBefore('discarded')}, state_changed_at = now(), discard_action = NULL
             FROM target WHERE d.id = target.id RETURNING d.id, d.state
-          ), told AS (
+          ), noted AS (
             INSERT INTO dead_letter_events (dead_letter_id, what, who, detail)
             SELECT id, 'restored', $2,
               jsonb_build_object('because', $3::text, 'action', $1::bigint::text, 'state', state) FROM moved
             RETURNING dead_letter_id
-          ) ${COUNT_TOLD}`,
+          ) ${COUNT_NOTED}`,
         values: [action],
       })
       return { restored: count }
@@ -102,13 +102,13 @@ export function createDeadLetterStore(pool: pg.Pool, stream: string): DeadLetter
     async noteRevealed(filter, ids, by) {
       if (ids.length === 0) return
       await acting('reveal', filter, by, 'revealed', {
-        text: `WITH told AS (
+        text: `WITH noted AS (
             INSERT INTO dead_letter_events (dead_letter_id, what, who, detail)
             SELECT id, 'revealed', $2, jsonb_build_object('because', $3::text, 'action', $1::bigint::text)
             FROM (SELECT id COLLATE "C" AS id FROM unnest($7::text[]) AS shown (id)) AS shown
             WHERE id > $4 AND EXISTS (SELECT FROM dead_letters AS d WHERE d.id = shown.id AND d.stream = $6) ORDER BY id LIMIT $5
             RETURNING dead_letter_id
-          ) ${COUNT_TOLD}`,
+          ) ${COUNT_NOTED}`,
         values: [ids],
       })
     },
@@ -127,7 +127,7 @@ export function createDeadLetterStore(pool: pg.Pool, stream: string): DeadLetter
   /**
    * An entry of the audit log, and what it is about, in slices of a transaction each: however many letters there are, none takes
    * long. What fails midway has its entry, with what was done by then, and can be undone by that.
-   * @param statement does a slice and ends with {@link COUNT_TOLD}. `$1` is the entry's id, `$2` who, `$3` because, `$4` the
+   * @param statement does a slice and ends with {@link COUNT_NOTED}. `$1` is the entry's id, `$2` who, `$3` because, `$4` the
    *   id behind which the slice begins, `$5` how many letters it takes at most, `$6` the stream
    */
   async function acting(
@@ -146,15 +146,15 @@ export function createDeadLetterStore(pool: pg.Pool, stream: string): DeadLetter
         const number = action ?? String(entry?.rows[0]?.id)
         const values = [number, by.who, by.because, after, SLICE, stream, ...statement.values]
         const [done] = await pipelined(client, [{ text: statement.text, values }])
-        const { told = 0, last }: { told?: number; last?: string | null } = done?.rows[0] ?? {}
-        const counts = JSON.stringify({ [counted]: count + told })
+        const { noted = 0, last }: { noted?: number; last?: string | null } = done?.rows[0] ?? {}
+        const counts = JSON.stringify({ [counted]: count + noted })
         await pipelined(client, [
           { text: 'UPDATE audit_log SET counts = $2 WHERE id = $1', values: [number, counts] },
           'COMMIT',
         ])
         action = number
-        count += told
-        after = told < SLICE ? undefined : (last ?? undefined)
+        count += noted
+        after = noted < SLICE ? undefined : (last ?? undefined)
       })
     }
     return { action: action ?? '', count }
@@ -163,7 +163,7 @@ export function createDeadLetterStore(pool: pg.Pool, stream: string): DeadLetter
 
 /** Letters that one transaction discards or restores. */
 const SLICE = 5_000
-const COUNT_TOLD = 'SELECT count(*)::int AS told, max(dead_letter_id) AS last FROM told'
+const COUNT_NOTED = 'SELECT count(*)::int AS noted, max(dead_letter_id) AS last FROM noted'
 
 /** An entry of the audit log. */
 const NUMBER = /^\d{1,18}$/

@@ -111,7 +111,7 @@ const CLOSE = `
     UPDATE replay_items AS item SET state = closed.result, outcome = coalesce(nullif(closed.outcome, ''), closed.reason)
     FROM members JOIN closed ON closed.replay_id = members.replay_id AND closed.id = members.dead_letter_id
     WHERE item.replay_id = members.replay_id AND item.position = members.position
-  ), told AS (
+  ), noted AS (
     INSERT INTO dead_letter_events (dead_letter_id, what, detail)
     SELECT id, result, jsonb_build_object('replay_id', replay_id, 'replay_count', replay_count) ||
       CASE WHEN outcome <> '' THEN jsonb_build_object('outcome', outcome) ELSE '{}' END

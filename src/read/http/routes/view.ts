@@ -33,7 +33,7 @@ export interface ViewParts {
 }
 
 /**
- * `GET /view?stream=NAME&key=KEY`, and `GET /view?order_uid=UID` under the parameter that a stream declares: the search page's answer
+ * `GET /view?stream=NAME&key=KEY`, and the same under a parameter of the key that a stream declares: the search page's answer
  * without JavaScript, laid out by the same code (`web/order-view.js` for orders).
  * @param guard that of all reading routes, for programs; a person without a key gets a page that explains where to enter one
  */
