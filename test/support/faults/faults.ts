@@ -255,8 +255,10 @@ function columnDropped(world: World): Fault {
   let dropped = false
   return {
     async inject() {
+      // Locked first: a row that is committed between the copy and the drop would lose its reason.
       await world.query(`
         BEGIN;
+        LOCK TABLE returns IN ACCESS EXCLUSIVE MODE;
         CREATE TABLE chaos_reasons AS SELECT return_id, reason FROM returns;
         ALTER TABLE returns DROP COLUMN reason;
         COMMIT`)
