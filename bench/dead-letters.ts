@@ -162,7 +162,7 @@ async function closeLoops(): Promise<void> {
       const leftOut = Array.from({ length: BATCH }, (_, i) => {
         const offset = BigInt(batch * BATCH + i)
         const record = { topic: 'orders', partition: 0, offset, timestampMs: 0, key: null, value: null, headers: [] }
-        const redrive = kind === 'redriven' ? { replayId: 'r1', replayCount: 1 } : undefined
+        const redrive = kind === 'redriven' ? { redriveId: 'r1', redriveCount: 1 } : undefined
         return { ready: { record, origin: record, key: '', value: {} as Order, redrive }, outcome: 'stale' as const }
       })
       const started = performance.now()
@@ -207,7 +207,7 @@ async function settle(store: ReturnType<typeof createStreamSettlement>, batch: n
       },
       failedAtMs: 1_700_000_000_000 + batch * 50,
       attempts: 1,
-      replayCount: 0,
+      redriveCount: 0,
       key: `b563feb7b2b84b6test-${(batch * BATCH + i) * 7919}`,
       groupId: 'holdfast',
     }

@@ -4,7 +4,7 @@ import { cache } from './rows/cache.ts'
 import { deadLetters } from './rows/dead-letters.ts'
 import { healthy } from './rows/healthy.ts'
 import { red } from './rows/red.ts'
-import { replay } from './rows/replay.ts'
+import { redrive } from './rows/redrive.ts'
 import { runtime } from './rows/runtime.ts'
 import { use } from './rows/use.ts'
 import { readRunbooks } from './runbooks.ts'
@@ -15,16 +15,16 @@ const STREAM: BoardSpec = {
   about:
     'From top to bottom: is it healthy, what comes in and what becomes of it, what is full, cache, dead letters, processes.',
   rows: [healthy, red, use, cache, deadLetters, runtime],
-  beside: { title: 'A replay', uid: 'holdfast-replay' },
+  beside: { title: 'A redrive', uid: 'holdfast-replay' },
   from: 'now-1h',
 }
 
-const REPLAY: BoardSpec = {
+const REDRIVE: BoardSpec = {
   uid: 'holdfast-replay',
-  title: 'Holdfast: a replay',
+  title: 'Holdfast: a redrive',
   about:
     'For the time while dead letters are sent back: how far it is, what becomes of them, and whether the stream bears it.',
-  rows: replay,
+  rows: redrive,
   beside: { title: 'The stream', uid: 'holdfast-stream' },
   from: 'now-15m',
 }
@@ -34,7 +34,7 @@ export function boards(): Readonly<Record<string, dashboard.Dashboard>> {
   const runbooks = readRunbooks()
   return {
     'stream.json': buildBoard(STREAM, runbooks),
-    'replay.json': buildBoard(REPLAY, runbooks),
+    'replay.json': buildBoard(REDRIVE, runbooks),
     'runbooks.json': runbooks.board,
   }
 }

@@ -1,7 +1,7 @@
 import { composeAdmin } from './app/admin.ts'
 import { composeHealth } from './app/health.ts'
 import { serveHttp, serveMetrics } from './app/http.ts'
-import { composeDesk } from './app/inbox.ts'
+import { composeInbox } from './app/inbox.ts'
 import { openPublisher } from './app/intake.ts'
 import { composeJobs, JOB_CONNECTIONS } from './app/jobs.ts'
 import { createPools } from './app/pools.ts'
@@ -48,7 +48,7 @@ export interface App extends AsyncDisposable {
 const FIGURES_INTERVAL_MS = 15_000
 /** How long a start waits for the notifications of other replicas. Without them, only the cache is less effective. */
 const LISTEN_WAIT_MS = 2_000
-const DESK_POOL_MAX = 4
+const OPERATOR_POOL_MAX = 4
 const DAY_MS = 86_400_000
 /** Dead letters that one turn of the retention removes; it comes each hour. */
 const PURGE_LIMIT = 100_000
@@ -209,12 +209,12 @@ export async function startApp(
 
   /** On connections of their own: an operator's long query keeps no reader waiting. */
   function prepareAdmin() {
-    const pool = pools.open('desk', DESK_POOL_MAX)
+    const pool = pools.open('desk', OPERATOR_POOL_MAX)
     return units.map(({ stream, engine }) =>
       composeAdmin({
         config,
         stream,
-        desk: parts.use(composeDesk(config, stream, pool)),
+        inbox: parts.use(composeInbox(config, stream, pool)),
         status: () => engine?.status(),
         consumes,
         ready: health.ready,
@@ -229,23 +229,23 @@ export async function startApp(
     const keepDays = config.deadLetterRetentionDays
     const prepared = units.map(({ stream }) => {
       const pool = pools.open('jobs', JOB_CONNECTIONS)
-      return { stream, pool, desk: parts.use(composeDesk(config, stream, pool)) }
+      return { stream, pool, inbox: parts.use(composeInbox(config, stream, pool)) }
     })
     return () => {
-      const started = prepared.map(({ stream, pool, desk }) =>
+      const started = prepared.map(({ stream, pool, inbox }) =>
         composeJobs({
           config,
           stream,
           pool,
-          records: desk.records,
+          records: inbox.records,
           observer: observer.of(stream.name),
           onKafkaWarning,
           clock,
           tracing,
           scheduled: {
             // Scheduled jobs act as an operator would.
-            desk: desk.replays,
-            automatic: desk.automatic,
+            redrives: inbox.redrives,
+            automatic: inbox.automatic,
             automaticDelaysMs: config.automaticRedrive.delaysMs,
             purge: keepDays === 0 ? undefined : () => purgeSettled(pool, stream.name, keepDays * DAY_MS, PURGE_LIMIT),
           },

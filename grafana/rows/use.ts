@@ -113,7 +113,7 @@ export const use: Row = {
     {
       title: 'Connections to Postgres',
       about:
-        'Lent ones of those that each pool may have. `lanes` write the stream, `read` serves the API, `jobs` carries out replays.',
+        'Lent ones of those that each pool may have. `lanes` write the stream, `read` serves the API, `jobs` carries out redrives.',
       unit: UNITS.share,
       kind: 'lines',
       queries: [

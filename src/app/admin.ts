@@ -5,12 +5,12 @@ import type { AdminParts } from '../inbox/http/admin.ts'
 import { createAdminFeed } from '../inbox/http/admin-feed.ts'
 import { createStreamOverview } from '../inbox/http/stream-overview.ts'
 import type { Config } from '../settings/config.ts'
-import type { Desk } from './inbox.ts'
+import type { Inbox } from './inbox.ts'
 
 export interface AdminOptions {
   readonly config: Pick<Config, 'traceUrl'>
   readonly stream: Stream
-  readonly desk: Desk
+  readonly inbox: Inbox
   /** `undefined` until this process consumes the stream. */
   readonly status: () => StreamStatus | undefined
   /** Whether it is going to. */
@@ -23,23 +23,23 @@ export interface AdminOptions {
 
 /** What the API for operators needs of one stream: its inbox, and the state of this process. */
 export function composeAdmin(options: AdminOptions): AdminParts {
-  const { config, stream, desk, clock, ready } = options
+  const { config, stream, inbox, clock, ready } = options
   const { overview, storeSilentMs } = createStreamOverview({
     ...options,
     topic: stream.topic,
     groupId: stream.groupId,
     // Checks of the process concern every stream.
     ready: ready.filter(check => check.stream === undefined || check.stream === stream.name),
-    books: desk.books,
-    automatic: desk.automatic,
-    ends: desk.ends.of,
+    stored: inbox.stored,
+    automatic: inbox.automatic,
+    ends: inbox.ends.of,
   })
   return {
-    ...desk,
+    ...inbox,
     overview,
     storeSilentMs,
     stream,
     traceUrl: config.traceUrl,
-    feed: createAdminFeed({ clock, overview, replays: desk.replays.list, onError: options.onFeedError }),
+    feed: createAdminFeed({ clock, overview, redrives: inbox.redrives.list, onError: options.onFeedError }),
   }
 }

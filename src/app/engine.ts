@@ -8,7 +8,7 @@ import { type KafkaProducer, startProducer } from '../engine/kafka/producer.ts'
 import { readTopicId } from '../engine/kafka/topic-id.ts'
 import type { Clock, DeadLetterSink } from '../engine/ports.ts'
 import { createPipeline, type Pipeline, type PipelineParts } from '../engine/run/pipeline.ts'
-import type { SettlementStore, StartBook } from '../engine/settlement.ts'
+import type { SettlementStore, StartCounts } from '../engine/settlement.ts'
 import type { StreamStatus } from '../engine/status.ts'
 import type { Stream } from '../engine/stream.ts'
 import type { Tracing } from '../engine/tracing.ts'
@@ -21,7 +21,7 @@ export interface EngineParts {
   readonly stream: Stream
   readonly gate: StartGate
   readonly store: SettlementStore<unknown>
-  readonly startBook: StartBook
+  readonly startCounts: StartCounts
   /** Transactions side by side. */
   readonly lanes: number
   readonly onSettled: PipelineParts<unknown>['onSettled']
@@ -133,7 +133,7 @@ export function createEngine(parts: EngineParts): Engine {
       clock,
       random: Math.random,
       lanes: parts.lanes,
-      startBook: parts.startBook,
+      startCounts: parts.startCounts,
       crashLoopMaxStarts: config.crashLoopMaxStarts,
       stormLimit: storm?.maxConsecutive ?? config.stormLimit,
       stormRatio: storm?.ratio ?? config.stormRatio,

@@ -3,30 +3,30 @@ import type { createPool } from '../engine/postgres/pool.ts'
 import type { Stream } from '../engine/stream.ts'
 import { createCheckLetters, createFilterCheck } from '../inbox/check.ts'
 import { createDeadLetterRecords } from '../inbox/kafka/dead-letter-records.ts'
-import type { DeadLetterRecords, DeadLetterStore, ReplayDesk } from '../inbox/ports.ts'
+import type { DeadLetterRecords, DeadLetterStore, Redrives } from '../inbox/ports.ts'
 import { createAutomaticRedrive } from '../inbox/postgres/automatic-redrive.ts'
 import { createDeadLetterStore } from '../inbox/postgres/dead-letter-store.ts'
-import { createReplayDesk } from '../inbox/postgres/replays.ts'
-import { createStreamBooks } from '../inbox/postgres/stream-books.ts'
-import type { AutomaticRedrive, StreamBooks } from '../inbox/stream-ports.ts'
+import { createRedrives } from '../inbox/postgres/redrives.ts'
+import { createStoredStream } from '../inbox/postgres/stored-stream.ts'
+import type { AutomaticRedrive, StoredStream } from '../inbox/stream-ports.ts'
 import type { Config } from '../settings/config.ts'
 
 /** What operators work with, of one stream. */
-export interface Desk extends AsyncDisposable {
+export interface Inbox extends AsyncDisposable {
   readonly letters: DeadLetterStore
   /** It connects to Kafka with the first request. */
   readonly records: DeadLetterRecords
   /** Would the dead letters that a filter takes pass now? */
   readonly check: ReturnType<typeof createFilterCheck>
-  readonly replays: ReplayDesk
+  readonly redrives: Redrives
   readonly automatic: AutomaticRedrive
-  readonly books: StreamBooks
+  readonly stored: StoredStream
   /** Reads the topic that is consumed. It connects to Kafka with the first request. */
   readonly ends: PartitionEnds
 }
 
 /** The inbox as both the service and the command line use it. Disposing of it closes everything except the pool. */
-export function composeDesk(config: Config, stream: Stream, pool: ReturnType<typeof createPool>): Desk {
+export function composeInbox(config: Config, stream: Stream, pool: ReturnType<typeof createPool>): Inbox {
   const connection = config.kafka
   const { name, topic, dlqTopic, groupId, judge } = stream
   const records = createDeadLetterRecords({ connection, topic: dlqTopic, sourceTopic: topic, groupId })
@@ -37,9 +37,9 @@ export function composeDesk(config: Config, stream: Stream, pool: ReturnType<typ
     letters,
     records,
     check: createFilterCheck({ letters, check }),
-    replays: createReplayDesk({ pool, stream: name, topic, dlqTopic, check }),
+    redrives: createRedrives({ pool, stream: name, topic, dlqTopic, check }),
     automatic: createAutomaticRedrive({ pool, stream: name, preset: config.automaticRedrive.on, now: Date.now }),
-    books: createStreamBooks(pool, { stream: name, topic, groupId }),
+    stored: createStoredStream(pool, { stream: name, topic, groupId }),
     ends,
     async [Symbol.asyncDispose]() {
       await Promise.all([records[Symbol.asyncDispose](), ends[Symbol.asyncDispose]()])

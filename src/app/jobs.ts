@@ -3,11 +3,11 @@ import type { createPool } from '../engine/postgres/pool.ts'
 import type { Stream } from '../engine/stream.ts'
 import type { SendTracing } from '../engine/tracing.ts'
 import { type ScheduledJobs, startJobs } from '../inbox/jobs/jobs.ts'
-import { createReplayer } from '../inbox/jobs/replayer.ts'
-import { createReplayTopic } from '../inbox/kafka/replay-topic.ts'
+import { createRedriveWorker } from '../inbox/jobs/redrive-worker.ts'
+import { createRedriveTopic } from '../inbox/kafka/redrive-topic.ts'
 import type { DeadLetterRecords } from '../inbox/ports.ts'
-import { createReplayStore } from '../inbox/postgres/replay-work.ts'
-import type { JobObserver } from '../inbox/replay.ts'
+import { createRedriveStore } from '../inbox/postgres/redrive-work.ts'
+import type { JobObserver } from '../inbox/redrive-work.ts'
 import type { Config } from '../settings/config.ts'
 
 export interface JobParts {
@@ -34,8 +34,8 @@ export const JOB_CONNECTIONS = 4
 export function composeJobs(parts: JobParts): AsyncDisposable {
   const { config, stream, pool, records, observer, clock, scheduled, tracing } = parts
   const random = Math.random
-  const store = createReplayStore(pool, { stream: stream.name, topic: stream.topic })
-  const topic = createReplayTopic({
+  const store = createRedriveStore(pool, { stream: stream.name, topic: stream.topic })
+  const topic = createRedriveTopic({
     connection: config.kafka,
     topic: stream.topic,
     onWarning: parts.onKafkaWarning,
@@ -45,7 +45,7 @@ export function composeJobs(parts: JobParts): AsyncDisposable {
     stream: stream.name,
     database: { executeSql: (text, values) => pool.query(text, values) },
     store,
-    replayer: createReplayer({ store, topic, records, observer, clock, random }),
+    worker: createRedriveWorker({ store, topic, records, observer, clock, random }),
     ...(scheduled === undefined ? {} : { scheduled }),
     stopTimeoutMs: Math.min(STOP_TIMEOUT_MS, config.shutdownTimeoutMs / 2),
     observer,

@@ -2,7 +2,7 @@ import type { Publisher } from '../engine/kafka/publisher.ts'
 import type { Clock } from '../engine/ports.ts'
 import { tryEmptyWrite } from '../engine/postgres/empty-write.ts'
 import { requireTables } from '../engine/postgres/required-tables.ts'
-import { createStartBook } from '../engine/postgres/start-book.ts'
+import { createStartCounts } from '../engine/postgres/start-counts.ts'
 import type { Stream } from '../engine/stream.ts'
 import type { Tracing } from '../engine/tracing.ts'
 import { createStreamSettlement } from '../inbox/postgres/letter-settlement.ts'
@@ -68,9 +68,9 @@ export function composeStream(parts: UnitParts): StreamUnit {
         stream: stream.name,
         tables: stream.tables,
         notifyAs: parts.notifyAs,
-        replayMax: config.replayMax,
+        redriveMax: config.redriveMax,
       }),
-      startBook: createStartBook(pool),
+      startCounts: createStartCounts(pool),
       lanes,
       onSettled: reading.onSettled,
       requireTables: () => requireTables(pool, stream.name, stream.plan),

@@ -5,7 +5,7 @@ import { openPartitionReader, type PartitionReader } from '../engine/kafka/parti
 import { createPool } from '../engine/postgres/pool.ts'
 import { startOf } from '../engine/progress.ts'
 import type { Stream } from '../engine/stream.ts'
-import { createStreamBooks } from '../inbox/postgres/stream-books.ts'
+import { createStoredStream } from '../inbox/postgres/stored-stream.ts'
 import type { Config } from '../settings/config.ts'
 import { note } from './output.ts'
 
@@ -49,7 +49,7 @@ export async function measureLag(config: Pick<Config, 'kafka' | 'postgres'>, str
   parts.defer(() => pool.end())
   const { topic, groupId } = stream
   let away = false
-  const progress = await createStreamBooks(pool, { stream: stream.name, topic, groupId })
+  const progress = await createStoredStream(pool, { stream: stream.name, topic, groupId })
     .partitions()
     .catch((error: unknown) => {
       if (dispositionOf(error) !== 'retry') throw error
@@ -57,9 +57,9 @@ export async function measureLag(config: Pick<Config, 'kafka' | 'postgres'>, str
       away = true
       return []
     })
-  const books = new Map(progress.map(row => [row.partition, row]))
+  const stored = new Map(progress.map(row => [row.partition, row]))
   const inspector = parts.use(await startInspector({ connection: kafka, groupId }))
-  const unknown = (await inspector.partitions(topic)).filter(({ partition }) => !books.has(partition))
+  const unknown = (await inspector.partitions(topic)).filter(({ partition }) => !stored.has(partition))
   const committed = new Map((await inspector.committed(unknown)).map(at => [at.partition, at.nextOffset]))
   const reader = parts.use(await openPartitionReader({ connection: kafka, topic, groupId, onlyHeads: true }))
   const toTheEnd = parts.use(
@@ -69,7 +69,7 @@ export async function measureLag(config: Pick<Config, 'kafka' | 'postgres'>, str
   const startAt = away ? 'committed' : kafka.startAt
   const rows: PartitionLag[] = []
   for (const partition of await reader.partitions()) rows.push(await rowOf(partition))
-  return { rows, consumed: books.size + committed.size > 0 }
+  return { rows, consumed: stored.size + committed.size > 0 }
 
   /** The topic was recreated, the log was cut, or this is another cluster: what waits is not known. */
   function beyondEnd(row: Pick<PartitionLag, Known>, next: bigint, end: bigint): PartitionLag {
@@ -82,7 +82,7 @@ export async function measureLag(config: Pick<Config, 'kafka' | 'postgres'>, str
   }
 
   async function rowOf(partition: number): Promise<PartitionLag> {
-    const known = books.get(partition)
+    const known = stored.get(partition)
     const row = {
       partition,
       paused_for: known?.pausedFor ?? null,

@@ -46,9 +46,9 @@ export interface DeadLetter {
   /** Deliveries so far of this reading, counting from 1. */
   readonly attempts: number
   /** How often it has been redriven. */
-  readonly replayCount: number
+  readonly redriveCount: number
   /** The redrive that this reading comes from. */
-  readonly replayId?: string | undefined
+  readonly redriveId?: string | undefined
   /** The order's key when it could be read. */
   readonly key: string | null
   readonly groupId: string

@@ -7,7 +7,7 @@ export interface Figures {
     /** Wall clock in ms at which the longest-waiting open one last failed; `undefined` when none is open. */
     readonly oldestFailedAtMs: number | undefined
   }
-  readonly replay: {
+  readonly redrive: {
     readonly inProgress: boolean
     /** Members of the current redrive that are not published yet. */
     readonly pending: number

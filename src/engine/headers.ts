@@ -16,8 +16,8 @@ export const HEADER = {
   pointer: 'holdfast.pointer',
   failedAt: 'holdfast.failed-at',
   timestamp: 'holdfast.timestamp',
-  replayCount: 'holdfast.replay-count',
-  replayId: 'holdfast.replay-id',
+  redriveCount: 'holdfast.replay-count',
+  redriveId: 'holdfast.replay-id',
   // A dead letter that is too large for its topic has these: see omission.ts.
   value: 'holdfast.value',
   valueAt: 'holdfast.value-at',
@@ -52,8 +52,8 @@ interface Values {
   pointer: string
   failedAt: number
   timestamp: number
-  replayCount: number
-  replayId: string
+  redriveCount: number
+  redriveId: string
   value: 'omitted'
   valueAt: Position
   valueHash: string
@@ -74,7 +74,7 @@ const INT32_MAX = 2_147_483_647
 const TOPIC = /^[A-Za-z0-9._-]{1,249}$/
 const ORIGIN_ID = /^(.*)-(\d+)-(\d+)$/
 const SHA256 = /^[0-9a-f]{64}$/
-const REPLAY_ID = /^[A-Za-z0-9_-]{1,64}$/
+const REDRIVE_ID = /^[A-Za-z0-9_-]{1,64}$/
 
 const text = textOf(TEXT_BYTES)
 const name = textOf(NAME_BYTES)
@@ -99,8 +99,8 @@ const CODECS: { readonly [F in Field]: Codec<Values[F]> } = {
   pointer: text,
   failedAt: { write: value => new Date(value).toISOString(), read: readInstant },
   timestamp: { write: value => String(timestampToInt64(value)), read: parseTimestamp },
-  replayCount: int32,
-  replayId: { write: value => value, read: value => (REPLAY_ID.test(value) ? value : undefined) },
+  redriveCount: int32,
+  redriveId: { write: value => value, read: value => (REDRIVE_ID.test(value) ? value : undefined) },
   value: omitted,
   valueAt: { write: originId, read: parseOriginId },
   valueHash: { write: value => value, read: value => (SHA256.test(value) ? value : undefined) },

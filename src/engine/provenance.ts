@@ -2,10 +2,10 @@ import { HEADER, readHeader } from './headers.ts'
 import { type Origin, originId, type SourceRecord } from './record.ts'
 
 /** The redrive that brought a record. */
-export interface Redrive {
-  readonly replayId: string
+export interface RecordRedrive {
+  readonly redriveId: string
   /** How often its dead letter has been redriven, this time included. */
-  readonly replayCount: number
+  readonly redriveCount: number
 }
 
 /** Where a record counts from. */
@@ -13,7 +13,7 @@ export interface Provenance {
   /** Where it first stood: the record's own position, unless a redrive brought it. */
   readonly origin: Origin
   /** The redrive that brought it. */
-  readonly redrive: Redrive | undefined
+  readonly redrive: RecordRedrive | undefined
   /** It names a redrive in its headers that did not bring it. */
   readonly foreign: boolean
 }
@@ -22,13 +22,13 @@ export type ProvenanceOf = (record: SourceRecord) => Provenance
 /** The origin that a record claims. Any producer can write these headers, so the claim is not trusted yet. */
 export interface ProvenanceClaim {
   readonly origin: Origin
-  readonly replayId: string
+  readonly redriveId: string
 }
 
 /** The stored state of a redrive that has a member with the claimed origin. */
 export interface RedriveFacts {
   /** How often the letter has been redriven, this time included: from the index, not from the header. */
-  readonly replayCount: number
+  readonly redriveCount: number
   /** Timestamp of the record as it first stood; `undefined` when the index has forgotten it. */
   readonly timestampMs: number | undefined
   /** Progress of the group on the origin's partition; `undefined` where it has none. */
@@ -38,8 +38,8 @@ export interface RedriveFacts {
 /** Facts by {@link claimKey}; a claim of which nothing is known is absent. */
 export type AskRedrives = (claims: readonly ProvenanceClaim[]) => Promise<ReadonlyMap<string, RedriveFacts>>
 
-export function claimKey({ origin, replayId }: ProvenanceClaim): string {
-  return `${replayId} ${originId(origin)}`
+export function claimKey({ origin, redriveId }: ProvenanceClaim): string {
+  return `${redriveId} ${originId(origin)}`
 }
 
 /**
@@ -56,10 +56,10 @@ export async function provenances(records: readonly SourceRecord[], ask: AskRedr
     const claim = claimOf(record)
     const known = claim === undefined ? undefined : facts.get(claimKey(claim))
     if (claim === undefined || known === undefined || !isBelow(claim.origin, record, known)) return unconfirmed(record)
-    const { timestampMs = claim.origin.timestampMs, replayCount } = known
+    const { timestampMs = claim.origin.timestampMs, redriveCount } = known
     return {
       origin: { ...claim.origin, timestampMs },
-      redrive: { replayId: claim.replayId, replayCount },
+      redrive: { redriveId: claim.redriveId, redriveCount },
       foreign: false,
     }
   }
@@ -74,14 +74,14 @@ export function claimOf(record: SourceRecord): ProvenanceClaim | undefined {
   if (!isMarked(record)) return undefined
   const position = readHeader(record, 'id')
   const timestampMs = readHeader(record, 'timestamp')
-  const replayId = readHeader(record, 'replayId')
-  if (position === undefined || timestampMs === undefined || replayId === undefined) return undefined
-  return { origin: { ...position, timestampMs }, replayId }
+  const redriveId = readHeader(record, 'redriveId')
+  if (position === undefined || timestampMs === undefined || redriveId === undefined) return undefined
+  return { origin: { ...position, timestampMs }, redriveId }
 }
 
 /** Most records have no headers, or only those of their producer. */
 function isMarked({ headers }: SourceRecord): boolean {
-  return headers.length > 0 && headers.some(([name]) => name === HEADER.id || name === HEADER.replayId)
+  return headers.length > 0 && headers.some(([name]) => name === HEADER.id || name === HEADER.redriveId)
 }
 
 function isBelow(origin: Origin, record: SourceRecord, { nextOffset }: RedriveFacts): boolean {

@@ -122,7 +122,7 @@ export interface StoredProgress extends Progress {
 }
 
 /** Counts starts in the store, so that a record that kills the process is found after the restart. */
-export interface StartBook {
+export interface StartCounts {
   /**
    * A first batch after an assignment is about to be touched.
    * @returns starts since progress last advanced, this one included; and the record that the last process had in hand

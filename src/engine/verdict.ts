@@ -1,5 +1,5 @@
 import type { Rejection } from './dead-letter.ts'
-import type { Redrive } from './provenance.ts'
+import type { RecordRedrive } from './provenance.ts'
 import type { Origin, SourceRecord } from './record.ts'
 
 /** A valid record, ready to be written. `T` is the domain's type (an order). */
@@ -9,7 +9,7 @@ export interface ReadyRecord<T> {
   readonly key: string
   readonly value: T
   /** Set if the record was redriven. */
-  readonly redrive?: Redrive | undefined
+  readonly redrive?: RecordRedrive | undefined
 }
 
 /** How an input is judged: bytes in, the domain's value or the reason why not. Pure; throws nothing that is foreseen. */

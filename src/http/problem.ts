@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { DeadLetterHint } from '../engine/dead-letter-hint.ts'
 import { traceIdOf } from '../engine/trace-context.ts'
-import type { Replay } from '../inbox/ports.ts'
+import type { Redrive } from '../inbox/ports.ts'
 
 /** What went wrong with a request: RFC 9457, with members of our own. Never holds order data. */
 export interface Problem {
@@ -17,7 +17,7 @@ export interface Problem {
   /** Where a filter cannot be understood, in characters from 1. */
   readonly column?: number
   /** The redrive that is under way instead. */
-  readonly running?: Replay
+  readonly running?: Redrive
   /** Places in what was sent that are wrong. Default: none that could be named. */
   readonly errors?: readonly { readonly pointer: string; readonly message: string }[]
 }

@@ -3,8 +3,8 @@ import {
   LEFT_OUT,
   LETTER_STATES,
   offers,
+  REDRIVE_STATES,
   REDRIVES,
-  REPLAY_STATES,
   type RedriveStep,
   redrivesWhere,
   WAITING,
@@ -12,13 +12,13 @@ import {
 
 /** The console's table of states: `node scripts/write-states.ts` writes it as web/console/states.js. */
 export function consoleStates() {
-  const steps = (step: RedriveStep) => REPLAY_STATES.filter(state => offers(state, step))
+  const steps = (step: RedriveStep) => REDRIVE_STATES.filter(state => offers(state, step))
   const labelOf = (state: (typeof DEAD_LETTER_STATES)[number]) =>
     state === 'failed_again' ? 'failed again' : LETTER_STATES[state].label
   return {
     STATES: Object.fromEntries(DEAD_LETTER_STATES.map(state => [state, labelOf(state)])),
     WAITING,
-    REPLAY_STATES: Object.fromEntries(REPLAY_STATES.map(state => [state, REDRIVES[state].label])),
+    REDRIVE_STATES: Object.fromEntries(REDRIVE_STATES.map(state => [state, REDRIVES[state].label])),
     UNDER_WAY: redrivesWhere(state => state.underWay),
     FINAL: redrivesWhere(state => state.final),
     STEPS: { pause: steps('pause'), resume: steps('resume'), cancel: steps('cancel') },

@@ -60,7 +60,7 @@ const ALIASES: Readonly<Partial<Record<string, FilterField>>> = { uid: 'key' }
 
 const MAX_CHARACTERS = 100_000
 const MAX_PARTITION = 2 ** 31 - 1
-const MAX_REPLAYS = 1_000_000
+const MAX_REDRIVES = 1_000_000
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const
 /** A hundred years: what is subtracted from now must still be a date. */
 const MAX_AGE_MS = 36_525 * UNIT_MS.d
@@ -136,7 +136,7 @@ function readTerms(text: string): FilterTerm[] {
     }
     at += 1
     if (field === 'age') return { field, not, ...readAge() }
-    if (field === 'replays') return { field, not, ...readReplays() }
+    if (field === 'replays') return { field, not, ...readRedriveCount() }
     const values = [readValue(field)]
     while (text[at] === ',') {
       at += 1
@@ -200,13 +200,13 @@ function readTerms(text: string): FilterTerm[] {
     return { comparison, ms } as const
   }
 
-  function readReplays() {
+  function readRedriveCount() {
     const start = at
     const taken = readComparison()
     const comparison = taken === '' ? '=' : COMPARISONS.find(known => known === taken)
     if (comparison === undefined) throw new Misread(start, `${quote(taken)} compares nothing; use > >= < <= or =`)
     const numberAt = at
-    const count = toCount(take(BARE), MAX_REPLAYS)
+    const count = toCount(take(BARE), MAX_REDRIVES)
     if (count === undefined) throw new Misread(numberAt, 'replays is a whole number, as in replays:0 or replays:>=2')
     endOfTerm()
     return { comparison, count }

@@ -18,7 +18,7 @@ interface LetterState {
  */
 export const LETTER_STATES = {
   open: { label: 'open', waits: true, settled: false },
-  replaying: { label: 'replaying', waits: false, settled: false },
+  replaying: { label: 'redriving', waits: false, settled: false },
   resolved: { label: 'resolved', waits: false, settled: true },
   parked: { label: 'parked', waits: true, settled: false },
   discarded: { label: 'discarded', waits: false, settled: true },
@@ -52,7 +52,7 @@ export const SETTLED = letterStates.filter(state => LETTER_STATES[state].settled
 /** The steps that an operator may request of a redrive. */
 export type RedriveStep = 'pause' | 'resume' | 'cancel'
 
-interface RedriveState {
+interface RedriveStateRow {
   readonly label: string
   /** A stream has one such at most. */
   readonly underWay: boolean
@@ -67,10 +67,10 @@ interface RedriveState {
   readonly resume?: Next
   readonly cancel?: Next
 }
-type Next = ReplayState | readonly [alive: ReplayState, dead: ReplayState]
+type Next = RedriveState | readonly [alive: RedriveState, dead: RedriveState]
 
 /** In the order of a redrive's life. */
-export const REPLAY_STATES = [
+export const REDRIVE_STATES = [
   'queued',
   'running',
   'pausing',
@@ -80,12 +80,12 @@ export const REPLAY_STATES = [
   'done',
   'failed',
 ] as const
-export type ReplayState = (typeof REPLAY_STATES)[number]
+export type RedriveState = (typeof REDRIVE_STATES)[number]
 
 const UNDER_WAY = { underWay: true, final: false } as const
 const ENDED = { underWay: false, held: false, final: true } as const
 
-export const REDRIVES: Readonly<Record<ReplayState, RedriveState>> = {
+export const REDRIVES: Readonly<Record<RedriveState, RedriveStateRow>> = {
   queued: {
     label: 'waits for a worker',
     ...UNDER_WAY,
@@ -113,19 +113,19 @@ export const REDRIVES: Readonly<Record<ReplayState, RedriveState>> = {
 }
 
 /** @returns what becomes of it, which may be what it is; `undefined`: the step is refused */
-export function nextState(state: ReplayState, step: RedriveStep, alive: boolean): ReplayState | undefined {
+export function nextState(state: RedriveState, step: RedriveStep, alive: boolean): RedriveState | undefined {
   const next = REDRIVES[state][step]
   return typeof next === 'object' ? next[alive ? 0 : 1] : next
 }
 
 /** Whether the step would change anything. */
-export function offers(state: ReplayState, step: RedriveStep): boolean {
+export function offers(state: RedriveState, step: RedriveStep): boolean {
   const next = nextState(state, step, true)
   return next !== undefined && next !== state
 }
 
-export const redrivesWhere = (holds: (state: RedriveState) => boolean): ReplayState[] =>
-  REPLAY_STATES.filter(state => holds(REDRIVES[state]))
+export const redrivesWhere = (holds: (state: RedriveStateRow) => boolean): RedriveState[] =>
+  REDRIVE_STATES.filter(state => holds(REDRIVES[state]))
 
 /** States of a member of a redrive's frozen set. */
 export const MEMBER_STATES = {

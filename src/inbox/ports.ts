@@ -7,7 +7,7 @@ import {
   type DeadLetterState,
   type LeftOutReason,
   leftOutWords,
-  type ReplayState,
+  type RedriveState,
   type SkipReason,
   type StoredLetterState,
   WAITING,
@@ -119,7 +119,7 @@ export interface DeadLetterEvent {
     | 'restored'
     | 'revealed'
   readonly who: string | null
-  /** Payload-free: outcome, reason, replay id, because … */
+  /** Payload-free: outcome, reason, id of the redrive, because … */
   readonly detail: Readonly<Record<string, string | number | boolean | null>>
 }
 
@@ -215,10 +215,10 @@ export interface CheckedPage {
 // Redrives -----------------------------------------------------------------------------------------------------------
 
 /** What became of a member of the frozen set. Also the values of the metric label `result`. */
-export const REPLAY_RESULTS = ['published', 'resolved', 'failed_again', 'parked', 'skipped'] as const
-export type ReplayResult = (typeof REPLAY_RESULTS)[number]
+export const REDRIVE_RESULTS = ['published', 'resolved', 'failed_again', 'parked', 'skipped'] as const
+export type RedriveResult = (typeof REDRIVE_RESULTS)[number]
 
-export interface ReplayRequest {
+export interface RedriveRequest {
   readonly filter: DeadLetterFilter
   /** Records a second; `undefined`: as fast as it goes. */
   readonly rate: number | undefined
@@ -239,7 +239,7 @@ export function isOfAnotherKey(letter: Pick<DeadLetterRow, 'key'>, key: string):
 }
 
 /** What a request would do. Made from the same set as the redrive itself. */
-export interface ReplayPreview {
+export interface RedrivePreview {
   /** Members of the set. */
   readonly count: number
   readonly by_reason: Readonly<Record<string, number>>
@@ -250,9 +250,9 @@ export interface ReplayPreview {
   readonly left_out: Readonly<Partial<Record<LeftOutReason, number>>>
 }
 
-export interface Replay {
+export interface Redrive {
   readonly id: string
-  readonly state: ReplayState
+  readonly state: RedriveState
   /** As text, in the filter grammar. */
   readonly filter: string
   readonly requested_by: string
@@ -282,23 +282,23 @@ export interface Replay {
 }
 
 /** Another redrive is running; `running` identifies it. */
-export class ReplayRunningError extends Error {
-  readonly running: Replay
-  constructor(running: Replay) {
+export class RedriveRunningError extends Error {
+  readonly running: Redrive
+  constructor(running: Redrive) {
     super(
       `the redrive ${running.id} of ${running.requested_by} is ${running.state}; only one runs at a time: ` +
         'wait for it, pause it or cancel it',
     )
-    this.name = 'ReplayRunningError'
+    this.name = 'RedriveRunningError'
     this.running = running
   }
 }
 
 /** The set is empty. */
-export class NothingToReplayError extends UsageError {
-  override readonly name = 'NothingToReplayError'
-  readonly preview: ReplayPreview
-  constructor(preview: ReplayPreview) {
+export class NothingToRedriveError extends UsageError {
+  override readonly name = 'NothingToRedriveError'
+  readonly preview: RedrivePreview
+  constructor(preview: RedrivePreview) {
     const left = leftOutWords(preview.left_out)
     super(
       left === ''
@@ -310,17 +310,17 @@ export class NothingToReplayError extends UsageError {
 }
 
 /** Starting, watching and steering redrives. The work itself is done by processes that run jobs. */
-export interface ReplayDesk {
-  preview(request: ReplayRequest): Promise<ReplayPreview>
-  /** Freezes the set and queues the job. @throws ReplayRunningError NothingToReplayError; UsageError when an edit is asked for and not exactly one letter matches */
-  start(request: ReplayRequest, by: Operator): Promise<Replay>
-  get(id: string): Promise<Replay | undefined>
+export interface Redrives {
+  preview(request: RedriveRequest): Promise<RedrivePreview>
+  /** Freezes the set and queues the job. @throws RedriveRunningError NothingToRedriveError; UsageError when an edit is asked for and not exactly one letter matches */
+  start(request: RedriveRequest, by: Operator): Promise<Redrive>
+  get(id: string): Promise<Redrive | undefined>
   /** Latest first. */
-  list(limit: number): Promise<Replay[]>
+  list(limit: number): Promise<Redrive[]>
   /** Takes effect between two pages. @throws UsageError when its state does not allow it */
-  pause(id: string, by: Operator): Promise<Replay>
-  /** @throws ReplayRunningError, UsageError */
-  resume(id: string, by: Operator): Promise<Replay>
+  pause(id: string, by: Operator): Promise<Redrive>
+  /** @throws RedriveRunningError, UsageError */
+  resume(id: string, by: Operator): Promise<Redrive>
   /** What is published stays published; the others wait as before. */
-  cancel(id: string, by: Operator): Promise<Replay>
+  cancel(id: string, by: Operator): Promise<Redrive>
 }

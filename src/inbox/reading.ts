@@ -20,8 +20,8 @@ export interface DeadLetterReading {
   readonly message: string
   readonly failedAtMs: number
   readonly attempts: number
-  readonly replayCount: number
-  readonly replayId: string | undefined
+  readonly redriveCount: number
+  readonly redriveId: string | undefined
 }
 
 /** Never throws: what cannot be read is left out, and what says nothing at all is a dead letter of unknown origin. */
@@ -50,8 +50,8 @@ function readOurs(record: SourceRecord): DeadLetterReading | undefined {
     message: readHeader(record, 'message') ?? '',
     failedAtMs,
     attempts: readHeader(record, 'deliveryCount') ?? 1,
-    replayCount: readHeader(record, 'replayCount') ?? 0,
-    replayId: readHeader(record, 'replayId'),
+    redriveCount: readHeader(record, 'redriveCount') ?? 0,
+    redriveId: readHeader(record, 'redriveId'),
   }
 }
 
@@ -75,7 +75,7 @@ function readForeign(record: SourceRecord, headers: ForeignHeaders): DeadLetterR
     // The time of the failure where the writer sets none of its own; else the record's, which is the nearest there is.
     failedAtMs: Math.min(Math.max(record.timestampMs, 0), MAX_INSTANT_MS),
     attempts,
-    replayCount: 0,
-    replayId: undefined,
+    redriveCount: 0,
+    redriveId: undefined,
   }
 }

@@ -29,9 +29,9 @@ export function toDeadLetterRecord(deadLetter: DeadLetter): DeadLetterRecord {
     pointer: rejection.pointer,
     failedAt: deadLetter.failedAtMs,
     timestamp: origin.timestampMs,
-    replayCount: deadLetter.replayCount,
+    redriveCount: deadLetter.redriveCount,
     // Distinguishes two failures from one that stands twice, when the index is rebuilt from the topic.
-    replayId: deadLetter.replayId,
+    redriveId: deadLetter.redriveId,
   })
   return {
     key: record.key,

@@ -1,12 +1,12 @@
 import type { Rejection } from '../engine/dead-letter.ts'
 import type { Outcome } from '../engine/outcome.ts'
-import type { Redrive } from '../engine/provenance.ts'
+import type { RecordRedrive } from '../engine/provenance.ts'
 import { originId } from '../engine/record.ts'
 import type { SettlementWork } from '../engine/settlement.ts'
 import type { ReadyRecord } from '../engine/verdict.ts'
 
 /** How a redriven record ended: by this its dead letter is resolved, or waits once more. */
-export interface RedriveEnd extends Redrive {
+export interface RedriveEnd extends RecordRedrive {
   /** Id of the dead letter. */
   readonly id: string
   readonly outcome: Outcome
@@ -26,7 +26,7 @@ export function redriveEnds<T>(
 ): RedriveEnd[] {
   const ends = new Map<string, RedriveEnd>()
   const note = (end: RedriveEnd): void => {
-    const key = `${end.replayId} ${end.id}`
+    const key = `${end.redriveId} ${end.id}`
     const other = ends.get(key)
     if (other === undefined || WEIGHT[end.outcome] > WEIGHT[other.outcome]) ends.set(key, end)
   }
@@ -35,9 +35,9 @@ export function redriveEnds<T>(
   }
   for (const { ready, outcome } of work.collapsed.leftOut ?? []) noteReady(ready, () => outcome)
   for (const ready of work.ready) noteReady(ready, () => outcomeOf(ready))
-  for (const { origin, replayId, replayCount, rejection } of work.deadLetters) {
-    if (replayId === undefined) continue
-    note({ id: originId(origin), replayId, replayCount, outcome: 'dead_lettered', failure: rejection })
+  for (const { origin, redriveId, redriveCount, rejection } of work.deadLetters) {
+    if (redriveId === undefined) continue
+    note({ id: originId(origin), redriveId, redriveCount, outcome: 'dead_lettered', failure: rejection })
   }
   return [...ends.values()]
 }

@@ -44,7 +44,7 @@ const REPEATABLE: ReadonlySet<Reason> = new Set(['malformed_json', 'schema_viola
  */
 export function toLetterCopy(record: SourceRecord, judge: (record: SourceRecord) => Verdict<unknown>): LetterCopy {
   const reading = readDeadLetter(record)
-  const { id, origin, failedAtMs, attempts, replayCount, replayId, groupId, writtenBy } = reading
+  const { id, origin, failedAtMs, attempts, redriveCount, redriveId, groupId, writtenBy } = reading
   // One that ends processes is not looked at.
   const verdict = reading.reason === 'crash_loop' ? undefined : attempt(judge, record)
   return {
@@ -56,8 +56,8 @@ export function toLetterCopy(record: SourceRecord, judge: (record: SourceRecord)
       rejection: rejectionOf(reading, verdict),
       failedAtMs,
       attempts,
-      replayCount,
-      replayId,
+      redriveCount,
+      redriveId,
       key: verdict?.key ?? null,
       groupId,
       dlq: { partition: record.partition, offset: record.offset },

@@ -15,7 +15,7 @@ export interface PartitionProgress {
   readonly lastProgressMs: number
 }
 
-export interface StreamBooks {
+export interface StoredStream {
   /** Each partition that was ever consumed by the group. @throws StoreUnavailableError, as every method does */
   partitions(): Promise<PartitionProgress[]>
   /** Records a second, settled by all processes of the group in the last few seconds. */

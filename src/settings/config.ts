@@ -149,7 +149,7 @@ function toConfig(values: Values) {
     stormLimit: values.DLQ_STORM_MAX_CONSECUTIVE,
     stormRatio: values.DLQ_STORM_RATIO,
     crashLoopMaxStarts: values.CRASH_LOOP_MAX_STARTS,
-    replayMax: values.REPLAY_MAX,
+    redriveMax: values.REPLAY_MAX,
     /** Until an operator uses the switch; and how long a dead letter waits for its first automatic redrive, its second … */
     automaticRedrive: { on: values.AUTO_REDRIVE === 'on', delaysMs: values.AUTO_REDRIVE_DELAYS },
     deadLetterRetentionDays: values.DEAD_LETTER_RETENTION_DAYS,

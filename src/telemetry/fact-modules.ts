@@ -1,5 +1,5 @@
 import type { Fact } from '../engine/facts.ts'
-import type { JobFact } from '../inbox/replay.ts'
+import type { JobFact } from '../inbox/redrive-work.ts'
 import type { ReadFact } from '../read/read-side.ts'
 import type { LogModule } from '../settings/log-levels.ts'
 

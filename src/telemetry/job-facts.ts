@@ -1,4 +1,4 @@
-import type { JobFact, JobObserver } from '../inbox/replay.ts'
+import type { JobFact, JobObserver } from '../inbox/redrive-work.ts'
 import type { Metrics } from './metrics.ts'
 
 type Level = 'info' | 'warn' | 'error'

@@ -5,7 +5,7 @@ import type { Figures } from '../engine/figures.ts'
 import { OUTCOMES } from '../engine/outcome.ts'
 import { POOL_STATES, POOLS, type StreamStatus } from '../engine/status.ts'
 import { UNUSUAL } from '../engine/verdict.ts'
-import { REPLAY_RESULTS } from '../inbox/ports.ts'
+import { REDRIVE_RESULTS } from '../inbox/ports.ts'
 import { CACHE_RESULTS, type CacheStats, EVICTION_CAUSES, HTTP_METHODS, HTTP_REFUSALS } from '../read/read-side.ts'
 
 /** A label whose values cannot be listed beforehand, though there are few of them: their form, and what they are. */
@@ -81,7 +81,7 @@ export const METRICS = {
     type: 'gauge',
     unit: 'records',
     labels: STREAM,
-    help: 'Dead letters that failed once more after REPLAY_MAX replays. Every replica reports the same: take max, not sum.',
+    help: 'Dead letters that failed once more after REPLAY_MAX redrives. Every replica reports the same: take max, not sum.',
   },
   dead_letters_oldest_age_seconds: {
     type: 'gauge',
@@ -92,20 +92,20 @@ export const METRICS = {
   replay_records_total: {
     type: 'counter',
     unit: 'records',
-    labels: { ...STREAM, result: REPLAY_RESULTS },
+    labels: { ...STREAM, result: REDRIVE_RESULTS },
     help: 'Dead letters redriven: published, and what became of them when they were settled again.',
   },
   replay_in_progress: {
     type: 'gauge',
     unit: 'none',
     labels: STREAM,
-    help: '1 while a replay is under way, 0 otherwise. Every replica reports the same: take max, not sum.',
+    help: '1 while a redrive is under way, 0 otherwise. Every replica reports the same: take max, not sum.',
   },
   replay_records_pending: {
     type: 'gauge',
     unit: 'records',
     labels: STREAM,
-    help: 'Dead letters of the replay under way that are not published yet; 0 without one. Every replica reports the same: take max, not sum.',
+    help: 'Dead letters of the redrive under way that are not published yet; 0 without one. Every replica reports the same: take max, not sum.',
   },
   expired_records_total: {
     type: 'counter',

@@ -5,7 +5,7 @@ import type { Progress } from '../engine/ports.ts'
 import { originId, partitionKey, type TopicPartition } from '../engine/record.ts'
 import { REDRIVE_CLOSINGS } from '../engine/settlement.ts'
 import { NO_TRACING, type Tracing } from '../engine/tracing.ts'
-import type { JobFact, JobObserver } from '../inbox/replay.ts'
+import type { JobFact, JobObserver } from '../inbox/redrive-work.ts'
 import type { ReadFact, ReadObserver } from '../read/read-side.ts'
 import type { Keyless } from '../settings/access.ts'
 import { MODULE_OF } from './fact-modules.ts'
@@ -404,7 +404,7 @@ function positionsOf(positions: readonly Progress[]): Fields[] {
 }
 
 /** Coordinates and verdict; nothing of what the record holds. */
-function deadLetterFields({ record, origin, rejection, attempts, replayCount }: DeadLetter): Fields {
+function deadLetterFields({ record, origin, rejection, attempts, redriveCount }: DeadLetter): Fields {
   return {
     ...where(record),
     offset: String(record.offset),
@@ -413,6 +413,6 @@ function deadLetterFields({ record, origin, rejection, attempts, replayCount }: 
     code: rejection.error,
     pointer: rejection.pointer,
     attempts,
-    replay_count: replayCount,
+    replay_count: redriveCount,
   }
 }

@@ -23,7 +23,7 @@ export function showFigures(gauges: Gauges, states: readonly StreamFigures[], no
   for (const { stream, figures } of states) if (figures !== undefined) showCounted(gauges, stream, figures, nowMs)
 }
 
-function showCounted(gauges: Gauges, stream: string, { deadLetters, replay }: Figures, nowMs: number): void {
+function showCounted(gauges: Gauges, stream: string, { deadLetters, redrive }: Figures, nowMs: number): void {
   const { open, parked, oldestFailedAtMs } = deadLetters
   let others = [...open.values()].reduce((sum, count) => sum + count, 0)
   for (const reason of REASONS) {
@@ -35,8 +35,8 @@ function showCounted(gauges: Gauges, stream: string, { deadLetters, replay }: Fi
   gauges.set('dead_letters_parked', { stream }, parked)
   const age = oldestFailedAtMs === undefined ? 0 : Math.max(0, nowMs - oldestFailedAtMs) / 1000
   gauges.set('dead_letters_oldest_age_seconds', { stream }, age)
-  gauges.set('replay_in_progress', { stream }, replay.inProgress ? 1 : 0)
-  gauges.set('replay_records_pending', { stream }, replay.pending)
+  gauges.set('replay_in_progress', { stream }, redrive.inProgress ? 1 : 0)
+  gauges.set('replay_records_pending', { stream }, redrive.pending)
 }
 
 export function showChecks(gauges: Gauges, probe: 'live' | 'ready', checks: readonly HealthCheck[]): void {

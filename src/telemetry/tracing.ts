@@ -31,7 +31,7 @@ function sendTracing(tracer: Tracer): SendTracing {
   return {
     /** A child of what is being done, a request say. A redriven record begins a new trace, linked to its first one. */
     async send({ topic, headers }, produce) {
-      const redriven = headers.some(([name]) => name === HEADER.replayId)
+      const redriven = headers.some(([name]) => name === HEADER.redriveId)
       const first = redriven ? contextOf(headers) : undefined
       const parent = redriven ? ROOT_CONTEXT : context.active()
       const options = {

@@ -1,7 +1,7 @@
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { fillWith, fillWithThousand } from './console-desk.ts'
 import { type ConsolePages, startConsole } from './console-pages.ts'
+import { fillWith, fillWithThousand } from './console-stand-in.ts'
 import { MODEL } from './pages.ts'
 import { launchBrowser } from './support.ts'
 
@@ -22,10 +22,10 @@ afterAll(async () => {
 
 const EMAIL = '/admin?view=list&q=state%3Aopen+error%3Aformat'
 
-describe('a replay', () => {
+describe('a redrive', () => {
   it('is previewed in words, confirmed with its number, and followed to its end', () =>
     pages.visit(EMAIL, async page => {
-      await page.getByRole('button', { name: 'Replay all 300 …' }).click()
+      await page.getByRole('button', { name: 'Redrive all 300 …' }).click()
       const dialog = page.getByRole('dialog')
       await dialog.getByText('300 dead letters are published again to their topic, in about 3 s').waitFor()
       await dialog.getByText('The oldest failed 3 h 5').waitFor()
@@ -35,19 +35,19 @@ describe('a replay', () => {
       expect(await dialog.locator('.cli code').textContent()).toBe(
         "bin/holdfast dlq replay --rate 50/s 'state:open error:format'",
       )
-      await dialog.getByRole('button', { name: 'Replay 300' }).click()
+      await dialog.getByRole('button', { name: 'Redrive 300' }).click()
       await dialog.getByText('type the number to confirm').waitFor()
       await dialog.getByLabel('Type 300 to confirm').fill('300')
-      await dialog.getByRole('button', { name: 'Replay 300' }).click()
+      await dialog.getByRole('button', { name: 'Redrive 300' }).click()
 
       const id = await taskOf(page)
       await progressIs(page, '0 of 300 published.')
-      pages.desk.advance(id, 140)
+      pages.inbox.advance(id, 140)
       await progressIs(page, '140 of 300 published')
       expect(await outcomes(page)).toEqual({ resolved: 56, failed_again: 84, pending: 160 })
       expect(await page.getByRole('progressbar').getAttribute('aria-valuetext')).toBe('140 of 300 published')
       expect(await said(page)).toContain('running: 140 of 300 published')
-      pages.desk.advance(id, 160)
+      pages.inbox.advance(id, 160)
       await page.locator('#view [data-state="done"]').waitFor()
       expect(await said(page)).toContain('done: 300 of 300 published, 120 resolved')
       expect(await page.getByRole('button', { name: 'Cancel' }).count()).toBe(0)
@@ -59,7 +59,7 @@ describe('a replay', () => {
       await page.getByText('180 dead letters').waitFor()
       expect(await page.locator('#view tbody tr').first().textContent()).toContain('failed again')
       await page.getByRole('link', { name: 'Redrives' }).click()
-      expect(await page.locator('.replays tbody').textContent()).toContain('300 of 300')
+      expect(await page.locator('.redrives tbody').textContent()).toContain('300 of 300')
     }))
 
   it('takes only those that pass, when a check has told which', () =>
@@ -69,19 +69,19 @@ describe('a replay', () => {
       const verdicts = await page.locator('#view td .verdict').allTextContents()
       expect(verdicts).toContain('yes')
       expect(verdicts).toContain('noformat at /delivery/email')
-      await page.getByRole('button', { name: 'Replay only those that pass' }).click()
+      await page.getByRole('button', { name: 'Redrive only those that pass' }).click()
       const dialog = page.getByRole('dialog')
       await dialog.getByText('Left out: 180 would not pass now.').waitFor()
       await dialog.getByLabel('Type 120 to confirm').fill('120')
-      await dialog.getByRole('button', { name: 'Replay 120' }).click()
+      await dialog.getByRole('button', { name: 'Redrive 120' }).click()
       const id = await taskOf(page)
-      pages.desk.advance(id, 120)
+      pages.inbox.advance(id, 120)
       await page.locator('#view [data-state="done"]').waitFor()
       expect(await outcomes(page)).toEqual({ resolved: 120 })
     }))
 
   it('of more than one answer holds is checked to the end, or until somebody has seen enough', async () => {
-    await using many = await startConsole(browser, { fill: desk => fillWith(desk, 12_000) })
+    await using many = await startConsole(browser, { fill: inbox => fillWith(inbox, 12_000) })
     await many.visit('/admin?view=list&sort=failed_at', async page => {
       let answer = () => {}
       let asked = 0
@@ -97,12 +97,12 @@ describe('a replay', () => {
       expect(await page.locator('#view td .verdict').count()).toBe(50)
       await page.getByRole('button', { name: 'Stop' }).click()
       await page.getByText('Stopped. Of 5,000 dead letters, 600 would pass now, 4,400 would not.').waitFor()
-      expect(await page.evaluate('document.activeElement.textContent')).toBe('Replay only those that pass')
+      expect(await page.evaluate('document.activeElement.textContent')).toBe('Redrive only those that pass')
       answer()
       await check.click()
       await page.getByText('Of 12,000 dead letters, 1,440 would pass now, 10,560 would not.').waitFor()
       expect(asked).toBe(5)
-      await page.getByRole('button', { name: 'Replay only those that pass' }).click()
+      await page.getByRole('button', { name: 'Redrive only those that pass' }).click()
       await page.getByRole('dialog').getByText('Left out: 10,560 would not pass now.').waitFor()
       await page.keyboard.press('Escape')
     })
@@ -119,17 +119,17 @@ describe('a replay', () => {
       const ids = await page
         .locator('#view tr.selected')
         .evaluateAll(rows => rows.map(row => row.getAttribute('data-row')))
-      await region.getByRole('button', { name: 'Replay 4 …' }).click()
-      await page.getByRole('dialog').getByRole('button', { name: 'Replay 4' }).click()
+      await region.getByRole('button', { name: 'Redrive 4 …' }).click()
+      await page.getByRole('dialog').getByRole('button', { name: 'Redrive 4' }).click()
       const id = await taskOf(page)
-      expect(pages.desk.running.get(id)?.filter).toBe(`id:${ids.join()}`)
-      expect(pages.desk.running.get(id)?.total).toBe(4)
+      expect(pages.inbox.running.get(id)?.filter).toBe(`id:${ids.join()}`)
+      expect(pages.inbox.running.get(id)?.total).toBe(4)
     }))
 
   it('is paused, resumed and cancelled by whoever looks at it', () =>
     pages.visit('/admin?q=error%3Aformat', async page => {
-      const id = await replayAll(page, 300)
-      pages.desk.advance(id, 100)
+      const id = await redriveAll(page, 300)
+      pages.inbox.advance(id, 100)
       await page.getByRole('button', { name: 'Pause' }).click()
       await page.locator('#view [data-state="paused"]').waitFor()
       await line(page, `bin/holdfast dlq replay --resume ${id}`)
@@ -143,12 +143,12 @@ describe('a replay', () => {
       await expect.poll(() => outcomes(page)).toMatchObject({ released: 200 })
       expect(await outcomes(page)).not.toHaveProperty('pending')
       await page.getByRole('link', { name: '← All redrives' }).click()
-      await page.locator('.replays', { hasText: '100 of 300200 released' }).waitFor()
+      await page.locator('.redrives', { hasText: '100 of 300200 released' }).waitFor()
     }))
 
   it('is not set back by an answer that comes late', () =>
     pages.visit('/admin?q=error%3Aformat', async page => {
-      const id = await replayAll(page, 300)
+      const id = await redriveAll(page, 300)
       const held = Promise.withResolvers<void>()
       await page.route(`**/admin/replays/${id}`, async route => {
         const response = await route.fetch()
@@ -157,7 +157,7 @@ describe('a replay', () => {
       })
       await page.reload()
       await progressIs(page, '0 of 300 published.')
-      pages.desk.advance(id, 300)
+      pages.inbox.advance(id, 300)
       await page.locator('#view [data-state="done"]').waitFor()
       const late = page.waitForResponse(`**/admin/replays/${id}`)
       held.resolve()
@@ -169,13 +169,13 @@ describe('a replay', () => {
 
   it('of somebody else that is under way is told, with the way to it', () =>
     pages.visit('/admin?q=error%3Aformat', async page => {
-      const id = await replayAll(page, 300)
-      pages.desk.advance(id, 20)
+      const id = await redriveAll(page, 300)
+      pages.inbox.advance(id, 20)
       await page.goto(`${pages.url}/admin?view=list`)
       await page.locator('#view tbody input').first().click()
-      await page.getByRole('button', { name: 'Replay 1 …' }).click()
+      await page.getByRole('button', { name: 'Redrive 1 …' }).click()
       const dialog = page.getByRole('dialog')
-      await dialog.getByRole('button', { name: 'Replay 1' }).click()
+      await dialog.getByRole('button', { name: 'Redrive 1' }).click()
       await dialog.getByText('A redrive of ada is running: 20 of 300 are published.').waitFor()
       await dialog.getByRole('link', { name: 'Look at it' }).click()
       expect(await taskOf(page)).toBe(id)
@@ -184,10 +184,10 @@ describe('a replay', () => {
 
   it('of nothing is not offered to be confirmed', () =>
     pages.visit('/admin?q=error%3Anot_utf8', async page => {
-      for (const row of pages.desk.rows.values()) if (row.error === 'not_utf8') row.state = 'resolved'
-      await page.getByRole('button', { name: 'Replay all 150 …' }).click()
+      for (const row of pages.inbox.rows.values()) if (row.error === 'not_utf8') row.state = 'resolved'
+      await page.getByRole('button', { name: 'Redrive all 150 …' }).click()
       const dialog = page.getByRole('dialog')
-      await dialog.getByRole('heading', { name: 'Nothing to replay' }).waitFor()
+      await dialog.getByRole('heading', { name: 'Nothing to redrive' }).waitFor()
       await dialog.getByText('Left out: 150 not open').waitFor()
     }))
 })
@@ -195,7 +195,7 @@ describe('a replay', () => {
 describe('an edited value', () => {
   it('is shown as it will be published, checked while it is typed, and replaces the original in the redrive', () =>
     pages.visit('/admin?letter=orders-0-120000', async page => {
-      await page.getByRole('button', { name: 'Edit and replay …' }).click()
+      await page.getByRole('button', { name: 'Edit and redrive …' }).click()
       const dialog = page.getByRole('dialog')
       const value = dialog.getByLabel('Value')
       await dialog.getByText('It would fail again:').waitFor()
@@ -211,7 +211,7 @@ describe('an edited value', () => {
       await value.fill(original.replace('"currency": "USD",', '"currency": "USD",\n    "amount": "much",'))
       await dialog.getByRole('button', { name: 'Line 18' }).waitFor()
       await dialog.getByText('/payment/amount must be an integer').waitFor()
-      await dialog.getByRole('button', { name: 'Replay the edited value' }).click()
+      await dialog.getByRole('button', { name: 'Redrive the edited value' }).click()
       await dialog.getByText('It has to pass the check first.').waitFor()
       await value.fill(original.replace('"currency": "USD",', '"currency": "USD",\n    "amount": 1817,'))
       await dialog.getByText('It passes.').waitFor()
@@ -219,11 +219,11 @@ describe('an edited value', () => {
         'after: +     "amount": 1817,',
       ])
       expect(await dialog.locator('.diff li[data-kind="-"]').count()).toBe(0)
-      await dialog.getByRole('button', { name: 'Replay the edited value' }).click()
+      await dialog.getByRole('button', { name: 'Redrive the edited value' }).click()
 
       const id = await taskOf(page)
-      expect(pages.desk.running.get(id)).toMatchObject({ edited: true, total: 1, filter: 'id:orders-0-120000' })
-      pages.desk.advance(id, 1)
+      expect(pages.inbox.running.get(id)).toMatchObject({ edited: true, total: 1, filter: 'id:orders-0-120000' })
+      pages.inbox.advance(id, 1)
       await page.locator('#view [data-state="done"]').waitFor()
       await page.getByText('yes: another value than the original was published').waitFor()
     }))
@@ -258,13 +258,13 @@ describe('a discard', () => {
       await page.getByLabel('Why').fill('no longer of use')
       await page.getByRole('button', { name: 'Discard 1', exact: true }).click()
       await page.locator('#view .meta [data-state="discarded"]').waitFor()
-      expect(await page.getByRole('button', { name: 'Replay …' }).count()).toBe(0)
+      expect(await page.getByRole('button', { name: 'Redrive …' }).count()).toBe(0)
       await page.goto(`${pages.url}/admin?view=audit`)
       const entry = page.locator('#view tbody tr').first()
       await entry.getByText('no longer of use').waitFor()
       await entry.getByRole('button', { name: 'Undo' }).click()
       await page.getByText('1 dead letter reopened.').waitFor()
-      expect(pages.desk.rows.get('orders-0-120000')?.state).toBe('open')
+      expect(pages.inbox.rows.get('orders-0-120000')?.state).toBe('open')
     }))
 })
 
@@ -279,8 +279,8 @@ describe('the stream', () => {
         'Breakersclosed3 dependencies answer',
         expect.stringMatching(/^Open dead letters1,000oldest 4 h/),
       ])
-      const partitions = pages.desk.glance.partitions ?? []
-      pages.desk.glance.partitions = partitions.map(shown =>
+      const partitions = pages.inbox.glance.partitions ?? []
+      pages.inbox.glance.partitions = partitions.map(shown =>
         shown.partition === 2 ? { ...shown, paused: ['storm_guard'] } : shown,
       )
       await page.getByText('Partition 2 stands still and waits for you to decide.').waitFor()
@@ -295,11 +295,11 @@ describe('the stream', () => {
       await dialog.getByRole('button', { name: 'Resume' }).click()
       await dialog.getByText('Say why').waitFor()
       await dialog.getByLabel('Why').fill('the producer was rolled back')
-      pages.desk.glance.partitions = partitions
+      pages.inbox.glance.partitions = partitions
       await dialog.getByRole('button', { name: 'Resume' }).click()
       await page.getByText('Partition 2 resumed.').waitFor()
       await page.getByText('6 partitions, none paused').waitFor()
-      expect(pages.desk.log.at(-1)).toMatchObject({
+      expect(pages.inbox.log.at(-1)).toMatchObject({
         what: 'resume',
         who: 'ada',
         because: 'the producer was rolled back',
@@ -310,11 +310,11 @@ describe('the stream', () => {
     pages.visit('/admin?view=replays', async page => {
       await page.getByText('Running and up to date.').waitFor()
       const nothing = { rate: null, lag_records: null, lag_seconds: null, dead_letters: null, automatic_redrive: null }
-      const partitions = (pages.desk.glance.partitions ?? []).map(one => ({
+      const partitions = (pages.inbox.glance.partitions ?? []).map(one => ({
         ...one,
         ...{ high: null, lag_records: null, lag_seconds: null, last_progress_at: null },
       }))
-      Object.assign(pages.desk.glance, { ...nothing, partitions })
+      Object.assign(pages.inbox.glance, { ...nothing, partitions })
       await page.locator('.sign', { hasText: 'Attention' }).waitFor()
       await page
         .getByText('Running; how far behind is not known. How many dead letters are open is not known.')
@@ -327,7 +327,7 @@ describe('the stream', () => {
   it('tells which dependency is away, and for how long', () =>
     pages.visit('/admin', async page => {
       const since = new Date(Date.now() - 130_000).toISOString()
-      pages.desk.glance.breakers = [{ dependency: 'postgres', open: true, reason: 'connection refused', since }]
+      pages.inbox.glance.breakers = [{ dependency: 'postgres', open: true, reason: 'connection refused', since }]
       await page.getByText('Postgres has been unreachable for 2 min.').waitFor()
       expect(await page.locator('.alarming').textContent()).toContain('postgres: connection refused')
     }))
@@ -351,7 +351,7 @@ describe('when the service is away', () => {
   it('says so, keeps what it shows, and catches up by itself', () =>
     pages.visit('/admin?view=audit', async page => {
       const by = { who: 'ben', because: 'a drill' }
-      await pages.desk.automatic.set(true, by)
+      await pages.inbox.automatic.set(true, by)
       await page.reload()
       const rows = page.locator('#view tbody tr')
       await expect.poll(() => rows.count()).toBe(1)
@@ -361,7 +361,7 @@ describe('when the service is away', () => {
       pages.dropWatchers()
       await page.locator('#connection', { hasText: 'Not connected just now: what you see was sent' }).waitFor()
       expect(await rows.count()).toBe(1)
-      await pages.desk.automatic.set(false, by)
+      await pages.inbox.automatic.set(false, by)
       await page.unroute('**/admin/**')
       await expect.poll(() => rows.count()).toBe(2)
       await page.locator('#connection').waitFor({ state: 'hidden' })
@@ -389,11 +389,11 @@ describe('when the service is away', () => {
 })
 
 /** Starts a redrive of all that is shown, and waits for its page. @returns its id */
-async function replayAll(page: Page, count: number): Promise<string> {
-  await page.getByRole('button', { name: `Replay all ${count} …` }).click()
+async function redriveAll(page: Page, count: number): Promise<string> {
+  await page.getByRole('button', { name: `Redrive all ${count} …` }).click()
   const dialog = page.getByRole('dialog')
   await dialog.getByLabel(`Type ${count} to confirm`).fill(String(count))
-  await dialog.getByRole('button', { name: `Replay ${count}` }).click()
+  await dialog.getByRole('button', { name: `Redrive ${count}` }).click()
   return await taskOf(page)
 }
 
@@ -423,5 +423,5 @@ async function said(page: Page): Promise<string> {
 }
 
 async function line(page: Page, words: string): Promise<void> {
-  await expect.poll(() => page.locator('#desk > .cli code').textContent()).toBe(words)
+  await expect.poll(() => page.locator('#content > .cli code').textContent()).toBe(words)
 }

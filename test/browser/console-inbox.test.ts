@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { fillWithThousand } from './console-desk.ts'
 import { type ConsolePages, KEY, READER, startConsole } from './console-pages.ts'
+import { fillWithThousand } from './console-stand-in.ts'
 import { MODEL } from './pages.ts'
 import { launchBrowser } from './support.ts'
 
@@ -23,7 +23,7 @@ describe('the key', () => {
   it('is asked for first; a wrong one and one that may not are told apart', () =>
     pages.visitWithoutKey('/admin', async page => {
       await page.getByText('The console takes a key with the role admin.').waitFor()
-      expect(await page.locator('#desk').isVisible()).toBe(false)
+      expect(await page.locator('#content').isVisible()).toBe(false)
       await give(page, 'guessed')
       await page.getByText('This key is not accepted here.').waitFor()
       await give(page, READER)
@@ -42,7 +42,7 @@ describe('the key', () => {
       await page.route('**/admin/events', route => route.fulfill({ status: 401, json: problem }))
       await page.evaluate("dispatchEvent(new Event('online'))")
       await page.getByText('This key is not accepted here.').waitFor()
-      await page.locator('#desk').waitFor({ state: 'hidden' })
+      await page.locator('#content').waitFor({ state: 'hidden' })
       await page.unroute('**/admin/events')
       await give(page, KEY)
       await causesAre(page, ['550', '300', '150'])
@@ -106,7 +106,7 @@ describe('dead letters', () => {
       // Nothing is offered for what is not there.
       expect(await page.locator('#view button:visible').allTextContents()).toEqual(['Filter', '?'])
       expect(await page.locator('.selection').isVisible()).toBe(false)
-      expect(await page.locator('#desk > .cli').isVisible()).toBe(false)
+      expect(await page.locator('#content > .cli').isVisible()).toBe(false)
       await filter(page, 'text:"Ærø🙂" nonsense')
       expect(await page.locator('#filter-wrong mark').textContent()).toBe('nonsense')
       await filter(page, 'reason:too_large')
@@ -134,7 +134,7 @@ describe('dead letters', () => {
       const places = await page.locator('#view tbody tr').evaluateAll(rows => rows.map(row => row.dataset.row ?? ''))
       expect(places).toEqual(places.toSorted((a, b) => placeNumber(a) - placeNumber(b)))
       await expect
-        .poll(() => page.locator('#desk > .cli code').textContent())
+        .poll(() => page.locator('#content > .cli code').textContent())
         .toBe('bin/holdfast dlq ls --limit 50 --sort source error:format')
 
       await page.locator('#view tbody [data-main]').nth(1).click()
@@ -160,27 +160,27 @@ describe('dead letters', () => {
     }))
 
   it('leave the focus where it is when causes are counted anew', async () => {
-    await using own = await startConsole(browser, { fill: desk => void desk.add() })
+    await using own = await startConsole(browser, { fill: inbox => void inbox.add() })
     await own.visit('/admin', async page => {
       const focused = () => page.evaluate('document.activeElement.textContent')
-      await page.getByRole('button', { name: 'Replay all 1 …' }).focus()
-      own.desk.add()
+      await page.getByRole('button', { name: 'Redrive all 1 …' }).focus()
+      own.inbox.add()
       await page.getByText('2 dead letters, the oldest').waitFor()
-      expect(await focused()).toBe('Replay all 2 …')
-      await page.locator('#view tbody').getByRole('button', { name: 'Replay …' }).focus()
-      own.desk.add()
+      expect(await focused()).toBe('Redrive all 2 …')
+      await page.locator('#view tbody').getByRole('button', { name: 'Redrive …' }).focus()
+      own.inbox.add()
       await page.getByText('3 dead letters, the oldest').waitFor()
-      expect(await focused()).toBe('Replay …')
+      expect(await focused()).toBe('Redrive …')
     })
   })
 
   it.each(['mouse', 'Space'])('do not pull a button from under a press when causes are counted anew: %s', async by => {
-    await using own = await startConsole(browser, { fill: desk => void desk.add() })
+    await using own = await startConsole(browser, { fill: inbox => void inbox.add() })
     await own.visit('/admin', async page => {
       const one = page.getByRole('button', { name: 'Discard all 1 …' })
       await (by === 'mouse' ? one.hover() : one.focus())
       await (by === 'mouse' ? page.mouse.down() : page.keyboard.down(by))
-      own.desk.add()
+      own.inbox.add()
       await page.getByText('2 dead letters, the oldest').waitFor()
       await (by === 'mouse' ? page.mouse.up() : page.keyboard.up(by))
       // It takes effect; and what it was about to take is what it takes.
@@ -192,7 +192,7 @@ describe('dead letters', () => {
   it('show beside their arrivals when consumers were started, and which start was a deploy', async () => {
     await using own = await startConsole(browser, { fill: fillWithThousand })
     const at = new Date(Date.now() - 3 * 3_600_000 - 1_000).toISOString()
-    own.desk.starts.push(
+    own.inbox.starts.push(
       { step: 20, version: '1.4.0', count: 2, at, deployed: true },
       { step: 22, version: '1.4.0', count: 1, at: new Date().toISOString(), deployed: false },
     )
@@ -222,11 +222,11 @@ describe('dead letters', () => {
   })
 
   it('are told when more come in, without moving the list under the hand', async () => {
-    await using own = await startConsole(browser, { fill: desk => void desk.add({ key: 'first' }) })
+    await using own = await startConsole(browser, { fill: inbox => void inbox.add({ key: 'first' }) })
     await own.visit('/admin?view=list', async page => {
       await rowsBecome(page, 1)
       expect(await page.getByText('New dead letters.').count()).toBe(0)
-      own.desk.add({ key: 'second' })
+      own.inbox.add({ key: 'second' })
       await page.getByText('New dead letters.').waitFor()
       await rowsBecome(page, 1)
       await page.getByRole('button', { name: 'Show it' }).click()
@@ -277,8 +277,8 @@ describe('one dead letter', () => {
 
   it('shows where broken JSON breaks, and copies itself for a colleague', async () => {
     const value = Buffer.from('{"order_uid": "broken",\n "amount": NaN}')
-    const fill = (desk: ConsolePages['desk']) =>
-      void desk.add({ value, reason: 'malformed_json', error: 'not_json', pointer: '', violations: [] })
+    const fill = (inbox: ConsolePages['inbox']) =>
+      void inbox.add({ value, reason: 'malformed_json', error: 'not_json', pointer: '', violations: [] })
     await using own = await startConsole(browser, { fill })
     await own.visit(
       '/admin?letter=orders-0-0',
@@ -307,14 +307,14 @@ describe('one dead letter', () => {
 
   it('leads to its trace where somebody shows it, and to what is beside it', async () => {
     const trace = 'c'.repeat(32)
-    const fill = (desk: ConsolePages['desk']) => {
+    const fill = (inbox: ConsolePages['inbox']) => {
       for (const [index, flags] of ['01', '00'].entries()) {
-        const id = desk.add({ key: 'one', failed_at: `2026-01-01T00:00:0${index}.000Z` })
-        const record = desk.bytes.get(id)
+        const id = inbox.add({ key: 'one', failed_at: `2026-01-01T00:00:0${index}.000Z` })
+        const record = inbox.bytes.get(id)
         const header = ['traceparent', Buffer.from(`00-${trace}-${'d'.repeat(16)}-${flags}`)] as const
-        if (record !== undefined) desk.bytes.set(id, { ...record, headers: [header] })
+        if (record !== undefined) inbox.bytes.set(id, { ...record, headers: [header] })
       }
-      desk.add({ key: 'two', source_partition: 1, error: 'type' })
+      inbox.add({ key: 'two', source_partition: 1, error: 'type' })
     }
     await using own = await startConsole(browser, { fill, traceUrl: 'http://viewer.test/trace/{trace_id}' })
     await own.visit('/admin?letter=orders-0-0', async page => {
@@ -352,7 +352,7 @@ describe('one dead letter', () => {
         page.getByRole('button', { name: 'Download' }).click(),
       ])
       expect(whole.suggestedFilename()).toBe('orders-0-120000.json')
-      const value = pages.desk.bytes.get('orders-0-120000')?.value
+      const value = pages.inbox.bytes.get('orders-0-120000')?.value
       expect(await readFile(await whole.path())).toEqual(value)
     }))
 
@@ -362,8 +362,8 @@ describe('one dead letter', () => {
       price: index === 7_000 ? 'x' : 1,
     }))
     const violations = [{ pointer: '/items/7000/price', keyword: 'type', message: 'must be an integer' }]
-    const fill = (desk: ConsolePages['desk']) =>
-      void desk.add({ value: Buffer.from(JSON.stringify({ ...MODEL, items })), violations })
+    const fill = (inbox: ConsolePages['inbox']) =>
+      void inbox.add({ value: Buffer.from(JSON.stringify({ ...MODEL, items })), violations })
     await using own = await startConsole(browser, { fill })
     await own.visit('/admin?letter=orders-0-0', async page => {
       expect(await page.locator('.violating').textContent()).toBe('      "price": "•••",must be an integer type')
@@ -423,7 +423,7 @@ describe('addresses and keys', () => {
       await page.keyboard.press('x')
       await page.getByText('2 selected').waitFor()
       await page.keyboard.press('r')
-      await page.getByRole('heading', { name: 'Replay 2 dead letters' }).waitFor()
+      await page.getByRole('heading', { name: 'Redrive 2 dead letters' }).waitFor()
       await page.keyboard.press('Escape')
       await page.keyboard.press('e')
       const title = page.locator('#letter-title')
@@ -446,7 +446,7 @@ describe('addresses and keys', () => {
 
   it('have their line for the shell', () =>
     pages.visit('/admin?view=list&q=state%3Aopen+pointer%3A%2Fpayment%2F*', async page => {
-      const line = page.locator('#desk > .cli code')
+      const line = page.locator('#content > .cli code')
       await expect.poll(() => line.textContent()).toBe("bin/holdfast dlq ls --limit 50 'state:open pointer:/payment/*'")
       await page.locator('#view tbody input').first().check()
       await expect.poll(() => line.textContent()).toMatch(/^bin\/holdfast dlq ls id:orders-\d-\d+$/)

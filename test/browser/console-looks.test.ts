@@ -1,7 +1,7 @@
 import type { Browser, Page, Request } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { fillWith } from './console-desk.ts'
 import { type ConsolePages, KEY, startConsole } from './console-pages.ts'
+import { fillWith } from './console-stand-in.ts'
 import { looksWell } from './looks.ts'
 import { MODEL } from './pages.ts'
 import { launchBrowser, openPage } from './support.ts'
@@ -12,10 +12,10 @@ let pages: ConsolePages
 beforeAll(async () => {
   browser = await launchBrowser()
   pages = await startConsole(browser, {
-    fill(desk) {
-      fillWith(desk, 60)
+    fill(inbox) {
+      fillWith(inbox, 60)
       const at = new Date().toISOString()
-      desk.starts.push(
+      inbox.starts.push(
         { step: 19, version: '1.4.0', count: 3, at, deployed: true },
         { step: 22, version: '1.4.0', count: 1, at, deployed: false },
       )
@@ -30,7 +30,7 @@ afterAll(async () => {
 
 const PHONE_WIDTH = 360
 
-describe('in light and dark, on a desk and on a phone, the console fits its window and can be used by anybody', () => {
+describe('in light and dark, on a large screen and on a phone, the console fits its window and can be used by anybody', () => {
   it('causes, letters with a selection, a faulty filter, nothing at all', () =>
     pages.visit('/admin', async page => {
       await page.locator('#view tbody tr').first().waitFor()
@@ -59,12 +59,12 @@ describe('in light and dark, on a desk and on a phone, the console fits its wind
       await looks(page, 'letter-hex')
     }))
 
-  it('the questions: replay, edit, discard, help', () =>
+  it('the questions: redrive, edit, discard, help', () =>
     pages.visit('/admin?letter=orders-0-120000', async page => {
       await page.locator('.violating').waitFor()
       for (const [name, words] of [
-        ['Replay …', 'is published again'],
-        ['Edit and replay …', 'It would fail again:'],
+        ['Redrive …', 'is published again'],
+        ['Edit and redrive …', 'It would fail again:'],
         ['Discard …', 'set aside'],
       ] as const) {
         await page.getByRole('button', { name, exact: true }).click()
@@ -78,20 +78,20 @@ describe('in light and dark, on a desk and on a phone, the console fits its wind
 
   it('a redrive under way, all redrives, the audit log, a stream in trouble', () =>
     pages.visit('/admin?q=error%3Aformat', async page => {
-      await page.getByRole('button', { name: 'Replay all 18 …' }).click()
-      await page.getByRole('dialog').getByRole('button', { name: 'Replay 18' }).click()
+      await page.getByRole('button', { name: 'Redrive all 18 …' }).click()
+      await page.getByRole('dialog').getByRole('button', { name: 'Redrive 18' }).click()
       await page.getByRole('heading', { name: 'What became of them' }).waitFor()
-      pages.desk.advance(new URL(page.url()).searchParams.get('replay') ?? '', 9)
+      pages.inbox.advance(new URL(page.url()).searchParams.get('replay') ?? '', 9)
       await page.locator('#view').getByText('9 of 18').waitFor()
       await looks(page, 'redrive')
       await page.getByRole('link', { name: 'Redrives', exact: true }).click()
-      await page.locator('.replays').waitFor()
+      await page.locator('.redrives').waitFor()
       await looks(page, 'redrives')
       await page.getByRole('link', { name: 'Audit log' }).click()
       await page.locator('.audit').waitFor()
       await looks(page, 'audit')
-      pages.desk.glance.breakers = [{ dependency: 'postgres', open: true, reason: 'connection refused' }]
-      pages.desk.glance.partitions = (pages.desk.glance.partitions ?? []).map(shown => ({
+      pages.inbox.glance.breakers = [{ dependency: 'postgres', open: true, reason: 'connection refused' }]
+      pages.inbox.glance.partitions = (pages.inbox.glance.partitions ?? []).map(shown => ({
         ...shown,
         paused: ['storm_guard'],
       }))
@@ -118,8 +118,8 @@ describe('what other people wrote is only ever text', () => {
       JSON.stringify({ ...MODEL, delivery: { [HOSTILE]: HOSTILE }, entry: 'x'.repeat(100_000) }),
     )
     await using hostile = await startConsole(browser, {
-      fill(desk) {
-        const id = desk.add({
+      fill(inbox) {
+        const id = inbox.add({
           value,
           recordKey: Buffer.from(HOSTILE),
           key: HOSTILE,
@@ -130,14 +130,14 @@ describe('what other people wrote is only ever text', () => {
           source_topic: HOSTILE,
           group_id: HOSTILE,
         })
-        const record = desk.bytes.get(id)
+        const record = inbox.bytes.get(id)
         if (record !== undefined) {
-          desk.bytes.set(id, { ...record, headers: [...record.headers, [HOSTILE, Buffer.from(HOSTILE)]] })
+          inbox.bytes.set(id, { ...record, headers: [...record.headers, [HOSTILE, Buffer.from(HOSTILE)]] })
         }
-        desk.events.set(id, [
+        inbox.events.set(id, [
           { at: '2026-01-01T00:00:00Z', what: 'discarded', who: HOSTILE, detail: { because: HOSTILE } },
         ])
-        desk.log.push({
+        inbox.log.push({
           id: '1',
           at: '2026-01-01T00:00:00Z',
           stream: 'orders',
@@ -169,7 +169,7 @@ describe('what other people wrote is only ever text', () => {
       await holds(8)
       await page.getByRole('button', { name: 'Raw' }).click()
       await holds(8)
-      await page.getByRole('button', { name: 'Edit and replay …' }).click()
+      await page.getByRole('button', { name: 'Edit and redrive …' }).click()
       await page.getByText('It would fail again:').waitFor()
       await holds(8)
       await page.keyboard.press('Escape')

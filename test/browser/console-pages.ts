@@ -7,16 +7,16 @@ import type { AdminFeed } from '#src/inbox/http/admin-feed.ts'
 import { createCache } from '#src/read/cache/cache.ts'
 import type { StreamReading } from '#src/read/http/stream-reading.ts'
 import { httpParts, memoryOrders, orderReading } from '../support/http-parts.ts'
-import { type ConsoleDesk, consoleDesk } from './console-desk.ts'
+import { type ConsoleStandIn, consoleStandIn } from './console-stand-in.ts'
 import { openPage } from './support.ts'
 
 export const KEY = 'the-key-of-an-operator'
 export const READER = 'the-key-of-a-reader'
 
-/** The console on the real HTTP server; the desk behind it is in memory. */
+/** The console on the real HTTP server; what is behind it is in memory. */
 export interface ConsolePages extends AsyncDisposable {
   readonly url: string
-  readonly desk: ConsoleDesk
+  readonly inbox: ConsoleStandIn
   /** Cuts all streams of events, as a proxy or a bad line does. */
   dropWatchers(): void
   /** Opens the page with the key given, tells its story, and holds that nothing went wrong in the browser meanwhile. */
@@ -33,20 +33,20 @@ export async function startConsole(
     traceUrl,
     streams = [],
   }: {
-    fill?: (desk: ConsoleDesk) => void
+    fill?: (inbox: ConsoleStandIn) => void
     badKeysPerMinute?: number
     traceUrl?: string
     streams?: readonly StreamReading[]
   } = {},
 ): Promise<ConsolePages> {
-  const desk = consoleDesk()
-  fill(desk)
+  const inbox = consoleStandIn()
+  fill(inbox)
   const watchers = new Set<ServerResponse>()
   const feed: AdminFeed = {
-    ...desk.feed,
+    ...inbox.feed,
     watch(res) {
       watchers.add(res)
-      return desk.feed.watch(res)
+      return inbox.feed.watch(res)
     },
   }
   const cache = createCache({
@@ -61,14 +61,14 @@ export async function startConsole(
     streams: [orderReading(memoryOrders(), cache), ...streams],
     // The other streams show what the first one does.
     admin: [
-      { ...desk, feed, traceUrl },
-      ...streams.map(({ stream: { name } }) => ({ ...desk, stream: { ...desk.stream, name }, feed, traceUrl })),
+      { ...inbox, feed, traceUrl },
+      ...streams.map(({ stream: { name } }) => ({ ...inbox, stream: { ...inbox.stream, name }, feed, traceUrl })),
     ],
   })
   const visits = visitsOf(browser, server.url)
   return {
     url: server.url,
-    desk,
+    inbox,
     dropWatchers() {
       for (const res of watchers) res.destroy()
     },

@@ -35,7 +35,7 @@ afterAll(async () => {
   await locked?.[Symbol.asyncDispose]()
 })
 
-describe('in light and dark, on a desk and on a phone, every page fits its window and can be used by anybody', () => {
+describe('in light and dark, on a large screen and on a phone, every page fits its window and can be used by anybody', () => {
   it('searching, an order, nothing found, a file that was not taken', () =>
     pages.visit('/', async page => {
       await page.locator('#latest-list', { hasText: LATEST[7]?.order_uid ?? '' }).waitFor()

@@ -1,8 +1,8 @@
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { aReturn, type MemoryReturns, memoryReturns } from '../support/returns.ts'
-import { fillWith } from './console-desk.ts'
 import { type ConsolePages, startConsole } from './console-pages.ts'
+import { fillWith } from './console-stand-in.ts'
 import { looksWell } from './looks.ts'
 import { MODEL, type Pages, resultWith, startPages } from './pages.ts'
 import { launchBrowser } from './support.ts'
@@ -26,7 +26,7 @@ beforeAll(async () => {
   returns = memoryReturns()
   returns.store(aReturn('r-1'), aReturn('r-2'), RETURN)
   pages = await startPages(browser, { orders: [MODEL], streams: [returns] })
-  consoles = await startConsole(browser, { fill: desk => fillWith(desk, 20), streams: [memoryReturns()] })
+  consoles = await startConsole(browser, { fill: inbox => fillWith(inbox, 20), streams: [memoryReturns()] })
 })
 
 afterAll(async () => {

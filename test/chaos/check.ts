@@ -35,7 +35,7 @@ export async function checkOutcome(world: World, stream: Stream, load: Load, ver
   verdicts.checked('I10', history.writes)
   for (const id of history.repeated)
     verdicts.violated('I10', `the record ${stream.topic}-${id} was written more than once`)
-  await checkBooks(world, stream, input, history.writes, verdicts)
+  await checkLedger(world, stream, input, history.writes, verdicts)
   return {
     records: input.records,
     values: input.newest.size,
@@ -136,7 +136,7 @@ function same(one: Buffer | null, other: Buffer | null): boolean {
 }
 
 /** The product's own proof; and its ledger against what we counted. */
-async function checkBooks(
+async function checkLedger(
   { config }: World,
   stream: Stream,
   input: InputLog,

@@ -16,9 +16,9 @@ const DATA: Partial<FilteredLetter>[] = [
   { reason: 'malformed_json', error: 'not_json', message: 'the value is not JSON (position 7)' },
   { pointer: '/payment/amount', error: 'required', key: 'abc-1' },
   { pointer: '/payment/currency', error: 'pattern', key: 'abc_1' },
-  { pointer: '/items/0/price', error: 'type', key: 'abcd1', state: 'replaying', replays: ['r1', 'r2'] },
+  { pointer: '/items/0/price', error: 'type', key: 'abcd1', state: 'replaying', redrives: ['r1', 'r2'] },
   { error: '100%', key: 'ab%', message: String.raw`a back\slash` },
-  { error: '1000', key: String.raw`ab\1`, state: 'resolved', replays: ['r1'] },
+  { error: '1000', key: String.raw`ab\1`, state: 'resolved', redrives: ['r1'] },
   { error: String.raw`back\slash`, key: null, state: 'discarded', replay_count: 1 },
   { state: 'parked', replay_count: 3, source_partition: 2, ageMs: 50 * HOUR },
   { state: 'open', replay_count: 1, source_partition: 3, ageMs: 30 * HOUR, message: 'MUST be an Integer' },
@@ -38,7 +38,7 @@ const LETTERS: FilteredLetter[] = DATA.map((data, offset) => ({
   ageMs: 5_000,
   replay_count: 0,
   state: 'open',
-  replays: [],
+  redrives: [],
   ...data,
 }))
 
@@ -49,16 +49,16 @@ beforeAll(async () => {
   client = await database.pool.connect()
   await insertLetters(
     database.pool,
-    LETTERS.map(({ ageMs, replays: _, ...letter }, source_offset) => ({
+    LETTERS.map(({ ageMs, redrives: _, ...letter }, source_offset) => ({
       ...letter,
       source_offset,
       failed_at: new Date(Date.now() - ageMs).toISOString(),
     })),
   )
-  for (const [position, { id, replays }] of LETTERS.entries()) {
-    for (const replay of replays) {
+  for (const [position, { id, redrives }] of LETTERS.entries()) {
+    for (const redrive of redrives) {
       await client.query('INSERT INTO replay_items (replay_id, position, dead_letter_id) VALUES ($1, $2, $3)', [
-        ...[replay, position, id],
+        ...[redrive, position, id],
       ])
     }
   }

@@ -102,13 +102,13 @@ it('one that was redriven and fails again is open again, under its first positio
   const first = aDeadLetter(41n)
   await settle(first)
   await database.pool.query("UPDATE dead_letters SET state = 'replaying'")
-  await settle({ ...first, record: aRecord({ offset: 99n }), replayCount: 1 })
+  await settle({ ...first, record: aRecord({ offset: 99n }), redriveCount: 1 })
   expect(await rows()).toMatchObject([{ id: 'orders-0-41', source_offset: '41', state: 'open', replay_count: 1 }])
 })
 
 it('the same one twice in a batch is one row that counts two failures', async () => {
   const letter = aDeadLetter(41n)
-  await settle(letter, { ...letter, record: aRecord({ offset: 42n }), replayCount: 1 })
+  await settle(letter, { ...letter, record: aRecord({ offset: 42n }), redriveCount: 1 })
   expect(await rows()).toMatchObject([{ id: 'orders-0-41', failures: '2', replay_count: 1 }])
 })
 

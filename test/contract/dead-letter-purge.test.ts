@@ -3,7 +3,7 @@ import { readProof } from '#src/engine/postgres/proof.ts'
 import { readStreamCounts } from '#src/engine/postgres/stream-counts.ts'
 import { purgeSettled } from '#src/inbox/postgres/dead-letter-purge.ts'
 import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
-import { REPLAYS, type ReplayRow } from '#src/inbox/postgres/replay-rows.ts'
+import { type RedriveRow, SELECT_REDRIVES } from '#src/inbox/postgres/redrive-rows.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { insertLetters } from '../support/letters.ts'
 import { orderTables } from '../support/order-stream.ts'
@@ -34,7 +34,7 @@ async function settledLongAgo(): Promise<void> {
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
   const deadLetters = Array.from({ length: 6 }, (_, i) => aDeadLetter(BigInt(i)))
   await store.settle(aWork([], { from: 0n, deadLetters }))
-  await store.settle(aWork([], { from: 6n, deadLetters: [aDeadLetter(0n, { replayId: 'r1', replayCount: 1 })] }))
+  await store.settle(aWork([], { from: 6n, deadLetters: [aDeadLetter(0n, { redriveId: 'r1', redriveCount: 1 })] }))
   await query(`UPDATE dead_letters SET state = CASE WHEN source_offset < 3 THEN 'resolved' ELSE 'discarded' END,
     state_changed_at = now() - interval '10 days' WHERE source_offset < 4`)
   await query(`INSERT INTO dead_letter_events (dead_letter_id, what) SELECT id, 'resolved' FROM dead_letters`)
@@ -44,13 +44,13 @@ async function settledLongAgo(): Promise<void> {
     SELECT 'r1', source_offset + 1, id, CASE WHEN source_offset = 5 THEN 'skipped' ELSE 'resolved' END FROM dead_letters`)
 }
 
-async function replay(): Promise<ReplayRow | undefined> {
-  return (await database.pool.query<ReplayRow>(`${REPLAYS} WHERE r.id = 'r1'`)).rows[0]
+async function redrive(): Promise<RedriveRow | undefined> {
+  return (await database.pool.query<RedriveRow>(`${SELECT_REDRIVES} WHERE r.id = 'r1'`)).rows[0]
 }
 
 it('letters that were settled long ago leave the index, with their history; ids and counts stay', async () => {
   await settledLongAgo()
-  const before = { counts: await readStreamCounts(database.pool, 'orders', 'holdfast'), replay: await replay() }
+  const before = { counts: await readStreamCounts(database.pool, 'orders', 'holdfast'), redrive: await redrive() }
   expect(await purgeSettled(database.pool, 'orders', 9 * DAY_MS, 100)).toBe(4)
   expect(await ids()).toEqual(['orders-0-4', 'orders-0-5'])
   expect(await query('SELECT id FROM dead_letters_purged ORDER BY id')).toEqual(
@@ -68,8 +68,8 @@ it('letters that were settled long ago leave the index, with their history; ids 
 
   expect(await findings()).toEqual([])
   expect(await readStreamCounts(database.pool, 'orders', 'holdfast')).toEqual(before.counts)
-  expect(await replay()).toEqual(before.replay)
-  expect(await replay()).toMatchObject({ published: 5, resolved: 5, skipped: 1 })
+  expect(await redrive()).toEqual(before.redrive)
+  expect(await redrive()).toMatchObject({ published: 5, resolved: 5, skipped: 1 })
 })
 
 it('a proof without the counts of the purged would not hold', async () => {

@@ -14,7 +14,7 @@ afterAll(async () => {
 it('nothing is counted in an empty database', async () => {
   expect(await readFigures(database.pool, 'orders')).toEqual({
     deadLetters: { open: new Map(), parked: 0, oldestFailedAtMs: undefined },
-    replay: { inProgress: false, pending: 0 },
+    redrive: { inProgress: false, pending: 0 },
   })
 })
 
@@ -36,11 +36,11 @@ it('dead letters are counted by what is still to be decided, and the oldest of t
   })
 })
 
-it('the replay under way is known, and how much of it is left', async () => {
-  await replay('done', 'done', ['published', 'pending'])
-  expect((await readFigures(database.pool, 'orders')).replay).toEqual({ inProgress: false, pending: 0 })
-  await replay('now', 'running', ['resolved', 'published', 'claimed', 'pending', 'pending'])
-  expect((await readFigures(database.pool, 'orders')).replay).toEqual({ inProgress: true, pending: 3 })
+it('the redrive under way is known, and how much of it is left', async () => {
+  await redrive('done', 'done', ['published', 'pending'])
+  expect((await readFigures(database.pool, 'orders')).redrive).toEqual({ inProgress: false, pending: 0 })
+  await redrive('now', 'running', ['resolved', 'published', 'claimed', 'pending', 'pending'])
+  expect((await readFigures(database.pool, 'orders')).redrive).toEqual({ inProgress: true, pending: 3 })
 })
 
 it('a pool tells how many of its connections are lent, and how long each caller waited for one', async () => {
@@ -83,7 +83,7 @@ async function deadLetter(offset: number, reason: string, state: string, failedA
   })
 }
 
-async function replay(id: string, state: string, items: readonly string[]): Promise<void> {
+async function redrive(id: string, state: string, items: readonly string[]): Promise<void> {
   await query(database.pool, {
     text: `INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total)
       VALUES ($1, $2, '', 'somebody', '', false, false, false, $3)`,

@@ -1,21 +1,21 @@
 import { expect, it, onTestFinished } from 'vitest'
 import { systemClock } from '#src/clock.ts'
 import { startJobs } from '#src/inbox/jobs/jobs.ts'
-import { createReplayer } from '#src/inbox/jobs/replayer.ts'
-import type { ReplayDesk, ReplayRequest } from '#src/inbox/ports.ts'
+import { createRedriveWorker } from '#src/inbox/jobs/redrive-worker.ts'
+import type { RedriveRequest, Redrives } from '#src/inbox/ports.ts'
 import { createAutomaticRedrive } from '#src/inbox/postgres/automatic-redrive.ts'
-import { createReplayStore } from '#src/inbox/postgres/replay-work.ts'
-import { createReplayDesk } from '#src/inbox/postgres/replays.ts'
-import type { JobFact } from '#src/inbox/replay.ts'
+import { createRedriveStore } from '#src/inbox/postgres/redrive-work.ts'
+import { createRedrives } from '#src/inbox/postgres/redrives.ts'
+import type { JobFact } from '#src/inbox/redrive-work.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
-import { aFakeReplayTopic, fakeLetterRecords } from '../support/fake-replay-topic.ts'
+import { aFakeRedriveTopic, fakeLetterRecords } from '../support/fake-redrive-topic.ts'
 import { insertLetters } from '../support/letters.ts'
 import { eventually } from '../support/service.ts'
 
 /** Jobs on a real pg-boss; the topic is a stand-in. */
 
 const BY = { who: 'ada', because: 'a test' }
-const ALL: ReplayRequest = {
+const ALL: RedriveRequest = {
   filter: { terms: [] },
   rate: undefined,
   limit: undefined,
@@ -26,7 +26,7 @@ const ALL: ReplayRequest = {
 
 interface World {
   readonly database: MigratedDatabase
-  readonly desk: ReplayDesk
+  readonly redrives: Redrives
   readonly arrived: () => readonly string[]
   readonly purges: () => number
   /** A process that runs jobs. */
@@ -37,17 +37,17 @@ async function aWorld(): Promise<World> {
   const database = await migratedDatabase()
   const { pool } = database
   onTestFinished(() => database[Symbol.asyncDispose]())
-  const fake = aFakeReplayTopic()
+  const fake = aFakeRedriveTopic()
   let purges = 0
-  const desk = createReplayDesk({ pool, stream: 'orders', topic: 'orders', check: async function* () {} })
+  const redrives = createRedrives({ pool, stream: 'orders', topic: 'orders', check: async function* () {} })
   return {
     database,
-    desk,
+    redrives,
     arrived: () => fake.arrived,
     purges: () => purges,
     start() {
       const facts: JobFact[] = []
-      const store = createReplayStore(pool, { stream: 'orders', topic: 'orders' })
+      const store = createRedriveStore(pool, { stream: 'orders', topic: 'orders' })
       const common = {
         observer: { observe: (fact: JobFact) => void facts.push(fact) },
         clock: systemClock,
@@ -58,9 +58,9 @@ async function aWorld(): Promise<World> {
         database: { executeSql: (text, values) => pool.query(text, values) },
         store,
         stopTimeoutMs: 10_000,
-        replayer: createReplayer({ store, topic: fake.topic, records: fakeLetterRecords, ...common }),
+        worker: createRedriveWorker({ store, topic: fake.topic, records: fakeLetterRecords, ...common }),
         scheduled: {
-          desk,
+          redrives,
           automatic: createAutomaticRedrive({ pool, stream: 'orders', preset: true, now: Date.now }),
           automaticDelaysMs: [60_000],
           purge: async () => ++purges,
@@ -86,18 +86,18 @@ const troubles = ({ facts }: { readonly facts: readonly JobFact[] }) =>
   facts.filter(fact => fact.kind === 'jobs_trouble' || fact.kind === 'job_failed')
 
 it('works on a redrive that was asked for before or after it came, one process at a time', async () => {
-  const { database, desk, arrived, start } = await aWorld()
+  const { database, redrives, arrived, start } = await aWorld()
   await insertLetters(
     database.pool,
     Array.from({ length: 30 }, (_, n) => ({ source_offset: n, source_partition: n % 3 })),
   )
-  const first = await desk.start({ ...ALL, limit: 10 }, BY)
+  const first = await redrives.start({ ...ALL, limit: 10 }, BY)
   // Given two processes that start at once on a database that knows no queue
   const processes = [start(), start()]
-  await eventually(async () => (await desk.get(first.id))?.state === 'done', 'the first being done')
+  await eventually(async () => (await redrives.get(first.id))?.state === 'done', 'the first being done')
   expect(arrived()).toHaveLength(10)
-  const second = await desk.start(ALL, BY)
-  await eventually(async () => (await desk.get(second.id))?.state === 'done', 'the second being done')
+  const second = await redrives.start(ALL, BY)
+  await eventually(async () => (await redrives.get(second.id))?.state === 'done', 'the second being done')
   expect(arrived()).toHaveLength(30)
   expect(new Set(arrived())).toHaveLength(30)
   for (const process of processes) {
@@ -111,7 +111,7 @@ it('works on a redrive that was asked for before or after it came, one process a
 })
 
 it('lets go when its process stops, and another one goes on', async () => {
-  const { database, desk, arrived, start } = await aWorld()
+  const { database, redrives, arrived, start } = await aWorld()
   await insertLetters(
     database.pool,
     Array.from({ length: 300 }, () => ({})),
@@ -119,7 +119,7 @@ it('lets go when its process stops, and another one goes on', async () => {
   // Given two processes, one of which has it
   const processes = [start(), start()]
   await haveStarted(...processes)
-  const { id } = await desk.start({ ...ALL, rate: RATE }, BY)
+  const { id } = await redrives.start({ ...ALL, rate: RATE }, BY)
   await eventually(() => arrived().length > RATE / 2, 'it being at work')
   const first = processes.find(({ facts }) => facts.some(fact => fact.kind === 'replay_taken'))
   if (first === undefined) throw new Error('nobody has it')
@@ -131,13 +131,13 @@ it('lets go when its process stops, and another one goes on', async () => {
   expect(arrived().length - before).toBeLessThanOrEqual(RATE)
 
   // And the other one goes on where it stopped
-  await eventually(async () => (await desk.get(id))?.state === 'done', 'the other one finishing it')
+  await eventually(async () => (await redrives.get(id))?.state === 'done', 'the other one finishing it')
   expect(arrived()).toEqual(Array.from({ length: 300 }, (_, n) => `orders-0-${n}`))
   expect(troubles(first)).toEqual([])
 })
 
 it('starts automatic redrives and removes old letters when their schedules say so', async () => {
-  const { database, desk, purges, start } = await aWorld()
+  const { database, redrives, purges, start } = await aWorld()
   const { pool } = database
   await insertLetters(pool, [{ reason: 'retries_exhausted' }, {}])
   const { facts } = start()
@@ -155,25 +155,25 @@ it('starts automatic redrives and removes old letters when their schedules say s
       [name],
     )
   }
-  const [replay] = await eventually(async () => {
-    const replays = await desk.list(10)
-    return replays.length > 0 && replays
+  const [redrive] = await eventually(async () => {
+    const started = await redrives.list(10)
+    return started.length > 0 && started
   }, 'an automatic redrive')
-  expect(replay).toMatchObject({ automatic: true, requested_by: 'automatic', total: 1 })
+  expect(redrive).toMatchObject({ automatic: true, requested_by: 'automatic', total: 1 })
   await eventually(() => purges() > 0, 'the removal')
-  await eventually(async () => (await desk.get(replay?.id ?? ''))?.state === 'done', 'the redrive')
+  await eventually(async () => (await redrives.get(redrive?.id ?? ''))?.state === 'done', 'the redrive')
 })
 
 it('tries again what failed by our own mistake', async () => {
-  const { database, desk, start } = await aWorld()
+  const { database, redrives, start } = await aWorld()
   await insertLetters(database.pool, [{}])
   // A right that is missing, for a while
-  const { id } = await desk.start(ALL, BY)
+  const { id } = await redrives.start(ALL, BY)
   await database.pool.query('ALTER TABLE replay_items RENAME TO replay_items_away')
   const { facts } = start()
   await eventually(() => facts.some(fact => fact.kind === 'job_failed'), 'the job failing')
   await database.pool.query('ALTER TABLE replay_items_away RENAME TO replay_items')
   // As if the lease of the worker that failed had run out
   await database.pool.query('UPDATE replays SET heartbeat_at = NULL')
-  await eventually(async () => (await desk.get(id))?.state === 'done', 'the job being tried again')
+  await eventually(async () => (await redrives.get(id))?.state === 'done', 'the job being tried again')
 })

@@ -215,7 +215,7 @@ it('sends a dead letter to the partition that mirrors its source, and asks for t
     rejection: { reason: 'malformed_json', error: 'malformed_json', pointer: '', message: 'no JSON', violations: [] },
     failedAtMs: 1_650_000_000_000,
     attempts: 1,
-    replayCount: 0,
+    redriveCount: 0,
     key: null,
     groupId: names.groupId,
   } as const
@@ -232,7 +232,7 @@ it('sends a dead letter to the partition that mirrors its source, and asks for t
   expect(received?.headers.find(([name]) => name === HEADER.id)?.[1].toString()).toBe(`${names.topic}-5-9`)
   const batches = await fetchRaw(kafkaBrokers(), names.dlqTopic, 5 % 3)
   // Of a redriven record, and of one that is too large.
-  const unusual: readonly string[] = [HEADER.replayId, HEADER.value, HEADER.valueAt, HEADER.valueHash, HEADER.record]
+  const unusual: readonly string[] = [HEADER.redriveId, HEADER.value, HEADER.valueAt, HEADER.valueHash, HEADER.record]
   const kinds = Object.values(HEADER)
     .filter(name => !unusual.includes(name))
     .map(name => headerKind(batches, name))

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import type { RedriveStep, ReplayState } from '#src/inbox/letter-states.ts'
-import { type ReplayInHand, type ReplayStore, ReplayTakenOverError } from '#src/inbox/replay.ts'
+import type { RedriveState, RedriveStep } from '#src/inbox/letter-states.ts'
+import { type RedriveInHand, type RedriveStore, RedriveTakenOverError } from '#src/inbox/redrive-work.ts'
 
 export interface RedriveWorkHarness {
   /** Of the only redrive, which is queued. */
   readonly id: string
-  readonly store: ReplayStore
-  state(): Promise<ReplayState | undefined>
+  readonly store: RedriveStore
+  state(): Promise<RedriveState | undefined>
   /** `id state outcome` of each member, in the order of publishing. */
   items(): Promise<readonly string[]>
   /** An operator decides about the letter otherwise: it is not open any more. */
@@ -20,15 +20,15 @@ export interface RedriveWorkHarness {
 const MARKS = new Map([[0, 7n]])
 
 /**
- * The contract of {@link ReplayStore}, redrives as their worker records them, for the real one and for its stand-in.
+ * The contract of {@link RedriveStore}, redrives as their worker records them, for the real one and for its stand-in.
  * @param open one redrive of so many letters, asked for at 2.5 records a second
  */
 export function redriveWorkSuite(open: (count: number) => Promise<RedriveWorkHarness>): void {
   async function taken(count: number) {
     const harness = await open(count)
-    const replay = await take(harness)
-    const { items } = await harness.store.page(replay, count)
-    return { ...harness, replay, ids: items.map(({ id }) => id) }
+    const redrive = await take(harness)
+    const { items } = await harness.store.page(redrive, count)
+    return { ...harness, redrive, ids: items.map(({ id }) => id) }
   }
 
   it('hands a redrive that waits to one worker', async () => {
@@ -42,60 +42,60 @@ export function redriveWorkSuite(open: (count: number) => Promise<RedriveWorkHar
 
   describe('a page', () => {
     it('holds the next members and what is needed to publish them, and touches none', async () => {
-      const { store, replay, ids } = await taken(3)
-      const page = await store.page(replay, 2)
+      const { store, redrive, ids } = await taken(3)
+      const page = await store.page(redrive, 2)
       expect(page).toMatchObject({ state: 'running', marks: undefined })
       expect(page.items.map(({ id }) => id)).toEqual(ids.slice(0, 2))
       expect(page.items[0]).toMatchObject({
         origin: { topic: 'orders', offset: expect.any(BigInt), timestampMs: expect.any(Number) },
-        ...{ replayCount: 0, place: { offset: expect.any(BigInt) }, bytes: 100, edited: undefined },
+        ...{ redriveCount: 0, place: { offset: expect.any(BigInt) }, bytes: 100, edited: undefined },
       })
-      expect(await store.page(replay, 2)).toEqual(page)
+      expect(await store.page(redrive, 2)).toEqual(page)
     })
 
     it('that was begun comes first, whole and with its marks, to a successor as well', async () => {
-      const { store, replay, ids } = await taken(4)
-      expect(await store.claim(replay, ids.slice(0, 3), MARKS)).toEqual(new Set(ids.slice(0, 3)))
-      await store.notePublished(replay, ids.slice(0, 1))
-      const page = await store.page(replay, 1)
+      const { store, redrive, ids } = await taken(4)
+      expect(await store.claim(redrive, ids.slice(0, 3), MARKS)).toEqual(new Set(ids.slice(0, 3)))
+      await store.notePublished(redrive, ids.slice(0, 1))
+      const page = await store.page(redrive, 1)
       expect(page.marks).toEqual(MARKS)
       expect(page.items.map(({ id }) => id)).toEqual(ids.slice(1, 3))
 
-      await store.part(replay, { to: 'queued' })
-      const successor = await store.take(replay.id)
+      await store.part(redrive, { to: 'queued' })
+      const successor = await store.take(redrive.id)
       expect(successor).toMatchObject({ epoch: 2 })
       if (successor !== undefined) expect(await store.page(successor, 1)).toEqual(page)
     })
 
     it('skips letters that are not open any more, and none is claimed twice', async () => {
-      const { store, replay, ids, items, settle } = await taken(3)
+      const { store, redrive, ids, items, settle } = await taken(3)
       const [first = '', second = '', third = ''] = ids
       await settle(second)
-      expect(await store.claim(replay, [first, second], MARKS)).toEqual(new Set([first]))
+      expect(await store.claim(redrive, [first, second], MARKS)).toEqual(new Set([first]))
       expect(await items()).toEqual([`${first} claimed`, `${second} skipped not_open`, `${third} pending`])
-      await store.notePublished(replay, [first])
-      expect(await store.claim(replay, [first, third], MARKS)).toEqual(new Set([third]))
+      await store.notePublished(redrive, [first])
+      expect(await store.claim(redrive, [first, third], MARKS)).toEqual(new Set([third]))
       expect(await items()).toEqual([`${first} published`, `${second} skipped not_open`, `${third} claimed`])
     })
 
     it('is empty once all is published or skipped, also before it was claimed; what is published stays so', async () => {
-      const { store, replay, ids, items } = await taken(3)
+      const { store, redrive, ids, items } = await taken(3)
       const [first = '', second = '', third = ''] = ids
-      await store.noteSkipped(replay, [first], 'place_unknown')
-      await store.claim(replay, [second, third], MARKS)
-      await store.notePublished(replay, [second])
-      await store.noteSkipped(replay, [second, third], 'refused_by_topic')
+      await store.noteSkipped(redrive, [first], 'place_unknown')
+      await store.claim(redrive, [second, third], MARKS)
+      await store.notePublished(redrive, [second])
+      await store.noteSkipped(redrive, [second, third], 'refused_by_topic')
       expect(await items()).toEqual([
         `${first} skipped place_unknown`,
         `${second} published`,
         `${third} skipped refused_by_topic`,
       ])
-      expect(await store.page(replay, 5)).toEqual({ items: [], marks: undefined, state: 'running' })
+      expect(await store.page(redrive, 5)).toEqual({ items: [], marks: undefined, state: 'running' })
     })
   })
 
   it('fences a worker off that was not heard of for long, once another one has the redrive', async () => {
-    const { store, replay: frozen, ids, items, state, silence } = await taken(2)
+    const { store, redrive: frozen, ids, items, state, silence } = await taken(2)
     await store.claim(frozen, ids.slice(0, 1), MARKS)
     await silence()
     expect(await store.waiting()).toBe(frozen.id)
@@ -111,36 +111,36 @@ export function redriveWorkSuite(open: (count: number) => Promise<RedriveWorkHar
       () => store.part(frozen, { to: 'done' }),
       () => store.part(frozen, { to: 'cancelled' }),
     ]) {
-      await expect(attempt()).rejects.toThrow(ReplayTakenOverError)
+      await expect(attempt()).rejects.toThrow(RedriveTakenOverError)
     }
     expect([await items(), await state()]).toEqual(before)
   })
 
   it('keeps a redrive with a worker that is heard of, which hears what an operator wants', async () => {
-    const { store, replay, silence, ask } = await taken(1)
+    const { store, redrive, silence, ask } = await taken(1)
     await silence()
-    expect(await store.beat(replay)).toBe('running')
+    expect(await store.beat(redrive)).toBe('running')
     expect(await store.waiting()).toBeUndefined()
     await ask('pause')
-    expect(await store.beat(replay)).toBe('pausing')
+    expect(await store.beat(redrive)).toBe('pausing')
     await ask('cancel')
-    expect((await store.page(replay, 1)).state).toBe('cancelling')
+    expect((await store.page(redrive, 1)).state).toBe('cancelling')
   })
 
   describe('a worker that parts with it', () => {
     it('leaves it to the next one, which begins at once', async () => {
-      const { store, replay, state } = await taken(1)
-      await store.part(replay, { to: 'queued' })
+      const { store, redrive, state } = await taken(1)
+      await store.part(redrive, { to: 'queued' })
       expect(await state()).toBe('queued')
-      expect(await store.waiting()).toBe(replay.id)
-      await expect(store.beat(replay)).rejects.toThrow(ReplayTakenOverError)
+      expect(await store.waiting()).toBe(redrive.id)
+      await expect(store.beat(redrive)).rejects.toThrow(RedriveTakenOverError)
     })
 
     it('does not undo what an operator has asked for meanwhile', async () => {
       const harness = await taken(1)
       const { store, state, ask } = harness
       await ask('pause')
-      await store.part(harness.replay, { to: 'queued' })
+      await store.part(harness.redrive, { to: 'queued' })
       expect(await state()).toBe('paused')
       expect(await store.waiting()).toBeUndefined()
 
@@ -159,21 +159,21 @@ export function redriveWorkSuite(open: (count: number) => Promise<RedriveWorkHar
     })
 
     it.each(['cancelled', 'failed'] as const)('lets go of the page in hand when it is %s', async to => {
-      const { store, replay, ids, items, state } = await taken(3)
+      const { store, redrive, ids, items, state } = await taken(3)
       const [first = '', second = '', third = ''] = ids
-      await store.claim(replay, [first, second], MARKS)
-      await store.notePublished(replay, [first])
-      await store.part(replay, to === 'failed' ? { to, error: 'the topic may not be written' } : { to })
+      await store.claim(redrive, [first, second], MARKS)
+      await store.notePublished(redrive, [first])
+      await store.part(redrive, to === 'failed' ? { to, error: 'the topic may not be written' } : { to })
       expect(await state()).toBe(to)
       expect(await items()).toEqual([`${first} published`, `${second} cancelled`, `${third} pending`])
       expect(await store.waiting()).toBeUndefined()
-      expect(await store.take(replay.id)).toBeUndefined()
+      expect(await store.take(redrive.id)).toBeUndefined()
     })
   })
 }
 
-async function take({ store, id }: Pick<RedriveWorkHarness, 'store' | 'id'>): Promise<ReplayInHand> {
-  const replay = await store.take(id)
-  if (replay === undefined) throw new Error(`${id} cannot be taken`)
-  return replay
+async function take({ store, id }: Pick<RedriveWorkHarness, 'store' | 'id'>): Promise<RedriveInHand> {
+  const redrive = await store.take(id)
+  if (redrive === undefined) throw new Error(`${id} cannot be taken`)
+  return redrive
 }

@@ -11,7 +11,7 @@ export interface LetterStanding {
   readonly state: string
   readonly reason: string
   readonly failures: number
-  readonly replayCount: number
+  readonly redriveCount: number
   readonly dlq: { readonly partition: number; readonly offset: bigint } | undefined
 }
 
@@ -20,9 +20,9 @@ export interface RedriveHarness {
   readonly store: SettlementStore<Order>
   letter(id: string): Promise<LetterStanding | undefined>
   /** What an operator or a worker does. */
-  setState(id: string, state: string, replayId: string | null): Promise<void>
-  addItem(replayId: string, id: string, state: 'pending' | 'claimed' | 'published'): Promise<void>
-  item(replayId: string, id: string): Promise<{ readonly state: string; readonly outcome: string | null } | undefined>
+  setState(id: string, state: string, redriveId: string | null): Promise<void>
+  addItem(redriveId: string, id: string, state: 'pending' | 'claimed' | 'published'): Promise<void>
+  item(redriveId: string, id: string): Promise<{ readonly state: string; readonly outcome: string | null } | undefined>
   /** Oldest first. */
   events(id: string): Promise<readonly { readonly what: string; readonly detail: object }[]>
 }
@@ -32,17 +32,17 @@ const ID = 'orders-0-0'
 const ORIGIN = { topic: 'orders', partition: 0, offset: 0n, timestampMs: 1_700_000_000_000 }
 
 /** The dead letter's record, published once more at `offset` and valid this time. */
-function redriven(offset: bigint, replayId = 'r1', options: OrderOptions & { replayCount?: number } = {}) {
-  const { replayCount = 1, ...order } = options
+function redriven(offset: bigint, redriveId = 'r1', options: OrderOptions & { redriveCount?: number } = {}) {
+  const { redriveCount = 1, ...order } = options
   const ready: ReadyRecord<Order> = {
     ...aReadyOrder({ uid: 'a', offset, origin: ORIGIN, ...order }),
-    redrive: { replayId, replayCount },
+    redrive: { redriveId, redriveCount },
   }
   return ready
 }
 
 /** The same, and it fails. */
-function failing(offset: bigint, replayId = 'r1', replayCount = 1): DeadLetter {
+function failing(offset: bigint, redriveId = 'r1', redriveCount = 1): DeadLetter {
   const rejection = {
     reason: 'store_rejected',
     error: '23514',
@@ -54,8 +54,8 @@ function failing(offset: bigint, replayId = 'r1', replayCount = 1): DeadLetter {
     record: aRecord({ offset }),
     origin: ORIGIN,
     rejection,
-    replayId,
-    replayCount,
+    redriveId,
+    redriveCount,
     failedAtMs: 1_700_000_100_000,
     dlq: { partition: 0, offset: 100n + offset },
   })
@@ -98,7 +98,7 @@ export function redrivenRecordsSuite(createHarness: () => Promise<RedriveHarness
   })
 
   describe('what a record claims of its redrive', () => {
-    const claim = { origin: ORIGIN, replayId: 'r1' }
+    const claim = { origin: ORIGIN, redriveId: 'r1' }
     const facts = { timestampMs: ORIGIN.timestampMs, nextOffset: 1n }
     const asked = async ({ store }: RedriveHarness, ...claims: ProvenanceClaim[]) =>
       Object.fromEntries(await store.redrives('holdfast', 'orders', claims))
@@ -106,24 +106,24 @@ export function redrivenRecordsSuite(createHarness: () => Promise<RedriveHarness
     it('is known by the member of that redrive: how often, its timestamp, and how far the group is', async () => {
       const harness = await redriving()
       const far = { ...claim, origin: { ...ORIGIN, offset: 77n } }
-      const other = { ...claim, replayId: 'r2' }
-      expect(await asked(harness, other, claim, far)).toEqual({ [`r1 ${ID}`]: { ...facts, replayCount: 1 } })
+      const other = { ...claim, redriveId: 'r2' }
+      expect(await asked(harness, other, claim, far)).toEqual({ [`r1 ${ID}`]: { ...facts, redriveCount: 1 } })
       const elsewhere = await harness.store.redrives('another group', 'orders', [claim])
-      expect(elsewhere.get(`r1 ${ID}`)).toEqual({ ...facts, replayCount: 1, nextOffset: undefined })
+      expect(elsewhere.get(`r1 ${ID}`)).toEqual({ ...facts, redriveCount: 1, nextOffset: undefined })
     })
 
     it('counts once more with each redrive, and the same when its record is read again', async () => {
       const harness = await redriving('claimed')
       await harness.store.settle(aWork([], { from: 1n, deadLetters: [failing(1n)] }))
       await harness.addItem('r2', ID, 'published')
-      const again = await asked(harness, claim, { ...claim, replayId: 'r2' })
-      expect(again).toMatchObject({ [`r1 ${ID}`]: { replayCount: 1 }, [`r2 ${ID}`]: { replayCount: 2 } })
+      const again = await asked(harness, claim, { ...claim, redriveId: 'r2' })
+      expect(again).toMatchObject({ [`r1 ${ID}`]: { redriveCount: 1 }, [`r2 ${ID}`]: { redriveCount: 2 } })
     })
 
     it('is nothing as long as its redrive has not published it', async () => {
       const harness = await redriving()
       await harness.addItem('r2', ID, 'pending')
-      expect(await asked(harness, { ...claim, replayId: 'r2' })).toEqual({})
+      expect(await asked(harness, { ...claim, redriveId: 'r2' })).toEqual({})
     })
   })
 
@@ -161,7 +161,7 @@ export function redrivenRecordsSuite(createHarness: () => Promise<RedriveHarness
       const harness = await readAgain(state)
       const settlement = await harness.store.settle(aWork([aReadyOrder({ uid: 'a', offset: 0n })], again))
       expect(closingsOf(settlement), 'no loop of a redrive').toBeUndefined()
-      expect(await harness.letter(ID)).toMatchObject({ state: 'resolved', failures: 1, replayCount: 0 })
+      expect(await harness.letter(ID)).toMatchObject({ state: 'resolved', failures: 1, redriveCount: 0 })
       expect(await harness.events(ID)).toEqual([{ what: 'resolved', detail: { outcome: 'written', read_again: true } }])
       expect(await harness.letter('orders-0-1'), 'that was not read').toMatchObject({ state: 'open' })
     })
@@ -201,7 +201,7 @@ export function redrivenRecordsSuite(createHarness: () => Promise<RedriveHarness
       const harness = await redriving(state)
       const settlement = await harness.store.settle(aWork([redriven(1n)], { from: 1n }))
       expect(closingsOf(settlement)).toEqual({ resolved: 1, failed_again: 0, parked: 0 })
-      expect(await harness.letter(ID)).toMatchObject({ state: 'resolved', failures: 1, replayCount: 1 })
+      expect(await harness.letter(ID)).toMatchObject({ state: 'resolved', failures: 1, redriveCount: 1 })
       expect(await harness.item('r1', ID)).toEqual({ state: 'resolved', outcome: 'written' })
       expect(await harness.events(ID)).toEqual([
         { what: 'resolved', detail: { outcome: 'written', replay_id: 'r1', replay_count: 1 } },
@@ -280,7 +280,7 @@ export function redrivenRecordsSuite(createHarness: () => Promise<RedriveHarness
         state: 'open',
         reason: 'store_rejected',
         failures: 2,
-        replayCount: 1,
+        redriveCount: 1,
       })
       expect(await harness.item('r1', ID)).toEqual({ state: 'failed_again', outcome: 'store_rejected' })
       expect(await harness.events(ID)).toMatchObject([
@@ -298,7 +298,7 @@ export function redrivenRecordsSuite(createHarness: () => Promise<RedriveHarness
       await harness.addItem('r2', ID, 'published')
       const settlement = await harness.store.settle(aWork([], { from: 2n, deadLetters: [failing(2n, 'r2', 2)] }))
       expect(closingsOf(settlement)).toEqual({ resolved: 0, failed_again: 0, parked: 1 })
-      expect(await harness.letter(ID)).toMatchObject({ state: 'parked', failures: 3, replayCount: 2 })
+      expect(await harness.letter(ID)).toMatchObject({ state: 'parked', failures: 3, redriveCount: 2 })
       expect(await harness.item('r2', ID)).toEqual({ state: 'parked', outcome: 'store_rejected' })
       expect((await harness.events(ID)).map(({ what }) => what)).toEqual(['failed_again', 'failed_again', 'parked'])
     })
@@ -308,7 +308,7 @@ export function redrivenRecordsSuite(createHarness: () => Promise<RedriveHarness
       const work = aWork([], { from: 1n, deadLetters: [failing(1n)] })
       await harness.store.settle(work)
       expect(closingsOf(await harness.store.settle(work))).toBeUndefined() // its reply to COMMIT was lost
-      expect(await harness.letter(ID)).toMatchObject({ failures: 2, replayCount: 1, state: 'open' })
+      expect(await harness.letter(ID)).toMatchObject({ failures: 2, redriveCount: 1, state: 'open' })
       expect(await harness.events(ID)).toHaveLength(1)
     })
 
@@ -327,7 +327,7 @@ export function redrivenRecordsSuite(createHarness: () => Promise<RedriveHarness
       await harness.setState(ID, 'replaying', 'r2')
       await harness.addItem('r2', ID, 'published')
       await harness.store.settle(aWork([], { from: 1n, deadLetters: [failing(1n, 'r1')] }))
-      expect(await harness.letter(ID)).toMatchObject({ state: 'replaying', replayCount: 1 })
+      expect(await harness.letter(ID)).toMatchObject({ state: 'replaying', redriveCount: 1 })
       await harness.store.settle(aWork([], { from: 2n, deadLetters: [failing(2n, 'r2')] }))
       expect(await harness.letter(ID)).toMatchObject({ state: 'open', failures: 3 })
     })
@@ -358,7 +358,7 @@ export function redrivenRecordsSuite(createHarness: () => Promise<RedriveHarness
       const harness = await redriving()
       await harness.setState(ID, 'parked', 'r1')
       await harness.store.settle(aWork([], { from: 1n, deadLetters: [aDeadLetter(0n)] }))
-      expect(await harness.letter(ID)).toMatchObject({ state: 'parked', failures: 2, replayCount: 0 })
+      expect(await harness.letter(ID)).toMatchObject({ state: 'parked', failures: 2, redriveCount: 0 })
     })
   })
 }

@@ -14,21 +14,21 @@ const REPLAY_MAX = 2
 
 describe('the settlement store in memory', () => {
   redrivenRecordsSuite(async () => {
-    const store = createMemoryStore<Order>({ replayMax: REPLAY_MAX })
+    const store = createMemoryStore<Order>({ redriveMax: REPLAY_MAX })
     const { letters, items, events } = store.inbox
     return {
       store,
       letter: async id => letters.get(id),
-      async setState(id, state, replayId) {
+      async setState(id, state, redriveId) {
         const letter = letters.get(id)
         if (letter !== undefined) {
-          Object.assign(letter, { state: state as MemoryLetter['state'], replayId: replayId ?? undefined })
+          Object.assign(letter, { state: state as MemoryLetter['state'], redriveId: redriveId ?? undefined })
         }
       },
-      async addItem(replayId, id, state) {
-        items.set(`${replayId} ${id}`, { state, outcome: null })
+      async addItem(redriveId, id, state) {
+        items.set(`${redriveId} ${id}`, { state, outcome: null })
       },
-      item: async (replayId, id) => items.get(`${replayId} ${id}`),
+      item: async (redriveId, id) => items.get(`${redriveId} ${id}`),
       events: async id => events.filter(event => event.id === id).map(({ what, detail }) => ({ what, detail })),
     }
   })
@@ -48,7 +48,7 @@ describe('the settlement store on Postgres', () => {
     await pool.query(`TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters,
       dead_letter_events, replays, replay_items, dead_letters_purged, replay_items_purged`)
     return {
-      store: createStreamSettlement({ pool, stream: 'orders', tables: orderTables, replayMax: REPLAY_MAX }),
+      store: createStreamSettlement({ pool, stream: 'orders', tables: orderTables, redriveMax: REPLAY_MAX }),
       async letter(id) {
         const { rows } = await pool.query('SELECT * FROM dead_letters WHERE id = $1', [id])
         const [row] = rows
@@ -58,28 +58,28 @@ describe('the settlement store on Postgres', () => {
           state,
           reason,
           failures: Number(failures),
-          replayCount: replay_count,
+          redriveCount: replay_count,
           dlq: dlq_offset === null ? undefined : { partition: dlq_partition, offset: BigInt(dlq_offset) },
         }
       },
-      async setState(id, state, replayId) {
-        await pool.query('UPDATE dead_letters SET state = $2, replay_id = $3 WHERE id = $1', [id, state, replayId])
+      async setState(id, state, redriveId) {
+        await pool.query('UPDATE dead_letters SET state = $2, replay_id = $3 WHERE id = $1', [id, state, redriveId])
       },
-      async addItem(replayId, id, state) {
+      async addItem(redriveId, id, state) {
         await pool.query(
           `INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total, topic)
             VALUES ($1, 'done', '', 'test', '', false, false, false, 1, 'orders') ON CONFLICT DO NOTHING`,
-          [replayId],
+          [redriveId],
         )
         await pool.query(
           'INSERT INTO replay_items (replay_id, position, dead_letter_id, state) SELECT $1, count(*) + 1, $2, $3 FROM replay_items',
-          [replayId, id, state],
+          [redriveId, id, state],
         )
       },
-      async item(replayId, id) {
+      async item(redriveId, id) {
         const { rows } = await pool.query(
           'SELECT state, outcome FROM replay_items WHERE replay_id = $1 AND dead_letter_id = $2',
-          [replayId, id],
+          [redriveId, id],
         )
         return rows[0]
       },
@@ -96,11 +96,11 @@ describe('the settlement store on Postgres', () => {
   it('remembers where the copy stands that failed before: what an edit replaced is still there', async () => {
     const { pool } = database
     await pool.query(`TRUNCATE stream_progress, stream_ledger, dead_letters, dead_letter_events`)
-    const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables, replayMax: REPLAY_MAX })
+    const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables, redriveMax: REPLAY_MAX })
     await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
     const first = aDeadLetter(0n, { dlq: { partition: 2, offset: 17n } })
     await store.settle(aWork([], { from: 0n, deadLetters: [first] }))
-    const again = { ...first, replayId: 'r1', replayCount: 1, dlq: { partition: 2, offset: 40n } }
+    const again = { ...first, redriveId: 'r1', redriveCount: 1, dlq: { partition: 2, offset: 40n } }
     await store.settle(aWork([], { from: 1n, deadLetters: [{ ...again, record: aRecord({ offset: 1n }) }] }))
     const { rows } = await pool.query('SELECT what, detail FROM dead_letter_events')
     expect(rows).toMatchObject([{ what: 'failed_again', detail: { was_dlq_partition: 2, was_dlq_offset: 17 } }])
@@ -109,9 +109,9 @@ describe('the settlement store on Postgres', () => {
   it('runs no statement more for a batch that holds no redriven record', async () => {
     const { pool } = database
     await pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters')
-    const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables, replayMax: REPLAY_MAX })
+    const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables, redriveMax: REPLAY_MAX })
     await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
-    const redrive = { replayId: 'r1', replayCount: 1 }
+    const redrive = { redriveId: 'r1', redriveCount: 1 }
     const statements = vi.spyOn(pg.Client.prototype, 'query')
     const counts: number[] = []
     const batches = [
@@ -138,9 +138,9 @@ describe('the settlement store on Postgres', () => {
     await pool.query("INSERT INTO replay_items_purged (replay_id, state, count) VALUES ('r1', 'resolved', 1)")
     const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
     const origin = { topic: 'orders', partition: 0, offset: 0n, timestampMs: 1 }
-    const claims = ['r1', 'r2', 'r3'].map(replayId => ({ replayId, origin }))
+    const claims = ['r1', 'r2', 'r3'].map(redriveId => ({ redriveId, origin }))
     const known = await store.redrives('holdfast', 'orders', claims)
     expect([...known.keys()]).toEqual(['r1 orders-0-0'])
-    expect(known.get('r1 orders-0-0')).toMatchObject({ replayCount: 1, timestampMs: undefined })
+    expect(known.get('r1 orders-0-0')).toMatchObject({ redriveCount: 1, timestampMs: undefined })
   })
 })

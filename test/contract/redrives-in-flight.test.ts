@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { parseOriginId } from '#src/engine/headers.ts'
 import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
-import { createReplayStore } from '#src/inbox/postgres/replay-work.ts'
+import { createRedriveStore } from '#src/inbox/postgres/redrive-work.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { insertLetters } from '../support/letters.ts'
 import { orderTables } from '../support/order-stream.ts'
@@ -28,9 +28,9 @@ it('a worker notes what it published while those very records are settled: neith
     VALUES ('r1', 'queued', '', 'ada', '', false, false, false, 1)`)
   await pool.query(`INSERT INTO replay_items (replay_id, position, dead_letter_id)
     SELECT 'r1', source_offset + 1, id FROM dead_letters`)
-  const replays = createReplayStore(pool, { stream: 'orders', topic: 'orders' })
-  const replay = await replays.take('r1')
-  if (replay === undefined) throw new Error('nobody else has it')
+  const redrives = createRedriveStore(pool, { stream: 'orders', topic: 'orders' })
+  const redrive = await redrives.take('r1')
+  if (redrive === undefined) throw new Error('nobody else has it')
   const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
 
@@ -40,7 +40,7 @@ it('a worker notes what it published while those very records are settled: neith
     const leftOut = ids.map(id => {
       const { offset = 0n, ...where } = parseOriginId(id) ?? {}
       const order = aReadyOrder({ uid: id, origin: { ...aRecord(where), offset } })
-      return { ready: { ...order, redrive: { replayId: 'r1', replayCount: 1 } }, outcome: 'stale' as const }
+      return { ready: { ...order, redrive: { redriveId: 'r1', redriveCount: 1 } }, outcome: 'stale' as const }
     })
     // In the order of the uids of their orders, which is no order of theirs.
     leftOut.sort(() => Math.random() - 0.5)
@@ -49,7 +49,7 @@ it('a worker notes what it published while those very records are settled: neith
       ...{ from, to: from + BigInt(SIZE), records: SIZE },
       collapsed: { superseded: 0, duplicate: 0, stale: SIZE, leftOut },
     })
-    await Promise.all([replays.notePublished(replay, ids), store.settle(work)])
+    await Promise.all([redrives.notePublished(redrive, ids), store.settle(work)])
   }
   const { rows: items } = await pool.query('SELECT state, count(*)::int AS n FROM replay_items GROUP BY state')
   expect(items).toEqual([{ state: 'resolved', n: SIZE }])

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { parseFilter } from '#src/inbox/filter.ts'
-import type { DeadLetterRow, DeadLetterStore, ReplayDesk, ReplayRequest } from '#src/inbox/ports.ts'
+import type { DeadLetterRow, DeadLetterStore, RedriveRequest, Redrives } from '#src/inbox/ports.ts'
 import type { LetterFields } from '../support/letters.ts'
 
 export interface RedrivesHarness {
-  readonly redrives: ReplayDesk
+  readonly redrives: Redrives
   insert(...letters: Partial<LetterFields>[]): Promise<unknown>
   /** Ids of the frozen set, in the order of publishing. */
   membersOf(id: string): Promise<readonly string[]>
@@ -18,7 +18,7 @@ export interface RedrivesHarness {
 const ada = { who: 'ada', because: 'the schema is fixed' }
 
 /**
- * The contract of {@link ReplayDesk}, redrives as an operator starts and steers them, for the real one and for its stand-in.
+ * The contract of {@link Redrives}, redrives as an operator starts and steers them, for the real one and for its stand-in.
  * @param open no letters, no redrives, an empty audit log; redriven records go to `orders`, and no worker is at work
  */
 export function redrivesSuite(open: () => Promise<RedrivesHarness>): void {
@@ -45,18 +45,18 @@ export function redrivesSuite(open: () => Promise<RedrivesHarness>): void {
         newest: ago(1),
         left_out: { not_open: 3, other_topic: 1, place_unknown: 1 },
       })
-      const replay = await redrives.start(request, ada)
-      expect(replay).toEqual({
+      const redrive = await redrives.start(request, ada)
+      expect(redrive).toEqual({
         ...{ id: expect.stringMatching(/^r[a-z0-9]{10}$/), state: 'queued', filter: '-reason:too_large' },
         ...{ requested_by: 'ada', because: ada.because, automatic: false, only_passing: false, edited: false },
         ...{ rate: null, total: 3, pending: 3, published: 0, resolved: 0, failed_again: 0, parked: 0, skipped: 0 },
         ...{ skipped_because: {}, created_at: expect.any(String), started_at: null, finished_at: null, error: null },
       })
-      expect(await redrives.get(replay.id)).toEqual(replay)
+      expect(await redrives.get(redrive.id)).toEqual(redrive)
       // By partition and offset, so that the order of a key is kept.
-      expect(await membersOf(replay.id)).toEqual(['orders-0-3', 'orders-0-9', 'orders-2-5'])
+      expect(await membersOf(redrive.id)).toEqual(['orders-0-3', 'orders-0-9', 'orders-2-5'])
       expect(await audit({ limit: 10, before: undefined })).toMatchObject([
-        { what: 'replay', filter: '-reason:too_large', ...ada, counts: { replay: replay.id, letters: 3 } },
+        { what: 'replay', filter: '-reason:too_large', ...ada, counts: { replay: redrive.id, letters: 3 } },
       ])
     })
 
@@ -98,16 +98,16 @@ export function redrivesSuite(open: () => Promise<RedrivesHarness>): void {
         count: 3,
         left_out: { not_passing: 1, bytes_gone: 1, over_limit: 4 },
       })
-      const replay = await redrives.start(request, ada)
-      expect(replay.only_passing).toBe(true)
-      expect(await membersOf(replay.id)).toEqual(['orders-0-0', 'orders-0-2', 'orders-0-4'])
+      const redrive = await redrives.start(request, ada)
+      expect(redrive.only_passing).toBe(true)
+      expect(await membersOf(redrive.id)).toEqual(['orders-0-0', 'orders-0-2', 'orders-0-4'])
     })
 
     it('refuse an empty set and say why it is empty', async () => {
       const { redrives, insert, audit } = await open()
       await insert({ state: 'resolved' })
       await expect(redrives.start(asking('reason:too_large'), ada)).rejects.toThrow('no dead letter matches')
-      const refused = { name: 'NothingToReplayError', preview: { count: 0, left_out: { not_open: 1 } } }
+      const refused = { name: 'NothingToRedriveError', preview: { count: 0, left_out: { not_open: 1 } } }
       await expect(redrives.start(asking(''), ada)).rejects.toMatchObject(refused)
       await expect(redrives.start(asking(''), ada)).rejects.toThrow('left out (1 not open)')
       expect(await redrives.list(10)).toEqual([])
@@ -124,7 +124,7 @@ export function redrivesSuite(open: () => Promise<RedrivesHarness>): void {
       const [winner, loser] = first.status === 'fulfilled' ? [first, second] : [second, first]
       if (winner.status !== 'fulfilled' || loser.status !== 'rejected') throw new Error('one of them must win')
       const running = winner.value
-      expect(loser.reason).toMatchObject({ name: 'ReplayRunningError', running })
+      expect(loser.reason).toMatchObject({ name: 'RedriveRunningError', running })
       expect(loser.reason.message).toContain(`redrive ${running.id} of ${running.requested_by} is queued`)
       await expect(redrives.start(asking('', { onlyPassing: true }), ada)).rejects.toThrow(running.id)
       expect(await redrives.list(10)).toEqual([running])
@@ -136,16 +136,16 @@ export function redrivesSuite(open: () => Promise<RedrivesHarness>): void {
       const edited = Buffer.from('{"a":1}')
       await expect(redrives.start(asking('', { edited }), ada)).rejects.toThrow('takes 2')
       expect(await redrives.list(10)).toEqual([])
-      const replay = await redrives.start(asking('id:orders-0-1', { edited }), ada)
-      expect(replay.edited).toBe(true)
-      expect(await membersOf(replay.id)).toEqual(['orders-0-1'])
+      const redrive = await redrives.start(asking('id:orders-0-1', { edited }), ada)
+      expect(redrive.edited).toBe(true)
+      expect(await membersOf(redrive.id)).toEqual(['orders-0-1'])
     })
 
     it('keep what was asked for: the rate, and who asks, a schedule or an operator', async () => {
       const { redrives, insert } = await open()
       await insert({})
-      const replay = await redrives.start(asking('', { rate: 2.5, automatic: true }), ada)
-      expect(replay).toMatchObject({ rate: 2.5, automatic: true })
+      const redrive = await redrives.start(asking('', { rate: 2.5, automatic: true }), ada)
+      expect(redrive).toMatchObject({ rate: 2.5, automatic: true })
     })
   })
 
@@ -183,7 +183,7 @@ export function redrivesSuite(open: () => Promise<RedrivesHarness>): void {
       await redrives.pause(first.id, ada)
       const second = await redrives.start(asking('id:orders-0-1'), ada)
       await expect(redrives.resume(first.id, ada)).rejects.toMatchObject({
-        name: 'ReplayRunningError',
+        name: 'RedriveRunningError',
         running: { id: second.id },
       })
       expect((await redrives.list(10)).map(({ id }) => id)).toEqual([second.id, first.id])
@@ -198,7 +198,7 @@ export function redrivesSuite(open: () => Promise<RedrivesHarness>): void {
   })
 }
 
-export function asking(text: string, over: Partial<ReplayRequest> = {}): ReplayRequest {
+export function asking(text: string, over: Partial<RedriveRequest> = {}): RedriveRequest {
   const parsed = parseFilter(text)
   if (!parsed.ok) throw new Error(parsed.message)
   const plain = { rate: undefined, limit: undefined, onlyPassing: false, edited: undefined, automatic: false }

@@ -64,7 +64,13 @@ it.each([
     }
     const reading = await readDlqTopic(dlq, stream.judge)
     const by = { who: 'ada', because: 'a test' }
-    const report = await rebuildIndex(database.pool, { stream, ...reading, copies: reading.copies(), replayMax: 3, by })
+    const report = await rebuildIndex(database.pool, {
+      stream,
+      ...reading,
+      copies: reading.copies(),
+      redriveMax: 3,
+      by,
+    })
 
     expect(report).toMatchObject({ letters: 2, added: 2 })
     const { rows } = await database.pool.query('SELECT id, state FROM dead_letters WHERE stream = $1 ORDER BY id', [

@@ -38,7 +38,7 @@ beforeAll(async () => {
     pool: database.pool,
     stream: stream.name,
     tables: stream.tables,
-    replayMax: REPLAY_MAX,
+    redriveMax: REPLAY_MAX,
   })
   letters = createDeadLetterStore(database.pool, 'orders')
 })
@@ -63,7 +63,7 @@ async function settle(failing: readonly DeadLetter[], orders: readonly ReadyReco
 async function reindex(): Promise<ReindexReport> {
   const reading = await readDlqTopic(dlq, judge)
   const copies = reading.copies()
-  return await rebuildIndex(database.pool, { stream, ...reading, copies, replayMax: REPLAY_MAX, by: someone })
+  return await rebuildIndex(database.pool, { stream, ...reading, copies, redriveMax: REPLAY_MAX, by: someone })
 }
 
 async function rows(): Promise<Record<string, unknown>[]> {
@@ -94,15 +94,22 @@ function incomplete(offset: bigint, over: Partial<DeadLetter> = {}): DeadLetter 
 }
 
 /** It fails once more, in the redrive. */
-function again(first: DeadLetter, replayId: string, replayCount: number): DeadLetter {
-  const headers = [...first.record.headers, aHeader('holdfast.id', 'x'), aHeader('holdfast.replay-id', replayId)]
+function again(first: DeadLetter, redriveId: string, redriveCount: number): DeadLetter {
+  const headers = [...first.record.headers, aHeader('holdfast.id', 'x'), aHeader('holdfast.replay-id', redriveId)]
   const record = { ...first.record, offset: next, headers }
-  return { ...first, record, replayId, replayCount, failedAtMs: first.failedAtMs + replayCount * 60_000, attempts: 2 }
+  return {
+    ...first,
+    record,
+    redriveId,
+    redriveCount,
+    failedAtMs: first.failedAtMs + redriveCount * 60_000,
+    attempts: 2,
+  }
 }
 
-function succeeds(offset: bigint, replayId: string): ReadyRecord<Order> {
+function succeeds(offset: bigint, redriveId: string): ReadyRecord<Order> {
   const origin = { topic: 'orders', partition: 0, offset, timestampMs: 1_700_000_000_000 }
-  return { ...aReadyOrder({ uid: `uid-${offset}`, offset: next, origin }), redrive: { replayId, replayCount: 1 } }
+  return { ...aReadyOrder({ uid: `uid-${offset}`, offset: next, origin }), redrive: { redriveId, redriveCount: 1 } }
 }
 
 /** One letter of each kind and fate. */
@@ -255,7 +262,7 @@ describe('a full index', () => {
     const reading = await readDlqTopic(dlq, judge)
     await settle([incomplete(0n)])
     const copies = reading.copies()
-    await rebuildIndex(database.pool, { stream, ...reading, copies, replayMax: REPLAY_MAX, by: someone })
+    await rebuildIndex(database.pool, { stream, ...reading, copies, redriveMax: REPLAY_MAX, by: someone })
     expect(await rows()).toMatchObject([{ dlq_offset: '1', failures: '2' }])
   })
 
@@ -329,7 +336,7 @@ describe('dead letters of other programs', () => {
     dlq.put(0, { value: '{', headers: spring(500n) })
     await reindex()
     const origin = { topic: 'orders', partition: 0, offset: 500n, timestampMs: 1_760_000_000_000 }
-    await settle([aDeadLetter(0n, { origin, replayId: 'r1', replayCount: 1 })])
+    await settle([aDeadLetter(0n, { origin, redriveId: 'r1', redriveCount: 1 })])
     expect(await rows()).toMatchObject([
       { id: 'orders-0-500', written_by: 'holdfast', failures: '1', replay_count: 1, state: 'open', dlq_offset: '1' },
     ])

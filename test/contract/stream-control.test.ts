@@ -4,7 +4,7 @@ import { migrate } from '#src/engine/postgres/migrate.ts'
 import { liftPauses, movePartition } from '#src/engine/postgres/operator.ts'
 import { createPool } from '#src/engine/postgres/pool.ts'
 import { readProof } from '#src/engine/postgres/proof.ts'
-import { createStartBook } from '#src/engine/postgres/start-book.ts'
+import { createStartCounts } from '#src/engine/postgres/start-counts.ts'
 import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
 import type { Order } from '../support/order.ts'
 import { orderTables } from '../support/order-stream.ts'
@@ -35,48 +35,48 @@ beforeEach(async () => {
 })
 
 it('counts starts, and remembers the suspect only while it is the next record', async () => {
-  const book = createStartBook(pool)
-  expect(await book.noteStart(GROUP, P0)).toEqual({ starts: 1, suspect: undefined, deaths: 0 })
-  expect(await book.noteStart(GROUP, P0)).toMatchObject({ starts: 2 })
-  await book.noteSuspect(GROUP, P0, 10n, 4)
-  expect(await book.noteStart(GROUP, P0)).toEqual({ starts: 5, suspect: 10n, deaths: 1 })
-  await book.noteSuspect(GROUP, P0, 10n, 4)
-  expect(await book.noteStart(GROUP, P0)).toEqual({ starts: 6, suspect: 10n, deaths: 2 })
+  const counts = createStartCounts(pool)
+  expect(await counts.noteStart(GROUP, P0)).toEqual({ starts: 1, suspect: undefined, deaths: 0 })
+  expect(await counts.noteStart(GROUP, P0)).toMatchObject({ starts: 2 })
+  await counts.noteSuspect(GROUP, P0, 10n, 4)
+  expect(await counts.noteStart(GROUP, P0)).toEqual({ starts: 5, suspect: 10n, deaths: 1 })
+  await counts.noteSuspect(GROUP, P0, 10n, 4)
+  expect(await counts.noteStart(GROUP, P0)).toEqual({ starts: 6, suspect: 10n, deaths: 2 })
   await pool.query('UPDATE stream_progress SET next_offset = 11 WHERE partition = 0')
-  expect(await book.noteStart(GROUP, P0)).toMatchObject({ suspect: undefined, deaths: 0 })
+  expect(await counts.noteStart(GROUP, P0)).toMatchObject({ suspect: undefined, deaths: 0 })
 })
 
 it('remembers the suspect also when a gap stands before it', async () => {
-  const book = createStartBook(pool)
-  await book.noteSuspect(GROUP, P0, 12n, 4)
-  expect(await book.noteStart(GROUP, P0)).toMatchObject({ suspect: 12n, deaths: 1 })
+  const counts = createStartCounts(pool)
+  await counts.noteSuspect(GROUP, P0, 12n, 4)
+  expect(await counts.noteStart(GROUP, P0)).toMatchObject({ suspect: 12n, deaths: 1 })
 })
 
 it('forgets a suspect that was cleared, and begins to count anew with another one', async () => {
-  const book = createStartBook(pool)
-  await book.noteSuspect(GROUP, P0, 10n, 4)
-  await book.clearSuspect(GROUP, P0, { start: false })
-  expect(await book.noteStart(GROUP, P0)).toEqual({ starts: 5, suspect: undefined, deaths: 0 })
-  await book.noteSuspect(GROUP, P0, 9n, 4)
-  await book.noteSuspect(GROUP, P0, 10n, 4)
-  expect(await book.noteStart(GROUP, P0)).toMatchObject({ suspect: 10n, deaths: 1 })
+  const counts = createStartCounts(pool)
+  await counts.noteSuspect(GROUP, P0, 10n, 4)
+  await counts.clearSuspect(GROUP, P0, { start: false })
+  expect(await counts.noteStart(GROUP, P0)).toEqual({ starts: 5, suspect: undefined, deaths: 0 })
+  await counts.noteSuspect(GROUP, P0, 9n, 4)
+  await counts.noteSuspect(GROUP, P0, 10n, 4)
+  expect(await counts.noteStart(GROUP, P0)).toMatchObject({ suspect: 10n, deaths: 1 })
 })
 
 it('counts anew once a batch has been settled', async () => {
-  const book = createStartBook(pool)
-  await book.noteStart(GROUP, P0)
-  await book.noteSuspect(GROUP, P0, 12n, 4)
+  const counts = createStartCounts(pool)
+  await counts.noteStart(GROUP, P0)
+  await counts.noteSuspect(GROUP, P0, 12n, 4)
   const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
   const storm = { deadLettersInARow: 0, refusedInARow: 0, recent: '' }
   await store.settle({ ...aWork<Order>([], { from: 10n }), to: 11n, groupId: GROUP, storm })
-  expect(await book.noteStart(GROUP, P0)).toEqual({ starts: 1, suspect: undefined, deaths: 0 })
+  expect(await counts.noteStart(GROUP, P0)).toEqual({ starts: 1, suspect: undefined, deaths: 0 })
 })
 
 it('takes back a start that did not end in a crash', async () => {
-  const book = createStartBook(pool)
-  await book.noteStart(GROUP, P0)
-  await book.clearSuspect(GROUP, P0, { start: true })
-  expect(await book.noteStart(GROUP, P0)).toMatchObject({ starts: 1 })
+  const counts = createStartCounts(pool)
+  await counts.noteStart(GROUP, P0)
+  await counts.clearSuspect(GROUP, P0, { start: true })
+  expect(await counts.noteStart(GROUP, P0)).toMatchObject({ starts: 1 })
 })
 
 it('lifts the pauses that are asked for, and writes down who did', async () => {

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { parseFilter } from '#src/inbox/filter.ts'
-import type { ReplayRequest } from '#src/inbox/ports.ts'
+import type { RedriveRequest } from '#src/inbox/ports.ts'
 import { createAutomaticRedrive } from '#src/inbox/postgres/automatic-redrive.ts'
 import { createDeadLetterIndex } from '#src/inbox/postgres/dead-letter-index.ts'
 import { purgeSettled } from '#src/inbox/postgres/dead-letter-purge.ts'
 import { createDeadLetterStore } from '#src/inbox/postgres/dead-letter-store.ts'
 import { readFigures } from '#src/inbox/postgres/figures.ts'
-import { createReplayStore } from '#src/inbox/postgres/replay-work.ts'
-import { createReplayDesk } from '#src/inbox/postgres/replays.ts'
+import { createRedriveStore } from '#src/inbox/postgres/redrive-work.ts'
+import { createRedrives } from '#src/inbox/postgres/redrives.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { insertLetters } from '../support/letters.ts'
 
@@ -38,12 +38,12 @@ const filterOf = (text: string) => {
   if (!parsed.ok) throw new Error(parsed.message)
   return parsed.filter
 }
-const request: ReplayRequest = {
+const request: RedriveRequest = {
   filter: filterOf('state:open'),
   ...{ rate: undefined, limit: undefined, onlyPassing: false, edited: undefined, automatic: false },
 }
-const deskOf = (stream: string) =>
-  createReplayDesk({ pool: database.pool, stream, topic: stream, check: async function* () {} })
+const redrivesOf = (stream: string) =>
+  createRedrives({ pool: database.pool, stream, topic: stream, check: async function* () {} })
 
 describe('two streams with dead letters in one database', () => {
   it('do not see one another in lists, groups, figures, lookups or histories', async () => {
@@ -72,15 +72,15 @@ describe('two streams with dead letters in one database', () => {
 
   it('have a redrive each at the same time, and a worker takes only its own', async () => {
     for (const stream of NAMES) {
-      const desk = deskOf(stream)
-      expect(await desk.preview(request)).toMatchObject({ count: 1, left_out: {} })
-      const { id } = await desk.start(request, WHO)
-      await expect(desk.start(request, WHO)).rejects.toThrow(/only one runs at a time/)
-      expect((await desk.list(10)).map(replay => replay.id)).toEqual([id])
-      expect(await createReplayStore(database.pool, { stream, topic: stream }).waiting()).toBe(id)
+      const redrives = redrivesOf(stream)
+      expect(await redrives.preview(request)).toMatchObject({ count: 1, left_out: {} })
+      const { id } = await redrives.start(request, WHO)
+      await expect(redrives.start(request, WHO)).rejects.toThrow(/only one runs at a time/)
+      expect((await redrives.list(10)).map(redrive => redrive.id)).toEqual([id])
+      expect(await createRedriveStore(database.pool, { stream, topic: stream }).waiting()).toBe(id)
     }
-    const [mine] = await deskOf('orders').list(1)
-    await expect(deskOf('returns').cancel(mine?.id ?? '', WHO)).rejects.toThrow(/there is no redrive/)
+    const [mine] = await redrivesOf('orders').list(1)
+    await expect(redrivesOf('returns').cancel(mine?.id ?? '', WHO)).rejects.toThrow(/there is no redrive/)
   })
 
   it('are purged apart, and each has a switch of its own', async () => {

@@ -83,8 +83,8 @@ export const ENGINE_FAULTS: readonly Mutation[] = [
     ],
     [
       'the timestamp of a header is believed',
-      'const { timestampMs = claim.origin.timestampMs, replayCount } = known',
-      'const { timestampMs, replayCount } = { ...known, timestampMs: claim.origin.timestampMs }',
+      'const { timestampMs = claim.origin.timestampMs, redriveCount } = known',
+      'const { timestampMs, redriveCount } = { ...known, timestampMs: claim.origin.timestampMs }',
     ],
   ]),
   ...faultsOf('engine/timestamp', unit('engine/headers'), [

@@ -2,13 +2,13 @@
 import { contract, faultsOf, type Mutation, unit } from './mutation.ts'
 
 const REDRIVEN = contract('redriven-records')
-const REPLAYS = contract('replay-desk', 'redrives-in-flight')
+const REDRIVES = contract('redrives', 'redrives-in-flight')
 
 /** Dead letters and redrives. */
 export const INBOX_FAULTS: readonly Mutation[] = [
   ...faultsOf(
     'inbox/letter-states',
-    [...unit('inbox/states'), ...REPLAYS],
+    [...unit('inbox/states'), ...REDRIVES],
     [
       [
         'a discarded letter is resolved by what is read again',
@@ -41,7 +41,7 @@ export const INBOX_FAULTS: readonly Mutation[] = [
       'WEIGHT[end.outcome] < WEIGHT[other.outcome]',
     ],
   ]),
-  ...faultsOf('inbox/edit', unit('inbox/http/admin-replays', 'inbox/http/admin-letters'), [
+  ...faultsOf('inbox/edit', unit('inbox/http/admin-redrives', 'inbox/http/admin-letters'), [
     [
       'an edit takes the place of one of several letters',
       'if (letter === undefined || rows.length > 1)',
@@ -94,8 +94,8 @@ export const INBOX_FAULTS: readonly Mutation[] = [
       ],
       [
         'a letter is parked one redrive late',
-        'CASE WHEN replay_count >= ${replayMax} THEN',
-        'CASE WHEN replay_count > ${replayMax} THEN',
+        'CASE WHEN replay_count >= ${redriveMax} THEN',
+        'CASE WHEN replay_count > ${redriveMax} THEN',
       ],
     ],
   ),
@@ -189,7 +189,7 @@ export const INBOX_FAULTS: readonly Mutation[] = [
       'WHERE lacking.lacking > 0 GROUP',
     ],
   ]),
-  ...faultsOf('inbox/postgres/replay-set', REPLAYS, [
+  ...faultsOf('inbox/postgres/redrive-set', REDRIVES, [
     [
       'parked letters are redriven unasked',
       "state === 'open' || namesState(filter, state)",
@@ -201,7 +201,7 @@ export const INBOX_FAULTS: readonly Mutation[] = [
       "          WHEN ${topicAt}::text[] IS NULL THEN 'other_topic'\n",
     ],
   ]),
-  ...faultsOf('inbox/postgres/replay-work', REPLAYS, [
+  ...faultsOf('inbox/postgres/redrive-work', REDRIVES, [
     [
       'a worker that was taken for dead goes on',
       'SET epoch = epoch + 1, heartbeat_at',
@@ -219,7 +219,7 @@ export const INBOX_FAULTS: readonly Mutation[] = [
       '',
     ],
   ]),
-  ...faultsOf('inbox/jobs/replayer', unit('inbox/jobs/replayer'), [
+  ...faultsOf('inbox/jobs/redrive-worker', unit('inbox/jobs/redrive-worker'), [
     [
       'what has arrived is sent again after a crash',
       'items.filter(item => !arrived.has(item.id))',
@@ -228,14 +228,14 @@ export const INBOX_FAULTS: readonly Mutation[] = [
     ['letters that could not be claimed are published', 'page.filter(({ item }) => claimed.has(item.id))', 'page'],
     [
       'a worker that was frozen goes on sending',
-      'clock.monotonic() - heardAtMs > REPLAY_SEND_WINDOW_MS',
+      'clock.monotonic() - heardAtMs > REDRIVE_SEND_WINDOW_MS',
       'clock.monotonic() < heardAtMs',
     ],
     ['a beat counts from its answer', 'heardAtMs = askedAtMs', 'heardAtMs = clock.monotonic()'],
     [
       'a redrive is published without its claim',
-      'const claimed = await store.claim(replay, ids, await topic.ends(partitions))',
-      'const ends = await topic.ends(partitions); const claimed = new Set(ids); void store.claim(replay, ids, ends).catch(() => {})',
+      'const claimed = await store.claim(redrive, ids, await topic.ends(partitions))',
+      'const ends = await topic.ends(partitions); const claimed = new Set(ids); void store.claim(redrive, ids, ends).catch(() => {})',
     ],
     ['a page is cut to no size', 'return index > 0 && bytes > PAGE_MAX_BYTES', 'return index > PAGE_MAX_BYTES'],
   ]),

@@ -75,7 +75,7 @@ export const POSTGRES_FAULTS: readonly Mutation[] = [
   ...faultsOf('engine/postgres/ledger', contract('stream-control', 'settlement-store'), [
     ['starts are not forgotten when progress moves', 'updated_at = now(), starts = 0,', 'updated_at = now(),'],
   ]),
-  ...faultsOf('engine/postgres/start-book', contract('stream-control'), [
+  ...faultsOf('engine/postgres/start-counts', contract('stream-control'), [
     [
       'deaths of another suspect count',
       'CASE WHEN suspect_offset = $4 THEN suspect_deaths + 1 ELSE 1 END',

@@ -27,7 +27,7 @@ export const RUN_FAULTS: readonly Mutation[] = [
   ...faultsOf('engine/run/run', GUARDS, [
     [
       'a stop by the storm guard lets the batch behind it through',
-      '    if (to === batch.to && owner.inFlightRecords === 0) owner.waitsForOperator = pause\n    else beginAnew()\n',
+      '    if (to === batch.to && owner.inFlightRecords === 0) owner.waitsForOperator = pause\n    else reposition()\n',
       '    owner.waitsForOperator = pause\n',
     ],
     [
@@ -94,7 +94,7 @@ export const RUN_FAULTS: readonly Mutation[] = [
     ],
     [
       'redriven records count',
-      '    if (letter === undefined ? redriven.has(offset) : letter.replayId !== undefined) continue\n',
+      '    if (letter === undefined ? redriven.has(offset) : letter.redriveId !== undefined) continue\n',
       '',
     ],
     [

@@ -96,12 +96,12 @@ it('reads again what a database knows nothing of, though the group has committed
 /** Makes the database what it was before the partition existed. */
 async function forget({ query, topic }: Stream, partition: number): Promise<void> {
   const children = ['deliveries', 'payments', 'items']
-  const books = ['stream_progress', 'stream_ledger']
+  const tables = ['stream_progress', 'stream_ledger']
   await query(
     `WITH gone AS (DELETE FROM orders WHERE source_topic = $1 AND source_partition = $2 RETURNING order_uid),
       letters AS (DELETE FROM dead_letters WHERE source_topic = $1 AND source_partition = $2),
       ${children.map(table => `${table}_gone AS (DELETE FROM ${table} USING gone WHERE ${table}.order_uid = gone.order_uid)`).join(', ')},
-      ${books.map(table => `${table}_gone AS (DELETE FROM ${table} WHERE topic = $1 AND partition = $2)`).join(', ')}
+      ${tables.map(table => `${table}_gone AS (DELETE FROM ${table} WHERE topic = $1 AND partition = $2)`).join(', ')}
     SELECT count(*) FROM gone`,
     [topic, partition],
   )

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
-import type { Replay } from '#src/inbox/ports.ts'
+import type { Redrive } from '#src/inbox/ports.ts'
 import { brokenOrders } from '../support/broken-orders.ts'
 import { holdfast, startHoldfast } from '../support/cli.ts'
 import { endSessions, lockPageInHand } from '../support/locks.ts'
-import { failing, letterCounts, membersIn, redriven, replays } from '../support/redrives.ts'
+import { failing, letterCounts, membersIn, redriven, redrives } from '../support/redrives.ts'
 import { eventually, type Service, startService } from '../support/service.ts'
 import { aStream, type Stream, streamTools } from '../support/stream.ts'
 
@@ -51,7 +51,7 @@ it('goes on after kill -9 where it stood, and sends each member once, whether a 
   expect(await worker.exited).toBe(137)
   await endSessions(stream, 'holdfast-jobs')
   await lock.release()
-  const [orphan] = await replays(stream)
+  const [orphan] = await redrives(stream)
   const id = orphan?.id ?? ''
   expect(orphan).toMatchObject({ state: 'running', total: 400 })
   const arrived = (await redriven(stream)).length
@@ -72,16 +72,16 @@ it('goes on after kill -9 where it stood, and sends each member once, whether a 
   const members = await stream.query<{ id: string }>('SELECT dead_letter_id AS id FROM replay_items ORDER BY position')
   const sent = await redriven(stream)
   expect(sent.map(record => record.id)).toEqual(members.map(member => member.id))
-  expect(new Set(sent.map(record => record.replayId))).toEqual(new Set([id]))
+  expect(new Set(sent.map(record => record.redriveId))).toEqual(new Set([id]))
 
   // And has its effect once, as soon as somebody consumes again
   await startService({ ...stream, roles: ['consumer', 'api'] })
   await eventually(async () => (await stream.settled()) === 820, 'them being settled once more')
-  expect(await replays(stream)).toMatchObject([{ state: 'done', published: 400, failed_again: 400, skipped: 0 }])
+  expect(await redrives(stream)).toMatchObject([{ state: 'done', published: 400, failed_again: 400, skipped: 0 }])
   expect(await letterCounts(stream)).toEqual({ 'open 0': 20, 'open 1': 400 })
   const [failures] = await stream.query<{ sum: string }>('SELECT sum(failures) FROM dead_letters')
   expect(Number(failures?.sum)).toBe(820)
-  await eventually(async () => (await stream.findings()).length === 0, 'the books adding up')
+  await eventually(async () => (await stream.findings()).length === 0, 'the ledger adding up')
 })
 
 it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open when it is cancelled', async () => {
@@ -107,7 +107,7 @@ it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open wh
       left_out: { over_limit: 100 },
     },
   })
-  expect(await replays(stream)).toEqual([])
+  expect(await redrives(stream)).toEqual([])
   expect(await stream.readAll(stream.topic)).toHaveLength(500)
 
   // When 400 of them are redriven at 50/s, it takes the eight seconds that it should: never less, and a second more at most.
@@ -128,7 +128,7 @@ it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open wh
   await eventually(async () => (await membersIn(stream, 'claimed')) > 0, 'it being at work')
   command.kill('SIGINT')
   expect(await command.exited).toBe(3)
-  const [paused] = await replays(stream)
+  const [paused] = await redrives(stream)
   expect(paused).toMatchObject({ state: 'paused', total: 100 })
   expect(paused?.pending).toBeGreaterThan(0)
   expect(command.said().stderr).toContain(`holdfast dlq replay --resume ${paused?.id}`)
@@ -139,7 +139,7 @@ it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open wh
   await eventually(async () => (await membersIn(stream, 'claimed')) > 0, 'it being at work again')
   await holdfast(stream, 'dlq', 'cancel', paused?.id ?? '', '--because', 'enough')
   expect(await resumed.exited).toBe(3)
-  const cancelled = JSON.parse(resumed.said().stdout) as Replay
+  const cancelled = JSON.parse(resumed.said().stdout) as Redrive
   expect(cancelled).toMatchObject({ id: paused?.id, state: 'cancelled', pending: 0 })
   expect(cancelled.published).toBeGreaterThan(paused?.published ?? 0)
   expect(cancelled.published).toBeLessThan(100)

@@ -1,8 +1,8 @@
 import { setTimeout as interval } from 'node:timers/promises'
 import { expect, it, onTestFinished } from 'vitest'
 import { createPool } from '#src/engine/postgres/pool.ts'
-import type { ReplayRequest } from '#src/inbox/ports.ts'
-import { createReplayDesk } from '#src/inbox/postgres/replays.ts'
+import type { RedriveRequest } from '#src/inbox/ports.ts'
+import { createRedrives } from '#src/inbox/postgres/redrives.ts'
 import { brokenOrders } from '../support/broken-orders.ts'
 import { differences, generated, modelOf } from '../support/model.ts'
 import { letterCounts, membersIn, redriven } from '../support/redrives.ts'
@@ -38,13 +38,13 @@ it('changes hands with the partitions under live traffic, and every promise is k
   // When a redrive is asked for
   const pool = createPool({ url: stream.databaseUrl, max: 1, statementTimeoutMs: 10_000, name: 'test' })
   onTestFinished(() => pool.end())
-  const desk = createReplayDesk({ pool, stream: 'orders', topic: stream.topic, check: async function* () {} })
-  const request: ReplayRequest = {
+  const redrives = createRedrives({ pool, stream: 'orders', topic: stream.topic, check: async function* () {} })
+  const request: RedriveRequest = {
     filter: { terms: [{ field: 'state', not: false, values: ['open'] }] },
     rate: RATE_PER_SECOND,
     ...{ limit: undefined, onlyPassing: false, edited: undefined, automatic: false },
   }
-  const { id } = await desk.start(request, { who: 'ada', because: 'a test' })
+  const { id } = await redrives.start(request, { who: 'ada', because: 'a test' })
   const worksOnIt = ({ log }: Service) =>
     log.some(({ event, replay_id }) => event === 'replay_taken' && replay_id === id)
   const worker = await eventually(() => [first, second].find(worksOnIt), 'one of them taking it')
@@ -54,7 +54,7 @@ it('changes hands with the partitions under live traffic, and every promise is k
   // And the process that works on it is told to leave in the midst of it, so that its partitions go as well
   expect(await worker.stop()).toBe(0)
   expect(worker.log.find(({ event }) => event === 'replay_parted')).toMatchObject({ to: 'queued' })
-  await eventually(async () => (await desk.get(id))?.state === 'done', 'the other one finishing it')
+  await eventually(async () => (await redrives.get(id))?.state === 'done', 'the other one finishing it')
   expect(worksOnIt(other)).toBe(true)
   await traffic
 
@@ -64,7 +64,7 @@ it('changes hands with the partitions under live traffic, and every promise is k
   expect(ids).toHaveLength(LETTERS)
   expect(new Set(ids).size).toBe(LETTERS)
   expect(await letterCounts(stream)).toEqual({ 'open 1': LETTERS })
-  expect(await desk.get(id)).toMatchObject({ published: LETTERS, failed_again: LETTERS, skipped: 0, pending: 0 })
+  expect(await redrives.get(id)).toMatchObject({ published: LETTERS, failed_again: LETTERS, skipped: 0, pending: 0 })
   expect(totalOf(await stream.ledger())).toMatchObject({ dead_lettered: 2 * LETTERS, stale: 0, duplicate: 0 })
   expect(await differences(stream, modelOf(records))).toEqual([])
   await eventually(async () => (await stream.findings()).length === 0, 'the proof')

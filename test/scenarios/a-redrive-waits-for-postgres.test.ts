@@ -4,7 +4,7 @@ import { holdfast, startHoldfast } from '../support/cli.ts'
 import { lockOrders } from '../support/locks.ts'
 import { anOrder } from '../support/orders.ts'
 import { ownPostgres } from '../support/own-servers.ts'
-import { letterCounts, membersIn, redriven, replays } from '../support/redrives.ts'
+import { letterCounts, membersIn, redriven, redrives } from '../support/redrives.ts'
 import { eventually, isReady, startService } from '../support/service.ts'
 import { aStream, type Stream, streamTools } from '../support/stream.ts'
 
@@ -38,7 +38,7 @@ it('waits while Postgres is away in the midst of it, and sends each member once'
 
   // And it goes on by itself, and each member is in the topic once
   expect(await watching.exited).toBe(3)
-  expect(await replays(stream)).toMatchObject([
+  expect(await redrives(stream)).toMatchObject([
     { state: 'done', published: LETTERS, failed_again: LETTERS, skipped: 0 },
   ])
   const ids = (await redriven(stream)).map(({ id }) => id)
@@ -72,7 +72,7 @@ it('redrives by itself what was set aside while the store could not take it, onc
 
   // When the schedule comes and it is off, nothing happens; when it is switched on, they are redriven
   await comesTheSchedule(stream)
-  expect(await replays(stream)).toEqual([])
+  expect(await redrives(stream)).toEqual([])
   const on = await holdfast(stream, 'dlq', 'auto', 'on', '--because', 'the table is free again', '--json')
   expect(JSON.parse(on.stdout)).toMatchObject({ on: true, next_run: expect.any(String) })
   await comesTheSchedule(stream)
@@ -80,8 +80,8 @@ it('redrives by itself what was set aside while the store could not take it, onc
 
   // Then the list of redrives shows it, and the orders are stored
   // (Its records may be settled before their worker has noted that they are sent.)
-  await eventually(async () => (await replays(stream))[0]?.state === 'done', 'the redrive being done')
-  expect(await replays(stream)).toMatchObject([
+  await eventually(async () => (await redrives(stream))[0]?.state === 'done', 'the redrive being done')
+  expect(await redrives(stream)).toMatchObject([
     {
       automatic: true,
       requested_by: 'automatic',

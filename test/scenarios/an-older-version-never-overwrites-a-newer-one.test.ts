@@ -21,10 +21,10 @@ function version(
 }
 
 /** The headers of a record that is redriven: where it first stood. */
-function redriven({ topic }: Stream, offset: number | bigint, timestampMs: number, replayId = 'replay-1'): Header[] {
+function redriven({ topic }: Stream, offset: number | bigint, timestampMs: number, redriveId = 'replay-1'): Header[] {
   return [
     aHeader('holdfast.id', `${topic}-0-${offset}`),
-    aHeader('holdfast.replay-id', replayId),
+    aHeader('holdfast.replay-id', redriveId),
     aHeader('holdfast.replay-count', '1'),
     aHeader('holdfast.timestamp', String(timestampMs)),
   ]

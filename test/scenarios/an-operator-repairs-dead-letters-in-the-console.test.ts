@@ -26,7 +26,7 @@ const incomplete = (n: number) => {
   return JSON.stringify({ ...order, payment: { ...order.payment, amount: undefined } })
 }
 
-it('from the causes to each outcome, with what passes now replayed, the rest edited or discarded, and all of it audited', async () => {
+it('from the causes to each outcome, with what passes now redriven, the rest edited or discarded, and all of it audited', async () => {
   // Given dead letters of three causes, one of which has been done away with since: records may be larger now
   const stream = await aStream()
   const strict = await startService({ ...stream, env: { RECORD_MAX_BYTES: String(LIMIT_BYTES) } })
@@ -70,11 +70,11 @@ it('from the causes to each outcome, with what passes now replayed, the rest edi
     await view.getByText('No: payment › amount is missing.').waitFor()
 
     // It is mended by hand, and its order is then where every order is
-    await page.getByRole('button', { name: 'Edit and replay …' }).click()
+    await page.getByRole('button', { name: 'Edit and redrive …' }).click()
     const value = dialog.getByLabel('Value')
     await value.fill((await value.inputValue()).replace('"payment": {', '"payment": {\n    "amount": 1817,'))
     await dialog.getByText('It passes.').waitFor()
-    await dialog.getByRole('button', { name: 'Replay the edited value' }).click()
+    await dialog.getByRole('button', { name: 'Redrive the edited value' }).click()
     await isDone(page)
     await expect.poll(() => outcomes(page)).toEqual({ resolved: 1 })
     await page.goto(`${service.url}/admin?letter=${edited}`)
@@ -82,16 +82,16 @@ it('from the causes to each outcome, with what passes now replayed, the rest edi
     await view.locator('[data-card="Record"] a').first().click()
     await page.locator('#result', { hasText: '1,817' }).waitFor()
 
-    // What passes now is replayed by filter, at a rate, and followed to its end
+    // What passes now is redriven by filter, at a rate, and followed to its end
     await page.goto(`${service.url}/admin?view=list`)
     await page.getByRole('button', { name: 'Would they pass now?' }).click()
     await page.getByText('Of 179 dead letters, 120 would pass now, 59 would not.').waitFor()
-    await page.getByRole('button', { name: 'Replay only those that pass' }).click()
+    await page.getByRole('button', { name: 'Redrive only those that pass' }).click()
     await dialog.getByText('Left out: 59 would not pass now.').waitFor()
     await dialog.getByLabel('Records a second').fill('60')
     await dialog.getByLabel('Why').fill('records may be larger')
     await dialog.getByLabel('Type 120 to confirm').fill('120')
-    await dialog.getByRole('button', { name: 'Replay 120' }).click()
+    await dialog.getByRole('button', { name: 'Redrive 120' }).click()
     await isDone(page)
     await expect.poll(() => outcomes(page)).toEqual({ resolved: LARGE })
     const task = page.url()
@@ -103,15 +103,15 @@ it('from the causes to each outcome, with what passes now replayed, the rest edi
 
     // Another one, slow enough to be watched, is paused and cancelled: what was published failed again, the others are open
     await page.goto(`${service.url}/admin?q=state%3Aopen+reason%3Aschema_violation`)
-    await page.getByRole('button', { name: 'Replay all 39 …' }).click()
+    await page.getByRole('button', { name: 'Redrive all 39 …' }).click()
     await dialog.getByLabel('Records a second').fill('2')
-    await dialog.getByRole('button', { name: 'Replay 39' }).click()
+    await dialog.getByRole('button', { name: 'Redrive 39' }).click()
     await view.getByText('a second now').waitFor()
     await expect.poll(() => outcomes(page)).toHaveProperty('failed_again')
     await page.getByRole('button', { name: 'Pause' }).click()
-    await view.locator('.replay-state [data-state="paused"]').waitFor()
+    await view.locator('.redrive-state [data-state="paused"]').waitFor()
     await page.getByRole('button', { name: 'Cancel' }).click()
-    await view.locator('.replay-state [data-state="cancelled"]').waitFor()
+    await view.locator('.redrive-state [data-state="cancelled"]').waitFor()
     await page.goto(`${service.url}/admin?q=state%3Aopen+reason%3Aschema_violation`)
     await page.getByText('39 dead letters').first().waitFor()
 
@@ -150,7 +150,7 @@ it('from the causes to each outcome, with what passes now replayed, the rest edi
 })
 
 async function isDone(page: Page): Promise<void> {
-  await page.locator('.replay-state [data-state="done"]').waitFor()
+  await page.locator('.redrive-state [data-state="done"]').waitFor()
 }
 
 /** Those that are not zero. */

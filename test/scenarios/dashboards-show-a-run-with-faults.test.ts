@@ -11,10 +11,10 @@ streamTools()
 
 const RECORDS = 600
 const SEED = 71
-const REPLAYED = 5
+const REDRIVEN = 5
 
 withPrometheus('the dashboards', () => {
-  it('show a run with invalid records, an outage of Postgres, a replay and readers: every query gives series with numbers', async () => {
+  it('show a run with invalid records, an outage of Postgres, a redrive and readers: every query gives series with numbers', async () => {
     // Given a service under a Prometheus with our rules
     const postgres = await ownPostgres()
     const stream = await aStream({ databaseUrl: postgres.url })
@@ -57,11 +57,11 @@ withPrometheus('the dashboards', () => {
     const started = await fetch(`${service.url}/admin/replays`, {
       method: 'POST',
       headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
-      body: JSON.stringify({ q: 'reason:schema_violation', limit: REPLAYED }),
+      body: JSON.stringify({ q: 'reason:schema_violation', limit: REDRIVEN }),
     })
     expect(started.status).toBe(201)
     const failed = () => service.metric('replay_records_total', { result: 'failed_again' })
-    await eventually(async () => (await failed()) === REPLAYED, 'the replay being settled')
+    await eventually(async () => (await failed()) === REDRIVEN, 'the redrive being settled')
     await eventually(
       async () => (await service.metric('dead_letters_open')) === invalid,
       'the dead letters being open again',

@@ -5,7 +5,7 @@ import { type KafkaProducer, startProducer } from '#src/engine/kafka/producer.ts
 import type { Header, SourceRecord } from '#src/engine/record.ts'
 import { createDeadLetterRecords } from '#src/inbox/kafka/dead-letter-records.ts'
 import type { DeadLetterRow } from '#src/inbox/ports.ts'
-import { toRedrivenRecord } from '#src/inbox/redrive.ts'
+import { toRedrivenRecord } from '#src/inbox/redriven-record.ts'
 import { holdfast } from '../support/cli.ts'
 import { fingerprint } from '../support/model.ts'
 import { anOrder } from '../support/orders.ts'
@@ -62,7 +62,7 @@ async function redrive(stream: Stream, row: Row, edited?: string): Promise<void>
     timestampMs: Number(source_timestamp),
   }
   const value = edited === undefined ? undefined : Buffer.from(edited)
-  const item = { id, origin, replayCount: replay_count, place: undefined, edited: value, bytes }
+  const item = { id, origin, redriveCount: replay_count, place: undefined, edited: value, bytes }
   const record = await bytesOf(stream, row)
   const before = await stream.settled()
   await aRedrive(stream, 'r1', id)
@@ -220,9 +220,9 @@ it('dead letters of other programs are found, redriven by the command and resolv
   // And the other one goes back to its topic when that is named, though a service of this one is free to work on it
   const consumer = await startService({ ...returns, roles: ['consumer', 'api'] })
   const done = await holdfast(returns, 'dlq', 'replay', `topic:${returns.topic}`, '--yes', '--json')
-  const replay = JSON.parse(done.stdout)
-  expect(replay).toMatchObject({ state: 'done', total: 1, resolved: 1 })
-  expect(service.log.filter(line => line.event === 'replay_taken' && line.replay_id === replay.id)).toEqual([])
+  const redrive = JSON.parse(done.stdout)
+  expect(redrive).toMatchObject({ state: 'done', total: 1, resolved: 1 })
+  expect(service.log.filter(line => line.event === 'replay_taken' && line.replay_id === redrive.id)).toEqual([])
   expect(await stream.readAll(returns.topic)).toHaveLength(2)
   expect((await stream.readAll(stream.topic)).length).toBe(programs.length + 1 + sent.length)
   expect(await consumer.stop()).toBe(0)

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, it, onTestFinished } from 'vitest'
 import { HEADER, headerText } from '#src/engine/headers.ts'
-import type { Replay } from '#src/inbox/ports.ts'
-import { EDITED_HEADER } from '#src/inbox/redrive.ts'
+import type { Redrive } from '#src/inbox/ports.ts'
+import { EDITED_HEADER } from '#src/inbox/redriven-record.ts'
 import { brokenOrders } from '../support/broken-orders.ts'
 import { holdfast } from '../support/cli.ts'
 import { anOrder } from '../support/orders.ts'
@@ -25,14 +25,14 @@ function britishOrder(uid: string, partition: number): ProducedRecord {
   return { key: Buffer.from(uid), value, partition }
 }
 
-async function replay(stream: Stream, ...args: readonly string[]): Promise<{ code: number; replay: Replay }> {
+async function redrive(stream: Stream, ...args: readonly string[]): Promise<{ code: number; redrive: Redrive }> {
   try {
     const { stdout } = await holdfast(stream, 'dlq', 'replay', ...args, '--yes', '--json')
-    return { code: 0, replay: JSON.parse(stdout) as Replay }
+    return { code: 0, redrive: JSON.parse(stdout) as Redrive }
   } catch (error) {
     const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string }
     if (stdout === '') throw new Error(stderr)
-    return { code, replay: JSON.parse(stdout) as Replay }
+    return { code, redrive: JSON.parse(stdout) as Redrive }
   }
 }
 
@@ -66,10 +66,10 @@ it('resolves what a repaired schema lets pass, parks what never will, and stores
   )
   expect(checked).toHaveLength(12)
   expect(passes.map(({ id }) => id).toSorted()).toEqual(mistaken.map(({ id }) => id).toSorted())
-  const passing = await replay(stream, 'state:open', '--only-passing')
+  const passing = await redrive(stream, 'state:open', '--only-passing')
   expect(passing).toMatchObject({
     code: 0,
-    replay: { state: 'done', total: 6, published: 6, resolved: 6, only_passing: true },
+    redrive: { state: 'done', total: 6, published: 6, resolved: 6, only_passing: true },
   })
   expect(await letterCounts(stream)).toEqual({ 'open 0': 6, 'resolved 1': 6 })
   // The older version of what was written meanwhile is stale, which resolves it as well
@@ -83,9 +83,9 @@ it('resolves what a repaired schema lets pass, parks what never will, and stores
 
   // When the others are redriven three times, they fail three times, and are parked
   for (const turn of [1, 2, 3]) {
-    const again = await replay(stream, 'pointer:/payment/*')
+    const again = await redrive(stream, 'pointer:/payment/*')
     expect(again.code).toBe(3)
-    expect(again.replay).toMatchObject(turn < 3 ? { failed_again: 6, parked: 0 } : { failed_again: 0, parked: 6 })
+    expect(again.redrive).toMatchObject(turn < 3 ? { failed_again: 6, parked: 0 } : { failed_again: 0, parked: 6 })
     expect(await letterCounts(stream)).toEqual({ [`${turn < 3 ? 'open' : 'parked'} ${turn}`]: 6, 'resolved 1': 6 })
   }
   const nothing = await holdfast(stream, 'dlq', 'replay', 'pointer:/payment/*', '--yes', '--json')
@@ -105,7 +105,7 @@ it('resolves what a repaired schema lets pass, parks what never will, and stores
   const wrong = await failing(holdfast(stream, 'dlq', 'replay', 'state:parked', `id:${id}`, '--edit', edit, '--yes'))
   expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining(`has the key another, and ${id} has ${uid}`) })
   await writeFile(edit, JSON.stringify(anOrder({ uid, amount: 77 })))
-  const repaired = await replay(
+  const repaired = await redrive(
     stream,
     'state:parked',
     `id:${id}`,
@@ -116,14 +116,14 @@ it('resolves what a repaired schema lets pass, parks what never will, and stores
   )
   expect(repaired).toMatchObject({
     code: 0,
-    replay: { total: 1, resolved: 1, edited: true, because: 'the amount was a word' },
+    redrive: { total: 1, resolved: 1, edited: true, because: 'the amount was a word' },
   })
   expect(await (await fetch(`${service.url}/order/${uid}`)).json()).toMatchObject({ payment: { amount: 77 } })
   expect(await letterCounts(stream)).toEqual({ 'parked 3': 5, 'resolved 1': 6, 'resolved 4': 1 })
 
   // Then the topic says that it was edited, and the dead-letter topic keeps what it was before
   const sent = (await stream.readAll(stream.topic)).filter(
-    record => headerText(record, HEADER.replayId) === repaired.replay.id,
+    record => headerText(record, HEADER.redriveId) === repaired.redrive.id,
   )
   expect(sent.map(record => headerText(record, EDITED_HEADER))).toEqual(['true'])
   const kept = (await stream.readAll(stream.dlqTopic)).filter(record => headerText(record, HEADER.id) === id)
@@ -138,7 +138,7 @@ it('resolves what a repaired schema lets pass, parks what never will, and stores
     ...['edited', 'replayed', 'resolved'],
   ])
 
-  // And the books add up, with each redriven record in them once
+  // And the ledger adds up, with each redriven record in it once
   const count = (await redriven(stream)).length
   expect(count).toBe(6 + 3 * 6 + 1)
   expect(totalOf(await stream.ledger())).toMatchObject({ records: 13 + count, written: 1 + 5 + 1, stale: 1 })

@@ -58,7 +58,7 @@ it('settles all of them in one run, and the process lives', async () => {
     return writeHeaders({
       id: { topic: stream.topic, partition, offset },
       timestamp: 1_700_000_000_000,
-      replayId: 'r1',
+      redriveId: 'r1',
     })
   }
   const ids = [0, 1].map(index => `${stream.topic}-${places[index]?.partition}-${places[index]?.offset}`)

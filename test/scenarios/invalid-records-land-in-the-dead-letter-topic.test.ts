@@ -174,7 +174,7 @@ it('sets each of them aside byte for byte, says why, and writes their neighbours
     ),
   )
 
-  // And their neighbours are written, and the books add up
+  // And their neighbours are written, and the ledger adds up
   const written = await stream.query<{ uid: string }>('SELECT order_uid AS uid FROM orders')
   expect(written.map(({ uid }) => uid).sort()).toEqual(
     Array.from({ length: neighbours }, (_, i) => `neighbour-${i}`).sort(),

@@ -54,7 +54,7 @@ it('a stream whose table lost a column halts alone, readiness names both, and it
   await eventually(() => isReady(service), 'its being ready again')
   expect(JSON.parse((await ask(service, '/returns/return-19')).body)).toEqual(aReturn(19))
 
-  // And the books of both are right
+  // And the ledgers of both are right
   const config = loadConfig(env)
   for (const stream of await loadStreams(config, env)) {
     const { findings, unasked } = await verifyStream(config, stream)

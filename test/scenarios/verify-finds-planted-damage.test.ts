@@ -9,7 +9,7 @@ import { aStream, type Stream, streamTools } from '../support/stream.ts'
 streamTools()
 
 it('names each place that does not add up, with partition and offset, and fails', async () => {
-  // Given books that were written by the service, batch by batch, dead letters among them, and that add up
+  // Given a ledger that was written by the service, batch by batch, dead letters among them, and that adds up
   const stream = await aStream({ partitions: 4 })
   const records = generated(400, { seed: 141, invalidRatio: 0.05, updatesRatio: 0.1 })
   const at = await stream.produce(records)

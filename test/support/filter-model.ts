@@ -15,7 +15,7 @@ export interface FilteredLetter {
   readonly replay_count: number
   readonly state: string
   /** Redrives of which it is a member. */
-  readonly replays: readonly string[]
+  readonly redrives: readonly string[]
 }
 
 /** Whether the filter takes the letter: `test/contract/dead-letter-filter.test.ts` compares it with what Postgres answers. */
@@ -49,7 +49,7 @@ function holds(term: FilterTerm, letter: FilteredLetter): boolean {
     case 'replays':
       return compares(letter.replay_count, term.comparison, term.count)
     case 'replay':
-      return term.values.some(id => letter.replays.includes(id))
+      return term.values.some(id => letter.redrives.includes(id))
     case 'text': {
       const texts = [letter.message, letter.error, letter.pointer, letter.key ?? '']
       return texts.some(text => text.toLowerCase().includes(term.text.toLowerCase()))

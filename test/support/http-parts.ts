@@ -6,7 +6,7 @@ import type { StreamReading } from '#src/read/http/stream-reading.ts'
 import type { Intake } from '#src/read/intake.ts'
 import type { RecordOutcomes, ValueCatalog } from '#src/read/ports.ts'
 import type { ValueCache } from '#src/read/read-side.ts'
-import { memoryDesk } from './memory-desk.ts'
+import { adminStandIn } from './admin-stand-in.ts'
 import { createOrderJudge, type Order, orderJson } from './order.ts'
 import { createOrderStream } from './order-stream.ts'
 
@@ -104,7 +104,7 @@ export function httpParts() {
     allowedHosts: [],
     auth: { keys: [], keyless: 'loopback' },
     limits: { writesPerMinute: 1_000, badKeysPerMinute: 1_000 },
-    admin: [memoryDesk()],
+    admin: [adminStandIn()],
     clock: patientClock(),
     live: [],
     ready: [],

@@ -8,8 +8,8 @@ export interface MemoryLetter {
   state: 'open' | 'replaying' | 'resolved' | 'parked' | 'discarded'
   reason: string
   failures: number
-  replayCount: number
-  replayId: string | undefined
+  redriveCount: number
+  redriveId: string | undefined
   dlq: DeadLetter['dlq']
   readonly origin: DeadLetter['origin']
 }
@@ -21,7 +21,7 @@ export interface MemoryInbox {
   readonly items: Map<string, { state: string; outcome: string | null }>
   readonly events: { readonly id: string; readonly what: string; readonly detail: Readonly<Record<string, unknown>> }[]
   /** How often the letter of a member has been redriven, with this redrive; `undefined` when it is no member. */
-  replayCountOf(claim: ProvenanceClaim): number | undefined
+  redriveCountOf(claim: ProvenanceClaim): number | undefined
   /** What the settling transaction does. */
   settle(
     letters: readonly DeadLetter[],
@@ -36,23 +36,23 @@ export function isOpen({ state }: MemoryLetter): boolean {
 }
 
 /** What becomes of dead letters, in memory: the same rules as those of the real store. */
-export function createMemoryInbox(replayMax = Number.POSITIVE_INFINITY): MemoryInbox {
+export function createMemoryInbox(redriveMax = Number.POSITIVE_INFINITY): MemoryInbox {
   const letters: MemoryInbox['letters'] = new Map()
   const items: MemoryInbox['items'] = new Map()
   const events: MemoryInbox['events'] = []
 
   function fail(letter: DeadLetter): void {
-    const { replayCount, replayId, dlq, rejection } = letter
+    const { redriveCount, redriveId, dlq, rejection } = letter
     const id = originId(letter.origin)
-    const state = replayCount >= replayMax ? 'parked' : 'open'
+    const state = redriveCount >= redriveMax ? 'parked' : 'open'
     const known = letters.get(id)
     if (known === undefined) {
       letters.set(id, {
         state,
         reason: rejection.reason,
         failures: 1,
-        replayCount,
-        replayId,
+        redriveCount,
+        redriveId,
         dlq,
         origin: letter.origin,
       })
@@ -62,31 +62,31 @@ export function createMemoryInbox(replayMax = Number.POSITIVE_INFINITY): MemoryI
     known.failures += 1
     known.dlq = dlq ?? known.dlq
     const inHand = known.state === 'replaying'
-    const another = inHand && replayId !== undefined && known.replayId !== undefined && known.replayId !== replayId
-    const again = replayCount > known.replayCount || (inHand && replayId !== undefined)
+    const another = inHand && redriveId !== undefined && known.redriveId !== undefined && known.redriveId !== redriveId
+    const again = redriveCount > known.redriveCount || (inHand && redriveId !== undefined)
     const settled = known.state === 'resolved' || known.state === 'discarded'
     if (again && !settled && !another) known.state = state
-    known.replayCount = Math.max(known.replayCount, replayCount)
-    known.replayId ??= replayId
+    known.redriveCount = Math.max(known.redriveCount, redriveCount)
+    known.redriveId ??= redriveId
   }
 
   return {
     letters,
     items,
     events,
-    replayCountOf(claim) {
+    redriveCountOf(claim) {
       const item = items.get(claimKey(claim))
       if (item === undefined || item.state === 'pending') return undefined
       const settled = ['resolved', 'failed_again', 'parked'].includes(item.state)
-      return Math.max(1, (letters.get(originId(claim.origin))?.replayCount ?? 0) + (settled ? 0 : 1))
+      return Math.max(1, (letters.get(originId(claim.origin))?.redriveCount ?? 0) + (settled ? 0 : 1))
     },
     settle(deadLetters, ends, readAgain) {
-      for (const { id, replayId, replayCount, failure } of ends) {
+      for (const { id, redriveId, redriveCount, failure } of ends) {
         const was = letters.get(id)
         if (failure === undefined || was === undefined) continue
         const detail = {
-          replay_id: replayId,
-          replay_count: replayCount,
+          replay_id: redriveId,
+          replay_count: redriveCount,
           reason: failure.reason,
           was_reason: was.reason,
         }
@@ -101,23 +101,23 @@ export function createMemoryInbox(replayMax = Number.POSITIVE_INFINITY): MemoryI
       }
       if (ends.length === 0) return undefined
       const closings = { resolved: 0, failed_again: 0, parked: 0 }
-      for (const { id, replayId, replayCount, outcome, failure } of ends) {
+      for (const { id, redriveId, redriveCount, outcome, failure } of ends) {
         const letter = letters.get(id)
         const result = failure === undefined ? 'resolved' : letter?.state === 'parked' ? 'parked' : 'failed_again'
         closings[result] += 1
-        const item = items.get(`${replayId} ${id}`)
+        const item = items.get(`${redriveId} ${id}`)
         if (item !== undefined && !['resolved', 'failed_again', 'parked'].includes(item.state)) {
           Object.assign(item, { state: result, outcome: failure?.reason ?? outcome })
         }
         if (letter === undefined) continue
         if (result !== 'failed_again') {
-          const detail = { replay_id: replayId, replay_count: replayCount, ...(failure ? {} : { outcome }) }
+          const detail = { replay_id: redriveId, replay_count: redriveCount, ...(failure ? {} : { outcome }) }
           events.push({ id, what: result, detail })
         }
         if (failure === undefined && letter.state !== 'resolved' && letter.state !== 'discarded') {
           letter.state = 'resolved'
-          letter.replayCount = Math.max(letter.replayCount, replayCount)
-          letter.replayId ??= replayId
+          letter.redriveCount = Math.max(letter.redriveCount, redriveCount)
+          letter.redriveId ??= redriveId
         }
       }
       return closings

@@ -10,12 +10,12 @@ import {
   type StoredLetterState,
 } from '#src/inbox/letter-states.ts'
 import {
-  NothingToReplayError,
-  type Replay,
-  type ReplayDesk,
-  type ReplayPreview,
-  type ReplayRequest,
-  ReplayRunningError,
+  NothingToRedriveError,
+  type Redrive,
+  type RedrivePreview,
+  type RedriveRequest,
+  RedriveRunningError,
+  type Redrives,
 } from '#src/inbox/ports.ts'
 import type { MemoryLetters, MutableLetter } from './memory-letters.ts'
 
@@ -24,8 +24,8 @@ import type { MemoryLetters, MutableLetter } from './memory-letters.ts'
  * No worker takes them: a step takes effect at once.
  */
 export interface MemoryRedrives {
-  readonly port: ReplayDesk
-  readonly running: Map<string, Replay>
+  readonly port: Redrives
+  readonly running: Map<string, Redrive>
   /** Ids of the frozen set, in the order of publishing. */
   membersOf(id: string): readonly string[]
 }
@@ -39,11 +39,11 @@ export interface RedriveParts {
 }
 
 export function createMemoryRedrives({ letters, passes, topics }: RedriveParts): MemoryRedrives {
-  const running = new Map<string, Replay>()
+  const running = new Map<string, Redrive>()
   const sets = new Map<string, readonly string[]>()
   const underWay = redrivesWhere(state => state.underWay)
 
-  function select(request: ReplayRequest): { members: MutableLetter[]; preview: ReplayPreview } {
+  function select(request: RedriveRequest): { members: MutableLetter[]; preview: RedrivePreview } {
     const members: MutableLetter[] = []
     const leftOut: Partial<Record<LeftOutReason, number>> = {}
     for (const row of letters.matching(request.filter).sort(oldestFirst)) {
@@ -70,21 +70,21 @@ export function createMemoryRedrives({ letters, passes, topics }: RedriveParts):
 
   function refuseSecond(): void {
     const busy = [...running.values()].find(({ state }) => underWay.includes(state))
-    if (busy !== undefined) throw new ReplayRunningError(busy)
+    if (busy !== undefined) throw new RedriveRunningError(busy)
   }
 
-  async function start(request: ReplayRequest, by: Operator): Promise<Replay> {
+  async function start(request: RedriveRequest, by: Operator): Promise<Redrive> {
     refuseSecond()
     const { members, preview } = select(request)
     const total = members.length
-    if (total === 0) throw new NothingToReplayError(preview)
+    if (total === 0) throw new NothingToRedriveError(preview)
     if (request.edited !== undefined && total !== 1) {
       throw new UsageError(
         `an edited value replaces one dead letter, and the filter takes ${total}: name it, as in id:...`,
       )
     }
     const id = `r${String(running.size + 1).padStart(10, '0')}`
-    const replay: Replay = {
+    const redrive: Redrive = {
       ...{ id, state: 'queued', filter: printFilter(request.filter), requested_by: by.who, because: by.because },
       ...{ automatic: request.automatic, only_passing: request.onlyPassing, edited: request.edited !== undefined },
       ...{ rate: request.rate ?? null, total, pending: total, published: 0, resolved: 0, failed_again: 0, parked: 0 },
@@ -97,26 +97,27 @@ export function createMemoryRedrives({ letters, passes, topics }: RedriveParts):
         error: null,
       },
     }
-    running.set(id, replay)
+    running.set(id, redrive)
     sets.set(
       id,
       members.map(member => member.id),
     )
-    letters.note('replay', replay.filter, by, { replay: id, letters: total })
-    return replay
+    letters.note('replay', redrive.filter, by, { replay: id, letters: total })
+    return redrive
   }
 
-  async function steer(id: string, by: Operator, step: RedriveStep): Promise<Replay> {
-    const replay = running.get(id)
-    if (replay === undefined) throw new UsageError(`there is no redrive ${JSON.stringify(id)}`)
-    const state = nextState(replay.state, step, false)
-    if (state === undefined) throw new UsageError(`the redrive ${id} is ${replay.state}: it cannot be asked to ${step}`)
-    if (state === replay.state) return replay
+  async function steer(id: string, by: Operator, step: RedriveStep): Promise<Redrive> {
+    const redrive = running.get(id)
+    if (redrive === undefined) throw new UsageError(`there is no redrive ${JSON.stringify(id)}`)
+    const state = nextState(redrive.state, step, false)
+    if (state === undefined)
+      throw new UsageError(`the redrive ${id} is ${redrive.state}: it cannot be asked to ${step}`)
+    if (state === redrive.state) return redrive
     if (underWay.includes(state)) refuseSecond()
     const ends = state === 'cancelled' ? { pending: 0, finished_at: letters.at() } : {}
-    const next = { ...replay, state, ...ends }
+    const next = { ...redrive, state, ...ends }
     running.set(id, next)
-    letters.note(`replay_${step}`, replay.filter, by, { replay: id })
+    letters.note(`replay_${step}`, redrive.filter, by, { replay: id })
     return next
   }
 
@@ -135,7 +136,7 @@ export function createMemoryRedrives({ letters, passes, topics }: RedriveParts):
   }
 }
 
-function summaryOf(members: readonly MutableLetter[]): Omit<ReplayPreview, 'left_out'> {
+function summaryOf(members: readonly MutableLetter[]): Omit<RedrivePreview, 'left_out'> {
   const reasons = [...Map.groupBy(members, ({ reason }) => reason)].map(([reason, { length }]) => [reason, length])
   const times = members.map(({ failed_at }) => failed_at).sort()
   const span = { oldest: times[0] ?? null, newest: times.at(-1) ?? null }

@@ -28,7 +28,7 @@ export interface MemoryStoreOptions<T> {
   /** What the store throws when it is to write this record; `undefined`: it takes it. */
   readonly refuse?: (record: ReadyRecord<T>) => Error | undefined
   /** As of the real store. */
-  readonly replayMax?: number
+  readonly redriveMax?: number
 }
 
 /** The settlement store in memory: the same promises as the real one (one contract suite holds both to them). */
@@ -58,8 +58,8 @@ export interface MemoryStore<T> extends SettlementStore<T> {
 }
 
 export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): MemoryStore<T> {
-  const { refuse = () => undefined, replayMax } = options
-  const inbox = createMemoryInbox(replayMax)
+  const { refuse = () => undefined, redriveMax } = options
+  const inbox = createMemoryInbox(redriveMax)
   const rows = new Map<string, ReadyRecord<T>>()
   const topicIds = new Map<string, string>()
   const progress = new Map<string, { partition: TopicPartition; groupId: string; nextOffset: bigint }>()
@@ -184,11 +184,11 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
     async redrives(groupId, _topic, claims) {
       await called('redrives')
       const facts = claims.flatMap((claim): [string, RedriveFacts][] => {
-        const count = inbox.replayCountOf(claim)
+        const count = inbox.redriveCountOf(claim)
         if (count === undefined) return []
         const nextOffset = progress.get(keyOf(claim.origin, groupId))?.nextOffset
         const timestampMs = inbox.letters.get(originId(claim.origin))?.origin.timestampMs
-        return [[claimKey(claim), { replayCount: count, timestampMs, nextOffset }]]
+        return [[claimKey(claim), { redriveCount: count, timestampMs, nextOffset }]]
       })
       return new Map(facts)
     },

@@ -85,7 +85,7 @@ export function aDeadLetter(offset: bigint, over: Partial<DeadLetter> = {}): Dea
     },
     failedAtMs: 1_700_000_000_123,
     attempts: 1,
-    replayCount: 0,
+    redriveCount: 0,
     key: null,
     groupId: 'holdfast',
     ...over,

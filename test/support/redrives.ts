@@ -1,5 +1,5 @@
 import { HEADER, headerText } from '#src/engine/headers.ts'
-import type { Replay } from '#src/inbox/ports.ts'
+import type { Redrive } from '#src/inbox/ports.ts'
 import { holdfast } from './cli.ts'
 import type { Stream } from './stream.ts'
 
@@ -7,7 +7,7 @@ import type { Stream } from './stream.ts'
 export interface Redriven {
   /** The id of its dead letter. */
   readonly id: string
-  readonly replayId: string
+  readonly redriveId: string
   /** When it was produced. */
   readonly atMs: number
 }
@@ -15,33 +15,33 @@ export interface Redriven {
 /** In the order of partitions and offsets. */
 export async function redriven(stream: Stream): Promise<Redriven[]> {
   return (await stream.readAll(stream.topic)).flatMap(record => {
-    const replayId = headerText(record, HEADER.replayId)
-    return replayId === undefined
+    const redriveId = headerText(record, HEADER.redriveId)
+    return redriveId === undefined
       ? []
-      : [{ id: headerText(record, HEADER.id) ?? '', replayId, atMs: record.timestampMs }]
+      : [{ id: headerText(record, HEADER.id) ?? '', redriveId, atMs: record.timestampMs }]
   })
 }
 
 /** The rows of a redrive that has published these letters; its records are the caller's to produce. */
-export async function aRedrive({ query }: Pick<Stream, 'query'>, replayId: string, ...ids: string[]): Promise<void> {
+export async function aRedrive({ query }: Pick<Stream, 'query'>, redriveId: string, ...ids: string[]): Promise<void> {
   await query(
     `INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total)
       VALUES ($1, 'done', '', 'test', '', false, false, false, 0) ON CONFLICT DO NOTHING`,
-    [replayId],
+    [redriveId],
   )
   await query(
     `INSERT INTO replay_items (replay_id, position, dead_letter_id, state)
       SELECT $1, nth + (SELECT count(*) FROM replay_items WHERE replay_id = $1), id, 'published'
       FROM unnest($2::text[]) WITH ORDINALITY AS members (id, nth) ON CONFLICT DO NOTHING`,
-    [replayId, ids],
+    [redriveId, ids],
   )
 }
 
 /** The redrives that `holdfast dlq replays` lists, the latest first. */
-export async function replays(stream: Stream): Promise<Replay[]> {
+export async function redrives(stream: Stream): Promise<Redrive[]> {
   const { stdout } = await holdfast(stream, 'dlq', 'replays', '--json')
   const lines = stdout.split('\n').filter(line => line !== '')
-  return lines.map(line => JSON.parse(line) as Replay)
+  return lines.map(line => JSON.parse(line) as Redrive)
 }
 
 /** Members of redrives by their states, quickly. */

@@ -1,9 +1,9 @@
 import { toDom } from '../dom.js'
 import { formatNumber } from '../format.js'
 import { h, text } from '../tree.js'
-import { ask } from './desk.js'
 import { undoButton } from './discard.js'
 import { absolute, age, button, notice, put, table } from './parts.js'
+import { ask } from './requests.js'
 import { reasonGiven } from './words.js'
 
 const PAGE = 50
@@ -43,7 +43,7 @@ export function auditView(app) {
         list,
         notice(
           'Nothing is noted yet',
-          'Replays, discards, reveals and whatever else operators do is written down here.',
+          'Redrives, discards, reveals and whatever else operators do is written down here.',
         ),
       )
     put(

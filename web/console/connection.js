@@ -1,5 +1,5 @@
 import { readEvents } from '../events.js'
-import { answerTo } from './desk.js'
+import { answerTo } from './requests.js'
 
 const RETRY_MS = 1_000
 const RETRY_MAX_MS = 15_000

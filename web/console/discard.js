@@ -2,10 +2,10 @@ import { toDom } from '../dom.js'
 import { formatNumber } from '../format.js'
 import { h } from '../tree.js'
 import { dlqLine } from './cli-line.js'
-import { ask } from './desk.js'
 import { confirmField, labelled, openDialog } from './dialog.js'
 import { forgetList } from './list-memory.js'
 import { button, cliLine, put } from './parts.js'
+import { ask } from './requests.js'
 import { letters } from './words.js'
 
 /** Sets them aside for good, with a reason; they can be reopened. */
@@ -47,7 +47,7 @@ export function openDiscard(app, { q }) {
           {},
           count === 0
             ? 'None of what matches is open or parked.'
-            : `${letters(count)} that ${count === 1 ? 'is' : 'are'} open or parked ${count === 1 ? 'is' : 'are'} set aside: not written, not replayed. Their bytes stay in the topic, and this can be undone.`,
+            : `${letters(count)} that ${count === 1 ? 'is' : 'are'} open or parked ${count === 1 ? 'is' : 'are'} set aside: not written, not redriven. Their bytes stay in the topic, and this can be undone.`,
         ),
       )
     } catch (failure) {

@@ -1,13 +1,13 @@
 import { toDom } from '../dom.js'
 import { h, text } from '../tree.js'
 import { dlqLine } from './cli-line.js'
-import { ask } from './desk.js'
 import { labelled, openDialog } from './dialog.js'
 import { lineDiff } from './diff.js'
 import { jsonLines, placeOf, textOf } from './json-lines.js'
 import { filterOfRows } from './list.js'
 import { button, cliLine, put } from './parts.js'
-import { startReplay } from './replay-dialog.js'
+import { startRedrive } from './redrive-dialog.js'
+import { ask } from './requests.js'
 
 const TYPING_MS = 400
 
@@ -52,7 +52,7 @@ export async function openEdit(app, shown, revealed) {
   let valid = false
 
   const dialog = openDialog({
-    title: `Edit and replay ${id}`,
+    title: `Edit and redrive ${id}`,
     wide: true,
     body: [
       toDom(
@@ -73,7 +73,7 @@ export async function openEdit(app, shown, revealed) {
       toDom(because.node),
       line.node,
     ],
-    submit: 'Replay the edited value',
+    submit: 'Redrive the edited value',
     onSubmit: start,
     onClose: () => {
       clearTimeout(timer)
@@ -154,8 +154,8 @@ export async function openEdit(app, shown, revealed) {
   }
 
   async function start() {
-    if (value.input.value === original) return dialog.troubled('Nothing is changed. To send it as it is, use Replay.')
+    if (value.input.value === original) return dialog.troubled('Nothing is changed. To send it as it is, use Redrive.')
     if (!valid) return dialog.troubled('It has to pass the check first.')
-    await startReplay(app, dialog, { q, edit: value.input.value, because: because.input.value.trim() || undefined })
+    await startRedrive(app, dialog, { q, edit: value.input.value, because: because.input.value.trim() || undefined })
   }
 }

@@ -1,10 +1,10 @@
 import { toDom } from '../dom.js'
 import { formatNumber } from '../format.js'
 import { h, text } from '../tree.js'
-import { ask } from './desk.js'
 import { labelled, openDialog } from './dialog.js'
 import { agoOf, healthOf, needsOperator, silenceOf } from './health.js'
 import { age, button, cliLine, put, table } from './parts.js'
+import { ask } from './requests.js'
 import { sparkline, sumOf } from './sparkline.js'
 import { causeOf, duration, named, PAUSES, plural } from './words.js'
 

@@ -2,11 +2,11 @@ import { toDom } from '../dom.js'
 import { formatNumber } from '../format.js'
 import { h, text } from '../tree.js'
 import { dlqLine } from './cli-line.js'
-import { ask } from './desk.js'
 import { filterOfGroup } from './filter-text.js'
 import { createInbox } from './inbox.js'
 import { age, badge, button, notice, put, redraw, table } from './parts.js'
-import { openReplay } from './replay-dialog.js'
+import { openRedrive } from './redrive-dialog.js'
+import { ask } from './requests.js'
 import { sparkline, sumOf } from './sparkline.js'
 import { letters, named, REASONS, STATES } from './words.js'
 
@@ -98,7 +98,7 @@ export function groupsView(app, place) {
       h(
         'td',
         { class: 'row-actions' },
-        button('Replay …', () => openReplay(app, { q: filter, count, words: letters(count) })),
+        button('Redrive …', () => openRedrive(app, { q: filter, count, words: letters(count) })),
       ),
     )
   }
@@ -110,7 +110,7 @@ export function groupsView(app, place) {
     cli: () => (inbox.isWrong() ? undefined : dlqLine('stats', place.q)),
     keys: {
       r(row) {
-        if (row === undefined) return openReplay(app, target())
+        if (row === undefined) return openRedrive(app, target())
         row.querySelector('.row-actions button').click()
       },
     },

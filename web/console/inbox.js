@@ -1,12 +1,12 @@
 import { toDom } from '../dom.js'
 import { formatNumber } from '../format.js'
 import { h } from '../tree.js'
-import { ask } from './desk.js'
 import { openDiscard } from './discard.js'
 import { stateOf, withTerms } from './filter-text.js'
 import { help } from './keys.js'
 import { age, button, put, redraw } from './parts.js'
-import { openReplay } from './replay-dialog.js'
+import { openRedrive } from './redrive-dialog.js'
+import { ask } from './requests.js'
 import { letters, named, STATES } from './words.js'
 
 /** A check reads each record from the topic, some thousands a second: this many go into one request, and each answer updates the progress. */
@@ -105,7 +105,7 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
         before + checkedWords(sum),
         ...(sum.passing === 0
           ? []
-          : [button('Replay only those that pass', () => openReplay(app, { q }, { onlyPassing: true }))]),
+          : [button('Redrive only those that pass', () => openRedrive(app, { q }, { onlyPassing: true }))]),
       )
       // “Stop” has been removed, so the focus moves to the next button instead of getting lost.
       if (had) (checked.querySelector('button') ?? actions.querySelector('button'))?.focus()
@@ -121,7 +121,7 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
       button('Would they pass now?', () => void check(taken), {
         title: 'Against today’s schema. Nothing is written.',
       }),
-      button(`Replay ${words} …`, () => openReplay(app, taken)),
+      button(`Redrive ${words} …`, () => openRedrive(app, taken)),
       button(`Discard ${words} …`, () => openDiscard(app, taken)),
     ]
   }

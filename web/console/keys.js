@@ -8,7 +8,7 @@ const KEYS = [
   ['k', 'to the one before'],
   ['x', 'select or unselect the row'],
   ['e', 'open the row; on a dead letter: back to the list'],
-  ['r', 'replay: the dead letter, the selected ones, or all that match'],
+  ['r', 'redrive: the dead letter, the selected ones, or all that match'],
   ['?', 'this help'],
 ]
 const GRAMMAR = [

@@ -2,7 +2,6 @@ import { toDom } from '../dom.js'
 import { formatNumber } from '../format.js'
 import { h, text } from '../tree.js'
 import { dlqLine, shellQuoted } from './cli-line.js'
-import { ask } from './desk.js'
 import { openDiscard, undoButton } from './discard.js'
 import { openEdit } from './edit-dialog.js'
 import { filterOfGroup, term, USUAL } from './filter-text.js'
@@ -11,7 +10,8 @@ import { filterOfRows } from './list.js'
 import { neighboursOf, remember } from './list-memory.js'
 import { age, badge, button, bytes, card, copyButton, facts, moment, pointerWords, put } from './parts.js'
 import { payloadView } from './payload.js'
-import { openReplay } from './replay-dialog.js'
+import { openRedrive } from './redrive-dialog.js'
+import { ask } from './requests.js'
 import { WAITING } from './states.js'
 import { EVENTS, named, REASONS, reasonGiven } from './words.js'
 
@@ -89,7 +89,7 @@ export function letterView(app, place) {
   }
 
   const target = () => ({ q: filterOfRows([letter]), count: 1, words: 'this dead letter' })
-  const replay = () => openReplay(app, target())
+  const redrive = () => openRedrive(app, target())
   const discard = () => openDiscard(app, target())
   const edit = () => openEdit(app, letter, revealed)
 
@@ -115,8 +115,8 @@ export function letterView(app, place) {
           button('Would it pass now?', checkNow),
           ...(acts
             ? [
-                button('Replay …', replay),
-                ...(value?.text === undefined ? [] : [button('Edit and replay …', edit)]),
+                button('Redrive …', redrive),
+                ...(value?.text === undefined ? [] : [button('Edit and redrive …', edit)]),
                 button('Discard …', discard),
               ]
             : []),
@@ -371,7 +371,7 @@ export function letterView(app, place) {
     load,
     cli: () => dlqLine('show', id),
     keys: {
-      r: () => letter !== undefined && replay(),
+      r: () => letter !== undefined && redrive(),
       e() {
         remember(id)
         app.go(list)

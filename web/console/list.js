@@ -3,13 +3,13 @@ import { formatNumber } from '../format.js'
 import { h, text } from '../tree.js'
 import { USUAL_SORT } from './address.js'
 import { dlqLine } from './cli-line.js'
-import { ask } from './desk.js'
 import { filterOfGroup, term } from './filter-text.js'
 import { nothing } from './groups.js'
 import { createInbox } from './inbox.js'
 import { keepList, shownList } from './list-memory.js'
 import { age, badge, button, put, redraw, table } from './parts.js'
-import { openReplay } from './replay-dialog.js'
+import { openRedrive } from './redrive-dialog.js'
+import { ask } from './requests.js'
 import { letters } from './words.js'
 
 const PAGE = 50
@@ -191,7 +191,7 @@ export function listView(app, place) {
         h('span', { class: 'sub' }, `${partition} @ ${offset}`),
       ),
       h('td', { 'data-label': 'Tries', class: 'number' }, formatNumber(letter.attempts)),
-      h('td', { 'data-label': 'State' }, badge(letter.state), replays(letter)),
+      h('td', { 'data-label': 'State' }, badge(letter.state), redrives(letter)),
       ...(held.checks.size === 0 ? [] : [h('td', { 'data-label': 'Passes now' }, verdict(held.checks.get(id)))]),
     )
   }
@@ -249,7 +249,7 @@ export function listView(app, place) {
       if (held.selected.size > 0) return dlqLine('ls', target().q)
       return dlqLine('ls', q, '--limit', PAGE, ...(sort === USUAL_SORT ? [] : ['--sort', sort]))
     },
-    keys: { r: () => openReplay(app, target()) },
+    keys: { r: () => openRedrive(app, target()) },
     dispose: () => inbox.dispose(),
     onEvent(name) {
       if (name === 'dead_letters') inbox.changed(app.reload)
@@ -266,9 +266,9 @@ export function filterOfRows(rows) {
   return states.length === 0 ? ids : `${ids} ${term('state', 'open', ...states)}`
 }
 
-function replays({ replay_count: count, state }) {
+function redrives({ replay_count: count, state }) {
   if (count === 0) return undefined
-  const again = state === 'open' || state === 'parked' ? 'failed again' : 'replayed'
+  const again = state === 'open' || state === 'parked' ? 'failed again' : 'redriven'
   return h('span', { class: 'sub' }, count === 1 ? again : `${again} ${formatNumber(count)} times`)
 }
 

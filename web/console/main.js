@@ -4,7 +4,6 @@ import { h } from '../tree.js'
 import { addressOf, placeOfAddress } from './address.js'
 import { auditView } from './audit.js'
 import { connect } from './connection.js'
-import { ask, onKey, useStream } from './desk.js'
 import { createGlance } from './glance.js'
 import { groupsView } from './groups.js'
 import { agoOf } from './health.js'
@@ -12,7 +11,8 @@ import { listenToKeys } from './keys.js'
 import { letterView } from './letter.js'
 import { listView } from './list.js'
 import { cliLine, keepAges, nameStream, notice, put } from './parts.js'
-import { replaysView, replayView } from './replays.js'
+import { redrivesView, redriveView } from './redrives.js'
+import { ask, onKey, useStream } from './requests.js'
 import { chosenStream, streamSwitch, unknownStream } from './streams.js'
 import { duration } from './words.js'
 
@@ -20,8 +20,8 @@ const VIEWS = {
   groups: groupsView,
   list: listView,
   letter: letterView,
-  replays: replaysView,
-  replay: replayView,
+  replays: redrivesView,
+  replay: redriveView,
   audit: auditView,
 }
 const TABS = [
@@ -35,8 +35,8 @@ const RETRY_SECONDS = 5
 /** A connection without data for this long is closed: the service sends its state every two seconds. */
 const UNHEARD_SECONDS = 15
 
-const [desk, tabs, main, said, notices, strip, forget] = [
-  'desk',
+const [content, tabs, main, said, notices, strip, forget] = [
+  'content',
   'tabs',
   'view',
   'said',
@@ -46,7 +46,7 @@ const [desk, tabs, main, said, notices, strip, forget] = [
 ].map(id => document.getElementById(id))
 
 const cli = cliLine()
-desk.append(cli.node)
+content.append(cli.node)
 
 /** The current view and its load; a newer load aborts it, so that answers cannot overtake one another. */
 let view
@@ -156,7 +156,7 @@ function drawStrip() {
 }
 
 setInterval(() => {
-  if (desk.hidden || document.hidden || strip.dataset.was === undefined) return
+  if (content.hidden || document.hidden || strip.dataset.was === undefined) return
   drawStrip()
   if (strip.dataset.was === 'on' && glance.heardSeconds() > UNHEARD_SECONDS) connection.start()
 }, 1_000)
@@ -174,7 +174,7 @@ async function start() {
     if (failure.title === undefined) throw failure
   }
   forget.hidden = false
-  desk.hidden = false
+  content.hidden = false
   connection.start()
   open()
 }
@@ -183,7 +183,7 @@ function stop(words) {
   connection.stop()
   loading.abort()
   clearTimeout(retry)
-  desk.hidden = true
+  content.hidden = true
   forget.hidden = true
   main.replaceChildren()
   view?.dispose?.()
@@ -259,7 +259,7 @@ function stopAsking() {
   loading.abort()
   clearTimeout(retry)
   delete strip.dataset.was
-  desk.hidden = true
+  content.hidden = true
   forget.hidden = true
 }
 
@@ -276,7 +276,7 @@ forget.addEventListener('click', () => {
   forgetKey()
   stop('The key is forgotten. Give one to go on.')
 })
-addEventListener('popstate', () => !desk.hidden && open())
+addEventListener('popstate', () => !content.hidden && open())
 listenToKeys(app)
 keepAges()
 onKey(start)
@@ -286,8 +286,8 @@ void begin()
 async function begin() {
   const choice = await chosenStream()
   const links = streamSwitch(choice)
-  if (links !== undefined) desk.before(links)
-  if (!choice.isKnown) return desk.before(unknownStream(choice))
+  if (links !== undefined) content.before(links)
+  if (!choice.isKnown) return content.before(unknownStream(choice))
   stream = choice.current
   useStream(stream)
   nameStream(stream)

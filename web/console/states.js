@@ -2,14 +2,14 @@
 
 export const STATES = {
   open: 'open',
-  replaying: 'replaying',
+  replaying: 'redriving',
   resolved: 'resolved',
   failed_again: 'failed again',
   parked: 'parked',
   discarded: 'discarded',
 }
 export const WAITING = ['open', 'parked']
-export const REPLAY_STATES = {
+export const REDRIVE_STATES = {
   queued: 'waits for a worker',
   running: 'running',
   pausing: 'pausing',

@@ -1,8 +1,8 @@
 import { toDom } from '../dom.js'
 import { h, text } from '../tree.js'
-import { ask } from './desk.js'
 import { labelled, openDialog } from './dialog.js'
 import { put } from './parts.js'
+import { ask } from './requests.js'
 
 /** Automatic redrive: its state, who set it, and the switch. */
 export function createSwitch(app) {

@@ -74,7 +74,7 @@ export async function readProof(
   return await transaction(pool, async client => {
     await pipelined(client, ['BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY'])
     const [sums, ranges, rows] = await pipelined(client, [
-      { text: BOOKS, values: [topic, groupId] },
+      { text: PARTITION_SUMS, values: [topic, groupId] },
       { text: UNREAD_RANGES, values: [topic, groupId] },
       { text: rowCounts(counted), values: [topic] },
     ])
@@ -88,7 +88,7 @@ export async function readProof(
     if (sums?.rows.length === 0) findings.push(await nothingConsumed(client, plan.stream, topic, groupId))
     await pipelined(client, ['COMMIT'])
 
-    const partitions = (sums?.rows ?? []).map(toBooks)
+    const partitions = (sums?.rows ?? []).map(toSums)
     const unread = (ranges?.rows ?? []).map(toUnread)
     const expired = unread.filter(range => range.expired > 0)
     return {
@@ -163,7 +163,7 @@ const SUMS = [
   'inserted',
 ] as const
 
-const BOOKS = `
+const PARTITION_SUMS = `
   SELECT p.partition, p.first_offset, p.next_offset, p.topic_id,
     least(p.first_offset, min(l.to_offset)) AS accounted_from,
     ${SUMS.map(name => `coalesce(sum(l.${name}), 0) AS ${name}`).join(', ')}
@@ -227,7 +227,7 @@ function rowCounts(tables: readonly string[]): string {
   return `SELECT ${counts.join(', ')}, (SELECT count(*) FROM dead_letters WHERE source_topic = $1) AS dead_letters`
 }
 
-function toBooks(row: Readonly<Record<string, unknown>>): PartitionSums {
+function toSums(row: Readonly<Record<string, unknown>>): PartitionSums {
   return {
     partition: Number(row.partition),
     firstOffset: BigInt(String(row.first_offset)),

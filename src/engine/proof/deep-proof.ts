@@ -181,7 +181,7 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
     return found.flatMap((candidate): Candidate<T>[] => {
       const { origin, redrive } = provenanceOf(candidate.record)
       if (redrive === undefined) return [candidate]
-      if (!forgotten.has(claimKey({ origin, replayId: redrive.replayId }))) return [{ ...candidate, origin }]
+      if (!forgotten.has(claimKey({ origin, redriveId: redrive.redriveId }))) return [{ ...candidate, origin }]
       return [candidate, { ...candidate, origin }].map(either => ({ ...either, unsure: true }))
     })
   }

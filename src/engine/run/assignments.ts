@@ -6,7 +6,7 @@ import { partitionKey, type TopicPartition } from '../record.ts'
 import { retry } from '../retry.ts'
 import type { SettlementStore } from '../settlement.ts'
 import type { StreamView } from '../watch/status.ts'
-import { beginAnew, isSuspect, type Views } from '../watch/view.ts'
+import { isSuspect, requestReposition, type Views } from '../watch/view.ts'
 import type { Committer } from './commit.ts'
 import { createOwnedPartition, type OwnedPartition } from './partition.ts'
 import { locate, type Position } from './position.ts'
@@ -59,7 +59,7 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
   const repositionedAt = new Map<string, number>()
   async function probe(at: Progress): Promise<void> {
     const owner = reception.owned.get(partitionKey(at))
-    if (owner === undefined || !isSuspect(views.of(owner)?.anew)) return
+    if (owner === undefined || !isSuspect(views.of(owner)?.repositionFor)) return
     // Any other error is no evidence against the record.
     await parts.heads?.headAt(at).catch((error: unknown) => {
       if (error instanceof UnreadableBatchError) throw error
@@ -174,9 +174,9 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
   async function reposition(): Promise<void> {
     const now = clock.monotonic()
     const due: OwnedPartition[] = []
-    for (const { owner, anew } of views.all()) {
+    for (const { owner, repositionFor } of views.all()) {
       const pausedFor = now - (repositionedAt.get(owner.key) ?? Number.NEGATIVE_INFINITY)
-      if (anew !== undefined && pausedFor > REPOSITION_PAUSE_MS) due.push(owner)
+      if (repositionFor !== undefined && pausedFor > REPOSITION_PAUSE_MS) due.push(owner)
     }
     if (due.length === 0) return
     // What is still in flight may advance the progress: let it end before progress is read.
@@ -218,7 +218,7 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
         error,
         partition,
       })
-      beginAnew(views.of(old), 'seek_failed')
+      requestReposition(views.of(old), 'seek_failed')
       return false
     }
     reception.remove(position)
@@ -231,7 +231,7 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     async on(event) {
       if (event.kind === 'assigned') await onAssigned(event.partitions)
       else if (event.kind === 'revoked') await onRevoked(event.partitions, event.lost)
-      else for (const view of views.all()) if (view.owner.halted === undefined) beginAnew(view, 'fetch_failed')
+      else for (const view of views.all()) if (view.owner.halted === undefined) requestReposition(view, 'fetch_failed')
     },
     reposition,
     drain,

@@ -1,4 +1,4 @@
-import type { StartBook } from '../settlement.ts'
+import type { StartCounts } from '../settlement.ts'
 import { createExclusion } from './exclusion.ts'
 import type { Batch } from './partition.ts'
 
@@ -37,7 +37,7 @@ export const UNGUARDED: Passage = {
 export const NO_CRASH_GUARD: CrashGuard = { enter: async () => UNGUARDED }
 
 export interface CrashGuardParts {
-  readonly starts: StartBook
+  readonly starts: StartCounts
   readonly groupId: string
   /** CRASH_LOOP_MAX_STARTS; 0: off. */
   readonly maxStarts: number

@@ -65,8 +65,8 @@ export function toDeadLetter(
     rejection,
     failedAtMs,
     attempts,
-    replayCount: redrive?.replayCount ?? 0,
-    replayId: redrive?.replayId,
+    redriveCount: redrive?.redriveCount ?? 0,
+    redriveId: redrive?.redriveId,
     key,
     groupId,
   }

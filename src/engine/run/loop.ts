@@ -1,7 +1,7 @@
 import type { Clock } from '../ports.ts'
 import type { TopicPartition } from '../record.ts'
 import { emptyAhead } from '../watch/rules.ts'
-import { beginAnew } from '../watch/view.ts'
+import { requestReposition } from '../watch/view.ts'
 import { type AssignmentsParts, createAssignments } from './assignments.ts'
 import type { Breaker } from './breaker.ts'
 import type { OwnedPartition } from './partition.ts'
@@ -58,7 +58,7 @@ export function createLoop(parts: LoopParts): Loop {
     const run = parts.startRun(owner)
     void run.ended.then(end => {
       if (end.kind === 'failed') fail(end.error)
-      else if (end.kind === 'anew') beginAnew(views.of(owner), 'run_ended')
+      else if (end.kind === 'reposition') requestReposition(views.of(owner), 'run_ended')
     })
     return run
   }

@@ -5,7 +5,7 @@ import type { Observer } from '../facts.ts'
 import type { Clock, DeadLetterSink, HeadReader, RecordSource } from '../ports.ts'
 import type { StartAt } from '../progress.ts'
 import type { SourceRecord } from '../record.ts'
-import type { SettlementStore, StartBook } from '../settlement.ts'
+import type { SettlementStore, StartCounts } from '../settlement.ts'
 import type { StreamStatus } from '../status.ts'
 import { type BatchTracing, NO_TRACING } from '../tracing.ts'
 import type { ReadyRecord, Verdict } from '../verdict.ts'
@@ -53,7 +53,7 @@ export interface PipelineParts<T> {
   /** Where a partition without a progress row starts. Default: at its earliest record. */
   readonly startAt?: StartAt
   /** What survives a process that a record kills; without it, a crash loop is not noticed. */
-  readonly startBook?: StartBook
+  readonly startCounts?: StartCounts
   /** So many starts without progress call for care with each record; 0: off. */
   readonly crashLoopMaxStarts?: number
   /** So many dead letters in a row on a partition stop it until an operator has looked; 0: off. */
@@ -164,7 +164,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
   }
 }
 
-function guardOf<T>({ startBook: starts, groupId, crashLoopMaxStarts: maxStarts = 0, batch }: PipelineParts<T>) {
+function guardOf<T>({ startCounts: starts, groupId, crashLoopMaxStarts: maxStarts = 0, batch }: PipelineParts<T>) {
   if (starts === undefined) return NO_CRASH_GUARD
   return createCrashGuard({ starts, groupId, maxStarts, carefulRecords: 2 * batch.maxRecords })
 }

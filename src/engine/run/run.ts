@@ -39,7 +39,7 @@ export type RunEnd =
   /** The partition was taken away, or the stream stops. */
   | { readonly kind: 'over' }
   /** The partition is still ours, and has to begin again where its progress is: the storm guard stopped it, or its progress was moved. */
-  | { readonly kind: 'anew' }
+  | { readonly kind: 'reposition' }
   /** The stream cannot go on. */
   | { readonly kind: 'failed'; readonly error: unknown }
 
@@ -135,7 +135,7 @@ export function startRun<T>(owner: OwnedPartition, parts: RunParts<T>): Partitio
     committer.offer({ ...place, nextOffset: to }, { oldestTimestampMs: oldestTimestampOf(records), trace })
     if (pause === undefined) return
     if (to === batch.to && owner.inFlightRecords === 0) owner.waitsForOperator = pause
-    else beginAnew()
+    else reposition()
   }
 
   function report({ trace, seconds: stageSeconds }: InHand, { batch, counts, closings, letters }: Settled<T>): void {
@@ -152,7 +152,7 @@ export function startRun<T>(owner: OwnedPartition, parts: RunParts<T>): Partitio
   function hold({ batch, trace }: InHand): void {
     trace.end({ deadLetters: [] })
     owner.finish(batch, false, clock.now())
-    beginAnew()
+    reposition()
   }
 
   async function timed<R>(hand: InHand, stage: Stage, work: () => Promise<R>): Promise<R> {
@@ -186,16 +186,16 @@ export function startRun<T>(owner: OwnedPartition, parts: RunParts<T>): Partitio
     else if (!owner.abandoned.aborted) {
       const kind = error instanceof ProgressRemovedError ? 'progress_removed' : 'ownership_lost'
       observer.observe({ kind, partition: place, from: batch.from })
-      ended.resolve({ kind: 'anew' })
+      ended.resolve({ kind: 'reposition' })
     }
     owner.abandon()
     owner.finish(batch, false, clock.now())
   }
 
   /** What is in hand beyond is given up, and read again: by the next assignment of the partition, which is made at once. */
-  function beginAnew(): void {
+  function reposition(): void {
     owner.abandon()
-    ended.resolve({ kind: 'anew' })
+    ended.resolve({ kind: 'reposition' })
   }
 
   function traceOf({ records, fillingSinceMs }: Batch): BatchTrace {

@@ -44,7 +44,7 @@ export function checkStorm(
   let last: DeadLetter | undefined
   for (const [index, { offset }] of records.entries()) {
     const letter = dead.get(offset)
-    if (letter === undefined ? redriven.has(offset) : letter.replayId !== undefined) continue
+    if (letter === undefined ? redriven.has(offset) : letter.redriveId !== undefined) continue
     if (outcomes.length >= STORM_WINDOW && outcomes.at(-STORM_WINDOW) === '1') dying -= 1
     outcomes.push(letter === undefined ? '0' : '1')
     if (letter === undefined) {
@@ -91,8 +91,8 @@ export function checkRefusals(
   before: StormTally,
   rules: StormRules,
 ): Pause | undefined {
-  const counting = refused.filter(({ replayId, rejection }) => {
-    return replayId === undefined && rejection.reason === 'store_rejected'
+  const counting = refused.filter(({ redriveId, rejection }) => {
+    return redriveId === undefined && rejection.reason === 'store_rejected'
   })
   const inARow = before.refusedInARow + counting.length
   const last = counting.at(-1)

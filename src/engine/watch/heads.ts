@@ -2,7 +2,7 @@ import { UnreadableBatchError } from '../errors.ts'
 import type { Clock, HeadReader } from '../ports.ts'
 import { askAgain } from './ask-again.ts'
 import { isRunning, lags } from './rules.ts'
-import { beginAnew, type PartitionView, type Views } from './view.ts'
+import { type PartitionView, requestReposition, type Views } from './view.ts'
 
 export interface HeadsParts {
   readonly reader: Pick<HeadReader, 'headAt'>
@@ -31,7 +31,7 @@ export function pollHeads({ reader, views, clock }: HeadsParts): () => void {
     } catch (error) {
       view.head = { offset, head: undefined, askedAtMs }
       // The client may keep that to itself, when it has records of other partitions to deliver.
-      if (error instanceof UnreadableBatchError) beginAnew(view, 'unreadable')
+      if (error instanceof UnreadableBatchError) requestReposition(view, 'unreadable')
     }
   }
 

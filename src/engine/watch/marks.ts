@@ -4,7 +4,7 @@ import type { Breaker } from '../run/breaker.ts'
 import { askAgain } from './ask-again.ts'
 import { eachOf } from './ask-each.ts'
 import { isOutsideOfLog, textOf } from './rules.ts'
-import { beginAnew, marksOf, type PartitionView, type Views } from './view.ts'
+import { marksOf, type PartitionView, requestReposition, type Views } from './view.ts'
 
 export interface MarksParts {
   readonly source: Pick<RecordSource, 'watermarks'>
@@ -29,9 +29,9 @@ export function pollMarks({ source, views, clock, broker }: MarksParts): () => v
       const marks = await source.watermarks({ topic: owner.topic, partition: owner.partition })
       view.leaderless = undefined
       if (owner.halted !== undefined) return
-      if (owner.unlocated !== undefined) return beginAnew(view, 'located')
+      if (owner.unlocated !== undefined) return requestReposition(view, 'located')
       view.marks = marksOf(marks, clock)
-      if (isOutsideOfLog(owner, marks)) beginAnew(view, 'outside_of_log')
+      if (isOutsideOfLog(owner, marks)) requestReposition(view, 'outside_of_log')
     } catch (error) {
       if (view.marks !== undefined) view.marks = { ...view.marks, old: true }
       if (error instanceof PartitionUnavailableError) {

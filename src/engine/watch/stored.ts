@@ -5,7 +5,7 @@ import type { OwnedPartition } from '../run/partition.ts'
 import { NO_STORM, type SettlementStore, type StoredProgress } from '../settlement.ts'
 import { askAgain } from './ask-again.ts'
 import { isRunning } from './rules.ts'
-import { beginAnew, type PartitionView, type Views } from './view.ts'
+import { type PartitionView, requestReposition, type Views } from './view.ts'
 
 export interface StoredParts {
   readonly store: Pick<SettlementStore<unknown>, 'readProgress'>
@@ -55,7 +55,7 @@ export function pollProgress(parts: StoredParts): () => void {
       const kind = row === undefined ? 'progress_removed' : 'progress_set_back'
       const partition = { topic: owner.topic, partition: owner.partition }
       parts.observer.observe({ kind, partition, from: owner.settled })
-      beginAnew(view, 'progress_set_back')
+      requestReposition(view, 'progress_set_back')
     }
   })
 }

@@ -1,7 +1,7 @@
 import { dispositionOf } from '../errors.ts'
 import type { Clock } from '../ports.ts'
 import { askAgain } from './ask-again.ts'
-import { beginAnew, type Views } from './view.ts'
+import { requestReposition, type Views } from './view.ts'
 
 export interface TopicParts {
   /** Kafka's id of the topic as it is now; `undefined` when that cannot be known. */
@@ -50,7 +50,7 @@ export function watchTopic({ readTopicId, views, clock }: TopicParts): TopicWatc
       if (found === undefined || known !== before || (found === before && !unanswered)) return
       known = found
       unanswered = false
-      for (const view of views.all()) beginAnew(view, 'topic_replaced')
+      for (const view of views.all()) requestReposition(view, 'topic_replaced')
     }),
   }
 }

@@ -6,7 +6,7 @@ import type { StormTally } from '../settlement.ts'
  * Why reading a partition has to begin again where its progress is. After `fetch_failed` and `unreadable` it is looked first whether what
  * stands there can be read at all.
  */
-export type AnewReason =
+export type RepositionReason =
   /** Its run ended: the storm guard stopped it, or its progress was moved. */
   | 'run_ended'
   /** Kafka answers for it again, so that its position can be known. */
@@ -40,7 +40,7 @@ export interface PartitionView {
   standing: Standing | undefined
   /** An operator has lifted its pause: what the storm guard counts from now on. */
   lifted: StormTally | undefined
-  anew: AnewReason | undefined
+  repositionFor: RepositionReason | undefined
 }
 
 export interface Marks extends Watermarks {
@@ -99,7 +99,7 @@ export function createViews(): Views {
         behindSinceMs: undefined,
         standing: undefined,
         lifted: undefined,
-        anew: undefined,
+        repositionFor: undefined,
       }
       views.set(owner.key, view)
       last.set(owner.key, view)
@@ -118,12 +118,12 @@ export function createViews(): Views {
 }
 
 /** Notes a reason to begin again. A reason that requires inspecting the record at progress takes precedence over the others. */
-export function beginAnew(view: PartitionView | undefined, reason: AnewReason): void {
-  if (view !== undefined && (view.anew === undefined || isSuspect(reason))) view.anew = reason
+export function requestReposition(view: PartitionView | undefined, reason: RepositionReason): void {
+  if (view !== undefined && (view.repositionFor === undefined || isSuspect(reason))) view.repositionFor = reason
 }
 
 /** Whether it may be the log that is damaged. */
-export function isSuspect(reason: AnewReason | undefined): boolean {
+export function isSuspect(reason: RepositionReason | undefined): boolean {
   return reason === 'fetch_failed' || reason === 'unreadable'
 }
 

@@ -83,7 +83,7 @@ const CHECK: CommandSpec = {
   load: async () => (await import('./dlq-check.ts')).check,
 }
 
-const REPLAY: CommandSpec = {
+const REDRIVE: CommandSpec = {
   name: 'replay',
   summary: 'redrive: publish to the topic once more',
   arguments: [
@@ -113,10 +113,10 @@ Examples:
   holdfast dlq replay error:required --only-passing --rate 100/s --because "producer 1.5 is out"
   holdfast dlq replay id:orders-3-81723 --edit value.json
   holdfast dlq replay --resume r4x0c2m8ab`,
-  load: async () => (await import('./dlq-replay.ts')).replay,
+  load: async () => (await import('./dlq-redrive.ts')).redrive,
 }
 
-const REPLAYS: CommandSpec = {
+const REDRIVES: CommandSpec = {
   name: 'replays',
   summary: 'redrives, the latest first',
   options: [
@@ -127,7 +127,7 @@ const REPLAYS: CommandSpec = {
   help: `Examples:
   holdfast dlq replays
   holdfast dlq replays --json | jq 'select(.state == "running")'`,
-  load: async () => (await import('./dlq-replays.ts')).replays,
+  load: async () => (await import('./dlq-redrives.ts')).redrives,
 }
 
 const PAUSE: CommandSpec = {
@@ -228,13 +228,16 @@ export const DLQ: CommandGroup = {
   summary: 'dead letters: find, understand, redrive',
   help: `FILTER says which, in terms that must all hold: reason: error: pointer: key: id: topic: partition: age: state: replays:
 replay: text:. Commas between values mean "or", a "-" before a term "not", "*" anything; without a FILTER it is all of
-them. A replay takes open ones, a discard open and parked ones. Needs Kafka and Postgres, not the service.
+them. A redrive takes open ones, a discard open and parked ones. Needs Kafka and Postgres, not the service.
 
 Examples:
   holdfast dlq stats state:open
   holdfast dlq ls reason:schema_violation 'pointer:/payment/*' 'age:<1h'
   holdfast dlq show orders-3-81723`,
-  commands: [...[STATS, LS, SHOW, CHECK, REPLAY, REPLAYS, PAUSE, CANCEL, DISCARD, RESTORE, EXPORT], ...[REINDEX, AUTO]],
+  commands: [
+    ...[STATS, LS, SHOW, CHECK, REDRIVE, REDRIVES, PAUSE, CANCEL, DISCARD, RESTORE, EXPORT],
+    ...[REINDEX, AUTO],
+  ],
 }
 
 /** A term that begins with "-" is no option: commander does not take what begins with a blank for one. */

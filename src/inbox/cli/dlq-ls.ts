@@ -46,7 +46,7 @@ export async function ls(words: readonly string[], options: LsOptions): Promise<
       }
     }
   } while (left > 0 && after !== undefined)
-  if (lines.length > 0) print(table(['id', 'failed', 'state', 'reason', 'error', 'pointer', 'key', 'replays'], lines))
+  if (lines.length > 0) print(table(['id', 'failed', 'state', 'reason', 'error', 'pointer', 'key', 'redrives'], lines))
   if (left === limit) note('no dead letters')
   if (after !== undefined) note(`there are more: --cursor ${toCursor(after)}`)
 }

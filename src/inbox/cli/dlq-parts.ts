@@ -1,4 +1,4 @@
-import { composeDesk, type Desk } from '../../app/inbox.ts'
+import { composeInbox, type Inbox } from '../../app/inbox.ts'
 import { operatorName } from '../../cli/operator-name.ts'
 import { loadSetup, oneStream } from '../../cli/streams.ts'
 import { UsageError } from '../../engine/errors.ts'
@@ -17,7 +17,7 @@ export interface DlqOptions {
 }
 
 /** The dead letters and redrives of one stream, and the connections that commands need besides. */
-export interface DeadLetters extends Desk {
+export interface DeadLetters extends Inbox {
   readonly config: Config
   readonly stream: Stream
   readonly pool: ReturnType<typeof createPool>
@@ -33,7 +33,7 @@ export async function openDeadLetters({ stream: name }: DlqOptions, id?: string)
   const { config } = setup
   const stream = oneStream(setup, name ?? streamOfId(setup.streams, id))
   const pool = createPool({ ...config.postgres, max: 2, name: 'dlq' })
-  const parts = composeDesk(config, stream, pool)
+  const parts = composeInbox(config, stream, pool)
   return {
     ...parts,
     config,

@@ -21,7 +21,7 @@ export async function reindex(options: ReindexOptions): Promise<void> {
   const { because, json } = options
   const setup = await loadSetup()
   const stream = oneStream(setup, options.stream)
-  const { kafka, postgres, replayMax } = setup.config
+  const { kafka, postgres, redriveMax } = setup.config
   const { dlqTopic, groupId } = stream
   await using parts = new AsyncDisposableStack()
   const topic = parts.use(await openPartitionReader({ connection: kafka, topic: dlqTopic, groupId }))
@@ -45,7 +45,7 @@ export async function reindex(options: ReindexOptions): Promise<void> {
   }
   try {
     const by = operator(because)
-    const report = await rebuildIndex(pool, { stream, ...reading, copies: copies(), replayMax, by })
+    const report = await rebuildIndex(pool, { stream, ...reading, copies: copies(), redriveMax, by })
     progress.stop()
     if (json) return print(JSON.stringify(report))
     const { holdfast = 0, ...others } = report.written_by

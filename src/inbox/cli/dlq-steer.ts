@@ -1,6 +1,6 @@
 import { note, print } from '../../cli/output.ts'
 import { type DlqOptions, openDeadLetters, operator } from './dlq-parts.ts'
-import { endLine } from './replay-words.ts'
+import { endLine } from './redrive-words.ts'
 
 interface SteerOptions extends DlqOptions {
   readonly because?: string
@@ -19,9 +19,9 @@ export async function cancel(id: string, options: SteerOptions): Promise<void> {
 
 async function steer(what: 'pause' | 'cancel', id: string, options: SteerOptions) {
   await using inbox = await openDeadLetters(options)
-  const replay = await inbox.replays[what](id, operator(options.because))
-  print(options.json ? JSON.stringify(replay) : endLine(replay, 0))
-  if (replay.state === 'pausing' || replay.state === 'cancelling')
+  const redrive = await inbox.redrives[what](id, operator(options.because))
+  print(options.json ? JSON.stringify(redrive) : endLine(redrive, 0))
+  if (redrive.state === 'pausing' || redrive.state === 'cancelling')
     note('it takes effect at the end of the current page')
-  return replay
+  return redrive
 }

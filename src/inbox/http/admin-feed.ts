@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import { dispositionOf } from '../../engine/errors.ts'
 import type { Clock } from '../../engine/ports.ts'
 import { createAudience, eventOf } from '../../http/event-stream.ts'
-import type { Replay } from '../ports.ts'
+import type { Redrive } from '../ports.ts'
 import type { StreamOverview } from './stream-overview.ts'
 
 /** Sends server-sent events about the stream and its redrives to operators who watch. */
@@ -18,7 +18,7 @@ export interface AdminFeedOptions {
   readonly clock: Pick<Clock, 'sleep'>
   readonly overview: () => Promise<StreamOverview>
   /** The latest first. @throws StoreUnavailableError */
-  readonly replays: (limit: number) => Promise<readonly Replay[]>
+  readonly redrives: (limit: number) => Promise<readonly Redrive[]>
   /** An unexpected error: to be logged. The feed goes on. */
   readonly onError: (error: unknown) => void
   /** Default: 20. */
@@ -29,7 +29,7 @@ export interface AdminFeedOptions {
 const LOOK_EVERY_MS = 1_000
 const LOOKS_PER_OVERVIEW = 2
 /** Those that may still change: one under way, and the ones that wait for their last settlements. */
-const REPLAYS = 5
+const REDRIVES = 5
 /** An overview of a hundred partitions has some 25 KB. */
 const MAX_BEHIND_BYTES = 512 * 1024
 
@@ -65,7 +65,7 @@ export function createAdminFeed(options: AdminFeedOptions): AdminFeed {
       const isDue = turn % LOOKS_PER_OVERVIEW === 0
       turn += 1
       if (isDue) void ask('stream', lookAtStream)
-      void ask('replays', lookAtReplays)
+      void ask('redrives', lookAtRedrives)
       await clock.sleep(LOOK_EVERY_MS, audience.closing)
     }
     looking = false
@@ -93,9 +93,9 @@ export function createAdminFeed(options: AdminFeedOptions): AdminFeed {
     tell('dead_letters', eventOf('dead_letters', counts))
   }
 
-  async function lookAtReplays(): Promise<void> {
-    for (const replay of (await options.replays(REPLAYS)).toReversed()) {
-      tell(`replay ${replay.id}`, eventOf('replay', replay))
+  async function lookAtRedrives(): Promise<void> {
+    for (const redrive of (await options.redrives(REDRIVES)).toReversed()) {
+      tell(`replay ${redrive.id}`, eventOf('replay', redrive))
     }
   }
 

@@ -12,10 +12,10 @@ import {
   type DeadLetterRecords,
   type DeadLetterStore,
   type LetterQuery,
-  type ReplayDesk,
-  ReplayRunningError,
+  RedriveRunningError,
+  type Redrives,
 } from '../ports.ts'
-import type { AutomaticRedrive, StreamBooks } from '../stream-ports.ts'
+import type { AutomaticRedrive, StoredStream } from '../stream-ports.ts'
 import type { AdminFeed } from './admin-feed.ts'
 import { type Bodies, type BodyName, readJson } from './json-body.ts'
 import type { StreamOverview } from './stream-overview.ts'
@@ -30,9 +30,9 @@ export interface AdminParts {
   readonly records: Pick<DeadLetterRecords, 'read'>
   /** Would those that match pass now? At most `limit` of them. */
   readonly check: (query: LetterQuery) => AsyncIterable<CheckedPage>
-  readonly replays: ReplayDesk
+  readonly redrives: Redrives
   readonly automatic: AutomaticRedrive
-  readonly books: Pick<StreamBooks, 'liftPauses'>
+  readonly stored: Pick<StoredStream, 'liftPauses'>
   readonly overview: () => Promise<StreamOverview>
   /** For how long the database has owed an answer, in ms; 0 while it answers. */
   readonly storeSilentMs: () => number
@@ -135,7 +135,7 @@ function answering<P>(work: Work<P>): RequestHandler {
 
 function problemOf(error: unknown): Problem | undefined {
   if (error instanceof Refusal) return error.problem
-  if (error instanceof ReplayRunningError) {
+  if (error instanceof RedriveRunningError) {
     return { status: 409, code: 'replay_running', detail: sentence(error.message), running: error.running }
   }
   if (dispositionOf(error) !== 'retry') return undefined

@@ -9,7 +9,7 @@ import {
 } from '../../engine/status.ts'
 import { askAll, type HealthJson } from '../../http/health-json.ts'
 import { createRemembered } from '../../http/remembered.ts'
-import type { AutomaticRedrive, AutomaticRedriveStatus, PartitionProgress, StreamBooks } from '../stream-ports.ts'
+import type { AutomaticRedrive, AutomaticRedriveStatus, PartitionProgress, StoredStream } from '../stream-ports.ts'
 
 /**
  * The stream at a glance, as JSON. What is not known, because it was never read or another process has it, is `null`. What the
@@ -82,7 +82,7 @@ export interface OverviewParts {
   /** `undefined`: this process does not consume. */
   readonly status: () => StreamStatus | undefined
   readonly consumes: boolean
-  readonly books: StreamBooks
+  readonly stored: StoredStream
   readonly automatic: Pick<AutomaticRedrive, 'status'>
   /** Where these partitions end, as far as that is known just now. Waits for nothing. */
   readonly ends: (partitions: readonly number[]) => ReadonlyMap<number, bigint>
@@ -101,10 +101,10 @@ export interface OverviewSource {
 const PATIENCE_MS = 300
 
 export function createStreamOverview(parts: OverviewParts): OverviewSource {
-  const { books, automatic, clock, topic } = parts
-  const partitions = createRemembered(() => books.partitions(), clock)
-  const rate = createRemembered(() => books.rate(), clock)
-  const deadLetters = createRemembered(() => books.deadLetters(), clock)
+  const { stored, automatic, clock, topic } = parts
+  const partitions = createRemembered(() => stored.partitions(), clock)
+  const rate = createRemembered(() => stored.rate(), clock)
+  const deadLetters = createRemembered(() => stored.deadLetters(), clock)
   const redrive = createRemembered(() => automatic.status(), clock)
   const questions = [partitions, rate, deadLetters, redrive]
   // A single slow query is no silence: the others are answered in the meantime.
@@ -183,21 +183,21 @@ function deadLettersJson({ open, parked, oldestFailedAtMs }: Figures['deadLetter
 /** Ours as this process knows them; the others as the database does, with their ends from Kafka. */
 function merged(
   own: readonly PartitionStatus[],
-  books: readonly PartitionProgress[],
+  stored: readonly PartitionProgress[],
   endsOf: OverviewParts['ends'],
   nowMs: number,
 ): PartitionJson[] {
   const here = new Set(own.map(({ partition }) => partition))
-  const others = books.filter(({ partition }) => !here.has(partition))
+  const others = stored.filter(({ partition }) => !here.has(partition))
   const ends = endsOf(others.map(({ partition }) => partition))
   return [
     ...own.map(status => ownPartition(status, nowMs)),
-    ...others.map(book => otherPartition(book, ends.get(book.partition))),
+    ...others.map(progress => otherPartition(progress, ends.get(progress.partition))),
   ].sort((a, b) => a.partition - b.partition)
 }
 
-function otherPartition(book: PartitionProgress, end: bigint | undefined): PartitionJson {
-  const { partition, next, pausedFor, pausedBecause, lastProgressMs } = book
+function otherPartition(progress: PartitionProgress, end: bigint | undefined): PartitionJson {
+  const { partition, next, pausedFor, pausedBecause, lastProgressMs } = progress
   // The end is of a moment ago: what was settled since lies beyond it.
   const high = end !== undefined && end < next ? next : end
   const lag = high === undefined ? null : Number(high - next)

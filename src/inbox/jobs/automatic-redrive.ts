@@ -1,10 +1,10 @@
 import type { Operator } from '../../engine/operator.ts'
 import type { DeadLetterFilter } from '../filter.ts'
-import { NothingToReplayError, type Replay, type ReplayDesk, ReplayRunningError } from '../ports.ts'
+import { NothingToRedriveError, type Redrive, RedriveRunningError, type Redrives } from '../ports.ts'
 import type { AutomaticRedrive } from '../stream-ports.ts'
 
 export interface AutomaticRedriveParts {
-  readonly desk: Pick<ReplayDesk, 'start' | 'list'>
+  readonly redrives: Pick<Redrives, 'start' | 'list'>
   readonly automatic: Pick<AutomaticRedrive, 'status'>
   /** How long a dead letter waits for its first automatic redrive, its second …, in ms. */
   readonly automaticDelaysMs: readonly number[]
@@ -25,36 +25,36 @@ const RECENT = 200
  * otherwise come back each minute for ever.
  * @returns what it started; nothing while the switch is off, another redrive is under way, or an automatic one is paused
  */
-export async function redriveAutomatically(parts: AutomaticRedriveParts): Promise<Replay | undefined> {
-  const { desk, automatic, automaticDelaysMs, now } = parts
+export async function redriveAutomatically(parts: AutomaticRedriveParts): Promise<Redrive | undefined> {
+  const { redrives, automatic, automaticDelaysMs, now } = parts
   if (!(await automatic.status()).on) return undefined
-  const earlier = (await desk.list(RECENT)).filter(replay => replay.automatic)
+  const earlier = (await redrives.list(RECENT)).filter(redrive => redrive.automatic)
   // While an automatic one is paused, the next minute does not start another.
-  if (earlier.some(replay => replay.state === 'paused')) return undefined
-  for (const [replays, delayMs] of automaticDelaysMs.entries()) {
+  if (earlier.some(redrive => redrive.state === 'paused')) return undefined
+  for (const [times, delayMs] of automaticDelaysMs.entries()) {
     try {
-      const inVain = earlier.filter(replay => leftSome(replay) && now() - Date.parse(replay.created_at) < delayMs)
-      const filter = dueFilter(replays, delayMs, inVain)
+      const inVain = earlier.filter(redrive => leftSome(redrive) && now() - Date.parse(redrive.created_at) < delayMs)
+      const filter = dueFilter(times, delayMs, inVain)
       const request = { filter, rate: RATE_PER_SECOND, limit: undefined, onlyPassing: false, edited: undefined }
-      return await desk.start({ ...request, automatic: true }, BY)
+      return await redrives.start({ ...request, automatic: true }, BY)
     } catch (error) {
-      if (error instanceof ReplayRunningError) return undefined
-      if (!(error instanceof NothingToReplayError)) throw error
+      if (error instanceof RedriveRunningError) return undefined
+      if (!(error instanceof NothingToRedriveError)) throw error
     }
   }
   return undefined
 }
 
-function leftSome({ state, skipped }: Replay): boolean {
+function leftSome({ state, skipped }: Redrive): boolean {
   return skipped > 0 || state === 'cancelled' || state === 'failed'
 }
 
-function dueFilter(replays: number, delayMs: number, inVain: readonly Replay[]): DeadLetterFilter {
+function dueFilter(times: number, delayMs: number, inVain: readonly Redrive[]): DeadLetterFilter {
   return {
     terms: [
       { field: 'reason', not: false, values: ['retries_exhausted', 'unexpected_error'] },
       { field: 'state', not: false, values: ['open'] },
-      { field: 'replays', not: false, comparison: '=', count: replays },
+      { field: 'replays', not: false, comparison: '=', count: times },
       { field: 'age', not: false, comparison: '>', ms: delayMs },
       ...(inVain.length === 0 ? [] : [{ field: 'replay', not: true, values: inVain.map(({ id }) => id) } as const]),
     ],

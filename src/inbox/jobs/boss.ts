@@ -3,7 +3,7 @@ import type { BackoffPolicy } from '../../engine/backoff.ts'
 import { runningLifecycle } from '../../engine/lifecycle.ts'
 import type { Clock } from '../../engine/ports.ts'
 import { retry } from '../../engine/retry.ts'
-import type { JobObserver } from '../replay.ts'
+import type { JobObserver } from '../redrive-work.ts'
 import { FORMER_QUEUES, QUEUE_SCHEMA, requireQueueSchema } from './queue-schema.ts'
 
 /** One kind of job: a queue of pg-boss, what works on it, and when it is scheduled. */

@@ -1,19 +1,19 @@
 import { runningLifecycle } from '../../engine/lifecycle.ts'
 import type { Clock } from '../../engine/ports.ts'
-import type { ReplayDesk } from '../ports.ts'
-import type { JobObserver, ReplayStore } from '../replay.ts'
+import type { Redrives } from '../ports.ts'
+import type { JobObserver, RedriveStore } from '../redrive-work.ts'
 import type { AutomaticRedrive } from '../stream-ports.ts'
 import { redriveAutomatically } from './automatic-redrive.ts'
 import { type Boss, type BossOptions, type Job, startBoss } from './boss.ts'
 import { queueName } from './queue-schema.ts'
-import { MAX_TURN_MS, type Replayer } from './replayer.ts'
+import { MAX_TURN_MS, type RedriveWorker } from './redrive-worker.ts'
 
 export interface JobsOptions {
   /** Whose jobs they are: each stream has queues of its own, so that a process with other streams does not take its jobs. */
   readonly stream: string
   readonly database: BossOptions['database']
-  readonly store: Pick<ReplayStore, 'waiting'>
-  readonly replayer: Replayer
+  readonly store: Pick<RedriveStore, 'waiting'>
+  readonly worker: RedriveWorker
   /** Scheduled work. Absent: only redrives are worked on, as `holdfast dlq replay` does. */
   readonly scheduled?: ScheduledJobs
   readonly stopTimeoutMs: number
@@ -23,7 +23,7 @@ export interface JobsOptions {
 }
 
 export interface ScheduledJobs {
-  readonly desk: Pick<ReplayDesk, 'start' | 'list'>
+  readonly redrives: Pick<Redrives, 'start' | 'list'>
   readonly automatic: Pick<AutomaticRedrive, 'status'>
   /** How long a dead letter waits for its first automatic redrive, its second …, in ms. */
   readonly automaticDelaysMs: readonly number[]
@@ -45,13 +45,13 @@ const EVERY_HOUR = '17 * * * *'
  * no queue, and one whose worker was killed is queued again.
  */
 export function startJobs(options: JobsOptions): AsyncDisposable {
-  const { stream, store, replayer, observer, clock } = options
-  const replay: Job = {
+  const { stream, store, worker, observer, clock } = options
+  const redrive: Job = {
     name: queueName(stream, 'replay'),
     queue: {
       policy: 'exclusive',
       heartbeatSeconds: 10,
-      // The replayer releases its redrive well before.
+      // The worker releases its redrive well before.
       expireInSeconds: (2 * MAX_TURN_MS) / 1000,
       retryLimit: ENDLESS,
       retryDelay: 1,
@@ -61,10 +61,10 @@ export function startJobs(options: JobsOptions): AsyncDisposable {
     },
     async work(signal) {
       const id = await store.waiting()
-      if (id !== undefined) await replayer.run(id, signal)
+      if (id !== undefined) await worker.run(id, signal)
     },
   }
-  const boss = startBoss({ ...options, jobs: [replay, ...scheduledJobs(options)] })
+  const boss = startBoss({ ...options, jobs: [redrive, ...scheduledJobs(options)] })
   const lifecycle = runningLifecycle(async () => {
     // First, so that jobs at work begin to release theirs.
     const letGo = boss[Symbol.asyncDispose]()
@@ -76,7 +76,7 @@ export function startJobs(options: JobsOptions): AsyncDisposable {
   async function look(boss: Boss): Promise<void> {
     while (!lifecycle.stopping.aborted) {
       try {
-        if ((await store.waiting()) !== undefined) await boss.send(replay.name)
+        if ((await store.waiting()) !== undefined) await boss.send(redrive.name)
       } catch (error) {
         observer.observe({ kind: 'jobs_trouble', error })
       }

@@ -4,6 +4,7 @@ import { StoreMisconfiguredError } from '../../engine/errors.ts'
 /** Where pg-boss keeps the queues of jobs. */
 export const QUEUE_SCHEMA = 'pgboss'
 
+/** Names of queues stand in databases, and stay as they are. */
 const KINDS = ['replay', 'automatic-redrive', 'retention'] as const
 
 /** The queue of a stream for a kind of job: `orders.replay`. */

@@ -61,11 +61,11 @@ const FIELDS: readonly Field[] = [
   { name: 'first_failed_at', type: 'timestamptz', column: failedAt },
   int8('failures', row => row.failures),
   int4('attempts', letter => letter.attempts),
-  int4('replay_count', letter => letter.replayCount),
+  int4('replay_count', letter => letter.redriveCount),
   int8('bytes', ({ letter }) => ownSizeOf(letter.record)),
   { ...int4('dlq_partition', letter => letter.dlq?.partition ?? -1), select: 'nullif(dlq_partition, -1)' },
   { ...int8('dlq_offset', ({ letter }) => letter.dlq?.offset ?? -1n), select: 'nullif(dlq_offset, -1)' },
-  { ...text('replay_id', letter => letter.replayId ?? ''), select: "nullif(replay_id, '')" },
+  { ...text('replay_id', letter => letter.redriveId ?? ''), select: "nullif(replay_id, '')" },
   { name: 'state_changed_at', type: 'timestamptz', column: failedAt },
   {
     name: 'written_by',
@@ -101,10 +101,10 @@ const STATE_AFTER_FAILURE = `CASE
       THEN excluded.state
     ELSE known.state END`
 
-function indexSql(replayMax: number): string {
+function indexSql(redriveMax: number): string {
   return `
   INSERT INTO dead_letters AS known (${NAMES}, state)
-  SELECT ${LETTER_INPUT.select}, CASE WHEN replay_count >= ${replayMax} THEN 'parked' ELSE 'open' END
+  SELECT ${LETTER_INPUT.select}, CASE WHEN replay_count >= ${redriveMax} THEN 'parked' ELSE 'open' END
   FROM ${LETTER_INPUT.input}
   ON CONFLICT (id) DO UPDATE SET
     ${RENEWED.map(name => `${name} = excluded.${name}`).join(', ')},
@@ -120,14 +120,14 @@ function indexSql(replayMax: number): string {
 }
 
 /** Never parks. */
-export const NO_REPLAY_MAX = 2_147_483_647
+export const NO_REDRIVE_MAX = 2_147_483_647
 
 /**
  * The rows of `dead_letters` for a batch of a stream. A record that failed before (the same origin) keeps its row: with a redrive
- * behind it, it is open again, or parked after `replayMax` of them; without one it was merely read again, and what an
+ * behind it, it is open again, or parked after `redriveMax` of them; without one it was merely read again, and what an
  * operator decided about it stands.
  */
-export function indexStatement(stream: string, letters: readonly DeadLetter[], replayMax = NO_REPLAY_MAX): Statement {
+export function indexStatement(stream: string, letters: readonly DeadLetter[], redriveMax = NO_REDRIVE_MAX): Statement {
   const rows = new Map<string, IndexRow>()
   for (const letter of letters) {
     const id = originId(letter.origin)
@@ -136,8 +136,8 @@ export function indexStatement(stream: string, letters: readonly DeadLetter[], r
   // Sorted by id for the same reason as orders are: two lanes must not wait for one another.
   const sorted = [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
   return {
-    name: `dead_letters_index_${replayMax}`,
-    text: indexSql(replayMax),
+    name: `dead_letters_index_${redriveMax}`,
+    text: indexSql(redriveMax),
     columns: LETTER_INPUT.columns(sorted),
   }
 }

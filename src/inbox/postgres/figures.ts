@@ -8,7 +8,7 @@ const DEAD_LETTERS = `
   FROM dead_letters WHERE stream = $1 AND state IN (${sqlList(WAITING)}) GROUP BY state, reason`
 
 /** The states are those of the index `replays_one_at_a_time`: a stream has one such redrive at most. */
-const REPLAY = `
+const REDRIVE = `
   SELECT (SELECT count(*) FROM replay_items AS item
           WHERE item.replay_id = replays.id AND item.state IN (${sqlList(membersWhere('left'))}))::float8 AS pending
   FROM replays WHERE stream = $1 AND state IN (${sqlList(redrivesWhere(state => state.underWay))})`
@@ -23,7 +23,7 @@ interface Group {
 /** Counts of a stream. It reads all its dead letters: 100,000 take some 50 ms. @throws StoreUnavailableError, StoreMisconfiguredError */
 export async function readFigures(pool: pg.Pool, stream: string): Promise<Figures> {
   const groups = await query<Group>(pool, { name: 'figures_dead_letters', text: DEAD_LETTERS, values: [stream] })
-  const replays = await query<{ pending: number }>(pool, { name: 'figures_replay', text: REPLAY, values: [stream] })
+  const redrives = await query<{ pending: number }>(pool, { name: 'figures_redrive', text: REDRIVE, values: [stream] })
   const open = groups.filter(group => group.state === 'open')
   const oldest = Math.min(...open.map(group => group.oldest_ms))
   return {
@@ -32,6 +32,6 @@ export async function readFigures(pool: pg.Pool, stream: string): Promise<Figure
       parked: groups.reduce((sum, { state, count }) => (state === 'parked' ? sum + count : sum), 0),
       oldestFailedAtMs: open.length === 0 ? undefined : oldest,
     },
-    replay: { inProgress: replays.length > 0, pending: replays[0]?.pending ?? 0 },
+    redrive: { inProgress: redrives.length > 0, pending: redrives[0]?.pending ?? 0 },
   }
 }

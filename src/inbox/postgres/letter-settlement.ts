@@ -22,15 +22,15 @@ export function createStreamSettlement<T>(options: {
   /** Notifies other replicas, under this name, of values with a new version. Absent: no notices. */
   readonly notifyAs?: string | undefined
   /** A dead letter that failed again after so many redrives is parked. Absent: none is. */
-  readonly replayMax?: number | undefined
+  readonly redriveMax?: number | undefined
 }): SettlementStore<T> {
-  const { pool, stream, tables, notifyAs, replayMax } = options
+  const { pool, stream, tables, notifyAs, redriveMax } = options
   const notices: readonly SettlementJoin<T>[] = notifyAs === undefined ? [] : [noticeJoin(notifyAs, stream)]
   return createSettlementStore({
     pool,
     stream,
     tables,
-    joins: [...notices, letterJoin(stream, replayMax)],
+    joins: [...notices, letterJoin(stream, redriveMax)],
     letters: createLetterLookups(pool, stream),
   })
 }
@@ -39,12 +39,12 @@ export function createStreamSettlement<T>(options: {
  * Enters the dead letters of a batch into the index, and closes the loops of its redriven records. The order matters: the
  * events of those that failed again keep what the index is about to replace, and the loops are closed by what it then holds.
  */
-export function letterJoin<T>(stream: string, replayMax: number | undefined): SettlementJoin<T> {
+export function letterJoin<T>(stream: string, redriveMax: number | undefined): SettlementJoin<T> {
   return ({ work, outcomeOf }) => {
     const ends = redriveEnds(work, outcomeOf)
     const readAgain = work.readAgain === true ? readAgainEnds(work, outcomeOf) : []
     const failedAgain = failedAgainStatement(ends)
-    const index = work.deadLetters.length === 0 ? undefined : indexStatement(stream, work.deadLetters, replayMax)
+    const index = work.deadLetters.length === 0 ? undefined : indexStatement(stream, work.deadLetters, redriveMax)
     return [
       ...joined(failedAgain),
       ...joined(index),

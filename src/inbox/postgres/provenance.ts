@@ -21,7 +21,7 @@ export async function readRedrives(
     values: [
       groupId,
       topic,
-      claims.map(({ replayId }) => replayId),
+      claims.map(({ redriveId }) => redriveId),
       claims.map(({ origin }) => originId(origin)),
       claims.map(({ origin }) => origin.topic),
       claims.map(({ origin }) => origin.partition),
@@ -31,7 +31,7 @@ export async function readRedrives(
     rows.map(({ at, count, timestamp, next_offset }) => [
       keys[Number(at) - 1] ?? '',
       {
-        replayCount: count,
+        redriveCount: count,
         timestampMs: timestamp === null ? undefined : Number(timestamp),
         nextOffset: next_offset === null ? undefined : BigInt(next_offset),
       },

@@ -22,7 +22,7 @@ export function failedAgainStatement(ends: readonly RedriveEnd[]): Statement | u
     text: FAILED_AGAIN,
     columns: [
       texts(failed, end => end.id),
-      texts(failed, end => end.replayId),
+      texts(failed, end => end.redriveId),
       counts(failed),
       texts(failed, end => end.failure?.reason ?? ''),
       texts(failed, end => clean(end.failure?.error ?? '')),
@@ -40,7 +40,7 @@ export function closeLoopsStatement(ends: readonly RedriveEnd[]): Statement {
     text: CLOSE,
     columns: [
       texts(ends, end => end.id),
-      texts(ends, end => end.replayId),
+      texts(ends, end => end.redriveId),
       counts(ends),
       texts(ends, end => (end.failure === undefined ? end.outcome : '')),
       texts(ends, end => end.failure?.reason ?? ''),
@@ -136,5 +136,5 @@ function texts(ends: readonly RedriveEnd[], of: (end: RedriveEnd) => string): Co
 }
 
 function counts(ends: readonly RedriveEnd[]): Column {
-  return { type: 'int4', values: ends.map(end => end.replayCount) }
+  return { type: 'int4', values: ends.map(end => end.redriveCount) }
 }

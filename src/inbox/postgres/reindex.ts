@@ -29,7 +29,7 @@ export interface ReindexOptions {
   readonly endsNow: () => Promise<ReadonlyMap<number, bigint>>
   readonly copies: AsyncIterable<readonly LetterCopy[]>
   /** Parks as settling does. */
-  readonly replayMax: number
+  readonly redriveMax: number
   readonly by: Operator
   /** Is called with records as they come. */
   readonly onRead?: (records: number) => void
@@ -52,7 +52,7 @@ export async function rebuildIndex(pool: pg.Pool, options: ReindexOptions): Prom
     await pipelined(client, [DROP_TABLES, CREATE_COPIES])
     const read = await stage(client, options)
     const [letters] = await pipelined(client, [CREATE_LETTERS, ...PREPARE])
-    const added = await add(client, addStatement(options.stream.plan), options.replayMax)
+    const added = await add(client, addStatement(options.stream.plan), options.redriveMax)
     const now = await options.endsNow()
     const partitions = [...options.ends.keys()].filter(partition => now.has(partition))
     const values = [partitions, partitions.map(at => options.ends.get(at)), partitions.map(at => now.get(at))]
@@ -84,10 +84,10 @@ async function stage(client: pg.PoolClient, { stream, copies, onRead }: ReindexO
   return read
 }
 
-async function add(client: pg.PoolClient, text: string, replayMax: number): Promise<number> {
+async function add(client: pg.PoolClient, text: string, redriveMax: number): Promise<number> {
   let added = 0
   for (let after: string | null = ''; after !== null; ) {
-    const [answer]: pg.QueryResult[] = await pipelined(client, [{ text, values: [after, SLICE, replayMax] }])
+    const [answer]: pg.QueryResult[] = await pipelined(client, [{ text, values: [after, SLICE, redriveMax] }])
     const row = answer?.rows[0]
     added += Number(row?.added ?? 0)
     after = row?.last ?? null

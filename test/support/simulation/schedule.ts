@@ -8,10 +8,10 @@ import type { WorldFault } from './faults.ts'
 import {
   connect,
   connectSink,
-  connectStartBook,
+  connectStartCounts,
   connectStore,
   createSharedStore,
-  type StartBookEntries,
+  type StartEntries,
 } from './servers.ts'
 import { createSimulatedSource, type SimulatedSource } from './source.ts'
 import { createVirtualProcess, type VirtualProcess } from './virtual-time.ts'
@@ -68,14 +68,14 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
   const { random, time, faults } = world
   const store = createSharedStore()
   const dlq: DeadLetterTopic = []
-  const startBook: StartBookEntries = new Map()
+  const startCounts: StartEntries = new Map()
   const partitions = random.between(1, 4)
   const broker = createBroker(world, {
     partitions,
     producer: createProducer(random, random.pick([0, 0.1, 0.5, 0.95]), TOPIC, {
       isSettled: origin => (store.progressOf(origin, GROUP) ?? 0n) > origin.offset,
-      publishes: (replayId, origin) => {
-        store.inbox.items.set(claimKey({ replayId, origin }), { state: 'published', outcome: null })
+      publishes: (redriveId, origin) => {
+        store.inbox.items.set(claimKey({ redriveId, origin }), { state: 'published', outcome: null })
       },
     }),
     progressOf: partition => store.progressOf({ topic: TOPIC, partition }, GROUP),
@@ -141,7 +141,7 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
       source,
       heads: source.heads,
       store: connectStore(world, { memory: store, call, audit, name, die: () => crash(slot, life) }),
-      startBook: connectStartBook(startBook, store, call),
+      startCounts: connectStartCounts(startCounts, store, call),
       sink: connectSink(world, dlq, process),
       clock: process.clock,
       observer: { observe: fact => world.tell(() => `${name}: ${told(fact)}`) },

@@ -1,7 +1,7 @@
 import { BrokerUnavailableError, StoreContendedError, StoreUnavailableError } from '#src/engine/errors.ts'
 import type { DeadLetterSink } from '#src/engine/ports.ts'
 import { originId, partitionKey, type TopicPartition } from '#src/engine/record.ts'
-import type { SettlementStore, StartBook } from '#src/engine/settlement.ts'
+import type { SettlementStore, StartCounts } from '#src/engine/settlement.ts'
 import { toDeadLetterRecord } from '#src/inbox/record.ts'
 import { createMemoryStore, type MemoryStore } from '../memory-store.ts'
 import type { Auditor, DeadLetterTopic } from './audit.ts'
@@ -117,10 +117,10 @@ interface Start {
   deaths: number
 }
 
-export type StartBookEntries = Map<string, Start>
+export type StartEntries = Map<string, Start>
 
 /** The counts of starts in the same store. */
-export function connectStartBook(entries: StartBookEntries, memory: MemoryStore<string>, call: Call): StartBook {
+export function connectStartCounts(entries: StartEntries, memory: MemoryStore<string>, call: Call): StartCounts {
   function entryOf(groupId: string, partition: TopicPartition): Start {
     const at = memory.progressOf(partition, groupId)
     const known = entries.get(partitionKey(partition))
@@ -130,20 +130,20 @@ export function connectStartBook(entries: StartBookEntries, memory: MemoryStore<
   }
   return {
     noteStart: (groupId, partition) =>
-      call('start book', async () => {
+      call('start counts', async () => {
         const entry = entryOf(groupId, partition)
         entry.starts += 1
         return { starts: entry.starts, suspect: entry.suspect, deaths: entry.deaths }
       }),
     noteSuspect: (groupId, partition, offset, starts) =>
-      call('start book', async () => {
+      call('start counts', async () => {
         const entry = entryOf(groupId, partition)
         entry.starts = Math.max(entry.starts, starts)
         entry.deaths = entry.suspect === offset ? entry.deaths + 1 : 1
         entry.suspect = offset
       }),
     clearSuspect: (groupId, partition) =>
-      call('start book', async () => {
+      call('start counts', async () => {
         Object.assign(entryOf(groupId, partition), { suspect: undefined, deaths: 0 })
       }),
   }

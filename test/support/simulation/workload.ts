@@ -44,7 +44,7 @@ export function refuse({ record }: ReadyRecord<string>): Error | undefined {
 /** What a redrive finds, and leaves, in the store. */
 export interface Redrives {
   isSettled(origin: Origin): boolean
-  publishes(replayId: string, origin: Origin): void
+  publishes(redriveId: string, origin: Origin): void
 }
 
 /**
@@ -96,6 +96,6 @@ export function createProducer(random: Random, invalidRatio: number, topic: stri
   }
 }
 
-function redriven(origin: Origin, replayId: string): Header[] {
-  return writeHeaders({ id: origin, timestamp: origin.timestampMs, replayId, replayCount: 1 })
+function redriven(origin: Origin, redriveId: string): Header[] {
+  return writeHeaders({ id: origin, timestamp: origin.timestampMs, redriveId, redriveCount: 1 })
 }

@@ -8,12 +8,12 @@ const NOTHING = { records: 0, written: 0, duplicate: 0, stale: 0, superseded: 0,
 const SUMS = { ...NOTHING, inserted: 0, gaps: 0, expired: 0, skipped: 0 }
 
 function proofOf(partition: Pick<PartitionSums, 'accountedFrom' | 'nextOffset'>): Proof {
-  const books = { partition: 3, firstOffset: partition.accountedFrom, topicId: undefined, ...SUMS, ...partition }
+  const sums = { partition: 3, firstOffset: partition.accountedFrom, topicId: undefined, ...SUMS, ...partition }
   const rows = { tables: {}, deadLetters: 0 }
   return {
     topic: 'orders',
     groupId: 'g',
-    partitions: [books],
+    partitions: [sums],
     totals: SUMS,
     rows,
     expired: [],
@@ -55,7 +55,7 @@ describe('the ends of a partition', () => {
 
   it('say nothing of progress that counts in a topic which is another one now: that is a finding by itself', () => {
     const proof = proofOf({ accountedFrom: 7n, nextOffset: 9n })
-    const counted = { ...proof, partitions: proof.partitions.map(books => ({ ...books, topicId: 'one' })) }
+    const counted = { ...proof, partitions: proof.partitions.map(sums => ({ ...sums, topicId: 'one' })) }
     const ends = new Map([[3, { low: 0n, high: 4n }]])
     expect(outsideOfTopic(counted, 'another', ends)).toEqual([])
     expect(inAnotherTopic(counted, 'another')).toHaveLength(1)

@@ -6,8 +6,8 @@ import { table } from '#src/cli/output.ts'
 import { startProgress } from '#src/cli/progress.ts'
 import { visible, visibleLines } from '#src/engine/visible.ts'
 import { letterText } from '#src/inbox/cli/letter-text.ts'
-import { endLine } from '#src/inbox/cli/replay-words.ts'
-import type { Replay } from '#src/inbox/ports.ts'
+import { endLine } from '#src/inbox/cli/redrive-words.ts'
+import type { Redrive } from '#src/inbox/ports.ts'
 
 /** One of each kind that steers a terminal, or that nobody sees. */
 const HOSTILE = '\u001b[2J\u0007\r\n\u009b31m\u007f\u202e\u2066\u200b\ufeff\u2028\u061c\u{e0041}\ud800'
@@ -95,7 +95,7 @@ describe('what a command shows of records', () => {
     const said = written.join('').replaceAll('\r\u001b[2K', '').replaceAll('\n', '')
     expect(said).toContain('\\u001b[2J')
     expect(UNSEEN.test(said)).toBe(false)
-    const failed = { id: 'r1', state: 'failed', error: HOSTILE, skipped_because: {} } as unknown as Replay
+    const failed = { id: 'r1', state: 'failed', error: HOSTILE, skipped_because: {} } as unknown as Redrive
     expect(endLine(failed, 0)).toContain('\\u000d\\u000a\\u009b')
   })
 

@@ -28,14 +28,14 @@ it('lets a redriven older version count as stale, though it arrives later', () =
 })
 
 it('keeps account of records that it leaves out, and how a redriven one of them ended', () => {
-  const redrive = { replayId: 'r1', replayCount: 1 }
+  const redrive = { redriveId: 'r1', redriveCount: 1 }
   const origin = (offset: bigint) => ({ topic: 'orders', partition: 0, offset, timestampMs: 1 })
   const { ready, leftOut } = collapse([
     { ...aReady('a', { offset: 10n }), origin: origin(1n), redrive },
     aReady('a', { offset: 11n }),
     { ...aReady('a', { offset: 12n }), origin: origin(2n), redrive },
     { ...aReady('b', { offset: 13n }), origin: origin(3n), redrive },
-    { ...aReady('b', { offset: 14n }), origin: origin(3n), redrive: { ...redrive, replayId: 'r2' } },
+    { ...aReady('b', { offset: 14n }), origin: origin(3n), redrive: { ...redrive, redriveId: 'r2' } },
   ])
   expect(ready.map(({ value }) => value)).toEqual(['a@11', 'b@13'])
   expect(leftOut.map(({ ready, outcome }) => [ready.value, outcome])).toEqual([
@@ -45,9 +45,9 @@ it('keeps account of records that it leaves out, and how a redriven one of them 
   ])
   const collapsed = { superseded: 1, stale: 1, duplicate: 1, leftOut }
   expect(redriveEnds({ ready: [], collapsed, deadLetters: [] }, () => 'written')).toEqual([
-    { id: 'orders-0-1', replayId: 'r1', replayCount: 1, outcome: 'superseded', failure: undefined },
-    { id: 'orders-0-2', replayId: 'r1', replayCount: 1, outcome: 'stale', failure: undefined },
-    { id: 'orders-0-3', replayId: 'r2', replayCount: 1, outcome: 'duplicate', failure: undefined },
+    { id: 'orders-0-1', redriveId: 'r1', redriveCount: 1, outcome: 'superseded', failure: undefined },
+    { id: 'orders-0-2', redriveId: 'r1', redriveCount: 1, outcome: 'stale', failure: undefined },
+    { id: 'orders-0-3', redriveId: 'r2', redriveCount: 1, outcome: 'duplicate', failure: undefined },
   ])
 })
 

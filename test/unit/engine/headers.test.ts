@@ -7,7 +7,7 @@ import { type Origin, originId } from '#src/engine/record.ts'
 import { parseTimestamp, timestampToInstant, timestampToInt64 } from '#src/engine/timestamp.ts'
 import { readDeadLetter } from '#src/inbox/reading.ts'
 import { toDeadLetterRecord } from '#src/inbox/record.ts'
-import { toRedrivenRecord } from '#src/inbox/redrive.ts'
+import { toRedrivenRecord } from '#src/inbox/redriven-record.ts'
 import { aDeadLetter } from '../../support/orders.ts'
 import { aHeader, aRecord } from '../../support/records.ts'
 
@@ -24,13 +24,13 @@ const timestampMs = fc
 const offset = fc.oneof(fc.bigInt({ min: 0n, max: INT64_MAX }), fc.constantFrom(0n, 10n ** 18n, INT64_MAX))
 const count = fc.oneof(fc.integer({ min: 0, max: 2_147_483_647 }), fc.constantFrom(1_000_000, 2_147_483_647))
 const topic = fc.stringMatching(/^[A-Za-z0-9._-]{1,249}$/)
-const replayId = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/)
+const redriveId = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/)
 const origin: fc.Arbitrary<Origin> = fc.record({ topic, partition: count, offset, timestampMs })
 
 describe('what our headers say is read back as it was written', () => {
   it('of any dead letter', () => {
     const letters = fc.record({
-      ...{ origin, attempts: count, replayCount: count, replayId: fc.option(replayId, { nil: undefined }) },
+      ...{ origin, attempts: count, redriveCount: count, redriveId: fc.option(redriveId, { nil: undefined }) },
       failedAtMs: fc.integer({ min: 0, max: 253_402_300_799_999 }),
       groupId: fc.string({ maxLength: 80 }),
       rejection: fc.record({
@@ -45,10 +45,10 @@ describe('what our headers say is read back as it was written', () => {
       fc.property(letters, over => {
         const { headers } = toDeadLetterRecord(aDeadLetter(0n, over))
         const { violations, ...rejection } = over.rejection
-        const { origin, failedAtMs, attempts, replayCount, replayId, groupId } = over
+        const { origin, failedAtMs, attempts, redriveCount, redriveId, groupId } = over
         expect(readDeadLetter(aRecord({ topic: 'orders.dlq', headers }))).toEqual({
           ...{ writtenBy: 'holdfast', id: originId(origin), ...rejection },
-          ...{ origin, failedAtMs, attempts, replayCount, replayId, groupId },
+          ...{ origin, failedAtMs, attempts, redriveCount, redriveId, groupId },
         })
       }),
     )
@@ -56,11 +56,11 @@ describe('what our headers say is read back as it was written', () => {
 
   it('of any redriven record, so that it never counts with another position than its first', () => {
     fc.assert(
-      fc.property(origin, count, replayId, (origin, replayCount, replayId) => {
-        const item = { id: originId(origin), origin, replayCount, place: undefined, bytes: 1, edited: undefined }
+      fc.property(origin, count, redriveId, (origin, redriveCount, redriveId) => {
+        const item = { id: originId(origin), origin, redriveCount, place: undefined, bytes: 1, edited: undefined }
         const letter = aRecord(toDeadLetterRecord(aDeadLetter(0n, { origin })))
-        const { headers } = toRedrivenRecord(letter, item, replayId)
-        expect(claimOf(aRecord({ offset: 900n, headers }))).toEqual({ origin, replayId })
+        const { headers } = toRedrivenRecord(letter, item, redriveId)
+        expect(claimOf(aRecord({ offset: 900n, headers }))).toEqual({ origin, redriveId })
       }),
     )
   })
@@ -111,5 +111,5 @@ it.each(['orders-2147483648-0', 'orders-0-9223372036854775808'])('takes no numbe
 
 it('takes the last one of a repeated header, as readers of Kafka do', () => {
   const headers = [aHeader('holdfast.replay-id', 'one'), aHeader('holdfast.replay-id', 'two')]
-  expect(readHeader({ headers }, 'replayId')).toBe('two')
+  expect(readHeader({ headers }, 'redriveId')).toBe('two')
 })

@@ -5,11 +5,11 @@ import type { Origin, SourceRecord } from '#src/engine/record.ts'
 import { aHeader, aRecord } from '../../support/records.ts'
 
 const ORIGIN: Origin = { topic: 'orders', partition: 0, offset: 5n, timestampMs: 1_600_000_000_000 }
-const FACTS: RedriveFacts = { replayCount: 2, timestampMs: ORIGIN.timestampMs, nextOffset: 10n }
+const FACTS: RedriveFacts = { redriveCount: 2, timestampMs: ORIGIN.timestampMs, nextOffset: 10n }
 
 /** A record at offset 20 of partition 0 that says so. */
 function claiming(origin: Origin = ORIGIN, over: Partial<SourceRecord> = {}): SourceRecord {
-  const headers = writeHeaders({ id: origin, timestamp: origin.timestampMs, replayId: 'r1', replayCount: 900_000 })
+  const headers = writeHeaders({ id: origin, timestamp: origin.timestampMs, redriveId: 'r1', redriveCount: 900_000 })
   return aRecord({ offset: 20n, headers, ...over })
 }
 
@@ -20,7 +20,7 @@ function redrives(facts: RedriveFacts = FACTS, member: Origin = ORIGIN) {
     asked,
     async ask(claims: readonly ProvenanceClaim[]) {
       asked.push([...claims])
-      const known = claimKey({ replayId: 'r1', origin: member })
+      const known = claimKey({ redriveId: 'r1', origin: member })
       return new Map(claims.filter(claim => claimKey(claim) === known).map(claim => [claimKey(claim), facts]))
     },
   }
@@ -44,7 +44,7 @@ describe('a record', () => {
     expect(await provenanceOf(record)).toEqual({
       origin: ORIGIN,
       // The count that is in its header is its writer's word.
-      redrive: { replayId: 'r1', replayCount: 2 },
+      redrive: { redriveId: 'r1', redriveCount: 2 },
       foreign: false,
     })
   })
@@ -100,7 +100,7 @@ describe('a record', () => {
     ],
   ])('is believed with an origin %s', async (_, origin, facts = FACTS) => {
     const { redrive, foreign } = await provenanceOf(claiming(origin), redrives(facts, origin))
-    expect([redrive?.replayId, foreign]).toEqual(['r1', false])
+    expect([redrive?.redriveId, foreign]).toEqual(['r1', false])
   })
 })
 
@@ -124,5 +124,5 @@ it.each([
 
 it('knows a redriven record also when its producer had given no timestamp', () => {
   const origin = { ...ORIGIN, timestampMs: -1 }
-  expect(claimOf(claiming(origin))).toEqual({ origin, replayId: 'r1' })
+  expect(claimOf(claiming(origin))).toEqual({ origin, redriveId: 'r1' })
 })

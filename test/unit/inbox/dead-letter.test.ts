@@ -25,7 +25,7 @@ function aDeadLetter(over: Partial<DeadLetter> = {}): DeadLetter {
     },
     failedAtMs: Date.UTC(2024, 0, 2, 3, 4, 5, 6),
     attempts: 1,
-    replayCount: 0,
+    redriveCount: 0,
     key: null,
     groupId: 'holdfast',
     ...over,
@@ -74,8 +74,8 @@ it('gives the origin of the first failure when a redriven record fails again, ea
   })
   const claim = claimOf(redriven)
   const origin = { topic: 'or-ders', partition: 3, offset: 42n, timestampMs: 1_700_000_000_123 }
-  expect(claim).toEqual({ origin, replayId: 'r1' })
-  const again = toDeadLetterRecord(aDeadLetter({ record: redriven, ...claim, replayCount: 1 }))
+  expect(claim).toEqual({ origin, redriveId: 'r1' })
+  const again = toDeadLetterRecord(aDeadLetter({ record: redriven, ...claim, redriveCount: 1 }))
   const names = again.headers.map(([name]) => name)
   expect(new Set(names).size).toBe(names.length)
   expect(headerText(again, 'holdfast.id')).toBe('or-ders-3-42')

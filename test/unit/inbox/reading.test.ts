@@ -39,8 +39,8 @@ describe('a dead letter of ours', () => {
   it('is read back as it was written', () => {
     const letter = aDeadLetter(41n, {
       attempts: 3,
-      replayCount: 2,
-      replayId: 'r1',
+      redriveCount: 2,
+      redriveId: 'r1',
       rejection: { reason: 'schema_violation', error: 'type', pointer: '/a~1b', message: 'é', violations: [] },
     })
     const { key, value, headers, timestampMs } = toDeadLetterRecord(letter)
@@ -55,8 +55,8 @@ describe('a dead letter of ours', () => {
       message: 'é',
       failedAtMs: letter.failedAtMs,
       attempts: 3,
-      replayCount: 2,
-      replayId: 'r1',
+      redriveCount: 2,
+      redriveId: 'r1',
     })
   })
 })
@@ -74,8 +74,8 @@ describe('a dead letter of another program', () => {
       message: 'set aside by Spring Kafka with com.example.Orders$BadOrderException',
       failedAtMs: 1_760_000_000_000,
       attempts: 1,
-      replayCount: 0,
-      replayId: undefined,
+      redriveCount: 0,
+      redriveId: undefined,
     })
   })
 

@@ -10,8 +10,8 @@ import {
   MEMBER_STATES,
   nextState,
   offers,
+  REDRIVE_STATES,
   REDRIVES,
-  REPLAY_STATES,
 } from '#src/inbox/letter-states.ts'
 
 /** States of a CHECK in the file of a migration, by the table that it stands in. */
@@ -25,7 +25,7 @@ function checked(file: string, table: string): string[] {
 describe('the states of the tables', () => {
   it('are those that the database takes', () => {
     expect(checked('0003_dead_letters', 'dead_letters').sort()).toEqual([...DEAD_LETTER_STATES].sort())
-    expect(checked('0006_dead_letter_inbox', 'replays')).toEqual([...REPLAY_STATES])
+    expect(checked('0006_dead_letter_inbox', 'replays')).toEqual([...REDRIVE_STATES])
     expect(checked('0006_dead_letter_inbox', 'replay_items')).toEqual(Object.keys(MEMBER_STATES))
   })
 
@@ -37,7 +37,7 @@ describe('the states of the tables', () => {
   it('let only one redrive of a stream be under way: those are the states of the index that holds it', () => {
     const text = readFileSync(new URL('../../../migrations/0014_streams.sql', import.meta.url), 'utf8')
     const [, list = ''] = /replays_one_at_a_time ON replays \(stream\)\s+WHERE state IN \(([^)]*)\)/.exec(text) ?? []
-    const underWay = REPLAY_STATES.filter(state => REDRIVES[state].underWay)
+    const underWay = REDRIVE_STATES.filter(state => REDRIVES[state].underWay)
     expect(list).toBe(underWay.map(state => `'${state}'`).join(', '))
   })
 })
@@ -45,7 +45,7 @@ describe('the states of the tables', () => {
 describe('a redrive', () => {
   it('that has ended stays as it ended, whatever is asked of it', () => {
     const steps = ['pause', 'resume', 'cancel'] as const
-    for (const state of REPLAY_STATES.filter(state => REDRIVES[state].final)) {
+    for (const state of REDRIVE_STATES.filter(state => REDRIVES[state].final)) {
       for (const step of steps) expect(nextState(state, step, true) ?? state).toBe(state)
     }
   })
@@ -53,7 +53,7 @@ describe('a redrive', () => {
   it('obeys the same step once more by staying as it is, and is not left to a worker that is gone', () => {
     const walk = fc.array(fc.tuple(fc.constantFrom('pause', 'resume', 'cancel'), fc.boolean()), { maxLength: 8 })
     fc.assert(
-      fc.property(fc.constantFrom(...REPLAY_STATES), walk, (first, steps) => {
+      fc.property(fc.constantFrom(...REDRIVE_STATES), walk, (first, steps) => {
         let state = first
         for (const [step, alive] of steps) {
           const next = nextState(state, step, alive)
@@ -67,8 +67,8 @@ describe('a redrive', () => {
   })
 
   it('offers what would change it: one that failed or is over offers nothing', () => {
-    expect(REPLAY_STATES.filter(state => offers(state, 'resume'))).toEqual(['pausing', 'paused'])
-    expect(REPLAY_STATES.filter(state => offers(state, 'cancel'))).toEqual(['queued', 'running', 'pausing', 'paused'])
+    expect(REDRIVE_STATES.filter(state => offers(state, 'resume'))).toEqual(['pausing', 'paused'])
+    expect(REDRIVE_STATES.filter(state => offers(state, 'cancel'))).toEqual(['queued', 'running', 'pausing', 'paused'])
   })
 })
 

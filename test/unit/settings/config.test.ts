@@ -44,7 +44,7 @@ describe('an empty environment', () => {
       stormLimit: 1000,
       stormRatio: 0.5,
       crashLoopMaxStarts: 5,
-      replayMax: 3,
+      redriveMax: 3,
       automaticRedrive: { on: false, delaysMs: [600_000, 3_600_000, 21_600_000] },
       deadLetterRetentionDays: 30,
       cache: { maxBytes: 64 * 1024 * 1024, ttlMs: 3_600_000, warmOrders: 10_000, coherence: 'notify' },

@@ -25,7 +25,7 @@ const DEAD_LETTER: DeadLetter = {
   },
   failedAtMs: 5,
   attempts: 1,
-  replayCount: 2,
+  redriveCount: 2,
   key: 'secret-uid',
   groupId: 'holdfast',
 }

@@ -24,7 +24,7 @@ function counted(of: () => Figures | undefined) {
 function figures(over: Partial<Figures['deadLetters']> = {}): Figures {
   return {
     deadLetters: { open: new Map(), parked: 0, oldestFailedAtMs: undefined, ...over },
-    replay: { inProgress: false, pending: 0 },
+    redrive: { inProgress: false, pending: 0 },
   }
 }
 
@@ -57,9 +57,9 @@ it('takes the series away while the figures are not known', async () => {
   expect([...(await samples(page)).keys()].filter(isFigure)).toEqual([])
 })
 
-it('shows the replay that is under way', async () => {
-  const replay = { inProgress: true, pending: 17 }
-  const found = await samples(counted(() => ({ ...figures(), replay })))
+it('shows the redrive that is under way', async () => {
+  const redrive = { inProgress: true, pending: 17 }
+  const found = await samples(counted(() => ({ ...figures(), redrive })))
   expect(found.get('holdfast_replay_in_progress{stream="orders"}')).toBe(1)
   expect(found.get('holdfast_replay_records_pending{stream="orders"}')).toBe(17)
 })

@@ -166,13 +166,13 @@ describe('what is sent', () => {
 
   it('by a redrive begins a new trace, linked to the first', async () => {
     const first = [aHeader('traceparent', `00-${SAMPLED.traceId}-${SAMPLED.spanId}-01`), aHeader('tracestate', 'x=y')]
-    const headers = await sent({ topic: 'orders', headers: [...first, aHeader(HEADER.replayId, 'r1')] })
+    const headers = await sent({ topic: 'orders', headers: [...first, aHeader(HEADER.redriveId, 'r1')] })
     const span = only('send orders')
     expect(idsOf(span).traceId).not.toBe(SAMPLED.traceId)
     expect(span.parentSpanContext).toBeUndefined()
     expect(linksOf(span)).toEqual([SAMPLED])
     expect(traceOf(headers)).toBe(idsOf(span).traceId)
-    expect(headers.map(([name]) => name)).toEqual([HEADER.replayId, 'traceparent'])
+    expect(headers.map(([name]) => name)).toEqual([HEADER.redriveId, 'traceparent'])
   })
 
   it('and not acknowledged is an error of its kind, without its words', async () => {

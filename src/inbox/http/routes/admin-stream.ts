@@ -15,7 +15,7 @@ import {
 
 const AUDIT = { preset: 50, most: 500 }
 
-type StreamParts = Pick<AdminParts, 'overview' | 'books' | 'automatic' | 'letters' | 'feed'>
+type StreamParts = Pick<AdminParts, 'overview' | 'stored' | 'automatic' | 'letters' | 'feed'>
 
 /** `/admin/stream…`, `/admin/automatic-redrive`, `/admin/audit` and `/admin/events`: how it goes, and who did what. */
 export function adminStreamRoutes(parts: StreamParts, guard: PatientGuard): Router {
@@ -24,7 +24,7 @@ export function adminStreamRoutes(parts: StreamParts, guard: PatientGuard): Rout
   route('/admin/stream/resume', {
     post: async (req, res) => {
       const { partition, because } = await bodyOf(req, 'ResumeRequest')
-      sendJson(res, 200, { lifted: await parts.books.liftPauses(partition, operatorOf(guard, res, because)) })
+      sendJson(res, 200, { lifted: await parts.stored.liftPauses(partition, operatorOf(guard, res, because)) })
     },
   })
   route('/admin/automatic-redrive', {

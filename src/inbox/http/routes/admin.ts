@@ -2,7 +2,7 @@ import { type RequestHandler, Router } from 'express'
 import { sendProblem } from '../../../http/problem.ts'
 import { type AdminGuard, type AdminParts, badQuery, parameter, Refusal } from '../admin.ts'
 import { adminLetterRoutes } from './admin-letters.ts'
-import { adminReplayRoutes } from './admin-replays.ts'
+import { adminRedriveRoutes } from './admin-redrives.ts'
 import { adminStreamRoutes } from './admin-stream.ts'
 
 /** Below these everything is of one stream. */
@@ -46,7 +46,7 @@ function routesOf(parts: AdminParts, guard: AdminGuard): Router {
   const router = Router({ caseSensitive: true })
   const patient = { ...guard, storeSilentMs: parts.storeSilentMs }
   // Redrives stand before the letters, because `/admin/dead-letters/replays` is no letter's id.
-  router.use(adminReplayRoutes(parts, patient))
+  router.use(adminRedriveRoutes(parts, patient))
   router.use(adminLetterRoutes(parts, patient))
   router.use(adminStreamRoutes(parts, patient))
   return router

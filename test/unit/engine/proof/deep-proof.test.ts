@@ -240,7 +240,7 @@ describe('a deep proof', () => {
     const redriven = aRecord({ offset: 4n, text: aValue('a', 3), headers })
     const records = [...RECORDS, redriven]
     const rows = rowsOf(RECORDS)
-    const known = { replayCount: 1, timestampMs: 1, nextOffset: undefined }
+    const known = { redriveCount: 1, timestampMs: 1, nextOffset: undefined }
     const purged = { ...known, timestampMs: undefined }
     const claim = `r1 ${originId(RECORDS[0] as Origin)}`
     expect(await found({ records, rows, redrives: { [claim]: known } })).toEqual([])

@@ -8,7 +8,7 @@ import {
 } from '#src/engine/errors.ts'
 import type { DeadLetterSink } from '#src/engine/ports.ts'
 import { checkRefusals, checkStorm } from '#src/engine/run/storm-guard.ts'
-import { NO_STORM, type StartBook } from '#src/engine/settlement.ts'
+import { NO_STORM, type StartCounts } from '#src/engine/settlement.ts'
 import { aDeadLetter } from '../../../support/orders.ts'
 import { aPipeline, GROUP, type Harness, P0, until } from '../../../support/pipeline-harness.ts'
 import { aRecord } from '../../../support/records.ts'
@@ -165,7 +165,7 @@ describe('the storm guard', () => {
     const record = (offset: number) => aRecord({ offset: BigInt(offset) })
     const letter = (offset: number, redriven: boolean) => ({
       ...aDeadLetter(BigInt(offset)),
-      replayId: redriven ? 'r1' : undefined,
+      redriveId: redriven ? 'r1' : undefined,
     })
     const records = range(60, record)
     const again = range(40, i => letter(i, true))
@@ -244,11 +244,11 @@ describe('the storm guard', () => {
 })
 
 /** What the store remembers of starts, as a test wants it. */
-function aBook(start: Partial<Awaited<ReturnType<StartBook['noteStart']>>>) {
+function aCount(start: Partial<Awaited<ReturnType<StartCounts['noteStart']>>>) {
   const suspects: bigint[] = []
   const takenBack: number[] = []
   let noted: bigint | undefined
-  const book: StartBook = {
+  const counts: StartCounts = {
     noteStart: async () => ({ starts: 1, suspect: undefined, deaths: 0, ...start }),
     async noteSuspect(_group, _partition, offset) {
       suspects.push(offset)
@@ -259,13 +259,13 @@ function aBook(start: Partial<Awaited<ReturnType<StartBook['noteStart']>>>) {
       if (start) takenBack.push(partition)
     },
   }
-  return { book, suspects, takenBack, noted: () => noted }
+  return { counts, suspects, takenBack, noted: () => noted }
 }
 
 describe('the crash guard', () => {
   it('takes whole batches as long as starts come to something', async () => {
-    const { book, suspects } = aBook({ starts: 3 })
-    const harness = aPipeline({ startBook: book, crashLoopMaxStarts: 5 })
+    const { counts, suspects } = aCount({ starts: 3 })
+    const harness = aPipeline({ startCounts: counts, crashLoopMaxStarts: 5 })
     harness.source.append(0, 'a:1', 'b:1')
     harness.source.give(0)
     start(harness)
@@ -275,10 +275,10 @@ describe('the crash guard', () => {
   })
 
   it('takes records one by one after a series of starts without progress, each noted before it is touched', async () => {
-    const { book, suspects } = aBook({ starts: 4 })
+    const { counts, suspects } = aCount({ starts: 4 })
     const judged: bigint[] = []
     const harness = aPipeline({
-      startBook: book,
+      startCounts: counts,
       crashLoopMaxStarts: 5,
       judge(record) {
         expect(suspects.at(-1)).toBe(record.offset)
@@ -299,9 +299,9 @@ describe('the crash guard', () => {
   })
 
   it('sets the guilty record aside without looking at it, and the next one flows', async () => {
-    const { book } = aBook({ starts: 6, suspect: 0n, deaths: 2 })
+    const { counts } = aCount({ starts: 6, suspect: 0n, deaths: 2 })
     const harness = aPipeline({
-      startBook: book,
+      startCounts: counts,
       crashLoopMaxStarts: 5,
       judge(record) {
         if (record.offset === 0n) throw new Error('it was looked at')
@@ -317,8 +317,8 @@ describe('the crash guard', () => {
   })
 
   it('does not condemn a suspect for a single death: it may have been an operator', async () => {
-    const { book } = aBook({ starts: 5, suspect: 0n, deaths: 1 })
-    const harness = aPipeline({ startBook: book, crashLoopMaxStarts: 5 })
+    const { counts } = aCount({ starts: 5, suspect: 0n, deaths: 1 })
+    const harness = aPipeline({ startCounts: counts, crashLoopMaxStarts: 5 })
     harness.source.append(0, 'a:1')
     harness.source.give(0)
     start(harness)
@@ -327,8 +327,8 @@ describe('the crash guard', () => {
   })
 
   it('condemns no other record than the suspect, and not what it finds in its place', async () => {
-    const { book } = aBook({ starts: 6, suspect: 1n, deaths: 2 })
-    const harness = aPipeline({ startBook: book, crashLoopMaxStarts: 5 })
+    const { counts } = aCount({ starts: 6, suspect: 1n, deaths: 2 })
+    const harness = aPipeline({ startCounts: counts, crashLoopMaxStarts: 5 })
     harness.source.append(0, 'a:1')
     harness.source.give(0)
     start(harness)
@@ -337,10 +337,10 @@ describe('the crash guard', () => {
   })
 
   it('lets nothing else be in hand while a suspect is processed', async () => {
-    const { book } = aBook({ starts: 4 })
+    const { counts } = aCount({ starts: 4 })
     const inHand = new Set<number>()
     let most = 0
-    const harness = aPipeline({ startBook: book, crashLoopMaxStarts: 5 })
+    const harness = aPipeline({ startCounts: counts, crashLoopMaxStarts: 5 })
     const settle = harness.store.settle.bind(harness.store)
     harness.store.settle = async work => {
       inHand.add(work.partition)
@@ -358,8 +358,8 @@ describe('the crash guard', () => {
   })
 
   it('suspects a record while it is judged, and not while it waits for the store', async () => {
-    const { book, suspects, noted } = aBook({ starts: 4 })
-    const harness = aPipeline({ startBook: book, crashLoopMaxStarts: 5 })
+    const { counts, suspects, noted } = aCount({ starts: 4 })
+    const harness = aPipeline({ startCounts: counts, crashLoopMaxStarts: 5 })
     harness.source.give(0)
     start(harness)
     await until(() => harness.of('assigned').length === 1, 'the assignment')
@@ -380,8 +380,8 @@ describe('the crash guard', () => {
   })
 
   it('suspects it throughout where many more starts have come to nothing, and gives way between two attempts', async () => {
-    const { book, noted } = aBook({ starts: 14 })
-    const harness = aPipeline({ startBook: book, crashLoopMaxStarts: 5 })
+    const { counts, noted } = aCount({ starts: 14 })
+    const harness = aPipeline({ startCounts: counts, crashLoopMaxStarts: 5 })
     const settle = harness.store.settle.bind(harness.store)
     const inTheStore: (bigint | undefined)[] = []
     harness.store.settle = async work => {
@@ -404,8 +404,8 @@ describe('the crash guard', () => {
   })
 
   it('keeps no other partition from working while its record waits for the store', async () => {
-    const { book } = aBook({ starts: 4 })
-    const harness = aPipeline({ startBook: book, crashLoopMaxStarts: 5 })
+    const { counts } = aCount({ starts: 4 })
+    const harness = aPipeline({ startCounts: counts, crashLoopMaxStarts: 5 })
     const settle = harness.store.settle.bind(harness.store)
     let locked = true
     harness.store.settle = async work => {
@@ -422,8 +422,8 @@ describe('the crash guard', () => {
   })
 
   it('does not count a start that this process has ended itself', async () => {
-    const { book, takenBack } = aBook({})
-    const harness = aPipeline({ startBook: book, crashLoopMaxStarts: 5 })
+    const { counts, takenBack } = aCount({})
+    const harness = aPipeline({ startCounts: counts, crashLoopMaxStarts: 5 })
     harness.store.failNext('settle', new StoreMisconfiguredError('a column is missing'))
     harness.source.append(0, 'a:1')
     harness.source.give(0)

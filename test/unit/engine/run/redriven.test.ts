@@ -5,11 +5,11 @@ import { aPipeline, GROUP, type Harness, P0, until } from '../../../support/pipe
 import { aHeader } from '../../../support/records.ts'
 
 /** The headers that a redrive adds, for the dead letter that stood at `offset` of partition 0. */
-function redriveOf(offset: number, replayId = 'r1', count = 1): Header[] {
+function redriveOf(offset: number, redriveId = 'r1', count = 1): Header[] {
   return [
     aHeader('holdfast.id', `orders-0-${offset}`),
     aHeader('holdfast.timestamp', String(1_700_000_000_000 + offset)),
-    aHeader('holdfast.replay-id', replayId),
+    aHeader('holdfast.replay-id', redriveId),
     aHeader('holdfast.replay-count', String(count)),
   ]
 }

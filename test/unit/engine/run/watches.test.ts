@@ -8,7 +8,7 @@ import { pollHeads } from '#src/engine/watch/heads.ts'
 import { pollMarks } from '#src/engine/watch/marks.ts'
 import { emptyAhead, headTimestampMs, readTo, stalledMs } from '#src/engine/watch/rules.ts'
 import { watchStalls } from '#src/engine/watch/stalls.ts'
-import { beginAnew, createViews, marksOf, type PartitionView, type Views } from '#src/engine/watch/view.ts'
+import { createViews, marksOf, type PartitionView, requestReposition, type Views } from '#src/engine/watch/view.ts'
 import { aRecord } from '../../../support/records.ts'
 
 const LIMITS = { maxRecords: 2, maxBytes: 1_000, lingerMs: 0 }
@@ -318,17 +318,17 @@ it('asks again when it is time to, and not while a question is open, nor less be
 it('keeps what the broker said for the next assignment of a partition, and nothing else', () => {
   const { topic, partition } = one()
   ends(one(), true)
-  beginAnew(viewOf(), 'unreadable')
+  requestReposition(viewOf(), 'unreadable')
   const before = viewOf()
   const successor = createOwnedPartition({ topic, partition, nextOffset: 10n })
   views.leave(one().key)
   views.enter(successor)
   expect(views.of(one())).toBeUndefined()
-  expect(views.of(successor)).toMatchObject({ marks: before.marks, anew: undefined })
+  expect(views.of(successor)).toMatchObject({ marks: before.marks, repositionFor: undefined })
 
   // What comes for the assignment that is over changes nothing
-  beginAnew(before, 'outside_of_log')
-  expect(views.of(successor)?.anew).toBeUndefined()
+  requestReposition(before, 'outside_of_log')
+  expect(views.of(successor)?.repositionFor).toBeUndefined()
 
   // Once it is no longer ours, nothing is known of it
   views.leave(successor.key)
@@ -339,8 +339,8 @@ it('keeps what the broker said for the next assignment of a partition, and nothi
 })
 
 it('looks at what stands there first where one of several reasons to begin again calls for that', () => {
-  beginAnew(viewOf(), 'run_ended')
-  beginAnew(viewOf(), 'fetch_failed')
-  beginAnew(viewOf(), 'outside_of_log')
-  expect(viewOf().anew).toBe('fetch_failed')
+  requestReposition(viewOf(), 'run_ended')
+  requestReposition(viewOf(), 'fetch_failed')
+  requestReposition(viewOf(), 'outside_of_log')
+  expect(viewOf().repositionFor).toBe('fetch_failed')
 })

@@ -48,7 +48,7 @@ describe('dlq', () => {
     ['an empty reason', ['discard', 'state:open', '--because', ' '], /--because is empty/],
     ['two ways to show', ['show', 'orders-0-0', '--raw', '--json'], /cannot be used with/],
     ['an unknown flag', ['check', '--lmit', '3'], /unknown option '--lmit'/],
-    ['a replay of nothing named', ['replay', '--yes'], /say which/],
+    ['a redrive of nothing named', ['replay', '--yes'], /say which/],
     ['a rate that is none', ['replay', 'state:open', '--rate', 'fast'], /--rate.*records a second/],
     ['a limit of nothing', ['replay', 'state:open', '--limit', '0'], /--limit.*1 at least/],
     ['an edit that is not there', ['replay', 'id:a', '--edit', 'no/such'], /--edit no\/such cannot be read/],

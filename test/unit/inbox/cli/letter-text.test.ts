@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Violation } from '#src/engine/dead-letter.ts'
 import { letterText } from '#src/inbox/cli/letter-text.ts'
 import { type LetterTrace, maskedRecord, type ShownRecord, wholeRecord } from '#src/inbox/http/letter-answer.ts'
-import { memoryDesk } from '../../../support/memory-desk.ts'
+import { adminStandIn } from '../../../support/admin-stand-in.ts'
 import { maskPersonal } from '../../../support/order.ts'
 
 const NOW = Date.UTC(2026, 0, 1, 1)
@@ -17,10 +17,10 @@ async function shown(
     trace?: LetterTrace
   } = {},
 ): Promise<string> {
-  const desk = memoryDesk()
+  const inbox = adminStandIn()
   const { value = '{}', violations = [] } = given
-  const id = desk.add({ value: typeof value === 'string' ? Buffer.from(value) : value, violations })
-  const [letter, bytes] = [await desk.letters.get(id), desk.bytes.get(id)]
+  const id = inbox.add({ value: typeof value === 'string' ? Buffer.from(value) : value, violations })
+  const [letter, bytes] = [await inbox.letters.get(id), inbox.bytes.get(id)]
   if (letter === undefined || bytes === undefined) throw new Error('it was just added')
   const record: ShownRecord = given.masked
     ? maskedRecord(bytes, { mask: maskPersonal, isKey: text => text !== '' })

@@ -2,8 +2,8 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { StoreUnavailableError } from '#src/engine/errors.ts'
 import { type AdminFeedOptions, createAdminFeed } from '#src/inbox/http/admin-feed.ts'
 import type { StreamOverview } from '#src/inbox/http/stream-overview.ts'
-import type { Replay } from '#src/inbox/ports.ts'
-import { memoryDesk } from '../../../support/memory-desk.ts'
+import type { Redrive } from '#src/inbox/ports.ts'
+import { adminStandIn } from '../../../support/admin-stand-in.ts'
 import { createTime, serveFeed, watch } from '../../http/watching.ts'
 import { bearer, startAdmin } from './admin-support.ts'
 
@@ -17,7 +17,7 @@ describe('the feed of operators', () => {
     const { reader, world } = await start()
     expect(await reader.next('stream')).toMatchObject({ topic: 'orders', state: 'elsewhere' })
     expect(await reader.next('dead_letters')).toEqual({ open: 0, by_reason: {}, parked: 0 })
-    expect(await reader.next('replay')).toEqual(world.replays[0])
+    expect(await reader.next('replay')).toEqual(world.redrives[0])
   })
 
   it('tells of the stream every two seconds, and of the others only when they have changed', async () => {
@@ -28,7 +28,7 @@ describe('the feed of operators', () => {
     await reader.until(text => count(text, 'stream') === 3)
     expect([count(reader.text(), 'replay'), count(reader.text(), 'dead_letters')]).toEqual([1, 1])
 
-    world.replays = [{ ...aReplay(), published: 3 }]
+    world.redrives = [{ ...aRedrive(), published: 3 }]
     world.open = 5
     for (let second = 0; second < 2; second++) await aSecond(time, world)
     await reader.until(text => count(text, 'replay') === 2 && count(text, 'dead_letters') === 2)
@@ -126,20 +126,20 @@ async function start(
 ) {
   const time = createTime()
   const errors: unknown[] = []
-  const world = { replays: [aReplay()], open: 0, looks: 0, away: false, broken: false, silent: false, ...given }
-  const overview = await memoryDesk().overview()
+  const world = { redrives: [aRedrive()], open: 0, looks: 0, away: false, broken: false, silent: false, ...given }
+  const overview = await adminStandIn().overview()
   const feed = createAdminFeed({
     clock: time,
     overview: async (): Promise<StreamOverview> => {
       const dead_letters = { open: world.open, by_reason: {}, parked: 0, oldest_age_seconds: Math.random() }
       return { ...overview, dead_letters: world.away ? null : dead_letters }
     },
-    async replays() {
+    async redrives() {
       world.looks += 1
       if (world.away) throw new StoreUnavailableError('no connection')
       if (world.broken) throw new TypeError('ours')
       if (world.silent) await new Promise(() => {})
-      return world.replays
+      return world.redrives
     },
     onError: error => errors.push(error),
     ...options,
@@ -149,7 +149,7 @@ async function start(
   return { feed, time, world, errors, ...served, reader: await served.watch() }
 }
 
-function aReplay(): Replay {
+function aRedrive(): Redrive {
   return {
     ...{ id: 'r1', state: 'running', filter: '', requested_by: 'chief', because: 'not said', automatic: false },
     ...{ only_passing: false, edited: false, rate: null, total: 10, pending: 10, published: 0, resolved: 0 },

@@ -6,10 +6,10 @@ import { answerOf, startAdmin } from './admin-support.ts'
 describe('the inbox', () => {
   it('is grouped by cause, the most frequent first, with a sample', async () => {
     await using service = await startAdmin()
-    const { desk } = service
-    desk.add({ reason: 'malformed_json', error: 'not_json', pointer: '' })
-    desk.add({ key: 'one' })
-    desk.add({ key: 'two', state: 'resolved' })
+    const { inbox } = service
+    inbox.add({ reason: 'malformed_json', error: 'not_json', pointer: '' })
+    inbox.add({ key: 'one' })
+    inbox.add({ key: 'two', state: 'resolved' })
     const { body } = await answerOf(service.ask('/admin/dead-letters/groups'))
     expect(body.groups).toMatchObject([
       { reason: 'schema_violation', error: 'required', count: 2, states: { open: 1, resolved: 1 } },
@@ -21,8 +21,8 @@ describe('the inbox', () => {
 
   it('tells when they came in, by cause and hour', async () => {
     await using service = await startAdmin()
-    service.desk.add()
-    service.desk.add({ state: 'resolved' })
+    service.inbox.add()
+    service.inbox.add({ state: 'resolved' })
     const { body } = await answerOf(service.ask('/admin/dead-letters/arrivals'))
     expect(body.groups).toMatchObject([{ error: 'required', counts: [...new Array(22).fill(0), 2, 0] }])
     expect((await answerOf(service.ask('/admin/dead-letters/arrivals?q=reason:too_large'))).body.groups).toEqual([])
@@ -31,14 +31,14 @@ describe('the inbox', () => {
 
   it('is turned page by page, latest failure first, without gap or repeat', async () => {
     await using service = await startAdmin()
-    const ids = Array.from({ length: 7 }, () => service.desk.add())
+    const ids = Array.from({ length: 7 }, () => service.inbox.add())
     const seen: string[] = []
     let cursor = ''
     for (;;) {
       const { body } = await answerOf(service.ask(`/admin/dead-letters?q=state:open&limit=3&cursor=${cursor}`))
       seen.push(...body.dead_letters.map(({ id }: { id: string }) => id))
       // One that comes meanwhile is newer than all pages that follow.
-      service.desk.add({ failed_at: '2026-02-01T00:00:00.000Z' })
+      service.inbox.add({ failed_at: '2026-02-01T00:00:00.000Z' })
       if (body.next === null) break
       cursor = body.next
     }
@@ -54,7 +54,7 @@ describe('the inbox', () => {
       [1, 4],
     ]) {
       const id = `orders-${partition}-${offset}`
-      service.desk.add({ id, source_partition: partition ?? 0, source_offset: String(offset) })
+      service.inbox.add({ id, source_partition: partition ?? 0, source_offset: String(offset) })
     }
     const page = (query: string) => answerOf(service.ask(`/admin/dead-letters?limit=3&${query}`))
     const idsOf = ({ body }: Awaited<ReturnType<typeof page>>) => body.dead_letters.map(({ id }: { id: string }) => id)
@@ -77,7 +77,7 @@ describe('a dead letter', () => {
   it('is shown byte for byte, and it is noted who looked', async () => {
     await using service = await startAdmin()
     const value = Buffer.from('{"order_uid": "x",\t"name":"Тест"}')
-    const id = service.desk.add({ value, recordKey: Buffer.from([0xff, 0x00]) })
+    const id = service.inbox.add({ value, recordKey: Buffer.from([0xff, 0x00]) })
     const { body } = await answerOf(service.ask(`/admin/dead-letters/${id}`))
     expect(body).toMatchObject({
       id,
@@ -88,14 +88,14 @@ describe('a dead letter', () => {
     })
     expect(body.headers[0]).toEqual({ name: 'holdfast.id', text: id })
     expect(body).not.toHaveProperty('value_gone')
-    expect(service.desk.log).toMatchObject([
+    expect(service.inbox.log).toMatchObject([
       { who: 'chief', what: 'reveal', filter: `id:${id}`, counts: { revealed: 1 } },
     ])
   })
 
   it('is masked when that is asked for: nobody is named, and nothing noted', async () => {
     await using service = await startAdmin()
-    const id = service.desk.add({
+    const id = service.inbox.add({
       value: Buffer.from(JSON.stringify(modelOrder)),
       recordKey: Buffer.from('Ivan Testov'),
     })
@@ -106,23 +106,23 @@ describe('a dead letter', () => {
     const { value, record_key } = JSON.parse(text)
     expect(JSON.parse(value.text)).toMatchObject({ order_uid: modelOrder.order_uid, delivery: { name: '•••' } })
     expect([value.masked, record_key]).toEqual([true, { bytes: 11, masked: true }])
-    expect(service.desk.log).toEqual([])
+    expect(service.inbox.log).toEqual([])
   })
 
   it('that is no JSON shows only its size while it is masked', async () => {
     await using service = await startAdmin()
-    const id = service.desk.add({ value: Buffer.from('Ivan Testov, Moscow') })
+    const id = service.inbox.add({ value: Buffer.from('Ivan Testov, Moscow') })
     const { body } = await answerOf(service.ask(`/admin/dead-letters/${id}?masked=true`))
     expect(body.value).toEqual({ bytes: 19, masked: true })
   })
 
   it('hides while masked what a producer wrote into headers, and what other programs quoted', async () => {
     await using service = await startAdmin()
-    const id = service.desk.add()
-    const record = service.desk.bytes.get(id)
+    const id = service.inbox.add()
+    const record = service.inbox.bytes.get(id)
     if (record === undefined) throw new Error('it was just added')
     const names = ['x-customer', 'kafka_dlt-exception-message', 'kafka_dlt-original-topic', 'traceparent']
-    service.desk.bytes.set(id, { ...record, headers: names.map(name => [name, Buffer.from('Ivan')]) })
+    service.inbox.bytes.set(id, { ...record, headers: names.map(name => [name, Buffer.from('Ivan')]) })
     const headers = async (query: string) =>
       (await answerOf(service.ask(`/admin/dead-letters/${id}${query}`))).body.headers
     expect(await headers('?masked=true')).toEqual([
@@ -138,12 +138,12 @@ describe('a dead letter', () => {
     const id = 'c'.repeat(32)
     const traceUrl = 'http://localhost:16686/trace/{trace_id}?of={trace_id}'
     const traceWith = async (traceparent: string | undefined, viewer: { traceUrl?: string } = { traceUrl }) => {
-      await using service = await startAdmin({ desk: viewer })
-      const letter = service.desk.add()
-      const record = service.desk.bytes.get(letter)
+      await using service = await startAdmin({ inbox: viewer })
+      const letter = service.inbox.add()
+      const record = service.inbox.bytes.get(letter)
       if (record === undefined) throw new Error('it was just added')
       const headers = traceparent === undefined ? [] : [['traceparent', Buffer.from(traceparent)] as const]
-      service.desk.bytes.set(letter, { ...record, headers })
+      service.inbox.bytes.set(letter, { ...record, headers })
       return (await answerOf(service.ask(`/admin/dead-letters/${letter}?masked=true`))).body.trace
     }
     const sampled = `00-${id}-${'d'.repeat(16)}-01`
@@ -158,10 +158,10 @@ describe('a dead letter', () => {
 
   it('tells a record without value from one whose bytes are gone', async () => {
     await using service = await startAdmin()
-    const tombstone = service.desk.add({ value: null })
-    const gone = service.desk.add()
-    const unplaced = service.desk.add({ dlq_partition: null, dlq_offset: null })
-    service.desk.bytes.delete(gone)
+    const tombstone = service.inbox.add({ value: null })
+    const gone = service.inbox.add()
+    const unplaced = service.inbox.add({ dlq_partition: null, dlq_offset: null })
+    service.inbox.bytes.delete(gone)
     const of = async (id: string) => (await answerOf(service.ask(`/admin/dead-letters/${id}`))).body
     expect(await of(tombstone)).toMatchObject({ value: null, record_key: { text: 'x' } })
     expect(await of(tombstone)).not.toHaveProperty('value_gone')
@@ -186,12 +186,12 @@ describe('a dead letter', () => {
         throw new BrokerUnavailableError('no broker answers')
       },
     }
-    await using service = await startAdmin({ desk: { records } })
-    const id = service.desk.add()
+    await using service = await startAdmin({ inbox: { records } })
+    const id = service.inbox.add()
     const response = await service.ask(`/admin/dead-letters/${id}`)
     expect([response.status, response.headers.get('retry-after')]).toEqual([503, '5'])
     expect(await response.json()).toMatchObject({ code: 'broker_unavailable' })
-    expect(service.desk.log).toEqual([])
+    expect(service.inbox.log).toEqual([])
     // What the index knows is there all the same.
     const { status, body } = await answerOf(service.ask(`/admin/dead-letters/${id}?bytes=false`))
     expect([status, body.id, body.violations.length]).toEqual([200, id, 1])
@@ -204,11 +204,11 @@ describe('a dead letter', () => {
 describe('a check', () => {
   it('counts who would pass now, and writes nothing', async () => {
     await using service = await startAdmin()
-    const { desk } = service
-    const passing = desk.add({ value: Buffer.from(JSON.stringify(modelOrder)) })
-    const failing = desk.add()
-    const gone = desk.add()
-    desk.bytes.delete(gone)
+    const { inbox } = service
+    const passing = inbox.add({ value: Buffer.from(JSON.stringify(modelOrder)) })
+    const failing = inbox.add()
+    const gone = inbox.add()
+    inbox.bytes.delete(gone)
     const { body } = await answerOf(service.post('/admin/dead-letters/check', { q: 'state:open' }))
     expect(body).toMatchObject({ checked: 3, passing: 1, failing: 1, gone: 1, complete: true })
     expect(body.results.map(({ id, passes }: { id: string; passes: boolean }) => [id, passes])).toEqual([
@@ -217,12 +217,12 @@ describe('a check', () => {
       [passing, true],
     ])
     expect(body.results[1].violations.length).toBeGreaterThan(0)
-    expect(desk.log).toEqual([])
+    expect(inbox.log).toEqual([])
   })
 
   it('says when there were more than it looked at', async () => {
     await using service = await startAdmin()
-    for (let n = 0; n < 3; n++) service.desk.add()
+    for (let n = 0; n < 3; n++) service.inbox.add()
     const check = async (limit: number) =>
       (await answerOf(service.post('/admin/dead-letters/check', { q: '', limit }))).body
     expect(await check(2)).toMatchObject({ checked: 2, complete: false })
@@ -231,7 +231,7 @@ describe('a check', () => {
 
   it('goes on where it ended, in the order of the list', async () => {
     await using service = await startAdmin()
-    const ids = Array.from({ length: 5 }, () => service.desk.add())
+    const ids = Array.from({ length: 5 }, () => service.inbox.add())
     const seen: string[] = []
     let cursor: string | undefined
     for (let turns = 0; turns < 3; turns++) {
@@ -249,23 +249,27 @@ describe('a check', () => {
 describe('a discard', () => {
   it('first says what it would do, then does it with the reason, and can be undone', async () => {
     await using service = await startAdmin()
-    const { desk } = service
-    const [open, parked, resolved] = [desk.add(), desk.add({ state: 'parked' }), desk.add({ state: 'resolved' })]
+    const { inbox } = service
+    const [open, parked, resolved] = [inbox.add(), inbox.add({ state: 'parked' }), inbox.add({ state: 'resolved' })]
     const q = 'reason:schema_violation'
     const dry = await answerOf(service.post('/admin/dead-letters/discard', { q, because: 'test', dry_run: true }))
     expect(dry.body).toEqual({ discarded: 2, action: null, left_out: { not_open: 1 } })
-    expect([desk.rows.get(open)?.state, desk.log]).toEqual(['open', []])
+    expect([inbox.rows.get(open)?.state, inbox.log]).toEqual(['open', []])
 
     const done = await answerOf(service.post('/admin/dead-letters/discard', { q, because: ' a test ' }))
     expect(done.body).toEqual({ discarded: 2, action: '1' })
-    expect([open, parked, resolved].map(id => desk.rows.get(id)?.state)).toEqual(['discarded', 'discarded', 'resolved'])
-    expect(desk.log).toMatchObject([
+    expect([open, parked, resolved].map(id => inbox.rows.get(id)?.state)).toEqual([
+      'discarded',
+      'discarded',
+      'resolved',
+    ])
+    expect(inbox.log).toMatchObject([
       { who: 'chief', what: 'discard', filter: q, because: 'a test', counts: { discarded: 2 } },
     ])
 
     const undone = await answerOf(service.post('/admin/dead-letters/restore', { action: '1' }))
     expect(undone.body).toEqual({ restored: 2 })
-    expect(desk.rows.get(open)?.state).toBe('open')
+    expect(inbox.rows.get(open)?.state).toBe('open')
   })
 
   it.each(['99', 'x', ''])('that never was cannot be undone: %j', async action => {

@@ -3,12 +3,12 @@ import { systemClock } from '#src/clock.ts'
 import { StoreUnavailableError } from '#src/engine/errors.ts'
 import type { StreamStatus } from '#src/engine/status.ts'
 import { createStreamOverview, type OverviewParts } from '#src/inbox/http/stream-overview.ts'
-import type { StreamBooks } from '#src/inbox/stream-ports.ts'
-import { memoryDesk } from '../../../support/memory-desk.ts'
+import type { StoredStream } from '#src/inbox/stream-ports.ts'
+import { adminStandIn } from '../../../support/admin-stand-in.ts'
 import { answerOf, startAdmin } from './admin-support.ts'
 
 const NOW = 1_700_000_000_000
-const BOOKS: StreamBooks = {
+const STORED: StoredStream = {
   partitions: async () => [
     { partition: 0, next: 90n, pausedFor: undefined, pausedBecause: undefined, lastProgressMs: NOW - 1_000 },
     { partition: 1, next: 5n, pausedFor: 'storm_guard', pausedBecause: 'too many', lastProgressMs: NOW - 60_000 },
@@ -35,7 +35,7 @@ const STATUS: StreamStatus = {
 
 function overview(parts: Partial<OverviewParts> = {}) {
   return createStreamOverview({
-    ...{ topic: 'orders', groupId: 'holdfast', status: () => STATUS, consumes: true, books: BOOKS, ready: [] },
+    ...{ topic: 'orders', groupId: 'holdfast', status: () => STATUS, consumes: true, stored: STORED, ready: [] },
     automatic: { status: async () => ({ on: false, changed_by: null, changed_at: null, next_run: null }) },
     ends: () => new Map(),
     clock: { ...systemClock, now: () => NOW },
@@ -115,8 +115,8 @@ describe('the stream at a glance', () => {
     const away = async () => {
       throw new StoreUnavailableError('no connection')
     }
-    const books = { partitions: away, rate: away, deadLetters: away, liftPauses: away }
-    const told = await overview({ books, automatic: { status: away } })
+    const stored = { partitions: away, rate: away, deadLetters: away, liftPauses: away }
+    const told = await overview({ stored, automatic: { status: away } })
     expect(told).toMatchObject({ state: 'running', rate: null, dead_letters: null, automatic_redrive: null })
     expect(told.partitions).toHaveLength(1)
     expect(told.age_seconds).toEqual({ rate: null, partitions: null, dead_letters: null, automatic_redrive: null })
@@ -127,15 +127,15 @@ describe('the stream at a glance', () => {
     let silent = false
     let nowMs = 1_000
     const unlessSilent = <T>(value: T) => (silent ? new Promise<T>(() => {}) : Promise.resolve(value))
-    const books = {
-      ...BOOKS,
-      partitions: async () => unlessSilent(await BOOKS.partitions()),
+    const stored = {
+      ...STORED,
+      partitions: async () => unlessSilent(await STORED.partitions()),
       rate: async () => unlessSilent(250),
-      deadLetters: async () => unlessSilent(await BOOKS.deadLetters()),
+      deadLetters: async () => unlessSilent(await STORED.deadLetters()),
     }
     const status = { on: true, changed_by: 'ada', changed_at: null, next_run: null }
     const source = createStreamOverview({
-      ...{ topic: 'orders', groupId: 'holdfast', status: () => STATUS, consumes: true, books, ready: [] },
+      ...{ topic: 'orders', groupId: 'holdfast', status: () => STATUS, consumes: true, stored, ready: [] },
       automatic: { status: () => unlessSilent(status) },
       ends: () => new Map(),
       clock: { ...systemClock, now: () => NOW, monotonic: () => nowMs },
@@ -159,7 +159,7 @@ describe('the stream at a glance', () => {
 
   it('takes one slow question for no silence while the others are answered', async () => {
     const deadLetters = () => new Promise<never>(() => {})
-    const told = await overview({ books: { ...BOOKS, deadLetters } })
+    const told = await overview({ stored: { ...STORED, deadLetters } })
     expect(told).toMatchObject({ rate: 250, dead_letters: null, store_silent_seconds: 0 })
   })
 
@@ -167,7 +167,7 @@ describe('the stream at a glance', () => {
     const rate = async () => {
       throw new TypeError('ours')
     }
-    await expect(overview({ books: { ...BOOKS, rate } })).rejects.toThrow('ours')
+    await expect(overview({ stored: { ...STORED, rate } })).rejects.toThrow('ours')
   })
 
   it('is served, with the checks of readiness', async () => {
@@ -185,7 +185,7 @@ describe('an operator', () => {
     expect(answer.body).toEqual({
       lifted: [{ partition: 2, paused_for: 'storm_guard', dead_letters_in_a_row: 1_000 }],
     })
-    expect(service.desk.log).toMatchObject([{ who: 'chief', what: 'resume', because: 'producer fixed' }])
+    expect(service.inbox.log).toMatchObject([{ who: 'chief', what: 'resume', because: 'producer fixed' }])
   })
 
   it('switches the automatic redrive', async () => {
@@ -198,7 +198,7 @@ describe('an operator', () => {
 
   it('reads what operators did, page by page', async () => {
     await using service = await startAdmin()
-    service.desk.add()
+    service.inbox.add()
     for (const on of [true, false, true]) await service.post('/admin/automatic-redrive', { on, because: `step ${on}` })
     const first = (await answerOf(service.ask('/admin/audit?limit=2'))).body
     expect([first.audit.length, first.next]).toEqual([2, '2'])
@@ -209,8 +209,8 @@ describe('an operator', () => {
 
 describe('of several streams', () => {
   async function two() {
-    const orders = memoryDesk()
-    const base = memoryDesk()
+    const orders = adminStandIn()
+    const base = adminStandIn()
     const returns = { ...base, stream: { ...base.stream, name: 'returns' } }
     orders.add({ key: 'an-order' })
     base.add({ id: 'returns-0-0', key: 'a-return' })

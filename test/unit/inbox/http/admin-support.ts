@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { AccessRole, ApiKey } from '#src/settings/access.ts'
-import { type DeskParts, type MemoryDesk, memoryDesk } from '../../../support/memory-desk.ts'
+import { type AdminStandIn, adminStandIn, type StandInParts } from '../../../support/admin-stand-in.ts'
 import { type Service, startService } from '../../http/support.ts'
 
 export interface AdminService extends Service {
-  readonly desk: MemoryDesk
+  readonly inbox: AdminStandIn
   /** Asks as the key `chief`, of the role admin. */
   ask(path: string, init?: RequestInit): Promise<Response>
   /** Posts JSON as that key. */
@@ -24,14 +24,14 @@ export const bearer = (name: string) => ({ Authorization: `Bearer ${name}-key` }
 
 /** The server over dead letters in memory. */
 export async function startAdmin(
-  options: Parameters<typeof startService>[0] & { readonly desk?: DeskParts } = {},
+  options: Parameters<typeof startService>[0] & { readonly inbox?: StandInParts } = {},
 ): Promise<AdminService> {
-  const desk = memoryDesk(options.desk)
+  const inbox = adminStandIn(options.inbox)
   const keys = [aKey('reader', 'read'), aKey('writer', 'write'), aKey('chief', 'admin')]
-  const service = await startService({ keys, keyless: 'loopback', admin: [desk], ...options })
+  const service = await startService({ keys, keyless: 'loopback', admin: [inbox], ...options })
   return {
     ...service,
-    desk,
+    inbox,
     ask: (path, init = {}) => service.get(path, { ...init, headers: { ...bearer('chief'), ...init.headers } }),
     post: (path, body) =>
       service.get(path, {

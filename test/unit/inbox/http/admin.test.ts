@@ -41,7 +41,7 @@ describe('what operators may do', () => {
 
   it('cannot be forged by a page of another site, which has no key to send', async () => {
     await using service = await startAdmin()
-    const id = service.desk.add()
+    const id = service.inbox.add()
     for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/json']) {
       const response = await service.get('/admin/dead-letters/discard', {
         method: 'POST',
@@ -50,8 +50,8 @@ describe('what operators may do', () => {
       })
       expect([response.status, response.headers.get('access-control-allow-origin')]).toEqual([401, null])
     }
-    expect(service.desk.rows.get(id)?.state).toBe('open')
-    expect(service.desk.log).toEqual([])
+    expect(service.inbox.rows.get(id)?.state).toBe('open')
+    expect(service.inbox.log).toEqual([])
   })
 
   it('answers 405 with the methods that an address takes', async () => {
@@ -151,7 +151,7 @@ describe('what operators send', () => {
 
   it('may not be misspelt, and each mistake is named', async () => {
     await using service = await startAdmin()
-    service.desk.add()
+    service.inbox.add()
     const { status, body } = await answerOf(
       service.post('/admin/dead-letters/discard', { q: 7, becuase: 'x', dry_run: 'yes', because: ' ' }),
     )
@@ -162,7 +162,7 @@ describe('what operators send', () => {
       '/because',
       '/dry_run',
     ])
-    expect(service.desk.log).toEqual([])
+    expect(service.inbox.log).toEqual([])
   })
 
   it.each([
@@ -184,7 +184,7 @@ describe('what operators send', () => {
     '/admin/audit?before=yesterday',
   ])('is refused when it cannot be used: %s', async path => {
     await using service = await startAdmin()
-    service.desk.add()
+    service.inbox.add()
     expect(await answerOf(service.ask(path))).toMatchObject({ status: 400, body: { code: 'bad_query' } })
   })
 })
@@ -196,7 +196,7 @@ describe('while Postgres is away', () => {
 
   it('what needs it is 503 with Retry-After', async () => {
     const letters = { page: away, groups: away, get: away, discard: away, audit: away }
-    await using service = await startAdmin({ desk: { letters } })
+    await using service = await startAdmin({ inbox: { letters } })
     for (const path of ['/admin/dead-letters', '/admin/dead-letters/groups', '/admin/dead-letters/x', '/admin/audit']) {
       const response = await service.ask(path)
       expect([path, response.status, response.headers.get('retry-after')]).toEqual([path, 503, '5'])
@@ -210,8 +210,8 @@ describe('while Postgres is away', () => {
     let silentMs = 0
     const never = () => new Promise<never>(() => {})
     const slow = Promise.withResolvers<[]>()
-    const desk = { letters: { page: never, groups: () => slow.promise }, storeSilentMs: () => silentMs }
-    await using service = await startAdmin({ desk })
+    const inbox = { letters: { page: never, groups: () => slow.promise }, storeSilentMs: () => silentMs }
+    await using service = await startAdmin({ inbox })
     const groups = service.ask('/admin/dead-letters/groups')
     silentMs = 2_900
     const page = service.ask('/admin/dead-letters')
@@ -223,8 +223,8 @@ describe('while Postgres is away', () => {
   })
 
   it('bytes are not shown, because nobody could note who saw them', async () => {
-    await using service = await startAdmin({ desk: { letters: { noteRevealed: away } } })
-    const id = service.desk.add()
+    await using service = await startAdmin({ inbox: { letters: { noteRevealed: away } } })
+    const id = service.inbox.add()
     const response = await service.ask(`/admin/dead-letters/${id}`)
     expect(response.status).toBe(503)
     expect(await response.text()).not.toContain('order_uid')

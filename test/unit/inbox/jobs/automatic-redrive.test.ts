@@ -1,21 +1,21 @@
 import { describe, expect, it } from 'vitest'
 import { printFilter } from '#src/inbox/filter.ts'
 import { redriveAutomatically } from '#src/inbox/jobs/automatic-redrive.ts'
-import { NothingToReplayError, type Replay, type ReplayRequest, ReplayRunningError } from '#src/inbox/ports.ts'
+import { NothingToRedriveError, type Redrive, type RedriveRequest, RedriveRunningError } from '#src/inbox/ports.ts'
 
 const DELAYS_MS = [600_000, 3_600_000, 21_600_000]
 const NOW_MS = Date.UTC(2026, 0, 1)
-const NONE = new NothingToReplayError({ count: 0, by_reason: {}, oldest: null, newest: null, left_out: {} })
-const aReplay = (over: Partial<Replay> = {}) =>
-  ({ id: 'r1', automatic: true, state: 'done', total: 1, skipped: 0, created_at: ago(1), ...over }) as Replay
+const NONE = new NothingToRedriveError({ count: 0, by_reason: {}, oldest: null, newest: null, left_out: {} })
+const aRedrive = (over: Partial<Redrive> = {}) =>
+  ({ id: 'r1', automatic: true, state: 'done', total: 1, skipped: 0, created_at: ago(1), ...over }) as Redrive
 const ago = (minutes: number) => new Date(NOW_MS - minutes * 60_000).toISOString()
 
 /** @param answers what each start comes to, in their order */
-function aDesk(answers: readonly (Replay | Error)[], replays: readonly Replay[] = []) {
-  const requests: ReplayRequest[] = []
-  const desk = {
-    list: async () => [...replays],
-    async start(request: ReplayRequest) {
+function jobParts(answers: readonly (Redrive | Error)[], earlier: readonly Redrive[] = []) {
+  const requests: RedriveRequest[] = []
+  const redrives = {
+    list: async () => [...earlier],
+    async start(request: RedriveRequest) {
       const answer = answers[requests.length]
       requests.push(request)
       if (answer === undefined || answer instanceof Error) throw answer ?? new Error('not expected')
@@ -23,13 +23,13 @@ function aDesk(answers: readonly (Replay | Error)[], replays: readonly Replay[] 
     },
   }
   const automatic = { status: async () => ({ on: true, changed_by: null, changed_at: null, next_run: null }) }
-  return { parts: { desk, automatic, automaticDelaysMs: DELAYS_MS, now: () => NOW_MS }, requests }
+  return { parts: { redrives, automatic, automaticDelaysMs: DELAYS_MS, now: () => NOW_MS }, requests }
 }
 
 describe('an automatic redrive', () => {
   it('takes what has waited for its turn: the longer, the more often it failed', async () => {
-    const { parts, requests } = aDesk([NONE, NONE, aReplay()])
-    expect(await redriveAutomatically(parts)).toEqual(aReplay())
+    const { parts, requests } = jobParts([NONE, NONE, aRedrive()])
+    expect(await redriveAutomatically(parts)).toEqual(aRedrive())
     const causes = 'reason:retries_exhausted,unexpected_error state:open'
     expect(requests.map(request => printFilter(request.filter))).toEqual([
       `${causes} replays:0 age:>10m`,
@@ -40,34 +40,34 @@ describe('an automatic redrive', () => {
   })
 
   it('starts one at a time, and none beside that of an operator', async () => {
-    expect((await redriveAutomatically(aDesk([aReplay()]).parts))?.id).toBe('r1')
-    const busy = aDesk([new ReplayRunningError(aReplay())])
+    expect((await redriveAutomatically(jobParts([aRedrive()]).parts))?.id).toBe('r1')
+    const busy = jobParts([new RedriveRunningError(aRedrive())])
     expect(await redriveAutomatically(busy.parts)).toBeUndefined()
     expect(busy.requests).toHaveLength(1)
   })
 
   it('does nothing while it is switched off, or while an operator holds one', async () => {
-    const off = aDesk([])
+    const off = jobParts([])
     const status = async () => ({ on: false, changed_by: 'ada', changed_at: null, next_run: null })
     expect(await redriveAutomatically({ ...off.parts, automatic: { status } })).toBeUndefined()
     expect(off.requests).toEqual([])
 
-    const held = aDesk([], [aReplay({ state: 'paused' })])
+    const held = jobParts([], [aRedrive({ state: 'paused' })])
     expect(await redriveAutomatically(held.parts)).toBeUndefined()
-    const own = aDesk([aReplay()], [aReplay({ state: 'paused', automatic: false })])
+    const own = jobParts([aRedrive()], [aRedrive({ state: 'paused', automatic: false })])
     expect(await redriveAutomatically(own.parts)).toBeDefined()
   })
 
   it('lets letters wait as long again that the last one could not publish, or that an operator took from it', async () => {
-    const { parts, requests } = aDesk(
+    const { parts, requests } = jobParts(
       [NONE, NONE, NONE],
       [
-        aReplay({ id: 'rgone', skipped: 2, created_at: ago(9) }),
-        aReplay({ id: 'rcancelled', state: 'cancelled', created_at: ago(59) }),
-        aReplay({ id: 'rfailed', state: 'failed', created_at: ago(359) }),
-        aReplay({ id: 'rlong', skipped: 2, created_at: ago(361) }),
-        aReplay({ id: 'rgood' }),
-        aReplay({ id: 'rown', skipped: 2, automatic: false }),
+        aRedrive({ id: 'rgone', skipped: 2, created_at: ago(9) }),
+        aRedrive({ id: 'rcancelled', state: 'cancelled', created_at: ago(59) }),
+        aRedrive({ id: 'rfailed', state: 'failed', created_at: ago(359) }),
+        aRedrive({ id: 'rlong', skipped: 2, created_at: ago(361) }),
+        aRedrive({ id: 'rgood' }),
+        aRedrive({ id: 'rown', skipped: 2, automatic: false }),
       ],
     )
     await redriveAutomatically(parts)
@@ -79,7 +79,7 @@ describe('an automatic redrive', () => {
   })
 
   it('finds nothing when nothing is due, and does not hide what goes wrong', async () => {
-    expect(await redriveAutomatically(aDesk([NONE, NONE, NONE]).parts)).toBeUndefined()
-    await expect(redriveAutomatically(aDesk([new Error('away')]).parts)).rejects.toThrow('away')
+    expect(await redriveAutomatically(jobParts([NONE, NONE, NONE]).parts)).toBeUndefined()
+    await expect(redriveAutomatically(jobParts([new Error('away')]).parts)).rejects.toThrow('away')
   })
 })

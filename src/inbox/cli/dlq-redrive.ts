@@ -1,0 +1,80 @@
+import { confirm } from '../../cli/confirm.ts'
+import { CommandFailed } from '../../cli/failure.ts'
+import { note, print } from '../../cli/output.ts'
+import { readBytes } from '../../cli/value-file.ts'
+import { UsageError } from '../../engine/errors.ts'
+import { refuseEdit } from '../edit.ts'
+import type { DeadLetterFilter } from '../filter.ts'
+import { type RedriveRequest, RedriveRunningError } from '../ports.ts'
+import { type DeadLetters, type DlqOptions, filterOf, openDeadLetters, operator } from './dlq-parts.ts'
+import { runRedrive } from './redrive-run.ts'
+import { previewLines } from './redrive-words.ts'
+
+interface RedriveOptions extends DlqOptions {
+  readonly dryRun?: boolean
+  readonly rate?: number
+  readonly limit?: number
+  readonly onlyPassing?: boolean
+  readonly edit?: string
+  readonly because?: string
+  readonly resume?: string
+  readonly yes?: boolean
+}
+
+export async function redrive(words: readonly string[], options: RedriveOptions): Promise<void> {
+  const { because, resume, json = false } = options
+  if (resume === undefined && words.length === 0)
+    throw new UsageError('say which, as in: holdfast dlq replay state:open')
+  if (resume !== undefined && words.length > 0)
+    throw new UsageError('--resume continues with a frozen set, and takes no filter')
+  const by = operator(because)
+  await using inbox = await openDeadLetters(options)
+  let id: string | undefined
+  try {
+    id = resume === undefined ? await start(inbox, words, options) : (await inbox.redrives.resume(resume, by)).id
+  } catch (error) {
+    if (!(error instanceof RedriveRunningError)) throw error
+    throw new CommandFailed(
+      `${error.message}; if its process is gone: holdfast dlq replay --resume ${error.running.id}`,
+    )
+  }
+  if (id !== undefined) await runRedrive(inbox, id, { by, json })
+}
+
+/** @returns the id; nothing when there was nothing to do, or only a preview was asked for */
+async function start(
+  inbox: DeadLetters,
+  words: readonly string[],
+  options: RedriveOptions,
+): Promise<string | undefined> {
+  const filter = filterOf(words)
+  const request: RedriveRequest = {
+    filter,
+    rate: options.rate,
+    limit: options.limit,
+    onlyPassing: options.onlyPassing ?? false,
+    edited: options.edit === undefined ? undefined : await readEdit(options.edit, inbox, filter),
+    automatic: false,
+  }
+  const preview = await inbox.redrives.preview(request)
+  if (options.dryRun || preview.count === 0) {
+    if (options.json) print(JSON.stringify({ preview }))
+    else for (const line of previewLines(preview)) print(line)
+    return undefined
+  }
+  for (const line of previewLines(preview)) note(line)
+  await confirm({ verb: 'Redrive', count: preview.count, yes: options.yes })
+  // Only as many as were confirmed: others may have arrived meanwhile.
+  const { id } = await inbox.redrives.start({ ...request, limit: preview.count }, operator(options.because))
+  if (!options.json) note(`redrive ${id}`)
+  return id
+}
+
+/** @throws UsageError when it cannot be read, or may not take the place of the dead letter */
+async function readEdit(path: string, { stream, letters }: DeadLetters, filter: DeadLetterFilter): Promise<Buffer> {
+  const value = await readBytes(path, '--edit')
+  const refused = await refuseEdit({ letters, judge: stream.judge }, filter, value)
+  if (refused === undefined) return value
+  const violations = refused.violations.map(({ pointer, message }) => `\n  ${pointer || '(whole)'}: ${message}`)
+  throw new UsageError(`--edit ${path}: ${refused.message}${violations.join('')}`)
+}

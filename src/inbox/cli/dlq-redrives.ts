@@ -1,0 +1,32 @@
+import { note, print, table } from '../../cli/output.ts'
+import { ago } from '../../cli/words.ts'
+import { type DlqOptions, openDeadLetters } from './dlq-parts.ts'
+
+interface RedrivesOptions extends DlqOptions {
+  readonly limit: number
+}
+
+export async function redrives(options: RedrivesOptions): Promise<void> {
+  await using inbox = await openDeadLetters(options)
+  const rows = await inbox.redrives.list(options.limit)
+  if (options.json) {
+    for (const row of rows) print(JSON.stringify(row))
+    return
+  }
+  if (rows.length === 0) return note('no redrives')
+  const now = Date.now()
+  const counts = ['total', 'published', 'resolved', 'failed_again', 'parked', 'skipped'] as const
+  print(
+    table(
+      ['id', 'started', 'state', 'by', ...counts, 'filter'],
+      rows.map(row => [
+        row.id,
+        ago(row.created_at, now),
+        row.state,
+        row.requested_by,
+        ...counts.map(count => String(row[count])),
+        row.filter,
+      ]),
+    ),
+  )
+}

@@ -1,0 +1,106 @@
+import { composeJobs, JOB_CONNECTIONS } from '../../app/jobs.ts'
+import { CommandFailed } from '../../cli/failure.ts'
+import { onInterrupt } from '../../cli/interrupt.ts'
+import { note, print } from '../../cli/output.ts'
+import { grouped, startProgress } from '../../cli/progress.ts'
+import { systemClock } from '../../clock.ts'
+import { startInspector } from '../../engine/kafka/inspector.ts'
+import type { Operator } from '../../engine/operator.ts'
+import { createPool } from '../../engine/postgres/pool.ts'
+import { visible } from '../../engine/visible.ts'
+import { startTracing } from '../../telemetry/tracing-start.ts'
+import { VERSION } from '../../version.ts'
+import type { Redrive } from '../ports.ts'
+import type { JobFact } from '../redrive-work.ts'
+import type { DeadLetters } from './dlq-parts.ts'
+import { endLine, progressText } from './redrive-words.ts'
+import { watchRedrive } from './watch-redrive.ts'
+
+/**
+ * Works on a redrive in this process, unless a service that runs jobs has it, and shows its progress, until there is nothing
+ * left to wait for.
+ * @throws CommandFailed when it did not do all of it
+ */
+export async function runRedrive(
+  inbox: DeadLetters,
+  id: string,
+  options: { readonly by: Operator; readonly json: boolean },
+): Promise<void> {
+  const { kafka, postgres } = inbox.config
+  const { topic, groupId } = inbox.stream
+  const progress = startProgress({ label: 'redriven', silent: options.json, lineEveryMs: 2_000 })
+  const { redrive, unsettled } = await work()
+  progress.stop()
+
+  if (options.json) print(JSON.stringify(redrive))
+  else print(endLine(redrive, unsettled))
+  if (redrive.state === 'paused') note(`to continue: holdfast dlq replay --resume ${id}`)
+  if (unsettled > 0 && !options.json) note('no consumer runs: they are settled once the service does')
+  fail(redrive)
+
+  async function work() {
+    using interrupt = onInterrupt()
+    await using parts = new AsyncDisposableStack()
+    const pool = createPool({ ...postgres, max: JOB_CONNECTIONS, name: 'jobs' })
+    parts.defer(() => pool.end())
+    const service = { name: 'holdfast-redrive', version: VERSION, statements: false }
+    const traces = parts.use(await startTracing(process.env, service, (_level, text) => note(`traces: ${text}`)))
+    parts.use(
+      composeJobs({
+        config: inbox.config,
+        stream: inbox.stream,
+        pool,
+        records: inbox.records,
+        observer: { observe: onFact },
+        // Warnings of the client show in the waits that they cause.
+        onKafkaWarning: () => {},
+        clock: systemClock,
+        tracing: traces.tracing,
+      }),
+    )
+    return await watchRedrive(id, {
+      redrives: inbox.redrives,
+      clock: systemClock,
+      interrupted: interrupt.signal,
+      operator: options.by,
+      async consumers() {
+        await using inspector = await startInspector({ connection: kafka, groupId })
+        return (await inspector.group(topic)).members
+      },
+      onProgress(now) {
+        const rate = now.rate === null ? '' : `at ${grouped(now.rate)}/s`
+        progress.update({
+          done: now.published + now.skipped,
+          total: now.total,
+          text: [now.state === 'running' || now.state === 'done' ? '' : now.state, rate, progressText(now)]
+            .filter(part => part !== '')
+            .join('  '),
+        })
+      },
+      onNote: line => progress.log(line),
+    })
+  }
+
+  function onFact(fact: JobFact): void {
+    if (fact.kind === 'replay_taken') progress.log(`redrive ${fact.id}: this process works on it`)
+    if (fact.kind === 'replay_waiting' && fact.attempt === 1) progress.log(`waiting: ${reasonOf(fact.error)}`)
+    if (fact.kind === 'job_failed') progress.log(`trying again: ${reasonOf(fact.error)}`)
+  }
+}
+
+function fail(redrive: Redrive): void {
+  const { id, state, failed_again, parked, skipped, total } = redrive
+  if (state === 'failed')
+    throw new CommandFailed(`the redrive ${id} failed`, { exitCode: redrive.published > 0 ? 3 : 1 })
+  if (state === 'paused' || state === 'cancelled')
+    throw new CommandFailed(`the redrive ${id} is ${state}`, { exitCode: 3 })
+  const bad = failed_again + parked + skipped
+  if (bad > 0)
+    throw new CommandFailed(`${grouped(bad)} of ${grouped(total)} are not resolved: holdfast dlq ls replay:${id}`, {
+      exitCode: 3,
+    })
+}
+
+function reasonOf(error: unknown): string {
+  return visible(error instanceof Error ? error.message : String(error))
+}

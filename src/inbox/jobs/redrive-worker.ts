@@ -1,0 +1,264 @@
+import { type BackoffPolicy, backoffMs } from '../../engine/backoff.ts'
+import { dispositionOf, StoreMisconfiguredError, StoreUnavailableError, StreamError } from '../../engine/errors.ts'
+import type { Clock } from '../../engine/ports.ts'
+import type { SourceRecord } from '../../engine/record.ts'
+import type { RedriveState } from '../letter-states.ts'
+import type { DeadLetterRecords } from '../ports.ts'
+import {
+  type JobObserver,
+  type Parting,
+  REDRIVE_BEAT_MS,
+  REDRIVE_SEND_WINDOW_MS,
+  type RedriveInHand,
+  type RedriveItem,
+  type RedriveStore,
+  RedriveTakenOverError,
+  type RedriveTopic,
+} from '../redrive-work.ts'
+import { toRedrivenRecord } from '../redriven-record.ts'
+import { createPace, type Pace } from './pace.ts'
+
+export interface RedriveWorkerParts {
+  readonly store: RedriveStore
+  readonly topic: RedriveTopic
+  readonly records: Pick<DeadLetterRecords, 'read'>
+  readonly observer: JobObserver
+  readonly clock: Clock
+  readonly random: () => number
+}
+
+export interface RedriveWorker {
+  /**
+   * Works on a redrive until it is done, an operator ends it, or another worker has it; comes back at once when there is
+   * nothing to do. When the signal aborts, it releases the redrive at the end of the current page, and another worker continues.
+   * @throws what neither a retry nor ending the redrive resolves (a missing migration)
+   */
+  run(id: string, stop: AbortSignal): Promise<void>
+}
+
+/** A page is about a second's worth, so that a wish of an operator waits no longer than that. */
+const PAGE_MAX_ITEMS = 500
+/** One is taken however large it is. */
+const PAGE_MAX_BYTES = 16 * 1024 * 1024
+const BACKOFF: BackoffPolicy = { initialMs: 200, maxMs: 5_000 }
+/** How soon an operator's request takes effect during a wait. */
+const SLICE_MS = 500
+/** A job that runs for so long releases its redrive and is started again: jobs expire. */
+export const MAX_TURN_MS = 3_600_000
+
+export function createRedriveWorker(parts: RedriveWorkerParts): RedriveWorker {
+  return {
+    async run(id, stop) {
+      const takenAtMs = parts.clock.monotonic()
+      const redrive = await parts.store.take(id)
+      if (redrive === undefined) return
+      parts.observer.observe({ kind: 'replay_taken', id, epoch: redrive.epoch })
+      await createTurn(parts, redrive, takenAtMs, stop).run()
+    },
+  }
+}
+
+function createTurn(
+  parts: RedriveWorkerParts,
+  redrive: RedriveInHand,
+  takenAtMs: number,
+  stop: AbortSignal,
+): { run(): Promise<void> } {
+  const { store, topic, records, observer, clock } = parts
+  const { id } = redrive
+  const pace = createPace(redrive.rate, clock)
+  const pageItems = Math.min(PAGE_MAX_ITEMS, Math.max(1, Math.round(redrive.rate ?? PAGE_MAX_ITEMS)))
+  /** Aborts when the turn is over, and when another worker has it. */
+  const over = new AbortController()
+  let state: RedriveState = 'running'
+  /** The time just before the last acknowledged beat was sent. */
+  let heardAtMs = takenAtMs
+
+  async function run(): Promise<void> {
+    const beating = beat()
+    try {
+      observer.observe({ kind: 'replay_parted', id, ...(await workUntilParted()) })
+    } catch (error) {
+      if (!(error instanceof RedriveTakenOverError)) throw error
+      observer.observe({ kind: 'replay_parted', id, to: 'lost', error })
+    } finally {
+      over.abort()
+      await beating
+    }
+  }
+
+  /** Renews the lease of this worker and reads what operators want, whatever else it waits for. */
+  async function beat(): Promise<void> {
+    while (!over.signal.aborted) {
+      try {
+        const askedAtMs = clock.monotonic()
+        state = await store.beat(redrive)
+        heardAtMs = askedAtMs
+      } catch (error) {
+        // An outage is waited out by those who need an answer.
+        if (error instanceof RedriveTakenOverError) over.abort(error)
+      }
+      await clock.sleep(REDRIVE_BEAT_MS, over.signal)
+    }
+  }
+
+  async function workUntilParted(): Promise<Parting> {
+    for (let failures = 0; ; ) {
+      try {
+        const parting = wanted() ?? (await turnPage())
+        failures = 0
+        if (parting === undefined) continue
+        await store.part(redrive, parting)
+        return parting
+      } catch (error) {
+        over.signal.throwIfAborted()
+        if (dispositionOf(error) !== 'retry') return await giveUp(error)
+        failures += 1
+        observer.observe({ kind: 'replay_waiting', id, attempt: failures, error })
+        // The release cannot be stored now: the lease expires, and another worker continues.
+        if (stop.aborted && failures > 1) return { to: 'queued' }
+        await rest(backoffMs(BACKOFF, failures, parts.random()))
+      }
+    }
+  }
+
+  async function giveUp(error: unknown): Promise<Parting> {
+    if (error instanceof RedriveTakenOverError || error instanceof StoreMisconfiguredError) throw error
+    const why =
+      error instanceof StreamError ? error.message : `unforeseen: ${error instanceof Error ? error.name : typeof error}`
+    const parting: Parting = { to: 'failed', error: why }
+    await store.part(redrive, parting)
+    return parting
+  }
+
+  function wanted(): Parting | undefined {
+    if (state === 'cancelling') return { to: 'cancelled' }
+    if (state === 'pausing') return { to: 'paused' }
+    return stop.aborted || clock.monotonic() - takenAtMs > MAX_TURN_MS ? { to: 'queued' } : undefined
+  }
+
+  /** Shorter when an operator wants something. */
+  async function rest(ms: number): Promise<void> {
+    const untilMs = clock.monotonic() + ms
+    for (let left = ms; left > 0 && wanted() === undefined; left = untilMs - clock.monotonic()) {
+      await clock.sleep(Math.min(left, SLICE_MS), AbortSignal.any([stop, over.signal]))
+      over.signal.throwIfAborted()
+    }
+  }
+
+  /** @returns what to do next, when it is not the next page */
+  async function turnPage(): Promise<Parting | undefined> {
+    const { items, marks, ...asked } = await store.page(redrive, pageItems)
+    if (items.length === 0) return { to: 'done' }
+    state = asked.state
+    // What was begun is not left half done: the topic may hold records of it that are not noted yet.
+    const parting = marks === undefined ? wanted() : undefined
+    if (parting !== undefined) return parting
+    if (marks !== undefined) {
+      // Begun before, by a worker that is gone or with a broker that was: what of it has arrived is not sent again.
+      const arrived = await topic.published(id, marks)
+      const known = items.filter(item => arrived.has(item.id))
+      if (known.length > 0)
+        await store.notePublished(
+          redrive,
+          known.map(item => item.id),
+        )
+      const missing = items.filter(item => !arrived.has(item.id))
+      await publish(await withBytes(missing), known.length)
+      return undefined
+    }
+    while (pace.dueInMs() > 0) {
+      await rest(pace.dueInMs())
+      if (wanted() !== undefined) return wanted()
+    }
+    const page = await withBytes(cutToSize(items))
+    if (page.length === 0) return undefined
+    const partitions = [...new Set(page.map(({ item }) => item.origin.partition))]
+    const ids = page.map(({ item }) => item.id)
+    const claimed = await store.claim(redrive, ids, await topic.ends(partitions))
+    if (claimed.size < ids.length) report(0, 0, ids.length - claimed.size)
+    await publish(
+      page.filter(({ item }) => claimed.has(item.id)),
+      0,
+    )
+    return undefined
+  }
+
+  /** Members whose bytes are gone are skipped here, before they are claimed. */
+  async function withBytes(items: readonly RedriveItem[]): Promise<Loaded[]> {
+    const places = items.flatMap(({ id, place }) => (place === undefined ? [] : [{ id, ...place }]))
+    const letters = new Map<string, SourceRecord>()
+    for await (const { id, record } of records.read(places)) letters.set(id, record)
+    const lost = items.filter(item => !letters.has(item.id))
+    for (const why of ['place_unknown', 'bytes_gone'] as const) {
+      const ids = lost.filter(item => (item.place === undefined) === (why === 'place_unknown')).map(item => item.id)
+      if (ids.length > 0) {
+        await store.noteSkipped(redrive, ids, why)
+        report(0, 0, ids.length)
+      }
+    }
+    return items.flatMap(item => {
+      const letter = letters.get(item.id)
+      return letter === undefined ? [] : [{ item, letter }]
+    })
+  }
+
+  /** @param before how many of the page had arrived already */
+  async function publish(page: readonly Loaded[], before: number): Promise<void> {
+    const acknowledged: string[] = []
+    const refused: string[] = []
+    let failure: { readonly error: unknown } | undefined
+    let failed = 0
+    const underWay: Promise<void>[] = []
+    for (const { item, letter } of page) {
+      await whenDue(pace)
+      if (clock.monotonic() - heardAtMs > REDRIVE_SEND_WINDOW_MS) {
+        failure ??= { error: new StoreUnavailableError('the tables of redrives could not be read for seconds') }
+      }
+      // The page is not given up for a wish; but nothing more is sent after a failure, or once another one has it.
+      if (failure !== undefined || over.signal.aborted) break
+      pace.take()
+      const sent = topic.publish(toRedrivenRecord(letter, item, id)).then(
+        answer => void (answer === 'acknowledged' ? acknowledged : refused).push(item.id),
+        (error: unknown) => {
+          failure ??= { error }
+          failed += 1
+        },
+      )
+      underWay.push(sent)
+    }
+    await Promise.all(underWay)
+    report(acknowledged.length + before, failed, refused.length)
+    if (acknowledged.length > 0) await store.notePublished(redrive, acknowledged)
+    if (refused.length > 0) await store.noteSkipped(redrive, refused, 'refused_by_topic')
+    if (failure !== undefined) throw failure.error
+    over.signal.throwIfAborted()
+  }
+
+  async function whenDue(pace: Pace): Promise<void> {
+    for (let ms = pace.dueInMs(); ms > 0 && !over.signal.aborted; ms = pace.dueInMs())
+      await clock.sleep(ms, over.signal)
+  }
+
+  function report(published: number, failed: number, skipped: number): void {
+    if (published + failed + skipped > 0) {
+      observer.observe({ kind: 'replay_page_published', id, published, failed, skipped })
+    }
+  }
+
+  return { run }
+}
+
+interface Loaded {
+  readonly item: RedriveItem
+  readonly letter: SourceRecord
+}
+
+function cutToSize(items: readonly RedriveItem[]): readonly RedriveItem[] {
+  let bytes = 0
+  const end = items.findIndex((item, index) => {
+    bytes += item.bytes
+    return index > 0 && bytes > PAGE_MAX_BYTES
+  })
+  return end === -1 ? items : items.slice(0, end)
+}

@@ -1,0 +1,82 @@
+import type pg from 'pg'
+import { membersWhere, type RedriveState, sqlList } from '../letter-states.ts'
+import type { Redrive } from '../ports.ts'
+import { REDRIVE_LEASE_MS } from '../redrive-work.ts'
+import { stateBefore } from './dead-letter-rows.ts'
+
+/** A row of `replays` with what is counted of its members. */
+export interface RedriveRow extends pg.QueryResultRow {
+  readonly id: string
+  readonly state: RedriveState
+  readonly filter: string
+  readonly requested_by: string
+  readonly because: string
+  readonly automatic: boolean
+  readonly only_passing: boolean
+  readonly edited: boolean
+  readonly rate: number | null
+  readonly total: number
+  readonly pending: number
+  readonly published: number
+  readonly resolved: number
+  readonly failed_again: number
+  readonly parked: number
+  readonly skipped: number
+  readonly skipped_because: Redrive['skipped_because']
+  readonly created_at: Date
+  readonly started_at: Date | null
+  readonly finished_at: Date | null
+  readonly error: string | null
+}
+
+const LEASE = `interval '${REDRIVE_LEASE_MS} milliseconds'`
+
+export const SELECT_REDRIVES = `
+  SELECT r.id, r.state, r.filter, r.requested_by, r.because, r.automatic, r.only_passing, r.edited, r.rate,
+    r.total::float8 AS total, items.*, r.created_at, r.started_at, r.finished_at, r.error
+  FROM replays AS r CROSS JOIN LATERAL (
+    SELECT
+      coalesce(sum(count) FILTER (WHERE state IN (${sqlList(membersWhere('left'))}) AND r.state NOT IN ('cancelled', 'failed')), 0)::float8
+        AS pending,
+      coalesce(sum(count) FILTER (WHERE state IN (${sqlList(membersWhere('published'))})), 0)::float8 AS published,
+      coalesce(sum(count) FILTER (WHERE state IN ('resolved')), 0)::float8 AS resolved,
+      coalesce(sum(count) FILTER (WHERE state IN ('failed_again')), 0)::float8 AS failed_again,
+      coalesce(sum(count) FILTER (WHERE state IN ('parked')), 0)::float8 AS parked,
+      coalesce(sum(count) FILTER (WHERE state IN ('skipped')), 0)::float8 AS skipped,
+      coalesce(jsonb_object_agg(why, count) FILTER (WHERE why IS NOT NULL), '{}') AS skipped_because
+    FROM (
+      SELECT state, CASE state WHEN 'skipped' THEN outcome END AS why, count(*) AS count
+      FROM replay_items WHERE replay_id = r.id GROUP BY state, why
+      UNION ALL SELECT state, NULL, count FROM replay_items_purged WHERE replay_id = r.id
+    ) AS members
+  ) AS items`
+
+export function toRedrive({ created_at, started_at, finished_at, ...row }: RedriveRow): Redrive {
+  return {
+    ...row,
+    created_at: created_at.toISOString(),
+    started_at: started_at?.toISOString() ?? null,
+    finished_at: finished_at?.toISOString() ?? null,
+  }
+}
+
+/**
+ * Its worker was heard of, of late. On the clock of the database, which is the same for all; should that be set back, what was
+ * heard in its future says nothing.
+ */
+export const IS_ALIVE = `coalesce(heartbeat_at BETWEEN clock_timestamp() - ${LEASE} AND clock_timestamp() + ${LEASE}, false)`
+
+/**
+ * The letters of the page in hand wait as before. Members whose turn has not come stay as they are, however many there are: of a
+ * redrive that is over, no worker takes them up. `$1` is its id. As a part of a WITH; `guard` is a condition under which it is
+ * done.
+ */
+export function letGo(guard: string): string {
+  return `let_go AS (
+      UPDATE replay_items SET state = 'cancelled'
+      WHERE replay_id = $1 AND state = 'claimed' AND ${guard} RETURNING dead_letter_id
+    ), reopened AS (
+      UPDATE dead_letters AS d SET state = ${stateBefore('replayed')}, state_changed_at = clock_timestamp()
+      WHERE state = 'replaying' AND replay_id = $1 AND id IN (SELECT dead_letter_id FROM let_go)
+    )`
+}

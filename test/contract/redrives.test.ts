@@ -1,0 +1,274 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { CheckResult, DlqPlace, Redrives } from '#src/inbox/ports.ts'
+import { createDeadLetterStore } from '#src/inbox/postgres/dead-letter-store.ts'
+import { createRedriveStore } from '#src/inbox/postgres/redrive-work.ts'
+import { createRedrives } from '#src/inbox/postgres/redrives.ts'
+import type { RedriveInHand, RedriveStore } from '#src/inbox/redrive-work.ts'
+import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
+import { insertLetters, type LetterFields } from '../support/letters.ts'
+import { redriveTables } from '../support/redrive-tables.ts'
+import { redriveWorkSuite } from './redrive-work.suite.ts'
+import { asking, redrivesSuite } from './redrives.suite.ts'
+
+/** Redrives as an operator asks for them, and as their worker notes them. */
+
+const BY = { who: 'ada', because: 'the schema is fixed' }
+const MARKS = new Map([[0, 7n]])
+
+let database: MigratedDatabase
+let redrives: Redrives
+let store: RedriveStore
+let tables: ReturnType<typeof redriveTables>
+/** Ids of letters that would pass now; others would not. `gone`: their bytes are. */
+const passing = new Set<string>()
+const gone = new Set<string>()
+
+beforeAll(async () => {
+  database = await migratedDatabase()
+  redrives = createRedrives({ pool: database.pool, stream: 'orders', topic: 'orders', dlqTopic: 'orders.dlq', check })
+  store = createRedriveStore(database.pool, { stream: 'orders', topic: 'orders' })
+  tables = redriveTables(database.pool)
+})
+afterAll(() => database[Symbol.asyncDispose]())
+beforeEach(async () => {
+  await database.pool.query('TRUNCATE dead_letters, dead_letter_events, replays, replay_items, audit_log')
+  passing.clear()
+  gone.clear()
+})
+
+async function* check(places: readonly DlqPlace[]): AsyncIterable<CheckResult> {
+  for (const { id } of places) yield { id, passes: gone.has(id) ? undefined : passing.has(id), violations: [] }
+}
+
+async function taken(id: string): Promise<RedriveInHand> {
+  const redrive = await store.take(id)
+  if (redrive === undefined) throw new Error(`${id} is not to be had`)
+  return redrive
+}
+
+describe('redrives in Postgres', () => {
+  redrivesSuite(async () => ({
+    redrives: redrives,
+    insert: (...rows) => letters(rows),
+    membersOf: async id => (await tables.items(id)).map(item => item.split(' ')[0] ?? ''),
+    audit: createDeadLetterStore(database.pool, 'orders').audit,
+    passing,
+    gone,
+  }))
+})
+
+describe('preview and start', () => {
+  it('take letters of which no one knows where they came from: they are in the dead-letter topic only', async () => {
+    await letters([{ source_topic: 'orders.dlq', written_by: 'unknown' }, { source_topic: 'other' }])
+    expect(await redrives.preview(asking(''))).toMatchObject({ count: 1, left_out: { other_topic: 1 } })
+  })
+})
+
+describe('the work on redrives in Postgres', () => {
+  redriveWorkSuite(async count => {
+    await letters(Array.from({ length: count }, () => ({})))
+    const { id } = await redrives.start(asking('', { rate: 2.5 }), BY)
+    const steps = { pause: redrives.pause, resume: redrives.resume, cancel: redrives.cancel }
+    return {
+      ...{ id, store },
+      state: async () => (await redrives.get(id))?.state,
+      items: () => tables.items(id),
+      async settle(letter) {
+        await database.pool.query(`UPDATE dead_letters SET state = 'discarded' WHERE id = $1`, [letter])
+      },
+      async ask(step) {
+        await steps[step](id, BY)
+      },
+      silence: () => silence(id),
+    }
+  })
+})
+
+describe('the worker', () => {
+  it('takes what waits, once, and finds its pages with all that is needed to publish them', async () => {
+    await letters([{ source_offset: 4, replay_count: 2, dlq_offset: 17 }, { source_offset: 6 }, { source_offset: 8 }])
+    expect(await store.waiting()).toBeUndefined()
+    const { id } = await redrives.start(asking('', { rate: 2.5 }), BY)
+    expect(await store.waiting()).toBe(id)
+    const redrive = await taken(id)
+    expect(redrive).toEqual({ id, epoch: 1, rate: 2.5 })
+    expect(await store.waiting()).toBeUndefined()
+    expect(await store.take(id)).toBeUndefined()
+    expect(await redrives.get(id)).toMatchObject({ state: 'running' })
+    expect(await store.page(redrive, 2)).toEqual({
+      state: 'running',
+      marks: undefined,
+      items: [
+        {
+          id: 'orders-0-4',
+          origin: { topic: 'orders', partition: 0, offset: 4n, timestampMs: 1_700_000_000_000 },
+          redriveCount: 2,
+          bytes: 100,
+          place: { partition: 0, offset: 17n },
+          edited: undefined,
+        },
+        expect.objectContaining({ id: 'orders-0-6', redriveCount: 0 }),
+      ],
+    })
+  })
+
+  it('leaves a redrive to another topic to whoever works for that, and lets nobody else go on with it', async () => {
+    await letters([{ source_topic: 'returns' }])
+    const { pool } = database
+    const returns = createRedrives({ pool, stream: 'orders', topic: 'returns', check })
+    const { id } = await returns.start(asking('topic:returns'), BY)
+    expect(await store.waiting()).toBeUndefined()
+    expect(await store.take(id)).toBeUndefined()
+    await redrives.pause(id, BY)
+    await expect(redrives.resume(id, BY)).rejects.toThrow('it can go on where that is the topic of the stream orders')
+    expect(await redrives.get(id)).toMatchObject({ state: 'paused' })
+    await returns.resume(id, BY)
+    const itsStore = createRedriveStore(pool, { stream: 'orders', topic: 'returns' })
+    expect(await itsStore.waiting()).toBe(id)
+    expect(await itsStore.take(id)).toMatchObject({ id })
+    await silence(id)
+    expect([await store.waiting(), await itsStore.waiting()]).toEqual([undefined, id])
+  })
+
+  it('takes one that was asked for before its topic was noted', async () => {
+    await letters([{}])
+    const { id } = await redrives.start(asking(''), BY)
+    await database.pool.query('UPDATE replays SET topic = NULL')
+    await redrives.pause(id, BY)
+    await redrives.resume(id, BY)
+    expect(await store.waiting()).toBe(id)
+    await taken(id)
+  })
+
+  it('claims a page; what is not open any more is skipped', async () => {
+    const ids = await letters([{}, {}, {}])
+    const { id } = await redrives.start(asking(''), BY)
+    const redrive = await taken(id)
+    await database.pool.query(`UPDATE dead_letters SET state = 'discarded' WHERE id = $1`, [ids[1]])
+    expect(await store.claim(redrive, ids, MARKS)).toEqual(new Set(['orders-0-0', 'orders-0-2']))
+    expect(await tables.letter('orders-0-0')).toEqual({ state: 'replaying', replay_id: id })
+    expect(await tables.letter('orders-0-1')).toEqual({ state: 'discarded', replay_id: null })
+    expect(await tables.items(id)).toEqual(['orders-0-0 claimed', 'orders-0-1 skipped not_open', 'orders-0-2 claimed'])
+    expect(await tables.events()).toEqual(['orders-0-0 replayed ada', 'orders-0-2 replayed ada'])
+
+    // And a successor finds the page as it was begun
+    expect(await store.page(redrive, 1)).toMatchObject({
+      marks: MARKS,
+      items: [{ id: 'orders-0-0' }, { id: 'orders-0-2' }],
+    })
+    await store.notePublished(redrive, ['orders-0-0'])
+    await store.noteSkipped(redrive, ['orders-0-2'], 'bytes_gone')
+    expect(await tables.letter('orders-0-2')).toMatchObject({ state: 'open' })
+    expect(await store.page(redrive, 1)).toEqual({ items: [], marks: undefined, state: 'running' })
+    expect(await redrives.get(id)).toMatchObject({ total: 3, pending: 0, published: 1, skipped: 2 })
+    expect((await redrives.get(id))?.skipped_because).toEqual({ not_open: 1, bytes_gone: 1 })
+    await store.part(redrive, { to: 'done' })
+    expect(await redrives.get(id)).toMatchObject({ state: 'done', finished_at: expect.any(String) })
+  })
+
+  it('skips what was settled and purged before its turn as not open any more', async () => {
+    const [id = ''] = await letters([{}])
+    const redrive = await taken((await redrives.start(asking(''), BY)).id)
+    await database.pool.query('DELETE FROM dead_letters')
+    expect((await store.page(redrive, 1)).items).toMatchObject([{ id, place: undefined }])
+    await store.noteSkipped(redrive, [id], 'place_unknown')
+    expect((await redrives.get(redrive.id))?.skipped_because).toEqual({ not_open: 1 })
+  })
+
+  it('leaves parked letters parked that it does not publish', async () => {
+    const ids = await letters([{ state: 'parked' }, { state: 'parked' }, {}])
+    const { id } = await redrives.start(asking('state:parked,open'), BY)
+    const redrive = await taken(id)
+    await store.claim(redrive, ids, MARKS)
+    await store.noteSkipped(redrive, ids.slice(0, 1), 'refused_by_topic')
+    await store.part(redrive, { to: 'cancelled' })
+    expect(await Promise.all(ids.map(async letter => (await tables.letter(letter)).state))).toEqual([
+      ...['parked', 'parked', 'open'],
+    ])
+  })
+
+  it('does not undo what the settlement said before it', async () => {
+    const ids = await letters([{}, {}])
+    const { id } = await redrives.start(asking(''), BY)
+    const redrive = await taken(id)
+    await store.claim(redrive, ids, MARKS)
+    await database.pool.query(`UPDATE replay_items SET state = 'resolved' WHERE dead_letter_id = $1`, [ids[0]])
+    await store.notePublished(redrive, ids)
+    expect(await tables.items(id)).toEqual(['orders-0-0 resolved', 'orders-0-1 published'])
+    expect(await redrives.get(id)).toMatchObject({ published: 2, resolved: 1 })
+  })
+
+  it('notes an edit before the redrive in the history', async () => {
+    await letters([{}])
+    const { id } = await redrives.start(asking('', { edited: Buffer.from('{}') }), BY)
+    await store.claim(await taken(id), ['orders-0-0'], MARKS)
+    expect(await tables.events()).toEqual(['orders-0-0 edited ada', 'orders-0-0 replayed ada'])
+  })
+
+  it('is taken for gone when the clock of the database is set back behind its last beat', async () => {
+    await letters([{}])
+    const { id } = await redrives.start(asking(''), BY)
+    const redrive = await taken(id)
+    expect(await store.waiting()).toBeUndefined()
+    await database.pool.query(`UPDATE replays SET heartbeat_at = now() + interval '1 hour'`)
+    expect(await store.waiting()).toBe(id)
+    await store.beat(redrive)
+    expect(await store.waiting()).toBeUndefined()
+  })
+
+  it('says why it gave up, and lets go of what it had not published', async () => {
+    const ids = await letters([{}, {}, {}])
+    const { id } = await redrives.start(asking(''), BY)
+    const redrive = await taken(id)
+    await store.claim(redrive, ids.slice(0, 2), MARKS)
+    await store.notePublished(redrive, ids.slice(0, 1))
+    await store.part(redrive, { to: 'failed', error: 'the topic may not be written' })
+    expect(await redrives.get(id)).toMatchObject({
+      state: 'failed',
+      error: 'the topic may not be written',
+      pending: 0,
+      published: 1,
+    })
+    expect(await tables.items(id)).toEqual(['orders-0-0 published', 'orders-0-1 cancelled', 'orders-0-2 pending'])
+    expect(await tables.letter('orders-0-0')).toMatchObject({ state: 'replaying' })
+    expect(await tables.letter('orders-0-1')).toMatchObject({ state: 'open' })
+  })
+})
+
+describe('steering', () => {
+  it('asks a worker that is at work, and hears of it with his next beat', async () => {
+    await letters([{}])
+    const { id } = await redrives.start(asking(''), BY)
+    const redrive = await taken(id)
+    expect(await store.beat(redrive)).toBe('running')
+    expect(await redrives.pause(id, BY)).toMatchObject({ state: 'pausing' })
+    expect(await store.beat(redrive)).toBe('pausing')
+    expect(await redrives.resume(id, BY)).toMatchObject({ state: 'running' })
+    expect(await redrives.cancel(id, BY)).toMatchObject({ state: 'cancelling' })
+    expect(await store.beat(redrive)).toBe('cancelling')
+    await expect(redrives.resume(id, BY)).rejects.toThrow('cancelling')
+    const { rows } = await database.pool.query('SELECT what FROM audit_log ORDER BY id')
+    expect(rows.map(({ what }) => what)).toEqual(['replay', 'replay_pause', 'replay_resume', 'replay_cancel'])
+  })
+
+  it('cancels at once when the worker is gone, which finds itself fenced off should it wake', async () => {
+    const ids = await letters([{}, {}])
+    const { id } = await redrives.start(asking(''), BY)
+    const frozen = await taken(id)
+    await store.claim(frozen, ids.slice(0, 1), MARKS)
+    await silence(id)
+    expect(await redrives.cancel(id, BY)).toMatchObject({ state: 'cancelled' })
+    expect(await tables.letter('orders-0-0')).toMatchObject({ state: 'open' })
+    await expect(store.notePublished(frozen, ids)).rejects.toThrow('not in the hands')
+  })
+})
+
+/** @returns the ids, in the order given */
+async function letters(rows: readonly Partial<LetterFields>[]): Promise<string[]> {
+  return (await insertLetters(database.pool, rows)).map(({ id }) => id)
+}
+
+/** As if its worker had not been heard of for long. */
+async function silence(id: string): Promise<void> {
+  await database.pool.query(`UPDATE replays SET heartbeat_at = now() - interval '1 minute' WHERE id = $1`, [id])
+}

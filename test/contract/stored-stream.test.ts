@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createStoredStream } from '#src/inbox/postgres/stored-stream.ts'
+import type { StoredStream } from '#src/inbox/stream-ports.ts'
+import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
+import { insertLetters } from '../support/letters.ts'
+
+let database: MigratedDatabase
+let stored: StoredStream
+beforeAll(async () => {
+  database = await migratedDatabase()
+  stored = createStoredStream(database.pool, { stream: 'orders', topic: 'orders', groupId: 'holdfast' })
+})
+afterAll(() => database[Symbol.asyncDispose]())
+beforeEach(() => database.pool.query('TRUNCATE stream_progress, stream_ledger, dead_letters, audit_log'))
+
+/** Batches that were settled so many seconds ago, the newest last. */
+async function settled(partition: number, from: number, records: number, secondsAgo: number[], group = 'holdfast') {
+  await database.pool.query(
+    `INSERT INTO stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written, duplicate, stale,
+       superseded, dead_lettered, gaps, expired, skipped, settled_at)
+     SELECT 'orders', $1, $2, start, start + $4::bigint, $4, $4, 0, 0, 0, 0, 0, 0, 0, now() - make_interval(secs => ago)
+     FROM (SELECT $3::bigint + (nth - 1) * $4::bigint AS start, ago FROM unnest($5::float8[]) WITH ORDINALITY AS a (ago, nth))`,
+    [partition, group, from, records, secondsAgo],
+  )
+}
+
+async function progress(partition: number, next: number, pausedFor: string | null = null, group = 'holdfast') {
+  await database.pool.query(
+    `INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset, paused_for, paused_at,
+       dead_letters_in_a_row)
+     VALUES ('orders', $1, $2, 0, $3, $4, now(), 1000)`,
+    [partition, group, next, pausedFor],
+  )
+}
+
+describe('the state of a stream in the database', () => {
+  it('tell where each partition of the group is, and why it waits for an operator', async () => {
+    await progress(1, 7, 'storm_guard')
+    await progress(0, 42)
+    await progress(0, 9, null, 'others')
+    const told = await stored.partitions()
+    expect(told.map(({ partition, next, pausedFor }) => [partition, next, pausedFor])).toEqual([
+      [0, 42n, undefined],
+      [1, 7n, 'storm_guard'],
+    ])
+    expect(Math.abs(Date.now() - (told[0]?.lastProgressMs ?? 0))).toBeLessThan(60_000)
+  })
+
+  it('tell what all partitions settled in the last seconds', async () => {
+    await progress(0, 1_000)
+    await progress(1, 1_000)
+    await progress(0, 1_000, null, 'others')
+    await settled(0, 0, 100_000, [60])
+    await settled(0, 100_000, 300, [0.3])
+    await settled(0, 100_300, 200, [0.1])
+    await settled(1, 0, 500, [0.2])
+    await settled(0, 0, 70_000, [0.1], 'others')
+    expect(await stored.rate()).toBeCloseTo((300 + 200 + 500) / 5)
+  })
+
+  it('tell the rate of a stream that settles more batches than are looked at', async () => {
+    await progress(0, 0)
+    // 200 batches of 10 a second, until now; of them the last 500 are looked at, which took 2.5 s.
+    const from = performance.now()
+    await settled(
+      0,
+      0,
+      10,
+      Array.from({ length: 600 }, (_, batch) => 3 - batch * 0.005),
+    )
+    const rate = await stored.rate()
+    const passedS = (performance.now() - from) / 1_000
+    expect(rate).toBeLessThanOrEqual(2_000)
+    expect(rate).toBeGreaterThan(5_000 / (2.5 + passedS))
+  })
+
+  it('tell nothing of a stream that has not begun', async () => {
+    expect([await stored.partitions(), await stored.rate()]).toEqual([[], 0])
+    expect(await stored.deadLetters()).toEqual({ open: new Map(), parked: 0, oldestFailedAtMs: undefined })
+  })
+
+  it('count open dead letters by reason', async () => {
+    const failed_at = '2026-01-01T00:00:00.000Z'
+    await insertLetters(database.pool, [
+      { failed_at },
+      {},
+      { reason: 'too_large' },
+      { state: 'resolved' },
+      { state: 'parked' },
+    ])
+    expect(await stored.deadLetters()).toEqual({
+      open: new Map([
+        ['schema_violation', 2],
+        ['too_large', 1],
+      ]),
+      parked: 1,
+      oldestFailedAtMs: expect.any(Number),
+    })
+  })
+
+  it('take the lifting of a pause, with who and why', async () => {
+    await progress(0, 7, 'storm_guard')
+    await progress(1, 7, 'storm_guard')
+    const lifted = [{ partition: 1, paused_for: 'storm_guard', dead_letters_in_a_row: 1_000 }]
+    expect(await stored.liftPauses(1, { who: 'chief', because: 'fixed' })).toEqual(lifted)
+    expect((await stored.partitions()).map(({ pausedFor }) => pausedFor)).toEqual(['storm_guard', undefined])
+    const { rows } = await database.pool.query('SELECT who, what, because FROM audit_log')
+    expect(rows).toEqual([{ who: 'chief', what: 'resume', because: 'fixed' }])
+    expect(await stored.liftPauses(undefined, { who: 'chief', because: 'fixed' })).toHaveLength(1)
+  })
+})

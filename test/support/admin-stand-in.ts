@@ -1,0 +1,160 @@
+import { systemClock } from '#src/clock.ts'
+import { HEADER } from '#src/engine/headers.ts'
+import type { SourceRecord } from '#src/engine/record.ts'
+import type { AdminParts } from '#src/inbox/http/admin.ts'
+import { createAdminFeed } from '#src/inbox/http/admin-feed.ts'
+import { createStreamOverview } from '#src/inbox/http/stream-overview.ts'
+import type { CheckedPage, DeadLetterStore, Redrive, Redrives } from '#src/inbox/ports.ts'
+import type { AutomaticRedrive, AutomaticRedriveStatus, StoredStream } from '#src/inbox/stream-ports.ts'
+import { aLetter, createMemoryLetters, FIRST_FAILURE_MS, type Letter, type MemoryLetters } from './memory-letters.ts'
+import { createMemoryRedrives, type MemoryRedrives } from './memory-redrives.ts'
+import { createOrderJudge, maskPersonal } from './order.ts'
+
+export type { Letter } from './memory-letters.ts'
+
+/** Dead letters and redrives in memory: all that the admin API of a stream needs. */
+export interface AdminStandIn extends AdminParts, Pick<MemoryLetters, 'rows' | 'log' | 'events' | 'starts'> {
+  /** Bytes in the DLQ topic, by id. Deleting an entry removes the record from the topic. */
+  readonly bytes: Map<string, SourceRecord>
+  readonly running: Map<string, Redrive>
+  readonly membersOf: MemoryRedrives['membersOf']
+  /** Adds a dead letter. @returns its id */
+  add(letter?: Partial<Letter> & { readonly value?: Buffer | null; readonly recordKey?: Buffer | null }): string
+}
+
+const judge = createOrderJudge({ maxBytes: 1024 * 1024 })
+
+/** The parts that a test replaces. */
+export type StandInParts = Partial<Omit<AdminParts, 'letters' | 'redrives'>> & {
+  readonly letters?: Partial<DeadLetterStore>
+  readonly redrives?: Partial<Redrives>
+  /** The time of the first action, in ms since the epoch; each takes a second. */
+  readonly nowMs?: number
+}
+
+export function adminStandIn({
+  letters: ownLetters,
+  redrives: ownRedrives,
+  nowMs,
+  ...parts
+}: StandInParts = {}): AdminStandIn {
+  const inbox = createMemoryLetters(nowMs)
+  const { rows, log, events, starts, note } = inbox
+  const bytes = new Map<string, SourceRecord>()
+  const check = (id: string) => {
+    const record = bytes.get(id)
+    return record === undefined ? undefined : judge(record)
+  }
+  const { port: redrives, running, membersOf } = createMemoryRedrives({ letters: inbox, passes: id => check(id)?.ok })
+  const automatic = memoryAutomatic(note, inbox.at)
+  const stored = memoryStored(note)
+  const { overview, storeSilentMs } = createStreamOverview({
+    ...{ topic: 'orders', groupId: 'holdfast', consumes: false, status: () => undefined, ready: [] },
+    stored: {
+      ...stored,
+      deadLetters: async () => {
+        const open = [...rows.values()].filter(({ state }) => state === 'open')
+        const reasons = Map.groupBy(open, ({ reason }) => reason)
+        return {
+          open: new Map([...reasons].map(([reason, { length }]) => [reason, length])),
+          parked: [...rows.values()].filter(({ state }) => state === 'parked').length,
+          oldestFailedAtMs:
+            open.length === 0 ? undefined : Math.min(...open.map(({ failed_at }) => Date.parse(failed_at))),
+        }
+      },
+    },
+    automatic,
+    ends: () => new Map(),
+    clock: { now: inbox.now, monotonic: () => performance.now(), sleep: systemClock.sleep },
+  })
+  const admin: AdminParts = {
+    letters: { ...inbox.store, ...ownLetters },
+    redrives: { ...redrives, ...ownRedrives },
+    stored,
+    automatic,
+    overview,
+    storeSilentMs,
+    records: {
+      async *read(places) {
+        for (const { id } of places) {
+          const record = bytes.get(id)
+          if (record !== undefined) yield { id, record }
+        }
+      },
+    },
+    async *check(query): AsyncIterable<CheckedPage> {
+      const { rows: page, next } = await inbox.store.page(query)
+      const results = page.map(({ id }) => {
+        const verdict = check(id)
+        const violations = verdict === undefined || verdict.ok ? [] : verdict.rejection.violations
+        return { id, passes: verdict?.ok, violations }
+      })
+      yield { results, next }
+    },
+    stream: { name: 'orders', judge, mask: maskPersonal, isKey: text => /^[A-Za-z0-9_-]{1,64}$/.test(text) },
+    // A subscriber gets the state at once and nothing after it, because the sleep between two reads never ends.
+    feed: createAdminFeed({
+      clock: { sleep: (_ms, signal) => new Promise(resolve => signal?.addEventListener('abort', () => resolve())) },
+      overview,
+      redrives: redrives.list,
+      onError() {},
+    }),
+    ...parts,
+  }
+  return {
+    ...admin,
+    rows,
+    bytes,
+    log,
+    events,
+    running,
+    membersOf,
+    starts,
+    add({ value = Buffer.from('{"order_uid":"x"}'), recordKey = Buffer.from('x'), ...given } = {}) {
+      const offset = rows.size
+      const row = { ...aLetter(offset), ...given }
+      rows.set(row.id, row)
+      const headers = [[HEADER.id, Buffer.from(row.id)] as const, [HEADER.reason, Buffer.from(row.reason)] as const]
+      const place = { topic: 'orders.dlq', partition: 0, offset: BigInt(offset), timestampMs: FIRST_FAILURE_MS }
+      bytes.set(row.id, { ...place, key: recordKey, value, headers })
+      return row.id
+    },
+  }
+}
+
+type Note = MemoryLetters['note']
+
+function memoryAutomatic(note: Note, at: () => string): AutomaticRedrive {
+  let status: AutomaticRedriveStatus = { on: false, changed_by: null, changed_at: null, next_run: null }
+  return {
+    status: async () => status,
+    async set(on, by) {
+      note('automatic_redrive', '', by, { on })
+      status = { on, changed_by: by.who, changed_at: at(), next_run: on ? at() : null }
+      return status
+    },
+  }
+}
+
+function memoryStored(note: Note): Omit<StoredStream, 'deadLetters'> {
+  const paused = new Map([[2, 1_000]])
+  return {
+    partitions: async () =>
+      [0, 1, 2].map(partition => ({
+        partition,
+        next: BigInt(partition * 100),
+        pausedFor: paused.has(partition) ? 'storm_guard' : undefined,
+        pausedBecause: paused.has(partition) ? '1,000 dead letters in a row' : undefined,
+        lastProgressMs: FIRST_FAILURE_MS,
+      })),
+    rate: async () => 12.5,
+    async liftPauses(partition, by) {
+      const lifted = [...paused].filter(([candidate]) => partition === undefined || candidate === partition)
+      for (const [candidate] of lifted) paused.delete(candidate)
+      note('resume', 'topic:orders', by, { lifted: lifted.length })
+      return lifted.map(([partition, dead_letters_in_a_row]) => {
+        return { partition, paused_for: 'storm_guard', dead_letters_in_a_row }
+      })
+    },
+  }
+}
