@@ -1,5 +1,5 @@
 import { decodeCursor, encodeCursor } from '../engine/cursor.ts'
-import { type DeadLetterPlace, LETTER_SORTS } from './ports.ts'
+import { type DeadLetterPlace, LETTER_SORTS, type LetterQuery } from './ports.ts'
 
 /** Two names that are as long as they may be, with what is around them. */
 export const MAX_CURSOR_CHARACTERS = 2048
@@ -28,4 +28,25 @@ export function fromCursor(cursor: string): DeadLetterPlace | undefined {
   const rules = KEYS[sort?.replace('-', '') ?? ''] ?? []
   if (sort === undefined || keys.length !== rules.length) return undefined
   return rules.every((holds, index) => holds(keys[index] ?? '')) ? { sort, keys } : undefined
+}
+
+export type ListStart =
+  | { readonly ok: true; readonly start: Pick<LetterQuery, 'sort' | 'after'> }
+  /** `what` is the parameter that is wrong; its name and `message` make a sentence without its full stop. */
+  | { readonly ok: false; readonly what: 'sort' | 'cursor'; readonly message: string }
+
+/** Where a list of dead letters begins. A cursor keeps the order of its list, so another order beside it is a mistake. */
+export function listStart(sort: string | undefined, cursor: string | undefined): ListStart {
+  const known = LETTER_SORTS.find(name => name === sort)
+  if (sort !== undefined && known === undefined) {
+    return { ok: false, what: 'sort', message: `must be one of ${LETTER_SORTS.join(', ')}` }
+  }
+  const after = cursor === undefined ? undefined : fromCursor(cursor)
+  if (cursor !== undefined && after === undefined) {
+    return { ok: false, what: 'cursor', message: 'must be what the page before ended with' }
+  }
+  if (known !== undefined && after !== undefined && after.sort !== known) {
+    return { ok: false, what: 'cursor', message: `is of a list that is sorted by ${after.sort}` }
+  }
+  return { ok: true, start: { ...(known === undefined ? {} : { sort: known }), after } }
 }

@@ -127,20 +127,23 @@ export function offers(state: RedriveState, step: RedriveStep): boolean {
 export const redrivesWhere = (holds: (state: RedriveStateRow) => boolean): RedriveState[] =>
   REDRIVE_STATES.filter(state => holds(REDRIVES[state]))
 
-/** States of a member of a redrive's frozen set. */
+/**
+ * States of a member of a redrive's frozen set. `inHand`: its letter is in the state `replaying`, until the member's record is settled, or is
+ * not published after all.
+ */
 export const MEMBER_STATES = {
-  pending: { left: true, published: false, settled: false },
-  claimed: { left: true, published: false, settled: false },
-  published: { left: false, published: true, settled: false },
-  resolved: { left: false, published: true, settled: true },
-  failed_again: { left: false, published: true, settled: true },
-  parked: { left: false, published: true, settled: true },
-  skipped: { left: false, published: false, settled: false },
-  cancelled: { left: false, published: false, settled: false },
+  pending: { left: true, inHand: false, published: false, settled: false },
+  claimed: { left: true, inHand: true, published: false, settled: false },
+  published: { left: false, inHand: true, published: true, settled: false },
+  resolved: { left: false, inHand: false, published: true, settled: true },
+  failed_again: { left: false, inHand: false, published: true, settled: true },
+  parked: { left: false, inHand: false, published: true, settled: true },
+  skipped: { left: false, inHand: false, published: false, settled: false },
+  cancelled: { left: false, inHand: false, published: false, settled: false },
 } as const
 export type MemberState = keyof typeof MEMBER_STATES
 
-export const membersWhere = (what: 'left' | 'published' | 'settled'): MemberState[] =>
+export const membersWhere = (what: 'left' | 'inHand' | 'published' | 'settled'): MemberState[] =>
   (Object.keys(MEMBER_STATES) as MemberState[]).filter(state => MEMBER_STATES[state][what])
 
 /** Names of states as SQL has them in `IN (…)`. They are words of these tables: nothing to escape. */

@@ -1,7 +1,7 @@
 import { note, print, printAll, table } from '../../cli/output.ts'
 import { ago } from '../../cli/words.ts'
 import { UsageError } from '../../engine/errors.ts'
-import { fromCursor, toCursor } from '../cursor.ts'
+import { listStart, toCursor } from '../cursor.ts'
 import { rowJson } from '../json.ts'
 import type { LetterSort } from '../ports.ts'
 import { type DlqOptions, filterOf, openDeadLetters } from './dlq-parts.ts'
@@ -18,25 +18,16 @@ const PAGE = 500
 export async function ls(words: readonly string[], options: LsOptions): Promise<void> {
   const { limit, sort, cursor, json } = options
   const filter = filterOf(words)
-  let after = cursor === undefined ? undefined : fromCursor(cursor)
-  if (cursor !== undefined && after === undefined) {
-    throw new UsageError('--cursor must be what another list ended with')
-  }
-  if (sort !== undefined && after !== undefined && after.sort !== sort) {
-    throw new UsageError(`--cursor is of a list with --sort ${after.sort}`)
-  }
+  const begins = listStart(sort, cursor)
+  if (!begins.ok) throw new UsageError(`--${begins.what} ${begins.message}`)
   if (limit === 0) throw new UsageError('--limit must be 1 at least')
   await using inbox = await openDeadLetters(options)
   const now = Date.now()
   const lines: string[][] = []
   let left = limit
+  let { after } = begins.start
   do {
-    const page = await inbox.letters.page({
-      filter,
-      limit: Math.min(left, PAGE),
-      ...(sort === undefined ? {} : { sort }),
-      after,
-    })
+    const page = await inbox.letters.page({ ...begins.start, filter, limit: Math.min(left, PAGE), after })
     left -= page.rows.length
     after = page.next
     if (json) await printAll(page.rows.map(row => JSON.stringify(rowJson(row))))

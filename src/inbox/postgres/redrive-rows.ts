@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { membersWhere, type RedriveState, sqlList } from '../letter-states.ts'
+import { membersWhere, type RedriveState, redrivesWhere, sqlList } from '../letter-states.ts'
 import type { Redrive } from '../ports.ts'
 import { REDRIVE_LEASE_MS } from '../redrive-work.ts'
 import { stateBefore } from './dead-letter-rows.ts'
@@ -29,6 +29,8 @@ export interface RedriveRow extends pg.QueryResultRow {
   readonly error: string | null
 }
 
+/** What it has left in such a state is not pending any more. */
+const OVER = sqlList(redrivesWhere(({ final }) => final))
 const LEASE = `interval '${REDRIVE_LEASE_MS} milliseconds'`
 
 export const SELECT_REDRIVES = `
@@ -36,13 +38,13 @@ export const SELECT_REDRIVES = `
     r.total::float8 AS total, items.*, r.created_at, r.started_at, r.finished_at, r.error
   FROM replays AS r CROSS JOIN LATERAL (
     SELECT
-      coalesce(sum(count) FILTER (WHERE state IN (${sqlList(membersWhere('left'))}) AND r.state NOT IN ('cancelled', 'failed')), 0)::float8
+      coalesce(sum(count) FILTER (WHERE state IN (${sqlList(membersWhere('left'))}) AND r.state NOT IN (${OVER})), 0)::float8
         AS pending,
       coalesce(sum(count) FILTER (WHERE state IN (${sqlList(membersWhere('published'))})), 0)::float8 AS published,
-      coalesce(sum(count) FILTER (WHERE state IN ('resolved')), 0)::float8 AS resolved,
-      coalesce(sum(count) FILTER (WHERE state IN ('failed_again')), 0)::float8 AS failed_again,
-      coalesce(sum(count) FILTER (WHERE state IN ('parked')), 0)::float8 AS parked,
-      coalesce(sum(count) FILTER (WHERE state IN ('skipped')), 0)::float8 AS skipped,
+      coalesce(sum(count) FILTER (WHERE state = 'resolved'), 0)::float8 AS resolved,
+      coalesce(sum(count) FILTER (WHERE state = 'failed_again'), 0)::float8 AS failed_again,
+      coalesce(sum(count) FILTER (WHERE state = 'parked'), 0)::float8 AS parked,
+      coalesce(sum(count) FILTER (WHERE state = 'skipped'), 0)::float8 AS skipped,
       coalesce(jsonb_object_agg(why, count) FILTER (WHERE why IS NOT NULL), '{}') AS skipped_because
     FROM (
       SELECT state, CASE state WHEN 'skipped' THEN outcome END AS why, count(*) AS count

@@ -1,5 +1,6 @@
 import { SOURCE_COLUMNS, type StreamPlan } from '../../engine/definition/plan.ts'
 import { identifier } from '../../engine/postgres/identifiers.ts'
+import { membersWhere, sqlList } from '../letter-states.ts'
 import { LETTER_INPUT } from './dead-letters.ts'
 
 /** Statements of `reindex.ts`, in the order in which they run on one session. */
@@ -38,7 +39,7 @@ export const PREPARE = [
   'CREATE INDEX ON reindex_copies (id)',
   // By letter, for which replay_items has no index.
   `CREATE TEMP TABLE reindex_in_hand AS SELECT dead_letter_id AS id, max(replay_id) AS replay_id
-    FROM replay_items WHERE state IN ('claimed', 'published') GROUP BY dead_letter_id`,
+    FROM replay_items WHERE state IN (${sqlList(membersWhere('inHand'))}) GROUP BY dead_letter_id`,
   'ALTER TABLE reindex_in_hand ADD PRIMARY KEY (id)',
   'ANALYZE reindex_letters, reindex_copies, reindex_in_hand',
 ]

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { encodeCursor } from '#src/engine/cursor.ts'
-import { fromCursor, MAX_CURSOR_CHARACTERS, toCursor } from '#src/inbox/cursor.ts'
+import { fromCursor, listStart, MAX_CURSOR_CHARACTERS, toCursor } from '#src/inbox/cursor.ts'
 import { type DeadLetterPlace, LETTER_SORTS } from '#src/inbox/ports.ts'
 
 const KEYS = {
@@ -37,5 +37,29 @@ describe('the cursor of a list of dead letters', () => {
     ['without an id', ['failed_at', '2026-01-01T00:00:00Z', '']],
   ])('%s is none', (_what, texts) => {
     expect(fromCursor(encodeCursor(texts))).toBeUndefined()
+  })
+})
+
+describe('the start of a list of dead letters', () => {
+  it('is the first page in the order that is asked for, or where a cursor says, in its own order', () => {
+    const place = placeOf('source')
+    expect(listStart(undefined, undefined)).toEqual({ ok: true, start: { after: undefined } })
+    expect(listStart('-source', undefined)).toEqual({ ok: true, start: { sort: '-source', after: undefined } })
+    expect(listStart(undefined, toCursor(place))).toEqual({ ok: true, start: { after: place } })
+    expect(listStart('source', toCursor(place))).toEqual({ ok: true, start: { sort: 'source', after: place } })
+  })
+
+  it.each([
+    ['an order that there is not', 'bytes', undefined, 'sort must be one of -failed_at, failed_at, source, -source'],
+    ['what is no cursor', undefined, 'abc', 'cursor must be what the page before ended with'],
+    [
+      'a cursor of another order',
+      '-source',
+      toCursor(placeOf('source')),
+      'cursor is of a list that is sorted by source',
+    ],
+  ])('is not %s', (_what, sort, cursor, said) => {
+    const begins = listStart(sort, cursor)
+    expect(begins.ok ? '' : `${begins.what} ${begins.message}`).toBe(said)
   })
 })

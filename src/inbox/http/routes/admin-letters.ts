@@ -1,7 +1,7 @@
 import type { Request, Response, Router } from 'express'
 import { UsageError } from '../../../engine/errors.ts'
 import type { SourceRecord } from '../../../engine/record.ts'
-import { fromCursor, toCursor } from '../../cursor.ts'
+import { listStart, toCursor } from '../../cursor.ts'
 import { groupJson, rowJson } from '../../json.ts'
 import {
   type CheckResult,
@@ -9,8 +9,7 @@ import {
   type DeadLetterRow,
   discardable,
   dlqPlaceOf,
-  LETTER_SORTS,
-  type LetterSort,
+  type LetterQuery,
 } from '../../ports.ts'
 import {
   type AdminGuard,
@@ -53,7 +52,7 @@ export function adminLetterRoutes(parts: LetterParts, guard: PatientGuard): Rout
       const { rows, next } = await letters.page({
         filter: queryFilter(req),
         limit: limitOf(req, PAGE),
-        ...whereOf(parameter(req, 'sort'), parameter(req, 'cursor')),
+        ...startOf(parameter(req, 'sort'), parameter(req, 'cursor')),
       })
       sendJson(res, 200, { dead_letters: rows.map(rowJson), next: next === undefined ? null : toCursor(next) })
     },
@@ -61,7 +60,7 @@ export function adminLetterRoutes(parts: LetterParts, guard: PatientGuard): Rout
   route('/admin/dead-letters/check', {
     post: async (req, res) => {
       const { q, limit = CHECK_PRESET, sort, cursor } = await bodyOf(req, 'CheckRequest')
-      const query = { filter: filterOf(q), limit, ...whereOf(sort, cursor) }
+      const query = { filter: filterOf(q), limit, ...startOf(sort, cursor) }
       const counted = await checked(parts.check(query), res)
       if (counted !== undefined) sendJson(res, 200, counted)
     },
@@ -95,21 +94,11 @@ export function adminLetterRoutes(parts: LetterParts, guard: PatientGuard): Rout
   return router
 }
 
-/** Where a page begins. A cursor knows the order of its list. @throws Refusal */
-function whereOf(
-  sort: string | undefined,
-  cursor: string | undefined,
-): { readonly sort?: LetterSort; readonly after: DeadLetterPlace | undefined } {
-  const known = LETTER_SORTS.find(name => name === sort)
-  if (sort !== undefined && known === undefined) throw badQuery(`sort must be one of ${LETTER_SORTS.join(', ')}.`)
-  const after = cursor === undefined ? undefined : fromCursor(cursor)
-  if (cursor !== undefined && after === undefined) {
-    throw badQuery('cursor must be what "next" of the page before said.')
-  }
-  if (known !== undefined && after !== undefined && after.sort !== known) {
-    throw badQuery(`cursor is of a list with sort=${after.sort}.`)
-  }
-  return { ...(known === undefined ? {} : { sort: known }), after }
+/** @throws Refusal */
+function startOf(sort: string | undefined, cursor: string | undefined): Pick<LetterQuery, 'sort' | 'after'> {
+  const begins = listStart(sort, cursor)
+  if (begins.ok) return begins.start
+  throw badQuery(`${begins.what} ${begins.message}.`)
 }
 
 async function letterOf(

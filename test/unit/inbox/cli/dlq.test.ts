@@ -41,7 +41,7 @@ describe('dlq', () => {
       /fields are reason.*\n {2}state:open colour:red\n {13}\^/,
     ],
     ['one that begins with a "-"', ['stats', '-colour:red'], /\n {2}-colour:red\n {3}\^/],
-    ['a cursor that is none', ['ls', '--cursor', 'abc'], /--cursor must be what another list ended with/],
+    ['a cursor that is none', ['ls', '--cursor', 'abc'], /--cursor must be what the page before ended with/],
     ['no limit', ['ls', '--limit', '0'], /--limit must be 1 at least/],
     ['a discard of nothing named', ['discard', '--because', 'x'], /missing required argument 'filter'/],
     ['a discard without a reason', ['discard', 'state:open'], /required option '--because/],

@@ -67,7 +67,7 @@ describe('the inbox', () => {
 
     expect(await page(`sort=-source&cursor=${first.body.next}`)).toMatchObject({
       status: 400,
-      body: { code: 'bad_query', detail: 'cursor is of a list with sort=source.' },
+      body: { code: 'bad_query', detail: 'cursor is of a list that is sorted by source.' },
     })
     expect((await page('sort=bytes')).body.detail).toBe('sort must be one of -failed_at, failed_at, source, -source.')
   })
