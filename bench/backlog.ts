@@ -1,17 +1,14 @@
-/** The topic of orders that every contender processes, and the expected content of the tables afterwards. */
+/** The topic that every contender processes, and the expected content of the tables afterwards. */
 
 import { ensureTopics } from '#src/engine/kafka/admin.ts'
 import type { KafkaConnection } from '#src/engine/kafka/client.ts'
 import { startProducer } from '#src/engine/kafka/producer.ts'
-import { createGenerator } from '#src/streams/orders/generator.ts'
-import type { Order } from '../test/support/order.ts'
+import { type RecordOptions, recordsOf } from './records.ts'
 
-export interface BacklogOptions {
+export interface BacklogOptions extends RecordOptions {
+  /** Records of the topic. */
   readonly orders: number
-  readonly partitions: number
-  /** Share of records that are a new version of an earlier order, 0 to 1. */
-  readonly updatesRatio: number
-  readonly seed: number
+  readonly topic: string
 }
 
 /** Sums and counts of the tables; money in the unit of the records. */
@@ -27,17 +24,27 @@ export interface Tally {
 }
 
 export interface Backlog extends BacklogOptions {
-  readonly topic: string
   readonly dlqTopic: string
   /** The next offset of each partition. */
   readonly ends: readonly bigint[]
   /** The partition and offset of record `i` of the generator. */
   readonly partitionOf: Uint16Array
   readonly offsetOf: Uint32Array
+  /** 1 where record `i` is the newest version of its order. */
+  readonly isNewest: Uint8Array
   readonly timestampMs: number
   readonly valueBytes: number
   /** The newest version of each order. */
   readonly expected: Tally
+  /** Records that must become dead letters. */
+  readonly invalid: number
+}
+
+interface Newest {
+  readonly index: number
+  readonly amount: number
+  readonly items: number
+  readonly totalPrice: number
 }
 
 /** Sent together, then awaited together. */
@@ -45,37 +52,47 @@ const CHUNK = 5_000
 
 /** Fills a new topic. The time that it takes is not part of any measurement. */
 export async function produceBacklog(connection: KafkaConnection, options: BacklogOptions): Promise<Backlog> {
-  const { orders, partitions } = options
-  const topic = 'orders'
-  const dlqTopic = 'orders.dlq'
+  const { orders, partitions, topic } = options
+  const dlqTopic = `${topic}.dlq`
   const timestampMs = Date.now()
   const partitionOf = new Uint16Array(orders)
   const offsetOf = new Uint32Array(orders)
+  const isNewest = new Uint8Array(orders)
   const ends = Array.from({ length: partitions }, () => 0n)
-  const newest = new Map<string, { amount: number; items: number; totalPrice: number }>()
+  const newest = new Map<string, Newest>()
   let valueBytes = 0
+  let invalid = 0
 
   await using producer = await startProducer({ connection })
   await ensureTopics(connection, producer, { topic, dlqTopic, partitions, replication: undefined })
-  const generator = validOrders(options)
+  const records = recordsOf(options)
   for (let start = 0; start < orders; start += CHUNK) {
     const length = Math.min(CHUNK, orders - start)
-    await Promise.all(
-      Array.from({ length }, async (_, i) => {
-        const { key, value, order } = generator.next()
-        valueBytes += value.length
-        newest.set(order.order_uid, {
-          amount: order.payment.amount,
-          items: order.items.length,
-          totalPrice: sum(order.items, item => item.total_price),
-        })
-        const { partition, offset } = await producer.produce({ topic, key, value, headers: [], timestampMs })
-        partitionOf[start + i] = partition
-        offsetOf[start + i] = Number(offset)
-        if (offset >= (ends[partition] ?? 0n)) ends[partition] = offset + 1n
-      }),
-    )
+    await Promise.all(Array.from({ length }, (_, i) => send(start + i)))
   }
+
+  async function send(index: number): Promise<void> {
+    const { key, value, order, partition: wanted } = records.next()
+    valueBytes += value?.length ?? 0
+    if (order === undefined) invalid += 1
+    else {
+      const earlier = newest.get(order.order_uid)
+      if (earlier !== undefined) isNewest[earlier.index] = 0
+      isNewest[index] = 1
+      newest.set(order.order_uid, {
+        index,
+        amount: order.payment.amount,
+        items: order.items.length,
+        totalPrice: sum(order.items, item => item.total_price),
+      })
+    }
+    const place = wanted === undefined ? {} : { partition: wanted }
+    const { partition, offset } = await producer.produce({ topic, ...place, key, value, headers: [], timestampMs })
+    partitionOf[index] = partition
+    offsetOf[index] = Number(offset)
+    if (offset >= (ends[partition] ?? 0n)) ends[partition] = offset + 1n
+  }
+
   const versions = [...newest.values()]
   const expected = {
     orders: versions.length,
@@ -85,18 +102,9 @@ export async function produceBacklog(connection: KafkaConnection, options: Backl
     amount: sum(versions, version => version.amount),
     totalPrice: sum(versions, version => version.totalPrice),
   }
-  return { ...options, topic, dlqTopic, ends, partitionOf, offsetOf, timestampMs, valueBytes, expected }
-}
-
-/** The same orders in each run: a function of the seed. */
-export function validOrders({ seed, updatesRatio }: Pick<BacklogOptions, 'seed' | 'updatesRatio'>) {
-  const generator = createGenerator({ seed, updatesRatio, invalidRatio: 0 })
   return {
-    next(): { readonly key: Buffer; readonly value: Buffer; readonly order: Order } {
-      const { key, value } = generator.next()
-      if (value === null) throw new RangeError('the generator was asked for valid orders only')
-      return { key, value, order: JSON.parse(value.toString()) as Order }
-    },
+    ...{ ...options, dlqTopic, ends, partitionOf, offsetOf, isNewest },
+    ...{ timestampMs, valueBytes, expected, invalid },
   }
 }
 

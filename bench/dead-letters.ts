@@ -40,7 +40,7 @@ await writeLetters()
 await closeLoops()
 
 async function askQuestions(): Promise<void> {
-  await using database = await freshDatabase(server, 'questions', false)
+  await using database = await freshDatabase(server, 'questions', { keep: false })
   const pool = createPool({ url: database.url, max: 1, statementTimeoutMs: 60_000, name: 'bench' })
   await fill(pool)
   const store = createDeadLetterStore(pool, 'orders')
@@ -115,7 +115,7 @@ async function writeLetters(): Promise<void> {
   for (let round = 0; round < rounds; round++) {
     const ways = round % 2 === 0 ? WITHOUT : WITHOUT.toReversed()
     for (const without of ways) {
-      await using database = await freshDatabase(server, `writes_${round}_${without ?? 'all'}`, false)
+      await using database = await freshDatabase(server, `writes_${round}_${without ?? 'all'}`, { keep: false })
       const pool = createPool({ url: database.url, max: 1, statementTimeoutMs: 60_000, name: 'bench' })
       if (without !== undefined) await pool.query(`DROP INDEX ${without}`)
       const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
@@ -146,7 +146,7 @@ async function writeLetters(): Promise<void> {
 
 /** Batches whose records were all redriven, so that each resolves its letter: beside the same batch without a redrive. */
 async function closeLoops(): Promise<void> {
-  await using database = await freshDatabase(server, 'loops', false)
+  await using database = await freshDatabase(server, 'loops', { keep: false })
   const pool = createPool({ url: database.url, max: 1, statementTimeoutMs: 60_000, name: 'bench' })
   const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })

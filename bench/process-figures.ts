@@ -21,17 +21,18 @@ export const figuresAvailable = existsSync('/proc/self/stat')
  * @returns undefined when there is no such process, or no /proc
  */
 export function cpuSecondsOfTree(root: number): number | undefined {
-  const stats = new Map<number, Stat>()
-  for (const pid of figuresAvailable ? processIds() : []) {
-    const stat = readStat(pid)
-    if (stat !== undefined) stats.set(pid, stat)
-  }
-  if (!stats.has(root)) return undefined
-  let seconds = 0
-  for (const [pid, stat] of stats) {
-    if (descends(pid, root, stats)) seconds += stat.own + stat.ended
-  }
-  return seconds
+  const stats = treeOf(root)
+  if (stats.size === 0) return undefined
+  return [...stats.values()].reduce((seconds, stat) => seconds + stat.own + stat.ended, 0)
+}
+
+/**
+ * The most memory that each living process of a tree ever held, added up, in bytes: of a single one its peak, of several at least
+ * theirs together. @returns undefined when there is no such process, or no /proc
+ */
+export function peakMemoryOfTree(root: number): number | undefined {
+  const peaks = [...treeOf(root).keys()].flatMap(pid => peakMemoryBytes(pid) ?? [])
+  return peaks.length === 0 ? undefined : peaks.reduce((sum, bytes) => sum + bytes, 0)
 }
 
 /** The most memory that the process ever held, in bytes. @returns undefined when there is no such process, or no /proc */
@@ -53,6 +54,17 @@ export function parseStat(line: string): Stat {
     own: (field(14) + field(15)) / TICKS_PER_SECOND,
     ended: (field(16) + field(17)) / TICKS_PER_SECOND,
   }
+}
+
+/** A living process and all that descend from it, by their ids; empty when there is no such process. */
+function treeOf(root: number): ReadonlyMap<number, Stat> {
+  const stats = new Map<number, Stat>()
+  for (const pid of figuresAvailable ? processIds() : []) {
+    const stat = readStat(pid)
+    if (stat !== undefined) stats.set(pid, stat)
+  }
+  if (!stats.has(root)) return new Map()
+  return new Map([...stats].filter(([pid]) => descends(pid, root, stats)))
 }
 
 function descends(pid: number, root: number, stats: ReadonlyMap<number, Stat>): boolean {

@@ -2,9 +2,9 @@ import { collapse } from '#src/engine/collapse.ts'
 import { createPool } from '#src/engine/postgres/pool.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
 import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
+import { createGenerator } from '#src/streams/orders/generator.ts'
 import { createOrderJudge, type Order } from '../test/support/order.ts'
 import { orderTables } from '../test/support/order-stream.ts'
-import { validOrders } from './backlog.ts'
 
 const TOPIC = { topic: 'bench', partition: 0 }
 const GROUP = 'bench'
@@ -16,7 +16,7 @@ export async function storeOrders(databaseUrl: string, count: number): Promise<s
     const store = createStreamSettlement<Order>({ pool, stream: 'orders', tables: orderTables })
     await store.startProgress(GROUP, { ...TOPIC, nextOffset: 0n })
     const judge = createOrderJudge({ maxBytes: 1 << 20 })
-    const orders = validOrders({ seed: 1, updatesRatio: 0 })
+    const orders = createGenerator({ seed: 1, updatesRatio: 0, invalidRatio: 0 })
     const records = Array.from({ length: count }, (_, offset): ReadyRecord<Order> => {
       const { key, value } = orders.next()
       const record = {

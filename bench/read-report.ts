@@ -1,7 +1,8 @@
 /** Measurements of reads, for people. */
+
+import type { Machine } from './machine.ts'
 import { median } from './measurement.ts'
 import type { LoadResult } from './read-load.ts'
-import type { Machine } from './report.ts'
 
 /** The targets of the issue for a hot read. */
 const TARGET = { ratio: 0.8, p99Ms: 10 }

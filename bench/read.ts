@@ -16,13 +16,13 @@ import { type GuardedProcess, startGuarded } from '#tools/demo/servers/guarded-p
 import { logTail } from '#tools/demo/servers/machine.ts'
 import { startPostgres } from '#tools/demo/servers/postgres.ts'
 import { ask, freshDatabase } from './database.ts'
+import { describeMachine } from './machine.ts'
 import { median } from './measurement.ts'
 import { cpuSecondsOfTree, peakMemoryBytes } from './process-figures.ts'
 import type { LoadOptions, LoadResult } from './read-load.ts'
 import { storeOrders } from './read-orders.ts'
 import { type ReadMeasurement, type ReadReport, toReadTable } from './read-report.ts'
 import { KINDS } from './read-servers.ts'
-import { describeMachine } from './report.ts'
 import { since } from './servers.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -69,7 +69,7 @@ process.exitCode = report.measurements.every(({ failed }) => failed === 0) ? 0 :
 async function measure(): Promise<ReadReport> {
   await using parts = new AsyncDisposableStack()
   const postgres = parts.use(await startPostgres({ log: say }))
-  const database = parts.use(await freshDatabase(postgres, 'bench_read', false))
+  const database = parts.use(await freshDatabase(postgres, 'bench_read', { keep: false }))
   const [version] = await ask<{ server_version: string }>(postgres.url, 'SHOW server_version')
   const machine = describeMachine(version?.server_version ?? 'unknown', loadBefore)
   const uids = await storeOrders(database.url, options.orders)

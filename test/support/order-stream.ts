@@ -11,4 +11,4 @@ export function createOrderStream(options: CompileOptions): Stream<Order> {
 const stream = createOrderStream({ topic: 'orders', dlqTopic: 'orders.dlq', groupId: 'holdfast', maxBytes: 0 })
 
 /** How orders are written and read, whatever the names of their topics. */
-export const { tables: orderTables, queries: orderQueries } = stream
+export const { plan: orderPlan, tables: orderTables, queries: orderQueries } = stream

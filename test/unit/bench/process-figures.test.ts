@@ -2,7 +2,13 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { expect, it, onTestFinished } from 'vitest'
-import { cpuSecondsOfTree, figuresAvailable, parseStat, peakMemoryBytes } from '../../../bench/process-figures.ts'
+import {
+  cpuSecondsOfTree,
+  figuresAvailable,
+  parseStat,
+  peakMemoryBytes,
+  peakMemoryOfTree,
+} from '../../../bench/process-figures.ts'
 
 it('reads parent and times past a name with brackets and spaces', () => {
   const line = '4711 (a) (b c) S 12 4711 4711 0 -1 4194560 1 2 3 4 150 50 25 5 20 0 1 0 99999 1 1'
@@ -12,6 +18,7 @@ it('reads parent and times past a name with brackets and spaces', () => {
 it('knows nothing of a process that is not there', () => {
   expect(cpuSecondsOfTree(2 ** 30)).toBeUndefined()
   expect(peakMemoryBytes(2 ** 30)).toBeUndefined()
+  expect(peakMemoryOfTree(2 ** 30)).toBeUndefined()
 })
 
 it.runIf(figuresAvailable)('counts what children used, those that ended included', async () => {
@@ -30,4 +37,17 @@ it.runIf(figuresAvailable)('counts what children used, those that ended included
   expect(ofChild).toBeGreaterThan(0.05)
   expect(cpuSecondsOfTree(process.pid)).toBeGreaterThan(ofChild)
   expect(peakMemoryBytes(pid)).toBeGreaterThan(10e6)
+})
+
+it.runIf(figuresAvailable)('adds up the memory of a process and its children', async () => {
+  const waiting = "console.log('here'); setInterval(() => {}, 1000)"
+  const parent = `
+    const { spawn } = require('node:child_process')
+    spawn(process.execPath, ['-e', ${JSON.stringify(waiting)}], { stdio: 'inherit' })
+    setInterval(() => {}, 1000)`
+  const child = spawn(process.execPath, ['-e', parent], { stdio: ['ignore', 'pipe', 'ignore'], detached: true })
+  const pid = Number(child.pid)
+  onTestFinished(() => void process.kill(-pid, 'SIGKILL'))
+  await once(createInterface({ input: child.stdout }), 'line')
+  expect(peakMemoryOfTree(pid) ?? 0).toBeGreaterThan((peakMemoryBytes(pid) ?? 0) + 10e6)
 })
