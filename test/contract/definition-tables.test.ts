@@ -177,6 +177,76 @@ describe('tables that are made from a definition', () => {
     expect(await stored(odd, 'k')).toEqual(less)
   })
 
+  it('may have names as long as Postgres allows, which its own names must not cut to the same', async () => {
+    const [a, b] = [`${'ж'.repeat(31)}a`, `${'ж'.repeat(31)}b`]
+    const fields = { [a]: { type: 'string' }, [b]: { type: 'integer' } }
+    const long = await installed<Record<string, unknown>>({
+      name: 'long',
+      schema: {
+        type: 'object',
+        required: ['id', 'at', a, b],
+        properties: {
+          id: { type: 'string' },
+          at: { type: 'string', format: 'date-time' },
+          ...fields,
+          one: { type: 'object', properties: fields },
+          other: { type: 'object', properties: fields },
+        },
+      },
+      key: '/id',
+      tables: { ['t'.repeat(63)]: {}, long_one: { at: '/one' }, long_other: { at: '/other' } },
+      list: { newest: '/at', by: [`/${a}`, `/${b}`] },
+    })
+    const value = {
+      id: 'k',
+      at: '2026-01-01T00:00:00Z',
+      [a]: 'x',
+      [b]: 1,
+      one: { [a]: 'y', [b]: 2 },
+      other: { [b]: 3 },
+    }
+    await settle(long, [value])
+    expect(await stored(long, 'k')).toEqual(value)
+  })
+
+  it('may have fields with names that every object inherits', async () => {
+    const names = ['constructor', 'toString', 'hasOwnProperty']
+    const fields = Object.fromEntries(names.map(name => [name, { type: 'string' }]))
+    const part = { type: 'object', properties: { ...fields, x: { type: 'string' } } }
+    const inherited = await installed<Record<string, unknown>>({
+      name: 'inherited',
+      schema: {
+        type: 'object',
+        required: ['id', 'one', 'many'],
+        properties: {
+          id: { type: 'string' },
+          ...fields,
+          valueOf: part,
+          one: part,
+          many: { type: 'array', items: part },
+        },
+      },
+      key: '/id',
+      tables: {
+        inherited: {},
+        inherited_of: { at: '/valueOf' },
+        inherited_one: { at: '/one' },
+        inherited_many: { each: '/many' },
+      },
+    })
+    const absent = { id: 'k', one: { x: 'a' }, many: [{ x: 'a' }] }
+    const present = {
+      id: 'l',
+      toString: 'b',
+      valueOf: { constructor: 'b' },
+      one: { constructor: 'b' },
+      many: [{ hasOwnProperty: 'b' }],
+    }
+    await settle(inherited, [absent, present])
+    expect(await stored(inherited, 'k')).toEqual(absent)
+    expect(await stored(inherited, 'l')).toEqual(present)
+  })
+
   it('may have no list: then values are read by their keys, and a table may have more columns than a call has arguments', async () => {
     const wide = Object.fromEntries(Array.from({ length: 130 }, (_, n) => [`c${n}`, { type: 'integer' }]))
     const many = await installed<Record<string, unknown>>({

@@ -3,7 +3,7 @@ import { type HttpDefinition, RESERVED_ROUTES } from '../http-names.ts'
 import { MAX_NAME_BYTES } from '../postgres/identifiers.ts'
 import { schemaProblems } from '../values/schema-problems.ts'
 import { columnNames, planOf, type StreamPlan } from './plan.ts'
-import { ENGINE_TABLES } from './reserved.ts'
+import { ENGINE_TABLES, STATEMENT_NAMES } from './reserved.ts'
 
 /**
  * Every mistake of these definitions, each as a sentence with its place: `stream returns: tables.return_lines.columns[2]: …`.
@@ -91,6 +91,12 @@ function checkTables(definition: StreamDefinition, plan: StreamPlan | undefined,
   for (const name of Object.keys(definition.tables)) {
     const why = whyNoName(name)
     if (why !== undefined) mistake(`tables.${name}`, `the name of the table ${why}`)
+    if (name.startsWith('pg_')) {
+      mistake(`tables.${name}`, 'names that begin with "pg_" belong to Postgres itself; choose another')
+    }
+    if (STATEMENT_NAMES.has(name)) {
+      mistake(`tables.${name}`, 'statements of Holdfast have a part of this name; choose another')
+    }
     if (ENGINE_TABLES.has(name))
       mistake(`tables.${name}`, 'Holdfast has a table of this name for itself; choose another')
   }

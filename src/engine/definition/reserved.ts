@@ -4,3 +4,6 @@ export const ENGINE_TABLES: ReadonlySet<string> = new Set([
   ...['dead_letters', 'dead_letter_events', 'dead_letters_purged', 'dead_letters_purged_counts'],
   ...['replays', 'replay_items', 'replay_items_purged', 'pgmigrations', 'pgmigrations_project'],
 ])
+
+/** Parts of the statements that write a value (`postgres/tables.ts`): a table of such a name would be taken for the part. */
+export const STATEMENT_NAMES: ReadonlySet<string> = new Set(['excluded', 'kept', 'written'])

@@ -12,10 +12,23 @@ const made = new Map<string, Getter>()
  * cannot keep apart.
  */
 export function getter(path: readonly string[]): Getter {
+  if (path.some(name => name in Object.prototype)) return ownGetter(path)
   const access = path.map(name => `?.[${JSON.stringify(name)}]`).join('')
   const known = made.get(access) ?? (new Function('value', `return value${access}`) as Getter)
   made.set(access, known)
   return known
+}
+
+/** For fields with a name that every object inherits, as `toString`: only an own one is a field of the value. */
+function ownGetter(path: readonly string[]): Getter {
+  return value => {
+    let found: unknown = value
+    for (const name of path) {
+      if (typeof found !== 'object' || found === null || !Object.hasOwn(found, name)) return undefined
+      found = (found as Readonly<Record<string, unknown>>)[name]
+    }
+    return found
+  }
 }
 
 /** What the tables hold of a value, in JSON's types; computed columns are `undefined`. */

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+
 /** Keywords of PostgreSQL 18 that cannot name a column or a table without quotes (pg_get_keywords, catcode R and T). */
 const RESERVED = new Set(
   `all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column
@@ -12,6 +14,23 @@ const RESERVED = new Set(
 
 /** Bytes that a name of PostgreSQL can have: it cuts longer ones. */
 export const MAX_NAME_BYTES = 63
+
+/**
+ * A name that Postgres keeps whole: one that is longer is cut, and ends in a digest of what it was. Postgres itself would cut it without
+ * one, and two names that begin alike would become the same.
+ */
+export function shortened(name: string): string {
+  if (Buffer.byteLength(name) <= MAX_NAME_BYTES) return name
+  const digest = createHash('sha256').update(name).digest('hex').slice(0, DIGEST_CHARACTERS)
+  let head = ''
+  for (const character of name) {
+    if (Buffer.byteLength(head + character) > MAX_NAME_BYTES - DIGEST_CHARACTERS - 1) break
+    head += character
+  }
+  return `${head}_${digest}`
+}
+
+const DIGEST_CHARACTERS = 8
 
 /** A name as SQL writes it: in quotes, unless it means the same without. */
 export function identifier(name: string): string {

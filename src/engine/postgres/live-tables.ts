@@ -1,5 +1,5 @@
 import type { StreamPlan } from '../definition/plan.ts'
-import { identifier } from './identifiers.ts'
+import { identifier, shortened } from './identifiers.ts'
 import {
   columnType,
   createIndex,
@@ -171,7 +171,7 @@ function neededColumns({ name: table, columns }: WantedTable, live: LiveTable): 
 function keyDifference({ name: table, primaryKey }: WantedTable, { primaryKey: found }: LiveTable): TableDifference[] {
   if (found !== undefined && found.columns.join() === primaryKey.join()) return []
   const key = (columns: readonly string[]) => `(${columns.map(identifier).join(', ')})`
-  const name = identifier(found?.constraint ?? `${table}_pkey`)
+  const name = identifier(found?.constraint ?? shortened(`${table}_pkey`))
   const alter = `ALTER TABLE ${identifier(table)}`
   const drop = `DROP CONSTRAINT ${name}`
   const add = (columns: readonly string[]) => `ADD CONSTRAINT ${name} PRIMARY KEY ${key(columns)}`

@@ -5,7 +5,7 @@ import type { PageQuery, Place, ValueList, ValueQueries } from '../value-sql.ts'
 import { hasFormat } from '../values/formats.ts'
 import { canonicalInstant, isInstant } from '../values/instant.ts'
 import { fromColumn, selectExpression } from './column-values.ts'
-import { identifier, literal } from './identifiers.ts'
+import { identifier, literal, shortened } from './identifiers.ts'
 import { statementName } from './statement-name.ts'
 
 type Row = Readonly<Record<string, unknown>>
@@ -285,7 +285,7 @@ function createNames(taken: readonly string[]) {
   return {
     take(name: string, alias = 'c'): string {
       let free = name
-      for (let n = 0; names.has(free); n++) free = `${alias}_${name}`.slice(0, 50) + (n === 0 ? '' : n)
+      for (let n = 0; names.has(free); n++) free = shortened(`${alias}_${name}${n === 0 ? '' : n}`)
       names.add(free)
       return free
     },

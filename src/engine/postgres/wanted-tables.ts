@@ -1,5 +1,5 @@
 import { STORED_AT, type StreamPlan, type TablePlan } from '../definition/plan.ts'
-import { identifier, MAX_NAME_BYTES } from './identifiers.ts'
+import { identifier, shortened } from './identifiers.ts'
 
 export interface WantedColumn {
   readonly name: string
@@ -64,16 +64,12 @@ function indexesOf({ root, key, list }: StreamPlan): WantedIndex[] {
   if (list === undefined) return []
   const order = `${identifier(list.newest.name)} DESC, ${identifier(key.column)} DESC`
   return [
-    { name: indexName(root.name, 'newest'), columns: `(${order})` },
+    { name: shortened(`${root.name}_newest`), columns: `(${order})` },
     ...list.by.map(({ name, type }) => {
       const compared = type === 'text' ? `"left"(${identifier(name)}, ${INDEXED_CHARACTERS})` : identifier(name)
-      return { name: indexName(root.name, `by_${name}`), columns: `(${compared}, ${order})` }
+      return { name: shortened(`${root.name}_by_${name}`), columns: `(${compared}, ${order})` }
     }),
   ]
-}
-
-function indexName(table: string, what: string): string {
-  return `${table}_${what}`.slice(0, MAX_NAME_BYTES)
 }
 
 /** SQL that makes what is wanted, and SQL that takes it back. */

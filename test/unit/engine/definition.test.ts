@@ -124,6 +124,16 @@ describe('a mistake of a definition is named with its place', () => {
       'stream returns: tables.dead_letters: Holdfast has a table of this name for itself; choose another',
     ],
     [
+      'a table that Postgres would look for among its own',
+      { tables: { ...root, pg_class: { at: '/address' } } },
+      'stream returns: tables.pg_class: names that begin with "pg_" belong to Postgres itself; choose another',
+    ],
+    ...['excluded', 'kept', 'written'].map((name): [string, Partial<StreamDefinition>, string] => [
+      `a table that would be taken for a part of a statement: ${name}`,
+      { tables: { ...root, [name]: { at: '/address' } } },
+      `stream returns: tables.${name}: statements of Holdfast have a part of this name; choose another`,
+    ]),
+    [
       'a reserved route',
       { route: 'admin' },
       'stream returns: route: "admin" is an address of Holdfast itself; give the stream another one with "route"',
