@@ -122,7 +122,7 @@ export async function startApp(
       notifyAs,
       consumes,
       serves,
-      mayResume: () => units.some(({ engine }) => engine !== undefined && engine.failure === undefined),
+      mayResume: () => units.some(({ engine }) => engine?.failed === false),
       observer: observer.of(stream.name),
       tracing,
       clock,

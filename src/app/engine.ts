@@ -30,7 +30,7 @@ export interface EngineParts {
   /** The same, and whether they can be written now. @throws why not */
   readonly checkTables: () => Promise<void>
   /** Called when the stream has failed, to decide whether to start it again. `false` ends it. */
-  readonly mayResume: (error: unknown) => boolean
+  readonly mayResume: () => boolean
   readonly observer: Observer
   readonly onKafkaWarning: (text: string) => void
   readonly tracing: Tracing
@@ -50,8 +50,8 @@ export interface Engine {
   storeAway(error: unknown): void
   /** `undefined` until it has begun to consume. */
   status(): StreamStatus | undefined
-  /** Why it does not run, until it runs again. */
-  readonly failure: { readonly error: unknown } | undefined
+  /** Whether an error has ended it, until it starts again. */
+  readonly failed: boolean
 }
 
 /** How long a stream that failed waits for its next attempt, in ms: an operator who has removed the cause is watching. */
@@ -74,7 +74,8 @@ export function createEngine(parts: EngineParts): Engine {
       } catch (error) {
         if (signal.aborted) return
         failure = { error, sinceMs: failure?.sinceMs ?? clock.now() }
-        if (!parts.mayResume(error)) throw error
+        pipeline = undefined
+        if (!parts.mayResume()) throw error
         attempt = clock.monotonic() - startedMs > STEADY_MS ? 1 : attempt + 1
       }
       // Readiness names the failure from here on, instead of what the start waited for.
@@ -154,13 +155,18 @@ export function createEngine(parts: EngineParts): Engine {
       if (failure === undefined) pipeline?.storeAway(error)
     },
     status() {
-      if (failure === undefined || signal.aborted) return pipeline?.status()
+      if (failure === undefined || signal.aborted) {
+        const status = pipeline?.status()
+        // It has failed, and has not yet left the group and closed its parts. A restart of the process would not help the other streams.
+        if (status?.error !== undefined && !signal.aborted && parts.mayResume()) return { ...status, state: 'halted' }
+        return status
+      }
       const { error, sinceMs } = failure
       const text = error instanceof Error ? error.message : String(error)
       return { state: 'halted', sinceMs, error: text, member: false, breakers: [], partitions: [] }
     },
-    get failure() {
-      return failure
+    get failed() {
+      return failure !== undefined || pipeline?.status().error !== undefined
     },
   }
 }

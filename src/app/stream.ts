@@ -37,7 +37,7 @@ export interface UnitParts {
   readonly notifyAs: string | undefined
   readonly consumes: boolean
   readonly serves: boolean
-  readonly mayResume: (error: unknown) => boolean
+  readonly mayResume: () => boolean
   readonly observer: StreamObserver
   readonly tracing: Tracing
   readonly clock: Clock

@@ -55,7 +55,7 @@ function streamHealth(status: StreamStatus | undefined): HealthResult {
       return failing(`halted, and tried again at intervals: ${status.error ?? 'no reason known'}`, status.sinceMs)
     case 'draining':
     case 'stopped':
-      return failing('shutting down', status.sinceMs)
+      return failing(status.error ?? 'shutting down', status.sinceMs)
     case 'starting':
     case undefined:
       return failing('starting', status?.sinceMs)

@@ -64,7 +64,7 @@ export interface StreamStatus {
   readonly state: StreamState
   /** Wall clock in ms since when it has been in this state. */
   readonly sinceMs?: number
-  /** Why it failed. Payload-free. */
+  /** Why it failed, or drains because it has. Payload-free. */
   readonly error?: string
   /** Whether the group has assigned our partitions, which may be none. */
   readonly member: boolean

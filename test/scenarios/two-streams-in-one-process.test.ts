@@ -1,9 +1,10 @@
+import { setTimeout } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { verifyStream } from '#src/cli/proof.ts'
 import { loadConfig } from '#src/settings/config.ts'
 import { loadStreams } from '#src/settings/streams.ts'
 import { generated } from '../support/model.ts'
-import { ask, eventually, isReady, startService } from '../support/service.ts'
+import { ask, eventually, isReady, type Service, startService } from '../support/service.ts'
 import { aStream, type Stream, streamTools } from '../support/stream.ts'
 import { aReturn, RETURN_TABLES, someReturns, TWO_STREAMS } from '../support/two-streams.ts'
 
@@ -20,6 +21,8 @@ it('a stream whose table lost a column halts alone, readiness names both, and it
   await returns.produce(someReturns(0, 5))
   await eventually(async () => (await orders.committed()) === 20 && (await returns.committed()) === 5, 'the first ones')
   await eventually(() => isReady(service), 'its being ready')
+
+  const health = watchHealth(service)
 
   // When a column of returns goes missing, and more of both come
   await orders.query('ALTER TABLE returns RENAME COLUMN reason TO elsewhere')
@@ -54,6 +57,12 @@ it('a stream whose table lost a column halts alone, readiness names both, and it
   await eventually(() => isReady(service), 'its being ready again')
   expect(JSON.parse((await ask(service, '/returns/return-19')).body)).toEqual(aReturn(19))
 
+  // And at no moment was a restart asked for, nor a shutdown reported
+  const seen = await health.stop()
+  expect(seen.asked).toBeGreaterThan(20)
+  expect(seen.dead).toEqual([])
+  expect([...seen.reasons].filter(reason => reason.includes('shutting down'))).toEqual([])
+
   // And the ledgers of both are right
   const config = loadConfig(env)
   for (const stream of await loadStreams(config, env)) {
@@ -62,6 +71,28 @@ it('a stream whose table lost a column halts alone, readiness names both, and it
   }
   expect(await service.stop()).toBe(0)
 })
+
+/** Asks for liveness and readiness again and again. `dead`: what liveness said while it failed. */
+function watchHealth(service: Service) {
+  const seen = { asked: 0, dead: [] as string[], reasons: new Set<string>() }
+  const stopping = new AbortController()
+  const watching = (async () => {
+    while (!stopping.signal.aborted) {
+      const live = await ask(service, '/livez?verbose')
+      if (live.status !== 200) seen.dead.push(live.body)
+      for (const { reason } of failing((await ask(service, '/readyz?verbose')).body)) seen.reasons.add(reason)
+      seen.asked += 1
+      await setTimeout(5)
+    }
+  })()
+  return {
+    async stop() {
+      stopping.abort()
+      await watching
+      return seen
+    },
+  }
+}
 
 async function aProject() {
   const orders = await aStream({ partitions: 2 })

@@ -120,7 +120,7 @@ export function createLoop(parts: LoopParts): Loop {
   }
 
   async function drain(): Promise<void> {
-    stream.become('draining')
+    stream.become('draining', failure?.error)
     await assignments.drain([...reception.owned.values()], failure === undefined ? drainTimeoutMs : 0)
   }
 

@@ -7,6 +7,7 @@ import type { PartitionView, Views } from './view.ts'
 /** What is known about the stream as a whole. Written by the loop. */
 export interface StreamView {
   readonly state: StreamState
+  /** @param error what ends it: known while it still drains */
   become(state: StreamState, error?: unknown): void
   /** Whether the group has assigned partitions to this consumer (possibly none). */
   member: boolean
@@ -32,7 +33,7 @@ export function createStreamView(clock: Clock): StreamView {
     become(next, error) {
       state = next
       sinceMs = clock.now()
-      if (next === 'failed') failure = { error }
+      if (error !== undefined || next === 'failed') failure = { error }
     },
     get member() {
       return member

@@ -39,6 +39,14 @@ describe('readiness', () => {
     expect(unready({ ...RUNNING, state })).toMatchObject([{ name: 'stream', since: 1_000 }])
   })
 
+  it('gives the error that ends the stream while it still drains, and not that it shuts down', () => {
+    const reasonsOf = (status: StreamStatus) => unready(status).map(({ reason }) => reason)
+    expect(reasonsOf({ ...RUNNING, state: 'draining', error: 'column "reason" does not exist' })).toEqual([
+      'column "reason" does not exist',
+    ])
+    expect(reasonsOf({ ...RUNNING, state: 'draining' })).toEqual(['shutting down'])
+  })
+
   it('falls before there is a stream', () => {
     expect(unready(undefined).map(({ name }) => name)).toEqual(['stream', 'group_member'])
   })
