@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import {
@@ -99,14 +100,47 @@ describe('a reply that is lost', () => {
   })
 })
 
-it('a second stream in the same group and topic is refused: each would settle the records of the other', async () => {
-  await started()
-  const returns = createStreamSettlement({ pool, stream: 'returns', tables: orderTables })
+describe('a second stream on one topic', () => {
   const place = { topic: 'orders', partition: 0 }
-  await expect(returns.readProgress('holdfast', [place])).rejects.toThrow(
-    /belongs to the stream orders, not to returns/,
-  )
-  await expect(returns.startProgress('holdfast', { ...place, nextOffset: 0n })).rejects.toThrow(/not to returns/)
+
+  it.each([
+    ['in the same group, where each would settle the records of the other', 'holdfast'],
+    ['in another group, where both would have dead letters of the same ids', 'holdfast-returns'],
+  ])('is refused %s', async (_why, group) => {
+    await started()
+    const returns = createStreamSettlement({ pool, stream: 'returns', tables: orderTables })
+    const refused =
+      /the stream orders consumes orders-0, in the group holdfast: .*returns.*; give the stream returns a topic/
+    await expect(returns.readProgress(group, [place])).rejects.toThrow(refused)
+    await expect(returns.startProgress(group, { ...place, nextOffset: 0n })).rejects.toThrow(refused)
+    expect(await count('stream_progress')).toBe(1)
+  })
+
+  it('is refused as it starts at the same time as the first one, and leaves nothing behind', async () => {
+    const [orders, returns] = ['orders', 'returns'].map(stream =>
+      createStreamSettlement({ pool, stream, tables: orderTables }),
+    )
+    const starts = [orders, returns].map((store, index) =>
+      store?.startProgress(`group-${index}`, { ...place, nextOffset: 0n }),
+    )
+    const ends = await Promise.allSettled(starts)
+    expect(ends.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+    expect(await count('stream_progress')).toBe(1)
+  })
+
+  it('consumes it once what is stored has its name, as the manual says', async () => {
+    await started()
+    const manual = readFileSync(new URL('../../docs/streams.md', import.meta.url), 'utf8')
+    const [, sql = ''] = /## Renaming a stream.*?```sql\n(.*?)```/s.exec(manual) ?? []
+    const { rows: tables } = await pool.query(
+      "SELECT table_name AS name FROM information_schema.columns WHERE column_name = 'stream' AND table_schema = 'public'",
+    )
+    for (const { name } of tables) expect(sql).toContain(`UPDATE ${name} SET`)
+    await pool.query(sql.replaceAll("'old-name'", "'orders'").replaceAll("'new-name'", "'returns'"))
+    const returns = createStreamSettlement({ pool, stream: 'returns', tables: orderTables })
+    expect(await returns.readProgress('holdfast', [place])).toMatchObject([{ nextOffset: 0n }])
+    await pool.query("UPDATE stream_progress SET stream = 'orders'")
+  })
 })
 
 describe('a COMMIT that writes nothing', () => {

@@ -144,7 +144,7 @@ export const INBOX_FAULTS: readonly Mutation[] = [
     ],
     [
       'a long discard ends after its first slice',
-      'after = told < SLICE ? undefined : (last ?? undefined)',
+      'after = noted < SLICE ? undefined : (last ?? undefined)',
       'after = undefined',
     ],
   ]),

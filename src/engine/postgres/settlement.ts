@@ -36,6 +36,7 @@ interface UpsertRow {
 
 interface ProgressRow {
   readonly stream: string
+  readonly group_id: string
   readonly topic: string
   readonly partition: number
   readonly next_offset: string
@@ -86,14 +87,14 @@ export function createSettlementStore<T>({
     async readProgress(groupId, partitions) {
       if (partitions.length === 0) return []
       const rows = await query<ProgressRow>(pool, {
-        text: `SELECT progress.stream, topic, partition, next_offset, dead_letters_in_a_row, refused_in_a_row, recent_outcomes, paused_for,
+        text: `SELECT progress.stream, group_id, topic, partition, next_offset, dead_letters_in_a_row, refused_in_a_row, recent_outcomes, paused_for,
             paused_because, topic_id, last_offset, last_leader_epoch
           FROM stream_progress AS progress
           JOIN unnest($2::text[], $3::int4[]) AS wanted (topic, partition) USING (topic, partition)
-          WHERE group_id = $1`,
-        values: [groupId, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition)],
+          WHERE group_id = $1 OR progress.stream <> $4`,
+        values: [groupId, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition), stream],
       })
-      for (const row of rows) requireOwn(stream, groupId, row)
+      for (const row of rows) requireOwn(stream, row)
       const lastOpen = await letters.lastOpen(rows.map(row => ({ ...row, nextOffset: BigInt(row.next_offset) })))
       return rows.map(row => ({
         topic: row.topic,
@@ -114,19 +115,14 @@ export function createSettlementStore<T>({
     async startProgress(groupId, { topic, partition, nextOffset }: Progress, skippedFrom?: bigint) {
       const place = { stream, topic, partition, groupId }
       return await transaction(pool, async client => {
-        await pipelined(client, ['BEGIN'])
+        const [, , before] = await pipelined(client, ['BEGIN', lockTopic(topic), ownersOf(place)])
+        requireAllOwn(stream, before)
         const made = await startRow(client, place, { at: nextOffset, skippedFrom })
         // A statement of its own: the row that was in the way may be newer than the snapshot of the one before.
-        const [row] = await finish(client, [
-          {
-            text: 'SELECT stream, next_offset FROM stream_progress WHERE topic = $1 AND partition = $2 AND group_id = $3',
-            values: [topic, partition, groupId],
-          },
-        ])
-        const found: { stream: string; next_offset: string } | undefined = row?.rows[0]
-        if (found === undefined) throw removed(place)
-        requireOwn(stream, groupId, { topic, partition, stream: found.stream })
-        return made ? nextOffset : BigInt(found.next_offset)
+        const [found] = await finish(client, [ownersOf(place)])
+        const own = requireAllOwn(stream, found).find(row => row.group_id === groupId)
+        if (own === undefined) throw removed(place)
+        return made ? nextOffset : BigInt(own.next_offset)
       })
     },
 
@@ -334,13 +330,42 @@ function after(offset: bigint | undefined): bigint | undefined {
   return offset === undefined ? undefined : offset + 1n
 }
 
-/** Two streams that consume one partition as one group would settle each other's records. */
-function requireOwn(stream: string, groupId: string, row: TopicPartition & { readonly stream: string }): void {
+/** Whose progress it is. */
+type Owned = Pick<ProgressRow, 'stream' | 'group_id' | 'topic' | 'partition'>
+
+/**
+ * A topic is consumed by one stream. Two of them in one group would settle each other's records; in two groups they would have dead
+ * letters of the same ids, which are the positions of records, and each would take those of the other for its own.
+ */
+function requireOwn(stream: string, { group_id, ...row }: Owned): void {
   if (row.stream === stream) return
   throw new StoreMisconfiguredError(
-    `the progress of ${partitionKey(row)} in the group ${groupId} belongs to the stream ${row.stream}, not to ${stream}`,
-    { remedy: `give the stream ${stream} a group or a topic of its own` },
+    `the stream ${row.stream} consumes ${partitionKey(row)}, in the group ${group_id}: the stream ${stream} cannot consume it as well`,
+    {
+      remedy: `give the stream ${stream} a topic of its own; or, if it was called ${row.stream} before, rename what is stored: docs/streams.md, "Renaming a stream"`,
+    },
   )
+}
+
+/** Until the transaction ends: of two streams that start on a topic at the same time, the second one sees the first. */
+function lockTopic(topic: string): pg.QueryConfig {
+  return { text: 'SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', values: [`stream_progress ${topic}`] }
+}
+
+function ownersOf({ topic, partition }: TopicPartition): pg.QueryConfig {
+  return {
+    text: 'SELECT stream, group_id, topic, partition, next_offset FROM stream_progress WHERE topic = $1 AND partition = $2',
+    values: [topic, partition],
+  }
+}
+
+function requireAllOwn(
+  stream: string,
+  found: pg.QueryResult | undefined,
+): readonly (Owned & { next_offset: string })[] {
+  const rows = found?.rows ?? []
+  for (const row of rows) requireOwn(stream, row)
+  return rows
 }
 
 function lastReadOf({ next_offset, last_offset, last_leader_epoch }: ProgressRow): LastRead | undefined {
