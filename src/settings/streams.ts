@@ -1,4 +1,4 @@
-import { checkDefinitions } from '../engine/definition/check.ts'
+import { checkDefinitions, isWellFormed } from '../engine/definition/check.ts'
 import { compileStream } from '../engine/definition/compile.ts'
 import type { StreamDefinition } from '../engine/definition.ts'
 import { ConfigError, UsageError } from '../engine/errors.ts'
@@ -43,8 +43,9 @@ export function prepareStreams(
 ): Streams {
   const problems = checkDefinitions(definitions)
   const named = definitions
-    .filter(definition => typeof definition?.name === 'string')
+    .filter(definition => typeof definition?.name === 'string' && isWellFormed(definition))
     .map(definition => ({ definition, names: namesOf(definition, env, problems) }))
+  for (const { definition } of named) checkNumbers(definition, config, problems)
   problems.push(...clashes(named.map(({ definition, names }) => ({ name: definition.name, ...names }))))
   if (problems.length > 0) throw new ConfigError(problems, 'mistakes in the streams')
   const streams = named.map(({ definition, names }) =>
@@ -106,6 +107,31 @@ function namesOf(
     topic: settled('topic', settings.topic, topic, SETTINGS.KAFKA_TOPIC),
     dlqTopic: settled('dlqTopic', settings.dlqTopic, dlqTopic, SETTINGS.KAFKA_DLQ_TOPIC),
     groupId: settled('group', settings.group, group ?? `${given('KAFKA_GROUP_ID')}-${name}`, SETTINGS.KAFKA_GROUP_ID),
+  }
+}
+
+/** Members of a definition that stand for settings, which say what they may be. */
+const NUMBERS = {
+  batch: { maxRecords: 'BATCH_MAX_RECORDS', maxBytes: 'BATCH_MAX_BYTES', lingerMs: 'BATCH_LINGER_MS' },
+  retry: { initialMs: 'RETRY_INITIAL_MS', maxMs: 'RETRY_MAX_MS', maxAttempts: 'RETRY_MAX_ATTEMPTS' },
+  storm: { maxConsecutive: 'DLQ_STORM_MAX_CONSECUTIVE', ratio: 'DLQ_STORM_RATIO' },
+} as const
+
+function checkNumbers(definition: StreamDefinition, { retry }: Config, problems: string[]): void {
+  for (const [group, settings] of Object.entries(NUMBERS)) {
+    const given: Readonly<Record<string, number | undefined>> = definition[group as keyof typeof NUMBERS] ?? {}
+    for (const [member, setting] of Object.entries(settings)) {
+      const value = given[member]
+      const parsed = value === undefined ? undefined : SETTINGS[setting as keyof typeof SETTINGS].parse(String(value))
+      if (!(parsed instanceof Mismatch)) continue
+      problems.push(`stream ${definition.name}: ${group}.${member} is ${value}: it must be ${parsed.expected}`)
+    }
+  }
+  const { initialMs = retry.initialMs, maxMs = retry.maxMs } = definition.retry ?? {}
+  if (maxMs < initialMs) {
+    problems.push(
+      `stream ${definition.name}: retry.maxMs is ${maxMs}: it must be at least retry.initialMs (${initialMs})`,
+    )
   }
 }
 

@@ -2,6 +2,7 @@ import type { StreamDefinition } from '../definition.ts'
 import { type HttpDefinition, RESERVED_ROUTES } from '../http-names.ts'
 import { MAX_NAME_BYTES } from '../postgres/identifiers.ts'
 import { schemaProblems } from '../values/schema-problems.ts'
+import { checkMembers } from './members.ts'
 import { columnNames, planOf, type StreamPlan } from './plan.ts'
 import { ENGINE_TABLES, STATEMENT_NAMES } from './reserved.ts'
 
@@ -10,79 +11,62 @@ import { ENGINE_TABLES, STATEMENT_NAMES } from './reserved.ts'
  * @returns empty when all of them can be compiled and run side by side
  */
 export function checkDefinitions(definitions: readonly StreamDefinition[]): string[] {
-  const checked = definitions.map((definition, index) => checkDefinition(definition, index))
-  return [...checked.flatMap(({ problems }) => problems), ...clashes(definitions)]
+  const problems = definitions.flatMap((definition, index) => checkDefinition(definition, index))
+  return [...problems, ...clashes(definitions.filter(isWellFormed))]
 }
 
-/** The names of the members of a definition: anything else is a mistake of spelling. */
-const MEMBERS = new Set([
-  ...[
-    'name',
-    'topic',
-    'dlqTopic',
-    'group',
-    'route',
-    'http',
-    'settings',
-    'command',
-    'generator',
-    'schema',
-    'key',
-    'tables',
-  ],
-  ...['keep', 'list', 'personal', 'unusual', 'unusualKinds', 'batch', 'retry', 'storm'],
-])
+/** Whether each member is what it must be by its form: then it can be read, whatever mistakes there are in what it says. */
+export function isWellFormed(definition: StreamDefinition): boolean {
+  return checkMembers(definition, '', () => {})
+}
 
 /** As a label of metrics, a word of the command line and the beginning of a group's name. */
 const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,62}$/
 const ROUTE = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/
 
-function checkDefinition(
-  definition: StreamDefinition,
-  index: number,
-): { readonly plan: StreamPlan | undefined; readonly problems: string[] } {
+function checkDefinition(definition: StreamDefinition, index: number): string[] {
   const problems: string[] = []
   if (typeof definition !== 'object' || definition === null) {
-    return { plan: undefined, problems: [`streams[${index}] is no definition: make it with defineStream({ … })`] }
+    return [`streams[${index}] is no definition: make it with defineStream({ … })`]
   }
   const { name } = definition
   const label = typeof name === 'string' && name !== '' ? `stream ${name}` : `streams[${index}]`
   const mistake = (place: string, what: string) => void problems.push(`${label}: ${place}: ${what}`)
 
-  for (const member of Object.keys(definition)) {
-    if (!MEMBERS.has(member)) mistake(member, `a definition has no such member; it has ${[...MEMBERS].join(', ')}`)
-  }
-  if (typeof name !== 'string' || !NAME.test(name)) {
+  const wellFormed = checkMembers(definition, '', mistake)
+  if (name === undefined || (typeof name === 'string' && name !== '' && !NAME.test(name))) {
     mistake('name', `${JSON.stringify(name)} must be a letter, then letters, digits, "_" or "-", at most 63 in all`)
   }
-  checkRoute(definition, mistake)
   const wrong = schemaProblems(definition.schema)
   for (const { at, message } of wrong) mistake('schema', `${at} ${message}`)
-  if (typeof definition.tables !== 'object' || definition.tables === null) {
-    mistake('tables', 'there must be at least the root table: tables: { returns: {} }')
-    return { plan: undefined, problems }
+  if (!wellFormed) return problems
+  checkRoute(definition, mistake)
+  for (const member of ['key', 'tables'] as const) {
+    if (definition[member] === undefined) mistake(member, 'a definition must have it')
   }
-  if (typeof definition.key !== 'string') mistake('key', 'there must be a JSON Pointer to the key, as "/return_id"')
   // A schema with mistakes would be reported a second time for their consequences.
-  if (wrong.length > 0 || typeof definition.key !== 'string') return { plan: undefined, problems }
-  const plan = planOf(definition, mistake)
-  checkTables(definition, plan, mistake)
+  if (wrong.length > 0 || definition.key === undefined || definition.tables === undefined) return problems
+  checkTables(definition, planOf(definition, mistake), mistake)
   checkPersonal(definition, mistake)
-  return { plan, problems }
+  return problems
 }
 
 type Mistake = (place: string, what: string) => void
 
-function checkRoute({ name, route = name }: StreamDefinition, mistake: Mistake): void {
+function checkRoute({ name, route = name, http = {} }: StreamDefinition, mistake: Mistake): void {
   if (typeof route !== 'string' || !ROUTE.test(route)) {
     mistake(
       'route',
       `${JSON.stringify(route)} must be letters, digits, "_" or "-", at most 63, and begin with a letter or digit`,
     )
-  } else if (RESERVED_ROUTES.has(route)) {
+    return
+  }
+  for (const segment of firstSegments(route, http)) {
+    if (!RESERVED_ROUTES.has(segment)) continue
+    const remedy = segment === route ? 'give the stream another one with "route"' : 'choose another path'
     mistake(
-      'route',
-      `${JSON.stringify(route)} is an address of Holdfast itself; give the stream another one with "route"`,
+      segment === route ? 'route' : 'http',
+      `${JSON.stringify(segment)} is an address of Holdfast itself; ${remedy}`,
     )
   }
 }
@@ -145,7 +129,7 @@ function whyNoName(name: string): string | undefined {
 /** Places outside of the schema are no mistake: they may come as unknown fields, and are masked all the same. */
 function checkPersonal({ personal = [] }: StreamDefinition, mistake: Mistake): void {
   for (const [index, pointer] of personal.entries()) {
-    if (typeof pointer !== 'string' || !pointer.startsWith('/')) {
+    if (!pointer.startsWith('/')) {
       mistake(`personal[${index}]`, `${JSON.stringify(pointer)} is no JSON Pointer: it begins with "/"`)
     }
   }
@@ -156,7 +140,6 @@ function clashes(definitions: readonly StreamDefinition[]): string[] {
   const problems: string[] = []
   const taken = new Map<string, string>()
   for (const definition of definitions) {
-    if (typeof definition !== 'object' || definition === null) continue
     const { name, route = name, http = {}, tables } = definition
     const claims = [
       ...[...firstSegments(route, http)].map(segment => ['route', segment]),

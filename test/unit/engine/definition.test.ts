@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, expectTypeOf, it } from 'vitest'
-import { checkDefinitions } from '#src/engine/definition/check.ts'
+import { checkDefinitions, isWellFormed } from '#src/engine/definition/check.ts'
 import { compileStream, compileTables } from '#src/engine/definition/compile.ts'
 import { planOf } from '#src/engine/definition/plan.ts'
 import { defineStream, type StreamDefinition } from '#src/engine/definition.ts'
@@ -194,9 +195,76 @@ describe('a mistake of a definition is named with its place', () => {
       { keeps: 'value' } as never,
       'stream returns: keeps: a definition has no such member; it has name, topic',
     ],
+    [
+      'a misspelt member of a table',
+      { tables: { returns: { colums: ['/total'] } as never } },
+      'stream returns: tables.returns.colums: a table has no such member; it has at, each, columns, position',
+    ],
+    [
+      'a misspelt member of a column',
+      { tables: { returns: { columns: [{ at: '/total', tpye: 'numeric' } as never] } } },
+      'stream returns: tables.returns.columns[0].tpye: a column has no such member; it has at, as, type, from',
+    ],
+    [
+      'a misspelt member of the list',
+      { list: { newest: '/created_at', bye: [] } as never },
+      'stream returns: list.bye: "list" has no such member; it has newest, by',
+    ],
+    [
+      'a table that is none',
+      { tables: { returns: null as never } },
+      'stream returns: tables.returns: must be an object, not null',
+    ],
+    [
+      'columns that are no list',
+      { tables: { returns: { columns: '/total' as never } } },
+      'stream returns: tables.returns.columns: must be a list, not "/total"',
+    ],
+    [
+      'a column that is the whole value',
+      { tables: { returns: { columns: ['' as never] } } },
+      'stream returns: tables.returns.columns[0]: must be a column',
+    ],
+    [
+      'a whole value under another name',
+      { keep: 'whole' as never },
+      'stream returns: keep: must be "value", not "whole"',
+    ],
+    ['facts that are no function', { unusual: [] as never }, 'stream returns: unusual: must be a function, not a list'],
+    [
+      'a path without a parameter',
+      { http: { paths: ['/return'] } },
+      'stream returns: http.paths[0]: must be a path with one parameter, as "/order/:uid", not "/return"',
+    ],
+    [
+      'a path that Express cannot read',
+      { http: { paths: ['/return/{*key'] } },
+      'stream returns: http.paths[0]: must be a path with one parameter',
+    ],
+    [
+      'a reserved path',
+      { http: { paths: ['/metrics/:key'] } },
+      'stream returns: http: "metrics" is an address of Holdfast itself; choose another path',
+    ],
     ['a name that is no name', { name: 'no name' }, 'name: "no name" must be a letter, then letters'],
   ])('%s', (_, over, expected) => {
     expect(mistakesOf(over).join('\n')).toContain(expected)
+  })
+
+  it('whatever stands for a member, in a sentence', () => {
+    const mistaken = [null, 5, '', true, {}, [], [null], Symbol('s'), 1n, () => []]
+    const allowed: Readonly<Record<string, readonly unknown[]>> = {
+      ...{ name: [], topic: [], route: [], key: [], keep: [], list: [] },
+      ...{ tables: [{}], http: [{}], settings: [{}], batch: [{}], retry: [{}], storm: [{}] },
+      ...{ personal: [[]], unusualKinds: [[]], unusual: [mistaken.at(-1)], generator: [mistaken.at(-1)] },
+    }
+    for (const [member, values] of Object.entries(allowed)) {
+      for (const value of mistaken) {
+        const isAllowed = values.some(one => isDeepStrictEqual(one, value))
+        const definition = { ...(returns as StreamDefinition), [member]: value }
+        expect([member, value, isWellFormed(definition)]).toEqual([member, value, isAllowed])
+      }
+    }
   })
 
   it('and all of them at once', () => {

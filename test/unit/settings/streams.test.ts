@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ConfigError, UsageError } from '#src/engine/errors.ts'
 import { loadConfig } from '#src/settings/config.ts'
-import { loadStreams, streamNamed } from '#src/settings/streams.ts'
+import { loadStreams, prepareStreams, streamNamed } from '#src/settings/streams.ts'
+import { orders } from '#src/streams/orders/definition.ts'
 
 let cwd: string
 beforeEach(() => {
@@ -56,6 +57,42 @@ describe('without a file', () => {
       'same is the topic of orders and the dead-letter topic of orders: it must be one of them only',
     )
   })
+})
+
+it('numbers of a definition are held to the limits of the settings that they stand for', () => {
+  const definition = {
+    ...orders,
+    batch: { maxRecords: 0, maxBytes: 1.5, lingerMs: -1 },
+    retry: { initialMs: 50_000, maxAttempts: Number.NaN },
+    storm: { ratio: 2 },
+  }
+  expect(() => prepareStreams([definition], loadConfig({}), {})).toThrow(
+    expect.objectContaining({
+      problems: [
+        'stream orders: batch.maxRecords is 0: it must be a whole number from 1 to 10000 (records)',
+        'stream orders: batch.maxBytes is 1.5: it must be bytes, as in 1048576 or 1MiB, from 1024 to 1073741824',
+        'stream orders: batch.lingerMs is -1: it must be a whole number from 0 to 60000 (ms)',
+        'stream orders: retry.maxAttempts is NaN: it must be a whole number from 1 to 1000 (attempts)',
+        'stream orders: storm.ratio is 2: it must be a share from 0 to 1, as in 0.5',
+        'stream orders: retry.maxMs is 30000: it must be at least retry.initialMs (50000)',
+      ],
+    }),
+  )
+})
+
+it('a definition that cannot be read is refused in sentences, and the others are looked at, too', () => {
+  const mistaken = [
+    { ...orders, settings: null },
+    { ...orders, name: 'b', batch: { maxRecords: 0 } },
+  ] as never
+  expect(() => prepareStreams(mistaken, loadConfig({}), {})).toThrow(
+    expect.objectContaining({
+      problems: [
+        'stream orders: settings: must be an object, not null',
+        'stream b: batch.maxRecords is 0: it must be a whole number from 1 to 10000 (records)',
+      ],
+    }),
+  )
 })
 
 describe('a file that cannot be used is refused in a sentence', () => {
