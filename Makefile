@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.tools/node_modules/.bin:$(CURDIR)/node_modules/.bin:$(
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo run producer migrate-up migrate-down test package lint format coverage bench bench-read chaos alerts mutation
+.PHONY: help setup build demo run producer migrate-up migrate-down test test-all package lint format coverage bench bench-read chaos alerts mutation
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -34,8 +34,11 @@ migrate-up: setup ## Bring the tables of DATABASE_URL up to date
 migrate-down: setup ## Revert the last migration
 	@bin/holdfast migrate down $(ARGS)
 
-test: ## Every check: types, lint, unit, contract, scenario and browser tests
+test: ## Types, lint, unit, contract, scenario and browser tests
 	@scripts/test.sh $(ARGS)
+
+test-all: ## The same with the tests that take minutes each: what the build server runs
+	@scripts/test.sh --all $(ARGS)
 
 package: setup ## The tarball that npm installs: holdfast-VERSION.tgz
 	@npm pack --loglevel=error

@@ -1,5 +1,9 @@
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
+
+// Each test file has a process of its own, as has each service and command that it starts: they find there what an earlier one compiled.
+process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('node_modules/.cache/compiled', import.meta.url))
 
 // The native Kafka client cannot be loaded in worker threads, hence forks everywhere.
 const pool = 'forks'
@@ -23,6 +27,9 @@ const SLOW = [
   'postgres-that-refuses-slows-or-says-nothing-is-waited-for',
   'simulation/pipeline',
 ]
+
+/** Scenarios that take a minute or more of two cores: only `make test-all` runs them. */
+const LONG = ['random-faults-lose-nothing'].map(name => `test/scenarios/${name}*.test.ts`)
 
 class SlowFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -61,6 +68,10 @@ export default defineConfig({
           pool,
           // By default a core is left free, which of two is half of them.
           maxWorkers: 2,
+          // A process for each file would take more time than the tests of most. So nothing that one changes may outlive it.
+          isolate: false,
+          restoreMocks: true,
+          unstubEnvs: true,
           sequence: { groupOrder: 0 },
           testTimeout: 30_000,
         },
@@ -80,8 +91,21 @@ export default defineConfig({
         test: {
           name: 'scenarios',
           include: ['test/scenarios/**/*.test.ts'],
+          exclude: LONG,
           ...onRealServers,
           ...patient,
+          sequence: { groupOrder: 2 },
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: 'long',
+          include: LONG,
+          ...onRealServers,
+          ...patient,
+          // Beside the others: each mostly waits, and begun last they would run on alone.
           sequence: { groupOrder: 2 },
           testTimeout: 300_000,
           hookTimeout: 120_000,

@@ -20,8 +20,7 @@ const WHY = { who: 'tester', because: 'a test' }
 let pool: pg.Pool
 
 beforeAll(async () => {
-  const url = await freshDatabase()
-  await migrate(url, 'up')
+  const url = await freshDatabase({ migrated: true })
   pool = createPool({ url, max: 2, statementTimeoutMs: 5_000, name: 'test' })
 })
 afterAll(() => pool.end())

@@ -2,15 +2,13 @@ import { createHash } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { expect, it } from 'vitest'
-import { migrate } from '#src/engine/postgres/migrate.ts'
 import { adminKeyOf, eventually, isReady, startService } from '../support/service.ts'
 import { freshDatabase, freshTopics } from '../support/stack.ts'
 
 const hashOf = (key: string) => createHash('sha256').update(key).digest('hex')
 
 it('by API_KEYS, with metrics on a port of their own; or, while none are set, by the key that is made at start', async () => {
-  const databaseUrl = await freshDatabase()
-  await migrate(databaseUrl, 'up')
+  const databaseUrl = await freshDatabase({ migrated: true })
   const stream = { ...freshTopics(), databaseUrl, roles: ['api'] as const }
   const [guarded, open] = await Promise.all([
     startService({

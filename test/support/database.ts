@@ -1,5 +1,4 @@
 import type pg from 'pg'
-import { migrate } from '#src/engine/postgres/migrate.ts'
 import { createPool } from '#src/engine/postgres/pool.ts'
 import { freshDatabase } from './stack.ts'
 
@@ -10,8 +9,7 @@ export interface MigratedDatabase extends AsyncDisposable {
 
 /** A database of its own with all migrations, and a pool on it. */
 export async function migratedDatabase(statementTimeoutMs = 10_000): Promise<MigratedDatabase> {
-  const url = await freshDatabase()
-  await migrate(url, 'up')
+  const url = await freshDatabase({ migrated: true })
   const pool = createPool({ url, max: 4, statementTimeoutMs, name: 'test' })
   return { url, pool, [Symbol.asyncDispose]: () => pool.end() }
 }

@@ -108,8 +108,9 @@ export async function aStream(options: StreamOptions = {}): Promise<Stream> {
   const brokers = options.brokers ?? kafkaBrokers()
   const connection = { brokers: [brokers], security: {}, extra: {} }
   const names = options.names ?? freshTopics('orders')
-  const databaseUrl = options.databaseUrl ?? (await freshDatabase())
-  if (options.migrated ?? true) await migrate(databaseUrl, 'up')
+  const { migrated = true } = options
+  const databaseUrl = options.databaseUrl ?? (await freshDatabase({ migrated }))
+  if (migrated && options.databaseUrl !== undefined) await migrate(databaseUrl, 'up')
   const started = producers.get(brokers) ?? startProducer({ connection })
   producers.set(brokers, started)
   const producer = await started

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { COMPILED } from '../../support/service.ts'
 
 interface Ended {
   readonly code: number | null
@@ -15,7 +16,7 @@ interface Ended {
 
 async function holdfast(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
   const child = spawn(process.execPath, ['src/cli/main.ts', ...args], {
-    env: { PATH: process.env.PATH, NO_COLOR: '1', ...env },
+    env: { PATH: process.env.PATH, NO_COLOR: '1', ...COMPILED, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const { promise, resolve } = Promise.withResolvers<number | null>()
@@ -103,7 +104,7 @@ describe('the command line', () => {
     writeFileSync(join(cwd, '.env'), 'KAFKA_TOPIC=from-file\nKAFKA_GROUP_ID=from-file\n')
     const child = spawn(resolve('bin/holdfast'), ['config', '--json'], {
       cwd,
-      env: { PATH: process.env.PATH, KAFKA_GROUP_ID: 'from-outside' },
+      env: { PATH: process.env.PATH, ...COMPILED, KAFKA_GROUP_ID: 'from-outside' },
     })
     const rows = (await text(child.stdout))
       .trim()
@@ -121,7 +122,7 @@ describe('the command line', () => {
     await once(broker, 'listening')
     const { port } = broker.address() as AddressInfo
     const child = spawn(process.execPath, ['src/cli/main.ts', 'produce', '--count', '1'], {
-      env: { PATH: process.env.PATH, KAFKA_BROKERS: `127.0.0.1:${port}` },
+      env: { PATH: process.env.PATH, ...COMPILED, KAFKA_BROKERS: `127.0.0.1:${port}` },
     })
     await once(broker, 'connection')
     const askedAt = performance.now()

@@ -4,13 +4,14 @@ import { describe, expect, it } from 'vitest'
 import { shieldTerms } from '#src/inbox/cli/commands-dlq.ts'
 import { filterOf } from '#src/inbox/cli/dlq-parts.ts'
 import { printFilter } from '#src/inbox/filter.ts'
+import { COMPILED } from '../../../support/service.ts'
 
 /** Nothing listens there. */
 const NOWHERE = { DATABASE_URL: 'postgres://127.0.0.1:1/none', KAFKA_BROKERS: '127.0.0.1:1' }
 
 async function dlq(...args: readonly string[]) {
   const child = spawn(process.execPath, ['src/cli/main.ts', 'dlq', ...args], {
-    env: { PATH: process.env.PATH, NO_COLOR: '1', ...NOWHERE },
+    env: { PATH: process.env.PATH, NO_COLOR: '1', ...COMPILED, ...NOWHERE },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const { promise, resolve } = Promise.withResolvers<number | null>()

@@ -11,6 +11,7 @@ import {
   rawAmount,
   withItem,
 } from '../../../support/bad-inputs.ts'
+import { measureCpuMs } from '../../../support/cpu-time.ts'
 import { createOrderJudge, orderJson } from '../../../support/order.ts'
 import { modelOrder as model } from '../../../support/orders.ts'
 
@@ -32,14 +33,14 @@ describe('a record that must become a dead letter', () => {
 
   it('says at most ten violations of 100,001 bad items, and soon', () => {
     const value = Buffer.from(JSON.stringify({ ...model, items: Array(100_001).fill({}) }))
-    const started = performance.now()
+    const cpuMs = measureCpuMs()
     const verdict = judge({ value, key: null })
-    expect(performance.now() - started).toBeLessThan(1_000)
+    expect(cpuMs()).toBeLessThan(1_000)
     expect(verdict.ok || verdict.rejection.violations).toHaveLength(10)
   })
 
   it('65: is not slowed down by bait for regular expressions', () => {
-    const started = performance.now()
+    const cpuMs = measureCpuMs()
     for (const email of [
       'a'.repeat(50_000),
       `a@${'a-'.repeat(25_000)}`,
@@ -49,7 +50,7 @@ describe('a record that must become a dead letter', () => {
       expect(judged(delivery({ email })).ok).toBe(false)
     }
     expect(judged(order({ date_created: `2024-01-01T00:00:00.${'0'.repeat(50_000)}` })).ok).toBe(false)
-    expect(performance.now() - started).toBeLessThan(1_000)
+    expect(cpuMs()).toBeLessThan(1_000)
   })
 
   it('names every violation of several, the first of which leads', () => {
