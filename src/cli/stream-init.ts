@@ -6,6 +6,7 @@ import { compileTables } from '../engine/definition/compile.ts'
 import type { StreamDefinition } from '../engine/definition.ts'
 import { UsageError } from '../engine/errors.ts'
 import { InferenceError, type Inferred, inferStream } from '../engine/values/infer.ts'
+import { findStreamFile } from '../settings/stream-file.ts'
 import { bundledTable } from '../settings/streams.ts'
 import { VERSION } from '../version.ts'
 import { CommandFailed } from './failure.ts'
@@ -13,6 +14,7 @@ import { note, print } from './output.ts'
 import {
   configSource,
   definitionSource,
+  type Extension,
   importLine,
   json,
   packageSource,
@@ -33,8 +35,6 @@ interface InitOptions {
 /** By path, relative to the project: its text. */
 type Files = ReadonlyMap<string, string>
 
-const CONFIG = 'holdfast.config.ts'
-
 /**
  * Writes the files of a new stream into the working directory. It asks nothing, overwrites nothing, and reports what it assumed.
  * @throws UsageError when the name or the samples cannot be used; CommandFailed when a file is in the way: then nothing is written
@@ -48,26 +48,30 @@ export async function init(name: string, { from, json: asJson }: InitOptions): P
     'migrations',
     `${await nextNumber(join(project, 'migrations'))}_${name.replaceAll('-', '_')}.sql`,
   )
+  const manifest = await readPackage(project)
+  // Node and the compiler take a plain .ts for CommonJS where the package does not say that its files are modules.
+  const extension = manifest === undefined || manifest.type === 'module' ? 'ts' : 'mts'
   const files: Files = new Map([
-    [join('streams', `${name}.ts`), definitionSource(inferred.definition)],
+    [join('streams', `${name}.${extension}`), definitionSource(inferred.definition)],
     [join('streams', `${name}.schema.json`), json(inferred.definition.schema)],
     [join('streams', `${name}.sample.json`), json(samples.length === 1 ? samples[0] : samples)],
-    [join('streams', `${name}.test.ts`), testSource(name)],
+    [join('streams', `${name}.test.${extension}`), testSource(name, extension)],
     [migration, migrationFile(allTables(compileTables(inferred.definition).plan))],
   ])
   await requireFree(project, name, files)
-  const config = await planConfig(project, name)
+  const config = await planConfig(project, name, extension)
   const missing = new Map(
     [
       ['package.json', packageSource(basename(project))],
-      ['tsconfig.json', tsconfigSource()],
+      ['tsconfig.json', tsconfigSource(extension)],
     ].filter(([path = '']) => !existsSync(join(project, path))) as [string, string][],
   )
   const written = await write(project, new Map([...files, ...missing, ...config.created]))
-  if (config.edited !== undefined) await writeFile(join(project, CONFIG), config.edited)
+  if (config.edited !== undefined) await writeFile(join(project, config.file), config.edited)
 
-  const steps = nextSteps(config.byHand, await packageSteps(project, missing.has('package.json')), name)
-  const edited = config.edited === undefined ? [] : [CONFIG]
+  const byHand = config.byHand === undefined ? [] : [config.byHand]
+  const steps = [...byHand, ...packageSteps(manifest), ...nextSteps(name, extension)]
+  const edited = config.edited === undefined ? [] : [config.file]
   const { assumptions } = inferred
   if (asJson) return print(JSON.stringify({ stream: name, written, edited, assumptions, next: steps }))
   for (const path of written) print(`wrote ${path}`)
@@ -147,17 +151,20 @@ async function requireFree(project: string, name: string, files: Files): Promise
   )
 }
 
-/** What becomes of holdfast.config.ts: created, edited, or left to the reader with the lines to add. */
-async function planConfig(project: string, name: string) {
-  const path = join(project, CONFIG)
-  if (!existsSync(path))
-    return { created: new Map([[CONFIG, configSource(name)]]), edited: undefined, byHand: undefined }
-  const edited = withStream(await readFile(path, 'utf8'), name)
+/** What becomes of holdfast.config.ts, or of the file that stands for it: created, edited, or left to the reader with the lines to add. */
+async function planConfig(project: string, name: string, extension: Extension) {
+  const found = findStreamFile(undefined, project)
+  if (found === undefined) {
+    const file = `holdfast.config.${extension}`
+    return { file, created: new Map([[file, configSource(name, extension)]]), edited: undefined, byHand: undefined }
+  }
+  const file = basename(found)
+  const edited = withStream(await readFile(found, 'utf8'), name, extension)
   const byHand =
     edited === undefined
-      ? `add to ${CONFIG}: ${importLine(name)} and ${variableOf(name)} in the list "streams"`
+      ? `add to ${file}: ${importLine(name, extension)} and ${variableOf(name)} in the list "streams"`
       : undefined
-  return { created: new Map<string, string>(), edited, byHand }
+  return { file, created: new Map<string, string>(), edited, byHand }
 }
 
 /** @returns the paths, in the order of the map */
@@ -170,16 +177,16 @@ async function write(project: string, files: Files): Promise<string[]> {
   return [...files.keys()]
 }
 
-/** What is missing for the files to be compiled and run, as commands that add it. A package.json that was there before is not edited. */
-async function packageSteps(project: string, isNew: boolean): Promise<string[]> {
+/**
+ * What is missing for the files to be compiled and run, as commands that add it. A package.json that was there before is not edited.
+ * @param manifest `undefined`: it is written with the files
+ */
+function packageSteps(manifest: Package | undefined): string[] {
   const install = `npm install PATH/holdfast-${VERSION}.tgz (the file that "make package" writes in a checkout of Holdfast)`
-  if (isNew) return [install]
-  const { type, dependencies, devDependencies } = parsePackage(await readFile(join(project, 'package.json'), 'utf8'))
-  const names = { ...dependencies, ...devDependencies }
+  if (manifest === undefined) return [install]
+  const names = { ...manifest.dependencies, ...manifest.devDependencies }
   return [
     ...('holdfast' in names ? [] : [install]),
-    // Without it, Node and the compiler take the files for CommonJS.
-    ...(type === 'module' ? [] : ['npm pkg set type=module']),
     ...('typescript' in names ? [] : ['npm install --save-dev typescript']),
   ]
 }
@@ -190,21 +197,22 @@ interface Package {
   readonly devDependencies?: object
 }
 
-function parsePackage(text: string): Package {
+/** `undefined`: there is none. */
+async function readPackage(project: string): Promise<Package | undefined> {
+  const path = join(project, 'package.json')
+  if (!existsSync(path)) return undefined
   try {
-    return (JSON.parse(text) ?? {}) as Package
+    return JSON.parse(await readFile(path, 'utf8')) ?? {}
   } catch {
     // npm reports the mistake as soon as one of the steps runs.
     return {}
   }
 }
 
-function nextSteps(byHand: string | undefined, ofPackage: readonly string[], name: string): string[] {
+function nextSteps(name: string, extension: Extension): string[] {
   return [
-    ...(byHand === undefined ? [] : [byHand]),
-    ...ofPackage,
-    `read streams/${name}.schema.json and streams/${name}.ts, and correct what was assumed; then: npx holdfast stream check ${name} --offline`,
-    'npx tsc && node --test "streams/*.test.ts"',
+    `read streams/${name}.schema.json and streams/${name}.${extension}, and correct what was assumed; then: npx holdfast stream check ${name} --offline`,
+    `npx tsc && node --test "streams/*.test.${extension}"`,
     'npx holdfast migrate up, and: npx holdfast stream check',
     `npx holdfast serve, and beside it: npx holdfast produce --stream ${name} --count 100`,
     `npx holdfast verify --stream ${name}`,

@@ -5,6 +5,9 @@ import type { StreamDefinition } from '../engine/definition.ts'
 
 const MAX_WIDTH = 110
 
+/** How files end that hold TypeScript: `mts` where a plain one would be taken for CommonJS. */
+export type Extension = 'ts' | 'mts'
+
 /** `streams/NAME.ts`. @param definition without functions; its schema stands in a file of its own */
 export function definitionSource({ schema: _, ...definition }: StreamDefinition): string {
   const { name, ...rest } = definition
@@ -23,13 +26,13 @@ ${members.map(line => `  ${line}`).join('\n')}
 }
 
 /** `streams/NAME.test.ts`: it runs with `node --test`, without servers. */
-export function testSource(name: string): string {
+export function testSource(name: string, extension: Extension): string {
   const variable = variableOf(name)
   return `import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { judge } from 'holdfast/testing'
-import ${variable} from './${name}.ts'
+import ${variable} from './${name}.${extension}'
 
 const samples: unknown[] = [JSON.parse(readFileSync(new URL('./${name}.sample.json', import.meta.url), 'utf8'))].flat()
 
@@ -48,24 +51,24 @@ test('a value without its key is a dead letter', () => {
 }
 
 /** A `holdfast.config.ts` with this stream alone. */
-export function configSource(name: string): string {
+export function configSource(name: string, extension: Extension): string {
   const variable = variableOf(name)
   return `import { defineConfig } from 'holdfast'
-${importLine(name)}
+${importLine(name, extension)}
 
 export default defineConfig({ streams: [${variable}] })
 `
 }
 
-export function importLine(name: string): string {
-  return `import ${variableOf(name)} from './streams/${name}.ts'`
+export function importLine(name: string, extension: Extension): string {
+  return `import ${variableOf(name)} from './streams/${name}.${extension}'`
 }
 
 /**
  * The config with one more stream, where that can be done without understanding the whole file: one list of plain names.
  * @returns `undefined` when it cannot: the lines have to be added by hand
  */
-export function withStream(config: string, name: string): string | undefined {
+export function withStream(config: string, name: string, extension: Extension): string | undefined {
   const lists = [...config.matchAll(/\bstreams:\s*\[([\w$\s,]*)\]/g)]
   const imports = [...config.matchAll(/^import .*$/gm)]
   const [list] = lists
@@ -74,7 +77,7 @@ export function withStream(config: string, name: string): string | undefined {
   const names = (list[1] ?? '').split(',').map(text => text.trim())
   const streams = [...names.filter(text => text !== ''), variableOf(name)]
   const end = last.index + last[0].length
-  const edited = `${config.slice(0, end)}\n${importLine(name)}${config.slice(end)}`.replace(
+  const edited = `${config.slice(0, end)}\n${importLine(name, extension)}${config.slice(end)}`.replace(
     list[0],
     `streams: [${streams.join(', ')}]`,
   )
@@ -111,7 +114,7 @@ export function packageSource(folder: string): string {
 }
 
 /** `tsconfig.json`, for a folder that has none: nothing is emitted, because Node runs TypeScript as it is. */
-export function tsconfigSource(): string {
+export function tsconfigSource(extension: Extension): string {
   return json({
     compilerOptions: {
       target: 'es2024',
@@ -124,7 +127,7 @@ export function tsconfigSource(): string {
       erasableSyntaxOnly: true,
       allowImportingTsExtensions: true,
     },
-    include: ['holdfast.config.ts', 'streams'],
+    include: [`holdfast.config.${extension}`, 'streams'],
   })
 }
 

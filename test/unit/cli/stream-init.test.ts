@@ -89,16 +89,7 @@ describe('holdfast stream init', () => {
     [
       'nothing in it',
       {},
-      [
-        expect.stringMatching(/^npm install PATH\/holdfast-.*tgz /),
-        'npm pkg set type=module',
-        'npm install --save-dev typescript',
-      ],
-    ],
-    [
-      'modules of another kind',
-      { type: 'commonjs', dependencies: { holdfast: '0', typescript: '7' } },
-      ['npm pkg set type=module'],
+      [expect.stringMatching(/^npm install PATH\/holdfast-.*tgz /), 'npm install --save-dev typescript'],
     ],
     ['all of it', { type: 'module', dependencies: { holdfast: '0' }, devDependencies: { typescript: '7' } }, []],
   ])('leaves a package.json alone that has %s, and says what to add', async (_, manifest, steps) => {
@@ -107,6 +98,23 @@ describe('holdfast stream init', () => {
     expect(text('package.json')).toBe(JSON.stringify(manifest))
     const { next } = JSON.parse(stdout)
     expect(next.slice(0, -5)).toEqual(steps)
+  })
+
+  it.each([
+    ['says nothing of modules', {}],
+    ['is of CommonJS', { type: 'commonjs' }],
+  ])('writes files that Node reads as modules where the package %s', async (_, manifest) => {
+    put('package.json', manifest)
+    put('visit.json', { visit_id: 'v1', at: '2026-03-01T10:00:00Z' })
+    const first = await stream('init', 'returns', '--from', 'sample.json')
+    const second = await stream('init', 'visits', '--from', 'visit.json')
+    expect(first.stdout).toMatch(/^wrote streams\/returns\.mts\n.*wrote holdfast\.config\.mts\n/s)
+    expect(first.stderr).toContain('streams/returns.mts, and correct what was assumed')
+    expect(second.stdout).toContain('added the stream to holdfast.config.mts\n')
+    installPackage()
+    const { code, stdout, stderr } = await stream('ls', '--json')
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout.split('\n').map(line => line && JSON.parse(line).name)).toEqual(['returns', 'visits', ''])
   })
 
   it('overwrites nothing: it names the file that is in the way, and writes none', async () => {

@@ -12,7 +12,7 @@ describe('a config with one more stream', () => {
       'streams: [orders, returns]',
     ],
   ])('has it where the list has %s', (_, config, expected) => {
-    const edited = withStream(config, 'returns') ?? ''
+    const edited = withStream(config, 'returns', 'ts') ?? ''
     expect(edited).toContain(expected)
     expect(edited).toContain("import { defineConfig } from 'holdfast'\nimport returns from './streams/returns.ts'\n")
   })
@@ -24,7 +24,7 @@ describe('a config with one more stream', () => {
     ['no import', 'export default { streams: [] }\n'],
     ['a file that is broken', one('export default defineConfig({ streams: [orders] }\n')],
   ])('is left to its author with %s', (_, config) => {
-    expect(withStream(config, 'returns')).toBeUndefined()
+    expect(withStream(config, 'returns', 'ts')).toBeUndefined()
   })
 })
 
