@@ -17,6 +17,19 @@ export function decimalOf(text: string): Decimal {
 }
 
 /**
+ * Whether a number is a whole multiple of another, as decimals: 19.99 is one of 0.01, although the division of the doubles gives
+ * 1998.9999999999998.
+ */
+export function isMultipleOf(value: number, divisor: number): boolean {
+  if (Number.isSafeInteger(value) && Number.isSafeInteger(divisor)) return value % divisor === 0
+  if (!Number.isFinite(value)) return false
+  const [sent, unit] = [decimalOf(String(value)), decimalOf(String(divisor))]
+  const least = Math.min(sent.exponent, unit.exponent)
+  const whole = ({ digits, exponent }: Decimal) => BigInt(digits) * 10n ** BigInt(exponent - least)
+  return whole(sent) % whole(unit) === 0n
+}
+
+/**
  * A number whose text has other digits than the nearest double, which is what `JSON.parse` gives: `9007199254740993`,
  * `0.12345678901234567890`, `1e400`. The rule for "exact" is that the shortest text of the double is the same decimal as the text.
  */

@@ -51,6 +51,7 @@ const INSTEAD: Readonly<Record<string, string>> = {
  */
 export function schemaProblems(root: JsonSchema): readonly SchemaProblem[] {
   if (!isSchema(root)) return [{ at: '#', message: 'is no JSON Schema: it must be an object' }]
+  if (isEndless(root)) return [{ at: '#', message: `is nested deeper than ${MAX_LEVELS} levels, or holds itself` }]
   const { $schema } = root
   if ($schema !== undefined && $schema !== DIALECT && $schema !== `${DIALECT}#`) {
     return [{ at: '#/$schema', message: `is ${JSON.stringify($schema)}; only ${DIALECT} is supported` }]
@@ -66,6 +67,20 @@ export function schemaProblems(root: JsonSchema): readonly SchemaProblem[] {
   }
   problems.push(...placeProblems(schema, '#', 0))
   return problems.length > 0 ? problems : compileProblems(schema)
+}
+
+/** Objects and lists within one another: twice and more those of a value, since each field stands under its keyword. */
+const MAX_LEVELS = 1_000
+
+/** Level by level and each object once, so that neither a deep schema nor one that holds itself overflows the stack. */
+function isEndless(schema: JsonSchema): boolean {
+  let level = new Set<object>([schema])
+  for (let depth = 0; level.size > 0; depth++) {
+    if (depth === MAX_LEVELS) return true
+    const inner = [...level].flatMap(node => Object.values(node))
+    level = new Set(inner.filter(value => typeof value === 'object' && value !== null))
+  }
+  return false
 }
 
 /** Problems that each keyword shows on its own. */
@@ -126,7 +141,13 @@ function metaProblems(schema: JsonSchema): SchemaProblem[] {
   // A failure is reported by each vocabulary through which the meta-schema was reached; the deepest of a place is the most specific.
   const found = (ajv.errors ?? []).filter(({ keyword }) => keyword !== 'if' && keyword !== 'anyOf')
   const unique = new Map(found.map(({ instancePath, message }) => [instancePath, message]))
-  return [...unique].map(([path, message]) => ({ at: `#${path}`, message: message ?? 'is no JSON Schema' }))
+  return [...unique].map(([path, message]) => ({ at: `#${path}`, message: wordsFor(path, message) }))
+}
+
+/** "must be array", which ajv says of a misspelt type, is only half of it. */
+function wordsFor(path: string, message = 'is no JSON Schema'): string {
+  if (!/\/type(\/\d+)?$/.test(path) || /\/properties\/type$/.test(path)) return message
+  return 'must be one of array, boolean, integer, null, number, object, string, or a list of them'
 }
 
 /** Keywords whose schemas restrict a place and cannot add fields to it. */
@@ -147,6 +168,10 @@ function placeProblems(node: unknown, at: string, depth: number): SchemaProblem[
       message: `has no "type"; add "type": "${type}", else a value of any other type would be valid, too`,
     })
   }
+  if (shape.kind === 'object' && shape.members.size > MAX_FIELDS) {
+    const message = `has ${shape.members.size} fields, and an object may have ${MAX_FIELDS}: keep the others under a place without a type, as jsonb`
+    problems.push({ at: `${at}/properties`, message })
+  }
   if (shape.kind === 'object' && shape.others === undefined) {
     for (const name of Array.isArray(required) ? required.map(String) : []) {
       if (!shape.members.has(name)) {
@@ -165,6 +190,9 @@ function placeProblems(node: unknown, at: string, depth: number): SchemaProblem[
   problems.push(...placeProblems(additionalProperties, `${at}/additionalProperties`, depth + 1))
   return problems
 }
+
+/** With some hundreds more the code that validates them overflows the stack of its compiler. */
+const MAX_FIELDS = 1_000
 
 function branchesOf(node: JsonSchema): [name: string, branch: unknown][] {
   return BRANCHES.flatMap((name): [string, unknown][] => {

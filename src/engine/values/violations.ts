@@ -1,8 +1,10 @@
+import { _ } from 'ajv'
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
 import type { Violation } from '../dead-letter.ts'
 import type { JsonSchema } from '../definition.ts'
 import { FORMATS } from './formats.ts'
 import { messageOf, NOT_NAMED } from './messages.ts'
+import { isMultipleOf } from './numbers.ts'
 import { escapeSegment, segmentsOf } from './pointer.ts'
 import { isSchema, SUBSCHEMAS } from './refs.ts'
 import { holds, type Shape } from './shape.ts'
@@ -48,7 +50,7 @@ export function newAjv(options: {
   readonly allErrors?: boolean
   readonly ownProperties?: boolean
 }): Ajv2020 {
-  return new Ajv2020({
+  const ajv = new Ajv2020({
     ...options,
     // It would print that `unicode: false` is deprecated. Nothing else is lost: strict mode throws.
     logger: false,
@@ -61,6 +63,14 @@ export function newAjv(options: {
     allowUnionTypes: true,
     formats: Object.fromEntries(FORMATS),
   })
+  // Its own rule divides doubles, and refuses 19.99 as a multiple of 0.01.
+  ajv.removeKeyword('multipleOf')
+  ajv.addKeyword({
+    ...{ keyword: 'multipleOf', type: 'number', schemaType: 'number', errors: false },
+    validate: (divisor: number, value: number) => isMultipleOf(value, divisor),
+    error: { message: 'must be a multiple', params: ({ schema }) => _`{multipleOf: ${schema}}` },
+  })
+  return ajv
 }
 
 /**

@@ -6,6 +6,14 @@ import { orderSchema } from '#src/streams/orders/schema.ts'
 const object = (properties: object, rest: object = {}): JsonSchema => ({ type: 'object', properties, ...rest })
 const text = { type: 'string' }
 
+function holdingItself(): JsonSchema {
+  const properties: Record<string, unknown> = { a: text }
+  const schema = object(properties)
+  properties.left = schema
+  properties.right = schema
+  return schema
+}
+
 it('finds nothing wrong with what is supported', () => {
   expect(schemaProblems(orderSchema)).toEqual([])
   expect(
@@ -32,6 +40,19 @@ it('finds nothing wrong with what is supported', () => {
 
 it.each([
   ['no object', [], '#', /must be an object/],
+  [
+    'a misspelt type',
+    object({ a: { type: 'strin' } }),
+    '#/properties/a/type',
+    /must be one of array, boolean, integer/,
+  ],
+  ['one that holds itself', holdingItself(), '#', /holds itself/],
+  [
+    'more fields than can be compiled',
+    object(Object.fromEntries(Array.from({ length: 1_001 }, (_, n) => [`f${n}`, text]))),
+    '#/properties',
+    /has 1001 fields/,
+  ],
   ['another dialect', { $schema: 'http://json-schema.org/draft-07/schema#' }, '#/$schema', /only .*2020-12/],
   ['a value that is no object', { type: 'array' }, '#', /"type": "object"/],
   ['an unknown keyword', object({ a: { ...text, lenght: 5 } }), '#/properties/a/lenght', /is not supported/],
