@@ -12,7 +12,7 @@ import { systemClock } from './clock.ts'
 import type { Figures } from './engine/figures.ts'
 import { runningLifecycle } from './engine/lifecycle.ts'
 import { noteConsumerStart } from './engine/postgres/consumer-starts.ts'
-import { requireMigrated } from './engine/postgres/migrate.ts'
+import { projectMigrations, requireMigrated } from './engine/postgres/migrate.ts'
 import type { StreamStatus } from './engine/status.ts'
 import type { Stream } from './engine/stream.ts'
 import { NO_TRACING, type Tracing } from './engine/tracing.ts'
@@ -181,7 +181,8 @@ export async function startApp(
 
   async function run(): Promise<void> {
     await gate.until('Postgres', async () => {
-      await requireMigrated(readPool)
+      const missing = await requireMigrated(readPool, projectMigrations(process.cwd()))
+      if (missing.length > 0) observer.observe({ kind: 'migrations_missing', names: missing })
       if (consumes) await noteConsumerStart(readPool, { ...self, agoMs: performance.now() })
     })
     if (listener !== undefined) await Promise.race([listener.connected, clock.sleep(LISTEN_WAIT_MS, signal)])

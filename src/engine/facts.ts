@@ -23,6 +23,8 @@ export type Fact =
       readonly delayMs: number
       readonly error: unknown
     }
+  /** Migrations of the project that the database lacks. */
+  | { readonly kind: 'migrations_missing'; readonly names: readonly string[] }
   /** What the Kafka client complains about while it retries: brokers that cannot be reached, mostly. */
   | { readonly kind: 'kafka_warning'; readonly text: string }
   | { readonly kind: 'stream_started'; readonly topic: string; readonly groupId: string }

@@ -6,6 +6,7 @@ import type { LogModule } from '../settings/log-levels.ts'
 /** Whose line each fact is. */
 export const MODULE_OF: Readonly<Record<(Fact | ReadFact | JobFact)['kind'], LogModule>> = {
   start_waiting: 'process',
+  migrations_missing: 'process',
   kafka_warning: 'kafka',
   stream_started: 'stream',
   stream_stopped: 'stream',

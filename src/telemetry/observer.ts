@@ -105,6 +105,12 @@ export function createObserver(options: ObserverOptions): ProcessObserver {
           break
         }
 
+        case 'migrations_missing': {
+          const text = 'migrations of the project are not applied: holdfast migrate up'
+          log('warn', fact.kind, { migrations: fact.names }, text)
+          break
+        }
+
         case 'kafka_warning':
           logRepeated('', 'warn', fact.kind, { reason: fact.text }, 'the Kafka client complains')
           break

@@ -5,7 +5,13 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, it, onTestFinished } from 'vitest'
-import { migrate, migrationStatus, missingMigrations, projectMigrations } from '#src/engine/postgres/migrate.ts'
+import {
+  migrate,
+  migrationStatus,
+  missingMigrations,
+  projectMigrations,
+  requireMigrated,
+} from '#src/engine/postgres/migrate.ts'
 import { createPool } from '#src/engine/postgres/pool.ts'
 import { migratedDatabase } from '../support/database.ts'
 import { COMPILED } from '../support/service.ts'
@@ -41,7 +47,12 @@ it('migrations of a project come after ours, under names of their own, and are t
   onTestFinished(() => pool.end())
   expect(await missingMigrations(pool, project)).toEqual(['migrations/0002_visits'])
   expect(await missingMigrations(pool)).toEqual([])
+  expect(await requireMigrated(pool, project)).toEqual(['migrations/0002_visits'])
+  expect(await requireMigrated(pool)).toEqual([])
   expect(await migrate(url, 'down', { project, count: 2 })).toEqual(['migrations/0001_returns', applied.at(-3)])
+  await expect(requireMigrated(pool, project)).rejects.toThrow(
+    `lacks the migration ${applied.at(-3)}; run: holdfast migrate up`,
+  )
 })
 
 it('a migration of a project that fails is named, and none of its folder is applied', async () => {
@@ -158,6 +169,16 @@ it('a project brings a stream of its own: from a sample to tables, records and w
   expect(await holdfast('stream', 'init', name, '--from', 'sample.json')).toMatchObject({ code: 0 })
   const unmigrated = await holdfast('stream', 'check')
   expect(unmigrated).toMatchObject({ code: 1, stdout: expect.stringContaining(`the database has none of ${name}`) })
+  // And a service that is started too early says what is missing, and what to do
+  await migrate(database.href, 'up')
+  const early = await holdfast('serve', '--roles', 'consumer')
+  expect(early.code).not.toBe(0)
+  const lines = `${early.stdout}${early.stderr}`.split('\n').filter(line => line.startsWith('{'))
+  const logged = lines.map(line => JSON.parse(line))
+  expect(logged.find(({ event }) => event === 'migrations_missing')).toMatchObject({
+    migrations: [`migrations/0001_${name}`],
+    msg: expect.stringContaining('holdfast migrate up'),
+  })
   const migrated = await holdfast('migrate', 'up', '--json')
   expect(JSON.parse(migrated.stdout).applied.at(-1)).toBe(`migrations/0001_${name}`)
   expect(await holdfast('stream', 'check')).toMatchObject({ code: 0, stderr: 'no differences\n' })

@@ -198,14 +198,19 @@ export async function requireFitDatabase(pool: pg.Pool, missing: readonly string
 
 /**
  * Waits for nothing: whether the service may start on this database.
+ * @param project as {@link projectMigrations} finds it
+ * @returns migrations of the project that are missing. They keep nothing from starting: its tables are compared with the definitions, and
+ *   may have been made by other means
  * @throws StoreMisconfiguredError with what to do; StoreUnavailableError, also while migrations are being applied
  */
-export async function requireMigrated(pool: pg.Pool): Promise<void> {
+export async function requireMigrated(pool: pg.Pool, project?: string): Promise<string[]> {
   await requireFitDatabase(pool)
-  const missing = await missingMigrations(pool)
-  if (missing.length === 0) return
+  const ours = await missingMigrations(pool)
+  const missing = project === undefined ? ours : await missingMigrations(pool, project)
+  if (missing.length === 0) return []
   if (await migrationUnderWay(pool)) throw new StoreUnavailableError('migrations are being applied')
-  const which = `${missing.length === 1 ? 'the migration' : 'the migrations'} ${missing.join(', ')}`
+  if (ours.length === 0) return missing
+  const which = `${ours.length === 1 ? 'the migration' : 'the migrations'} ${ours.join(', ')}`
   throw new StoreMisconfiguredError(`the database lacks ${which}`, { remedy: 'run: holdfast migrate up' })
 }
 
