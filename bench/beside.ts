@@ -10,7 +10,7 @@ import { ask } from './database.ts'
 import type { Work } from './measurement.ts'
 import type { Rival } from './options.ts'
 import { cpuSecondsOfTree, peakMemoryOfTree } from './process-figures.ts'
-import { type Bench, type Contender, RESULTS } from './rounds.ts'
+import type { Bench, Contender } from './rounds.ts'
 import { type Servers, since } from './servers.ts'
 import { type Commits, type Watched, watchCommits, watching } from './watching.ts'
 
@@ -25,7 +25,7 @@ export function rivalContender(bench: Bench, backlog: Backlog, rival: Rival): Co
     name: rival.name,
     prepare: createRivalTables,
     async work(databaseUrl, run) {
-      const logFile = join(RESULTS, `drain-${bench.stamp}-${run}.log`)
+      const logFile = join(bench.options.results, `drain-${bench.stamp}-${run}.log`)
       const span = await timeRival(bench.servers, backlog, { ...rival, databaseUrl, groupId: run, logFile })
       const failures = differences(await tallyOf(databaseUrl), backlog.expected)
       return [{ contender: rival.name, rival: true, ...span, failures }]

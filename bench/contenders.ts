@@ -13,7 +13,7 @@ import {
 import { migrated } from './database.ts'
 import { drainBacklog } from './drain-span.ts'
 import { encodeLimits, runCopyLimit, runUpsertLimit } from './limits.ts'
-import { type Bench, type Contender, RESULTS, ROOT } from './rounds.ts'
+import { type Bench, type Contender, ROOT } from './rounds.ts'
 import type { ServiceOptions } from './service.ts'
 
 export const UPSERT_LIMIT = 'upsert limit'
@@ -108,11 +108,11 @@ export function serviceOptions(
   as = run,
 ): ServiceOptions {
   const file = `drain-${stamp}-${as}`
-  const profile = ['--cpu-prof', `--cpu-prof-dir=${RESULTS}`, `--cpu-prof-name=${file}.cpuprofile`]
+  const profile = ['--cpu-prof', `--cpu-prof-dir=${options.results}`, `--cpu-prof-name=${file}.cpuprofile`]
   return {
     ...{ checkout, databaseUrl, settings },
     orders: { topic, dlqTopic, ends, groupId: run },
-    logFile: join(RESULTS, `${file}.log`),
+    logFile: join(options.results, `${file}.log`),
     nodeFlags: [
       ...(options.profile ? profile : []),
       ...(name === WITHOUT_METRICS ? [`--import=${new URL('without-metrics.ts', import.meta.url).href}`] : []),

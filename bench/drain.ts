@@ -12,7 +12,6 @@ import { describeMachine } from './machine.ts'
 import { measureShape } from './measure-shape.ts'
 import { readOptions } from './options.ts'
 import { type Report, toTable } from './report.ts'
-import { RESULTS } from './rounds.ts'
 import { startServers } from './servers.ts'
 
 /** The settings that determine throughput; shown with every result. */
@@ -30,11 +29,11 @@ const loadBefore = loadavg()[0] ?? 0
 const options = readOptions(process.argv.slice(2))
 const measuredAt = new Date().toISOString()
 const stamp = measuredAt.replaceAll(/[:.]/g, '-')
-mkdirSync(RESULTS, { recursive: true })
+mkdirSync(options.results, { recursive: true })
 const report = await measure()
-writeFileSync(join(RESULTS, `drain-${stamp}.json`), `${JSON.stringify(report, null, 2)}\n`)
+writeFileSync(join(options.results, `drain-${stamp}.json`), `${JSON.stringify(report, null, 2)}\n`)
 const latest = latestOf(report.results, options, { measuredAt, loadBefore })
-writeFileSync(join(RESULTS, 'latest.json'), `${JSON.stringify(latest, null, 2)}\n`)
+writeFileSync(join(options.results, 'latest.json'), `${JSON.stringify(latest, null, 2)}\n`)
 console.log(options.json ? JSON.stringify(report) : toTable(report))
 process.exitCode = report.results.every(isCorrect) ? 0 : 1
 

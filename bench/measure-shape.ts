@@ -2,6 +2,7 @@ import { type Backlog, produceBacklog } from './backlog.ts'
 import { rivalContender } from './beside.ts'
 import { COPY_LIMIT, limitContenders, serviceContender, serviceContenders, UPSERT_LIMIT } from './contenders.ts'
 import type { ShapeResult } from './figures.ts'
+import { measureHashPartitions } from './hash-partitions.ts'
 import { measureLatency } from './latency.ts'
 import { median, quotients } from './measurement.ts'
 import { measureReplay } from './replay.ts'
@@ -27,6 +28,8 @@ function measure(bench: Bench, shape: ShapeName, backlog: Backlog): Promise<Meas
       return measureTwoStreams(bench, backlog)
     case 'processes':
       return measureProcesses(bench, backlog)
+    case 'hash-partitions':
+      return measureHashPartitions(bench, backlog)
     case 'latency':
       return measureLatency(bench, backlog)
     default:

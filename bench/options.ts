@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { Command, InvalidArgumentError } from 'commander'
 import { parseCount, parseLimit, parsePercent } from '#src/cli/arguments.ts'
 import { SETTINGS } from '#src/settings/settings.ts'
@@ -10,6 +11,8 @@ export interface BenchOptions extends ShapeInput {
   readonly rounds: number
   /** Of the service, in the shapes that do not vary it. */
   readonly processes: number
+  /** The folder for figures, logs and profiles. */
+  readonly results: string
   readonly json: boolean
   readonly keep: boolean
   readonly profile: boolean
@@ -35,7 +38,10 @@ export interface Rival {
 }
 
 interface Flags
-  extends Pick<BenchOptions, 'orders' | 'rounds' | 'partitions' | 'seed' | 'processes' | 'against' | 'beside'> {
+  extends Pick<
+    BenchOptions,
+    'orders' | 'rounds' | 'partitions' | 'seed' | 'processes' | 'against' | 'beside' | 'results'
+  > {
   readonly updates: number
   readonly shape: readonly ShapeName[]
   readonly variant: readonly Variant[]
@@ -44,6 +50,8 @@ interface Flags
   readonly profile?: true
   readonly withoutMetrics?: true
 }
+
+const RESULTS = fileURLToPath(new URL('results', import.meta.url))
 
 const HELP = `
 Shapes:
@@ -80,6 +88,7 @@ export function readOptions(words: readonly string[]): BenchOptions {
     )
     .option('--without-metrics', 'another contender: no metrics are kept; meanwhile the others are scraped')
     .option('--profile', 'write a CPU profile of each service into bench/results (it is slower for that)')
+    .option('--results <dir>', 'for figures, logs and profiles', text => resolve(text), RESULTS)
     .option('--keep', 'keep the servers’ data, for a look at the tables')
     .option('--json', 'the whole result as JSON on stdout, instead of the table')
     .addHelpText('after', HELP)

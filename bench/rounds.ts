@@ -1,14 +1,12 @@
 /** Contenders that take turns. */
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { freshDatabase } from './database.ts'
 import type { Measurement, Work } from './measurement.ts'
 import type { BenchOptions } from './options.ts'
 import type { Servers } from './servers.ts'
 
+/** This checkout. */
 export const ROOT = fileURLToPath(new URL('..', import.meta.url))
-/** What a run leaves behind: figures, logs, profiles. */
-export const RESULTS = join(ROOT, 'bench', 'results')
 
 /** What every measurement of a run has at hand. */
 export interface Bench {

@@ -39,6 +39,7 @@ export const SHAPES = {
     records: ({ orders }) => ({ orders: Math.max(1, Math.round(orders / 2)) }),
   },
   processes: { about: '1, 2 and 4 processes share the partitions' },
+  'hash-partitions': { about: 'tables in 8 parts, by a hash of the key, beside whole ones' },
   latency: { about: 'from the record’s timestamp to the commit, at a share of the drain rate' },
 } as const satisfies Readonly<Record<string, Shape>>
 
