@@ -12,7 +12,7 @@ import type { Rival } from './options.ts'
 import { cpuSecondsOfTree, peakMemoryOfTree } from './process-figures.ts'
 import type { Bench, Contender } from './rounds.ts'
 import { type Servers, since } from './servers.ts'
-import { type Commits, type Watched, watchCommits, watching } from './watching.ts'
+import { type Commits, START_WITHIN_MS, type Watched, watchCommits, watching } from './watching.ts'
 
 const GRACE_MS = 10_000
 /** How often memory is looked at, and rows are counted where nothing is committed. */
@@ -63,10 +63,12 @@ async function timeRival(
   const startedAt = Date.now()
   const program = { process: await startRival(servers, topic, rival), logFile: rival.logFile }
   const { pid } = program.process
-  const memory = watchMemory(pid)
   const clock = () => ({ atMs: Date.now(), client: cpuSecondsOfTree(pid), servers: servers.cpu() })
   try {
-    const begin = await watching([program], async () => ((await hasRows(rival.databaseUrl)) ? clock() : undefined))
+    const first = async () => ((await hasRows(rival.databaseUrl)) ? clock() : undefined)
+    const begin = await watching([program], first, START_WITHIN_MS)
+    // From here on: what it started beforehand, such as a compiler, has ended.
+    using memory = watchMemory(pid)
     const end = await watchEnd({ program, commits, expected: backlog.expected, databaseUrl: rival.databaseUrl, clock })
     return {
       seconds: (end.atMs - begin.atMs) / 1000,
@@ -81,7 +83,6 @@ async function timeRival(
       peakMemoryBytes: memory.peakBytes(),
     }
   } finally {
-    memory[Symbol.dispose]()
     await endGroup(program.process)
   }
 }

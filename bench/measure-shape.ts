@@ -39,10 +39,12 @@ function measure(bench: Bench, shape: ShapeName, backlog: Backlog): Promise<Meas
 
 /** The service, beside PostgreSQL alone and whatever the options name. */
 async function measureBeside(bench: Bench, shape: ShapeName, backlog: Backlog): Promise<Measured> {
+  // What a rival does about invalid records is its own affair: there is nothing to compare.
+  const rivals = backlog.invalid > 0 ? [] : bench.options.beside
   const contenders = [
     ...limitContenders(bench, backlog),
     ...serviceContenders(bench, backlog),
-    ...bench.options.beside.map(rival => rivalContender(bench, backlog, rival)),
+    ...rivals.map(rival => rivalContender(bench, backlog, rival)),
   ]
   const measurements = await takeTurns(bench, shape, contenders)
   return { bases: [UPSERT_LIMIT, COPY_LIMIT], measurements, further: {}, failures: [] }

@@ -15,6 +15,8 @@ export interface Watched {
 const LOOK_EVERY_MS = 50
 /** Without any progress for this long, the run fails. */
 const STALLED_AFTER_MS = 60_000
+/** What is started may have to be fetched or built first. */
+export const START_WITHIN_MS = 600_000
 
 /**
  * Asks every 50 ms until there is an answer.
@@ -24,6 +26,7 @@ const STALLED_AFTER_MS = 60_000
 export async function watching<T>(
   programs: readonly Watched[],
   look: (progress: (at: string) => void) => Promise<T | undefined> | T | undefined,
+  stalledAfterMs = STALLED_AFTER_MS,
 ): Promise<T> {
   let last = ''
   let movedAt = performance.now()
@@ -35,7 +38,7 @@ export async function watching<T>(
       last = at
     })
     if (found !== undefined) return found
-    const stalled = performance.now() - movedAt > STALLED_AFTER_MS
+    const stalled = performance.now() - movedAt > stalledAfterMs
     if (ended !== undefined || stalled) {
       const logFile = (ended ?? programs[0])?.logFile ?? ''
       const what = ended === undefined ? `stands still${last === '' ? '' : ` (${last})`}` : 'has ended'
