@@ -60,6 +60,6 @@ export const VALUES_FAULTS: readonly Mutation[] = [
     ],
   ]),
   ...faultsOf('engine/definition/column-rules', unit('engine/definition'), [
-    ['a uuid in upper case comes back in lower case', 'text === text.toLowerCase()', "text !== ''"],
+    ['a uuid in upper case comes back in lower case', 'UUID.test(text)) return []', "text !== '') return []"],
   ]),
 ]

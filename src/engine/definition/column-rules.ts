@@ -18,7 +18,7 @@ export function numberColumns(plan: StreamPlan): Record<string, string> {
 
 /**
  * Adds what only columns demand of a value that its schema takes: a `uuid` column gives every uuid back in lower case, so that another
- * spelling would not be served as it was sent; and a computed column must not fail while a batch is written.
+ * form would not be served as it was sent; and a computed column must not fail while a batch is written.
  * @throws (from the function that it returns) what a computed column throws: the record is to blame
  */
 export function withColumnRules<T>(
@@ -65,12 +65,19 @@ function ruleOf(table: TablePlan, column: ColumnPlan): Rule[] {
     value =>
       partsOf(table, value).flatMap(([part, at]) => {
         const text = get(part)
-        if (typeof text !== 'string' || text === text.toLowerCase()) return []
-        const message = `must be in lower case, because the column ${column.name} (uuid) gives it back so`
-        return [{ pointer: pointerOf([...at, ...path]), keyword: 'uuid_case', message }]
+        if (typeof text !== 'string' || UUID.test(text)) return []
+        const pointer = pointerOf([...at, ...path])
+        const because = `because the column ${column.name} (uuid) gives it back so`
+        if (UUID.test(text.toLowerCase())) {
+          return [{ pointer, keyword: 'uuid_case', message: `must be in lower case, ${because}` }]
+        }
+        return [{ pointer, keyword: 'uuid_form', message: `must be its 36 characters alone, without "urn:uuid:", ${because}` }]
       }),
   ]
 }
+
+/** As Postgres writes it. The format takes `urn:uuid:…`, too. */
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** The objects whose rows a table holds, each with its place. */
 function partsOf({ kind, path }: TablePlan, value: unknown): [part: unknown, at: readonly string[]][] {

@@ -38,9 +38,8 @@ const ENOUGH = 10
  */
 export function createRules(shape: Shape, columns: Readonly<Record<string, string>>): Rules {
   const numbers = ruleOf(shape, '', place => numberRule(place, columns))
-  const texts = ruleOf(shape, '', ({ shape: { kind } }) =>
-    kind === 'string' ? textRule : kind === 'any' ? anyText : undefined,
-  )
+  const ofText = ({ shape: { kind } }: Place) => (kind === 'string' ? textRule : kind === 'any' ? anyText : undefined)
+  const texts = ruleOf(shape, '', ofText, textRule)
   return { numbers: numbers && run(numbers), texts: run(texts ?? (() => {})) }
 }
 
@@ -57,20 +56,36 @@ interface Place {
   readonly pointer: string
 }
 
-/** A rule for a place and all below it; `undefined` where there is nothing to check. Values of another type are left to the schema. */
-function ruleOf(shape: Shape, pointer: string, leaf: (place: Place) => Rule | undefined): Rule | undefined {
+/**
+ * A rule for a place and all below it; `undefined` where there is nothing to check. Values of another type are left to the schema.
+ * @param names a rule for the names of fields that may have any
+ */
+function ruleOf(
+  shape: Shape,
+  pointer: string,
+  leaf: (place: Place) => Rule | undefined,
+  names?: Rule,
+): Rule | undefined {
   if (shape.kind === 'array') {
-    const entries = ruleOf(shape.entries, `${pointer}/*`, leaf)
+    const entries = ruleOf(shape.entries, `${pointer}/*`, leaf, names)
     return entries && forEntries(entries)
   }
   if (shape.kind !== 'object') return leaf({ shape, pointer })
   const members = [...shape.members].flatMap(([name, member]): [string, Rule][] => {
-    const rule = ruleOf(member.shape, `${pointer}/${escapeSegment(name)}`, leaf)
+    const rule = ruleOf(member.shape, `${pointer}/${escapeSegment(name)}`, leaf, names)
     return rule === undefined ? [] : [[name, rule]]
   })
-  const others = shape.others && ruleOf(shape.others, `${pointer}/*`, leaf)
+  const others = shape.others && withNames(ruleOf(shape.others, `${pointer}/*`, leaf, names), names)
   if (members.length === 0 && others === undefined) return undefined
   return forMembers(members, others, new Set(shape.members.keys()))
+}
+
+function withNames(rule: Rule | undefined, names: Rule | undefined): ((name: string) => Rule) | undefined {
+  if (names === undefined) return rule && (() => rule)
+  return name => (value, findings) => {
+    names(name, findings)
+    rule?.(value, findings)
+  }
 }
 
 function forEntries(rule: Rule): Rule {
@@ -84,7 +99,7 @@ function forEntries(rule: Rule): Rule {
 
 function forMembers(
   members: readonly (readonly [string, Rule])[],
-  others: Rule | undefined,
+  others: ((name: string) => Rule) | undefined,
   known: ReadonlySet<string>,
 ): Rule {
   return (value, findings) => {
@@ -97,7 +112,7 @@ function forMembers(
     for (const name of Object.keys(object)) {
       if (findings.violations.length >= ENOUGH) return
       // The names are data of the record, and are not quoted.
-      if (!known.has(name)) at('*', object[name], others, findings)
+      if (!known.has(name)) at('*', object[name], others(name), findings)
     }
   }
 }

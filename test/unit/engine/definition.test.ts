@@ -339,7 +339,7 @@ describe('a value that its schema takes, and its columns do not', () => {
     expect(stream.judge({ key: null, value })).toMatchObject({ ok: false, rejection: { pointer } })
   })
 
-  it('is a dead letter: a uuid in upper case, where the column is a uuid', () => {
+  it('is a dead letter: a uuid in upper case or as a URN, where the column is a uuid', () => {
     const definition = aDefinition(
       { ref: { type: 'string', format: 'uuid' } },
       { tables: { things: { columns: [{ at: '/ref', type: 'uuid' }] } } },
@@ -350,6 +350,10 @@ describe('a value that its schema takes, and its columns do not', () => {
     expect(judge(returnSample.return_id.toUpperCase())).toMatchObject({
       ok: false,
       rejection: { reason: 'schema_violation', error: 'uuid_case', pointer: '/ref' },
+    })
+    expect(judge(`urn:uuid:${returnSample.return_id}`)).toMatchObject({
+      ok: false,
+      rejection: { reason: 'schema_violation', error: 'uuid_form', pointer: '/ref' },
     })
   })
 

@@ -74,6 +74,8 @@ describe('a value of any stream', () => {
     ['NUL in a text without any rule', { ...good, lines: [{ sku: 'a\0' }] }, [['/lines/0/sku', 'pattern']]],
     ['half a surrogate pair deep in what has no schema', { ...good, extra: [['\ud800']] }, [['/extra', 'pattern']]],
     ['NUL in a name there', { ...good, extra: { 'a\0': 1 } }, [['/extra', 'pattern']]],
+    ['NUL in a name of a map', { ...good, labels: { 'a\0': 1 } }, [['/labels/*', 'pattern']]],
+    ['half a surrogate pair in one', { ...good, labels: { 'a\ud800': 1, b: 2 } }, [['/labels/*', 'pattern']]],
     ['an integer that JSON rounds', { ...good, labels: { a: 2 ** 53 } }, [['/labels/*', 'maximum']]],
     ['an integer beyond its column', { ...good, count: 2 ** 31 }, [['/count', 'maximum']]],
     ['three decimals in a column of two', { ...good, total: 1.005 }, [['/total', 'scale']]],
