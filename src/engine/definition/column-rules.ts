@@ -71,7 +71,13 @@ function ruleOf(table: TablePlan, column: ColumnPlan): Rule[] {
         if (UUID.test(text.toLowerCase())) {
           return [{ pointer, keyword: 'uuid_case', message: `must be in lower case, ${because}` }]
         }
-        return [{ pointer, keyword: 'uuid_form', message: `must be its 36 characters alone, without "urn:uuid:", ${because}` }]
+        return [
+          {
+            pointer,
+            keyword: 'uuid_form',
+            message: `must be its 36 characters alone, without "urn:uuid:", ${because}`,
+          },
+        ]
       }),
   ]
 }
