@@ -43,8 +43,32 @@ export function batchLength(records: readonly SourceRecord[], start: number, lim
   return length
 }
 
-/** Whether a batch should be closed now, rather than wait for more. */
-export function isDue(waiting: { records: number; bytes: number; ageMs: number }, limits: BatchLimits): boolean {
-  if (waiting.records === 0) return false
-  return waiting.records >= limits.maxRecords || waiting.bytes >= limits.maxBytes || waiting.ageMs >= limits.lingerMs
+/** What waits for a batch. Times in monotonic ms. */
+export interface Waiting {
+  readonly records: number
+  readonly bytes: number
+  /** Since when the oldest of them has waited. */
+  readonly sinceMs: number
+  /** Since when the batch has been filling: the one before it was taken then, or its first record came. */
+  readonly fillingSinceMs: number
+  /** Whether the log is known to hold all the records that a full batch takes. */
+  readonly isFullInSight: boolean
+}
+
+/**
+ * How long a batch may wait for records that the log is known to hold, in ms: several times what a fetch takes on a busy machine. A trickle
+ * never waits for it, because it has no full batch in sight.
+ */
+export const FILL_MS = 200
+
+/**
+ * When a batch should be closed, rather than wait for more, in monotonic ms: at once when it is full, after the linger when only the
+ * producers could add to it, and later where the log holds the rest of a full batch. Short batches cost the store more a record.
+ * @returns `-Infinity` when it is full, `Infinity` when nothing waits
+ */
+export function dueAtMs(waiting: Waiting, { maxRecords, maxBytes, lingerMs }: BatchLimits): number {
+  if (waiting.records === 0) return Number.POSITIVE_INFINITY
+  if (waiting.records >= maxRecords || waiting.bytes >= maxBytes) return Number.NEGATIVE_INFINITY
+  const lingeredMs = waiting.sinceMs + lingerMs
+  return waiting.isFullInSight ? Math.max(lingeredMs, waiting.fillingSinceMs + FILL_MS) : lingeredMs
 }

@@ -4,9 +4,12 @@ import { partitionKey, type TopicPartition } from '../record.ts'
 
 /** Sends to Kafka what Postgres has settled. Kafka's offset only ever follows. */
 export interface Committer {
-  /** Progress of an owned partition, and the batch that made it, when one did. */
+  /**
+   * Progress of an owned partition, and the batch that made it, when one did. It is sent at once, also while the consumer's loop waits in a
+   * poll, or after the commit that is under way.
+   */
   offer(progress: Progress, batch?: CommittedBatch): void
-  /** Starts the next commit, unless one is under way or there is nothing to commit. */
+  /** To be called often: repeats what the broker has refused. */
   tick(): void
   /** What is settled and not acknowledged as committed, for these partitions. */
   pending(partitions: readonly TopicPartition[]): boolean
@@ -40,6 +43,7 @@ export function createCommitter(source: RecordSource, observer: Observer, clock:
     const seconds = (clock.monotonic() - started) / 1000
     if (result.ok) {
       observer.observe({ kind: 'committed', positions, seconds, batches })
+      sendNext()
       return
     }
     notBefore = clock.monotonic() + PAUSE_AFTER_FAILURE_MS
@@ -55,6 +59,15 @@ export function createCommitter(source: RecordSource, observer: Observer, clock:
     }
   }
 
+  /** Unless a commit is under way, or there is nothing to commit. */
+  function sendNext(): void {
+    if (inFlight !== undefined || waiting.size === 0 || clock.monotonic() < notBefore) return
+    inFlight = new Map(waiting)
+    waiting.clear()
+    forgotten.clear()
+    void send(inFlight)
+  }
+
   /** Partitions that were taken away while their commit was under way. */
   const forgotten = new Set<string>()
 
@@ -63,14 +76,9 @@ export function createCommitter(source: RecordSource, observer: Observer, clock:
       const key = partitionKey(progress)
       const earlier = waiting.get(key)?.batches ?? []
       waiting.set(key, { progress, batches: batch === undefined ? earlier : [...earlier, batch] })
+      sendNext()
     },
-    tick() {
-      if (inFlight !== undefined || waiting.size === 0 || clock.monotonic() < notBefore) return
-      inFlight = new Map(waiting)
-      waiting.clear()
-      forgotten.clear()
-      void send(inFlight)
-    },
+    tick: sendNext,
     pending(partitions) {
       return partitions.some(partition => {
         const key = partitionKey(partition)

@@ -78,6 +78,7 @@ export function createLoop(parts: LoopParts): Loop {
     const isFull = backpressure.look(reception.full())
     reception.applyPauses(clock.now())
     if (isFull && !backpressure.overfull()) {
+      reception.stopFilling()
       // Not asking for more is the cheapest backpressure: a pause throws away what the client has fetched.
       const waited = new AbortController()
       await Promise.race([progressed.wait(), clock.sleep(POLL_TIMEOUT_MS, waited.signal)])

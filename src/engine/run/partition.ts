@@ -1,4 +1,4 @@
-import { type BatchLimits, isDue } from '../batch.ts'
+import { type BatchLimits, dueAtMs } from '../batch.ts'
 import { OwnershipLostError } from '../errors.ts'
 import type { PauseReason } from '../facts.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../record.ts'
@@ -70,6 +70,8 @@ export interface OwnedPartition extends TopicPartition {
   pausedFor: readonly PauseReason[]
   /** Wall clock in ms since when there have been some. */
   pausedSinceMs: number | undefined
+  /** Where the log ends, as the last fetch brought it: for the size of batches only, it may be old. */
+  logEnd: bigint | undefined
   push(record: SourceRecord, nowMs: number): void
   /**
    * The log holds no record in `[settled, offset)`, and never will: transaction markers and aborted records, say. When nothing
@@ -80,6 +82,8 @@ export interface OwnedPartition extends TopicPartition {
   isDue(limits: BatchLimits, nowMs: number): boolean
   /** When the waiting records will be due, in monotonic ms; `undefined` when nothing waits. */
   dueAt(limits: BatchLimits): number | undefined
+  /** No more comes for now: what waits does not wait for a full batch. */
+  stopFilling(): void
   take(limits: BatchLimits, nowMs: number): Batch | undefined
   /** Cuts the batch that was taken last down to its first records; the others wait again. */
   giveBack(batch: Batch, keep: number): Batch
@@ -107,6 +111,8 @@ export function createOwnedPartition(
   const buffer = createBuffer()
   let waitingSince = 0
   let fillingSinceMs = 0
+  /** The same, but that nothing is waited for any more once it is `-Infinity`. */
+  let fillsFromMs = 0
   let closed = false
   let halted = position.halted
   /** To be held against what comes first. */
@@ -120,6 +126,18 @@ export function createOwnedPartition(
 
   const hasGap = () => !closed && buffer.length === 0 && flying.size === 0 && emptyTo > next
 
+  const waitingDueAtMs = (limits: BatchLimits) =>
+    dueAtMs(
+      {
+        records: buffer.length,
+        bytes: buffer.bytes,
+        sinceMs: waitingSince,
+        fillingSinceMs: fillsFromMs,
+        isFullInSight: owned.logEnd !== undefined && owned.logEnd - next >= BigInt(limits.maxRecords),
+      },
+      limits,
+    )
+
   function fly(batch: Batch): Batch {
     next = batch.to
     inFlightRecords += batch.records.length
@@ -128,7 +146,7 @@ export function createOwnedPartition(
     return batch
   }
 
-  return {
+  const owned: OwnedPartition = {
     topic,
     partition,
     key: partitionKey({ topic, partition }),
@@ -144,6 +162,7 @@ export function createOwnedPartition(
     waits,
     pausedFor: [],
     pausedSinceMs: undefined,
+    logEnd: undefined,
     get stands() {
       return this.waitsForOperator !== undefined || waits.size > 0
     },
@@ -184,6 +203,7 @@ export function createOwnedPartition(
       if (buffer.length === 1) {
         waitingSince = nowMs
         fillingSinceMs = nowMs
+        fillsFromMs = nowMs
       }
     },
 
@@ -195,11 +215,15 @@ export function createOwnedPartition(
 
     isDue(limits, nowMs) {
       if (this.stands) return false
-      return hasGap() || isDue({ records: buffer.length, bytes: buffer.bytes, ageMs: nowMs - waitingSince }, limits)
+      return hasGap() || waitingDueAtMs(limits) <= nowMs
     },
 
     dueAt(limits) {
-      return buffer.length === 0 || this.stands ? undefined : waitingSince + limits.lingerMs
+      return buffer.length === 0 || this.stands ? undefined : waitingDueAtMs(limits)
+    },
+
+    stopFilling() {
+      fillsFromMs = Number.NEGATIVE_INFINITY
     },
 
     take(limits, nowMs) {
@@ -211,6 +235,7 @@ export function createOwnedPartition(
       const batch = fly({ owner: this, from: next, to: last.offset + 1n, records, fillingSinceMs })
       // What is left has begun to wait for the next one.
       fillingSinceMs = nowMs
+      fillsFromMs = nowMs
       return batch
     },
 
@@ -228,6 +253,7 @@ export function createOwnedPartition(
         buffer.putBack(rest)
         // They have waited long enough: due at once.
         waitingSince = Number.NEGATIVE_INFINITY
+        fillsFromMs = Number.NEGATIVE_INFINITY
       }
       return cut
     },
@@ -261,4 +287,5 @@ export function createOwnedPartition(
       if (flying.size > 0) await new Promise<void>(resolve => idle.push(resolve))
     },
   }
+  return owned
 }

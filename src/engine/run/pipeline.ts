@@ -132,6 +132,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
     startAt: parts.startAt ?? 'earliest',
     readTopicId: topicWatch.read,
     heads: parts.heads,
+    limits: parts.batch,
     pollRecords: parts.batch.maxRecords,
     // A batch in waiting for every second transaction: twice that cost 12 to 25 MB more and was no faster (make bench).
     maxRecords: Math.ceil(parts.lanes * 1.5) * parts.batch.maxRecords,

@@ -1,3 +1,4 @@
+import type { BatchLimits } from '../batch.ts'
 import type { Observer, PauseReason } from '../facts.ts'
 import type { RecordSource } from '../ports.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../record.ts'
@@ -18,6 +19,8 @@ export interface Reception {
   applyPauses(wallMs: number): void
   /** Whether the buffers of the partitions that flow hold all that they should. */
   full(): boolean
+  /** To be called when they are full: batches that would wait for more are taken as they are, where that makes room. */
+  stopFilling(): void
   /** Ends all runs after the batches in hand. */
   stop(): Promise<void>
 }
@@ -31,6 +34,8 @@ export interface ReceptionParts {
   /** Bounds of what waits for a batch, over all partitions that flow. */
   readonly maxRecords: number
   readonly maxBytes: number
+  /** Of each batch. */
+  readonly limits: BatchLimits
   /** Whether Postgres is known to be away, which concerns every partition. */
   readonly storeAway: () => boolean
   /** Whether the buffers have been full for so long that fetching should stop. */
@@ -53,6 +58,11 @@ export function createReception(parts: ReceptionParts): Reception {
     for (const { reason } of partition.waits) if (!reasons.includes(reason)) reasons.push(reason)
     if (parts.overfull()) reasons.push('backpressure')
     return reasons
+  }
+
+  /** Those that wait hold what they hold: the others must not stand still for them. */
+  function flowing(): OwnedPartition[] {
+    return [...owned.values()].filter(({ pausedFor }) => pausedFor.every(reason => reason === 'backpressure'))
   }
 
   return {
@@ -90,6 +100,7 @@ export function createReception(parts: ReceptionParts): Reception {
           target = owned.get(key)
           const run = runs.get(key)
           if (run !== undefined) woken.add(run)
+          if (target !== undefined) target.logEnd = source.cachedWatermarks(target)?.high
         }
         last = record
         if (target === undefined || target.halted !== undefined || target.unlocated !== undefined) continue
@@ -129,13 +140,23 @@ export function createReception(parts: ReceptionParts): Reception {
     full() {
       let records = 0
       let bytes = 0
-      for (const partition of owned.values()) {
-        // Those that wait hold what they hold: the others must not stand still for them.
-        if (partition.pausedFor.some(reason => reason !== 'backpressure')) continue
+      for (const partition of flowing()) {
         records += partition.bufferedRecords
         bytes += partition.bufferedBytes
       }
       return records >= parts.maxRecords || bytes >= parts.maxBytes
+    },
+
+    stopFilling() {
+      const waiting = flowing().filter(({ bufferedRecords }) => bufferedRecords > 0)
+      // While one of them has a full batch, the next place is for that one, and the others go on filling behind it.
+      if (waiting.some(partition => partition.isDue(parts.limits, Number.NEGATIVE_INFINITY))) return
+      const mean = waiting.reduce((sum, { bufferedRecords }) => sum + bufferedRecords, 0) / waiting.length
+      for (const partition of waiting) {
+        if (partition.bufferedRecords < mean) continue
+        partition.stopFilling()
+        runs.get(partition.key)?.wake()
+      }
     },
 
     async stop() {

@@ -26,7 +26,7 @@ export interface RunParts<T> {
   /** Bounds the batches in hand over all partitions; a batch that waits between two attempts does not count. */
   readonly inHand: Slots
   readonly breakers: { readonly postgres: Breaker; readonly dlq: Breaker }
-  /** Notified when a batch has ended: buffers may have become smaller. */
+  /** Notified when a batch was taken, or has ended: there may be room in the buffers. */
   readonly progressed: Signal
   readonly groupId: string
   readonly observer: Observer
@@ -221,6 +221,8 @@ export function startRun<T>(owner: OwnedPartition, parts: RunParts<T>): Partitio
         release()
         continue
       }
+      // The buffer has become smaller.
+      parts.progressed.notify()
       const earlier = before
       const writes = Promise.withResolvers<void>()
       before = bringThrough(batch, earlier, writes.resolve)

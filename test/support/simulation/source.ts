@@ -262,7 +262,10 @@ export function createSimulatedSource(
         const { low, end } = broker.log(partition)
         return { low, high: end }
       }),
-    cachedWatermarks: () => undefined,
+    cachedWatermarks({ partition }) {
+      const { low, end } = broker.log(partition)
+      return { low, high: end }
+    },
 
     close: () =>
       new Promise(resolve => {

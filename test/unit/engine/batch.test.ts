@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { batchLength, isDue, ownSizeOf, sizeOf } from '#src/engine/batch.ts'
+import { batchLength, dueAtMs, FILL_MS, ownSizeOf, sizeOf } from '#src/engine/batch.ts'
 import { aHeader, aRecord } from '../../support/records.ts'
 
 const limits = { maxRecords: 3, maxBytes: 100, lingerMs: 20 }
@@ -22,12 +22,25 @@ it('starts where the last batch ended', () => {
   expect(batchLength([60].map(ofSize), 1, limits)).toBe(0)
 })
 
+const waiting = { records: 1, bytes: 1, sinceMs: 1_000, fillingSinceMs: 1_000, isFullInSight: false }
+
 it('is due by count, bytes or age, and never when nothing waits', () => {
-  expect(isDue({ records: 3, bytes: 1, ageMs: 0 }, limits)).toBe(true)
-  expect(isDue({ records: 1, bytes: 100, ageMs: 0 }, limits)).toBe(true)
-  expect(isDue({ records: 1, bytes: 1, ageMs: 20 }, limits)).toBe(true)
-  expect(isDue({ records: 1, bytes: 1, ageMs: 19 }, limits)).toBe(false)
-  expect(isDue({ records: 0, bytes: 0, ageMs: 1e9 }, limits)).toBe(false)
+  expect(dueAtMs({ ...waiting, records: 3 }, limits)).toBe(Number.NEGATIVE_INFINITY)
+  expect(dueAtMs({ ...waiting, bytes: 100 }, limits)).toBe(Number.NEGATIVE_INFINITY)
+  expect(dueAtMs(waiting, limits)).toBe(1_020)
+  expect(dueAtMs({ ...waiting, records: 0 }, limits)).toBe(Number.POSITIVE_INFINITY)
+})
+
+it('waits for the rest of a full batch that the log holds, for a bounded time after it began to fill', () => {
+  const inSight = { ...waiting, isFullInSight: true }
+  expect(dueAtMs(inSight, limits)).toBe(1_000 + FILL_MS)
+  expect(dueAtMs({ ...inSight, records: 3 }, limits)).toBe(Number.NEGATIVE_INFINITY)
+  // What was left by the batch before has waited for long, and begins to fill only now.
+  expect(dueAtMs({ ...inSight, sinceMs: 0, fillingSinceMs: 1_500 }, limits)).toBe(1_500 + FILL_MS)
+})
+
+it('never waits for less than the linger, however short the time for filling is', () => {
+  expect(dueAtMs({ ...waiting, isFullInSight: true }, { ...limits, lingerMs: 60_000 })).toBe(61_000)
 })
 
 it('weighs key, value and headers', () => {
