@@ -34,12 +34,18 @@ export const runtime: Row = {
     {
       title: 'Event loop',
       about:
-        'How late timers run. Tens of milliseconds under load are usual; seconds make the group take the partitions away.',
+        'How late timers run: what lies between two samples beyond the 0.1 s that they are apart. Tens of milliseconds under load are usual; seconds make the group take the partitions away.',
       unit: UNITS.seconds,
       kind: 'lines',
       queries: [
-        { expr: 'nodejs_eventloop_lag_p50_seconds{job="$job",instance=~"$instance"}', legend: '{{instance}}: p50' },
-        { expr: 'nodejs_eventloop_lag_p99_seconds{job="$job",instance=~"$instance"}', legend: '{{instance}}: p99' },
+        {
+          expr: 'clamp_min(nodejs_eventloop_lag_p50_seconds{job="$job",instance=~"$instance"} - 0.1, 0)',
+          legend: '{{instance}}: p50',
+        },
+        {
+          expr: 'clamp_min(nodejs_eventloop_lag_p99_seconds{job="$job",instance=~"$instance"} - 0.1, 0)',
+          legend: '{{instance}}: p99',
+        },
       ],
       runbook: 'HoldfastNotReady',
     },

@@ -51,24 +51,25 @@ export interface Waiting {
   readonly sinceMs: number
   /** Since when the batch has been filling: the one before it was taken then, or its first record came. */
   readonly fillingSinceMs: number
-  /** Whether the log is known to hold all the records that a full batch takes. */
-  readonly isFullInSight: boolean
+  /** How many records the log is known to hold behind them. */
+  readonly inSight: number
 }
 
-/**
- * How long a batch may wait for records that the log is known to hold, in ms: several times what a fetch takes on a busy machine. A trickle
- * never waits for it, because it has no full batch in sight.
- */
+/** How long a batch may wait for records that the log is known to hold, in ms: several times what a fetch takes on a busy machine. */
 export const FILL_MS = 200
+/** As part of a full batch: for fewer records it does not wait. In a trickle the log holds none, or the marker of a transaction. */
+const WORTH_WAITING = 0.1
 
 /**
  * When a batch should be closed, rather than wait for more, in monotonic ms: at once when it is full, after the linger when only the
- * producers could add to it, and later where the log holds the rest of a full batch. Short batches cost the store more a record.
+ * producers could add to it, and later where the log holds more for it already. Short batches cost the store more a record.
  * @returns `-Infinity` when it is full, `Infinity` when nothing waits
  */
 export function dueAtMs(waiting: Waiting, { maxRecords, maxBytes, lingerMs }: BatchLimits): number {
   if (waiting.records === 0) return Number.POSITIVE_INFINITY
   if (waiting.records >= maxRecords || waiting.bytes >= maxBytes) return Number.NEGATIVE_INFINITY
   const lingeredMs = waiting.sinceMs + lingerMs
-  return waiting.isFullInSight ? Math.max(lingeredMs, waiting.fillingSinceMs + FILL_MS) : lingeredMs
+  return waiting.inSight >= maxRecords * WORTH_WAITING
+    ? Math.max(lingeredMs, waiting.fillingSinceMs + FILL_MS)
+    : lingeredMs
 }

@@ -250,7 +250,8 @@ export const CONSUMER_PROPERTIES = {
   'fetch.queue.backoff.ms': 5,
   // Larger fetches arrive partition by partition and starve the other lanes.
   'max.partition.fetch.bytes': 1_048_576,
-  'fetch.wait.max.ms': 100,
+  // A record ends the wait. A partition that comes or moves is fetched after it, and each fetch wakes an idle process and its broker.
+  'fetch.wait.max.ms': 250,
   'isolation.level': 'read_committed',
 } as const
 

@@ -6,6 +6,7 @@ export interface Buffer {
   readonly length: number
   readonly bytes: number
   readonly first: SourceRecord | undefined
+  readonly last: SourceRecord | undefined
   /** @returns whether it was taken: not when the last one that waits has that offset, or a later one */
   push(record: SourceRecord): boolean
   /** Removes as many as make the next batch; none when none waits. */
@@ -30,6 +31,9 @@ export function createBuffer(): Buffer {
     },
     get first() {
       return records[start]
+    },
+    get last() {
+      return records.length > start ? records.at(-1) : undefined
     },
     push(record) {
       const last = records.at(-1)

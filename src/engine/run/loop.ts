@@ -32,7 +32,11 @@ export interface Loop {
   stop(drainTimeoutMs?: number): void
 }
 
+/** So long a poll waits for a record while something is going on: what others of the loop's work waits for comes no later. */
 const POLL_TIMEOUT_MS = 100
+/** The same when all has been quiet for a while: each poll wakes three threads of an idle process. A record ends it all the same. */
+const QUIET_POLL_TIMEOUT_MS = 500
+const QUIET_AFTER_MS = 5_000
 
 /**
  * The one loop that owns the consumer: it polls, answers rebalances, pauses, commits, and acts on what the views say. The runs of the
@@ -42,6 +46,7 @@ export function createLoop(parts: LoopParts): Loop {
   const { source, committer, views, stream, progressed, observer, clock } = parts
   const stopping = new AbortController()
   const backpressure = createBackpressure(clock)
+  const quiet = createQuiet(clock)
   let { drainTimeoutMs } = parts
   let failure: { readonly error: unknown } | undefined
 
@@ -85,7 +90,8 @@ export function createLoop(parts: LoopParts): Loop {
       waited.abort()
       return
     }
-    const records = await source.poll(parts.pollRecords, POLL_TIMEOUT_MS)
+    const isQuiet = quiet.look(reception.resting())
+    const records = await source.poll(parts.pollRecords, isQuiet ? QUIET_POLL_TIMEOUT_MS : POLL_TIMEOUT_MS)
     reception.route(records, clock.monotonic())
     for (const poll of parts.pollers) poll()
     for (const view of views.all()) {
@@ -112,8 +118,10 @@ export function createLoop(parts: LoopParts): Loop {
   async function serve(): Promise<void> {
     while (!stopping.signal.aborted) {
       const event = source.nextEvent()
-      if (event !== undefined) await assignments.on(event)
-      else {
+      if (event !== undefined) {
+        quiet.end()
+        await assignments.on(event)
+      } else {
         await assignments.reposition()
         await turn()
       }
@@ -122,6 +130,7 @@ export function createLoop(parts: LoopParts): Loop {
 
   async function drain(): Promise<void> {
     stream.become('draining', failure?.error)
+    quiet.end()
     await assignments.drain([...reception.owned.values()], failure === undefined ? drainTimeoutMs : 0)
   }
 
@@ -154,6 +163,27 @@ export function createLoop(parts: LoopParts): Loop {
       drainTimeoutMs = boundMs
       stopping.abort()
       progressed.notify()
+    },
+  }
+}
+
+/** Whether nothing has been going on for a while. */
+interface Quiet {
+  /** @param resting whether nothing is going on now. @returns whether that has been so for {@link QUIET_AFTER_MS} */
+  look(resting: boolean): boolean
+  /** Something begins that the partitions do not show: a rebalance, a drain. */
+  end(): void
+}
+
+function createQuiet(clock: Pick<Clock, 'monotonic'>): Quiet {
+  let sinceMs: number | undefined
+  return {
+    look(resting) {
+      sinceMs = resting ? (sinceMs ?? clock.monotonic()) : undefined
+      return sinceMs !== undefined && clock.monotonic() - sinceMs >= QUIET_AFTER_MS
+    },
+    end() {
+      sinceMs = undefined
     },
   }
 }

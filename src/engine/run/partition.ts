@@ -133,7 +133,7 @@ export function createOwnedPartition(
         bytes: buffer.bytes,
         sinceMs: waitingSince,
         fillingSinceMs: fillsFromMs,
-        isFullInSight: owned.logEnd !== undefined && owned.logEnd - next >= BigInt(limits.maxRecords),
+        inSight: owned.logEnd === undefined ? 0 : Number(owned.logEnd - (buffer.last?.offset ?? next) - 1n),
       },
       limits,
     )

@@ -2,6 +2,7 @@ import type { BatchLimits } from '../batch.ts'
 import type { Observer, PauseReason } from '../facts.ts'
 import type { RecordSource } from '../ports.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../record.ts'
+import { isIdle } from '../watch/rules.ts'
 import type { Views } from '../watch/view.ts'
 import type { OwnedPartition } from './partition.ts'
 import type { PartitionRun } from './run.ts'
@@ -17,6 +18,8 @@ export interface Reception {
   wake(partition: OwnedPartition): void
   /** Makes the consumer's pauses what they should be now. @param wallMs wall clock */
   applyPauses(wallMs: number): void
+  /** Whether no partition has anything in hand, or is paused. */
+  resting(): boolean
   /** Whether the buffers of the partitions that flow hold all that they should. */
   full(): boolean
   /** To be called when they are full: batches that would wait for more are taken as they are, where that makes room. */
@@ -136,6 +139,8 @@ export function createReception(parts: ReceptionParts): Reception {
       if (pause.length > 0) source.pause(pause.map(plain))
       if (resume.length > 0) source.resume(resume.map(plain))
     },
+
+    resting: () => [...owned.values()].every(partition => isIdle(partition) && partition.pausedFor.length === 0),
 
     full() {
       let records = 0

@@ -34,8 +34,8 @@ export interface Boss extends AsyncDisposable {
 }
 
 const BACKOFF: BackoffPolicy = { initialMs: 500, maxMs: 10_000 }
-/** How long an idle worker waits before it looks again; one that is sent a job here is woken. */
-const POLL_SECONDS = 1
+/** How long an idle worker waits before it looks again; one that is sent a job here is woken. What is scheduled comes once a minute at most. */
+const POLL_SECONDS = { sent: 1, scheduled: 5 }
 /** How soon a job is found whose worker says nothing any more. */
 const SUPERVISE_SECONDS = 5
 
@@ -98,7 +98,8 @@ export function startBoss({ database, jobs, stopTimeoutMs, observer, clock, rand
     }
     for (const name of FORMER_QUEUES) await boss.unschedule(name)
     for (const job of jobs) {
-      const id = await boss.work(job.name, { pollingIntervalSeconds: POLL_SECONDS }, async ([given]) => {
+      const pollingIntervalSeconds = job.cron === undefined ? POLL_SECONDS.sent : POLL_SECONDS.scheduled
+      const id = await boss.work(job.name, { pollingIntervalSeconds }, async ([given]) => {
         if (given === undefined) return
         try {
           await job.work(AbortSignal.any([lifecycle.stopping, given.signal]))

@@ -22,7 +22,7 @@ it('starts where the last batch ended', () => {
   expect(batchLength([60].map(ofSize), 1, limits)).toBe(0)
 })
 
-const waiting = { records: 1, bytes: 1, sinceMs: 1_000, fillingSinceMs: 1_000, isFullInSight: false }
+const waiting = { records: 1, bytes: 1, sinceMs: 1_000, fillingSinceMs: 1_000, inSight: 0 }
 
 it('is due by count, bytes or age, and never when nothing waits', () => {
   expect(dueAtMs({ ...waiting, records: 3 }, limits)).toBe(Number.NEGATIVE_INFINITY)
@@ -31,16 +31,22 @@ it('is due by count, bytes or age, and never when nothing waits', () => {
   expect(dueAtMs({ ...waiting, records: 0 }, limits)).toBe(Number.POSITIVE_INFINITY)
 })
 
-it('waits for the rest of a full batch that the log holds, for a bounded time after it began to fill', () => {
-  const inSight = { ...waiting, isFullInSight: true }
+it('waits for what the log holds, for a bounded time after it began to fill', () => {
+  const inSight = { ...waiting, inSight: 1 }
   expect(dueAtMs(inSight, limits)).toBe(1_000 + FILL_MS)
   expect(dueAtMs({ ...inSight, records: 3 }, limits)).toBe(Number.NEGATIVE_INFINITY)
   // What was left by the batch before has waited for long, and begins to fill only now.
   expect(dueAtMs({ ...inSight, sinceMs: 0, fillingSinceMs: 1_500 }, limits)).toBe(1_500 + FILL_MS)
 })
 
+it('does not wait for the few that a trickle may have behind it, as the marker of a transaction', () => {
+  const large = { ...limits, maxRecords: 1_000 }
+  expect(dueAtMs({ ...waiting, inSight: 99 }, large)).toBe(1_020)
+  expect(dueAtMs({ ...waiting, inSight: 100 }, large)).toBe(1_000 + FILL_MS)
+})
+
 it('never waits for less than the linger, however short the time for filling is', () => {
-  expect(dueAtMs({ ...waiting, isFullInSight: true }, { ...limits, lingerMs: 60_000 })).toBe(61_000)
+  expect(dueAtMs({ ...waiting, inSight: 9 }, { ...limits, lingerMs: 60_000 })).toBe(61_000)
 })
 
 it('weighs key, value and headers', () => {

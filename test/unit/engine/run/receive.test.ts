@@ -49,7 +49,7 @@ describe('a batch that is not full', () => {
   const inPartition = (partition: number, count: number, from = 0n) =>
     Array.from({ length: count }, (_, i) => aRecord({ partition, offset: from + BigInt(i) }))
 
-  /** Partitions whose logs hold so many records; nothing is read yet. */
+  /** Partitions whose logs hold so many records; none is read yet. */
   function partitionsOf(...ends: number[]) {
     const source = createMemorySource()
     const reception = aReception({ source, limits, maxRecords: 20 })
@@ -61,13 +61,13 @@ describe('a batch that is not full', () => {
     return { reception, partitions }
   }
 
-  it('waits for the rest where the log holds it, and for the linger alone where it does not', () => {
-    const { reception, partitions } = partitionsOf(10, 9)
+  it('waits for more where the log holds it, and for the linger alone where it does not', () => {
+    const { reception, partitions } = partitionsOf(5, 4)
     reception.route([...inPartition(0, 4), ...inPartition(1, 4)], 1_000)
-    const [full, short] = partitions
-    expect(full?.dueAt(limits)).toBe(1_000 + FILL_MS)
-    expect(full?.isDue(limits, 1_100)).toBe(false)
-    expect(short?.dueAt(limits)).toBe(1_005)
+    const [more, all] = partitions
+    expect(more?.dueAt(limits)).toBe(1_000 + FILL_MS)
+    expect(more?.isDue(limits, 1_100)).toBe(false)
+    expect(all?.dueAt(limits)).toBe(1_005)
   })
 
   it('counts from when the batch before it was taken', () => {
@@ -78,13 +78,12 @@ describe('a batch that is not full', () => {
     expect(partition?.take(limits, 2_000)?.records).toHaveLength(10)
     expect(partition?.dueAt(limits)).toBe(2_000 + FILL_MS)
     expect(partition?.take(limits, 2_300)?.records).toHaveLength(4)
-    // What is left of the log makes one full batch more, and then none.
     reception.route(inPartition(0, 3, 14n), 2_400)
     expect(partition?.dueAt(limits)).toBe(2_400 + FILL_MS)
     partition?.take(limits, 2_700)
     reception.route(inPartition(0, 6, 17n), 2_800)
     partition?.take(limits, 3_100)
-    reception.route(inPartition(0, 2, 23n), 3_200)
+    reception.route(inPartition(0, 7, 23n), 3_200)
     expect(partition?.dueAt(limits)).toBe(3_205)
   })
 
