@@ -97,6 +97,20 @@ it('bounds the room for young objects, unless NODE_OPTIONS asks for another', ()
   expect(stdout).toBe('--max-semi-space-size=8 --max-semi-space-size=32')
 })
 
+it('bounds the arenas of malloc, and keeps sources without their types, unless the environment says otherwise', () => {
+  setUp()
+  node('path', 'v24.21.0', 'printf %s "$MALLOC_ARENA_MAX $NODE_COMPILE_CACHE"')
+  expect(holdfast().stdout).toBe(`2 ${join(checkout, 'node_modules/.cache/compiled')}`)
+  expect(holdfast([], 'bin/holdfast', { MALLOC_ARENA_MAX: '8', NODE_COMPILE_CACHE: '' }).stdout).toBe('8 ')
+})
+
+it('keeps no compiled code where it was installed as a package, which has no types', () => {
+  node('path', 'v24.21.0', 'printf %s "$NODE_COMPILE_CACHE"')
+  mkdirSync(join(checkout, 'dist/cli'), { recursive: true })
+  writeFileSync(join(checkout, 'dist/cli/main.js'), '')
+  expect(holdfast().stdout).toBe('')
+})
+
 function setUp(): void {
   mkdirSync(join(checkout, 'node_modules/pg'), { recursive: true })
 }

@@ -1,0 +1,49 @@
+import { setTimeout as interval } from 'node:timers/promises'
+import { expect, it } from 'vitest'
+import { parsePage } from '../support/metrics-page.ts'
+import { generated } from '../support/model.ts'
+import { anOrder } from '../support/orders.ts'
+import { ask, eventually, type Service, startService } from '../support/service.ts'
+import { aStream, streamTools } from '../support/stream.ts'
+
+streamTools()
+
+const BACKLOG = 12_000
+const ALONE = 30
+/** Some 200 orders of a partition come with one fetch: a batch that takes what is there would be no larger. */
+const SMALL_FETCHES = 'max.partition.fetch.bytes=262144'
+
+/** Both bounds are loose, so that a busy machine passes; `make bench` measures how full and how soon. */
+it('batches are full while the topic holds enough, and a record alone is committed at once', async () => {
+  // Given a topic with four full batches for each of its three partitions
+  const stream = await aStream({ partitions: 3 })
+  const orders = generated(BACKLOG, { seed: 57 })
+  await stream.produce(orders.map(({ key, value }, i) => ({ key, value, partition: i % 3 })))
+
+  // When the service works it off
+  const service = await startService({ ...stream, env: { KAFKA_CONFIG: SMALL_FETCHES } })
+  await eventually(async () => (await stream.settled()) === BACKLOG, 'the backlog being settled')
+
+  // Then its batches were nearly full
+  expect(BACKLOG / (await stream.ledger()).length).toBeGreaterThan(700)
+
+  // When records come one by one, each while the service has nothing to do
+  await eventually(async () => (await stream.committed()) === BACKLOG, 'the commits')
+  const before = await committedWithin(service, '0.1')
+  for (let i = 1; i <= ALONE; i++) {
+    await stream.produce([{ value: JSON.stringify(anOrder({ uid: `alone-${i}` })), partition: i % 3 }])
+    await eventually(async () => (await stream.committed()) === BACKLOG + i, 'its commit')
+    await interval(20)
+  }
+
+  // Then half of them and more were committed within 0.1 s: none waited for company, or for the end of a poll
+  expect((await committedWithin(service, '0.1')) - before).toBeGreaterThan(ALONE / 2)
+  expect(await service.stop()).toBe(0)
+})
+
+/** Batches that were committed so soon after the timestamp of their oldest record. */
+async function committedWithin(service: Service, seconds: string): Promise<number> {
+  const { samples } = parsePage((await ask(service, '/metrics')).body)
+  const name = 'holdfast_end_to_end_latency_seconds_bucket'
+  return samples.find(sample => sample.name === name && sample.labels.le === seconds)?.value ?? 0
+}
