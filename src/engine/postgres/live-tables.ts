@@ -6,6 +6,7 @@ import {
   createTable,
   type MigrationSql,
   type WantedColumn,
+  type WantedIndex,
   type WantedTable,
   wantedTables,
 } from './wanted-tables.ts'
@@ -20,7 +21,11 @@ export interface LiveColumn {
   readonly type: string
   readonly notNull: boolean
   readonly hasDefault: boolean
+  /** What gives it its value, where no statement may: an expression, whose values are stored or not, or an identity. */
+  readonly always: 'stored' | 'virtual' | 'identity' | null
   readonly collation: string | null
+  /** Whether only equal bytes are equal. */
+  readonly deterministic: boolean
 }
 
 /** A relation of the database. */
@@ -29,9 +34,13 @@ export interface LiveTable {
   readonly kind: string
   /** By name. */
   readonly columns: ReadonlyMap<string, LiveColumn>
-  readonly primaryKey: { readonly constraint: string; readonly columns: readonly string[] } | undefined
-  /** Columns of each valid index, as `pg_get_indexdef` writes them. */
-  readonly indexes: readonly string[]
+  readonly primaryKey:
+    | { readonly constraint: string; readonly columns: readonly string[]; readonly deferrable: boolean }
+    | undefined
+  /** Each valid index, its columns as `pg_get_indexdef` writes them. */
+  readonly indexes: readonly WantedIndex[]
+  /** Whether it is partitioned, and no partition of it exists. */
+  readonly withoutPartitions: boolean
 }
 
 /** A place where the database is not as the definition needs it. */
@@ -52,22 +61,29 @@ const KINDS: Readonly<Record<string, string>> = {
   f: 'foreign table',
   S: 'sequence',
   i: 'index',
+  I: 'index',
+  c: 'type',
 }
 
 const INDEXES = `
-    (SELECT coalesce(json_agg(substring(pg_get_indexdef(i.indexrelid) FROM ' USING btree (.*)$')), '[]')
-      FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisvalid)`
+    (SELECT coalesce(json_agg(json_build_object('name', named.relname,
+        'columns', substring(pg_get_indexdef(i.indexrelid) FROM ' USING btree (.*)$'))), '[]')
+      FROM pg_index AS i JOIN pg_class AS named ON named.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisvalid)`
 
 const live = (indexes: string) => `
   SELECT wanted.name, c.relkind,
     (SELECT coalesce(json_object_agg(a.attname, json_build_object('type', format_type(a.atttypid, a.atttypmod),
         'notNull', a.attnotnull, 'hasDefault', a.atthasdef OR a.attidentity <> '',
-        'collation', (SELECT collname FROM pg_collation WHERE oid = a.attcollation))), '{}')
-      FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
-    (SELECT json_build_object('constraint', k.conname, 'columns',
+        'always', CASE WHEN a.attgenerated = 's' THEN 'stored' WHEN a.attgenerated <> '' THEN 'virtual'
+          WHEN a.attidentity = 'a' THEN 'identity' END,
+        'collation', l.collname, 'deterministic', coalesce(l.collisdeterministic, true))), '{}')
+      FROM pg_attribute AS a LEFT JOIN pg_collation AS l ON l.oid = a.attcollation
+      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+    (SELECT json_build_object('constraint', k.conname, 'deferrable', k.condeferrable, 'columns',
         (SELECT json_agg(a.attname ORDER BY place) FROM unnest(k.conkey) WITH ORDINALITY AS part (attnum, place)
           JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = part.attnum))
       FROM pg_constraint AS k WHERE k.conrelid = c.oid AND k.contype = 'p') AS primary_key,
+    c.relkind = 'p' AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid) AS without_partitions,
     ${indexes} AS indexes
   FROM unnest($1::text[]) AS wanted (name) JOIN pg_class AS c ON c.oid = to_regclass(quote_ident(wanted.name))`
 
@@ -86,10 +102,11 @@ export async function readLiveTables(
     rows.map(row => [
       String(row.name),
       {
-        kind: KINDS[String(row.relkind)] ?? 'no table',
+        kind: KINDS[String(row.relkind)] ?? 'relation of another kind',
         columns: new Map(Object.entries(row.columns as Record<string, LiveColumn>)),
         primaryKey: (row.primary_key as LiveTable['primaryKey'] | null) ?? undefined,
-        indexes: row.indexes as readonly string[],
+        indexes: row.indexes as readonly WantedIndex[],
+        withoutPartitions: row.without_partitions === true,
       },
     ]),
   )
@@ -105,11 +122,14 @@ export function tableDifferences(plan: StreamPlan, live: ReadonlyMap<string, Liv
     }
     if (found.kind !== 'table') {
       const note = `-- ${table} has to be a table: rename the ${found.kind}, or the table in the definition`
-      return [{ table, what: `${table} is a ${found.kind}, not a table`, blocks: true, sql: { up: note, down: note } }]
+      const article = /^[aeiou]/.test(found.kind) ? 'an' : 'a'
+      const what = `${table} is ${article} ${found.kind}, not a table`
+      return [{ table, what, blocks: true, sql: { up: note, down: note } }]
     }
     return [
       ...wanted.columns.flatMap(column => columnDifferences(table, column, found.columns.get(column.name))),
       ...neededColumns(wanted, found),
+      ...missingPartitions(table, found),
       ...keyDifference(wanted, found),
       ...missingIndexes(wanted, found),
     ]
@@ -139,7 +159,17 @@ function columnDifferences(table: string, wanted: WantedColumn, found: LiveColum
   } else if (wanted.bytewise && found.collation !== 'C') {
     const to = (collation: string) => `ALTER COLUMN ${name} TYPE text COLLATE "${collation}"`
     const what = `${place} has the collation ${found.collation}; a key needs "C", which compares bytes`
-    differs(what, false, to('C'), to(found.collation ?? 'default'))
+    // Under a collation that takes different texts for equal ones, a value would replace that of another key.
+    differs(what, !found.deterministic, to('C'), to(found.collation ?? 'default'))
+  }
+  if (found.always !== null) {
+    const what = `${place} is GENERATED ALWAYS, and the definition fills it`
+    const [up, down] = {
+      stored: [`ALTER COLUMN ${name} DROP EXPRESSION`, `ALTER COLUMN ${name} DROP DEFAULT`],
+      virtual: [`DROP COLUMN ${name}, ADD COLUMN ${name} ${columnType(wanted)}`, `ALTER COLUMN ${name} DROP DEFAULT`],
+      identity: [`ALTER COLUMN ${name} DROP IDENTITY`, `ALTER COLUMN ${name} ADD GENERATED ALWAYS AS IDENTITY`],
+    }[found.always] as [string, string]
+    differs(what, true, up, down)
   }
   const drop = `ALTER COLUMN ${name} DROP NOT NULL`
   const set = `ALTER COLUMN ${name} SET NOT NULL`
@@ -168,22 +198,30 @@ function neededColumns({ name: table, columns }: WantedTable, live: LiveTable): 
   })
 }
 
+function missingPartitions(table: string, { withoutPartitions }: LiveTable): TableDifference[] {
+  if (!withoutPartitions) return []
+  const note = `-- CREATE TABLE … PARTITION OF ${identifier(table)} …`
+  return [{ table, what: `${table} is partitioned and has no partition`, blocks: true, sql: { up: note, down: note } }]
+}
+
 function keyDifference({ name: table, primaryKey }: WantedTable, { primaryKey: found }: LiveTable): TableDifference[] {
-  if (found !== undefined && found.columns.join() === primaryKey.join()) return []
+  const isSame = found !== undefined && found.columns.join() === primaryKey.join()
+  if (isSame && !found.deferrable) return []
   const key = (columns: readonly string[]) => `(${columns.map(identifier).join(', ')})`
   const name = identifier(found?.constraint ?? shortened(`${table}_pkey`))
   const alter = `ALTER TABLE ${identifier(table)}`
   const drop = `DROP CONSTRAINT ${name}`
   const add = (columns: readonly string[]) => `ADD CONSTRAINT ${name} PRIMARY KEY ${key(columns)}`
-  const has = found === undefined ? 'no primary key' : `the primary key ${key(found.columns)}`
+  const deferrable = found?.deferrable ? ' DEFERRABLE' : ''
+  const has = found === undefined ? 'no primary key' : `the primary key ${key(found.columns)}${deferrable}`
   return [
     {
       table,
-      what: `${table} has ${has}; the definition needs ${key(primaryKey)}`,
+      what: `${table} has ${has}; the definition needs ${key(primaryKey)}${isSame ? ', which each statement checks' : ''}`,
       blocks: true,
       sql: {
         up: `${alter} ${found === undefined ? '' : `${drop}, `}${add(primaryKey)};`,
-        down: `${alter} ${drop}${found === undefined ? '' : `, ${add(found.columns)}`};`,
+        down: `${alter} ${drop}${found === undefined ? '' : `, ${add(found.columns)}${deferrable}`};`,
       },
     },
   ]
@@ -191,11 +229,17 @@ function keyDifference({ name: table, primaryKey }: WantedTable, { primaryKey: f
 
 function missingIndexes({ name: table, indexes }: WantedTable, live: LiveTable): TableDifference[] {
   return indexes
-    .filter(index => !live.indexes.includes(index.columns))
-    .map(index => ({
-      table,
-      what: `${table} has no index on ${index.columns}: each page of its list would sort the whole table`,
-      blocks: false,
-      sql: { up: createIndex(table, index), down: `DROP INDEX ${identifier(index.name)};` },
-    }))
+    .filter(index => !live.indexes.some(({ columns }) => columns === index.columns))
+    .map(index => {
+      const drop = `DROP INDEX ${identifier(index.name)};`
+      // One over a column of another type has our name, and another definition.
+      const taken = live.indexes.find(({ name }) => name === index.name)
+      const create = createIndex(table, index)
+      return {
+        table,
+        what: `${table} has no index on ${index.columns}: each page of its list would sort the whole table`,
+        blocks: false,
+        sql: taken === undefined ? { up: create, down: drop } : { up: `${drop}\n${create}`, down: '' },
+      }
+    })
 }

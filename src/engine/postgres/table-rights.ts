@@ -25,9 +25,9 @@ export async function serverFacts(pool: pg.Pool, tables: readonly string[]): Pro
     text: `SELECT current_setting('server_version') AS version,
         pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS read_only,
         coalesce((
-          SELECT array_agg(c.relname::text ORDER BY c.relname) FROM pg_class AS c
-          WHERE c.relnamespace = to_regnamespace('public') AND c.relkind IN ('r', 'p')
-            AND c.relname = ANY ($1)
+          SELECT array_agg(c.relname::text ORDER BY c.relname) FROM unnest($1::text[]) AS ours (name)
+            JOIN pg_class AS c ON c.oid = to_regclass(quote_ident(ours.name))
+          WHERE c.relkind IN ('r', 'p')
             AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
               AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))
         ), '{}') AS forbidden`,
