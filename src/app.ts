@@ -14,12 +14,12 @@ import { runningLifecycle } from './engine/lifecycle.ts'
 import { noteConsumerStart } from './engine/postgres/consumer-starts.ts'
 import { projectMigrations, requireMigrated } from './engine/postgres/migrate.ts'
 import type { StreamStatus } from './engine/status.ts'
-import type { Stream } from './engine/stream.ts'
 import { NO_TRACING, type Tracing } from './engine/tracing.ts'
 import { purgeSettled } from './inbox/postgres/dead-letter-purge.ts'
 import { readFigures } from './inbox/postgres/figures.ts'
 import { createStreamSettlement } from './inbox/postgres/letter-settlement.ts'
 import type { Config } from './settings/config.ts'
+import type { Streams } from './settings/streams.ts'
 import type { Logger } from './telemetry/logger.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { createObserver } from './telemetry/observer.ts'
@@ -58,12 +58,11 @@ const PURGE_LIMIT = 100_000
  * the groups) is waited for in the background, and `/readyz` reports it. A failure of the process itself (a missing migration, a
  * wrong password) ends `finished` with the error. A stream that fails is tried again while another one runs; when the last one fails,
  * `finished` ends with its error, and a supervisor starts the process again.
- * @param streams at least one
  * @throws UsageError when the port cannot be listened on
  */
 export async function startApp(
   config: Config,
-  streams: readonly Stream[],
+  streams: Streams,
   roles: ReadonlySet<Role>,
   logger: Logger,
   tracing: Tracing = NO_TRACING,
@@ -164,7 +163,6 @@ export async function startApp(
   // `finished` reports the failure; until then nothing may be waiting for it.
   work.catch(() => {})
   const [first] = streams
-  if (first === undefined) throw new RangeError('there is no stream to run')
   const checkStore = createStreamSettlement({ pool: pools.open('check', 1), stream: first.name, tables: first.tables })
   void health.watchPostgres(() => checkStore.probe(), signal)
   const resources = parts.move()

@@ -1,11 +1,10 @@
 import type { App, Role } from './app.ts'
 import { StreamError } from './engine/errors.ts'
-import type { Stream } from './engine/stream.ts'
 import { NO_TRACING, type Tracing } from './engine/tracing.ts'
 import { type AdminKeyFile, writeAdminKey } from './http/admin-key.ts'
 import { type Config, loadConfig } from './settings/config.ts'
 import { misspeltSettings, tidyEnvironment } from './settings/environment.ts'
-import { loadStreams } from './settings/streams.ts'
+import { loadStreams, type Streams } from './settings/streams.ts'
 import { createLogger } from './telemetry/logger.ts'
 import { startTracing } from './telemetry/tracing-start.ts'
 import { tellOfTracing } from './telemetry/tracing-warnings.ts'
@@ -17,15 +16,10 @@ process.env.UV_THREADPOOL_SIZE ??= '8'
 /**
  * The process of the service: signals become `stop()`, the end becomes an exit code. The app is imported here and not above:
  * tracing must be there first.
- * @param streams at least one
  * @param roles default: all
  * @returns 0 after SIGTERM or SIGINT, 1 when the process or its last stream failed
  */
-export async function runService(
-  config: Config,
-  streams: readonly Stream[],
-  roles?: ReadonlySet<Role>,
-): Promise<number> {
+export async function runService(config: Config, streams: Streams, roles?: ReadonlySet<Role>): Promise<number> {
   let tracing: Tracing = NO_TRACING
   const logger = createLogger({
     levels: config.logLevels,

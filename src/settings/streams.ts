@@ -33,7 +33,7 @@ export async function loadStreams(config: Config, env: Environment, options: Loa
 /**
  * These definitions, ready to run: checked, with the settings applied that they name.
  * @throws ConfigError with every mistake of every definition
- * @throws UsageError when `only` names a stream that does not exist
+ * @throws UsageError when there is none of them, or `only` names a stream that does not exist
  */
 export function prepareStreams(
   definitions: readonly StreamDefinition[],
@@ -52,7 +52,9 @@ export function prepareStreams(
     compileStream(definition, { ...names, maxBytes: config.recordMaxBytes }),
   )
   const picked = (options.only ?? streams.map(({ name }) => name)).map(name => streamNamed(streams, name))
-  return [...new Set(picked)] as unknown as Streams
+  const [first, ...others] = new Set(picked)
+  if (first === undefined) throw new UsageError('there is no stream to run: name at least one')
+  return [first, ...others]
 }
 
 /**

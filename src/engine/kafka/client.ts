@@ -274,9 +274,7 @@ export async function connect(client: NativeClient, timeoutMs: number): Promise<
   const causes = causesOf(client)
   const ask = client.getMetadata.bind(client)
   const askPatiently: NativeClient['getMetadata'] = (options, done) => {
-    void patiently(timeoutMs, ms =>
-      call<NativeMetadata>(answer => ask({ ...options, timeout: ms }, answer as never)),
-    ).then(
+    void patiently(timeoutMs, ms => call<NativeMetadata>(answer => ask({ ...options, timeout: ms }, answer))).then(
       metadata => done(null, metadata),
       (error: NativeError) => done(error, NO_METADATA),
     )

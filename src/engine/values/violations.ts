@@ -136,7 +136,7 @@ function explain({ check, parts }: Piece, data: unknown, base: string): Violatio
     )
     const pointer = base + path.map(name => `/${escapeSegment(name)}`).join('')
     if (!isContainer(whole) || Array.isArray(whole) !== (known === undefined)) continue
-    for (const name of known === undefined ? (whole as unknown as readonly unknown[]).keys() : Object.keys(whole)) {
+    for (const [name, entry] of Array.isArray(whole) ? whole.entries() : Object.entries(whole)) {
       if (violations.length >= MAX_VIOLATIONS) break
       if (known?.has(String(name))) continue
       if (piece === undefined) {
@@ -144,7 +144,7 @@ function explain({ check, parts }: Piece, data: unknown, base: string): Violatio
         violations.push({ pointer, keyword: 'additionalProperties', message: NOT_NAMED })
         break
       }
-      violations.push(...explain(piece, whole[name as string], `${pointer}/${escapeSegment(String(name))}`))
+      violations.push(...explain(piece, entry, `${pointer}/${escapeSegment(String(name))}`))
     }
   }
   return violations.slice(0, MAX_VIOLATIONS)

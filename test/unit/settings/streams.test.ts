@@ -95,6 +95,10 @@ it('a definition that cannot be read is refused in sentences, and the others are
   )
 })
 
+it('no stream at all is refused in a sentence', () => {
+  expect(() => prepareStreams([], loadConfig({}), {})).toThrow('there is no stream to run: name at least one')
+})
+
 describe('a file that cannot be used is refused in a sentence', () => {
   it('one that HOLDFAST_CONFIG names and that does not exist', async () => {
     expect(await failureOf(load({ HOLDFAST_CONFIG: 'conf/streams.ts' }))).toBe(
