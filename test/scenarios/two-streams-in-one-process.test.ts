@@ -64,12 +64,32 @@ it('a stream whose table lost a column halts alone, readiness names both, and it
   expect([...seen.reasons].filter(reason => reason.includes('shutting down'))).toEqual([])
 
   // And the ledgers of both are right
-  const config = loadConfig(env)
-  for (const stream of await loadStreams(config, env)) {
-    const { findings, unasked } = await verifyStream(config, stream)
-    expect([...findings, ...unasked], stream.name).toEqual([])
-  }
+  await allIsProven(env)
   expect(await service.stop()).toBe(0)
+})
+
+it('serve --streams runs only the streams that it names, and another process may run the others', async () => {
+  // Given a project of two streams, and records of both
+  const { orders, returns, env } = await aProject()
+  await orders.produce(generated(20, { seed: 14 }))
+  await returns.produce(someReturns(0, 5))
+
+  // When a process runs one of them, then it consumes and serves that one alone
+  const one = await startService({ ...orders, env, streams: ['returns'] })
+  await eventually(async () => (await returns.committed()) === 5, 'the returns')
+  await eventually(() => isReady(one), 'its being ready')
+  expect(JSON.parse((await ask(one, '/streams')).body).streams).toMatchObject([{ name: 'returns' }])
+  expect((await ask(one, '/returns/return-4')).status).toBe(200)
+  expect((await ask(one, '/orders')).status).toBe(404)
+  expect(await orders.query('SELECT DISTINCT topic FROM stream_progress')).toEqual([{ topic: returns.topic }])
+  expect(await orders.committed()).toBe(0)
+
+  // And when a second process runs the other, nothing of either is missing
+  const other = await startService({ ...orders, env, streams: ['orders'] })
+  await eventually(async () => (await orders.committed()) === 20, 'the orders')
+  expect((await ask(other, '/returns')).status).toBe(404)
+  await allIsProven(env)
+  for (const service of [one, other]) expect(await service.stop()).toBe(0)
 })
 
 /** Asks for liveness and readiness again and again. `dead`: what liveness said while it failed. */
@@ -112,6 +132,14 @@ function environment(orders: Stream, returns: Stream): Record<string, string> {
     RETURNS_TOPIC: returns.topic,
     RETURNS_DLQ_TOPIC: returns.dlqTopic,
     RETURNS_GROUP_ID: returns.groupId,
+  }
+}
+
+async function allIsProven(env: Record<string, string>): Promise<void> {
+  const config = loadConfig(env)
+  for (const stream of await loadStreams(config, env)) {
+    const { findings, unasked } = await verifyStream(config, stream)
+    expect([...findings, ...unasked], stream.name).toEqual([])
   }
 }
 

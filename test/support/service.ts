@@ -35,6 +35,8 @@ export interface ServiceOptions extends FreshTopics {
   readonly brokers?: string
   /** Default: all. */
   readonly roles?: readonly ('consumer' | 'api' | 'jobs')[]
+  /** Default: all of the project. */
+  readonly streams?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
   /** File descriptors that it may have open at a time (`ulimit -n`). Default: as many as this process. */
   readonly openFiles?: number
@@ -49,8 +51,12 @@ export const COMPILED = { NODE_COMPILE_CACHE: `${ROOT}node_modules/.cache/compil
 
 /** Starts it and waits until it listens; it may not be ready yet. */
 export async function startService(options: ServiceOptions): Promise<Service> {
-  const { roles, project } = options
-  const script = roles === undefined ? ['src/main.ts'] : ['src/cli/main.ts', 'serve', '--roles', roles.join()]
+  const { roles, streams, project } = options
+  const flags = [
+    ...(roles === undefined ? [] : ['--roles', roles.join()]),
+    ...(streams === undefined ? [] : ['--streams', streams.join()]),
+  ]
+  const script = flags.length === 0 ? ['src/main.ts'] : ['src/cli/main.ts', 'serve', ...flags]
   const program = project === undefined ? [process.execPath, ...script] : ['node_modules/.bin/holdfast', 'serve']
   // The shell sets the limit and then becomes the service: same process, same signals.
   const limited = ['/bin/sh', '-c', `ulimit -n ${options.openFiles} && exec "$@"`, 'sh', ...program]

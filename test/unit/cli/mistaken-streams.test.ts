@@ -62,3 +62,15 @@ it.each([[[]], [['--check-config']], [['--streams', 'admin']]])(
     expect(summary).toBe(`error: ${mistakes.length} mistakes in the streams`)
   },
 )
+
+it('serve --streams with a name that the project does not list ends with 2, and names those that it lists', async () => {
+  const schema = "{ type: 'object', required: ['id'], properties: { id: { type: 'string' } } }"
+  const config = `export default { streams: ['returns', 'visits'].map(name => (
+    { name, schema: ${schema}, key: '/id', tables: { [name]: { columns: ['/id'] } } })) }`
+
+  expect(await serve(config, '--check-config', '--streams', 'visits')).toMatchObject({ code: 0, stdout: '' })
+  expect(await serve(config, '--streams', 'returns,visit')).toEqual({
+    ...{ code: 2, stdout: '' },
+    stderr: 'error: there is no stream "visit": the streams are returns, visits; did you mean visits?\n',
+  })
+})
