@@ -52,6 +52,7 @@ export async function drainBacklog(servers: Servers, options: DrainOptions): Pro
     return {
       seconds: (endedAt - beganAt) / 1000,
       orders: recordsOfTopics(topics) - settledBefore,
+      ordersOfTurn: recordsOfTopics(topics),
       secondsFromStart: (endedAt - startedAt) / 1000,
       cpu,
       cpuFromStart,

@@ -37,6 +37,7 @@ export function figuresOf(result: ShapeResult, { against }: Pick<BenchOptions, '
     rss_mib: middle(measurements, DRAIN, one => mebibytes(one.peakMemoryBytes)),
     client_cpu_us: middle(measurements, DRAIN, one => micros(one.cpu.client, one)),
     pg_cpu_us: middle(measurements, DRAIN, one => micros(one.cpu.postgres, one)),
+    wal_bytes_an_order: middle(measurements, DRAIN, one => one.walBytesAnOrder),
     records_a_batch: middle(measurements, DRAIN, one => one.recordsPerBatch),
     correct: isCorrect(result),
     ...further,

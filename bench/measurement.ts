@@ -15,6 +15,8 @@ export interface Span {
 /** What a contender has done in its turn. */
 export interface Work extends Span {
   readonly contender: string
+  /** Records of its whole turn, where the span is only a part of it. */
+  readonly ordersOfTurn?: number
   /** Whether it is a program of others, whose errors are no failure of ours. */
   readonly rival?: boolean
   /** From the start of the process, with its loading and joining of the group; undefined for the limits. */
@@ -32,6 +34,8 @@ export interface Work extends Span {
 export interface Measurement extends Work {
   readonly round: number
   readonly ordersPerSecond: number
+  /** What it wrote to PostgreSQL's log, an order; undefined where its turn had several parts. */
+  readonly walBytesAnOrder?: number | undefined
 }
 
 /** @throws RangeError when there is none */

@@ -54,7 +54,7 @@ function shapeLines(result: ShapeResult): string[] {
     'orders/s',
     ...result.bases.map(base => `of ${base}`),
     ...['CPU of the client', 'of PostgreSQL', 'of the broker'],
-    ...['peak RSS', 'records a batch', 'orders/s with start-up'],
+    ...['WAL', 'peak RSS', 'records a batch', 'orders/s with start-up'],
   ]
   return [
     `${shape}: ${SHAPES[shape].about} (${whole(orders)} records)`,
@@ -83,6 +83,10 @@ function rowOf(name: string, { bases, measurements }: ShapeResult): string[] {
       name === base ? '1' : spread(quotients(measurements, name, base), value => value.toFixed(2)),
     ),
     ...[cpu('client'), cpu('postgres'), cpu('broker')],
+    middle(
+      figures(one => one.walBytesAnOrder),
+      bytes => `${whole(bytes)} bytes an order`,
+    ),
     middle(
       figures(one => mebibytes(one.peakMemoryBytes)),
       value => `${whole(value)} MiB`,

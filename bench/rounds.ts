@@ -1,6 +1,6 @@
 /** Contenders that take turns. */
 import { fileURLToPath } from 'node:url'
-import { freshDatabase } from './database.ts'
+import { ask, freshDatabase } from './database.ts'
 import type { Measurement, Work } from './measurement.ts'
 import type { BenchOptions } from './options.ts'
 import type { Servers } from './servers.ts'
@@ -38,8 +38,13 @@ export async function takeTurns(bench: Bench, shape: string, contenders: readonl
     for (const contender of round % 2 === 1 ? contenders : contenders.toReversed()) {
       const run = `bench_${shape.replaceAll('-', '_')}_${round}_${contenders.indexOf(contender)}`
       await using database = await freshDatabase(servers.postgres, run, { ...options, prepare: contender.prepare })
-      for (const work of await contender.work(database.url, run)) {
-        const measurement = { ...work, round, ordersPerSecond: work.orders / work.seconds }
+      const walBefore = await walPosition(database.url)
+      const works = await contender.work(database.url, run)
+      const walBytes = (await walPosition(database.url)) - walBefore
+      for (const work of works) {
+        const { orders, seconds, ordersOfTurn = orders } = work
+        const walBytesAnOrder = works.length === 1 ? walBytes / ordersOfTurn : undefined
+        const measurement = { ...work, round, ordersPerSecond: orders / seconds, walBytesAnOrder }
         measurements.push(measurement)
         const wrong = work.failures.length === 0 ? '' : `; WRONG: ${work.failures.join('; ')}`
         const rate = `${Math.round(measurement.ordersPerSecond)} orders/s${wrong}`
@@ -48,4 +53,11 @@ export async function takeTurns(bench: Bench, shape: string, contenders: readonl
     }
   }
   return measurements
+}
+
+/** Bytes since the server was made. */
+async function walPosition(databaseUrl: string): Promise<number> {
+  const text = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') AS position"
+  const [row] = await ask<{ position: string }>(databaseUrl, text)
+  return Number(row?.position)
 }

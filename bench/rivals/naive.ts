@@ -1,6 +1,6 @@
 /**
  * A rival to try `--beside` with: the client library as its documentation shows it, one order a transaction. No validation, no dead
- * letters, offsets committed by a timer; a crash between commit and transaction loses records, or writes them twice.
+ * letters: a record that it cannot store holds its partition up for ever.
  */
 import { KafkaJS } from '@confluentinc/kafka-javascript'
 import pg from 'pg'
