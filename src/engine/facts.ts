@@ -98,6 +98,8 @@ export type Fact =
   | { readonly kind: 'position_unknown'; readonly partition: TopicPartition; readonly error: unknown }
   | { readonly kind: 'expired'; readonly partition: TopicPartition; readonly from: bigint; readonly to: bigint }
   | { readonly kind: 'partition_halted'; readonly partition: TopicPartition; readonly error: unknown }
+  /** COPY cannot write the tables of the stream, which costs Postgres twice as much for new keys. Once for each cause. */
+  | { readonly kind: 'copy_unavailable'; readonly because: string }
   /** Something that gauges show could not be read; until it can, they show nothing. */
   | { readonly kind: 'figures_unknown'; readonly error: unknown }
   | {

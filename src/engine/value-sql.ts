@@ -20,11 +20,19 @@ export type Column =
   /** JSON text. */
   | { readonly type: 'jsonb'; readonly values: readonly (string | null)[] }
 
-/** Text with `$1 …` placeholders, one for each column; prepared under `name` on each connection. */
+/** Text with `$1 …` placeholders, one for each column; prepared under `name` on each connection (`''`: planned anew each time). */
 export interface Statement {
   readonly name: string
   readonly text: string
   readonly columns: readonly Column[]
+}
+
+/** `COPY … FROM STDIN (FORMAT binary)` into one table, with what it is given: signature, rows, trailer. */
+export interface CopyStatement {
+  readonly text: string
+  readonly bytes: Buffer
+  /** What the command tag must count. */
+  readonly rows: number
 }
 
 /** How a domain's values become rows: all that a settlement store needs of the domain. */
@@ -40,6 +48,24 @@ export interface Tables<T> {
    * @returns `undefined` when a version of these tables cannot leave anything behind
    */
   trim(records: readonly ReadyRecord<T>[]): Statement | undefined
+  /** What must be known, in the transaction that writes, before keys that are new may go by COPY. */
+  readonly beforeCopy: {
+    /** Keeps the definition of the tables as it is until the transaction ends. No statement that writes rows waits for it. */
+    readonly lock: string
+    /**
+     * Answers one row: `obstacle text`, a clause that says why COPY would not do what the upsert does (`NULL`: it does); `now text`, the
+     * transaction's start in microseconds since the Unix epoch.
+     */
+    readonly obstacle: Statement
+    /** Answers a row (`key text`) for each of these keys that the root table holds. */
+    known(keys: readonly string[]): Statement
+  }
+  /**
+   * Writes values whose keys no table holds; a key that is there all the same fails with 23505. Tables without a row are left out.
+   * @param storedAtMicros the transaction's `now()`, as the upsert stores it for a key that is new
+   * @throws RangeError, TypeError for a value that its column cannot hold
+   */
+  copies(records: readonly ReadyRecord<T>[], storedAtMicros: bigint): readonly CopyStatement[]
 }
 
 /** A stored value as the read side serves it. */

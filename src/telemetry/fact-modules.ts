@@ -30,6 +30,7 @@ export const MODULE_OF: Readonly<Record<(Fact | ReadFact | JobFact)['kind'], Log
   expired: 'stream',
   partition_halted: 'stream',
   unusual_record: 'stream',
+  copy_unavailable: 'stream',
   figures_unknown: 'process',
   http_started: 'http',
   metrics_started: 'http',

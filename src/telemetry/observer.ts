@@ -312,6 +312,12 @@ export function createObserver(options: ObserverOptions): ProcessObserver {
           )
           break
 
+        case 'copy_unavailable': {
+          const text = 'COPY cannot write the tables: new keys go by the upsert, which costs Postgres twice as much'
+          log('warn', fact.kind, { reason: fact.because }, text)
+          break
+        }
+
         case 'unusual_record': {
           metrics.count('unusual_records_total', { stream, kind: fact.what }, 1)
           if (!tellsDebug(fact.kind)) break

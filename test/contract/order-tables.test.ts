@@ -148,6 +148,7 @@ describe('an order that two partitions bring at the same moment', () => {
 
   it('would keep them if the upsert trimmed in the same statement: its snapshot is too old', async () => {
     const inOne: Tables<Order> = {
+      ...orderTables,
       upsert(records) {
         const statement = orderTables.upsert(records)
         const trimming = `WITH trimmed AS (DELETE FROM items WHERE order_uid = 'a' AND position >= 2), written AS`

@@ -36,7 +36,10 @@ describe('the settlement store in memory', () => {
   })
 })
 
-describe('the settlement store on Postgres', () => {
+describe.each([
+  ['the upsert', Number.POSITIVE_INFINITY],
+  ['COPY', 1],
+])('the settlement store on Postgres, by %s', (_, copyFrom) => {
   let database: MigratedDatabase
   beforeAll(async () => {
     database = await migratedDatabase()
@@ -50,7 +53,7 @@ describe('the settlement store on Postgres', () => {
     const { pool } = database
     await pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters')
     return {
-      store: createStreamSettlement({ pool, stream: 'orders', tables: orderTables }),
+      store: createStreamSettlement({ pool, stream: 'orders', tables: orderTables, copyFrom }),
       order: async uid => {
         const { rows } = await pool.query(
           `SELECT source_topic, source_partition, source_offset, source_timestamp, amount,

@@ -3,6 +3,7 @@ import { contract, faultsOf, type Mutation } from './mutation.ts'
 
 const STORE = contract('settlement-store', 'settlement-faults')
 const FAULTS = contract('settlement-faults', 'settlement-store')
+const COPY = contract('copy-road', 'definition-tables')
 const TABLES = contract('order-tables', 'definition-tables', 'settlement-store')
 
 /** The transaction that settles a batch, and the tables that it writes. */
@@ -44,8 +45,8 @@ export const POSTGRES_FAULTS: readonly Mutation[] = [
     ['a key that was replaced counts as new', "outcome === 'written' && !replaced", "outcome === 'written'"],
     [
       'entries of the earlier version stay',
-      'return await complete(client, work, gaps, rows, trimOf(work.ready, rows))',
-      'return await complete(client, work, gaps, rows)',
+      'return await complete(client, work, gaps, rows, trimOf(work.ready, rows))\n    })\n    return settlement',
+      'return await complete(client, work, gaps, rows)\n    })\n    return settlement',
     ],
     [
       'a batch may be held where progress is not',
@@ -57,6 +58,67 @@ export const POSTGRES_FAULTS: readonly Mutation[] = [
       'two streams settle each other in one group',
       '  if (row.stream === stream) return\n',
       '  if (row.stream !== undefined) return\n',
+    ],
+  ]),
+  ...faultsOf('engine/postgres/settlement', COPY, [
+    [
+      'rows that COPY left out count as written',
+      'copies.find(({ rows }, index) => answers[index]?.rowCount !== rows)',
+      'copies.find((_, index) => answers[index] === undefined)',
+    ],
+    ['COPY takes keys that are known', 'new Set(looked?.rows.map(row => row.key as string))', 'new Set<string>()'],
+    [
+      'a copied row was stored at another time',
+      'tables.copies(fresh, BigInt(now))',
+      'tables.copies(fresh, BigInt(now) + 1n)',
+    ],
+    ['COPY is used whatever stands in its way', 'if (because !== null) stopCopying(because)', ''],
+    [
+      'what COPY alone rejects is sent again',
+      'isUnsupported(failed)) stopCopying',
+      'failed === undefined) stopCopying',
+    ],
+    [
+      'entries of the earlier version stay where a batch goes both ways',
+      'complete(client, work, gaps, rows, trimOf(rest, replacing))',
+      'complete(client, work, gaps, rows)',
+    ],
+    [
+      'a batch that fails behind its copied records is not tried as a whole',
+      '      obstacle = undefined\n      onRecordsPassed()',
+      '      obstacle = undefined',
+    ],
+  ]),
+  ...faultsOf('engine/postgres/settlement', contract('bisect-cost', 'copy-road'), [
+    [
+      'what COPY refuses is tried once more before it is taken apart',
+      'const settlement = mayBlame(failed, work.isolate)',
+      'const settlement = mayBlame(failed, work.isolate) && failed === undefined',
+    ],
+  ]),
+  ...faultsOf('engine/postgres/copy-statements', COPY, [
+    ['COPY passes over rules', 'WHEN EXISTS (SELECT FROM pg_rewrite WHERE ev_class = c.oid)', 'WHEN false'],
+    ['COPY is tried where row-level security applies', 'WHEN row_security_active(c.oid)', 'WHEN false'],
+    ['COPY is tried before a trigger that suppresses rows', 'tgtype & 7 = 7', 'tgtype & 7 = 8'],
+    ['COPY fills a column of another type', 'AND a.atttypid = own.type', 'AND a.atttypid <> 0'],
+  ]),
+  ...faultsOf('engine/postgres/copy-rows', COPY, [
+    [
+      'a buffer that grows forgets its rows',
+      'this.bytes.copy(grown, 0, 0, this.at)',
+      'this.bytes.copy(grown, 0, 0, 0)',
+    ],
+    ['a text beyond ASCII is cut to bytes', 'if (unit > 0x7f) break', 'if (unit > 0xff) break'],
+    ['positions count from 1', 'rows.int4(position);', 'rows.int4(position + 1);'],
+    ['an optional object that is absent has a row', 'table.optional ? ', "table.kind === 'many' ? "],
+    ['large integers lose their upper half', 'Math.floor(value / TWO_TO_32)', 'value < 0 ? -1 : 0'],
+    ['the kept column is left out', "'rows.jsonb(value);'", "'rows.absent();'"],
+  ]),
+  ...faultsOf('engine/postgres/copy-in', COPY, [
+    [
+      'only the first message of the data is sent',
+      'at < this.copy.bytes.length; at += CHUNK_BYTES',
+      'at < 1; at += CHUNK_BYTES',
     ],
   ]),
   ...faultsOf('engine/postgres/ledger', STORE, [

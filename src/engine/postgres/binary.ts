@@ -6,7 +6,7 @@ import type { Column, Statement } from '../value-sql.ts'
  * text arrays that `pg` makes. Layout, all big-endian: dimensions (1, or 0 when empty), flags (0: no nulls), OID of the
  * element type; then length and lower bound of the dimension; then each element as its length in bytes and its bytes.
  */
-const OID = {
+export const OID = {
   text: 25,
   int8: 20,
   int4: 23,
@@ -25,7 +25,7 @@ const LENGTH_BYTES = 4
 /** UTF-8 takes at most 3 bytes for each UTF-16 unit. */
 const UTF8_BYTES = 3
 /** 2000-01-01T00:00:00Z, from which PostgreSQL counts, in microseconds since the Unix epoch. */
-const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n
+export const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n
 const TWO_TO_32 = 0x1_0000_0000
 
 /**
@@ -134,7 +134,7 @@ function encodeAny({ type, values }: Column): Buffer {
 const NULL_LENGTH = -1
 
 /** @throws TypeError, RangeError when the value is none of the type */
-function encodeElement(type: Column['type'], value: string | number | bigint | boolean): Buffer {
+export function encodeElement(type: Column['type'], value: string | number | bigint | boolean): Buffer {
   switch (type) {
     case 'text':
       return Buffer.from(expect(type, value, 'string'))

@@ -1,6 +1,8 @@
 import pg from 'pg'
 import { StoreUnavailableError } from '../errors.ts'
 import type { PoolName, PoolStatus } from '../status.ts'
+import type { CopyStatement } from '../value-sql.ts'
+import { copyIn } from './copy-in.ts'
 import { toStoreError } from './errors.ts'
 
 export interface PoolSettings {
@@ -113,13 +115,17 @@ export async function withClient<R>(pool: pg.Pool, work: (client: pg.PoolClient)
  */
 export async function pipelined(
   client: pg.PoolClient,
-  statements: readonly (string | pg.QueryConfig)[],
+  statements: readonly (string | pg.QueryConfig | CopyStatement)[],
 ): Promise<pg.QueryResult[]> {
-  const answers = await Promise.allSettled(statements.map(statement => client.query(statement)))
+  const answers = await Promise.allSettled(statements.map(statement => sent(client, statement)))
   return answers.map(answer => {
     if (answer.status === 'rejected') throw toStoreError(answer.reason)
     return answer.value
   })
+}
+
+function sent(client: pg.PoolClient, statement: string | pg.QueryConfig | CopyStatement): Promise<pg.QueryResult> {
+  return typeof statement === 'object' && 'bytes' in statement ? copyIn(client, statement) : client.query(statement)
 }
 
 /** One statement outside a transaction. @throws as {@link withClient} and {@link pipelined} */

@@ -3,8 +3,10 @@ import {
   OwnershipLostError,
   ProgressRemovedError,
   RecordRefusedError,
+  StoreContendedError,
   StoreMisconfiguredError,
   StoreRejectedError,
+  StoreUnavailableError,
 } from '../errors.ts'
 import { createIsolation, mayBlame } from '../isolation.ts'
 import { countOutcomes, type Outcome, type OutcomeCounts } from '../outcome.ts'
@@ -34,6 +36,12 @@ interface UpsertRow {
   readonly replaced: boolean
 }
 
+/** The row of `Tables.beforeCopy.obstacle`. */
+interface ServerRow {
+  readonly now: string
+  readonly obstacle: string | null
+}
+
 interface ProgressRow {
   readonly stream: string
   readonly group_id: string
@@ -50,9 +58,29 @@ interface ProgressRow {
   readonly last_leader_epoch: number | null
 }
 
+/** From so many new keys on a batch goes by COPY; with fewer, the three round trips and a COPY for each table cost more than they save. */
+const COPY_FROM = 50
+/** After so many batches it is tried again where something stood in its way: the look at the keys would be in vain for most. */
+const COPY_AGAIN_BATCHES = 100
+
 /**
- * Settles batches in Postgres: two round trips each (BEGIN, fence and upsert; then trim, dead letters, ledger and
- * COMMIT). A batch that fails because of its records costs that transaction and a second one, which bisects.
+ * Settles batches in Postgres, each in one transaction, by one of two roads.
+ *
+ * **Upsert**, for few records: two round trips (BEGIN, fence and upsert; then trim, dead letters, ledger and COMMIT).
+ *
+ * **COPY** for keys that are new, which costs Postgres half as much: first BEGIN, fence and a look at the keys; then the new ones by COPY
+ * and the known ones by the upsert; then as above. What was written by COPY is known before the commit: the command tag counts the rows.
+ *
+ * A batch that fails because of its records costs that transaction and a second one, which bisects, by the upsert in any case: which
+ * records are to blame, in which words and after how many attempts, does not depend on the road. So does a batch that brings a key which
+ * another transaction was about to commit during the look: COPY fails on it (23505), the upsert finds it and compares the two.
+ *
+ * Locks: each statement takes its rows in the order of their keys, so two upserts, and two COPYs, never wait for each other in a circle.
+ * A batch that goes both ways takes two ascending runs of keys, one after the other, and may be in a circle with another one that holds a
+ * key of its second run. Postgres then ends one of them (40P01); the other goes on and commits. The loser is retried like any contention
+ * and looks again: what the winner wrote is known now, and belongs to its upsert. Whoever loses again and again is taken apart
+ * (`isolate`), by the upsert alone: one ascending run, which waits in a circle only with another batch's second run, and blames no record
+ * for that unless it alone is caught each time.
  */
 export function createSettlementStore<T>({
   pool,
@@ -60,6 +88,8 @@ export function createSettlementStore<T>({
   tables,
   joins,
   letters,
+  copyFrom = COPY_FROM,
+  onObstacle,
 }: {
   readonly pool: pg.Pool
   /** Name of the stream: its rows in the ledger, the progress and the index bear it. */
@@ -68,20 +98,35 @@ export function createSettlementStore<T>({
   /** What other modules add to each batch, in this order. */
   readonly joins: readonly SettlementJoin<T>[]
   readonly letters: LetterLookups
+  /** How many new keys a batch has at least that goes by COPY. Infinity: none does. */
+  readonly copyFrom?: number | undefined
+  /** Is called with a clause when the tables turn out to be such that COPY cannot write them, and all goes by the upsert: once for each cause. */
+  readonly onObstacle?: ((because: string) => void) | undefined
 }): SettlementStore<T> {
+  let obstacle: string | undefined
+  let batchesToCopy = 0
   return {
     async settle(work) {
       const { gaps } = checkWork(work)
+      const isObstructed = batchesToCopy > 0
+      if (isObstructed) batchesToCopy -= 1
+      if (isObstructed || work.isolate || work.ready.length < copyFrom) return await settleByUpsert(work, gaps)
       let recordsPassed = false
-      try {
-        return await settleWhole(work, gaps, () => {
-          recordsPassed = true
-        })
-      } catch (error) {
-        if (work.ready.length === 0) return throwOurs(error)
-        if (!mayBlame(error, work.isolate)) throw error
-        return await settleInParts(work, gaps, error, recordsPassed)
-      }
+      let failed: unknown
+      const settled = await settleByCopy(work, gaps, () => {
+        recordsPassed = true
+      }).catch(error => {
+        if (error instanceof StoreUnavailableError || error instanceof StoreContendedError) throw error
+        failed = error
+        return undefined
+      })
+      if (settled !== undefined) return settled
+      const settlement = mayBlame(failed, work.isolate)
+        ? await settleInParts(work, gaps, failed, recordsPassed)
+        : await settleByUpsert(work, gaps)
+      // What COPY alone rejects it would reject again and again.
+      if (settlement.kind === 'settled' && isUnsupported(failed)) stopCopying(failed.what)
+      return settlement
     },
 
     async readProgress(groupId, partitions) {
@@ -164,6 +209,69 @@ export function createSettlementStore<T>({
       // Write-shaped: a standby, or a server that turned read-only, must fail it. It changes nothing and locks no row.
       await query(pool, { text: 'UPDATE stream_progress SET next_offset = next_offset WHERE false' })
     },
+  }
+
+  /** @returns `undefined` when the batch has to go by the upsert; nothing is written then */
+  async function settleByCopy(
+    work: SettlementWork<T>,
+    gaps: bigint,
+    onRecordsPassed: () => void,
+  ): Promise<Settlement<T> | undefined> {
+    const { beforeCopy } = tables
+    const keys = toQuery(beforeCopy.known(work.ready.map(({ key }) => key)))
+    return await transaction(pool, async client => {
+      const [, fence, , server, looked] = await pipelined(client, [
+        'BEGIN',
+        advance(work),
+        beforeCopy.lock,
+        toQuery(beforeCopy.obstacle),
+        keys,
+      ])
+      // The upsert meets the closed fence as well, and finds out by whom.
+      if (fence?.rowCount !== 1) return undefined
+      const { now, obstacle: because } = serverOf(server)
+      if (because !== null) stopCopying(because)
+      const stored = new Set(looked?.rows.map(row => row.key as string))
+      const fresh = stored.size === 0 ? work.ready : work.ready.filter(({ key }) => !stored.has(key))
+      if (because !== null || fresh.length < copyFrom) {
+        const [upserted] = await pipelined(client, [toQuery(tables.upsert(work.ready))])
+        const rows = rowsOf(upserted, work.ready.length)
+        onRecordsPassed()
+        return await complete(client, work, gaps, rows, trimOf(work.ready, rows))
+      }
+      const rest = stored.size === 0 ? [] : work.ready.filter(({ key }) => stored.has(key))
+      const copies = tables.copies(fresh, BigInt(now))
+      const answers = await pipelined(client, [...copies, ...(rest.length === 0 ? [] : [toQuery(tables.upsert(rest))])])
+      const short = copies.find(({ rows }, index) => answers[index]?.rowCount !== rows)
+      if (short !== undefined) {
+        stopCopying(`the database keeps rows out of it without an error (${short.text})`)
+        return undefined
+      }
+      const replacing = rest.length === 0 ? [] : rowsOf(answers[copies.length], rest.length)
+      const rows = [...fresh.map(({ key }): UpsertRow => ({ key, outcome: 'written', replaced: false })), ...replacing]
+      obstacle = undefined
+      onRecordsPassed()
+      return await complete(client, work, gaps, rows, trimOf(rest, replacing))
+    })
+  }
+
+  function stopCopying(because: string): void {
+    if (because !== obstacle) onObstacle?.(because)
+    obstacle = because
+    batchesToCopy = COPY_AGAIN_BATCHES
+  }
+
+  async function settleByUpsert(work: SettlementWork<T>, gaps: bigint): Promise<Settlement<T>> {
+    let recordsPassed = false
+    try {
+      return await settleWhole(work, gaps, () => {
+        recordsPassed = true
+      })
+    } catch (error) {
+      if (work.ready.length === 0) return throwOurs(error)
+      if (!mayBlame(error, work.isolate)) throw error
+      return await settleInParts(work, gaps, error, recordsPassed)
+    }
   }
 
   async function settleWhole(
@@ -316,6 +424,12 @@ async function finish(
   return answers.slice(0, -1)
 }
 
+/** Whether the server rejects the statement as such. Exceptions of functions, with codes of their own, are not among it. */
+function isUnsupported(error: unknown): error is StoreMisconfiguredError {
+  if (error instanceof StoreRejectedError) return /^(0A|42)/.test(error.sqlState)
+  return error instanceof StoreMisconfiguredError
+}
+
 /** A rejection that no record causes: of a write without rows, or of a row of our own. Any other error stays what it is. */
 function throwOurs(error: unknown): never {
   if (!(error instanceof RecordRefusedError || error instanceof StoreRejectedError)) throw error
@@ -395,6 +509,12 @@ function rowsOf(result: pg.QueryResult | undefined, expected: number): UpsertRow
   const rows: UpsertRow[] = result?.rows ?? []
   if (rows.length !== expected) throw new RangeError(`the upsert of ${expected} records answered ${rows.length} rows`)
   return rows
+}
+
+function serverOf(result: pg.QueryResult | undefined): ServerRow {
+  const row: ServerRow | undefined = result?.rows[0]
+  if (row === undefined) throw new RangeError('Postgres answered no row to the question what keeps COPY out')
+  return row
 }
 
 function lost(range: LedgerRange, found?: LookedUp): OwnershipLostError {

@@ -4,6 +4,7 @@ import { timestampToInt64 } from '../timestamp.ts'
 import type { Column, Statement, Tables } from '../value-sql.ts'
 import type { ReadyRecord } from '../verdict.ts'
 import { toParameter } from './column-values.ts'
+import { createCopies } from './copy-statements.ts'
 import { identifier } from './identifiers.ts'
 import { statementName } from './statement-name.ts'
 
@@ -86,6 +87,7 @@ export function createTables<T>(plan: StreamPlan): Tables<T> {
     }),
     trim: ready =>
       trim === undefined ? undefined : { name: names.trim, text: trim.text, columns: trim.columns(ready) },
+    ...createCopies<T>(plan),
   }
 
   /** `unnest($1::text[], …) AS input (key, …)`: the rows of these fields. */

@@ -23,8 +23,11 @@ export function createStreamSettlement<T>(options: {
   readonly notifyAs?: string | undefined
   /** A dead letter that failed again after so many redrives is parked. Absent: none is. */
   readonly redriveMax?: number | undefined
+  /** As createSettlementStore has them. */
+  readonly copyFrom?: number | undefined
+  readonly onObstacle?: ((because: string) => void) | undefined
 }): SettlementStore<T> {
-  const { pool, stream, tables, notifyAs, redriveMax } = options
+  const { pool, stream, tables, notifyAs, redriveMax, copyFrom, onObstacle } = options
   const notices: readonly SettlementJoin<T>[] = notifyAs === undefined ? [] : [noticeJoin(notifyAs, stream)]
   return createSettlementStore({
     pool,
@@ -32,6 +35,8 @@ export function createStreamSettlement<T>(options: {
     tables,
     joins: [...notices, letterJoin(stream, redriveMax)],
     letters: createLetterLookups(pool, stream),
+    copyFrom,
+    onObstacle,
   })
 }
 

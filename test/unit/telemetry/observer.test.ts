@@ -140,6 +140,14 @@ describe('a fact', () => {
     expect(lines[0]).toMatchObject({ level: 'error', event: 'stream_stopped', error: { message: 'boom' } })
   })
 
+  it('of tables that COPY cannot write is a warning that names the cause', () => {
+    const { observe, lines } = telemetry()
+    observe({ kind: 'copy_unavailable', because: 'items has a rule' })
+    expect(lines).toMatchObject([
+      { level: 'warn', event: 'copy_unavailable', module: 'stream', reason: 'items has a rule' },
+    ])
+  })
+
   it('of a lost partition is a warning, of one given back is not', () => {
     const { observe, lines } = telemetry()
     observe({ kind: 'revoked', partitions: [SIX], lost: true, drained: false })

@@ -1,0 +1,396 @@
+import pg from 'pg'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { toQuery } from '#src/engine/postgres/binary.ts'
+import { createPool, pipelined, transaction } from '#src/engine/postgres/pool.ts'
+import type { SettlementWork } from '#src/engine/settlement.ts'
+import type { Tables } from '#src/engine/value-sql.ts'
+import type { ReadyRecord } from '#src/engine/verdict.ts'
+import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
+import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
+import type { Order } from '../support/order.ts'
+import { orderTables } from '../support/order-stream.ts'
+import { aDeadLetter, aReadyOrder, aWork } from '../support/orders.ts'
+
+/** New keys go by COPY, and nobody can tell: neither from the tables, nor from how batches end. */
+let database: MigratedDatabase
+let pool: pg.Pool
+beforeAll(async () => {
+  database = await migratedDatabase()
+  pool = database.pool
+})
+afterAll(async () => {
+  await database[Symbol.asyncDispose]()
+})
+beforeEach(emptied)
+
+const COPY = 1
+const UPSERT = Number.POSITIVE_INFINITY
+const TABLES = ['orders', 'deliveries', 'payments', 'items']
+
+async function emptied(): Promise<void> {
+  await pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters')
+}
+
+interface Run {
+  readonly tables?: Tables<Order>
+  readonly through?: pg.Pool
+}
+
+/** A store at offset 0, and what kept it from COPY. */
+async function started(copyFrom: number, { tables = orderTables, through = pool }: Run = {}) {
+  const obstacles: string[] = []
+  const onObstacle = (because: string) => void obstacles.push(because)
+  const store = createStreamSettlement({ pool: through, stream: 'orders', tables, copyFrom, onObstacle })
+  for (const partition of [0, 1]) await store.startProgress('holdfast', { topic: 'orders', partition, nextOffset: 0n })
+  return { store, obstacles }
+}
+
+/** All rows as Postgres writes them, but for `stored_at`; and the ledger without its times. */
+async function dump(): Promise<unknown> {
+  const dumps = TABLES.map(async table => {
+    const { rows } = await pool.query(`SELECT (to_jsonb(t) - 'stored_at')::text AS row FROM ${table} AS t ORDER BY 1`)
+    return [table, rows.map(({ row }) => row)]
+  })
+  const { rows: ledger } = await pool.query(
+    `SELECT to_jsonb(l) - 'settled_at' - 'id' AS row FROM stream_ledger AS l ORDER BY partition, from_offset`,
+  )
+  return [...(await Promise.all(dumps)), ledger]
+}
+
+/** Settles these works one after another on an empty database. @returns how each ended, and what is stored then */
+async function settled(copyFrom: number, works: readonly SettlementWork<Order>[], run?: Run) {
+  await emptied()
+  const { store, obstacles } = await started(copyFrom, run)
+  const ends: unknown[] = []
+  for (const work of works) {
+    const end = await store.settle(work).catch((error: Error) => ({ thrown: error.name, message: error.message }))
+    ends.push('written' in end ? { ...end, written: end.written?.map(({ key }) => key).sort() } : end)
+  }
+  return { ends, stored: await dump(), obstacles }
+}
+
+const batch = (from: number, uids: readonly string[], over: Parameters<typeof aReadyOrder>[0] = {}) =>
+  uids.map((uid, index) => aReadyOrder({ uid, offset: BigInt(from + index), items: (index % 3) + 1, ...over }))
+
+describe('both roads', () => {
+  it('leave the same rows, ledger and outcomes: new keys, known ones, shorter and longer versions, stale and repeated ones', async () => {
+    const odd = aReadyOrder({ uid: 'odd', offset: 0n, partition: 1, timestampMs: -1 })
+    const { value } = odd
+    const long = 'долго '.repeat(300_000)
+    const texts = {
+      ...value,
+      customer_id: long,
+      locale: 'ру',
+      track_number: 'träck 👍 … 0123456789 0123456789 0123456789',
+      entry: '',
+    }
+    const works = [
+      aWork(batch(0, ['a', 'b', 'c', 'd']), { from: 0n, deadLetters: [aDeadLetter(4n)] }),
+      // Known and new ones: `b` grows, `c` shrinks.
+      aWork([...batch(5, ['e', 'b', 'f']), aReadyOrder({ uid: 'c', offset: 8n, items: 1, amount: 9 })], { from: 5n }),
+      // Known ones alone; one of them is stale, one a duplicate.
+      aWork([aReadyOrder({ uid: 'a', offset: 0n }), aReadyOrder({ uid: 'b', offset: 5n })], { from: 9n }),
+      aWork([], { from: 11n, to: 14n }),
+      aWork([{ ...odd, value: { ...texts, date_created: '2021-11-26T06:22:19.123456+03:00' } }], {
+        from: 0n,
+        partition: 1,
+      }),
+    ]
+    const byCopy = await settled(COPY, works)
+    const byUpsert = await settled(UPSERT, works)
+    expect(byCopy).toEqual(byUpsert)
+    expect(byCopy.ends).toMatchObject([
+      { counts: { written: 4, dead_lettered: 1 } },
+      { counts: { written: 4 } },
+      { counts: { written: 0, stale: 1, duplicate: 1 } },
+      { counts: { written: 0 } },
+      { counts: { written: 1 } },
+    ])
+  })
+
+  it('take the keys that are new by COPY, and the known ones by the upsert', async () => {
+    const taken: [road: string, keys: string[]][] = []
+    const keysOf = (records: readonly ReadyRecord<Order>[]) => records.map(({ key }) => key)
+    const tables: Tables<Order> = {
+      ...orderTables,
+      copies(records, storedAtMicros) {
+        taken.push(['copy', keysOf(records)])
+        return orderTables.copies(records, storedAtMicros)
+      },
+      upsert(records) {
+        taken.push(['upsert', keysOf(records)])
+        return orderTables.upsert(records)
+      },
+    }
+    const { store } = await started(COPY, { tables })
+    await store.settle(aWork(batch(0, ['a', 'c']), { from: 0n }))
+    await store.settle(aWork(batch(2, ['a', 'b', 'c', 'd']), { from: 2n }))
+    await store.settle(aWork(batch(6, ['b', 'd']), { from: 6n }))
+    expect(taken).toEqual([
+      ['copy', ['a', 'c']],
+      ['copy', ['b', 'd']],
+      ['upsert', ['a', 'c']],
+      ['upsert', ['b', 'd']],
+    ])
+  })
+
+  it('store the start of their transaction as the time of a new row', async () => {
+    const { store } = await started(COPY)
+    await store.settle(aWork(batch(0, ['a', 'b']), { from: 0n }))
+    const { rows } = await pool.query(
+      `SELECT count(*)::int AS n FROM orders JOIN stream_progress AS p ON p.updated_at = stored_at AND p.partition = 0`,
+    )
+    expect(rows).toEqual([{ n: 2 }])
+  })
+
+  it('tell a new key from one that was replaced after COPY wrote it', async () => {
+    const { store } = await started(COPY)
+    await store.settle(aWork(batch(0, ['a', 'b']), { from: 0n }))
+    await store.settle(
+      aWork([aReadyOrder({ uid: 'a', offset: 2n }), aReadyOrder({ uid: 'n', offset: 3n })], { from: 2n }),
+    )
+    const { rows } = await pool.query('SELECT inserted::int FROM stream_ledger ORDER BY from_offset')
+    expect(rows.map(({ inserted }) => inserted)).toEqual([2, 1])
+  })
+})
+
+/** What stands in the way of a write, and what of it COPY must not meet. */
+const FAULTS = [
+  [
+    'a constraint of a child table',
+    'ALTER TABLE payments ADD CONSTRAINT test_only CHECK (amount <> 666)',
+    'ALTER TABLE payments DROP CONSTRAINT test_only',
+  ],
+  [
+    'a constraint that is checked by COMMIT',
+    `${trigger("WHEN (NEW.order_uid = 'c')", 'AFTER INSERT ON orders DEFERRABLE INITIALLY DEFERRED', 'RAISE EXCEPTION $$no$$;', 'CONSTRAINT ')}`,
+    'DROP FUNCTION test_only() CASCADE',
+  ],
+  [
+    'an exception of a trigger behind the row',
+    trigger("WHEN (NEW.order_uid = 'c')", 'AFTER INSERT ON items', 'RAISE EXCEPTION $$no$$;'),
+    'DROP FUNCTION test_only() CASCADE',
+  ],
+  [
+    'an exception of a trigger before the row',
+    trigger("WHEN (NEW.order_uid = 'c')", 'BEFORE INSERT ON items', 'RAISE EXCEPTION $$no$$;'),
+    'DROP FUNCTION test_only() CASCADE',
+    /^items has a trigger BEFORE INSERT FOR EACH ROW$/,
+  ],
+  [
+    'a trigger that suppresses a row',
+    trigger("WHEN (NEW.order_uid = 'c')", 'BEFORE INSERT ON orders', 'RETURN NULL;'),
+    'DROP FUNCTION test_only() CASCADE',
+    /^orders has a trigger BEFORE INSERT FOR EACH ROW$/,
+  ],
+  [
+    'a rule, which an upsert does not take',
+    'CREATE RULE test_only AS ON INSERT TO payments DO ALSO NOTHING',
+    'DROP RULE test_only ON payments',
+    /^payments has a rule$/,
+  ],
+  [
+    'a column that is narrower than its parameter',
+    'ALTER TABLE items ALTER COLUMN sale TYPE smallint',
+    'ALTER TABLE items ALTER COLUMN sale TYPE bigint',
+    /^items has a column that differs from the definition$/,
+  ],
+  [
+    'a column whose eight bytes mean something else',
+    'ALTER TABLE items ALTER COLUMN price TYPE double precision',
+    'ALTER TABLE items ALTER COLUMN price TYPE bigint',
+    /^items has a column that differs from the definition$/,
+  ],
+  [
+    'a column that is missing',
+    'ALTER TABLE items RENAME brand TO make',
+    'ALTER TABLE items RENAME make TO brand',
+    /^items has a column that differs from the definition$/,
+  ],
+  [
+    'a ledger that rejects the batch',
+    'ALTER TABLE stream_ledger ADD CONSTRAINT test_only CHECK (records <> 4)',
+    'ALTER TABLE stream_ledger DROP CONSTRAINT test_only',
+  ],
+] as const satisfies readonly (readonly [what: string, up: string, down: string, obstacle?: RegExp])[]
+
+function trigger(when: string, on: string, body: string, kind = ''): string {
+  return `CREATE FUNCTION test_only() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN ${body} RETURN NEW; END';
+    CREATE ${kind}TRIGGER test_only ${on} FOR EACH ROW ${when} EXECUTE FUNCTION test_only()`
+}
+
+describe('what the database refuses', () => {
+  it.each(FAULTS.map(([what, ...fault]) => ({ what, fault })))('ends alike on both roads: $what', async ({ fault }) => {
+    const [up, down, obstacle] = fault
+    const works = [
+      aWork(
+        batch(0, ['a', 'b', 'c', 'd']).map(ready => spoiled(ready, ready.key === 'c')),
+        { from: 0n },
+      ),
+      aWork(
+        batch(0, ['c']).map(ready => spoiled(ready, true)),
+        { from: 0n },
+      ),
+      aWork(batch(0, ['x', 'y', 'z']), { from: 0n }),
+    ]
+    await pool.query(up)
+    try {
+      const byCopy = await settled(COPY, works)
+      const byUpsert = await settled(UPSERT, works)
+      expect({ ends: byCopy.ends, stored: byCopy.stored }).toEqual({ ends: byUpsert.ends, stored: byUpsert.stored })
+      if (obstacle !== undefined) expect(byCopy.obstacles).toEqual([expect.stringMatching(obstacle)])
+      else expect(byCopy.obstacles).toEqual([])
+    } finally {
+      await pool.query(down)
+    }
+  })
+
+  const spoiled = (ready: ReadyRecord<Order>, bad: boolean): ReadyRecord<Order> =>
+    bad ? { ...ready, value: { ...ready.value, payment: { ...ready.value.payment, amount: 666 } } } : ready
+
+  it('leaves the connection in step, however much of the data the server has not read', async () => {
+    const large = Buffer.alloc(8 * 1024 * 1024, 'x').toString()
+    const records = batch(0, ['a', 'b', 'c']).map(({ value, ...ready }) => {
+      return { ...ready, value: { ...value, delivery: { ...value.delivery, address: large } } }
+    })
+    await pool.query(`INSERT INTO deliveries SELECT 'a', n.* FROM (SELECT '', '', '', '', '', '', '') AS n`)
+    const copies = orderTables.copies(records, 0n)
+    await transaction(pool, async client => {
+      const failing = pipelined(client, ['BEGIN', ...copies, 'SELECT 1'])
+      await expect(failing).rejects.toMatchObject({ sqlState: '23505' })
+      await pipelined(client, ['ROLLBACK'])
+      // A statement that is not there, so that the server never asks for the data.
+      const [copy] = copies
+      if (copy === undefined) throw new Error('there is nothing to copy')
+      const missing = pipelined(client, [{ ...copy, text: copy.text.replace('orders', 'nowhere') }])
+      await expect(missing).rejects.toThrow(/"nowhere" does not exist/)
+      expect((await pipelined(client, ['SELECT 7 AS n']))[0]?.rows).toEqual([{ n: 7 }])
+    })
+  })
+})
+
+describe('what COPY cannot write', () => {
+  it('goes by the upsert from then on where row-level security applies', async () => {
+    const user = new URL(database.url)
+    user.username = 'copy_only'
+    user.password = 'copy_only'
+    await pool.query(`CREATE ROLE copy_only LOGIN PASSWORD 'copy_only';
+      GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO copy_only;
+      ALTER TABLE deliveries ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY copy_only ON deliveries USING (true)`)
+    const limited = createPool({ url: user.href, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    try {
+      const works = [aWork(batch(0, ['a', 'b']), { from: 0n }), aWork(batch(2, ['c', 'd']), { from: 2n })]
+      const { ends, obstacles } = await settled(COPY, works, { through: limited })
+      expect(ends).toMatchObject([{ counts: { written: 2 } }, { counts: { written: 2 } }])
+      expect(obstacles).toEqual(['deliveries has row-level security for this role'])
+    } finally {
+      await limited.end()
+      await pool.query(`DROP POLICY copy_only ON deliveries; ALTER TABLE deliveries DISABLE ROW LEVEL SECURITY;
+        DROP OWNED BY copy_only; DROP ROLE copy_only`)
+    }
+  })
+
+  it('is found by the count of its rows where a partition of a table suppresses one: nothing of it stays', async () => {
+    const url = new URL(database.url)
+    url.searchParams.set('options', '-c search_path=in_partitions,public')
+    await pool.query('CREATE SCHEMA in_partitions')
+    for (const table of TABLES) {
+      await pool.query(`CREATE TABLE in_partitions.${table} (LIKE public.${table} INCLUDING INDEXES)
+        PARTITION BY HASH (order_uid)`)
+      await pool.query(`CREATE TABLE in_partitions.${table}_0 PARTITION OF in_partitions.${table}
+        FOR VALUES WITH (MODULUS 1, REMAINDER 0)`)
+    }
+    await pool.query(trigger("WHEN (NEW.order_uid = 'c')", 'BEFORE INSERT ON in_partitions.orders_0', 'RETURN NULL;'))
+    const there = createPool({ url: url.href, max: 2, statementTimeoutMs: 10_000, name: 'test' })
+    try {
+      const works = [aWork(batch(0, ['a', 'b', 'c', 'd']), { from: 0n })]
+      const counted = 'SELECT count(*)::int AS n FROM orders JOIN deliveries USING (order_uid)'
+      const byCopy = await settled(COPY, works, { through: there })
+      expect((await there.query(counted)).rows).toEqual([{ n: 3 }])
+      await there.query('TRUNCATE orders, deliveries, payments, items')
+      const byUpsert = await settled(UPSERT, works, { through: there })
+      expect(byCopy.ends).toEqual(byUpsert.ends)
+      expect(byCopy.obstacles).toEqual([expect.stringMatching(/^the database keeps rows out of it.*COPY orders/)])
+    } finally {
+      await there.end()
+      await pool.query('DROP SCHEMA in_partitions CASCADE; DROP FUNCTION test_only() CASCADE')
+    }
+  })
+
+  it('is tried once, whatever the reason: the upsert takes the batch, and all that follow', async () => {
+    let copied = 0
+    const tables: Tables<Order> = {
+      ...orderTables,
+      copies(records, storedAtMicros) {
+        copied += 1
+        const copies = orderTables.copies(records, storedAtMicros)
+        return copies.map(copy => ({ ...copy, text: copy.text.replace('items', 'nowhere') }))
+      },
+    }
+    const works = [aWork(batch(0, ['a', 'b']), { from: 0n }), aWork(batch(2, ['c', 'd']), { from: 2n })]
+    const { ends, obstacles } = await settled(COPY, works, { tables })
+    expect(ends).toMatchObject([{ counts: { written: 2 } }, { counts: { written: 2 } }])
+    expect([copied, obstacles]).toEqual([1, [expect.stringMatching(/"nowhere" does not exist/)]])
+  })
+
+  it('is tried again once the cause may be gone', async () => {
+    await pool.query('CREATE RULE test_only AS ON DELETE TO items DO ALSO NOTHING')
+    let copied = 0
+    const tables: Tables<Order> = {
+      ...orderTables,
+      copies(records, storedAtMicros) {
+        copied += 1
+        return orderTables.copies(records, storedAtMicros)
+      },
+    }
+    const { store, obstacles } = await started(COPY, { tables })
+    await store.settle(aWork(batch(0, ['a']), { from: 0n }))
+    await pool.query('DROP RULE test_only ON items')
+    for (let at = 1; at <= 101; at++) await store.settle(aWork(batch(at, [`b${at}`]), { from: BigInt(at) }))
+    expect([copied, obstacles]).toEqual([1, ['items has a rule']])
+  })
+
+  it('is not tried for few records', async () => {
+    const { store } = await started(3, { tables: { ...orderTables, copies: () => expect.unreachable() } })
+    expect(await store.settle(aWork(batch(0, ['a', 'b']), { from: 0n }))).toMatchObject({ counts: { written: 2 } })
+  })
+})
+
+describe('a key that another transaction is about to commit', () => {
+  it('sends the batch by the upsert, which then sees it', async () => {
+    // Given an order that is written and not committed, and its newer version in a batch
+    const { store, obstacles } = await started(COPY)
+    const other = new pg.Client({ connectionString: database.url })
+    await other.connect()
+    try {
+      await other.query('BEGIN')
+      await other.query(toQuery(orderTables.upsert(batch(7, ['b'], { partition: 1, timestampMs: 1000, items: 5 }))))
+      const settling = store.settle(aWork(batch(0, ['a', 'b', 'c']), { from: 0n }))
+      await lockWaited()
+      // When it is committed, then COPY fails on it, and the batch is written all the same
+      await other.query('COMMIT')
+      expect(await settling).toMatchObject({ kind: 'settled', counts: { written: 3, stale: 0 } })
+      const { rows } = await pool.query(`SELECT count(*)::int AS n FROM items WHERE order_uid = 'b'`)
+      expect(rows).toEqual([{ n: 2 }])
+      expect(await inserted()).toEqual([2])
+      expect(obstacles).toEqual([])
+    } finally {
+      await other.end()
+    }
+  })
+
+  async function inserted(): Promise<number[]> {
+    const { rows } = await pool.query('SELECT inserted::int FROM stream_ledger ORDER BY from_offset')
+    return rows.map(row => row.inserted)
+  }
+
+  async function lockWaited(): Promise<void> {
+    for (;;) {
+      const { rows } = await pool.query(
+        `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'COPY%'`,
+      )
+      if (rows.length > 0) return
+    }
+  }
+})
