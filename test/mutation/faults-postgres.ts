@@ -1,5 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are pieces of source code.
-import { contract, faultsOf, type Mutation } from './mutation.ts'
+import { contract, faultsOf, type Mutation, unit } from './mutation.ts'
 
 const STORE = contract('settlement-store', 'settlement-faults')
 const FAULTS = contract('settlement-faults', 'settlement-store')
@@ -102,18 +102,22 @@ export const POSTGRES_FAULTS: readonly Mutation[] = [
     ['COPY is tried before a trigger that suppresses rows', 'tgtype & 7 = 7', 'tgtype & 7 = 8'],
     ['COPY fills a column of another type', 'AND a.atttypid = own.type', 'AND a.atttypid <> 0'],
   ]),
-  ...faultsOf('engine/postgres/copy-rows', COPY, [
+  ...faultsOf(
+    'engine/postgres/copy-rows',
+    [...unit('engine/postgres/copy-rows'), ...COPY],
     [
-      'a buffer that grows forgets its rows',
-      'this.bytes.copy(grown, 0, 0, this.at)',
-      'this.bytes.copy(grown, 0, 0, 0)',
+      [
+        'a buffer that grows forgets its rows',
+        'this.bytes.copy(grown, 0, 0, this.at)',
+        'this.bytes.copy(grown, 0, 0, 0)',
+      ],
+      ['a text beyond ASCII is cut to bytes', 'if (unit > 0x7f) break', 'if (unit > 0xff) break'],
+      ['positions count from 1', 'rows.int4(position);', 'rows.int4(position + 1);'],
+      ['an optional object that is absent has a row', 'table.optional ? ', "table.kind === 'many' ? "],
+      ['large integers lose their upper half', 'Math.floor(value / TWO_TO_32)', 'value < 0 ? -1 : 0'],
+      ['the kept column is left out', "'rows.jsonb(value);'", "'rows.absent();'"],
     ],
-    ['a text beyond ASCII is cut to bytes', 'if (unit > 0x7f) break', 'if (unit > 0xff) break'],
-    ['positions count from 1', 'rows.int4(position);', 'rows.int4(position + 1);'],
-    ['an optional object that is absent has a row', 'table.optional ? ', "table.kind === 'many' ? "],
-    ['large integers lose their upper half', 'Math.floor(value / TWO_TO_32)', 'value < 0 ? -1 : 0'],
-    ['the kept column is left out', "'rows.jsonb(value);'", "'rows.absent();'"],
-  ]),
+  ),
   ...faultsOf('engine/postgres/copy-in', COPY, [
     [
       'only the first message of the data is sent',
