@@ -13,6 +13,17 @@ const names = { topic: 'any', dlqTopic: 'any.dlq', groupId: 'any', maxBytes: 1_0
 const orderStream = createOrderStream(names)
 const returnStream = compileStream(returns, names)
 
+const keptStream = compileStream<unknown>(
+  {
+    name: 'kept',
+    schema: { type: 'object', required: ['id'], properties: { id: { type: 'string' }, more: { type: 'number' } } },
+    key: '/id',
+    tables: { kept: { columns: ['/more'] } },
+    keep: 'value',
+  },
+  names,
+)
+
 /** Rows of what COPY is given: each field's bytes, `null` for NULL. */
 function rowsIn(bytes: Buffer): (Buffer | null)[][] {
   expect(bytes.subarray(0, 19).toString('latin1')).toBe('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0')
@@ -69,13 +80,14 @@ describe('the rows that COPY is given', () => {
   }
 
   it.each([
-    ['orders', orderStream.plan, orderStream.tables, [order('a', 1), order('ключ', 40)]],
+    ['orders', orderStream.plan, orderStream.tables, [order('a', 1), order('ключ', 40), order('schlüssel', 2)]],
     [
       'returns',
       returnStream.plan,
       returnStream.tables,
       [aReturn(returnSample, 0n), aReturn({ ...less, reason: null }, 1n)],
     ],
+    ['a whole value', keptStream.plan, keptStream.tables, [aReadyOrder({}), aReadyOrder({ uid: 'b' })]],
   ] as const)('hold the bytes of the upsert, field by field: %s', (_name, plan, tables, records) => {
     const { text, columns } = tables.upsert(records as never)
     const values = columns.map(encodeColumn)
