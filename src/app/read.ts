@@ -65,9 +65,10 @@ export function composeReading(parts: ReadingParts): Reading {
   })
 
   /** The position is copied: an entry of the cache must not keep the whole record in memory. */
-  function toStored({ key, value, origin }: ReadyRecord<unknown>): StoredValue {
-    const { topic, partition, offset, timestampMs } = origin
-    return { key, json: stream.json(value), origin: { topic, partition, offset, timestampMs } }
+  function toStored(ready: ReadyRecord<unknown>): StoredValue {
+    const { topic, partition, offset, timestampMs } = ready.origin
+    const json = ready.json?.() ?? stream.json(ready.value)
+    return { key: ready.key, json, origin: { topic, partition, offset, timestampMs } }
   }
 
   return {

@@ -57,7 +57,7 @@ async function streamsOrMistakes(config: Config): Promise<readonly Stream[] | Co
 }
 
 async function* examine(config: Config, stream: Stream, { offline }: CheckOptions): AsyncGenerator<Finding> {
-  const { plan, readBack } = stream
+  const { plan, readBack, onePass } = stream
   const { from, dropped, merged } = readBack
   const source = from === 'kept' ? `the kept value (column ${plan.keep})` : 'the tables'
   yield { check: 'definition', ok: true, what: `fits its schema; GET rebuilds values from ${source}` }
@@ -67,6 +67,10 @@ async function* examine(config: Config, stream: Stream, { offline }: CheckOption
   }
   if (merged.length > 0) {
     const what = `the tables do not distinguish absent, null and empty: ${merged.join(', ')} (keep: 'value' does)`
+    yield { check: 'definition', ok: true, what }
+  }
+  if (onePass !== undefined) {
+    const what = `${onePass}: each record is parsed and then validated, which takes more CPU than one pass over its bytes`
     yield { check: 'definition', ok: true, what }
   }
   yield* examineSamples(stream)

@@ -62,6 +62,11 @@ export interface StreamDefinition<T = unknown, S = JsonSchema> {
   /** Facts about a valid value worth a metric, out of `unusualKinds`. */
   unusual?(value: T): readonly string[]
   readonly unusualKinds?: readonly string[]
+  /**
+   * The places that `unusual` reads; the entries of an array stand under `*`. It is given a value of these alone, so that the others need
+   * not be made. Default: all.
+   */
+  readonly unusualReads?: readonly Pointer[]
   readonly batch?: { readonly maxRecords?: number; readonly maxBytes?: number; readonly lingerMs?: number }
   readonly retry?: { readonly initialMs?: number; readonly maxMs?: number; readonly maxAttempts?: number }
   readonly storm?: { readonly maxConsecutive?: number; readonly ratio?: number }

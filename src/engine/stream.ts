@@ -40,6 +40,10 @@ export interface Stream<T = unknown> {
   readonly key: Pointer
   /** Decodes and validates one record. Pure; throws nothing that is foreseen. */
   readonly judge: (record: RecordBytes) => Verdict<T>
+  /** The same by the parser of JSON and ajv alone, which `judge` asks where one pass over the bytes does not settle it. */
+  readonly validate: (record: RecordBytes) => Verdict<T>
+  /** Why no record of this stream is settled in one pass: a sentence about a place of its schema. `undefined` where they are. */
+  readonly onePass: string | undefined
   /**
    * Canonical JSON: the bytes that are cached and served. A value from the judge and one read back from the tables give the same bytes.
    * (A method, so that a stream of any type is a `Stream`; it needs no `this`.)

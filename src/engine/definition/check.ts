@@ -1,10 +1,12 @@
 import type { StreamDefinition } from '../definition.ts'
 import { type HttpDefinition, RESERVED_ROUTES } from '../http-names.ts'
 import { MAX_NAME_BYTES } from '../postgres/identifiers.ts'
+import { segmentsOf } from '../values/pointer.ts'
 import { schemaProblems } from '../values/schema-problems.ts'
 import { checkMembers } from './members.ts'
 import { columnNames, planOf, type StreamPlan } from './plan.ts'
 import { ENGINE_TABLES, STATEMENT_NAMES } from './reserved.ts'
+import { entryOf, fieldOf, rootNode, type SchemaNode } from './schema.ts'
 
 /**
  * Every mistake of these definitions, each as a sentence with its place: `stream returns: tables.return_lines.columns[2]: …`.
@@ -48,6 +50,7 @@ function checkDefinition(definition: StreamDefinition, index: number): string[] 
   if (wrong.length > 0 || definition.key === undefined || definition.tables === undefined) return problems
   checkTables(definition, planOf(definition, mistake), mistake)
   checkPersonal(definition, mistake)
+  checkReads(definition, mistake)
   return problems
 }
 
@@ -132,6 +135,16 @@ function checkPersonal({ personal = [] }: StreamDefinition, mistake: Mistake): v
     if (!pointer.startsWith('/')) {
       mistake(`personal[${index}]`, `${JSON.stringify(pointer)} is no JSON Pointer: it begins with "/"`)
     }
+  }
+}
+
+function checkReads({ unusualReads = [], schema }: StreamDefinition, mistake: Mistake): void {
+  for (const [index, pointer] of unusualReads.entries()) {
+    const place = segmentsOf(pointer).reduce<SchemaNode | undefined>(
+      (node, name) => node && (node.types.includes('array') && name === '*' ? entryOf(node) : fieldOf(node, name)),
+      rootNode(schema),
+    )
+    if (place === undefined) mistake(`unusualReads[${index}]`, `the schema has no ${pointer}`)
   }
 }
 

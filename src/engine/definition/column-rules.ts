@@ -112,6 +112,6 @@ function checkComputed({ name, type, ddl }: ColumnPlan, value: unknown): void {
 }
 
 /** The place in a value, the entries of an array under `*`. */
-function placeOf(table: TablePlan, path: readonly string[]): string {
+export function placeOf(table: TablePlan, path: readonly string[]): string {
   return `${pointerOf(table.path)}${table.kind === 'many' ? '/*' : ''}${pointerOf(path)}`
 }

@@ -3,8 +3,10 @@ import { httpNames } from '../http-names.ts'
 import { createTables } from '../postgres/tables.ts'
 import { createQueries } from '../postgres/tables-select.ts'
 import type { ReadBack, Stream } from '../stream.ts'
+import { pick, readsOf } from '../values/reads.ts'
 import { createValues } from '../values/values.ts'
 import { numberColumns, withColumnRules } from './column-rules.ts'
+import { createOnePass } from './one-pass.ts'
 import { planOf, type StreamPlan } from './plan.ts'
 import { rowsOf } from './rows.ts'
 import { shapeOf, type ValueShape } from './shape.ts'
@@ -57,12 +59,17 @@ export function compileStream<T>(definition: StreamDefinition<T>, { maxBytes, ..
     retry,
     storm,
   } = definition
+  const reads = definition.unusualReads === undefined ? true : readsOf(definition.unusualReads)
+  const find = definition.unusual?.bind(definition)
   const values = createValues<T>({
     ...{ schema, key, maxBytes, personal },
     columns: numberColumns(plan),
-    unusual: definition.unusual?.bind(definition),
+    unusual: find && (value => find(pick(value, reads) as T)),
   })
-  const json = dropped.length === 0 && merged.length === 0 ? values.json : jsonOfHeld()
+  const servesWhole = dropped.length === 0 && merged.length === 0
+  const json = servesWhole ? values.json : jsonOfHeld()
+  const validate = withColumnRules(plan, values.validate)
+  const onePass = createOnePass<T>({ plan, schema, maxBytes, unusual: find && { find, reads }, servesWhole })
   return {
     ...names,
     ...{ name, route, schema, key, command, unusualKinds, json },
@@ -73,7 +80,9 @@ export function compileStream<T>(definition: StreamDefinition<T>, { maxBytes, ..
       ...(retry === undefined ? {} : { retry }),
       ...(storm === undefined ? {} : { storm }),
     },
-    judge: withColumnRules(plan, values.validate),
+    judge: typeof onePass === 'string' ? validate : record => onePass(record) ?? validate(record),
+    validate,
+    onePass: typeof onePass === 'string' ? onePass : undefined,
     isKey: values.isKey,
     mask: values.mask,
     plan,

@@ -119,6 +119,7 @@ export const checkMembers: Rule = members('a definition', {
   ...{ command: text, generator: callback, schema: anything, key: pointer, tables },
   keep: be('"value"', value => value === 'value'),
   ...{ list, personal: listOf(pointer), unusual: callback, unusualKinds: listOf(text) },
+  unusualReads: listOf(pointer),
   batch: members('"batch"', { maxRecords: number, maxBytes: number, lingerMs: number }),
   retry: members('"retry"', { initialMs: number, maxMs: number, maxAttempts: number }),
   storm: members('"storm"', { maxConsecutive: number, ratio: number }),

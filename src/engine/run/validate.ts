@@ -1,7 +1,7 @@
 import type { DeadLetter, Rejection } from '../dead-letter.ts'
-import type { ProvenanceOf } from '../provenance.ts'
-import type { SourceRecord } from '../record.ts'
-import type { ReadyRecord, UnusualKind, Verdict } from '../verdict.ts'
+import type { ProvenanceOf, RecordRedrive } from '../provenance.ts'
+import type { Origin, SourceRecord } from '../record.ts'
+import type { EncodedRows, ReadyRecord, UnusualKind, ValidVerdict, Verdict } from '../verdict.ts'
 import { toDeadLetter } from './divert.ts'
 
 export interface Validated<T> {
@@ -50,7 +50,11 @@ export function validate<T>(records: readonly SourceRecord[], parts: ValidatePar
       }
     }
     if (verdict?.ok) {
-      ready.push({ record, origin, key: verdict.key, value: verdict.value, redrive })
+      ready.push(
+        verdict.rows === undefined
+          ? { record, origin, key: verdict.key, value: verdict.value, redrive }
+          : new ScannedRecord(record, origin, redrive, verdict, verdict.rows),
+      )
       for (const what of verdict.unusual ?? []) unusual.push({ offset: record.offset, what })
       continue
     }
@@ -61,6 +65,39 @@ export function validate<T>(records: readonly SourceRecord[], parts: ValidatePar
     rejected.push(toDeadLetter(failed, verdict?.rejection ?? unexpected(surprise), made))
   }
   return { ready, rejected, unusual }
+}
+
+/** A record whose value is made only if it is asked for. */
+class ScannedRecord<T> implements ReadyRecord<T> {
+  readonly record: SourceRecord
+  readonly origin: Origin
+  readonly redrive: RecordRedrive | undefined
+  readonly key: string
+  readonly rows: EncodedRows
+  readonly #verdict: ValidVerdict<T>
+
+  constructor(
+    record: SourceRecord,
+    origin: Origin,
+    redrive: RecordRedrive | undefined,
+    verdict: ValidVerdict<T>,
+    rows: EncodedRows,
+  ) {
+    this.record = record
+    this.origin = origin
+    this.redrive = redrive
+    this.key = verdict.key
+    this.rows = rows
+    this.#verdict = verdict
+  }
+
+  get value(): T {
+    return this.#verdict.value
+  }
+
+  json(): Buffer | undefined {
+    return this.#verdict.json?.()
+  }
 }
 
 /** The verdict on records that have crashed processes: they are dead-lettered without being decoded. @param deaths of each */

@@ -40,7 +40,7 @@ export interface Validator<T> {
 }
 
 /** In UTF-16 units: a longer one can stand neither in a URL nor in an index of Postgres. */
-const MAX_KEY = 1_024
+export const MAX_KEY = 1_024
 
 const NONE: readonly Violation[] = []
 
@@ -100,7 +100,7 @@ export function createValidator<T>(options: ValidatorOptions<T>): Validator<T> {
  * `unknown_field`: fields that the schema does not know were dropped. `precision`: digits were cut off, of an instant finer than a
  * microsecond or of a number that no double holds.
  */
-function factsOf(recordKey: Buffer | null, key: string, { unknownFields, precisionLost }: CopyFacts): string[] {
+export function factsOf(recordKey: Buffer | null, key: string, { unknownFields, precisionLost }: CopyFacts): string[] {
   const facts: string[] = []
   if (recordKey === null || !isText(recordKey, key)) facts.push('key_mismatch')
   if (unknownFields) facts.push('unknown_field')

@@ -1,5 +1,5 @@
 import { defineStream } from '../../engine/definition.ts'
-import { ORDER_FACTS, PERSONAL_PLACES, sumMismatch } from './facts.ts'
+import { ORDER_FACTS, PERSONAL_PLACES, SUMMED_PLACES, sumMismatch } from './facts.ts'
 import { createGenerator } from './generator.ts'
 import { orderHttp } from './http.ts'
 import { orderSchema } from './schema.ts'
@@ -23,4 +23,5 @@ export const orders = defineStream({
   generator: createGenerator,
   unusualKinds: ORDER_FACTS,
   unusual: sumMismatch,
+  unusualReads: SUMMED_PLACES,
 })
