@@ -28,10 +28,15 @@ interface Failure {
   readonly seconds: number
 }
 
+/** Without a cause that waiting does not cure, a client would go on until then. */
+const CONNECT_TIMEOUT_MS = 30_000
+/** It takes one second on a machine that has nothing else to do, and several where each reply is late. */
+const WITHIN_S = 15
+
 async function connecting(
   brokers: string,
   security: Readonly<Record<string, string>>,
-  connectTimeoutMs = 4_000,
+  connectTimeoutMs = CONNECT_TIMEOUT_MS,
 ): Promise<Failure> {
   const startedAtMs = performance.now()
   const connection = { brokers: [brokers], security, extra: {} }
@@ -133,22 +138,21 @@ describe('a client that does not reach Kafka says why within seconds, and what t
     expect(message).not.toMatch(/guessed|ecila/)
     // A start of the service ends with it.
     expect(isMistake).toBe(true)
-    expect(seconds).toBeLessThan(3)
+    expect(seconds).toBeLessThan(WITHIN_S)
   })
 
   it.concurrent('a name that does not resolve', async () => {
     const { message, isMistake, seconds } = await connecting('nowhere.invalid:9092', {})
     expect(message).toMatch(/the name nowhere\.invalid cannot be resolved.*KAFKA_BROKERS/)
     expect(isMistake).toBe(false)
-    expect(seconds).toBeLessThan(3)
+    expect(seconds).toBeLessThan(WITHIN_S)
   })
 
   it('an advertised listener that does not resolve', async () => {
     const { message, seconds } = await connecting(secured.at.LOST, {})
     expect(message).toMatch(/come back to kafka-in-docker\.invalid:\d+, and the name .* cannot be resolved here/)
     expect(message).toContain('advertised.listeners')
-    // The clients of the tests above are still being let go of, which takes the threads of this process.
-    expect(seconds).toBeLessThan(8)
+    expect(seconds).toBeLessThan(WITHIN_S)
   })
 
   it.concurrent('a broker that is not there', async () => {

@@ -4,6 +4,7 @@ import {
   advertised,
   type BrokerLine,
   type Cause,
+  type CauseKind,
   causeOf,
   causeOfEnd,
   isMistake,
@@ -30,6 +31,9 @@ export interface Causes {
 
 interface Said {
   readonly line: BrokerLine
+  /** What the client itself has reported. */
+  readonly kind: CauseKind
+  /** The same, or what a probe has found out about it. */
   cause: Cause
   atMs: number
 }
@@ -65,14 +69,19 @@ export function listen(client: object, connection: Connection): void {
     if (cause.kind === 'closed' && reached) return
     const key = `${addressOf(line.place)} ${line.bootstrap}`
     const known = said.get(key)
-    // What was found out about it stays with it.
-    if (known !== undefined && known.line.text.slice(0, 40) === line.text.slice(0, 40)) {
-      known.atMs = performance.now()
+    const nowMs = performance.now()
+    const { kind } = cause
+    const isVague = kind === 'certificate' || kind === 'closed'
+    // The client words one failure in several ways, in turn: what was found out about it stays with it.
+    if (isVague && known?.kind === kind) {
+      known.atMs = nowMs
       return
     }
-    const entry: Said = { line, cause, atMs: performance.now() }
+    // Between two attempts that fail for a reason, it also reports that the connection was closed.
+    if (kind === 'closed' && known !== undefined && nowMs - known.atMs < FRESH_MS) return
+    const entry: Said = { line, kind, cause, atMs: nowMs }
     said.set(key, entry)
-    if (cause.kind !== 'certificate' && cause.kind !== 'closed') return
+    if (!isVague) return
     const question = refined(cause, line, connection.security)
       .then(better => {
         entry.cause = better

@@ -1,8 +1,14 @@
-import { EventEmitter } from 'node:events'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { EventEmitter, once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createServer } from 'node:tls'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { BrokerFatalError, BrokerUnavailableError } from '#src/engine/errors.ts'
 import { toLastError, toStreamError, warningText } from '#src/engine/kafka/errors.ts'
 import { causesOf, listen } from '#src/engine/kafka/listening.ts'
+import { makeAuthority } from '../../../support/certificates.ts'
 
 let client: EventEmitter
 
@@ -10,6 +16,19 @@ beforeEach(() => {
   client = new EventEmitter()
   listen(client, { brokers: ['a:9092', 'b:9092'], security: { 'security.protocol': 'sasl_plaintext' } })
 })
+
+async function aPortWhoseCertificateHasExpired() {
+  const authority = makeAuthority('Test authority')
+  const { certificate, key } = authority.issue('127.0.0.1', new Date(Date.now() - 86_400_000))
+  const server = createServer({ cert: certificate, key }).listen(0, '127.0.0.1')
+  onTestFinished(() => void server.close())
+  const dir = mkdtempSync(join(tmpdir(), 'listening-'))
+  onTestFinished(() => rmSync(dir, { recursive: true }))
+  const ca = join(dir, 'ca.pem')
+  writeFileSync(ca, authority.certificate)
+  await once(server, 'listening')
+  return { at: `127.0.0.1:${(server.address() as AddressInfo).port}`, ca }
+}
 
 const says = (message: string, fac = 'FAIL') => client.emit('event.log', { fac, message })
 const refused = (broker: string, id = 'bootstrap') =>
@@ -50,6 +69,32 @@ describe('a call that got no answer', () => {
     causesOf(client)?.heard()
     says('a:9092/1: Disconnected: connection closed by peer: receive 0 after POLLIN (after 600000ms in state UP)')
     expect(causesOf(client)?.latest()).toBeUndefined()
+  })
+})
+
+describe('what is known of a broker stays known', () => {
+  it('when the client words the same failure in another way, and when it reports that the connection was closed', async () => {
+    const { at, ca } = await aPortWhoseCertificateHasExpired()
+    client = new EventEmitter()
+    listen(client, { brokers: [at], security: { 'security.protocol': 'ssl', 'ssl.ca.location': ca } })
+    const cause = () => causesOf(client)?.latest()?.what
+    says(`ssl://${at}/bootstrap: SSL handshake failed: error:0A000086:SSL routines::certificate verify failed: broker`)
+    await causesOf(client)?.settled()
+    expect(cause()).toMatch(/its certificate expired on/)
+
+    says(
+      `ssl://${at}/bootstrap: error:0A000086:SSL routines::certificate verify failed (after 1ms in state SSL_HANDSHAKE)`,
+    )
+    expect(cause()).toMatch(/its certificate expired on/)
+    says(`ssl://${at}/bootstrap: Disconnected (after 2ms in state SSL_HANDSHAKE)`)
+    expect(cause()).toMatch(/its certificate expired on/)
+  })
+
+  it('until a more specific failure is reported', () => {
+    says('sasl_plaintext://a:9092/bootstrap: Disconnected (after 2ms in state APIVERSION_QUERY)')
+    expect(causesOf(client)?.latest()).toMatchObject({ kind: 'closed' })
+    wrongPassword('a:9092')
+    expect(causesOf(client)?.latest()).toMatchObject({ kind: 'credentials' })
   })
 })
 
