@@ -1,24 +1,10 @@
 import { type ColumnPlan, SOURCE_COLUMNS, STORED_AT, type StreamPlan, type TablePlan } from '../definition/plan.ts'
 import { timestampToInt64 } from '../timestamp.ts'
 import { parseInstant } from '../values/instant.ts'
-import type { ReadyRecord } from '../verdict.ts'
+import type { EncodedRows, ReadyRecord } from '../verdict.ts'
 import { encodeElement, POSTGRES_EPOCH_MICROS } from './binary.ts'
 
 type Ready = ReadyRecord<unknown>
-
-/**
- * The rows of a record as `COPY … (FORMAT binary)` takes them, one entry for each table of the plan, the root table first. Each row begins
- * with its number of fields (int16); each field is its length in bytes (int32, -1 for NULL) and its bytes, all big-endian.
- *
- * A row of the root table holds the key, the columns of the plan in their order and the kept column, where there is one. It lacks what the
- * settlement knows, which follows on it: {@link SOURCE_COLUMNS} and {@link STORED_AT}. Its number of fields counts those all the same.
- * Rows of the other tables are whole: key (`many`: then position), columns of the plan.
- */
-export interface EncodedRows {
-  readonly tables: readonly Buffer[]
-  /** How many rows each of them holds. */
-  readonly counts: readonly number[]
-}
 
 /** What COPY is given for one table: signature, rows, trailer. */
 export interface CopyData {
@@ -44,21 +30,37 @@ export function copyRowsOf(plan: StreamPlan): (records: readonly Ready[], stored
     const root = new RowWriter(records.length * (usual[0] ?? 0))
     const children = plan.children.map((_, index) => new RowWriter(records.length * (usual[index + 1] ?? 0)))
     const storedAt = storedAtMicros - POSTGRES_EPOCH_MICROS
-    for (const { key, value, origin } of records) {
-      // A record that brings its rows encoded (EncodedRows) would have them appended here, in place of this.
-      encodeRoot(root, key, value)
-      for (let i = 0; i < children.length; i++) encodeChildren[i]?.(children[i] as RowWriter, key, value)
+    const writers = [root, ...children]
+    for (const record of records) {
+      const { origin, rows } = record
+      if (rows === undefined) {
+        const { key, value } = record
+        encodeRoot(root, key, value)
+        for (let i = 0; i < children.length; i++) encodeChildren[i]?.(children[i] as RowWriter, key, value)
+      } else {
+        appendTo(writers, rows)
+      }
       root.text(origin.topic)
       root.int4(origin.partition)
       root.int8(origin.offset)
       root.int8(timestampToInt64(origin.timestampMs))
       root.int64(storedAt)
     }
-    return [root, ...children].map((writer, index) => {
+    return writers.map((writer, index) => {
       const data = writer.finish()
       if (records.length > 0) usual[index] = Math.ceil((data.bytes.length * 1.1) / records.length)
       return data
     })
+  }
+}
+
+/** Appends rows that were encoded when the record was validated. */
+function appendTo(writers: readonly RowWriter[], { bytes, at }: EncodedRows): void {
+  let start = at + 8 * writers.length
+  for (let i = 0; i < writers.length; i++) {
+    const end = at + bytes.readInt32BE(at + 8 * i)
+    writers[i]?.append(bytes, start, end, bytes.readInt32BE(at + 8 * i + 4))
+    start = end
   }
 }
 
@@ -151,6 +153,14 @@ class RowWriter {
     this.view.setInt16(this.at, fields)
     this.at += 2
     this.rows += 1
+  }
+
+  /** Whole rows, or the beginning of one. */
+  append(source: Buffer, start: number, end: number, rows: number): void {
+    this.need(end - start)
+    source.copy(this.bytes, this.at, start, end)
+    this.at += end - start
+    this.rows += rows
   }
 
   text(value: unknown): void {
