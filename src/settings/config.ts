@@ -2,8 +2,9 @@ import { ConfigError } from '../engine/errors.ts'
 import { disagreementsOf } from '../engine/kafka/properties.ts'
 import type { Keyless } from './access.ts'
 import { hostNameOfAddress, isLoopbackName } from './hosts.ts'
+import { fileProblems, refusedInUrl } from './nested-settings.ts'
 import { Mismatch, type Setting } from './setting.ts'
-import { fileProblems, refusedInUrl, SETTINGS } from './settings.ts'
+import { SETTINGS } from './settings.ts'
 
 type SettingName = keyof typeof SETTINGS
 type Values = { readonly [N in SettingName]: (typeof SETTINGS)[N] extends Setting<infer T> ? T : never }

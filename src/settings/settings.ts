@@ -1,9 +1,8 @@
-import { accessSync, constants } from 'node:fs'
 import { refusalOf } from '../engine/kafka/properties.ts'
 import { START_AT } from '../engine/progress.ts'
 import { type ApiKey, maskApiKeys, parseApiKeys } from './access.ts'
-import { hostNameOfAddress } from './hosts.ts'
 import { LOG_LEVELS, LOG_MODULES, parseLogLevels } from './log-levels.ts'
+import { PEM_FILE, readable, readBrokers, readDurations, readHosts } from './readers.ts'
 import { bytes, fraction, integer, oneOf, pairs, postgresUrl, type Setting, setting, text } from './setting.ts'
 
 const KIB = 1024
@@ -12,7 +11,7 @@ const GIB = 1024 * MIB
 const DAY_MS = 86_400_000
 
 const topicName = { pattern: /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/, expected: "1 to 249 of A-Z a-z 0-9 '.' '_' '-'" }
-const pemFile = { default: undefined, expected: 'the path of a PEM file that can be read' } as const
+const pemFile = { default: undefined, expected: PEM_FILE } as const
 
 /**
  * Every setting, once: validation, `holdfast config`, and the table of the README come from here. An empty variable is
@@ -345,70 +344,3 @@ export const SETTINGS = {
     about: 'How long a stop may take to settle what is in flight.',
   }),
 } as const satisfies Record<string, Setting<unknown>>
-
-function readBrokers(text: string): readonly string[] | undefined {
-  const brokers = text
-    .split(',')
-    .map(broker => broker.trim())
-    .filter(broker => broker !== '')
-  return brokers.length > 0 && brokers.every(isBroker) ? brokers : undefined
-}
-
-function readHosts(text: string): readonly string[] | undefined {
-  if (text.trim() === '') return []
-  const names = text.split(',').map(name => hostNameOfAddress(name.trim()))
-  const given = text.split(',').every(name => !/^(?:\[.*\]|[^:]*):\d+$/.test(name.trim()))
-  return given && names.every(name => name !== undefined) ? names : undefined
-}
-
-/**
- * A file that is not there is a mistake of the settings, and no outage: the clients of Kafka and Postgres would only fail to
- * connect, again and again.
- * @returns what is wrong, a line each
- */
-export function fileProblems(kafkaConfig: Readonly<Record<string, string>>, databaseUrl: string): string[] {
-  const ofKafka = Object.entries(kafkaConfig)
-    .filter(([name, path]) => name.endsWith('.location') && !path.includes('://') && readable(path) === undefined)
-    .map(([name, path]) => `KAFKA_CONFIG holds ${name}=${path}: it must be ${pemFile.expected.replace('PEM ', '')}`)
-  const ofPostgres = [...new URL(databaseUrl).searchParams]
-    .filter(([name, path]) => /^ssl(rootcert|cert|key)$/.test(name) && readable(path) === undefined)
-    .map(([name, path]) => `DATABASE_URL holds ${name}=${path}: it must be ${pemFile.expected}`)
-  return [...ofKafka, ...ofPostgres]
-}
-
-/** What the client of Postgres takes from the URL before our own values: the limits of its waits are promises of ours. */
-const REFUSED_IN_URL =
-  /^(statement_timeout|lock_timeout|query_timeout|idle_in_transaction_session_timeout|connectionTimeoutMillis|keepAlive|keepAliveInitialDelayMillis|pipeline|binary|replication|client_encoding|types|stream)$/
-
-/** @returns names of the URL's query that may not stand there */
-export function refusedInUrl(databaseUrl: string): string[] {
-  return [...new URL(databaseUrl).searchParams.keys()].filter(name => REFUSED_IN_URL.test(name))
-}
-
-/** The Kafka client would only report that it has not reached a broker. */
-function readable(path: string): string | undefined {
-  try {
-    accessSync(path, constants.R_OK)
-    return path
-  } catch {
-    return undefined
-  }
-}
-
-const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: DAY_MS } as const
-
-/** @returns ms */
-function readDurations(text: string): readonly number[] | undefined {
-  const durations = text.split(',').map(part => {
-    const [, number, unit] = /^\s*(\d{1,6})(s|m|h|d)\s*$/.exec(part) ?? []
-    return Number(number) * UNIT_MS[unit as keyof typeof UNIT_MS]
-  })
-  return durations.every(ms => ms > 0) ? durations : undefined
-}
-
-function isBroker(broker: string): boolean {
-  const match = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?$/.exec(broker)
-  if (match === null) return false
-  const port = Number(match[1] ?? 9092)
-  return port >= 1 && port <= 65_535
-}

@@ -3,8 +3,9 @@ import type { JobFact } from '../inbox/redrive-work.ts'
 import type { ReadFact } from '../read/read-side.ts'
 import type { LogModule } from '../settings/log-levels.ts'
 
-/** Whose line each fact is. */
-export const MODULE_OF: Readonly<Record<(Fact | ReadFact | JobFact)['kind'], LogModule>> = {
+export type AnyFact = Fact | ReadFact | JobFact
+
+const ENGINE: Readonly<Record<Fact['kind'], LogModule>> = {
   start_waiting: 'process',
   migrations_missing: 'process',
   kafka_warning: 'kafka',
@@ -32,6 +33,9 @@ export const MODULE_OF: Readonly<Record<(Fact | ReadFact | JobFact)['kind'], Log
   unusual_record: 'stream',
   copy_unavailable: 'stream',
   figures_unknown: 'process',
+}
+
+const READ: Readonly<Record<ReadFact['kind'], LogModule>> = {
   http_started: 'http',
   metrics_started: 'http',
   http_served: 'http',
@@ -41,6 +45,9 @@ export const MODULE_OF: Readonly<Record<(Fact | ReadFact | JobFact)['kind'], Log
   cache_warm_failed: 'cache',
   coherence_established: 'cache',
   coherence_lost: 'cache',
+}
+
+const JOBS: Readonly<Record<JobFact['kind'], LogModule>> = {
   jobs_started: 'jobs',
   jobs_trouble: 'jobs',
   job_failed: 'jobs',
@@ -50,4 +57,15 @@ export const MODULE_OF: Readonly<Record<(Fact | ReadFact | JobFact)['kind'], Log
   replay_parted: 'jobs',
   automatic_redrive_started: 'jobs',
   dead_letters_purged: 'jobs',
+}
+
+/** Whose line each fact is. */
+export const MODULE_OF: Readonly<Record<AnyFact['kind'], LogModule>> = { ...ENGINE, ...READ, ...JOBS }
+
+export function isReadFact(fact: AnyFact): fact is ReadFact {
+  return Object.hasOwn(READ, fact.kind)
+}
+
+export function isJobFact(fact: AnyFact): fact is JobFact {
+  return Object.hasOwn(JOBS, fact.kind)
 }
