@@ -1,8 +1,9 @@
+import { isUtf8 } from 'node:buffer'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { checkDefinitions } from '../engine/definition/check.ts'
-import { compileTables } from '../engine/definition/compile.ts'
+import { compileStream, compileTables } from '../engine/definition/compile.ts'
 import type { StreamDefinition } from '../engine/definition.ts'
 import { UsageError } from '../engine/errors.ts'
 import { InferenceError, type Inferred, inferStream } from '../engine/values/infer.ts'
@@ -42,8 +43,10 @@ type Files = ReadonlyMap<string, string>
 export async function init(name: string, { from, json: asJson }: InitOptions): Promise<void> {
   const project = process.cwd()
   requireName(name)
-  const samples = (await Promise.all(from.map(readSamples))).flat()
+  const read = (await Promise.all(from.map(readSamples))).flat()
+  const samples = read.map(({ value }) => value)
   const inferred = infer(name, samples)
+  requireValid(inferred.definition, read)
   const migration = join(
     'migrations',
     `${await nextNumber(join(project, 'migrations'))}_${name.replaceAll('-', '_')}.sql`,
@@ -93,17 +96,38 @@ function requireName(name: string): void {
   )
 }
 
+/** A value of a file that `--from` names. */
+interface Sample {
+  /** The file, and which of its values. */
+  readonly place: string
+  readonly bytes: Buffer
+  readonly value: unknown
+}
+
 /** @throws UsageError that names the file, and the sample in it */
-async function readSamples(path: string): Promise<unknown[]> {
+async function readSamples(path: string): Promise<Sample[]> {
   const values = await readValues(path, '--from')
   return values.map((bytes, index) => {
+    const place = `--from ${path}${values.length === 1 ? '' : `, sample ${index + 1}`}`
+    if (!isUtf8(bytes)) throw new UsageError(`${place} is not UTF-8 text`)
     try {
-      return JSON.parse(bytes.toString('utf8').replace(/^\ufeff/, ''))
+      return { place, bytes, value: JSON.parse(bytes.toString('utf8').replace(/^\ufeff/, '')) }
     } catch (error) {
-      const which = values.length === 1 ? '' : `, sample ${index + 1}`
-      throw new UsageError(`--from ${path}${which} is not JSON: ${error instanceof Error ? error.message : error}`)
+      throw new UsageError(`${place} is not JSON: ${error instanceof Error ? error.message : error}`)
     }
   })
+}
+
+/** A value that no schema makes valid (an integer that JSON rounds, NUL in a text) is no sample. @throws UsageError */
+function requireValid(definition: StreamDefinition, samples: readonly Sample[]): void {
+  const { name } = definition
+  const names = { topic: name, dlqTopic: name, groupId: name, maxBytes: Number.MAX_SAFE_INTEGER }
+  const { judge } = compileStream(definition, names)
+  const problems = samples.flatMap(({ place, bytes }) => {
+    const verdict = judge({ key: null, value: bytes })
+    return verdict.ok ? [] : [`${place} would be a dead letter: ${verdict.rejection.message}`]
+  })
+  if (problems.length > 0) throw new UsageError(problems.join('; '))
 }
 
 function infer(name: string, samples: readonly unknown[]): Inferred {

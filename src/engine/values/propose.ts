@@ -62,33 +62,53 @@ export function proposeDefinition(
   }
 }
 
-/** The best name wins; of equal ones the first. A text only, and another one in each sample. */
+/** A field that every value has: on its own, or in objects that every value has. */
+interface Field {
+  readonly pointer: Pointer
+  readonly name: string
+  readonly node: InferredNode
+}
+
+function requiredFields({ properties = {}, required = [] }: InferredNode, base = ''): Field[] {
+  return required.flatMap(name => {
+    const node = properties[name]
+    return node === undefined ? [] : [{ pointer: `${base}/${escapeSegment(name)}` as Pointer, name, node }]
+  })
+}
+
+/** The best name wins; of equal ones the first, and of those at the top before those in objects. A text only, and another one in each sample. */
 function keyOf(name: string, schema: InferredNode, samples: readonly unknown[]): Pointer {
   const singular = name.replace(/ies$/, 'y').replace(/s$/, '')
   const names = [`${singular}_id`, `${singular}id`, `${singular}_uid`, 'id', 'uid', 'uuid', 'key', `${singular}_number`]
-  const rank = (field: string, node: InferredNode) => {
+  const rank = ({ name: field, node }: Field) => {
     const index = names.indexOf(snakeCase(field))
     if (index >= 0) return index
     if (/_(?:u?id|uuid|key|number|code)$/.test(snakeCase(field))) return names.length
     return names.length + (node.format === 'uuid' ? 1 : 2)
   }
-  const fields = Object.entries(schema.properties ?? {}).filter(([field]) => schema.required?.includes(field))
-  const candidates = fields
-    .filter(([field, node]) => node.type === 'string' && node.format !== 'date-time' && differs(field, samples))
-    .map(([field, node]) => ({ field, rank: rank(field, node) }))
-    .sort((a, b) => a.rank - b.rank)
-  const best = candidates[0]
-  if (best !== undefined) return `/${escapeSegment(best.field)}`
-  const numeric = fields.find(([field, node]) => node.type === 'integer' && rank(field, node) < names.length)
+  for (let fields = requiredFields(schema); fields.length > 0; ) {
+    const [best] = fields
+      .filter(({ node, pointer }) => node.type === 'string' && node.format !== 'date-time' && differs(pointer, samples))
+      .sort((a, b) => rank(a) - rank(b))
+    if (best !== undefined) return best.pointer
+    const numeric = fields.find(field => field.node.type === 'integer' && rank(field) < names.length)
+    if (numeric !== undefined) {
+      throw new InferenceError(
+        `the key must be a text, and ${numeric.pointer} is a number: let the producer write it in quotes`,
+      )
+    }
+    fields = fields.flatMap(({ node, pointer }) => (node.type === 'object' ? requiredFields(node, pointer) : []))
+  }
   throw new InferenceError(
-    numeric === undefined
-      ? 'no field can be the key: it must be a text that every sample has, and that no two samples share'
-      : `the key must be a text, and /${numeric[0]} is a number: let the producer write it in quotes`,
+    'no field can be the key: it must be a text that every sample has, and that no two samples share',
   )
 }
 
-function differs(field: string, samples: readonly unknown[]): boolean {
-  const values = samples.map(sample => (sample as Record<string, unknown>)[field])
+function differs(pointer: Pointer, samples: readonly unknown[]): boolean {
+  const path = segmentsOf(pointer)
+  const values = samples.map(sample =>
+    path.reduce((found, name) => (found as Readonly<Record<string, unknown>>)[name], sample),
+  )
   return values.every(value => value !== '') && new Set(values).size === values.length
 }
 
@@ -98,11 +118,12 @@ function rootOf(name: string, schema: InferredNode, key: Pointer, keeps: boolean
   const used = new Set<string>()
   const rootName = unique(snakeCase(name), used)
   const columns: ColumnDefinition[] = []
-  const taken = new Set([...ROOT_COLUMNS, ...(keeps ? ['value'] : [])])
+  const taken = new Set([...SYSTEM_COLUMNS, ...ROOT_COLUMNS, ...(keeps ? ['value'] : [])])
   const by: Pointer[] = []
   const children: [string, TableDefinition][] = []
-  const keyName = segmentsOf(key).at(-1) ?? ''
-  const keyColumn = isPlain(keyName) ? keyName : snakeCase(keyName)
+  const keyPath = segmentsOf(key)
+  const [keyName = '', ...within] = keyPath
+  const keyColumn = within.length === 0 && isPlain(keyName) ? keyName : keyPath.map(snakeCase).join('_')
   for (const [field, node] of Object.entries(schema.properties ?? {})) {
     const pointer: Pointer = `/${escapeSegment(field)}`
     const required = schema.required?.includes(field) === true
@@ -110,7 +131,11 @@ function rootOf(name: string, schema: InferredNode, key: Pointer, keeps: boolean
     if (node.type === 'array' && node.items?.properties !== undefined && node.items.type === 'object') {
       used.add(table)
       children.push([table, { each: pointer, ...columnsOf(node.items, [keyColumn, 'position']) }])
-    } else if (node.type === 'object' && node.properties !== undefined && !(required && holdsId(node))) {
+    } else if (
+      node.type === 'object' &&
+      node.properties !== undefined &&
+      !(required && (holdsId(node) || key.startsWith(`${pointer}/`)))
+    ) {
       used.add(table)
       // Columns of such a table are pointers into the value.
       children.push([table, { at: pointer, ...columnsOf(node, [keyColumn], pointer) }])
@@ -144,7 +169,7 @@ function allScalar(node: InferredNode, tables: number): boolean {
 function columnsOf(node: InferredNode, taken: readonly string[], base = ''): { readonly columns?: ColumnDefinition[] } {
   const fields = Object.entries(node.properties ?? {})
   if (fields.every(([field, inner]) => isScalar(inner) && isPlain(field) && !taken.includes(field))) return {}
-  const used = new Set(taken)
+  const used = new Set([...SYSTEM_COLUMNS, ...taken])
   return {
     columns: fields.flatMap(([field, inner]) =>
       flatten(inner, `${base}/${escapeSegment(field)}` as Pointer, node.required?.includes(field) === true, used, base),

@@ -189,12 +189,24 @@ export default defineConfig({ streams: [returns, shopVisits] })
     ],
     ['a broken sample', ['init', 'returns', '--from', 'broken.ndjson'], /--from broken\.ndjson, sample 2 is not JSON/],
     ['a sample that is no object', ['init', 'returns', '--from', 'list.json'], /--from: sample 1 is an? integer/],
+    [
+      'a sample that is no UTF-8',
+      ['init', 'returns', '--from', 'latin1.json'],
+      /--from latin1\.json is not UTF-8 text/,
+    ],
+    [
+      'a sample that no schema accepts',
+      ['init', 'returns', '--from', 'rounded.json'],
+      /--from rounded\.json, sample 2 would be a dead letter: \/n must be at most 9007199254740991/,
+    ],
     ['no key', ['init', 'returns', '--from', 'keyless.json'], /--from: no field can be the key/],
     ['a stream that there is not', ['check', 'returns'], /there is no stream "returns": the streams are orders/],
   ])('ends with 2 on %s, and writes nothing', async (_, args, expected) => {
     put('broken.ndjson', '{"a":1}\n{"a":')
     put('list.json', '[1]')
     put('keyless.json', '{"a":1}')
+    put('rounded.json', '[{"id":"a","n":1},{"id":"b","n":9007199254740993}]')
+    writeFileSync(join(project, 'latin1.json'), Buffer.from('{"id":"\u00e9"}', 'latin1'))
     const before = readdirSync(project)
     const { code, stdout, stderr } = await stream(...args)
     expect(stderr).toMatch(expected)

@@ -2,6 +2,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { fullFormats } from 'ajv-formats/dist/formats.js'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { checkDefinitions } from '#src/engine/definition/check.ts'
 import { compileTables } from '#src/engine/definition/compile.ts'
 import { columnNames } from '#src/engine/definition/plan.ts'
 import { InferenceError, inferSchema, inferStream } from '#src/engine/values/infer.ts'
@@ -77,6 +78,23 @@ describe('a stream inferred from samples', () => {
     }
   })
 
+  it('takes a key in an object where there is none beside it, in the columns of the root table', () => {
+    const sample = { header: { meta: { return_id: 'a' }, seq: 1 }, lines: [{ return_id: 'b' }] }
+    expect(inferStream('returns', [sample]).definition).toMatchObject({
+      key: '/header/meta/return_id',
+      tables: {
+        returns: {
+          columns: [
+            { at: '/header/meta/return_id', as: 'header_meta_return_id' },
+            { at: '/header/seq', as: 'header_seq' },
+          ],
+        },
+        returns_lines: { each: '/lines' },
+      },
+    })
+    expect(inferStream('returns', [{ ...sample, code: 'c' }]).definition.key).toBe('/code')
+  })
+
   it('keeps the whole value where a column could not tell an absent field from null', () => {
     expect(inferStream('returns', [one, { ...two, note: null }, { ...two, return_id: 'x', note: 'a' }])).toMatchObject({
       definition: { keep: 'value' },
@@ -89,6 +107,8 @@ describe('a stream inferred from samples', () => {
     ['a list', [[one]], /sample 1 is an array/],
     ['no text', [{ a: true }], /no field can be the key/],
     ['a numeric key', [{ id: 5 }], /\/id is a number/],
+    ['a numeric key in an object', [{ header: { id: 5 } }], /\/header\/id is a number/],
+    ['a text that may be absent', [{ header: { id: 'a' } }, { header: {} }], /no field can be the key/],
   ])('is refused for %s, with the way on', (_, samples, message) => {
     expect(() => inferStream('returns', samples)).toThrow(InferenceError)
     expect(() => inferStream('returns', samples)).toThrow(message)
@@ -117,6 +137,7 @@ describe('a stream inferred from samples', () => {
           values.map((value, index) => ({ ...value, return_id: `r-${index}` })),
         )
         expect(schemaProblems(definition.schema)).toEqual([])
+        expect(checkDefinitions([definition])).toEqual([])
         const { plan } = compileTables(definition)
         for (const table of [plan.root, ...plan.children]) {
           const names = columnNames(plan, table)
