@@ -3,7 +3,7 @@ import { composeHealth } from './app/health.ts'
 import { serveHttp, serveMetrics } from './app/http.ts'
 import { composeInbox } from './app/inbox.ts'
 import { openPublisher } from './app/intake.ts'
-import { composeJobs, JOB_CONNECTIONS } from './app/jobs.ts'
+import { prepareJobs } from './app/jobs.ts'
 import { createPools } from './app/pools.ts'
 import { keepCoherent } from './app/read.ts'
 import { createStartGate } from './app/start.ts'
@@ -15,7 +15,6 @@ import { noteConsumerStart } from './engine/postgres/consumer-starts.ts'
 import { projectMigrations, requireMigrated } from './engine/postgres/migrate.ts'
 import type { StreamStatus } from './engine/status.ts'
 import { NO_TRACING, type Tracing } from './engine/tracing.ts'
-import { purgeSettled } from './inbox/postgres/dead-letter-purge.ts'
 import { readFigures } from './inbox/postgres/figures.ts'
 import { createStreamSettlement } from './inbox/postgres/letter-settlement.ts'
 import type { Config } from './settings/config.ts'
@@ -49,9 +48,6 @@ const FIGURES_INTERVAL_MS = 15_000
 /** How long a start waits for the notifications of other replicas. Without them, only the cache is less effective. */
 const LISTEN_WAIT_MS = 2_000
 const OPERATOR_POOL_MAX = 4
-const DAY_MS = 86_400_000
-/** Dead letters that one turn of the retention removes; it comes each hour. */
-const PURGE_LIMIT = 100_000
 
 /**
  * Composes the process from its streams and starts it. Returns as soon as the API listens: what must be waited for (Postgres, Kafka,
@@ -142,7 +138,9 @@ export async function startApp(
         )
       : undefined
   const health = composeHealth({ config, gate, units, clock })
-  const startJobs = roles.has('jobs') ? prepareJobs() : undefined
+  const startJobs = roles.has('jobs')
+    ? prepareJobs({ config, streams, pools, resources: parts, observer, onKafkaWarning, clock, tracing })
+    : undefined
   const metricsServer = parts.use((await serveMetrics({ ...health, config, metrics, observer })) ?? null)
   const http = serves
     ? parts.use(
@@ -221,40 +219,5 @@ export async function startApp(
         onFeedError: error => observer.observe({ kind: 'http_failed', route: '/admin/events', traceId: '', error }),
       }),
     )
-  }
-
-  /** @returns what sets the jobs of all streams to work; they start in the background, and nothing waits for them */
-  function prepareJobs(): () => AsyncDisposable {
-    const keepDays = config.deadLetterRetentionDays
-    const prepared = units.map(({ stream }) => {
-      const pool = pools.open('jobs', JOB_CONNECTIONS)
-      return { stream, pool, inbox: parts.use(composeInbox(config, stream, pool)) }
-    })
-    return () => {
-      const started = prepared.map(({ stream, pool, inbox }) =>
-        composeJobs({
-          config,
-          stream,
-          pool,
-          records: inbox.records,
-          observer: observer.of(stream.name),
-          onKafkaWarning,
-          clock,
-          tracing,
-          scheduled: {
-            // Scheduled jobs act as an operator would.
-            redrives: inbox.redrives,
-            automatic: inbox.automatic,
-            automaticDelaysMs: config.automaticRedrive.delaysMs,
-            purge: keepDays === 0 ? undefined : () => purgeSettled(pool, stream.name, keepDays * DAY_MS, PURGE_LIMIT),
-          },
-        }),
-      )
-      return {
-        async [Symbol.asyncDispose]() {
-          await Promise.all(started.map(one => one[Symbol.asyncDispose]()))
-        },
-      }
-    }
   }
 }

@@ -6,9 +6,13 @@ import { type ScheduledJobs, startJobs } from '../inbox/jobs/jobs.ts'
 import { createRedriveWorker } from '../inbox/jobs/redrive-worker.ts'
 import { createRedriveTopic } from '../inbox/kafka/redrive-topic.ts'
 import type { DeadLetterRecords } from '../inbox/ports.ts'
+import { purgeSettled } from '../inbox/postgres/dead-letter-purge.ts'
 import { createRedriveStore } from '../inbox/postgres/redrive-work.ts'
 import type { JobObserver } from '../inbox/redrive-work.ts'
 import type { Config } from '../settings/config.ts'
+import type { ProcessObserver } from '../telemetry/observer.ts'
+import { composeInbox } from './inbox.ts'
+import type { Pools } from './pools.ts'
 
 export interface JobParts {
   readonly config: Pick<Config, 'kafka' | 'shutdownTimeoutMs'>
@@ -57,5 +61,55 @@ export function composeJobs(parts: JobParts): AsyncDisposable {
       await jobs[Symbol.asyncDispose]()
       await topic[Symbol.asyncDispose]()
     },
+  }
+}
+
+export interface ServiceJobs extends Pick<JobParts, 'onKafkaWarning' | 'clock' | 'tracing'> {
+  readonly config: Config
+  readonly streams: readonly Stream[]
+  readonly pools: Pools
+  /** Disposes of what is opened here, after the jobs. */
+  readonly resources: AsyncDisposableStack
+  readonly observer: ProcessObserver
+}
+
+const DAY_MS = 86_400_000
+/** Dead letters that one turn of the retention removes; it comes each hour. */
+const PURGE_LIMIT = 100_000
+
+/**
+ * Jobs of all streams of the service, those that come at intervals among them.
+ * @returns what sets them to work: they start in the background, and nothing waits for them
+ */
+export function prepareJobs(service: ServiceJobs): () => AsyncDisposable {
+  const { config, streams, pools, resources, observer } = service
+  const keepDays = config.deadLetterRetentionDays
+  const prepared = streams.map((stream): JobParts => {
+    const pool = pools.open('jobs', JOB_CONNECTIONS)
+    const inbox = resources.use(composeInbox(config, stream, pool))
+    const { records, redrives, automatic } = inbox
+    const purge = () => purgeSettled(pool, stream.name, keepDays * DAY_MS, PURGE_LIMIT)
+    return {
+      ...service,
+      stream,
+      pool,
+      records,
+      observer: observer.of(stream.name),
+      // Scheduled jobs act as an operator would.
+      scheduled: {
+        redrives,
+        automatic,
+        automaticDelaysMs: config.automaticRedrive.delaysMs,
+        purge: keepDays === 0 ? undefined : purge,
+      },
+    }
+  })
+  return () => {
+    const started = prepared.map(composeJobs)
+    return {
+      async [Symbol.asyncDispose]() {
+        await Promise.all(started.map(jobs => jobs[Symbol.asyncDispose]()))
+      },
+    }
   }
 }

@@ -80,16 +80,16 @@ const tables: Rule = (value, place, mistake) =>
   be('an object with at least the root table: { returns: {} }', isRecord)(value, place, mistake) &&
   all(Object.entries(value as object), ([name, table]) => aTable(table, `${place}.${name}`, mistake))
 
-/** A path of one value: `/order/:uid`. Express would read other characters as parts of a pattern. */
+/** A path of one value: `/returns/:id`. Express would read other characters as parts of a pattern. */
 const VALUE_PATH = /^(?:\/[A-Za-z0-9_.-]+)+\/:[A-Za-z_]\w*(?:\/[A-Za-z0-9_.-]+)*$/
 const PATH = /^(?:\/[A-Za-z0-9_.-]+)+$/
 
 const http = members('"http"', {
   paths: (value, place, mistake) =>
     be('a list of at least one path', one => Array.isArray(one) && one.length > 0)(value, place, mistake) &&
-    listOf(be('a path with one parameter, as "/order/:uid"', matches(VALUE_PATH)))(value, place, mistake),
+    listOf(be('a path with one parameter, as "/returns/:id"', matches(VALUE_PATH)))(value, place, mistake),
   query: (value, place, mistake) =>
-    members('"query"', { path: be('a path, as "/order"', matches(PATH)), parameter: text })(value, place, mistake) &&
+    members('"query"', { path: be('a path, as "/returns"', matches(PATH)), parameter: text })(value, place, mistake) &&
     needs(value, ['path', 'parameter'], place, mistake),
   ...{ viewParameter: text, fileField: text, many: text, keyField: text, one: text, keyWord: text, keyRule: text },
   codes: (value, place, mistake) =>

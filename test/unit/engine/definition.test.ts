@@ -234,7 +234,7 @@ describe('a mistake of a definition is named with its place', () => {
     [
       'a path without a parameter',
       { http: { paths: ['/return'] } },
-      'stream returns: http.paths[0]: must be a path with one parameter, as "/order/:uid", not "/return"',
+      'stream returns: http.paths[0]: must be a path with one parameter, as "/returns/:id", not "/return"',
     ],
     [
       'a path that Express cannot read',
