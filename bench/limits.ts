@@ -5,12 +5,12 @@
 import pg from 'pg'
 import { collapse } from '#src/engine/collapse.ts'
 import { encodeColumn } from '#src/engine/postgres/binary.ts'
+import { pipelined } from '#src/engine/postgres/pool.ts'
+import type { CopyStatement } from '#src/engine/value-sql.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
 import { createOrderJudge, type Order } from '../test/support/order.ts'
 import { orderTables } from '../test/support/order-stream.ts'
 import type { Backlog } from './backlog.ts'
-import { type CopyBatch, encodeCopy } from './copy-encoding.ts'
-import { sendCopy } from './copy-in.ts'
 import type { Span } from './measurement.ts'
 import { recordsOf } from './records.ts'
 import type { Servers } from './servers.ts'
@@ -31,14 +31,15 @@ export interface Limits {
    * record, the newest version of each order in a batch.
    */
   readonly upsert: LimitWork<pg.QueryConfig>
-  /** COPY into each table, of the newest version of each order in the topic: every key is new. */
-  readonly copy: LimitWork<CopyBatch>
+  /** The COPYs of the service (`orderTables.copies`), without look at the keys, of the newest version of each order in the topic. */
+  readonly copy: LimitWork<readonly CopyStatement[]>
 }
 
 export function encodeLimits(backlog: Backlog): Limits {
   const judge = createOrderJudge({ maxBytes: 16 * 1024 * 1024 })
   const upsert = inBatches(backlog, encodeUpsert)
-  const copy = inBatches(backlog, records => encodeCopy(collapse(records).ready))
+  const storedAtMicros = BigInt(Date.now()) * 1000n
+  const copy = inBatches(backlog, records => orderTables.copies(collapse(records).ready, storedAtMicros))
   const records = recordsOf(backlog)
   for (let i = 0; i < backlog.orders; i++) {
     const { key, value, order } = records.next()
@@ -93,7 +94,12 @@ export function runUpsertLimit(url: string, servers: Servers, { upsert }: Limits
 }
 
 export function runCopyLimit(url: string, servers: Servers, { copy }: Limits): Promise<Span> {
-  return runLimit(url, servers, copy, sendCopy)
+  return runLimit(
+    url,
+    servers,
+    copy,
+    async (client, batch) => void (await pipelined(client, ['BEGIN', ...batch, 'COMMIT'])),
+  )
 }
 
 /** @returns the time from the first batch to the last answer */
@@ -103,7 +109,7 @@ async function runLimit<Batch>(
   { queues, orders }: LimitWork<Batch>,
   send: (client: pg.Client, batch: Batch) => Promise<void>,
 ): Promise<Span> {
-  const clients = queues.map(() => new pg.Client({ connectionString: url }))
+  const clients = queues.map(() => new pg.Client({ connectionString: url, pipeline: true }))
   try {
     await Promise.all(clients.map(client => client.connect()))
     const ownBefore = process.cpuUsage()

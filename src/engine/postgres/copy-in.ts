@@ -42,7 +42,7 @@ class CopyIn extends pg.Query {
 }
 
 /** @throws (rejects) what the server or the connection refuses */
-export function copyIn(client: pg.PoolClient, copy: CopyStatement): Promise<pg.QueryResult> {
+export function copyIn(client: pg.ClientBase, copy: CopyStatement): Promise<pg.QueryResult> {
   return new Promise((resolve, reject) => {
     client.query(new CopyIn(copy, (error, result) => (error == null ? resolve(result) : reject(error))))
   })

@@ -114,7 +114,7 @@ export async function withClient<R>(pool: pg.Pool, work: (client: pg.PoolClient)
  * @throws the first failure in order, which is the cause of those behind it, as {@link toStoreError} translates it
  */
 export async function pipelined(
-  client: pg.PoolClient,
+  client: pg.ClientBase,
   statements: readonly (string | pg.QueryConfig | CopyStatement)[],
 ): Promise<pg.QueryResult[]> {
   const answers = await Promise.allSettled(statements.map(statement => sent(client, statement)))
@@ -124,7 +124,7 @@ export async function pipelined(
   })
 }
 
-function sent(client: pg.PoolClient, statement: string | pg.QueryConfig | CopyStatement): Promise<pg.QueryResult> {
+function sent(client: pg.ClientBase, statement: string | pg.QueryConfig | CopyStatement): Promise<pg.QueryResult> {
   return typeof statement === 'object' && 'bytes' in statement ? copyIn(client, statement) : client.query(statement)
 }
 
