@@ -1,6 +1,7 @@
 /** What a project imports as `holdfast`. */
 import type { App, Role } from './app.ts'
 import type { StreamDefinition } from './engine/definition.ts'
+import { ConfigError } from './engine/errors.ts'
 import { loadConfig } from './settings/config.ts'
 import { loadDefinitions, prepareStreams } from './settings/streams.ts'
 import { createLogger } from './telemetry/logger.ts'
@@ -46,7 +47,7 @@ export interface Holdfast extends AsyncDisposable {
  * Starts the service within this process: what `holdfast serve` does, without its process. Returns as soon as the API listens; what
  * must be waited for is waited for in the background, and `/readyz` reports it. Signals, exit codes and traces are the caller's;
  * the log goes to stdout.
- * @throws ConfigError with every mistake of the settings and of the definitions
+ * @throws ConfigError with every mistake of the settings, of the definitions, or of the roles
  * @throws UsageError when the port cannot be listened on
  */
 export async function startHoldfast(options: HoldfastOptions = {}): Promise<Holdfast> {
@@ -56,10 +57,21 @@ export async function startHoldfast(options: HoldfastOptions = {}): Promise<Hold
   // Only here, because a file that defines a stream imports this module, too, and needs no client of Kafka and Postgres for that.
   const { ROLES, startApp } = await import('./app.ts')
   const logger = createLogger({ levels: config.logLevels, colour: false, activeTrace: () => undefined })
+  requireRoles(roles, ROLES)
   const app = await startApp(config, streams, new Set(roles ?? ROLES), logger)
   // The caller may read it late or never; without this an end would be an unhandled rejection.
   app.finished.catch(() => {})
   const { url, adminKey, finished } = app
   const stop = () => app.stop()
   return { url, adminKey, finished, status: stream => app.status(stream), stop, [Symbol.asyncDispose]: stop }
+}
+
+/** A process without a role would start, and do nothing. @throws ConfigError */
+function requireRoles(roles: unknown, known: readonly string[]): void {
+  if (roles === undefined) return
+  const of = `of ${known.join(', ')}`
+  if (!Array.isArray(roles) || roles.length === 0)
+    throw new ConfigError([`roles must be a list with at least one ${of}`])
+  const mistaken = roles.filter(role => !known.includes(role))
+  if (mistaken.length > 0) throw new ConfigError(mistaken.map(role => `roles: ${JSON.stringify(role)} is none ${of}`))
 }

@@ -1,10 +1,10 @@
 /** What a project's tests import as `holdfast/testing`: what Holdfast makes of a record, without any server. */
 
 import type { Reason, Violation } from './engine/dead-letter.ts'
-import { compileTables } from './engine/definition/compile.ts'
 import type { StreamPlan, TablePlan } from './engine/definition/plan.ts'
 import { getter } from './engine/definition/rows.ts'
 import type { StreamDefinition } from './engine/definition.ts'
+import type { Stream } from './engine/stream.ts'
 import { loadConfig } from './settings/config.ts'
 import { prepareStreams } from './settings/streams.ts'
 
@@ -45,15 +45,25 @@ export function judge<T>(
   bytes: Uint8Array | string | null,
   key: string | null = null,
 ): Judgement<T> {
-  const [stream] = prepareStreams([definition as StreamDefinition], loadConfig({}), {})
+  const stream = compiledOf(definition as StreamDefinition)
   const verdict = stream.judge({
     key: key === null ? null : Buffer.from(key),
     value: bytes === null ? null : Buffer.from(bytes as Uint8Array),
   })
   if (!verdict.ok) return { ok: false, key: verdict.key, ...verdict.rejection }
-  const { plan } = compileTables(definition as StreamDefinition)
   const { value, unusual = [] } = verdict
-  return { ok: true, key: verdict.key, value: value as T, rows: rowsOf(plan, verdict.key, value), unusual }
+  return { ok: true, key: verdict.key, value: value as T, rows: rowsOf(stream.plan, verdict.key, value), unusual }
+}
+
+/** A definition is compiled once, which takes longer than to judge a thousand records. */
+const compiled = new WeakMap<StreamDefinition, Stream>()
+
+function compiledOf(definition: StreamDefinition): Stream {
+  const known = compiled.get(definition)
+  if (known !== undefined) return known
+  const [stream] = prepareStreams([definition], loadConfig({}), {})
+  compiled.set(definition, stream)
+  return stream
 }
 
 function rowsOf(plan: StreamPlan, key: string, value: unknown): Record<string, Row[]> {

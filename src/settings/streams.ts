@@ -41,6 +41,8 @@ export function prepareStreams(
   env: Environment,
   options: Pick<LoadOptions, 'only'> = {},
 ): Streams {
+  // A project in JavaScript may give anything.
+  if (!Array.isArray(definitions)) throw new ConfigError(['streams must be a list of definitions'])
   const problems = checkDefinitions(definitions)
   const named = definitions
     .filter(definition => typeof definition?.name === 'string' && isWellFormed(definition))

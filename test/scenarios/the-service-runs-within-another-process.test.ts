@@ -37,3 +37,13 @@ it('names every mistake of its settings before it starts', async () => {
 
   await expect(startHoldfast({ env, streams: [orders] })).rejects.toThrow(/HTTP_PORT is "eighty"/)
 })
+
+it.each([
+  [{ roles: ['api', 'nope'] }, /roles: "nope" is none of consumer, api, jobs/],
+  [{ roles: [] }, /roles must be a list with at least one of consumer, api, jobs/],
+  [{ roles: 'api' }, /roles must be a list/],
+  [{ streams: orders }, /streams must be a list of definitions/],
+])('refuses what it cannot start: %j', async (options, message) => {
+  const started = startHoldfast({ streams: [orders], env: { HTTP_PORT: '0' }, ...options } as never)
+  await expect(started).rejects.toThrow(message)
+})

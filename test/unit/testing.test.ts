@@ -37,6 +37,14 @@ describe('a record that is judged without servers', () => {
     expect(judge(orders, order, 'b563feb7b2b84b6test')).toMatchObject({ ok: true, unusual: [] })
   })
 
+  it('compiles a definition once', () => {
+    const definition = { ...orders }
+    judge(definition, order)
+    const startedMs = performance.now()
+    for (let n = 0; n < 1_000; n++) judge(definition, order)
+    expect(performance.now() - startedMs).toBeLessThan(2_000)
+  })
+
   it('names what is wrong with a definition', () => {
     const mistaken = defineStream({ ...orders, topic: 'not a topic' } as Parameters<typeof defineStream>[0])
 
