@@ -15,21 +15,38 @@ const onRealServers = { pool, maxWorkers: 4, globalSetup: 'test/support/global-s
 /** As with all bounds of waiting, it only ends a broken test: by itself a poll gives up after a second. */
 const patient = { expect: { poll: { timeout: 30_000 } } } as const
 
-/** Files that take more than 45 s, the slowest first: begun last, one of them would run on alone at the end. */
+/** Files that take longest, the slowest first: begun last, one of them would run on alone at the end. */
 const SLOW = [
   'random-faults-lose-nothing',
+  'a-thousand-dead-letters-are-an-inbox',
   'a-stop-at-a-bad-moment-loses-nothing',
+  'processes-that-come-and-go-hold-nobody-up',
+  'a-new-team-brings-its-own-stream',
   'a-redrive-survives-its-worker',
-  'killed-between-transaction-and-commit',
   'a-storm-of-dead-letters-stops-its-partition',
   'records-of-every-kind-of-topic-are-accounted-for',
-  'a-damaged-log-stops-its-partition-alone',
+  'killed-between-transaction-and-commit',
+  'a-redrive-waits-for-postgres',
+  'retention-and-recreated-topics-are-noticed',
+  'a-missing-migration-stops-the-service',
   'postgres-that-refuses-slows-or-says-nothing-is-waited-for',
+  'embedded/own-servers',
+  'consumer-finds-its-broker-again',
   'simulation/pipeline',
 ]
 
-/** Scenarios that take a minute or more of two cores: only `make test-all` runs them. */
-const LONG = ['random-faults-lose-nothing'].map(name => `test/scenarios/${name}*.test.ts`)
+/**
+ * What takes a minute or more of two cores, and breaks rarely: random faults, storms, a whole project from the packed package, the
+ * servers of the demo. Only `make test-all` runs them, and who names one.
+ */
+const LONG = [
+  'test/contract/embedded/own-servers.test.ts',
+  'test/contract/embedded/zipkin.test.ts',
+  'test/scenarios/a-backlog-of-large-records-fits-a-small-heap.test.ts',
+  'test/scenarios/a-new-team-brings-its-own-stream.test.ts',
+  'test/scenarios/processes-that-come-and-go-hold-nobody-up.test.ts',
+  'test/scenarios/random-faults-lose-nothing.test.ts',
+]
 
 class SlowFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -38,8 +55,10 @@ class SlowFirst extends BaseSequencer {
       const at = SLOW.findIndex(name => moduleId.includes(name))
       return at === -1 ? SLOW.length : at
     }
-    const projects = new Set(sorted.map(({ project }) => project))
-    return [...projects].flatMap(project =>
+    const projects = [...new Set(sorted.map(({ project }) => project))]
+    // The long ones run beside the scenarios, and before them for the same reason.
+    projects.sort((a, b) => Number(b.name === 'long') - Number(a.name === 'long'))
+    return projects.flatMap(project =>
       sorted.filter(file => file.project === project).sort((a, b) => rank(a) - rank(b)),
     )
   }
@@ -80,6 +99,7 @@ export default defineConfig({
         test: {
           name: 'contract',
           include: ['test/contract/**/*.test.ts'],
+          exclude: LONG,
           ...onRealServers,
           ...patient,
           sequence: { groupOrder: 1 },
@@ -105,7 +125,6 @@ export default defineConfig({
           include: LONG,
           ...onRealServers,
           ...patient,
-          // Beside the others: each mostly waits, and begun last they would run on alone.
           sequence: { groupOrder: 2 },
           testTimeout: 300_000,
           hookTimeout: 120_000,

@@ -3,7 +3,13 @@ import { readdirSync } from 'node:fs'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { examine } from '#src/cli/doctor-checks.ts'
 import { StoreMisconfiguredError, StoreUnavailableError } from '#src/engine/errors.ts'
-import { migrate, migrationStatus, missingMigrations, requireFitDatabase } from '#src/engine/postgres/migrate.ts'
+import {
+  migrate,
+  migrationStatus,
+  missingMigrations,
+  requireFitDatabase,
+  requireMigrated,
+} from '#src/engine/postgres/migrate.ts'
 import { createPool } from '#src/engine/postgres/pool.ts'
 import { readProof } from '#src/engine/postgres/proof.ts'
 import { requireQueueSchema } from '#src/inbox/jobs/queue-schema.ts'
@@ -234,6 +240,24 @@ describe('a database that migrations cannot be applied to', () => {
     await expect(requireFitDatabase(pool)).rejects.toThrow(refusal)
     await pool.end()
   })
+})
+
+it('a start is not refused for migrations that another process commits while it asks', async () => {
+  const url = await freshDatabase()
+  const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+  onTestFinished(() => pool.end())
+  // Each question takes a connection: the encoding, the table of migrations, and then whether somebody applies them.
+  let questions = 0
+  const connect = pool.connect.bind(pool)
+  Object.assign(pool, {
+    async connect() {
+      questions += 1
+      if (questions === 3) await migrate(url, 'up')
+      return await connect()
+    },
+  })
+  expect(await requireMigrated(pool)).toEqual([])
+  expect(questions).toBeGreaterThan(3)
 })
 
 describe('the schema of the jobs', () => {

@@ -8,10 +8,12 @@ import { recordSourceSuite } from './record-source.suite.ts'
 
 /** A member that does not poll for so long has left the group. */
 const MAX_POLL_MS = 2_000
+/** A member learns of a rebalance with its next heartbeat, by default every three seconds. */
+const HEARTBEAT = { 'heartbeat.interval.ms': '300' }
 const LOSABLE = {
   'max.poll.interval.ms': String(MAX_POLL_MS),
   'session.timeout.ms': '1500',
-  'heartbeat.interval.ms': '500',
+  ...HEARTBEAT,
 }
 
 let producer: KafkaProducer
@@ -27,7 +29,7 @@ describe('the group consumer', () => {
     await ensureTopics(connection(), producer, { ...names, partitions: 2, replication: 1 })
     const member = () => {
       const source = createConsumer({
-        connection: { ...connection(), extra: losable ? LOSABLE : {} },
+        connection: { ...connection(), extra: losable ? LOSABLE : HEARTBEAT },
         ...names,
         onWarning: () => {},
       })

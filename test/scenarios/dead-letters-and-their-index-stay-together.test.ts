@@ -220,9 +220,9 @@ it('dead letters of other programs are found, redriven by the command and resolv
   // And the other one goes back to its topic when that is named, though a service of this one is free to work on it
   const consumer = await startService({ ...returns, roles: ['consumer', 'api'] })
   const done = await holdfast(returns, 'dlq', 'replay', `topic:${returns.topic}`, '--yes', '--json')
-  const redrive = JSON.parse(done.stdout)
-  expect(redrive).toMatchObject({ state: 'done', total: 1, resolved: 1 })
-  expect(service.log.filter(line => line.event === 'replay_taken' && line.replay_id === redrive.id)).toEqual([])
+  const ended = JSON.parse(done.stdout)
+  expect(ended).toMatchObject({ state: 'done', total: 1, resolved: 1 })
+  expect(service.log.filter(line => line.event === 'replay_taken' && line.replay_id === ended.id)).toEqual([])
   expect(await stream.readAll(returns.topic)).toHaveLength(2)
   expect((await stream.readAll(stream.topic)).length).toBe(programs.length + 1 + sent.length)
   expect(await consumer.stop()).toBe(0)

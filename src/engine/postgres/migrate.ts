@@ -205,10 +205,11 @@ export async function requireFitDatabase(pool: pg.Pool, missing: readonly string
  */
 export async function requireMigrated(pool: pg.Pool, project?: string): Promise<string[]> {
   await requireFitDatabase(pool)
+  if ((await missingMigrations(pool, project)).length === 0) return []
+  if (await migrationUnderWay(pool)) throw new StoreUnavailableError('migrations are being applied')
+  // Another process may have committed them between those two questions.
   const ours = await missingMigrations(pool)
   const missing = project === undefined ? ours : await missingMigrations(pool, project)
-  if (missing.length === 0) return []
-  if (await migrationUnderWay(pool)) throw new StoreUnavailableError('migrations are being applied')
   if (ours.length === 0) return missing
   const which = `${ours.length === 1 ? 'the migration' : 'the migrations'} ${ours.join(', ')}`
   throw new StoreMisconfiguredError(`the database lacks ${which}`, { remedy: 'run: holdfast migrate up' })
