@@ -33,6 +33,7 @@ describe('docs/guarantees.md', () => {
   it('leaves no scenario about a fault unnamed', () => {
     // These are about what works, not about what breaks.
     const elsewhere = [
+      'a-backlog-fills-batches-and-a-record-alone-does-not-wait',
       'a-person-adds-an-order-and-sees-it-stored',
       'a-restart-keeps-orders-and-warms-the-cache',
       'a-thousand-dead-letters-are-an-inbox',
@@ -46,6 +47,7 @@ describe('docs/guarantees.md', () => {
       'lag-is-told-in-records-and-in-seconds',
       'metrics-tell-what-happened',
       'nothing-personal-leaves-the-service',
+      'the-benchmark-measures-any-program',
       'the-demo-waits-out-an-outage-and-proves-itself',
     ]
     const scenarios = readdirSync(new URL('test/scenarios/', root)).filter(name => name.endsWith('.test.ts'))
