@@ -49,14 +49,20 @@ export interface Waiting {
   readonly bytes: number
   /** Since when the oldest of them has waited. */
   readonly sinceMs: number
+  /** When the last of them came. */
+  readonly lastMs: number
   /** Since when the batch has been filling: the one before it was taken then, or its first record came. */
   readonly fillingSinceMs: number
   /** How many records the log is known to hold behind them. */
   readonly inSight: number
+  /** Whether the client is known to hold more records, of whichever partition: the last poll has not taken all. */
+  readonly isMoreFetched: boolean
 }
 
-/** How long a batch may wait for records that the log is known to hold, in ms: several times what a fetch takes on a busy machine. */
-export const FILL_MS = 200
+/** How long a batch may wait in all for records that the log is known to hold, in ms. */
+export const FILL_MS = 2_000
+/** The same after its last record, when the client holds none: a fetch takes less, and what an open transaction hides never comes. */
+export const FETCH_MS = 50
 /** As part of a full batch: for fewer records it does not wait. In a trickle the log holds none, or the marker of a transaction. */
 const WORTH_WAITING = 0.1
 
@@ -69,7 +75,7 @@ export function dueAtMs(waiting: Waiting, { maxRecords, maxBytes, lingerMs }: Ba
   if (waiting.records === 0) return Number.POSITIVE_INFINITY
   if (waiting.records >= maxRecords || waiting.bytes >= maxBytes) return Number.NEGATIVE_INFINITY
   const lingeredMs = waiting.sinceMs + lingerMs
-  return waiting.inSight >= maxRecords * WORTH_WAITING
-    ? Math.max(lingeredMs, waiting.fillingSinceMs + FILL_MS)
-    : lingeredMs
+  if (waiting.inSight < maxRecords * WORTH_WAITING) return lingeredMs
+  const filledMs = waiting.fillingSinceMs + FILL_MS
+  return Math.max(lingeredMs, waiting.isMoreFetched ? filledMs : Math.min(filledMs, waiting.lastMs + FETCH_MS))
 }

@@ -92,7 +92,7 @@ export function createLoop(parts: LoopParts): Loop {
     }
     const isQuiet = quiet.look(reception.resting())
     const records = await source.poll(parts.pollRecords, isQuiet ? QUIET_POLL_TIMEOUT_MS : POLL_TIMEOUT_MS)
-    reception.route(records, clock.monotonic())
+    reception.route(records, clock.monotonic(), records.length >= parts.pollRecords)
     for (const poll of parts.pollers) poll()
     for (const view of views.all()) {
       const { owner, lifted } = view

@@ -72,6 +72,8 @@ export interface OwnedPartition extends TopicPartition {
   pausedSinceMs: number | undefined
   /** Where the log ends, as the last fetch brought it: for the size of batches only, it may be old. */
   logEnd: bigint | undefined
+  /** Whether the client holds more records than the last poll took, of this partition or others. */
+  isMoreFetched: boolean
   push(record: SourceRecord, nowMs: number): void
   /**
    * The log holds no record in `[settled, offset)`, and never will: transaction markers and aborted records, say. When nothing
@@ -110,6 +112,7 @@ export function createOwnedPartition(
   const waits = new Set<Wait>()
   const buffer = createBuffer()
   let waitingSince = 0
+  let lastPushedMs = 0
   let fillingSinceMs = 0
   /** The same, but that nothing is waited for any more once it is `-Infinity`. */
   let fillsFromMs = 0
@@ -132,8 +135,10 @@ export function createOwnedPartition(
         records: buffer.length,
         bytes: buffer.bytes,
         sinceMs: waitingSince,
+        lastMs: lastPushedMs,
         fillingSinceMs: fillsFromMs,
         inSight: owned.logEnd === undefined ? 0 : Number(owned.logEnd - (buffer.last?.offset ?? next) - 1n),
+        isMoreFetched: owned.isMoreFetched,
       },
       limits,
     )
@@ -163,6 +168,7 @@ export function createOwnedPartition(
     pausedFor: [],
     pausedSinceMs: undefined,
     logEnd: undefined,
+    isMoreFetched: false,
     get stands() {
       return this.waitsForOperator !== undefined || waits.size > 0
     },
@@ -200,6 +206,7 @@ export function createOwnedPartition(
       }
       // Below: read already (a fetch that overlaps a seek). The fence would refuse it; here it costs nothing.
       if (closed || record.offset < next || !buffer.push(record)) return
+      lastPushedMs = nowMs
       if (buffer.length === 1) {
         waitingSince = nowMs
         fillingSinceMs = nowMs

@@ -12,8 +12,11 @@ export interface Reception {
   readonly owned: ReadonlyMap<string, OwnedPartition>
   add(partition: OwnedPartition): void
   remove(partition: TopicPartition): OwnedPartition | undefined
-  /** Hands records to the buffers of their partitions; those of a partition that is not ours are dropped. */
-  route(records: readonly SourceRecord[], nowMs: number): void
+  /**
+   * Hands the records of a poll to the buffers of their partitions; those of a partition that is not ours are dropped.
+   * @param isMore whether the client holds more: the poll brought as many as it may
+   */
+  route(records: readonly SourceRecord[], nowMs: number, isMore: boolean): void
   /** Something about the partition has changed: its run should look. */
   wake(partition: OwnedPartition): void
   /** Makes the consumer's pauses what they should be now. @param wallMs wall clock */
@@ -91,8 +94,15 @@ export function createReception(parts: ReceptionParts): Reception {
       return partition
     },
 
-    route(records, nowMs) {
+    route(records, nowMs, isMore) {
       const woken = new Set<PartitionRun>()
+      for (const partition of owned.values()) {
+        if (partition.isMoreFetched === isMore) continue
+        partition.isMoreFetched = isMore
+        // What waits for more may be due sooner than its run has been told.
+        const run = runs.get(partition.key)
+        if (run !== undefined && !isMore && partition.bufferedRecords > 0) woken.add(run)
+      }
       let key = ''
       let target: OwnedPartition | undefined
       let last: SourceRecord | undefined

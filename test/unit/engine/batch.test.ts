@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { batchLength, dueAtMs, FILL_MS, ownSizeOf, sizeOf } from '#src/engine/batch.ts'
+import { batchLength, dueAtMs, FETCH_MS, FILL_MS, ownSizeOf, sizeOf } from '#src/engine/batch.ts'
 import { aHeader, aRecord } from '../../support/records.ts'
 
 const limits = { maxRecords: 3, maxBytes: 100, lingerMs: 20 }
@@ -22,7 +22,8 @@ it('starts where the last batch ended', () => {
   expect(batchLength([60].map(ofSize), 1, limits)).toBe(0)
 })
 
-const waiting = { records: 1, bytes: 1, sinceMs: 1_000, fillingSinceMs: 1_000, inSight: 0 }
+const since = { sinceMs: 1_000, lastMs: 1_000, fillingSinceMs: 1_000 }
+const waiting = { records: 1, bytes: 1, ...since, inSight: 0, isMoreFetched: false }
 
 it('is due by count, bytes or age, and never when nothing waits', () => {
   expect(dueAtMs({ ...waiting, records: 3 }, limits)).toBe(Number.NEGATIVE_INFINITY)
@@ -31,8 +32,8 @@ it('is due by count, bytes or age, and never when nothing waits', () => {
   expect(dueAtMs({ ...waiting, records: 0 }, limits)).toBe(Number.POSITIVE_INFINITY)
 })
 
-it('waits for what the log holds, for a bounded time after it began to fill', () => {
-  const inSight = { ...waiting, inSight: 1 }
+it('waits for what the log holds and the client has fetched, for a bounded time after it began to fill', () => {
+  const inSight = { ...waiting, inSight: 1, isMoreFetched: true }
   expect(dueAtMs(inSight, limits)).toBe(1_000 + FILL_MS)
   expect(dueAtMs({ ...inSight, records: 3 }, limits)).toBe(Number.NEGATIVE_INFINITY)
   // What was left by the batch before has waited for long, and begins to fill only now.
@@ -41,8 +42,14 @@ it('waits for what the log holds, for a bounded time after it began to fill', ()
 
 it('does not wait for the few that a trickle may have behind it, as the marker of a transaction', () => {
   const large = { ...limits, maxRecords: 1_000 }
-  expect(dueAtMs({ ...waiting, inSight: 99 }, large)).toBe(1_020)
-  expect(dueAtMs({ ...waiting, inSight: 100 }, large)).toBe(1_000 + FILL_MS)
+  expect(dueAtMs({ ...waiting, inSight: 99, isMoreFetched: true }, large)).toBe(1_020)
+  expect(dueAtMs({ ...waiting, inSight: 100, isMoreFetched: true }, large)).toBe(1_000 + FILL_MS)
+})
+
+it('waits no longer than a fetch takes for what is only in the log: an open transaction may hide it', () => {
+  const inLog = { ...waiting, inSight: 9, lastMs: 1_400 }
+  expect(dueAtMs(inLog, limits)).toBe(1_400 + FETCH_MS)
+  expect(dueAtMs({ ...inLog, lastMs: 1_000 + FILL_MS }, limits)).toBe(1_000 + FILL_MS)
 })
 
 it('never waits for less than the linger, however short the time for filling is', () => {
