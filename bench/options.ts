@@ -107,7 +107,13 @@ export function readOptions(words: readonly string[]): BenchOptions {
 }
 
 /** Variables of the runtime, not settings of the service, that are also worth comparing. */
-const OF_THE_RUNTIME = ['NODE_OPTIONS', 'UV_THREADPOOL_SIZE', 'MALLOC_ARENA_MAX', 'MALLOC_TRIM_THRESHOLD_']
+const OF_THE_RUNTIME = [
+  'NODE_OPTIONS',
+  'UV_THREADPOOL_SIZE',
+  'MALLOC_ARENA_MAX',
+  'MALLOC_TRIM_THRESHOLD_',
+  'MALLOC_MMAP_THRESHOLD_',
+]
 
 function anotherShape(text: string, earlier: readonly ShapeName[]): readonly ShapeName[] {
   if (text === 'all') return SHAPE_NAMES

@@ -14,7 +14,7 @@ export interface LoopParts
   extends Omit<ReceptionParts, 'overfull'>,
     Omit<AssignmentsParts, 'reception' | 'signal' | 'drainTimeoutMs' | 'turn'> {
   readonly topic: string
-  /** At most so many records a turn. */
+  /** At most so many records a turn, while more are known to be there. */
   readonly pollRecords: number
   /** Called once a turn: each asks when it is time to, and waits for nothing. */
   readonly pollers: readonly (() => void)[]
@@ -37,6 +37,11 @@ const POLL_TIMEOUT_MS = 100
 /** The same when all has been quiet for a while: each poll wakes three threads of an idle process. A record ends it all the same. */
 const QUIET_POLL_TIMEOUT_MS = 500
 const QUIET_AFTER_MS = 5_000
+/**
+ * At most so many records a turn, unless the one before was full: the client goes on polling as long as records come within a millisecond of
+ * one another, and of a steady stream the first would wait for the last.
+ */
+const SMALL_POLL_RECORDS = 100
 
 /**
  * The one loop that owns the consumer: it polls, answers rebalances, pauses, commits, and acts on what the views say. The runs of the
@@ -47,6 +52,8 @@ export function createLoop(parts: LoopParts): Loop {
   const stopping = new AbortController()
   const backpressure = createBackpressure(clock)
   const quiet = createQuiet(clock)
+  /** Whether the client holds more than the last poll took. */
+  let isMore = false
   let { drainTimeoutMs } = parts
   let failure: { readonly error: unknown } | undefined
 
@@ -91,8 +98,10 @@ export function createLoop(parts: LoopParts): Loop {
       return
     }
     const isQuiet = quiet.look(reception.resting())
-    const records = await source.poll(parts.pollRecords, isQuiet ? QUIET_POLL_TIMEOUT_MS : POLL_TIMEOUT_MS)
-    reception.route(records, clock.monotonic(), records.length >= parts.pollRecords)
+    const most = isMore ? parts.pollRecords : Math.min(parts.pollRecords, SMALL_POLL_RECORDS)
+    const records = await source.poll(most, isQuiet ? QUIET_POLL_TIMEOUT_MS : POLL_TIMEOUT_MS)
+    isMore = records.length >= most
+    reception.route(records, clock.monotonic(), isMore)
     for (const poll of parts.pollers) poll()
     for (const view of views.all()) {
       const { owner, lifted } = view
