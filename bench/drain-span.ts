@@ -15,18 +15,23 @@ export interface DrainOptions extends ServiceOptions {
   readonly scrapeEveryMs: number | undefined
 }
 
+/** Of several processes the last may have partitions so late that no more than this share of the records is left. */
+const TOO_LITTLE_LEFT = 0.5
+
 export type DrainSpan = Omit<Work, 'contender' | 'recordsPerBatch'>
 
 /**
  * Starts the service, waits until the broker holds every partition's end as committed, and stops it.
  * The clock starts with the first assignment of partitions, which the service logs with the time; the end is seen up to
- * 50 ms late. Of several processes it starts when each of them has partitions, and what was settled until then is not counted.
+ * 50 ms late. Of several processes it starts when each of them has partitions, and what was settled until then is not counted;
+ * but when most of a topic was, all of it counts, from the first assignment on.
  * @throws Error with the end of its log when it ends early or stands still
  */
 export async function drainBacklog(servers: Servers, options: DrainOptions): Promise<DrainSpan> {
   const topics = [options.orders, ...(options.others ?? [])]
+  const records = recordsOfTopics(topics)
   await using commits = await watchCommits(servers, topics)
-  const startedAt = Date.now()
+  const launch = { atMs: Date.now(), servers: servers.cpu(), client: 0, settled: 0 }
   const services: Watched[] = []
   let scraping: NodeJS.Timeout | undefined
   try {
@@ -34,30 +39,34 @@ export async function drainBacklog(servers: Servers, options: DrainOptions): Pro
       const logFile = i === 0 ? options.logFile : options.logFile.replace(/\.log$/, `-${i + 1}.log`)
       services.push({ process: await startService(servers, { ...options, logFile }), logFile })
     }
-    const firstAt = await watching(services, () => allAssignedAt(services))
-    const alone = services.length === 1
-    const settledBefore = alone ? 0 : await settledRecords(options.databaseUrl)
-    const beganAt = alone ? firstAt : Date.now()
+    const assignedMs = await watching(services, () => firstAssignment(services))
     scraping = options.scrapeEveryMs === undefined ? undefined : scrape(options.logFile, options.scrapeEveryMs)
-    const serversBefore = servers.cpu()
-    const clientBefore = cpuOf(services)
+    const begin = await beginOf()
     const endedAt = await watching(services, async progress => {
       const open = await commits.open()
       progress(String(open))
       return open.length === 0 ? Date.now() : undefined
     })
     const cpuFromStart = cpuOf(services)
-    const cpu = { client: since(cpuFromStart, clientBefore), ...servers.cpu(serversBefore) }
+    const cpu = { client: since(cpuFromStart, begin.client), ...servers.cpu(begin.servers) }
     const peak = total(services, ({ process }) => peakMemoryBytes(process.pid))
     return {
-      seconds: (endedAt - beganAt) / 1000,
-      orders: recordsOfTopics(topics) - settledBefore,
-      ordersOfTurn: recordsOfTopics(topics),
-      secondsFromStart: (endedAt - startedAt) / 1000,
+      seconds: (endedAt - begin.atMs) / 1000,
+      orders: records - begin.settled,
+      ordersOfTurn: records,
+      secondsFromStart: (endedAt - launch.atMs) / 1000,
       cpu,
       cpuFromStart,
       peakMemoryBytes: peak,
       failures: await stopAll(services),
+    }
+
+    async function beginOf() {
+      const now = { servers: servers.cpu(), client: cpuOf(services) }
+      if (services.length === 1) return { ...now, atMs: assignedMs, settled: 0 }
+      const settled = await settledRecords(options.databaseUrl)
+      if (records - settled < records * TOO_LITTLE_LEFT) return { ...launch, atMs: assignedMs }
+      return { ...now, atMs: Date.now(), settled }
     }
   } finally {
     clearInterval(scraping)
@@ -75,11 +84,11 @@ export async function stopAll(services: readonly Watched[]): Promise<string[]> {
   return (await Promise.all(failures)).flat()
 }
 
-/** When the last of them was given partitions for the first time. */
-function allAssignedAt(services: readonly Watched[]): number | undefined {
+/** When the first of them was given partitions, once each has been. */
+function firstAssignment(services: readonly Watched[]): number | undefined {
   const times = services.map(({ logFile }) => assignedAt(logFile))
   const known = times.filter(time => time !== undefined)
-  return known.length === times.length ? Math.max(...known) : undefined
+  return known.length === times.length ? Math.min(...known) : undefined
 }
 
 async function settledRecords(databaseUrl: string): Promise<number> {
