@@ -14,7 +14,8 @@ import { migrated } from './database.ts'
 import { drainBacklog } from './drain-span.ts'
 import { encodeLimits, runCopyLimit, runUpsertLimit } from './limits.ts'
 import { type Bench, type Contender, ROOT } from './rounds.ts'
-import type { ServiceOptions } from './service.ts'
+import type { Servers } from './servers.ts'
+import { runCommand, type ServiceOptions } from './service.ts'
 
 export const UPSERT_LIMIT = 'upsert limit'
 export const COPY_LIMIT = 'copy limit'
@@ -62,6 +63,17 @@ export function serviceContenders(bench: Bench, backlog: Backlog): Contender[] {
   ]
 }
 
+/** What the service itself finds: `holdfast verify`. */
+async function proofFailures(servers: Servers, service: ServiceOptions): Promise<string[]> {
+  try {
+    await runCommand(servers, service, ['verify'])
+    return []
+  } catch (error) {
+    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
+    return [`holdfast verify: ${(stdout + stderr).trim() || String(error)}`]
+  }
+}
+
 export interface ServiceContender {
   readonly name: string
   /** Default: this checkout. */
@@ -79,16 +91,15 @@ export function serviceContender(bench: Bench, backlog: Backlog, contender: Serv
     name,
     prepare: migrated,
     async work(databaseUrl, run) {
-      const span = await drainBacklog(servers, {
-        ...serviceOptions(bench, backlog, databaseUrl, run, contender),
-        processes,
-        scrapeEveryMs: options.withoutMetrics ? SCRAPE_EVERY_MS : undefined,
-      })
+      const service = serviceOptions(bench, backlog, databaseUrl, run, contender)
+      const scrapeEveryMs = options.withoutMetrics ? SCRAPE_EVERY_MS : undefined
+      const span = await drainBacklog(servers, { ...service, processes, scrapeEveryMs })
       const failures = [
         ...span.failures,
         ...differences(await tallyOf(databaseUrl), backlog.expected),
         ...(await ledgerFailures(databaseUrl, run, { ...backlog, times: 1 })),
         ...(await deadLetterFailures(databaseUrl, backlog)),
+        ...(await proofFailures(servers, service)),
       ]
       return [{ contender: name, ...span, recordsPerBatch: await recordsPerBatch(databaseUrl, run), failures }]
     },
