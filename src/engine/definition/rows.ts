@@ -12,23 +12,27 @@ const made = new Map<string, Getter>()
  * cannot keep apart.
  */
 export function getter(path: readonly string[]): Getter {
-  if (path.some(name => name in Object.prototype)) return ownGetter(path)
-  const access = path.map(name => `?.[${JSON.stringify(name)}]`).join('')
-  const known = made.get(access) ?? (new Function('value', `return value${access}`) as Getter)
+  const access = accessCode('value', path)
+  const known = made.get(access) ?? (new Function('own', `return value => ${access}`)(own) as Getter)
   made.set(access, known)
   return known
 }
 
-/** For fields with a name that every object inherits, as `toString`: only an own one is a field of the value. */
-function ownGetter(path: readonly string[]): Getter {
-  return value => {
-    let found: unknown = value
-    for (const name of path) {
-      if (typeof found !== 'object' || found === null || !Object.hasOwn(found, name)) return undefined
-      found = (found as Readonly<Record<string, unknown>>)[name]
-    }
-    return found
-  }
+/**
+ * The expression that reads a place of a value, `undefined` where something on the way is absent.
+ * @param from an expression of the value @returns code that may call {@link own} by this name
+ */
+export function accessCode(from: string, path: readonly string[]): string {
+  return path.reduce((code, name) => {
+    const quoted = JSON.stringify(name)
+    return name in Object.prototype ? `own(${code}, ${quoted})` : `${code}?.[${quoted}]`
+  }, from)
+}
+
+/** For a field with a name that every object inherits, as `toString`: only an own one is a field of the value. */
+export function own(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined
+  return (value as Readonly<Record<string, unknown>>)[name]
 }
 
 /** What the tables hold of a value, in JSON's types; computed columns are `undefined`. */

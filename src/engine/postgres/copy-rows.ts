@@ -1,4 +1,5 @@
 import { type ColumnPlan, SOURCE_COLUMNS, STORED_AT, type StreamPlan, type TablePlan } from '../definition/plan.ts'
+import { accessCode, own } from '../definition/rows.ts'
 import { timestampToInt64 } from '../timestamp.ts'
 import { parseInstant } from '../values/instant.ts'
 import type { EncodedRows, ReadyRecord } from '../verdict.ts'
@@ -86,10 +87,10 @@ function compile({ keep }: StreamPlan, table: TablePlan): Encode {
   const hasPart = table.kind === 'many' || table.optional
   const columns = table.columns.map(({ type, path, from }, index) => {
     const value =
-      from === undefined ? `part${access(path ?? [])}` : `computed[${index}](value${hasPart ? ', part' : ''})`
+      from === undefined ? accessCode('part', path ?? []) : `computed[${index}](value${hasPart ? ', part' : ''})`
     return `field = ${value}; if (field === undefined || field === null) rows.absent(); else rows.${WRITES[type]};`
   })
-  const found = `const found = value${access(table.path)};`
+  const found = `const found = ${accessCode('value', table.path)};`
   const fields = columns.length + 1
   const body = {
     root: () => `
@@ -116,11 +117,7 @@ function compile({ keep }: StreamPlan, table: TablePlan): Encode {
         ${columns.join('\n')}
       }`,
   }[table.kind]()
-  return new Function('computed', `return (rows, key, value) => { let field;${body}}`)(computed) as Encode
-}
-
-function access(path: readonly string[]): string {
-  return path.map(name => `?.[${JSON.stringify(name)}]`).join('')
+  return new Function('computed', 'own', `return (rows, key, value) => { let field;${body}}`)(computed, own) as Encode
 }
 
 /** `PGCOPY\n\377\r\n\0`, flags (none) and the length of the header's extension (PostgreSQL manual, COPY, "Binary Format"). */
