@@ -32,7 +32,7 @@ interface Result {
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 /** What tests read. */
-const COPIED = ['src', 'test', 'tools', 'schemas', 'migrations', 'web', 'scripts', 'bin', 'data']
+const COPIED = ['src', 'test', 'tools', 'schemas', 'migrations', 'web', 'scripts', 'bin', 'data', 'docs']
 const COPIED_FILES = ['package.json', 'vitest.config.ts', 'tsconfig.json']
 const LINKED = ['node_modules', '.tools']
 /** Longer than any of the test files takes: a fault that makes a test hang is noticed, too. */
