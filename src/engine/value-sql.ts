@@ -25,6 +25,8 @@ export interface Statement {
   readonly name: string
   readonly text: string
   readonly columns: readonly Column[]
+  /** The columns as binary arrays, where they are encoded already. */
+  readonly arrays?: readonly Buffer[]
 }
 
 /** `COPY … FROM STDIN (FORMAT binary)` into one table, with what it is given: signature, rows, trailer. */

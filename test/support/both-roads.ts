@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
+import { toQuery } from '#src/engine/postgres/binary.ts'
 import { copyRowsOf } from '#src/engine/postgres/copy-rows.ts'
 import type { RecordBytes, Stream } from '#src/engine/stream.ts'
+import type { Statement } from '#src/engine/value-sql.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
 import { aRecord } from './records.ts'
 
@@ -22,7 +24,13 @@ export function judgeOnBothRoads(stream: Stream, record: RecordBytes): Road {
   const { key, value, rows } = verdict
   const at = { record: aRecord(), origin: aRecord() }
   // The value of the one pass must not be needed for its rows.
-  same('rows', copiesOf(stream, { ...at, key, rows, value: undefined }), copiesOf(stream, { ...at, ...expected }))
+  const [scanned, validated] = [
+    { ...at, key, rows, value: undefined },
+    { ...at, ...expected },
+  ] as const
+  same('rows', copiesOf(stream, scanned), copiesOf(stream, validated))
+  same('upsert', parametersOf(stream.tables.upsert([scanned])), parametersOf(stream.tables.upsert([validated])))
+  same('trim', stream.tables.trim([scanned]), stream.tables.trim([validated]))
   same('value', value, expected.value)
   // The order of its fields, too.
   same('JSON of the value', JSON.stringify(value), JSON.stringify(expected.value))
@@ -38,6 +46,10 @@ function differs(what: string, found: unknown, expected: unknown): Error {
   return new Error(
     `${what} of the one pass: ${JSON.stringify(found)}\nand of the validator: ${JSON.stringify(expected)}`,
   )
+}
+
+function parametersOf(statement: Statement): string[] {
+  return toQuery(statement).values?.map(value => value.toString('latin1')) ?? []
 }
 
 type Copies = readonly { readonly rows: number; readonly bytes: string }[]

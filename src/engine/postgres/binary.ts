@@ -245,5 +245,9 @@ function numeric(text: string): Buffer {
 
 /** A statement as `pg` takes it. */
 export function toQuery(statement: Statement): pg.QueryConfig {
-  return { name: statement.name, text: statement.text, values: statement.columns.map(encodeColumn) }
+  return {
+    name: statement.name,
+    text: statement.text,
+    values: [...(statement.arrays ?? statement.columns.map(encodeColumn))],
+  }
 }

@@ -122,6 +122,8 @@ function compile({ keep }: StreamPlan, table: TablePlan): Encode {
 
 /** `PGCOPY\n\377\r\n\0`, flags (none) and the length of the header's extension (PostgreSQL manual, COPY, "Binary Format"). */
 const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1')
+/** Behind them the first row begins. */
+export const SIGNATURE_BYTES = SIGNATURE.length
 const NULL_LENGTH = -1
 /** Stands where the number of fields of a next row would. */
 const TRAILER = -1

@@ -3,7 +3,9 @@ import { getter } from '../definition/rows.ts'
 import { timestampToInt64 } from '../timestamp.ts'
 import type { Column, Statement, Tables } from '../value-sql.ts'
 import type { ReadyRecord } from '../verdict.ts'
+import { columnArrays, type RowColumn } from './column-arrays.ts'
 import { toParameter } from './column-values.ts'
+import { copyRowsOf } from './copy-rows.ts'
 import { createCopies } from './copy-statements.ts'
 import { identifier } from './identifiers.ts'
 import { statementName } from './statement-name.ts'
@@ -75,16 +77,21 @@ export function createTables<T>(plan: StreamPlan): Tables<T> {
       alwaysFields.get(child) ?? ownFields.get(child) ?? [],
     ),
   )
+  const encode = copyRowsOf(plan)
+  const inRows = rowColumns(plan, own)
   const upsertText = upsertOf()
   const trim = trimOf(plan)
   const names = { upsert: statementName(plan.stream, 'upsert'), trim: statementName(plan.stream, 'trim') }
 
   return {
-    upsert: ready => ({
-      name: names.upsert,
-      text: upsertText,
-      columns: groups.flatMap(group => group.columns(ready)),
-    }),
+    upsert(ready) {
+      const statement = { name: names.upsert, text: upsertText }
+      // Rows that are encoded already spare the values; those of other records are encoded with them.
+      if (ready.some(({ rows }) => rows !== undefined)) {
+        return { ...statement, columns: [], arrays: columnArrays(inRows, encode(ready, 0n)) }
+      }
+      return { ...statement, columns: groups.flatMap(group => group.columns(ready)) }
+    },
     trim: ready =>
       trim === undefined ? undefined : { name: names.trim, text: trim.text, columns: trim.columns(ready) },
     ...createCopies<T>(plan),
@@ -158,6 +165,31 @@ export function createTables<T>(plan: StreamPlan): Tables<T> {
   }
 }
 
+/** Where the rows of COPY hold the parameters of the upsert, in its order. @param own children with keys of their own */
+function rowColumns(plan: StreamPlan, own: readonly TablePlan[]): RowColumn[] {
+  const tables = [plan.root, ...plan.children]
+  const key: RowColumn = { type: 'text', table: 0, field: 0 }
+  const columnsOf = (child: TablePlan): RowColumn[] => {
+    const before = child.kind === 'many' ? 2 : 1
+    const table = tables.indexOf(child)
+    return child.columns.map(({ type }, index) => ({ type, table, field: before + index }))
+  }
+  const kept = plan.keep === undefined ? 0 : 1
+  const source = 1 + plan.root.columns.length + kept
+  return [
+    key,
+    ...SOURCE.map(({ type }, index): RowColumn => ({ type, table: 0, field: source + index })),
+    ...columnsOf(plan.root),
+    ...(kept === 0 ? [] : [{ type: 'jsonb', table: 0, field: source - 1 } as const]),
+    ...plan.children.filter(child => !own.includes(child)).flatMap(columnsOf),
+    ...own.flatMap((child): RowColumn[] => {
+      const table = tables.indexOf(child)
+      const position: RowColumn[] = child.kind === 'many' ? [{ type: 'int4', table, field: 1 }] : []
+      return [{ type: 'text', table, field: 0 }, ...position, ...columnsOf(child)]
+    }),
+  ]
+}
+
 function recordField({ name, type, path, from }: ColumnPlan, base: readonly string[] = []): Field<Ready> {
   const get = from ?? getter([...base, ...(path ?? [])])
   return { name: identifier(name), type, of: parameter(type, row => get(row.value)) }
@@ -220,13 +252,21 @@ function trimOf(
     text: first.length === 0 ? last : `\n  WITH ${first.join(', ')}${last}`,
     columns: records => [
       { type: 'text', values: records.map(record => record.key) },
-      ...shrinking.map(({ kind, path }): Column => {
-        const at = getter(path)
-        const count = (found: unknown) => (kind === 'many' ? (found as readonly unknown[]).length : 1)
-        return { type: 'int4', values: records.map(({ value }) => (at(value) == null ? 0 : count(at(value)))) }
+      ...shrinking.map((child): Column => {
+        const table = 1 + plan.children.indexOf(child)
+        return { type: 'int4', values: records.map(record => rowsIn(child, table, record)) }
       }),
     ],
   }
+}
+
+/** How many rows of a table the record has. @param table its place among those of the plan */
+function rowsIn({ kind, path }: TablePlan, table: number, record: Ready): number {
+  const { rows } = record
+  if (rows !== undefined) return rows.bytes.readInt32BE(rows.at + 8 * table + 4)
+  const found = getter(path)(record.value) ?? undefined
+  if (found === undefined) return 0
+  return kind === 'many' ? (found as readonly unknown[]).length : 1
 }
 
 /** Names of the statement's steps, for readers of a query plan: a table's name in the singular. */
