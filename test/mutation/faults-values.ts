@@ -1,5 +1,7 @@
 import { faultsOf, type Mutation, unit } from './mutation.ts'
 
+const ONE_PASS = unit('engine/one-pass', 'engine/one-pass-schemas', 'engine/postgres/column-arrays')
+
 const VALUES = unit('engine/values/validator', 'streams/orders/order', 'streams/orders/bad-inputs')
 
 /** Decoding, validation, masks, and definitions. */
@@ -36,6 +38,38 @@ export const VALUES_FAULTS: readonly Mutation[] = [
     ],
     ['a key of any length is one', 'text.length > 0 && text.length <= MAX_KEY', 'text.length > 0'],
     ['more violations are listed than ten', '.slice(0, MAX_VIOLATIONS)', ''],
+  ]),
+  ...faultsOf('engine/values/scan/scanner', ONE_PASS, [
+    ['a repeated field is taken in one pass', '}] !== 0) return 0', '}] < -9) return 0'],
+    ['a field that is required may be missing', 'return seen === ', 'return seen >= 0 || seen === '],
+    ['something may follow on the value', 'p !== 0 && space(p) === length', 'p !== 0'],
+    ['a text may be too long', 'length(start, p) > ', 'length(start, p) > 9 * '],
+    ['bytes that are not UTF-8 are taken in one pass', '!(isAscii(value) || isUtf8(value))', 'false'],
+  ]),
+  ...faultsOf('engine/values/scan/scalars', ONE_PASS, [
+    ['a whole number may have digits that a double does not keep', 'if (at - first > MAX_DIGITS) return 0', ''],
+    ['zero may have a sign', 'if (isNegative) return 0', ''],
+    ['the zone of an instant is taken the other way round', 'PLUS ? -zone : zone', 'PLUS ? zone : -zone'],
+    ['digits beyond a microsecond are cut off without a fact', 'if (unit === 1) return false', ''],
+    ['the days of a leap year are counted from January', 'month > 2 ? year : year - 1', 'year'],
+  ]),
+  ...faultsOf('engine/values/scan/texts', ONE_PASS, [
+    ['half a surrogate pair is taken in one pass', '!isStorable(found) || ', ''],
+    ['a label of a host may begin with a hyphen', 'byte(first) === HYPHEN || ', ''],
+  ]),
+  ...faultsOf('engine/values/scan/places', ONE_PASS, [
+    ['null is taken where no list of values has it', '&& (values === undefined || values.includes(null))', ''],
+  ]),
+  ...faultsOf('engine/values/scan/skip', ONE_PASS, [
+    ['what is not known may nest deeper by one', 'depth >= MAX_DEPTH', 'depth > MAX_DEPTH'],
+    ['a name with an escape is not known', ' || byte(at) === BACKSLASH) return 0', ') return 0'],
+  ]),
+  ...faultsOf('engine/postgres/row-writer', ONE_PASS, [
+    ['a group of a decimal that is 0 is left out', 'if (groups === 0 && group === 0)', 'if (group === 0)'],
+    ['rows of a table are not counted', 'count = tape[', 'count = 0 * tape['],
+  ]),
+  ...faultsOf('engine/postgres/column-arrays', ONE_PASS, [
+    ['an array with NULL says that it has none', 'nulls[field] = 1', ''],
   ]),
   ...faultsOf('engine/values/mask', unit('engine/values/mask', 'streams/orders/mask'), [
     [

@@ -260,6 +260,20 @@ describe('whatever schema, tables and values', () => {
   })
 })
 
+it.each([
+  '{"id":"a","o":{"x":1},"o":{}}',
+  '{"id":"a","o":{"x":1},"o":null}',
+  '{"id":"a","o":{"x":1,"x":2}}',
+  '{"id":"a","l":[{"x":1}],"l":[{}]}',
+])('of fields that stand twice the last one counts: %s', text => {
+  const object = { type: ['object', 'null'], properties: { x: { type: 'integer' } } }
+  const properties = { id: { type: 'string' }, o: object, l: { type: 'array', items: object } }
+  const schema = { type: 'object', required: ['id'], properties }
+  const columns = ['/o', '/l'].map(at => ({ at, type: 'jsonb' }) as { at: `/${string}`; type: string })
+  const stream = compileStream({ name: 's', schema, key: '/id', tables: { s: { columns } } }, names)
+  expect(judgeOnBothRoads(stream, { key: null, value: Buffer.from(text) })).toBe('validator')
+})
+
 it('a fact of the definition is given the places that it reads, on both roads', () => {
   const given: unknown[] = []
   const schema = {
