@@ -129,9 +129,16 @@ export function classify(sqlState: string): readonly [FailureClass, string] {
   return CODES[sqlState] ?? CLASSES[sqlState.slice(0, 2)] ?? ['undecided', 'the server rejects the statement']
 }
 
+/**
+ * An object is not in the state that the statement needs. Without a function that raised it, as for a primary key that was made
+ * deferrable while the stream runs, that is true of every record; an empty write passes.
+ */
+const STATE = '55000'
+const OF_A_TABLE = ['misconfigured', 'a table is not in the state that the statement needs'] as const
+
 function fromServer(error: pg.DatabaseError): StreamError {
   const sqlState = error.code ?? 'XX000'
-  const [failure, words] = classify(sqlState)
+  const [failure, words] = sqlState === STATE && error.where === undefined ? OF_A_TABLE : classify(sqlState)
   const options = { sqlState, cause: withoutData(error, sqlState) }
   const [, parameter] = sqlState === '08P01' ? (REFUSED_PARAMETER.exec(error.message) ?? []) : []
   if (parameter !== undefined) {

@@ -23,6 +23,18 @@ function fromSocket(message: string, code?: string): Error {
   return Object.assign(new Error(message), code === undefined ? {} : { code })
 }
 
+it('a table in another state is no fault of a record, unless a function says so', () => {
+  const constraint = { table: 'returns', constraint: 'returns_pkey' }
+  const error = toStoreError(fromServer('55000', constraint))
+  expect(error).toBeInstanceOf(StoreMisconfiguredError)
+  expect(error.message).toBe(
+    'Postgres says: a table is not in the state that the statement needs: returns_pkey of returns (SQLSTATE 55000)',
+  )
+  expect(toStoreError(fromServer('55000', { where: 'PL/pgSQL function f() line 1' }))).toBeInstanceOf(
+    StoreRejectedError,
+  )
+})
+
 describe('a SQLSTATE', () => {
   it.each([
     // The server is away, or must be left alone: nothing is wrong with what we ask.
@@ -42,9 +54,7 @@ describe('a SQLSTATE', () => {
     ),
     // Bisection has to tell: a trigger may raise any of them for one record, codes of its author's own among them.
     ...['P0001', '44000', '42501', 'ZX001', 'HV000', 'XX000'].map(code => [code, StoreRejectedError] as const),
-    ...['0A000', '21000', '2F005', '38000', '39000', '42P17', '55000', 'F0000'].map(
-      code => [code, StoreRejectedError] as const,
-    ),
+    ...['0A000', '21000', '2F005', '38000', '39000', '42P17', 'F0000'].map(code => [code, StoreRejectedError] as const),
   ])('%s is a %o', (code, expected) => {
     expect(toStoreError(fromServer(code)).constructor).toBe(expected)
   })
