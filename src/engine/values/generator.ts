@@ -112,11 +112,21 @@ function put(value: Record<string, unknown>, [name = '', ...path]: readonly stri
     put(value[name] as Record<string, unknown>, path, key)
 }
 
+/** Formats of which json-schema-faker has no samples, or seldom valid ones, as ones that it has. */
+const SAMPLED_AS: ReadonlyMap<unknown, { readonly format?: string; readonly pattern?: string }> = new Map([
+  ['url', { pattern: '^https://[a-z]{3,9}\\.example\\.org/[a-z]{1,8}$' }],
+  ['byte', { pattern: '^([A-Za-z0-9+/]{4}){1,5}$' }],
+  ['json-pointer-uri-fragment', { pattern: '^#(/[a-z]{1,8}){0,3}$' }],
+  ['iso-time', { format: 'time' }],
+  ['iso-date-time', { format: 'date-time' }],
+])
+
 /** The schema with limits where it has none, so that samples are of a size that people like to look at. */
 function toSampleSchema(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(toSampleSchema)
   if (!isSchema(schema)) return schema
-  const { type, properties, items } = schema
+  const { type, properties, items, format, pattern } = schema
+  const sampledAs = pattern === undefined ? SAMPLED_AS.get(format) : undefined
   const types = [type].flat()
   const isFree = ['format', 'pattern', 'enum', 'const', 'minLength', 'maxLength'].every(
     name => schema[name] === undefined,
@@ -124,6 +134,7 @@ function toSampleSchema(schema: unknown): unknown {
   return {
     ...schema,
     ...((types.includes('integer') || types.includes('number')) && limits(schema)),
+    ...(sampledAs !== undefined && { format: undefined, ...sampledAs }),
     ...(types.includes('string') && isFree && { minLength: 3, maxLength: 20 }),
     ...(isSchema(properties) && {
       properties: Object.fromEntries(Object.entries(properties).map(([name, inner]) => [name, toSampleSchema(inner)])),

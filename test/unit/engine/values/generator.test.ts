@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import type { JsonSchema } from '#src/engine/definition.ts'
 import type { GeneratedRecord, GeneratorOptions } from '#src/engine/generator.ts'
+import { FORMATS } from '#src/engine/values/formats.ts'
 import { createValues } from '#src/engine/values/values.ts'
 
 const schema = {
@@ -74,6 +75,17 @@ describe('generated records of any stream', () => {
     expect(share('invalid')).toBeCloseTo(0.2, 0.5)
     expect(share('update')).toBeCloseTo(0.24, 0.5)
     expect([...reasons].sort()).toEqual(['empty_value', 'malformed_json', 'schema_violation'])
+  })
+
+  it('have every format that a schema may name', () => {
+    const names = [...FORMATS.keys()].filter(name => !['int32', 'int64', 'float', 'double'].includes(name))
+    const properties = Object.fromEntries(names.map(name => [name, { type: 'string', format: name }]))
+    const schema = { type: 'object', required: ['id', ...names], properties: { ...properties, id: { type: 'string' } } }
+    const generator = createValues({ schema, key: '/id', maxBytes: 1 << 20 }).createGenerator({
+      ...usual,
+      invalidRatio: 0,
+    })
+    for (let n = 0; n < 20; n++) expect(generator.next().kind).not.toBe('invalid')
   })
 
   it('say which rule no sample fits, and the way on', () => {
