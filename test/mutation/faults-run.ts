@@ -3,8 +3,37 @@ import { faultsOf, type Mutation, unit } from './mutation.ts'
 const PIPELINE = unit('engine/run/pipeline', 'simulation/pipeline')
 const GUARDS = unit('engine/run/guards', 'simulation/pipeline')
 
+const FILLING = unit('engine/batch', 'engine/run/receive')
+
 /** The write path of a partition, and the loop around it. */
 export const RUN_FAULTS: readonly Mutation[] = [
+  ...faultsOf('engine/batch', FILLING, [
+    [
+      'a batch is closed although the log holds more for it',
+      '  if (waiting.inSight < maxRecords * WORTH_WAITING) return lingeredMs\n',
+      '  if (waiting.inSight >= 0) return lingeredMs\n',
+    ],
+    [
+      'a record alone waits for what an open transaction hides',
+      'waiting.isMoreFetched ? filledMs : Math.min(filledMs, waiting.lastMs + FETCH_MS)',
+      'filledMs',
+    ],
+  ]),
+  ...faultsOf('engine/run/receive', FILLING, [
+    [
+      'a batch goes on waiting for records that the client does not hold',
+      'if (run !== undefined && !isMore && partition.bufferedRecords > 0) woken.add(run)\n',
+      '\n',
+    ],
+    ['full buffers wait for batches that cannot become full', '        partition.stopFilling()\n', ''],
+  ]),
+  ...faultsOf('engine/run/commit', unit('engine/run/commit'), [
+    [
+      'what is settled is committed between polls only',
+      '[...earlier, batch] })\n      sendNext()\n',
+      '[...earlier, batch] })\n',
+    ],
+  ]),
   ...faultsOf('engine/run/run', PIPELINE, [
     [
       'the offset is committed before the transaction',
@@ -82,8 +111,8 @@ export const RUN_FAULTS: readonly Mutation[] = [
     ['a commit that the broker refused counts as done', '    if (result.ok) {\n', '    if (result !== undefined) {\n'],
     [
       'a second commit is sent while one is under way',
-      '      if (inFlight !== undefined || waiting.size === 0',
-      '      if (waiting.size === 0',
+      '    if (inFlight !== undefined || waiting.size === 0',
+      '    if (waiting.size === 0',
     ],
   ]),
   ...faultsOf('engine/run/storm-guard', GUARDS, [
@@ -229,8 +258,8 @@ export const RUN_FAULTS: readonly Mutation[] = [
   ...faultsOf('engine/run/receive', unit('engine/run/receive', 'engine/run/guards'), [
     [
       'a partition that waits fills the buffers of all',
-      "        if (partition.pausedFor.some(reason => reason !== 'backpressure')) continue\n",
-      '',
+      "return [...owned.values()].filter(({ pausedFor }) => pausedFor.every(reason => reason === 'backpressure'))",
+      'return [...owned.values()]',
     ],
     [
       'records of a partition whose position is not known are taken',
