@@ -20,9 +20,11 @@ export const [USUAL_SORT] = SORTS
 export function placeOfAddress(search) {
   const asked = new URLSearchParams(search)
   const q = asked.get('q') ?? USUAL
-  const sort = SORTS.includes(asked.get('sort')) ? asked.get('sort') : USUAL_SORT
-  for (const view of /** @type {View[]} */ (['letter', 'replay']))
-    if (asked.get(view)) return { view, q, sort, id: asked.get(view) }
+  const sort = SORTS.find(known => known === asked.get('sort')) ?? USUAL_SORT
+  for (const view of /** @type {View[]} */ (['letter', 'replay'])) {
+    const id = asked.get(view)
+    if (id) return { view, q, sort, id }
+  }
   const view = /** @type {View} */ (asked.get('view'))
   return { view: VIEWS.includes(view) ? view : 'groups', q, sort, id: undefined }
 }

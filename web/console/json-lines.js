@@ -20,14 +20,19 @@ const MAX_DEPTH = 64
  * where the value of each JSON Pointer begins, in `text` and in `lines`; `stop`: the index in `text` at which it is no JSON any more
  */
 export function jsonLines(text) {
-  const lines = [{ depth: 0, tokens: [] }]
+  /** @type {Line} */
+  let line = { depth: 0, tokens: [] }
+  const lines = [line]
   const places = new Map()
   const open = []
   let at = 0
   let stop
 
-  const put = (kind, text) => lines.at(-1).tokens.push({ kind, text })
-  const breakLine = () => lines.push({ depth: Math.min(open.length, MAX_DEPTH), tokens: [] })
+  const put = (kind, text) => line.tokens.push({ kind, text })
+  const breakLine = () => {
+    line = { depth: Math.min(open.length, MAX_DEPTH), tokens: [] }
+    lines.push(line)
+  }
   const take = pattern => {
     pattern.lastIndex = at
     const found = pattern.exec(text)?.[0]
@@ -45,7 +50,7 @@ export function jsonLines(text) {
   function value() {
     take(SPACE)
     if (open.length <= MAX_DEPTH) {
-      places.set(pointerOf(open), { at, line: lines.length - 1, token: lines.at(-1).tokens.length })
+      places.set(pointerOf(open), { at, line: lines.length - 1, token: line.tokens.length })
     }
     for (const [begins, ends] of ['{}', '[]']) {
       if (!takeSign(begins)) continue

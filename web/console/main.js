@@ -35,15 +35,23 @@ const RETRY_SECONDS = 5
 /** A connection without data for this long is closed: the service sends its state every two seconds. */
 const UNHEARD_SECONDS = 15
 
-const [content, tabs, main, said, notices, strip, forget] = [
+/** @param {string} id that the page has */
+function elementWith(id) {
+  const element = document.getElementById(id)
+  if (element === null) throw new Error(`the page has no element ${id}`)
+  return element
+}
+
+const [content, overview, tabs, main, said, notices, strip, forget] = [
   'content',
+  'glance',
   'tabs',
   'view',
   'said',
   'notices',
   'connection',
   'forget',
-].map(id => document.getElementById(id))
+].map(id => elementWith(id))
 
 const cli = cliLine()
 content.append(cli.node)
@@ -112,7 +120,7 @@ function isNews(counts) {
   return before !== undefined && before !== counted
 }
 
-const glance = createGlance(document.getElementById('glance'), app)
+const glance = createGlance(overview, app)
 const connection = connect(
   (name, data) => {
     if (name === 'stream') {
@@ -198,7 +206,7 @@ function open() {
   view = VIEWS[place.view](app, place)
   document.title = stream === undefined ? `${view.title} · Holdfast` : `${view.title} · ${stream} · Holdfast`
   // A single dead letter gets the space; of the overview only the sentence about the stream stays.
-  document.getElementById('glance').dataset.compact = String(place.id !== undefined)
+  overview.dataset.compact = String(place.id !== undefined)
   put(
     tabs,
     ...TABS.map(([name, words, views]) =>

@@ -138,15 +138,15 @@ export function redraw(place, make) {
       document.addEventListener(end, released, { signal: release.signal })
     return
   }
-  const held = document.activeElement
-  const isHere = place.contains(held)
-  const row = isHere ? /** @type {HTMLElement} */ (held.closest('[data-row]'))?.dataset.row : undefined
+  const active = document.activeElement
+  const held = active !== null && place.contains(active) ? active : undefined
+  const row = /** @type {HTMLElement | null | undefined} */ (held?.closest('[data-row]'))?.dataset.row
   const parts = () => [
     ...((row === undefined ? place : place.querySelector(`[data-row="${CSS.escape(row)}"]`))?.querySelectorAll(
       FOCUSABLE,
     ) ?? []),
   ]
-  const at = isHere ? parts().indexOf(held) : -1
+  const at = held === undefined ? -1 : parts().indexOf(held)
   make()
   if (at >= 0) parts()[at]?.focus({ preventScroll: true })
 }

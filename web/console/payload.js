@@ -22,7 +22,7 @@ export function payloadView(value, violations) {
   /** @type {any[][]} */
   const ways = [
     ...(json !== undefined && json.stop === undefined ? [['pretty', 'JSON', () => prettyView(json, violations)]] : []),
-    ...(value.text === undefined ? [] : [['raw', 'Raw', () => rawView(value.text, json.stop)]]),
+    ...(json === undefined ? [] : [['raw', 'Raw', () => rawView(value.text, json.stop)]]),
     ['hex', 'Hex', () => hexView(value)],
   ]
   const body = toDom(h('div', {}))
@@ -35,7 +35,7 @@ export function payloadView(value, violations) {
   )
   function show(name) {
     for (const tab of tabs.children) tab.setAttribute('aria-pressed', String(tab.dataset.way === name))
-    put(body, ways.find(([way]) => way === name)[2]())
+    put(body, ways.find(([way]) => way === name)?.[2]())
   }
   show(ways[0][0])
   return { tabs, body }

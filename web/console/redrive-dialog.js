@@ -120,7 +120,7 @@ export function openRedrive(app, { q }, { onlyPassing = false } = {}) {
     // The error of the count has already been shown.
     if (preview === undefined) return
     if (preview.count === 0) return dialog.troubled('There is nothing to redrive.')
-    if (numberIn(rate) <= 0) return dialog.troubled('A rate is above 0. Left empty, there is no limit.')
+    if ((numberIn(rate) ?? 1) <= 0) return dialog.troubled('A rate is above 0. Left empty, there is no limit.')
     if (!confirm.holds()) return dialog.troubled(confirm.words)
     await startRedrive(app, dialog, {
       ...request(),
