@@ -1,5 +1,6 @@
 import { createGeneratorSync, type JsonSchema as SampleSchema } from 'json-schema-faker'
 import type { JsonSchema, Pointer } from '../definition.ts'
+import { UsageError } from '../errors.ts'
 import type { GeneratedRecord, GeneratorOptions, RecordGenerator } from '../generator.ts'
 import { faultsOf } from './faults.ts'
 import { numberColumn } from './numbers.ts'
@@ -30,7 +31,7 @@ const STREAM = { course: 1, contents: 2, key: 3 } as const
 /**
  * Sample records of any stream, from its schema, without end and without memory: each is a function of seed, index and version.
  * The samples are those of json-schema-faker, which depends on its seed alone and reads no clock; each is held against the validator.
- * @throws Error from `next()` when no valid sample is found; it names the rule that none of them fits
+ * @throws UsageError from `next()` when no valid sample is found; it names the rule that none of them fits
  */
 export function createSampleGenerator(
   { schema, shape, key, columns, validate, isKey }: SamplesOptions,
@@ -62,7 +63,7 @@ export function createSampleGenerator(
       if (verdict.ok) return { value, key: verdict.key }
       why = verdict.rejection.message
     }
-    throw new Error(
+    throw new UsageError(
       `no sample value can be generated from the schema: ${why}; give the definition a "generator", or produce a file`,
     )
   }

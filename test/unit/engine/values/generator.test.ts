@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import type { JsonSchema } from '#src/engine/definition.ts'
+import { UsageError } from '#src/engine/errors.ts'
 import type { GeneratedRecord, GeneratorOptions } from '#src/engine/generator.ts'
 import { FORMATS } from '#src/engine/values/formats.ts'
 import { createValues } from '#src/engine/values/values.ts'
@@ -95,6 +96,7 @@ describe('generated records of any stream', () => {
       required: ['note', 'return_id'],
     }
     const { createGenerator } = createValues({ schema: strange, key: '/return_id', maxBytes: 1 << 20 })
+    expect(() => createGenerator(usual).next()).toThrow(UsageError)
     expect(() => createGenerator(usual).next()).toThrow(/\/note must be text .*give the definition a "generator"/)
   })
 })
