@@ -39,15 +39,17 @@ export function createOnePass<T>(options: OnePassOptions<T>): OnePass<T> | strin
   const { plan, maxBytes, unusual } = options
   const layout = layOut(withoutRefs(options.schema).schema, columnTypes(plan))
   if (typeof layout === 'string') return layout
-  const memory = sharedMemory()
   const { root } = layout
+  const key = placeAt(root, plan.key.path)
+  // It would be another text than the record's.
+  if (key.kind !== 'string' || key.format === 'date-time') return 'the key is an instant'
+  const memory = sharedMemory()
   const scanner = createScanner(layout, memory)
   const writeRows = createRowWriter(plan, root, memory)
   const writeJson = createJsonWriter(root, memory)
   const objectOf = createObjects<T>(root, memory)
   const isComputed = [plan.root, ...plan.children].some(table => table.columns.some(({ from }) => from !== undefined))
   const readOf = unusual && createObjects<T>(restrict(root, unusual.reads), memory)
-  const keyCell = placeAt(root, plan.key.path).cell
   const { text } = createTexts(memory)
   const store = createRowStore(memory)
 
@@ -71,16 +73,16 @@ export function createOnePass<T>(options: OnePassOptions<T>): OnePass<T> | strin
   return ({ key: recordKey, value }) => {
     if (value === null || value.length > maxBytes || !scanner.scan(value)) return undefined
     try {
-      const key = text(keyCell)
-      if (key.length === 0 || key.length > MAX_KEY) return undefined
+      const found = text(key.cell)
+      if (found.length === 0 || found.length > MAX_KEY) return undefined
       const end = writeRows(isComputed ? objectOf() : undefined)
       if (end > memory.output.length / 2) return undefined
-      const facts = factsOf(recordKey, key, { unknownFields: scanner.hasUnknown(), precisionLost: false })
+      const facts = factsOf(recordKey, found, { unknownFields: scanner.hasUnknown(), precisionLost: false })
       const own = readOf === undefined ? undefined : unusual?.find(readOf())
       return new Scanned(
         source,
         value,
-        key,
+        found,
         store(end),
         own === undefined || own.length === 0 ? facts : [...facts, ...own],
       )

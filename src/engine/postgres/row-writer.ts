@@ -3,6 +3,7 @@ import { SOURCE_COLUMNS } from '../definition/plan.ts'
 import { getter } from '../definition/rows.ts'
 import type { Column } from '../value-sql.ts'
 import { createCopyInput, type Memory } from '../values/scan/memory.ts'
+import { instantOf } from '../values/scan/objects.ts'
 import type { ArrayPlace, ObjectPlace, Place } from '../values/scan/places.ts'
 import { createJsonWriter, type WriteJson } from '../values/scan/written-json.ts'
 import { encodeElement } from './binary.ts'
@@ -41,7 +42,7 @@ export function createRowWriter(plan: StreamPlan, root: ObjectPlace, memory: Mem
     ...['memory', 'put', 'parts'],
     `'use strict'
 const { tape, outputView: view } = memory
-const { text, int8, int4, bool, float8, numeric, timestamptz, date, uuid } = put
+const { text, instant, int8, int4, bool, float8, numeric, timestamptz, date, uuid } = put
 const { json, computed } = parts
 return function write(value) {
   let q = ${8 * tables.length}
@@ -94,6 +95,8 @@ ${columns(table, entries as ObjectPlace)}
     const place = placeAt(row, path)
     const cell = `f + ${place.cell}`
     if (type === 'jsonb') return jsonCode(place, `tape[${cell}]`)
+    // An instant has its canonical form in a column of text as well.
+    if (type === 'text' && place.kind === 'string' && place.format === 'date-time') return `q = instant(q, ${cell})`
     return `q = ${type}(q, ${cell})`
   }
 
@@ -173,6 +176,13 @@ function createPuts(memory: Memory) {
     }
     view.setInt32(at, end - start)
     return copy(at + 4, start, end)
+  }
+
+  const instant: Put = (at, cell) => {
+    if ((tape[cell] as number) <= 0) return nothing(at)
+    const bytes = output.write(instantOf(numbers, cell), at + 4)
+    view.setInt32(at, bytes)
+    return at + 4 + bytes
   }
 
   /** @param at of the length */
@@ -280,5 +290,5 @@ function createPuts(memory: Memory) {
 
   const date: Put = int4
 
-  return { text, int8, int4, bool, float8, numeric, timestamptz, date, uuid }
+  return { text, instant, int8, int4, bool, float8, numeric, timestamptz, date, uuid }
 }
