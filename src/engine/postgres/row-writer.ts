@@ -261,11 +261,12 @@ function createPuts(memory: Memory) {
     let to = at + 12
     let groups = 0
     let last = to
-    while (digit < point || digit + 1 < end) {
+    for (;;) {
+      // The point lies between two groups.
+      if (digit === point) digit += 1
+      if (digit >= end) break
       let group = 0
       for (let i = 0; i < 4; i++) {
-        // The point lies between two groups.
-        if (digit === point) digit += 1
         const code = digit < first || digit >= end ? ZERO : (input[digit] as number)
         group = group * 10 + code - ZERO
         digit += 1
