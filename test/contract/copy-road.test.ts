@@ -367,7 +367,7 @@ describe('a key that another transaction is about to commit', () => {
       await other.query('BEGIN')
       await other.query(toQuery(orderTables.upsert(batch(7, ['b'], { partition: 1, timestampMs: 1000, items: 5 }))))
       const settling = store.settle(aWork(batch(0, ['a', 'b', 'c']), { from: 0n }))
-      await lockWaited()
+      await lockWaited('COPY')
       // When it is committed, then COPY fails on it, and the batch is written all the same
       await other.query('COMMIT')
       expect(await settling).toMatchObject({ kind: 'settled', counts: { written: 3, stale: 0 } })
@@ -380,15 +380,45 @@ describe('a key that another transaction is about to commit', () => {
     }
   })
 
+  it('may end a batch that goes both ways, when each waits for the other: it is retried, and the newest version wins', async () => {
+    // Given `c`, which is stored, and held by a transaction that goes on to write `a`
+    const { store } = await started(COPY)
+    await store.settle(aWork(batch(0, ['c']), { from: 0n }))
+    const other = new pg.Client({ connectionString: database.url })
+    await other.connect()
+    try {
+      await other.query("SET deadlock_timeout = '20s'")
+      await other.query('BEGIN')
+      await other.query("SELECT 1 FROM orders WHERE order_uid = 'c' FOR UPDATE")
+
+      // When a batch has written `a` by COPY, and waits for `c`, then Postgres ends it
+      const work = aWork(batch(1, ['a', 'c']), { from: 1n })
+      const settling = expect(store.settle(work)).rejects.toMatchObject({ code: 'store_contended', sqlState: '40P01' })
+      await lockWaited('WITH written')
+      const older = batch(7, ['a'], { partition: 1, timestampMs: 1000, items: 5 })
+      await other.query(toQuery(orderTables.upsert(older)))
+      await settling
+      await other.query('COMMIT')
+
+      // And the next attempt finds `a`
+      expect(await store.settle(work)).toMatchObject({ kind: 'settled', counts: { written: 2 } })
+      expect(await inserted()).toEqual([1, 0])
+    } finally {
+      await other.end()
+    }
+  })
+
   async function inserted(): Promise<number[]> {
     const { rows } = await pool.query('SELECT inserted::int FROM stream_ledger ORDER BY from_offset')
     return rows.map(row => row.inserted)
   }
 
-  async function lockWaited(): Promise<void> {
+  async function lockWaited(statement: string): Promise<void> {
     for (;;) {
       const { rows } = await pool.query(
-        `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'COPY%'`,
+        `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+          AND starts_with(ltrim(query, E'\\n '), $1)`,
+        [statement],
       )
       if (rows.length > 0) return
     }
