@@ -86,10 +86,17 @@ export interface ServiceContender {
 
 export function serviceContender(bench: Bench, backlog: Backlog, contender: ServiceContender): Contender {
   const { servers, options } = bench
-  const { name, processes = options.processes } = contender
+  const { name, checkout, processes = options.processes } = contender
   return {
     name,
-    prepare: migrated,
+    async prepare(databaseUrl) {
+      if (checkout === undefined) return await migrated(databaseUrl)
+      // Its own tables: a later migration may have renamed what it knows.
+      await runCommand(servers, serviceOptions(bench, backlog, databaseUrl, 'bench_migrate', contender), [
+        'migrate',
+        'up',
+      ])
+    },
     async work(databaseUrl, run) {
       const service = serviceOptions(bench, backlog, databaseUrl, run, contender)
       const scrapeEveryMs = options.withoutMetrics ? SCRAPE_EVERY_MS : undefined
