@@ -45,7 +45,7 @@ describe.each(streams)('the stream $name', stream => {
   })
 
   it('takes no record that the validator turns down', () => {
-    for (const record of recordsOf(stream, 250, 0.9)) judgeOnBothRoads(stream, record)
+    for (const record of recordsOf(stream, 120, 0.9)) judgeOnBothRoads(stream, record)
   })
 })
 
