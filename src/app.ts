@@ -206,7 +206,7 @@ export async function startApp(
 
   /** On connections of their own: an operator's long query keeps no reader waiting. */
   function prepareAdmin() {
-    const pool = pools.open('desk', OPERATOR_POOL_MAX)
+    const pool = pools.open('operators', OPERATOR_POOL_MAX)
     return units.map(({ stream, engine }) =>
       composeAdmin({
         config,

@@ -107,7 +107,7 @@ export interface HealthCheck {
 }
 
 /** Connections to the store, by the work they are for. A closed set: also the values of the metric label `pool`. */
-export const POOLS = ['lanes', 'read', 'check', 'listen', 'jobs', 'desk'] as const
+export const POOLS = ['lanes', 'read', 'check', 'listen', 'jobs', 'operators'] as const
 export type PoolName = (typeof POOLS)[number]
 
 /** A closed set: also the values of the metric label `state`. */
