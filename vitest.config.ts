@@ -46,6 +46,7 @@ const LONG = [
   'test/scenarios/a-new-team-brings-its-own-stream.test.ts',
   'test/scenarios/processes-that-come-and-go-hold-nobody-up.test.ts',
   'test/scenarios/random-faults-lose-nothing.test.ts',
+  'test/scenarios/the-benchmark-measures-any-program.test.ts',
 ]
 
 class SlowFirst extends BaseSequencer {
