@@ -37,6 +37,11 @@ export function createFakeClient(
   let consumeTimeoutMs = 0
   let subscribed = false
   let disconnected = false
+  /** Rebalances that wait for an answer: until it has come, the native client does not end disconnecting. */
+  let unanswered = 0
+  const answered = () => {
+    unanswered = Math.max(0, unanswered - 1)
+  }
 
   /** Calls back as the native client does: asynchronously, and only after the timeout when no broker answers. */
   function answer<R>(done: (error: NativeError | null, result: R) => void, result: R, timeoutMs: number): void {
@@ -61,8 +66,14 @@ export function createFakeClient(
       return disconnected
     },
     answerCommit: error => callbacks.committed(error ?? null, []),
-    give: (...partitions) => callbacks.rebalance({ message: 'assign', code: -175 }, toPartitions(partitions)),
-    takeAway: (...partitions) => callbacks.rebalance({ message: 'revoke', code: -174 }, toPartitions(partitions)),
+    give(...partitions) {
+      unanswered += 1
+      callbacks.rebalance({ message: 'assign', code: -175 }, toPartitions(partitions))
+    },
+    takeAway(...partitions) {
+      unanswered += 1
+      callbacks.rebalance({ message: 'revoke', code: -174 }, toPartitions(partitions))
+    },
     deliver: (...offsets) => {
       records.push(...offsets.map(offset => ({ topic: FAKE_TOPIC, partition: 0, offset, value: null })))
     },
@@ -70,7 +81,11 @@ export function createFakeClient(
     connect: ({ timeout }, done) => answer(done, metadata(), timeout),
     disconnect: done => {
       disconnected = true
-      if (!client.clings) setTimeout(done, 1)
+      setTimeout(function end() {
+        if (client.clings) return
+        if (unanswered === 0) done()
+        else setTimeout(end, 100)
+      }, 1)
     },
     on: () => {},
     getMetadata: ({ timeout }, done) => answer(done, metadata(), timeout),
@@ -97,9 +112,11 @@ export function createFakeClient(
     assign: () => {},
     unassign: () => assigned.clear(),
     incrementalAssign: positions => {
+      answered()
       for (const { partition } of positions) assigned.add(partition)
     },
     incrementalUnassign: partitions => {
+      answered()
       for (const { partition } of partitions) assigned.delete(partition)
     },
     rebalanceProtocol: () => 'COOPERATIVE',

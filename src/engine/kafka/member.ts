@@ -66,6 +66,8 @@ const POLL_GRACE_MS = 1_000
 export function createMember(options: ConsumerOptions, heard: () => void): Member {
   const { connection, topic: subscription } = options
   const events: SourceEvent[] = []
+  /** The rebalance that the loop works on: handed out, and not answered yet. */
+  let handedOut: SourceEvent | undefined
   const owned = new Map<string, TopicPartition>()
   const paused = new Map<string, TopicPartition>()
   let commitWaiting: ((result: CommitResult) => void) | undefined
@@ -115,6 +117,7 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
   }
 
   function answerAll(): void {
+    if (handedOut !== undefined) events.unshift(handedOut)
     for (let event = events.shift(); event !== undefined; event = events.shift()) {
       try {
         if (event.kind === 'assigned') assign([])
@@ -128,6 +131,7 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
   }
 
   function assign(positions: readonly Progress[]): void {
+    handedOut = undefined
     const list = positions.map(toNative)
     for (const { topic, partition } of positions) owned.set(partitionKey({ topic, partition }), { topic, partition })
     if (cooperative) client.incrementalAssign(list)
@@ -135,6 +139,7 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
   }
 
   function unassign(partitions: readonly TopicPartition[]): void {
+    handedOut = undefined
     for (const partition of partitions) owned.delete(partitionKey(partition))
     // While it leaves, the client refuses, and nothing will come back to it.
     if (!lifecycle.stopping.aborted) resumePaused(partitions)
@@ -210,7 +215,11 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
       return records ?? []
     },
 
-    nextEvent: () => events.shift(),
+    nextEvent() {
+      const event = events.shift()
+      if (event !== undefined && event.kind !== 'fetch_failed') handedOut = event
+      return event
+    },
     assign,
     unassign,
     pause(partitions) {
