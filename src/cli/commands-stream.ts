@@ -63,7 +63,7 @@ Examples:
       name: 'migration',
       summary: 'print SQL, up and down: of all tables, or the difference to those that are there',
       arguments: [new Argument('<name>', 'which stream')],
-      options: [option('--down', 'only the SQL that takes it back'), offline()],
+      options: [option('--down', 'only the SQL that reverts it'), offline()],
       help: `As a file of migrations/, to be read before it is applied. Changes nothing.
 
 Examples:

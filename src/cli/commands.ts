@@ -79,9 +79,9 @@ Examples:
 
 const MIGRATE: CommandGroup = {
   name: 'migrate',
-  summary: 'bring the tables of DATABASE_URL up to date, or take migrations back',
-  help: `Ours, and then those of the folder migrations/ in the working directory, where a project has one. Several replicas may do so at
-once: they wait for one another.
+  summary: 'bring the tables of DATABASE_URL up to date, or revert migrations',
+  help: `"up" applies Holdfast's own migrations, then those of the folder migrations/ in the working directory, where there is one. Several
+replicas may run it at once: they wait for one another.
 
 Examples:
   holdfast migrate up
@@ -97,7 +97,7 @@ Examples:
     },
     {
       name: 'down',
-      summary: 'take the last migration back',
+      summary: 'revert the last migration',
       options: [
         option('--count <n>', 'how many of them', parseCount, 1),
         option('--json', 'the names as a JSON object'),
@@ -148,8 +148,8 @@ const VERIFY: CommandSpec = {
   options: [
     ofAll(),
     option('--json', 'the proof as one JSON object; of several streams one a line'),
-    option('--deep', 'read the topic again, and hold each record against the rows, value for value'),
-    option('--repair', 'first set values back that point beyond progress (audited)'),
+    option('--deep', 'read the topic again, and compare each record with the rows, value for value'),
+    option('--repair', 'first reset the position of values that claim one beyond progress (audited)'),
     option('--because <text>', 'with --repair: why, for the audit log'),
     option('--yes', 'with --repair: do not ask'),
   ],
@@ -215,7 +215,7 @@ const GET: CommandSpec = {
   summary: 'print one stored value as JSON; exit code 1 when there is none',
   arguments: [new Argument('<key>')],
   options: [ofOne(), option('--json', 'on one line')],
-  help: `A stream may bring a word of its own for it: "order get KEY" is "get KEY --stream orders".
+  help: `A stream may define a command word: "order get KEY" is "get KEY --stream orders".
 
 Examples:
   holdfast get b563feb7b2b84b6test

@@ -4,6 +4,7 @@ import { topicRights } from '../engine/kafka/topic-rights.ts'
 import type { Stream } from '../engine/stream.ts'
 import type { Config } from '../settings/config.ts'
 import { type Finding, messageOf, remedyOf } from './doctor-finding.ts'
+import { plural } from './words.ts'
 
 /** How our consumers share the partitions of a group; all members must agree. */
 const OUR_STRATEGY = 'cooperative-sticky'
@@ -58,7 +59,7 @@ async function* group(
         detail: `${members} other consumers are in it, which assign partitions by "${strategy}": we could not join`,
         fix: `stop them, or choose another KAFKA_GROUP_ID (ours is ${OUR_STRATEGY})`,
       }
-    } else yield { name, ok: true, detail: `${members} in it; this user may join` }
+    } else yield { name, ok: true, detail: `${plural(members, 'member')}; this user may join` }
   } catch (error) {
     const fix = error instanceof BrokerFatalError ? toJoin : (remedyOf(error) ?? 'try again in a moment')
     yield { name, ok: false, detail: messageOf(error), fix }

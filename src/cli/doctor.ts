@@ -12,8 +12,8 @@ export async function doctor({ json, stream }: { readonly json?: boolean; readon
       print(JSON.stringify({ name, ok, detail, fix: fix ?? null }))
       continue
     }
-    print(`${ok ? paintData('green', '✓') : paintData('red', '✗')} ${name.padEnd(14)} ${visible(detail)}`)
-    if (fix !== undefined) print(`${' '.repeat(17)}${fix}`)
+    print(`${ok ? paintData('green', '✓') : paintData('red', '✗')} ${name.padEnd(16)} ${visible(detail)}`)
+    if (fix !== undefined) print(`${' '.repeat(19)}${fix}`)
   }
   if (failed > 0) throw new CommandFailed(`${plural(failed, 'check')} failed`)
 }

@@ -4,7 +4,7 @@ import { h, text } from '../tree.js'
 import { undoButton } from './discard.js'
 import { absolute, age, button, notice, put, table } from './parts.js'
 import { ask } from './requests.js'
-import { reasonGiven } from './words.js'
+import { actionWords, reasonGiven } from './words.js'
 
 const PAGE = 50
 
@@ -72,7 +72,7 @@ export function auditView(app) {
       { 'data-row': id },
       h('td', { 'data-label': 'When', class: 'nowrap' }, age(at), h('span', { class: 'sub' }, absolute(at))),
       h('td', { 'data-label': 'Who' }, text(who)),
-      h('td', { 'data-label': 'What', class: 'strong' }, text(what.replaceAll('_', ' '))),
+      h('td', { 'data-label': 'What', class: 'strong nowrap' }, text(actionWords(what))),
       h(
         'td',
         { 'data-label': 'Filter', class: 'what' },

@@ -69,6 +69,8 @@ export function openDialog({ title, body, submit, danger = false, wide = false, 
   })
   document.body.append(element)
   element.showModal()
+  // The first control has the focus now. In a long dialog it is at the end, and the heading would be out of sight.
+  element.scrollTop = 0
   return dialog
 }
 

@@ -54,7 +54,7 @@ export function redrivesView(app) {
       { 'data-row': redrive.id },
       h(
         'td',
-        { class: 'main' },
+        { class: 'main nowrap' },
         app.link(
           { view: 'replay', id: redrive.id },
           { 'data-main': 'true', class: 'strong' },
@@ -216,12 +216,12 @@ export function redriveView(app, { id }) {
           : app.link({ view: 'list', q: redrive.filter }, {}, h('code', {}, text(redrive.filter))),
       ],
       ['Taken', app.link({ view: 'list', q: `replay:${id}` }, {}, letters(redrive.total))],
-      ['Asked for by', redrive.automatic ? 'the service itself' : redrive.requested_by],
+      ['Requested by', redrive.automatic ? 'the service itself' : redrive.requested_by],
       ['Why', reasonGiven(redrive.because)],
       ['Rate', redrive.rate === null ? 'no limit' : `${formatNumber(redrive.rate)} a second`],
       ['Only those that pass', redrive.only_passing ? 'yes' : undefined],
       ['Edited', redrive.edited ? 'yes: another value than the original was published' : undefined],
-      ['Asked for', absolute(redrive.created_at)],
+      ['Requested', absolute(redrive.created_at)],
       ['Started', redrive.started_at === null ? undefined : absolute(redrive.started_at)],
       ['Ended', redrive.finished_at === null ? undefined : absolute(redrive.finished_at)],
     ]
@@ -316,7 +316,7 @@ function releasedOf({ state, total, published, skipped, pending }) {
 
 const OUTCOMES = {
   resolved: 'written, or there was a newer one already',
-  failed_again: 'set aside once more, and open',
+  failed_again: 'dead-lettered again, and open',
   parked: 'failed too often: only redriven when the filter names them',
   skipped: 'no longer open when their turn came, or gone from the topic',
   under_way: 'published, not settled yet',

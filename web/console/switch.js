@@ -48,7 +48,7 @@ export function createSwitch(app) {
         : []
     put(
       words,
-      'Dead letters whose cause passes by itself (retries_exhausted, unexpected_error) are tried again, at longer and longer intervals.',
+      'Dead letters with a temporary cause (retries_exhausted, unexpected_error) are redriven by the service, at longer and longer intervals.',
       ...who,
       ...next,
     )

@@ -75,12 +75,15 @@ const NOT_SAID = 'not said'
 /** @returns the reason that was given, or nothing */
 export const reasonGiven = because => (because === NOT_SAID || because === '' ? undefined : because)
 
+/** An action of the audit log, whose stored names are older than the word *redrive*. */
+export const actionWords = what => what.replaceAll('_', ' ').replace(/\breplay\b/, 'redrive')
+
 export const RESULTS = {
   resolved: 'Resolved',
   failed_again: 'Failed again',
   parked: 'Parked',
   skipped: 'Skipped',
-  under_way: 'On their way',
+  under_way: 'In flight',
   pending: 'Not published yet',
   released: 'Released',
 }

@@ -153,7 +153,7 @@ Example:
 
 const DISCARD: CommandSpec = {
   name: 'discard',
-  summary: 'set aside for good what is open or parked; can be undone',
+  summary: 'discard what is open or parked: it is not redriven any more; can be undone',
   arguments: [new Argument('<filter...>', 'which')],
   options: [
     stream(),

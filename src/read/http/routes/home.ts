@@ -87,7 +87,7 @@ function homePage(streams: readonly ReadStream[], stream: ReadStream): Markup {
         <button type="submit">Find</button>
       </div>
       <p id="hint" class="hint">
-        Paste a ${keyWord} and press Enter. <span class="keys"><kbd>/</kbd> brings you back to the box.</span>${hint}
+        Paste a ${keyWord} and press Enter. <span class="keys"><kbd>/</kbd> moves the cursor here.</span>${hint}
       </p>
     </form>
     </search>
