@@ -287,7 +287,7 @@ export const SETTINGS = {
     pattern: /\S/,
     expected: 'the path of a file that exports `defineConfig({ streams: [...] })`',
     about:
-      'The streams that run. Unset: `holdfast.config.ts` (`.mts`, `.js`, `.mjs`) of the working directory; where there is none, orders alone.',
+      'The streams that run. Unset: `holdfast.config.ts` (`.mts`, `.cts`, `.js`, `.mjs`, `.cjs`) of the working directory; where there is none, orders alone.',
   }),
   CACHE_MAX_BYTES: bytes({
     default: '64MiB',

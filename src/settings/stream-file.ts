@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { StreamDefinition } from '../engine/definition.ts'
@@ -11,7 +11,7 @@ export interface StreamFile {
 }
 
 /** Looked for in the working directory, in this order, when HOLDFAST_CONFIG is not set. */
-export const STREAM_FILES = ['ts', 'mts', 'js', 'mjs'].map(extension => `holdfast.config.${extension}`)
+export const STREAM_FILES = ['ts', 'mts', 'cts', 'js', 'mjs', 'cjs'].map(extension => `holdfast.config.${extension}`)
 
 const SHAPE = 'export default defineConfig({ streams: [orders, …] })'
 
@@ -19,10 +19,19 @@ const SHAPE = 'export default defineConfig({ streams: [orders, …] })'
  * @param named value of HOLDFAST_CONFIG; `undefined` when it is not set
  * @param cwd where relative paths begin
  * @returns absolute path of the file that lists the streams; `undefined` when none is named and none of the usual ones exists
- * @throws UsageError when the file that is named does not exist
+ * @throws UsageError when the file that is named does not exist, or another one looks as if it were meant: orders would run instead
  */
 export function findStreamFile(named: string | undefined, cwd: string): string | undefined {
-  if (named === undefined) return STREAM_FILES.map(name => resolve(cwd, name)).find(path => existsSync(path))
+  if (named === undefined) {
+    const found = STREAM_FILES.map(name => resolve(cwd, name)).find(path => existsSync(path))
+    const meant =
+      found === undefined ? readdirSync(cwd).find(name => /^holdfast\.config\.[a-z]+$/.test(name)) : undefined
+    if (meant === undefined) return found
+    throw new UsageError(
+      `${resolve(cwd, meant)} is not read: the streams are listed by ${STREAM_FILES.join(', ')}, or by the file that HOLDFAST_CONFIG ` +
+        'names; rename it, or move it away to run orders alone',
+    )
+  }
   const path = resolve(cwd, named)
   if (existsSync(path)) return path
   throw new UsageError(

@@ -115,6 +115,15 @@ describe('a file that cannot be used is refused in a sentence', () => {
     expect(await failureOf(load({ HOLDFAST_CONFIG: 'two.ts' }))).toMatch(/has no list "streams" with at least one/)
   })
 
+  it('one of another extension, for which orders would run; one of CommonJS is read', async () => {
+    writeFileSync(join(cwd, 'holdfast.config.json'), '{}\n')
+    expect(await failureOf(load({}))).toMatch(
+      /holdfast\.config\.json is not read: the streams are listed by holdfast\.config\.ts, /,
+    )
+    writeFileSync(join(cwd, 'holdfast.config.cjs'), "module.exports = { streams: [{ name: 'Not A Name' }] }\n")
+    expect(await failureOf(load({}))).toContain('Not A Name')
+  })
+
   it('one with a mistake of syntax, by its line', () => {
     writeFileSync(join(cwd, 'holdfast.config.ts'), 'const a: number = 1\nexport default { streams: [\n')
     expect(failureInNode()).toMatch(/holdfast\.config\.ts cannot be loaded: SyntaxError: .+holdfast\.config\.ts:\d+/)
