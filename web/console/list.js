@@ -188,7 +188,7 @@ export function listView(app, place) {
         'td',
         { 'data-label': 'Record' },
         h('code', {}, text(topic)),
-        h('span', { class: 'sub' }, `${partition} @ ${offset}`),
+        h('span', { class: 'sub position' }, `${partition} @ ${offset}`),
       ),
       h('td', { 'data-label': 'Tries', class: 'number' }, formatNumber(letter.attempts)),
       h('td', { 'data-label': 'State' }, badge(letter.state), redrives(letter)),
