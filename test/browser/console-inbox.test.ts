@@ -229,7 +229,7 @@ describe('dead letters', () => {
       own.inbox.add({ key: 'second' })
       await page.getByText('New dead letters.').waitFor()
       await rowsBecome(page, 1)
-      await page.getByRole('button', { name: 'Show it' }).click()
+      await page.getByRole('button', { name: 'Show them' }).click()
       await rowsBecome(page, 2)
     })
   })

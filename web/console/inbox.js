@@ -165,7 +165,7 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
       put(
         fresh,
         'New dead letters. ',
-        button('Show it', () => {
+        button('Show them', () => {
           put(fresh)
           reload()
         }),
