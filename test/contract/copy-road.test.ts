@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { toQuery } from '#src/engine/postgres/binary.ts'
@@ -69,6 +70,16 @@ async function settled(copyFrom: number, works: readonly SettlementWork<Order>[]
   return { ends, stored: await dump(), obstacles }
 }
 
+const byKey = (a: { readonly key: string }, b: { readonly key: string }) => (a.key < b.key ? -1 : 1)
+
+/** How often the table has been read as a whole. A session reports its scans within a second, and at its end. */
+async function scansOf(table: string): Promise<unknown> {
+  await setTimeout(1_100)
+  await pool.query('SELECT pg_stat_force_next_flush()')
+  const { rows } = await pool.query('SELECT seq_scan FROM pg_stat_user_tables WHERE relname = $1', [table])
+  return rows
+}
+
 const batch = (from: number, uids: readonly string[], over: Parameters<typeof aReadyOrder>[0] = {}) =>
   uids.map((uid, index) => aReadyOrder({ uid, offset: BigInt(from + index), items: (index % 3) + 1, ...over }))
 
@@ -106,6 +117,23 @@ describe('both roads', () => {
       { counts: { written: 0 } },
       { counts: { written: 1 } },
     ])
+  })
+
+  it.each([
+    ['by COPY', COPY],
+    ['by the upsert', UPSERT],
+  ])('find rows by their keys in tables that have grown since they were analyzed: %s', async (_, copyFrom) => {
+    const { store } = await started(copyFrom)
+    const uids = Array.from({ length: 6_000 }, (_, i) => `order-${i}`)
+    await pool.query('ALTER TABLE items SET (autovacuum_enabled = off)')
+    await store.settle(aWork(batch(0, uids).sort(byKey), { from: 0n }))
+    const before = await scansOf('items')
+
+    const changed = uids.filter((_, i) => i % 300 === 0)
+    const end = await store.settle(aWork(batch(6_000, [...changed, 'new-1', 'new-2']).sort(byKey), { from: 6_000n }))
+
+    expect(end).toMatchObject({ counts: { written: 22 } })
+    expect(await scansOf('items')).toEqual(before)
   })
 
   it('take the keys that are new by COPY, and the known ones by the upsert', async () => {
