@@ -50,7 +50,10 @@ describe('a progress row that is gone', () => {
     failOver(harness)
     await until(() => harness.store.progressOf(P0, GROUP) === 3n, 'all of it, once more')
     expect(valuesOf(harness.store.rows)).toEqual(ALL)
-    expect(harness.of('progress_removed')).toMatchObject([{ partition: P0, from: 3n }])
+    // While time goes by so fast, a second look may come before the first one is acted upon.
+    const removed = harness.of('progress_removed')
+    expect(removed.length).toBeGreaterThan(0)
+    for (const fact of removed) expect(fact).toMatchObject({ partition: P0, from: 3n })
     expect([...harness.of('progress_set_back'), ...harness.of('ownership_lost')]).toEqual([])
   })
 
