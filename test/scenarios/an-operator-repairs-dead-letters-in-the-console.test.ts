@@ -132,7 +132,16 @@ it('from the causes to each outcome, with what passes now redriven, the rest edi
     await page.getByRole('link', { name: 'Audit log' }).click()
     await view.locator('.audit').waitFor()
     const log = (await view.locator('tbody tr').allTextContents()).join('\n')
-    for (const words of ['discard', 'restore', 'cancel', 'pause', 'redrive', 'reveal', 'records may be larger', 'ada']) {
+    for (const words of [
+      'discard',
+      'restore',
+      'cancel',
+      'pause',
+      'redrive',
+      'reveal',
+      'records may be larger',
+      'ada',
+    ]) {
       expect(log).toContain(words)
     }
   })
