@@ -9,7 +9,6 @@ const TABLES = contract('order-tables', 'definition-tables', 'settlement-store')
 /** The transaction that settles a batch, and the tables that it writes. */
 export const POSTGRES_FAULTS: readonly Mutation[] = [
   ...faultsOf('engine/postgres/settlement', FAULTS, [
-    ['a COMMIT that wrote nothing counts as done', "if (tag !== 'COMMIT')", 'if (tag === undefined)'],
     [
       'deferred constraints are not looked at while culprits are searched',
       "['SET CONSTRAINTS ALL IMMEDIATE', 'RELEASE SAVEPOINT part']",
@@ -48,12 +47,17 @@ export const POSTGRES_FAULTS: readonly Mutation[] = [
       'return await complete(client, work, gaps, rows, trimOf(work.ready, rows))\n    })\n    return settlement',
       'return await complete(client, work, gaps, rows)\n    })\n    return settlement',
     ],
+    ['expired offsets are not behind the fence', '        if (fence?.rowCount !== 1) return false\n', ''],
+  ]),
+  ...faultsOf('engine/postgres/pool', FAULTS, [
+    ['a COMMIT that wrote nothing counts as done', "if (tag !== 'COMMIT')", 'if (tag === undefined)'],
+  ]),
+  ...faultsOf('engine/postgres/progress-rows', STORE, [
     [
       'a batch may be held where progress is not',
       'AND group_id = $3 AND next_offset = $4 RETURNING 1',
       'AND group_id = $3 AND $4::int8 IS NOT NULL RETURNING 1',
     ],
-    ['expired offsets are not behind the fence', '        if (fence?.rowCount !== 1) return false\n', ''],
     [
       'two streams settle each other in one group',
       '  if (row.stream === stream) return\n',

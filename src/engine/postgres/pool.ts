@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { StoreUnavailableError } from '../errors.ts'
+import { StoreMisconfiguredError, StoreUnavailableError } from '../errors.ts'
 import type { PoolName, PoolStatus } from '../status.ts'
 import type { CopyStatement } from '../value-sql.ts'
 import { copyIn } from './copy-in.ts'
@@ -149,4 +149,18 @@ export async function transaction<R>(pool: pg.Pool, work: (client: pg.PoolClient
       if (client.getTransactionStatus() !== 'I') await client.query('ROLLBACK').catch(() => {})
     }
   })
+}
+
+/**
+ * The last statements and COMMIT, in one round trip; answers what the statements did. After a failed statement COMMIT
+ * answers `ROLLBACK` and no error, so its command tag is checked.
+ */
+export async function finish(
+  client: pg.PoolClient,
+  statements: readonly pg.QueryConfig[],
+): Promise<readonly pg.QueryResult[]> {
+  const answers = await pipelined(client, [...statements, 'COMMIT'])
+  const tag = answers.at(-1)?.command
+  if (tag !== 'COMMIT') throw new StoreMisconfiguredError(`COMMIT was answered with ${tag}: nothing was written`)
+  return answers.slice(0, -1)
 }
