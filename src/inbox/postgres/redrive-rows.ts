@@ -1,32 +1,15 @@
-import type pg from 'pg'
-import { membersWhere, type RedriveState, redrivesWhere, sqlList } from '../letter-states.ts'
+import { membersWhere, redrivesWhere, sqlList } from '../letter-states.ts'
 import type { Redrive } from '../ports.ts'
 import { REDRIVE_LEASE_MS } from '../redrive-work.ts'
 import { stateBefore } from './dead-letter-rows.ts'
 
-/** A row of `replays` with what is counted of its members. */
-export interface RedriveRow extends pg.QueryResultRow {
-  readonly id: string
-  readonly state: RedriveState
-  readonly filter: string
-  readonly requested_by: string
-  readonly because: string
-  readonly automatic: boolean
-  readonly only_passing: boolean
-  readonly edited: boolean
-  readonly rate: number | null
-  readonly total: number
-  readonly pending: number
-  readonly published: number
-  readonly resolved: number
-  readonly failed_again: number
-  readonly parked: number
-  readonly skipped: number
-  readonly skipped_because: Redrive['skipped_because']
+type Times = 'created_at' | 'started_at' | 'finished_at'
+
+/** A row of `replays` with what is counted of its members: a redrive whose times are not text yet. */
+export interface RedriveRow extends Omit<Redrive, Times> {
   readonly created_at: Date
   readonly started_at: Date | null
   readonly finished_at: Date | null
-  readonly error: string | null
 }
 
 /** What it has left in such a state is not pending any more. */
