@@ -263,7 +263,7 @@ function toBuffer(value: Buffer | string): Buffer {
 }
 
 /** What is asked first, and how long for, in ms: between two questions it is seen whether waiting has any sense. */
-const FIRST_QUESTIONS_MS = [500, 1_000]
+const FIRST_QUESTIONS_MS = [500, 1_000, 2_500]
 
 /**
  * Connects, or gives up after `timeoutMs`; sooner when every broker has reported the cause, and waiting will not change it (a wrong
@@ -281,12 +281,15 @@ export async function connect(client: NativeClient, timeoutMs: number): Promise<
   }
   async function patiently<R>(leftMs: number, question: (ms: number) => Promise<R>): Promise<R> {
     const deadline = performance.now() + leftMs
-    for (const ms of FIRST_QUESTIONS_MS) {
+    for (const [index, ms] of FIRST_QUESTIONS_MS.entries()) {
       try {
         return await question(Math.min(ms, leftMs))
       } catch (error) {
         await causes?.settled()
-        if (causes?.hopeless() || performance.now() >= deadline) throw error
+        // A client lets go of the brokers that it was given as soon as it knows the advertised ones. Where the answer that named
+        // them came after its question had timed out, no later question is ever answered.
+        const isStranded = index === FIRST_QUESTIONS_MS.length - 1 && causes?.stranded()
+        if (isStranded || causes?.hopeless() || performance.now() >= deadline) throw error
       }
     }
     return await question(Math.max(1, Math.round(deadline - performance.now())))

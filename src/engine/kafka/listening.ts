@@ -27,6 +27,8 @@ export interface Causes {
   settled(): Promise<void>
   /** Each broker of KAFKA_BROKERS has a fault that is unlikely to pass without a change. */
   hopeless(): boolean
+  /** The cluster has given out a name that cannot be resolved here, and nothing has answered since. */
+  stranded(): boolean
 }
 
 interface Said {
@@ -40,6 +42,8 @@ interface Said {
 
 /** librdkafka repeats a message at most every 30 s. */
 const FRESH_MS = 70_000
+
+const UNRESOLVED = /^Failed to resolve/
 
 const CAUSES = new WeakMap<object, Causes>()
 
@@ -117,6 +121,7 @@ export function listen(client: object, connection: Connection): void {
       )
       return hopeless.length >= given.size
     },
+    stranded: () => [...said.values()].some(({ line }) => !line.bootstrap && UNRESOLVED.test(line.text)),
   }
   CAUSES.set(client, causes)
   const speaking = client as Speaking

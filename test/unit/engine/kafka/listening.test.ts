@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createServer } from 'node:tls'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { BrokerFatalError, BrokerUnavailableError } from '#src/engine/errors.ts'
+import { connect, type NativeClient } from '#src/engine/kafka/client.ts'
 import { toLastError, toStreamError, warningText } from '#src/engine/kafka/errors.ts'
 import { causesOf, listen } from '#src/engine/kafka/listening.ts'
 import { makeAuthority } from '../../../support/certificates.ts'
@@ -110,6 +111,22 @@ it('waiting is given up when every broker has said what waiting will not change'
   expect(causesOf(client)?.hopeless()).toBe(false)
   wrongPassword('b:9092')
   expect(causesOf(client)?.hopeless()).toBe(true)
+})
+
+it('a client that knows its brokers only by names that nothing resolves is not asked on until the time is up', async () => {
+  const asked: number[] = []
+  const played = Object.assign(client, {
+    getMetadata({ timeout }: { timeout: number }, done: (error: object) => void) {
+      asked.push(timeout)
+      says("in-docker.invalid:9092/1: Failed to resolve 'in-docker.invalid:9092': Name or service not known")
+      done(timedOut)
+    },
+    connect(options: { timeout: number }, done: (error: object) => void) {
+      this.getMetadata(options, done)
+    },
+  })
+  await expect(connect(played as unknown as NativeClient, 30_000)).rejects.toBe(timedOut)
+  expect(asked.reduce((sum, ms) => sum + ms)).toBeLessThan(5_000)
 })
 
 it('a client that gives up is waited for until it has said why', async () => {
