@@ -1,0 +1,79 @@
+import { dispositionOf } from '../engine/errors.ts'
+import type { Clock, HeadReader } from '../engine/ports.ts'
+import type { PartitionProgress } from './stream-ports.ts'
+
+/** How far the live stream is behind, for work that gives way to it, whichever processes consume it. */
+export interface StreamLag extends AsyncDisposable {
+  /**
+   * Age of the oldest record that is not settled, in seconds; 0: there is none. `undefined`: it is not known. Asks the database and Kafka
+   * when it is due, and waits a moment for them at most. Partitions that wait for an operator do not count.
+   */
+  seconds(): Promise<number | undefined>
+}
+
+/** Between two questions. */
+const INTERVAL_MS = 2_000
+/** How long a caller waits for a new answer. */
+const PATIENCE_MS = 1_000
+/** Answers older than this no longer describe the current state. */
+const FRESH_MS = 15_000
+
+export function createStreamLag(parts: {
+  readonly topic: string
+  /** Progress of each partition. */
+  readonly progress: () => Promise<readonly PartitionProgress[]>
+  /** Is disposed of with this. */
+  readonly heads: HeadReader
+  readonly clock: Clock
+}): StreamLag {
+  const { topic, progress, heads, clock } = parts
+  let known: { readonly seconds: number; readonly atMs: number } | undefined
+  let asking: Promise<void> | undefined
+  let dueAtMs = Number.NEGATIVE_INFINITY
+
+  async function ask(): Promise<void> {
+    try {
+      const ages: number[] = []
+      for (const { partition, next, pausedFor } of await progress()) {
+        if (pausedFor !== undefined) continue
+        const age = await ageOf(partition, next)
+        if (age !== undefined) ages.push(age)
+      }
+      if (ages.length > 0) known = { seconds: Math.max(...ages), atMs: clock.monotonic() }
+    } catch (error) {
+      // While Postgres is away, work waits for it by itself.
+      if (dispositionOf(error) !== 'retry') throw error
+    }
+  }
+
+  /** @returns `undefined` for a partition that cannot be read just now, or whose record has no timestamp */
+  async function ageOf(partition: number, nextOffset: bigint): Promise<number | undefined> {
+    try {
+      const head = await heads.headAt({ topic, partition, nextOffset })
+      if ('emptyTo' in head) return 0
+      // A producer's clock may be ahead of ours.
+      return head.timestampMs < 0 ? undefined : Math.max(0, clock.now() - head.timestampMs) / 1000
+    } catch {
+      return undefined
+    }
+  }
+
+  return {
+    async seconds() {
+      if (asking === undefined && clock.monotonic() >= dueAtMs) {
+        asking = ask().finally(() => {
+          asking = undefined
+          dueAtMs = clock.monotonic() + INTERVAL_MS
+        })
+        // It is awaited below, or by a later call, or by nobody.
+        asking.catch(() => {})
+      }
+      if (asking !== undefined) {
+        const answered = new AbortController()
+        await Promise.race([asking.finally(() => answered.abort()), clock.sleep(PATIENCE_MS, answered.signal)])
+      }
+      return known === undefined || clock.monotonic() - known.atMs > FRESH_MS ? undefined : known.seconds
+    },
+    [Symbol.asyncDispose]: () => heads[Symbol.asyncDispose](),
+  }
+}
