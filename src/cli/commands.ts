@@ -7,13 +7,14 @@ import {
   parseCount,
   parseDurationMs,
   parseNames,
-  parseOffset,
   parsePercent,
   parseRate,
   parseRoles,
 } from './arguments.ts'
-import { addCommand, addGroup, type CommandGroup, type CommandSpec, option, required } from './command.ts'
+import { addCommand, addGroup, type CommandGroup, type CommandSpec, option } from './command.ts'
+import { AUDIT, RESUME, SEEK } from './commands-operate.ts'
 import { STREAM } from './commands-stream.ts'
+import { asOption } from './operator-name.ts'
 
 /**
  * Every command, in the order of `--help`: the one place that names them. An implementation is imported by its `load`, when the
@@ -151,6 +152,7 @@ const VERIFY: CommandSpec = {
     option('--deep', 'read the topic again, and compare each record with the rows, value for value'),
     option('--repair', 'first reset the position of values that claim one beyond progress (audited)'),
     option('--because <text>', 'with --repair: why, for the audit log'),
+    asOption(),
     option('--yes', 'with --repair: do not ask'),
   ],
   help: `Compares the ledger, the tables, Kafka's committed offsets and the dead-letter topic with one another. Changes nothing and
@@ -172,42 +174,6 @@ Examples:
   holdfast verify --deep
   holdfast verify --repair --because "forged positions of 2026-11-03"`,
   load: async () => (await import('./verify.ts')).verify,
-}
-
-const RESUME: CommandSpec = {
-  name: 'resume',
-  summary: 'lift a pause that waits for an operator (storm guard)',
-  options: [
-    ofOne(),
-    option('--partition <p>', 'only this partition (default: all that are paused)', parseCount),
-    option('--because <text>', 'for the audit log', undefined, 'not said'),
-    option('--json', 'what was lifted, one JSON object a line'),
-  ],
-  help: `The service continues within a second or two, and counts from 0. It stops again while the cause persists: \`holdfast lag\` names it.
-
-Examples:
-  holdfast resume
-  holdfast resume --partition 3 --because "producer 1.4 rolled back"`,
-  load: async () => (await import('./resume.ts')).resume,
-}
-
-const SEEK: CommandSpec = {
-  name: 'seek',
-  summary: 'move a partition on purpose, to read again or to skip',
-  options: [
-    ofOne(),
-    required('--partition <p>', 'which partition of its topic', parseCount),
-    required('--to <offset>', 'an offset, earliest or latest', parseOffset),
-    required('--because <text>', 'why: it goes into the audit log'),
-    option('--json', 'what was done as a JSON object'),
-  ],
-  help: `Noted in the ledger and in the audit log; refused while the service runs on the group. Reading again is harmless: what is
-stored already counts as duplicate or stale.
-
-Examples:
-  holdfast seek --partition 2 --to earliest --because "read again after a fix"
-  holdfast seek --partition 2 --to 81723 --because "topic was recreated"`,
-  load: async () => (await import('./seek.ts')).seek,
 }
 
 const GET: CommandSpec = {
@@ -264,7 +230,7 @@ Examples:
 }
 
 export const COMMANDS: readonly (CommandSpec | CommandGroup)[] = [
-  ...[DEMO, SERVE, MIGRATE, STREAM, PRODUCE, VERIFY, RESUME, SEEK, GET, LAG, DLQ, CONFIG, DOCTOR],
+  ...[DEMO, SERVE, MIGRATE, STREAM, PRODUCE, VERIFY, RESUME, SEEK, AUDIT, GET, LAG, DLQ, CONFIG, DOCTOR],
 ]
 
 export function addCommands(program: Command): void {

@@ -1,17 +1,16 @@
 import { liftPauses } from '../engine/postgres/operator.ts'
 import { createPool } from '../engine/postgres/pool.ts'
-import { operatorName } from './operator-name.ts'
+import { type ActingOptions, actingOperator } from './operator-name.ts'
 import { note, print } from './output.ts'
 import { loadSetup, oneStream } from './streams.ts'
 
-interface ResumeOptions {
+interface ResumeOptions extends ActingOptions {
   readonly stream?: string
   readonly partition?: number
-  readonly because: string
   readonly json?: boolean
 }
 
-export async function resume({ stream: name, partition, because, json }: ResumeOptions): Promise<void> {
+export async function resume({ stream: name, partition, json, ...acting }: ResumeOptions): Promise<void> {
   const setup = await loadSetup()
   const stream = oneStream(setup, name)
   await using parts = new AsyncDisposableStack()
@@ -23,7 +22,7 @@ export async function resume({ stream: name, partition, because, json }: ResumeO
     groupId: stream.groupId,
     ...(partition === undefined ? {} : { partition }),
   }
-  const lifted = await liftPauses(pool, where, { who: operatorName(), because })
+  const lifted = await liftPauses(pool, where, actingOperator(setup.config, acting))
   for (const { partition, pausedFor, deadLettersInARow } of lifted) {
     const row = { partition, paused_for: pausedFor, dead_letters_in_a_row: deadLettersInARow }
     print(

@@ -2,11 +2,11 @@ import { UsageError } from '../engine/errors.ts'
 import { type KafkaInspector, startInspector } from '../engine/kafka/inspector.ts'
 import { movePartition } from '../engine/postgres/operator.ts'
 import { createPool } from '../engine/postgres/pool.ts'
-import { operatorName } from './operator-name.ts'
+import { type ActingOptions, actingOperator } from './operator-name.ts'
 import { print } from './output.ts'
 import { loadSetup, oneStream } from './streams.ts'
 
-interface SeekOptions {
+interface SeekOptions extends ActingOptions {
   readonly stream?: string
   readonly partition: number
   readonly to: bigint | 'earliest' | 'latest'
@@ -14,7 +14,7 @@ interface SeekOptions {
   readonly json?: boolean
 }
 
-export async function seek({ stream: name, partition, to, because, json }: SeekOptions): Promise<void> {
+export async function seek({ stream: name, partition, to, because, as, json }: SeekOptions): Promise<void> {
   if (because.trim() === '') throw new UsageError('--because is empty: say why, the audit log keeps it')
   const setup = await loadSetup()
   const stream = oneStream(setup, name)
@@ -32,7 +32,7 @@ export async function seek({ stream: name, partition, to, because, json }: SeekO
   parts.defer(() => pool.end())
   const topicId = await inspector.topicId(topic)
   const move = { stream: stream.name, topic, partition, groupId, to: offset, low, topicId }
-  const from = await movePartition(pool, move, { who: operatorName(), because })
+  const from = await movePartition(pool, move, actingOperator(setup.config, { as, because }))
   // Progress is the truth; Kafka's offset follows it, so that lag and proof agree.
   await inspector.commit([{ topic, partition, nextOffset: offset }])
   if (json) {

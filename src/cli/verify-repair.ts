@@ -4,7 +4,7 @@ import type { Stream } from '../engine/stream.ts'
 import { visible } from '../engine/visible.ts'
 import type { Config } from '../settings/config.ts'
 import { confirm } from './confirm.ts'
-import { operatorName } from './operator-name.ts'
+import { type ActingOptions, actingOperator } from './operator-name.ts'
 import { note } from './output.ts'
 import { plural } from './words.ts'
 
@@ -13,12 +13,17 @@ const STATEMENT_TIMEOUT_MS = 10 * 60_000
 
 /** Shows which values point beyond progress, asks, and sets exactly those back. */
 export async function repair(
-  { postgres }: Pick<Config, 'postgres'>,
+  config: Pick<Config, 'postgres' | 'operator'>,
   stream: Stream,
-  { because, yes }: { readonly because?: string; readonly yes?: boolean },
+  { as, because = 'values that point beyond progress', yes }: ActingOptions & { readonly yes?: boolean },
 ): Promise<void> {
   await using parts = new AsyncDisposableStack()
-  const pool = createPool({ url: postgres.url, max: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS, name: 'verify' })
+  const pool = createPool({
+    url: config.postgres.url,
+    max: 1,
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    name: 'verify',
+  })
   parts.defer(() => pool.end())
   const beyond = await valuesBeyondProgress(pool, stream)
   if (beyond.length === 0) {
@@ -33,10 +38,7 @@ export async function repair(
     'They get the position before every record: the next genuine version replaces them. What is stored stays until then.',
   )
   await confirm({ verb: 'Set back', count: beyond.length, what: 'value', yes, look: 'verify without --repair' })
-  const done = await setBack(pool, stream, beyond, {
-    who: operatorName(),
-    because: because ?? 'values that point beyond progress',
-  })
+  const done = await setBack(pool, stream, beyond, actingOperator(config, { as, because }))
   note(`repair: ${plural(done, 'value')} set back; in the audit log as verify_repair`)
   const partitions = [...new Set(beyond.map(({ partition }) => partition))].sort((a, b) => a - b)
   note(

@@ -2,18 +2,18 @@ import { StreamError } from '../engine/errors.ts'
 import type { Stream } from '../engine/stream.ts'
 import type { Config } from '../settings/config.ts'
 import { CommandFailed } from './failure.ts'
+import type { ActingOptions } from './operator-name.ts'
 import { print } from './output.ts'
 import { type Verification, verifyStream } from './proof.ts'
 import { proofJson, showProof, showReading } from './proof-words.ts'
 import { loadSetup, namedOrAll } from './streams.ts'
 import { repair } from './verify-repair.ts'
 
-interface VerifyOptions {
+interface VerifyOptions extends ActingOptions {
   readonly stream?: string
   readonly json?: boolean
   readonly deep?: boolean
   readonly repair?: boolean
-  readonly because?: string
   readonly yes?: boolean
 }
 

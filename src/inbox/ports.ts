@@ -2,6 +2,7 @@ import type { Violation } from '../engine/dead-letter.ts'
 import { UsageError } from '../engine/errors.ts'
 import type { Operator } from '../engine/operator.ts'
 import type { SourceRecord } from '../engine/record.ts'
+import type { AuditQuery } from './audit-query.ts'
 import type { DeadLetterFilter } from './filter.ts'
 import {
   type DeadLetterState,
@@ -164,7 +165,8 @@ export interface DeadLetterStore {
   restore(action: string, by: Operator): Promise<{ readonly restored: number }>
   /** An operator looked at unmasked payloads, or exported them. */
   noteRevealed(filter: string, ids: readonly string[], by: Operator): Promise<void>
-  audit(query: { readonly limit: number; readonly before: string | undefined }): Promise<AuditEntry[]>
+  /** What operators did to this stream, newest first. */
+  audit(query: AuditQuery): Promise<AuditEntry[]>
 }
 
 export interface AuditEntry {

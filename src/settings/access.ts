@@ -1,3 +1,5 @@
+import { isOperatorName } from '../engine/operator.ts'
+
 /** What a caller of the API may do; each includes those before it. */
 export const ACCESS_ROLES = ['read', 'write', 'admin'] as const
 export type AccessRole = (typeof ACCESS_ROLES)[number]
@@ -22,9 +24,9 @@ export function includesRole(held: AccessRole, needed: AccessRole): boolean {
 export function parseApiKeys(text: string): readonly ApiKey[] | undefined {
   const keys: ApiKey[] = []
   for (const part of text.split(',')) {
-    const [, name, role, sha256] = /^([A-Za-z0-9._-]{1,64}):([a-z]+):([0-9a-f]{64})$/i.exec(part.trim()) ?? []
+    const [, name, role, sha256] = /^([^:]+):([a-z]+):([0-9a-f]{64})$/i.exec(part.trim()) ?? []
     const known = ACCESS_ROLES.find(candidate => candidate === role)
-    if (name === undefined || known === undefined || sha256 === undefined) return undefined
+    if (name === undefined || !isOperatorName(name) || known === undefined || sha256 === undefined) return undefined
     keys.push({ name, role: known, sha256: sha256.toLowerCase() })
   }
   return keys
@@ -35,7 +37,7 @@ export function maskApiKeys(text: string): string {
   if (text === '') return ''
   return text
     .split(',')
-    .map(part => /^\s*([A-Za-z0-9._-]{1,64}:(?:read|write|admin)):/.exec(part)?.[1])
-    .map(shown => (shown === undefined ? '***' : `${shown}:***`))
+    .map(part => /^\s*([^:]+):(read|write|admin):/.exec(part))
+    .map(match => (isOperatorName(match?.[1] ?? '') ? `${match?.[1]}:${match?.[2]}:***` : '***'))
     .join(',')
 }

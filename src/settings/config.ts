@@ -120,6 +120,8 @@ function toConfig(values: Values) {
     },
     /** As it was written: relative to the working directory. `undefined`: the usual names are looked for. */
     streamFile: values.HOLDFAST_CONFIG,
+    /** Who runs commands; `undefined`: the user of the terminal. */
+    operator: values.OPERATOR,
     postgres: {
       url: values.DATABASE_URL,
       poolMax: values.PG_POOL_MAX,

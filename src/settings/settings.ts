@@ -1,4 +1,5 @@
 import { refusalOf } from '../engine/kafka/properties.ts'
+import { isOperatorName, OPERATOR_NAME } from '../engine/operator.ts'
 import { START_AT } from '../engine/progress.ts'
 import { type ApiKey, maskApiKeys, parseApiKeys } from './access.ts'
 import { LOG_LEVELS, LOG_MODULES, parseLogLevels } from './log-levels.ts'
@@ -289,6 +290,15 @@ export const SETTINGS = {
     about:
       'The streams that run. Unset: `holdfast.config.ts` (`.mts`, `.cts`, `.js`, `.mjs`, `.cjs`) of the working directory; where there is none, orders alone.',
   }),
+  OPERATOR: setting(
+    {
+      default: undefined,
+      expected: OPERATOR_NAME,
+      about:
+        'Who runs commands, as the audit log and the list of redrives show it; `--as NAME` overrides it. Unset: the user of the terminal.',
+    },
+    value => (isOperatorName(value) ? value : undefined),
+  ),
   CACHE_MAX_BYTES: bytes({
     default: '64MiB',
     min: 0,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { UsageError } from '#src/engine/errors.ts'
+import type { AuditQuery } from '#src/inbox/audit-query.ts'
 import { type DeadLetterFilter, parseFilter } from '#src/inbox/filter.ts'
 import type { DeadLetterPlace, DeadLetterStore, LetterSort } from '#src/inbox/ports.ts'
 import type { LetterFields } from '../support/letters.ts'
@@ -294,6 +295,25 @@ export function deadLetterStoreSuite(open: () => Promise<LetterHarness>): void {
       const rest = await store.audit({ limit: 3, before: first.at(-1)?.id })
       expect([...first, ...rest].map(entry => entry.filter)).toEqual(['key:4', 'key:3', 'key:2', 'key:1', 'key:0'])
       await expect(store.audit({ limit: 3, before: 'x' })).rejects.toThrow(UsageError)
+    })
+
+    it('is asked for by who, what and when, page by page', async () => {
+      const { store } = await open()
+      for (let n = 0; n < 4; n++) await store.discard(filter(`uid:${n}`), n % 2 === 0 ? ada : { ...ada, who: 'ben' })
+      await store.noteRevealed('error:required', ['orders-0-0'], ada)
+      const found = async (asked: Partial<AuditQuery>) =>
+        (await store.audit({ limit: 10, ...asked })).map(entry => entry.filter)
+      expect(await found({ who: ['ada'] })).toEqual(['error:required', 'key:2', 'key:0'])
+      expect(await found({ who: ['ada'], what: ['discard', 'seek'] })).toEqual(['key:2', 'key:0'])
+      expect(await found({ who: ['ada', 'ben'], what: ['discard'], limit: 3 })).toEqual(['key:3', 'key:2', 'key:1'])
+      const [, , third] = await store.audit({ limit: 3, what: ['discard'] })
+      expect(await found({ what: ['discard'], before: third?.id })).toEqual(['key:0'])
+      const all = await store.audit({ limit: 10 })
+      const second = all[3]?.at ?? ''
+      // Entries of one transaction's instant belong together, so that the edges are looked at, and not their number.
+      expect(await found({ since: second })).toEqual(all.filter(({ at }) => at >= second).map(entry => entry.filter))
+      expect(await found({ until: '2000-01-01T00:00:00Z' })).toEqual([])
+      expect(await found({ since: '2000-01-01T00:00:00Z', who: ['nobody'] })).toEqual([])
     })
   })
 }

@@ -139,9 +139,18 @@ export function createMemoryLetters(nowMs = FIRST_FAILURE_MS + HOUR_MS): MemoryL
       const action = note('reveal', filter, by, { revealed: known.length })
       for (const id of known) happened(id, 'revealed', by, { action })
     },
-    async audit({ limit, before }) {
+    async audit({ limit, before, who, what, since, until }) {
       if (before !== undefined && !NUMBER.test(before)) throw new UsageError('the audit log is paged by numbers')
-      const earlier = log.filter(({ id }) => before === undefined || Number(id) < Number(before))
+      const earlier = log.filter(entry => {
+        const atMs = Date.parse(entry.at)
+        return (
+          (before === undefined || Number(entry.id) < Number(before)) &&
+          (who?.includes(entry.who) ?? true) &&
+          (what?.includes(entry.what) ?? true) &&
+          (since === undefined || atMs >= Date.parse(since)) &&
+          (until === undefined || atMs < Date.parse(until))
+        )
+      })
       return earlier.toReversed().slice(0, limit)
     },
   }

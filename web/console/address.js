@@ -8,14 +8,18 @@ const VIEWS = ['groups', 'list', 'replays', 'audit']
 export const SORTS = ['-failed_at', 'failed_at', 'source', '-source']
 export const [USUAL_SORT] = SORTS
 
+/** The fields of the audit log's filter, as the API names them. */
+export const AUDIT_FIELDS = /** @type {(keyof AuditFilter)[]} */ (['who', 'what', 'since', 'until'])
+
 /**
  * @typedef {'groups' | 'list' | 'letter' | 'replays' | 'replay' | 'audit'} View
- * @typedef {{ view: View, q?: string, sort?: string, id?: string | undefined, stream?: string | undefined }} Place
+ * @typedef {{ who?: string, what?: string, since?: string, until?: string }} AuditFilter which entries of the audit log
+ * @typedef {{ view: View, q?: string, sort?: string, id?: string | undefined, stream?: string | undefined, audit?: AuditFilter }} Place
  */
 
 /**
  * @param {string} search of a location
- * @returns {{ view: View, q: string, sort: string, id: string | undefined }}
+ * @returns {{ view: View, q: string, sort: string, id: string | undefined, audit?: AuditFilter }}
  */
 export function placeOfAddress(search) {
   const asked = new URLSearchParams(search)
@@ -26,7 +30,10 @@ export function placeOfAddress(search) {
     if (id) return { view, q, sort, id }
   }
   const view = /** @type {View} */ (asked.get('view'))
-  return { view: VIEWS.includes(view) ? view : 'groups', q, sort, id: undefined }
+  const place = { view: VIEWS.includes(view) ? view : /** @type {View} */ ('groups'), q, sort, id: undefined }
+  if (place.view !== 'audit') return place
+  const given = AUDIT_FIELDS.flatMap(name => (asked.get(name) ? [[name, asked.get(name)]] : []))
+  return { ...place, audit: Object.fromEntries(given) }
 }
 
 /**
@@ -34,12 +41,13 @@ export function placeOfAddress(search) {
  * @param {Place} place
  * @returns {string}
  */
-export function addressOf({ view, q = USUAL, sort = USUAL_SORT, id, stream }) {
+export function addressOf({ view, q = USUAL, sort = USUAL_SORT, id, stream, audit = {} }) {
   const query = new URLSearchParams(stream === undefined ? {} : { stream })
   if (id !== undefined) query.set(view, id)
   else if (view !== 'groups') query.set('view', view)
   if (q !== USUAL && view !== 'replays' && view !== 'replay' && view !== 'audit') query.set('q', q)
   if (sort !== USUAL_SORT && (view === 'list' || view === 'letter')) query.set('sort', sort)
+  if (view === 'audit') for (const name of AUDIT_FIELDS) if (audit[name]) query.set(name, audit[name])
   const text = query.toString()
   return text === '' ? '/admin' : `/admin?${text}`
 }

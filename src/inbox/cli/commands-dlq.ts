@@ -1,9 +1,11 @@
 import { Argument, Option } from 'commander'
 import { parseCount, parseLimit, parseRate } from '../../cli/arguments.ts'
 import { type CommandGroup, type CommandSpec, option, required } from '../../cli/command.ts'
+import { asOption } from '../../cli/operator-name.ts'
 import { LETTER_SORTS, USUAL_SORT } from '../ports.ts'
 
 const because = () => option('--because <text>', 'for the audit log')
+const as = asOption
 const stream = () => option('--stream <name>', 'which stream (default: the only one)')
 const anyFilter = () => new Argument('[filter...]', 'which (default: all)')
 const redriveId = () => new Argument('<id>', 'as "dlq replays" lists it')
@@ -57,6 +59,7 @@ const SHOW: CommandSpec = {
     ]),
     option('--hex', 'the bytes of its value, as a dump').conflicts(['json', 'masked']),
     option('--masked', 'without what may be personal'),
+    as(),
     option('--json', 'all of it as one JSON object'),
   ],
   help: `Looking at more than --masked shows is noted in the audit log.
@@ -100,6 +103,7 @@ const REDRIVE: CommandSpec = {
     option('--only-passing', 'only those that are valid today').conflicts('resume'),
     option('--edit <file>', 'one dead letter with this value instead of its own; - reads stdin').conflicts('resume'),
     because(),
+    as(),
     option('--yes', 'do not ask'),
     option('--resume <id>', 'continue a redrive that is paused, or whose process is gone'),
     option('--json', 'the preview, or what came of it, as a JSON object'),
@@ -134,7 +138,7 @@ const PAUSE: CommandSpec = {
   name: 'pause',
   summary: 'pause a redrive at the end of the current page',
   arguments: [redriveId()],
-  options: [stream(), because(), option('--json', 'the redrive as a JSON object')],
+  options: [stream(), because(), as(), option('--json', 'the redrive as a JSON object')],
   help: 'To continue: holdfast dlq replay --resume ID\n\nExample:\n  holdfast dlq pause r4x0c2m8ab',
   load: async () => (await steering()).pause,
 }
@@ -143,7 +147,7 @@ const CANCEL: CommandSpec = {
   name: 'cancel',
   summary: 'end a redrive at the end of the current page',
   arguments: [redriveId()],
-  options: [stream(), because(), option('--json', 'the redrive as a JSON object')],
+  options: [stream(), because(), as(), option('--json', 'the redrive as a JSON object')],
   help: `What is published stays published; the others wait as before.
 
 Example:
@@ -158,6 +162,7 @@ const DISCARD: CommandSpec = {
   options: [
     stream(),
     required('--because <text>', 'why: it goes into the audit log'),
+    as(),
     option('--dry-run', 'only say what would be discarded'),
     option('--yes', 'do not ask'),
     option('--json', 'what was done as a JSON object'),
@@ -174,7 +179,7 @@ const RESTORE: CommandSpec = {
   name: 'restore',
   summary: 'undo a discard',
   arguments: [new Argument('<action>', 'the number that the discard ended with; the audit log has it, too')],
-  options: [stream(), because(), option('--json', 'what was done as a JSON object')],
+  options: [stream(), because(), as(), option('--json', 'what was done as a JSON object')],
   help: `What it discarded, and is still discarded, is open again, or parked if it was.
 
 Example:
@@ -186,7 +191,7 @@ const EXPORT: CommandSpec = {
   name: 'export',
   summary: 'all there is of each, one JSON object a line: columns, violations, headers, key and value',
   arguments: [anyFilter()],
-  options: [stream(), option('--json', 'accepted for consistency; the output is always NDJSON')],
+  options: [stream(), as(), option('--json', 'accepted for consistency; the output is always NDJSON')],
   help: `What is text in UTF-8 stands in "text", anything else in "base64". Noted in the audit log: the bytes may be personal.
 
 Examples:
@@ -198,7 +203,7 @@ Examples:
 const REINDEX: CommandSpec = {
   name: 'reindex',
   summary: 'read the dead-letter topic from its start, and add what the index lacks',
-  options: [stream(), because(), option('--json', 'what was done, as one JSON object')],
+  options: [stream(), because(), as(), option('--json', 'what was done, as one JSON object')],
   help: `For dead letters that other programs wrote to the topic, for places that are not in the index, and for an index that was lost. Rows
 that are there stay as they are. A dead letter that is added takes what became of it from what the database still knows; where that is
 lost, too, it is open again. What was purged stays away. May run beside the service.
@@ -212,7 +217,7 @@ const AUTO: CommandSpec = {
   name: 'auto',
   summary: 'automatic redrives of failures with a temporary cause',
   arguments: [new Argument('<what>').choices(['on', 'off', 'status'])],
-  options: [stream(), because(), option('--json', 'as a JSON object')],
+  options: [stream(), because(), as(), option('--json', 'as a JSON object')],
   help: `They redrive retries_exhausted and unexpected_error after the waits of AUTO_REDRIVE_DELAYS, and stand in the list of redrives
 like any other. The switch holds for all processes and overrides AUTO_REDRIVE.
 

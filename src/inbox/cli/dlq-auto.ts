@@ -1,5 +1,6 @@
+import { actingOperator } from '../../cli/operator-name.ts'
 import { print } from '../../cli/output.ts'
-import { type DlqOptions, openDeadLetters, operator } from './dlq-parts.ts'
+import { type DlqOptions, openDeadLetters } from './dlq-parts.ts'
 
 interface AutoOptions extends DlqOptions {
   readonly because?: string
@@ -9,7 +10,9 @@ export async function auto(what: 'on' | 'off' | 'status', options: AutoOptions):
   await using inbox = await openDeadLetters(options)
   const { automatic } = inbox
   const status =
-    what === 'status' ? await automatic.status() : await automatic.set(what === 'on', operator(options.because))
+    what === 'status'
+      ? await automatic.status()
+      : await automatic.set(what === 'on', actingOperator(inbox.config, options))
   if (options.json) return print(JSON.stringify(status))
   const since =
     status.changed_at === null ? 'as AUTO_REDRIVE says' : `since ${status.changed_at}, by ${status.changed_by}`

@@ -1,9 +1,10 @@
 import { confirm } from '../../cli/confirm.ts'
+import { actingOperator } from '../../cli/operator-name.ts'
 import { note, print } from '../../cli/output.ts'
 import { plural } from '../../cli/words.ts'
 import { UsageError } from '../../engine/errors.ts'
 import { discardable } from '../ports.ts'
-import { type DlqOptions, filterOf, openDeadLetters, operator } from './dlq-parts.ts'
+import { type DlqOptions, filterOf, openDeadLetters } from './dlq-parts.ts'
 
 interface DiscardOptions extends DlqOptions {
   readonly because: string
@@ -26,7 +27,7 @@ export async function discard(words: readonly string[], options: DiscardOptions)
     return
   }
   await confirm({ verb: 'Discard', count, yes })
-  const { discarded, action } = await inbox.letters.discard(filter, operator(because))
+  const { discarded, action } = await inbox.letters.discard(filter, actingOperator(inbox.config, options))
   if (json) print(JSON.stringify({ discarded, action }))
   else print(`${plural(discarded, 'dead letter')} discarded; to undo it: holdfast dlq restore ${action}`)
 }

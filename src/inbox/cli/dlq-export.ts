@@ -1,5 +1,6 @@
 import { CommandFailed } from '../../cli/failure.ts'
 import { onInterrupt } from '../../cli/interrupt.ts'
+import { actingOperator } from '../../cli/operator-name.ts'
 import { note, printAll } from '../../cli/output.ts'
 import { startProgress } from '../../cli/progress.ts'
 import { plural } from '../../cli/words.ts'
@@ -8,14 +9,14 @@ import { printFilter } from '../filter.ts'
 import { rowJson } from '../json.ts'
 import { dlqPlaceOf } from '../ports.ts'
 import { readViolations } from '../postgres/dead-letter-violations.ts'
-import { type DlqOptions, filterOf, openDeadLetters, operator } from './dlq-parts.ts'
+import { type DlqOptions, filterOf, openDeadLetters } from './dlq-parts.ts'
 
 const PAGE = 500
 
 export async function exportAll(words: readonly string[], options: DlqOptions): Promise<void> {
   const filter = filterOf(words)
-  const by = operator('exported')
   await using inbox = await openDeadLetters(options)
+  const by = actingOperator(inbox.config, { ...options, because: 'exported' })
   using interrupt = onInterrupt()
   const progress = startProgress({ label: 'exported' })
   let done = 0

@@ -1,8 +1,7 @@
 import { composeInbox, type Inbox } from '../../app/inbox.ts'
-import { operatorName } from '../../cli/operator-name.ts'
+import type { ActingOptions } from '../../cli/operator-name.ts'
 import { loadSetup, oneStream } from '../../cli/streams.ts'
 import { UsageError } from '../../engine/errors.ts'
-import type { Operator } from '../../engine/operator.ts'
 import { createPool } from '../../engine/postgres/pool.ts'
 import type { SourceRecord } from '../../engine/record.ts'
 import type { Stream } from '../../engine/stream.ts'
@@ -11,7 +10,7 @@ import { type DeadLetterFilter, parseFilter } from '../filter.ts'
 import { type DeadLetterRecords, type DeadLetterRow, dlqPlaceOf } from '../ports.ts'
 
 /** What every command of `dlq` takes. */
-export interface DlqOptions {
+export interface DlqOptions extends Pick<ActingOptions, 'as'> {
   readonly stream?: string
   readonly json?: boolean
 }
@@ -73,8 +72,4 @@ export function filterOf(words: readonly string[]): DeadLetterFilter {
 function requoted(word: string): string {
   const [, field, value] = /^(-?text:)([^"\\]+)$/.exec(word) ?? []
   return field === undefined || parseFilter(word).ok ? word : `${field}"${value}"`
-}
-
-export function operator(because: string | undefined): Operator {
-  return { who: operatorName(), because: because?.trim() || 'not said' }
 }

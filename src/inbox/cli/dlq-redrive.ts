@@ -1,12 +1,13 @@
 import { confirm } from '../../cli/confirm.ts'
 import { CommandFailed } from '../../cli/failure.ts'
+import { actingOperator } from '../../cli/operator-name.ts'
 import { note, print } from '../../cli/output.ts'
 import { readBytes } from '../../cli/value-file.ts'
 import { UsageError } from '../../engine/errors.ts'
 import { refuseEdit } from '../edit.ts'
 import type { DeadLetterFilter } from '../filter.ts'
 import { type RedriveRequest, RedriveRunningError } from '../ports.ts'
-import { type DeadLetters, type DlqOptions, filterOf, openDeadLetters, operator } from './dlq-parts.ts'
+import { type DeadLetters, type DlqOptions, filterOf, openDeadLetters } from './dlq-parts.ts'
 import { runRedrive } from './redrive-run.ts'
 import { previewLines } from './redrive-words.ts'
 
@@ -22,13 +23,13 @@ interface RedriveOptions extends DlqOptions {
 }
 
 export async function redrive(words: readonly string[], options: RedriveOptions): Promise<void> {
-  const { because, resume, json = false } = options
+  const { resume, json = false } = options
   if (resume === undefined && words.length === 0)
     throw new UsageError('say which, as in: holdfast dlq replay state:open')
   if (resume !== undefined && words.length > 0)
     throw new UsageError('--resume continues with a frozen set, and takes no filter')
-  const by = operator(because)
   await using inbox = await openDeadLetters(options)
+  const by = actingOperator(inbox.config, options)
   let id: string | undefined
   try {
     id = resume === undefined ? await start(inbox, words, options) : (await inbox.redrives.resume(resume, by)).id
@@ -65,7 +66,7 @@ async function start(
   for (const line of previewLines(preview)) note(line)
   await confirm({ verb: 'Redrive', count: preview.count, yes: options.yes })
   // Only as many as were confirmed: others may have arrived meanwhile.
-  const { id } = await inbox.redrives.start({ ...request, limit: preview.count }, operator(options.because))
+  const { id } = await inbox.redrives.start({ ...request, limit: preview.count }, actingOperator(inbox.config, options))
   if (!options.json) note(`redrive ${id}`)
   return id
 }

@@ -1,5 +1,6 @@
 import { CommandFailed } from '../../cli/failure.ts'
 import { onInterrupt } from '../../cli/interrupt.ts'
+import { actingOperator } from '../../cli/operator-name.ts'
 import { note, print } from '../../cli/output.ts'
 import { startProgress } from '../../cli/progress.ts'
 import { loadSetup, oneStream } from '../../cli/streams.ts'
@@ -8,7 +9,7 @@ import { openPartitionReader } from '../../engine/kafka/partition-reader.ts'
 import { createPool } from '../../engine/postgres/pool.ts'
 import { rebuildIndex } from '../postgres/reindex.ts'
 import { readDlqTopic } from '../reindex.ts'
-import { type DlqOptions, operator } from './dlq-parts.ts'
+import type { DlqOptions } from './dlq-parts.ts'
 
 interface ReindexOptions extends DlqOptions {
   readonly because?: string
@@ -18,7 +19,7 @@ interface ReindexOptions extends DlqOptions {
 const STATEMENT_TIMEOUT_MS = 10 * 60_000
 
 export async function reindex(options: ReindexOptions): Promise<void> {
-  const { because, json } = options
+  const { json } = options
   const setup = await loadSetup()
   const stream = oneStream(setup, options.stream)
   const { kafka, postgres, redriveMax } = setup.config
@@ -44,7 +45,7 @@ export async function reindex(options: ReindexOptions): Promise<void> {
     }
   }
   try {
-    const by = operator(because)
+    const by = actingOperator(setup.config, options)
     const report = await rebuildIndex(pool, { stream, ...reading, copies: copies(), redriveMax, by })
     progress.stop()
     if (json) return print(JSON.stringify(report))

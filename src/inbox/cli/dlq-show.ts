@@ -1,8 +1,9 @@
 import { hexDump } from '../../../web/console/hex.js'
 import { CommandFailed } from '../../cli/failure.ts'
+import { actingOperator } from '../../cli/operator-name.ts'
 import { print, write } from '../../cli/output.ts'
 import * as answer from '../http/letter-answer.ts'
-import { type DlqOptions, openDeadLetters, operator, recordOf } from './dlq-parts.ts'
+import { type DlqOptions, openDeadLetters, recordOf } from './dlq-parts.ts'
 import { letterText } from './letter-text.ts'
 
 interface ShowOptions extends DlqOptions {
@@ -20,7 +21,8 @@ export async function show(id: string, options: ShowOptions): Promise<void> {
     throw new CommandFailed(`there is no dead letter ${id}; "holdfast dlq ls" shows which there are`)
   const record = await recordOf(inbox.records, letter)
   // First the audit log: what cannot be noted there is not shown.
-  if (!masked && record !== undefined) await letters.noteRevealed(`id:${id}`, [id], operator(undefined))
+  if (!masked && record !== undefined)
+    await letters.noteRevealed(`id:${id}`, [id], actingOperator(inbox.config, options))
 
   if (raw || hex) {
     if (record === undefined) throw new CommandFailed(`the bytes of ${id} are not in the dead-letter topic (any more)`)

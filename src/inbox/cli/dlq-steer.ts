@@ -1,5 +1,6 @@
+import { actingOperator } from '../../cli/operator-name.ts'
 import { note, print } from '../../cli/output.ts'
-import { type DlqOptions, openDeadLetters, operator } from './dlq-parts.ts'
+import { type DlqOptions, openDeadLetters } from './dlq-parts.ts'
 import { endLine } from './redrive-words.ts'
 
 interface SteerOptions extends DlqOptions {
@@ -19,7 +20,7 @@ export async function cancel(id: string, options: SteerOptions): Promise<void> {
 
 async function steer(what: 'pause' | 'cancel', id: string, options: SteerOptions) {
   await using inbox = await openDeadLetters(options)
-  const redrive = await inbox.redrives[what](id, operator(options.because))
+  const redrive = await inbox.redrives[what](id, actingOperator(inbox.config, options))
   print(options.json ? JSON.stringify(redrive) : endLine(redrive, 0))
   if (redrive.state === 'pausing' || redrive.state === 'cancelling')
     note('it takes effect at the end of the current page')

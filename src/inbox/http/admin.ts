@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { dispositionOf, StoreUnavailableError, StreamError } from '../../engine/errors.ts'
-import type { Operator } from '../../engine/operator.ts'
+import { type Operator, operatorOf as operatorNamed } from '../../engine/operator.ts'
 import type { Stream } from '../../engine/stream.ts'
 import type { Caller } from '../../http/auth.ts'
 import { type Problem, sendProblem } from '../../http/problem.ts'
@@ -218,7 +218,7 @@ export function badQuery(detail: string): Refusal {
 
 /** For the audit log. */
 export function operatorOf(guard: AdminGuard, res: Response, because: string | undefined): Operator {
-  return { who: guard.callerOf(res)?.name ?? 'unknown', because: because?.trim() || 'not said' }
+  return operatorNamed(guard.callerOf(res)?.name ?? 'unknown', because)
 }
 
 export function sentence(message: string): string {

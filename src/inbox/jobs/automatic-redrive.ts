@@ -1,4 +1,4 @@
-import type { Operator } from '../../engine/operator.ts'
+import { AUTOMATIC, type Operator } from '../../engine/operator.ts'
 import type { DeadLetterFilter } from '../filter.ts'
 import { NothingToRedriveError, type Redrive, RedriveRunningError, type Redrives } from '../ports.ts'
 import type { AutomaticRedrive } from '../stream-ports.ts'
@@ -12,7 +12,7 @@ export interface AutomaticRedriveParts {
   readonly now: () => number
 }
 
-const BY: Operator = { who: 'automatic', because: 'the cause may have passed' }
+const BY: Operator = { who: AUTOMATIC, because: 'the cause may have passed' }
 /** It is not urgent, so it leaves capacity to the live stream. */
 const RATE_PER_SECOND = 100
 /** Redrives that are looked through: for one that an operator has paused, and for letters that were tried in vain. */

@@ -5,7 +5,8 @@ import { audit } from '../../engine/postgres/audit.ts'
 import { pipelined, query, transaction } from '../../engine/postgres/pool.ts'
 import { printFilter } from '../filter.ts'
 import { LETTER_MOVES, sqlList } from '../letter-states.ts'
-import type { AuditEntry, DeadLetterGroup, DeadLetterStore } from '../ports.ts'
+import type { DeadLetterGroup, DeadLetterStore } from '../ports.ts'
+import { readAudit } from './audit-log.ts'
 import { readArrivals } from './dead-letter-arrivals.ts'
 import { filterSql } from './dead-letter-filter-sql.ts'
 import { readPage } from './dead-letter-page.ts'
@@ -113,15 +114,7 @@ export function createDeadLetterStore(pool: pg.Pool, stream: string): DeadLetter
       })
     },
 
-    async audit({ limit, before }) {
-      if (before !== undefined && !NUMBER.test(before)) throw new UsageError('the audit log is paged by numbers')
-      const rows = await query<Omit<AuditEntry, 'at'> & { at: Date }>(pool, {
-        text: `SELECT id, at, stream, who, what, filter, because, counts FROM audit_log
-          WHERE stream = $3 AND ($2::bigint IS NULL OR id < $2) ORDER BY id DESC LIMIT $1`,
-        values: [limit, before ?? null, stream],
-      })
-      return rows.map(row => ({ ...row, at: row.at.toISOString() }))
-    },
+    audit: query => readAudit(pool, stream, query),
   }
 
   /**

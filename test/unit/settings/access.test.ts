@@ -19,6 +19,7 @@ describe('API_KEYS', () => {
     `web:READ:${HASH}`,
     `:read:${HASH}`,
     'web:read:the key itself',
+    `automatic:admin:${HASH}`,
     `web:read:${HASH}0`,
   ])('is refused as a whole when a part cannot be read: %j', text => {
     expect(parseApiKeys(text)).toBeUndefined()

@@ -68,11 +68,18 @@ describe('the address', () => {
     ['?view=list&sort=source', 'list', 'state:open', 'source'],
     ['?view=list&sort=bytes', 'list', 'state:open', '-failed_at'],
     ['?view=nonsense', 'groups', 'state:open', '-failed_at'],
-    ['?view=audit', 'audit', 'state:open', '-failed_at'],
   ])('says what is on the screen: %s', (search, view, q, sort) => {
     const place = placeOfAddress(search)
     expect(place).toEqual({ view, q, sort, id: undefined })
     expect(placeOfAddress(new URL(addressOf(place), 'http://x').search)).toEqual(place)
+  })
+
+  it('holds the filter of the audit log, and only what it names', () => {
+    const place = placeOfAddress('?view=audit&who=ada&what=discard%2Cseek&since=24h&until=&q=reason%3Aa')
+    expect(place).toMatchObject({ view: 'audit', audit: { who: 'ada', what: 'discard,seek', since: '24h' } })
+    expect(addressOf(place)).toBe('/admin?view=audit&who=ada&what=discard%2Cseek&since=24h')
+    expect(placeOfAddress('?view=audit')).toMatchObject({ view: 'audit', audit: {} })
+    expect(placeOfAddress('?view=list&who=ada')).not.toHaveProperty('audit')
   })
 
   it('names the stream where there are several', () => {

@@ -1,5 +1,6 @@
 import type { Router } from 'express'
 import type { Problem } from '../../../http/problem.ts'
+import { readAuditFilter } from '../../audit-query.ts'
 import {
   type AdminParts,
   badQuery,
@@ -14,6 +15,7 @@ import {
 } from '../admin.ts'
 
 const AUDIT = { preset: 50, most: 500 }
+const AUDIT_PARAMETERS = ['who', 'what', 'since', 'until'] as const
 
 type StreamParts = Pick<AdminParts, 'overview' | 'stored' | 'automatic' | 'letters' | 'feed'>
 
@@ -40,8 +42,11 @@ export function adminStreamRoutes(parts: StreamParts, guard: PatientGuard): Rout
         throw badQuery('before must be what "next" of the page before said.')
       }
       const limit = limitOf(req, AUDIT)
+      const texts = Object.fromEntries(AUDIT_PARAMETERS.map(name => [name, parameter(req, name)]))
+      const read = readAuditFilter(texts, Date.now())
+      if (!read.ok) throw badQuery(`${read.what} ${read.message}.`)
       // One more shows that there are more.
-      const entries = await parts.letters.audit({ limit: limit + 1, before })
+      const entries = await parts.letters.audit({ ...read.filter, limit: limit + 1, before })
       const audit = entries.slice(0, limit)
       sendJson(res, 200, { audit, next: entries.length > limit ? (audit.at(-1)?.id ?? null) : null })
     },

@@ -205,6 +205,30 @@ describe('an operator', () => {
     const last = (await answerOf(service.ask(`/admin/audit?limit=2&before=${first.next}`))).body
     expect(last).toMatchObject({ audit: [{ id: '1', who: 'chief', what: 'automatic_redrive' }], next: null })
   })
+
+  it('asks for some of it, by the names that the command line has', async () => {
+    await using service = await startAdmin()
+    service.inbox.add()
+    await service.post('/admin/automatic-redrive', { on: true, because: 'a drill' })
+    await service.post('/admin/stream/resume', { partition: 2, because: 'producer fixed' })
+    const found = async (query: string) =>
+      (await answerOf(service.ask(`/admin/audit?${query}`))).body.audit.map(({ what }: { what: string }) => what)
+    expect(await found('what=resume')).toEqual(['resume'])
+    expect(await found('who=chief,ben&what=automatic%20redrive')).toEqual(['automatic_redrive'])
+    expect(await found('who=ben')).toEqual([])
+    expect(await found('until=2001-01-01')).toEqual([])
+    for (const [query, detail] of [
+      ['since=yesterday', 'since must be a time'],
+      ['what=Drop%3B', 'what must be an action'],
+      ['who=', undefined],
+      ['who=ada,,ben', 'who must be a name'],
+      ['who=a&who=b', 'who may be given only once'],
+    ] as const) {
+      const { status, body } = await answerOf(service.ask(`/admin/audit?${query}`))
+      if (detail === undefined) expect(status, query).toBe(200)
+      else expect([status, body.code, body.detail], query).toEqual([400, 'bad_query', expect.stringContaining(detail)])
+    }
+  })
 })
 
 describe('of several streams', () => {
