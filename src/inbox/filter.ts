@@ -1,4 +1,5 @@
 import { REASONS, type Reason } from '../engine/dead-letter.ts'
+import { type FilterTime, MAX_AGE_MS, parseAge, parseFilterTime, printAge, printFilterTime } from './filter-time.ts'
 import { DEAD_LETTER_STATES, type DeadLetterState } from './letter-states.ts'
 
 /** Compares with a `*` that stands for any characters, or none; without one, the whole text. `''`: there is none. */
@@ -27,6 +28,8 @@ export type FilterTerm =
       readonly comparison: Exclude<Comparison, '='>
       readonly ms: number
     }
+  /** The latest failure, from this time on, or before it. */
+  | { readonly field: 'after' | 'before'; readonly not: boolean; readonly time: FilterTime }
   | { readonly field: 'replays'; readonly not: boolean; readonly comparison: Comparison; readonly count: number }
   /** Members of the frozen set of a redrive. */
   | { readonly field: 'replay'; readonly not: boolean; readonly values: readonly string[] }
@@ -49,6 +52,8 @@ export const FILTER_FIELDS = [
   ...PATTERN_FIELDS,
   'partition',
   'age',
+  'after',
+  'before',
   'replays',
   'replay',
   'text',
@@ -61,12 +66,11 @@ const ALIASES: Readonly<Partial<Record<string, FilterField>>> = { uid: 'key' }
 const MAX_CHARACTERS = 100_000
 const MAX_PARTITION = 2 ** 31 - 1
 const MAX_REDRIVES = 1_000_000
-const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const
-/** A hundred years: what is subtracted from now must still be a date. */
-const MAX_AGE_MS = 36_525 * UNIT_MS.d
 
 /** What ends a value that is not quoted. Those that mean nothing yet may come to mean something. */
 const BARE = /[^\s",:\\()<>=|&!]+/y
+/** A time needs no quotes. */
+const BARE_TIME = /[^\s",]+/y
 const BLANK = /\s*/y
 const NUL = 'a value cannot hold the character NUL'
 
@@ -136,6 +140,7 @@ function readTerms(text: string): FilterTerm[] {
     }
     at += 1
     if (field === 'age') return { field, not, ...readAge() }
+    if (field === 'after' || field === 'before') return { field, not, time: readTime(field) }
     if (field === 'replays') return { field, not, ...readRedriveCount() }
     const values = [readValue(field)]
     while (text[at] === ',') {
@@ -187,17 +192,24 @@ function readTerms(text: string): FilterTerm[] {
     const start = at
     const comparison = readComparison()
     const numberAt = at
-    const [, number, unit] = /^(\d{1,15})(ms|s|m|h|d|w)$/.exec(take(BARE)) ?? []
+    const ms = parseAge(take(BARE))
     if (comparison !== '>' && comparison !== '>=' && comparison !== '<' && comparison !== '<=') {
       throw new Misread(start, 'age is compared with > >= < or <=, as in age:>1h')
     }
-    if (number === undefined) {
+    if (ms === undefined) {
       throw new Misread(numberAt, 'an age is a whole number and a unit (s, m, h, d, w), as in age:>1h')
     }
-    const ms = Number(number) * UNIT_MS[unit as keyof typeof UNIT_MS]
     if (ms > MAX_AGE_MS) throw new Misread(numberAt, 'an age is at most a hundred years')
     endOfTerm()
     return { comparison, ms } as const
+  }
+
+  function readTime(field: 'after' | 'before'): FilterTime {
+    const start = at
+    const time = parseFilterTime(text[at] === '"' ? readQuoted() : take(BARE_TIME))
+    if (time === undefined) throw new Misread(start, `${field} takes a time${examples(field)}`)
+    endOfTerm()
+    return time
   }
 
   function readRedriveCount() {
@@ -227,7 +239,11 @@ function readTerms(text: string): FilterTerm[] {
   return terms
 }
 
-function toTerm(field: Exclude<FilterField, 'age' | 'replays'>, not: boolean, values: readonly Value[]): FilterTerm {
+function toTerm(
+  field: Exclude<FilterField, 'age' | 'after' | 'before' | 'replays'>,
+  not: boolean,
+  values: readonly Value[],
+): FilterTerm {
   switch (field) {
     case 'reason':
       return { field, not, values: values.map(value => oneOf(field, REASONS, value)) }
@@ -287,6 +303,9 @@ function examples(field: FilterField): string {
       return ', as in pointer:/payment/*; without a place: pointer:""'
     case 'key':
       return ', as in key:abc*; without a key that can be read: key:""'
+    case 'after':
+    case 'before':
+      return `: a date, as in ${field}:2026-11-29; a time, as in ${field}:2026-11-29T14:05:00Z; an age, as in ${field}:2h (s, m, h, d, w); today or yesterday`
     case 'text':
       return ', as in text:"must be"'
     default:
@@ -298,6 +317,9 @@ function operandOf(term: FilterTerm): string {
   switch (term.field) {
     case 'age':
       return `${term.comparison}${printAge(term.ms)}`
+    case 'after':
+    case 'before':
+      return printFilterTime(term.time)
     case 'replays':
       return `${term.comparison === '=' ? '' : term.comparison}${term.count}`
     case 'text':
@@ -305,11 +327,6 @@ function operandOf(term: FilterTerm): string {
     default:
       return term.values.map(value => printValue(String(value))).join(',')
   }
-}
-
-function printAge(ms: number): string {
-  const [unit = 'ms', size = 1] = Object.entries(UNIT_MS).findLast(([, size]) => ms % size === 0 && ms > 0) ?? ['s', 1]
-  return `${ms / size}${unit}`
 }
 
 function printValue(value: string): string {

@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { canonicalInstant } from '#src/engine/values/instant.ts'
 import { COMPARISONS, type DeadLetterFilter, type FilterTerm, PATTERN_FIELDS, parseFilter } from '#src/inbox/filter.ts'
+import { FILTER_DAYS } from '#src/inbox/filter-time.ts'
 import { DEAD_LETTER_STATES } from '#src/inbox/letter-states.ts'
 import { filterSql } from '#src/inbox/postgres/dead-letter-filter-sql.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
@@ -88,6 +90,11 @@ function expected(filter: DeadLetterFilter): string[] {
   return LETTERS.filter(letter => takesLetter(filter, letter)).map(({ id }) => id)
 }
 
+/** So many hours ago, as an operator would write it: at another zone, and without seconds. */
+function at(hours: number): string {
+  return `${new Date(Date.now() - (hours - 2) * HOUR).toISOString().slice(0, 16)}+02:00`
+}
+
 describe('a filter in SQL', () => {
   it.each<[text: string, rows: number]>([
     ['', 13],
@@ -112,6 +119,11 @@ describe('a filter in SQL', () => {
     ['replay:r1', 2],
     ['-replay:r1 -replay:r2', 11],
     ['age:>1h age:<2d', 2],
+    ['after:2d before:1h', 2],
+    ['-after:2d', 2],
+    [`after:${at(40)}`, 11],
+    [`before:"${at(40)}"`, 2],
+    ['before:2020-01-01', 0],
     ['topic:oth*', 1],
     ['partition:2,3', 2],
     ['id:orders-0-0,orders-0-1,"x"', 2],
@@ -141,6 +153,17 @@ describe('a filter in SQL', () => {
         not,
         comparison: fc.constantFrom('>' as const, '>=' as const, '<' as const, '<=' as const),
         ms: fc.constantFrom(HOUR, 40 * HOUR, 36_525 * 24 * HOUR),
+      }),
+      fc.record({
+        field: fc.constantFrom('after' as const, 'before' as const),
+        not,
+        time: fc.oneof(
+          fc.constantFrom(HOUR, 40 * HOUR, 36_525 * 24 * HOUR).map(agoMs => ({ agoMs })),
+          fc.constantFrom(...FILTER_DAYS).map(day => ({ day })),
+          fc
+            .constantFrom(HOUR, 40 * HOUR)
+            .map(ms => ({ at: canonicalInstant(new Date(Date.now() - ms).toISOString()) })),
+        ),
       }),
       fc.record({
         field: fc.constant('replays' as const),

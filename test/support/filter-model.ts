@@ -1,4 +1,5 @@
 import type { Comparison, DeadLetterFilter, FilterTerm } from '#src/inbox/filter.ts'
+import type { FilterTime } from '#src/inbox/filter-time.ts'
 
 /** What a filter looks at in a dead letter. */
 export interface FilteredLetter {
@@ -19,11 +20,11 @@ export interface FilteredLetter {
 }
 
 /** Whether the filter takes the letter: `test/contract/dead-letter-filter.test.ts` compares it with what Postgres answers. */
-export function takesLetter(filter: DeadLetterFilter, letter: FilteredLetter): boolean {
-  return filter.terms.every(term => holds(term, letter) !== term.not)
+export function takesLetter(filter: DeadLetterFilter, letter: FilteredLetter, nowMs = Date.now()): boolean {
+  return filter.terms.every(term => holds(term, letter, nowMs) !== term.not)
 }
 
-function holds(term: FilterTerm, letter: FilteredLetter): boolean {
+function holds(term: FilterTerm, letter: FilteredLetter, nowMs: number): boolean {
   switch (term.field) {
     case 'reason':
       return term.values.some(reason => reason === letter.reason)
@@ -46,6 +47,9 @@ function holds(term: FilterTerm, letter: FilteredLetter): boolean {
       return term.values.includes(letter.source_partition)
     case 'age':
       return compares(letter.ageMs, term.comparison, term.ms)
+    case 'after':
+    case 'before':
+      return nowMs - letter.ageMs >= instantMs(term.time, nowMs) === (term.field === 'after')
     case 'replays':
       return compares(letter.replay_count, term.comparison, term.count)
     case 'replay':
@@ -55,6 +59,14 @@ function holds(term: FilterTerm, letter: FilteredLetter): boolean {
       return texts.some(text => text.toLowerCase().includes(term.text.toLowerCase()))
     }
   }
+}
+
+const DAY_MS = 86_400_000
+
+function instantMs(time: FilterTime, nowMs: number): number {
+  if ('at' in time) return Date.parse(time.at)
+  if ('agoMs' in time) return nowMs - time.agoMs
+  return (Math.floor(nowMs / DAY_MS) - (time.day === 'today' ? 0 : 1)) * DAY_MS
 }
 
 function like(text: string, pattern: string): boolean {

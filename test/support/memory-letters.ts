@@ -59,7 +59,7 @@ export function createMemoryLetters(nowMs = FIRST_FAILURE_MS + HOUR_MS): MemoryL
   function matching(filter: DeadLetterFilter): MutableLetter[] {
     return [...rows.values()].filter(row => {
       const redrives = row.replay_id === null ? [] : [row.replay_id]
-      return takesLetter(filter, { ...row, ageMs: now - Date.parse(row.failed_at), redrives })
+      return takesLetter(filter, { ...row, ageMs: now - Date.parse(row.failed_at), redrives }, now)
     })
   }
 

@@ -19,6 +19,7 @@ const GRAMMAR = [
   ['key:abc*   id:orders-3-42', 'the key of the value, the dead letter'],
   ['topic:orders   partition:3', 'where the record stood'],
   ['age:>1h', 'since it failed: s, m, h, d, w; also <, >=, <='],
+  ['after:2026-11-29T14:05:00Z   before:2h', 'when it failed: a time, a date, an age, today, yesterday (UTC)'],
   ['replays:>0   replay:r4k2m9x7aq', 'how often, and in which redrive'],
   ['text:"no route"', 'in message, error, pointer and key'],
   ['-reason:too_large', 'a “-” takes all the others'],

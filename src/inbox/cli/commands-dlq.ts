@@ -42,6 +42,7 @@ const LS: CommandSpec = {
   holdfast dlq ls state:open --limit 20
   holdfast dlq ls key:b563feb7b2b84b6test
   holdfast dlq ls partition:3 --sort source
+  holdfast dlq ls after:2026-11-29T14:05:00Z before:2026-11-29T14:20:00Z
   holdfast dlq ls reason:schema_violation --limit 100000 --json | jq -r .key`,
   load: async () => (await import('./dlq-ls.ts')).ls,
 }
@@ -231,8 +232,8 @@ Examples:
 export const DLQ: CommandGroup = {
   name: 'dlq',
   summary: 'dead letters: find, understand, redrive',
-  help: `FILTER says which, in terms that must all hold: reason: error: pointer: key: id: topic: partition: age: state: replays:
-replay: text:. Commas between values mean "or", a "-" before a term "not", "*" anything; without a FILTER it is all of
+  help: `FILTER says which, in terms that must all hold: reason: error: pointer: key: id: topic: partition: age: after: before:
+state: replays: replay: text:. Commas between values mean "or", a "-" before a term "not", "*" anything; without a FILTER it is all of
 them. A redrive takes open ones, a discard open and parked ones. Needs Kafka and Postgres, not the service.
 
 Examples:

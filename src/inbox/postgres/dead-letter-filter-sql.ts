@@ -1,4 +1,5 @@
 import type { DeadLetterFilter, FilterTerm, Pattern } from '../filter.ts'
+import type { FilterTime } from '../filter-time.ts'
 import { type DeadLetterState, sqlList, WAITING } from '../letter-states.ts'
 
 /** A condition on a row of `dead_letters`, and the parameters that it names. */
@@ -50,7 +51,10 @@ function conditionOf(term: FilterTerm, d: string, parameter: Parameter): string 
       return `${d}.source_partition = ANY (${parameter(term.values)}::integer[])`
     case 'age':
       // The older, the earlier; and the column stands alone, so that an index on it can answer.
-      return `${d}.failed_at ${MIRRORED[term.comparison]} now() - ${parameter(term.ms)}::float8 * interval '1 millisecond'`
+      return `${d}.failed_at ${MIRRORED[term.comparison]} ${ago(term.ms, parameter)}`
+    case 'after':
+    case 'before':
+      return `${d}.failed_at ${term.field === 'after' ? '>=' : '<'} ${instantOf(term.time, parameter)}`
     case 'replays':
       return `${d}.replay_count ${term.comparison} ${parameter(term.count)}::integer`
     case 'replay':
@@ -62,6 +66,17 @@ function conditionOf(term: FilterTerm, d: string, parameter: Parameter): string 
       return columns.map(column => `coalesce(${d}.${column}, '') ILIKE ${pattern}`).join(' OR ')
     }
   }
+}
+
+function instantOf(time: FilterTime, parameter: Parameter): string {
+  if ('at' in time) return `${parameter(time.at)}::timestamptz`
+  if ('agoMs' in time) return ago(time.agoMs, parameter)
+  // A day of UTC has 24 hours; what `1 day` is depends on the zone of the session.
+  return `date_trunc('day', now(), 'UTC')${time.day === 'today' ? '' : " - interval '24 hours'"}`
+}
+
+function ago(ms: number, parameter: Parameter): string {
+  return `now() - ${parameter(ms)}::float8 * interval '1 millisecond'`
 }
 
 /** `failed_again` is not stored: such a letter waits once more, with a redrive behind it. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { REASONS } from '#src/engine/dead-letter.ts'
+import { formatInstant } from '#src/engine/values/instant.ts'
 import {
   COMPARISONS,
   type FilterTerm,
@@ -9,6 +10,7 @@ import {
   parseFilter,
   printFilter,
 } from '#src/inbox/filter.ts'
+import { FILTER_DAYS } from '#src/inbox/filter-time.ts'
 import { DEAD_LETTER_STATES } from '#src/inbox/letter-states.ts'
 
 function terms(text: string): readonly FilterTerm[] {
@@ -63,6 +65,25 @@ describe('a filter', () => {
     ])
   })
 
+  it('takes times with and without seconds, zone and quotes, dates, ages and days', () => {
+    const time = (text: string) => {
+      const [term] = terms(`after:${text}`)
+      return term?.field === 'after' ? term.time : undefined
+    }
+    expect(time('2026-11-29T14:05:00Z')).toEqual({ at: '2026-11-29T14:05:00Z' })
+    expect(time('2026-11-29T15:05:00.25+01:00')).toEqual({ at: '2026-11-29T14:05:00.25Z' })
+    expect(time('2026-11-29T14:05')).toEqual({ at: '2026-11-29T14:05:00Z' })
+    expect(time('"2026-11-29 14:05"')).toEqual({ at: '2026-11-29T14:05:00Z' })
+    expect(time('2026-11-29')).toEqual({ at: '2026-11-29T00:00:00Z' })
+    expect([time('2h'), time('-2h'), time('90s')]).toEqual([
+      { agoMs: 7_200_000 },
+      { agoMs: 7_200_000 },
+      { agoMs: 90_000 },
+    ])
+    expect([time('today'), time('yesterday')]).toEqual([{ day: 'today' }, { day: 'yesterday' }])
+    expect(printFilter({ terms: terms('-before:"2026-11-29 00:00" after:-60m') })).toBe('-before:2026-11-29 after:1h')
+  })
+
   it('knows whether a state is asked for by name', () => {
     const named = (text: string) => namesState({ terms: terms(text) }, 'parked')
     expect([named(''), named('-state:open'), named('-state:parked'), named('state:open')]).not.toContain(true)
@@ -91,6 +112,15 @@ describe('what is no filter is pointed at', () => {
     ['age:>1y', 6, /unit/],
     ['age:>101d,', 10, /cannot stand here/],
     ['age:>99999w', 6, /hundred years/],
+    ['after:', 7, /after takes a time: .*after:2h.*yesterday/],
+    ['before:soon', 8, /before takes a time/],
+    ['after:2026-02-30', 7, /takes a time/],
+    ['after:2026-11-29T25:00', 7, /takes a time/],
+    ['after:1969-12-31', 7, /takes a time/],
+    ['after:99999w', 7, /takes a time/],
+    ['after:--2h', 7, /takes a time/],
+    ['after:1h,2h', 9, /cannot stand here/],
+    ['after:"1h', 7, /not closed/],
     ['replays:many', 9, /whole number/],
     ['replays:<>1', 9, /compares nothing/],
     ['text:"open', 6, /not closed/],
@@ -133,6 +163,16 @@ const aTerm: fc.Arbitrary<FilterTerm> = fc.oneof(
     ),
   }),
   fc.record({
+    field: fc.constantFrom('after' as const, 'before' as const),
+    not,
+    time: fc.oneof(
+      fc.nat(100_000_000).map(agoMs => ({ agoMs })),
+      fc.constantFrom(...FILTER_DAYS).map(day => ({ day })),
+      fc.bigInt({ min: 0n, max: 253_402_300_799_999_999n }).map(micros => ({ at: formatInstant(micros) })),
+      fc.nat(20_000).map(days => ({ at: formatInstant(BigInt(days) * 86_400_000_000n) })),
+    ),
+  }),
+  fc.record({
     field: fc.constant('replays' as const),
     not,
     comparison: fc.constantFrom(...COMPARISONS),
@@ -156,6 +196,8 @@ describe('parse and print', () => {
         'state:',
         'reason:',
         'age:',
+        'after:',
+        'today',
         'text:',
         '-',
         'open',
