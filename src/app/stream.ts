@@ -69,6 +69,7 @@ export function composeStream(parts: UnitParts): StreamUnit {
         tables: stream.tables,
         notifyAs: parts.notifyAs,
         redriveMax: config.redriveMax,
+        ownRowFrom: config.batch.maxRecords,
         onObstacle: because => observer.observe({ kind: 'copy_unavailable', because }),
       }),
       startCounts: createStartCounts(pool),

@@ -66,6 +66,7 @@ describe('migrations', () => {
       'orders',
       'payments',
       'pgmigrations',
+      'proof_checkpoints',
       'replay_items',
       'replay_items_purged',
       'replays',

@@ -3,15 +3,18 @@ import { createStoredStream } from '#src/inbox/postgres/stored-stream.ts'
 import type { StoredStream } from '#src/inbox/stream-ports.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { insertLetters } from '../support/letters.ts'
+import { eventually } from '../support/service.ts'
 
 let database: MigratedDatabase
 let stored: StoredStream
 beforeAll(async () => {
   database = await migratedDatabase()
-  stored = createStoredStream(database.pool, { stream: 'orders', topic: 'orders', groupId: 'holdfast' })
 })
 afterAll(() => database[Symbol.asyncDispose]())
-beforeEach(() => database.pool.query('TRUNCATE stream_progress, stream_ledger, dead_letters, audit_log'))
+beforeEach(async () => {
+  await database.pool.query('TRUNCATE stream_progress, stream_ledger, dead_letters, audit_log')
+  stored = createStoredStream(database.pool, { stream: 'orders', topic: 'orders', groupId: 'holdfast' })
+})
 
 /** Batches that were settled so many seconds ago, the newest last. */
 async function settled(partition: number, from: number, records: number, secondsAgo: number[], group = 'holdfast') {
@@ -72,6 +75,23 @@ describe('the state of a stream in the database', () => {
     const passedS = (performance.now() - from) / 1_000
     expect(rate).toBeLessThanOrEqual(2_000)
     expect(rate).toBeGreaterThan(5_000 / (2.5 + passedS))
+  })
+
+  it('tell at first what the row of many batches says on average, and then how far progress came', async () => {
+    await progress(0, 1_000)
+    await settled(0, 0, 1_000, [0])
+    await database.pool.query(`UPDATE stream_ledger SET since = now() - interval '100 seconds'`)
+    // Some of the five seconds has passed by the time of the question.
+    expect(await stored.rate()).toBeGreaterThan(5)
+    expect(await stored.rate()).toBeLessThanOrEqual(10)
+    await database.pool.query('UPDATE stream_progress SET next_offset = next_offset + 3000')
+    const rate = await eventually(async () => {
+      const now = await stored.rate()
+      return now > 20 ? now : undefined
+    }, 'the rate of what came since')
+    expect(rate).toBeLessThanOrEqual(3_000)
+    await database.pool.query('UPDATE stream_progress SET next_offset = 0')
+    await eventually(async () => (await stored.rate()) === 0, 'a partition that was moved back settling nothing')
   })
 
   it('tell nothing of a stream that has not begun', async () => {

@@ -15,7 +15,7 @@ import type { Tables } from '../value-sql.ts'
 import type { ReadyRecord } from '../verdict.ts'
 import { checkWork, countWork } from '../work.ts'
 import { toQuery } from './binary.ts'
-import { advance, enter, type LedgerRange, type LookedUp, lookUp } from './ledger.ts'
+import { advance, enter, extend, type LedgerRange, type LookedUp, lookUp } from './ledger.ts'
 import { finish, pipelined, query, transaction } from './pool.ts'
 import { createProgressRows, removed } from './progress-rows.ts'
 
@@ -72,6 +72,7 @@ export function createSettlementStore<T>({
   joins,
   letters,
   copyFrom = COPY_FROM,
+  ownRowFrom = 0,
   onObstacle,
 }: {
   readonly pool: pg.Pool
@@ -83,6 +84,8 @@ export function createSettlementStore<T>({
   readonly letters: LetterLookups
   /** How many new keys a batch has at least that goes by COPY. Infinity: none does. */
   readonly copyFrom?: number | undefined
+  /** How many records a batch has at least that gets a row of its own in the ledger; a smaller one extends the row before it. Default: each gets one. */
+  readonly ownRowFrom?: number | undefined
   /** Is called with a clause when the tables turn out to be such that COPY cannot write them, and all goes by the upsert: once for each cause. */
   readonly onObstacle?: ((because: string) => void) | undefined
 }): SettlementStore<T> {
@@ -302,7 +305,10 @@ export function createSettlementStore<T>({
     const answers = await finish(client, [
       ...before,
       ...joined.map(({ statement }) => toQuery(statement)),
-      enter(stream, work, { ...counts, records: work.records, gaps, expired: 0n, inserted: newKeys(rows) }),
+      (work.records < ownRowFrom ? extend : enter)(stream, work, {
+        ...counts,
+        ...{ records: work.records, gaps, expired: 0n, inserted: newKeys(rows) },
+      }),
     ])
     const closes = joined.findIndex(({ closings }) => closings !== undefined)
     const closings = joined[closes]?.closings?.(answers[before.length + closes]?.rows ?? [])

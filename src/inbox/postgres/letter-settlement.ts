@@ -25,9 +25,10 @@ export function createStreamSettlement<T>(options: {
   readonly redriveMax?: number | undefined
   /** As createSettlementStore has them. */
   readonly copyFrom?: number | undefined
+  readonly ownRowFrom?: number | undefined
   readonly onObstacle?: ((because: string) => void) | undefined
 }): SettlementStore<T> {
-  const { pool, stream, tables, notifyAs, redriveMax, copyFrom, onObstacle } = options
+  const { pool, stream, tables, notifyAs, redriveMax, copyFrom, ownRowFrom, onObstacle } = options
   const notices: readonly SettlementJoin<T>[] = notifyAs === undefined ? [] : [noticeJoin(notifyAs, stream)]
   return createSettlementStore({
     pool,
@@ -36,6 +37,7 @@ export function createStreamSettlement<T>(options: {
     joins: [...notices, letterJoin(stream, redriveMax)],
     letters: createLetterLookups(pool, stream),
     copyFrom,
+    ownRowFrom,
     onObstacle,
   })
 }
