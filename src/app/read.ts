@@ -17,6 +17,8 @@ import type { Pools } from './pools.ts'
 
 /** How old a cached answer may be at most: "within a second", minus the time that the answer takes to reach the client. */
 const CACHE_LEASE_MS = 900
+/** So long after the last look at a cache its entries are kept vouched for. The first look after that confirms its answer. */
+const READ_WITHIN_MS = 10_000
 /** A session that has not answered for so long is given up, and another one begun. */
 const LISTEN_TIMEOUT_MS = 3_000
 /** Added to the timeout of the statement: until the writer knows that it has committed, or gives up on it. */
@@ -140,6 +142,7 @@ export function keepCoherent({ pools, self, readings, writes, observer, clock }:
     onCurrent(asOfMs) {
       for (const cache of caches) cache.trustUntil(asOfMs + CACHE_LEASE_MS)
     },
+    isWanted: () => caches.some(cache => cache.readWithin(READ_WITHIN_MS)),
     onLost: (error, attempt, delayMs) => observer.observe({ kind: 'coherence_lost', attempt, delayMs, error }),
   })
 }

@@ -74,6 +74,8 @@ export interface ValueCache {
    * is asked again whatever is held, and what is held is the answer only when the store is away. At first: for ever.
    */
   trustUntil(monotonicMs: number): void
+  /** Whether something was looked up in the last so many ms, while it depended on `trustUntil`. */
+  readWithin(ms: number): boolean
   /**
    * Fills free memory with the newest values of the store, newest first, until it is full or `limit` are in.
    * Ends early, without an error, when the signal aborts.

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest'
 import { systemClock } from '#src/clock.ts'
+import type { Clock } from '#src/engine/ports.ts'
 import { CHANNEL, startWriteListener } from '#src/engine/postgres/notifications.ts'
 import { createPool } from '#src/engine/postgres/pool.ts'
 import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
@@ -40,7 +41,10 @@ beforeEach(async () => {
 })
 
 /** What a replica hears; it is connected already. */
-async function listening(self: string, { url = database.url, statementTimeoutMs = 10_000 } = {}) {
+async function listening(
+  self: string,
+  { url = database.url, statementTimeoutMs = 10_000, clock = systemClock, isWanted = (): boolean => true } = {},
+) {
   const told: (string | 'all')[] = []
   const seen = { connected: 0, currentAsOfMs: Number.NEGATIVE_INFINITY, lost: [] as unknown[] }
   const sessions: pg.PoolClient[] = []
@@ -49,7 +53,8 @@ async function listening(self: string, { url = database.url, statementTimeoutMs 
   const listener = startWriteListener({
     pool,
     self,
-    clock: systemClock,
+    clock,
+    isWanted,
     random: () => 0,
     onConnected: () => {
       seen.connected += 1
@@ -101,6 +106,21 @@ it('takes a NOTIFY by hand for "anything may have changed"', async () => {
   await database.pool.query(`NOTIFY ${CHANNEL}`)
   await caughtUp(other)
   expect(other.told).toEqual(['all'])
+})
+
+it('asks often whether it is current only while that is wanted', async () => {
+  let wanted = true
+  const pausesMs: number[] = []
+  const pausing: Clock['sleep'] = async ms => void pausesMs.push(wanted ? ms : -ms)
+  const other = await listening('other', {
+    clock: { ...systemClock, sleep: (ms, signal) => pausing(ms).then(() => systemClock.sleep(5, signal)) },
+    isWanted: () => wanted,
+  })
+  await caughtUp(other)
+  wanted = false
+  await eventually(() => pausesMs.some(ms => ms < 0), 'a pause that nothing waits for')
+  expect(Math.max(...pausesMs)).toBeLessThan(500)
+  expect(Math.min(...pausesMs)).toBeLessThan(-2_000)
 })
 
 it('connects again when its session ends, and says so', async () => {

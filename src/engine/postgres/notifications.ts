@@ -100,8 +100,10 @@ export interface WriteListenerOptions {
   readonly onConnected: () => void
   /** Another process has written these values of the stream; `undefined`: of any stream. */
   readonly onWritten: (keys: readonly string[] | 'all', stream: string | undefined) => void
-  /** Every notice of a commit before this moment (of the monotonic clock) has arrived. More than twice a second. */
+  /** Every notice of a commit before this moment (of the monotonic clock) has arrived. More than twice a second while it is wanted. */
   readonly onCurrent: (asOfMs: number) => void
+  /** Whether `onCurrent` is of use to anything at present. Default: always. */
+  readonly isWanted?: () => boolean
   /** Nothing arrives until `onConnected`. Called for each attempt that fails. */
   readonly onLost: (error: unknown, attempt: number, delayMs: number) => void
 }
@@ -115,6 +117,8 @@ export interface WriteListener extends AsyncDisposable {
 
 /** Between two questions whether the session is alive. Each costs 0.3 ms on either side, and an answer is good for nearly a second. */
 const HEARTBEAT_INTERVAL_MS = 400
+/** Where no answer is of use, only a dead session has to be found. */
+const QUIET_INTERVAL_MS = 3_000
 const RECONNECT: BackoffPolicy = { initialMs: 100, maxMs: 5_000 }
 
 /**
@@ -183,7 +187,7 @@ export function startWriteListener(options: WriteListenerOptions): WriteListener
           throw new StoreUnavailableError('the session that listens was exchanged for another one')
         }
         options.onCurrent(askedAt)
-        await clock.sleep(HEARTBEAT_INTERVAL_MS, wake)
+        await clock.sleep(options.isWanted?.() === false ? QUIET_INTERVAL_MS : HEARTBEAT_INTERVAL_MS, wake)
       }
     } finally {
       client.off('end', onEnd)

@@ -34,10 +34,12 @@ export interface Boss extends AsyncDisposable {
 }
 
 const BACKOFF: BackoffPolicy = { initialMs: 500, maxMs: 10_000 }
-/** How long an idle worker waits before it looks again; one that is sent a job here is woken. What is scheduled comes once a minute at most. */
-const POLL_SECONDS = { sent: 1, scheduled: 5 }
-/** How soon a job is found whose worker says nothing any more. */
-const SUPERVISE_SECONDS = 5
+/** How long an idle worker waits before it looks again; `send` wakes one. What is scheduled comes once a minute at most. */
+const POLL_SECONDS = { sent: 10, scheduled: 15 }
+/** How often pg-boss looks by itself for jobs that nobody works on, and for schedules that are due. */
+const LOOK_SECONDS = 30
+/** How soon a job is found whose worker says nothing any more, while a queue does not take another one. */
+const SUPERVISE_MS = 5_000
 
 /**
  * Queues and schedules, in the background: the database may be away at the start or later, and nothing else waits for them.
@@ -47,6 +49,7 @@ const SUPERVISE_SECONDS = 5
 export function startBoss({ database, jobs, stopTimeoutMs, observer, clock, random }: BossOptions): Boss {
   const workers = new Map<string, string>()
   let running: PgBoss | undefined
+  let supervisedAtMs = clock.monotonic()
   const lifecycle = runningLifecycle(async () => {
     await started
     await running?.stop({ graceful: true, close: false, timeout: stopTimeoutMs }).catch(() => {})
@@ -80,8 +83,12 @@ export function startBoss({ database, jobs, stopTimeoutMs, observer, clock, rand
       db: database,
       schema: QUEUE_SCHEMA,
       schedule: jobs.some(job => job.cron !== undefined),
-      superviseIntervalSeconds: SUPERVISE_SECONDS,
-      monitorIntervalSeconds: SUPERVISE_SECONDS,
+      superviseIntervalSeconds: LOOK_SECONDS,
+      monitorIntervalSeconds: LOOK_SECONDS,
+      cronMonitorIntervalSeconds: LOOK_SECONDS,
+      cronWorkerIntervalSeconds: POLL_SECONDS.scheduled,
+      // No job of ours waits for another one.
+      flowIntervalSeconds: 3_600,
     })
     // What it says is an Error sometimes, and sometimes an object that was made from one.
     boss.on('error', (error: unknown) => observer.observe({ kind: 'jobs_trouble', error: toError(error) }))
@@ -117,7 +124,11 @@ export function startBoss({ database, jobs, stopTimeoutMs, observer, clock, rand
       if (running === undefined || lifecycle.stopping.aborted) return
       const sent = await running.send(name)
       const worker = workers.get(name)
-      if (sent !== null && worker !== undefined) running.notifyWorker(worker)
+      if (worker !== undefined) running.notifyWorker(worker)
+      if (sent !== null || clock.monotonic() - supervisedAtMs < SUPERVISE_MS) return
+      // The queue has one already: it may be that of a process which is gone.
+      supervisedAtMs = clock.monotonic()
+      await running.supervise(name)
     },
     [Symbol.asyncDispose]: lifecycle.stop,
   }

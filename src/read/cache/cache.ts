@@ -80,6 +80,7 @@ export function createCache(options: CacheOptions): ValueCache {
   let warming: Warming | undefined
   let trustedUntilMs = Number.POSITIVE_INFINITY
   let awayUntilMs = Number.NEGATIVE_INFINITY
+  let readAtMs = Number.NEGATIVE_INFINITY
   const overtaken = rememberOvertaken(options.writeTimeoutMs ?? WRITE_TIMEOUT_MS, monotonic)
 
   const entries = new LRUCache<string, Entry>({
@@ -182,8 +183,8 @@ export function createCache(options: CacheOptions): ValueCache {
 
   function vouchedFor(): boolean {
     if (trustedUntilMs === Number.POSITIVE_INFINITY) return true
-    const nowMs = monotonic()
-    return nowMs < trustedUntilMs || nowMs < awayUntilMs
+    readAtMs = monotonic()
+    return readAtMs < trustedUntilMs || readAtMs < awayUntilMs
   }
 
   return {
@@ -236,6 +237,8 @@ export function createCache(options: CacheOptions): ValueCache {
     trustUntil(monotonicMs) {
       trustedUntilMs = monotonicMs
     },
+
+    readWithin: ms => monotonic() - readAtMs < ms,
 
     async warm(limit, signal) {
       if (warming !== undefined) throw new RangeError('the cache is being warmed already')

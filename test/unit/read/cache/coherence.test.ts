@@ -104,6 +104,23 @@ describe('what nobody vouches for', () => {
     expect(reader.asked).toEqual(['a'])
   })
 
+  it('counts as read only while something is looked up that depends on it', async () => {
+    const { cache, clock, reader } = given()
+    cache.put([version('a', 1n)])
+    expect(await cache.get('a')).toMatchObject({ hit: true })
+    expect(cache.readWithin(1_000)).toBe(false)
+    cache.trustUntil(clock.monotonic() + 100)
+    expect(cache.readWithin(1_000)).toBe(false)
+    await cache.get('a')
+    expect(cache.readWithin(1_000)).toBe(true)
+    clock.advance(1_000)
+    expect(cache.readWithin(1_000)).toBe(false)
+    const asked = cache.get('a')
+    reader.answer('a', version('a', 1n))
+    await asked
+    expect(cache.readWithin(1_000)).toBe(true)
+  })
+
   it('is gone when the store has it no longer', async () => {
     const { cache, reader, clock } = given()
     cache.put([version('a', 1n)])
