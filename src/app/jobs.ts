@@ -1,4 +1,5 @@
 import type { Clock } from '../engine/ports.ts'
+import { mergeLedger } from '../engine/postgres/ledger-merge.ts'
 import type { createPool } from '../engine/postgres/pool.ts'
 import type { Stream } from '../engine/stream.ts'
 import type { SendTracing } from '../engine/tracing.ts'
@@ -7,6 +8,7 @@ import { createRedriveWorker } from '../inbox/jobs/redrive-worker.ts'
 import { createRedriveTopic } from '../inbox/kafka/redrive-topic.ts'
 import type { DeadLetterRecords } from '../inbox/ports.ts'
 import { purgeSettled } from '../inbox/postgres/dead-letter-purge.ts'
+import { purgeAudit, purgeRedrives } from '../inbox/postgres/operator-purge.ts'
 import { createRedriveStore } from '../inbox/postgres/redrive-work.ts'
 import type { JobObserver } from '../inbox/redrive-work.ts'
 import type { Config } from '../settings/config.ts'
@@ -76,6 +78,8 @@ export interface ServiceJobs extends Pick<JobParts, 'onKafkaWarning' | 'clock' |
 const DAY_MS = 86_400_000
 /** Dead letters that one turn of the retention removes; it comes each hour. */
 const PURGE_LIMIT = 100_000
+/** Rows of the ledger that one turn of the merge takes at most; it comes each hour, too. */
+const MERGE_LIMIT = 2_000_000
 
 /**
  * Jobs of all streams of the service, those that come at intervals among them.
@@ -84,6 +88,7 @@ const PURGE_LIMIT = 100_000
 export function prepareJobs(service: ServiceJobs): () => AsyncDisposable {
   const { config, streams, pools, resources, observer } = service
   const keepDays = config.deadLetterRetentionDays
+  const { auditRetentionDays, redriveRetentionDays, ledgerMergeAfterMs: olderThanMs } = config
   const prepared = streams.map((stream): JobParts => {
     const pool = pools.open('jobs', JOB_CONNECTIONS)
     const inbox = resources.use(composeInbox(config, stream, pool))
@@ -101,6 +106,17 @@ export function prepareJobs(service: ServiceJobs): () => AsyncDisposable {
         automatic,
         automaticDelaysMs: config.automaticRedrive.delaysMs,
         purge: keepDays === 0 ? undefined : purge,
+        purgeOperators: async () => ({
+          audit:
+            auditRetentionDays === 0
+              ? 0
+              : await purgeAudit(pool, stream.name, auditRetentionDays * DAY_MS, PURGE_LIMIT),
+          redrives:
+            redriveRetentionDays === 0
+              ? 0
+              : await purgeRedrives(pool, stream.name, redriveRetentionDays * DAY_MS, PURGE_LIMIT),
+        }),
+        mergeLedger: signal => mergeLedger(pool, stream.name, { olderThanMs, limit: MERGE_LIMIT, signal }),
       },
     }
   })

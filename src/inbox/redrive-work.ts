@@ -120,6 +120,10 @@ export type JobFact =
     }
   | { readonly kind: 'automatic_redrive_started'; readonly id: string; readonly total: number }
   | { readonly kind: 'dead_letters_purged'; readonly purged: number }
+  /** Rows of the ledger went into their neighbours. */
+  | { readonly kind: 'ledger_merged'; readonly rows: number }
+  /** Entries of the audit log and ended redrives that are older than they are kept. */
+  | { readonly kind: 'operator_records_purged'; readonly audit: number; readonly redrives: number }
 
 export interface JobObserver {
   observe(fact: JobFact): void

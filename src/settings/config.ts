@@ -156,6 +156,9 @@ function toConfig(values: Values) {
     /** Until an operator uses the switch; and how long a dead letter waits for its first automatic redrive, its second … */
     automaticRedrive: { on: values.AUTO_REDRIVE === 'on', delaysMs: values.AUTO_REDRIVE_DELAYS },
     deadLetterRetentionDays: values.DEAD_LETTER_RETENTION_DAYS,
+    auditRetentionDays: values.AUDIT_RETENTION_DAYS,
+    redriveRetentionDays: values.REDRIVE_RETENTION_DAYS,
+    ledgerMergeAfterMs: values.LEDGER_MERGE_AFTER,
     cache: {
       maxBytes: values.CACHE_MAX_BYTES,
       ttlMs: values.CACHE_TTL_MS,

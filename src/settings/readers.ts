@@ -29,6 +29,12 @@ export function readHosts(text: string): readonly string[] | undefined {
 
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
+/** `24h` @returns ms */
+export function readDuration(text: string): number | undefined {
+  const [ms, ...others] = readDurations(text) ?? []
+  return others.length === 0 ? ms : undefined
+}
+
 /** `10m,1h,6h` @returns ms */
 export function readDurations(text: string): readonly number[] | undefined {
   const durations = text.split(',').map(part => {

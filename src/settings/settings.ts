@@ -3,7 +3,7 @@ import { isOperatorName, OPERATOR_NAME } from '../engine/operator.ts'
 import { START_AT } from '../engine/progress.ts'
 import { type ApiKey, maskApiKeys, parseApiKeys } from './access.ts'
 import { LOG_LEVELS, LOG_MODULES, parseLogLevels } from './log-levels.ts'
-import { PEM_FILE, readable, readBrokers, readDurations, readHosts } from './readers.ts'
+import { PEM_FILE, readable, readBrokers, readDuration, readDurations, readHosts } from './readers.ts'
 import { bytes, fraction, integer, oneOf, pairs, postgresUrl, type Setting, setting, text } from './setting.ts'
 
 const KIB = 1024
@@ -282,6 +282,31 @@ export const SETTINGS = {
     max: 36_500,
     unit: 'days',
     about: 'So long after they were resolved or discarded, dead letters leave the index; 0: never. Their counts stay.',
+  }),
+  LEDGER_MERGE_AFTER: setting(
+    {
+      default: '24h',
+      expected: 'a duration, as in 24h',
+      about:
+        'So long after they were settled, rows of the ledger that follow on one another are merged into one for each partition and day, once an hour.',
+    },
+    readDuration,
+  ),
+  AUDIT_RETENTION_DAYS: integer({
+    default: '365',
+    min: 0,
+    max: 36_500,
+    unit: 'days',
+    about:
+      'How long the audit log keeps what operators did; 0: for ever. A discard stays in it while it can be undone.',
+  }),
+  REDRIVE_RETENTION_DAYS: integer({
+    default: '365',
+    min: 0,
+    max: 36_500,
+    unit: 'days',
+    about:
+      'How long a redrive into the store is listed after it ended; 0: for ever. One stays while a dead letter of it does, and so does one that published to a topic.',
   }),
   HOLDFAST_CONFIG: text({
     default: undefined,

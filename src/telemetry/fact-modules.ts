@@ -57,6 +57,8 @@ const JOBS: Readonly<Record<JobFact['kind'], LogModule>> = {
   replay_parted: 'jobs',
   automatic_redrive_started: 'jobs',
   dead_letters_purged: 'jobs',
+  ledger_merged: 'jobs',
+  operator_records_purged: 'jobs',
 }
 
 /** Whose line each fact is. */

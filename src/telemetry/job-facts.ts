@@ -64,6 +64,19 @@ export function createJobObserver({ stream, metrics, log }: JobFactTools): JobOb
         log.line('info', fact.kind, { records: fact.purged }, 'settled dead letters removed from the index')
         break
 
+      case 'ledger_merged':
+        log.line('info', fact.kind, { rows: fact.rows }, 'rows of the ledger merged with their neighbours')
+        break
+
+      case 'operator_records_purged':
+        log.line(
+          'info',
+          fact.kind,
+          { audit: fact.audit, redrives: fact.redrives },
+          'old entries of the audit log and old redrives removed',
+        )
+        break
+
       default:
         fact satisfies never
     }

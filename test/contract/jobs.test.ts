@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { expect, it, onTestFinished } from 'vitest'
 import { systemClock } from '#src/clock.ts'
 import { startJobs } from '#src/inbox/jobs/jobs.ts'
@@ -64,6 +65,8 @@ async function aWorld(): Promise<World> {
           automatic: createAutomaticRedrive({ pool, stream: 'orders', preset: true, now: Date.now }),
           automaticDelaysMs: [60_000],
           purge: async () => ++purges,
+          purgeOperators: async () => ({ audit: 2, redrives: 1 }),
+          mergeLedger: async () => 7,
         },
         ...common,
       })
@@ -136,7 +139,7 @@ it('lets go when its process stops, and another one goes on', async () => {
   expect(troubles(first)).toEqual([])
 })
 
-it('starts automatic redrives and removes old letters when their schedules say so', async () => {
+it('starts automatic redrives, removes what is old and merges the ledger when their schedules say so', async () => {
   const { database, redrives, purges, start } = await aWorld()
   const { pool } = database
   await insertLetters(pool, [{ reason: 'retries_exhausted' }, {}])
@@ -145,11 +148,12 @@ it('starts automatic redrives and removes old letters when their schedules say s
   const { rows } = await pool.query('SELECT name, cron FROM pgboss.schedule ORDER BY name')
   expect(rows).toEqual([
     { name: 'orders.automatic-redrive', cron: '* * * * *' },
+    { name: 'orders.ledger-merge', cron: '37 * * * *' },
     { name: 'orders.retention', cron: '17 * * * *' },
   ])
 
   // What the schedule sends at its time
-  for (const name of ['orders.retention', 'orders.automatic-redrive']) {
+  for (const name of ['orders.retention', 'orders.ledger-merge', 'orders.automatic-redrive']) {
     await pool.query(
       `INSERT INTO pgboss.job (name, policy, expire_seconds, retry_limit) SELECT name, policy, 600, 0 FROM pgboss.queue WHERE name = $1`,
       [name],
@@ -161,6 +165,12 @@ it('starts automatic redrives and removes old letters when their schedules say s
   }, 'an automatic redrive')
   expect(redrive).toMatchObject({ automatic: true, requested_by: 'automatic', total: 1 })
   await eventually(() => purges() > 0, 'the removal')
+  for (const fact of [
+    { kind: 'operator_records_purged', audit: 2, redrives: 1 },
+    { kind: 'ledger_merged', rows: 7 },
+  ]) {
+    await eventually(() => facts.some(one => isDeepStrictEqual(one, fact)), fact.kind)
+  }
   await eventually(async () => (await redrives.get(redrive?.id ?? ''))?.state === 'done', 'the redrive')
 })
 

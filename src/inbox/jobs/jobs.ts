@@ -29,6 +29,10 @@ export interface ScheduledJobs {
   readonly automaticDelaysMs: readonly number[]
   /** Removes settled dead letters that are old enough; absent: they stay for ever. @returns how many */
   readonly purge?: (() => Promise<number>) | undefined
+  /** Removes entries of the audit log, and redrives, that are older than they are kept. @returns how many */
+  readonly purgeOperators?: (() => Promise<{ readonly audit: number; readonly redrives: number }>) | undefined
+  /** Merges old rows of the ledger. @returns how many are gone */
+  readonly mergeLedger?: ((signal: AbortSignal) => Promise<number>) | undefined
 }
 
 /** How soon a redrive that was asked for, or that lost its worker, is put into the queue. */
@@ -38,6 +42,7 @@ const ENDLESS = 1_000_000
 const EVERY_MINUTE = '* * * * *'
 /** Often enough that each run is short, and not on the hour, when many scheduled jobs run. */
 const EVERY_HOUR = '17 * * * *'
+const EVERY_HOUR_LATER = '37 * * * *'
 
 /**
  * Works on redrives and on scheduled work. The rows of `replays` define the work: each process that runs jobs
@@ -91,7 +96,7 @@ function scheduledJobs({ stream, scheduled, observer, clock }: JobsOptions): Job
   if (scheduled === undefined) return []
   // One at a time in all processes; the next turn makes up for one that failed.
   const queue = { policy: 'exclusive', expireInSeconds: 600, retryLimit: 0, deleteAfterSeconds: 86_400 } as const
-  const { purge } = scheduled
+  const { purge, purgeOperators, mergeLedger } = scheduled
   const redrive: Job = {
     name: queueName(stream, 'automatic-redrive'),
     queue,
@@ -110,7 +115,18 @@ function scheduledJobs({ stream, scheduled, observer, clock }: JobsOptions): Job
     async work() {
       const purged = (await purge?.()) ?? 0
       if (purged > 0) observer.observe({ kind: 'dead_letters_purged', purged })
+      const { audit = 0, redrives = 0 } = (await purgeOperators?.()) ?? {}
+      if (audit + redrives > 0) observer.observe({ kind: 'operator_records_purged', audit, redrives })
     },
   }
-  return [redrive, retention]
+  const merge: Job = {
+    name: queueName(stream, 'ledger-merge'),
+    queue,
+    cron: EVERY_HOUR_LATER,
+    async work(signal) {
+      const rows = (await mergeLedger?.(signal)) ?? 0
+      if (rows > 0) observer.observe({ kind: 'ledger_merged', rows })
+    },
+  }
+  return [redrive, retention, merge]
 }

@@ -5,7 +5,7 @@ import { StoreMisconfiguredError } from '../../engine/errors.ts'
 export const QUEUE_SCHEMA = 'pgboss'
 
 /** Names of queues stand in databases, and stay as they are. */
-const KINDS = ['replay', 'automatic-redrive', 'retention'] as const
+const KINDS = ['replay', 'automatic-redrive', 'retention', 'ledger-merge'] as const
 
 /** The queue of a stream for a kind of job: `orders.replay`. */
 export function queueName(stream: string, kind: (typeof KINDS)[number]): string {
