@@ -7,7 +7,7 @@ import type pg from 'pg'
 import { parseCount } from '#src/cli/arguments.ts'
 import type { DeadLetter } from '#src/engine/dead-letter.ts'
 import { createPool } from '#src/engine/postgres/pool.ts'
-import { parseFilter } from '#src/inbox/filter.ts'
+import { parseFilter } from '#src/inbox/filter-reader.ts'
 import type { DeadLetterPlace, LetterSort } from '#src/inbox/ports.ts'
 import { createDeadLetterIndex } from '#src/inbox/postgres/dead-letter-index.ts'
 import { createDeadLetterStore } from '#src/inbox/postgres/dead-letter-store.ts'
@@ -238,5 +238,6 @@ function note(into: Map<string, number[]>, name: string, value: number): void {
 function filter(text: string) {
   const parsed = parseFilter(text)
   if (!parsed.ok) throw new Error(parsed.message)
-  return parsed.filter
+  const terms = parsed.filter.terms.filter(term => term.field !== 'word' && term.field !== 'value')
+  return { terms }
 }

@@ -8,6 +8,7 @@ import { createAutomaticRedrive } from '../inbox/postgres/automatic-redrive.ts'
 import { createDeadLetterStore } from '../inbox/postgres/dead-letter-store.ts'
 import { createRedrives } from '../inbox/postgres/redrives.ts'
 import { createStoredStream } from '../inbox/postgres/stored-stream.ts'
+import { createLetterSearch, type LetterSearch } from '../inbox/search.ts'
 import type { AutomaticRedrive, StoredStream } from '../inbox/stream-ports.ts'
 import type { Config } from '../settings/config.ts'
 
@@ -18,6 +19,8 @@ export interface Inbox extends AsyncDisposable {
   readonly records: DeadLetterRecords
   /** Would the dead letters that a filter takes pass now? */
   readonly check: ReturnType<typeof createFilterCheck>
+  /** Makes of a written filter one that the database can answer. */
+  readonly search: LetterSearch
   readonly redrives: Redrives
   readonly automatic: AutomaticRedrive
   readonly stored: StoredStream
@@ -37,6 +40,7 @@ export function composeInbox(config: Config, stream: Stream, pool: ReturnType<ty
     letters,
     records,
     check: createFilterCheck({ letters, check }),
+    search: createLetterSearch({ letters, records }),
     redrives: createRedrives({ pool, stream: name, topic, dlqTopic, check }),
     automatic: createAutomaticRedrive({ pool, stream: name, preset: config.automaticRedrive.on, now: Date.now }),
     stored: createStoredStream(pool, { stream: name, topic, groupId }),

@@ -147,14 +147,33 @@ export interface LetterQuery {
   readonly after: DeadLetterPlace | undefined
 }
 
+export interface LetterPage {
+  readonly rows: readonly DeadLetterRow[]
+  /** Of each row: the list goes on behind it. */
+  readonly places: readonly DeadLetterPlace[]
+  /** The place of the last row; `undefined`: none comes after it. */
+  readonly next: DeadLetterPlace | undefined
+}
+
+/** What letters have in the fields that hold no personal data. */
+export interface FieldValues {
+  readonly reason: readonly string[]
+  readonly error: readonly string[]
+  readonly pointer: readonly string[]
+  readonly topic: readonly string[]
+  readonly partition: readonly string[]
+}
+
 /** @throws StoreUnavailableError, as every method does */
 export interface DeadLetterStore {
+  /** Which of these texts are ids, and which are keys, of letters in whatever state. */
+  named(texts: readonly string[]): Promise<{ readonly ids: ReadonlySet<string>; readonly keys: ReadonlySet<string> }>
+  /** For proposals, the most frequent first; a hundred of each field at most. */
+  fieldValues(): Promise<FieldValues>
   groups(filter: DeadLetterFilter): Promise<DeadLetterGroup[]>
   /** Arrivals of the last day. */
   arrivals(filter: DeadLetterFilter): Promise<DeadLetterArrivals>
-  page(
-    query: LetterQuery,
-  ): Promise<{ readonly rows: readonly DeadLetterRow[]; readonly next: DeadLetterPlace | undefined }>
+  page(query: LetterQuery): Promise<LetterPage>
   get(id: string): Promise<(DeadLetterRow & { readonly violations: readonly Violation[] }) | undefined>
   history(id: string): Promise<DeadLetterEvent[]>
   /**
@@ -167,6 +186,8 @@ export interface DeadLetterStore {
   noteRevealed(filter: string, ids: readonly string[], by: Operator): Promise<void>
   /** What operators did to this stream, newest first. */
   audit(query: AuditQuery): Promise<AuditEntry[]>
+  /** An operator searches in payloads. @param filter without the values that are searched for */
+  noteSearched(filter: string, by: Operator): Promise<void>
 }
 
 export interface AuditEntry {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { UsageError } from '#src/engine/errors.ts'
 import type { AuditQuery } from '#src/inbox/audit-query.ts'
-import { type DeadLetterFilter, parseFilter } from '#src/inbox/filter.ts'
 import type { DeadLetterPlace, DeadLetterStore, LetterSort } from '#src/inbox/ports.ts'
+import { plainFilter } from '../support/filter-model.ts'
 import type { LetterFields } from '../support/letters.ts'
 
 export interface LetterHarness {
@@ -17,12 +17,6 @@ export interface LetterHarness {
 const ada = { who: 'ada', because: 'producer 1.4 was rolled back' }
 const HOUR_MS = 3_600_000
 
-function filter(text: string): DeadLetterFilter {
-  const parsed = parseFilter(text)
-  if (!parsed.ok) throw new Error(parsed.message)
-  return parsed.filter
-}
-
 /** The contract of {@link DeadLetterStore}, for the real store and for its stand-in. @param open an index without letters, and an empty audit log */
 export function deadLetterStoreSuite(open: () => Promise<LetterHarness>): void {
   describe('groups', () => {
@@ -36,7 +30,7 @@ export function deadLetterStoreSuite(open: () => Promise<LetterHarness>): void {
         { pointer: '/payment/currency' },
       )
 
-      const groups = await store.groups(filter(''))
+      const groups = await store.groups(plainFilter(''))
 
       expect(groups.map(({ error, count }) => [error, count])).toEqual([
         ['required', 3],
@@ -59,10 +53,10 @@ export function deadLetterStoreSuite(open: () => Promise<LetterHarness>): void {
       const { store, insert } = await open()
       await insert({ key: 'a' }, { key: 'b', state: 'discarded' })
 
-      expect(await store.groups(filter('-state:discarded'))).toMatchObject([
+      expect(await store.groups(plainFilter('-state:discarded'))).toMatchObject([
         { count: 1, states: { open: 1 }, sample: { key: 'a' } },
       ])
-      expect(await store.groups(filter('key:none'))).toEqual([])
+      expect(await store.groups(plainFilter('key:none'))).toEqual([])
     })
   })
 
@@ -77,7 +71,7 @@ export function deadLetterStoreSuite(open: () => Promise<LetterHarness>): void {
       { first_failed_at: hoursAgo(5), reason: 'malformed_json', error: 'not_json', pointer: '' },
     )
 
-    const { since, step_seconds, groups } = await store.arrivals(filter(''))
+    const { since, step_seconds, groups } = await store.arrivals(plainFilter(''))
 
     expect(step_seconds).toBe(3_600)
     expect(nowMs() - Date.parse(since)).toBeLessThan(24 * HOUR_MS)
@@ -87,8 +81,8 @@ export function deadLetterStoreSuite(open: () => Promise<LetterHarness>): void {
     const recent = countsOf('required').slice(-4)
     expect(recent.filter(count => count > 0)).toEqual([2, 1])
     expect(countsOf('not_json').reduce((sum, count) => sum + count, 0)).toBe(1)
-    expect((await store.arrivals(filter('state:open'))).groups).toHaveLength(2)
-    expect((await store.arrivals(filter('key:none'))).groups).toEqual([])
+    expect((await store.arrivals(plainFilter('state:open'))).groups).toHaveLength(2)
+    expect((await store.arrivals(plainFilter('key:none'))).groups).toEqual([])
   })
 
   describe('pages', () => {
@@ -98,7 +92,12 @@ export function deadLetterStoreSuite(open: () => Promise<LetterHarness>): void {
       const pages: string[][] = []
       let after: DeadLetterPlace | undefined
       do {
-        const page = await store.page({ filter: filter(text), limit, after, ...(sort === undefined ? {} : { sort }) })
+        const page = await store.page({
+          filter: plainFilter(text),
+          limit,
+          after,
+          ...(sort === undefined ? {} : { sort }),
+        })
         pages.push(page.rows.map(({ id }) => id))
         after = page.next
       } while (after !== undefined)
@@ -148,13 +147,13 @@ export function deadLetterStoreSuite(open: () => Promise<LetterHarness>): void {
     it('have no next one when the last is full', async () => {
       const { store, insert } = await open()
       await insert({}, {})
-      expect((await store.page({ filter: filter(''), limit: 2, after: undefined })).next).toBeUndefined()
+      expect((await store.page({ filter: plainFilter(''), limit: 2, after: undefined })).next).toBeUndefined()
     })
 
     it('give each letter in the words of its columns, without its violations', async () => {
       const { store, insert } = await open()
       await insert({ key: 'b563', source_offset: 41, dlq_offset: 7 })
-      const { rows } = await store.page({ filter: filter(''), limit: 10, after: undefined })
+      const { rows } = await store.page({ filter: plainFilter(''), limit: 10, after: undefined })
       expect(rows).toEqual([
         {
           id: 'orders-0-41',
@@ -209,12 +208,48 @@ export function deadLetterStoreSuite(open: () => Promise<LetterHarness>): void {
     expect(await store.history('orders-0-1')).toEqual([])
   })
 
+  it('says which texts are ids, and which are keys, in whatever state', async () => {
+    const { store, insert } = await open()
+    await insert({ key: 'abc', state: 'resolved' }, { key: 'orders-0-0' }, { key: null })
+    const { ids, keys } = await store.named(['orders-0-0', 'abc', 'ab', 'ABC', "'; DROP", '', 'orders-0-0'])
+    expect([...ids]).toEqual(['orders-0-0'])
+    expect([...keys].toSorted()).toEqual(['abc', 'orders-0-0'])
+  })
+
+  it('proposes what there is in each field, the most frequent first', async () => {
+    const { store, insert } = await open()
+    await insert(
+      { pointer: '/b', source_partition: 2, key: 'secret' },
+      { pointer: '/a' },
+      { pointer: '/a', error: 'é' },
+    )
+    expect(await store.fieldValues()).toEqual({
+      reason: ['schema_violation'],
+      error: ['required', 'é'],
+      pointer: ['/a', '/b'],
+      topic: ['orders'],
+      partition: ['0', '2'],
+    })
+  })
+
+  it('tells of each row of a page where the list goes on behind it', async () => {
+    const { store, insert } = await open()
+    await insert({}, {}, {}, {})
+    for (const sort of ['-failed_at', 'source'] as const) {
+      const { rows, places, next } = await store.page({ filter: plainFilter(''), limit: 3, sort, after: undefined })
+      expect(places).toHaveLength(3)
+      expect(places.at(-1)).toEqual(next)
+      const rest = await store.page({ filter: plainFilter(''), limit: 3, after: places[0] })
+      expect(rest.rows.slice(0, 2)).toEqual(rows.slice(1))
+    }
+  })
+
   describe('discarding', () => {
     it('takes open and parked ones, says so in the audit log and in their history, and can be undone', async () => {
       const { store, insert, states } = await open()
       await insert({}, { state: 'parked' }, { state: 'replaying' }, { state: 'resolved' }, { error: 'type' })
 
-      const { discarded, action } = await store.discard(filter('error:required'), ada)
+      const { discarded, action } = await store.discard(plainFilter('error:required'), ada)
 
       expect(discarded).toBe(2)
       expect(await states()).toEqual({
@@ -254,12 +289,12 @@ export function deadLetterStoreSuite(open: () => Promise<LetterHarness>): void {
     it('is undone only for what it discarded itself, and not for what was discarded again since', async () => {
       const { store, insert, states } = await open()
       await insert({}, { error: 'type' })
-      const first = await store.discard(filter('error:required'), ada)
-      await store.discard(filter('error:type'), ada)
+      const first = await store.discard(plainFilter('error:required'), ada)
+      await store.discard(plainFilter('error:type'), ada)
       await store.restore(first.action, ada)
       expect(await states()).toEqual({ 'orders-0-0': 'open', 'orders-0-1': 'discarded' })
 
-      await store.discard(filter('error:required'), ada)
+      await store.discard(plainFilter('error:required'), ada)
       expect(await store.restore(first.action, ada)).toEqual({ restored: 0 })
       expect(await states()).toMatchObject({ 'orders-0-0': 'discarded' })
     })
@@ -269,7 +304,7 @@ export function deadLetterStoreSuite(open: () => Promise<LetterHarness>): void {
       await expect(store.restore('x', ada)).rejects.toThrow(UsageError)
       await expect(store.restore('99999', ada)).rejects.toThrow(/no discard/)
       await insert({})
-      const { action } = await store.discard(filter(''), ada)
+      const { action } = await store.discard(plainFilter(''), ada)
       await store.restore(action, ada)
       const [restore] = await store.audit({ limit: 1, before: undefined })
       await expect(store.restore(restore?.id ?? '', ada)).rejects.toThrow(/no discard/)
@@ -277,6 +312,14 @@ export function deadLetterStoreSuite(open: () => Promise<LetterHarness>): void {
   })
 
   describe('the audit log', () => {
+    it('says who searched in payloads', async () => {
+      const { store } = await open()
+      await store.noteSearched('state:open value:/a=•••', ada)
+      expect(await store.audit({ limit: 10, before: undefined })).toMatchObject([
+        { who: 'ada', what: 'search', filter: 'state:open value:/a=•••', counts: {} },
+      ])
+    })
+
     it('says who looked at which payloads, and counts letters that exist', async () => {
       const { store, insert } = await open()
       await insert({}, {})
@@ -290,7 +333,7 @@ export function deadLetterStoreSuite(open: () => Promise<LetterHarness>): void {
 
     it('is paged, latest first', async () => {
       const { store } = await open()
-      for (let n = 0; n < 5; n++) await store.discard(filter(`uid:${n}`), ada)
+      for (let n = 0; n < 5; n++) await store.discard(plainFilter(`uid:${n}`), ada)
       const first = await store.audit({ limit: 3, before: undefined })
       const rest = await store.audit({ limit: 3, before: first.at(-1)?.id })
       expect([...first, ...rest].map(entry => entry.filter)).toEqual(['key:4', 'key:3', 'key:2', 'key:1', 'key:0'])
@@ -299,7 +342,8 @@ export function deadLetterStoreSuite(open: () => Promise<LetterHarness>): void {
 
     it('is asked for by who, what and when, page by page', async () => {
       const { store } = await open()
-      for (let n = 0; n < 4; n++) await store.discard(filter(`uid:${n}`), n % 2 === 0 ? ada : { ...ada, who: 'ben' })
+      for (let n = 0; n < 4; n++)
+        await store.discard(plainFilter(`uid:${n}`), n % 2 === 0 ? ada : { ...ada, who: 'ben' })
       await store.noteRevealed('error:required', ['orders-0-0'], ada)
       const found = async (asked: Partial<AuditQuery>) =>
         (await store.audit({ limit: 10, ...asked })).map(entry => entry.filter)

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { noteConsumerStart } from '#src/engine/postgres/consumer-starts.ts'
-import { type DeadLetterFilter, parseFilter } from '#src/inbox/filter.ts'
 import type { DeadLetterPlace, DeadLetterStore } from '#src/inbox/ports.ts'
 import { createDeadLetterStore } from '#src/inbox/postgres/dead-letter-store.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
+import { plainFilter } from '../support/filter-model.ts'
 import { insertLetters, type LetterFields } from '../support/letters.ts'
 import { deadLetterStoreSuite } from './dead-letter-store.suite.ts'
 
@@ -21,12 +21,6 @@ beforeEach(async () => {
 })
 
 const someone = { who: 'ada', because: 'producer 1.4 was rolled back' }
-
-function filter(text: string): DeadLetterFilter {
-  const parsed = parseFilter(text)
-  if (!parsed.ok) throw new Error(parsed.message)
-  return parsed.filter
-}
 
 function insert(...letters: Partial<LetterFields>[]): Promise<LetterFields[]> {
   return insertLetters(database.pool, letters)
@@ -56,7 +50,7 @@ describe('starts of consumers', () => {
     await note('1.1.0', 5, twice)
     await note('1.1.0', 2)
     await note('1.1.0', 2)
-    const { starts, since } = await store.arrivals(filter('uid:nobody'))
+    const { starts, since } = await store.arrivals(plainFilter('uid:nobody'))
     expect(starts).toMatchObject([
       { version: '1.0.0', count: 1, deployed: false },
       { version: '1.1.0', count: 1, deployed: true },
@@ -81,7 +75,7 @@ describe('pages', () => {
     const seen: string[] = []
     let after: DeadLetterPlace | undefined
     do {
-      const page = await store.page({ filter: filter('state:open'), limit: 2, sort, after })
+      const page = await store.page({ filter: plainFilter('state:open'), limit: 2, sort, after })
       seen.push(...page.rows.map(({ id }) => id))
       after = page.next
     } while (after !== undefined)
@@ -92,7 +86,7 @@ describe('pages', () => {
 
   it('give the latest instant that there is for a timestamp beyond it', async () => {
     await insert({ source_timestamp: Number.MAX_SAFE_INTEGER })
-    const { rows } = await store.page({ filter: filter(''), limit: 10, after: undefined })
+    const { rows } = await store.page({ filter: plainFilter(''), limit: 10, after: undefined })
     expect(rows).toMatchObject([{ source_timestamp: '9999-12-31T23:59:59.999Z' }])
   })
 })
@@ -115,7 +109,7 @@ describe('one letter', () => {
 describe('discarding', () => {
   it('takes any number of them in transactions that are short, as one action', async () => {
     await insert(...Array.from({ length: 7_000 }, (_, i) => (i % 7 === 0 ? { error: 'type' } : {})))
-    const { discarded, action } = await store.discard(filter('error:required'), someone)
+    const { discarded, action } = await store.discard(plainFilter('error:required'), someone)
     expect(discarded).toBe(6_000)
     const sizes = await database.pool.query(
       "SELECT count(*)::int AS n FROM dead_letters WHERE state = 'discarded' GROUP BY xmin::text ORDER BY n",
@@ -131,7 +125,7 @@ describe('discarding', () => {
   it('leaves no trace when it fails', async () => {
     await insert({})
     await database.pool.query(`ALTER TABLE dead_letter_events ADD CONSTRAINT test_only CHECK (what <> 'discarded')`)
-    await expect(store.discard(filter(''), someone)).rejects.toThrow()
+    await expect(store.discard(plainFilter(''), someone)).rejects.toThrow()
     await database.pool.query('ALTER TABLE dead_letter_events DROP CONSTRAINT test_only')
     expect(await statesOf()).toEqual({ 'orders-0-0': 'open' })
     expect(await store.audit({ limit: 10, before: undefined })).toEqual([])

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { parseFilter } from '#src/inbox/filter.ts'
 import type { DeadLetterRow, DeadLetterStore, RedriveRequest, Redrives } from '#src/inbox/ports.ts'
+import { plainFilter } from '../support/filter-model.ts'
 import type { LetterFields } from '../support/letters.ts'
 
 export interface RedrivesHarness {
@@ -199,10 +199,8 @@ export function redrivesSuite(open: () => Promise<RedrivesHarness>): void {
 }
 
 export function asking(text: string, over: Partial<RedriveRequest> = {}): RedriveRequest {
-  const parsed = parseFilter(text)
-  if (!parsed.ok) throw new Error(parsed.message)
   const plain = { rate: undefined, limit: undefined, onlyPassing: false, edited: undefined, automatic: false }
-  return { filter: parsed.filter, ...plain, ...over }
+  return { filter: plainFilter(text), ...plain, ...over }
 }
 
 export function ago(seconds: number): DeadLetterRow['failed_at'] {

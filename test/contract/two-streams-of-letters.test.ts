@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { parseFilter } from '#src/inbox/filter.ts'
 import type { RedriveRequest } from '#src/inbox/ports.ts'
 import { createAutomaticRedrive } from '#src/inbox/postgres/automatic-redrive.ts'
 import { createDeadLetterIndex } from '#src/inbox/postgres/dead-letter-index.ts'
@@ -9,6 +8,7 @@ import { readFigures } from '#src/inbox/postgres/figures.ts'
 import { createRedriveStore } from '#src/inbox/postgres/redrive-work.ts'
 import { createRedrives } from '#src/inbox/postgres/redrives.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
+import { plainFilter } from '../support/filter-model.ts'
 import { insertLetters } from '../support/letters.ts'
 
 const NAMES = ['orders', 'returns'] as const
@@ -33,13 +33,8 @@ beforeEach(async () => {
   }
 })
 
-const filterOf = (text: string) => {
-  const parsed = parseFilter(text)
-  if (!parsed.ok) throw new Error(parsed.message)
-  return parsed.filter
-}
 const request: RedriveRequest = {
-  filter: filterOf('state:open'),
+  filter: plainFilter('state:open'),
   ...{ rate: undefined, limit: undefined, onlyPassing: false, edited: undefined, automatic: false },
 }
 const redrivesOf = (stream: string) =>
@@ -51,9 +46,9 @@ describe('two streams with dead letters in one database', () => {
     for (const stream of NAMES) {
       const letters = createDeadLetterStore(pool, stream)
       const other = `${NAMES.find(name => name !== stream)}-0-0`
-      const { rows } = await letters.page({ filter: filterOf(''), limit: 10, after: undefined })
+      const { rows } = await letters.page({ filter: plainFilter(''), limit: 10, after: undefined })
       expect(rows.map(({ id }) => id).sort()).toEqual([`${stream}-0-0`, `${stream}-0-1`])
-      expect((await letters.groups(filterOf('')))[0]).toMatchObject({ count: 2, states: { open: 1, resolved: 1 } })
+      expect((await letters.groups(plainFilter('')))[0]).toMatchObject({ count: 2, states: { open: 1, resolved: 1 } })
       expect([await letters.get(other), await letters.history(other)]).toEqual([undefined, []])
       expect((await readFigures(pool, stream)).deadLetters.open).toEqual(new Map([['schema_violation', 1]]))
       expect(await createDeadLetterIndex(pool, stream).ofKey('the-same')).toMatchObject({ id: `${stream}-0-0` })
@@ -62,7 +57,7 @@ describe('two streams with dead letters in one database', () => {
 
   it('are discarded, restored and audited apart', async () => {
     const [orders, returns] = NAMES.map(name => createDeadLetterStore(database.pool, name))
-    const { discarded, action } = (await orders?.discard(filterOf(''), WHO)) ?? { discarded: 0, action: '' }
+    const { discarded, action } = (await orders?.discard(plainFilter(''), WHO)) ?? { discarded: 0, action: '' }
     expect(discarded).toBe(1)
     expect(await returns?.get('returns-0-0')).toMatchObject({ state: 'open' })
     await expect(returns?.restore(action, WHO)).rejects.toThrow(/no discard/)

@@ -5,6 +5,7 @@ import type { AdminParts } from '#src/inbox/http/admin.ts'
 import { createAdminFeed } from '#src/inbox/http/admin-feed.ts'
 import { createStreamOverview } from '#src/inbox/http/stream-overview.ts'
 import type { CheckedPage, DeadLetterStore, Redrive, Redrives } from '#src/inbox/ports.ts'
+import { createLetterSearch } from '#src/inbox/search.ts'
 import type { AutomaticRedrive, AutomaticRedriveStatus, StoredStream } from '#src/inbox/stream-ports.ts'
 import { aLetter, createMemoryLetters, FIRST_FAILURE_MS, type Letter, type MemoryLetters } from './memory-letters.ts'
 import { createMemoryRedrives, type MemoryRedrives } from './memory-redrives.ts'
@@ -67,21 +68,24 @@ export function adminStandIn({
     ends: () => new Map(),
     clock: { now: inbox.now, monotonic: () => performance.now(), sleep: systemClock.sleep },
   })
+  const letters = { ...inbox.store, ...ownLetters }
+  const records: AdminParts['records'] = parts.records ?? {
+    async *read(places) {
+      for (const { id } of places) {
+        const record = bytes.get(id)
+        if (record !== undefined) yield { id, record }
+      }
+    },
+  }
   const admin: AdminParts = {
-    letters: { ...inbox.store, ...ownLetters },
+    letters,
+    records,
+    search: createLetterSearch({ letters, records }),
     redrives: { ...redrives, ...ownRedrives },
     stored,
     automatic,
     overview,
     storeSilentMs,
-    records: {
-      async *read(places) {
-        for (const { id } of places) {
-          const record = bytes.get(id)
-          if (record !== undefined) yield { id, record }
-        }
-      },
-    },
     async *check(query): AsyncIterable<CheckedPage> {
       const { rows: page, next } = await inbox.store.page(query)
       const results = page.map(({ id }) => {

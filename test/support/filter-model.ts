@@ -1,5 +1,19 @@
 import type { Comparison, DeadLetterFilter, FilterTerm } from '#src/inbox/filter.ts'
+import { parseFilter } from '#src/inbox/filter-reader.ts'
 import type { FilterTime } from '#src/inbox/filter-time.ts'
+import { likeness } from '#src/inbox/value-condition.ts'
+
+/** A filter that the database can answer as it is written: without words, and conditions on the value. */
+export function plainFilter(text: string): DeadLetterFilter {
+  const parsed = parseFilter(text)
+  if (!parsed.ok) throw new Error(`column ${parsed.column}: ${parsed.message}`)
+  return {
+    terms: parsed.filter.terms.map(term => {
+      if (term.field === 'word' || term.field === 'value') throw new Error(`${term.field} needs a search`)
+      return term
+    }),
+  }
+}
 
 /** What a filter looks at in a dead letter. */
 export interface FilteredLetter {
@@ -41,7 +55,7 @@ function holds(term: FilterTerm, letter: FilteredLetter, nowMs: number): boolean
     case 'key': {
       const { error, pointer, id, source_topic: topic, key } = letter
       const text = { error, pointer, id, topic, key: key ?? '' }[term.field]
-      return term.values.some(pattern => like(text, pattern))
+      return term.values.some(pattern => likeness(pattern)(text))
     }
     case 'partition':
       return term.values.includes(letter.source_partition)
@@ -54,6 +68,8 @@ function holds(term: FilterTerm, letter: FilteredLetter, nowMs: number): boolean
       return compares(letter.replay_count, term.comparison, term.count)
     case 'replay':
       return term.values.some(id => letter.redrives.includes(id))
+    case 'found':
+      return term.ids.includes(letter.id)
     case 'text': {
       const texts = [letter.message, letter.error, letter.pointer, letter.key ?? '']
       return texts.some(text => text.toLowerCase().includes(term.text.toLowerCase()))
@@ -67,20 +83,6 @@ function instantMs(time: FilterTime, nowMs: number): number {
   if ('at' in time) return Date.parse(time.at)
   if ('agoMs' in time) return nowMs - time.agoMs
   return (Math.floor(nowMs / DAY_MS) - (time.day === 'today' ? 0 : 1)) * DAY_MS
-}
-
-function like(text: string, pattern: string): boolean {
-  const [head = '', ...rest] = pattern.split('*')
-  if (rest.length === 0) return text === pattern
-  const tail = rest.pop() ?? ''
-  if (!text.startsWith(head) || !text.endsWith(tail) || text.length < head.length + tail.length) return false
-  let at = head.length
-  for (const part of rest) {
-    const next = text.indexOf(part, at)
-    if (next === -1) return false
-    at = next + part.length
-  }
-  return at <= text.length - tail.length
 }
 
 function compares(a: number, comparison: Comparison, b: number): boolean {

@@ -80,6 +80,23 @@ export function createMemoryLetters(nowMs = FIRST_FAILURE_MS + HOUR_MS): MemoryL
   }
 
   const store: DeadLetterStore = {
+    async named(texts) {
+      const keys = new Set([...rows.values()].map(({ key }) => key))
+      return { ids: new Set(texts.filter(text => rows.has(text))), keys: new Set(texts.filter(text => keys.has(text))) }
+    },
+    async fieldValues() {
+      const valuesOf = (column: 'reason' | 'error' | 'pointer' | 'source_topic' | 'source_partition') =>
+        [...Map.groupBy(rows.values(), row => String(row[column]))]
+          .sort(([a, one], [b, other]) => other.length - one.length || (a < b ? -1 : 1))
+          .map(([value]) => value)
+      return {
+        reason: valuesOf('reason'),
+        error: valuesOf('error'),
+        pointer: valuesOf('pointer'),
+        topic: valuesOf('source_topic'),
+        partition: valuesOf('source_partition'),
+      }
+    },
     async groups(filter) {
       const causes = Map.groupBy(matching(filter), causeOf)
       return [...causes.values()].map(toGroup).sort((a, b) => b.count - a.count || (causeOf(a) < causeOf(b) ? -1 : 1))
@@ -94,8 +111,8 @@ export function createMemoryLetters(nowMs = FIRST_FAILURE_MS + HOUR_MS): MemoryL
         .sort((a, b) => sign * compareKeys(keysOf(a), keysOf(b)))
         .filter(row => after === undefined || sign * compareKeys(keysOf(row), after.keys) > 0)
       const page = all.slice(0, limit)
-      const last = all.length > limit ? page.at(-1) : undefined
-      return { rows: page.map(toRow), next: last && { sort, keys: keysOf(last).map(String) } }
+      const places = page.map(row => ({ sort, keys: keysOf(row).map(String) }))
+      return { rows: page.map(toRow), places, next: all.length > limit ? places.at(-1) : undefined }
     },
     async get(id) {
       const row = rows.get(id)
@@ -138,6 +155,9 @@ export function createMemoryLetters(nowMs = FIRST_FAILURE_MS + HOUR_MS): MemoryL
       const known = ids.filter(id => rows.has(id))
       const action = note('reveal', filter, by, { revealed: known.length })
       for (const id of known) happened(id, 'revealed', by, { action })
+    },
+    async noteSearched(filter, by) {
+      note('search', filter, by, {})
     },
     async audit({ limit, before, who, what, since, until }) {
       if (before !== undefined && !NUMBER.test(before)) throw new UsageError('the audit log is paged by numbers')

@@ -54,7 +54,7 @@ export async function expectDocumented(method: string, url: URL, response: Respo
   }
   const media = content.find(([documented]) => withoutCharset(documented) === withoutCharset(type ?? ''))?.[1]
   if (media === undefined) throw new Error(`${where}: its content type ${type} is not documented`)
-  if (method === 'HEAD' || type?.includes('json') !== true) return
+  if (method === 'HEAD' || type?.includes('json') !== true || type.includes('ndjson')) return
   const validate = validatorOf(media.schema)
   if (!validate(await response.clone().json())) {
     throw new Error(`${where}: the body differs: ${ajv.errorsText(validate.errors)}`)

@@ -3,7 +3,7 @@ import { basename } from 'node:path'
 import { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
 import { addCommands } from '#src/cli/commands.ts'
-import { parseFilter } from '#src/inbox/filter.ts'
+import { parseFilter } from '#src/inbox/filter-reader.ts'
 import { SETTINGS } from '#src/settings/settings.ts'
 
 const ROOT = new URL('../../', import.meta.url)

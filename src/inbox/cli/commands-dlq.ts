@@ -36,11 +36,12 @@ const LS: CommandSpec = {
       .choices(LETTER_SORTS)
       .default(undefined, USUAL_SORT),
     option('--cursor <c>', 'continue where another list ended'),
+    option('--csv', 'with commas and a line of names, for a spreadsheet').conflicts('json'),
     option('--json', 'one JSON object a line'),
   ],
   help: `Examples:
   holdfast dlq ls state:open --limit 20
-  holdfast dlq ls key:b563feb7b2b84b6test
+  holdfast dlq ls b563feb7b2b84b6test
   holdfast dlq ls partition:3 --sort source
   holdfast dlq ls after:2026-11-29T14:05:00Z before:2026-11-29T14:20:00Z
   holdfast dlq ls reason:schema_violation --limit 100000 --json | jq -r .key`,
@@ -233,8 +234,10 @@ export const DLQ: CommandGroup = {
   name: 'dlq',
   summary: 'dead letters: find, understand, redrive',
   help: `FILTER says which, in terms that must all hold: reason: error: pointer: key: id: topic: partition: age: after: before:
-state: replays: replay: text:. Commas between values mean "or", a "-" before a term "not", "*" anything; without a FILTER it is all of
-them. A redrive takes open ones, a discard open and parked ones. Needs Kafka and Postgres, not the service.
+state: replays: replay: text: value:. Commas between values mean "or", a "-" before a term "not", "*" anything; without a
+FILTER it is all of them. A word without a field is an id, a key or else text. value:/payment/bank=alpha (also !=, or the
+place alone) reads the values of the open ones that the other terms match out of the topic.
+A redrive takes open ones, a discard open and parked ones. Needs Kafka and Postgres, not the service.
 
 Examples:
   holdfast dlq stats state:open

@@ -5,7 +5,8 @@ import { startProgress } from '../../cli/progress.ts'
 import { plural } from '../../cli/words.ts'
 import { visible } from '../../engine/visible.ts'
 import type { CheckedPage, CheckResult } from '../ports.ts'
-import { type DlqOptions, filterOf, openDeadLetters } from './dlq-parts.ts'
+import { answerable, filterOf } from './dlq-filter.ts'
+import { type DlqOptions, openDeadLetters } from './dlq-parts.ts'
 
 interface CheckOptions extends DlqOptions {
   readonly limit?: number
@@ -13,8 +14,9 @@ interface CheckOptions extends DlqOptions {
 
 export async function check(words: readonly string[], options: CheckOptions): Promise<void> {
   const { limit, json } = options
-  const filter = filterOf(words)
+  const written = filterOf(words)
   await using inbox = await openDeadLetters(options)
+  const filter = await answerable(inbox, written, options)
   using interrupt = onInterrupt()
   const counts = { passing: 0, failing: 0, gone: 0 }
   let checked = 0

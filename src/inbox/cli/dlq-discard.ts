@@ -4,7 +4,8 @@ import { note, print } from '../../cli/output.ts'
 import { plural } from '../../cli/words.ts'
 import { UsageError } from '../../engine/errors.ts'
 import { discardable } from '../ports.ts'
-import { type DlqOptions, filterOf, openDeadLetters } from './dlq-parts.ts'
+import { answerable, filterOf } from './dlq-filter.ts'
+import { type DlqOptions, openDeadLetters } from './dlq-parts.ts'
 
 interface DiscardOptions extends DlqOptions {
   readonly because: string
@@ -15,8 +16,9 @@ interface DiscardOptions extends DlqOptions {
 export async function discard(words: readonly string[], options: DiscardOptions): Promise<void> {
   const { because, dryRun, yes, json } = options
   if (because.trim() === '') throw new UsageError('--because is empty: say why, the audit log keeps it')
-  const filter = filterOf(words)
+  const written = filterOf(words)
   await using inbox = await openDeadLetters(options)
+  const filter = await answerable(inbox, written, options)
   const { count, not_open } = discardable(await inbox.letters.groups(filter))
   if (not_open > 0)
     note(`${plural(not_open, 'match', 'match')} but ${not_open === 1 ? 'is' : 'are'} neither open nor parked`)

@@ -9,13 +9,15 @@ import { printFilter } from '../filter.ts'
 import { rowJson } from '../json.ts'
 import { dlqPlaceOf } from '../ports.ts'
 import { readViolations } from '../postgres/dead-letter-violations.ts'
-import { type DlqOptions, filterOf, openDeadLetters } from './dlq-parts.ts'
+import { answerable, filterOf } from './dlq-filter.ts'
+import { type DlqOptions, openDeadLetters } from './dlq-parts.ts'
 
 const PAGE = 500
 
 export async function exportAll(words: readonly string[], options: DlqOptions): Promise<void> {
-  const filter = filterOf(words)
+  const written = filterOf(words)
   await using inbox = await openDeadLetters(options)
+  const filter = await answerable(inbox, written, options)
   const by = actingOperator(inbox.config, { ...options, because: 'exported' })
   using interrupt = onInterrupt()
   const progress = startProgress({ label: 'exported' })

@@ -1,12 +1,10 @@
 import { composeInbox, type Inbox } from '../../app/inbox.ts'
 import type { ActingOptions } from '../../cli/operator-name.ts'
 import { loadSetup, oneStream } from '../../cli/streams.ts'
-import { UsageError } from '../../engine/errors.ts'
 import { createPool } from '../../engine/postgres/pool.ts'
 import type { SourceRecord } from '../../engine/record.ts'
 import type { Stream } from '../../engine/stream.ts'
 import type { Config } from '../../settings/config.ts'
-import { type DeadLetterFilter, parseFilter } from '../filter.ts'
 import { type DeadLetterRecords, type DeadLetterRow, dlqPlaceOf } from '../ports.ts'
 
 /** What every command of `dlq` takes. */
@@ -56,20 +54,4 @@ export async function recordOf(records: DeadLetterRecords, letter: DeadLetterRow
   const place = dlqPlaceOf(letter)
   for await (const { record } of records.read(place === undefined ? [] : [place])) return record
   return undefined
-}
-
-/** @throws UsageError that points at the place */
-export function filterOf(words: readonly string[]): DeadLetterFilter {
-  const text = words.map(word => requoted(word.trim())).join(' ')
-  const parsed = parseFilter(text)
-  if (parsed.ok) return parsed.filter
-  const { column, message } = parsed
-  // Columns count characters as people see them, so that the sign stands below the place.
-  throw new UsageError(`the filter cannot be understood: ${message}\n  ${text}\n  ${' '.repeat(column - 1)}^`)
-}
-
-/** `text:"must be"` without the quotes that a shell takes away. */
-function requoted(word: string): string {
-  const [, field, value] = /^(-?text:)([^"\\]+)$/.exec(word) ?? []
-  return field === undefined || parseFilter(word).ok ? word : `${field}"${value}"`
 }

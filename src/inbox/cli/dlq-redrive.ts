@@ -7,7 +7,8 @@ import { UsageError } from '../../engine/errors.ts'
 import { refuseEdit } from '../edit.ts'
 import type { DeadLetterFilter } from '../filter.ts'
 import { type RedriveRequest, RedriveRunningError } from '../ports.ts'
-import { type DeadLetters, type DlqOptions, filterOf, openDeadLetters } from './dlq-parts.ts'
+import { answerable, filterOf } from './dlq-filter.ts'
+import { type DeadLetters, type DlqOptions, openDeadLetters } from './dlq-parts.ts'
 import { runRedrive } from './redrive-run.ts'
 import { previewLines } from './redrive-words.ts'
 
@@ -48,7 +49,7 @@ async function start(
   words: readonly string[],
   options: RedriveOptions,
 ): Promise<string | undefined> {
-  const filter = filterOf(words)
+  const filter = await answerable(inbox, filterOf(words), options)
   const request: RedriveRequest = {
     filter,
     rate: options.rate,

@@ -1,11 +1,13 @@
 import { note, print, table } from '../../cli/output.ts'
 import { ago, plural } from '../../cli/words.ts'
 import { groupJson } from '../json.ts'
-import { type DlqOptions, filterOf, openDeadLetters } from './dlq-parts.ts'
+import { answerable, filterOf } from './dlq-filter.ts'
+import { type DlqOptions, openDeadLetters } from './dlq-parts.ts'
 
 export async function stats(words: readonly string[], options: DlqOptions): Promise<void> {
-  const filter = filterOf(words)
+  const written = filterOf(words)
   await using inbox = await openDeadLetters(options)
+  const filter = await answerable(inbox, written, options)
   const groups = await inbox.letters.groups(filter)
   if (options.json) {
     for (const group of groups) print(JSON.stringify(groupJson(group)))

@@ -6,7 +6,8 @@ import type { Stream } from '../../engine/stream.ts'
 import type { Caller } from '../../http/auth.ts'
 import { type Problem, sendProblem } from '../../http/problem.ts'
 import { refuseMethod } from '../../http/refuse-method.ts'
-import { type DeadLetterFilter, parseFilter } from '../filter.ts'
+import type { DeadLetterFilter, WrittenFilter } from '../filter.ts'
+import { parseFilter } from '../filter-reader.ts'
 import {
   type CheckedPage,
   type DeadLetterRecords,
@@ -15,6 +16,7 @@ import {
   RedriveRunningError,
   type Redrives,
 } from '../ports.ts'
+import { type LetterSearch, SearchTooLargeError } from '../search.ts'
 import type { AutomaticRedrive, StoredStream } from '../stream-ports.ts'
 import type { AdminFeed } from './admin-feed.ts'
 import { type Bodies, type BodyName, readJson } from './json-body.ts'
@@ -30,6 +32,7 @@ export interface AdminParts {
   readonly records: Pick<DeadLetterRecords, 'read'>
   /** Would those that match pass now? At most `limit` of them. */
   readonly check: (query: LetterQuery) => AsyncIterable<CheckedPage>
+  readonly search: LetterSearch
   readonly redrives: Redrives
   readonly automatic: AutomaticRedrive
   readonly stored: Pick<StoredStream, 'liftPauses'>
@@ -135,6 +138,9 @@ function answering<P>(work: Work<P>): RequestHandler {
 
 function problemOf(error: unknown): Problem | undefined {
   if (error instanceof Refusal) return error.problem
+  if (error instanceof SearchTooLargeError) {
+    return { status: 422, code: 'search_too_large', detail: sentence(error.message) }
+  }
   if (error instanceof RedriveRunningError) {
     return { status: 409, code: 'replay_running', detail: sentence(error.message), running: error.running }
   }
@@ -178,7 +184,7 @@ export async function bodyOf<N extends BodyName>(
 }
 
 /** @throws Refusal that names the column */
-export function filterOf(text: string): DeadLetterFilter {
+export function filterOf(text: string): WrittenFilter {
   if (text.length > MAX_FILTER_CHARACTERS) {
     throw new Refusal({
       status: 400,
@@ -191,6 +197,37 @@ export function filterOf(text: string): DeadLetterFilter {
   if (parsed.ok) return parsed.filter
   const { column, message } = parsed
   throw new Refusal({ status: 400, code: 'bad_filter', detail: sentence(message), column })
+}
+
+/** Values that one request searches; the command line has no such limit. */
+const MAX_SEARCHED = 100_000
+
+/**
+ * The filter as the database can answer it. A search in values ends when the client goes away.
+ * @param by `undefined`: the audit log has it already, from the page before
+ * @throws Refusal SearchTooLargeError
+ */
+export async function answerable(
+  { search }: Pick<AdminParts, 'search'>,
+  text: string,
+  by: Operator | undefined,
+  res: Response,
+): Promise<DeadLetterFilter> {
+  const { signal, done } = whileConnected(res)
+  try {
+    return await search.answerable(filterOf(text), { by, signal, maxRead: MAX_SEARCHED })
+  } finally {
+    done()
+  }
+}
+
+/** Aborted once the client is gone. */
+export function whileConnected(res: Response): { readonly signal: AbortSignal; readonly done: () => void } {
+  const controller = new AbortController()
+  const { socket } = res.req
+  const gone = () => controller.abort()
+  socket.once('close', gone)
+  return { signal: controller.signal, done: () => socket.off('close', gone) }
 }
 
 /** One parameter of the query; a form sends the fields that were left empty, too. @throws Refusal when it stands twice */

@@ -60,6 +60,8 @@ function conditionOf(term: FilterTerm, d: string, parameter: Parameter): string 
     case 'replay':
       return `EXISTS (SELECT FROM replay_items AS item
         WHERE item.dead_letter_id = ${d}.id AND item.replay_id = ANY (${parameter(term.values)}::text[]))`
+    case 'found':
+      return `${d}.id = ANY (${parameter(term.ids)}::text[])`
     case 'text': {
       const pattern = `${parameter(`%${literal(term.text)}%`)}::text`
       const columns = ['message', 'error', 'pointer', 'key']

@@ -46,9 +46,9 @@ export const readPage =
       text: `SELECT * FROM (${parts.join(' UNION ALL ')}) AS page ORDER BY ${order} LIMIT $1`,
       values: [...given, ...values],
     })
-    const last = rows.length > limit ? rows[limit - 1] : undefined
-    const next: DeadLetterPlace | undefined = last === undefined ? undefined : { sort, keys: last.place }
-    return { rows: rows.slice(0, limit).map(toLetterRow), next }
+    const page = rows.slice(0, limit)
+    const places = page.map(({ place }): DeadLetterPlace => ({ sort, keys: place }))
+    return { rows: page.map(toLetterRow), places, next: rows.length > limit ? places.at(-1) : undefined }
   }
 
 /**

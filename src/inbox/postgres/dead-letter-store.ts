@@ -9,6 +9,7 @@ import type { DeadLetterGroup, DeadLetterStore } from '../ports.ts'
 import { readAudit } from './audit-log.ts'
 import { readArrivals } from './dead-letter-arrivals.ts'
 import { filterSql } from './dead-letter-filter-sql.ts'
+import { readFieldValues, readNamed } from './dead-letter-names.ts'
 import { readPage } from './dead-letter-page.ts'
 import {
   type EventColumns,
@@ -28,6 +29,10 @@ export function createDeadLetterStore(pool: pg.Pool, stream: string): DeadLetter
       const rows = await query<GroupColumns>(pool, { text: groupsSql(text), values: [stream, ...values] })
       return rows.map(toGroup)
     },
+
+    named: readNamed(pool, stream),
+
+    fieldValues: readFieldValues(pool, stream),
 
     arrivals: filter => readArrivals(pool, stream, filter),
 
@@ -112,6 +117,10 @@ export function createDeadLetterStore(pool: pg.Pool, stream: string): DeadLetter
           ) ${COUNT_NOTED}`,
         values: [ids],
       })
+    },
+
+    async noteSearched(filter, by) {
+      await query(pool, audit(stream, 'search', filter, by, {}))
     },
 
     audit: query => readAudit(pool, stream, query),

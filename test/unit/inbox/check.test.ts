@@ -65,7 +65,7 @@ function lettersOf(ids: readonly string[]) {
       }))
       const end = from + rows.length
       const next = end < ids.length ? { sort: '-failed_at' as const, keys: [String(end)] } : undefined
-      return { rows: rows as unknown as DeadLetterRow[], next }
+      return { rows: rows as unknown as DeadLetterRow[], places: [], next }
     },
   }
 }

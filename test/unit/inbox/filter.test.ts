@@ -2,18 +2,21 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { REASONS } from '#src/engine/dead-letter.ts'
 import { formatInstant } from '#src/engine/values/instant.ts'
+import { escapeSegment } from '#src/engine/values/pointer.ts'
 import {
   COMPARISONS,
-  type FilterTerm,
   namesState,
   PATTERN_FIELDS,
-  parseFilter,
   printFilter,
+  printWithheld,
+  type WrittenTerm,
 } from '#src/inbox/filter.ts'
+import { parseFilter } from '#src/inbox/filter-reader.ts'
 import { FILTER_DAYS } from '#src/inbox/filter-time.ts'
 import { DEAD_LETTER_STATES } from '#src/inbox/letter-states.ts'
+import { plainFilter } from '../../support/filter-model.ts'
 
-function terms(text: string): readonly FilterTerm[] {
+function terms(text: string): readonly WrittenTerm[] {
   const parsed = parseFilter(text)
   if (!parsed.ok) throw new Error(`column ${parsed.column}: ${parsed.message}`)
   return parsed.filter.terms
@@ -84,8 +87,36 @@ describe('a filter', () => {
     expect(printFilter({ terms: terms('-before:"2026-11-29 00:00" after:-60m') })).toBe('-before:2026-11-29 after:1h')
   })
 
+  it('takes words without a field, and whole sentences in quotes', () => {
+    expect(terms('timeout -"no route" state:open abc* orders-0-1')).toEqual([
+      { field: 'word', not: false, text: 'timeout' },
+      { field: 'word', not: true, text: 'no route' },
+      { field: 'state', not: false, values: ['open'] },
+      { field: 'word', not: false, text: 'abc*' },
+      { field: 'word', not: false, text: 'orders-0-1' },
+    ])
+    expect(printFilter({ terms: [{ field: 'word', not: true, text: '-x' }] })).toBe('-"-x"')
+  })
+
+  it('takes conditions on the value, with special characters in what is compared', () => {
+    expect(terms('value:/payment/bank=alpha,"b c" -value:/items/*/size!=0 value:"/a b"')).toEqual([
+      { field: 'value', not: false, pointer: '/payment/bank', comparison: '=', values: ['alpha', 'b c'] },
+      { field: 'value', not: true, pointer: '/items/*/size', comparison: '!=', values: ['0'] },
+      { field: 'value', not: false, pointer: '/a b', comparison: undefined, values: [] },
+    ])
+    const [term] = terms('value:/at=2021-11-26T06:22:19Z(x)=&')
+    expect(term).toMatchObject({ pointer: '/at', values: ['2021-11-26T06:22:19Z(x)=&'] })
+  })
+
+  it('is noted without the values that a condition asks for', () => {
+    const [term] = terms('-value:/delivery/name=anna,"otto x"')
+    expect(term?.field === 'value' && printWithheld(term)).toBe('-value:/delivery/name=•••')
+    const [place] = terms('value:/delivery/name')
+    expect(place?.field === 'value' && printWithheld(place)).toBe('value:/delivery/name')
+  })
+
   it('knows whether a state is asked for by name', () => {
-    const named = (text: string) => namesState({ terms: terms(text) }, 'parked')
+    const named = (text: string) => namesState(plainFilter(text), 'parked')
     expect([named(''), named('-state:open'), named('-state:parked'), named('state:open')]).not.toContain(true)
     expect(named('reason:too_large state:open,parked')).toBe(true)
   })
@@ -93,17 +124,35 @@ describe('a filter', () => {
 
 describe('what is no filter is pointed at', () => {
   it.each<[text: string, column: number, message: RegExp]>([
-    ['state:open hello', 12, /text:"hello".*fields are reason, state/],
-    ['"two words"', 1, /text:"two"/],
-    ['hello', 1, /text:"hello"/],
-    ['colour:red', 1, /no field "colour".*reason, state, error/],
+    ['colour:red', 1, /no field "colour"; the fields are reason, state, error.*quote it: "colour:red"/],
     ['state:open  -colour:red', 14, /no field "colour"/],
+    ['reson:x', 1, /no field "reson" \(do you mean reason\?\)/],
+    ['State:open', 1, /do you mean state\?/],
+    ['https://x.test', 1, /no field "https"; .*quote it: "https:/],
+    ['constructor:x', 1, /no field "constructor"/],
+    ['state=open', 6, /written state:value/],
+    ['bank=alpha', 5, /quoted as a whole/],
+    ['(abc', 1, /quoted as a whole/],
+    ['""', 1, /nothing to look for/],
+    ['"state":open', 8, /without quotes/],
+    ['"open', 1, /not closed/],
+    ['a\0b', 2, /NUL/],
+    ['-', 1, /right before what it negates/],
+    ['value:', 7, /a place in the value.*value:\/payment\/bank=alpha/],
+    ['value:bank=alpha', 7, /a place in the value/],
+    ['value:/a~2=x', 7, /a place in the value/],
+    ['value:"/a\0"', 10, /NUL/],
+    ['value:/a>5', 9, /compared with = or !=/],
+    ['value:/a==5', 9, /compared with = or !=/],
+    ['value:/a=', 10, /value needs a value/],
+    ['value:/a,/b', 9, /cannot stand here/],
+    ['value:/a=x,•••', 12, /was not noted/],
     ['reason:nonsense', 8, /no reason "nonsense"; there are empty_value, too_large/],
     ['state:open,opne', 12, /no state "opne".*parked/],
     ['reason:', 8, /reason needs a value: empty_value/],
     ['state:open,', 12, /state needs a value/],
     [':open', 1, /is missing.*reason/],
-    ['- state:open', 1, /right before the field/],
+    ['- state:open', 1, /right before what it negates/],
     ['partition:x', 11, /whole number/],
     ['partition:99999999999', 11, /whole number/],
     ['age:1h', 5, /age:>1h/],
@@ -132,7 +181,7 @@ describe('what is no filter is pointed at', () => {
     ['text:""', 6, /something to look for/],
     ['uid:a\0b', 6, /NUL/],
     ['uid:"a\0b"', 7, /NUL/],
-    ['text:"𝄞" oops', 10, /text:"oops"/],
+    ['text:"𝄞" oops:x', 10, /no field "oops"/],
   ])('%j, column %d', (text, column, message) => {
     expect(misread(text)).toEqual([column, expect.stringMatching(message)])
   })
@@ -147,7 +196,10 @@ const value = fc
   .oneof(fc.string(), fc.string({ unit: 'grapheme' }), fc.constantFrom('/payment/*', 'orders-0-1', '-a', '*'))
   .map(text => text.replaceAll('\0', ''))
 const someOf = <V>(item: fc.Arbitrary<V>) => fc.array(item, { minLength: 1, maxLength: 4 })
-const aTerm: fc.Arbitrary<FilterTerm> = fc.oneof(
+const pointer = fc
+  .array(value, { minLength: 1, maxLength: 3 })
+  .map(names => names.map(name => `/${escapeSegment(name)}`).join(''))
+const aTerm: fc.Arbitrary<WrittenTerm> = fc.oneof(
   fc.record({ field: fc.constant('reason' as const), not, values: someOf(fc.constantFrom(...REASONS)) }),
   fc.record({ field: fc.constant('state' as const), not, values: someOf(fc.constantFrom(...DEAD_LETTER_STATES)) }),
   fc.record({ field: fc.constantFrom(...PATTERN_FIELDS), not, values: someOf(value) }),
@@ -178,7 +230,16 @@ const aTerm: fc.Arbitrary<FilterTerm> = fc.oneof(
     comparison: fc.constantFrom(...COMPARISONS),
     count: fc.nat(1_000_000),
   }),
-  fc.record({ field: fc.constant('text' as const), not, text: value.filter(text => text !== '') }),
+  fc.record({ field: fc.constantFrom('text' as const, 'word' as const), not, text: value.filter(text => text !== '') }),
+  fc.record({
+    ...{ field: fc.constant('value' as const), not, pointer },
+    comparison: fc.constantFrom('=' as const, '!=' as const),
+    values: someOf(value),
+  }),
+  fc.record({
+    ...{ field: fc.constant('value' as const), not, pointer },
+    ...{ comparison: fc.constant(undefined), values: fc.constant([]) },
+  }),
 )
 
 describe('parse and print', () => {
@@ -213,6 +274,8 @@ describe('parse and print', () => {
         '*',
         'x',
         'too_large',
+        'value:/a',
+        '!',
       ],
     )
     const typed = fc.oneof(

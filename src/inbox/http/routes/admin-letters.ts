@@ -2,6 +2,7 @@ import type { Request, Response, Router } from 'express'
 import { UsageError } from '../../../engine/errors.ts'
 import type { SourceRecord } from '../../../engine/record.ts'
 import { listStart, toCursor } from '../../cursor.ts'
+import { printFilter } from '../../filter.ts'
 import { groupJson, rowJson } from '../../json.ts'
 import {
   type CheckResult,
@@ -11,9 +12,11 @@ import {
   dlqPlaceOf,
   type LetterQuery,
 } from '../../ports.ts'
+import { type NamedFilter, type SearchedPage, searchesValues } from '../../search.ts'
 import {
   type AdminGuard,
   type AdminParts,
+  answerable,
   badQuery,
   bodyOf,
   createAdminRouter,
@@ -25,42 +28,62 @@ import {
   Refusal,
   sendJson,
   sentence,
+  whileConnected,
 } from '../admin.ts'
 import { letterJson, maskedRecord, type ShownRecord, wholeRecord } from '../letter-answer.ts'
+import { listFormat, streamList } from '../letter-list.ts'
 
 const PAGE = { preset: 50, most: 500 }
+/** Of a list that is streamed. */
+const WHOLE = { preset: Number.POSITIVE_INFINITY, most: 1_000_000_000 }
 /** Results that are listed one by one; beyond them they are only counted. */
 const CHECK_RESULTS = 1_000
 const CHECK_PRESET = 10_000
 
-type LetterParts = Pick<AdminParts, 'letters' | 'records' | 'check' | 'stream' | 'traceUrl'>
+type LetterParts = Pick<AdminParts, 'letters' | 'records' | 'check' | 'search' | 'stream' | 'traceUrl'>
 
 /** `/admin/dead-letters…`, but for redrives: what there is, one of them, would it pass now, and setting aside for good. */
 export function adminLetterRoutes(parts: LetterParts, guard: PatientGuard): Router {
-  const { letters } = parts
+  const { letters, search } = parts
   const { router, route } = createAdminRouter(guard)
-  const queryFilter = (req: Request<object>) => filterOf(parameter(req, 'q') ?? '')
+  const searcher = (res: Response) => operatorOf(guard, res, 'a search in values')
+  const queryFilter = (req: Request<object>, res: Response) =>
+    answerable(parts, parameter(req, 'q') ?? '', searcher(res), res)
 
   route('/admin/dead-letters/groups', {
-    get: async (req, res) => sendJson(res, 200, { groups: (await letters.groups(queryFilter(req))).map(groupJson) }),
+    get: async (req, res) => {
+      sendJson(res, 200, { groups: (await letters.groups(await queryFilter(req, res))).map(groupJson) })
+    },
   })
   route('/admin/dead-letters/arrivals', {
-    get: async (req, res) => sendJson(res, 200, await letters.arrivals(queryFilter(req))),
+    get: async (req, res) => sendJson(res, 200, await letters.arrivals(await queryFilter(req, res))),
+  })
+  route('/admin/dead-letters/field-values', {
+    get: async (_req, res) => sendJson(res, 200, await letters.fieldValues()),
   })
   route('/admin/dead-letters', {
     get: async (req, res) => {
-      const { rows, next } = await letters.page({
-        filter: queryFilter(req),
-        limit: limitOf(req, PAGE),
-        ...startOf(parameter(req, 'sort'), parameter(req, 'cursor')),
-      })
-      sendJson(res, 200, { dead_letters: rows.map(rowJson), next: next === undefined ? null : toCursor(next) })
+      const format = listFormat(req)
+      const limit = format === undefined ? limitOf(req, PAGE) : limitOf(req, WHOLE)
+      const begins = startOf(parameter(req, 'sort'), parameter(req, 'cursor'))
+      const filter = await search.named(filterOf(parameter(req, 'q') ?? ''))
+      if (begins.after === undefined) await search.note(filter, searcher(res))
+      const { signal, done } = whileConnected(res)
+      const query = { filter, limit, ...begins, signal }
+      try {
+        if (format === undefined) sendJson(res, 200, pageJson(filter, await search.page(query)))
+        else await streamList(search, query, format, req, res)
+      } finally {
+        done()
+      }
     },
   })
   route('/admin/dead-letters/check', {
     post: async (req, res) => {
       const { q, limit = CHECK_PRESET, sort, cursor } = await bodyOf(req, 'CheckRequest')
-      const query = { filter: filterOf(q), limit, ...startOf(sort, cursor) }
+      const begins = startOf(sort, cursor)
+      const by = begins.after === undefined ? searcher(res) : undefined
+      const query = { filter: await answerable(parts, q, by, res), limit, ...begins }
       const counted = await checked(parts.check(query), res)
       if (counted !== undefined) sendJson(res, 200, counted)
     },
@@ -68,7 +91,7 @@ export function adminLetterRoutes(parts: LetterParts, guard: PatientGuard): Rout
   route('/admin/dead-letters/discard', {
     post: async (req, res) => {
       const { q, because, dry_run } = await bodyOf(req, 'DiscardRequest')
-      const filter = filterOf(q)
+      const filter = await answerable(parts, q, searcher(res), res)
       if (dry_run) {
         const { count, not_open } = discardable(await letters.groups(filter))
         const left_out = not_open === 0 ? {} : { not_open }
@@ -92,6 +115,15 @@ export function adminLetterRoutes(parts: LetterParts, guard: PatientGuard): Rout
     get: async (req, res) => sendJson(res, 200, await letterOf(parts, guard, req, res)),
   })
   return router
+}
+
+function pageJson(filter: NamedFilter, { rows, next, read, gone }: SearchedPage): object {
+  return {
+    dead_letters: rows.map(rowJson),
+    next: next === undefined ? null : toCursor(next),
+    filter: printFilter(filter),
+    ...(searchesValues(filter) ? { searched: { read, gone } } : {}),
+  }
 }
 
 /** @throws Refusal */

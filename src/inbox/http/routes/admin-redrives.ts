@@ -8,9 +8,9 @@ import { NothingToRedriveError, type Redrive, type RedrivePreview, type RedriveR
 import {
   type AdminGuard,
   type AdminParts,
+  answerable,
   bodyOf,
   createAdminRouter,
-  filterOf,
   limitOf,
   operatorOf,
   type PatientGuard,
@@ -24,7 +24,7 @@ const LIST = { preset: 20, most: 100 }
 /** With the new value of a record that is edited in it. */
 const MAX_REQUEST_BYTES = 1024 * 1024
 
-type RedriveParts = Pick<AdminParts, 'letters' | 'redrives' | 'stream'>
+type RedriveParts = Pick<AdminParts, 'letters' | 'redrives' | 'search' | 'stream'>
 
 /** `/admin/replays…`: what a redrive would do, starting one, and steering it. */
 export function adminRedriveRoutes(parts: RedriveParts, guard: PatientGuard): Router {
@@ -65,7 +65,8 @@ async function startRedrive(
 ): Promise<void> {
   const body = await bodyOf(req, 'ReplayRequest', MAX_REQUEST_BYTES)
   const { q, dry_run, rate, limit, only_passing, edit, because } = body
-  const filter = filterOf(q)
+  const by = operatorOf(guard, res, because)
+  const filter = await answerable(parts, q, by, res)
   const request: RedriveRequest = {
     filter,
     rate,
@@ -77,7 +78,7 @@ async function startRedrive(
   const preview = await parts.redrives.preview(request)
   if (dry_run) return sendJson(res, 200, { preview })
   if (preview.count === 0) throw nothing(preview)
-  const redrive = await started(parts, request, operatorOf(guard, res, because))
+  const redrive = await started(parts, request, by)
   sendJson(res, 201, { replay: redrive, preview }, { Location: `/admin/replays/${redrive.id}${ofStream(req)}` })
 }
 
