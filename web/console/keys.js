@@ -22,6 +22,8 @@ const GRAMMAR = [
   ['after:2026-11-29T14:05:00Z   before:2h', 'when it failed: a time, a date, an age, today, yesterday (UTC)'],
   ['replays:>0   replay:r4k2m9x7aq', 'how often, and in which redrive'],
   ['text:"no route"', 'in message, error, pointer and key'],
+  ['b563feb7   "no route"', 'without a field: an id, a key, or else text'],
+  ['value:/payment/bank=alpha', 'in the values of open ones, read from the topic; also !=, or the place alone'],
   ['-reason:too_large', 'a “-” takes all the others'],
 ]
 
