@@ -13,8 +13,10 @@ import type { Figures } from './engine/figures.ts'
 import { runningLifecycle } from './engine/lifecycle.ts'
 import { noteConsumerStart } from './engine/postgres/consumer-starts.ts'
 import { projectMigrations, requireMigrated } from './engine/postgres/migrate.ts'
+import { createTimelineStore } from './engine/postgres/timeline.ts'
 import type { StreamStatus } from './engine/status.ts'
 import { NO_TRACING, type Tracing } from './engine/tracing.ts'
+import { startTimelineKeeper } from './engine/watch/timeline-keeper.ts'
 import { readFigures } from './inbox/postgres/figures.ts'
 import { createStreamSettlement } from './inbox/postgres/letter-settlement.ts'
 import type { Config } from './settings/config.ts'
@@ -191,12 +193,22 @@ export async function startApp(
       onFailure: error => observer.observe({ kind: 'figures_unknown', error }),
     })
     figures = sampler
+    await using _timeline = consumes ? keepTimeline() : undefined
     const warming = Promise.all(units.map(({ reading }) => reading.warm(signal)))
     jobs = startJobs?.()
     gate.open()
     if (consumes) await Promise.all(units.map(({ engine }) => engine?.run()))
     await warming
     if (!consumes && !signal.aborted) await new Promise(resolve => signal.addEventListener('abort', resolve))
+  }
+
+  function keepTimeline(): AsyncDisposable {
+    return startTimelineKeeper({
+      recorders: units.map(({ timeline }) => timeline),
+      store: createTimelineStore(readPool, self.id),
+      clock,
+      onFailure: error => observer.observe({ kind: 'timeline_unwritten', error }),
+    })
   }
 
   /** Whether a stream of this process has begun to write. */

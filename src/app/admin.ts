@@ -4,6 +4,7 @@ import type { Stream } from '../engine/stream.ts'
 import type { AdminParts } from '../inbox/http/admin.ts'
 import { createAdminFeed } from '../inbox/http/admin-feed.ts'
 import { createStreamOverview } from '../inbox/http/stream-overview.ts'
+import { createTimeline } from '../inbox/http/timeline.ts'
 import type { Config } from '../settings/config.ts'
 import type { Inbox } from './inbox.ts'
 
@@ -38,6 +39,7 @@ export function composeAdmin(options: AdminOptions): AdminParts {
     ...inbox,
     overview,
     storeSilentMs,
+    timeline: createTimeline(inbox.past, clock),
     stream,
     traceUrl: config.traceUrl,
     feed: createAdminFeed({ clock, overview, redrives: inbox.redrives.list, onError: options.onFeedError }),

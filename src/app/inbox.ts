@@ -1,5 +1,6 @@
 import { createPartitionEnds, type PartitionEnds } from '../engine/kafka/partition-ends.ts'
 import type { createPool } from '../engine/postgres/pool.ts'
+import { readTimeline } from '../engine/postgres/timeline.ts'
 import type { Stream } from '../engine/stream.ts'
 import { createCheckLetters, createFilterCheck } from '../inbox/check.ts'
 import { createDeadLetterRecords } from '../inbox/kafka/dead-letter-records.ts'
@@ -8,8 +9,9 @@ import { createAutomaticRedrive } from '../inbox/postgres/automatic-redrive.ts'
 import { createDeadLetterStore } from '../inbox/postgres/dead-letter-store.ts'
 import { createRedrives } from '../inbox/postgres/redrives.ts'
 import { createStoredStream } from '../inbox/postgres/stored-stream.ts'
+import { readActions, readStarts } from '../inbox/postgres/timeline-marks.ts'
 import { createLetterSearch, type LetterSearch } from '../inbox/search.ts'
-import type { AutomaticRedrive, StoredStream } from '../inbox/stream-ports.ts'
+import type { AutomaticRedrive, StoredStream, TimelineSource } from '../inbox/stream-ports.ts'
 import type { Config } from '../settings/config.ts'
 
 /** What operators work with, of one stream. */
@@ -24,6 +26,7 @@ export interface Inbox extends AsyncDisposable {
   readonly redrives: Redrives
   readonly automatic: AutomaticRedrive
   readonly stored: StoredStream
+  readonly past: TimelineSource
   /** Reads the topic that is consumed. It connects to Kafka with the first request. */
   readonly ends: PartitionEnds
 }
@@ -44,6 +47,11 @@ export function composeInbox(config: Config, stream: Stream, pool: ReturnType<ty
     redrives: createRedrives({ pool, stream: name, topic, dlqTopic, check }),
     automatic: createAutomaticRedrive({ pool, stream: name, preset: config.automaticRedrive.on, now: Date.now }),
     stored: createStoredStream(pool, { stream: name, topic, groupId }),
+    past: {
+      series: (window, maxStops) => readTimeline(pool, name, window, maxStops),
+      starts: (window, limit) => readStarts(pool, window, limit),
+      actions: (window, limit) => readActions(pool, name, window, limit),
+    },
     ends,
     async [Symbol.asyncDispose]() {
       await Promise.all([records[Symbol.asyncDispose](), ends[Symbol.asyncDispose]()])

@@ -5,6 +5,7 @@ import { requireTables } from '../engine/postgres/required-tables.ts'
 import { createStartCounts } from '../engine/postgres/start-counts.ts'
 import type { Stream } from '../engine/stream.ts'
 import type { Tracing } from '../engine/tracing.ts'
+import { createTimelineRecorder, type TimelineRecorder } from '../engine/watch/timeline.ts'
 import { createStreamSettlement } from '../inbox/postgres/letter-settlement.ts'
 import type { Config } from '../settings/config.ts'
 import type { StreamObserver } from '../telemetry/observer.ts'
@@ -23,6 +24,8 @@ export interface StreamUnit {
   readonly gate: StartGate
   /** `undefined` in a process without the role `consumer`. */
   readonly engine: Engine | undefined
+  /** Counts what the engine does. */
+  readonly timeline: TimelineRecorder
 }
 
 export interface UnitParts {
@@ -54,14 +57,21 @@ export function composeStream(parts: UnitParts): StreamUnit {
     maxBytes: Math.floor(config.cache.maxBytes / parts.streams),
     lagRecords: () => lagOf(engine),
   })
+  const timeline = createTimelineRecorder(stream.name, () => engine?.status())
   const engine = parts.consumes ? openEngine() : undefined
-  return { stream, reading, gate, engine }
+  return { stream, reading, gate, engine, timeline }
 
   function openEngine(): Engine {
     const lanes = lanesOf(config, parts.streams)
     const pool = pools.open('lanes', lanes)
     return createEngine({
       ...parts,
+      observer: {
+        observe(fact) {
+          observer.observe(fact)
+          timeline.observe(fact)
+        },
+      },
       gate,
       store: createStreamSettlement({
         pool,

@@ -102,6 +102,8 @@ export type Fact =
   | { readonly kind: 'copy_unavailable'; readonly because: string }
   /** Something that gauges show could not be read; until it can, they show nothing. */
   | { readonly kind: 'figures_unknown'; readonly error: unknown }
+  /** Steps of the time line were refused: they wait in memory, the oldest give way. */
+  | { readonly kind: 'timeline_unwritten'; readonly error: unknown }
   | {
       readonly kind: 'unusual_record'
       readonly partition: TopicPartition

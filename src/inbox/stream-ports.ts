@@ -1,5 +1,6 @@
 import type { Figures } from '../engine/figures.ts'
 import type { Operator } from '../engine/operator.ts'
+import type { TimelineSeries, TimelineWindow } from '../engine/watch/timeline.ts'
 
 /** The state of a stream in the database, whichever process consumes it, and what an operator may change about it. */
 
@@ -44,4 +45,32 @@ export interface AutomaticRedriveStatus {
   readonly changed_at: string | null
   /** RFC 3339; `null` while it is off, or not known. */
   readonly next_run: string | null
+}
+
+/** What happened to a stream, whichever processes consume it: at most `limit` of each. @throws StoreUnavailableError, as every method does */
+export interface TimelineSource {
+  /** Figures, and what stood still, the longest first. */
+  series(window: TimelineWindow, maxStops: number): Promise<TimelineSeries>
+  /** The latest first. */
+  starts(window: TimelineWindow, limit: number): Promise<StartMark[]>
+  /** The latest first. */
+  actions(window: TimelineWindow, limit: number): Promise<ActionMark[]>
+}
+
+/** Processes that were started within one step, with one version. */
+export interface StartMark {
+  /** The latest of them. */
+  readonly at: Date
+  readonly version: string
+  readonly count: number
+  /** The start before was one of another version, or there was none. */
+  readonly deployed: boolean
+}
+
+export interface ActionMark {
+  readonly at: Date
+  readonly who: string
+  readonly what: string
+  readonly filter: string
+  readonly because: string
 }

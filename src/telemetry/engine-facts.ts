@@ -237,6 +237,10 @@ export function createEngineObserver({ stream, metrics, log, now }: StreamFactTo
         )
         break
 
+      case 'timeline_unwritten':
+        log.repeated('', 'warn', fact.kind, { error: fact.error }, 'the time line cannot be written: it has a gap')
+        break
+
       case 'copy_unavailable': {
         const text = 'COPY cannot write the tables: new keys go by the upsert, which costs Postgres twice as much'
         log.line('warn', fact.kind, { reason: fact.because }, text)

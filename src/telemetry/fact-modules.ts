@@ -33,6 +33,7 @@ const ENGINE: Readonly<Record<Fact['kind'], LogModule>> = {
   unusual_record: 'stream',
   copy_unavailable: 'stream',
   figures_unknown: 'process',
+  timeline_unwritten: 'process',
 }
 
 const READ: Readonly<Record<ReadFact['kind'], LogModule>> = {

@@ -73,6 +73,7 @@ describe('migrations', () => {
       'stream_ledger',
       'stream_progress',
       'switches',
+      'timeline_steps',
       'value_count_changes',
     ])
     expect(await migrate(url, 'down')).toEqual(ALL.slice(-1))

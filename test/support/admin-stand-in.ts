@@ -4,9 +4,10 @@ import type { SourceRecord } from '#src/engine/record.ts'
 import type { AdminParts } from '#src/inbox/http/admin.ts'
 import { createAdminFeed } from '#src/inbox/http/admin-feed.ts'
 import { createStreamOverview } from '#src/inbox/http/stream-overview.ts'
+import { createTimeline } from '#src/inbox/http/timeline.ts'
 import type { CheckedPage, DeadLetterStore, Redrive, Redrives } from '#src/inbox/ports.ts'
 import { createLetterSearch } from '#src/inbox/search.ts'
-import type { AutomaticRedrive, AutomaticRedriveStatus, StoredStream } from '#src/inbox/stream-ports.ts'
+import type { AutomaticRedrive, AutomaticRedriveStatus, StoredStream, TimelineSource } from '#src/inbox/stream-ports.ts'
 import { aLetter, createMemoryLetters, FIRST_FAILURE_MS, type Letter, type MemoryLetters } from './memory-letters.ts'
 import { createMemoryRedrives, type MemoryRedrives } from './memory-redrives.ts'
 import { createOrderJudge, maskPersonal } from './order.ts'
@@ -19,6 +20,8 @@ export interface AdminStandIn extends AdminParts, Pick<MemoryLetters, 'rows' | '
   readonly bytes: Map<string, SourceRecord>
   readonly running: Map<string, Redrive>
   readonly membersOf: MemoryRedrives['membersOf']
+  /** What the time line is made of; empty until a test fills it. */
+  readonly past: { -readonly [K in keyof TimelineSource]: TimelineSource[K] }
   /** Adds a dead letter. @returns its id */
   add(letter?: Partial<Letter> & { readonly value?: Buffer | null; readonly recordKey?: Buffer | null }): string
 }
@@ -77,7 +80,20 @@ export function adminStandIn({
       }
     },
   }
+  const past: AdminStandIn['past'] = {
+    series: async () => ({ steps: [], stops: [] }),
+    starts: async () => [],
+    actions: async () => [],
+  }
   const admin: AdminParts = {
+    timeline: createTimeline(
+      {
+        series: (...asked) => past.series(...asked),
+        starts: (...asked) => past.starts(...asked),
+        actions: (...asked) => past.actions(...asked),
+      },
+      inbox,
+    ),
     letters,
     records,
     search: createLetterSearch({ letters, records }),
@@ -114,6 +130,7 @@ export function adminStandIn({
     running,
     membersOf,
     starts,
+    past,
     add({ value = Buffer.from('{"order_uid":"x"}'), recordKey = Buffer.from('x'), ...given } = {}) {
       const offset = rows.size
       const row = { ...aLetter(offset), ...given }

@@ -16,3 +16,7 @@ export async function noteConsumerStart(
     values: [id, agoMs, version, KEPT_DAYS],
   })
 }
+
+/** Each start with the version of the one before it: a deploy where they differ. */
+export const STARTS_WITH_BEFORE =
+  'SELECT started_at, version, lag(version) OVER (ORDER BY started_at, id) AS before FROM consumer_starts'

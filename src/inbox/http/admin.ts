@@ -21,6 +21,7 @@ import type { AutomaticRedrive, StoredStream } from '../stream-ports.ts'
 import type { AdminFeed } from './admin-feed.ts'
 import { type Bodies, type BodyName, readJson } from './json-body.ts'
 import type { StreamOverview } from './stream-overview.ts'
+import type { Timeline } from './timeline.ts'
 
 /** What of a stream the routes of operators need. */
 export type AdminStream = Pick<Stream, 'name' | 'judge' | 'mask' | 'isKey'>
@@ -37,6 +38,7 @@ export interface AdminParts {
   readonly automatic: AutomaticRedrive
   readonly stored: Pick<StoredStream, 'liftPauses'>
   readonly overview: () => Promise<StreamOverview>
+  readonly timeline: Timeline
   /** For how long the database has owed an answer, in ms; 0 while it answers. */
   readonly storeSilentMs: () => number
   /** As TRACE_URL has it; `undefined`: no page shows traces. */

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { STARTS_WITH_BEFORE } from '../../engine/postgres/consumer-starts.ts'
 import { query } from '../../engine/postgres/pool.ts'
 import type { DeadLetterFilter } from '../filter.ts'
 import { ARRIVAL_STEPS, type ConsumerStarts, type DeadLetterArrivals } from '../ports.ts'
@@ -34,9 +35,7 @@ export async function readArrivals(
           SELECT d.reason, d.error, d.pointer, count(*) AS count, ${stepOf('d.first_failed_at')} AS step
           FROM dead_letters AS d, day WHERE d.stream = $3 AND d.first_failed_at >= day.since AND ${text}
           GROUP BY d.reason, d.error, d.pointer, step
-        ), started AS (
-          SELECT started_at, version, lag(version) OVER (ORDER BY started_at, id) AS before FROM consumer_starts
-        ), starts AS (
+        ), started AS (${STARTS_WITH_BEFORE}), starts AS (
           SELECT ${stepOf('started_at')} AS step, version, count(*) AS count, max(started_at) AS at,
             bool_or(before IS DISTINCT FROM version) AS deployed
           FROM started, day WHERE started_at >= day.since GROUP BY step, version

@@ -13,16 +13,20 @@ import {
   Refusal,
   sendJson,
 } from '../admin.ts'
+import { TIMELINE_SPANS, type TimelineSpanName, USUAL_SPAN } from '../timeline.ts'
 
 const AUDIT = { preset: 50, most: 500 }
 const AUDIT_PARAMETERS = ['who', 'what', 'since', 'until'] as const
 
-type StreamParts = Pick<AdminParts, 'overview' | 'stored' | 'automatic' | 'letters' | 'feed'>
+type StreamParts = Pick<AdminParts, 'overview' | 'timeline' | 'stored' | 'automatic' | 'letters' | 'feed'>
 
-/** `/admin/stream…`, `/admin/automatic-redrive`, `/admin/audit` and `/admin/events`: how it goes, and who did what. */
+/** `/admin/stream…`, `/admin/timeline`, `/admin/automatic-redrive`, `/admin/audit` and `/admin/events`: how it goes, and who did what. */
 export function adminStreamRoutes(parts: StreamParts, guard: PatientGuard): Router {
   const { router, route } = createAdminRouter(guard)
   route('/admin/stream', { get: async (_req, res) => sendJson(res, 200, await parts.overview()) })
+  route('/admin/timeline', {
+    get: async (req, res) => sendJson(res, 200, await parts.timeline(spanOf(parameter(req, 'span') ?? USUAL_SPAN))),
+  })
   route('/admin/stream/resume', {
     post: async (req, res) => {
       const { partition, because } = await bodyOf(req, 'ResumeRequest')
@@ -63,6 +67,12 @@ export function adminStreamRoutes(parts: StreamParts, guard: PatientGuard): Rout
     },
   })
   return router
+}
+
+/** @throws Refusal */
+function spanOf(given: string): TimelineSpanName {
+  if (Object.hasOwn(TIMELINE_SPANS, given)) return given as TimelineSpanName
+  throw badQuery(`span must be one of ${Object.keys(TIMELINE_SPANS).join(', ')}.`)
 }
 
 const TOO_MANY: Problem = {

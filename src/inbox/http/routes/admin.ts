@@ -6,7 +6,7 @@ import { adminRedriveRoutes } from './admin-redrives.ts'
 import { adminStreamRoutes } from './admin-stream.ts'
 
 /** Below these everything is of one stream. */
-const PATHS = ['dead-letters', 'replays', 'stream', 'automatic-redrive', 'audit', 'events'].map(
+const PATHS = ['dead-letters', 'replays', 'stream', 'timeline', 'automatic-redrive', 'audit', 'events'].map(
   path => `/admin/${path}`,
 )
 

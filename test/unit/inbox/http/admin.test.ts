@@ -18,6 +18,7 @@ const ROUTES: readonly (readonly [method: string, path: string])[] = [
   ['POST', '/admin/replays/r1/cancel'],
   ['GET', '/admin/audit'],
   ['GET', '/admin/stream'],
+  ['GET', '/admin/timeline'],
   ['POST', '/admin/stream/resume'],
   ['POST', '/admin/automatic-redrive'],
   ['GET', '/admin/events'],
