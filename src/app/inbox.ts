@@ -2,10 +2,12 @@ import { createPartitionEnds, type PartitionEnds } from '../engine/kafka/partiti
 import type { createPool } from '../engine/postgres/pool.ts'
 import { readTimeline } from '../engine/postgres/timeline.ts'
 import type { Stream } from '../engine/stream.ts'
+import type { Causes } from '../inbox/causes.ts'
 import { createCheckLetters, createFilterCheck } from '../inbox/check.ts'
 import { createDeadLetterRecords } from '../inbox/kafka/dead-letter-records.ts'
 import type { DeadLetterRecords, DeadLetterStore, Redrives } from '../inbox/ports.ts'
 import { createAutomaticRedrive } from '../inbox/postgres/automatic-redrive.ts'
+import { createCauses } from '../inbox/postgres/causes.ts'
 import { createDeadLetterStore } from '../inbox/postgres/dead-letter-store.ts'
 import { createRedrives } from '../inbox/postgres/redrives.ts'
 import { createStoredStream } from '../inbox/postgres/stored-stream.ts'
@@ -17,6 +19,7 @@ import type { Config } from '../settings/config.ts'
 /** What operators work with, of one stream. */
 export interface Inbox extends AsyncDisposable {
   readonly letters: DeadLetterStore
+  readonly causes: Causes
   /** It connects to Kafka with the first request. */
   readonly records: DeadLetterRecords
   /** Would the dead letters that a filter takes pass now? */
@@ -41,6 +44,7 @@ export function composeInbox(config: Config, stream: Stream, pool: ReturnType<ty
   const check = createCheckLetters({ records, judge })
   return {
     letters,
+    causes: createCauses(pool, name),
     records,
     check: createFilterCheck({ letters, check }),
     search: createLetterSearch({ letters, records }),

@@ -1,8 +1,10 @@
+import { dispositionOf } from '../engine/errors.ts'
 import type { Clock } from '../engine/ports.ts'
 import { mergeLedger } from '../engine/postgres/ledger-merge.ts'
 import type { createPool } from '../engine/postgres/pool.ts'
 import type { Stream } from '../engine/stream.ts'
 import type { SendTracing } from '../engine/tracing.ts'
+import type { Causes } from '../inbox/causes.ts'
 import { type ScheduledJobs, startJobs } from '../inbox/jobs/jobs.ts'
 import { createRedriveWorker } from '../inbox/jobs/redrive-worker.ts'
 import { createRedriveTopic } from '../inbox/kafka/redrive-topic.ts'
@@ -13,6 +15,7 @@ import { createRedriveStore } from '../inbox/postgres/redrive-work.ts'
 import type { JobObserver } from '../inbox/redrive-work.ts'
 import type { Config } from '../settings/config.ts'
 import type { ProcessObserver } from '../telemetry/observer.ts'
+import { startSampler } from '../telemetry/sampler.ts'
 import { composeInbox } from './inbox.ts'
 import type { Pools } from './pools.ts'
 
@@ -28,17 +31,22 @@ export interface JobParts {
   readonly tracing?: SendTracing
   /** Jobs that come at intervals. Absent: only redrives are worked on. */
   readonly scheduled?: ScheduledJobs
+  /** Looked at again and again. Absent: they are not. */
+  readonly causes?: Pick<Causes, 'refresh'>
 }
 
 /** Longer than a producer takes to give up a record, in ms. */
 const STOP_TIMEOUT_MS = 12_000
+
+/** How soon it is found that a cause is new, has come back or is dealt with. */
+const CAUSES_INTERVAL_MS = 10_000
 
 /** Connections that the jobs of a stream take at most: the queue's, the redrive's, and its heartbeat's. */
 export const JOB_CONNECTIONS = 4
 
 /** Sets the jobs of one stream to work, for the service and for `holdfast dlq replay` alike. */
 export function composeJobs(parts: JobParts): AsyncDisposable {
-  const { config, stream, pool, records, observer, clock, scheduled, tracing } = parts
+  const { config, stream, pool, records, observer, clock, scheduled, causes, tracing } = parts
   const random = Math.random
   const store = createRedriveStore(pool, { stream: stream.name, topic: stream.topic })
   const topic = createRedriveTopic({
@@ -58,8 +66,19 @@ export function composeJobs(parts: JobParts): AsyncDisposable {
     clock,
     random,
   })
+  const looking =
+    causes &&
+    startSampler({
+      read: () => causes.refresh(),
+      clock,
+      intervalMs: CAUSES_INTERVAL_MS,
+      // Readiness tells of an outage.
+      onFailure: error =>
+        dispositionOf(error) === 'retry' || observer.observe({ kind: 'job_failed', job: 'causes', error }),
+    })
   return {
     async [Symbol.asyncDispose]() {
+      looking?.[Symbol.dispose]()
       await jobs[Symbol.asyncDispose]()
       await topic[Symbol.asyncDispose]()
     },
@@ -92,13 +111,14 @@ export function prepareJobs(service: ServiceJobs): () => AsyncDisposable {
   const prepared = streams.map((stream): JobParts => {
     const pool = pools.open('jobs', JOB_CONNECTIONS)
     const inbox = resources.use(composeInbox(config, stream, pool))
-    const { records, redrives, automatic } = inbox
+    const { records, redrives, automatic, causes } = inbox
     const purge = () => purgeSettled(pool, stream.name, keepDays * DAY_MS, PURGE_LIMIT)
     return {
       ...service,
       stream,
       pool,
       records,
+      causes,
       observer: observer.of(stream.name),
       // Scheduled jobs act as an operator would.
       scheduled: {

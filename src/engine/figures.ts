@@ -6,6 +6,8 @@ export interface Figures {
     readonly parked: number
     /** Wall clock in ms at which the longest-waiting open one last failed; `undefined` when none is open. */
     readonly oldestFailedAtMs: number | undefined
+    /** Causes of open and parked ones that ask for attention, by the state of the cause; one that is absent has none. */
+    readonly attention: ReadonlyMap<string, number>
   }
   readonly redrive: {
     readonly inProgress: boolean

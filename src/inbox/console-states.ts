@@ -1,3 +1,4 @@
+import { ATTENTION, CAUSE_STATES } from './causes.ts'
 import {
   DEAD_LETTER_STATES,
   LEFT_OUT,
@@ -18,6 +19,8 @@ export function consoleStates() {
   return {
     STATES: Object.fromEntries(DEAD_LETTER_STATES.map(state => [state, labelOf(state)])),
     WAITING,
+    CAUSE_STATES: Object.fromEntries(Object.entries(CAUSE_STATES).map(([state, { label }]) => [state, label])),
+    ATTENTION,
     REDRIVE_STATES: Object.fromEntries(REDRIVE_STATES.map(state => [state, REDRIVES[state].label])),
     UNDER_WAY: redrivesWhere(state => state.underWay),
     FINAL: redrivesWhere(state => state.final),

@@ -3,6 +3,7 @@ import { UsageError } from '../engine/errors.ts'
 import type { Operator } from '../engine/operator.ts'
 import type { SourceRecord } from '../engine/record.ts'
 import type { AuditQuery } from './audit-query.ts'
+import type { Cause } from './causes.ts'
 import type { DeadLetterFilter } from './filter.ts'
 import {
   type DeadLetterState,
@@ -64,6 +65,8 @@ export interface DeadLetterGroup {
   readonly first_seen: string
   readonly last_seen: string
   readonly sample: { readonly id: string; readonly key: string | null; readonly message: string }
+  /** What is known of the whole cause, whatever the filter takes of it: as it was when it was last looked at. */
+  readonly cause: Cause
 }
 
 /** All starts of one version in one step. */

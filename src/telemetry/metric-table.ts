@@ -5,6 +5,7 @@ import type { Figures } from '../engine/figures.ts'
 import { OUTCOMES } from '../engine/outcome.ts'
 import { POOL_STATES, POOLS, type StreamStatus } from '../engine/status.ts'
 import { UNUSUAL } from '../engine/verdict.ts'
+import { ATTENTION } from '../inbox/causes.ts'
 import { REDRIVE_RESULTS } from '../inbox/ports.ts'
 import { CACHE_RESULTS, type CacheStats, EVICTION_CAUSES, HTTP_METHODS, HTTP_REFUSALS } from '../read/read-side.ts'
 
@@ -88,6 +89,12 @@ export const METRICS = {
     unit: 'seconds',
     labels: STREAM,
     help: 'How long the oldest open dead letter has waited since it last failed; 0 when none is open. Every replica reports the same: take max, not sum.',
+  },
+  dead_letter_causes: {
+    type: 'gauge',
+    unit: 'none',
+    labels: { ...STREAM, state: ATTENTION },
+    help: 'Causes of open and parked dead letters that ask for attention: new, regressed (came back after all of it was resolved) or due (its snooze is over). Every replica reports the same: take max, not sum.',
   },
   replay_records_total: {
     type: 'counter',

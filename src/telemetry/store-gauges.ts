@@ -1,6 +1,7 @@
 import { REASONS } from '../engine/dead-letter.ts'
 import type { Figures } from '../engine/figures.ts'
 import type { HealthCheck, PoolStatus } from '../engine/status.ts'
+import { ATTENTION } from '../inbox/causes.ts'
 import { type Gauges, OTHER, type StreamFigures } from './metric-table.ts'
 
 export function showPools(gauges: Gauges, pools: readonly PoolStatus[]): void {
@@ -13,7 +14,7 @@ export function showPools(gauges: Gauges, pools: readonly PoolStatus[]): void {
 }
 
 const COUNTED = [
-  ...['dead_letters_open', 'dead_letters_parked', 'dead_letters_oldest_age_seconds'],
+  ...['dead_letters_open', 'dead_letters_parked', 'dead_letters_oldest_age_seconds', 'dead_letter_causes'],
   ...['replay_in_progress', 'replay_records_pending'],
 ] as const satisfies readonly Parameters<Gauges['clear']>[0][]
 
@@ -24,7 +25,7 @@ export function showFigures(gauges: Gauges, states: readonly StreamFigures[], no
 }
 
 function showCounted(gauges: Gauges, stream: string, { deadLetters, redrive }: Figures, nowMs: number): void {
-  const { open, parked, oldestFailedAtMs } = deadLetters
+  const { open, parked, oldestFailedAtMs, attention } = deadLetters
   let others = [...open.values()].reduce((sum, count) => sum + count, 0)
   for (const reason of REASONS) {
     const count = open.get(reason) ?? 0
@@ -35,6 +36,7 @@ function showCounted(gauges: Gauges, stream: string, { deadLetters, redrive }: F
   gauges.set('dead_letters_parked', { stream }, parked)
   const age = oldestFailedAtMs === undefined ? 0 : Math.max(0, nowMs - oldestFailedAtMs) / 1000
   gauges.set('dead_letters_oldest_age_seconds', { stream }, age)
+  for (const state of ATTENTION) gauges.set('dead_letter_causes', { stream, state }, attention.get(state) ?? 0)
   gauges.set('replay_in_progress', { stream }, redrive.inProgress ? 1 : 0)
   gauges.set('replay_records_pending', { stream }, redrive.pending)
 }

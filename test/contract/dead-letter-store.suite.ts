@@ -46,6 +46,11 @@ export function deadLetterStoreSuite(open: () => Promise<LetterHarness>): void {
         first_seen: '2024-01-01T00:00:00.000Z',
         last_seen: new Date(1_750_000_003_000).toISOString(),
         sample: { id: 'orders-0-3', key: 'c', message: 'third' },
+        cause: {
+          ...{ id: expect.stringMatching(/^c[0-9a-f]{12}$/), state: 'new', since: '2024-01-01T00:00:00.000Z' },
+          ...{ version: null, owner: null, note: null, snoozed_until: null, snoozed_above: null },
+          ...{ changed_by: null, changed_at: null },
+        },
       })
     })
 

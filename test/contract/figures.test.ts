@@ -13,7 +13,7 @@ afterAll(async () => {
 
 it('nothing is counted in an empty database', async () => {
   expect(await readFigures(database.pool, 'orders')).toEqual({
-    deadLetters: { open: new Map(), parked: 0, oldestFailedAtMs: undefined },
+    deadLetters: { open: new Map(), parked: 0, oldestFailedAtMs: undefined, attention: new Map() },
     redrive: { inProgress: false, pending: 0 },
   })
 })
@@ -33,6 +33,8 @@ it('dead letters are counted by what is still to be decided, and the oldest of t
     ]),
     parked: 1,
     oldestFailedAtMs: Date.parse('2024-01-01T10:00:00.5Z'),
+    // No process has looked at them yet.
+    attention: new Map([['new', 2]]),
   })
 })
 

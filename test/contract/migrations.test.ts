@@ -56,6 +56,7 @@ describe('migrations', () => {
     await migrate(url, 'up')
     expect(await tablesIn(url)).toEqual([
       'audit_log',
+      'causes',
       'consumer_starts',
       'dead_letter_events',
       'dead_letters',

@@ -96,7 +96,12 @@ describe('the state of a stream in the database', () => {
 
   it('tell nothing of a stream that has not begun', async () => {
     expect([await stored.partitions(), await stored.rate()]).toEqual([[], 0])
-    expect(await stored.deadLetters()).toEqual({ open: new Map(), parked: 0, oldestFailedAtMs: undefined })
+    expect(await stored.deadLetters()).toEqual({
+      open: new Map(),
+      parked: 0,
+      oldestFailedAtMs: undefined,
+      attention: new Map(),
+    })
   })
 
   it('count open dead letters by reason', async () => {
@@ -115,6 +120,7 @@ describe('the state of a stream in the database', () => {
       ]),
       parked: 1,
       oldestFailedAtMs: expect.any(Number),
+      attention: new Map([['new', 2]]),
     })
   })
 

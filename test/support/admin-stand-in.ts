@@ -1,6 +1,7 @@
 import { systemClock } from '#src/clock.ts'
 import { HEADER } from '#src/engine/headers.ts'
 import type { SourceRecord } from '#src/engine/record.ts'
+import { ATTENTION, type ListedCause } from '#src/inbox/causes.ts'
 import type { AdminParts } from '#src/inbox/http/admin.ts'
 import { createAdminFeed } from '#src/inbox/http/admin-feed.ts'
 import { createStreamOverview } from '#src/inbox/http/stream-overview.ts'
@@ -16,6 +17,8 @@ export type { Letter } from './memory-letters.ts'
 
 /** Dead letters and redrives in memory: all that the admin API of a stream needs. */
 export interface AdminStandIn extends AdminParts, Pick<MemoryLetters, 'rows' | 'log' | 'events' | 'starts'> {
+  /** What is kept of a cause; a test may change it. */
+  readonly causeOf: MemoryLetters['causes']['of']
   /** Bytes in the DLQ topic, by id. Deleting an entry removes the record from the topic. */
   readonly bytes: Map<string, SourceRecord>
   readonly running: Map<string, Redrive>
@@ -64,6 +67,7 @@ export function adminStandIn({
           parked: [...rows.values()].filter(({ state }) => state === 'parked').length,
           oldestFailedAtMs:
             open.length === 0 ? undefined : Math.min(...open.map(({ failed_at }) => Date.parse(failed_at))),
+          attention: attentionOf(await inbox.causes.port.list()),
         }
       },
     },
@@ -97,6 +101,7 @@ export function adminStandIn({
     letters,
     records,
     search: createLetterSearch({ letters, records }),
+    causes: inbox.causes.port,
     redrives: { ...redrives, ...ownRedrives },
     stored,
     automatic,
@@ -131,6 +136,7 @@ export function adminStandIn({
     membersOf,
     starts,
     past,
+    causeOf: inbox.causes.of,
     add({ value = Buffer.from('{"order_uid":"x"}'), recordKey = Buffer.from('x'), ...given } = {}) {
       const offset = rows.size
       const row = { ...aLetter(offset), ...given }
@@ -141,6 +147,11 @@ export function adminStandIn({
       return row.id
     },
   }
+}
+
+function attentionOf(causes: readonly ListedCause[]): ReadonlyMap<string, number> {
+  const asking = causes.filter(({ state, waiting }) => waiting > 0 && ATTENTION.some(name => name === state))
+  return new Map([...Map.groupBy(asking, ({ state }) => state)].map(([state, { length }]) => [state, length]))
 }
 
 type Note = MemoryLetters['note']

@@ -17,6 +17,7 @@ import {
 } from '#src/inbox/ports.ts'
 import { takesLetter } from './filter-model.ts'
 import type { LetterFields } from './letters.ts'
+import { createMemoryCauses, type MemoryCauses } from './memory-causes.ts'
 
 /** The index of dead letters in memory: `test/contract/dead-letter-store.suite.ts` holds it to what the real one promises. */
 export interface MemoryLetters {
@@ -26,6 +27,7 @@ export interface MemoryLetters {
   readonly log: AuditEntry[]
   readonly events: Map<string, DeadLetterEvent[]>
   readonly starts: ConsumerStarts[]
+  readonly causes: MemoryCauses
   /** Enters an action into the audit log. @returns its id */
   note(what: string, filter: string, by: Operator, counts: object): string
   /** Those that the filter takes, in no order. */
@@ -79,6 +81,7 @@ export function createMemoryLetters(nowMs = FIRST_FAILURE_MS + HOUR_MS): MemoryL
     row.state_changed_at = at()
   }
 
+  const kept = createMemoryCauses({ rows, note, now: () => now })
   const store: DeadLetterStore = {
     async named(texts) {
       const keys = new Set([...rows.values()].map(({ key }) => key))
@@ -99,7 +102,9 @@ export function createMemoryLetters(nowMs = FIRST_FAILURE_MS + HOUR_MS): MemoryL
     },
     async groups(filter) {
       const causes = Map.groupBy(matching(filter), causeOf)
-      return [...causes.values()].map(toGroup).sort((a, b) => b.count - a.count || (causeOf(a) < causeOf(b) ? -1 : 1))
+      return [...causes.values()]
+        .map(letters => toGroup(letters, kept))
+        .sort((a, b) => b.count - a.count || (causeOf(a) < causeOf(b) ? -1 : 1))
     },
     arrivals: async filter => ({ ...arrivalsOf(matching(filter), now), starts }),
     async page({ filter, limit, after, ...asked }) {
@@ -174,7 +179,7 @@ export function createMemoryLetters(nowMs = FIRST_FAILURE_MS + HOUR_MS): MemoryL
       return earlier.toReversed().slice(0, limit)
     },
   }
-  return { store, rows, log, events, starts, note, matching, now: () => now, at }
+  return { store, rows, log, events, starts, causes: kept, note, matching, now: () => now, at }
 }
 
 /** By default a letter has partition 0 and this offset, and failed as many seconds after the first one. */
@@ -242,13 +247,22 @@ function causeOf({ reason, error, pointer }: Pick<Letter, 'reason' | 'error' | '
   return [reason, error, pointer].join('\0')
 }
 
-function toGroup(rows: readonly Letter[]): DeadLetterGroup {
+function toGroup(rows: readonly Letter[], causes: MemoryCauses): DeadLetterGroup {
   const latest = rows.toSorted((a, b) => compareKeys([b.failed_at, b.id], [a.failed_at, a.id]))[0]
   if (latest === undefined) throw new Error('a group has a member')
   const { reason, error, pointer, id, key, message } = latest
   const states = Object.fromEntries([...Map.groupBy(rows, ({ state }) => state)].map(([s, { length }]) => [s, length]))
   const span = { first_seen: rows.map(row => row.first_failed_at).sort()[0] ?? '', last_seen: latest.failed_at }
-  return { reason, error, pointer, count: rows.length, states, ...span, sample: { id, key, message } }
+  return {
+    reason,
+    error,
+    pointer,
+    count: rows.length,
+    states,
+    ...span,
+    sample: { id, key, message },
+    cause: { ...causes.of(latest) },
+  }
 }
 
 function arrivalsOf(rows: readonly Letter[], now: number): Omit<DeadLetterArrivals, 'starts'> {

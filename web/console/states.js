@@ -9,6 +9,15 @@ export const STATES = {
   discarded: 'discarded',
 }
 export const WAITING = ['open', 'parked']
+export const CAUSE_STATES = {
+  'new': 'new',
+  regressed: 'came back',
+  due: 'snooze over',
+  known: 'known',
+  snoozed: 'snoozed',
+  resolved: 'resolved',
+}
+export const ATTENTION = ['new', 'regressed', 'due']
 export const REDRIVE_STATES = {
   queued: 'waits for a worker',
   running: 'running',

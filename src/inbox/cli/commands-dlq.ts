@@ -1,7 +1,8 @@
-import { Argument, Option } from 'commander'
+import { Argument, InvalidArgumentError, Option } from 'commander'
 import { parseCount, parseLimit, parseRate } from '../../cli/arguments.ts'
 import { type CommandGroup, type CommandSpec, option, required } from '../../cli/command.ts'
 import { asOption } from '../../cli/operator-name.ts'
+import type { CauseChange } from '../causes.ts'
 import { LETTER_SORTS, USUAL_SORT } from '../ports.ts'
 
 const because = () => option('--because <text>', 'for the audit log')
@@ -23,6 +24,59 @@ Examples:
   holdfast dlq stats state:open 'age:<1d'
   holdfast dlq stats --json | jq -r '[.count, .reason, .error, .pointer] | @tsv'`,
   load: async () => (await import('./dlq-stats.ts')).stats,
+}
+
+const CAUSES: CommandSpec = {
+  name: 'causes',
+  summary: 'causes as they are worked on: state, owner and note of each',
+  options: [stream(), option('--all', 'resolved ones as well'), option('--json', 'one JSON object a line')],
+  help: `Those that most dead letters wait for come first. “version” is the one that was deployed when the cause appeared, or came back.
+
+Examples:
+  holdfast dlq causes
+  holdfast dlq causes --json | jq -r 'select(.state == "regressed") | [.id, .version] | @tsv'`,
+  load: async () => (await import('./dlq-causes.ts')).causes,
+}
+
+const CAUSE: CommandSpec = {
+  name: 'cause',
+  summary: 'one cause; say that it is known, snoozed or resolved, who owns it, and what is known of it',
+  arguments: [new Argument('<id>', 'as "dlq causes" lists it')],
+  options: [
+    stream(),
+    option('--known', 'it is known: it asks for attention no more').conflicts(['resolve', 'snooze']),
+    option(
+      '--snooze <end>',
+      'until a time has passed (24h, 7d), or until so many more wait than now (+100)',
+      parseSnooze,
+    ).conflicts('resolve'),
+    option('--resolve', 'it is mended: should it fail once more, it came back'),
+    option('--owner <name>', 'who takes care of it; empty: nobody'),
+    option('--note <text>', 'what is known of it; empty: nothing. No personal data'),
+    because(),
+    as(),
+    option('--json', 'the cause as a JSON object'),
+  ],
+  help: `Without an option it is shown. Changes stand in the audit log.
+
+Examples:
+  holdfast dlq cause c1f0a9b2c3d4
+  holdfast dlq cause c1f0a9b2c3d4 --known --owner ada --note "producer 1.5 sends no amount; ticket 4711"
+  holdfast dlq cause c1f0a9b2c3d4 --snooze +100
+  holdfast dlq cause c1f0a9b2c3d4 --resolve --because "producer 1.6 is out"`,
+  load: async () => (await import('./dlq-causes.ts')).cause,
+}
+
+const SNOOZE_UNITS = { s: 1, m: 60, h: 3_600, d: 86_400, w: 604_800 } as const
+
+/** `24h`: for so long; `+100`: until so many more wait. */
+function parseSnooze(text: string): Pick<CauseChange, 'snoozeSeconds' | 'snoozeMore'> {
+  const [, more, number, unit] = /^(?:\+(\d{1,10})|(\d{1,9})(s|m|h|d|w))$/.exec(text) ?? []
+  if (more !== undefined) return { snoozeMore: Number(more) }
+  if (number === undefined) {
+    throw new InvalidArgumentError('It must be a duration, as in 24h or 7d, or a number of further ones, as in +100.')
+  }
+  return { snoozeSeconds: Number(number) * SNOOZE_UNITS[unit as keyof typeof SNOOZE_UNITS] }
 }
 
 const LS: CommandSpec = {
@@ -244,7 +298,7 @@ Examples:
   holdfast dlq ls reason:schema_violation 'pointer:/payment/*' 'age:<1h'
   holdfast dlq show orders-3-81723`,
   commands: [
-    ...[STATS, LS, SHOW, CHECK, REDRIVE, REDRIVES, PAUSE, CANCEL, DISCARD, RESTORE, EXPORT],
+    ...[STATS, CAUSES, CAUSE, LS, SHOW, CHECK, REDRIVE, REDRIVES, PAUSE, CANCEL, DISCARD, RESTORE, EXPORT],
     ...[REINDEX, AUTO],
   ],
 }

@@ -6,6 +6,7 @@ import type { Stream } from '../../engine/stream.ts'
 import type { Caller } from '../../http/auth.ts'
 import { type Problem, sendProblem } from '../../http/problem.ts'
 import { refuseMethod } from '../../http/refuse-method.ts'
+import type { Causes } from '../causes.ts'
 import type { DeadLetterFilter, WrittenFilter } from '../filter.ts'
 import { parseFilter } from '../filter-reader.ts'
 import {
@@ -30,6 +31,7 @@ export type AdminStream = Pick<Stream, 'name' | 'judge' | 'mask' | 'isKey'>
 export interface AdminParts {
   readonly stream: AdminStream
   readonly letters: DeadLetterStore
+  readonly causes: Causes
   readonly records: Pick<DeadLetterRecords, 'read'>
   /** Would those that match pass now? At most `limit` of them. */
   readonly check: (query: LetterQuery) => AsyncIterable<CheckedPage>
@@ -78,17 +80,22 @@ type Work<P> = (req: Request<P>, res: Response) => Promise<void>
 export interface AdminRouter {
   readonly router: Router
   /** An address, and the methods that it takes; others are refused. Fixed addresses go before those with a parameter. */
-  route<P = object>(path: string, work: { readonly get?: Work<P>; readonly post?: Work<P> }): void
+  route<P = object>(
+    path: string,
+    work: { readonly get?: Work<P>; readonly post?: Work<P>; readonly patch?: Work<P> },
+  ): void
 }
 
 export function createAdminRouter(guard: PatientGuard): AdminRouter {
   const router = Router({ caseSensitive: true })
   return {
     router,
-    route(path, { get, post }) {
+    route(path, { get, post, patch }) {
       if (get !== undefined) router.get(path, ...guard.read, answering(whileStoreAnswers(get, guard.storeSilentMs)))
       if (post !== undefined) router.post(path, ...guard.write, answering(post))
-      router.all(path, refuseMethod([get && 'GET, HEAD', post && 'POST'].filter(Boolean).join(', ')))
+      if (patch !== undefined) router.patch(path, ...guard.write, answering(patch))
+      const takes = [get && 'GET, HEAD', post && 'POST', patch && 'PATCH']
+      router.all(path, refuseMethod(takes.filter(Boolean).join(', ')))
     },
   }
 }

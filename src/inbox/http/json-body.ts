@@ -6,6 +6,7 @@ import { newAjv } from '../../engine/values/violations.ts'
 import { JSON_TYPE, readPlain } from '../../http/body.ts'
 import { readOpenapiFile } from '../../http/openapi-file.ts'
 import type { Problem } from '../../http/problem.ts'
+import type { SettableState } from '../causes.ts'
 import type { LetterSort } from '../ports.ts'
 
 /**
@@ -30,6 +31,14 @@ export interface Bodies {
   }
   readonly DiscardRequest: { readonly q: string; readonly because: string; readonly dry_run?: boolean }
   readonly RestoreRequest: { readonly action: string; readonly because?: string }
+  readonly CauseChange: {
+    readonly state?: SettableState
+    readonly snooze_seconds?: number
+    readonly snooze_more?: number
+    readonly owner?: string
+    readonly note?: string
+    readonly because?: string
+  }
   readonly SteerRequest: { readonly because?: string }
   readonly ResumeRequest: { readonly partition?: number; readonly because: string }
   readonly AutomaticRedriveRequest: { readonly on: boolean; readonly because?: string }

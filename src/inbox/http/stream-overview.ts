@@ -50,6 +50,8 @@ export interface DeadLettersJson {
   readonly parked: number
   /** Since the failure of the open one that waits longest; `null` when none is open. */
   readonly oldest_age_seconds: number | null
+  /** How many causes are in each state that asks for attention; states that none is in are absent. */
+  readonly attention: Readonly<Record<string, number>>
 }
 
 export interface PartitionJson {
@@ -171,12 +173,14 @@ function inSeconds(ms: number): number {
   return Math.round(ms / 100) / 10
 }
 
-function deadLettersJson({ open, parked, oldestFailedAtMs }: Figures['deadLetters'], nowMs: number): DeadLettersJson {
+function deadLettersJson(letters: Figures['deadLetters'], nowMs: number): DeadLettersJson {
+  const { open, parked, oldestFailedAtMs, attention } = letters
   return {
     open: [...open.values()].reduce((total, count) => total + count, 0),
     by_reason: Object.fromEntries([...open].sort(([a], [b]) => (a < b ? -1 : 1))),
     parked,
     oldest_age_seconds: oldestFailedAtMs === undefined ? null : Math.max(0, (nowMs - oldestFailedAtMs) / 1000),
+    attention: Object.fromEntries(attention),
   }
 }
 

@@ -4,9 +4,10 @@ import type { Operator } from '../../engine/operator.ts'
 import { audit } from '../../engine/postgres/audit.ts'
 import { pipelined, query, transaction } from '../../engine/postgres/pool.ts'
 import { printFilter } from '../filter.ts'
-import { LETTER_MOVES, sqlList } from '../letter-states.ts'
+import { LETTER_MOVES, SETTLED, sqlList } from '../letter-states.ts'
 import type { DeadLetterGroup, DeadLetterStore } from '../ports.ts'
 import { readAudit } from './audit-log.ts'
+import { type CauseColumns, causeColumns, causeId, toCause } from './causes.ts'
 import { readArrivals } from './dead-letter-arrivals.ts'
 import { filterSql } from './dead-letter-filter-sql.ts'
 import { readFieldValues, readNamed } from './dead-letter-names.ts'
@@ -170,7 +171,7 @@ const COUNT_NOTED = 'SELECT count(*)::int AS noted, max(dead_letter_id) AS last 
 /** An entry of the audit log. */
 const NUMBER = /^\d{1,18}$/
 
-interface GroupColumns {
+interface GroupColumns extends Omit<CauseColumns, 'id' | 'since' | 'state'> {
   readonly reason: string
   readonly error: string
   readonly pointer: string
@@ -181,6 +182,10 @@ interface GroupColumns {
   readonly sample_id: string
   readonly sample_key: string | null
   readonly sample_message: string
+  /** Of its row, and all `null` while it has none. */
+  readonly cause_id: string
+  readonly since: Date | null
+  readonly state: CauseColumns['state'] | null
 }
 
 /** One reading of the stream's letters (`$1`); the sample of each group is the one that failed last, looked up by that. */
@@ -195,8 +200,11 @@ function groupsSql(condition: string): string {
         min(first_seen) AS first_seen, max(last_seen) AS last_seen
       FROM counted GROUP BY reason, error, pointer
     )
-    SELECT g.*, sample.id AS sample_id, sample.key AS sample_key, sample.message AS sample_message
-    FROM grouped AS g CROSS JOIN LATERAL (
+    SELECT g.*, sample.id AS sample_id, sample.key AS sample_key, sample.message AS sample_message,
+      coalesce(c.id, ${causeId('g', '$1')}) AS cause_id, ${causeColumns('c')}
+    FROM grouped AS g
+    LEFT JOIN causes AS c ON c.stream = $1 AND (c.reason, c.error, c.pointer) = (g.reason, g.error, g.pointer)
+    CROSS JOIN LATERAL (
       SELECT d.id, d.key, d.message FROM dead_letters AS d
       WHERE d.stream = $1 AND d.failed_at = g.last_seen AND d.reason = g.reason AND d.error = g.error AND d.pointer = g.pointer
         AND ${condition}
@@ -215,5 +223,16 @@ function toGroup(row: GroupColumns): DeadLetterGroup {
     first_seen: row.first_seen.toISOString(),
     last_seen: row.last_seen.toISOString(),
     sample: { id: row.sample_id, key: row.sample_key, message: row.sample_message },
+    cause: toCause({
+      ...row,
+      id: row.cause_id,
+      since: row.since ?? row.first_seen,
+      state: row.state ?? unseen(row.states),
+    }),
   }
+}
+
+/** The state of a cause that has no row yet. */
+function unseen(states: GroupColumns['states']): CauseColumns['state'] {
+  return Object.keys(states).every(state => SETTLED.some(settled => settled === state)) ? 'resolved' : 'new'
 }

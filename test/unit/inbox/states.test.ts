@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { CAUSE_STATES } from '#src/inbox/causes.ts'
 import { consoleStates } from '#src/inbox/console-states.ts'
 import {
   DEAD_LETTER_STATES,
@@ -26,6 +27,7 @@ describe('the states of the tables', () => {
   it('are those that the database takes', () => {
     expect(checked('0003_dead_letters', 'dead_letters').sort()).toEqual([...DEAD_LETTER_STATES].sort())
     expect(checked('0006_dead_letter_inbox', 'replays')).toEqual([...REDRIVE_STATES])
+    expect(checked('0019_causes', 'causes')).toEqual(Object.keys(CAUSE_STATES))
     expect(checked('0006_dead_letter_inbox', 'replay_items')).toEqual(Object.keys(MEMBER_STATES))
   })
 

@@ -23,7 +23,7 @@ function counted(of: () => Figures | undefined) {
 
 function figures(over: Partial<Figures['deadLetters']> = {}): Figures {
   return {
-    deadLetters: { open: new Map(), parked: 0, oldestFailedAtMs: undefined, ...over },
+    deadLetters: { open: new Map(), parked: 0, oldestFailedAtMs: undefined, attention: new Map(), ...over },
     redrive: { inProgress: false, pending: 0 },
   }
 }
@@ -34,12 +34,15 @@ it('shows dead letters by reason, those with none as 0, and foreign reasons toge
     ['java.lang.NullPointerException', 2],
     ['WHATEVER', 1],
   ])
-  const page = counted(() => figures({ open, parked: 4, oldestFailedAtMs: NOW_MS - 2 * HOUR_MS }))
+  const attention = new Map([['regressed', 2]])
+  const page = counted(() => figures({ open, parked: 4, oldestFailedAtMs: NOW_MS - 2 * HOUR_MS, attention }))
   const found = await samples(page)
   expect(found.get('holdfast_dead_letters_open{stream="orders",reason="schema_violation"}')).toBe(3)
   expect(found.get('holdfast_dead_letters_open{stream="orders",reason="too_large"}')).toBe(0)
   expect(found.get('holdfast_dead_letters_open{stream="orders",reason="other"}')).toBe(3)
   expect(found.get('holdfast_dead_letters_parked{stream="orders"}')).toBe(4)
+  expect(found.get('holdfast_dead_letter_causes{stream="orders",state="regressed"}')).toBe(2)
+  expect(found.get('holdfast_dead_letter_causes{stream="orders",state="new"}')).toBe(0)
   expect(found.get('holdfast_dead_letters_oldest_age_seconds{stream="orders"}')).toBe(7_200)
 })
 

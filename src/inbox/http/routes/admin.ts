@@ -1,6 +1,7 @@
 import { type RequestHandler, Router } from 'express'
 import { sendProblem } from '../../../http/problem.ts'
 import { type AdminGuard, type AdminParts, badQuery, parameter, Refusal } from '../admin.ts'
+import { adminCauseRoutes } from './admin-causes.ts'
 import { adminLetterRoutes } from './admin-letters.ts'
 import { adminRedriveRoutes } from './admin-redrives.ts'
 import { adminStreamRoutes } from './admin-stream.ts'
@@ -45,8 +46,9 @@ function nameOf(req: Parameters<RequestHandler>[0]): string | undefined {
 function routesOf(parts: AdminParts, guard: AdminGuard): Router {
   const router = Router({ caseSensitive: true })
   const patient = { ...guard, storeSilentMs: parts.storeSilentMs }
-  // Redrives stand before the letters, because `/admin/dead-letters/replays` is no letter's id.
+  // Redrives and causes stand before the letters, because `/admin/dead-letters/replays` is no letter's id.
   router.use(adminRedriveRoutes(parts, patient))
+  router.use(adminCauseRoutes(parts, patient))
   router.use(adminLetterRoutes(parts, patient))
   router.use(adminStreamRoutes(parts, patient))
   return router

@@ -28,8 +28,8 @@ describe('dlq', () => {
       .map(([, name = '']) => name)
       .filter(name => name !== 'help')
     expect(names).toEqual([
-      ...['stats', 'ls', 'show', 'check', 'replay', 'replays', 'pause', 'cancel', 'discard', 'restore', 'export'],
-      ...['reindex', 'auto'],
+      ...['stats', 'causes', 'cause', 'ls', 'show', 'check', 'replay', 'replays', 'pause', 'cancel', 'discard'],
+      ...['restore', 'export', 'reindex', 'auto'],
     ])
     const helped = await Promise.all(names.map(name => dlq(name, '--help')))
     for (const [index, { stdout }] of helped.entries()) expect(stdout).toContain(`  holdfast dlq ${names[index]}`)
@@ -53,6 +53,8 @@ describe('dlq', () => {
     ['a rate that is none', ['replay', 'state:open', '--rate', 'fast'], /--rate.*records a second/],
     ['a limit of nothing', ['replay', 'state:open', '--limit', '0'], /--limit.*1 at least/],
     ['an edit that is not there', ['replay', 'id:a', '--edit', 'no/such'], /--edit no\/such cannot be read/],
+    ['a snooze without an end', ['cause', 'c1', '--snooze', 'soon'], /--snooze.*a duration, as in 24h or 7d/],
+    ['two states of a cause', ['cause', 'c1', '--known', '--resolve'], /cannot be used with/],
     ['a resumed one with a rate', ['replay', '--resume', 'r1', '--rate', '5'], /cannot be used with/],
   ])('ends with 2 on %s, and touches nothing', async (_, args, expected) => {
     const { code, stdout, stderr } = await dlq(...args)

@@ -16,7 +16,7 @@ describe('the feed of operators', () => {
   it('tells at once how the stream, its dead letters and redrives are', async () => {
     const { reader, world } = await start()
     expect(await reader.next('stream')).toMatchObject({ topic: 'orders', state: 'elsewhere' })
-    expect(await reader.next('dead_letters')).toEqual({ open: 0, by_reason: {}, parked: 0 })
+    expect(await reader.next('dead_letters')).toEqual({ open: 0, by_reason: {}, parked: 0, attention: {} })
     expect(await reader.next('replay')).toEqual(world.redrives[0])
   })
 
@@ -131,7 +131,8 @@ async function start(
   const feed = createAdminFeed({
     clock: time,
     overview: async (): Promise<StreamOverview> => {
-      const dead_letters = { open: world.open, by_reason: {}, parked: 0, oldest_age_seconds: Math.random() }
+      const oldest_age_seconds = Math.random()
+      const dead_letters = { open: world.open, by_reason: {}, parked: 0, oldest_age_seconds, attention: {} }
       return { ...overview, dead_letters: world.away ? null : dead_letters }
     },
     async redrives() {

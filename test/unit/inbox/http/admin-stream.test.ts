@@ -14,7 +14,10 @@ const STORED: StoredStream = {
     { partition: 1, next: 5n, pausedFor: 'storm_guard', pausedBecause: 'too many', lastProgressMs: NOW - 60_000 },
   ],
   rate: async () => 250.04,
-  deadLetters: async () => ({ open: new Map([['too_large', 2]]), parked: 1, oldestFailedAtMs: NOW - 90_000 }),
+  deadLetters: async () => ({
+    ...{ open: new Map([['too_large', 2]]), parked: 1, oldestFailedAtMs: NOW - 90_000 },
+    attention: new Map([['regressed', 1]]),
+  }),
   liftPauses: async () => [],
 }
 const STATUS: StreamStatus = {
@@ -69,7 +72,10 @@ describe('the stream at a glance', () => {
           paused_because: 'too many',
         },
       ],
-      dead_letters: { open: 2, by_reason: { too_large: 2 }, parked: 1, oldest_age_seconds: 90 },
+      dead_letters: {
+        ...{ open: 2, by_reason: { too_large: 2 }, parked: 1, oldest_age_seconds: 90 },
+        attention: { regressed: 1 },
+      },
     })
   })
 
