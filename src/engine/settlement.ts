@@ -97,8 +97,14 @@ export type Settlement<T> =
       /** Loops that it closed; `undefined` when it held no redriven record, or an earlier attempt had settled it. */
       readonly closings?: RedriveClosings | undefined
     }
-  /** Rolled back, nothing written: these records must become dead letters before the batch is tried again. */
-  | { readonly kind: 'refused'; readonly culprits: readonly Culprit[]; readonly attempts: number }
+  | Refused
+
+/** Rolled back, nothing written: these records must become dead letters before the others are tried again. */
+export interface Refused {
+  readonly kind: 'refused'
+  readonly culprits: readonly Culprit[]
+  readonly attempts: number
+}
 
 /** The last record that was settled: by its leader epoch it differs from another one at the same offset. */
 export interface LastRead {

@@ -8,7 +8,7 @@ const TABLES = contract('order-tables', 'definition-tables', 'settlement-store')
 
 /** The transaction that settles a batch, and the tables that it writes. */
 export const POSTGRES_FAULTS: readonly Mutation[] = [
-  ...faultsOf('engine/postgres/settlement', FAULTS, [
+  ...faultsOf('engine/postgres/row-settling', FAULTS, [
     [
       'deferred constraints are not looked at while culprits are searched',
       "['SET CONSTRAINTS ALL IMMEDIATE', 'RELEASE SAVEPOINT part']",
@@ -16,7 +16,7 @@ export const POSTGRES_FAULTS: readonly Mutation[] = [
     ],
     [
       'what a record replaces is not looked at while culprits are searched',
-      '[...trimOf(orders, rows), ...checked]',
+      '[...trimOf(part, rows), ...checked]',
       'checked',
     ],
     [
@@ -26,26 +26,28 @@ export const POSTGRES_FAULTS: readonly Mutation[] = [
     ],
     [
       'a batch that fails behind its records is not tried as a whole',
-      'createIsolation(work.ready.length, cause, work.isolate, recordsPassed)',
-      'createIsolation(work.ready.length, cause, work.isolate, false)',
+      'createIsolation(ready.length, cause, isolate, recordsPassed)',
+      'createIsolation(ready.length, cause, isolate, false)',
     ],
   ]),
-  ...faultsOf('engine/postgres/settlement', STORE, [
+  ...faultsOf('engine/postgres/row-settling', STORE, [
     [
       'a batch is written although the fence is closed',
       '      if (fence?.rowCount !== 1) return undefined\n      const rows',
       '      const rows',
     ],
+    ['a key that was replaced counts as new', "outcome === 'written' && !replaced", "outcome === 'written'"],
+    [
+      'entries of the earlier version stay',
+      'return await complete(client, frame, rows, trimOf(ready, rows))\n    })\n  }',
+      'return await complete(client, frame, rows)\n    })\n  }',
+    ],
+  ]),
+  ...faultsOf('engine/postgres/settlement', STORE, [
     [
       'a batch counts as settled although progress is elsewhere',
       'BigInt(found.next_offset) !== range.to || found.written === null',
       'found.written === null',
-    ],
-    ['a key that was replaced counts as new', "outcome === 'written' && !replaced", "outcome === 'written'"],
-    [
-      'entries of the earlier version stay',
-      'return await complete(client, work, gaps, rows, trimOf(work.ready, rows))\n    })\n    return settlement',
-      'return await complete(client, work, gaps, rows)\n    })\n    return settlement',
     ],
     ['expired offsets are not behind the fence', '        if (fence?.rowCount !== 1) return false\n', ''],
   ]),
@@ -64,7 +66,7 @@ export const POSTGRES_FAULTS: readonly Mutation[] = [
       '  if (row.stream !== undefined) return\n',
     ],
   ]),
-  ...faultsOf('engine/postgres/settlement', COPY, [
+  ...faultsOf('engine/postgres/row-settling', COPY, [
     [
       'rows that COPY left out count as written',
       'copies.find(({ rows }, index) => answers[index]?.rowCount !== rows)',
@@ -84,8 +86,8 @@ export const POSTGRES_FAULTS: readonly Mutation[] = [
     ],
     [
       'entries of the earlier version stay where a batch goes both ways',
-      'complete(client, work, gaps, rows, trimOf(rest, replacing))',
-      'complete(client, work, gaps, rows)',
+      'complete(client, frame, rows, trimOf(rest, replacing))',
+      'complete(client, frame, rows)',
     ],
     [
       'a batch that fails behind its copied records is not tried as a whole',
@@ -93,11 +95,11 @@ export const POSTGRES_FAULTS: readonly Mutation[] = [
       '      obstacle = undefined',
     ],
   ]),
-  ...faultsOf('engine/postgres/settlement', contract('bisect-cost', 'copy-road'), [
+  ...faultsOf('engine/postgres/row-settling', contract('bisect-cost', 'copy-road'), [
     [
       'what COPY refuses is tried once more before it is taken apart',
-      'const settlement = mayBlame(failed, work.isolate)',
-      'const settlement = mayBlame(failed, work.isolate) && failed === undefined',
+      'const settled = mayBlame(failed, frame.isolate)',
+      'const settled = mayBlame(failed, frame.isolate) && failed === undefined',
     ],
   ]),
   ...faultsOf('engine/postgres/copy-statements', COPY, [

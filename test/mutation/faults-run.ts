@@ -176,17 +176,19 @@ export const RUN_FAULTS: readonly Mutation[] = [
     ['a dead letter that was not acknowledged counts as sent', '      if (failed.length > 0) throw failure\n', ''],
     ['all dead letters are sent again when one has failed', '      pending = failed\n', ''],
   ]),
-  ...faultsOf('engine/run/write', PIPELINE, [
+  ...faultsOf('engine/run/blame', PIPELINE, [
     [
       'an unforeseen error condemns its record at once',
-      "culprit.kind === 'refused' || attempts >= maxAttempts ?",
-      'culprit.kind !== undefined ?',
+      "if (culprit.kind !== 'refused' && attempts < maxAttempts) return []",
+      '',
     ],
     [
       'one timeout makes a batch be taken apart',
       'isolate ||= contended >= CONTENDED_LIMIT',
       'isolate ||= contended >= 1',
     ],
+  ]),
+  ...faultsOf('engine/run/write', PIPELINE, [
     [
       'the last record that was read is not noted',
       '      lastRead: lastReadOf(batch),\n',

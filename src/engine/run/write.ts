@@ -1,20 +1,12 @@
 import { backoffMs } from '../backoff.ts'
 import { type Collapsed, collapse } from '../collapse.ts'
 import type { DeadLetter, Rejection } from '../dead-letter.ts'
-import { dispositionOf, StoreContendedError, StreamError } from '../errors.ts'
+import { dispositionOf } from '../errors.ts'
 import type { OutcomeCounts } from '../outcome.ts'
 import type { DeadLetterSink } from '../ports.ts'
-import { originId } from '../record.ts'
-import type {
-  Culprit,
-  LastRead,
-  Pause,
-  RedriveClosings,
-  Settlement,
-  SettlementStore,
-  StormTally,
-} from '../settlement.ts'
+import type { LastRead, Pause, RedriveClosings, Settlement, SettlementStore, StormTally } from '../settlement.ts'
 import type { ReadyRecord } from '../verdict.ts'
+import { createBlame } from './blame.ts'
 import { divert, toDeadLetter } from './divert.ts'
 import type { Batch } from './partition.ts'
 import { type RetryParts, retrying } from './retry.ts'
@@ -66,9 +58,6 @@ export interface Settled<T> {
   readonly closings: RedriveClosings | undefined
 }
 
-/** After so many timeouts or deadlocks of one batch, look for one record that causes them. */
-const CONTENDED_LIMIT = 3
-
 /**
  * Settles a batch in one transaction. Records that the store refuses are found by bisection, diverted, and left out of
  * the transaction that writes the others: it never holds a transaction open while it waits for Kafka, and a record that
@@ -81,12 +70,10 @@ export async function write<T>(taken: Batch, given: ToWrite<T>, parts: WritePart
   const { retry, groupId, maxAttempts } = parts
   const context = parts.contextOf('postgres')
   const redriven = redrivenOf(given.ready)
-  const strikes = new Map<string, number>()
+  const blame = createBlame<T>(maxAttempts)
   let batch = taken
   let { ready, letters } = given
   let storm = weigh(letters)
-  let isolate = false
-  let contended = 0
   // With the policy `dead-letter` an outage ends a batch after so many attempts; its dead letters then wait for the store
   // like anything else, because without their entry in the ledger nothing is proven.
   let patience = parts.outagePolicy === 'dead-letter' ? maxAttempts : Number.POSITIVE_INFINITY
@@ -108,19 +95,13 @@ export async function write<T>(taken: Batch, given: ToWrite<T>, parts: WritePart
       return { kind: 'settled', batch, counts, written, letters, closings, storm: storm.tally, pause: storm.pause }
     }
 
-    const condemned = settlement.culprits.flatMap(culprit => {
-      const record = collapsed.ready[culprit.index]
-      if (record === undefined)
-        throw new RangeError(`the store blames record ${culprit.index}, which is not in the batch`)
-      const attempts = strike(record)
-      return culprit.kind === 'refused' || attempts >= maxAttempts ? [{ record, culprit, attempts }] : []
-    })
+    const condemned = blame.condemn(settlement.culprits, collapsed.ready)
     if (condemned.length === 0) {
       // The error is unforeseen, so it may pass; these are the retries that RETRY_MAX_ATTEMPTS bounds.
-      await retry.clock.sleep(backoffMs(retry.policy, Math.max(...strikes.values()), retry.random()), context.signal)
+      await retry.clock.sleep(backoffMs(retry.policy, blame.strikes, retry.random()), context.signal)
       continue
     }
-    const refused = condemned.map(({ record, culprit, attempts }) => setAside(record, rejectionOf(culprit), attempts))
+    const refused = condemned.map(({ record, rejection, attempts }) => setAside(record, rejection, attempts))
     const gone = new Set(condemned.map(({ record }) => record))
     if (collapsed.ready.every(record => record.redrive !== undefined || gone.has(record))) {
       const pause = checkRefusals([...letters, ...refused], before, parts.stormRules)
@@ -150,26 +131,11 @@ export async function write<T>(taken: Batch, given: ToWrite<T>, parts: WritePart
   }
 
   function settleHoweverLong(collapsed: Collapsed<T>): Promise<Settlement<T>> {
-    return retrying(() => settleOrIsolate(collapsed), retry, { ...context, maxAttempts: patience })
+    const attempt = () => blame.attempt(isolate => settle(collapsed, isolate))
+    return retrying(attempt, retry, { ...context, maxAttempts: patience })
   }
 
-  async function settleOrIsolate(collapsed: Collapsed<T>): Promise<Settlement<T>> {
-    try {
-      return await settle(collapsed)
-    } catch (error) {
-      if (error instanceof StoreContendedError) {
-        contended += 1
-        isolate ||= contended >= CONTENDED_LIMIT
-      } else if (!(error instanceof StreamError) && !isolate) {
-        // Unforeseen. Once more with bisection: it either names the record, or is not about one.
-        isolate = true
-        return await settle(collapsed)
-      }
-      throw error
-    }
-  }
-
-  function settle(collapsed: Collapsed<T>): Promise<Settlement<T>> {
+  function settle(collapsed: Collapsed<T>, isolate: boolean): Promise<Settlement<T>> {
     const { tally, pause } = storm
     return parts.store.settle({
       topic: owner.topic,
@@ -197,13 +163,6 @@ export async function write<T>(taken: Batch, given: ToWrite<T>, parts: WritePart
     ready = ready.filter(({ record }) => !gone.has(record))
   }
 
-  function strike({ record }: ReadyRecord<T>): number {
-    const id = originId(record)
-    const count = (strikes.get(id) ?? 0) + 1
-    strikes.set(id, count)
-    return count
-  }
-
   function setAside(record: ReadyRecord<T>, rejection: Rejection, attempts: number): DeadLetter {
     return toDeadLetter(record, rejection, { groupId, failedAtMs: retry.clock.now(), attempts })
   }
@@ -212,16 +171,6 @@ export async function write<T>(taken: Batch, given: ToWrite<T>, parts: WritePart
 function lastReadOf({ records }: Batch): LastRead | undefined {
   const last = records.at(-1)
   return last?.leaderEpoch === undefined ? undefined : { offset: last.offset, leaderEpoch: last.leaderEpoch }
-}
-
-function rejectionOf({ kind, error, message }: Culprit): Rejection {
-  return {
-    reason: kind === 'refused' ? 'store_rejected' : 'unexpected_error',
-    error,
-    pointer: '',
-    message,
-    violations: [],
-  }
 }
 
 function exhaustedRetries(attempts: number): Rejection {
