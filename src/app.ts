@@ -141,7 +141,7 @@ export async function startApp(
       : undefined
   const health = composeHealth({ config, gate, units, clock })
   const startJobs = roles.has('jobs')
-    ? prepareJobs({ config, streams, pools, resources: parts, observer, onKafkaWarning, clock, tracing })
+    ? prepareJobs({ config, units, pools, resources: parts, observer, onKafkaWarning, notifyAs, clock, tracing })
     : undefined
   const metricsServer = parts.use((await serveMetrics({ ...health, config, metrics, observer })) ?? null)
   const http = serves

@@ -11,22 +11,30 @@ import { createRedriveTopic } from '../inbox/kafka/redrive-topic.ts'
 import type { DeadLetterRecords } from '../inbox/ports.ts'
 import { purgeSettled } from '../inbox/postgres/dead-letter-purge.ts'
 import { purgeAudit, purgeRedrives } from '../inbox/postgres/operator-purge.ts'
+import { createRedrivePages } from '../inbox/postgres/redrive-pages.ts'
 import { createRedriveStore } from '../inbox/postgres/redrive-work.ts'
+import { createRedriveSettlement, type RedriveSettlementParts } from '../inbox/redrive-settlement.ts'
 import type { JobObserver } from '../inbox/redrive-work.ts'
 import type { Config } from '../settings/config.ts'
 import type { ProcessObserver } from '../telemetry/observer.ts'
 import { startSampler } from '../telemetry/sampler.ts'
 import { composeInbox } from './inbox.ts'
 import type { Pools } from './pools.ts'
+import type { StreamUnit } from './stream.ts'
 
 export interface JobParts {
-  readonly config: Pick<Config, 'kafka' | 'shutdownTimeoutMs'>
-  readonly stream: Pick<Stream, 'name' | 'topic'>
+  readonly config: Pick<Config, 'kafka' | 'shutdownTimeoutMs' | 'redriveMax' | 'retry'>
+  readonly stream: Stream
   /** For jobs alone: the queue's connections, and those that they write with. */
   readonly pool: ReturnType<typeof createPool>
   readonly records: Pick<DeadLetterRecords, 'read'>
   readonly observer: JobObserver
   readonly onKafkaWarning: (text: string) => void
+  /** What redrives into the store have written, as after a batch. Absent: this process serves no values. */
+  readonly onSettled?: OnSettled
+  /** The name under which other replicas are notified of it; `undefined`: they are not. */
+  readonly notifyAs: string | undefined
+  readonly onObstacle?: (because: string) => void
   readonly clock: Clock
   readonly tracing?: SendTracing
   /** Jobs that come at intervals. Absent: only redrives are worked on. */
@@ -34,6 +42,8 @@ export interface JobParts {
   /** Looked at again and again. Absent: they are not. */
   readonly causes?: Pick<Causes, 'refresh'>
 }
+
+type OnSettled = NonNullable<RedriveSettlementParts<unknown>['onSettled']>
 
 /** Longer than a producer takes to give up a record, in ms. */
 const STOP_TIMEOUT_MS = 12_000
@@ -55,11 +65,19 @@ export function composeJobs(parts: JobParts): AsyncDisposable {
     onWarning: parts.onKafkaWarning,
     ...(tracing === undefined ? {} : { tracing }),
   })
+  const settlement = createRedriveSettlement({
+    pages: createRedrivePages({ ...parts, stream: stream.name, tables: stream.tables, redriveMax: config.redriveMax }),
+    judge: stream.judge,
+    groupId: stream.groupId,
+    maxAttempts: { ...config.retry, ...stream.overrides.retry }.maxAttempts,
+    ...(parts.onSettled === undefined ? {} : { onSettled: parts.onSettled }),
+    ...{ clock, random },
+  })
   const jobs = startJobs({
     stream: stream.name,
     database: { executeSql: (text, values) => pool.query(text, values) },
     store,
-    worker: createRedriveWorker({ store, topic, records, observer, clock, random }),
+    worker: createRedriveWorker({ store, settlement, topic, records, observer, clock, random }),
     ...(scheduled === undefined ? {} : { scheduled }),
     stopTimeoutMs: Math.min(STOP_TIMEOUT_MS, config.shutdownTimeoutMs / 2),
     observer,
@@ -85,9 +103,9 @@ export function composeJobs(parts: JobParts): AsyncDisposable {
   }
 }
 
-export interface ServiceJobs extends Pick<JobParts, 'onKafkaWarning' | 'clock' | 'tracing'> {
+export interface ServiceJobs extends Pick<JobParts, 'onKafkaWarning' | 'notifyAs' | 'clock' | 'tracing'> {
   readonly config: Config
-  readonly streams: readonly Stream[]
+  readonly units: readonly Pick<StreamUnit, 'stream' | 'reading'>[]
   readonly pools: Pools
   /** Disposes of what is opened here, after the jobs. */
   readonly resources: AsyncDisposableStack
@@ -105,10 +123,11 @@ const MERGE_LIMIT = 2_000_000
  * @returns what sets them to work: they start in the background, and nothing waits for them
  */
 export function prepareJobs(service: ServiceJobs): () => AsyncDisposable {
-  const { config, streams, pools, resources, observer } = service
+  const { config, units, pools, resources } = service
   const keepDays = config.deadLetterRetentionDays
   const { auditRetentionDays, redriveRetentionDays, ledgerMergeAfterMs: olderThanMs } = config
-  const prepared = streams.map((stream): JobParts => {
+  const prepared = units.map(({ stream, reading }): JobParts => {
+    const observer = service.observer.of(stream.name)
     const pool = pools.open('jobs', JOB_CONNECTIONS)
     const inbox = resources.use(composeInbox(config, stream, pool))
     const { records, redrives, automatic, causes } = inbox
@@ -119,7 +138,9 @@ export function prepareJobs(service: ServiceJobs): () => AsyncDisposable {
       pool,
       records,
       causes,
-      observer: observer.of(stream.name),
+      observer,
+      onSettled: reading.onSettled,
+      onObstacle: because => observer.observe({ kind: 'copy_unavailable', because }),
       // Scheduled jobs act as an operator would.
       scheduled: {
         redrives,

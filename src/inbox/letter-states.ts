@@ -170,6 +170,8 @@ export const LEFT_OUT = {
   over_limit: { words: 'beyond the limit', leftOut: true, skipped: false },
   /** It is too large for the topic, or the topic has no such partition (any more). */
   refused_by_topic: { words: 'refused by the topic', leftOut: false, skipped: true },
+  /** Stored there, it would hold off every record of its key that the stream has still to read. */
+  ahead_of_stream: { words: 'at a place that the stream has not reached', leftOut: false, skipped: true },
 } as const
 
 type Whys<K extends 'leftOut' | 'skipped'> = {
@@ -177,7 +179,9 @@ type Whys<K extends 'leftOut' | 'skipped'> = {
 }[keyof typeof LEFT_OUT]
 export type LeftOutReason = Whys<'leftOut'>
 export type SkipReason = Whys<'skipped'>
-export const LEFT_OUT_REASONS = Object.keys(LEFT_OUT).filter((why): why is LeftOutReason => why !== 'refused_by_topic')
+export const LEFT_OUT_REASONS = (Object.keys(LEFT_OUT) as (keyof typeof LEFT_OUT)[]).filter(
+  (why): why is LeftOutReason => LEFT_OUT[why].leftOut,
+)
 
 /** `2 not open, 1 beyond the limit`: in the order of the table. */
 export function leftOutWords(counts: Readonly<Partial<Record<LeftOutReason | SkipReason, number>>>): string {

@@ -244,8 +244,14 @@ export interface CheckedPage {
 export const REDRIVE_RESULTS = ['published', 'resolved', 'failed_again', 'parked', 'skipped'] as const
 export type RedriveResult = (typeof REDRIVE_RESULTS)[number]
 
+/** Where a redrive goes: into the tables of the stream (nobody else notices), or to its topic once more (all who read it do). */
+export const REDRIVE_TARGETS = ['store', 'topic'] as const
+export type RedriveTarget = (typeof REDRIVE_TARGETS)[number]
+export const USUAL_TARGET = 'store' satisfies RedriveTarget
+
 export interface RedriveRequest {
   readonly filter: DeadLetterFilter
+  readonly to: RedriveTarget
   /** Records a second; `undefined`: as fast as it goes. */
   readonly rate: number | undefined
   /** The oldest so many of the matching ones. */
@@ -281,6 +287,7 @@ export interface Redrive {
   readonly state: RedriveState
   /** As text, in the filter grammar. */
   readonly filter: string
+  readonly to: RedriveTarget
   readonly requested_by: string
   readonly because: string
   readonly automatic: boolean
@@ -288,15 +295,15 @@ export interface Redrive {
   readonly edited: boolean
   readonly rate: number | null
   readonly total: number
-  /** Members that are not published yet. */
+  /** Members whose turn has not come. */
   readonly pending: number
-  /** Published and acknowledged, whatever became of them since. */
+  /** To the topic: published and acknowledged, whatever became of them since. Into the store: settled. */
   readonly published: number
   /** What their own settlement said of those. What is missing is not settled yet. */
   readonly resolved: number
   readonly failed_again: number
   readonly parked: number
-  /** Not published, and still waiting as before. */
+  /** Neither published nor settled: still waiting as before. */
   readonly skipped: number
   /** Counts by reason of those that the index still holds. Reasons that none was skipped for are absent. */
   readonly skipped_because: Readonly<Partial<Record<SkipReason, number>>>

@@ -1,6 +1,9 @@
+import type { Rejection } from '../engine/dead-letter.ts'
 import { StreamError } from '../engine/errors.ts'
-import type { Origin } from '../engine/record.ts'
+import type { Origin, SourceRecord } from '../engine/record.ts'
+import type { RedriveClosings } from '../engine/settlement.ts'
 import type { RedriveState, SkipReason } from './letter-states.ts'
+import type { RedriveTarget } from './ports.ts'
 import type { RedrivenRecord } from './redriven-record.ts'
 
 /** The work on a redrive: the operations that its worker needs from the database and from Kafka. */
@@ -10,6 +13,7 @@ export interface RedriveInHand {
   readonly id: string
   /** Counts the workers that took it: one that comes back from the dead finds another number, and stops. */
   readonly epoch: number
+  readonly to: RedriveTarget
   /** Records a second; `undefined`: as fast as it goes. */
   readonly rate: number | undefined
 }
@@ -23,10 +27,19 @@ export interface RedriveItem {
   readonly redriveCount: number
   /** Where its bytes stand in the DLQ topic; `undefined`: the index does not know. */
   readonly place: { readonly partition: number; readonly offset: bigint } | undefined
+  /** Its origin is a place of the stream's topic that no group has settled: only a forged header, or a rebuilt index, says so. */
+  readonly ahead: boolean
   /** About as much as the record has. */
   readonly bytes: number
   /** Replaces its value. */
   readonly edited: Buffer | undefined
+}
+
+/** A member with its bytes. */
+export interface LoadedItem {
+  readonly item: RedriveItem
+  /** As it stands in the DLQ topic. */
+  readonly letter: SourceRecord
 }
 
 /** Ends of the source partitions before a page was produced: from there on its records are found, if there are any. */
@@ -67,7 +80,11 @@ export interface RedriveStore {
   beat(redrive: RedriveInHand): Promise<RedriveState>
   /** What an earlier worker left half done; else the next `limit` members, none of which is touched by this. */
   page(redrive: RedriveInHand, limit: number): Promise<RedrivePage>
-  /** The letters become `replaying`, unless they are not open any more: those are skipped. @returns ids of the claimed */
+  /**
+   * The letters become `replaying`, unless they are not open any more: those are skipped.
+   * @param marks empty for a redrive into the store, whose page leaves nothing to be found again
+   * @returns ids of the claimed
+   */
   claim(redrive: RedriveInHand, ids: readonly string[], marks: PageMarks): Promise<ReadonlySet<string>>
   /** These are in the topic. What became of them since is not undone. */
   notePublished(redrive: RedriveInHand, ids: readonly string[]): Promise<void>
@@ -86,6 +103,34 @@ export const REDRIVE_BEAT_MS = 2_000
 export const REDRIVE_DELIVERY_TIMEOUT_MS = 8_000
 /** For the same reason nothing is sent any more so long after the last beat that was heard: another one may have it by then. */
 export const REDRIVE_SEND_WINDOW_MS = REDRIVE_LEASE_MS - REDRIVE_DELIVERY_TIMEOUT_MS
+
+/** How a member of a page ended in the store. */
+export interface PageEnd {
+  /** Id of the dead letter. */
+  readonly id: string
+  /** Why it failed again; `undefined`: it had its effect. */
+  readonly rejection: Rejection | undefined
+}
+
+/** What became of a page that went into the store. */
+export interface PageOutcome extends RedriveClosings {
+  readonly skipped: number
+  /** Those that were not skipped, in the order of the set. */
+  readonly ends: readonly PageEnd[]
+}
+
+/** The tables of the stream, and of its redrives, as a redrive into the store changes them. */
+export interface RedriveSettlement {
+  /**
+   * Validates the letters of a page as the stream does, and settles them in one transaction, at their first positions: rows of the
+   * values, letters and members change together, or not at all. Nothing of a page that was settled before, whose reply was lost, is
+   * handed out again by {@link RedriveStore.page}.
+   * @param stop ends the waits between attempts at what the store was too busy for
+   * @throws RedriveTakenOverError StoreUnavailableError StoreContendedError StoreMisconfiguredError: nothing was written, or, when the
+   *   reply to the COMMIT was lost, all of it
+   */
+  settle(redrive: RedriveInHand, page: readonly LoadedItem[], stop: AbortSignal): Promise<Omit<PageOutcome, 'skipped'>>
+}
 
 /** The topic that redriven records go to. @throws BrokerUnavailableError BrokerFatalError, as every method does */
 export interface RedriveTopic extends AsyncDisposable {
@@ -110,6 +155,8 @@ export type JobFact =
       readonly failed: number
       readonly skipped: number
     }
+  /** A page went into the store; or some of it was skipped before. */
+  | ({ readonly kind: 'replay_page_settled'; readonly id: string; readonly skipped: number } & RedriveClosings)
   | { readonly kind: 'replay_waiting'; readonly id: string; readonly attempt: number; readonly error: unknown }
   /** `lost`: another worker has it. */
   | {

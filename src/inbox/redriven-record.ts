@@ -45,12 +45,29 @@ export function toRedrivenRecord(letter: SourceRecord, item: Redriven, redriveId
     redriveId,
     redriveCount: item.redriveCount + 1,
   })
-  if (edited !== undefined) added.push([EDITED_HEADER, Buffer.from('true')])
-  const isAdded = readDeadLetter(letter).writtenBy === 'holdfast' ? isOurs : isOfDeadLetter
   return {
     partition: origin.partition,
     key: letter.key,
     value: edited ?? letter.value,
-    headers: [...letter.headers.filter(([name]) => !isAdded(name) && !(edited && name === EDITED_HEADER)), ...added],
+    headers: [...producersHeaders(letter, edited), ...added, ...editedHeaders(edited)],
   }
+}
+
+/**
+ * A dead letter as the record that it was, at its first position: what a redrive into the store validates and settles.
+ * @param letter as it stands in the DLQ topic
+ */
+export function toFirstRecord(letter: SourceRecord, { origin, edited }: Redriven): SourceRecord {
+  const headers = [...producersHeaders(letter, edited), ...editedHeaders(edited)]
+  return { ...origin, key: letter.key, value: edited ?? letter.value, headers }
+}
+
+/** Without those that made it a dead letter. */
+function producersHeaders(letter: SourceRecord, edited: Buffer | undefined): Header[] {
+  const isAdded = readDeadLetter(letter).writtenBy === 'holdfast' ? isOurs : isOfDeadLetter
+  return letter.headers.filter(([name]) => !isAdded(name) && !(edited && name === EDITED_HEADER))
+}
+
+function editedHeaders(edited: Buffer | undefined): Header[] {
+  return edited === undefined ? [] : [[EDITED_HEADER, Buffer.from('true')]]
 }

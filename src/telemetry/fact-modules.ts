@@ -54,6 +54,7 @@ const JOBS: Readonly<Record<JobFact['kind'], LogModule>> = {
   job_failed: 'jobs',
   replay_taken: 'jobs',
   replay_page_published: 'jobs',
+  replay_page_settled: 'jobs',
   replay_waiting: 'jobs',
   replay_parted: 'jobs',
   automatic_redrive_started: 'jobs',

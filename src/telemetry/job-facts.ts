@@ -1,3 +1,4 @@
+import { REDRIVE_CLOSINGS } from '../engine/settlement.ts'
 import type { JobFact, JobObserver } from '../inbox/redrive-work.ts'
 import type { FactLog } from './fact-log.ts'
 import type { Metrics } from './metrics.ts'
@@ -44,6 +45,16 @@ export function createJobObserver({ stream, metrics, log }: JobFactTools): JobOb
         break
       }
 
+      case 'replay_page_settled': {
+        const { kind, id, ...results } = fact
+        for (const result of SETTLED_RESULTS) {
+          metrics.count('replay_records_total', { stream, result }, results[result])
+        }
+        const failed = results.failed_again + results.parked
+        log.repeated(id, failed > 0 ? 'warn' : 'info', kind, { replay_id: id, ...results }, 'dead letters redriven')
+        break
+      }
+
       case 'replay_waiting': {
         const fields = { replay_id: fact.id, attempt: fact.attempt, error: fact.error }
         log.repeated(fact.id, 'warn', fact.kind, fields, 'redrive waits: trying again')
@@ -84,11 +95,13 @@ export function createJobObserver({ stream, metrics, log }: JobFactTools): JobOb
   return { observe }
 }
 
+const SETTLED_RESULTS = [...REDRIVE_CLOSINGS, 'skipped'] as const
+
 const PARTED = {
   queued: 'released: another worker continues it',
   paused: 'paused',
   cancelled: 'cancelled',
-  done: 'published',
+  done: 'done',
   failed: 'failed',
   lost: 'taken over by another worker',
 } as const

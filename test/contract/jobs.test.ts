@@ -7,7 +7,7 @@ import type { RedriveRequest, Redrives } from '#src/inbox/ports.ts'
 import { createAutomaticRedrive } from '#src/inbox/postgres/automatic-redrive.ts'
 import { createRedriveStore } from '#src/inbox/postgres/redrive-work.ts'
 import { createRedrives } from '#src/inbox/postgres/redrives.ts'
-import type { JobFact } from '#src/inbox/redrive-work.ts'
+import type { JobFact, RedriveSettlement } from '#src/inbox/redrive-work.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { aFakeRedriveTopic, fakeLetterRecords } from '../support/fake-redrive-topic.ts'
 import { insertLetters } from '../support/letters.ts'
@@ -20,10 +20,14 @@ const ALL: RedriveRequest = {
   filter: { terms: [] },
   rate: undefined,
   limit: undefined,
+  to: 'topic',
   onlyPassing: false,
   edited: undefined,
   automatic: false,
 }
+
+/** Redrives of this test go to the topic. */
+const NO_SETTLEMENT: RedriveSettlement = { settle: () => Promise.reject(new Error('nothing goes into the store')) }
 
 interface World {
   readonly database: MigratedDatabase
@@ -59,7 +63,13 @@ async function aWorld(): Promise<World> {
         database: { executeSql: (text, values) => pool.query(text, values) },
         store,
         stopTimeoutMs: 10_000,
-        worker: createRedriveWorker({ store, topic: fake.topic, records: fakeLetterRecords, ...common }),
+        worker: createRedriveWorker({
+          store,
+          settlement: NO_SETTLEMENT,
+          topic: fake.topic,
+          records: fakeLetterRecords,
+          ...common,
+        }),
         scheduled: {
           redrives,
           automatic: createAutomaticRedrive({ pool, stream: 'orders', preset: true, now: Date.now }),

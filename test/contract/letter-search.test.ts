@@ -130,7 +130,15 @@ describe('a condition on the value', () => {
   it('freezes exactly what it found, and is nowhere written down with its value', async () => {
     const filter = await search.answerable(written('value:/payment/bank=alpha'), { by: BY })
     const request: RedriveRequest = {
-      ...{ filter, rate: undefined, limit: undefined, onlyPassing: false, edited: undefined, automatic: false },
+      ...{
+        filter,
+        to: 'store',
+        rate: undefined,
+        limit: undefined,
+        onlyPassing: false,
+        edited: undefined,
+        automatic: false,
+      },
     }
     const preview = await redrives.preview(request)
     const redrive = await redrives.start(request, BY)

@@ -34,7 +34,7 @@ export function redriveWorkSuite(open: (count: number) => Promise<RedriveWorkHar
   it('hands a redrive that waits to one worker', async () => {
     const { id, store, state } = await open(1)
     expect(await store.waiting()).toBe(id)
-    expect(await store.take(id)).toEqual({ id, epoch: 1, rate: 2.5 })
+    expect(await store.take(id)).toEqual({ id, epoch: 1, to: 'topic', rate: 2.5 })
     expect(await store.waiting()).toBeUndefined()
     expect(await store.take(id)).toBeUndefined()
     expect(await state()).toBe('running')

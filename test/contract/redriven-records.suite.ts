@@ -1,31 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import type { DeadLetter } from '#src/engine/dead-letter.ts'
 import type { ProvenanceClaim } from '#src/engine/provenance.ts'
-import type { Settlement, SettlementStore } from '#src/engine/settlement.ts'
+import type { Settlement } from '#src/engine/settlement.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
 import type { Order } from '../support/order.ts'
 import { aDeadLetter, aReadyOrder, aWork, type OrderOptions } from '../support/orders.ts'
 import { aRecord } from '../support/records.ts'
-
-export interface LetterStanding {
-  readonly state: string
-  readonly reason: string
-  readonly failures: number
-  readonly redriveCount: number
-  readonly dlq: { readonly partition: number; readonly offset: bigint } | undefined
-}
-
-/** A store with nothing in it, and a look at what it makes of dead letters. It parks after two redrives. */
-export interface RedriveHarness {
-  readonly store: SettlementStore<Order>
-  letter(id: string): Promise<LetterStanding | undefined>
-  /** What an operator or a worker does. */
-  setState(id: string, state: string, redriveId: string | null): Promise<void>
-  addItem(redriveId: string, id: string, state: 'pending' | 'claimed' | 'published'): Promise<void>
-  item(redriveId: string, id: string): Promise<{ readonly state: string; readonly outcome: string | null } | undefined>
-  /** Oldest first. */
-  events(id: string): Promise<readonly { readonly what: string; readonly detail: object }[]>
-}
+import type { RedriveHarness } from '../support/redrive-harness.ts'
 
 const ID = 'orders-0-0'
 /** Where the letter of these tests first stood. */

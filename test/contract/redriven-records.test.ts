@@ -2,36 +2,14 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
-import type { MemoryLetter } from '../support/memory-inbox.ts'
-import { createMemoryStore } from '../support/memory-store.ts'
-import type { Order } from '../support/order.ts'
 import { orderTables } from '../support/order-stream.ts'
 import { aDeadLetter, aReadyOrder, aWork } from '../support/orders.ts'
 import { aRecord } from '../support/records.ts'
+import { memoryRedriveHarness, postgresRedriveHarness, REPLAY_MAX } from '../support/redrive-harness.ts'
 import { redrivenRecordsSuite } from './redriven-records.suite.ts'
 
-const REPLAY_MAX = 2
-
 describe('the settlement store in memory', () => {
-  redrivenRecordsSuite(async () => {
-    const store = createMemoryStore<Order>({ redriveMax: REPLAY_MAX })
-    const { letters, items, events } = store.inbox
-    return {
-      store,
-      letter: async id => letters.get(id),
-      async setState(id, state, redriveId) {
-        const letter = letters.get(id)
-        if (letter !== undefined) {
-          Object.assign(letter, { state: state as MemoryLetter['state'], redriveId: redriveId ?? undefined })
-        }
-      },
-      async addItem(redriveId, id, state) {
-        items.set(`${redriveId} ${id}`, { state, outcome: null })
-      },
-      item: async (redriveId, id) => items.get(`${redriveId} ${id}`),
-      events: async id => events.filter(event => event.id === id).map(({ what, detail }) => ({ what, detail })),
-    }
-  })
+  redrivenRecordsSuite(async () => memoryRedriveHarness())
 })
 
 describe('the settlement store on Postgres', () => {
@@ -43,55 +21,7 @@ describe('the settlement store on Postgres', () => {
     await database[Symbol.asyncDispose]()
   })
 
-  redrivenRecordsSuite(async () => {
-    const { pool } = database
-    await pool.query(`TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters,
-      dead_letter_events, replays, replay_items, dead_letters_purged, replay_items_purged`)
-    return {
-      store: createStreamSettlement({ pool, stream: 'orders', tables: orderTables, redriveMax: REPLAY_MAX }),
-      async letter(id) {
-        const { rows } = await pool.query('SELECT * FROM dead_letters WHERE id = $1', [id])
-        const [row] = rows
-        if (row === undefined) return undefined
-        const { state, reason, failures, replay_count, dlq_partition, dlq_offset } = row
-        return {
-          state,
-          reason,
-          failures: Number(failures),
-          redriveCount: replay_count,
-          dlq: dlq_offset === null ? undefined : { partition: dlq_partition, offset: BigInt(dlq_offset) },
-        }
-      },
-      async setState(id, state, redriveId) {
-        await pool.query('UPDATE dead_letters SET state = $2, replay_id = $3 WHERE id = $1', [id, state, redriveId])
-      },
-      async addItem(redriveId, id, state) {
-        await pool.query(
-          `INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total, topic)
-            VALUES ($1, 'done', '', 'test', '', false, false, false, 1, 'orders') ON CONFLICT DO NOTHING`,
-          [redriveId],
-        )
-        await pool.query(
-          'INSERT INTO replay_items (replay_id, position, dead_letter_id, state) SELECT $1, count(*) + 1, $2, $3 FROM replay_items',
-          [redriveId, id, state],
-        )
-      },
-      async item(redriveId, id) {
-        const { rows } = await pool.query(
-          'SELECT state, outcome FROM replay_items WHERE replay_id = $1 AND dead_letter_id = $2',
-          [redriveId, id],
-        )
-        return rows[0]
-      },
-      async events(id) {
-        const { rows } = await pool.query(
-          'SELECT what, detail FROM dead_letter_events WHERE dead_letter_id = $1 ORDER BY dead_letter_events.id',
-          [id],
-        )
-        return rows
-      },
-    }
-  })
+  redrivenRecordsSuite(() => postgresRedriveHarness(database.pool))
 
   it('remembers where the copy stands that failed before: what an edit replaced is still there', async () => {
     const { pool } = database

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import type { DeadLetterRow, DeadLetterStore, RedriveRequest, Redrives } from '#src/inbox/ports.ts'
+import {
+  type DeadLetterRow,
+  type DeadLetterStore,
+  type RedriveRequest,
+  type Redrives,
+  USUAL_TARGET,
+} from '#src/inbox/ports.ts'
 import { plainFilter } from '../support/filter-model.ts'
 import type { LetterFields } from '../support/letters.ts'
 
@@ -48,7 +54,14 @@ export function redrivesSuite(open: () => Promise<RedrivesHarness>): void {
       const redrive = await redrives.start(request, ada)
       expect(redrive).toEqual({
         ...{ id: expect.stringMatching(/^r[a-z0-9]{10}$/), state: 'queued', filter: '-reason:too_large' },
-        ...{ requested_by: 'ada', because: ada.because, automatic: false, only_passing: false, edited: false },
+        ...{
+          to: 'store',
+          requested_by: 'ada',
+          because: ada.because,
+          automatic: false,
+          only_passing: false,
+          edited: false,
+        },
         ...{ rate: null, total: 3, pending: 3, published: 0, resolved: 0, failed_again: 0, parked: 0, skipped: 0 },
         ...{ skipped_because: {}, created_at: expect.any(String), started_at: null, finished_at: null, error: null },
       })
@@ -141,11 +154,11 @@ export function redrivesSuite(open: () => Promise<RedrivesHarness>): void {
       expect(await membersOf(redrive.id)).toEqual(['orders-0-1'])
     })
 
-    it('keep what was asked for: the rate, and who asks, a schedule or an operator', async () => {
+    it.each(['store', 'topic'] as const)('keep what was asked for: to the %s, the rate, and who asks', async to => {
       const { redrives, insert } = await open()
       await insert({})
-      const redrive = await redrives.start(asking('', { rate: 2.5, automatic: true }), ada)
-      expect(redrive).toMatchObject({ rate: 2.5, automatic: true })
+      const redrive = await redrives.start(asking('', { to, rate: 2.5, automatic: true }), ada)
+      expect(redrive).toMatchObject({ to, rate: 2.5, automatic: true })
     })
   })
 
@@ -199,7 +212,14 @@ export function redrivesSuite(open: () => Promise<RedrivesHarness>): void {
 }
 
 export function asking(text: string, over: Partial<RedriveRequest> = {}): RedriveRequest {
-  const plain = { rate: undefined, limit: undefined, onlyPassing: false, edited: undefined, automatic: false }
+  const plain: Omit<RedriveRequest, 'filter'> = {
+    to: USUAL_TARGET,
+    rate: undefined,
+    limit: undefined,
+    onlyPassing: false,
+    edited: undefined,
+    automatic: false,
+  }
   return { filter: plainFilter(text), ...plain, ...over }
 }
 

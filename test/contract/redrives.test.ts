@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { CheckResult, DlqPlace, Redrives } from '#src/inbox/ports.ts'
 import { createDeadLetterStore } from '#src/inbox/postgres/dead-letter-store.ts'
 import { createRedriveStore } from '#src/inbox/postgres/redrive-work.ts'
@@ -67,7 +67,7 @@ describe('preview and start', () => {
 describe('the work on redrives in Postgres', () => {
   redriveWorkSuite(async count => {
     await letters(Array.from({ length: count }, () => ({})))
-    const { id } = await redrives.start(asking('', { rate: 2.5 }), BY)
+    const { id } = await redrives.start(asking('', { to: 'topic', rate: 2.5 }), BY)
     const steps = { pause: redrives.pause, resume: redrives.resume, cancel: redrives.cancel }
     return {
       ...{ id, store },
@@ -91,7 +91,7 @@ describe('the worker', () => {
     const { id } = await redrives.start(asking('', { rate: 2.5 }), BY)
     expect(await store.waiting()).toBe(id)
     const redrive = await taken(id)
-    expect(redrive).toEqual({ id, epoch: 1, rate: 2.5 })
+    expect(redrive).toEqual({ id, epoch: 1, to: 'store', rate: 2.5 })
     expect(await store.waiting()).toBeUndefined()
     expect(await store.take(id)).toBeUndefined()
     expect(await redrives.get(id)).toMatchObject({ state: 'running' })
@@ -105,6 +105,7 @@ describe('the worker', () => {
           redriveCount: 2,
           bytes: 100,
           place: { partition: 0, offset: 17n },
+          ahead: false,
           edited: undefined,
         },
         expect.objectContaining({ id: 'orders-0-6', redriveCount: 0 }),
@@ -116,7 +117,7 @@ describe('the worker', () => {
     await letters([{ source_topic: 'returns' }])
     const { pool } = database
     const returns = createRedrives({ pool, stream: 'orders', topic: 'returns', check })
-    const { id } = await returns.start(asking('topic:returns'), BY)
+    const { id } = await returns.start(asking('topic:returns', { to: 'topic' }), BY)
     expect(await store.waiting()).toBeUndefined()
     expect(await store.take(id)).toBeUndefined()
     await redrives.pause(id, BY)
@@ -128,6 +129,36 @@ describe('the worker', () => {
     expect(await itsStore.take(id)).toMatchObject({ id })
     await silence(id)
     expect([await store.waiting(), await itsStore.waiting()]).toEqual([undefined, id])
+  })
+
+  it('takes one into the store whatever its topic is, which versions before this one leave alone', async () => {
+    await letters([{ source_topic: 'returns' }])
+    const { pool } = database
+    const returns = createRedrives({ pool, stream: 'orders', topic: 'returns', check })
+    const { id } = await returns.start(asking('topic:returns'), BY)
+    await redrives.pause(id, BY)
+    expect(await redrives.resume(id, BY)).toMatchObject({ to: 'store', state: 'queued' })
+    const { rows } = await pool.query(`SELECT FROM replays WHERE coalesce(topic, 'orders') = 'orders'`)
+    expect(rows).toEqual([])
+    expect(await taken(id)).toMatchObject({ to: 'store' })
+  })
+
+  it('knows letters whose place the stream has not settled: a header may say anything', async () => {
+    await letters([
+      { source_offset: 4 },
+      { source_offset: 5 },
+      { source_offset: 9 },
+      { source_partition: 7 },
+      { source_topic: 'orders.dlq' },
+    ])
+    await database.pool.query(`INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset)
+      VALUES ('orders', 0, 'holdfast', 0, 5)`)
+    onTestFinished(async () => void (await database.pool.query('TRUNCATE stream_progress, stream_ledger')))
+    // It was further once, and an operator has moved it back.
+    await database.pool.query(`INSERT INTO stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written,
+      duplicate, stale, superseded, dead_lettered, gaps, expired, skipped) VALUES ('orders', 0, 'holdfast', 5, 8, 3, 3, 0, 0, 0, 0, 0, 0, 0)`)
+    const { items } = await store.page(await taken((await redrives.start(asking(''), BY)).id), 9)
+    expect(items.filter(({ ahead }) => ahead).map(({ id }) => id)).toEqual(['orders-0-9', 'orders-7-3'])
   })
 
   it('takes one that was asked for before its topic was noted', async () => {

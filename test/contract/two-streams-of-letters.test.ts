@@ -35,7 +35,7 @@ beforeEach(async () => {
 
 const request: RedriveRequest = {
   filter: plainFilter('state:open'),
-  ...{ rate: undefined, limit: undefined, onlyPassing: false, edited: undefined, automatic: false },
+  ...{ to: 'topic', rate: undefined, limit: undefined, onlyPassing: false, edited: undefined, automatic: false },
 }
 const redrivesOf = (stream: string) =>
   createRedrives({ pool: database.pool, stream, topic: stream, check: async function* () {} })

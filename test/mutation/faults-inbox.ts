@@ -219,25 +219,64 @@ export const INBOX_FAULTS: readonly Mutation[] = [
       '',
     ],
   ]),
-  ...faultsOf('inbox/jobs/redrive-worker', unit('inbox/jobs/redrive-worker'), [
+  ...faultsOf('inbox/jobs/redrive-to-topic', unit('inbox/jobs/redrive-worker'), [
     [
       'what has arrived is sent again after a crash',
       'items.filter(item => !arrived.has(item.id))',
       'items.filter(item => item.id !== undefined)',
     ],
     ['letters that could not be claimed are published', 'page.filter(({ item }) => claimed.has(item.id))', 'page'],
-    [
-      'a worker that was frozen goes on sending',
-      'clock.monotonic() - heardAtMs > REDRIVE_SEND_WINDOW_MS',
-      'clock.monotonic() < heardAtMs',
-    ],
-    ['a beat counts from its answer', 'heardAtMs = askedAtMs', 'heardAtMs = clock.monotonic()'],
+    ['a worker that was frozen goes on sending', 'parts.silentMs() > REDRIVE_SEND_WINDOW_MS', 'parts.silentMs() < 0'],
     [
       'a redrive is published without its claim',
       'const claimed = await store.claim(redrive, ids, await topic.ends(partitions))',
       'const ends = await topic.ends(partitions); const claimed = new Set(ids); void store.claim(redrive, ids, ends).catch(() => {})',
     ],
+  ]),
+  ...faultsOf('inbox/jobs/redrive-worker', unit('inbox/jobs/redrive-worker'), [
+    ['a beat counts from its answer', 'heardAtMs = askedAtMs', 'heardAtMs = clock.monotonic()'],
+    ['letters that could not be claimed are settled', 'loaded.filter(({ item }) => claimed.has(item.id))', 'loaded'],
+    ['pages into the store keep to no rate', 'for (const _ of mine) pace.take()', ''],
+    [
+      'letters ahead of the stream are stored',
+      'items.filter(item => item.ahead)',
+      'items.filter(item => item.id === undefined)',
+    ],
     ['a page is cut to no size', 'return index > 0 && bytes > PAGE_MAX_BYTES', 'return index > PAGE_MAX_BYTES'],
+  ]),
+  ...faultsOf('inbox/postgres/redrive-pages', contract('redrive-pages'), [
+    ['new keys of a redrive are in no count', 'inserted === 0 ? undefined', 'inserted >= 0 ? undefined'],
+    [
+      'letters that failed again keep their cause',
+      'deadLetters.length === 0 ? undefined',
+      'deadLetters.length >= 0 ? undefined',
+    ],
+    [
+      'a page is settled although another worker has it',
+      'if (settled === undefined) throw takenOver(redrive)',
+      "if (settled === undefined) return { kind: 'settled', written: [], closings: toClosings([]) }",
+    ],
+  ]),
+  ...faultsOf('inbox/postgres/redrive-work', contract('redrive-pages', 'redrives'), [
+    [
+      'the fence of a page does not look at the epoch',
+      'const IS_MINE = `id = $1 AND epoch = $2 ',
+      'const IS_MINE = `id = $1 AND epoch >= $2 ',
+    ],
+    [
+      'a letter from anywhere is taken for settled',
+      'AND l.from_offset <= d.source_offset AND l.to_offset > d.source_offset',
+      'AND l.to_offset > 0',
+    ],
+  ]),
+  ...faultsOf('inbox/redrive-settlement', unit('inbox/redrive-settlement'), [
+    ['a lost reply leaves old values in the cache', '          onSettled?.(undefined, ready)\n', ''],
+    ['what the store refuses is tried again', 'ready = ready.filter(record => !gone.has(record))', ''],
+    [
+      'a letter is never blamed for contention',
+      'pages.settle(redrive, { ready: newest, collapsed, deadLetters, isolate })',
+      'pages.settle(redrive, { ready: newest, collapsed, deadLetters, isolate: isolate && false })',
+    ],
   ]),
   ...faultsOf('inbox/jobs/pace', unit('inbox/jobs/pace'), [
     [

@@ -31,6 +31,8 @@ it('goes on after kill -9 where it stood, and sends each member once, whether a 
     'reason:schema_violation',
     '--limit',
     '400',
+    '--to',
+    'topic',
     '--rate',
     '50/s',
     '--yes',
@@ -113,7 +115,19 @@ it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open wh
   // When 400 of them are redriven at 50/s, it takes the eight seconds that it should: never less, and a second more at most.
   // (What it takes to get ready stands before the first, whose time stamp may be late, when its producer has to connect first.)
   await failing(
-    holdfast(stream, 'dlq', 'replay', 'reason:schema_violation', '--limit', '400', '--rate', '50/s', '--yes'),
+    holdfast(
+      stream,
+      'dlq',
+      'replay',
+      'reason:schema_violation',
+      '--limit',
+      '400',
+      '--to',
+      'topic',
+      '--rate',
+      '50/s',
+      '--yes',
+    ),
   )
   const times = (await redriven(stream)).map(({ atMs }) => atMs)
   expect(times).toHaveLength(400)
@@ -124,7 +138,7 @@ it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open wh
   expect(Math.max(...times) - Math.min(...times)).toBeLessThan(9_000)
 
   // When Ctrl-C comes in the middle of the next one, it pauses and says how to go on
-  const command = startHoldfast(stream, 'dlq', 'replay', 'replays:0', '--rate', '5/s', '--yes')
+  const command = startHoldfast(stream, 'dlq', 'replay', 'replays:0', '--to', 'topic', '--rate', '5/s', '--yes')
   await eventually(async () => (await membersIn(stream, 'claimed')) > 0, 'it being at work')
   command.kill('SIGINT')
   expect(await command.exited).toBe(3)

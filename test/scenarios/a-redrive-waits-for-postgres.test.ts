@@ -21,7 +21,7 @@ it('waits while Postgres is away in the midst of it, and sends each member once'
   await eventually(() => service.log.some(({ event }) => event === 'jobs_started'), 'the jobs')
 
   // Given a redrive that the service works on, or the command of the operator who watches it: whoever was first
-  const watching = startHoldfast(stream, 'dlq', 'replay', 'state:open', '--rate', '20/s', '--yes')
+  const watching = startHoldfast(stream, 'dlq', 'replay', 'state:open', '--to', 'topic', '--rate', '20/s', '--yes')
   const waits = () =>
     service.log.some(({ event }) => event === 'replay_waiting') || watching.said().stderr.includes('waiting: ')
   await eventually(async () => (await membersIn(stream, 'failed_again')) > 0, 'it being at work')

@@ -179,7 +179,7 @@ it('that was set aside is redriven in a new trace, linked to the first', async (
   await stream.query('ALTER TABLE deliveries DROP CONSTRAINT not_yet')
 
   // When it is redriven
-  await holdfast({ ...stream, env: receiver.env }, 'dlq', 'replay', 'reason:store_rejected', '--yes')
+  await holdfast({ ...stream, env: receiver.env }, 'dlq', 'replay', 'reason:store_rejected', '--to', 'topic', '--yes')
 
   // Then that is a trace of its own, as far as the commit, and says which one was before
   const [sent] = await receiver.until('the redriven record', ({ name }) => name === `send ${stream.topic}`)

@@ -205,7 +205,7 @@ it('dead letters of other programs are found, redriven by the command and resolv
   expect(await stream.findings()).toEqual([])
 
   // And those that came from this topic, or from nobody knows where, are redriven, and are orders like any other
-  const theirs = ['dlq', 'replay', 'reason:unexpected_error'] as const
+  const theirs = ['dlq', 'replay', 'reason:unexpected_error', '--to', 'topic'] as const
   const preview = JSON.parse((await holdfast(stream, ...theirs, '--dry-run', '--json')).stdout)
   expect(preview).toMatchObject({ preview: { count: 4, left_out: { other_topic: 1 } } })
   const said = await holdfast(stream, ...theirs, '--yes')
@@ -219,7 +219,7 @@ it('dead letters of other programs are found, redriven by the command and resolv
 
   // And the other one goes back to its topic when that is named, though a service of this one is free to work on it
   const consumer = await startService({ ...returns, roles: ['consumer', 'api'] })
-  const done = await holdfast(returns, 'dlq', 'replay', `topic:${returns.topic}`, '--yes', '--json')
+  const done = await holdfast(returns, 'dlq', 'replay', `topic:${returns.topic}`, '--to', 'topic', '--yes', '--json')
   const ended = JSON.parse(done.stdout)
   expect(ended).toMatchObject({ state: 'done', total: 1, resolved: 1 })
   expect(service.log.filter(line => line.event === 'replay_taken' && line.replay_id === ended.id)).toEqual([])

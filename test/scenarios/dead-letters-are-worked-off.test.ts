@@ -1,8 +1,6 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it } from 'vitest'
 import { HEADER, headerText } from '#src/engine/headers.ts'
 import type { Redrive } from '#src/inbox/ports.ts'
 import { EDITED_HEADER } from '#src/inbox/redriven-record.ts'
@@ -12,6 +10,7 @@ import { anOrder } from '../support/orders.ts'
 import { failing, letterCounts, redriven } from '../support/redrives.ts'
 import { eventually, startService } from '../support/service.ts'
 import { aStream, type ProducedRecord, type Stream, streamTools, totalOf } from '../support/stream.ts'
+import { aFile } from '../support/temporary-file.ts'
 
 streamTools()
 
@@ -27,7 +26,7 @@ function britishOrder(uid: string, partition: number): ProducedRecord {
 
 async function redrive(stream: Stream, ...args: readonly string[]): Promise<{ code: number; redrive: Redrive }> {
   try {
-    const { stdout } = await holdfast(stream, 'dlq', 'replay', ...args, '--yes', '--json')
+    const { stdout } = await holdfast(stream, 'dlq', 'replay', ...args, '--to', 'topic', '--yes', '--json')
     return { code: 0, redrive: JSON.parse(stdout) as Redrive }
   } catch (error) {
     const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string }
@@ -162,11 +161,3 @@ it('resolves what a repaired schema lets pass, parks what never will, and stores
   expect(gone.reduce((sum, row) => sum + row.letters, 0)).toBe(6)
   await eventually(async () => (await stream.findings({ deep: true })).length === 0, 'the proof without them')
 })
-
-async function aFile(text: string): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), 'holdfast-edit-'))
-  onTestFinished(() => rm(directory, { recursive: true }))
-  const path = join(directory, 'order.json')
-  await writeFile(path, text)
-  return path
-}

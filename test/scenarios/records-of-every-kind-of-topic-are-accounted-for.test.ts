@@ -122,7 +122,18 @@ it('redrives an old version behind the newer one when timestamps are microsecond
   const repaired = join(folder, 'fix.json')
   await writeFile(repaired, anOrderOf('one', 1).value)
   const id = `${stream.topic}-0-0`
-  const done = await holdfast(stream, 'dlq', 'replay', `id:${id}`, '--edit', repaired, '--yes', '--json')
+  const done = await holdfast(
+    stream,
+    'dlq',
+    'replay',
+    `id:${id}`,
+    '--edit',
+    repaired,
+    '--to',
+    'topic',
+    '--yes',
+    '--json',
+  )
   expect(JSON.parse(done.stdout)).toMatchObject({ state: 'done', total: 1, resolved: 1 })
   expect(await stream.query('SELECT outcome FROM replay_items')).toEqual([{ outcome: 'stale' }])
   expect(await stream.query('SELECT state FROM dead_letters')).toEqual([{ state: 'resolved' }])

@@ -27,6 +27,8 @@ export interface MemoryInbox {
     letters: readonly DeadLetter[],
     ends: readonly RedriveEnd[],
     readAgain: readonly ReadAgainEnd[],
+    /** Of a redrive into the store: no batch counts these failures. */
+    uncounted?: boolean,
   ): RedriveClosings | undefined
 }
 
@@ -41,7 +43,7 @@ export function createMemoryInbox(redriveMax = Number.POSITIVE_INFINITY): Memory
   const items: MemoryInbox['items'] = new Map()
   const events: MemoryInbox['events'] = []
 
-  function fail(letter: DeadLetter): void {
+  function fail(letter: DeadLetter, failures: number): void {
     const { redriveCount, redriveId, dlq, rejection } = letter
     const id = originId(letter.origin)
     const state = redriveCount >= redriveMax ? 'parked' : 'open'
@@ -50,7 +52,7 @@ export function createMemoryInbox(redriveMax = Number.POSITIVE_INFINITY): Memory
       letters.set(id, {
         state,
         reason: rejection.reason,
-        failures: 1,
+        failures,
         redriveCount,
         redriveId,
         dlq,
@@ -59,7 +61,7 @@ export function createMemoryInbox(redriveMax = Number.POSITIVE_INFINITY): Memory
       return
     }
     known.reason = rejection.reason
-    known.failures += 1
+    known.failures += failures
     known.dlq = dlq ?? known.dlq
     const inHand = known.state === 'replaying'
     const another = inHand && redriveId !== undefined && known.redriveId !== undefined && known.redriveId !== redriveId
@@ -80,7 +82,7 @@ export function createMemoryInbox(redriveMax = Number.POSITIVE_INFINITY): Memory
       const settled = ['resolved', 'failed_again', 'parked'].includes(item.state)
       return Math.max(1, (letters.get(originId(claim.origin))?.redriveCount ?? 0) + (settled ? 0 : 1))
     },
-    settle(deadLetters, ends, readAgain) {
+    settle(deadLetters, ends, readAgain, uncounted = false) {
       for (const { id, redriveId, redriveCount, failure } of ends) {
         const was = letters.get(id)
         if (failure === undefined || was === undefined) continue
@@ -92,7 +94,7 @@ export function createMemoryInbox(redriveMax = Number.POSITIVE_INFINITY): Memory
         }
         events.push({ id, what: 'failed_again', detail })
       }
-      for (const letter of deadLetters) fail(letter)
+      for (const letter of deadLetters) fail(letter, uncounted ? 0 : 1)
       for (const { id, timestampMs, outcome } of readAgain) {
         const letter = letters.get(id)
         if (letter?.origin.timestampMs !== timestampMs || !isOpen(letter)) continue

@@ -2,6 +2,7 @@ import { BrokerUnavailableError, StoreUnavailableError } from '#src/engine/error
 import { HEADER, headerText } from '#src/engine/headers.ts'
 import type { SourceRecord } from '#src/engine/record.ts'
 import type { RedriveState } from '#src/inbox/letter-states.ts'
+import type { RedriveTarget } from '#src/inbox/ports.ts'
 import {
   type PageMarks,
   type Parting,
@@ -9,6 +10,7 @@ import {
   REDRIVE_LEASE_MS,
   type RedriveInHand,
   type RedriveItem,
+  type RedriveSettlement,
   type RedriveStore,
   RedriveTakenOverError,
   type RedriveTopic,
@@ -24,7 +26,7 @@ import type { VirtualProcess, VirtualTime } from './simulation/virtual-time.ts'
 export interface RedriveWorld {
   readonly id: string
   state: RedriveState
-  /** What the topic holds, in the order of arrival. */
+  /** What the topic holds, or, of a redrive into the store, what was settled, in this order. */
   readonly log: readonly { readonly id: string; readonly atMs: number; readonly epoch: number }[]
   readonly items: readonly MemoryItem[]
   readonly error: string | undefined
@@ -35,15 +37,16 @@ export interface RedriveWorld {
   portsOf(process: VirtualProcess): {
     store: RedriveStore
     topic: RedriveTopic
+    settlement: RedriveSettlement
     records: { read(places: readonly { id: string }[]): AsyncIterable<{ id: string; record: SourceRecord }> }
   }
 }
 
 export interface MemoryItem extends RedriveItem {
-  at: 'pending' | 'claimed' | 'published' | 'skipped' | 'cancelled'
+  at: 'pending' | 'claimed' | 'published' | 'resolved' | 'skipped' | 'cancelled'
   why?: string
   /** What becomes of it when its turn comes. */
-  fate?: 'gone' | 'no place' | 'not open' | 'too large'
+  fate?: 'gone' | 'no place' | 'not open' | 'too large' | 'ahead'
 }
 
 const STORE_MS = 3
@@ -52,7 +55,7 @@ const PARTITIONS = 3
 
 export function aRedriveWorld(
   time: VirtualTime,
-  options: { count: number; rate?: number; fates?: Readonly<Record<number, MemoryItem['fate']>> },
+  options: { count: number; to?: RedriveTarget; rate?: number; fates?: Readonly<Record<number, MemoryItem['fate']>> },
 ): RedriveWorld {
   const items: MemoryItem[] = Array.from({ length: options.count }, (_, n) => {
     const offset = BigInt(n)
@@ -65,6 +68,7 @@ export function aRedriveWorld(
       place: fate === 'no place' ? undefined : { partition, offset },
       bytes: 100,
       edited: undefined,
+      ahead: fate === 'ahead',
       at: 'pending',
       ...(fate === undefined ? {} : { fate }),
     }
@@ -147,7 +151,7 @@ export function aRedriveWorld(
           epoch += 1
           myEpoch = epoch
           heardMs = time.nowMs
-          return { id: world.id, epoch, rate: options.rate }
+          return { id: world.id, epoch, to: options.to ?? 'topic', rate: options.rate }
         }),
       beat: redrive =>
         mine(redrive, () => {
@@ -181,6 +185,22 @@ export function aRedriveWorld(
           if (parting.to === 'cancelled' || parting.to === 'failed') set([...byId.keys()], ['claimed'], 'cancelled')
           if (parting.to === 'failed') error = parting.error
           world.state = stateAfter(parting.to)
+        }),
+    }
+
+    const settlement: RedriveSettlement = {
+      settle: (redrive, page) =>
+        mine(redrive, () => {
+          for (const { item } of page) {
+            if (byId.get(item.id)?.at !== 'claimed') throw new Error(`${item.id} is not in hand`)
+            log.push({ id: item.id, atMs: time.nowMs, epoch: redrive.epoch, partition: item.origin.partition })
+          }
+          const ids = page.map(({ item }) => item.id)
+          set(ids, ['claimed'], 'resolved')
+          return {
+            ...{ resolved: ids.length, failed_again: 0, parked: 0 },
+            ends: ids.map(id => ({ id, rejection: undefined })),
+          }
         }),
     }
 
@@ -235,7 +255,7 @@ export function aRedriveWorld(
         for (const { id } of found) yield { id, record: aRecord({ text: id }) }
       },
     }
-    return { store, topic, records }
+    return { store, topic, settlement, records }
   }
 
   return world

@@ -85,7 +85,8 @@ export function createMemoryRedrives({ letters, passes, topics }: RedriveParts):
     }
     const id = `r${String(running.size + 1).padStart(10, '0')}`
     const redrive: Redrive = {
-      ...{ id, state: 'queued', filter: printFilter(request.filter), requested_by: by.who, because: by.because },
+      ...{ id, state: 'queued', filter: printFilter(request.filter), to: request.to },
+      ...{ requested_by: by.who, because: by.because },
       ...{ automatic: request.automatic, only_passing: request.onlyPassing, edited: request.edited !== undefined },
       ...{ rate: request.rate ?? null, total, pending: total, published: 0, resolved: 0, failed_again: 0, parked: 0 },
       ...{

@@ -9,6 +9,8 @@ import type { SettlementStore, SettlementWork, StoredProgress } from '#src/engin
 import type { ReadyRecord } from '#src/engine/verdict.ts'
 import { checkWork, countWork } from '#src/engine/work.ts'
 import { readAgainEnds, redriveEnds } from '#src/inbox/redrive-ends.ts'
+import type { RedrivePages } from '#src/inbox/redrive-settlement.ts'
+import { RedriveTakenOverError } from '#src/inbox/redrive-work.ts'
 import { createMemoryInbox, isOpen, type MemoryInbox } from './memory-inbox.ts'
 
 export interface LedgerEntry extends OutcomeCounts, TopicPartition {
@@ -40,6 +42,12 @@ export interface MemoryStore<T> extends SettlementStore<T> {
   readonly deadLetters: ReadonlyMap<string, DeadLetter>
   /** The tables of redrives, which a test may change as an operator and a worker would. */
   readonly inbox: MemoryInbox
+  /** Pages of redrives into the store. */
+  readonly pages: RedrivePages<T>
+  /** The turn of the worker that has a redrive, by the redrive's id. */
+  readonly epochs: Map<string, number>
+  /** How many keys those pages have added. */
+  added(): number
   /** Every call of `settle`, as it came. */
   readonly works: readonly SettlementWork<T>[]
   progressOf(partition: TopicPartition, groupId: string): bigint | undefined
@@ -67,6 +75,8 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
   const deadLetters = new Map<string, DeadLetter>()
   const aftermaths = new Map<string, Pick<StoredProgress, 'storm' | 'pause'>>()
   const works: SettlementWork<T>[] = []
+  const epochs = new Map<string, number>()
+  let added = 0
   const scripted = new Map<keyof SettlementStore<T>, Error[]>()
   let outage: Error | undefined
   let lostReply: Error | undefined
@@ -77,6 +87,21 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
     ledger,
     deadLetters,
     works,
+    epochs,
+    added: () => added,
+    pages: {
+      async settle(redrive, work) {
+        await called('settle')
+        if (epochs.get(redrive.id) !== redrive.epoch) throw new RedriveTakenOverError(`${redrive.id} is taken over`)
+        const culprits = isolate(work)
+        if (culprits !== undefined) return culprits
+        const ends = redriveEnds(work, ready => outcomeOf(ready))
+        const { written, inserted } = writeRows(work.ready)
+        added += inserted
+        const closings = inbox.settle(work.deadLetters, ends, [], true) ?? { resolved: 0, failed_again: 0, parked: 0 }
+        return { kind: 'settled', written, closings }
+      },
+    },
     progressOf: (partition, groupId) => progress.get(keyOf(partition, groupId))?.nextOffset,
     liftPause(partition, groupId) {
       aftermaths.delete(keyOf(partition, groupId))
@@ -112,13 +137,10 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
       const culprits = isolate(work)
       if (culprits !== undefined) return culprits
 
-      const outcomes = work.ready.map(ready => outcomeOf(ready))
-      const written = work.ready.filter((_, index) => outcomes[index] === 'written')
-      const counts = countWork(work, outcomes)
+      const counts = countWork(work, work.ready.map(outcomeOf))
       const ends = redriveEnds(work, ready => outcomeOf(ready))
       const readAgain = work.readAgain === true ? readAgainEnds(work, ready => outcomeOf(ready)) : []
-      const inserted = written.filter(({ key: uid }) => !rows.has(uid)).length
-      for (const ready of written) rows.set(ready.key, ready)
+      const { written, inserted } = writeRows(work.ready)
       for (const letter of work.deadLetters) deadLetters.set(originId(letter.origin), letter)
       const closings = inbox.settle(work.deadLetters, ends, readAgain)
       enter(work, groupId, { from, to, records: work.records, gaps, expired: 0n, inserted, ...counts })
@@ -234,7 +256,7 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
   }
 
   /** The search of the real store: the same parts in the same order, so the same number of attempts. */
-  function isolate(work: SettlementWork<T>) {
+  function isolate(work: Pick<SettlementWork<T>, 'ready' | 'isolate'>) {
     const first = firstError(work.ready)
     if (first === undefined) return undefined
     if (!mayBlame(first, work.isolate)) throw first
@@ -254,6 +276,13 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
       if (error !== undefined) return error
     }
     return undefined
+  }
+
+  function writeRows(ready: readonly ReadyRecord<T>[]) {
+    const written = ready.filter(record => outcomeOf(record) === 'written')
+    const inserted = written.filter(({ key }) => !rows.has(key)).length
+    for (const record of written) rows.set(record.key, record)
+    return { written, inserted }
   }
 
   function outcomeOf(ready: ReadyRecord<T>): Outcome {

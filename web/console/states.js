@@ -43,4 +43,5 @@ export const LEFT_OUT = {
   bytes_gone: 'whose bytes are no longer in the dead-letter topic',
   over_limit: 'beyond the limit',
   refused_by_topic: 'refused by the topic',
+  ahead_of_stream: 'at a place that the stream has not reached',
 }

@@ -3,7 +3,7 @@ import { parseCount, parseLimit, parseRate } from '../../cli/arguments.ts'
 import { type CommandGroup, type CommandSpec, option, required } from '../../cli/command.ts'
 import { asOption } from '../../cli/operator-name.ts'
 import type { CauseChange } from '../causes.ts'
-import { LETTER_SORTS, USUAL_SORT } from '../ports.ts'
+import { LETTER_SORTS, REDRIVE_TARGETS, USUAL_SORT, USUAL_TARGET } from '../ports.ts'
 
 const because = () => option('--because <text>', 'for the audit log')
 const as = asOption
@@ -144,7 +144,7 @@ const CHECK: CommandSpec = {
 
 const REDRIVE: CommandSpec = {
   name: 'replay',
-  summary: 'redrive: publish to the topic once more',
+  summary: 'redrive: process dead letters again',
   arguments: [
     new Argument(
       '[filter...]',
@@ -154,6 +154,10 @@ const REDRIVE: CommandSpec = {
   options: [
     stream(),
     option('--dry-run', 'only say what would be redriven').conflicts('resume'),
+    new Option('--to <where>', 'store: into its tables; topic: publish once more, to all who read the topic')
+      .choices(REDRIVE_TARGETS)
+      .default(undefined, USUAL_TARGET)
+      .conflicts('resume'),
     option('--rate <r/s>', 'records a second (default: no limit)', parseRate).conflicts('resume'),
     option('--limit <n>', 'the oldest so many', parseLimit).conflicts('resume'),
     option('--only-passing', 'only those that are valid today').conflicts('resume'),
@@ -165,8 +169,9 @@ const REDRIVE: CommandSpec = {
     option('--json', 'the preview, or what came of it, as a JSON object'),
   ],
   help: `The set is frozen when it starts; one redrive of a stream is under way at a time. It works whether the service runs or not: in this
-process, unless a service that runs jobs takes it first. It ends when consumers have settled each record once more. Ctrl-C
-pauses it and says how to continue. Exit code 3: some failed again or were skipped, or it was paused.
+process, unless a service that runs jobs takes it first. Into the store, each is settled in the tables of the stream at the position where
+it first stood, and no other consumer of the topic notices. With --to topic it is published once more, and the redrive ends when consumers
+have settled each record. Ctrl-C pauses it and says how to continue. Exit code 3: some failed again or were skipped, or it was paused.
 
 Examples:
   holdfast dlq replay reason:schema_violation 'pointer:/payment/*' --dry-run

@@ -6,7 +6,7 @@ import { readBytes } from '../../cli/value-file.ts'
 import { UsageError } from '../../engine/errors.ts'
 import { refuseEdit } from '../edit.ts'
 import type { DeadLetterFilter } from '../filter.ts'
-import { type RedriveRequest, RedriveRunningError } from '../ports.ts'
+import { type RedriveRequest, RedriveRunningError, type RedriveTarget, USUAL_TARGET } from '../ports.ts'
 import { answerable, filterOf } from './dlq-filter.ts'
 import { type DeadLetters, type DlqOptions, openDeadLetters } from './dlq-parts.ts'
 import { runRedrive } from './redrive-run.ts'
@@ -14,6 +14,7 @@ import { previewLines } from './redrive-words.ts'
 
 interface RedriveOptions extends DlqOptions {
   readonly dryRun?: boolean
+  readonly to?: RedriveTarget
   readonly rate?: number
   readonly limit?: number
   readonly onlyPassing?: boolean
@@ -52,6 +53,7 @@ async function start(
   const filter = await answerable(inbox, filterOf(words), options)
   const request: RedriveRequest = {
     filter,
+    to: options.to ?? USUAL_TARGET,
     rate: options.rate,
     limit: options.limit,
     onlyPassing: options.onlyPassing ?? false,

@@ -54,6 +54,7 @@ export async function runRedrive(
         observer: { observe: onFact },
         // Warnings of the client show in the waits that they cause.
         onKafkaWarning: () => {},
+        notifyAs: `holdfast-redrive-${id}`,
         clock: systemClock,
         tracing: traces.tracing,
       }),

@@ -1,6 +1,6 @@
 import { AUTOMATIC, type Operator } from '../../engine/operator.ts'
 import type { DeadLetterFilter } from '../filter.ts'
-import { NothingToRedriveError, type Redrive, RedriveRunningError, type Redrives } from '../ports.ts'
+import { NothingToRedriveError, type Redrive, RedriveRunningError, type Redrives, USUAL_TARGET } from '../ports.ts'
 import type { AutomaticRedrive } from '../stream-ports.ts'
 
 export interface AutomaticRedriveParts {
@@ -36,7 +36,7 @@ export async function redriveAutomatically(parts: AutomaticRedriveParts): Promis
       const inVain = earlier.filter(redrive => leftSome(redrive) && now() - Date.parse(redrive.created_at) < delayMs)
       const filter = dueFilter(times, delayMs, inVain)
       const request = { filter, rate: RATE_PER_SECOND, limit: undefined, onlyPassing: false, edited: undefined }
-      return await redrives.start({ ...request, automatic: true }, BY)
+      return await redrives.start({ ...request, to: USUAL_TARGET, automatic: true }, BY)
     } catch (error) {
       if (error instanceof RedriveRunningError) return undefined
       if (!(error instanceof NothingToRedriveError)) throw error

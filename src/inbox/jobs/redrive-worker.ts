@@ -1,25 +1,31 @@
 import { type BackoffPolicy, backoffMs } from '../../engine/backoff.ts'
-import { dispositionOf, StoreMisconfiguredError, StoreUnavailableError, StreamError } from '../../engine/errors.ts'
+import { dispositionOf, StoreMisconfiguredError, StreamError } from '../../engine/errors.ts'
 import type { Clock } from '../../engine/ports.ts'
 import type { SourceRecord } from '../../engine/record.ts'
 import type { RedriveState } from '../letter-states.ts'
 import type { DeadLetterRecords } from '../ports.ts'
 import {
   type JobObserver,
+  type LoadedItem,
+  type PageMarks,
+  type PageOutcome,
   type Parting,
   REDRIVE_BEAT_MS,
-  REDRIVE_SEND_WINDOW_MS,
   type RedriveInHand,
   type RedriveItem,
+  type RedriveSettlement,
   type RedriveStore,
   RedriveTakenOverError,
   type RedriveTopic,
 } from '../redrive-work.ts'
-import { toRedrivenRecord } from '../redriven-record.ts'
-import { createPace, type Pace } from './pace.ts'
+import { createPace } from './pace.ts'
+import { createTopicPages } from './redrive-to-topic.ts'
 
 export interface RedriveWorkerParts {
   readonly store: RedriveStore
+  /** For redrives into the store. */
+  readonly settlement: RedriveSettlement
+  /** For redrives to the topic. */
   readonly topic: RedriveTopic
   readonly records: Pick<DeadLetterRecords, 'read'>
   readonly observer: JobObserver
@@ -40,6 +46,8 @@ export interface RedriveWorker {
 const PAGE_MAX_ITEMS = 500
 /** One is taken however large it is. */
 const PAGE_MAX_BYTES = 16 * 1024 * 1024
+const NO_MARKS: PageMarks = new Map()
+const NOTHING_SETTLED = { resolved: 0, failed_again: 0, parked: 0 }
 const BACKOFF: BackoffPolicy = { initialMs: 200, maxMs: 5_000 }
 /** How soon an operator's request takes effect during a wait. */
 const SLICE_MS = 500
@@ -64,7 +72,7 @@ function createTurn(
   takenAtMs: number,
   stop: AbortSignal,
 ): { run(): Promise<void> } {
-  const { store, topic, records, observer, clock } = parts
+  const { store, settlement, records, observer, clock } = parts
   const { id } = redrive
   const pace = createPace(redrive.rate, clock)
   const pageItems = Math.min(PAGE_MAX_ITEMS, Math.max(1, Math.round(redrive.rate ?? PAGE_MAX_ITEMS)))
@@ -73,6 +81,17 @@ function createTurn(
   let state: RedriveState = 'running'
   /** The time just before the last acknowledged beat was sent. */
   let heardAtMs = takenAtMs
+  const stopped = AbortSignal.any([stop, over.signal])
+  const topicPages = createTopicPages({
+    ...parts,
+    ...{ redrive, pace, report, over: over.signal },
+    silentMs: () => clock.monotonic() - heardAtMs,
+    async load(items) {
+      const loaded = await load(items)
+      report(0, 0, items.length - loaded.length)
+      return loaded
+    },
+  })
 
   async function run(): Promise<void> {
     const beating = beat()
@@ -141,7 +160,7 @@ function createTurn(
   async function rest(ms: number): Promise<void> {
     const untilMs = clock.monotonic() + ms
     for (let left = ms; left > 0 && wanted() === undefined; left = untilMs - clock.monotonic()) {
-      await clock.sleep(Math.min(left, SLICE_MS), AbortSignal.any([stop, over.signal]))
+      await clock.sleep(Math.min(left, SLICE_MS), stopped)
       over.signal.throwIfAborted()
     }
   }
@@ -151,93 +170,56 @@ function createTurn(
     const { items, marks, ...asked } = await store.page(redrive, pageItems)
     if (items.length === 0) return { to: 'done' }
     state = asked.state
-    // What was begun is not left half done: the topic may hold records of it that are not noted yet.
-    const parting = marks === undefined ? wanted() : undefined
-    if (parting !== undefined) return parting
-    if (marks !== undefined) {
-      // Begun before, by a worker that is gone or with a broker that was: what of it has arrived is not sent again.
-      const arrived = await topic.published(id, marks)
-      const known = items.filter(item => arrived.has(item.id))
-      if (known.length > 0)
-        await store.notePublished(
-          redrive,
-          known.map(item => item.id),
-        )
-      const missing = items.filter(item => !arrived.has(item.id))
-      await publish(await withBytes(missing), known.length)
-      return undefined
+    if (marks === undefined) {
+      while (wanted() === undefined && pace.dueInMs() > 0) await rest(pace.dueInMs())
+      const parting = wanted()
+      if (parting !== undefined) return parting
     }
-    while (pace.dueInMs() > 0) {
-      await rest(pace.dueInMs())
-      if (wanted() !== undefined) return wanted()
-    }
-    const page = await withBytes(cutToSize(items))
-    if (page.length === 0) return undefined
-    const partitions = [...new Set(page.map(({ item }) => item.origin.partition))]
-    const ids = page.map(({ item }) => item.id)
-    const claimed = await store.claim(redrive, ids, await topic.ends(partitions))
-    if (claimed.size < ids.length) report(0, 0, ids.length - claimed.size)
-    await publish(
-      page.filter(({ item }) => claimed.has(item.id)),
-      0,
-    )
+    // What was begun is not left half done: its letters are claimed, and the topic may hold records of it that are not noted yet.
+    if (redrive.to === 'store') await settlePage(items, marks !== undefined)
+    else if (marks === undefined) await topicPages.begin(cutToSize(items))
+    else await topicPages.resume(items, marks)
     return undefined
   }
 
+  /** Its letters are claimed, then settled in one transaction; where that fails, they are claimed when the page comes again. */
+  async function settlePage(items: readonly RedriveItem[], begun: boolean): Promise<PageOutcome> {
+    const page = begun ? items : cutToSize(items)
+    const loaded = await load(await reached(page))
+    const ids = loaded.map(({ item }) => item.id)
+    const claimed = begun || ids.length === 0 ? new Set(ids) : await store.claim(redrive, ids, NO_MARKS)
+    const mine = loaded.filter(({ item }) => claimed.has(item.id))
+    const skipped = page.length - mine.length
+    // At once: where the page comes again, they are not in it.
+    if (skipped > 0) observer.observe({ kind: 'replay_page_settled', id, ...NOTHING_SETTLED, skipped })
+    if (mine.length === 0) return { ...NOTHING_SETTLED, skipped, ends: [] }
+    const { ends, ...closings } = await settlement.settle(redrive, mine, stopped)
+    for (const _ of mine) pace.take()
+    observer.observe({ kind: 'replay_page_settled', id, ...closings, skipped: 0 })
+    return { ...closings, skipped, ends }
+  }
+
+  /** Members at a place that the stream has still to read are skipped here. */
+  async function reached(items: readonly RedriveItem[]): Promise<readonly RedriveItem[]> {
+    const ahead = items.filter(item => item.ahead).map(item => item.id)
+    if (ahead.length > 0) await store.noteSkipped(redrive, ahead, 'ahead_of_stream')
+    return items.filter(item => !item.ahead)
+  }
+
   /** Members whose bytes are gone are skipped here, before they are claimed. */
-  async function withBytes(items: readonly RedriveItem[]): Promise<Loaded[]> {
+  async function load(items: readonly RedriveItem[]): Promise<readonly LoadedItem[]> {
     const places = items.flatMap(({ id, place }) => (place === undefined ? [] : [{ id, ...place }]))
     const letters = new Map<string, SourceRecord>()
     for await (const { id, record } of records.read(places)) letters.set(id, record)
     const lost = items.filter(item => !letters.has(item.id))
     for (const why of ['place_unknown', 'bytes_gone'] as const) {
       const ids = lost.filter(item => (item.place === undefined) === (why === 'place_unknown')).map(item => item.id)
-      if (ids.length > 0) {
-        await store.noteSkipped(redrive, ids, why)
-        report(0, 0, ids.length)
-      }
+      if (ids.length > 0) await store.noteSkipped(redrive, ids, why)
     }
     return items.flatMap(item => {
       const letter = letters.get(item.id)
       return letter === undefined ? [] : [{ item, letter }]
     })
-  }
-
-  /** @param before how many of the page had arrived already */
-  async function publish(page: readonly Loaded[], before: number): Promise<void> {
-    const acknowledged: string[] = []
-    const refused: string[] = []
-    let failure: { readonly error: unknown } | undefined
-    let failed = 0
-    const underWay: Promise<void>[] = []
-    for (const { item, letter } of page) {
-      await whenDue(pace)
-      if (clock.monotonic() - heardAtMs > REDRIVE_SEND_WINDOW_MS) {
-        failure ??= { error: new StoreUnavailableError('the tables of redrives could not be read for seconds') }
-      }
-      // The page is not given up for a wish; but nothing more is sent after a failure, or once another one has it.
-      if (failure !== undefined || over.signal.aborted) break
-      pace.take()
-      const sent = topic.publish(toRedrivenRecord(letter, item, id)).then(
-        answer => void (answer === 'acknowledged' ? acknowledged : refused).push(item.id),
-        (error: unknown) => {
-          failure ??= { error }
-          failed += 1
-        },
-      )
-      underWay.push(sent)
-    }
-    await Promise.all(underWay)
-    report(acknowledged.length + before, failed, refused.length)
-    if (acknowledged.length > 0) await store.notePublished(redrive, acknowledged)
-    if (refused.length > 0) await store.noteSkipped(redrive, refused, 'refused_by_topic')
-    if (failure !== undefined) throw failure.error
-    over.signal.throwIfAborted()
-  }
-
-  async function whenDue(pace: Pace): Promise<void> {
-    for (let ms = pace.dueInMs(); ms > 0 && !over.signal.aborted; ms = pace.dueInMs())
-      await clock.sleep(ms, over.signal)
   }
 
   function report(published: number, failed: number, skipped: number): void {
@@ -247,11 +229,6 @@ function createTurn(
   }
 
   return { run }
-}
-
-interface Loaded {
-  readonly item: RedriveItem
-  readonly letter: SourceRecord
 }
 
 function cutToSize(items: readonly RedriveItem[]): readonly RedriveItem[] {

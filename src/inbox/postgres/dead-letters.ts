@@ -101,10 +101,15 @@ const STATE_AFTER_FAILURE = `CASE
       THEN excluded.state
     ELSE known.state END`
 
+/** Of a letter that is as it comes. */
+function firstState(redriveMax: number): string {
+  return `CASE WHEN replay_count >= ${redriveMax} THEN 'parked' ELSE 'open' END`
+}
+
 function indexSql(redriveMax: number): string {
   return `
   INSERT INTO dead_letters AS known (${NAMES}, state)
-  SELECT ${LETTER_INPUT.select}, CASE WHEN replay_count >= ${redriveMax} THEN 'parked' ELSE 'open' END
+  SELECT ${LETTER_INPUT.select}, ${firstState(redriveMax)}
   FROM ${LETTER_INPUT.input}
   ON CONFLICT (id) DO UPDATE SET
     ${RENEWED.map(name => `${name} = excluded.${name}`).join(', ')},
@@ -119,6 +124,24 @@ function indexSql(redriveMax: number): string {
       ELSE excluded.state_changed_at END`
 }
 
+/**
+ * A failure that no batch has settled and that left no copy in the DLQ topic: place, size and writer of the copy that there is stay, and
+ * so does the number of failures, which the ledger proves.
+ */
+function renewSql(redriveMax: number): string {
+  const input = FIELDS.map(({ name, select }) => (select === undefined ? name : `${select} AS ${name}`)).join(', ')
+  return `
+  UPDATE dead_letters AS known SET
+    ${RENEWED.map(name => `${name} = ${name === 'key' ? 'coalesce(excluded.key, known.key)' : `excluded.${name}`}`).join(', ')},
+    failed_at = excluded.failed_at, attempts = excluded.attempts,
+    replay_count = greatest(known.replay_count, excluded.replay_count),
+    state = ${STATE_AFTER_FAILURE},
+    state_changed_at = CASE WHEN known.state = ${STATE_AFTER_FAILURE} THEN known.state_changed_at
+      ELSE excluded.state_changed_at END
+  FROM (SELECT ${input}, ${firstState(redriveMax)} AS state FROM ${LETTER_INPUT.input}) AS excluded
+  WHERE known.id = excluded.id`
+}
+
 /** Never parks. */
 export const NO_REDRIVE_MAX = 2_147_483_647
 
@@ -128,18 +151,30 @@ export const NO_REDRIVE_MAX = 2_147_483_647
  * operator decided about it stands.
  */
 export function indexStatement(stream: string, letters: readonly DeadLetter[], redriveMax = NO_REDRIVE_MAX): Statement {
+  return {
+    name: `dead_letters_index_${redriveMax}`,
+    text: indexSql(redriveMax),
+    columns: LETTER_INPUT.columns(rowsOf(stream, letters)),
+  }
+}
+
+/** The rows of letters that failed again in a redrive into the store: open once more, or parked. */
+export function renewStatement(stream: string, letters: readonly DeadLetter[], redriveMax = NO_REDRIVE_MAX): Statement {
+  return {
+    name: `dead_letters_renew_${redriveMax}`,
+    text: renewSql(redriveMax),
+    columns: LETTER_INPUT.columns(rowsOf(stream, letters)),
+  }
+}
+
+function rowsOf(stream: string, letters: readonly DeadLetter[]): IndexRow[] {
   const rows = new Map<string, IndexRow>()
   for (const letter of letters) {
     const id = originId(letter.origin)
     rows.set(id, { id, stream, letter, failures: (rows.get(id)?.failures ?? 0) + 1 })
   }
   // Sorted by id for the same reason as orders are: two lanes must not wait for one another.
-  const sorted = [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
-  return {
-    name: `dead_letters_index_${redriveMax}`,
-    text: indexSql(redriveMax),
-    columns: LETTER_INPUT.columns(sorted),
-  }
+  return [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
 }
 
 function failedAt(rows: readonly IndexRow[]): Column {

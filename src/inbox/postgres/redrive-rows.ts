@@ -5,6 +5,9 @@ import { stateBefore } from './dead-letter-rows.ts'
 
 type Times = 'created_at' | 'started_at' | 'finished_at'
 
+/** In the column `topic` of a redrive into the store: the name of no topic, so that a version before it does not take such a one. */
+export const INTO_STORE = ''
+
 /** A row of `replays` with what is counted of its members: a redrive whose times are not text yet. */
 export interface RedriveRow extends Omit<Redrive, Times> {
   readonly created_at: Date
@@ -17,7 +20,7 @@ const OVER = sqlList(redrivesWhere(({ final }) => final))
 const LEASE = `interval '${REDRIVE_LEASE_MS} milliseconds'`
 
 export const SELECT_REDRIVES = `
-  SELECT r.id, r.state, r.filter, r.requested_by, r.because, r.automatic, r.only_passing, r.edited, r.rate,
+  SELECT r.id, r.state, r.filter, r."to", r.requested_by, r.because, r.automatic, r.only_passing, r.edited, r.rate,
     r.total::float8 AS total, items.*, r.created_at, r.started_at, r.finished_at, r.error
   FROM replays AS r CROSS JOIN LATERAL (
     SELECT

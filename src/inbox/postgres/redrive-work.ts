@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { query } from '../../engine/postgres/pool.ts'
 import { membersWhere, type RedriveState, redrivesWhere, sqlList } from '../letter-states.ts'
+import type { RedriveTarget } from '../ports.ts'
 import {
   type PageMarks,
   type RedriveInHand,
@@ -10,7 +11,7 @@ import {
   RedriveTakenOverError,
 } from '../redrive-work.ts'
 import { stateBefore } from './dead-letter-rows.ts'
-import { IS_ALIVE, letGo } from './redrive-rows.ts'
+import { INTO_STORE, IS_ALIVE, letGo } from './redrive-rows.ts'
 
 /**
  * The tables of redrives, as their worker writes them. Each statement is a transaction of its own, and each that changes
@@ -29,11 +30,7 @@ export function createRedriveStore(
     values: readonly unknown[] = [],
   ): Promise<R> {
     const [row] = await query<R>(pool, { text: `WITH ${MINE} ${text}`, values: [id, epoch, ...values] })
-    if (row?.mine !== true) {
-      throw new RedriveTakenOverError(
-        `the redrive ${id} is not in the hands of this worker any more (its turn was ${epoch})`,
-      )
-    }
+    if (row?.mine !== true) throw takenOver({ id, epoch })
     return row
   }
 
@@ -47,14 +44,14 @@ export function createRedriveStore(
     },
 
     async take(id) {
-      const [row] = await query<{ epoch: number; rate: number | null }>(pool, {
+      const [row] = await query<{ epoch: number; to: RedriveTarget; rate: number | null }>(pool, {
         text: `UPDATE replays SET epoch = epoch + 1, heartbeat_at = clock_timestamp(),
             state = CASE state WHEN 'queued' THEN 'running' ELSE state END,
             started_at = coalesce(started_at, clock_timestamp())
-          WHERE id = $1 AND stream = $3 AND ${IS_FREE} AND ${goesTo('$2')} RETURNING epoch, rate`,
+          WHERE id = $1 AND stream = $3 AND ${IS_FREE} AND ${goesTo('$2')} RETURNING epoch, "to", rate`,
         values: [id, topic, stream],
       })
-      return row === undefined ? undefined : { id, epoch: row.epoch, rate: row.rate ?? undefined }
+      return row === undefined ? undefined : { id, epoch: row.epoch, to: row.to, rate: row.rate ?? undefined }
     },
 
     async beat(redrive) {
@@ -77,7 +74,8 @@ export function createRedriveStore(
           `SELECT true AS mine, state, page_marks AS marks, ARRAY(
             SELECT jsonb_build_object('id', item.dead_letter_id, 'topic', d.source_topic, 'partition', d.source_partition,
               'offset', d.source_offset::text, 'timestamp', d.source_timestamp, 'replay_count', d.replay_count, 'bytes', d.bytes,
-              'dlq_partition', d.dlq_partition, 'dlq_offset', d.dlq_offset::text, 'edited', encode(item.edited_value, 'base64'))
+              'dlq_partition', d.dlq_partition, 'dlq_offset', d.dlq_offset::text, 'edited', encode(item.edited_value, 'base64'),
+              'ahead', ${IS_AHEAD})
             FROM replay_items AS item LEFT JOIN dead_letters AS d ON d.id = item.dead_letter_id
             WHERE item.replay_id = $1 AND item.state = '${state}' ORDER BY item.position LIMIT $3
           ) AS items FROM mine`,
@@ -183,16 +181,45 @@ const HELD = sqlList(redrivesWhere(state => state.held))
 /** Wants a worker and has none. */
 const IS_FREE = `(state = 'queued' OR (state IN (${HELD}) AND NOT ${IS_ALIVE}))`
 
-/** The topic of its records. Older rows do not note it. */
+/** The topic of its records, or none: into the store. Older rows do not note it. */
 function goesTo(parameter: string): string {
-  return `coalesce(topic, ${parameter}) = ${parameter}`
+  return `coalesce(nullif(topic, '${INTO_STORE}'), ${parameter}) = ${parameter}`
 }
+
+/**
+ * The origin of `dead_letters AS d` is a place of a topic that we consume, and no group has settled it. A partition that an operator has
+ * moved back was settled as far as the ledger says.
+ */
+const IS_AHEAD = `(EXISTS (SELECT FROM stream_progress AS p WHERE p.topic = d.source_topic)
+  AND NOT EXISTS (SELECT FROM stream_progress AS p WHERE p.topic = d.source_topic AND p.partition = d.source_partition
+    AND p.next_offset > d.source_offset)
+  AND NOT EXISTS (SELECT FROM stream_ledger AS l WHERE l.topic = d.source_topic AND l.partition = d.source_partition
+    AND l.from_offset <= d.source_offset AND l.to_offset > d.source_offset))`
+
+const IS_MINE = `id = $1 AND epoch = $2 AND state IN (${HELD})`
 
 /** Locks the row while it is ours. */
 const MINE = `mine AS (
-  SELECT state, takes, requested_by, page_marks FROM replays
-  WHERE id = $1 AND epoch = $2 AND state IN (${HELD}) FOR UPDATE
+  SELECT state, takes, requested_by, page_marks FROM replays WHERE ${IS_MINE} FOR UPDATE
 )`
+/**
+ * The fence of a transaction that settles a page: updates the row while it is ours, and keeps others from taking it until the end. It
+ * renews the lease, because a heartbeat waits for that lock.
+ */
+export function holdRedrive({ id, epoch }: RedriveInHand): pg.QueryConfig {
+  return {
+    name: 'redrive_hold',
+    text: `UPDATE replays SET heartbeat_at = clock_timestamp() WHERE ${IS_MINE}`,
+    values: [id, epoch],
+  }
+}
+
+export function takenOver({ id, epoch }: Pick<RedriveInHand, 'id' | 'epoch'>): RedriveTakenOverError {
+  return new RedriveTakenOverError(
+    `the redrive ${id} is not in the hands of this worker any more (its turn was ${epoch})`,
+  )
+}
+
 /** For the parts of a statement that change something. */
 const BY_ME = 'EXISTS (SELECT FROM mine)'
 
@@ -214,6 +241,7 @@ interface ItemRow {
   readonly dlq_partition: number | null
   readonly dlq_offset: string | null
   readonly edited: string | null
+  readonly ahead: boolean
 }
 
 function toItem(row: ItemRow): RedriveItem {
@@ -231,6 +259,7 @@ function toItem(row: ItemRow): RedriveItem {
     // A letter that was purged meanwhile has no place either: it was settled, and is not redriven.
     place: partition === null || offset === null ? undefined : { partition, offset: BigInt(offset) },
     edited: row.edited === null ? undefined : Buffer.from(row.edited, 'base64'),
+    ahead: row.ahead,
   }
 }
 

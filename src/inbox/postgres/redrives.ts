@@ -21,7 +21,7 @@ import {
   RedriveRunningError,
   type Redrives,
 } from '../ports.ts'
-import { IS_ALIVE, letGo, type RedriveRow, SELECT_REDRIVES, toRedrive } from './redrive-rows.ts'
+import { INTO_STORE, IS_ALIVE, letGo, type RedriveRow, SELECT_REDRIVES, toRedrive } from './redrive-rows.ts'
 import { type CheckLetters, findPassing, matching, type PassingLetters, takeApart, takes } from './redrive-set.ts'
 
 export interface RedrivesOptions {
@@ -93,7 +93,8 @@ export function createRedrives({ pool, stream, topic, dlqTopic, check }: Redrive
               VALUES ($1, 'queued', $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11)`,
             values: [
               ...[id, filter, by.who, by.because, request.automatic, request.onlyPassing],
-              ...[request.edited !== undefined, request.rate ?? null, takes(request.filter), topic, stream],
+              ...[request.edited !== undefined, request.rate ?? null, takes(request.filter)],
+              ...[request.to === 'store' ? INTO_STORE : topic, stream],
             ],
           },
           Object.assign(
@@ -166,7 +167,7 @@ export function createRedrives({ pool, stream, topic, dlqTopic, check }: Redrive
         const row: SteeredRow | undefined = locked?.rows[0]
         if (row === undefined) throw unknown(id)
         // A caller that resumes it here would wait for ever.
-        if (what === 'resume' && (row.topic ?? topic) !== topic) {
+        if (what === 'resume' && ![INTO_STORE, topic].includes(row.topic ?? topic)) {
           throw new UsageError(
             `the redrive ${id} goes to ${row.topic}: it can go on where that is the topic of the stream ${stream}`,
           )
@@ -219,7 +220,7 @@ class Empty extends Error {}
 interface SteeredRow {
   readonly state: RedriveState
   readonly filter: string
-  /** `null`: not noted yet when it was asked for. */
+  /** {@link INTO_STORE}; `null`: not noted yet when it was asked for. */
   readonly topic: string | null
   readonly alive: boolean
 }

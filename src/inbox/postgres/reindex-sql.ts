@@ -73,7 +73,7 @@ export function addStatement({ root, key }: StreamPlan): string {
     SELECT letter.id, letter.stream, letter.reason, error, pointer, message, violations, letter.key, group_id, letter.source_topic,
       letter.source_partition, letter.source_offset, letter.source_timestamp, first_failure, failed_at, 0, attempts, bytes,
       dlq_partition, dlq_offset, written_by,
-      greatest(replay_count, (resolved.detail->>'replay_count')::integer),
+      greatest(replay_count, (resolved.detail->>'replay_count')::integer, (happened.detail->>'replay_count')::integer),
       coalesce(in_hand.replay_id, redriven.detail->>'replay_id', letter.replay_id),
       CASE
         WHEN decided.what = 'discarded' THEN 'discarded'

@@ -15,6 +15,7 @@ const ITEM: RedriveItem = {
   redriveCount: 1,
   place: { partition: 1, offset: 9n },
   bytes: 40,
+  ahead: false,
   edited: undefined,
 }
 const OWN: readonly Header[] = [

@@ -4,7 +4,13 @@ import type { Operator } from '../../../engine/operator.ts'
 import { refuseEdit } from '../../edit.ts'
 import type { DeadLetterFilter } from '../../filter.ts'
 import { leftOutWords } from '../../letter-states.ts'
-import { NothingToRedriveError, type Redrive, type RedrivePreview, type RedriveRequest } from '../../ports.ts'
+import {
+  NothingToRedriveError,
+  type Redrive,
+  type RedrivePreview,
+  type RedriveRequest,
+  USUAL_TARGET,
+} from '../../ports.ts'
 import {
   type AdminGuard,
   type AdminParts,
@@ -64,11 +70,12 @@ async function startRedrive(
   res: Response,
 ): Promise<void> {
   const body = await bodyOf(req, 'ReplayRequest', MAX_REQUEST_BYTES)
-  const { q, dry_run, rate, limit, only_passing, edit, because } = body
+  const { q, dry_run, to, rate, limit, only_passing, edit, because } = body
   const by = operatorOf(guard, res, because)
   const filter = await answerable(parts, q, by, res)
   const request: RedriveRequest = {
     filter,
+    to: to ?? USUAL_TARGET,
     rate,
     limit,
     onlyPassing: only_passing ?? false,

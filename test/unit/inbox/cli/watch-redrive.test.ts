@@ -9,6 +9,7 @@ const PLAIN: Redrive = {
   filter: '',
   requested_by: 'ada',
   because: 'a test',
+  to: 'topic',
   automatic: false,
   only_passing: false,
   edited: false,

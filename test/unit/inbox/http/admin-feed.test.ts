@@ -152,7 +152,15 @@ async function start(
 
 function aRedrive(): Redrive {
   return {
-    ...{ id: 'r1', state: 'running', filter: '', requested_by: 'chief', because: 'not said', automatic: false },
+    ...{
+      id: 'r1',
+      state: 'running',
+      filter: '',
+      to: 'store',
+      requested_by: 'chief',
+      because: 'not said',
+      automatic: false,
+    },
     ...{ only_passing: false, edited: false, rate: null, total: 10, pending: 10, published: 0, resolved: 0 },
     ...{ failed_again: 0, parked: 0, skipped: 0, skipped_because: {} },
     ...{ created_at: '2026-01-01T00:00:00.000Z', started_at: null },

@@ -35,13 +35,27 @@ describe('a redrive', () => {
       },
     }
     await using service = await startAdmin({ inbox: { redrives } })
-    await service.post('/admin/replays', { q: 'uid:a*', rate: 0.5, limit: 7, only_passing: true, dry_run: true })
+    await service.post('/admin/replays', {
+      q: 'uid:a*',
+      to: 'topic',
+      rate: 0.5,
+      limit: 7,
+      only_passing: true,
+      dry_run: true,
+    })
     expect(asked).toMatchObject([
-      { filter: { terms: [{ field: 'key', values: ['a*'] }] }, rate: 0.5, limit: 7, onlyPassing: true },
+      { filter: { terms: [{ field: 'key', values: ['a*'] }] }, to: 'topic', rate: 0.5, limit: 7, onlyPassing: true },
     ])
     await service.post('/admin/replays', { q: '', dry_run: true })
     expect(asked[1]).toEqual({
-      ...{ filter: { terms: [] }, rate: undefined, limit: undefined, onlyPassing: false, edited: undefined },
+      ...{
+        filter: { terms: [] },
+        to: 'store',
+        rate: undefined,
+        limit: undefined,
+        onlyPassing: false,
+        edited: undefined,
+      },
       automatic: false,
     })
   })

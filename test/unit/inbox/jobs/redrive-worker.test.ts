@@ -58,11 +58,74 @@ async function until(time: VirtualTime, holds: () => boolean, boundMs = 600_000)
   }
 }
 
+/** A fate that only one way has. */
+const UNFIT = { topic: 'too large', store: 'ahead' } as const
+
 const ended = (world: RedriveWorld) => ['done', 'failed', 'cancelled', 'paused'].includes(world.state)
 const idsOf = (world: RedriveWorld) => world.log.map(({ id }) => id)
 const published = (world: RedriveWorld) => world.items.filter(item => item.at === 'published').map(item => item.id)
 
-describe('a redrive', () => {
+describe('a redrive into the store', () => {
+  const settled = (world: RedriveWorld) => world.items.filter(item => item.at === 'resolved').map(item => item.id)
+
+  it('settles its set page by page, in order, each once, at the asked rate', async () => {
+    const time = createVirtualTime()
+    const world = aRedriveWorld(time, { count: 400, to: 'store', rate: 50 })
+    const { facts } = aWorker(world, time, 'one')
+    await until(time, () => ended(world))
+    expect(world.state).toBe('done')
+    expect(idsOf(world)).toEqual(world.items.map(item => item.id))
+    // The last of eight pages begins after seven seconds.
+    const [first, last] = [world.log[0]?.atMs ?? 0, world.log.at(-1)?.atMs ?? 0]
+    expect((last - first) / 1000).toBeGreaterThan(6.9)
+    expect((last - first) / 1000).toBeLessThan(7.3)
+    const pages = facts.filter(fact => fact.kind === 'replay_page_settled')
+    expect(pages.map(({ resolved }) => resolved)).toEqual(Array.from({ length: 8 }, () => 50))
+    expect(facts.some(fact => fact.kind === 'replay_page_published')).toBe(false)
+  })
+
+  it('skips what cannot be settled, and says why', async () => {
+    const time = createVirtualTime()
+    const fates = { 0: 'gone', 3: 'no place', 5: 'not open', 7: 'ahead' } as const
+    const world = aRedriveWorld(time, { count: 10, to: 'store', fates })
+    const { facts } = aWorker(world, time, 'one')
+    await until(time, () => ended(world))
+    expect(world.items.flatMap(item => (item.at === 'skipped' ? [item.why] : []))).toEqual([
+      ...['bytes_gone', 'place_unknown', 'not_open', 'ahead_of_stream'],
+    ])
+    expect(settled(world)).toHaveLength(6)
+    expect(facts.reduce((sum, fact) => sum + (fact.kind === 'replay_page_settled' ? fact.skipped : 0), 0)).toBe(4)
+  })
+
+  it('needs no topic: brokers that take no record do not keep it', async () => {
+    const time = createVirtualTime()
+    const world = aRedriveWorld(time, { count: 1_200, to: 'store' })
+    const { topic } = world.portsOf(createVirtualProcess('x', time))
+    const away = () => Promise.reject(new Error('no record is published'))
+    aWorker(world, time, 'one', { topic: { ...topic, ends: away, published: away, publish: away } })
+    await until(time, () => ended(world))
+    expect(world.state).toBe('done')
+    expect(settled(world)).toHaveLength(1_200)
+  })
+
+  it('goes on after kill -9 where its page stood, and a worker that wakes settles nothing more', async () => {
+    for (const what of ['kill', 'freeze'] as const) {
+      const time = createVirtualTime()
+      const world = aRedriveWorld(time, { count: 300, to: 'store', rate: 100 })
+      const first = aWorker(world, time, 'one')
+      await until(time, () => world.items.filter(item => item.at === 'claimed').length > 0 && world.log.length >= 100)
+      first.process[what]()
+      aWorker(world, time, 'two')
+      await until(time, () => world.log.length > 200)
+      if (what === 'freeze') first.process.thaw()
+      await until(time, () => ended(world))
+      expect(idsOf(world)).toEqual(world.items.map(item => item.id))
+      expect(new Set(world.log.map(({ epoch }) => epoch))).toEqual(new Set([1, 2]))
+    }
+  })
+})
+
+describe('a redrive to the topic', () => {
   it('publishes its set in order, each once, at the asked rate', async () => {
     const time = createVirtualTime()
     const world = aRedriveWorld(time, { count: 400, rate: 50 })
@@ -258,65 +321,70 @@ describe('a redrive', () => {
     }
   })
 
-  it('sends each member once, whatever is killed, frozen or away meanwhile', async () => {
-    const event = fc.record({
-      afterMs: fc.integer({ min: 0, max: 9_000 }),
-      what: fc.constantFrom('kill', 'freeze', 'broker away', 'broker mute', 'store away', 'stop'),
-      forMs: fc.integer({ min: 100, max: 40_000 }),
-    })
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(event, { maxLength: 6 }),
-        fc.constantFrom(undefined, 7, 60, 500),
-        fc.array(fc.constantFrom<MemoryItem['fate']>('gone', 'no place', 'not open', 'too large'), { maxLength: 4 }),
-        async (events, rate, fates) => {
-          const time = createVirtualTime()
-          const world = aRedriveWorld(time, {
-            count: 240,
-            ...(rate === undefined ? {} : { rate }),
-            fates: Object.fromEntries(fates.map((fate, n) => [n * 50, fate])),
-          })
-          let names = 0
-          const workers: Worker[] = []
-          const startWorker = () => workers.push(aWorker(world, time, `worker-${++names}`))
-          startWorker()
-          startWorker()
-          let atMs = 0
-          for (const { afterMs, what, forMs } of events) {
-            atMs += afterMs
-            time.after(atMs, () => {
-              const [worker] = workers
-              if (what === 'broker away' || what === 'broker mute') {
-                world.broker = what === 'broker away' ? 'away' : 'mute'
-                time.after(forMs, () => {
-                  world.broker = 'up'
-                })
-              } else if (what === 'store away') {
-                world.store = 'away'
-                time.after(forMs, () => {
-                  world.store = 'up'
-                })
-              } else if (worker !== undefined) {
-                workers.shift()
-                if (what === 'freeze') {
-                  worker.process.freeze()
-                  time.after(forMs, () => worker.process.thaw())
-                } else if (what === 'kill') worker.process.kill()
-                else worker.stop.abort()
-                startWorker()
-              }
+  it.each(['topic', 'store'] as const)(
+    'to the %s: each member once, whatever is killed, frozen or away meanwhile',
+    async to => {
+      const event = fc.record({
+        afterMs: fc.integer({ min: 0, max: 9_000 }),
+        what: fc.constantFrom('kill', 'freeze', 'broker away', 'broker mute', 'store away', 'stop'),
+        forMs: fc.integer({ min: 100, max: 40_000 }),
+      })
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(event, { maxLength: 6 }),
+          fc.constantFrom(undefined, 7, 60, 500),
+          fc.array(fc.constantFrom<MemoryItem['fate']>('gone', 'no place', 'not open', UNFIT[to]), { maxLength: 4 }),
+          async (events, rate, fates) => {
+            const time = createVirtualTime()
+            const world = aRedriveWorld(time, {
+              ...{ count: 240, to },
+              ...(rate === undefined ? {} : { rate }),
+              fates: Object.fromEntries(fates.map((fate, n) => [n * 50, fate])),
             })
-          }
-          await until(time, () => world.state === 'done')
-          // Those that were away, or asleep, come back and find that all is done
-          const doneAtMs = time.nowMs
-          await until(time, () => time.nowMs > doneAtMs + 60_000)
-          const members = world.items.filter(item => item.at === 'published').map(item => item.id)
-          expect(idsOf(world).toSorted()).toEqual(members.toSorted())
-          expect(world.items.filter(item => item.at !== 'published').map(item => item.fate)).toEqual(fates)
-        },
-      ),
-      { numRuns: 200 },
-    )
-  }, 60_000)
+            let names = 0
+            const workers: Worker[] = []
+            const startWorker = () => workers.push(aWorker(world, time, `worker-${++names}`))
+            startWorker()
+            startWorker()
+            let atMs = 0
+            for (const { afterMs, what, forMs } of events) {
+              atMs += afterMs
+              time.after(atMs, () => {
+                const [worker] = workers
+                if (what === 'broker away' || what === 'broker mute') {
+                  world.broker = what === 'broker away' ? 'away' : 'mute'
+                  time.after(forMs, () => {
+                    world.broker = 'up'
+                  })
+                } else if (what === 'store away') {
+                  world.store = 'away'
+                  time.after(forMs, () => {
+                    world.store = 'up'
+                  })
+                } else if (worker !== undefined) {
+                  workers.shift()
+                  if (what === 'freeze') {
+                    worker.process.freeze()
+                    time.after(forMs, () => worker.process.thaw())
+                  } else if (what === 'kill') worker.process.kill()
+                  else worker.stop.abort()
+                  startWorker()
+                }
+              })
+            }
+            await until(time, () => world.state === 'done')
+            // Those that were away, or asleep, come back and find that all is done
+            const doneAtMs = time.nowMs
+            await until(time, () => time.nowMs > doneAtMs + 60_000)
+            const through = to === 'topic' ? 'published' : 'resolved'
+            const members = world.items.filter(item => item.at === through).map(item => item.id)
+            expect(idsOf(world).toSorted()).toEqual(members.toSorted())
+            expect(world.items.filter(item => item.at !== through).map(item => item.fate)).toEqual(fates)
+          },
+        ),
+        { numRuns: 200 },
+      )
+    },
+    60_000,
+  )
 })

@@ -1,0 +1,117 @@
+import { type BackoffPolicy, backoffMs } from '../engine/backoff.ts'
+import { type Collapsed, collapse } from '../engine/collapse.ts'
+import type { DeadLetter } from '../engine/dead-letter.ts'
+import { StoreContendedError } from '../engine/errors.ts'
+import type { Clock } from '../engine/ports.ts'
+import { originId, type SourceRecord } from '../engine/record.ts'
+import { createBlame } from '../engine/run/blame.ts'
+import { toDeadLetter } from '../engine/run/divert.ts'
+import { type Validated, validate } from '../engine/run/validate.ts'
+import type { RedriveClosings, Refused } from '../engine/settlement.ts'
+import type { ReadyRecord, Verdict } from '../engine/verdict.ts'
+import type { LoadedItem, RedriveInHand, RedriveSettlement } from './redrive-work.ts'
+import { toFirstRecord } from './redriven-record.ts'
+
+/** What one transaction settles of a page. Every record of it belongs to the redrive. */
+export interface PageWork<T> {
+  /** At most one for each key, sorted by key in byte order. */
+  readonly ready: readonly ReadyRecord<T>[]
+  readonly collapsed: Pick<Collapsed<T>, 'superseded' | 'duplicate' | 'stale' | 'leftOut'>
+  /** Those that fail again. No copy of them goes into the DLQ topic. */
+  readonly deadLetters: readonly DeadLetter[]
+  /** As of a batch. */
+  readonly isolate: boolean
+}
+
+export interface PageSettled<T> {
+  readonly kind: 'settled'
+  readonly closings: RedriveClosings
+  readonly written: readonly ReadyRecord<T>[]
+}
+
+/** Pages in the store. @throws RedriveTakenOverError, and as the settling of a batch */
+export interface RedrivePages<T> {
+  settle(redrive: RedriveInHand, work: PageWork<T>): Promise<PageSettled<T> | Refused>
+}
+
+export interface RedriveSettlementParts<T> {
+  readonly pages: RedrivePages<T>
+  /** The stream's own verdict. */
+  readonly judge: (record: SourceRecord) => Verdict<T>
+  readonly groupId: string
+  /** Bounds failures that are attributed to one record. */
+  readonly maxAttempts: number
+  /** As after a batch: what was written, or `undefined` with those of which any may have been. */
+  readonly onSettled?: (written: readonly ReadyRecord<T>[] | undefined, candidates: readonly ReadyRecord<T>[]) => void
+  readonly clock: Clock
+  readonly random: () => number
+}
+
+/** A lock is held for as long as its holder likes; once it is free, the page must not wait out a long backoff. */
+const BACKOFF: BackoffPolicy = { initialMs: 100, maxMs: 2_000 }
+/** After so many attempts in vain the worker hears what an operator wants, and begins the page again. */
+const MAX_CONTENDED = 8
+
+/**
+ * Brings the letters of a page into the store, by the rules of a batch of the stream: the same judge, the newest of each key, and the same
+ * search for the records that the store refuses. Those fail again in the transaction that settles the others.
+ */
+export function createRedriveSettlement<T>(parts: RedriveSettlementParts<T>): RedriveSettlement {
+  const { pages, groupId, maxAttempts, onSettled, clock, random } = parts
+  return {
+    async settle(redrive, page, stop) {
+      const judged = judgePage(redrive, page)
+      const blame = createBlame<T>(maxAttempts)
+      let ready = judged.ready
+      let deadLetters = judged.rejected
+      for (let contended = 0; ; ) {
+        const { ready: newest, ...collapsed } = collapse(ready)
+        const attempt = (isolate: boolean) => pages.settle(redrive, { ready: newest, collapsed, deadLetters, isolate })
+        try {
+          const settled = await blame.attempt(attempt)
+          if (settled.kind === 'settled') {
+            onSettled?.(settled.written, ready)
+            return { ...settled.closings, ends: endsOf(page, deadLetters) }
+          }
+          const condemned = blame.condemn(settled.culprits, newest)
+          // The errors are unforeseen, so they may pass.
+          if (condemned.length === 0) await clock.sleep(backoffMs(BACKOFF, blame.strikes, random()), stop)
+          const gone = new Set(condemned.map(({ record }) => record))
+          ready = ready.filter(record => !gone.has(record))
+          deadLetters = [
+            ...deadLetters,
+            ...condemned.map(({ record, rejection, attempts }) => {
+              return toDeadLetter(record, rejection, { groupId, failedAtMs: clock.now(), attempts })
+            }),
+          ]
+        } catch (error) {
+          // The reply to the COMMIT may have been lost.
+          onSettled?.(undefined, ready)
+          contended += 1
+          if (!(error instanceof StoreContendedError) || contended > MAX_CONTENDED || stop.aborted) throw error
+          await clock.sleep(backoffMs(BACKOFF, contended, random()), stop)
+        }
+      }
+    },
+  }
+
+  /** A letter counts with its first position. */
+  function judgePage(redrive: RedriveInHand, page: readonly LoadedItem[]): Validated<T> {
+    const items = new Map<SourceRecord, LoadedItem>()
+    for (const loaded of page) items.set(toFirstRecord(loaded.letter, loaded.item), loaded)
+    return validate([...items.keys()], {
+      judge: parts.judge,
+      provenanceOf: record => ({
+        origin: record,
+        redrive: { redriveId: redrive.id, redriveCount: (items.get(record)?.item.redriveCount ?? 0) + 1 },
+        foreign: false,
+      }),
+      ...{ groupId, maxAttempts, now: () => clock.now() },
+    })
+  }
+}
+
+function endsOf(page: readonly LoadedItem[], deadLetters: readonly DeadLetter[]) {
+  const failed = new Map(deadLetters.map(({ origin, rejection }) => [originId(origin), rejection]))
+  return page.map(({ item: { id } }) => ({ id, rejection: failed.get(id) }))
+}
