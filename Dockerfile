@@ -28,6 +28,7 @@ COPY package.json LICENSE ./
 COPY bin bin
 COPY scripts/healthcheck.ts scripts/make-keys.ts scripts/
 COPY data data
+COPY docs/runbooks docs/runbooks
 COPY migrations migrations
 COPY schemas schemas
 COPY web web

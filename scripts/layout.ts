@@ -32,6 +32,7 @@ export const layout: Layout = {
     '@opentelemetry': ['telemetry'],
     express: ['http'],
     helmet: ['http'],
+    marked: ['http'],
     '@fastify/busboy': ['http'],
     ajv: ['engine', 'http'],
     commander: ['cli'],

@@ -9,7 +9,7 @@ import type { Config } from '../settings/config.ts'
 import type { Inbox } from './inbox.ts'
 
 export interface AdminOptions {
-  readonly config: Pick<Config, 'traceUrl'>
+  readonly config: Pick<Config, 'traceUrl' | 'grafanaUrl'>
   readonly stream: Stream
   readonly inbox: Inbox
   /** `undefined` until this process consumes the stream. */
@@ -34,6 +34,7 @@ export function composeAdmin(options: AdminOptions): AdminParts {
     stored: inbox.stored,
     automatic: inbox.automatic,
     ends: inbox.ends.of,
+    grafanaUrl: dashboardOf(config.grafanaUrl, stream.name),
   })
   return {
     ...inbox,
@@ -44,4 +45,10 @@ export function composeAdmin(options: AdminOptions): AdminParts {
     traceUrl: config.traceUrl,
     feed: createAdminFeed({ clock, overview, redrives: inbox.redrives.list, onError: options.onFeedError }),
   }
+}
+
+/** The board of `grafana/dashboards/stream.json`, of this stream. */
+function dashboardOf(grafanaUrl: string | undefined, stream: string): string | undefined {
+  if (grafanaUrl === undefined) return undefined
+  return `${grafanaUrl}/d/holdfast-stream?${new URLSearchParams({ 'var-stream': stream })}`
 }

@@ -23,6 +23,11 @@ export function markup(pieces: readonly Markup[]): Markup {
   return new Markup(pieces.map(({ text }) => text).join(''))
 }
 
+/** Markup that was made of our own files; never of what comes from outside. */
+export function ownMarkup(text: string): Markup {
+  return new Markup(text)
+}
+
 /** A tree of `web/tree.js` as markup: what the page builds out of elements, in text. Tags and names are our own. */
 export function htmlOf(tree: Child): Markup {
   return new Markup([...htmlPieces(tree)].join(''))

@@ -35,6 +35,7 @@ import { docsRoutes } from './routes/docs.ts'
 import { healthRoutes } from './routes/health.ts'
 import { type MetricsPage, metricsRoute } from './routes/metrics.ts'
 import { openapiRoute } from './routes/openapi.ts'
+import { runbookRoutes } from './routes/runbooks.ts'
 import { securityHeaders } from './security-headers.ts'
 import { limitWork, WORK_LIMITS, type WorkLimits } from './work-limit.ts'
 
@@ -69,7 +70,7 @@ export interface HttpOptions {
 
 export type HttpServer = Listener
 
-const READ_ONLY = ['/', '/streams', '/view', '/docs', '/admin', '/openapi.json', '/livez', '/readyz']
+const READ_ONLY = ['/', '/streams', '/view', '/docs', '/admin', '/admin/runbooks', '/openapi.json', '/livez', '/readyz']
 const WEB = fileURLToPath(new URL('../../web/', import.meta.url))
 
 /** @throws UsageError when the port or host cannot be listened on, or two streams would have the same address */
@@ -146,6 +147,7 @@ function createHttpApp(
   app.use(homeRoute(streams))
   app.use(docsRoutes())
   app.use(consoleRoute())
+  app.use(runbookRoutes())
   app.use(openapiRoute(streams))
   app.use(['/livez', '/readyz'], guard.limitBadKeys)
   // Strangers learn whether it works, but not why not.

@@ -168,6 +168,8 @@ function toConfig(values: Values) {
     },
     /** With `{trace_id}` in it. */
     traceUrl: values.TRACE_URL,
+    /** Without a slash at its end. */
+    grafanaUrl: values.GRAFANA_URL?.replace(/\/+$/, ''),
     logLevels: values.LOG_LEVEL,
     shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
     /** 0: never. */

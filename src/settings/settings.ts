@@ -162,6 +162,13 @@ export const SETTINGS = {
     expected: 'a URL with {trace_id} in it, as in http://localhost:16686/trace/{trace_id}',
     about: 'Where a trace can be looked at: dead letters link to theirs.',
   }),
+  GRAFANA_URL: text({
+    default: undefined,
+    pattern: /^https?:\/\/[^\s?#]+$/,
+    expected: 'a URL without parameters, as in https://grafana.example.com',
+    about:
+      'The Grafana that has the dashboards of `grafana/`: the console links to them, with the stream and the span of time.',
+  }),
   AUTH: oneOf({
     default: 'on',
     values: ['on', 'off'],

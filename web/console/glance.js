@@ -5,6 +5,7 @@ import { labelled, openDialog } from './dialog.js'
 import { agoOf, healthOf, needsOperator, silenceOf } from './health.js'
 import { age, button, cliLine, put, table } from './parts.js'
 import { ask } from './requests.js'
+import { dashboardLink, runbookLink, runbooksOf, useDashboard } from './runbooks.js'
 import { sparkline, sumOf } from './sparkline.js'
 import { causeOf, duration, named, PAUSES, plural } from './words.js'
 
@@ -20,20 +21,29 @@ export function createGlance(place, app) {
   const sentence = toDom(h('p', { class: 'health' }))
   const others = toDom(h('ul', { class: 'troubles' }))
   const beside = toDom(h('p', { class: 'soft beside' }))
+  const guides = toDom(h('p', { class: 'guides' }))
   const figures = toDom(h('dl', { class: 'figures' }))
   const decide = toDom(h('div', { class: 'decide' }))
   const partitions = toDom(h('div', {}))
   const summary = toDom(h('summary', {}))
   const details = toDom(h('details', { class: 'partitions' }, summary, partitions))
-  put(place, h('div', { class: 'health-line' }, sign, h('div', {}, sentence, others, beside)), figures, decide, details)
+  put(
+    place,
+    h('div', { class: 'health-line' }, sign, h('div', {}, sentence, others, beside, guides)),
+    figures,
+    decide,
+    details,
+  )
   let stream
   let arrivals
   let askedMs = Number.NEGATIVE_INFINITY
   let heardMs = performance.now()
   let decided
+  let guided
 
   function take(next) {
     stream = next
+    useDashboard(stream.grafana_url)
     heardMs = performance.now()
     draw()
     if (performance.now() - askedMs > ARRIVALS_MS) void lookAtArrivals()
@@ -64,6 +74,7 @@ export function createGlance(place, app) {
     put(others, ...rest.map(trouble => h('li', {}, trouble)))
     beside.textContent = also.join(' ')
     if (stream === undefined) return
+    drawGuides()
     put(
       figures,
       settledFigure(stream, heardSeconds()),
@@ -73,6 +84,17 @@ export function createGlance(place, app) {
       ...(arrivals === undefined ? [] : [arrivalsFigure(arrivals)]),
     )
     drawPartitions()
+  }
+
+  /** Runbooks of what is wrong, and the dashboard. The links are replaced only when they change, so that a click is not lost. */
+  function drawGuides() {
+    const names = runbooksOf(stream)
+    const now = [...names, stream.grafana_url].join()
+    if (now === guided) return
+    guided = now
+    const links = [...names.map(name => runbookLink(name)), ...[dashboardLink()].filter(link => link !== undefined)]
+    const parted = links.flatMap((link, index) => (index === 0 ? [link] : [' · ', link]))
+    put(guides, ...(links.length === 0 ? [] : [names.length === 0 ? '' : 'Runbooks: ', ...parted]))
   }
 
   function heardSeconds() {
@@ -134,7 +156,13 @@ export function createGlance(place, app) {
     const halted = waiting.filter(partition => partition.halted != null)
     const stopped = waiting.filter(partition => partition.halted == null)
     const guarded = stopped.map(({ partition }) => partition)
-    const notices = halted.map(partition => h('div', { class: 'notice warning' }, h('p', {}, text(partition.halted))))
+    const notices = halted.map(partition =>
+      h(
+        'div',
+        { class: 'notice warning' },
+        h('p', {}, text(partition.halted), ' ', runbookLink('HoldfastPartitionHalted', 'Runbook')),
+      ),
+    )
     if (guarded.length === 0) return notices
     const which = guarded.length === 1 ? `partition ${guarded[0]}` : `partitions ${guarded.join(', ')}`
     const buttons = guarded.map(partition => button(`Resume partition ${partition} …`, () => resume(partition)))
@@ -143,7 +171,12 @@ export function createGlance(place, app) {
     const words = `The storm guard stopped ${which}: ${causes}. Look at what they have in common before you let it go on.`
     return [
       ...notices,
-      h('div', { class: 'notice warning' }, h('p', {}, words), h('div', { class: 'actions' }, ...buttons)),
+      h(
+        'div',
+        { class: 'notice warning' },
+        h('p', {}, words, ' ', runbookLink('HoldfastStormGuard', 'Runbook')),
+        h('div', { class: 'actions' }, ...buttons),
+      ),
     ]
   }
 

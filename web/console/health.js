@@ -2,7 +2,7 @@ import { formatNumber } from '../format.js'
 import { duration, named, plural } from './words.js'
 
 /** A lag above this is mentioned. */
-const BEHIND_SECONDS = 60
+export const BEHIND_SECONDS = 60
 /** The database is asked every two seconds: without an answer for longer, it is silent. */
 const SILENT_SECONDS = 4
 /** The broker is asked every two seconds where each partition ends, all of them in turn. */

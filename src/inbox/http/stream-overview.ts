@@ -41,6 +41,8 @@ export interface StreamOverview {
   readonly age_seconds: Readonly<Record<'rate' | 'partitions' | 'dead_letters' | 'automatic_redrive', number | null>>
   /** For how long the database has answered none of these questions; 0 while it answers. */
   readonly store_silent_seconds: number
+  /** Its dashboard, where GRAFANA_URL says where that is; `from` and `to` can be added, in ms since the epoch. */
+  readonly grafana_url?: string
 }
 
 export interface DeadLettersJson {
@@ -90,6 +92,7 @@ export interface OverviewParts {
   readonly ends: (partitions: readonly number[]) => ReadonlyMap<number, bigint>
   readonly ready: readonly HealthCheck[]
   readonly clock: Clock
+  readonly grafanaUrl?: string | undefined
 }
 
 export interface OverviewSource {
@@ -151,6 +154,7 @@ export function createStreamOverview(parts: OverviewParts): OverviewSource {
         automatic_redrive: ageOf(redrive),
       },
       store_silent_seconds: inSeconds(owedMs()),
+      ...(parts.grafanaUrl === undefined ? {} : { grafana_url: parts.grafanaUrl }),
     }
   }
 

@@ -272,6 +272,7 @@ describe('secrets', () => {
     { TRACE_URL: `https://u:${secret}@h/{trace_id}` },
     { TRACE_URL: `https://h/{trace_id}?api_token=${secret}&x=1` },
     { TRACE_URL: `h/{trace_id}?access_token=${secret}` },
+    { GRAFANA_URL: `https://u:${secret}@h/grafana` },
     { DATABASE_URL: `postgres://u:a,${secret}@h/d` },
     { DATABASE_URL: `postgres://u:a@h1,h2/d?password=${secret}` },
     { API_KEYS: `web:read:a,${secret},b` },
