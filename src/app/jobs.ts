@@ -54,7 +54,7 @@ const CAUSES_INTERVAL_MS = 10_000
 /** Connections that the jobs of a stream take at most: the queue's, the redrive's, and its heartbeat's. */
 export const JOB_CONNECTIONS = 4
 
-/** Sets the jobs of one stream to work, for the service and for `holdfast dlq replay` alike. */
+/** Sets the jobs of one stream to work, for the service and for `holdfast dlq redrive` alike. */
 export function composeJobs(parts: JobParts): AsyncDisposable {
   const { config, stream, pool, records, observer, clock, scheduled, causes, tracing } = parts
   const random = Math.random

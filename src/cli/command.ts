@@ -3,6 +3,8 @@ import { type Argument, type Command, Option } from 'commander'
 /** One command of the table: what `--help` shows of it, and where its implementation is. */
 export interface CommandSpec {
   readonly name: string
+  /** A second name, which works as the first does. */
+  readonly alias?: string
   readonly summary: string
   readonly arguments?: readonly Argument[]
   readonly options?: readonly Option[]
@@ -23,8 +25,12 @@ export interface CommandGroup {
   readonly commands: readonly CommandSpec[]
 }
 
-export function addCommand(parent: Command, { name, summary, arguments: taken = [], ...spec }: CommandSpec): void {
+export function addCommand(
+  parent: Command,
+  { name, alias, summary, arguments: taken = [], ...spec }: CommandSpec,
+): void {
   const command = parent.command(name).description(summary).addHelpText('after', `\n${spec.help}`)
+  if (alias !== undefined) command.alias(alias)
   for (const argument of taken) command.addArgument(argument)
   for (const option of spec.options ?? []) command.addOption(option)
   command.action(async (...given: unknown[]) => {

@@ -33,7 +33,7 @@ describe('a redrive', () => {
       await dialog.getByText('in about 6 s').waitFor()
       await dialog.getByLabel('Why').fill('the producer is mended')
       expect(await dialog.locator('.cli code').textContent()).toBe(
-        "bin/holdfast dlq replay --rate 50/s 'state:open error:format'",
+        "bin/holdfast dlq redrive --rate 50/s 'state:open error:format'",
       )
       await dialog.getByRole('button', { name: 'Redrive 300' }).click()
       await dialog.getByText('type the number to confirm').waitFor()
@@ -132,7 +132,7 @@ describe('a redrive', () => {
       pages.inbox.advance(id, 100)
       await page.getByRole('button', { name: 'Pause' }).click()
       await page.locator('#view [data-state="paused"]').waitFor()
-      await line(page, `bin/holdfast dlq replay --resume ${id}`)
+      await line(page, `bin/holdfast dlq redrive --resume ${id}`)
       await page.getByRole('button', { name: 'Resume' }).click()
       await page.locator('#view [data-state="running"]').waitFor()
       await page.getByRole('button', { name: 'Cancel' }).click()
@@ -201,7 +201,7 @@ describe('an edited value', () => {
       await dialog.getByText('It would fail again:').waitFor()
       await dialog.getByText('/payment/amount is missing').waitFor()
       expect(await dialog.locator('.cli code').textContent()).toBe(
-        'bin/holdfast dlq replay --edit value.json id:orders-0-120000',
+        'bin/holdfast dlq redrive --edit value.json id:orders-0-120000',
       )
       const original = await value.inputValue()
       // In full: what is masked would otherwise be published masked.

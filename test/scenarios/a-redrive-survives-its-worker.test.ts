@@ -145,7 +145,7 @@ it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open wh
   const [paused] = await redrives(stream)
   expect(paused).toMatchObject({ state: 'paused', total: 100 })
   expect(paused?.pending).toBeGreaterThan(0)
-  expect(command.said().stderr).toContain(`holdfast dlq replay --resume ${paused?.id}`)
+  expect(command.said().stderr).toContain(`holdfast dlq redrive --resume ${paused?.id}`)
   expect(await redriven(stream)).toHaveLength(400 + (paused?.published ?? 0))
 
   // When it goes on, and somebody cancels it

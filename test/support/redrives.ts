@@ -37,7 +37,7 @@ export async function aRedrive({ query }: Pick<Stream, 'query'>, redriveId: stri
   )
 }
 
-/** The redrives that `holdfast dlq replays` lists, the latest first. */
+/** The redrives that `holdfast dlq redrives` lists, the latest first. */
 export async function redrives(stream: Stream): Promise<Redrive[]> {
   const { stdout } = await holdfast(stream, 'dlq', 'replays', '--json')
   const lines = stdout.split('\n').filter(line => line !== '')

@@ -45,7 +45,7 @@ export async function openEdit(app, shown, revealed) {
   )
   const verdict = toDom(h('div', { class: 'edit-verdict', 'aria-live': 'polite' }))
   const line = cliLine()
-  line.say(dlqLine('replay', q, '--edit', 'value.json'))
+  line.say(dlqLine('redrive', q, '--edit', 'value.json'))
   const diff = toDom(h('ol', { class: 'diff', 'aria-label': 'What you changed' }))
   let asking = new AbortController()
   let timer

@@ -94,7 +94,7 @@ export function openRedrive(app, { q }, { onlyPassing = false } = {}) {
 
   function draw() {
     // The CLI requires an explicit filter, so an empty one is written out.
-    line.say(dlqLine('replay', q || 'state:open', ...flagsOf(request())))
+    line.say(dlqLine('redrive', q || 'state:open', ...flagsOf(request())))
     if (preview !== undefined) put(words, ...previewWords(preview, numberIn(rate)))
   }
 

@@ -94,7 +94,7 @@ export function redrivesView(app) {
       redrives = answer.replays
       draw()
     },
-    cli: () => dlqLine('replays'),
+    cli: () => dlqLine('redrives'),
     onEvent(name, data) {
       if (name === 'stream') automatic.take(data)
       if (name !== 'replay') return
@@ -283,7 +283,7 @@ export function redriveView(app, { id }) {
     },
     cli: () =>
       redrive !== undefined && redrive.state === 'paused'
-        ? `${dlqLine('replay')} --resume ${shellQuoted(id)}`
+        ? `${dlqLine('redrive')} --resume ${shellQuoted(id)}`
         : redrive !== undefined && isActive(redrive.state)
           ? `${dlqLine('pause')} ${shellQuoted(id)}`
           : dlqLine('ls', `replay:${id}`),

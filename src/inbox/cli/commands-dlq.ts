@@ -9,7 +9,7 @@ const because = () => option('--because <text>', 'for the audit log')
 const as = asOption
 const stream = () => option('--stream <name>', 'which stream (default: the only one)')
 const anyFilter = () => new Argument('[filter...]', 'which (default: all)')
-const redriveId = () => new Argument('<id>', 'as "dlq replays" lists it')
+const redriveId = () => new Argument('<id>', 'as "dlq redrives" lists it')
 const steering = () => import('./dlq-steer.ts')
 
 const STATS: CommandSpec = {
@@ -143,8 +143,9 @@ const CHECK: CommandSpec = {
 }
 
 const REDRIVE: CommandSpec = {
-  name: 'replay',
-  summary: 'redrive: process dead letters again',
+  name: 'redrive',
+  alias: 'replay',
+  summary: 'process dead letters again',
   arguments: [
     new Argument(
       '[filter...]',
@@ -174,15 +175,16 @@ it first stood, and no other consumer of the topic notices. With --to topic it i
 have settled each record. Ctrl-C pauses it and says how to continue. Exit code 3: some failed again or were skipped, or it was paused.
 
 Examples:
-  holdfast dlq replay reason:schema_violation 'pointer:/payment/*' --dry-run
-  holdfast dlq replay error:required --only-passing --rate 100/s --because "producer 1.5 is out"
-  holdfast dlq replay id:orders-3-81723 --edit value.json
-  holdfast dlq replay --resume r4x0c2m8ab`,
+  holdfast dlq redrive reason:schema_violation 'pointer:/payment/*' --dry-run
+  holdfast dlq redrive error:required --only-passing --rate 100/s --because "producer 1.5 is out"
+  holdfast dlq redrive id:orders-3-81723 --edit value.json
+  holdfast dlq redrive --resume r4x0c2m8ab`,
   load: async () => (await import('./dlq-redrive.ts')).redrive,
 }
 
 const REDRIVES: CommandSpec = {
-  name: 'replays',
+  name: 'redrives',
+  alias: 'replays',
   summary: 'redrives, the latest first',
   options: [
     stream(),
@@ -190,8 +192,8 @@ const REDRIVES: CommandSpec = {
     option('--json', 'one JSON object a line'),
   ],
   help: `Examples:
-  holdfast dlq replays
-  holdfast dlq replays --json | jq 'select(.state == "running")'`,
+  holdfast dlq redrives
+  holdfast dlq redrives --json | jq 'select(.state == "running")'`,
   load: async () => (await import('./dlq-redrives.ts')).redrives,
 }
 
@@ -200,7 +202,7 @@ const PAUSE: CommandSpec = {
   summary: 'pause a redrive at the end of the current page',
   arguments: [redriveId()],
   options: [stream(), because(), as(), option('--json', 'the redrive as a JSON object')],
-  help: 'To continue: holdfast dlq replay --resume ID\n\nExample:\n  holdfast dlq pause r4x0c2m8ab',
+  help: 'To continue: holdfast dlq redrive --resume ID\n\nExample:\n  holdfast dlq pause r4x0c2m8ab',
   load: async () => (await steering()).pause,
 }
 

@@ -27,7 +27,7 @@ interface RedriveOptions extends DlqOptions {
 export async function redrive(words: readonly string[], options: RedriveOptions): Promise<void> {
   const { resume, json = false } = options
   if (resume === undefined && words.length === 0)
-    throw new UsageError('say which, as in: holdfast dlq replay state:open')
+    throw new UsageError('say which, as in: holdfast dlq redrive state:open')
   if (resume !== undefined && words.length > 0)
     throw new UsageError('--resume continues with a frozen set, and takes no filter')
   await using inbox = await openDeadLetters(options)
@@ -38,7 +38,7 @@ export async function redrive(words: readonly string[], options: RedriveOptions)
   } catch (error) {
     if (!(error instanceof RedriveRunningError)) throw error
     throw new CommandFailed(
-      `${error.message}; if its process is gone: holdfast dlq replay --resume ${error.running.id}`,
+      `${error.message}; if its process is gone: holdfast dlq redrive --resume ${error.running.id}`,
     )
   }
   if (id !== undefined) await runRedrive(inbox, id, { by, json })

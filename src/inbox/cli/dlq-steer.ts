@@ -7,10 +7,10 @@ interface SteerOptions extends DlqOptions {
   readonly because?: string
 }
 
-/** `dlq replay --resume` continues it. */
+/** `dlq redrive --resume` continues it. */
 export async function pause(id: string, options: SteerOptions): Promise<void> {
   await steer('pause', id, options)
-  note(`to continue: holdfast dlq replay --resume ${id}`)
+  note(`to continue: holdfast dlq redrive --resume ${id}`)
 }
 
 export async function cancel(id: string, options: SteerOptions): Promise<void> {

@@ -34,7 +34,7 @@ export async function runRedrive(
 
   if (options.json) print(JSON.stringify(redrive))
   else print(endLine(redrive, unsettled))
-  if (redrive.state === 'paused') note(`to continue: holdfast dlq replay --resume ${id}`)
+  if (redrive.state === 'paused') note(`to continue: holdfast dlq redrive --resume ${id}`)
   if (unsettled > 0 && !options.json) note('no consumer runs: they are settled once the service does')
   fail(redrive)
 

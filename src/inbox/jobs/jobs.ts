@@ -14,7 +14,7 @@ export interface JobsOptions {
   readonly database: BossOptions['database']
   readonly store: Pick<RedriveStore, 'waiting'>
   readonly worker: RedriveWorker
-  /** Scheduled work. Absent: only redrives are worked on, as `holdfast dlq replay` does. */
+  /** Scheduled work. Absent: only redrives are worked on, as `holdfast dlq redrive` does. */
   readonly scheduled?: ScheduledJobs
   readonly stopTimeoutMs: number
   readonly observer: JobObserver

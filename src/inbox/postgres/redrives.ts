@@ -240,7 +240,7 @@ const REFUSED: Readonly<Record<RedriveStep, string>> = {
 }
 
 function unknown(id: string): UsageError {
-  return new UsageError(`there is no redrive ${JSON.stringify(id)}; "holdfast dlq replays" lists them`)
+  return new UsageError(`there is no redrive ${JSON.stringify(id)}; "holdfast dlq redrives" lists them`)
 }
 
 function newId(): string {

@@ -60,7 +60,7 @@ describe('the command line', () => {
       ['get', 'x', '--stream', 'order'],
       /no stream "order": the streams are orders; did you mean orders\?/,
     ],
-    ['an edit that is not there', ['dlq', 'replay', 'id:orders-0-1', '--edit', 'no-such-file'], /no such file/],
+    ['an edit that is not there', ['dlq', 'redrive', 'id:orders-0-1', '--edit', 'no-such-file'], /no such file/],
     [
       'a folder that is a file',
       ['demo', '--data', 'package.json'],

@@ -31,7 +31,7 @@ describe('who acts', () => {
     const leaves = (spec: CommandSpec) =>
       spec.options?.some(({ long }) => long === '--because') || ['show', 'export'].includes(spec.name)
     const specs = COMMANDS.flatMap(command => ('commands' in command ? command.commands : [command])).filter(leaves)
-    expect(specs.map(({ name }) => name)).toEqual(expect.arrayContaining(['resume', 'seek', 'verify', 'replay']))
+    expect(specs.map(({ name }) => name)).toEqual(expect.arrayContaining(['resume', 'seek', 'verify', 'redrive']))
     for (const { name, options = [] } of specs)
       expect(
         options.map(({ long }) => long),

@@ -24,15 +24,21 @@ describe('dlq', () => {
   it('helps with every subcommand, and with an example of each', async () => {
     const { code, stdout } = await dlq('--help')
     expect(code).toBe(0)
-    const names = [...stdout.matchAll(/^ {2}([a-z]+) (?:\[|<| )/gm)]
+    const names = [...stdout.matchAll(/^ {2}([a-z]+)(?:\|[a-z]+)? (?:\[|<| )/gm)]
       .map(([, name = '']) => name)
       .filter(name => name !== 'help')
     expect(names).toEqual([
-      ...['stats', 'causes', 'cause', 'ls', 'show', 'check', 'replay', 'replays', 'pause', 'cancel', 'discard'],
+      ...['stats', 'causes', 'cause', 'ls', 'show', 'check', 'redrive', 'redrives', 'pause', 'cancel', 'discard'],
       ...['restore', 'export', 'reindex', 'auto'],
     ])
     const helped = await Promise.all(names.map(name => dlq(name, '--help')))
     for (const [index, { stdout }] of helped.entries()) expect(stdout).toContain(`  holdfast dlq ${names[index]}`)
+  })
+
+  it.each([['replay'], ['replays']])('knows a redrive by its older name, %s, too', async name => {
+    const [older, usual] = await Promise.all([dlq(name, '--help'), dlq(name.replace('replay', 'redrive'), '--help')])
+    expect(older).toEqual(usual)
+    expect(older.code).toBe(0)
   })
 
   it.each<[string, readonly string[], RegExp]>([
@@ -49,13 +55,13 @@ describe('dlq', () => {
     ['an empty reason', ['discard', 'state:open', '--because', ' '], /--because is empty/],
     ['two ways to show', ['show', 'orders-0-0', '--raw', '--json'], /cannot be used with/],
     ['an unknown flag', ['check', '--lmit', '3'], /unknown option '--lmit'/],
-    ['a redrive of nothing named', ['replay', '--yes'], /say which/],
-    ['a rate that is none', ['replay', 'state:open', '--rate', 'fast'], /--rate.*records a second/],
-    ['a limit of nothing', ['replay', 'state:open', '--limit', '0'], /--limit.*1 at least/],
-    ['an edit that is not there', ['replay', 'id:a', '--edit', 'no/such'], /--edit no\/such cannot be read/],
+    ['a redrive of nothing named', ['redrive', '--yes'], /say which/],
+    ['a rate that is none', ['redrive', 'state:open', '--rate', 'fast'], /--rate.*records a second/],
+    ['a limit of nothing', ['redrive', 'state:open', '--limit', '0'], /--limit.*1 at least/],
+    ['an edit that is not there', ['redrive', 'id:a', '--edit', 'no/such'], /--edit no\/such cannot be read/],
     ['a snooze without an end', ['cause', 'c1', '--snooze', 'soon'], /--snooze.*a duration, as in 24h or 7d/],
     ['two states of a cause', ['cause', 'c1', '--known', '--resolve'], /cannot be used with/],
-    ['a resumed one with a rate', ['replay', '--resume', 'r1', '--rate', '5'], /cannot be used with/],
+    ['a resumed one with a rate', ['redrive', '--resume', 'r1', '--rate', '5'], /cannot be used with/],
   ])('ends with 2 on %s, and touches nothing', async (_, args, expected) => {
     const { code, stdout, stderr } = await dlq(...args)
     expect(stderr).toMatch(expected)
