@@ -15,7 +15,7 @@ export interface DrainOptions extends ServiceOptions {
   readonly scrapeEveryMs: number | undefined
 }
 
-/** Of several processes the last may have partitions so late that no more than this share of the records is left. */
+/** The last of several processes may have partitions so late that no more than this share of the records is left. */
 const TOO_LITTLE_LEFT = 0.5
 
 export type DrainSpan = Omit<Work, 'contender' | 'recordsPerBatch'>

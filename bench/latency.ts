@@ -100,7 +100,7 @@ interface Latencies {
   readonly max: number
 }
 
-/** Of the orders whose records were due in that time, in ms. */
+/** Latencies of the orders whose records were due in that time, in ms. */
 async function latenciesOf(
   databaseUrl: string,
   sent: { readonly fromMs: number; readonly toMs: number },

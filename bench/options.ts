@@ -9,7 +9,7 @@ export interface BenchOptions extends ShapeInput {
   /** In the order in which they are measured. */
   readonly shapes: readonly ShapeName[]
   readonly rounds: number
-  /** Of the service, in the shapes that do not vary it. */
+  /** Number of processes of the service, in the shapes that do not vary it. */
   readonly processes: number
   /** The folder for figures, logs and profiles. */
   readonly results: string

@@ -8,7 +8,7 @@ export interface RecordOptions {
   readonly updatesRatio: number
   /** Share of records that no consumer can take, 0 to 1. */
   readonly invalidRatio: number
-  /** Of each order; `undefined`: 1 to 5. */
+  /** Number of items of each order; `undefined`: 1 to 5. */
   readonly items: number | undefined
   /** Share of the orders on the first partition, 0 to 1; `undefined`: the key decides, evenly. */
   readonly hotShare: number | undefined

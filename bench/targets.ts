@@ -4,7 +4,7 @@ import type { ShapeName } from './shapes.ts'
 
 interface Target {
   readonly shape: ShapeName
-  /** Of the figure. */
+  /** Name of the figure. */
   readonly name: string
   readonly about: string
   /** Below the floor there is work to do; the aim is what is wanted. */

@@ -19,13 +19,13 @@ export const cache: Row = {
         },
       ],
       max: 1,
-      whenNone: 'nobody asked',
+      whenNone: 'no lookups',
       runbook: 'HoldfastPoolWaits',
     },
     {
       title: 'Look-ups',
       about:
-        '`hit`, `negative_hit`: from memory, also that there is none. `miss`: asked Postgres. `collapsed`: waited for the miss of somebody else. `revalidated`: asked Postgres whether it still holds.',
+        '`hit`, `negative_hit`: from memory, also that there is none. `miss`: asked Postgres. `collapsed`: waited for the same lookup of another request. `revalidated`: asked Postgres whether it still holds.',
       unit: UNITS.perSecond,
       kind: 'stack',
       width: 6,

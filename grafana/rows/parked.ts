@@ -3,7 +3,7 @@ import { type PanelSpec, UNITS } from '../panel.ts'
 /** Used on the dashboard of the stream and on that of redrives, because a redrive may park more dead letters. */
 export const parked: PanelSpec = {
   title: 'Parked',
-  about: 'Failed again after `REPLAY_MAX` redrives: no further redrive will help, somebody must look.',
+  about: 'Failed again after `REPLAY_MAX` redrives: no further redrive will help before its cause is fixed.',
   unit: UNITS.count,
   kind: 'figure',
   queries: [

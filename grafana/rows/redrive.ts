@@ -87,7 +87,7 @@ const progress: Row = {
     {
       title: 'Results',
       about:
-        '`published`: sent back. Then, once settled: `resolved` (written, or what is stored is newer or the same), `failed_again`, `parked`. `skipped`: somebody decided otherwise before its turn.',
+        '`published`: sent back. Then, once settled: `resolved` (written, or what is stored is newer or the same), `failed_again`, `parked`. `skipped`: an operator decided otherwise before its turn.',
       unit: UNITS.perSecond,
       kind: 'lines',
       queries: [

@@ -4,7 +4,7 @@ import { UNITS } from '../panel.ts'
 
 /** The values of the pause bands: the higher, the more urgent for an operator. A new reason does not compile without an entry here. */
 const PAUSES: Readonly<Record<PauseReason, readonly [value: number, text: string, color: string]>> = {
-  backpressure: [1, 'enough in hand', 'blue'],
+  backpressure: [1, 'buffers full', 'blue'],
   store_away: [2, 'waits for Postgres', 'orange'],
   store_contended: [3, 'waits for a lock in Postgres', 'orange'],
   dlq_away: [4, 'waits for the dead-letter topic', 'orange'],
@@ -23,7 +23,7 @@ export const use: Row = {
     {
       title: 'Pauses',
       about:
-        'Why a partition is not fetched. `enough in hand` is usual while a backlog is worked off; the outages end by themselves; red ones wait for `holdfast resume` or `holdfast seek`.',
+        'Why a partition is not fetched. `buffers full` is usual while a backlog is worked off; the outages end by themselves; red ones wait for `holdfast resume` or `holdfast seek`.',
       unit: UNITS.count,
       kind: 'states',
       queries: [{ expr: `max by (stream, partition) (${pauses})`, legend: '{{stream}} {{partition}}' }],
@@ -62,7 +62,7 @@ export const use: Row = {
       runbook: 'HoldfastNoProgress',
     },
     {
-      title: 'In hand',
+      title: 'In flight',
       about: 'Records received and not settled yet. Bounded: when it is full, partitions pause.',
       unit: UNITS.count,
       kind: 'lines',

@@ -6,7 +6,7 @@ import { option } from './command.ts'
 
 /** What every command takes that an operator has to answer for. */
 export interface ActingOptions {
-  /** Of --as. */
+  /** The name that --as gives. */
   readonly as?: string | undefined
   readonly because?: string | undefined
 }

@@ -34,7 +34,7 @@ export type Verdict<T> =
 
 export interface ValidVerdict<T> extends Pick<ReadyRecord<T>, 'key' | 'rows' | 'json'> {
   readonly ok: true
-  /** Of a value whose rows are encoded already it is made when it is asked for. */
+  /** Where the rows of the value are encoded already, it is made when it is asked for. */
   readonly value: T
   readonly unusual?: readonly UnusualKind[]
 }

@@ -29,7 +29,7 @@ const MINUTE_MS = 60_000
 /** What stands in front of routes: who may, and how often. Limits are counted in this process alone. */
 export function createGuard(auth: Auth, limits: Limits, onRefused: (reason: HttpRefusal, req: Request) => void): Guard {
   /**
-   * Only slows down who guesses: a good key is let through whatever others at its address do, or anybody behind the same
+   * Only slows down guessing: a good key is let through whatever others at its address do, or other clients behind the same
    * proxy could lock all of them out.
    */
   const limited = (name: string, perMinute: number, keyOf: (req: Request, res: Response) => string) =>

@@ -152,7 +152,7 @@ export interface LetterQuery {
 
 export interface LetterPage {
   readonly rows: readonly DeadLetterRow[]
-  /** Of each row: the list goes on behind it. */
+  /** The place of each row: the list goes on behind it. */
   readonly places: readonly DeadLetterPlace[]
   /** The place of the last row; `undefined`: none comes after it. */
   readonly next: DeadLetterPlace | undefined

@@ -69,10 +69,10 @@ export interface GuardCounts {
   readonly at: number
   /** The canary is passed, or an operator has let the redrive go on without it. */
   readonly past_canary: boolean
-  /** Of the canary. */
+  /** How many of the canary are settled. */
   readonly settled: number
   readonly failed: number
-  /** Of those that follow it. */
+  /** How many of those that follow it failed in a row. */
   readonly in_a_row: number
   readonly causes: readonly CountedCause[]
 }
@@ -104,9 +104,9 @@ export interface PausedBecause {
     /** Failed again, of so many: of the canary, or in a row. */
     readonly failed_again: number
     readonly of: number
-    /** Of those, settled by now. */
+    /** How many of those are settled by now. */
     readonly settled: number
-    /** Of those that failed again, those with that cause. */
+    /** How many of those that failed again have that cause. */
     readonly same_cause: number
   }
   /** All of this in a sentence. */

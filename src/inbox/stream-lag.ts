@@ -65,7 +65,7 @@ export function createStreamLag(parts: {
           asking = undefined
           dueAtMs = clock.monotonic() + INTERVAL_MS
         })
-        // It is awaited below, or by a later call, or by nobody.
+        // It is awaited below or by a later call, or not at all.
         asking.catch(() => {})
       }
       if (asking !== undefined) {

@@ -242,7 +242,7 @@ function lagFigure({ lag_seconds: seconds, lag_records: records, partitions = []
   const words = records == null ? 'not known' : `${plural(records, 'record', 'records')}${of}`
   const told = Math.max(0, ...partitions.map(({ high_age_seconds: age }) => age ?? 0))
   const value = seconds == null ? '–' : duration(seconds)
-  return figure('Lag', value, [words], { old: aged(told, heardSeconds), verb: 'Kafka told' })
+  return figure('Lag', value, [words], { old: aged(told, heardSeconds), verb: 'Kafka reported' })
 }
 
 function breakersFigure(stream) {

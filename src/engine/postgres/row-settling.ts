@@ -88,7 +88,7 @@ const COPY_AGAIN_BATCHES = 100
  * Locks: each statement takes its rows in the order of their keys, so two upserts, and two COPYs, never wait for each other in a circle.
  * A batch that goes both ways takes two ascending runs of keys, one after the other, and may be in a circle with another one that holds a
  * key of its second run. Postgres then ends one of them (40P01); the other goes on and commits. The loser is retried like any contention
- * and looks again: what the winner wrote is known now, and belongs to its upsert. Whoever loses again and again is taken apart
+ * and looks again: what the winner wrote is known now, and belongs to its upsert. A transaction that loses again and again is taken apart
  * (`isolate`), by the upsert alone: one ascending run, which waits in a circle only with another batch's second run, and blames no record
  * for that unless it alone is caught each time.
  */

@@ -92,7 +92,7 @@ const WRITE = `
     dead_lettered = excluded.dead_lettered, lag_records = excluded.lag_records, lag_seconds = excluded.lag_seconds,
     stops = excluded.stops`
 
-/** Of the processes of a group, which have different partitions. */
+/** Adds up what the processes of a group report, which have different partitions. */
 const MOMENTS = `
   SELECT stream, at, step_seconds, sum(settled) AS settled, sum(dead_lettered) AS dead_lettered,
     sum(lag_records) AS lag_records, max(lag_seconds) AS lag_seconds`

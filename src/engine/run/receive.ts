@@ -40,7 +40,7 @@ export interface ReceptionParts {
   /** Bounds of what waits for a batch, over all partitions that flow. */
   readonly maxRecords: number
   readonly maxBytes: number
-  /** Of each batch. */
+  /** Limits of each batch. */
   readonly limits: BatchLimits
   /** Whether Postgres is known to be away, which concerns every partition. */
   readonly storeAway: () => boolean

@@ -14,13 +14,13 @@ export interface TimelineKeeperParts {
   readonly recorders: readonly TimelineRecorder[]
   readonly store: TimelineStore
   readonly clock: Pick<Clock, 'now' | 'sleep'>
-  /** Of an error that no later attempt resolves. */
+  /** Called with an error that no later attempt resolves. */
   readonly onFailure: (error: unknown) => void
 }
 
 /** What waits for Postgres: six hours of one stream, some 200 bytes each. Older steps give way, and are a gap. */
 const PENDING_MAX = 2_160
-/** Of one statement. */
+/** Rows of one statement. */
 const WRITE_MAX = 360
 const ROLL_UP_EVERY = 6
 /** A stop does not wait longer for the last, unfinished step to be written. */

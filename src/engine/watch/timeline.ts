@@ -12,7 +12,7 @@ export interface TimelineStep {
   readonly atMs: number
   readonly settled: number
   readonly deadLettered: number
-  /** Of the partitions that this process has, when the step ended; `undefined`: not known. */
+  /** Lag of the partitions that this process has, when the step ended; `undefined`: not known. */
   readonly lagRecords: number | undefined
   readonly lagSeconds: number | undefined
   /** What stood still at any time in the step, without duplicates: see {@link stopOf}. */

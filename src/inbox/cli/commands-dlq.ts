@@ -51,7 +51,7 @@ const CAUSE: CommandSpec = {
       parseSnooze,
     ).conflicts('resolve'),
     option('--resolve', 'it is mended: should it fail once more, it came back'),
-    option('--owner <name>', 'who takes care of it; empty: nobody'),
+    option('--owner <name>', 'who takes care of it; empty: no owner'),
     option('--note <text>', 'what is known of it; empty: nothing. No personal data'),
     because(),
     as(),

@@ -36,7 +36,7 @@ export interface Boss extends AsyncDisposable {
 const BACKOFF: BackoffPolicy = { initialMs: 500, maxMs: 10_000 }
 /** How long an idle worker waits before it looks again; `send` wakes one. What is scheduled comes once a minute at most. */
 const POLL_SECONDS = { sent: 10, scheduled: 15 }
-/** How often pg-boss looks by itself for jobs that nobody works on, and for schedules that are due. */
+/** How often pg-boss looks by itself for jobs that no worker has taken, and for schedules that are due. */
 const LOOK_SECONDS = 30
 /** How soon a job is found whose worker says nothing any more, while a queue does not take another one. */
 const SUPERVISE_MS = 5_000

@@ -17,7 +17,7 @@ export const readNamed =
     return { ids: textsOf(rows.filter(row => row.is_id)), keys: textsOf(rows.filter(row => row.is_key)) }
   }
 
-/** Of each field. What is rarer is not worth a proposal. */
+/** Most values of each field. What is rarer is not worth a proposal. */
 const MOST_VALUES = 100
 const COLUMNS: Readonly<Record<keyof FieldValues, string>> = {
   reason: 'reason',

@@ -182,7 +182,7 @@ interface GroupColumns extends Omit<CauseColumns, 'id' | 'since' | 'state'> {
   readonly sample_id: string
   readonly sample_key: string | null
   readonly sample_message: string
-  /** Of its row, and all `null` while it has none. */
+  /** The fields of its row, all `null` while it has none. */
   readonly cause_id: string
   readonly since: Date | null
   readonly state: CauseColumns['state'] | null

@@ -75,7 +75,7 @@ export interface ArrayPlace extends AnyPlace {
 
 export interface Layout {
   readonly root: ObjectPlace
-  /** Of the root's frame. */
+  /** Number of cells of the root's frame. */
   readonly cells: number
 }
 

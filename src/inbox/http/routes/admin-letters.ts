@@ -34,7 +34,7 @@ import { letterJson, maskedRecord, type ShownRecord, wholeRecord } from '../lett
 import { listFormat, streamList } from '../letter-list.ts'
 
 const PAGE = { preset: 50, most: 500 }
-/** Of a list that is streamed. */
+/** Limits of a list that is streamed. */
 const WHOLE = { preset: Number.POSITIVE_INFINITY, most: 1_000_000_000 }
 /** Results that are listed one by one; beyond them they are only counted. */
 const CHECK_RESULTS = 1_000
