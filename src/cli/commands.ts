@@ -149,14 +149,19 @@ const VERIFY: CommandSpec = {
   options: [
     ofAll(),
     option('--json', 'the proof as one JSON object; of several streams one a line'),
+    option('--full', 'read everything, and not only from the checkpoint that an earlier proof has left'),
     option('--deep', 'read the topic again, and compare each record with the rows, value for value'),
     option('--repair', 'first reset the position of values that claim one beyond progress (audited)'),
     option('--because <text>', 'with --repair: why, for the audit log'),
     asOption(),
     option('--yes', 'with --repair: do not ask'),
   ],
-  help: `Compares the ledger, the tables, Kafka's committed offsets and the dead-letter topic with one another. Changes nothing and
-may run beside the service.
+  help: `Compares the ledger, the tables, Kafka's committed offsets and the dead-letter topic with one another. Writes its checkpoint
+and nothing else, and may run beside the service.
+
+A proof that succeeds leaves a checkpoint, and the next one goes on from it: it reads the ledger, counts the rows, and reads those
+of values that were stored since. Where something does not add up, everything is read, to name the place. --full reads
+everything in any case, as --deep does.
 
 Exit codes: 0 everything was asked and adds up; 1 a finding, with partition and offset; 2 usage; 4 no finding, but
 something could not be asked (Kafka or Postgres away, a topic that this user may not see).

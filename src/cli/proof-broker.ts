@@ -62,14 +62,16 @@ function isAnother(counted: string | undefined, now: string | undefined): boolea
  * Dead letters of the index that the topic does not hold. Where retention has taken a part of the DLQ topic, the index is
  * the only witness left: a dead letter below the low watermark of *its* DLQ partition is not missing. The index says which partition
  * that is: the number of DLQ partitions may have grown since. Where the index does not know, any shortened one excuses it.
+ * @param from where to begin in each DLQ partition: `indexed` are only those that stand there
  */
 export async function missingDeadLetters(
   inspector: Pick<KafkaInspector, 'read' | 'partitions' | 'watermarks'>,
   topic: string,
   indexed: ReadonlyMap<string, IndexedLetter>,
+  from?: ReadonlyMap<number, bigint>,
 ): Promise<Finding[]> {
   const wanted = new Map(indexed)
-  for await (const record of inspector.read(topic)) wanted.delete(headerText(record, HEADER.id) ?? '')
+  for await (const record of inspector.read(topic, from)) wanted.delete(headerText(record, HEADER.id) ?? '')
   if (wanted.size === 0) return []
   // Read after the records: what retention removed meanwhile was not read.
   const low = new Map<number, bigint>()

@@ -1,3 +1,4 @@
+import type { Checkpoint } from '../engine/postgres/proof-checkpoint.ts'
 import type { DeepProof } from '../engine/proof/deep-proof.ts'
 import { visible } from '../engine/visible.ts'
 import { note, paint, print, table } from './output.ts'
@@ -41,6 +42,12 @@ export function showProof(proof: Verification, several = false): void {
   for (const { what, why } of unasked) note(`${paint('yellow', 'could not ask')} for ${visible(`${what}: ${why}`)}`)
   if (proof.result === 'ok')
     note(`${paint('green', 'ok')}: stream ${proof.stream}, ${totals.records} records, each accounted for`)
+  if (proof.from !== undefined) {
+    const { provenAt, fullAt } = proof.from
+    note(
+      `went on from the proof of ${provenAt.toISOString()}; everything was last read at ${fullAt.toISOString()}: "--full" does so now`,
+    )
+  }
 }
 
 /** How far a deep proof has read, and how fast. */
@@ -72,6 +79,9 @@ export function proofJson(proof: Verification): object {
     stream: proof.stream,
     topic: proof.topic,
     group_id: proof.groupId,
+    kind: proof.from === undefined ? 'full' : 'checkpoint',
+    checkpoint: proof.from === undefined ? null : checkpointJson(proof.from),
+    checkpoint_left: proof.checkpointLeft,
     partitions: proof.partitions.map(({ firstOffset, nextOffset, accountedFrom: _from, topicId: _id, ...sums }) => ({
       ...sums,
       first_offset: String(firstOffset),
@@ -91,6 +101,10 @@ export function proofJson(proof: Verification): object {
     unasked: proof.unasked,
     ...(proof.deep === undefined ? {} : { deep: deepJson(proof.deep) }),
   }
+}
+
+function checkpointJson({ provenAt, fullAt }: Checkpoint): object {
+  return { proven_at: provenAt.toISOString(), full_at: fullAt.toISOString() }
 }
 
 function deepJson({ findings: _, ...counts }: DeepProof): object {

@@ -1,15 +1,17 @@
-import { BrokerUnavailableError, StreamError } from '../engine/errors.ts'
+import { StreamError } from '../engine/errors.ts'
 import { type KafkaInspector, startInspector } from '../engine/kafka/inspector.ts'
-import { type TopicSight, topicSight } from '../engine/kafka/topic-sight.ts'
+import { topicSight } from '../engine/kafka/topic-sight.ts'
 import type { Watermarks } from '../engine/ports.ts'
 import { createPool } from '../engine/postgres/pool.ts'
-import { type Finding, type IndexedLetter, indexedLetters, type Proof, readProof } from '../engine/postgres/proof.ts'
+import { type Finding, type Proof, prove } from '../engine/postgres/proof.ts'
+import { type DlqMark, leaveCheckpoint } from '../engine/postgres/proof-checkpoint.ts'
 import type { DeepProof } from '../engine/proof/deep-proof.ts'
 import type { TopicPartition } from '../engine/record.ts'
 import type { Stream } from '../engine/stream.ts'
 import type { Config } from '../settings/config.ts'
-import { commitsAhead, inAnotherTopic, missingDeadLetters, outsideOfTopic } from './proof-broker.ts'
+import { commitsAhead, inAnotherTopic, outsideOfTopic } from './proof-broker.ts'
 import { type OnDeepRead, proveDeep } from './proof-deep.ts'
+import { compareDeadLetters, notShown } from './proof-letters.ts'
 
 /** A part of the proof that could not be checked: it neither holds nor fails. */
 export interface Unasked {
@@ -29,24 +31,28 @@ export interface Verification extends Proof {
   readonly unconsumed: readonly number[]
   /** What the deep proof found, where it was asked for and could be done. */
   readonly deep?: DeepProof | undefined
+  /** Whether the next proof can go on from here. */
+  readonly checkpointLeft: boolean
 }
 
 /** The checks read whole tables. */
 const STATEMENT_TIMEOUT_MS = 10 * 60_000
 
 /**
- * Proves that each consumed offset is accounted for (docs/proof.md). Joins no group and writes nothing, so it
+ * Proves that each consumed offset is accounted for (docs/proof.md). Joins no group and writes nothing but its checkpoint, so it
  * may run beside the service. What Kafka does not answer is listed as unasked.
- * @param options.deep read the topic again, too, and compare its records with the rows; called as it proceeds
+ * @param options.full read everything, and not only from the checkpoint that an earlier proof has left
+ * @param options.deep read the topic again, too, and compare its records with the rows; called as it proceeds. It is a full proof
  * @throws StoreUnavailableError, StoreMisconfiguredError: without the database nothing can be proven
  */
 export async function verifyStream(
   config: Pick<Config, 'kafka' | 'postgres'>,
   stream: Stream,
-  options: { readonly deep?: OnDeepRead } = {},
+  options: { readonly full?: boolean; readonly deep?: OnDeepRead } = {},
 ): Promise<Verification> {
   const { kafka, postgres } = config
   const { topic: name, dlqTopic, groupId } = stream
+  const { full = options.deep !== undefined } = options
   await using parts = new AsyncDisposableStack()
   const pool = createPool({ url: postgres.url, max: 2, statementTimeoutMs: STATEMENT_TIMEOUT_MS, name: 'verify' })
   parts.defer(() => pool.end())
@@ -58,7 +64,7 @@ export async function verifyStream(
   // First Kafka's commits, then the database, then the watermarks: while the service runs, each may only be ahead of the
   // one before it.
   const topic = inspector === undefined ? undefined : await askForTopic(inspector, kafka, stream, asking)
-  const proof = await readProof(pool, stream)
+  const proof = await prove(pool, stream, { full })
   if (inspector === undefined || topic === undefined) return conclude(stream, proof, proof.findings, unasked)
 
   const ends = await endsOf(inspector, topic.partitions, asking)
@@ -76,7 +82,7 @@ export async function verifyStream(
     })
   }
   const letters = await asking(`the dead-letter topic ${dlqTopic}`, () =>
-    compareDeadLetters(inspector, kafka, dlqTopic, indexedLetters(pool, name)),
+    compareDeadLetters(inspector, kafka, pool, stream, proof.from),
   )
   const { deep: onRead } = options
   const remade = inAnotherTopic(proof, topic.id).length > 0
@@ -84,8 +90,30 @@ export async function verifyStream(
     onRead === undefined || remade
       ? undefined
       : await asking(`the records of the topic ${name}`, () => proveDeep({ kafka, stream, pool, proof, ends, onRead }))
-  const all = [...findings, ...(letters ?? []), ...(deep?.findings ?? [])]
-  return { ...conclude(stream, proof, all, unasked), ...standing(proof, topic), deep }
+  const all = [...findings, ...(letters?.findings ?? []), ...(deep?.findings ?? [])]
+  const concluded = conclude(stream, proof, all, unasked)
+  const checkpointLeft = isProven(concluded) && (await leave(pool, stream, proof, letters?.mark))
+  return { ...concluded, ...standing(proof, topic), deep, checkpointLeft }
+}
+
+/** What expired is a finding for good, and no reason to read everything for good. */
+function isProven({ findings, expired, unasked }: Verification): boolean {
+  return unasked.length === 0 && findings.length === expired.length
+}
+
+/** A user who may only read leaves none. */
+async function leave(
+  pool: ReturnType<typeof createPool>,
+  stream: Stream,
+  proof: Proof,
+  dlq: DlqMark | undefined,
+): Promise<boolean> {
+  try {
+    return await leaveCheckpoint(pool, stream, proof, dlq)
+  } catch (error) {
+    if (!(error instanceof StreamError)) throw error
+    return false
+  }
 }
 
 type Asking = <R>(what: string, question: () => Promise<R>) => Promise<R | undefined>
@@ -143,31 +171,6 @@ async function endsOf(
   return ends
 }
 
-/** Without dead letters in the index, the dead-letter topic is not read. */
-async function compareDeadLetters(
-  inspector: KafkaInspector,
-  kafka: Config['kafka'],
-  dlqTopic: string,
-  indexed: AsyncIterable<IndexedLetter>,
-): Promise<Finding[]> {
-  const wanted = new Map<string, IndexedLetter>()
-  for await (const letter of indexed) wanted.set(letter.id, letter)
-  if (wanted.size === 0) return []
-  if ((await inspector.partitions(dlqTopic)).length > 0) return await missingDeadLetters(inspector, dlqTopic, wanted)
-  const sight = await topicSight(kafka, dlqTopic)
-  if (sight !== 'missing') throw notShown(kafka, dlqTopic, sight)
-  const what = `the dead-letter topic ${dlqTopic} does not exist; the index holds ${wanted.size} dead letters of it`
-  return [{ partition: undefined, offset: undefined, what }]
-}
-
-function notShown({ brokers }: Config['kafka'], topic: string, sight: TopicSight): BrokerUnavailableError {
-  return new BrokerUnavailableError(
-    sight === 'missing'
-      ? `the cluster at ${brokers.join(',')} has no topic ${topic}: check KAFKA_BROKERS, and the topic of the stream ("holdfast stream ls" shows it)`
-      : `the cluster at ${brokers.join(',')} does not show the topic ${topic} to this user: grant DESCRIBE and READ on it`,
-  )
-}
-
 function conclude(
   { name }: Stream,
   proof: Proof,
@@ -175,7 +178,16 @@ function conclude(
   unasked: readonly Unasked[],
 ): Verification {
   const result = findings.length > 0 ? 'failed' : unasked.length > 0 ? 'could_not_ask' : 'ok'
-  return { stream: name, ...proof, findings, unasked, result, committed: new Map(), unconsumed: [] }
+  return {
+    stream: name,
+    ...proof,
+    findings,
+    unasked,
+    result,
+    committed: new Map(),
+    unconsumed: [],
+    checkpointLeft: false,
+  }
 }
 
 function standing(proof: Proof, { partitions, committed }: AskedTopic): Pick<Verification, 'committed' | 'unconsumed'> {

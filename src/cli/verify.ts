@@ -13,6 +13,7 @@ interface VerifyOptions extends ActingOptions {
   readonly stream?: string
   readonly json?: boolean
   readonly deep?: boolean
+  readonly full?: boolean
   readonly repair?: boolean
   readonly yes?: boolean
 }
@@ -40,7 +41,11 @@ export async function verify(options: VerifyOptions): Promise<void> {
 async function prove(config: Config, stream: Stream, options: VerifyOptions): Promise<Proven> {
   const reading = options.deep ? showReading(options.json === true) : undefined
   try {
-    return { stream, proof: await verifyStream(config, stream, reading === undefined ? {} : { deep: reading.update }) }
+    const { full = false } = options
+    return {
+      stream,
+      proof: await verifyStream(config, stream, reading === undefined ? { full } : { deep: reading.update }),
+    }
   } catch (error) {
     if (!(error instanceof StreamError)) throw error
     return { stream, proof: undefined, error }

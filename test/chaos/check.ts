@@ -144,7 +144,7 @@ async function checkLedger(
   verdicts: Verdicts,
 ): Promise<void> {
   const { name } = stream
-  const proof = await verifyStream(config, stream)
+  const proof = await verifyStream(config, stream, { full: true })
   for (const { partition, offset, what } of proof.findings)
     verdicts.violated('I5', `verify ${name}: partition ${partition ?? '?'}, offset ${offset ?? '?'}: ${what}`)
   for (const { what, why } of proof.unasked) verdicts.violated('I5', `verify ${name} could not ask for ${what}: ${why}`)

@@ -187,7 +187,7 @@ export async function aStream(options: StreamOptions = {}): Promise<Stream> {
       const { findings, unasked } = await verifyStream(
         loadConfig(env),
         orderStream(env),
-        deep ? { deep: () => {} } : {},
+        deep ? { deep: () => {} } : { full: true },
       )
       return [
         ...findings.map(

@@ -156,7 +156,7 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   if (verify === 'failed') throw new CommandFailed('the proof failed; "holdfast verify" names partition and offset')
 
   async function provenAll(): Promise<boolean> {
-    const proofs = await Promise.all(streams.map(stream => verifyStream(config, stream)))
+    const proofs = await Promise.all(streams.map(stream => verifyStream(config, stream, { full: true })))
     return proofs.every(({ result }) => result === 'ok')
   }
 

@@ -20,8 +20,11 @@ export interface KafkaInspector extends AsyncDisposable {
   group(topic: string): Promise<GroupFacts>
   /** Sets the group's offsets. Only while it has no members: the broker refuses it otherwise. */
   commit(positions: readonly Progress[]): Promise<void>
-  /** Every record that the topic holds now, partition by partition, offsets ascending. */
-  read(topic: string): AsyncIterable<SourceRecord>
+  /**
+   * Every record that the topic holds now, partition by partition, offsets ascending.
+   * @param from by partition: what lies below is left out
+   */
+  read(topic: string, from?: ReadonlyMap<number, bigint>): AsyncIterable<SourceRecord>
 }
 
 const TIMEOUT_MS = 10_000
@@ -95,11 +98,12 @@ export async function startInspector(options: {
       while (commitWaiting !== undefined) await call<NativeRecord[]>(done => client.consume(1, done)).catch(() => {})
       await answer.promise
     },
-    async *read(topic) {
+    async *read(topic, from) {
       await using reader = await openPartitionReader({ ...options, topic })
       for (const partition of await reader.partitions()) {
         const { low, high } = await reader.watermarks(partition)
-        yield* reader.read(partition, low, high)
+        const start = from?.get(partition) ?? low
+        if (start < high) yield* reader.read(partition, start > low ? start : low, high)
       }
     },
     [Symbol.asyncDispose]: () => new Promise(resolve => client.disconnect(() => resolve())),

@@ -13,8 +13,8 @@ export interface CheckRow {
 export interface Check {
   /** Finds what does not add up: no row is good. Answers {@link CheckRow}s; a LIMIT is put behind it. */
   readonly text: string
-  /** How many of `$1` (the topic) and `$2` (the group) it uses. */
-  readonly parameters: 0 | 1 | 2
+  /** How many of `$1` (the topic), `$2` (the group) and `$3` (what the checkpoint knows of the ledger) it uses. */
+  readonly parameters: 0 | 1 | 2 | 3
   readonly what: (row: CheckRow) => string
 }
 
@@ -69,22 +69,25 @@ function unnumbered({ stream, key }: StreamPlan, child: TablePlan): Check {
  * offset (`verify --repair`).
  */
 export function beyondProgress({ root }: StreamPlan): string {
-  return `FROM ${identifier(root.name)} AS o LEFT JOIN (
-        SELECT p.partition, max(greatest(p.next_offset, l.to_offset)) AS next_offset
-        FROM stream_progress AS p LEFT JOIN (
-          SELECT partition, group_id, max(to_offset) AS to_offset FROM stream_ledger WHERE topic = $1 GROUP BY 1, 2
-        ) AS l USING (partition, group_id)
-        WHERE p.topic = $1 GROUP BY p.partition
-      ) AS p ON p.partition = o.source_partition
+  return `FROM ${identifier(root.name)} AS o LEFT JOIN (${FURTHEST}) AS p ON p.partition = o.source_partition
       WHERE o.source_topic = $1 AND o.source_offset >= coalesce(p.next_offset, 0)`
 }
 
+/** By partition of `$1`: how far any group has ever been. */
+export const FURTHEST = `
+  SELECT p.partition, max(greatest(p.next_offset, l.to_offset)) AS next_offset
+  FROM stream_progress AS p LEFT JOIN (
+    SELECT partition, group_id, max(to_offset) AS to_offset FROM stream_ledger WHERE topic = $1 GROUP BY 1, 2
+  ) AS l USING (partition, group_id)
+  WHERE p.topic = $1 GROUP BY p.partition`
+
 /** What must hold of a stream's ledger, and of its tables. */
 export function checksOf(plan: StreamPlan): readonly Check[] {
-  return [...LEDGER_CHECKS, ...tableChecks(plan)]
+  return [...LEDGER_CHECKS, deadLetterCounts(plan), ...tableChecks(plan)]
 }
 
-const LEDGER_CHECKS: readonly Check[] = [
+/** Of one topic and group. */
+export const LEDGER_CHECKS: readonly Check[] = [
   {
     text: `SELECT l.partition, l.from_offset AS position, coalesce(l.before, p.first_offset) AS detail, NULL AS other
       FROM (${CHAIN}) AS l JOIN stream_progress AS p ON p.topic = $1 AND p.group_id = $2 AND p.partition = l.partition
@@ -127,6 +130,48 @@ const LEDGER_CHECKS: readonly Check[] = [
   },
 ]
 
+/** Rows of values that the ledger explains: between `least` and `least + unsure`. */
+export function counted(stream: string): string {
+  // Over every topic and group of the stream, because a row does not say which group stored it first. Ledger rows without a
+  // count come from a version that did not count new keys.
+  return `SELECT coalesce(sum(inserted), 0)
+        + (SELECT coalesce(sum(values), 0) FROM value_count_changes WHERE stream = ${stream}) AS least,
+      coalesce(sum(written) FILTER (WHERE inserted IS NULL), 0) AS unsure
+    FROM stream_ledger WHERE stream = ${stream}`
+}
+
+export function deadLetterCounts(plan: StreamPlan): Check {
+  const stream = literal(plan.stream)
+  return {
+    // Ranges that lack dead letters, when the sums differ. Only the sums over the whole stream are exact: a redriven record
+    // counts in the ledger where it was read, and in the index where it first stood. Those of other programs are in no
+    // ledger, and so count nothing in the index.
+    text: `WITH sums AS (
+      SELECT (SELECT coalesce(sum(dead_lettered), 0) FROM stream_ledger WHERE stream = ${stream}) AS ledger,
+        (SELECT coalesce(sum(failures), 0) FROM dead_letters WHERE stream = ${stream})
+        + (SELECT coalesce(sum(failures), 0) FROM dead_letters_purged_counts WHERE stream = ${stream}) AS index
+    ), places AS (
+      SELECT source_topic, source_partition, source_offset FROM dead_letters WHERE failures > 0 AND stream = ${stream}
+      UNION ALL
+      SELECT place[1], place[2]::integer, place[3]::bigint
+      FROM dead_letters_purged, regexp_match(id, '^(.+)-([0-9]+)-([0-9]+)$') AS place
+    ), lacking AS (
+      SELECT l.partition, l.from_offset, l.dead_lettered,
+        (SELECT count(*) FROM places AS d WHERE d.source_topic = $1 AND d.source_partition = l.partition
+          AND d.source_offset >= l.from_offset AND d.source_offset < l.to_offset) AS indexed
+      FROM stream_ledger AS l CROSS JOIN sums
+      WHERE sums.ledger <> sums.index AND l.topic = $1 AND l.group_id = $2 AND l.dead_lettered > 0
+    )
+    SELECT partition, from_offset AS position, dead_lettered AS detail, indexed AS other
+    FROM lacking WHERE indexed < dead_lettered
+    UNION ALL
+    SELECT NULL, NULL, ledger, index FROM sums WHERE ledger <> index`,
+    parameters: 2,
+    what: row =>
+      `${row.detail} dead letters are in the ledger, ${row.other} in the index${row.partition === null ? `, in all of ${plan.stream}` : ''}`,
+  }
+}
+
 function tableChecks(plan: StreamPlan): readonly Check[] {
   const { root, children, key } = plan
   const stream = literal(plan.stream)
@@ -139,44 +184,9 @@ function tableChecks(plan: StreamPlan): readonly Check[] {
         `value ${row.detail} of ${plan.stream} comes from an offset that is not settled (progress: ${row.other ?? 'none'})`,
     },
     {
-      // Ranges that lack dead letters, when the sums differ. Only the sums over the whole stream are exact: a redriven record
-      // counts in the ledger where it was read, and in the index where it first stood. Those of other programs are in no
-      // ledger, and so count nothing in the index.
-      text: `WITH sums AS (
-        SELECT (SELECT coalesce(sum(dead_lettered), 0) FROM stream_ledger WHERE stream = ${stream}) AS ledger,
-          (SELECT coalesce(sum(failures), 0) FROM dead_letters WHERE stream = ${stream})
-          + (SELECT coalesce(sum(failures), 0) FROM dead_letters_purged_counts WHERE stream = ${stream}) AS index
-      ), places AS (
-        SELECT source_topic, source_partition, source_offset FROM dead_letters WHERE failures > 0 AND stream = ${stream}
-        UNION ALL
-        SELECT place[1], place[2]::integer, place[3]::bigint
-        FROM dead_letters_purged, regexp_match(id, '^(.+)-([0-9]+)-([0-9]+)$') AS place
-      ), lacking AS (
-        SELECT l.partition, l.from_offset, l.dead_lettered,
-          (SELECT count(*) FROM places AS d WHERE d.source_topic = $1 AND d.source_partition = l.partition
-            AND d.source_offset >= l.from_offset AND d.source_offset < l.to_offset) AS indexed
-        FROM stream_ledger AS l CROSS JOIN sums
-        WHERE sums.ledger <> sums.index AND l.topic = $1 AND l.group_id = $2 AND l.dead_lettered > 0
-      )
-      SELECT partition, from_offset AS position, dead_lettered AS detail, indexed AS other
-      FROM lacking WHERE indexed < dead_lettered
-      UNION ALL
-      SELECT NULL, NULL, ledger, index FROM sums WHERE ledger <> index`,
-      parameters: 2,
-      what: row =>
-        `${row.detail} dead letters are in the ledger, ${row.other} in the index${row.partition === null ? `, in all of ${plan.stream}` : ''}`,
-    },
-    {
-      // Over every topic and group of the stream, because a row does not say which group stored it first. Ledger rows without a
-      // count come from a version that did not count new keys.
       text: `SELECT NULL::integer AS partition, NULL AS position, stored.rows AS detail,
         CASE WHEN stored.rows < counted.least THEN counted.least ELSE counted.least + counted.unsure END AS other
-      FROM (SELECT count(*) AS rows FROM ${identifier(root.name)}) AS stored CROSS JOIN (
-        SELECT coalesce(sum(inserted), 0)
-            + (SELECT coalesce(sum(values), 0) FROM value_count_changes WHERE stream = ${stream}) AS least,
-          coalesce(sum(written) FILTER (WHERE inserted IS NULL), 0) AS unsure
-        FROM stream_ledger WHERE stream = ${stream}
-      ) AS counted
+      FROM (SELECT count(*) AS rows FROM ${identifier(root.name)}) AS stored CROSS JOIN (${counted(stream)}) AS counted
       WHERE stored.rows NOT BETWEEN counted.least AND counted.least + counted.unsure`,
       parameters: 0,
       what: ({ detail, other }) => {
@@ -192,6 +202,6 @@ function tableChecks(plan: StreamPlan): readonly Check[] {
 }
 
 /** Whether each value has a row in it. */
-function isAlwaysThere({ kind, optional, mayBeEmpty }: TablePlan): boolean {
+export function isAlwaysThere({ kind, optional, mayBeEmpty }: TablePlan): boolean {
   return kind === 'many' ? !mayBeEmpty : !optional
 }

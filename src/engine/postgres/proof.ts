@@ -5,7 +5,17 @@ import type { OutcomeCounts } from '../outcome.ts'
 import type { Stream } from '../stream.ts'
 import { identifier } from './identifiers.ts'
 import { pipelined, query, transaction } from './pool.ts'
+import {
+  type Checkpoint,
+  CLOSED_LEDGER,
+  type ClosedLedger,
+  changedSince,
+  closedJson,
+  type DlqMark,
+  readCheckpoint,
+} from './proof-checkpoint.ts'
 import { type CheckRow, checksOf } from './proof-checks.ts'
+import { checksSince } from './proof-checks-since.ts'
 
 /** Something that does not add up. A finding fails the proof. */
 export interface Finding {
@@ -15,6 +25,8 @@ export interface Finding {
   readonly offset: bigint | undefined
   /** A sentence; it may name the key of a value, and no other data of it. */
   readonly what: string
+  /** It was found by comparison with a checkpoint: what is stored now agrees with itself. */
+  readonly changed?: boolean
 }
 
 /** `[from, to)` */
@@ -56,34 +68,65 @@ export interface Proof {
   /** Moved by an operator, forward or (`to` below `from`) back: listed, and no finding. */
   readonly skipped: readonly OffsetRange[]
   readonly findings: readonly Finding[]
+  /** The clock of the database at the snapshot, as text. */
+  readonly at: string
+  /** What of the ledger does not change any more. */
+  readonly closed: readonly ClosedLedger[]
+  /** From which it went on; `undefined`: everything was read. */
+  readonly from: Checkpoint | undefined
 }
 
 /** Findings of each kind that are listed, so that one broken table does not hide the others. */
 const FINDINGS_OF_A_KIND = 20
 
 /**
- * Computes the sums of the tables in one snapshot, so that it may run beside the service. Reads all rows of the stream: give it
- * a pool whose statement timeout is in minutes.
+ * Goes on from the checkpoint that an earlier proof has left, unless there is none. Where something does not add up, everything is read after all: only
+ * that names each place. What only a comparison with the checkpoint finds is a finding as well.
+ * @param options.full read everything in any case
+ * @throws as {@link readProof}
+ */
+export async function prove(
+  pool: pg.Pool,
+  stream: Pick<Stream, 'name' | 'topic' | 'groupId' | 'plan'>,
+  { full = false }: { readonly full?: boolean } = {},
+): Promise<Proof> {
+  const checkpoint = full ? undefined : await readCheckpoint(pool, stream)
+  if (checkpoint === undefined) return await readProof(pool, stream)
+  const proof = await readProof(pool, stream, checkpoint)
+  if (proof.findings.length === proof.expired.length) return proof
+  const whole = await readProof(pool, stream)
+  return { ...whole, findings: [...proof.findings.filter(({ changed }) => changed), ...whole.findings] }
+}
+
+/**
+ * Computes the sums of the tables in one snapshot, so that it may run beside the service. Reads all rows of the stream, unless it goes on from a
+ * checkpoint: give it a pool whose statement timeout is in minutes.
  * @throws StoreUnavailableError, StoreContendedError, StoreMisconfiguredError
  */
 export async function readProof(
   pool: pg.Pool,
   { topic, groupId, plan }: Pick<Stream, 'topic' | 'groupId' | 'plan'>,
+  from?: Checkpoint,
 ): Promise<Proof> {
-  const counted = [plan.root, ...plan.children].filter(({ kind }) => kind !== 'one').map(({ name }) => name)
+  const tables = from === undefined ? [plan.root, ...plan.children] : []
+  const counted = tables.filter(({ kind }) => kind !== 'one').map(({ name }) => name)
   return await transaction(pool, async client => {
     await pipelined(client, ['BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY'])
-    const [sums, ranges, rows] = await pipelined(client, [
+    const [sums, ranges, rows, closed] = await pipelined(client, [
       { text: PARTITION_SUMS, values: [topic, groupId] },
       { text: UNREAD_RANGES, values: [topic, groupId] },
       { text: rowCounts(counted), values: [topic] },
+      { text: CLOSED_LEDGER, values: [topic, groupId] },
     ])
     const findings: Finding[] = []
     // One after another: each may scan whole tables, and the time to wait for an answer runs from the sending.
-    for (const { text, parameters, what } of checksOf(plan)) {
-      const values = [topic, groupId].slice(0, parameters)
+    const checks = from === undefined ? checksOf(plan) : [changedSince(from), ...checksSince(plan, from.since)]
+    for (const check of checks) {
+      const { text, parameters, what } = check
+      const values = [topic, groupId, closedJson(from?.partitions ?? [])].slice(0, parameters)
       const [answer] = await pipelined(client, [{ text: `${text}\nLIMIT ${FINDINGS_OF_A_KIND + 1}`, values }])
-      findings.push(...toFindings(answer?.rows ?? [], what))
+      const changed = parameters === 3 ? { changed: true } : {}
+      findings.push(...toFindings(answer?.rows ?? [], what).map(finding => ({ ...finding, ...changed })))
     }
     if (sums?.rows.length === 0) findings.push(await nothingConsumed(client, plan.stream, topic, groupId))
     await pipelined(client, ['COMMIT'])
@@ -102,6 +145,9 @@ export async function readProof(
       },
       expired: expired.map(toRange),
       skipped: unread.filter(range => range.skipped !== 0).map(toRange),
+      at: String(rows?.rows[0]?.at),
+      closed: closed?.rows ?? [],
+      from,
       findings: [
         ...findings,
         ...expired.map(({ partition, from, to, expired: count }) => {
@@ -123,15 +169,24 @@ export interface IndexedLetter {
 
 /**
  * Our own dead letters of a topic in the index, by id (`topic-partition-offset`), for comparison with the DLQ topic.
+ * @param proven leaves out what a checkpoint has found there
  * @throws as {@link readProof}
  */
-export async function* indexedLetters(pool: pg.Pool, topic: string): AsyncIterable<IndexedLetter> {
+export async function* indexedLetters(
+  pool: pg.Pool,
+  topic: string,
+  proven?: { readonly dlq: DlqMark; readonly since: string },
+): AsyncIterable<IndexedLetter> {
+  const ends = Object.entries(proven?.dlq.ends ?? {})
   const page = 5_000
   for (let after = '', rows: LetterRow[] = []; ; after = rows.at(-1)?.id ?? '') {
     rows = await query<LetterRow>(pool, {
-      text: `SELECT id, source_partition, source_offset, dlq_partition, dlq_offset FROM dead_letters
-        WHERE source_topic = $1 AND written_by = 'holdfast' AND id > $2 ORDER BY id LIMIT $3`,
-      values: [topic, after, page],
+      text: `SELECT id, source_partition, source_offset, dlq_partition, dlq_offset FROM dead_letters AS d
+        WHERE source_topic = $1 AND written_by = 'holdfast' AND id > $2 AND NOT EXISTS (
+          SELECT FROM unnest($4::int4[], $5::int8[]) AS read (partition, before)
+          WHERE d.dlq_partition = read.partition AND d.dlq_offset < read.before AND d.failed_at < $6::timestamptz)
+        ORDER BY id LIMIT $3`,
+      values: [topic, after, page, ends.map(([at]) => at), ends.map(([, end]) => end), proven?.since ?? null],
     })
     for (const { id, source_partition, source_offset, dlq_partition, dlq_offset } of rows) {
       const known = dlq_partition !== null && dlq_offset !== null
@@ -224,7 +279,8 @@ const UNREAD_RANGES = `
 
 function rowCounts(tables: readonly string[]): string {
   const counts = tables.map((name, index) => `(SELECT count(*) FROM ${identifier(name)}) AS rows_${index}`)
-  return `SELECT ${counts.join(', ')}, (SELECT count(*) FROM dead_letters WHERE source_topic = $1) AS dead_letters`
+  const letters = '(SELECT count(*) FROM dead_letters WHERE source_topic = $1) AS dead_letters'
+  return `SELECT ${[...counts, letters, 'now()::text AS at'].join(', ')}`
 }
 
 function toSums(row: Readonly<Record<string, unknown>>): PartitionSums {

@@ -19,6 +19,9 @@ function proofOf(partition: Pick<PartitionSums, 'accountedFrom' | 'nextOffset'>)
     expired: [],
     skipped: [],
     findings: [],
+    at: '2026-01-01 00:00:00+00',
+    closed: [],
+    from: undefined,
   }
 }
 
