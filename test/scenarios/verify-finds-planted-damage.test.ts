@@ -30,6 +30,23 @@ it('names each place that does not add up, with partition and offset, and fails'
     deep: { records: 2 * records.length, compared: modelOf(records).orders.size, elsewhere: 0, unknown: 0 },
   })
 
+  // And that the next proof does not read once more: it goes on from where that one ended, dead letters included
+  const next = await verify(stream, '--json')
+  expect(JSON.parse(next.stdout)).toMatchObject({
+    ...{ verify: 'ok', kind: 'checkpoint', checkpoint_left: true, totals: { records: 2 * records.length } },
+    checkpoint: { proven_at: expect.stringMatching(/^20/), full_at: expect.stringMatching(/^20/) },
+  })
+  const whole = await verify(stream, '--full', '--json')
+  expect(JSON.parse(whole.stdout)).toMatchObject({
+    verify: 'ok',
+    kind: 'full',
+    checkpoint: null,
+    checkpoint_left: true,
+  })
+  expect((await verify(stream)).said).toMatch(
+    /ok.*\nwent on from the proof of 20.*everything was last read at 20.*--full/,
+  )
+
   // When an amount is altered, an item added, an order deleted, and one put back to the position of an earlier version
   const back = records.findLast(({ kind }) => kind === 'update')?.uid
   const earlier = at[records.findIndex(({ uid }) => uid === back)]
@@ -100,6 +117,8 @@ it('names each place that does not add up, with partition and offset, and fails'
   expect(json.code).toBe(1)
   expect(JSON.parse(json.stdout)).toMatchObject({
     verify: 'failed',
+    kind: 'full',
+    checkpoint_left: false,
     findings: expect.arrayContaining([expect.objectContaining({ partition: 3, offset: String(ahead) })]),
   })
 })
