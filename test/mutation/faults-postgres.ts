@@ -138,11 +138,6 @@ export const POSTGRES_FAULTS: readonly Mutation[] = [
       'AND group_id = $3 AND $4::int8 IS NOT NULL${storm',
     ],
     ['a batch is settled while its partition waits for an operator', "' AND paused_for IS NULL'", "''"],
-    [
-      'the ledger row of another range tells how a batch ended',
-      'AND ledger.from_offset = $4 AND ledger.to_offset = $5',
-      'AND ledger.from_offset = $4 AND $5::int8 IS NOT NULL',
-    ],
   ]),
   ...faultsOf('engine/postgres/ledger', contract('stream-control', 'settlement-store'), [
     ['starts are not forgotten when progress moves', 'updated_at = now(), starts = 0,', 'updated_at = now(),'],

@@ -1,3 +1,4 @@
+import { BOOKS_FAULTS } from './faults-books.ts'
 import { ENGINE_FAULTS } from './faults-engine.ts'
 import { INBOX_FAULTS } from './faults-inbox.ts'
 import { POSTGRES_FAULTS } from './faults-postgres.ts'
@@ -12,5 +13,6 @@ export const MUTATIONS: readonly Mutation[] = [
   ...VALUES_FAULTS,
   ...READ_FAULTS,
   ...POSTGRES_FAULTS,
+  ...BOOKS_FAULTS,
   ...INBOX_FAULTS,
 ]
