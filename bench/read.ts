@@ -142,7 +142,7 @@ async function startService(databaseUrl: string): Promise<Contender> {
 
 async function startOther(kind: (typeof KINDS)[number], words: readonly string[]): Promise<Contender> {
   const logFile = join(RESULTS, `read-${stamp}-${kind}.log`)
-  const args = ['--max-semi-space-size=8', join(ROOT, 'bench', 'read-servers.ts'), kind, ...words]
+  const args = ['--max-semi-space-size=4', join(ROOT, 'bench', 'read-servers.ts'), kind, ...words]
   const started = await start(process.execPath, args, logFile, {})
   return contender(kind, started, await untilLogged(started, logFile, text => /^(\d+)\n/.exec(text)?.[1]))
 }

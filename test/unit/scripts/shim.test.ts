@@ -91,10 +91,10 @@ it('reads .env where there is one', () => {
 it('bounds the room for young objects, unless NODE_OPTIONS asks for another', () => {
   setUp()
   node('path', 'v24.21.0', 'printf %s "$NODE_OPTIONS"')
-  expect(holdfast().stdout).toBe('--max-semi-space-size=8')
+  expect(holdfast().stdout).toBe('--max-semi-space-size=4')
   const { stdout } = holdfast([], 'bin/holdfast', { NODE_OPTIONS: '--max-semi-space-size=32' })
   // Node takes the last of a repeated flag.
-  expect(stdout).toBe('--max-semi-space-size=8 --max-semi-space-size=32')
+  expect(stdout).toBe('--max-semi-space-size=4 --max-semi-space-size=32')
 })
 
 it('bounds the arenas of malloc, and keeps sources without their types, unless the environment says otherwise', () => {

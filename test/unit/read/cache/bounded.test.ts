@@ -7,7 +7,7 @@ const FILLER = fileURLToPath(new URL('../../../support/fill-cache.ts', import.me
 const MEBIBYTE = 1024 * 1024
 
 /** As `bin/holdfast` runs the service. */
-const FLAGS = ['--max-semi-space-size=8']
+const FLAGS = ['--max-semi-space-size=4']
 
 /** A process of its own: this one's memory holds vitest. */
 async function fill(maxBytes: number, times: number) {
