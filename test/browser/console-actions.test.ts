@@ -271,7 +271,9 @@ describe('a discard', () => {
 describe('the stream', () => {
   it('says what is wrong in a sentence, and goes on when an operator says so and why', () =>
     pages.visit('/admin', async page => {
-      await page.getByText('Running and up to date. 1,000 dead letters are open, the oldest for 4 h').waitFor()
+      await page
+        .getByText('Running and up to date. 3 causes are new. 1,000 dead letters are open, the oldest for 4 h')
+        .waitFor()
       const figures = await page.locator('.glance .figure').allTextContents()
       expect(figures.slice(0, 4)).toEqual([
         'Settled1,240records a second',
@@ -378,7 +380,7 @@ describe('when the service is away', () => {
       await page.route('**/admin/dead-letters/groups*', route =>
         route.fulfill({ status: 503, body: away, contentType: 'application/problem+json' }),
       )
-      await page.getByRole('link', { name: 'Dead letters' }).click()
+      await page.getByRole('link', { name: 'Dead letters', exact: true }).click()
       await page.getByRole('heading', { name: 'Not available just now' }).waitFor()
       await page.locator('#view').getByText('Postgres cannot be reached just now.').waitFor()
       await page.unroute('**/admin/dead-letters/groups*')

@@ -1,7 +1,7 @@
 import type { Browser, Page, Request } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type ConsolePages, KEY, startConsole } from './console-pages.ts'
-import { fillWith } from './console-stand-in.ts'
+import { type ConsoleStandIn, fillWith } from './console-stand-in.ts'
 import { looksWell } from './looks.ts'
 import { MODEL } from './pages.ts'
 import { launchBrowser, openPage } from './support.ts'
@@ -19,6 +19,7 @@ beforeAll(async () => {
         { step: 19, version: '1.4.0', count: 3, at, deployed: true },
         { step: 22, version: '1.4.0', count: 1, at, deployed: false },
       )
+      sayOfCauses(inbox, at)
     },
   })
 })
@@ -47,6 +48,15 @@ describe('in light and dark, on a large screen and on a phone, the console fits 
       await page.goto(`${pages.url}/admin?q=reason%3Atoo_large`)
       await page.getByText('Nothing matches').waitFor()
       await looks(page, 'nothing')
+    }))
+
+  it('what is known of a cause', () =>
+    pages.visit('/admin', async page => {
+      await page.locator('#view tbody tr').nth(1).getByRole('button', { name: 'Cause …' }).click()
+      const dialog = page.getByRole('dialog')
+      await dialog.getByLabel('State').selectOption('snoozed for 24 hours')
+      await dialog.getByLabel('Owner').fill('grace')
+      await looks(page, 'cause')
     }))
 
   it('a dead letter, masked and in full, as JSON and as bytes', () =>
@@ -105,6 +115,16 @@ describe('in light and dark, on a large screen and on a phone, the console fits 
       await looks(page, 'console-key')
     }))
 })
+
+/** One of each kind: came back, snoozed with an owner and a note, new. */
+function sayOfCauses(inbox: ConsoleStandIn, at: string): void {
+  const amount = inbox.causeOf({ reason: 'schema_violation', error: 'required', pointer: '/payment/amount' })
+  Object.assign(amount, { state: 'regressed', since: at, version: '1.4.0', owner: 'ada' })
+  Object.assign(inbox.causeOf({ reason: 'schema_violation', error: 'format', pointer: '/delivery/email' }), {
+    ...{ state: 'snoozed', snoozed_until: '2030-01-02T12:00:00.000Z', owner: 'the team of the web shop' },
+    ...{ note: 'The form takes anything with an @. Ticket 4711; mended with 1.5.', changed_by: 'ada', changed_at: at },
+  })
+}
 
 async function looks(page: Page, name: string): Promise<void> {
   await looksWell(page, `console-${name}`, { phoneWidth: PHONE_WIDTH })
@@ -185,7 +205,7 @@ describe('what other people wrote is only ever text', () => {
 
 describe('the way over a bad line', () => {
   /** All of the page: the document, styles, scripts and the icon, as they come over the wire. */
-  const MOST_BYTES = 108_000
+  const MOST_BYTES = 116_000
 
   it('is short', async () => {
     const { page, close } = await openPage(browser)

@@ -7,7 +7,8 @@ import { age, button, cliLine, put, table } from './parts.js'
 import { ask } from './requests.js'
 import { dashboardLink, runbookLink, runbooksOf, useDashboard } from './runbooks.js'
 import { sparkline, sumOf } from './sparkline.js'
-import { causeOf, duration, named, PAUSES, plural } from './words.js'
+import { ATTENTION } from './states.js'
+import { CAUSE_STATES, causeOf, duration, named, PAUSES, plural } from './words.js'
 
 const ARRIVALS_MS = 60_000
 const HOURS = 24
@@ -263,8 +264,15 @@ function breakersFigure(stream) {
 function lettersFigure({ dead_letters: letters, age_seconds: ages }, heardSeconds) {
   if (letters == null) return figure('Open dead letters', '–', ['not known'])
   const { open, oldest_age_seconds: oldest } = letters
-  const words = oldest == null ? [] : [`oldest ${duration(oldest)}`]
+  const words = [...(oldest == null ? [] : [`oldest ${duration(oldest)}`]), ...askingWords(letters)]
   return figure('Open dead letters', formatNumber(open), words, { old: aged(ages?.dead_letters, heardSeconds) })
+}
+
+/** `2 new, 1 came back`: causes that ask for attention. */
+function askingWords({ open, attention = {} }) {
+  const asking = ATTENTION.filter(state => attention[state] > 0)
+  if (asking.length === 0) return open === 0 ? [] : ['all causes known']
+  return [`causes: ${asking.map(state => `${formatNumber(attention[state])} ${CAUSE_STATES[state]}`).join(', ')}`]
 }
 
 /** Adds the time since the event arrived to an age that the event reported. */

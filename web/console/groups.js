@@ -4,11 +4,11 @@ import { h, text } from '../tree.js'
 import { dlqLine } from './cli-line.js'
 import { filterOfGroup } from './filter-text.js'
 import { createInbox } from './inbox.js'
-import { age, badge, button, notice, put, redraw, table } from './parts.js'
+import { absolute, age, badge, button, notice, put, redraw, table } from './parts.js'
 import { openRedrive } from './redrive-dialog.js'
 import { ask } from './requests.js'
 import { sparkline, sumOf } from './sparkline.js'
-import { letters, named, REASONS, STATES } from './words.js'
+import { CAUSE_STATES, letters, named, REASONS, STATES } from './words.js'
 
 /** Events come as records settle; groups are counted at most this often. */
 const REFRESH_MS = 3_000
@@ -53,7 +53,7 @@ export function groupsView(app, place) {
   }
 
   function row(group) {
-    const { reason, error, pointer, count, states, sample } = group
+    const { reason, error, pointer, count, states, sample, cause } = group
     const filter = filterOfGroup(place.q, group)
     const share = Math.max(2, Math.round((count / total()) * 100))
     const counts = arrivals?.get(keyOf(group))
@@ -85,6 +85,7 @@ export function groupsView(app, place) {
           app.link({ view: 'letter', id: sample.id, q: filter }, {}, text(sample.key ?? sample.id)),
         ),
         statesOf(states, count),
+        causeChip(cause),
       ),
       h(
         'td',
@@ -99,6 +100,7 @@ export function groupsView(app, place) {
         'td',
         { class: 'row-actions' },
         button('Redrive …', () => openRedrive(app, { q: filter, count, words: letters(count) })),
+        button('Cause …', () => sayOfCause(app, group)),
       ),
     )
   }
@@ -141,6 +143,36 @@ function statesOf(states, count) {
       badge(state, n === count ? named(STATES, state) : `${formatNumber(n)} ${named(STATES, state)}`),
     ),
   )
+}
+
+/** State, owner and note of a cause, as its row shows them. */
+function causeChip(cause) {
+  const { state, version, owner, note } = cause
+  const when = {
+    new: () => [' for ', age(cause.since)],
+    regressed: () => [' ', age(cause.since), ' ago'],
+    due: () => [' for ', age(cause.since)],
+  }[state]
+  const deployed = when === undefined || version === null ? [] : [', with ', text(version)]
+  return h(
+    'div',
+    { class: 'cause-line' },
+    badge(state, named(CAUSE_STATES, state)),
+    h('span', { class: 'soft' }, ...(when?.() ?? []), ...deployed, ...endOf(cause)),
+    ...(owner === null ? [] : [h('span', {}, h('span', { class: 'soft' }, 'owner '), text(owner))]),
+    ...(note === null ? [] : [h('span', { class: 'note' }, text(note))]),
+  )
+}
+
+function endOf({ snoozed_until: until, snoozed_above: above }) {
+  if (until !== null) return [`until ${absolute(until)}`]
+  return above === null ? [] : [`until ${above} wait`]
+}
+
+/** The dialog is loaded when it is opened for the first time. */
+async function sayOfCause(app, group) {
+  const { openCause } = await import('./cause-dialog.js')
+  openCause(app, group)
 }
 
 export function nothing(app, { view, q }) {

@@ -1,4 +1,5 @@
 import { formatNumber } from '../format.js'
+import { ATTENTION } from './states.js'
 import { duration, named, plural } from './words.js'
 
 /** A lag above this is mentioned. */
@@ -39,7 +40,7 @@ export function healthOf(stream, nowMs = Date.now(), heardSeconds = 0) {
     }
   }
   const runs = runningOf(stream)
-  const level = runs.level === 'good' && letters.open === 0 ? 'good' : 'fair'
+  const level = runs.level === 'good' && letters.calm ? 'good' : 'fair'
   return { level, words: [`${runs.words} ${letters.words}`], also: [] }
 }
 
@@ -132,18 +133,36 @@ function runningOf({ state, lag_seconds: behind, lag_records: records }) {
   return { level: 'good', words: 'Running and up to date.' }
 }
 
-/** `open`: `undefined` when it is not known. */
-function lettersOf({ dead_letters: letters, age_seconds: ages }) {
-  if (letters == null) return { open: undefined, words: 'How many dead letters are open is not known.' }
+const ASKING = {
+  new: count => `${plural(count, 'cause is', 'causes are')} new`,
+  regressed: count => `${plural(count, 'cause', 'causes')} came back`,
+  due: count => `${plural(count, 'snooze is', 'snoozes are')} over`,
+}
+
+/**
+ * `open`: `undefined` when it is not known. `calm`: no cause asks for attention; old letters of causes that are known do not.
+ */
+function lettersOf(stream) {
+  const { dead_letters: letters } = stream
+  if (letters == null) return { open: undefined, calm: false, words: 'How many dead letters are open is not known.' }
+  const { open, attention = {} } = letters
+  const asking = ATTENTION.filter(state => attention[state] > 0).map(state => ASKING[state](attention[state]))
+  const known = asking.length === 0 && open > 0 ? ' Nothing of it is new.' : ''
+  const causes = asking.length === 0 ? '' : `${asking.join('; ')}. `
+  return { open, calm: asking.length === 0, words: `${causes}${openWords(stream)}${known}` }
+}
+
+/** @returns one sentence */
+function openWords({ dead_letters: letters, age_seconds: ages }) {
   const { open, oldest_age_seconds: oldest } = letters
   const ago = agoOf(ages?.dead_letters)
   const age = oldest == null ? '' : `, the oldest for ${duration(oldest)}`
   if (ago !== undefined) {
     const many = open === 0 ? 'No dead letter was' : plural(open, 'dead letter was', 'dead letters were', formatNumber)
-    return { open, words: `${many} open ${ago}.` }
+    return `${many} open ${ago}.`
   }
-  if (open === 0) return { open, words: 'No dead letter is open.' }
-  return { open, words: `${plural(open, 'dead letter is', 'dead letters are', formatNumber)} open${age}.` }
+  if (open === 0) return 'No dead letter is open.'
+  return `${plural(open, 'dead letter is', 'dead letters are', formatNumber)} open${age}.`
 }
 
 /** @returns how old a figure is, as `40 s ago`; `undefined` where it is current */

@@ -50,7 +50,7 @@ export function useStream(name) {
 
 /**
  * @param {string} path
- * @param {{ query?: object, body?: object, signal?: AbortSignal }} [options] with a body it is a POST
+ * @param {{ query?: object, body?: object, method?: string, signal?: AbortSignal }} [options] with a body it is a POST, unless `method` says otherwise
  * @throws Failure
  */
 export async function ask(path, options = {}) {
@@ -63,12 +63,12 @@ export async function ask(path, options = {}) {
 /**
  * Like `ask`, but returns the response without reading its body.
  * @param {string} path
- * @param {{ query?: object, body?: object, signal?: AbortSignal }} [options]
+ * @param {{ query?: object, body?: object, method?: string, signal?: AbortSignal }} [options]
  */
-export async function answerTo(path, { query = {}, body, signal } = {}) {
+export async function answerTo(path, { query = {}, body, method = 'POST', signal } = {}) {
   const given = Object.entries({ ...query, stream }).filter(([, value]) => value !== undefined)
   const search = given.length === 0 ? '' : `?${new URLSearchParams(given)}`
-  const init = body === undefined ? { signal } : post(body, signal)
+  const init = body === undefined ? { signal } : { ...withJson(body), method, signal }
   let response
   try {
     response = await call(path + search, init, again)
@@ -83,6 +83,6 @@ export async function answerTo(path, { query = {}, body, signal } = {}) {
   throw new Failure(response.status, problem)
 }
 
-function post(body, signal) {
-  return { method: 'POST', body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' }, signal }
+function withJson(body) {
+  return { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } }
 }

@@ -38,7 +38,8 @@ export function runbooksOf(stream) {
     [(lag ?? 0) > BEHIND_SECONDS, 'HoldfastLagHigh'],
   ].flatMap(([isSo, name]) => (isSo ? [name] : []))
   if (found.length === 0 && checks.some(({ ok }) => !ok)) found.push('HoldfastNotReady')
-  if ((letters?.open ?? 0) === 0) return found
+  // Old letters of causes that are known are no trouble.
+  if (Object.keys(letters?.attention ?? {}).length === 0) return found
   const isOld = (letters.oldest_age_seconds ?? 0) > DAY_SECONDS
   return [...found, isOld ? 'HoldfastDeadLettersUntouched' : 'HoldfastDeadLettersArriving']
 }

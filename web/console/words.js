@@ -1,7 +1,7 @@
 import { formatNumber } from '../format.js'
 import { FINAL, UNDER_WAY } from './states.js'
 
-export { LEFT_OUT, REDRIVE_STATES, STATES } from './states.js'
+export { CAUSE_STATES, LEFT_OUT, REDRIVE_STATES, STATES } from './states.js'
 
 /** The console's wording in one module, so that a thing has the same name in every view. */
 

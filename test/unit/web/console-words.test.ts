@@ -119,9 +119,20 @@ describe('the stream in a sentence', () => {
     [{}, 'good', ['Running and up to date. No dead letter is open.']],
     [{ lag_seconds: 125 }, 'fair', ['Running, 2 min behind. No dead letter is open.']],
     [
-      { dead_letters: { open: 1000, oldest_age_seconds: 7200 } },
+      { dead_letters: { open: 1000, oldest_age_seconds: 7200, attention: { regressed: 1, new: 2 } } },
       'fair',
-      ['Running and up to date. 1,000 dead letters are open, the oldest for 2 h.'],
+      ['Running and up to date. 2 causes are new; 1 cause came back. 1,000 dead letters are open, the oldest for 2 h.'],
+    ],
+    // One old letter that everybody knows of asks for no attention.
+    [
+      { dead_letters: { open: 1, oldest_age_seconds: 345_600, attention: {} } },
+      'good',
+      ['Running and up to date. 1 dead letter is open, the oldest for 4 d. Nothing of it is new.'],
+    ],
+    [
+      { dead_letters: { open: 0, attention: { due: 1 } } },
+      'fair',
+      ['Running and up to date. 1 snooze is over. No dead letter is open.'],
     ],
     [{ breakers: [postgresAway] }, 'bad', ['Postgres has been unreachable for 2 min.'], [WAITS]],
     [
@@ -157,7 +168,7 @@ describe('the stream in a sentence', () => {
         { name: 'partitions', ok: false, reason: 'partition 0 was stopped' },
         { name: 'group_member', ok: false, reason: 'no partitions yet' },
       ],
-      dead_letters: { open: 7_761, oldest_age_seconds: 60 },
+      dead_letters: { open: 7_761, oldest_age_seconds: 60, attention: { new: 1 } },
       age_seconds: { dead_letters: 40 },
     }
     expect(healthOf(stream, now)).toEqual({
@@ -170,7 +181,7 @@ describe('the stream in a sentence', () => {
         'Not ready yet: no partitions yet.',
       ],
       // Of itself it would not go on.
-      also: ['Nothing is lost.', '7,761 dead letters were open 40 s ago.'],
+      also: ['Nothing is lost.', '1 cause is new. 7,761 dead letters were open 40 s ago.'],
     })
   })
 

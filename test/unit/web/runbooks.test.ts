@@ -19,10 +19,18 @@ describe('each trouble has a runbook', () => {
     [{ partitions: [{ unreadable: 'no leader' }] }, ['HoldfastNoProgress']],
     [{ partitions: [{ contended: 'a lock' }] }, ['HoldfastNoProgress']],
     [{ checks: [{ name: 'group_member', ok: false }] }, ['HoldfastNotReady']],
-    [{ dead_letters: { open: 3, oldest_age_seconds: 60 } }, ['HoldfastDeadLettersArriving']],
-    [{ dead_letters: { open: 3, oldest_age_seconds: 90_000 } }, ['HoldfastDeadLettersUntouched']],
+    [{ dead_letters: { open: 3, oldest_age_seconds: 60, attention: { new: 1 } } }, ['HoldfastDeadLettersArriving']],
+    [{ dead_letters: { open: 3, oldest_age_seconds: 90_000, attention: {} } }, []],
     [
-      { lag_seconds: 600, partitions: [{ paused: ['storm_guard'] }], dead_letters: { open: 1_000 } },
+      { dead_letters: { open: 3, oldest_age_seconds: 90_000, attention: { due: 1 } } },
+      ['HoldfastDeadLettersUntouched'],
+    ],
+    [
+      {
+        lag_seconds: 600,
+        partitions: [{ paused: ['storm_guard'] }],
+        dead_letters: { open: 1_000, attention: { new: 1 } },
+      },
       ['HoldfastStormGuard', 'HoldfastLagHigh', 'HoldfastDeadLettersArriving'],
     ],
   ])('%o', (change, names) => {
