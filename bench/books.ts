@@ -23,7 +23,9 @@ const { values, positionals } = parseArgs({
 const PARTITIONS = 6
 const STATEMENT_TIMEOUT_MS = 60 * 60_000
 
-await using server = await startPostgres({ log: line => console.error(line) })
+// The settings shorten the filling; a proof makes no use of them.
+const settings = { max_wal_size: '8GB', maintenance_work_mem: '512MB' }
+await using server = await startPostgres({ log: line => console.error(line), settings })
 const stream = createOrderStream({ topic: 'orders', dlqTopic: 'orders.dlq', groupId: 'holdfast', maxBytes: 1_000_000 })
 if (positionals[0] === 'proof') await measureProof(Number(values.records))
 else await measureTrickle(Number(values.batches))
@@ -88,7 +90,7 @@ async function fill(pool: pg.Pool, from: number, to: number): Promise<void> {
     for (const index of indexes) await pool.query(index)
   }
   await pool.query(`WITH moved AS (
-      UPDATE stream_progress AS p SET next_offset = (${to} - partition + ${PARTITIONS - 1}) / ${PARTITIONS} FROM stream_progress AS before
+      UPDATE stream_progress AS p SET next_offset = (${to} - p.partition + ${PARTITIONS - 1}) / ${PARTITIONS} FROM stream_progress AS before
       WHERE before.partition = p.partition RETURNING p.topic, p.partition, p.group_id, before.next_offset AS before, p.next_offset AS after
     )
     INSERT INTO stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written, duplicate, stale, superseded,
