@@ -15,6 +15,7 @@ import { addCommand, addGroup, type CommandGroup, type CommandSpec, option } fro
 import { AUDIT, RESUME, SEEK } from './commands-operate.ts'
 import { STREAM } from './commands-stream.ts'
 import { asOption } from './operator-name.ts'
+import { watchOption } from './watch.ts'
 
 /**
  * Every command, in the order of `--help`: the one place that names them. An implementation is imported by its `load`, when the
@@ -197,7 +198,7 @@ Examples:
 const LAG: CommandSpec = {
   name: 'lag',
   summary: 'how far each partition is behind, in records and in seconds',
-  options: [ofAll(), option('--json', 'one JSON object a line')],
+  options: [ofAll(), watchOption(), option('--json', 'one JSON object a line')],
   help: `Measured from progress in Postgres to the end of the topic; the seconds are the age of the oldest record that waits. Where there
 is no progress, from where the service would start (KAFKA_START_AT); while Postgres is away, from the group's offset in Kafka,
 which follows it. A partition that Kafka cannot serve, because it has no leader, is shown with the reason. The end is that
@@ -207,6 +208,7 @@ what to do.
 
 Examples:
   holdfast lag
+  holdfast lag --watch
   holdfast lag --json | jq 'select(.lag_records > 0)'`,
   load: async () => (await import('./lag.ts')).lag,
 }
@@ -234,8 +236,22 @@ Examples:
   load: async () => (await import('./doctor.ts')).doctor,
 }
 
+const COMPLETION: CommandSpec = {
+  name: 'completion',
+  summary: 'a script with which a shell completes commands, flags and their values',
+  arguments: [new Argument('<shell>').choices(['bash', 'zsh', 'fish'])],
+  help: `Examples:
+  eval "$(holdfast completion bash)"         # in ~/.bashrc
+  eval "$(holdfast completion zsh)"          # in ~/.zshrc, after compinit
+  holdfast completion fish | source          # in config.fish`,
+  load: async () => {
+    const { completion } = await import('./completion.ts')
+    return (shell: Parameters<typeof completion>[0]) => completion(shell, COMMANDS)
+  },
+}
+
 export const COMMANDS: readonly (CommandSpec | CommandGroup)[] = [
-  ...[DEMO, SERVE, MIGRATE, STREAM, PRODUCE, VERIFY, RESUME, SEEK, AUDIT, GET, LAG, DLQ, CONFIG, DOCTOR],
+  ...[DEMO, SERVE, MIGRATE, STREAM, PRODUCE, VERIFY, RESUME, SEEK, AUDIT, GET, LAG, DLQ, CONFIG, DOCTOR, COMPLETION],
 ]
 
 export function addCommands(program: Command): void {

@@ -2,17 +2,26 @@ import type { Stream } from '../engine/stream.ts'
 import { CommandFailed } from './failure.ts'
 import { measureLag, type PartitionLag, type StreamLag } from './lag-measure.ts'
 import { note, print, table } from './output.ts'
-import { loadSetup, namedOrAll } from './streams.ts'
+import { loadSetup, namedOrAll, type Setup } from './streams.ts'
+import { inRounds, type WatchOptions } from './watch.ts'
 
-interface LagOptions {
+interface LagOptions extends WatchOptions {
   readonly stream?: string
-  readonly json?: boolean
 }
 
 /** @throws CommandFailed when a topic does not exist; the streams that have theirs are shown first */
-export async function lag({ stream: name, json }: LagOptions): Promise<void> {
+export async function lag(options: LagOptions): Promise<void> {
   const setup = await loadSetup()
-  const streams = namedOrAll(setup, name)
+  const streams = namedOrAll(setup, options.stream)
+  await inRounds(options, begin => oneRound(setup, streams, options, begin))
+}
+
+async function oneRound(
+  setup: Setup,
+  streams: readonly Stream[],
+  { json, watch }: LagOptions,
+  begin: () => void,
+): Promise<void> {
   const missing: Stream[] = []
   const measured: (StreamLag & { readonly stream: Stream })[] = []
   for (const stream of streams) {
@@ -20,9 +29,11 @@ export async function lag({ stream: name, json }: LagOptions): Promise<void> {
     if (found.rows.length === 0) missing.push(stream)
     else measured.push({ stream, ...found })
   }
+  begin()
   if (json) {
-    for (const { stream, rows } of measured)
-      for (const row of rows) print(JSON.stringify({ stream: stream.name, ...row }))
+    const rows = measured.flatMap(({ stream, rows }) => rows.map(row => ({ stream: stream.name, ...row })))
+    if (watch) print(JSON.stringify({ at: new Date().toISOString(), partitions: rows }))
+    else for (const row of rows) print(JSON.stringify(row))
   } else if (measured.length > 0) {
     show(measured, streams.length > 1)
   }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { holdfast } from '../support/cli.ts'
+import { holdfast, startHoldfast } from '../support/cli.ts'
 import { anOrder } from '../support/orders.ts'
 import { eventually, startService } from '../support/service.ts'
 import { aStream, type Stream, streamTools } from '../support/stream.ts'
@@ -48,6 +48,12 @@ it('holdfast lag tells of each partition how far it is behind, whether the servi
   expect(stderr).toContain('Postgres is away')
   expect(stderr).not.toContain('has consumed nothing')
   expect(JSON.parse(told.split('\n')[1] ?? '')).toMatchObject({ next_offset: '2', end_offset: '3', lag_records: 1 })
+  const watching = startHoldfast(stream, 'lag', '--watch', '--json')
+  await eventually(async () => watching.said().stdout.split('\n').length > 2, 'two rounds of --watch')
+  watching.kill('SIGINT')
+  expect(await watching.exited).toBe(0)
+  for (const line of watching.said().stdout.trim().split('\n'))
+    expect(JSON.parse(line)).toMatchObject({ partitions: [{ partition: 0 }, { partition: 1, lag_records: 1 }] })
   askedAtMs = Date.now()
   const { stdout } = await holdfast(stream, 'lag')
   const lines = stdout.split('\n')

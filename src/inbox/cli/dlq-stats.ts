@@ -1,16 +1,29 @@
 import { note, print, table } from '../../cli/output.ts'
+import { inRounds, type WatchOptions } from '../../cli/watch.ts'
 import { ago, plural } from '../../cli/words.ts'
 import { groupJson } from '../json.ts'
 import { answerable, filterOf } from './dlq-filter.ts'
-import { type DlqOptions, openDeadLetters } from './dlq-parts.ts'
+import { type DeadLetters, type DlqOptions, openDeadLetters } from './dlq-parts.ts'
 
-export async function stats(words: readonly string[], options: DlqOptions): Promise<void> {
-  const written = filterOf(words)
+export async function stats(words: readonly string[], options: DlqOptions & WatchOptions): Promise<void> {
   await using inbox = await openDeadLetters(options)
+  await inRounds(options, begin => oneRound(inbox, words, options, begin))
+}
+
+async function oneRound(
+  inbox: DeadLetters,
+  words: readonly string[],
+  options: DlqOptions & WatchOptions,
+  begin: () => void,
+): Promise<void> {
+  // Read again in each round: the times of age: and the like move on.
+  const written = filterOf(words)
   const filter = await answerable(inbox, written, options)
   const groups = await inbox.letters.groups(filter)
+  begin()
   if (options.json) {
-    for (const group of groups) print(JSON.stringify(groupJson(group)))
+    if (options.watch) print(JSON.stringify({ at: new Date().toISOString(), groups: groups.map(groupJson) }))
+    else for (const group of groups) print(JSON.stringify(groupJson(group)))
     return
   }
   const now = Date.now()
