@@ -102,7 +102,7 @@ it('refusing, because it takes only small records: the letter goes without what 
 
   // And their bytes are read from where they lie
   const exported = async (offset: string) => {
-    const { stdout } = await holdfast(stream, 'dlq', 'show', `${stream.topic}-0-${offset}`, '--json')
+    const { stdout } = await holdfast(stream, 'dlq', 'show', `${stream.topic}-0-${offset}`, '--reveal', '--json')
     return JSON.parse(stdout) as { value: { text: string }; record_key: { text: string }; headers: object[] }
   }
   expect(await exported('8')).toMatchObject({ value: { text: large.value }, record_key: { text: 'its-key' } })

@@ -125,15 +125,23 @@ it('grouped by cause, turned page by page, shown byte for byte, checked, discard
 
   const binary = listed.find(({ id }) => values.get(id)?.[1] === 0xff) as Letter
   for (const { id } of [binary, violating]) {
-    expect((await cli('dlq', 'show', id, '--raw')).stdout).toEqual(values.get(id))
+    expect((await cli('dlq', 'show', id, '--reveal', '--raw')).stdout).toEqual(values.get(id))
   }
-  expect((await cli('dlq', 'show', binary.id, '--hex')).stdout.toString()).toMatch(/^00000000 {2}7b ff /)
+  expect((await cli('dlq', 'show', binary.id, '--reveal', '--hex')).stdout.toString()).toMatch(/^00000000 {2}7b ff /)
   expect((await cli('dlq', 'show', violating.id)).stdout.toString()).toMatch(
     /^> \{ {2}← required: track_number is missing$/m,
   )
-  expect(rows(await cli('dlq', 'show', violating.id, '--json'))).toMatchObject([
-    { id: violating.id, order_uid: violating.order_uid },
-  ])
+  const noted = async () =>
+    (await cli('audit', '--what', 'reveal', '--json')).stdout.toString().trim().split('\n').length
+  const before = await noted()
+  const shown = await cli('dlq', 'show', violating.id, '--json')
+  expect(rows(shown)).toMatchObject([{ id: violating.id, order_uid: violating.order_uid, value: { masked: true } }])
+  expect(shown.stdout.toString()).not.toContain('Test Testov')
+  expect(shown.stderr).toContain('--reveal shows it')
+  expect(await noted()).toBe(before)
+  const revealed = await cli('dlq', 'show', violating.id, '--reveal', '--json')
+  expect(revealed.stdout.toString()).toContain('Test Testov')
+  expect(await noted()).toBe(before + 1)
 
   // The limit was raised: those would pass now, and only those
   const checks = rows(await cli('dlq', 'check', 'state:open', '--json'))

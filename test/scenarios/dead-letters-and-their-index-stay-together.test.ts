@@ -269,8 +269,8 @@ it('what steers a terminal in a dead letter, its headers or its reasons is escap
     ...[['ls'], ['ls', '--json'], ['stats'], ['stats', '--json'], ['check'], ['export']],
     ...[
       ['show', id],
-      ['show', id, '--json'],
-      ['show', id, '--masked'],
+      ['show', id, '--reveal', '--json'],
+      ['show', id, '--reveal'],
       ['replay', 'state:open', '--dry-run'],
     ],
   ]

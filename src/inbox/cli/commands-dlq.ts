@@ -2,6 +2,7 @@ import { Argument, InvalidArgumentError, Option } from 'commander'
 import { parseCount, parseLimit, parseRate } from '../../cli/arguments.ts'
 import { type CommandGroup, type CommandSpec, option, required } from '../../cli/command.ts'
 import { asOption } from '../../cli/operator-name.ts'
+import { watchOption } from '../../cli/watch.ts'
 import type { CauseChange } from '../causes.ts'
 import { LETTER_SORTS, REDRIVE_TARGETS, USUAL_SORT, USUAL_TARGET } from '../ports.ts'
 
@@ -16,12 +17,13 @@ const STATS: CommandSpec = {
   name: 'stats',
   summary: 'by cause: how many, since when, and one of each',
   arguments: [anyFilter()],
-  options: [stream(), option('--json', 'one JSON object a line')],
+  options: [stream(), watchOption(), option('--json', 'one JSON object a line')],
   help: `The most frequent first.
 
 Examples:
   holdfast dlq stats
   holdfast dlq stats state:open 'age:<1d'
+  holdfast dlq stats state:open --watch
   holdfast dlq stats --json | jq -r '[.count, .reason, .error, .pointer] | @tsv'`,
   load: async () => (await import('./dlq-stats.ts')).stats,
 }
@@ -108,21 +110,23 @@ const SHOW: CommandSpec = {
   arguments: [new Argument('<id>', 'topic-partition-offset of the record')],
   options: [
     stream(),
-    option('--raw', 'the bytes of its value, as they are; on a terminal with what cannot be seen escaped').conflicts([
-      'hex',
-      'json',
-      'masked',
-    ]),
-    option('--hex', 'the bytes of its value, as a dump').conflicts(['json', 'masked']),
-    option('--masked', 'without what may be personal'),
+    option('--reveal', 'with what may be personal; noted in the audit log'),
+    option(
+      '--raw',
+      'with --reveal: the bytes of its value, as they are; on a terminal with what cannot be seen escaped',
+    ).conflicts(['hex', 'json', 'masked']),
+    option('--hex', 'with --reveal: the bytes of its value, as a dump').conflicts(['json', 'masked']),
+    option('--masked', 'what it does without --reveal').conflicts('reveal').hideHelp(),
     as(),
     option('--json', 'all of it as one JSON object'),
   ],
-  help: `Looking at more than --masked shows is noted in the audit log.
+  help: `What may be personal is masked: of a JSON value only those fields are shown that the schema declares and that are not personal, with
+the type of the schema; other values are hidden as a whole. --reveal shows all of it, and notes in the audit log who looked.
 
 Examples:
   holdfast dlq show orders-3-81723
-  holdfast dlq show orders-3-81723 --raw > value.json
+  holdfast dlq show orders-3-81723 --reveal
+  holdfast dlq show orders-3-81723 --reveal --raw > value.json
   holdfast dlq show orders-3-81723 --json | jq -r '.violations[] | .pointer'`,
   load: async () => (await import('./dlq-show.ts')).show,
 }
@@ -255,7 +259,8 @@ const EXPORT: CommandSpec = {
   summary: 'all there is of each, one JSON object a line: columns, violations, headers, key and value',
   arguments: [anyFilter()],
   options: [stream(), as(), option('--json', 'accepted for consistency; the output is always NDJSON')],
-  help: `What is text in UTF-8 stands in "text", anything else in "base64". Noted in the audit log: the bytes may be personal.
+  help: `What is text in UTF-8 stands in "text", anything else in "base64". Nothing is masked, so that a value can be repaired or handed over as it was sent: each
+export is noted in the audit log, with the ids. "dlq ls --json" has the columns without any bytes.
 
 Examples:
   holdfast dlq export state:open > open.ndjson
