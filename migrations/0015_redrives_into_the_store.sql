@@ -8,6 +8,10 @@ COMMENT ON COLUMN replays.topic IS
   'where its records go: only who works for this topic takes it; empty: into the store; null: asked for before that was noted';
 COMMENT ON COLUMN replays."to" IS 'store: settled in the tables of the stream; topic: published to the topic that it came from';
 
+-- A letter that ends the process would end the next one as well, and the one after that.
+ALTER TABLE replays ADD COLUMN page_deaths integer NOT NULL DEFAULT 0;
+COMMENT ON COLUMN replays.page_deaths IS 'workers in a row that vanished with a page into the store in hand, since one was settled';
+
 -- Keys that a redrive stored for the first time, in no batch's ledger row: one row for each redrive that did.
 ALTER TABLE value_count_changes ADD COLUMN replay_id text COLLATE "C";
 COMMENT ON COLUMN value_count_changes.replay_id IS 'the redrive into the store that added them, when it was one';
@@ -23,5 +27,6 @@ DO $$ BEGIN
 END $$;
 DROP INDEX value_count_changes_replay;
 ALTER TABLE value_count_changes DROP COLUMN replay_id;
+ALTER TABLE replays DROP COLUMN page_deaths;
 ALTER TABLE replays DROP COLUMN "to";
 COMMENT ON COLUMN replays.topic IS 'where its records go: only who works for this topic takes it; null: asked for before that was noted';

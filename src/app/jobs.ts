@@ -3,7 +3,7 @@ import type { Clock } from '../engine/ports.ts'
 import { mergeLedger } from '../engine/postgres/ledger-merge.ts'
 import type { createPool } from '../engine/postgres/pool.ts'
 import type { Stream } from '../engine/stream.ts'
-import type { SendTracing } from '../engine/tracing.ts'
+import { NO_TRACING, type RedriveTracing, type SendTracing } from '../engine/tracing.ts'
 import type { Causes } from '../inbox/causes.ts'
 import { type ScheduledJobs, startJobs } from '../inbox/jobs/jobs.ts'
 import { createRedriveWorker } from '../inbox/jobs/redrive-worker.ts'
@@ -23,7 +23,7 @@ import type { Pools } from './pools.ts'
 import type { StreamUnit } from './stream.ts'
 
 export interface JobParts {
-  readonly config: Pick<Config, 'kafka' | 'shutdownTimeoutMs' | 'redriveMax' | 'retry'>
+  readonly config: Pick<Config, 'kafka' | 'shutdownTimeoutMs' | 'redriveMax' | 'retry' | 'crashLoopMaxStarts'>
   readonly stream: Stream
   /** For jobs alone: the queue's connections, and those that they write with. */
   readonly pool: ReturnType<typeof createPool>
@@ -36,7 +36,7 @@ export interface JobParts {
   readonly notifyAs: string | undefined
   readonly onObstacle?: (because: string) => void
   readonly clock: Clock
-  readonly tracing?: SendTracing
+  readonly tracing?: SendTracing & RedriveTracing
   /** Jobs that come at intervals. Absent: only redrives are worked on. */
   readonly scheduled?: ScheduledJobs
   /** Looked at again and again. Absent: they are not. */
@@ -69,6 +69,7 @@ export function composeJobs(parts: JobParts): AsyncDisposable {
     pages: createRedrivePages({ ...parts, stream: stream.name, tables: stream.tables, redriveMax: config.redriveMax }),
     judge: stream.judge,
     groupId: stream.groupId,
+    trace: (records, work) => (tracing ?? NO_TRACING).page({ stream: stream.name, topic: stream.topic, records }, work),
     maxAttempts: { ...config.retry, ...stream.overrides.retry }.maxAttempts,
     ...(parts.onSettled === undefined ? {} : { onSettled: parts.onSettled }),
     ...{ clock, random },
@@ -77,7 +78,10 @@ export function composeJobs(parts: JobParts): AsyncDisposable {
     stream: stream.name,
     database: { executeSql: (text, values) => pool.query(text, values) },
     store,
-    worker: createRedriveWorker({ store, settlement, topic, records, observer, clock, random }),
+    worker: createRedriveWorker({
+      ...{ store, settlement, topic, records, observer, clock, random },
+      crashLoopMaxStarts: config.crashLoopMaxStarts,
+    }),
     ...(scheduled === undefined ? {} : { scheduled }),
     stopTimeoutMs: Math.min(STOP_TIMEOUT_MS, config.shutdownTimeoutMs / 2),
     observer,

@@ -5,7 +5,7 @@ import type { Header, SourceRecord, TopicPartition } from './record.ts'
  * What modules ask of the tracer (OpenTelemetry, in `telemetry/`). They do their work inside of
  * these calls and learn nothing of spans. {@link NO_TRACING} follows nothing, and costs nothing.
  */
-export interface Tracing extends BatchTracing, SendTracing, RequestTracing {
+export interface Tracing extends BatchTracing, SendTracing, RedriveTracing, RequestTracing {
   /** Ids of the work that is being done right now: for its log lines, and the exemplars of its metrics. */
   active(): TraceIds | undefined
 }
@@ -63,6 +63,20 @@ export interface SendTracing {
   ): Promise<At>
 }
 
+export interface RedriveTracing {
+  /** Work on a page of a redrive into the store: a trace of its own, linked to those of its records. */
+  page<R>(page: TracedPage, work: () => Promise<R>): Promise<R>
+}
+
+export interface TracedPage {
+  /** Name of the stream. */
+  readonly stream: string
+  /** That the stream consumes. */
+  readonly topic: string
+  /** With the headers that they first had. */
+  readonly records: readonly SourceRecord[]
+}
+
 /** What the tracer is given about a request, with a copy of its headers. */
 export interface TracedRequest {
   readonly method?: string | undefined
@@ -93,6 +107,7 @@ export const NO_TRACING: Tracing = {
   active: () => undefined,
   batch: () => NO_BATCH_TRACE,
   send: ({ headers }, produce) => produce(headers),
+  page: (_page, work) => work(),
   serve: (_request, answer) => answer(),
   bind: listener => listener,
   served() {},

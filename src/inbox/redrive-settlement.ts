@@ -6,10 +6,10 @@ import type { Clock } from '../engine/ports.ts'
 import { originId, type SourceRecord } from '../engine/record.ts'
 import { createBlame } from '../engine/run/blame.ts'
 import { toDeadLetter } from '../engine/run/divert.ts'
-import { type Validated, validate } from '../engine/run/validate.ts'
+import { condemn, type Validated, validate } from '../engine/run/validate.ts'
 import type { RedriveClosings, Refused } from '../engine/settlement.ts'
 import type { ReadyRecord, Verdict } from '../engine/verdict.ts'
-import type { LoadedItem, RedriveInHand, RedriveSettlement } from './redrive-work.ts'
+import type { PageEnd, RedriveInHand, RedriveItem, RedriveSettlement } from './redrive-work.ts'
 import { toFirstRecord } from './redriven-record.ts'
 
 /** What one transaction settles of a page. Every record of it belongs to the redrive. */
@@ -43,9 +43,14 @@ export interface RedriveSettlementParts<T> {
   readonly maxAttempts: number
   /** As after a batch: what was written, or `undefined` with those of which any may have been. */
   readonly onSettled?: (written: readonly ReadyRecord<T>[] | undefined, candidates: readonly ReadyRecord<T>[]) => void
+  /** Runs the work on these records within a trace of its own. Default: none. */
+  readonly trace?: <R>(records: readonly SourceRecord[], work: () => Promise<R>) => Promise<R>
   readonly clock: Clock
   readonly random: () => number
 }
+
+/** Members of a page, by the records that they were at first. */
+type Items = ReadonlyMap<SourceRecord, RedriveItem>
 
 /** A lock is held for as long as its holder likes; once it is free, the page must not wait out a long backoff. */
 const BACKOFF: BackoffPolicy = { initialMs: 100, maxMs: 2_000 }
@@ -57,61 +62,70 @@ const MAX_CONTENDED = 8
  * search for the records that the store refuses. Those fail again in the transaction that settles the others.
  */
 export function createRedriveSettlement<T>(parts: RedriveSettlementParts<T>): RedriveSettlement {
-  const { pages, groupId, maxAttempts, onSettled, clock, random } = parts
+  const { pages, groupId, maxAttempts, onSettled, trace = untraced, clock, random } = parts
   return {
-    async settle(redrive, page, stop) {
-      const judged = judgePage(redrive, page)
-      const blame = createBlame<T>(maxAttempts)
-      let ready = judged.ready
-      let deadLetters = judged.rejected
-      for (let contended = 0; ; ) {
-        const { ready: newest, ...collapsed } = collapse(ready)
-        const attempt = (isolate: boolean) => pages.settle(redrive, { ready: newest, collapsed, deadLetters, isolate })
-        try {
-          const settled = await blame.attempt(attempt)
-          if (settled.kind === 'settled') {
-            onSettled?.(settled.written, ready)
-            return { ...settled.closings, ends: endsOf(page, deadLetters) }
-          }
-          const condemned = blame.condemn(settled.culprits, newest)
-          // The errors are unforeseen, so they may pass.
-          if (condemned.length === 0) await clock.sleep(backoffMs(BACKOFF, blame.strikes, random()), stop)
-          const gone = new Set(condemned.map(({ record }) => record))
-          ready = ready.filter(record => !gone.has(record))
-          deadLetters = [
-            ...deadLetters,
-            ...condemned.map(({ record, rejection, attempts }) => {
-              return toDeadLetter(record, rejection, { groupId, failedAtMs: clock.now(), attempts })
-            }),
-          ]
-        } catch (error) {
-          // The reply to the COMMIT may have been lost.
-          onSettled?.(undefined, ready)
-          contended += 1
-          if (!(error instanceof StoreContendedError) || contended > MAX_CONTENDED || stop.aborted) throw error
-          await clock.sleep(backoffMs(BACKOFF, contended, random()), stop)
-        }
-      }
+    settle(redrive, page, stop, deaths = 0) {
+      const items = new Map(page.map(({ letter, item }) => [toFirstRecord(letter, item), item]))
+      return trace([...items.keys()], () => settle(redrive, items, stop, deaths))
     },
   }
 
+  async function settle(redrive: RedriveInHand, items: Items, stop: AbortSignal, deaths: number) {
+    const judged = judgePage(redrive, items, deaths)
+    const blame = createBlame<T>(maxAttempts)
+    let ready = judged.ready
+    let deadLetters = judged.rejected
+    for (let contended = 0; ; ) {
+      const { ready: newest, ...collapsed } = collapse(ready)
+      const attempt = (isolate: boolean) => pages.settle(redrive, { ready: newest, collapsed, deadLetters, isolate })
+      try {
+        const settled = await blame.attempt(attempt)
+        if (settled.kind === 'settled') {
+          onSettled?.(settled.written, ready)
+          return { ...settled.closings, ends: endsOf(items, deadLetters) }
+        }
+        const condemned = blame.condemn(settled.culprits, newest)
+        // The errors are unforeseen, so they may pass.
+        if (condemned.length === 0) await clock.sleep(backoffMs(BACKOFF, blame.strikes, random()), stop)
+        const gone = new Set(condemned.map(({ record }) => record))
+        ready = ready.filter(record => !gone.has(record))
+        deadLetters = [
+          ...deadLetters,
+          ...condemned.map(({ record, rejection, attempts }) => {
+            return toDeadLetter(record, rejection, { groupId, failedAtMs: clock.now(), attempts })
+          }),
+        ]
+      } catch (error) {
+        // The reply to the COMMIT may have been lost.
+        onSettled?.(undefined, ready)
+        contended += 1
+        if (!(error instanceof StoreContendedError) || contended > MAX_CONTENDED || stop.aborted) throw error
+        await clock.sleep(backoffMs(BACKOFF, contended, random()), stop)
+      }
+    }
+  }
+
   /** A letter counts with its first position. */
-  function judgePage(redrive: RedriveInHand, page: readonly LoadedItem[]): Validated<T> {
-    const items = new Map<SourceRecord, LoadedItem>()
-    for (const loaded of page) items.set(toFirstRecord(loaded.letter, loaded.item), loaded)
-    return validate([...items.keys()], {
-      judge: parts.judge,
-      provenanceOf: record => ({
+  function judgePage(redrive: RedriveInHand, items: Items, deaths: number): Validated<T> {
+    const shared = {
+      provenanceOf: (record: SourceRecord) => ({
         origin: record,
-        redrive: { redriveId: redrive.id, redriveCount: (items.get(record)?.item.redriveCount ?? 0) + 1 },
+        redrive: { redriveId: redrive.id, redriveCount: (items.get(record)?.redriveCount ?? 0) + 1 },
         foreign: false,
       }),
-      ...{ groupId, maxAttempts, now: () => clock.now() },
-    })
+      ...{ groupId, now: () => clock.now() },
+    }
+    const records = [...items.keys()]
+    if (deaths > 0) return condemn(records, deaths, shared)
+    return validate(records, { ...shared, judge: parts.judge, maxAttempts })
   }
 }
 
-function endsOf(page: readonly LoadedItem[], deadLetters: readonly DeadLetter[]) {
+function endsOf(items: Items, deadLetters: readonly DeadLetter[]): PageEnd[] {
   const failed = new Map(deadLetters.map(({ origin, rejection }) => [originId(origin), rejection]))
-  return page.map(({ item: { id } }) => ({ id, rejection: failed.get(id) }))
+  return [...items.values()].map(({ id }) => ({ id, rejection: failed.get(id) }))
+}
+
+function untraced<R>(_records: readonly SourceRecord[], work: () => Promise<R>): Promise<R> {
+  return work()
 }

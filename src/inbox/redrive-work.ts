@@ -86,6 +86,11 @@ export interface RedriveStore {
    * @returns ids of the claimed
    */
   claim(redrive: RedriveInHand, ids: readonly string[], marks: PageMarks): Promise<ReadonlySet<string>>
+  /**
+   * A page into the store that a worker before this one left is about to be looked at.
+   * @returns how many workers in a row have left one, since a page was settled or a worker has parted
+   */
+  inherit(redrive: RedriveInHand): Promise<number>
   /** These are in the topic. What became of them since is not undone. */
   notePublished(redrive: RedriveInHand, ids: readonly string[]): Promise<void>
   /** These will not be published. Letters that were claimed wait as before. */
@@ -126,10 +131,16 @@ export interface RedriveSettlement {
    * values, letters and members change together, or not at all. Nothing of a page that was settled before, whose reply was lost, is
    * handed out again by {@link RedriveStore.page}.
    * @param stop ends the waits between attempts at what the store was too busy for
+   * @param deaths processes that ended while they had only this page in hand: its letters fail again without being looked at
    * @throws RedriveTakenOverError StoreUnavailableError StoreContendedError StoreMisconfiguredError: nothing was written, or, when the
    *   reply to the COMMIT was lost, all of it
    */
-  settle(redrive: RedriveInHand, page: readonly LoadedItem[], stop: AbortSignal): Promise<Omit<PageOutcome, 'skipped'>>
+  settle(
+    redrive: RedriveInHand,
+    page: readonly LoadedItem[],
+    stop: AbortSignal,
+    deaths?: number,
+  ): Promise<Omit<PageOutcome, 'skipped'>>
 }
 
 /** The topic that redriven records go to. @throws BrokerUnavailableError BrokerFatalError, as every method does */

@@ -9,7 +9,7 @@ import {
   trace,
 } from '@opentelemetry/api'
 import type { SourceRecord } from '../engine/record.ts'
-import type { BatchTrace, TracedBatch } from '../engine/tracing.ts'
+import type { BatchTrace, TracedBatch, TracedPage } from '../engine/tracing.ts'
 import { ATTRIBUTE, DEAD_LETTERED, KAFKA, OPERATION, STREAM } from './semconv.ts'
 import { fail, failed } from './span-error.ts'
 import { contextOf, isSampled, linkTo } from './tracing-headers.ts'
@@ -114,6 +114,25 @@ export function startBatchTrace(tracer: Tracer, batch: TracedBatch): BatchTrace 
       if (failure !== undefined) fail(span, String(failure.code))
       span.end(performance.now())
     },
+  }
+}
+
+/** The span of a page of a redrive into the store; the statements of its transactions belong to it. */
+export async function tracePage<R>(tracer: Tracer, page: TracedPage, work: () => Promise<R>): Promise<R> {
+  const { stream, topic, records } = page
+  const links = [...contextsOf(records).values()].slice(0, MAX_LINKS).flatMap(linkTo)
+  const attributes: Attributes = {
+    ...{ [ATTRIBUTE.system]: KAFKA, [ATTRIBUTE.destination]: topic, [STREAM]: stream },
+    ...{ ...OPERATION.process, [ATTRIBUTE.batchCount]: records.length },
+  }
+  const span = tracer.startSpan(`redrive ${topic}`, { kind: SpanKind.CONSUMER, links, attributes }, ROOT_CONTEXT)
+  try {
+    return await context.with(trace.setSpan(ROOT_CONTEXT, span), work)
+  } catch (error) {
+    failed(span, error)
+    throw error
+  } finally {
+    span.end()
   }
 }
 

@@ -3,7 +3,7 @@ import { HEADER } from '../engine/headers.ts'
 import type { RequestTracing, SendTracing, Tracing } from '../engine/tracing.ts'
 import { ATTRIBUTE, HTTP_METHODS, KAFKA, OPERATION, OTHER_METHOD, SCHEMA_URL } from './semconv.ts'
 import { fail, failed } from './span-error.ts'
-import { startBatchTrace } from './tracing-batch.ts'
+import { startBatchTrace, tracePage } from './tracing-batch.ts'
 import { contextOf, isSampled, linkTo, withContext } from './tracing-headers.ts'
 
 /** Paths that probes and scrapers request every few seconds; a trace of each would crowd out the others. */
@@ -22,6 +22,7 @@ export function createTracing(version: string): Tracing {
       return { traceId: span.traceId, spanId: span.spanId, sampled: isSampled(span) }
     },
     batch: batch => startBatchTrace(tracer, batch),
+    page: (page, work) => tracePage(tracer, page, work),
     ...sendTracing(tracer),
     ...requestTracing(tracer),
   }

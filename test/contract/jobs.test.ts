@@ -64,6 +64,7 @@ async function aWorld(): Promise<World> {
         store,
         stopTimeoutMs: 10_000,
         worker: createRedriveWorker({
+          crashLoopMaxStarts: 5,
           store,
           settlement: NO_SETTLEMENT,
           topic: fake.topic,

@@ -127,6 +127,18 @@ export function redriveWorkSuite(open: (count: number) => Promise<RedriveWorkHar
     expect((await store.page(redrive, 1)).state).toBe('cancelling')
   })
 
+  it('counts workers that vanished with a page in hand, until one parts with it', async () => {
+    const harness = await taken(2)
+    const { store, redrive, silence } = harness
+    expect(await store.inherit(redrive)).toBe(1)
+    await silence()
+    const second = await take(harness)
+    expect(await store.inherit(second)).toBe(2)
+    await expect(store.inherit(redrive)).rejects.toThrow(RedriveTakenOverError)
+    await store.part(second, { to: 'queued' })
+    expect(await store.inherit(await take(harness))).toBe(1)
+  })
+
   describe('a worker that parts with it', () => {
     it('leaves it to the next one, which begins at once', async () => {
       const { store, redrive, state } = await taken(1)

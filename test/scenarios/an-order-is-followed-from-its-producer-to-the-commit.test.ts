@@ -166,8 +166,8 @@ it('in a batch of many keeps its own trace, linked to the batch; set aside, its 
   expect(receiver.spans.filter(({ traceId }) => traceId === UNSAMPLED_TRACE)).toEqual([])
 })
 
-it('that was set aside is redriven in a new trace, linked to the first', async () => {
-  // Given an order that the database refuses, and then would not
+/** A dead letter of an order that was in a trace, and that would be stored now. */
+async function aLetterOfATrace() {
   const followed = await followedStream()
   const { stream, receiver } = followed
   await stream.query("ALTER TABLE deliveries ADD CONSTRAINT not_yet CHECK (city = 'elsewhere')")
@@ -177,6 +177,12 @@ it('that was set aside is redriven in a new trace, linked to the first', async (
   expect(letter?.traceId).toBe(BAD_TRACE)
   await eventually(async () => (await stream.settled()) === 1, 'the dead letter being settled')
   await stream.query('ALTER TABLE deliveries DROP CONSTRAINT not_yet')
+  return { ...followed, service, letter }
+}
+
+it('that was set aside is redriven in a new trace, linked to the first', async () => {
+  // Given an order that the database refused, and would not any more
+  const { stream, receiver, service, letter } = await aLetterOfATrace()
 
   // When it is redriven
   await holdfast({ ...stream, env: receiver.env }, 'dlq', 'replay', 'reason:store_rejected', '--to', 'topic', '--yes')
@@ -192,6 +198,15 @@ it('that was set aside is redriven in a new trace, linked to the first', async (
     `poll ${stream.topic}`,
     `process ${stream.topic}`,
   ])
+  expect(await service.stop()).toBe(0)
+})
+
+it('is redriven into the store in a trace of its own, which says which one was before', async () => {
+  const { stream, receiver, service, letter } = await aLetterOfATrace()
+  await holdfast({ ...stream, env: receiver.env }, 'dlq', 'replay', 'reason:store_rejected', '--yes')
+  const [page] = await receiver.until('the page', ({ name }) => name === `redrive ${stream.topic}`)
+  expect(page?.traceId).not.toBe(BAD_TRACE)
+  expect(page).toMatchObject({ parentSpanId: '', links: [{ traceId: BAD_TRACE, spanId: letter?.spanId }] })
   expect(await service.stop()).toBe(0)
 })
 

@@ -43,10 +43,10 @@ export interface RedriveWorld {
 }
 
 export interface MemoryItem extends RedriveItem {
-  at: 'pending' | 'claimed' | 'published' | 'resolved' | 'skipped' | 'cancelled'
+  at: 'pending' | 'claimed' | 'published' | 'resolved' | 'failed_again' | 'skipped' | 'cancelled'
   why?: string
   /** What becomes of it when its turn comes. */
-  fate?: 'gone' | 'no place' | 'not open' | 'too large' | 'ahead'
+  fate?: 'gone' | 'no place' | 'not open' | 'too large' | 'ahead' | 'kills'
 }
 
 const STORE_MS = 3
@@ -78,6 +78,7 @@ export function aRedriveWorld(
   let epoch = 0
   let heardMs: number | undefined
   let marks: PageMarks | undefined
+  let deaths = 0
   let error: string | undefined
 
   const world: RedriveWorld = {
@@ -177,11 +178,13 @@ export function aRedriveWorld(
           set(pending, ['pending'], 'skipped', 'not_open')
           return new Set(open)
         }),
+      inherit: redrive => mine(redrive, () => ++deaths),
       notePublished: (redrive, ids) => mine(redrive, () => set(ids, ['claimed'], 'published')),
       noteSkipped: (redrive, ids, why) => mine(redrive, () => set(ids, ['pending', 'claimed'], 'skipped', why)),
       part: (redrive, parting) =>
         mine(redrive, () => {
           heardMs = undefined
+          deaths = 0
           if (parting.to === 'cancelled' || parting.to === 'failed') set([...byId.keys()], ['claimed'], 'cancelled')
           if (parting.to === 'failed') error = parting.error
           world.state = stateAfter(parting.to)
@@ -189,19 +192,24 @@ export function aRedriveWorld(
     }
 
     const settlement: RedriveSettlement = {
-      settle: (redrive, page) =>
-        mine(redrive, () => {
+      settle(redrive, page, _stop, condemned) {
+        if (condemned === undefined && page.some(({ item }) => byId.get(item.id)?.fate === 'kills')) process.kill()
+        return mine(redrive, () => {
+          if (process.state === 'dead') throw new Error('it never came to that')
+          deaths = 0
           for (const { item } of page) {
             if (byId.get(item.id)?.at !== 'claimed') throw new Error(`${item.id} is not in hand`)
             log.push({ id: item.id, atMs: time.nowMs, epoch: redrive.epoch, partition: item.origin.partition })
           }
           const ids = page.map(({ item }) => item.id)
-          set(ids, ['claimed'], 'resolved')
+          set(ids, ['claimed'], condemned === undefined ? 'resolved' : 'failed_again')
           return {
-            ...{ resolved: ids.length, failed_again: 0, parked: 0 },
+            ...{ resolved: condemned === undefined ? ids.length : 0, parked: 0 },
+            failed_again: condemned === undefined ? 0 : ids.length,
             ends: ids.map(id => ({ id, rejection: undefined })),
           }
-        }),
+        })
+      },
     }
 
     const topic: RedriveTopic = {

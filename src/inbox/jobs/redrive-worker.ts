@@ -28,6 +28,8 @@ export interface RedriveWorkerParts {
   /** For redrives to the topic. */
   readonly topic: RedriveTopic
   readonly records: Pick<DeadLetterRecords, 'read'>
+  /** A letter that ended so many processes fails again without being looked at; 0: none does. */
+  readonly crashLoopMaxStarts: number
   readonly observer: JobObserver
   readonly clock: Clock
   readonly random: () => number
@@ -49,6 +51,8 @@ const PAGE_MAX_BYTES = 16 * 1024 * 1024
 const NO_MARKS: PageMarks = new Map()
 const NOTHING_SETTLED = { resolved: 0, failed_again: 0, parked: 0 }
 const BACKOFF: BackoffPolicy = { initialMs: 200, maxMs: 5_000 }
+/** After so many workers that vanished with a page in hand its letters go one by one: the first of them is the suspect. */
+const ALONE_FROM = 2
 /** How soon an operator's request takes effect during a wait. */
 const SLICE_MS = 500
 /** A job that runs for so long releases its redrive and is started again: jobs expire. */
@@ -81,6 +85,10 @@ function createTurn(
   let state: RedriveState = 'running'
   /** The time just before the last acknowledged beat was sent. */
   let heardAtMs = takenAtMs
+  /** Workers before this one that vanished with the page in hand, one after another. */
+  let deaths = 0
+  let isFirstPage = true
+  const maxDeaths = parts.crashLoopMaxStarts === 0 ? Number.POSITIVE_INFINITY : parts.crashLoopMaxStarts
   const stopped = AbortSignal.any([stop, over.signal])
   const topicPages = createTopicPages({
     ...parts,
@@ -193,10 +201,24 @@ function createTurn(
     // At once: where the page comes again, they are not in it.
     if (skipped > 0) observer.observe({ kind: 'replay_page_settled', id, ...NOTHING_SETTLED, skipped })
     if (mine.length === 0) return { ...NOTHING_SETTLED, skipped, ends: [] }
-    const { ends, ...closings } = await settlement.settle(redrive, mine, stopped)
-    for (const _ of mine) pace.take()
+    await noteDeaths(begun)
+    const hand = deaths < ALONE_FROM ? mine : mine.slice(0, 1)
+    const condemned = deaths >= maxDeaths ? deaths : undefined
+    const { ends, ...closings } = await settlement.settle(redrive, hand, stopped, condemned)
+    deaths = Math.min(deaths, ALONE_FROM)
+    for (const _ of hand) pace.take()
     observer.observe({ kind: 'replay_page_settled', id, ...closings, skipped: 0 })
     return { ...closings, skipped, ends }
+  }
+
+  /**
+   * A letter that ends the process leaves nothing else behind than a page that was begun. Counted behind everything that only waits, so that a
+   * worker that is killed in an outage condemns none.
+   */
+  async function noteDeaths(begun: boolean): Promise<void> {
+    if (!begun) deaths = 0
+    else if (isFirstPage) deaths = await store.inherit(redrive)
+    isFirstPage = false
   }
 
   /** Members at a place that the stream has still to read are skipped here. */

@@ -119,6 +119,15 @@ export function createRedriveStore(
       return new Set(claimed)
     },
 
+    async inherit(redrive) {
+      const { deaths } = await asOwner<{ mine: boolean; deaths: number }>(
+        redrive,
+        `, noted AS (UPDATE replays SET page_deaths = page_deaths + 1 WHERE id = $1 AND ${BY_ME} RETURNING page_deaths)
+          SELECT true AS mine, page_deaths AS deaths FROM noted`,
+      )
+      return deaths
+    },
+
     async notePublished(redrive, ids) {
       // What its settlement has already said of a record stands. Settling goes on meanwhile: it locks in this order, too.
       await asOwner(
@@ -159,7 +168,7 @@ export function createRedriveStore(
       await asOwner(
         redrive,
         `, parted AS (
-            UPDATE replays SET heartbeat_at = NULL, error = $4,
+            UPDATE replays SET heartbeat_at = NULL, page_deaths = 0, error = $4,
               -- What an operator has asked for meanwhile is not forgotten: the next worker, or none, does it.
               state = CASE
                 WHEN $3 IN ('queued', 'paused') AND state = 'cancelling' THEN 'cancelling'
@@ -204,12 +213,12 @@ const MINE = `mine AS (
 )`
 /**
  * The fence of a transaction that settles a page: updates the row while it is ours, and keeps others from taking it until the end. It
- * renews the lease, because a heartbeat waits for that lock.
+ * renews the lease, because a heartbeat waits for that lock; and whoever settles a page was not ended by it.
  */
 export function holdRedrive({ id, epoch }: RedriveInHand): pg.QueryConfig {
   return {
     name: 'redrive_hold',
-    text: `UPDATE replays SET heartbeat_at = clock_timestamp() WHERE ${IS_MINE}`,
+    text: `UPDATE replays SET heartbeat_at = clock_timestamp(), page_deaths = 0 WHERE ${IS_MINE}`,
     values: [id, epoch],
   }
 }

@@ -11,6 +11,7 @@ import {
   type VirtualTime,
 } from '../../../support/simulation/virtual-time.ts'
 
+const MAX_DEATHS = 5
 /** How long a queue may take to find somebody for what waits. */
 const LOOK_EVERY_MS = 1_000
 
@@ -31,7 +32,7 @@ function aWorker(world: RedriveWorld, time: VirtualTime, name: string, over: Par
   const worker = createRedriveWorker({
     ...ports,
     clock: process.clock,
-    random: () => 0.5,
+    ...{ random: () => 0.5, crashLoopMaxStarts: MAX_DEATHS },
     observer: { observe: fact => facts.push(fact) },
     ...over,
   })
@@ -122,6 +123,45 @@ describe('a redrive into the store', () => {
       expect(idsOf(world)).toEqual(world.items.map(item => item.id))
       expect(new Set(world.log.map(({ epoch }) => epoch))).toEqual(new Set([1, 2]))
     }
+  })
+})
+
+describe('a letter that ends the process', () => {
+  it('is found, and fails again without being looked at; its neighbours are settled', async () => {
+    const time = createVirtualTime()
+    const world = aRedriveWorld(time, { count: 30, to: 'store', fates: { 7: 'kills', 20: 'kills' } })
+    let killed = 0
+    let worker = aWorker(world, time, 'first')
+    for (;;) {
+      await until(time, () => ended(world) || worker.process.state === 'dead')
+      if (ended(world)) break
+      killed += 1
+      worker = aWorker(world, time, `next-${killed}`)
+    }
+    expect(world.state).toBe('done')
+    expect(world.items.flatMap(({ at }, n) => (at === 'failed_again' ? [n] : []))).toEqual([7, 20])
+    expect(world.items.filter(({ at }) => at === 'resolved')).toHaveLength(28)
+    // To be found among its neighbours costs each two more.
+    expect(killed).toBeLessThanOrEqual(2 * (MAX_DEATHS + 2))
+  })
+
+  it('is none of those that workers had in hand which were killed while they waited for the bytes', async () => {
+    const time = createVirtualTime()
+    const world = aRedriveWorld(time, { count: 30, to: 'store' })
+    const first = aWorker(world, time, 'first')
+    await until(time, () => world.items.some(({ at }) => at === 'claimed'))
+    first.process.kill()
+    world.broker = 'away'
+    for (let n = 0; n < 2 * MAX_DEATHS; n++) {
+      const { process } = aWorker(world, time, `worker-${n}`)
+      const sinceMs = time.nowMs
+      await until(time, () => time.nowMs > sinceMs + 20_000)
+      process.kill()
+    }
+    world.broker = 'up'
+    aWorker(world, time, 'last')
+    await until(time, () => ended(world))
+    expect(world.items.filter(({ at }) => at === 'resolved')).toHaveLength(30)
   })
 })
 
