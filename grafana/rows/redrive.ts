@@ -6,7 +6,7 @@ const TASKS = 'view=replays'
 const SETTLED = 'result=~"resolved|failed_again|parked"'
 const FAILED = 'result=~"failed_again|parked"'
 
-/** The redrive itself: its progress, its rate, and the outcome of the records that it publishes. */
+/** The redrive itself: its progress, its rate, and the outcome of its letters. */
 const progress: Row = {
   title: 'How far, how fast, to what end?',
   panels: [
@@ -23,8 +23,8 @@ const progress: Row = {
       console: TASKS,
     },
     {
-      title: 'Still to send',
-      about: 'Members of the frozen set that are not published yet. Falls to 0 at the rate that was asked for.',
+      title: 'Still to come',
+      about: 'Members of the frozen set whose turn has not come. Falls to 0 at the rate that was asked for.',
       unit: UNITS.count,
       kind: 'figure',
       queries: [
@@ -38,14 +38,15 @@ const progress: Row = {
       console: TASKS,
     },
     {
-      title: 'Sent back',
-      about: 'Dead letters published again. The rate is the one that was asked for, or what the broker takes.',
+      title: 'Settled again',
+      about:
+        'Dead letters settled once more, in the store, or as records of the topic. The rate is the one that was asked for, or what the database and the broker take.',
       unit: UNITS.perSecond,
       kind: 'figure',
       queries: [
         {
-          expr: 'sum(rate(holdfast_replay_records_total{job="$job",stream=~"$stream",result="published"}[$__rate_interval]))',
-          legend: 'published',
+          expr: `sum(rate(holdfast_replay_records_total{job="$job",stream=~"$stream",${SETTLED}}[$__rate_interval]))`,
+          legend: 'settled again',
         },
       ],
       runbook: 'HoldfastDeadLettersUntouched',
@@ -87,7 +88,7 @@ const progress: Row = {
     {
       title: 'Results',
       about:
-        '`published`: sent back. Then, once settled: `resolved` (written, or what is stored is newer or the same), `failed_again`, `parked`. `skipped`: an operator decided otherwise before its turn.',
+        '`resolved` (written, or what is stored is newer or the same), `failed_again`, `parked`, once settled; `published` counts what went to the topic before that. `skipped`: an operator decided otherwise before its turn.',
       unit: UNITS.perSecond,
       kind: 'lines',
       queries: [
@@ -102,7 +103,7 @@ const progress: Row = {
     {
       title: 'Results, added up',
       about:
-        'The same as sums over the time that is shown. `resolved`, `failed_again` and `parked` end up where `published` does.',
+        'The same as sums over the time that is shown. With `--to topic`, `resolved`, `failed_again` and `parked` end up where `published` does.',
       unit: UNITS.count,
       kind: 'figure',
       width: 8,

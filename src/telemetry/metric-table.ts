@@ -100,7 +100,7 @@ export const METRICS = {
     type: 'counter',
     unit: 'records',
     labels: { ...STREAM, result: REDRIVE_RESULTS },
-    help: 'Dead letters redriven: published, and what became of them when they were settled again.',
+    help: 'Dead letters redriven: what became of them when they were settled again; published counts those that went to the topic first.',
   },
   replay_in_progress: {
     type: 'gauge',
@@ -112,7 +112,7 @@ export const METRICS = {
     type: 'gauge',
     unit: 'records',
     labels: STREAM,
-    help: 'Dead letters of the redrive under way that are not published yet; 0 without one. Every replica reports the same: take max, not sum.',
+    help: 'Dead letters of the redrive under way whose turn has not come; 0 without one. Every replica reports the same: take max, not sum.',
   },
   expired_records_total: {
     type: 'counter',

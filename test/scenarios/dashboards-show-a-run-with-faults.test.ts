@@ -91,7 +91,7 @@ withPrometheus('the dashboards', () => {
     expect(await shown('Is it healthy?', 'Behind by', 'max_over_time')).toBeGreaterThan(0.5)
     expect(await shown('Is it healthy?', 'Ready', 'min_over_time')).toBe(0)
     expect(await shown('How far, how fast, to what end?', 'Failed again')).toBe(1)
-    expect(await shown('How far, how fast, to what end?', 'Still to send')).toBe(0)
+    expect(await shown('How far, how fast, to what end?', 'Still to come')).toBe(0)
   })
 })
 
