@@ -9,8 +9,9 @@ const PAUSES: Readonly<Record<PauseReason, readonly [value: number, text: string
   store_contended: [3, 'waits for a lock in Postgres', 'orange'],
   dlq_away: [4, 'waits for the dead-letter topic', 'orange'],
   position_unknown: [5, 'no answer from Kafka: no leader', 'orange'],
-  storm_guard: [6, 'storm of dead letters', 'red'],
-  halted: [7, 'halted: needs a decision', 'dark-red'],
+  operator: [6, 'paused by an operator', 'purple'],
+  storm_guard: [7, 'storm of dead letters', 'red'],
+  halted: [8, 'halted: needs a decision', 'dark-red'],
 }
 const pauses = Object.entries(PAUSES)
   .map(([reason, [value]]) => `${value} * holdfast_partition_paused{job="$job",stream=~"$stream",reason="${reason}"}`)

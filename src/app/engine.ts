@@ -6,6 +6,7 @@ import { createConsumer } from '../engine/kafka/consumer.ts'
 import { createHeadReader } from '../engine/kafka/head-reader.ts'
 import { type KafkaProducer, startProducer } from '../engine/kafka/producer.ts'
 import { readTopicId } from '../engine/kafka/topic-id.ts'
+import type { RequestStore } from '../engine/operator.ts'
 import type { Clock, DeadLetterSink } from '../engine/ports.ts'
 import { createPipeline, type Pipeline, type PipelineParts } from '../engine/run/pipeline.ts'
 import type { SettlementStore, StartCounts } from '../engine/settlement.ts'
@@ -22,6 +23,7 @@ export interface EngineParts {
   readonly gate: StartGate
   readonly store: SettlementStore<unknown>
   readonly startCounts: StartCounts
+  readonly requests: RequestStore
   /** Transactions side by side. */
   readonly lanes: number
   readonly onSettled: PipelineParts<unknown>['onSettled']
@@ -135,6 +137,7 @@ export function createEngine(parts: EngineParts): Engine {
       random: Math.random,
       lanes: parts.lanes,
       startCounts: parts.startCounts,
+      requests: parts.requests,
       crashLoopMaxStarts: config.crashLoopMaxStarts,
       stormLimit: storm?.maxConsecutive ?? config.stormLimit,
       stormRatio: storm?.ratio ?? config.stormRatio,

@@ -1,6 +1,7 @@
 import type { Publisher } from '../engine/kafka/publisher.ts'
 import type { Clock } from '../engine/ports.ts'
 import { tryEmptyWrite } from '../engine/postgres/empty-write.ts'
+import { createOperatorRequests } from '../engine/postgres/operator-requests.ts'
 import { requireTables } from '../engine/postgres/required-tables.ts'
 import { createStartCounts } from '../engine/postgres/start-counts.ts'
 import type { Stream } from '../engine/stream.ts'
@@ -83,6 +84,7 @@ export function composeStream(parts: UnitParts): StreamUnit {
         onObstacle: because => observer.observe({ kind: 'copy_unavailable', because }),
       }),
       startCounts: createStartCounts(pool),
+      requests: createOperatorRequests(pool, stream),
       lanes,
       onSettled: reading.onSettled,
       requireTables: () => requireTables(pool, stream.name, stream.plan),

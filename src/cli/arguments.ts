@@ -1,5 +1,7 @@
 import { InvalidArgumentError } from 'commander'
 import type { Role } from '../app.ts'
+import { LIFTS, type Lift } from '../engine/operator.ts'
+import { isInstant, parseInstant } from '../engine/values/instant.ts'
 
 /** Records a second of `produce` without --count and --rate: without a limit, a broker's disk would fill unnoticed. */
 export const ENDLESS_RATE = 100
@@ -47,11 +49,23 @@ export function parseLimit(text: string): number {
   return limit
 }
 
-/** Where `seek` goes to. */
-export function parseOffset(text: string): bigint | 'earliest' | 'latest' {
+/** Where `seek` goes to: an offset, an end of the partition, or the first record that is not older than this instant. */
+export type Place = bigint | 'earliest' | 'latest' | { readonly timestampMs: number; readonly text: string }
+
+export function parsePlace(text: string): Place {
   if (text === 'earliest' || text === 'latest') return text
-  if (!/^\d{1,18}$/.test(text)) throw new InvalidArgumentError('It must be an offset, earliest or latest.')
-  return BigInt(text)
+  if (/^\d{1,18}$/.test(text)) return BigInt(text)
+  if (isInstant(text)) return { timestampMs: Math.ceil(Number(parseInstant(text)) / 1000), text }
+  throw new InvalidArgumentError(
+    'It must be an offset, earliest, latest, or a time with its zone as 2026-11-29T08:00:00Z.',
+  )
+}
+
+/** Which pauses `resume` lifts. */
+export function parseLifted(text: string): Lift {
+  const known = LIFTS.find(lift => lift === text)
+  if (known === undefined) throw new InvalidArgumentError(`It must be one of ${LIFTS.join(', ')}.`)
+  return known
 }
 
 /** `consumer,api`: roles of a process. */

@@ -1,4 +1,4 @@
-import { parseCount, parseLimit, parseOffset } from './arguments.ts'
+import { parseCount, parseLifted, parseLimit, parsePlace } from './arguments.ts'
 import { type CommandSpec, option, required } from './command.ts'
 import { asOption } from './operator-name.ts'
 
@@ -6,21 +6,53 @@ import { asOption } from './operator-name.ts'
 
 const stream = () => option('--stream <name>', 'which stream (default: the only one)')
 
-export const RESUME: CommandSpec = {
-  name: 'resume',
-  summary: 'lift a pause that waits for an operator (storm guard)',
+export const PAUSE: CommandSpec = {
+  name: 'pause',
+  summary: 'hold a partition, or a whole stream, until somebody resumes it',
   options: [
     stream(),
-    option('--partition <p>', 'only this partition (default: all that are paused)', parseCount),
+    option('--partition <p>', 'only this partition (default: all, also those that come later)', parseCount),
+    required('--because <text>', 'why: the audit log keeps it, and whoever looks at the stream sees it'),
+    asOption(),
+    option('--json', 'what was paused as a JSON object'),
+  ],
+  help: `Kept in Postgres, so that it survives restarts and rebalances. A running service settles what it has in hand, within a second
+or two, and reads nothing more of it; other partitions go on. /readyz stays 200 and names the pause; \`holdfast lag\`, the console and
+the metric partition_paused{reason="operator"} show it. A pause of the storm guard is another one: neither lifts the other.
+
+Examples:
+  holdfast pause --because "maintenance of the warehouse"
+  holdfast pause --partition 3 --because "producer 1.4 is being rolled back" --as ada`,
+  load: async () => (await import('./pause.ts')).pause,
+}
+
+export const RESUME: CommandSpec = {
+  name: 'resume',
+  summary: 'lift a pause: of an operator, or of the storm guard',
+  options: [
+    stream(),
+    option(
+      '--partition <p>',
+      'only this partition (default: the pause of the stream, else all that are paused)',
+      parseCount,
+    ),
+    option(
+      '--lift <kind>',
+      'operator, storm_guard or all; needed only where both kinds of pause are in force',
+      parseLifted,
+    ),
     option('--because <text>', 'for the audit log'),
     asOption(),
     option('--json', 'what was lifted, one JSON object a line'),
   ],
-  help: `The service continues within a second or two, and counts from 0. It stops again while the cause persists: \`holdfast lag\` names it.
+  help: `The service continues within a second or two. After the storm guard it counts from 0, and stops again while the cause persists:
+\`holdfast lag\` names it. Where one partition waits for both, or a pause of each kind is in force, it refuses and names them, until
+--lift says which. While a whole stream is paused, resume lifts that; partitions that were paused for themselves stay paused, and are named.
 
 Examples:
   holdfast resume
-  holdfast resume --partition 3 --because "producer 1.4 rolled back"`,
+  holdfast resume --partition 3 --because "producer 1.4 rolled back"
+  holdfast resume --lift storm_guard`,
   load: async () => (await import('./resume.ts')).resume,
 }
 
@@ -30,16 +62,19 @@ export const SEEK: CommandSpec = {
   options: [
     stream(),
     required('--partition <p>', 'which partition of its topic', parseCount),
-    required('--to <offset>', 'an offset, earliest or latest', parseOffset),
+    required('--to <place>', 'an offset, earliest, latest, or a time as 2026-11-29T08:00:00Z', parsePlace),
     required('--because <text>', 'why: it goes into the audit log'),
     asOption(),
     option('--json', 'what was done as a JSON object'),
   ],
-  help: `Noted in the ledger and in the audit log; refused while the service runs on the group. Reading again is harmless: what is
-stored already counts as duplicate or stale.
+  help: `A time means the first record whose timestamp is not before it; where there is none, it says so and moves nothing. Noted in the
+ledger and in the audit log. A running service is asked to let go of the partition: it settles what it has in hand, moves, and
+goes on at the new place; the command waits for that. Reading again is harmless: what is stored already counts as duplicate or stale.
+A pause of the storm guard is lifted by it, a pause of an operator is not.
 
 Examples:
   holdfast seek --partition 2 --to earliest --because "read again after a fix"
+  holdfast seek --partition 2 --to 2026-11-29T08:00:00Z --because "read again since the deploy"
   holdfast seek --partition 2 --to 81723 --because "topic was recreated"`,
   load: async () => (await import('./seek.ts')).seek,
 }

@@ -12,7 +12,7 @@ import {
   parseRoles,
 } from './arguments.ts'
 import { addCommand, addGroup, type CommandGroup, type CommandSpec, option } from './command.ts'
-import { AUDIT, RESUME, SEEK } from './commands-operate.ts'
+import { AUDIT, PAUSE, RESUME, SEEK } from './commands-operate.ts'
 import { STREAM } from './commands-stream.ts'
 import { asOption } from './operator-name.ts'
 import { watchOption } from './watch.ts'
@@ -251,7 +251,24 @@ const COMPLETION: CommandSpec = {
 }
 
 export const COMMANDS: readonly (CommandSpec | CommandGroup)[] = [
-  ...[DEMO, SERVE, MIGRATE, STREAM, PRODUCE, VERIFY, RESUME, SEEK, AUDIT, GET, LAG, DLQ, CONFIG, DOCTOR, COMPLETION],
+  ...[
+    DEMO,
+    SERVE,
+    MIGRATE,
+    STREAM,
+    PRODUCE,
+    VERIFY,
+    PAUSE,
+    RESUME,
+    SEEK,
+    AUDIT,
+    GET,
+    LAG,
+    DLQ,
+    CONFIG,
+    DOCTOR,
+    COMPLETION,
+  ],
 ]
 
 export function addCommands(program: Command): void {

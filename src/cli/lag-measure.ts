@@ -6,6 +6,7 @@ import { createPool } from '../engine/postgres/pool.ts'
 import { startOf } from '../engine/progress.ts'
 import type { Stream } from '../engine/stream.ts'
 import { createStoredStream } from '../inbox/postgres/stored-stream.ts'
+import { type ManualPauseJson, manualPauseJson } from '../inbox/stream-ports.ts'
 import type { Config } from '../settings/config.ts'
 import { note } from './output.ts'
 
@@ -20,16 +21,19 @@ export interface PartitionLag {
   readonly lag_seconds: number | null
   /** Offsets from the start of the first open transaction to the end of the log: a reader of committed records does not get them yet. */
   readonly open_transaction_records: number
+  /** `storm_guard`, else `operator`; `unreadable_batch` where neither paused it. */
   readonly paused_for: string | null
   /** Why Kafka cannot serve the partition, or what stands there cannot be read. */
   readonly unreadable: string | null
   /** The cause, for an operator. */
   readonly paused_because: string | null
+  /** The pause by which an operator holds it. */
+  readonly operator_pause: ManualPauseJson | null
   /** RFC 3339; `null` when nothing was ever settled. */
   readonly last_progress_at: string | null
 }
 
-type Known = 'partition' | 'paused_for' | 'paused_because' | 'last_progress_at'
+type Known = 'partition' | 'paused_for' | 'paused_because' | 'operator_pause' | 'last_progress_at'
 
 export interface StreamLag {
   /** By partition; none when the topic does not exist. */
@@ -83,10 +87,12 @@ export async function measureLag(config: Pick<Config, 'kafka' | 'postgres'>, str
 
   async function rowOf(partition: number): Promise<PartitionLag> {
     const known = stored.get(partition)
+    const pause = known?.manualPause
     const row = {
       partition,
-      paused_for: known?.pausedFor ?? null,
-      paused_because: known?.pausedBecause ?? null,
+      paused_for: known?.pausedFor ?? (pause === undefined ? null : 'operator'),
+      paused_because: known?.pausedBecause ?? (known?.pausedFor === undefined ? pause?.because : undefined) ?? null,
+      operator_pause: pause === undefined ? null : manualPauseJson(pause),
       last_progress_at: known === undefined ? null : new Date(known.lastProgressMs).toISOString(),
     }
     try {

@@ -61,7 +61,17 @@ function show(measured: readonly (StreamLag & { readonly stream: Stream })[], se
 }
 
 function cellsOf(row: PartitionLag): string[] {
-  const paused = row.paused_because === null ? row.paused_for : `${row.paused_for}: ${row.paused_because}`
+  const { operator_pause: pause } = row
+  const stopped =
+    row.paused_for === 'operator'
+      ? null
+      : row.paused_because === null
+        ? row.paused_for
+        : `${row.paused_for}: ${row.paused_because}`
+  const held =
+    pause === null
+      ? null
+      : `operator: ${pause.because} (${pause.whole_stream ? 'the stream, ' : ''}by ${pause.by}, since ${pause.since})`
   const unknown = row.end_offset === null ? 'position_unknown' : null
   return [
     String(row.partition),
@@ -69,7 +79,7 @@ function cellsOf(row: PartitionLag): string[] {
     row.end_offset ?? '?',
     String(row.lag_records ?? '?'),
     row.lag_seconds === null ? '?' : row.lag_seconds.toFixed(1),
-    [paused, unknown].filter(reason => reason !== null).join(', '),
+    [stopped, held, unknown].filter(reason => reason !== null).join(', '),
   ]
 }
 

@@ -96,6 +96,13 @@ export type Fact =
     }
   /** Kafka does not report what is needed to continue with a partition of ours: it waits alone. */
   | { readonly kind: 'position_unknown'; readonly partition: TopicPartition; readonly error: unknown }
+  /** An operator's request to move a partition of ours was carried out; `from`: absent where it was never consumed. */
+  | {
+      readonly kind: 'moved'
+      readonly partition: TopicPartition
+      readonly from: bigint | undefined
+      readonly to: bigint
+    }
   | { readonly kind: 'expired'; readonly partition: TopicPartition; readonly from: bigint; readonly to: bigint }
   | { readonly kind: 'partition_halted'; readonly partition: TopicPartition; readonly error: unknown }
   /** COPY cannot write the tables of the stream, which costs Postgres twice as much for new keys. Once for each cause. */
@@ -119,6 +126,7 @@ export const PAUSE_REASONS = [
   'backpressure',
   'halted',
   'storm_guard',
+  'operator',
   'position_unknown',
 ] as const
 export type PauseReason = (typeof PAUSE_REASONS)[number]

@@ -5,7 +5,8 @@ const REJOIN_GRACE_MS = 10_000
 
 /**
  * Ready: the stream runs, the group has assigned our partitions, no breaker is open, and no partition of ours stands still
- * until an operator decides. Rebalances come and go without a notice: between two assignments a member stays ready.
+ * until an operator decides. One that an operator holds on purpose is named, and fails nothing: that decision has been made, a restart or
+ * another replica would change nothing, and reading goes on. Rebalances come and go without a notice: between two assignments a member stays ready.
  * @param status of now; `undefined` while there is no stream yet
  * @param stream its name, where the process runs several: commands that a reason names then say which one
  */
@@ -73,7 +74,7 @@ function memberHealth(status: StreamStatus | undefined): HealthResult {
 }
 
 /**
- * What only an operator can lift, locks of other sessions that last, and partitions that wait alone for Kafka; the sentence names
+ * What only an operator can decide, locks of other sessions that last, and partitions that wait alone for Kafka; the sentence names
  * the way.
  */
 function partitionHealth(partitions: readonly PartitionStatus[], stream: string | undefined): HealthResult {
@@ -96,8 +97,21 @@ function partitionHealth(partitions: readonly PartitionStatus[], stream: string 
       `then: holdfast resume${named} --partition ${partition}`
     return [{ reason, since: pausedSinceMs }]
   })
-  if (waiting.length === 0) return ok()
+  if (waiting.length === 0) return heldOnPurpose(partitions, named)
   return failing(waiting.map(({ reason }) => reason).join('; '), earliest(waiting.map(({ since }) => since)))
+}
+
+/** A pause of the whole stream is named once, whatever partitions are ours. */
+function heldOnPurpose(partitions: readonly PartitionStatus[], named: string): HealthResult {
+  const pauses = partitions.flatMap(({ manualPause }) => manualPause ?? [])
+  const reasons = pauses.map(({ partition, by, because, sinceMs }) => {
+    const [what, flag] =
+      partition === undefined ? ['the stream', ''] : [`partition ${partition}`, ` --partition ${partition}`]
+    return `${what} is paused by ${by} since ${new Date(sinceMs).toISOString()}: ${because}; to go on: holdfast resume${named}${flag}`
+  })
+  if (reasons.length === 0) return ok()
+  const since = earliest(pauses.map(({ sinceMs }) => sinceMs))
+  return { ...ok(since), reason: [...new Set(reasons)].join('; ') }
 }
 
 function breakerHealth(breakers: readonly BreakerStatus[]): HealthResult {

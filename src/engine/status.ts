@@ -1,5 +1,6 @@
 import type { Dependency } from './errors.ts'
 import type { PauseReason } from './facts.ts'
+import type { ManualPause } from './operator.ts'
 import type { TopicPartition } from './record.ts'
 
 /**
@@ -42,6 +43,8 @@ export interface PartitionStatus extends TopicPartition {
   readonly paused: readonly PauseReason[]
   /** Why it waits for an operator, in a clause. Payload-free. Absent: it does not. */
   readonly pausedBecause?: string
+  /** The pause by which an operator holds it. Absent: none does. */
+  readonly manualPause?: ManualPause
   /** Wall clock in ms since when it has been paused; absent while it is not. */
   readonly pausedSinceMs?: number
   /** Why its batch keeps failing although the store is available: usually another session holds a lock. Absent: no such failure. */
@@ -91,7 +94,7 @@ export function lagSeconds(partition: PartitionStatus, nowMs: number): number | 
 
 export interface HealthResult {
   readonly ok: boolean
-  /** What is wrong, in a sentence for an operator. Payload-free. */
+  /** What is wrong, in a sentence for an operator; of one that holds, what an operator should know all the same. Payload-free. */
   readonly reason?: string
   /** Wall clock in ms since when. */
   readonly since?: number

@@ -1,5 +1,5 @@
 import type { Figures } from '../engine/figures.ts'
-import type { Operator } from '../engine/operator.ts'
+import type { Lift, Lifted, ManualPause, Operator } from '../engine/operator.ts'
 import type { TimelineSeries, TimelineWindow } from '../engine/watch/timeline.ts'
 
 /** The state of a stream in the database, whichever process consumes it, and what an operator may change about it. */
@@ -12,6 +12,8 @@ export interface PartitionProgress {
   readonly pausedFor: string | undefined
   /** The cause, in a clause for an operator; `undefined` when it does not wait, or the cause was not noted. */
   readonly pausedBecause: string | undefined
+  /** The pause by which an operator holds it: its own, else that of the stream. */
+  readonly manualPause?: ManualPause | undefined
   /** Wall clock in ms of the last settled batch. */
   readonly lastProgressMs: number
 }
@@ -22,14 +24,33 @@ export interface StoredStream {
   /** Records a second, settled by all processes of the group in the last few seconds. */
   rate(): Promise<number>
   deadLetters(): Promise<Figures['deadLetters']>
-  /** Lifts pauses that wait for an operator, on one partition or on all. @returns what was lifted */
-  liftPauses(partition: number | undefined, by: Operator): Promise<LiftedPause[]>
+  /** Holds a partition, or the whole stream. @throws PauseRefusal */
+  pause(partition: number | undefined, by: Operator): Promise<ManualPause>
+  /** Lifts pauses that wait for an operator, on one partition or on all. @throws PauseRefusal */
+  liftPauses(partition: number | undefined, lift: Lift | undefined, by: Operator): Promise<Lifted>
 }
 
-export interface LiftedPause {
-  readonly partition: number
-  readonly paused_for: string
-  readonly dead_letters_in_a_row: number
+/** A pause of an operator, as JSON has it everywhere. */
+export interface ManualPauseJson {
+  readonly by: string
+  readonly because: string
+  /** RFC 3339. */
+  readonly since: string
+  /** Of the whole stream, and not of the partition alone. */
+  readonly whole_stream: boolean
+}
+
+export function manualPauseJson({ partition, by, because, sinceMs }: ManualPause): ManualPauseJson {
+  return { by, because, since: new Date(sinceMs).toISOString(), whole_stream: partition === undefined }
+}
+
+export function liftedJson({ lifted, remaining }: Lifted) {
+  return {
+    lifted: lifted.map(({ partition, kind, deadLettersInARow }) => {
+      return { partition: partition ?? null, paused_for: kind, dead_letters_in_a_row: deadLettersInARow }
+    }),
+    remaining: remaining.map(pause => ({ partition: pause.partition ?? null, ...manualPauseJson(pause) })),
+  }
 }
 
 /** Whether dead letters whose cause has passed are redriven without being asked for. */

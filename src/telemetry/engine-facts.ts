@@ -179,6 +179,17 @@ export function createEngineObserver({ stream, metrics, log, now }: StreamFactTo
         break
       }
 
+      case 'moved': {
+        const from = fact.from === undefined ? {} : { from: String(fact.from) }
+        log.line(
+          'info',
+          fact.kind,
+          { ...where(fact.partition), ...from, to: String(fact.to) },
+          'partition moved by an operator',
+        )
+        break
+      }
+
       case 'progress_set_back': {
         const fields = { ...where(fact.partition), from: String(fact.from) }
         log.line(

@@ -28,6 +28,7 @@ const ENGINE: Readonly<Record<Fact['kind'], LogModule>> = {
   progress_removed: 'stream',
   progress_missing: 'stream',
   position_unknown: 'stream',
+  moved: 'stream',
   expired: 'stream',
   partition_halted: 'stream',
   unusual_record: 'stream',

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { OwnershipLostError, StoreUnavailableError } from '#src/engine/errors.ts'
-import { movePartition } from '#src/engine/postgres/operator.ts'
+import { movePartition } from '#src/engine/postgres/moves.ts'
 import { createPool } from '#src/engine/postgres/pool.ts'
 import { readProof } from '#src/engine/postgres/proof.ts'
 import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'

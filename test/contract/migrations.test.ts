@@ -72,6 +72,8 @@ describe('migrations', () => {
       'replay_items_purged',
       'replays',
       'stream_ledger',
+      'stream_moves',
+      'stream_pauses',
       'stream_progress',
       'switches',
       'timeline_steps',

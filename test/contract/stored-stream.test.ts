@@ -127,11 +127,12 @@ describe('the state of a stream in the database', () => {
   it('take the lifting of a pause, with who and why', async () => {
     await progress(0, 7, 'storm_guard')
     await progress(1, 7, 'storm_guard')
-    const lifted = [{ partition: 1, paused_for: 'storm_guard', dead_letters_in_a_row: 1_000 }]
-    expect(await stored.liftPauses(1, { who: 'chief', because: 'fixed' })).toEqual(lifted)
+    const lifted = [{ partition: 1, kind: 'storm_guard', deadLettersInARow: 1_000 }]
+    const by = { who: 'chief', because: 'fixed' }
+    expect(await stored.liftPauses(1, undefined, by)).toEqual({ lifted, remaining: [] })
     expect((await stored.partitions()).map(({ pausedFor }) => pausedFor)).toEqual(['storm_guard', undefined])
     const { rows } = await database.pool.query('SELECT who, what, because FROM audit_log')
     expect(rows).toEqual([{ who: 'chief', what: 'resume', because: 'fixed' }])
-    expect(await stored.liftPauses(undefined, { who: 'chief', because: 'fixed' })).toHaveLength(1)
+    expect((await stored.liftPauses(undefined, undefined, by)).lifted).toHaveLength(1)
   })
 })

@@ -1,7 +1,9 @@
 import type pg from 'pg'
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { migrate } from '#src/engine/postgres/migrate.ts'
-import { liftPauses, movePartition } from '#src/engine/postgres/operator.ts'
+import { carryOut, movePartition, moveState, requestMove, withdrawMove } from '#src/engine/postgres/moves.ts'
+import { createOperatorRequests } from '#src/engine/postgres/operator-requests.ts'
+import { liftPauses, pauseByOperator } from '#src/engine/postgres/pauses.ts'
 import { createPool } from '#src/engine/postgres/pool.ts'
 import { readProof } from '#src/engine/postgres/proof.ts'
 import { createStartCounts } from '#src/engine/postgres/start-counts.ts'
@@ -17,6 +19,7 @@ import { provenOrders } from '../support/streams.ts'
 const GROUP = 'g'
 const P0 = { topic: 'orders', partition: 0 }
 const WHY = { who: 'tester', because: 'a test' }
+const STREAM = { stream: 'orders', topic: 'orders', groupId: GROUP }
 let pool: pg.Pool
 
 beforeAll(async () => {
@@ -26,7 +29,7 @@ beforeAll(async () => {
 afterAll(() => pool.end())
 
 beforeEach(async () => {
-  await pool.query('TRUNCATE stream_progress, stream_ledger, audit_log')
+  await pool.query('TRUNCATE stream_progress, stream_ledger, audit_log, stream_pauses, stream_moves')
   await pool.query(
     `INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset)
      VALUES ('orders', 0, 'g', 10, 10), ('orders', 1, 'g', 0, 0)`,
@@ -80,15 +83,157 @@ it('takes back a start that did not end in a crash', async () => {
 
 it('lifts the pauses that are asked for, and writes down who did', async () => {
   await pool.query(`UPDATE stream_progress SET paused_for = 'storm_guard', dead_letters_in_a_row = 7`)
-  const one = await liftPauses(pool, { stream: 'orders', topic: 'orders', groupId: GROUP, partition: 1 }, WHY)
-  expect(one).toEqual([{ topic: 'orders', partition: 1, pausedFor: 'storm_guard', deadLettersInARow: 7 }])
-  expect(await liftPauses(pool, { stream: 'orders', topic: 'orders', groupId: GROUP }, WHY)).toMatchObject([
-    { partition: 0 },
-  ])
-  expect(await liftPauses(pool, { stream: 'orders', topic: 'orders', groupId: GROUP }, WHY)).toEqual([])
+  const one = await liftPauses(pool, { ...STREAM, partition: 1 }, WHY)
+  expect(one).toEqual({ lifted: [{ partition: 1, kind: 'storm_guard', deadLettersInARow: 7 }], remaining: [] })
+  expect((await liftPauses(pool, STREAM, WHY)).lifted).toMatchObject([{ partition: 0 }])
+  expect((await liftPauses(pool, STREAM, WHY)).lifted).toEqual([])
   const { rows } = await pool.query('SELECT who, what, because, counts FROM audit_log ORDER BY id')
   expect(rows.map(({ counts }) => counts)).toEqual([{ lifted: 1 }, { lifted: 1 }, { lifted: 0 }])
   expect(rows[0]).toMatchObject({ who: 'tester', what: 'resume', because: 'a test' })
+})
+
+describe('a pause of an operator', () => {
+  const requests = () => createOperatorRequests(pool, STREAM)
+  const held = async () =>
+    (await requests().read()).pauses.map(({ partition, by, because }) => [partition, by, because])
+  const stopByGuard = (partition: number) =>
+    pool.query(
+      `UPDATE stream_progress SET paused_for = 'storm_guard', paused_because = 'a storm', dead_letters_in_a_row = 7 WHERE partition = $1`,
+      [partition],
+    )
+  const guarded = async () =>
+    (await pool.query('SELECT partition FROM stream_progress WHERE paused_for IS NOT NULL ORDER BY 1')).rows.map(
+      ({ partition }) => partition,
+    )
+
+  it('is of a partition, or of the whole stream; it says by whom and why, and stands in the audit log', async () => {
+    const made = await pauseByOperator(pool, { ...STREAM, partition: 1 }, { who: 'ada', because: 'a drill' })
+    expect(made).toMatchObject({ partition: 1, by: 'ada', because: 'a drill' })
+    expect(Math.abs(Date.now() - made.sinceMs)).toBeLessThan(60_000)
+    await pauseByOperator(pool, STREAM, { who: 'ben', because: 'maintenance' })
+    expect(await held()).toEqual([
+      [undefined, 'ben', 'maintenance'],
+      [1, 'ada', 'a drill'],
+    ])
+    expect((await pool.query('SELECT who, what, filter, counts FROM audit_log ORDER BY id')).rows).toEqual([
+      { who: 'ada', what: 'pause', filter: 'topic:orders group:g partition:1', counts: { paused: 1 } },
+      { who: 'ben', what: 'pause', filter: 'topic:orders group:g', counts: { paused: 1 } },
+    ])
+    expect((await createOperatorRequests(pool, { ...STREAM, groupId: 'another' }).read()).pauses).toEqual([])
+  })
+
+  it('is refused for a partition that the group has not begun, and where one is in force, with who made it', async () => {
+    await expect(pauseByOperator(pool, { ...STREAM, partition: 9 }, WHY)).rejects.toMatchObject({
+      code: 'no_such_partition',
+      message: expect.stringContaining('has not begun partition 9 of orders, only 0, 1'),
+    })
+    await pauseByOperator(pool, STREAM, { who: 'ada', because: 'a drill' })
+    await expect(pauseByOperator(pool, STREAM, WHY)).rejects.toMatchObject({
+      code: 'already_paused',
+      message: expect.stringMatching(/^the whole stream is paused by ada since 20.*Z \(a drill\) already$/),
+    })
+    expect((await pool.query('SELECT 1 FROM audit_log')).rowCount).toBe(1)
+  })
+
+  it('of the whole stream is lifted as such, and leaves those of single partitions, which it names', async () => {
+    await pauseByOperator(pool, { ...STREAM, partition: 1 }, WHY)
+    await pauseByOperator(pool, STREAM, WHY)
+    await expect(liftPauses(pool, { ...STREAM, partition: 0 }, WHY)).rejects.toMatchObject({ code: 'stream_paused' })
+    const lifted = [{ partition: undefined, kind: 'operator', deadLettersInARow: 0 }]
+    expect(await liftPauses(pool, STREAM, WHY)).toMatchObject({ lifted, remaining: [{ partition: 1, by: 'tester' }] })
+    expect(await held()).toEqual([[1, 'tester', 'a test']])
+    expect((await liftPauses(pool, STREAM, WHY)).lifted).toMatchObject([{ partition: 1, kind: 'operator' }])
+    expect(await held()).toEqual([])
+  })
+
+  it('and one of the storm guard do not lift each other', async () => {
+    await stopByGuard(1)
+    await pauseByOperator(pool, { ...STREAM, partition: 1 }, WHY)
+    // Neither by the partition nor by all of them is it guessed which is meant.
+    for (const place of [STREAM, { ...STREAM, partition: 1 }]) {
+      await expect(liftPauses(pool, place, WHY)).rejects.toMatchObject({ code: 'two_pauses' })
+    }
+    expect([await guarded(), await held()]).toEqual([[1], [[1, 'tester', 'a test']]])
+    expect(await liftPauses(pool, { ...STREAM, partition: 1, lift: 'storm_guard' }, WHY)).toMatchObject({
+      lifted: [{ partition: 1, kind: 'storm_guard', deadLettersInARow: 7 }],
+      remaining: [{ partition: 1 }],
+    })
+    expect([await guarded(), await held()]).toEqual([[], [[1, 'tester', 'a test']]])
+    await stopByGuard(1)
+    expect((await liftPauses(pool, { ...STREAM, lift: 'operator' }, WHY)).lifted).toMatchObject([{ kind: 'operator' }])
+    expect([await guarded(), await held()]).toEqual([[1], []])
+    await pauseByOperator(pool, STREAM, WHY)
+    expect((await liftPauses(pool, { ...STREAM, lift: 'all' }, WHY)).lifted).toMatchObject([
+      { partition: undefined, kind: 'operator' },
+      { partition: 1, kind: 'storm_guard' },
+    ])
+    expect([await guarded(), await held()]).toEqual([[], []])
+  })
+
+  it('is made by one of two that try at the same time', async () => {
+    const tried = await Promise.allSettled([1, 2].map(() => pauseByOperator(pool, STREAM, WHY)))
+    expect(tried.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+  })
+})
+
+describe('a request to move a partition', () => {
+  const requests = () => createOperatorRequests(pool, STREAM)
+  const move = { ...STREAM, partition: 0, to: 25n, low: 2n }
+
+  it('is carried out by the process that has the partition, once, and stands in ledger and audit log', async () => {
+    const id = await requestMove(pool, move, { who: 'ada', because: 'a drill' })
+    expect(await moveState(pool, id)).toEqual({ kind: 'waiting' })
+    const [request] = (await requests().read()).moves
+    expect(request).toEqual({ id, partition: 0, to: 25n })
+    if (request === undefined) throw new Error('there is one')
+    const carried = await Promise.all([requests().move(request), requests().move(request)])
+    expect(carried.filter(done => done !== undefined)).toEqual([{ from: 10n }])
+    expect(await moveState(pool, id)).toEqual({ kind: 'moved', from: 10n })
+    expect((await requests().read()).moves).toEqual([])
+    const proof = await readProof(pool, provenOrders('orders', GROUP))
+    expect(proof.findings).toEqual([])
+    expect(proof.skipped).toEqual([{ partition: 0, from: 10n, to: 25n }])
+    expect((await pool.query('SELECT who, what, because, counts FROM audit_log')).rows).toEqual([
+      { who: 'ada', what: 'seek', because: 'a drill', counts: { from: '10', to: '25' } },
+    ])
+  })
+
+  it('is one at a time; taken back, or too old, it has no effect', async () => {
+    const id = await requestMove(pool, move, WHY)
+    await expect(requestMove(pool, { ...move, to: 3n }, WHY)).rejects.toThrow(/another seek of orders-0 is under way/)
+    await withdrawMove(pool, id)
+    expect(await moveState(pool, id)).toEqual({ kind: 'expired' })
+    expect(await carryOut(pool, id)).toBeUndefined()
+
+    const old = await requestMove(pool, move, WHY)
+    await pool.query(`UPDATE stream_moves SET expires_at = now() - interval '1 s'`)
+    expect([await moveState(pool, old), (await requests().read()).moves]).toEqual([{ kind: 'expired' }, []])
+    expect(await carryOut(pool, old)).toBeUndefined()
+    const next = await requestMove(pool, { ...move, to: 3n }, WHY)
+    expect(next).not.toBe(old)
+    expect(await carryOut(pool, next)).toEqual({ from: 10n })
+    await withdrawMove(pool, next)
+    expect(await moveState(pool, next), 'what was done cannot be taken back').toEqual({ kind: 'moved', from: 10n })
+    expect((await pool.query('SELECT next_offset FROM stream_progress WHERE partition = 0')).rows).toEqual([
+      { next_offset: '3' },
+    ])
+  })
+
+  it('leaves the pause of an operator, and lifts that of the storm guard', async () => {
+    await pool.query(`UPDATE stream_progress SET paused_for = 'storm_guard' WHERE partition = 0`)
+    await pauseByOperator(pool, { ...STREAM, partition: 0 }, WHY)
+    await carryOut(pool, await requestMove(pool, move, WHY))
+    expect((await pool.query('SELECT paused_for FROM stream_progress WHERE partition = 0')).rows).toEqual([
+      { paused_for: null },
+    ])
+    expect((await requests().read()).pauses).toHaveLength(1)
+  })
+
+  it('to where the partition is already is done, and notes nothing', async () => {
+    const id = await requestMove(pool, { ...move, to: 10n }, WHY)
+    expect(await carryOut(pool, id)).toEqual({ from: 10n })
+    expect((await pool.query('SELECT 1 FROM audit_log')).rowCount).toBe(0)
+  })
 })
 
 it('moves a partition forward and back so that the ledger still adds up', async () => {

@@ -161,17 +161,13 @@ it('every second one bad: stops at half of the last 1,000 records', async () => 
   expect(await stream.findings()).toEqual([])
 })
 
-it('seek is refused while the service runs; then it skips and reads again, and the proof still holds', async () => {
+it('seek moves a partition of a stopped service: it reads again and skips, and the proof still holds', async () => {
   const stream = await aStream({ partitions: 1 })
   const uid = (i: number) => `order-${i}`
   const order = (i: number) => ({ value: JSON.stringify({ ...model, order_uid: uid(i) }), partition: 0 })
   await stream.produce(Array.from({ length: 10 }, (_, i) => order(i)))
   const service = await startService(stream)
   await eventually(async () => (await stream.settled()) === 10, 'ten orders')
-  await expect(holdfast(stream, 'seek', '--partition', '0', '--to', '3', '--because', 'x')).rejects.toMatchObject({
-    code: 2,
-    stderr: expect.stringContaining('the service runs'),
-  })
   expect(await service.stop()).toBe(0)
 
   // when it is moved back, everything is read again without effect

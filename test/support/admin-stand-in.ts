@@ -1,5 +1,6 @@
 import { systemClock } from '#src/clock.ts'
 import { HEADER } from '#src/engine/headers.ts'
+import { type ManualPause, PauseRefusal, pauseOf } from '#src/engine/operator.ts'
 import type { SourceRecord } from '#src/engine/record.ts'
 import { ATTENTION, type ListedCause } from '#src/inbox/causes.ts'
 import type { AdminParts } from '#src/inbox/http/admin.ts'
@@ -170,6 +171,7 @@ function memoryAutomatic(note: Note, at: () => string): AutomaticRedrive {
 
 function memoryStored(note: Note): Omit<StoredStream, 'deadLetters'> {
   const paused = new Map([[2, 1_000]])
+  const held: ManualPause[] = []
   return {
     partitions: async () =>
       [0, 1, 2].map(partition => ({
@@ -177,16 +179,39 @@ function memoryStored(note: Note): Omit<StoredStream, 'deadLetters'> {
         next: BigInt(partition * 100),
         pausedFor: paused.has(partition) ? 'storm_guard' : undefined,
         pausedBecause: paused.has(partition) ? '1,000 dead letters in a row' : undefined,
+        manualPause: pauseOf(held, partition),
         lastProgressMs: FIRST_FAILURE_MS,
       })),
     rate: async () => 12.5,
-    async liftPauses(partition, by) {
-      const lifted = [...paused].filter(([candidate]) => partition === undefined || candidate === partition)
-      for (const [candidate] of lifted) paused.delete(candidate)
-      note('resume', 'topic:orders', by, { lifted: lifted.length })
-      return lifted.map(([partition, dead_letters_in_a_row]) => {
-        return { partition, paused_for: 'storm_guard', dead_letters_in_a_row }
-      })
+    async pause(partition, by) {
+      if (partition !== undefined && partition > 2) throw new PauseRefusal('no_such_partition', 'there are 0 to 2')
+      if (held.some(pause => pause.partition === partition)) throw new PauseRefusal('already_paused', 'it is paused')
+      note('pause', 'topic:orders', by, { paused: 1 })
+      const pause = { partition, by: by.who, because: by.because, sinceMs: FIRST_FAILURE_MS }
+      held.push(pause)
+      return pause
+    },
+    // The rule of scopes in short: `test/contract/stream-control.test.ts` is about the whole of it.
+    async liftPauses(partition, lift, by) {
+      const guarded = [...paused].filter(([candidate]) => partition === undefined || candidate === partition)
+      const manual = held.filter(pause => partition === undefined || pause.partition === partition)
+      if (lift === undefined && guarded.length > 0 && manual.length > 0) {
+        throw new PauseRefusal('two_pauses', 'two kinds of pause are in force')
+      }
+      const fromGuard = lift === 'operator' ? [] : guarded
+      const manually = lift === 'storm_guard' ? [] : manual
+      for (const [candidate] of fromGuard) paused.delete(candidate)
+      for (const pause of manually) held.splice(held.indexOf(pause), 1)
+      note('resume', 'topic:orders', by, { lifted: fromGuard.length + manually.length })
+      return {
+        lifted: [
+          ...manually.map(pause => ({ partition: pause.partition, kind: 'operator' as const, deadLettersInARow: 0 })),
+          ...fromGuard.map(([candidate, deadLettersInARow]) => {
+            return { partition: candidate, kind: 'storm_guard' as const, deadLettersInARow }
+          }),
+        ],
+        remaining: [],
+      }
     },
   }
 }

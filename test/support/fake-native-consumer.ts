@@ -132,6 +132,7 @@ export function createFakeClient(
       for (const { partition } of partitions) paused.delete(partition)
     },
     seek: (_position, timeoutMs, done) => answer(error => done(error), undefined, timeoutMs),
+    offsetsForTimes: (_wanted, _timeoutMs, done) => done(null, []),
     getWatermarkOffsets: () => ({ lowOffset: -1, highOffset: -1 }),
   }
   return client

@@ -53,6 +53,8 @@ export interface MemoryStore<T> extends SettlementStore<T> {
   progressOf(partition: TopicPartition, groupId: string): bigint | undefined
   /** What an operator does with `holdfast resume`. */
   liftPause(partition: TopicPartition, groupId: string): void
+  /** What `holdfast seek` does: progress with its row of the ledger. */
+  seek(partition: TopicPartition, groupId: string, to: bigint): void
   /** Plays another consumer, which has moved the partition. */
   moveProgress(partition: TopicPartition, groupId: string, nextOffset: bigint): void
   /** Simulates a failover to a database without progress and ledger of the partition. */
@@ -105,6 +107,12 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
     progressOf: (partition, groupId) => progress.get(keyOf(partition, groupId))?.nextOffset,
     liftPause(partition, groupId) {
       aftermaths.delete(keyOf(partition, groupId))
+    },
+    seek(partition, groupId, to) {
+      const from = progress.get(keyOf(partition, groupId))?.nextOffset ?? to
+      aftermaths.delete(keyOf(partition, groupId))
+      const none = { records: 0, gaps: 0n, expired: 0n, inserted: 0, ...countOutcomes([]) }
+      if (from !== to) enter(partition, groupId, { from, to, skipped: to - from, ...none })
     },
     moveProgress(partition, groupId, nextOffset) {
       progress.set(keyOf(partition, groupId), { partition, groupId, nextOffset })

@@ -5,6 +5,7 @@ import type { Clock, DeadLetterSink } from '#src/engine/ports.ts'
 import type { SourceRecord } from '#src/engine/record.ts'
 import { createPipeline, type Pipeline, type PipelineParts } from '#src/engine/run/pipeline.ts'
 import type { ReadyRecord, Verdict } from '#src/engine/verdict.ts'
+import { createMemoryRequests, type MemoryRequests, moverOf } from './memory-requests.ts'
 import { createMemorySource, type MemorySource } from './memory-source.ts'
 import { createMemoryStore, type MemoryStore, type MemoryStoreOptions } from './memory-store.ts'
 
@@ -14,6 +15,7 @@ export const P0 = { topic: 'orders', partition: 0 }
 export interface Harness {
   readonly source: MemorySource
   readonly store: MemoryStore<string>
+  readonly requests: MemoryRequests
   readonly sent: DeadLetter[]
   readonly facts: Fact[]
   readonly pipeline: Pipeline
@@ -34,6 +36,7 @@ export function aPipeline(
   const { refuse, ...parts } = over
   const source = createMemorySource()
   const store = createMemoryStore<string>(refuse === undefined ? {} : { refuse })
+  const requests = createMemoryRequests(moverOf(store, P0, GROUP))
   const sent: DeadLetter[] = []
   const facts: Fact[] = []
   const waits: number[] = []
@@ -51,6 +54,7 @@ export function aPipeline(
     groupId: GROUP,
     source,
     store,
+    requests,
     sink,
     judge,
     onSettled: () => {},
@@ -66,6 +70,7 @@ export function aPipeline(
   const harness: Harness = {
     source,
     store,
+    requests,
     sent,
     facts,
     pipeline,

@@ -66,6 +66,15 @@ export interface NativeConsumer extends NativeClient {
   setDefaultConsumeTimeout(ms: number): void
   setDefaultIsTimeoutOnlyForFirstMessage(only: boolean): void
   consume(max: number, done: (error: NativeError | null, records: NativeRecord[]) => void): void
+  /** `offset` of each: a timestamp in ms. Answers the first offset whose record is not older; the end (-1) where there is none. */
+  offsetsForTimes(
+    wanted: readonly NativePosition[],
+    timeoutMs: number,
+    done: (
+      error: NativeError | null,
+      positions: (NativeTopicPartition & { offset?: number; error?: NativeError })[],
+    ) => void,
+  ): void
   assign(positions: readonly NativePosition[]): void
   unassign(): void
   incrementalAssign(positions: readonly NativePosition[]): void

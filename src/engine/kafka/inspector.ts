@@ -4,7 +4,7 @@ import { call, connect, type KafkaConnection, type NativeRecord, nativeConsumer 
 import { describe, toConnectError, toStreamError } from './errors.ts'
 import { type GroupFacts, groupFacts } from './group-rights.ts'
 import { openPartitionReader } from './partition-reader.ts'
-import { askCommitted, askPartitions, askWatermarks } from './questions.ts'
+import { askCommitted, askOffsetAt, askPartitions, askWatermarks } from './questions.ts'
 import { readTopicId } from './topic-id.ts'
 
 /** Reads topics and a group's offsets without becoming a member of the group, so that inspection changes nothing. */
@@ -14,6 +14,8 @@ export interface KafkaInspector extends AsyncDisposable {
   /** What distinguishes the topic from an earlier one of the same name; `undefined` when that cannot be known. */
   topicId(topic: string): Promise<string | undefined>
   watermarks(partition: TopicPartition): Promise<Watermarks>
+  /** The first offset whose record's timestamp is not before `timestampMs`; `undefined` where the partition holds none. */
+  offsetAt(partition: TopicPartition, timestampMs: number): Promise<bigint | undefined>
   /** What the broker holds as committed for the group; absent when nothing. */
   committed(partitions: readonly TopicPartition[]): Promise<Progress[]>
   /** The group as it is just now. The topic is one that this user may describe; it need not exist. */
@@ -83,6 +85,7 @@ export async function startInspector(options: {
     },
     topicId: topic => readTopicId(options.connection, topic),
     watermarks: partition => askWatermarks(client, partition, TIMEOUT_MS),
+    offsetAt: (partition, timestampMs) => askOffsetAt(client, { ...partition, timestampMs }, TIMEOUT_MS),
     committed,
     group: topic =>
       groupFacts(options.connection, options.groupId, timeoutMs =>

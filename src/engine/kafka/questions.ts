@@ -49,6 +49,22 @@ export async function askWatermarks(client: NativeClient, at: TopicPartition, ti
   return { low: BigInt(marks.lowOffset), high: BigInt(marks.highOffset) }
 }
 
+/** @returns the first offset whose record is not older than `timestampMs`; `undefined` where there is none */
+export async function askOffsetAt(
+  client: NativeConsumer,
+  at: TopicPartition & { readonly timestampMs: number },
+  timeoutMs: number,
+): Promise<bigint | undefined> {
+  const { topic, partition, timestampMs } = at
+  const [found] = await ask<(NativeTopicPartition & { offset?: number })[]>(
+    client,
+    `asking ${partitionKey(at)} for a time`,
+    done => client.offsetsForTimes([{ topic, partition, offset: timestampMs }], timeoutMs, done),
+    toPartitionError,
+  )
+  return found?.offset === undefined || found.offset < 0 ? undefined : BigInt(found.offset)
+}
+
 /**
  * @param partitions at least one
  * @returns what the broker holds as committed for the client's group; partitions without a commit are left out

@@ -11,7 +11,8 @@ export interface ServerFacts {
 
 /** Tables that all streams share; those of its values a stream names itself. */
 export const SHARED_TABLES = [
-  ...['stream_progress', 'stream_ledger', 'proof_checkpoints', 'value_count_changes'],
+  ...['stream_progress', 'stream_ledger', 'stream_pauses', 'stream_moves'],
+  ...['proof_checkpoints', 'value_count_changes'],
   ...['audit_log', 'switches', 'consumer_starts', 'timeline_steps'],
   ...['dead_letters', 'dead_letter_events', 'dead_letters_purged', 'dead_letters_purged_counts'],
   ...['replays', 'replay_items', 'replay_items_purged'],

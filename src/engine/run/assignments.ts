@@ -1,5 +1,6 @@
 import { dispositionOf, OwnershipLostError, UnreadableBatchError } from '../errors.ts'
 import type { Observer } from '../facts.ts'
+import { pauseOf, type RequestStore } from '../operator.ts'
 import type { Clock, HeadReader, Progress, RecordSource, SourceEvent } from '../ports.ts'
 import type { StartAt } from '../progress.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
@@ -26,6 +27,7 @@ export interface Assignments {
 export interface AssignmentsParts {
   readonly source: RecordSource
   readonly store: Pick<SettlementStore<unknown>, 'readProgress' | 'startProgress' | 'identify' | 'expire'>
+  readonly requests: RequestStore
   readonly observer: Observer
   readonly clock: Clock
   readonly groupId: string
@@ -52,7 +54,7 @@ const COMMIT_TIMEOUT_MS = 5_000
 const REPOSITION_PAUSE_MS = 1_000
 
 export function createAssignments(parts: AssignmentsParts): Assignments {
-  const { source, store, observer, clock, groupId, reception, committer, views, stream } = parts
+  const { source, store, requests, observer, clock, groupId, reception, committer, views, stream } = parts
   const { signal, drainTimeoutMs, readTopicId, turn } = parts
   /** Had a progress row while this process ran. Where that is gone, the database went back: nothing may be skipped. */
   const hadProgress = new Set<string>()
@@ -88,23 +90,53 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     const startAt = (partition: TopicPartition) =>
       hadProgress.has(partitionKey(partition)) ? 'earliest' : parts.startAt
     const locating = { source, store, observer, clock, groupId, startAt, readTopicId, probe }
-    const located = retry(() => locate(partitions, locating), {
-      ...parts.retry,
-      signal,
-      passes: error => error instanceof OwnershipLostError || dispositionOf(error) === 'retry',
-      onFailed({ error, attempt, delayMs }) {
-        const [partition] = partitions
-        if (!(error instanceof OwnershipLostError) && partition !== undefined)
-          observer.observe({ kind: 'retry', dependency: 'postgres', attempt, delayMs, error, partition })
+    const located = retry(
+      async () => {
+        // Before anything is read: a partition that an operator holds stays held, whoever gets it.
+        const { pauses } = await requests.read()
+        const positions = await locate(partitions, locating)
+        return positions.map(position => ({ ...position, manualPause: pauseOf(pauses, position.partition) }))
       },
-    })
-    await turningUntil(located, Number.POSITIVE_INFINITY)
+      {
+        ...parts.retry,
+        signal,
+        passes: error => error instanceof OwnershipLostError || dispositionOf(error) === 'retry',
+        onFailed({ error, attempt, delayMs }) {
+          const [partition] = partitions
+          if (!(error instanceof OwnershipLostError) && partition !== undefined)
+            observer.observe({ kind: 'retry', dependency: 'postgres', attempt, delayMs, error, partition })
+        },
+      },
+    )
+    return await served(located)
+  }
+
+  /** Waits for work on the store while the consumer is served. @returns `undefined` when we stop meanwhile. @throws what stops the stream */
+  async function served<R>(work: Promise<R>): Promise<R | undefined> {
+    await turningUntil(work, Number.POSITIVE_INFINITY)
     try {
-      return await located
+      return await work
     } catch (error) {
       if (signal.aborted) return undefined
       throw error
     }
+  }
+
+  /** Nothing of the partition is in flight any more, or what is will find the fence: it can be moved. */
+  async function carryOutMove(owner: OwnedPartition): Promise<void> {
+    const request = views.of(owner)?.move
+    if (request === undefined) return
+    const partition = { topic: owner.topic, partition: owner.partition }
+    const moved = await served(
+      retry(() => requests.move(request), {
+        ...parts.retry,
+        signal,
+        onFailed({ error, attempt, delayMs }) {
+          observer.observe({ kind: 'retry', dependency: 'postgres', attempt, delayMs, error, partition })
+        },
+      }),
+    )
+    if (moved !== undefined) observer.observe({ kind: 'moved', partition, from: moved.from, to: request.to })
   }
 
   async function onAssigned(partitions: readonly TopicPartition[]): Promise<void> {
@@ -181,6 +213,7 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     if (due.length === 0) return
     // What is still in flight may advance the progress: let it end before progress is read.
     await drain(due, drainTimeoutMs())
+    for (const owner of due) await carryOutMove(owner)
     const positions = (await locateServed(due.map(({ topic, partition }) => ({ topic, partition })))) ?? []
     const moved: Position[] = []
     for (const position of positions) if (await moveTo(position)) moved.push(position)

@@ -104,11 +104,15 @@ export function createLoop(parts: LoopParts): Loop {
     reception.route(records, clock.monotonic(), isMore)
     for (const poll of parts.pollers) poll()
     for (const view of views.all()) {
-      const { owner, lifted } = view
+      const { owner, lifted, manualPause } = view
       const emptyTo = emptyAhead(view)
       // Progress and commit go to the end of such a gap: else retention would later seem to have removed unread records there, and
       // other tools would see a lag for ever.
       if (emptyTo !== undefined && owner.noRecordsBelow(emptyTo)) reception.wake(owner)
+      if (owner.manualPause !== manualPause) {
+        owner.manualPause = manualPause
+        reception.wake(owner)
+      }
       if (lifted === undefined) continue
       view.lifted = undefined
       owner.waitsForOperator = undefined

@@ -1,6 +1,7 @@
 import { type BatchLimits, dueAtMs } from '../batch.ts'
 import { OwnershipLostError } from '../errors.ts'
 import type { PauseReason } from '../facts.ts'
+import type { ManualPause } from '../operator.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../record.ts'
 import { NO_STORM, type Pause, type StoredProgress, type StormTally } from '../settlement.ts'
 import { createBuffer } from './buffer.ts'
@@ -62,9 +63,11 @@ export interface OwnedPartition extends TopicPartition {
   stormAhead: StormTally
   /** It takes no more batches until an operator has looked. */
   waitsForOperator: Pause | undefined
+  /** An operator holds it: it takes no more batches until that is lifted. */
+  manualPause: ManualPause | undefined
   /** Batches that are tried again. Until each of them is through, no other one is taken. */
   readonly waits: Set<Wait>
-  /** Takes no batch now: an operator has to look, or one is tried again. */
+  /** Takes no batch now: an operator has to look or holds it, or one is tried again. */
   readonly stands: boolean
   /** Pauses in force at the consumer. */
   pausedFor: readonly PauseReason[]
@@ -103,7 +106,11 @@ export interface OwnedPartition extends TopicPartition {
 
 /** @param position where it goes on; or why it must not, or cannot yet */
 export function createOwnedPartition(
-  position: StoredProgress & { readonly halted?: unknown; readonly unlocated?: unknown },
+  position: StoredProgress & {
+    readonly halted?: unknown
+    readonly unlocated?: unknown
+    readonly manualPause?: ManualPause | undefined
+  },
 ): OwnedPartition {
   const { topic, partition, nextOffset, unlocated } = position
   const abandonment = new AbortController()
@@ -164,13 +171,14 @@ export function createOwnedPartition(
     storm: position.storm ?? NO_STORM,
     stormAhead: position.storm ?? NO_STORM,
     waitsForOperator: position.pause,
+    manualPause: position.manualPause,
     waits,
     pausedFor: [],
     pausedSinceMs: undefined,
     logEnd: undefined,
     isMoreFetched: false,
     get stands() {
-      return this.waitsForOperator !== undefined || waits.size > 0
+      return this.waitsForOperator !== undefined || this.manualPause !== undefined || waits.size > 0
     },
     get signs() {
       return signs

@@ -2,6 +2,7 @@ import type { BackoffPolicy } from '../backoff.ts'
 import type { BatchLimits } from '../batch.ts'
 import { PartitionUnavailableError } from '../errors.ts'
 import type { Observer } from '../facts.ts'
+import { NO_REQUESTS, type RequestStore } from '../operator.ts'
 import type { Clock, DeadLetterSink, HeadReader, RecordSource } from '../ports.ts'
 import type { StartAt } from '../progress.ts'
 import type { SourceRecord } from '../record.ts'
@@ -11,6 +12,7 @@ import { type BatchTracing, NO_TRACING } from '../tracing.ts'
 import type { ReadyRecord, Verdict } from '../verdict.ts'
 import { pollHeads } from '../watch/heads.ts'
 import { pollMarks } from '../watch/marks.ts'
+import { pollRequests } from '../watch/requests.ts'
 import { watchStalls } from '../watch/stalls.ts'
 import { createStreamView } from '../watch/status.ts'
 import { pollPauses, pollProgress } from '../watch/stored.ts'
@@ -48,6 +50,8 @@ export interface PipelineParts<T> {
   readonly retry: BackoffPolicy & { readonly maxAttempts: number }
   /** For the age of what waits in Kafka while nothing of its partition is in hand; without it, that is not known. */
   readonly heads?: HeadReader
+  /** What operators ask of the stream. Default: they can ask for nothing. */
+  readonly requests?: RequestStore
   /** Kafka's id of the topic as it is now; `undefined` when that cannot be known. Default: it never can. */
   readonly readTopicId?: () => Promise<string | undefined>
   /** Where a partition without a progress row starts. Default: at its earliest record. */
@@ -120,8 +124,10 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
   const stalls = watchStalls({ views, clock, excused })
   const topicWatch = watchTopic({ readTopicId: parts.readTopicId ?? (async () => undefined), views, clock })
   const stored = { store, views, clock, groupId, observer }
+  const requests = parts.requests ?? NO_REQUESTS
   const loop = createLoop({
     ...parts,
+    requests,
     views,
     stream,
     committer,
@@ -144,6 +150,7 @@ export function createPipeline<T>(parts: PipelineParts<T>): Pipeline {
       stalls,
       pollPauses(stored),
       pollProgress(stored),
+      ...(parts.requests === undefined ? [] : [pollRequests({ requests, views, clock })]),
       topicWatch.tick,
     ],
   })

@@ -7,6 +7,7 @@ import {
   UnreadableBatchError,
 } from '../errors.ts'
 import type { Observer } from '../facts.ts'
+import type { ManualPause } from '../operator.ts'
 import type { Clock, Progress, RecordSource, Watermarks } from '../ports.ts'
 import { resumeAt, type StartAt } from '../progress.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
@@ -16,6 +17,8 @@ import { type Answer, askEach } from '../watch/ask-each.ts'
 export interface Position extends StoredProgress {
   /** Set when the partition must not be read until an operator has decided. */
   readonly halted?: StreamError
+  /** Set when an operator holds it. */
+  readonly manualPause?: ManualPause | undefined
   /** Set when Kafka has not answered what is needed to know the position: the partition is not read before it has. */
   readonly unlocated?: unknown
   /** Where the consumer begins: the last settled record, to see that it is still there; else `nextOffset`. */

@@ -60,6 +60,7 @@ export function createReception(parts: ReceptionParts): Reception {
     if (partition.halted !== undefined) reasons.push('halted')
     if (partition.unlocated !== undefined) reasons.push('position_unknown')
     if (partition.waitsForOperator !== undefined) reasons.push(partition.waitsForOperator.reason)
+    if (partition.manualPause !== undefined) reasons.push('operator')
     if (parts.storeAway()) reasons.push('store_away')
     for (const { reason } of partition.waits) if (!reasons.includes(reason)) reasons.push(reason)
     if (parts.overfull()) reasons.push('backpressure')

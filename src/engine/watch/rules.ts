@@ -78,6 +78,8 @@ export function oldestUnsettledTimestampMs(view: PartitionView): number | undefi
 export function hasWork(view: PartitionView, nowMs: number): boolean {
   const { owner } = view
   if (owner.halted !== undefined || owner.waitsForOperator !== undefined) return false
+  // What was in flight when an operator paused it is settled nevertheless.
+  if (owner.manualPause !== undefined && owner.inFlightRecords === 0) return false
   // A wait between two attempts: the last one has failed, so it is not stuck.
   for (const { resting } of owner.waits) if (resting) return false
   if (!isIdle(owner)) return true

@@ -87,6 +87,7 @@ export function partitionStatus(view: PartitionView, clock: Clock): PartitionSta
     inFlightRecords: owner.inFlightRecords,
     paused: owner.pausedFor,
     ...(owner.waitsForOperator === undefined ? {} : { pausedBecause: owner.waitsForOperator.because }),
+    ...(owner.manualPause === undefined ? {} : { manualPause: owner.manualPause }),
     ...(owner.pausedSinceMs === undefined ? {} : { pausedSinceMs: owner.pausedSinceMs }),
     ...(contended === undefined ? {} : { contended }),
     ...(stalled === 0 ? {} : { stalledMs: stalled }),

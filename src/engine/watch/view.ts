@@ -1,3 +1,4 @@
+import type { ManualPause, MoveRequest } from '../operator.ts'
 import type { Clock, Head, Watermarks } from '../ports.ts'
 import type { OwnedPartition } from '../run/partition.ts'
 import type { StormTally } from '../settlement.ts'
@@ -17,6 +18,8 @@ export type RepositionReason =
   | 'progress_set_back'
   /** The topic is not the one any more in which its position counts. */
   | 'topic_replaced'
+  /** An operator asks for it to be moved. */
+  | 'move_requested'
   /** It could not be moved. */
   | 'seek_failed'
   /** The client has stopped reading one of the assigned partitions without reporting which. */
@@ -40,6 +43,10 @@ export interface PartitionView {
   standing: Standing | undefined
   /** An operator has lifted its pause: what the storm guard counts from now on. */
   lifted: StormTally | undefined
+  /** The pause of an operator that is in force, as the store last reported. */
+  manualPause: ManualPause | undefined
+  /** Carried out before reading begins again. */
+  move: MoveRequest | undefined
   repositionFor: RepositionReason | undefined
 }
 
@@ -99,6 +106,8 @@ export function createViews(): Views {
         behindSinceMs: undefined,
         standing: undefined,
         lifted: undefined,
+        manualPause: owner.manualPause,
+        move: undefined,
         repositionFor: undefined,
       }
       views.set(owner.key, view)

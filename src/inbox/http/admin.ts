@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { dispositionOf, StoreUnavailableError, StreamError } from '../../engine/errors.ts'
-import { type Operator, operatorOf as operatorNamed } from '../../engine/operator.ts'
+import { type Operator, operatorOf as operatorNamed, PauseRefusal } from '../../engine/operator.ts'
 import type { Stream } from '../../engine/stream.ts'
 import type { Caller } from '../../http/auth.ts'
 import { type Problem, sendProblem } from '../../http/problem.ts'
@@ -38,7 +38,7 @@ export interface AdminParts {
   readonly search: LetterSearch
   readonly redrives: Redrives
   readonly automatic: AutomaticRedrive
-  readonly stored: Pick<StoredStream, 'liftPauses'>
+  readonly stored: Pick<StoredStream, 'pause' | 'liftPauses'>
   readonly overview: () => Promise<StreamOverview>
   readonly timeline: Timeline
   /** For how long the database has owed an answer, in ms; 0 while it answers. */
@@ -152,6 +152,9 @@ function problemOf(error: unknown): Problem | undefined {
   }
   if (error instanceof RedriveRunningError) {
     return { status: 409, code: 'replay_running', detail: sentence(error.message), running: error.running }
+  }
+  if (error instanceof PauseRefusal) {
+    return { status: error.code === 'no_such_partition' ? 404 : 409, code: error.code, detail: sentence(error.message) }
   }
   if (dispositionOf(error) !== 'retry') return undefined
   const code = error instanceof StreamError ? error.code : 'unavailable'

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { ErrorObject, ValidateFunction } from 'ajv/dist/2020.js'
+import type { Lift } from '../../engine/operator.ts'
 import { messageOf } from '../../engine/values/messages.ts'
 import { escapeSegment } from '../../engine/values/pointer.ts'
 import { newAjv } from '../../engine/values/violations.ts'
@@ -41,7 +42,8 @@ export interface Bodies {
     readonly because?: string
   }
   readonly SteerRequest: { readonly because?: string }
-  readonly ResumeRequest: { readonly partition?: number; readonly because: string }
+  readonly PauseRequest: { readonly partition?: number; readonly because: string }
+  readonly ResumeRequest: { readonly partition?: number; readonly lift?: Lift; readonly because: string }
   readonly AutomaticRedriveRequest: { readonly on: boolean; readonly because?: string }
 }
 export type BodyName = keyof Bodies

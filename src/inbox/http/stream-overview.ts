@@ -9,7 +9,14 @@ import {
 } from '../../engine/status.ts'
 import { askAll, type HealthJson } from '../../http/health-json.ts'
 import { createRemembered } from '../../http/remembered.ts'
-import type { AutomaticRedrive, AutomaticRedriveStatus, PartitionProgress, StoredStream } from '../stream-ports.ts'
+import {
+  type AutomaticRedrive,
+  type AutomaticRedriveStatus,
+  type ManualPauseJson,
+  manualPauseJson,
+  type PartitionProgress,
+  type StoredStream,
+} from '../stream-ports.ts'
 
 /**
  * The stream at a glance, as JSON. What is not known, because it was never read or another process has it, is `null`. What the
@@ -67,9 +74,11 @@ export interface PartitionJson {
   readonly lag_records: number | null
   readonly lag_seconds: number | null
   readonly paused: readonly string[]
-  /** Why it waits for an operator, in a clause. */
+  /** Why the storm guard stopped it, in a clause. */
   readonly paused_because?: string
   readonly paused_since?: string
+  /** The pause by which an operator holds it; in force within seconds of its being made. */
+  readonly operator_pause?: ManualPauseJson
   /** For how long nothing has come of its work, though all that it needs is there. */
   readonly stalled_seconds?: number
   /** Why only an operator can make it go on. */
@@ -86,7 +95,7 @@ export interface OverviewParts {
   /** `undefined`: this process does not consume. */
   readonly status: () => StreamStatus | undefined
   readonly consumes: boolean
-  readonly stored: StoredStream
+  readonly stored: Pick<StoredStream, 'partitions' | 'rate' | 'deadLetters'>
   readonly automatic: Pick<AutomaticRedrive, 'status'>
   /** Where these partitions end, as far as that is known just now. Waits for nothing. */
   readonly ends: (partitions: readonly number[]) => ReadonlyMap<number, bigint>
@@ -196,16 +205,17 @@ function merged(
   nowMs: number,
 ): PartitionJson[] {
   const here = new Set(own.map(({ partition }) => partition))
+  const known = new Map(stored.map(progress => [progress.partition, progress]))
   const others = stored.filter(({ partition }) => !here.has(partition))
   const ends = endsOf(others.map(({ partition }) => partition))
   return [
-    ...own.map(status => ownPartition(status, nowMs)),
+    ...own.map(status => ownPartition(status, known.get(status.partition), nowMs)),
     ...others.map(progress => otherPartition(progress, ends.get(progress.partition))),
   ].sort((a, b) => a.partition - b.partition)
 }
 
 function otherPartition(progress: PartitionProgress, end: bigint | undefined): PartitionJson {
-  const { partition, next, pausedFor, pausedBecause, lastProgressMs } = progress
+  const { partition, next, pausedFor, pausedBecause, manualPause, lastProgressMs } = progress
   // The end is of a moment ago: what was settled since lies beyond it.
   const high = end !== undefined && end < next ? next : end
   const lag = high === undefined ? null : Number(high - next)
@@ -217,8 +227,9 @@ function otherPartition(progress: PartitionProgress, end: bigint | undefined): P
     lag_records: lag,
     // The age of what waits, only the process knows that has the partition in hand.
     lag_seconds: lag === 0 ? 0 : null,
-    paused: pausedFor === undefined ? [] : [pausedFor],
+    paused: [...(pausedFor === undefined ? [] : [pausedFor]), ...(manualPause === undefined ? [] : ['operator'])],
     ...(pausedBecause === undefined ? {} : { paused_because: pausedBecause }),
+    ...(manualPause === undefined ? {} : { operator_pause: manualPauseJson(manualPause) }),
     last_progress_at: new Date(lastProgressMs).toISOString(),
   }
 }
@@ -226,9 +237,11 @@ function otherPartition(progress: PartitionProgress, end: bigint | undefined): P
 /** The database is queried every two seconds, and an answer may take as long. */
 const FRESH_MS = 5_000
 
-function ownPartition(status: PartitionStatus, nowMs: number): PartitionJson {
+/** @param stored what the database knew of it a moment ago: of a pause it is the first to know */
+function ownPartition(status: PartitionStatus, stored: PartitionProgress | undefined, nowMs: number): PartitionJson {
   const { next, high, lagRecords, lastProgressMs, pausedBecause, pausedSinceMs, stalledMs } = status
   const highAgeMs = nowMs - (status.highKnownAtMs ?? nowMs)
+  const manualPause = stored === undefined ? status.manualPause : stored.manualPause
   return {
     partition: status.partition,
     here: true,
@@ -242,6 +255,7 @@ function ownPartition(status: PartitionStatus, nowMs: number): PartitionJson {
     paused: status.paused,
     ...(pausedBecause === undefined ? {} : { paused_because: pausedBecause }),
     ...(pausedSinceMs === undefined ? {} : { paused_since: new Date(pausedSinceMs).toISOString() }),
+    ...(manualPause === undefined ? {} : { operator_pause: manualPauseJson(manualPause) }),
     ...(stalledMs === undefined ? {} : { stalled_seconds: stalledMs / 1000 }),
     ...(status.halted === undefined ? {} : { halted: status.halted }),
     ...(status.unreadable === undefined ? {} : { unreadable: status.unreadable }),

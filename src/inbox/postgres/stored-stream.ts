@@ -1,5 +1,6 @@
 import type pg from 'pg'
-import { liftPauses } from '../../engine/postgres/operator.ts'
+import { pauseOf } from '../../engine/operator.ts'
+import { liftPauses, type PauseRow, pauseByOperator, readPauses, toManualPause } from '../../engine/postgres/pauses.ts'
 import { query } from '../../engine/postgres/pool.ts'
 import type { StoredStream } from '../stream-ports.ts'
 import { readFigures } from './figures.ts'
@@ -52,11 +53,14 @@ export function createStoredStream(
   let readings: readonly Reading[] = []
   return {
     async partitions() {
-      return (await progressRows()).map(({ partition, next, paused_for, paused_because, updated_at }) => ({
+      const [rows, found] = await Promise.all([progressRows(), query<PauseRow>(pool, readPauses(where))])
+      const pauses = found.map(toManualPause)
+      return rows.map(({ partition, next, paused_for, paused_because, updated_at }) => ({
         partition,
         next: BigInt(next),
         pausedFor: paused_for ?? undefined,
         pausedBecause: paused_because ?? undefined,
+        manualPause: pauseOf(pauses, partition),
         lastProgressMs: updated_at.getTime(),
       }))
     },
@@ -78,14 +82,8 @@ export function createStoredStream(
 
     deadLetters: async () => (await readFigures(pool, stream)).deadLetters,
 
-    async liftPauses(partition, by) {
-      const lifted = await liftPauses(pool, { ...where, ...(partition === undefined ? {} : { partition }) }, by)
-      return lifted.map(({ partition, pausedFor, deadLettersInARow }) => ({
-        partition,
-        paused_for: pausedFor,
-        dead_letters_in_a_row: deadLettersInARow,
-      }))
-    },
+    pause: (partition, by) => pauseByOperator(pool, { ...where, ...only(partition) }, by),
+    liftPauses: (partition, lift, by) => liftPauses(pool, { ...where, ...only(partition), lift }, by),
   }
 
   async function progressRows(): Promise<PartitionRow[]> {
@@ -111,4 +109,8 @@ function rateBetween(earlier: Reading, now: Reading): number {
   const settled = [...now.next].map(([partition, next]) => Number(next - (earlier.next.get(partition) ?? next)))
   const sum = settled.reduce((total, count) => total + Math.max(0, count), 0)
   return (sum * 1_000) / (now.atMs - earlier.atMs)
+}
+
+function only(partition: number | undefined) {
+  return partition === undefined ? {} : { partition }
 }

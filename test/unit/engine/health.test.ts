@@ -77,6 +77,36 @@ describe('readiness', () => {
   })
 })
 
+describe('a partition that an operator holds on purpose', () => {
+  const pause = { partition: 4, by: 'ada', because: 'maintenance', sinceMs: NOW }
+  const at = new Date(NOW).toISOString()
+
+  it('is named, with who, since when, why and the way on, and leaves the process ready and alive', () => {
+    const held = withPartition({ paused: ['operator'], manualPause: pause })
+    expect([unready(held), dead(held)]).toEqual([[], []])
+    const check = readinessOf(() => held, { stream: 'orders' }).find(({ name }) => name === 'partitions')
+    expect(check?.check()).toEqual({
+      ok: true,
+      since: NOW,
+      reason: `partition 4 is paused by ada since ${at}: maintenance; to go on: holdfast resume --stream orders --partition 4`,
+    })
+  })
+
+  it('of a whole stream is named once', () => {
+    const whole = { ...PARTITION, paused: ['operator'] as const, manualPause: { ...pause, partition: undefined } }
+    const held: StreamStatus = { ...RUNNING, partitions: [whole, { ...whole, partition: 4 }] }
+    const check = readinessOf(() => held).find(({ name }) => name === 'partitions')
+    expect(check?.check().reason).toBe(
+      `the stream is paused by ada since ${at}: maintenance; to go on: holdfast resume`,
+    )
+  })
+
+  it('hides no partition that the storm guard has stopped', () => {
+    const both = withPartition({ paused: ['storm_guard', 'operator'], pausedBecause: 'a storm', manualPause: pause })
+    expect(unready(both)).toMatchObject([{ name: 'partitions', reason: expect.stringContaining('storm guard') }])
+  })
+})
+
 describe('a partition that waits for an operator', () => {
   it('makes the process unready, and the reason names the command that lifts it', () => {
     expect(unready(withPartition({ paused: ['storm_guard'], pausedSinceMs: 7_000 }))).toMatchObject([

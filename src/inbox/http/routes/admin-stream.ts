@@ -1,6 +1,7 @@
 import type { Router } from 'express'
 import type { Problem } from '../../../http/problem.ts'
 import { readAuditFilter } from '../../audit-query.ts'
+import { liftedJson, manualPauseJson } from '../../stream-ports.ts'
 import {
   type AdminParts,
   badQuery,
@@ -29,8 +30,15 @@ export function adminStreamRoutes(parts: StreamParts, guard: PatientGuard): Rout
   })
   route('/admin/stream/resume', {
     post: async (req, res) => {
-      const { partition, because } = await bodyOf(req, 'ResumeRequest')
-      sendJson(res, 200, { lifted: await parts.stored.liftPauses(partition, operatorOf(guard, res, because)) })
+      const { partition, lift, because } = await bodyOf(req, 'ResumeRequest')
+      sendJson(res, 200, liftedJson(await parts.stored.liftPauses(partition, lift, operatorOf(guard, res, because))))
+    },
+  })
+  route('/admin/stream/pause', {
+    post: async (req, res) => {
+      const { partition, because } = await bodyOf(req, 'PauseRequest')
+      const pause = await parts.stored.pause(partition, operatorOf(guard, res, because))
+      sendJson(res, 200, { paused: { partition: pause.partition ?? null, ...manualPauseJson(pause) } })
     },
   })
   route('/admin/automatic-redrive', {

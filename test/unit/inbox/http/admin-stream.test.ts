@@ -8,7 +8,7 @@ import { adminStandIn } from '../../../support/admin-stand-in.ts'
 import { answerOf, startAdmin } from './admin-support.ts'
 
 const NOW = 1_700_000_000_000
-const STORED: StoredStream = {
+const STORED: Pick<StoredStream, 'partitions' | 'rate' | 'deadLetters'> = {
   partitions: async () => [
     { partition: 0, next: 90n, pausedFor: undefined, pausedBecause: undefined, lastProgressMs: NOW - 1_000 },
     { partition: 1, next: 5n, pausedFor: 'storm_guard', pausedBecause: 'too many', lastProgressMs: NOW - 60_000 },
@@ -18,7 +18,6 @@ const STORED: StoredStream = {
     ...{ open: new Map([['too_large', 2]]), parked: 1, oldestFailedAtMs: NOW - 90_000 },
     attention: new Map([['regressed', 1]]),
   }),
-  liftPauses: async () => [],
 }
 const STATUS: StreamStatus = {
   state: 'running',
@@ -121,7 +120,7 @@ describe('the stream at a glance', () => {
     const away = async () => {
       throw new StoreUnavailableError('no connection')
     }
-    const stored = { partitions: away, rate: away, deadLetters: away, liftPauses: away }
+    const stored = { partitions: away, rate: away, deadLetters: away }
     const told = await overview({ stored, automatic: { status: away } })
     expect(told).toMatchObject({ state: 'running', rate: null, dead_letters: null, automatic_redrive: null })
     expect(told.partitions).toHaveLength(1)
@@ -190,6 +189,7 @@ describe('an operator', () => {
     const answer = await answerOf(service.post('/admin/stream/resume', { partition: 2, because: 'producer fixed' }))
     expect(answer.body).toEqual({
       lifted: [{ partition: 2, paused_for: 'storm_guard', dead_letters_in_a_row: 1_000 }],
+      remaining: [],
     })
     expect(service.inbox.log).toMatchObject([{ who: 'chief', what: 'resume', because: 'producer fixed' }])
   })
