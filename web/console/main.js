@@ -8,6 +8,7 @@ import { createGlance } from './glance.js'
 import { groupsView } from './groups.js'
 import { agoOf } from './health.js'
 import { listenToKeys } from './keys.js'
+import { later } from './later.js'
 import { letterView } from './letter.js'
 import { listView } from './list.js'
 import { cliLine, keepAges, nameStream, notice, put } from './parts.js'
@@ -22,11 +23,13 @@ const VIEWS = {
   letter: letterView,
   replays: redrivesView,
   replay: redriveView,
+  timeline: later(async () => (await import('./timeline.js')).timelineView, 'Timeline'),
   audit: auditView,
 }
 const TABS = [
   ['groups', 'Dead letters', ['groups', 'list', 'letter']],
   ['replays', 'Redrives', ['replays', 'replay']],
+  ['timeline', 'Timeline', ['timeline']],
   ['audit', 'Audit log', ['audit']],
 ]
 /** Most answers take a few ms: a notice that only flashes would be noise. */

@@ -82,6 +82,14 @@ describe('the address', () => {
     expect(placeOfAddress('?view=list&who=ada')).not.toHaveProperty('audit')
   })
 
+  it('holds the span of the time line, and no filter there', () => {
+    expect(placeOfAddress('?view=timeline&span=7d')).toMatchObject({ view: 'timeline', span: '7d' })
+    expect(placeOfAddress('?view=timeline&span=2h')).toMatchObject({ view: 'timeline', span: '1h' })
+    expect(placeOfAddress('?view=list&span=7d')).not.toHaveProperty('span')
+    expect(addressOf({ view: 'timeline', span: '24h', q: 'reason:a' })).toBe('/admin?view=timeline&span=24h')
+    expect(addressOf({ view: 'timeline', span: '1h' })).toBe('/admin?view=timeline')
+  })
+
   it('names the stream where there are several', () => {
     expect(addressOf({ view: 'letter', id: 'returns-3-42', stream: 'returns' })).toBe(
       '/admin?stream=returns&letter=returns-3-42',
