@@ -291,6 +291,7 @@ describe('the stream', () => {
       const second = page.locator('.partitions tbody tr').nth(2)
       expect(await second.locator('td').allTextContents()).toEqual([
         ...['2', '120434', '120486', '52 · 0.4 s', 'stopped by the storm guard: too many dead letters in a row'],
+        'Pause partition 2 …',
       ])
       await page.getByRole('button', { name: 'Resume partition 2 …' }).click()
       const dialog = page.getByRole('dialog')

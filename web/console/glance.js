@@ -1,9 +1,9 @@
 import { toDom } from '../dom.js'
 import { formatNumber } from '../format.js'
 import { h, text } from '../tree.js'
-import { labelled, openDialog } from './dialog.js'
-import { agoOf, healthOf, needsOperator, silenceOf } from './health.js'
-import { age, button, cliLine, put, table } from './parts.js'
+import { agoOf, healthOf, needsOperator, pausesOf, silenceOf } from './health.js'
+import { age, button, put, redraw, table } from './parts.js'
+import { openPause, openResume, pauseNotice } from './pauses.js'
 import { ask } from './requests.js'
 import { dashboardLink, runbookLink, runbooksOf, useDashboard } from './runbooks.js'
 import { sparkline, sumOf } from './sparkline.js'
@@ -107,20 +107,33 @@ export function createGlance(place, app) {
     const paused = all.filter(({ paused = [] }) => paused.length > 0)
     details.hidden = all.length === 0
     summary.textContent = `${formatNumber(all.length)} ${all.length === 1 ? 'partition' : 'partitions'}, ${paused.length === 0 ? 'none paused' : `${formatNumber(paused.length)} paused`}`
-    put(
-      partitions,
-      table(
-        [['Partition'], ['Next offset', 'number'], ['High-water mark', 'number'], ['Lag', 'number'], ['Paused']],
-        all.map(row),
-        { class: 'cards-on-phone' },
+    const held = pausesOf(stream)
+    const isHeld = held.some(({ partition }) => partition === undefined)
+    redraw(partitions, () =>
+      put(
+        partitions,
+        table(
+          [
+            ...[['Partition'], ['Next offset', 'number'], ['High-water mark', 'number'], ['Lag', 'number'], ['Paused']],
+            [h('span', { class: 'visually-hidden' }, 'Actions')],
+          ],
+          all.map(row),
+          { class: 'cards-on-phone' },
+        ),
+        h(
+          'div',
+          { class: 'actions', 'data-row': 'stream' },
+          ...(isHeld ? [] : [button('Pause the stream …', () => openPause(app, undefined, load))]),
+        ),
       ),
     )
     const waiting = all.filter(needsOperator)
-    const now = waiting.map(shown => `${shown.partition} ${shown.halted ?? causeOf(shown)}`).join()
+    const now = JSON.stringify([waiting.map(shown => [shown.partition, shown.halted ?? causeOf(shown)]), held])
     // The buttons are replaced only when the decisions change, so that a click in progress is not lost.
     if (now === decided) return
     decided = now
-    put(decide, ...decisions(waiting))
+    const resumed = partition => () => openResume(app, { partition, lift: 'operator' }, load)
+    put(decide, ...decisions(waiting), ...held.map(one => pauseNotice(one, resumed(one.partition))))
   }
 
   function row(one) {
@@ -129,7 +142,7 @@ export function createGlance(place, app) {
     const highAge = one.high_age_seconds ?? 0
     return h(
       'tr',
-      {},
+      { 'data-row': `partition-${partition}` },
       h('td', { 'data-label': 'Partition' }, String(partition)),
       h('td', { 'data-label': 'Next offset', class: 'number' }, String(next ?? '–'), oldNote(here ? 0 : booksAge)),
       h('td', { 'data-label': 'High-water mark', class: 'number' }, String(high ?? '–'), oldNote(highAge)),
@@ -139,13 +152,23 @@ export function createGlance(place, app) {
         records == null ? '–' : `${formatNumber(Number(records))}${seconds == null ? '' : ` · ${duration(seconds)}`}`,
       ),
       h('td', { 'data-label': 'Paused' }, pauseWords(one)),
+      h(
+        'td',
+        { class: 'row-actions' },
+        ...(one.operator_pause == null
+          ? [button(`Pause partition ${partition} …`, () => openPause(app, partition, load))]
+          : []),
+      ),
     )
   }
 
   function pauseWords(one) {
-    const { paused = [], halted, unreadable } = one
+    const { paused = [], halted, unreadable, operator_pause: pause } = one
     const words = [
-      ...paused.map(reason => named(PAUSES, reason) + (reason === 'storm_guard' ? `: ${causeOf(one)}` : '')),
+      ...(pause == null ? [] : [`paused by ${pause.by}: ${pause.because}`]),
+      ...paused
+        .filter(reason => reason !== 'operator')
+        .map(reason => named(PAUSES, reason) + (reason === 'storm_guard' ? `: ${causeOf(one)}` : '')),
       ...(halted == null ? [] : [halted]),
       ...(unreadable == null ? [] : [unreadable]),
     ]
@@ -166,8 +189,9 @@ export function createGlance(place, app) {
     )
     if (guarded.length === 0) return notices
     const which = guarded.length === 1 ? `partition ${guarded[0]}` : `partitions ${guarded.join(', ')}`
-    const buttons = guarded.map(partition => button(`Resume partition ${partition} …`, () => resume(partition)))
-    if (guarded.length > 1) buttons.push(button('Resume all …', () => resume(undefined)))
+    const resume = partition => () => openResume(app, { partition, lift: 'storm_guard' }, load)
+    const buttons = guarded.map(partition => button(`Resume partition ${partition} …`, resume(partition)))
+    if (guarded.length > 1) buttons.push(button('Resume all …', resume(undefined)))
     const causes = [...new Set(stopped.map(causeOf))].join('; ')
     const words = `The storm guard stopped ${which}: ${causes}. Look at what they have in common before you let it go on.`
     return [
@@ -179,37 +203,6 @@ export function createGlance(place, app) {
         h('div', { class: 'actions' }, ...buttons),
       ),
     ]
-  }
-
-  /** @param {number | undefined} partition all of them */
-  function resume(partition) {
-    const which = partition === undefined ? 'all partitions' : `partition ${partition}`
-    const because = labelled(
-      'Why',
-      { type: 'text', autocomplete: 'off', required: true, maxlength: '500' },
-      'The audit log keeps it.',
-    )
-    const line = cliLine()
-    line.say(`bin/holdfast resume${partition === undefined ? '' : ` --partition ${partition}`}`)
-    const dialog = openDialog({
-      title: `Resume ${which}`,
-      body: [toDom(because.node), line.node],
-      submit: 'Resume',
-      async onSubmit() {
-        const why = because.input.value.trim()
-        because.input.setAttribute('aria-invalid', String(why === ''))
-        if (why === '') {
-          because.input.focus()
-          return dialog.troubled('Say why: the audit log keeps it.')
-        }
-        const { lifted } = await ask('/admin/stream/resume', { body: { partition, because: why } })
-        dialog.close()
-        const gone = lifted.map(lift => lift.partition).join(', ')
-        app.tell(gone === '' ? 'No partition was stopped any more.' : `Partition ${gone} resumed.`)
-        await load()
-      },
-    })
-    because.input.focus()
   }
 
   async function load() {

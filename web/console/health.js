@@ -27,7 +27,8 @@ export function healthOf(stream, nowMs = Date.now(), heardSeconds = 0) {
   }
   const away = awayOf(stream, nowMs)
   const decided = [...stopped(stream), ...standing(stream)]
-  const troubles = [...decided, ...away, ...waiting(stream), ...unready(stream)]
+  const paused = pausesOf(stream).map(one => ({ level: 'fair', words: pauseSentence(one, nowMs) }))
+  const troubles = [...decided, ...away, ...waiting(stream), ...paused, ...unready(stream)]
   const letters = lettersOf(stream)
   if (troubles.length > 0) {
     return {
@@ -48,6 +49,28 @@ export function healthOf(stream, nowMs = Date.now(), heardSeconds = 0) {
 export function silenceOf(stream) {
   const seconds = stream?.store_silent_seconds ?? 0
   return seconds > SILENT_SECONDS ? seconds : 0
+}
+
+/**
+ * Those that are in force: that of the stream once, else each partition's own.
+ * @param {any} stream as `GET /admin/stream` returns it
+ * @returns {{ partition: number | undefined, pause: { by: string, because: string, since: string } }[]}
+ */
+export function pausesOf({ partitions = [] }) {
+  const held = partitions.filter(({ operator_pause: pause }) => pause != null)
+  const whole = held.find(({ operator_pause: pause }) => pause.whole_stream)
+  const own = held.filter(({ operator_pause: pause }) => !pause.whole_stream)
+  return [
+    ...(whole === undefined ? [] : [{ partition: undefined, pause: whole.operator_pause }]),
+    ...own.map(({ partition, operator_pause: pause }) => ({ partition, pause })),
+  ]
+}
+
+/** A sentence for the state of the stream, as `The stream is paused by ada for 3 min: maintenance.` */
+function pauseSentence({ partition, pause }, nowMs) {
+  const what = partition === undefined ? 'The stream' : `Partition ${partition}`
+  const reason = pause.because.replace(/[.\s]+$/, '')
+  return `${what} is paused by ${pause.by} for ${duration((nowMs - Date.parse(pause.since)) / 1000)}: ${reason}.`
 }
 
 /** Conditions that only an operator can clear. */

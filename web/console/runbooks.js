@@ -13,6 +13,7 @@ const OF_STOPS = {
   dlq_away: 'HoldfastBreakerOpen',
   store_contended: 'HoldfastNoProgress',
   position_unknown: 'HoldfastNoProgress',
+  operator: 'HoldfastNoProgress',
 }
 
 /** @param {{ kind: string, name: string }} stop */

@@ -51,6 +51,7 @@ export const PAUSES = {
   halted: 'halted',
   position_unknown: 'waits for Kafka, which does not answer for it',
   storm_guard: 'stopped by the storm guard',
+  operator: 'paused by an operator',
 }
 
 /** @param {{ paused_because?: string }} partition one that the storm guard has stopped */

@@ -4,7 +4,7 @@ import { LETTER_SORTS } from '#src/inbox/ports.ts'
 import { addressOf, placeOfAddress, SORTS } from '../../../web/console/address.js'
 import { dlqLine, shellQuoted } from '../../../web/console/cli-line.js'
 import { filterOfGroup, quoted, stateOf, termsOf, withTerms } from '../../../web/console/filter-text.js'
-import { agoOf, healthOf, silenceOf } from '../../../web/console/health.js'
+import { agoOf, healthOf, pausesOf, silenceOf } from '../../../web/console/health.js'
 import { bytesOf, hexDump } from '../../../web/console/hex.js'
 import { duration } from '../../../web/console/words.js'
 
@@ -191,6 +191,29 @@ describe('the stream in a sentence', () => {
       // Of itself it would not go on.
       also: ['Nothing is lost.', '1 cause is new. 7,761 dead letters were open 40 s ago.'],
     })
+  })
+
+  it('names who paused what, for how long and why: the stream once, and no trouble of it', () => {
+    const since = new Date(now - 180_000).toISOString()
+    const own = { by: 'ben', because: 'a drill', since, whole_stream: false }
+    const whole = { by: 'ada', because: 'maintenance.', since, whole_stream: true }
+    const held = (pause: object, partition: number) => ({
+      partition,
+      here: true,
+      paused: ['operator'],
+      operator_pause: pause,
+    })
+    expect(healthOf({ ...fine, partitions: [held(own, 0), { partition: 1, here: true }] }, now)).toMatchObject({
+      level: 'fair',
+      words: ['Partition 0 is paused by ben for 3 min: a drill.'],
+    })
+    expect(pausesOf({ partitions: [held(own, 0), held(whole, 1), held(whole, 2)] })).toEqual([
+      { partition: undefined, pause: whole },
+      { partition: 0, pause: own },
+    ])
+    expect(healthOf({ ...fine, partitions: [held(whole, 1), held(whole, 2)] }, now).words).toEqual([
+      'The stream is paused by ada for 3 min: maintenance.',
+    ])
   })
 
   it('names each partition that waits for something of its own, and says it once', () => {
