@@ -13,6 +13,8 @@ export interface Question {
   readonly yes: boolean | undefined
   /** The flag, or command, that only shows them. Default: `--dry-run`. */
   readonly look?: string
+  /** Whether many must be confirmed by their number. Default: yes. */
+  readonly byNumber?: boolean
   readonly input?: NodeJS.ReadStream
   readonly output?: NodeJS.WritableStream
 }
@@ -37,7 +39,7 @@ export async function confirm(question: Question): Promise<void> {
   if (yes) return
   const asked = `${verb} ${grouped(count)} ${what}${count === 1 ? '' : 's'}?`
   if (!input.isTTY) throw new UsageError(`${asked} There is no terminal to ask on: give --yes, or ${look} to only look`)
-  const byNumber = count > TYPE_THE_NUMBER_ABOVE
+  const byNumber = (question.byNumber ?? true) && count > TYPE_THE_NUMBER_ABOVE
   const answer = await ask(`${asked} ${byNumber ? `Type ${count} to continue` : '[y/N]'} `, input, output)
   const agreed = byNumber ? answer.replaceAll(',', '') === String(count) : /^y(es)?$/i.test(answer)
   if (!agreed) throw new CommandFailed('not confirmed: nothing was done')

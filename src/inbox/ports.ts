@@ -14,6 +14,8 @@ import {
   type StoredLetterState,
   WAITING,
 } from './letter-states.ts'
+import type { RedriveCheck } from './redrive-check.ts'
+import type { GuardRequest, PausedBecause, RedriveVerdict, WaitingFor } from './redrive-guard.ts'
 
 /** The index of dead letters as operators work with it, and redrives. Names of fields are those of the columns. */
 
@@ -260,6 +262,8 @@ export interface RedriveRequest {
   /** Replaces the value of the one dead letter that the filter names. Already validated. */
   readonly edited: Buffer | undefined
   readonly automatic: boolean
+  /** When it is to pause and to rest by itself. */
+  readonly guard: GuardRequest
 }
 
 /**
@@ -280,6 +284,8 @@ export interface RedrivePreview {
   readonly newest: string | null
   /** Matching ones that are not members, by why; reasons that none is left out for are absent. */
   readonly left_out: Readonly<Partial<Record<LeftOutReason, number>>>
+  /** How many would pass now; `null`: Kafka, which has the bytes, did not answer, or the value is an edited one, which passes. */
+  readonly check: RedriveCheck | null
 }
 
 export interface Redrive {
@@ -307,6 +313,20 @@ export interface Redrive {
   readonly skipped: number
   /** Counts by reason of those that the index still holds. Reasons that none was skipped for are absent. */
   readonly skipped_because: Readonly<Partial<Record<SkipReason, number>>>
+  /** The redrive ended before their turn: they wait as before. */
+  readonly released: number
+  /** How many were resolved, once that is known of all; `null` before. */
+  readonly verdict: RedriveVerdict
+  /** So many members are redriven and judged before the others; 0: it has no canary. */
+  readonly canary: number
+  /** It pauses itself when more in a row fail again; `null`: it does not. */
+  readonly max_failures: number | null
+  /** It rests while the lag of the stream is above, in seconds; 0: it does not. */
+  readonly yield_above: number
+  /** Why it paused itself, the last time; `null`: it did not, or a person has let it go on since. */
+  readonly paused_because: PausedBecause | null
+  /** What it waits for while it is running; `null`: it is at work. */
+  readonly waiting_for: WaitingFor | null
   readonly created_at: string
   readonly started_at: string | null
   readonly finished_at: string | null

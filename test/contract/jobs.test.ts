@@ -24,6 +24,7 @@ const ALL: RedriveRequest = {
   onlyPassing: false,
   edited: undefined,
   automatic: false,
+  guard: {},
 }
 
 /** Redrives of this test go to the topic. */

@@ -50,6 +50,7 @@ export function redrivesSuite(open: () => Promise<RedrivesHarness>): void {
         oldest: ago(9),
         newest: ago(1),
         left_out: { not_open: 3, other_topic: 1, place_unknown: 1 },
+        check: expect.objectContaining({ checked: 3, complete: true }),
       })
       const redrive = await redrives.start(request, ada)
       expect(redrive).toEqual({
@@ -63,6 +64,8 @@ export function redrivesSuite(open: () => Promise<RedrivesHarness>): void {
           edited: false,
         },
         ...{ rate: null, total: 3, pending: 3, published: 0, resolved: 0, failed_again: 0, parked: 0, skipped: 0 },
+        ...{ released: 0, verdict: null, canary: 0, max_failures: 20, yield_above: 10 },
+        ...{ paused_because: null, waiting_for: null },
         ...{ skipped_because: {}, created_at: expect.any(String), started_at: null, finished_at: null, error: null },
       })
       expect(await redrives.get(redrive.id)).toEqual(redrive)
@@ -116,6 +119,23 @@ export function redrivesSuite(open: () => Promise<RedrivesHarness>): void {
       expect(await membersOf(redrive.id)).toEqual(['orders-0-0', 'orders-0-2', 'orders-0-4'])
     })
 
+    it('say how many of the members would pass now', async () => {
+      const { redrives, insert, passing, gone } = await open()
+      await insert(...Array.from({ length: 9 }, (_, i) => ({ failed_at: ago(9 - i) })), { state: 'resolved' })
+      for (const offset of [0, 2, 4, 6, 8]) passing.add(`orders-0-${offset}`)
+      gone.add('orders-0-3')
+      expect((await redrives.preview(asking(''))).check).toEqual({
+        ...{ checked: 9, passing: 5, failing: 3, gone: 1, complete: true, causes: [] },
+        message: '5 of 9 would pass now; 3 would fail again; 1 cannot be checked: their bytes are gone',
+      })
+      // Those within a limit are the oldest.
+      expect((await redrives.preview(asking('', { limit: 3 }))).check).toMatchObject({ checked: 3, passing: 2 })
+      const some = await redrives.preview(asking('', { onlyPassing: true }))
+      expect(some.check).toMatchObject({ checked: 5, passing: 5, failing: 0, gone: 0 })
+      expect((await redrives.preview(asking('id:orders-0-1', { edited: Buffer.from('{}') }))).check).toBeNull()
+      expect((await redrives.preview(asking('id:none'))).check).toBeNull()
+    })
+
     it('refuse an empty set and say why it is empty', async () => {
       const { redrives, insert, audit } = await open()
       await insert({ state: 'resolved' })
@@ -154,6 +174,18 @@ export function redrivesSuite(open: () => Promise<RedrivesHarness>): void {
       expect(await membersOf(redrive.id)).toEqual(['orders-0-1'])
     })
 
+    it('keep when it is to pause and to rest by itself', async () => {
+      const { redrives, insert } = await open()
+      await insert(...Array.from({ length: 30 }, () => ({})))
+      const usual = await redrives.start(asking(''), ada)
+      expect(usual).toMatchObject({ canary: 20, max_failures: 20, yield_above: 10 })
+      await redrives.cancel(usual.id, ada)
+      const guard = { canary: 5, maxFailures: null, yieldAboveSeconds: 2.5 }
+      expect(await redrives.start(asking('', { guard }), ada)).toMatchObject({
+        ...{ canary: 5, max_failures: null, yield_above: 2.5 },
+      })
+    })
+
     it.each(['store', 'topic'] as const)('keep what was asked for: to the %s, the rate, and who asks', async to => {
       const { redrives, insert } = await open()
       await insert({})
@@ -170,7 +202,8 @@ export function redrivesSuite(open: () => Promise<RedrivesHarness>): void {
       expect(await redrives.pause(id, ada)).toMatchObject({ state: 'paused' })
       expect(await redrives.resume(id, ada)).toMatchObject({ state: 'queued' })
       const cancelled = await redrives.cancel(id, ada)
-      expect(cancelled).toMatchObject({ state: 'cancelled', pending: 0, finished_at: expect.any(String) })
+      expect(cancelled).toMatchObject({ state: 'cancelled', pending: 0, released: 1, verdict: 'none' })
+      expect(cancelled.finished_at).toEqual(expect.any(String))
       await expect(redrives.pause(id, ada)).rejects.toThrow(`${id} is cancelled`)
       await expect(redrives.resume(id, ada)).rejects.toThrow(`${id} is cancelled`)
       const entries = await audit({ limit: 10, before: undefined })
@@ -219,6 +252,7 @@ export function asking(text: string, over: Partial<RedriveRequest> = {}): Redriv
     onlyPassing: false,
     edited: undefined,
     automatic: false,
+    guard: {},
   }
   return { filter: plainFilter(text), ...plain, ...over }
 }

@@ -36,6 +36,7 @@ beforeEach(async () => {
 const request: RedriveRequest = {
   filter: plainFilter('state:open'),
   ...{ to: 'topic', rate: undefined, limit: undefined, onlyPassing: false, edited: undefined, automatic: false },
+  guard: {},
 }
 const redrivesOf = (stream: string) =>
   createRedrives({ pool: database.pool, stream, topic: stream, check: async function* () {} })

@@ -42,7 +42,7 @@ it('changes hands with the partitions under live traffic, and every promise is k
   const request: RedriveRequest = {
     filter: { terms: [{ field: 'state', not: false, values: ['open'] }] },
     rate: RATE_PER_SECOND,
-    ...{ to: 'topic', limit: undefined, onlyPassing: false, edited: undefined, automatic: false },
+    ...{ to: 'topic', limit: undefined, onlyPassing: false, edited: undefined, automatic: false, guard: {} },
   }
   const { id } = await redrives.start(request, { who: 'ada', because: 'a test' })
   const worksOnIt = ({ log }: Service) =>

@@ -1,4 +1,5 @@
 import { systemClock } from '#src/clock.ts'
+import type { Violation } from '#src/engine/dead-letter.ts'
 import { HEADER } from '#src/engine/headers.ts'
 import { type ManualPause, PauseRefusal, pauseOf } from '#src/engine/operator.ts'
 import type { SourceRecord } from '#src/engine/record.ts'
@@ -53,7 +54,15 @@ export function adminStandIn({
     const record = bytes.get(id)
     return record === undefined ? undefined : judge(record)
   }
-  const { port: redrives, running, membersOf } = createMemoryRedrives({ letters: inbox, passes: id => check(id)?.ok })
+  const {
+    port: redrives,
+    running,
+    membersOf,
+  } = createMemoryRedrives({
+    letters: inbox,
+    passes: id => check(id)?.ok,
+    violations: id => violationsOf(check(id)),
+  })
   const automatic = memoryAutomatic(note, inbox.at)
   const stored = memoryStored(note)
   const { overview, storeSilentMs } = createStreamOverview({
@@ -112,8 +121,7 @@ export function adminStandIn({
       const { rows: page, next } = await inbox.store.page(query)
       const results = page.map(({ id }) => {
         const verdict = check(id)
-        const violations = verdict === undefined || verdict.ok ? [] : verdict.rejection.violations
-        return { id, passes: verdict?.ok, violations }
+        return { id, passes: verdict?.ok, violations: violationsOf(verdict) }
       })
       yield { results, next }
     },
@@ -153,6 +161,10 @@ export function adminStandIn({
 function attentionOf(causes: readonly ListedCause[]): ReadonlyMap<string, number> {
   const asking = causes.filter(({ state, waiting }) => waiting > 0 && ATTENTION.some(name => name === state))
   return new Map([...Map.groupBy(asking, ({ state }) => state)].map(([state, { length }]) => [state, length]))
+}
+
+function violationsOf(verdict: ReturnType<typeof judge> | undefined): readonly Violation[] {
+  return verdict === undefined || verdict.ok ? [] : verdict.rejection.violations
 }
 
 type Note = MemoryLetters['note']

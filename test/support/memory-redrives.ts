@@ -1,3 +1,4 @@
+import type { Violation } from '#src/engine/dead-letter.ts'
 import { UsageError } from '#src/engine/errors.ts'
 import type { Operator } from '#src/engine/operator.ts'
 import { namesState, printFilter } from '#src/inbox/filter.ts'
@@ -17,6 +18,8 @@ import {
   RedriveRunningError,
   type Redrives,
 } from '#src/inbox/ports.ts'
+import { allPass, type RedriveCheck, summarize } from '#src/inbox/redrive-check.ts'
+import { guardRules, verdictOf } from '#src/inbox/redrive-guard.ts'
 import type { MemoryLetters, MutableLetter } from './memory-letters.ts'
 
 /**
@@ -34,11 +37,13 @@ export interface RedriveParts {
   readonly letters: MemoryLetters
   /** Whether a letter would pass now; `undefined`: its bytes are gone. */
   readonly passes: (id: string) => boolean | undefined
+  /** Of those that would not. */
+  readonly violations?: (id: string) => readonly Violation[]
   /** That letters may have come from; absent: any. */
   readonly topics?: readonly string[]
 }
 
-export function createMemoryRedrives({ letters, passes, topics }: RedriveParts): MemoryRedrives {
+export function createMemoryRedrives({ letters, passes, violations = () => [], topics }: RedriveParts): MemoryRedrives {
   const running = new Map<string, Redrive>()
   const sets = new Map<string, readonly string[]>()
   const underWay = redrivesWhere(state => state.underWay)
@@ -51,7 +56,8 @@ export function createMemoryRedrives({ letters, passes, topics }: RedriveParts):
       if (why === undefined) members.push(row)
       else leftOut[why] = (leftOut[why] ?? 0) + 1
     }
-    return { members: members.sort(byPlace), preview: { ...summaryOf(members), left_out: leftOut } }
+    const check = checkOf(request, members)
+    return { members: members.sort(byPlace), preview: { ...summaryOf(members), left_out: leftOut, check } }
 
     function whyNot(row: MutableLetter): LeftOutReason | undefined {
       const takes: readonly StoredLetterState[] = LETTER_MOVES.redrive.from.filter(
@@ -66,6 +72,13 @@ export function createMemoryRedrives({ letters, passes, topics }: RedriveParts):
       if (verdict === undefined) return 'bytes_gone'
       return verdict ? undefined : 'not_passing'
     }
+  }
+
+  function checkOf(request: RedriveRequest, members: readonly MutableLetter[]): RedriveCheck | null {
+    if (members.length === 0 || request.edited !== undefined) return null
+    if (request.onlyPassing) return allPass(members.length)
+    const results = members.map(({ id }) => ({ passes: passes(id), violations: violations(id) }))
+    return summarize(results, members.length)
   }
 
   function refuseSecond(): void {
@@ -84,13 +97,15 @@ export function createMemoryRedrives({ letters, passes, topics }: RedriveParts):
       )
     }
     const id = `r${String(running.size + 1).padStart(10, '0')}`
+    const { canary, maxFailures, yieldAboveSeconds } = guardRules(request.guard, total)
     const redrive: Redrive = {
       ...{ id, state: 'queued', filter: printFilter(request.filter), to: request.to },
       ...{ requested_by: by.who, because: by.because },
       ...{ automatic: request.automatic, only_passing: request.onlyPassing, edited: request.edited !== undefined },
       ...{ rate: request.rate ?? null, total, pending: total, published: 0, resolved: 0, failed_again: 0, parked: 0 },
+      ...{ canary, max_failures: maxFailures, yield_above: yieldAboveSeconds, paused_because: null, waiting_for: null },
       ...{
-        skipped: 0,
+        ...{ skipped: 0, released: 0, verdict: null },
         skipped_because: {},
         created_at: letters.at(),
         started_at: null,
@@ -115,11 +130,16 @@ export function createMemoryRedrives({ letters, passes, topics }: RedriveParts):
       throw new UsageError(`the redrive ${id} is ${redrive.state}: it cannot be asked to ${step}`)
     if (state === redrive.state) return redrive
     if (underWay.includes(state)) refuseSecond()
-    const ends = state === 'cancelled' ? { pending: 0, finished_at: letters.at() } : {}
-    const next = { ...redrive, state, ...ends }
+    const resumed = step === 'resume' ? { paused_because: null } : {}
+    const next: Redrive = { ...redrive, ...resumed, state, ...(state === 'cancelled' ? cancelled(redrive) : {}) }
     running.set(id, next)
     letters.note(`replay_${step}`, redrive.filter, by, { replay: id })
     return next
+  }
+
+  function cancelled(redrive: Redrive): Partial<Redrive> {
+    const verdict = verdictOf({ ...redrive, isOver: true })
+    return { pending: 0, released: redrive.pending, verdict, finished_at: letters.at() }
   }
 
   return {
@@ -137,7 +157,7 @@ export function createMemoryRedrives({ letters, passes, topics }: RedriveParts):
   }
 }
 
-function summaryOf(members: readonly MutableLetter[]): Omit<RedrivePreview, 'left_out'> {
+function summaryOf(members: readonly MutableLetter[]): Omit<RedrivePreview, 'left_out' | 'check'> {
   const reasons = [...Map.groupBy(members, ({ reason }) => reason)].map(([reason, { length }]) => [reason, length])
   const times = members.map(({ failed_at }) => failed_at).sort()
   const span = { oldest: times[0] ?? null, newest: times.at(-1) ?? null }

@@ -1,10 +1,11 @@
 import { Argument, InvalidArgumentError, Option } from 'commander'
-import { parseCount, parseLimit, parseRate } from '../../cli/arguments.ts'
+import { parseCount, parseDurationMs, parseLimit, parseRate } from '../../cli/arguments.ts'
 import { type CommandGroup, type CommandSpec, option, required } from '../../cli/command.ts'
 import { asOption } from '../../cli/operator-name.ts'
 import { watchOption } from '../../cli/watch.ts'
 import type { CauseChange } from '../causes.ts'
 import { LETTER_SORTS, REDRIVE_TARGETS, USUAL_SORT, USUAL_TARGET } from '../ports.ts'
+import { USUAL_MAX_FAILURES, USUAL_RATE, USUAL_YIELD_ABOVE_SECONDS } from '../redrive-guard.ts'
 
 const because = () => option('--because <text>', 'for the audit log')
 const as = asOption
@@ -12,6 +13,11 @@ const stream = () => option('--stream <name>', 'which stream (default: the only 
 const anyFilter = () => new Argument('[filter...]', 'which (default: all)')
 const redriveId = () => new Argument('<id>', 'as "dlq redrives" lists it')
 const steering = () => import('./dlq-steer.ts')
+
+/** What such an option takes, or `off`. @returns null for that */
+function orOff<T>(parse: (text: string) => T): (text: string) => T | null {
+  return text => (text === 'off' ? null : parse(text))
+}
 
 const STATS: CommandSpec = {
   name: 'stats',
@@ -158,15 +164,32 @@ const REDRIVE: CommandSpec = {
   ],
   options: [
     stream(),
-    option('--dry-run', 'only say what would be redriven').conflicts('resume'),
+    option('--dry-run', 'only say what would be redriven, and how many would pass now').conflicts('resume'),
     new Option('--to <where>', 'store: into its tables; topic: publish once more, to all who read the topic')
       .choices(REDRIVE_TARGETS)
       .default(undefined, USUAL_TARGET)
       .conflicts('resume'),
-    option('--rate <r/s>', 'records a second (default: no limit)', parseRate).conflicts('resume'),
+    option('--rate <r/s>', `records a second, or off: no limit (default: ${USUAL_RATE}/s)`, orOff(parseRate)).conflicts(
+      'resume',
+    ),
     option('--limit <n>', 'the oldest so many', parseLimit).conflicts('resume'),
     option('--only-passing', 'only those that are valid today').conflicts('resume'),
     option('--edit <file>', 'one dead letter with this value instead of its own; - reads stdin').conflicts('resume'),
+    option(
+      '--canary <n>',
+      'so many first; pauses when half of them fail again; 0: none (default: 1 %, from 20 to 500)',
+      parseCount,
+    ).conflicts('resume'),
+    option(
+      '--max-failures <n>',
+      `pauses when more than so many in a row fail again, or off (default: ${USUAL_MAX_FAILURES})`,
+      orOff(parseCount),
+    ).conflicts('resume'),
+    option(
+      '--yield-above <time>',
+      `rests while the lag of the stream is above, or off (default: ${USUAL_YIELD_ABOVE_SECONDS}s)`,
+      orOff(parseDurationMs),
+    ).conflicts('resume'),
     because(),
     as(),
     option('--yes', 'do not ask'),
@@ -176,7 +199,8 @@ const REDRIVE: CommandSpec = {
   help: `The set is frozen when it starts; one redrive of a stream is under way at a time. It works whether the service runs or not: in this
 process, unless a service that runs jobs takes it first. Into the store, each is settled in the tables of the stream at the position where
 it first stood, and no other consumer of the topic notices. With --to topic it is published once more, and the redrive ends when consumers
-have settled each record. Ctrl-C pauses it and says how to continue. Exit code 3: some failed again or were skipped, or it was paused.
+have settled each record. Ctrl-C pauses it and says how to continue. It pauses itself when too many fail again, and says why; --resume
+goes on without a canary. Exit code 0: all were resolved; 3: some were, or it is paused; 1: none was.
 
 Examples:
   holdfast dlq redrive reason:schema_violation 'pointer:/payment/*' --dry-run
@@ -214,8 +238,8 @@ const CANCEL: CommandSpec = {
   name: 'cancel',
   summary: 'end a redrive at the end of the current page',
   arguments: [redriveId()],
-  options: [stream(), because(), as(), option('--json', 'the redrive as a JSON object')],
-  help: `What is published stays published; the others wait as before.
+  options: [stream(), because(), as(), option('--yes', 'do not ask'), option('--json', 'the redrive as a JSON object')],
+  help: `What is published stays published; the others are released: they wait as before. It asks before it does so.
 
 Example:
   holdfast dlq cancel r4x0c2m8ab --because "wrong filter"`,

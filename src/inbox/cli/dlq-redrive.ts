@@ -7,6 +7,7 @@ import { UsageError } from '../../engine/errors.ts'
 import { refuseEdit } from '../edit.ts'
 import type { DeadLetterFilter } from '../filter.ts'
 import { type RedriveRequest, RedriveRunningError, type RedriveTarget, USUAL_TARGET } from '../ports.ts'
+import { USUAL_RATE } from '../redrive-guard.ts'
 import { answerable, filterOf } from './dlq-filter.ts'
 import { type DeadLetters, type DlqOptions, openDeadLetters } from './dlq-parts.ts'
 import { runRedrive } from './redrive-run.ts'
@@ -15,10 +16,15 @@ import { previewLines } from './redrive-words.ts'
 interface RedriveOptions extends DlqOptions {
   readonly dryRun?: boolean
   readonly to?: RedriveTarget
-  readonly rate?: number
+  /** `null`: without a limit. */
+  readonly rate?: number | null
   readonly limit?: number
   readonly onlyPassing?: boolean
   readonly edit?: string
+  readonly canary?: number
+  readonly maxFailures?: number | null
+  /** In ms. */
+  readonly yieldAbove?: number | null
   readonly because?: string
   readonly resume?: string
   readonly yes?: boolean
@@ -51,22 +57,28 @@ async function start(
   options: RedriveOptions,
 ): Promise<string | undefined> {
   const filter = await answerable(inbox, filterOf(words), options)
+  const { rate = USUAL_RATE, canary, maxFailures, yieldAbove } = options
   const request: RedriveRequest = {
     filter,
     to: options.to ?? USUAL_TARGET,
-    rate: options.rate,
+    rate: rate ?? undefined,
     limit: options.limit,
     onlyPassing: options.onlyPassing ?? false,
     edited: options.edit === undefined ? undefined : await readEdit(options.edit, inbox, filter),
     automatic: false,
+    guard: {
+      canary,
+      maxFailures,
+      yieldAboveSeconds: yieldAbove === undefined ? undefined : (yieldAbove ?? 0) / 1000,
+    },
   }
   const preview = await inbox.redrives.preview(request)
   if (options.dryRun || preview.count === 0) {
     if (options.json) print(JSON.stringify({ preview }))
-    else for (const line of previewLines(preview)) print(line)
+    else for (const line of previewLines(preview, request.edited !== undefined)) print(line)
     return undefined
   }
-  for (const line of previewLines(preview)) note(line)
+  for (const line of previewLines(preview, request.edited !== undefined)) note(line)
   await confirm({ verb: 'Redrive', count: preview.count, yes: options.yes })
   // Only as many as were confirmed: others may have arrived meanwhile.
   const { id } = await inbox.redrives.start({ ...request, limit: preview.count }, actingOperator(inbox.config, options))

@@ -1,6 +1,7 @@
 import { note, print, table } from '../../cli/output.ts'
 import { ago } from '../../cli/words.ts'
 import { type DlqOptions, openDeadLetters } from './dlq-parts.ts'
+import { stateText } from './redrive-words.ts'
 
 interface RedrivesOptions extends DlqOptions {
   readonly limit: number
@@ -15,14 +16,14 @@ export async function redrives(options: RedrivesOptions): Promise<void> {
   }
   if (rows.length === 0) return note('no redrives')
   const now = Date.now()
-  const counts = ['total', 'published', 'resolved', 'failed_again', 'parked', 'skipped'] as const
+  const counts = ['total', 'published', 'resolved', 'failed_again', 'parked', 'skipped', 'released'] as const
   print(
     table(
       ['id', 'started', 'state', 'by', ...counts, 'filter'],
       rows.map(row => [
         row.id,
         ago(row.created_at, now),
-        row.state,
+        stateText(row),
         row.requested_by,
         ...counts.map(count => String(row[count])),
         row.filter,

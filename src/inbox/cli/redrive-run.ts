@@ -13,7 +13,7 @@ import { VERSION } from '../../version.ts'
 import type { Redrive } from '../ports.ts'
 import type { JobFact } from '../redrive-work.ts'
 import type { DeadLetters } from './dlq-parts.ts'
-import { endLine, progressText } from './redrive-words.ts'
+import { coloured, endLine, progressText } from './redrive-words.ts'
 import { watchRedrive } from './watch-redrive.ts'
 
 /**
@@ -33,8 +33,9 @@ export async function runRedrive(
   progress.stop()
 
   if (options.json) print(JSON.stringify(redrive))
-  else print(endLine(redrive, unsettled))
-  if (redrive.state === 'paused') note(`to continue: holdfast dlq redrive --resume ${id}`)
+  else print(coloured(endLine(redrive, unsettled), redrive))
+  if (redrive.state === 'paused')
+    note(`to continue: holdfast dlq redrive --resume ${id}; to end it: holdfast dlq cancel ${id}`)
   if (unsettled > 0 && !options.json) note('no consumer runs: they are settled once the service does')
   fail(redrive)
 
@@ -70,10 +71,11 @@ export async function runRedrive(
       },
       onProgress(now) {
         const rate = now.rate === null ? '' : `at ${grouped(now.rate)}/s`
+        const waits = now.waiting_for === null ? '' : visible(now.waiting_for.message)
         progress.update({
           done: now.published + now.skipped,
           total: now.total,
-          text: [now.state === 'running' || now.state === 'done' ? '' : now.state, rate, progressText(now)]
+          text: [now.state === 'running' || now.state === 'done' ? '' : now.state, waits, rate, progressText(now)]
             .filter(part => part !== '')
             .join('  '),
         })
@@ -89,17 +91,14 @@ export async function runRedrive(
   }
 }
 
-function fail(redrive: Redrive): void {
-  const { id, state, failed_again, parked, skipped, total } = redrive
-  if (state === 'failed')
-    throw new CommandFailed(`the redrive ${id} failed`, { exitCode: redrive.published > 0 ? 3 : 1 })
-  if (state === 'paused' || state === 'cancelled')
-    throw new CommandFailed(`the redrive ${id} is ${state}`, { exitCode: 3 })
-  const bad = failed_again + parked + skipped
-  if (bad > 0)
-    throw new CommandFailed(`${grouped(bad)} of ${grouped(total)} are not resolved: holdfast dlq ls replay:${id}`, {
-      exitCode: 3,
-    })
+/** Exit code 0: all were resolved; 3: some, or it is not over; 1: none. */
+function fail({ id, state, verdict, resolved, total }: Redrive): void {
+  if (verdict === 'all') return
+  const exitCode = verdict === 'none' ? 1 : 3
+  if (state === 'failed') throw new CommandFailed(`the redrive ${id} failed`, { exitCode })
+  if (state !== 'done') throw new CommandFailed(`the redrive ${id} is ${state}`, { exitCode })
+  const left = grouped(total - resolved)
+  throw new CommandFailed(`${left} of ${grouped(total)} are not resolved: holdfast dlq ls replay:${id}`, { exitCode })
 }
 
 function reasonOf(error: unknown): string {

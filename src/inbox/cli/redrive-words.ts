@@ -1,3 +1,4 @@
+import { paintData } from '../../cli/output.ts'
 import { grouped } from '../../cli/progress.ts'
 import { visible } from '../../engine/visible.ts'
 import { LEFT_OUT, type LeftOutReason, type SkipReason } from '../letter-states.ts'
@@ -5,10 +6,15 @@ import type { Redrive, RedrivePreview } from '../ports.ts'
 
 /** Redrives as text. */
 
-export function previewLines({ count, by_reason, oldest, newest, left_out }: RedrivePreview): string[] {
+/** @param isEdited its value was checked when it was read */
+export function previewLines(preview: RedrivePreview, isEdited = false): string[] {
+  const { count, by_reason, oldest, newest, left_out, check } = preview
   const reasons = Object.entries(by_reason).map(([reason, letters]) => `${grouped(letters)} ${reason}`)
   const lines = [count === 0 ? 'no dead letter' : `${letters(count)}: ${reasons.join(', ')}`]
   if (oldest !== null && newest !== null) lines.push(`failed from ${oldest} to ${newest}`)
+  if (check !== null) lines.push(visible(check.message))
+  else if (count > 0 && !isEdited)
+    lines.push('how many would pass now is not known: Kafka, which has the bytes, does not answer')
   for (const [why, letters] of Object.entries(left_out)) {
     lines.push(`left out: ${grouped(letters)} ${LEFT_OUT[why as LeftOutReason].words}`)
   }
@@ -26,13 +32,37 @@ export function progressText({ resolved, failed_again, parked, skipped }: Redriv
   return parts.filter(part => part !== false).join(', ')
 }
 
+/** In a list: the state, and what is special about it. */
+export function stateText({ state, verdict, paused_because, waiting_for }: Redrive): string {
+  if (state === 'paused' && paused_because !== null) return 'paused itself'
+  if (state === 'running' && waiting_for !== null) return 'running, waits'
+  if (state === 'done' && verdict === 'none') return 'done, none resolved'
+  return state === 'done' && verdict === 'partly' ? 'done, partly resolved' : state
+}
+
+/** Green only when all were resolved. */
+export function coloured(text: string, { state, verdict }: Pick<Redrive, 'state' | 'verdict'>): string {
+  if (state === 'failed' || verdict === 'none') return paintData('red', text)
+  if (state === 'paused' || verdict === 'partly') return paintData('yellow', text)
+  return verdict === 'all' ? paintData('green', text) : text
+}
+
 /** One line at the end. */
 export function endLine(redrive: Redrive, unsettled: number): string {
-  const { id, state, total, published, pending, error } = redrive
+  const { id, state, total, published, pending, failed_again, parked, error, paused_because } = redrive
+  const failed = failed_again + parked
+  if (state === 'done' && failed === total) {
+    const kept = parked === 0 ? '' : `, ${grouped(parked)} of them for the last time: they are parked`
+    return `redrive ${id} done, ${grouped(failed)} of ${grouped(total)} failed again${kept}`
+  }
   const became = [progressText(redrive) + skippedText(redrive), releasedText(redrive)]
     .filter(text => text !== '')
     .join(', ')
-  const head = `redrive ${id} ${state}: ${grouped(published)} of ${grouped(total)} published${became === '' ? '' : `, ${became}`}`
+  const numbers = `${grouped(published)} of ${grouped(total)} published${became === '' ? '' : `, ${became}`}`
+  if (state === 'paused' && paused_because !== null) {
+    return `redrive ${id} ${visible(paused_because.message)}; ${numbers}; ${grouped(pending)} are left`
+  }
+  const head = `redrive ${id} ${state}: ${numbers}`
   if (state === 'failed') return `${head}: ${visible(error ?? 'the reason is not known')}`
   if (state === 'paused') return `${head}; ${grouped(pending)} are left`
   if (unsettled > 0) return `${head}; ${grouped(unsettled)} wait for a consumer to settle them`
@@ -40,8 +70,7 @@ export function endLine(redrive: Redrive, unsettled: number): string {
 }
 
 /** Dead letters whose turn had not come when the redrive ended: they are open as before. */
-function releasedText({ state, total, published, skipped, pending }: Redrive): string {
-  const released = state === 'cancelled' || state === 'failed' ? total - published - skipped - pending : 0
+function releasedText({ released }: Redrive): string {
   return released > 0 ? `${grouped(released)} released` : ''
 }
 

@@ -29,6 +29,9 @@ export interface Bodies {
     readonly limit?: number
     readonly only_passing?: boolean
     readonly edit?: string
+    readonly canary?: number
+    readonly max_failures?: number
+    readonly yield_above?: number
     readonly because?: string
   }
   readonly DiscardRequest: { readonly q: string; readonly because: string; readonly dry_run?: boolean }

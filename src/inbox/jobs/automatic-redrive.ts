@@ -1,6 +1,7 @@
 import { AUTOMATIC, type Operator } from '../../engine/operator.ts'
 import type { DeadLetterFilter } from '../filter.ts'
 import { NothingToRedriveError, type Redrive, RedriveRunningError, type Redrives, USUAL_TARGET } from '../ports.ts'
+import { NO_GUARD, USUAL_RATE } from '../redrive-guard.ts'
 import type { AutomaticRedrive } from '../stream-ports.ts'
 
 export interface AutomaticRedriveParts {
@@ -13,8 +14,6 @@ export interface AutomaticRedriveParts {
 }
 
 const BY: Operator = { who: AUTOMATIC, because: 'the cause may have passed' }
-/** It is not urgent, so it leaves capacity to the live stream. */
-const RATE_PER_SECOND = 100
 /** Redrives that are looked through: for one that an operator has paused, and for letters that were tried in vain. */
 const RECENT = 200
 
@@ -35,8 +34,8 @@ export async function redriveAutomatically(parts: AutomaticRedriveParts): Promis
     try {
       const inVain = earlier.filter(redrive => leftSome(redrive) && now() - Date.parse(redrive.created_at) < delayMs)
       const filter = dueFilter(times, delayMs, inVain)
-      const request = { filter, rate: RATE_PER_SECOND, limit: undefined, onlyPassing: false, edited: undefined }
-      return await redrives.start({ ...request, to: USUAL_TARGET, automatic: true }, BY)
+      const request = { filter, rate: USUAL_RATE, limit: undefined, onlyPassing: false, edited: undefined }
+      return await redrives.start({ ...request, to: USUAL_TARGET, automatic: true, guard: NO_GUARD }, BY)
     } catch (error) {
       if (error instanceof RedriveRunningError) return undefined
       if (!(error instanceof NothingToRedriveError)) throw error

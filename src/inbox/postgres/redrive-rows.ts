@@ -1,5 +1,6 @@
-import { membersWhere, redrivesWhere, sqlList } from '../letter-states.ts'
+import { membersWhere, REDRIVES, redrivesWhere, sqlList } from '../letter-states.ts'
 import type { Redrive } from '../ports.ts'
+import { verdictOf } from '../redrive-guard.ts'
 import { REDRIVE_LEASE_MS } from '../redrive-work.ts'
 import { stateBefore } from './dead-letter-rows.ts'
 
@@ -9,7 +10,7 @@ type Times = 'created_at' | 'started_at' | 'finished_at'
 export const INTO_STORE = ''
 
 /** A row of `replays` with what is counted of its members: a redrive whose times are not text yet. */
-export interface RedriveRow extends Omit<Redrive, Times> {
+export interface RedriveRow extends Omit<Redrive, Times | 'verdict'> {
   readonly created_at: Date
   readonly started_at: Date | null
   readonly finished_at: Date | null
@@ -21,6 +22,8 @@ const LEASE = `interval '${REDRIVE_LEASE_MS} milliseconds'`
 
 export const SELECT_REDRIVES = `
   SELECT r.id, r.state, r.filter, r."to", r.requested_by, r.because, r.automatic, r.only_passing, r.edited, r.rate,
+    r.canary::float8 AS canary, r.max_failures::float8 AS max_failures, r.yield_above, r.paused_because,
+    CASE WHEN r.state = 'running' THEN r.waiting_for END AS waiting_for,
     r.total::float8 AS total, items.*, r.created_at, r.started_at, r.finished_at, r.error
   FROM replays AS r CROSS JOIN LATERAL (
     SELECT
@@ -31,6 +34,9 @@ export const SELECT_REDRIVES = `
       coalesce(sum(count) FILTER (WHERE state = 'failed_again'), 0)::float8 AS failed_again,
       coalesce(sum(count) FILTER (WHERE state = 'parked'), 0)::float8 AS parked,
       coalesce(sum(count) FILTER (WHERE state = 'skipped'), 0)::float8 AS skipped,
+      coalesce(sum(count) FILTER
+        (WHERE state = 'cancelled' OR (state IN (${sqlList(membersWhere('left'))}) AND r.state IN (${OVER}))), 0)::float8
+        AS released,
       coalesce(jsonb_object_agg(why, count) FILTER (WHERE why IS NOT NULL), '{}') AS skipped_because
     FROM (
       SELECT state, CASE state WHEN 'skipped' THEN outcome END AS why, count(*) AS count
@@ -42,6 +48,7 @@ export const SELECT_REDRIVES = `
 export function toRedrive({ created_at, started_at, finished_at, ...row }: RedriveRow): Redrive {
   return {
     ...row,
+    verdict: verdictOf({ ...row, isOver: REDRIVES[row.state].final }),
     created_at: created_at.toISOString(),
     started_at: started_at?.toISOString() ?? null,
     finished_at: finished_at?.toISOString() ?? null,

@@ -1,8 +1,10 @@
 import type pg from 'pg'
+import { BrokerUnavailableError } from '../../engine/errors.ts'
 import { query } from '../../engine/postgres/pool.ts'
 import { type DeadLetterFilter, namesState } from '../filter.ts'
 import { type DeadLetterState, LETTER_MOVES, type LeftOutReason } from '../letter-states.ts'
 import type { CheckResult, DlqPlace, RedriveRequest } from '../ports.ts'
+import { CHECK_MEMBERS, CHECK_TIME_MS } from '../redrive-check.ts'
 import { type Condition, filterSql } from './dead-letter-filter-sql.ts'
 
 /** Would these pass now? One answer for each, in whatever order. */
@@ -17,6 +19,8 @@ export interface PassingLetters {
 
 /** Bytes of so many letters are read at a time: in order of age they stand anywhere, and each chunk is read in one go. */
 const CHUNK = 2_000
+/** Smaller: what was read in time counts. */
+const SAMPLE_CHUNK = 250
 
 /** States from which a letter is redriven: open ones; parked ones and those in flight only when they are asked for by name. */
 export function takes(filter: DeadLetterFilter): DeadLetterState[] {
@@ -76,41 +80,79 @@ function judged(
   }
 }
 
+/** What is looked for: letters of a stream that a filter takes, from these topics. */
+interface Members {
+  readonly pool: pg.Pool
+  readonly stream: string
+  readonly request: Pick<RedriveRequest, 'filter' | 'limit'>
+  readonly topics: readonly string[]
+  readonly check: CheckLetters
+}
+
 /** Looks at the bytes of those that would be members, oldest first, until there are as many as wanted. */
-export async function findPassing(
-  pool: pg.Pool,
-  stream: string,
-  request: RedriveRequest,
-  topics: readonly string[],
-  check: CheckLetters,
-): Promise<PassingLetters> {
-  const { text, values } = judged(stream, request.filter, topics, undefined, 3)
-  const wanted = request.limit ?? Number.POSITIVE_INFINITY
+export async function findPassing(members: Members): Promise<PassingLetters> {
+  const wanted = members.request.limit ?? Number.POSITIVE_INFINITY
   const ids: string[] = []
   let notPassing = 0
   let gone = 0
+  for await (const results of checkMembers(members, CHUNK)) {
+    for (const { id, passes } of results) {
+      if (ids.length >= wanted) break
+      if (passes === true) ids.push(id)
+      else if (passes === false) notPassing += 1
+      else gone += 1
+    }
+    if (ids.length >= wanted) break
+  }
+  return { ids, notPassing, gone }
+}
+
+/**
+ * Looks at the oldest of those that would be members: at most {@link CHECK_MEMBERS}, and for {@link CHECK_TIME_MS}.
+ * @returns what was found out until then; nothing while Kafka is away
+ */
+export async function checkSample(members: Members): Promise<readonly CheckResult[]> {
+  const most = Math.min(members.request.limit ?? CHECK_MEMBERS, CHECK_MEMBERS)
+  const results: CheckResult[] = []
+  const timeUp = AbortSignal.timeout(CHECK_TIME_MS)
+  const late = new Promise<undefined>(resolve => timeUp.addEventListener('abort', () => resolve(undefined)))
+  const chunks = checkMembers(members, SAMPLE_CHUNK)
+  try {
+    while (results.length < most) {
+      const next = await Promise.race([chunks.next(), late])
+      if (next === undefined || next.done === true) break
+      results.push(...next.value.slice(0, most - results.length))
+    }
+  } catch (error) {
+    if (!(error instanceof BrokerUnavailableError)) throw error
+  } finally {
+    // Not awaited: a broker that says nothing must not keep the operator waiting.
+    chunks.return(undefined).catch(() => {})
+  }
+  return results
+}
+
+/** Would those pass now that would be members? Chunk by chunk, oldest first. */
+async function* checkMembers(
+  { pool, stream, request, topics, check }: Members,
+  chunk: number,
+): AsyncGenerator<readonly CheckResult[], undefined, undefined> {
+  const { text, values } = judged(stream, request.filter, topics, undefined, 4)
   let last: { readonly failed_at: string; readonly id: string } | undefined
-  while (ids.length < wanted) {
+  for (;;) {
     const rows = await query<CandidateRow>(pool, {
       text: `SELECT id, dlq_partition, dlq_offset, failed_at::text FROM (${text}) AS matching
         WHERE left_out IS NULL AND (failed_at, id) > ($1::timestamptz, $2::text)
-        ORDER BY matching.failed_at, id LIMIT ${CHUNK}`,
-      values: [last?.failed_at ?? '-infinity', last?.id ?? '', ...values],
+        ORDER BY matching.failed_at, id LIMIT $3`,
+      values: [last?.failed_at ?? '-infinity', last?.id ?? '', chunk, ...values],
     })
-    if (rows.length === 0) break
+    if (rows.length === 0) return
     last = rows.at(-1)
     const places = rows.map(row => ({ id: row.id, partition: row.dlq_partition, offset: BigInt(row.dlq_offset) }))
-    const passes = new Map<string, boolean | undefined>()
-    for await (const result of check(places)) passes.set(result.id, result.passes)
-    for (const { id } of rows) {
-      if (ids.length >= wanted) break
-      const verdict = passes.get(id)
-      if (verdict === true) ids.push(id)
-      else if (verdict === false) notPassing += 1
-      else gone += 1
-    }
+    const found = new Map<string, CheckResult>()
+    for await (const result of check(places)) found.set(result.id, result)
+    yield rows.map(({ id }) => found.get(id) ?? { id, passes: undefined, violations: [] })
   }
-  return { ids, notPassing, gone }
 }
 
 /** Those that did not pass, or cannot be read, apart from those that were not looked at any more. */

@@ -21,8 +21,18 @@ import {
   RedriveRunningError,
   type Redrives,
 } from '../ports.ts'
+import { allPass, type RedriveCheck, summarize } from '../redrive-check.ts'
+import { countsAfterResume, type GuardCounts, guardRules, NOTHING_COUNTED } from '../redrive-guard.ts'
 import { INTO_STORE, IS_ALIVE, letGo, type RedriveRow, SELECT_REDRIVES, toRedrive } from './redrive-rows.ts'
-import { type CheckLetters, findPassing, matching, type PassingLetters, takeApart, takes } from './redrive-set.ts'
+import {
+  type CheckLetters,
+  checkSample,
+  findPassing,
+  matching,
+  type PassingLetters,
+  takeApart,
+  takes,
+} from './redrive-set.ts'
 
 export interface RedrivesOptions {
   readonly pool: pg.Pool
@@ -44,11 +54,19 @@ const FREEZE_TIMEOUT_MS = 300_000
 export function createRedrives({ pool, stream, topic, dlqTopic, check }: RedrivesOptions): Redrives {
   const topics = dlqTopic === undefined ? [topic] : [topic, dlqTopic]
   async function preview(request: RedriveRequest): Promise<RedrivePreview> {
-    return await look(request, await passingOf(request))
+    const found = await look(request, await passingOf(request))
+    return { ...found, check: await checkOf(request, found.count) }
+  }
+
+  async function checkOf(request: RedriveRequest, count: number): Promise<RedriveCheck | null> {
+    if (count === 0 || request.edited !== undefined) return null
+    if (request.onlyPassing) return allPass(count)
+    const results = await checkSample({ pool, stream, request, topics, check })
+    return results.length === 0 ? null : summarize(results, count)
   }
 
   async function passingOf(request: RedriveRequest): Promise<PassingLetters | undefined> {
-    return request.onlyPassing ? await findPassing(pool, stream, request, topics, check) : undefined
+    return request.onlyPassing ? await findPassing({ pool, stream, request, topics, check }) : undefined
   }
 
   async function look(request: RedriveRequest, passing: PassingLetters | undefined): Promise<RedrivePreview> {
@@ -72,6 +90,7 @@ export function createRedrives({ pool, stream, topic, dlqTopic, check }: Redrive
           .at(-1),
       ),
       left_out: passing === undefined ? leftOut : takeApart(leftOut, passing),
+      check: null,
     }
   }
 
@@ -115,8 +134,12 @@ export function createRedrives({ pool, stream, topic, dlqTopic, check }: Redrive
             `an edited value replaces one dead letter, and the filter takes ${total}: name it, as in id:…`,
           )
         }
+        const { canary, maxFailures, yieldAboveSeconds } = guardRules(request.guard, total)
         await pipelined(client, [
-          { text: 'UPDATE replays SET total = $2 WHERE id = $1', values: [id, total] },
+          {
+            text: 'UPDATE replays SET total = $2, canary = $3, max_failures = $4, yield_above = $5 WHERE id = $1',
+            values: [id, total, canary, maxFailures, yieldAboveSeconds],
+          },
           audit(stream, 'replay', filter, by, { replay: id, letters: total }),
           'COMMIT',
         ])
@@ -160,7 +183,7 @@ export function createRedrives({ pool, stream, topic, dlqTopic, check }: Redrive
         const [, locked] = await pipelined(client, [
           'BEGIN',
           {
-            text: `SELECT state, filter, topic, ${IS_ALIVE} AS alive FROM replays WHERE id = $1 AND stream = $2 FOR UPDATE`,
+            text: `SELECT state, filter, topic, guard, paused_because, ${IS_ALIVE} AS alive FROM replays WHERE id = $1 AND stream = $2 FOR UPDATE`,
             values: [id, stream],
           },
         ])
@@ -181,9 +204,11 @@ export function createRedrives({ pool, stream, topic, dlqTopic, check }: Redrive
           {
             text: `UPDATE replays SET state = $2, epoch = epoch + CASE WHEN $3 THEN 1 ELSE 0 END,
                 heartbeat_at = CASE WHEN $3 THEN NULL ELSE heartbeat_at END,
-                finished_at = CASE WHEN $2 = 'cancelled' THEN clock_timestamp() END
+                finished_at = CASE WHEN $2 = 'cancelled' THEN clock_timestamp() END,
+                guard = coalesce($4::jsonb, guard),
+                paused_because = CASE WHEN $4::jsonb IS NULL THEN paused_because END
               WHERE id = $1`,
-            values: [id, next, atOnce],
+            values: [id, next, atOnce, what === 'resume' ? countsOf(row) : null],
           },
           ...(next === 'cancelled' ? [{ text: `WITH ${letGo('true')} SELECT`, values: [id] }] : []),
           audit(stream, `replay_${what}`, row.filter, by, { replay: id }),
@@ -217,12 +242,18 @@ export function createRedrives({ pool, stream, topic, dlqTopic, check }: Redrive
 /** Inside the transaction: the set is empty. */
 class Empty extends Error {}
 
-interface SteeredRow {
+interface SteeredRow extends Pick<RedriveRow, 'paused_because'> {
+  readonly guard: GuardCounts | null
   readonly state: RedriveState
   readonly filter: string
   /** {@link INTO_STORE}; `null`: not noted yet when it was asked for. */
   readonly topic: string | null
   readonly alive: boolean
+}
+
+/** What counts from here on; `null`: as before, because it did not pause itself. */
+function countsOf({ guard, paused_because: because }: SteeredRow): GuardCounts | null {
+  return because === null ? null : countsAfterResume(guard ?? NOTHING_COUNTED)
 }
 
 interface GroupRow {

@@ -70,7 +70,7 @@ async function startRedrive(
   res: Response,
 ): Promise<void> {
   const body = await bodyOf(req, 'ReplayRequest', MAX_REQUEST_BYTES)
-  const { q, dry_run, to, rate, limit, only_passing, edit, because } = body
+  const { q, dry_run, to, rate, limit, only_passing, edit, canary, max_failures, yield_above, because } = body
   const by = operatorOf(guard, res, because)
   const filter = await answerable(parts, q, by, res)
   const request: RedriveRequest = {
@@ -81,6 +81,7 @@ async function startRedrive(
     onlyPassing: only_passing ?? false,
     edited: edit === undefined ? undefined : await editedValue(parts, filter, edit),
     automatic: false,
+    guard: { canary, maxFailures: max_failures, yieldAboveSeconds: yield_above },
   }
   const preview = await parts.redrives.preview(request)
   if (dry_run) return sendJson(res, 200, { preview })

@@ -2,31 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { BrokerUnavailableError, StoreUnavailableError } from '#src/engine/errors.ts'
 import { type WatchParts, watchRedrive } from '#src/inbox/cli/watch-redrive.ts'
 import type { Redrive } from '#src/inbox/ports.ts'
-
-const PLAIN: Redrive = {
-  id: 'r1',
-  state: 'running',
-  filter: '',
-  requested_by: 'ada',
-  because: 'a test',
-  to: 'topic',
-  automatic: false,
-  only_passing: false,
-  edited: false,
-  rate: null,
-  total: 4,
-  pending: 4,
-  published: 0,
-  resolved: 0,
-  failed_again: 0,
-  parked: 0,
-  skipped: 0,
-  skipped_because: {},
-  created_at: '2026-05-01T00:00:00.000Z',
-  started_at: null,
-  finished_at: null,
-  error: null,
-}
+import { PLAIN_REDRIVE } from '../../../support/plain-redrive.ts'
 
 /** @param told what is told of the redrive each time somebody looks; the last of it stays */
 function watching(told: readonly (Partial<Redrive> | Error)[], over: Partial<WatchParts> = {}) {
@@ -41,12 +17,12 @@ function watching(told: readonly (Partial<Redrive> | Error)[], over: Partial<Wat
       async get() {
         const next = told[Math.min(looks++, told.length - 1)]
         if (next instanceof Error) throw next
-        return { ...PLAIN, ...next, ...(state === undefined ? {} : { state }) }
+        return { ...PLAIN_REDRIVE, ...next, ...(state === undefined ? {} : { state }) }
       },
       async pause(id) {
         paused.push(id)
         state = 'paused'
-        return PLAIN
+        return PLAIN_REDRIVE
       },
     },
     clock: {

@@ -4,6 +4,7 @@ import { type AdminFeedOptions, createAdminFeed } from '#src/inbox/http/admin-fe
 import type { StreamOverview } from '#src/inbox/http/stream-overview.ts'
 import type { Redrive } from '#src/inbox/ports.ts'
 import { adminStandIn } from '../../../support/admin-stand-in.ts'
+import { PLAIN_REDRIVE } from '../../../support/plain-redrive.ts'
 import { createTime, serveFeed, watch } from '../../http/watching.ts'
 import { bearer, startAdmin } from './admin-support.ts'
 
@@ -151,19 +152,5 @@ async function start(
 }
 
 function aRedrive(): Redrive {
-  return {
-    ...{
-      id: 'r1',
-      state: 'running',
-      filter: '',
-      to: 'store',
-      requested_by: 'chief',
-      because: 'not said',
-      automatic: false,
-    },
-    ...{ only_passing: false, edited: false, rate: null, total: 10, pending: 10, published: 0, resolved: 0 },
-    ...{ failed_again: 0, parked: 0, skipped: 0, skipped_because: {} },
-    ...{ created_at: '2026-01-01T00:00:00.000Z', started_at: null },
-    ...{ finished_at: null, error: null },
-  }
+  return { ...PLAIN_REDRIVE, total: 10, pending: 10 }
 }

@@ -31,20 +31,25 @@ describe('a redrive', () => {
     const redrives = {
       async preview(request: RedriveRequest) {
         asked.push(request)
-        return { count: 0, by_reason: {}, oldest: null, newest: null, left_out: {} }
+        return { count: 0, by_reason: {}, oldest: null, newest: null, left_out: {}, check: null }
       },
     }
     await using service = await startAdmin({ inbox: { redrives } })
+    const guard = { canary: 50, max_failures: 3, yield_above: 2.5 }
     await service.post('/admin/replays', {
       q: 'uid:a*',
       to: 'topic',
       rate: 0.5,
       limit: 7,
       only_passing: true,
+      ...guard,
       dry_run: true,
     })
     expect(asked).toMatchObject([
-      { filter: { terms: [{ field: 'key', values: ['a*'] }] }, to: 'topic', rate: 0.5, limit: 7, onlyPassing: true },
+      {
+        ...{ filter: { terms: [{ field: 'key', values: ['a*'] }] }, to: 'topic', rate: 0.5, limit: 7, onlyPassing: true },
+        guard: { canary: 50, maxFailures: 3, yieldAboveSeconds: 2.5 },
+      },
     ])
     await service.post('/admin/replays', { q: '', dry_run: true })
     expect(asked[1]).toEqual({
@@ -57,6 +62,7 @@ describe('a redrive', () => {
         edited: undefined,
       },
       automatic: false,
+      guard: {},
     })
   })
 
@@ -85,6 +91,9 @@ describe('a redrive', () => {
     [{ q: '', rate: 0 }, '/rate'],
     [{ q: '', rate: -1 }, '/rate'],
     [{ q: '', limit: 1.5 }, '/limit'],
+    [{ q: '', canary: -1 }, '/canary'],
+    [{ q: '', max_failures: 0.5 }, '/max_failures'],
+    [{ q: '', yield_above: -1 }, '/yield_above'],
     [{ q: '', edit: 7 }, '/edit'],
     [{}, '/q'],
   ])('is refused when what is asked for cannot be: %j', async (body, pointer) => {

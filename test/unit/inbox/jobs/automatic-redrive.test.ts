@@ -5,7 +5,8 @@ import { NothingToRedriveError, type Redrive, type RedriveRequest, RedriveRunnin
 
 const DELAYS_MS = [600_000, 3_600_000, 21_600_000]
 const NOW_MS = Date.UTC(2026, 0, 1)
-const NONE = new NothingToRedriveError({ count: 0, by_reason: {}, oldest: null, newest: null, left_out: {} })
+const NOTHING = { count: 0, by_reason: {}, oldest: null, newest: null, left_out: {}, check: null }
+const NONE = new NothingToRedriveError(NOTHING)
 const aRedrive = (over: Partial<Redrive> = {}) =>
   ({ id: 'r1', automatic: true, state: 'done', total: 1, skipped: 0, created_at: ago(1), ...over }) as Redrive
 const ago = (minutes: number) => new Date(NOW_MS - minutes * 60_000).toISOString()
@@ -37,6 +38,8 @@ describe('an automatic redrive', () => {
       `${causes} replays:2 age:>6h`,
     ])
     expect(requests.every(request => request.automatic && request.rate !== undefined)).toBe(true)
+    // It has limits of its own: how often, and after how long.
+    expect(requests.every(request => request.guard.canary === 0 && request.guard.maxFailures === null)).toBe(true)
   })
 
   it('starts one at a time, and none beside that of an operator', async () => {
