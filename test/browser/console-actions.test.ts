@@ -1,4 +1,4 @@
-import type { Browser, Page } from 'playwright-core'
+import type { Browser, Locator, Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type ConsolePages, startConsole } from './console-pages.ts'
 import { fillWith, fillWithThousand } from './console-stand-in.ts'
@@ -28,6 +28,7 @@ describe('a redrive', () => {
       await page.getByRole('button', { name: 'Redrive all 300 …' }).click()
       const dialog = page.getByRole('dialog')
       await dialog.getByText('300 dead letters are published again to their topic, in about 3 s').waitFor()
+      await dialog.getByText('120 of 300 would pass now; 180 would fail again (format /delivery/email).').waitFor()
       await dialog.getByText('The oldest failed 3 h 5').waitFor()
       await dialog.getByLabel('Records a second').fill('50')
       await dialog.getByText('in about 6 s').waitFor()
@@ -48,8 +49,8 @@ describe('a redrive', () => {
       expect(await page.getByRole('progressbar').getAttribute('aria-valuetext')).toBe('140 of 300 published')
       expect(await said(page)).toContain('running: 140 of 300 published')
       pages.inbox.advance(id, 160)
-      await page.locator('#view [data-state="done"]').waitFor()
-      expect(await said(page)).toContain('done: 300 of 300 published, 120 resolved')
+      await page.locator('#view [data-state="done"]').getByText('done, 120 of 300 resolved').waitFor()
+      expect(await said(page)).toContain('done, 120 of 300 resolved: 300 of 300 published, 120 resolved')
       expect(await page.getByRole('button', { name: 'Cancel' }).count()).toBe(0)
       await page.reload()
       await page.locator('#view [data-state="done"]').waitFor()
@@ -135,8 +136,17 @@ describe('a redrive', () => {
       await line(page, `bin/holdfast dlq redrive --resume ${id}`)
       await page.getByRole('button', { name: 'Resume' }).click()
       await page.locator('#view [data-state="running"]').waitFor()
-      await page.getByRole('button', { name: 'Cancel' }).click()
+      await page.getByRole('button', { name: 'Cancel …' }).click()
+      const dialog = page.getByRole('dialog')
+      await dialog.getByText('100 of 300 are published and stay so. 200 dead letters are released').waitFor()
+      await dialog.getByRole('button', { name: 'Let it be' }).click()
+      expect(pages.inbox.running.get(id)?.state).toBe('running')
+      await page.getByRole('button', { name: 'Cancel …' }).click()
+      await dialog.getByLabel('Why').fill('the wrong filter')
+      expect(await dialog.locator('.cli code').textContent()).toBe(`bin/holdfast dlq cancel ${id}`)
+      await dialog.getByRole('button', { name: 'Cancel the redrive' }).click()
       await page.locator('#view [data-state="cancelled"]').waitFor()
+      expect(pages.inbox.log.at(-1)).toMatchObject({ what: 'replay_cancel', because: 'the wrong filter' })
       // What was told of it just before may arrive just after, for a moment.
       await expect.poll(() => page.locator('.letter-head button').count()).toBe(0)
       // Each of the 300 is in a row: those whose turn had not come are open as before.
@@ -144,6 +154,83 @@ describe('a redrive', () => {
       expect(await outcomes(page)).not.toHaveProperty('pending')
       await page.getByRole('link', { name: '← All redrives' }).click()
       await page.locator('.redrives', { hasText: '100 of 300200 released' }).waitFor()
+    }))
+
+  it('pauses itself when too many fail again, says why, and goes on when a person says so', () =>
+    pages.visit('/admin?q=error%3Aformat', async page => {
+      await page.getByRole('button', { name: 'Redrive all 300 …' }).click()
+      const dialog = page.getByRole('dialog')
+      await dialog.getByText('When it pauses and rests by itself').click()
+      await dialog.getByLabel('Canary').fill('50')
+      await dialog.getByLabel('Failures in a row').fill('5')
+      await dialog.getByLabel('Lag, in seconds').fill('0')
+      expect(await dialog.locator('.cli code').textContent()).toBe(
+        'bin/holdfast dlq replay --canary 50 --max-failures 5 --yield-above off error:format',
+      )
+      await dialog.getByLabel('Type 300 to confirm').fill('300')
+      await dialog.getByRole('button', { name: 'Redrive 300' }).click()
+      const id = await taskOf(page)
+      expect(pages.inbox.running.get(id)).toMatchObject({ canary: 50, max_failures: 5, yield_above: 0 })
+      const about = page.locator('[data-card="About it"]')
+      await about.getByText('when more than 5 in a row fail again').waitFor()
+
+      pages.inbox.failsCanary(id)
+      const words = 'paused itself after the canary: 25 of 50 failed again with schema_violation format /delivery/email'
+      await page.locator('#view .notice', { hasText: words }).waitFor()
+      expect(await page.locator('.redrive-state').textContent()).toBe('paused itself')
+      const look = page.getByRole('link', { name: 'Look at them' })
+      expect(await look.getAttribute('href')).toContain(`replay%3A${id}+reason%3Aschema_violation`)
+      await page.getByRole('button', { name: 'Resume' }).click()
+      await page.locator('#view [data-state="running"]').waitFor()
+      await expect.poll(() => page.locator('#view .notice').count()).toBe(0)
+    }))
+
+  it('of which nothing was resolved is not shown as a success', () =>
+    pages.visit('/admin?q=error%3Arequired', async page => {
+      await page.getByRole('button', { name: 'Redrive all 550 …' }).click()
+      const dialog = page.getByRole('dialog')
+      const check = dialog.getByText('0 of 550 would pass now; 550 would fail again (required /payment/amount).')
+      expect(await check.getAttribute('data-verdict')).toBe('none')
+      await dialog.getByLabel('Type 550 to confirm').fill('550')
+      await dialog.getByRole('button', { name: 'Redrive 550' }).click()
+      const id = await taskOf(page)
+      pages.inbox.advance(id, 550)
+      const state = page.locator('.redrive-state .state')
+      await expect.poll(() => state.textContent()).toBe('done, 550 of 550 failed again')
+      expect(await colourOf(state)).toBe(await colourNamed(page, '--bad'))
+      await page.getByRole('link', { name: '← All redrives' }).click()
+      const listed = page.locator('.redrives .state')
+      expect(await listed.textContent()).toBe('done, 550 of 550 failed again')
+      expect(await colourOf(listed)).toBe(await colourNamed(page, '--bad'))
+    }))
+
+  it('is shown on every tab while it is under way or paused, and can be paused there', () =>
+    pages.visit('/admin?q=error%3Aformat', async page => {
+      const id = await redriveAll(page, 300)
+      const bar = page.getByRole('region', { name: 'Redrives under way or paused' })
+      expect(await bar.count()).toBe(0)
+      for (const tab of ['Dead letters', 'Redrives', 'Audit log']) {
+        await page.locator('#tabs').getByRole('link', { name: tab }).click()
+        await bar.getByText('0 of 300 published, 0 resolved.').waitFor()
+      }
+      pages.inbox.advance(id, 140)
+      await bar.getByText('140 of 300 published, 56 resolved, 84 failed again.').waitFor()
+      pages.inbox.rests(id, 34)
+      await bar.getByText('rests: the stream is 34 s behind, and it goes on below 10 s').waitFor()
+      pages.inbox.rests(id, undefined)
+      await bar.locator('[data-state="running"]').getByText('running', { exact: true }).waitFor()
+      await bar.getByRole('button', { name: 'Pause' }).click()
+      await bar.locator('[data-state="paused"]').waitFor()
+      await page.reload()
+      await bar.getByRole('button', { name: 'Resume' }).click()
+      await bar.locator('[data-state="running"]').waitFor()
+      await bar.getByRole('link', { name: id }).click()
+      expect(await taskOf(page)).toBe(id)
+      expect(await bar.count()).toBe(0)
+      await page.locator('#tabs').getByRole('link', { name: 'Audit log' }).click()
+      await bar.waitFor()
+      pages.inbox.advance(id, 160)
+      await bar.waitFor({ state: 'hidden' })
     }))
 
   it('is not set back by an answer that comes late', () =>
@@ -418,6 +505,18 @@ async function outcomes(page: Page): Promise<Record<string, number>> {
     )
   return Object.fromEntries(
     rows.map(([name, count]) => [name, Number(count)] as const).filter(([, count]) => count > 0),
+  )
+}
+
+async function colourOf(locator: Locator): Promise<string> {
+  return await locator.evaluate(element => element.ownerDocument.defaultView?.getComputedStyle(element).color ?? '')
+}
+
+/** A colour of the style sheet, as the browser computes it. */
+async function colourNamed(page: Page, name: string): Promise<string> {
+  return await page.evaluate(
+    `(() => { const probe = document.createElement('i'); probe.style.color = 'var(${name})'; document.body.append(probe);
+      const { color } = getComputedStyle(probe); probe.remove(); return color })()`,
   )
 }
 

@@ -109,6 +109,40 @@ describe('in light and dark, on a large screen and on a phone, the console fits 
       await looks(page, 'trouble')
     }))
 
+  it('a redrive that has paused itself, the question before it ends, and one of which nothing was resolved', async () => {
+    await using many = await startConsole(browser, { fill: inbox => fillWith(inbox, 200) })
+    await many.visit('/admin?q=error%3Arequired', async page => {
+      await page.getByRole('button', { name: 'Redrive all 110 …' }).click()
+      const dialog = page.getByRole('dialog')
+      await dialog.getByText('0 of 110 would pass now').waitFor()
+      await dialog.getByText('When it pauses and rests by itself').click()
+      await looks(page, 'redrive-check')
+      await dialog.getByLabel('Type 110 to confirm').fill('110')
+      await dialog.getByRole('button', { name: 'Redrive 110' }).click()
+      await page.getByRole('heading', { name: 'What became of them' }).waitFor()
+      const id = new URL(page.url()).searchParams.get('replay') ?? ''
+      many.inbox.failsCanary(id)
+      await page.locator('#view .notice').waitFor()
+      await looks(page, 'redrive-paused')
+      await page.getByRole('button', { name: 'Cancel …' }).click()
+      await dialog.getByText('dead letters are released').waitFor()
+      await looks(page, 'redrive-cancel')
+      await dialog.getByRole('button', { name: 'Let it be' }).click()
+      await page.locator('#tabs').getByRole('link', { name: 'Dead letters' }).click()
+      await page.locator('#redrive-bar').getByText('paused itself after the canary').waitFor()
+      await page.locator('#view tbody tr').first().waitFor()
+      await looks(page, 'redrive-bar')
+      await page.locator('#redrive-bar').getByRole('link', { name: id }).click()
+      await page.getByRole('button', { name: 'Resume' }).click()
+      await page.locator('#view [data-state="running"]').waitFor()
+      const paused = many.inbox.running.get(id)
+      if (paused !== undefined) many.inbox.running.set(id, { ...paused, published: 0, resolved: 0, failed_again: 0 })
+      many.inbox.advance(id, 110)
+      await page.locator('#view').getByText('done, 110 of 110 failed again').waitFor()
+      await looks(page, 'redrive-none')
+    })
+  })
+
   it('asking for the key', () =>
     pages.visitWithoutKey('/admin', async page => {
       await page.locator('#key').waitFor()
@@ -205,7 +239,7 @@ describe('what other people wrote is only ever text', () => {
 
 describe('the way over a bad line', () => {
   /** All of the page: the document, styles, scripts and the icon, as they come over the wire. */
-  const MOST_BYTES = 116_000
+  const MOST_BYTES = 126_000
 
   it('is short', async () => {
     const { page, close } = await openPage(browser)

@@ -2,6 +2,7 @@ import type { AdminParts } from '#src/inbox/http/admin.ts'
 import { createAdminFeed } from '#src/inbox/http/admin-feed.ts'
 import type { StreamOverview } from '#src/inbox/http/stream-overview.ts'
 import type { Redrive } from '#src/inbox/ports.ts'
+import { judgeOutcomes, NOTHING_COUNTED, restsFor, verdictOf } from '#src/inbox/redrive-guard.ts'
 import { type AdminStandIn, adminStandIn, type Letter } from '../support/admin-stand-in.ts'
 import { createOrderJudge } from '../support/order.ts'
 import { MODEL } from './pages.ts'
@@ -12,6 +13,10 @@ export interface ConsoleStandIn extends AdminStandIn {
   readonly glance: { -readonly [K in keyof StreamOverview]?: StreamOverview[K] }
   /** The next `count` of a redrive are published, and settled: what passes is resolved, the others fail again. */
   advance(id: string, count: number): void
+  /** It has redriven its canary, half of which failed again, and pauses itself. */
+  failsCanary(id: string): void
+  /** It rests because the stream is behind; `undefined`: it goes on. */
+  rests(id: string, lagSeconds: number | undefined): void
 }
 
 const LOOKS_FASTER = 10
@@ -52,13 +57,39 @@ export function consoleStandIn(nowMs = Date.now()): ConsoleStandIn {
     }),
   }
 
+  function known(id: string): Redrive {
+    const redrive = running.get(id)
+    if (redrive === undefined) throw new Error(`there is no redrive ${id}`)
+    return redrive
+  }
+
   return {
     ...base,
     ...parts,
     glance,
+    failsCanary(id) {
+      const redrive = known(id)
+      const { canary } = redrive
+      const failed = Math.ceil(canary / 2)
+      const failure = { reason: 'schema_violation', error: 'format', pointer: '/delivery/email' }
+      const outcomes = Array.from({ length: canary }, (_, n) => ({ failure: n < failed ? failure : undefined }))
+      const rules = { canary, maxFailures: redrive.max_failures, yieldAboveSeconds: redrive.yield_above }
+      const { pause = null } = judgeOutcomes(NOTHING_COUNTED, rules, outcomes, canary)
+      const counts = {
+        published: canary,
+        pending: redrive.total - canary,
+        resolved: canary - failed,
+        failed_again: failed,
+      }
+      running.set(id, { ...redrive, ...counts, state: 'paused', paused_because: pause })
+    },
+    rests(id, lagSeconds) {
+      const redrive = known(id)
+      const rules = { canary: 0, maxFailures: null, yieldAboveSeconds: redrive.yield_above }
+      running.set(id, { ...redrive, waiting_for: restsFor(rules, lagSeconds) ?? null })
+    },
     advance(id, count) {
-      const redrive = running.get(id)
-      if (redrive === undefined) throw new Error(`there is no redrive ${id}`)
+      const redrive = known(id)
       const set = membersOf(id)
       const from = redrive.published
       const now = new Date().toISOString()
@@ -80,7 +111,8 @@ export function consoleStandIn(nowMs = Date.now()): ConsoleStandIn {
       const published = Math.min(set.length, from + count)
       const done = published === set.length
       const ends: Partial<Redrive> = done ? { state: 'done', finished_at: now } : {}
-      running.set(id, { ...redrive, published, pending: set.length - published, resolved, failed_again, ...ends })
+      const next = { ...redrive, published, pending: set.length - published, resolved, failed_again, ...ends }
+      running.set(id, { ...next, verdict: verdictOf({ ...next, isOver: done }) })
     },
   }
 }

@@ -7,9 +7,10 @@ let count = 0
  * A modal dialog. The browser keeps the focus within it, closes it on Escape, and returns the focus
  * to the element that had it before.
  * @param {{ title: string, body: (import('../tree.js').Child | Node)[], submit?: string, danger?: boolean, wide?: boolean,
- *   onSubmit?: () => Promise<void> | void, onClose?: () => void }} options `onSubmit` closes it when it has succeeded
+ *   leave?: string, onSubmit?: () => Promise<void> | void, onClose?: () => void }} options `onSubmit` closes it when it has
+ *   succeeded; `leave` are the words of the button that only closes it
  */
-export function openDialog({ title, body, submit, danger = false, wide = false, onSubmit, onClose }) {
+export function openDialog({ title, body, submit, danger = false, wide = false, leave: close, onSubmit, onClose }) {
   count += 1
   const id = `dialog-${count}`
   const heading = toDom(h('h2', { id }, title))
@@ -22,7 +23,7 @@ export function openDialog({ title, body, submit, danger = false, wide = false, 
     h(
       'button',
       { type: 'button', class: 'quiet', click: () => element.close() },
-      submit === undefined ? 'Close' : 'Cancel',
+      close ?? (submit === undefined ? 'Close' : 'Cancel'),
     ),
   )
   const form = toDom(

@@ -12,6 +12,7 @@ import { later } from './later.js'
 import { letterView } from './letter.js'
 import { listView } from './list.js'
 import { cliLine, keepAges, nameStream, notice, put } from './parts.js'
+import { createRedriveBar } from './redrive-bar.js'
 import { redrivesView, redriveView } from './redrives.js'
 import { ask, onKey, useStream } from './requests.js'
 import { chosenStream, streamSwitch, unknownStream } from './streams.js'
@@ -45,7 +46,7 @@ function elementWith(id) {
   return element
 }
 
-const [content, overview, tabs, main, said, notices, strip, forget] = [
+const [content, overview, tabs, main, said, notices, strip, bar, forget] = [
   'content',
   'glance',
   'tabs',
@@ -53,6 +54,7 @@ const [content, overview, tabs, main, said, notices, strip, forget] = [
   'said',
   'notices',
   'connection',
+  'redrive-bar',
   'forget',
 ].map(id => elementWith(id))
 
@@ -124,12 +126,14 @@ function isNews(counts) {
 }
 
 const glance = createGlance(overview, app)
+const redrives = createRedriveBar(bar, app)
 const connection = connect(
   (name, data) => {
     if (name === 'stream') {
       glance.take(data)
       drawStrip()
     }
+    if (name === 'replay') redrives.take(data)
     if (name !== 'dead_letters' || isNews(data)) view?.onEvent?.(name, data)
   },
   (state, seconds) => {
@@ -187,6 +191,7 @@ async function start() {
   forget.hidden = false
   content.hidden = false
   connection.start()
+  void redrives.load()
   open()
 }
 
@@ -209,6 +214,7 @@ function open() {
   view = VIEWS[place.view](app, place)
   document.title = stream === undefined ? `${view.title} · Holdfast` : `${view.title} · ${stream} · Holdfast`
   // A single dead letter gets the space; of the overview only the sentence about the stream stays.
+  redrives.leaveOut(place.view === 'replay' ? place.id : undefined)
   overview.dataset.compact = String(place.id !== undefined)
   put(
     tabs,

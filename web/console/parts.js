@@ -2,7 +2,7 @@ import { toDom } from '../dom.js'
 import { formatNumber } from '../format.js'
 import { h, text } from '../tree.js'
 import { shellQuoted } from './cli-line.js'
-import { duration, named, STATES } from './words.js'
+import { duration, named, redriveWords, STATES } from './words.js'
 
 /** Small components that all views share. */
 
@@ -37,6 +37,12 @@ export function moment(value) {
 /** A state has its own sign beside its colour and its name. */
 export function badge(state, words = named(STATES, state)) {
   return h('span', { class: 'state', 'data-state': state }, words)
+}
+
+/** The state of a redrive: green only when all of it were resolved. */
+export function redriveBadge(redrive) {
+  const attributes = { class: 'state', 'data-state': redrive.state, 'data-verdict': redrive.verdict ?? undefined }
+  return h('span', attributes, redriveWords(redrive))
 }
 
 export function button(words, click, attributes = {}) {

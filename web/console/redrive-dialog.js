@@ -1,6 +1,6 @@
 import { toDom } from '../dom.js'
 import { formatNumber } from '../format.js'
-import { h } from '../tree.js'
+import { h, text } from '../tree.js'
 import { addressOf } from './address.js'
 import { dlqLine } from './cli-line.js'
 import { confirmField, labelled, openDialog, ticked } from './dialog.js'
@@ -9,7 +9,10 @@ import { age, cliLine, put } from './parts.js'
 import { ask } from './requests.js'
 import { duration, LEFT_OUT, letters, named, REDRIVE_STATES } from './words.js'
 
+/** As `redrive-guard.ts` has them. */
 const USUAL_RATE = 100
+const USUAL_MAX_FAILURES = 20
+const USUAL_YIELD_ABOVE = 10
 const TYPING_MS = 300
 
 /**
@@ -30,6 +33,21 @@ export function openRedrive(app, { q }, { onlyPassing = false } = {}) {
     { type: 'number', min: '1', step: '1', inputmode: 'numeric', class: 'number' },
     'Empty: all of them. The oldest come first.',
   )
+  const canary = labelled(
+    'Canary',
+    { type: 'number', min: '0', step: '1', inputmode: 'numeric', class: 'number' },
+    'So many first; it pauses when half of them fail again. Empty: 1 %, from 20 to 500. 0: none.',
+  )
+  const failures = labelled(
+    'Failures in a row',
+    { type: 'number', min: '0', step: '1', inputmode: 'numeric', value: String(USUAL_MAX_FAILURES), class: 'number' },
+    'It pauses when there are more, after the canary.',
+  )
+  const lag = labelled(
+    'Lag, in seconds',
+    { type: 'number', min: '0', step: 'any', inputmode: 'decimal', value: String(USUAL_YIELD_ABOVE), class: 'number' },
+    'It rests while the stream is further behind. 0: it does not.',
+  )
   const passing = ticked('Only those that would pass now')
   const because = labelled(
     'Why',
@@ -45,7 +63,15 @@ export function openRedrive(app, { q }, { onlyPassing = false } = {}) {
   let timer
 
   const numberIn = ({ input }) => (input.value.trim() === '' ? undefined : Number(input.value))
-  const request = () => ({ q, rate: numberIn(rate), limit: numberIn(limit), only_passing: passing.input.checked })
+  const request = () => ({
+    q,
+    rate: numberIn(rate),
+    limit: numberIn(limit),
+    only_passing: passing.input.checked,
+    canary: numberIn(canary),
+    max_failures: numberIn(failures),
+    yield_above: numberIn(lag),
+  })
 
   const dialog = openDialog({
     title: 'Redrive',
@@ -53,6 +79,14 @@ export function openRedrive(app, { q }, { onlyPassing = false } = {}) {
       words,
       toDom(h('div', { class: 'fields' }, rate.node, limit.node)),
       toDom(passing.node),
+      toDom(
+        h(
+          'details',
+          { class: 'guard' },
+          h('summary', {}, 'When it pauses and rests by itself'),
+          h('div', { class: 'fields' }, canary.node, failures.node, lag.node),
+        ),
+      ),
       toDom(because.node),
       confirm.node,
       line.node,
@@ -98,7 +132,7 @@ export function openRedrive(app, { q }, { onlyPassing = false } = {}) {
     if (preview !== undefined) put(words, ...previewWords(preview, numberIn(rate)))
   }
 
-  rate.input.addEventListener('input', draw)
+  for (const { input } of [rate, canary, failures, lag]) input.addEventListener('input', draw)
   for (const { input } of [limit, passing]) {
     input.addEventListener('input', () => {
       draw()
@@ -157,15 +191,33 @@ function troubleWords(app, dialog, failure) {
   ]
 }
 
-function flagsOf({ rate, limit, only_passing }) {
+function flagsOf({ rate, limit, only_passing, canary, max_failures, yield_above }) {
   return [
-    ...(rate === undefined ? [] : ['--rate', `${rate}/s`]),
+    ...(rate === USUAL_RATE ? [] : ['--rate', rate === undefined ? 'off' : `${rate}/s`]),
+    ...(canary === undefined ? [] : ['--canary', canary]),
+    ...(max_failures === USUAL_MAX_FAILURES || max_failures === undefined ? [] : ['--max-failures', max_failures]),
+    ...(yield_above === USUAL_YIELD_ABOVE || yield_above === undefined
+      ? []
+      : ['--yield-above', yield_above === 0 ? 'off' : `${yield_above}s`]),
     ...(limit === undefined ? [] : ['--limit', limit]),
     only_passing && '--only-passing',
   ]
 }
 
-function previewWords({ count, by_reason, oldest, newest, left_out }, rate) {
+/** How many would pass now; green only when all would. */
+function checkWords(check) {
+  if (check === null)
+    return h(
+      'p',
+      { class: 'soft' },
+      'How many would pass now is not known: Kafka, which has the bytes, does not answer.',
+    )
+  const { checked, passing, message } = check
+  const level = passing === checked ? 'all' : passing === 0 ? 'none' : 'partly'
+  return h('p', { class: 'check', 'data-verdict': level }, text(message), '.')
+}
+
+function previewWords({ count, by_reason, oldest, newest, left_out, check }, rate) {
   const out = Object.entries(left_out).filter(([, n]) => n > 0)
   const leftOut =
     out.length === 0
@@ -181,6 +233,7 @@ function previewWords({ count, by_reason, oldest, newest, left_out }, rate) {
       h('strong', {}, letters(count)),
       ` ${count === 1 ? 'is' : 'are'} published again to ${count === 1 ? 'its' : 'their'} topic${howLong}, with key, value and headers as they were. A value that was stored newer since then stays as it is.`,
     ),
+    checkWords(check),
     h(
       'ul',
       { class: 'reasons' },

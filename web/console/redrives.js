@@ -2,12 +2,14 @@ import { toDom } from '../dom.js'
 import { formatNumber } from '../format.js'
 import { h, text } from '../tree.js'
 import { dlqLine, shellQuoted } from './cli-line.js'
+import { filterOfGroup } from './filter-text.js'
 import { forgetList } from './list-memory.js'
-import { absolute, age, badge, button, card, facts, notice, put, redraw, table } from './parts.js'
+import { absolute, age, button, card, facts, notice, put, redraw, redriveBadge, table } from './parts.js'
+import { countsOf, progressBar } from './redrive-progress.js'
+import { STEP_HINTS, STEP_NAMES, steer, stepsOf } from './redrive-steps.js'
 import { ask } from './requests.js'
-import { STEPS } from './states.js'
 import { createSwitch } from './switch.js'
-import { duration, isActive, isFinal, letters, named, REDRIVE_STATES, RESULTS, reasonGiven } from './words.js'
+import { duration, isActive, isFinal, letters, named, RESULTS, reasonGiven, redriveWords } from './words.js'
 
 const SHOWN = 50
 
@@ -61,7 +63,7 @@ export function redrivesView(app) {
           h('code', {}, redrive.id),
         ),
       ),
-      h('td', { 'data-label': 'State' }, badge(redrive.state, named(REDRIVE_STATES, redrive.state))),
+      h('td', { 'data-label': 'State' }, redriveBadge(redrive)),
       h(
         'td',
         { 'data-label': 'What', class: 'what' },
@@ -74,9 +76,7 @@ export function redrivesView(app) {
         'td',
         { 'data-label': 'Published', class: 'number' },
         `${formatNumber(redrive.published)} of ${formatNumber(redrive.total)}`,
-        ...(releasedOf(redrive) === 0
-          ? []
-          : [h('span', { class: 'sub' }, `${formatNumber(releasedOf(redrive))} released`)]),
+        ...(redrive.released === 0 ? [] : [h('span', { class: 'sub' }, `${formatNumber(redrive.released)} released`)]),
       ),
       h('td', { 'data-label': 'Resolved', class: 'number' }, formatNumber(redrive.resolved)),
       h('td', { 'data-label': 'Failed again', class: 'number' }, formatNumber(redrive.failed_again + redrive.parked)),
@@ -111,13 +111,9 @@ export function redriveView(app, { id }) {
   const title = toDom(h('h2', { id: 'redrive-title' }, 'Redrive ', h('code', {}, id)))
   const state = toDom(h('p', { class: 'redrive-state' }))
   const actions = toDom(h('div', { class: 'actions' }))
-  const segments = ['resolved', 'failed_again', 'parked', 'skipped', 'under_way'].map(name =>
-    toDom(h('span', { 'data-part': name })),
-  )
-  const bar = toDom(
-    h('div', { class: 'progress', role: 'progressbar', 'aria-label': 'Published', 'aria-valuemin': '0' }, ...segments),
-  )
+  const bar = progressBar()
   const pace = toDom(h('p', { class: 'soft' }))
+  const paused = toDom(h('div', {}))
   const outcomes = toDom(h('div', {}))
   const about = toDom(h('div', {}))
   const node = toDom(
@@ -126,7 +122,8 @@ export function redriveView(app, { id }) {
       { class: 'redrive', 'aria-labelledby': 'redrive-title' },
       h('nav', { class: 'way', 'aria-label': 'List' }, app.link({ view: 'replays' }, {}, '← All redrives')),
       h('header', { class: 'letter-head' }, h('div', {}, title, state), actions),
-      h('section', { class: 'card' }, bar, pace),
+      paused,
+      h('section', { class: 'card' }, bar.node, pace),
       h(
         'div',
         { class: 'columns' },
@@ -156,20 +153,12 @@ export function redriveView(app, { id }) {
   }
 
   function draw() {
-    const { total, pending, published, skipped } = redrive
-    put(
-      state,
-      badge(redrive.state, named(REDRIVE_STATES, redrive.state)),
-      ...(redrive.error === null ? [] : [' ', text(redrive.error)]),
-    )
+    put(state, redriveBadge(redrive), ...(redrive.error === null ? [] : [' ', text(redrive.error)]))
     drawActions()
+    drawPause()
+    bar.show(redrive)
+    pace.textContent = paceWords(redrive, paceOf(marks), redrive.pending)
     const counts = countsOf(redrive)
-    for (const segment of segments)
-      segment.style.width = `${total === 0 ? 0 : (counts[segment.dataset.part] / total) * 100}%`
-    bar.setAttribute('aria-valuemax', String(total))
-    bar.setAttribute('aria-valuenow', String(published + skipped))
-    bar.setAttribute('aria-valuetext', `${formatNumber(published)} of ${formatNumber(total)} published`)
-    pace.textContent = paceWords(redrive, paceOf(marks), pending)
     put(
       outcomes,
       table(
@@ -181,6 +170,22 @@ export function redriveView(app, { id }) {
       ),
     )
     put(about, facts(aboutIt()))
+  }
+
+  function drawPause() {
+    const { state, paused_because: because } = redrive
+    if (state !== 'paused' || because === null) return put(paused)
+    const q = filterOfGroup(`replay:${id}`, because)
+    const look = because.reason === null ? [] : [' ', app.link({ view: 'list', q }, {}, 'Look at them'), '.']
+    put(
+      paused,
+      h(
+        'div',
+        { class: 'notice warning' },
+        h('p', {}, 'It ', h('strong', {}, text(because.message)), '.', ...look),
+        h('p', {}, 'Resume goes on without a canary, and counts failures anew. Cancel releases the others.'),
+      ),
+    )
   }
 
   function outcomeRow(name, count) {
@@ -219,6 +224,12 @@ export function redriveView(app, { id }) {
       ['Requested by', redrive.automatic ? 'the service itself' : redrive.requested_by],
       ['Why', reasonGiven(redrive.because)],
       ['Rate', redrive.rate === null ? 'no limit' : `${formatNumber(redrive.rate)} a second`],
+      ['Canary', redrive.canary === 0 ? undefined : `${letters(redrive.canary)} first`],
+      ['Pauses itself', redrive.max_failures === null ? undefined : maxWords(redrive.max_failures)],
+      [
+        'Rests',
+        redrive.yield_above === 0 ? undefined : `while the stream is more than ${duration(redrive.yield_above)} behind`,
+      ],
       ['Only those that pass', redrive.only_passing ? 'yes' : undefined],
       ['Edited', redrive.edited ? 'yes: another value than the original was published' : undefined],
       ['Requested', absolute(redrive.created_at)],
@@ -228,36 +239,20 @@ export function redriveView(app, { id }) {
   }
 
   function drawActions() {
-    const can = {
-      pause: STEPS.pause.includes(redrive.state),
-      resume: STEPS.resume.includes(redrive.state) && redrive.pending > 0,
-      cancel: STEPS.cancel.includes(redrive.state),
-    }
-    const names = { pause: 'Pause', resume: 'Resume', cancel: 'Cancel' }
-    const wanted = Object.keys(names).filter(name => can[name])
+    const wanted = stepsOf(redrive)
     // Buttons are not replaced with each record, so that a click in progress is not lost.
     if (actions.dataset.has === wanted.join()) return
     actions.dataset.has = wanted.join()
     const had = actions.contains(document.activeElement)
-    put(actions, ...wanted.map(name => button(names[name], steer(name), { title: HINTS[name] })))
+    put(actions, ...wanted.map(name => button(STEP_NAMES[name], press(name), { title: STEP_HINTS[name] })))
     if (had) (actions.querySelector('button') ?? document.getElementById('view')).focus()
   }
 
-  const steer = name => async event => {
+  const press = name => async event => {
     const { currentTarget } = event
     currentTarget.disabled = true
-    try {
-      take(await ask(`/admin/replays/${id}/${name}`, { body: {} }))
-      forgetList()
-    } catch (failure) {
-      const { running } = failure.problem ?? {}
-      app.tell(
-        `${failure.title}. ${failure.message}`,
-        ...(running === undefined ? [] : [app.link({ view: 'replay', id: running.id }, {}, 'Look at it')]),
-      )
-    } finally {
-      currentTarget.disabled = false
-    }
+    await steer(app, redrive, name, take)
+    currentTarget.disabled = false
   }
 
   /** Announced to screen readers at each change of state and each quarter; announcing each record would be noise. */
@@ -268,7 +263,7 @@ export function redriveView(app, { id }) {
     if (now === told) return
     told = now
     app.say(
-      `The redrive is ${named(REDRIVE_STATES, state)}: ${formatNumber(published)} of ${formatNumber(total)} published, ${formatNumber(redrive.resolved)} resolved.`,
+      `The redrive is ${redriveWords(redrive)}: ${formatNumber(published)} of ${formatNumber(total)} published, ${formatNumber(redrive.resolved)} resolved.`,
     )
   }
 
@@ -295,25 +290,6 @@ export function redriveView(app, { id }) {
   }
 }
 
-/** All states of a member, so that the parts add up to the total. */
-function countsOf(redrive) {
-  const { resolved, failed_again, parked, skipped, pending, published } = redrive
-  return {
-    released: releasedOf(redrive),
-    resolved,
-    failed_again,
-    parked,
-    skipped,
-    under_way: Math.max(0, published - resolved - failed_again - parked),
-    pending,
-  }
-}
-
-/** Members that were not reached before the redrive ended. */
-function releasedOf({ state, total, published, skipped, pending }) {
-  return isFinal(state) ? Math.max(0, total - published - skipped - pending) : 0
-}
-
 const OUTCOMES = {
   resolved: 'written, or there was a newer one already',
   failed_again: 'dead-lettered again, and open',
@@ -323,11 +299,8 @@ const OUTCOMES = {
   pending: 'their turn has not come',
   released: 'open as before: the redrive ended before their turn',
 }
-const HINTS = {
-  pause: 'What is published stays published; the rest waits.',
-  resume: 'Goes on where it stopped.',
-  cancel: 'What is published stays published; the others are open again.',
-}
+
+const maxWords = most => `when more than ${formatNumber(most)} in a row fail again`
 
 function paceOf(marks) {
   const [first] = marks
@@ -336,10 +309,12 @@ function paceOf(marks) {
   return seconds < 1 ? undefined : (last.published - first.published) / seconds
 }
 
-function paceWords({ state, total, published, pending, started_at: started, finished_at: finished }, pace, rest) {
+function paceWords(redrive, pace, rest) {
+  const { state, total, published, pending, waiting_for: waits, started_at: started, finished_at: finished } = redrive
   const done = `${formatNumber(published)} of ${formatNumber(total)} published`
   if (finished !== null && started !== null)
     return `${done}, in ${duration(Math.max(0.1, (Date.parse(finished) - Date.parse(started)) / 1000))}.`
+  if (state === 'running' && waits !== null) return `${done}. It ${waits.message}.`
   if (state !== 'running' || pace === undefined || pace === 0) return `${done}.`
   return `${done}, ${formatNumber(Math.round(pace))} a second now${pending === 0 ? '' : `, about ${duration(Math.max(1, rest / pace))} to go`}.`
 }

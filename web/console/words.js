@@ -1,5 +1,5 @@
 import { formatNumber } from '../format.js'
-import { FINAL, UNDER_WAY } from './states.js'
+import { FINAL, REDRIVE_STATES, UNDER_WAY } from './states.js'
 
 export { CAUSE_STATES, LEFT_OUT, REDRIVE_STATES, STATES } from './states.js'
 
@@ -42,6 +42,30 @@ export const REASONS = {
 /** A redrive in this state is under way; the stream has no second one. */
 export const isActive = state => UNDER_WAY.includes(state)
 export const isFinal = state => FINAL.includes(state)
+
+/** A redrive's state in words: those of one that is done say how many were resolved. */
+export function redriveWords({
+  state,
+  verdict,
+  total,
+  published,
+  resolved,
+  failed_again,
+  parked,
+  paused_because,
+  waiting_for,
+}) {
+  const failed = failed_again + parked
+  const of = count => `${formatNumber(count)} of ${formatNumber(total)}`
+  if (state === 'done' && verdict === null)
+    return `published, ${formatNumber(published - resolved - failed)} not settled yet`
+  if (state === 'done' && verdict === 'partly') return `done, ${of(resolved)} resolved`
+  if (state === 'done' && verdict === 'none')
+    return failed === 0 ? 'done, none resolved' : `done, ${of(failed)} failed again`
+  if (state === 'paused' && paused_because !== null) return 'paused itself'
+  if (state === 'running' && waiting_for !== null) return 'running, waits'
+  return named(REDRIVE_STATES, state)
+}
 
 export const PAUSES = {
   store_away: 'waits for Postgres',
