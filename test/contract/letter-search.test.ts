@@ -137,7 +137,7 @@ describe('a condition on the value', () => {
         limit: undefined,
         onlyPassing: false,
         edited: undefined,
-        automatic: false,
+        automatic: false, guard: {},
       },
     }
     const preview = await redrives.preview(request)
