@@ -1,4 +1,5 @@
 import { dispositionOf } from '../engine/errors.ts'
+import { createHeadReader } from '../engine/kafka/head-reader.ts'
 import type { Clock } from '../engine/ports.ts'
 import { mergeLedger } from '../engine/postgres/ledger-merge.ts'
 import type { createPool } from '../engine/postgres/pool.ts'
@@ -13,8 +14,10 @@ import { purgeSettled } from '../inbox/postgres/dead-letter-purge.ts'
 import { purgeAudit, purgeRedrives } from '../inbox/postgres/operator-purge.ts'
 import { createRedrivePages } from '../inbox/postgres/redrive-pages.ts'
 import { createRedriveStore } from '../inbox/postgres/redrive-work.ts'
+import { createStoredStream } from '../inbox/postgres/stored-stream.ts'
 import { createRedriveSettlement, type RedriveSettlementParts } from '../inbox/redrive-settlement.ts'
 import type { JobObserver } from '../inbox/redrive-work.ts'
+import { createStreamLag } from '../inbox/stream-lag.ts'
 import type { Config } from '../settings/config.ts'
 import type { ProcessObserver } from '../telemetry/observer.ts'
 import { startSampler } from '../telemetry/sampler.ts'
@@ -74,6 +77,12 @@ export function composeJobs(parts: JobParts): AsyncDisposable {
     ...(parts.onSettled === undefined ? {} : { onSettled: parts.onSettled }),
     ...{ clock, random },
   })
+  const lag = createStreamLag({
+    topic: stream.topic,
+    progress: () => createStoredStream(pool, { ...stream, stream: stream.name }).partitions(),
+    heads: createHeadReader({ connection: config.kafka, topic: stream.topic, groupId: stream.groupId }),
+    clock,
+  })
   const jobs = startJobs({
     stream: stream.name,
     database: { executeSql: (text, values) => pool.query(text, values) },
@@ -81,6 +90,7 @@ export function composeJobs(parts: JobParts): AsyncDisposable {
     worker: createRedriveWorker({
       ...{ store, settlement, topic, records, observer, clock, random },
       crashLoopMaxStarts: config.crashLoopMaxStarts,
+      lag: lag.seconds,
     }),
     ...(scheduled === undefined ? {} : { scheduled }),
     stopTimeoutMs: Math.min(STOP_TIMEOUT_MS, config.shutdownTimeoutMs / 2),
@@ -102,7 +112,7 @@ export function composeJobs(parts: JobParts): AsyncDisposable {
     async [Symbol.asyncDispose]() {
       looking?.[Symbol.dispose]()
       await jobs[Symbol.asyncDispose]()
-      await topic[Symbol.asyncDispose]()
+      await Promise.all([topic[Symbol.asyncDispose](), lag[Symbol.asyncDispose]()])
     },
   }
 }

@@ -4,6 +4,7 @@ import type { Origin, SourceRecord } from '../engine/record.ts'
 import type { RedriveClosings } from '../engine/settlement.ts'
 import type { RedriveState, SkipReason } from './letter-states.ts'
 import type { RedriveTarget } from './ports.ts'
+import type { GuardCounts, GuardRules, MemberOutcome, PausedBecause, WaitingFor } from './redrive-guard.ts'
 import type { RedrivenRecord } from './redriven-record.ts'
 
 /** The work on a redrive: the operations that its worker needs from the database and from Kafka. */
@@ -16,6 +17,10 @@ export interface RedriveInHand {
   readonly to: RedriveTarget
   /** Records a second; `undefined`: as fast as it goes. */
   readonly rate: number | undefined
+  /** When it is to pause and to rest by itself. */
+  readonly rules: GuardRules
+  /** What its workers have counted for that. */
+  readonly counts: GuardCounts
 }
 
 /** A member of the frozen set, whose turn it is. */
@@ -57,8 +62,22 @@ export interface RedrivePage {
 /** How a worker parts with a redrive: for another one to go on, or for good. */
 export type Parting =
   | { readonly to: 'queued' | 'paused' | 'cancelled' | 'done' }
+  /** By itself: no operator has asked for it. */
+  | { readonly to: 'paused'; readonly because: PausedBecause; readonly counts: GuardCounts }
   /** Payload-free. */
   | { readonly to: 'failed'; readonly error: string }
+
+/** What became of members, in the order of the set. */
+export interface SettledMembers {
+  /** Of those up to the first one that is not over. */
+  readonly outcomes: readonly MemberOutcome[]
+  /** Position of the last of them; where it was asked for when there is none. */
+  readonly at: number
+  /** The next one is published, and not settled yet. */
+  readonly awaits: boolean
+  /** There are others behind: to be asked for from `at`. */
+  readonly more: boolean
+}
 
 /** Another worker has the redrive now, or an operator has ended it while this worker did not renew its lease. */
 export class RedriveTakenOverError extends StreamError {
@@ -95,6 +114,11 @@ export interface RedriveStore {
   notePublished(redrive: RedriveInHand, ids: readonly string[]): Promise<void>
   /** These will not be published. Letters that were claimed wait as before. */
   noteSkipped(redrive: RedriveInHand, ids: readonly string[], why: SkipReason): Promise<void>
+  /** @param after position of the last member that was looked at */
+  outcomes(redrive: RedriveInHand, after: number): Promise<SettledMembers>
+  /** @param waitingFor `undefined`: it is at work */
+  noteGuard(redrive: RedriveInHand, counts: GuardCounts, waitingFor: WaitingFor | undefined): Promise<void>
+  /** A pause by itself is noted with its cause, and is not taken for one that an operator has taken back meanwhile. */
   part(redrive: RedriveInHand, parting: Parting): Promise<void>
 }
 

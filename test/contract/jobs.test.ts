@@ -70,6 +70,7 @@ async function aWorld(): Promise<World> {
           settlement: NO_SETTLEMENT,
           topic: fake.topic,
           records: fakeLetterRecords,
+          lag: async () => undefined,
           ...common,
         }),
         scheduled: {

@@ -4,11 +4,12 @@ import type { DeadLetter } from '#src/engine/dead-letter.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
 import type { PageWork } from '#src/inbox/redrive-settlement.ts'
 import { type RedriveInHand, RedriveTakenOverError } from '#src/inbox/redrive-work.ts'
+import { NO_RULES } from '../support/memory-redrive-work.ts'
 import type { Order } from '../support/order.ts'
 import { aDeadLetter, aReadyOrder, aWork, type OrderOptions } from '../support/orders.ts'
 import type { RedriveHarness } from '../support/redrive-harness.ts'
 
-const REDRIVE: RedriveInHand = { id: 'r1', epoch: 3, to: 'store', rate: undefined }
+const REDRIVE: RedriveInHand = { id: 'r1', epoch: 3, to: 'store', rate: undefined, ...NO_RULES }
 const by = (redriveCount = 1) => ({ redriveId: 'r1', redriveCount })
 
 function passing(offset: bigint, options: OrderOptions & { timestampMs?: number } = {}): ReadyRecord<Order> {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { RedriveState, RedriveStep } from '#src/inbox/letter-states.ts'
+import { countsAfterResume, NOTHING_COUNTED, pausedUnsettled } from '#src/inbox/redrive-guard.ts'
 import { type RedriveInHand, type RedriveStore, RedriveTakenOverError } from '#src/inbox/redrive-work.ts'
+import { FAILURE } from '../support/memory-redrive-work.ts'
 
 export interface RedriveWorkHarness {
   /** Of the only redrive, which is queued. */
@@ -11,6 +13,8 @@ export interface RedriveWorkHarness {
   items(): Promise<readonly string[]>
   /** An operator decides about the letter otherwise: it is not open any more. */
   settle(letter: string): Promise<void>
+  /** The record of a member that was published is settled; it fails with {@link FAILURE}. */
+  settleMember(letter: string, as: 'resolved' | 'failed_again'): Promise<void>
   /** An operator asks for it while a worker is heard of. */
   ask(step: RedriveStep): Promise<void>
   /** Lets so much time pass that the worker counts as gone. */
@@ -34,7 +38,7 @@ export function redriveWorkSuite(open: (count: number) => Promise<RedriveWorkHar
   it('hands a redrive that waits to one worker', async () => {
     const { id, store, state } = await open(1)
     expect(await store.waiting()).toBe(id)
-    expect(await store.take(id)).toEqual({ id, epoch: 1, to: 'topic', rate: 2.5 })
+    expect(await store.take(id)).toMatchObject({ id, epoch: 1, to: 'topic', rate: 2.5 })
     expect(await store.waiting()).toBeUndefined()
     expect(await store.take(id)).toBeUndefined()
     expect(await state()).toBe('running')
@@ -108,6 +112,8 @@ export function redriveWorkSuite(open: (count: number) => Promise<RedriveWorkHar
       () => store.claim(frozen, ids, new Map()),
       () => store.notePublished(frozen, ids),
       () => store.noteSkipped(frozen, ids, 'bytes_gone'),
+      () => store.outcomes(frozen, 0),
+      () => store.noteGuard(frozen, NOTHING_COUNTED, undefined),
       () => store.part(frozen, { to: 'done' }),
       () => store.part(frozen, { to: 'cancelled' }),
     ]) {
@@ -137,6 +143,51 @@ export function redriveWorkSuite(open: (count: number) => Promise<RedriveWorkHar
     await expect(store.inherit(redrive)).rejects.toThrow(RedriveTakenOverError)
     await store.part(second, { to: 'queued' })
     expect(await store.inherit(await take(harness))).toBe(1)
+  })
+
+  describe('what the rules of a redrive are applied to', () => {
+    it('are the outcomes of its members, in order, up to the first one that is not over', async () => {
+      const { store, redrive, ids, settleMember } = await taken(6)
+      const [first = '', second = '', third = '', fourth = '', fifth = ''] = ids
+      expect(await store.outcomes(redrive, 0)).toEqual({ outcomes: [], at: 0, awaits: false, more: false })
+      await store.noteSkipped(redrive, [first], 'bytes_gone')
+      await store.claim(redrive, ids.slice(1, 5), MARKS)
+      expect(await store.outcomes(redrive, 0)).toEqual({ outcomes: [], at: 1, awaits: false, more: false })
+      await store.notePublished(redrive, ids.slice(1, 5))
+      await settleMember(second, 'resolved')
+      await settleMember(third, 'failed_again')
+      await settleMember(fifth, 'resolved')
+      const failed = { failure: FAILURE }
+      const passed = { failure: undefined }
+      expect(await store.outcomes(redrive, 0)).toEqual({ outcomes: [passed, failed], at: 3, awaits: true, more: false })
+      expect(await store.outcomes(redrive, 2)).toEqual({ outcomes: [failed], at: 3, awaits: true, more: false })
+      await settleMember(fourth, 'failed_again')
+      expect(await store.outcomes(redrive, 3)).toEqual({
+        ...{ outcomes: [failed, passed], at: 5, awaits: false, more: false },
+      })
+    })
+
+    it('are counted on by a successor', async () => {
+      const harness = await taken(2)
+      const { store, redrive } = harness
+      expect(redrive.counts).toEqual(NOTHING_COUNTED)
+      const counts = { ...NOTHING_COUNTED, at: 2, settled: 2, failed: 1, causes: [{ ...FAILURE, count: 1 }] }
+      await store.noteGuard(redrive, counts, { kind: 'lag', message: 'rests' })
+      await store.part(redrive, { to: 'queued' })
+      expect((await take(harness)).counts).toEqual(counts)
+    })
+
+    it('end in a pause that no operator has asked for, after which a new count begins', async () => {
+      const harness = await taken(2)
+      const { store, redrive, state, ask } = harness
+      const counts = { ...NOTHING_COUNTED, at: 1, settled: 1, failed: 1 }
+      const because = pausedUnsettled(counts, { canary: 1, maxFailures: 20, yieldAboveSeconds: 10 })
+      await store.part(redrive, { to: 'paused', because, counts })
+      expect(await state()).toBe('paused')
+      expect(await store.waiting()).toBeUndefined()
+      await ask('resume')
+      expect((await take(harness)).counts).toEqual(countsAfterResume(counts))
+    })
   })
 
   describe('a worker that parts with it', () => {

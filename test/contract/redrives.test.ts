@@ -6,6 +6,7 @@ import { createRedrives } from '#src/inbox/postgres/redrives.ts'
 import type { RedriveInHand, RedriveStore } from '#src/inbox/redrive-work.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { insertLetters, type LetterFields } from '../support/letters.ts'
+import { FAILURE } from '../support/memory-redrive-work.ts'
 import { redriveTables } from '../support/redrive-tables.ts'
 import { redriveWorkSuite } from './redrive-work.suite.ts'
 import { asking, redrivesSuite } from './redrives.suite.ts'
@@ -76,6 +77,13 @@ describe('the work on redrives in Postgres', () => {
       async settle(letter) {
         await database.pool.query(`UPDATE dead_letters SET state = 'discarded' WHERE id = $1`, [letter])
       },
+      async settleMember(letter, as) {
+        await database.pool.query(
+          `WITH member AS (UPDATE replay_items SET state = $2, outcome = $3 WHERE dead_letter_id = $1)
+            UPDATE dead_letters SET error = $4, pointer = $5 WHERE id = $1`,
+          [letter, as, as === 'resolved' ? 'written' : FAILURE.reason, FAILURE.error, FAILURE.pointer],
+        )
+      },
       async ask(step) {
         await steps[step](id, BY)
       },
@@ -91,7 +99,7 @@ describe('the worker', () => {
     const { id } = await redrives.start(asking('', { rate: 2.5 }), BY)
     expect(await store.waiting()).toBe(id)
     const redrive = await taken(id)
-    expect(redrive).toEqual({ id, epoch: 1, to: 'store', rate: 2.5 })
+    expect(redrive).toMatchObject({ id, epoch: 1, to: 'store', rate: 2.5 })
     expect(await store.waiting()).toBeUndefined()
     expect(await store.take(id)).toBeUndefined()
     expect(await redrives.get(id)).toMatchObject({ state: 'running' })

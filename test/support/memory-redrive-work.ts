@@ -4,6 +4,13 @@ import type { SourceRecord } from '#src/engine/record.ts'
 import type { RedriveState } from '#src/inbox/letter-states.ts'
 import type { RedriveTarget } from '#src/inbox/ports.ts'
 import {
+  type GuardCounts,
+  type GuardRules,
+  NOTHING_COUNTED,
+  type PausedBecause,
+  type WaitingFor,
+} from '#src/inbox/redrive-guard.ts'
+import {
   type PageMarks,
   type Parting,
   REDRIVE_DELIVERY_TIMEOUT_MS,
@@ -30,6 +37,12 @@ export interface RedriveWorld {
   readonly log: readonly { readonly id: string; readonly atMs: number; readonly epoch: number }[]
   readonly items: readonly MemoryItem[]
   readonly error: string | undefined
+  readonly pausedBecause: PausedBecause | undefined
+  readonly waitingFor: WaitingFor | undefined
+  /** What its workers have counted; an operator who lets it go on resets it. */
+  counts: GuardCounts
+  /** Of the live stream, in seconds. */
+  lagSeconds: number | undefined
   /** The state of the server; `away`: unreachable; `mute`: accepts records without an acknowledgement. */
   broker: 'up' | 'away' | 'mute'
   store: 'up' | 'away'
@@ -39,6 +52,7 @@ export interface RedriveWorld {
     topic: RedriveTopic
     settlement: RedriveSettlement
     records: { read(places: readonly { id: string }[]): AsyncIterable<{ id: string; record: SourceRecord }> }
+    lag: () => Promise<number | undefined>
   }
 }
 
@@ -46,16 +60,27 @@ export interface MemoryItem extends RedriveItem {
   at: 'pending' | 'claimed' | 'published' | 'resolved' | 'failed_again' | 'skipped' | 'cancelled'
   why?: string
   /** What becomes of it when its turn comes. */
-  fate?: 'gone' | 'no place' | 'not open' | 'too large' | 'ahead' | 'kills'
+  fate?: 'gone' | 'no place' | 'not open' | 'too large' | 'ahead' | 'kills' | 'fails'
 }
 
 const STORE_MS = 3
 const BROKER_MS = 4
 const PARTITIONS = 3
+/** Of a redrive that neither pauses nor rests by itself. */
+export const NO_RULES = { rules: { canary: 0, maxFailures: null, yieldAboveSeconds: 0 }, counts: NOTHING_COUNTED }
+export const FAILURE = { reason: 'schema_violation', error: 'required', pointer: '/payment/bank' }
 
 export function aRedriveWorld(
   time: VirtualTime,
-  options: { count: number; to?: RedriveTarget; rate?: number; fates?: Readonly<Record<number, MemoryItem['fate']>> },
+  options: {
+    count: number
+    to?: RedriveTarget
+    rate?: number
+    fates?: Readonly<Record<number, MemoryItem['fate']>>
+    rules?: Partial<GuardRules>
+    /** A consumer settles what was published so long after it was noted; absent: none does. */
+    settledAfterMs?: number
+  },
 ): RedriveWorld {
   const items: MemoryItem[] = Array.from({ length: options.count }, (_, n) => {
     const offset = BigInt(n)
@@ -80,6 +105,9 @@ export function aRedriveWorld(
   let marks: PageMarks | undefined
   let deaths = 0
   let error: string | undefined
+  let pausedBecause: PausedBecause | undefined
+  let waitingFor: WaitingFor | undefined
+  const rules: GuardRules = { ...NO_RULES.rules, ...options.rules }
 
   const world: RedriveWorld = {
     id: 'r1',
@@ -88,6 +116,14 @@ export function aRedriveWorld(
     items,
     broker: 'up',
     store: 'up',
+    counts: NOTHING_COUNTED,
+    lagSeconds: 0,
+    get pausedBecause() {
+      return pausedBecause
+    },
+    get waitingFor() {
+      return waitingFor
+    },
     get error() {
       return error
     },
@@ -99,10 +135,11 @@ export function aRedriveWorld(
   const isUnderWay = () => ['running', 'pausing', 'cancelling'].includes(world.state)
 
   /** What an operator has asked for meanwhile is not forgotten. */
-  function stateAfter(to: Parting['to']): RedriveState {
+  function stateAfter(parting: Parting): RedriveState {
+    const { to } = parting
     if ((to === 'queued' || to === 'paused') && world.state === 'cancelling') return 'cancelling'
     if (to === 'queued' && world.state === 'pausing') return 'paused'
-    if (to === 'paused' && world.state === 'running') return 'queued'
+    if (to === 'paused' && world.state === 'running' && !('because' in parting)) return 'queued'
     return to
   }
 
@@ -152,7 +189,8 @@ export function aRedriveWorld(
           epoch += 1
           myEpoch = epoch
           heardMs = time.nowMs
-          return { id: world.id, epoch, to: options.to ?? 'topic', rate: options.rate }
+          waitingFor = undefined
+          return { id: world.id, epoch, to: options.to ?? 'topic', rate: options.rate, rules, counts: world.counts }
         }),
       beat: redrive =>
         mine(redrive, () => {
@@ -179,16 +217,53 @@ export function aRedriveWorld(
           return new Set(open)
         }),
       inherit: redrive => mine(redrive, () => ++deaths),
-      notePublished: (redrive, ids) => mine(redrive, () => set(ids, ['claimed'], 'published')),
+      notePublished: (redrive, ids) =>
+        mine(redrive, () => {
+          set(ids, ['claimed'], 'published')
+          if (options.settledAfterMs !== undefined) time.after(options.settledAfterMs, () => settle(ids, 'published'))
+        }),
       noteSkipped: (redrive, ids, why) => mine(redrive, () => set(ids, ['pending', 'claimed'], 'skipped', why)),
+      outcomes: (redrive, after) =>
+        mine(redrive, () => {
+          const members = items.slice(after)
+          const open = members.findIndex(({ at }) => ['pending', 'claimed', 'published'].includes(at))
+          const over = open === -1 ? members : members.slice(0, open)
+          const settled = over.filter(({ at }) => at === 'resolved' || at === 'failed_again')
+          return {
+            outcomes: settled.map(({ at }) => ({ failure: at === 'resolved' ? undefined : FAILURE })),
+            at: after + over.length,
+            awaits: members[open]?.at === 'published',
+            more: false,
+          }
+        }),
+      noteGuard: (redrive, counts, waits) =>
+        mine(redrive, () => {
+          world.counts = counts
+          waitingFor = waits
+        }),
       part: (redrive, parting) =>
         mine(redrive, () => {
           heardMs = undefined
           deaths = 0
           if (parting.to === 'cancelled' || parting.to === 'failed') set([...byId.keys()], ['claimed'], 'cancelled')
           if (parting.to === 'failed') error = parting.error
-          world.state = stateAfter(parting.to)
+          if ('because' in parting) {
+            pausedBecause = parting.because
+            world.counts = parting.counts
+          }
+          waitingFor = undefined
+          world.state = stateAfter(parting)
         }),
+    }
+
+    /** As a batch of the stream, or the page itself, does it. */
+    function settle(ids: readonly string[], from: 'claimed' | 'published'): void {
+      set(
+        ids.filter(id => byId.get(id)?.fate !== 'fails'),
+        [from],
+        'resolved',
+      )
+      set(ids, [from], 'failed_again')
     }
 
     const settlement: RedriveSettlement = {
@@ -202,7 +277,8 @@ export function aRedriveWorld(
             log.push({ id: item.id, atMs: time.nowMs, epoch: redrive.epoch, partition: item.origin.partition })
           }
           const ids = page.map(({ item }) => item.id)
-          set(ids, ['claimed'], condemned === undefined ? 'resolved' : 'failed_again')
+          if (condemned === undefined) settle(ids, 'claimed')
+          else set(ids, ['claimed'], 'failed_again')
           return {
             ...{ resolved: condemned === undefined ? ids.length : 0, parked: 0 },
             failed_again: condemned === undefined ? 0 : ids.length,
@@ -263,7 +339,7 @@ export function aRedriveWorld(
         for (const { id } of found) yield { id, record: aRecord({ text: id }) }
       },
     }
-    return { store, topic, settlement, records }
+    return { store, topic, settlement, records, lag: async () => world.lagSeconds }
   }
 
   return world

@@ -19,6 +19,7 @@ import {
   type RedriveTopic,
 } from '../redrive-work.ts'
 import { createPace } from './pace.ts'
+import { createRedriveGuard } from './redrive-guard.ts'
 import { createTopicPages } from './redrive-to-topic.ts'
 
 export interface RedriveWorkerParts {
@@ -30,6 +31,8 @@ export interface RedriveWorkerParts {
   readonly records: Pick<DeadLetterRecords, 'read'>
   /** A letter that ended so many processes fails again without being looked at; 0: none does. */
   readonly crashLoopMaxStarts: number
+  /** Of the live stream, in seconds; `undefined`: it is not known, and holds nothing up. */
+  readonly lag: () => Promise<number | undefined>
   readonly observer: JobObserver
   readonly clock: Clock
   readonly random: () => number
@@ -53,6 +56,8 @@ const NOTHING_SETTLED = { resolved: 0, failed_again: 0, parked: 0 }
 const BACKOFF: BackoffPolicy = { initialMs: 200, maxMs: 5_000 }
 /** After so many workers that vanished with a page in hand its letters go one by one: the first of them is the suspect. */
 const ALONE_FROM = 2
+/** While the live stream, or the outcomes of the canary, are waited for. */
+const LOOK_AGAIN_MS = 1_000
 /** How soon an operator's request takes effect during a wait. */
 const SLICE_MS = 500
 /** A job that runs for so long releases its redrive and is started again: jobs expire. */
@@ -90,6 +95,7 @@ function createTurn(
   let isFirstPage = true
   const maxDeaths = parts.crashLoopMaxStarts === 0 ? Number.POSITIVE_INFINITY : parts.crashLoopMaxStarts
   const stopped = AbortSignal.any([stop, over.signal])
+  const guard = createRedriveGuard({ redrive, store, lag: parts.lag, clock })
   const topicPages = createTopicPages({
     ...parts,
     ...{ redrive, pace, report, over: over.signal },
@@ -175,10 +181,17 @@ function createTurn(
 
   /** @returns what to do next, when it is not the next page */
   async function turnPage(): Promise<Parting | undefined> {
-    const { items, marks, ...asked } = await store.page(redrive, pageItems)
+    const answer = await guard.look()
+    const { items, marks, ...asked } = await store.page(redrive, guard.limit(pageItems))
+    // Where nothing is left, there is nothing to pause.
     if (items.length === 0) return { to: 'done' }
     state = asked.state
     if (marks === undefined) {
+      if (answer.kind === 'pause') return answer.parting
+      if (answer.kind === 'wait') {
+        await rest(LOOK_AGAIN_MS)
+        return undefined
+      }
       while (wanted() === undefined && pace.dueInMs() > 0) await rest(pace.dueInMs())
       const parting = wanted()
       if (parting !== undefined) return parting

@@ -1,7 +1,15 @@
 import type pg from 'pg'
 import { query } from '../../engine/postgres/pool.ts'
-import { membersWhere, type RedriveState, redrivesWhere, sqlList } from '../letter-states.ts'
+import {
+  MEMBER_STATES,
+  type MemberState,
+  membersWhere,
+  type RedriveState,
+  redrivesWhere,
+  sqlList,
+} from '../letter-states.ts'
 import type { RedriveTarget } from '../ports.ts'
+import { type FailureCause, type GuardCounts, NOTHING_COUNTED } from '../redrive-guard.ts'
 import {
   type PageMarks,
   type RedriveInHand,
@@ -44,14 +52,15 @@ export function createRedriveStore(
     },
 
     async take(id) {
-      const [row] = await query<{ epoch: number; to: RedriveTarget; rate: number | null }>(pool, {
+      const [row] = await query<TakenRow>(pool, {
         text: `UPDATE replays SET epoch = epoch + 1, heartbeat_at = clock_timestamp(),
             state = CASE state WHEN 'queued' THEN 'running' ELSE state END,
-            started_at = coalesce(started_at, clock_timestamp())
-          WHERE id = $1 AND stream = $3 AND ${IS_FREE} AND ${goesTo('$2')} RETURNING epoch, "to", rate`,
+            started_at = coalesce(started_at, clock_timestamp()), waiting_for = NULL
+          WHERE id = $1 AND stream = $3 AND ${IS_FREE} AND ${goesTo('$2')} 
+          RETURNING epoch, "to", rate, canary::float8 AS canary, max_failures::float8 AS max_failures, yield_above, guard`,
         values: [id, topic, stream],
       })
-      return row === undefined ? undefined : { id, epoch: row.epoch, to: row.to, rate: row.rate ?? undefined }
+      return row === undefined ? undefined : toRedriveInHand(id, row)
     },
 
     async beat(redrive) {
@@ -163,26 +172,102 @@ export function createRedriveStore(
       )
     },
 
+    async outcomes(redrive, after) {
+      const { members } = await asOwner<{ mine: boolean; members: readonly MemberRow[] }>(
+        redrive,
+        `SELECT true AS mine, ARRAY(
+            SELECT jsonb_build_object('position', item.position, 'state', item.state, 'reason', item.outcome, 'error', d.error,
+              'pointer', d.pointer)
+            FROM replay_items AS item LEFT JOIN dead_letters AS d ON d.id = item.dead_letter_id
+            WHERE item.replay_id = $1 AND item.position > $3 ORDER BY item.position LIMIT ${MOST_OUTCOMES}
+          ) AS members FROM mine`,
+        [after],
+      )
+      const open = members.findIndex(({ state }) => !isOver(state))
+      const over = open === -1 ? members : members.slice(0, open)
+      return {
+        outcomes: over
+          .filter(({ state }) => MEMBER_STATES[state].settled)
+          .map(member => ({ failure: failureOf(member) })),
+        at: over.at(-1)?.position ?? after,
+        awaits: members[open]?.state === 'published',
+        more: open === -1 && members.length === MOST_OUTCOMES,
+      }
+    },
+
+    async noteGuard(redrive, counts, waitingFor) {
+      await asOwner(
+        redrive,
+        `, noted AS (UPDATE replays SET guard = $3, waiting_for = $4 WHERE id = $1 AND ${BY_ME}) SELECT true AS mine FROM mine`,
+        [counts, waitingFor ?? null],
+      )
+    },
+
     async part(redrive, parting) {
+      const byItself = parting.to === 'paused' && 'because' in parting ? parting : undefined
       const ended = parting.to === 'cancelled' || parting.to === 'failed'
       await asOwner(
         redrive,
         `, parted AS (
-            UPDATE replays SET heartbeat_at = NULL, page_deaths = 0, error = $4,
+            UPDATE replays SET heartbeat_at = NULL, page_deaths = 0, error = $4, waiting_for = NULL,
+              paused_because = coalesce($5::jsonb, paused_because), guard = coalesce($6::jsonb, guard),
               -- What an operator has asked for meanwhile is not forgotten: the next worker, or none, does it.
               state = CASE
                 WHEN $3 IN ('queued', 'paused') AND state = 'cancelling' THEN 'cancelling'
                 WHEN $3 = 'queued' AND state = 'pausing' THEN 'paused'
-                WHEN $3 = 'paused' AND state = 'running' THEN 'queued'
+                WHEN $3 = 'paused' AND state = 'running' AND $5::jsonb IS NULL THEN 'queued'
                 ELSE $3 END,
               finished_at = CASE WHEN $3 IN (${sqlList(redrivesWhere(state => state.final))}) THEN clock_timestamp() END
             WHERE id = $1 AND ${BY_ME}
           )${ended ? `, ${letGo(BY_ME)}` : ''}
           SELECT true AS mine FROM mine`,
-        [parting.to, parting.to === 'failed' ? parting.error : null],
+        [
+          parting.to,
+          parting.to === 'failed' ? parting.error : null,
+          ...[byItself?.because ?? null, byItself?.counts ?? null],
+        ],
       )
     },
   }
+}
+
+/** Members whose outcomes are read at a time: more than a page has. */
+const MOST_OUTCOMES = 1_000
+
+/** Nothing more comes of it. */
+function isOver(state: MemberState): boolean {
+  return !MEMBER_STATES[state].left && state !== 'published'
+}
+
+interface MemberRow {
+  readonly position: number
+  readonly state: MemberState
+  /** How it ended, when it did not fail. */
+  readonly reason: string | null
+  /** Of its letter as it is now; `null`: it was purged. */
+  readonly error: string | null
+  readonly pointer: string | null
+}
+
+function failureOf({ state, reason, error, pointer }: MemberRow): FailureCause | undefined {
+  if (state === 'resolved') return undefined
+  return { reason: reason ?? '', error: error ?? '', pointer: pointer ?? '' }
+}
+
+interface TakenRow extends pg.QueryResultRow {
+  readonly epoch: number
+  readonly to: RedriveTarget
+  readonly rate: number | null
+  readonly canary: number
+  readonly max_failures: number | null
+  readonly yield_above: number
+  readonly guard: GuardCounts | null
+}
+
+function toRedriveInHand(id: string, row: TakenRow): RedriveInHand {
+  const { epoch, to, rate, canary, max_failures: maxFailures, yield_above: yieldAboveSeconds, guard } = row
+  const rules = { canary, maxFailures, yieldAboveSeconds }
+  return { id, epoch, to, rate: rate ?? undefined, rules, counts: guard ?? NOTHING_COUNTED }
 }
 
 const HELD = sqlList(redrivesWhere(state => state.held))

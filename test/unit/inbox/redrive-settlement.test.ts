@@ -7,13 +7,14 @@ import {
   type RedriveSettlementParts,
 } from '#src/inbox/redrive-settlement.ts'
 import type { LoadedItem, RedriveInHand } from '#src/inbox/redrive-work.ts'
+import { NO_RULES } from '../../support/memory-redrive-work.ts'
 import { createMemoryStore } from '../../support/memory-store.ts'
 import { createOrderJudge, type Order } from '../../support/order.ts'
 import { anOrder, type OrderOptions } from '../../support/orders.ts'
 import { aRecord } from '../../support/records.ts'
 import { createVirtualProcess, createVirtualTime } from '../../support/simulation/virtual-time.ts'
 
-const REDRIVE: RedriveInHand = { id: 'r1', epoch: 1, to: 'store', rate: undefined }
+const REDRIVE: RedriveInHand = { id: 'r1', epoch: 1, to: 'store', rate: undefined, ...NO_RULES }
 const stop = new AbortController().signal
 
 /** A letter at this offset of partition 1, that stands elsewhere in the DLQ topic. */

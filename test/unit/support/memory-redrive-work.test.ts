@@ -1,5 +1,6 @@
 import { describe } from 'vitest'
 import { nextState } from '#src/inbox/letter-states.ts'
+import { countsAfterResume } from '#src/inbox/redrive-guard.ts'
 import { REDRIVE_LEASE_MS, type RedriveStore } from '#src/inbox/redrive-work.ts'
 import { redriveWorkSuite } from '../../contract/redrive-work.suite.ts'
 import { aRedriveWorld } from '../../support/memory-redrive-work.ts'
@@ -31,7 +32,11 @@ describe('the stand-in of the tables that a redrive is worked on in', () => {
       async settle(letter) {
         for (const item of world.items) if (item.id === letter) item.fate = 'not open'
       },
+      async settleMember(letter, as) {
+        for (const item of world.items) if (item.id === letter) item.at = as
+      },
       async ask(step) {
+        if (step === 'resume' && world.pausedBecause !== undefined) world.counts = countsAfterResume(world.counts)
         const next = nextState(world.state, step, true)
         if (next !== undefined) world.state = next
       },

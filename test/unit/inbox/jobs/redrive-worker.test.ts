@@ -2,8 +2,9 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { BrokerFatalError, dispositionOf, StoreMisconfiguredError } from '#src/engine/errors.ts'
 import { createRedriveWorker, type RedriveWorkerParts } from '#src/inbox/jobs/redrive-worker.ts'
+import { countsAfterResume } from '#src/inbox/redrive-guard.ts'
 import { type JobFact, REDRIVE_SEND_WINDOW_MS } from '#src/inbox/redrive-work.ts'
-import { aRedriveWorld, type MemoryItem, type RedriveWorld } from '../../../support/memory-redrive-work.ts'
+import { aRedriveWorld, FAILURE, type MemoryItem, type RedriveWorld } from '../../../support/memory-redrive-work.ts'
 import {
   createVirtualProcess,
   createVirtualTime,
@@ -65,6 +66,123 @@ const UNFIT = { topic: 'too large', store: 'ahead' } as const
 const ended = (world: RedriveWorld) => ['done', 'failed', 'cancelled', 'paused'].includes(world.state)
 const idsOf = (world: RedriveWorld) => world.log.map(({ id }) => id)
 const published = (world: RedriveWorld) => world.items.filter(item => item.at === 'published').map(item => item.id)
+
+describe('a redrive protects those who start it', () => {
+  const failing = (from: number, to: number) =>
+    Object.fromEntries(Array.from({ length: to - from }, (_, n) => [from + n, 'fails' as const]))
+  const RULES = { canary: 20, maxFailures: 20, yieldAboveSeconds: 10 }
+
+  it('by its canary: when half of that fails again, nothing else is touched', async () => {
+    const time = createVirtualTime()
+    const world = aRedriveWorld(time, { count: 1_000, to: 'store', rules: RULES, fates: failing(10, 1_000) })
+    const { facts } = aWorker(world, time, 'one')
+    await until(time, () => ended(world))
+    expect(world.state).toBe('paused')
+    expect(world.log).toHaveLength(20)
+    expect(world.pausedBecause).toMatchObject({
+      ...{ kind: 'canary', ...FAILURE, counts: { failed_again: 10, of: 20 } },
+    })
+    await until(time, () => facts.at(-1)?.kind === 'replay_parted')
+    expect(facts.at(-1)).toMatchObject({ to: 'paused', because: { kind: 'canary' } })
+  })
+
+  it('after it: when more than so many in a row fail again; a person who resumes it begins a new count', async () => {
+    const time = createVirtualTime()
+    const options = { count: 1_000, to: 'store', rate: 50, rules: RULES } as const
+    const world = aRedriveWorld(time, { ...options, fates: { ...failing(0, 9), ...failing(200, 1_000) } })
+    aWorker(world, time, 'one')
+    await until(time, () => ended(world))
+    // The canary, pages of 50, of which the fourth ends with twenty failures, and one more.
+    expect(world.log).toHaveLength(221)
+    expect(world.pausedBecause).toMatchObject({ kind: 'failures', ...FAILURE, counts: { failed_again: 21 } })
+
+    world.counts = countsAfterResume(world.counts)
+    world.state = 'queued'
+    await until(time, () => ended(world))
+    expect(world.log).toHaveLength(271)
+    expect(world).toMatchObject({ state: 'paused', pausedBecause: { counts: { failed_again: 50 } } })
+  })
+
+  it('is done, and not paused, when nothing is left', async () => {
+    const time = createVirtualTime()
+    const options = { count: 100, to: 'store', rules: RULES } as const
+    const world = aRedriveWorld(time, { ...options, fates: failing(20, 100) })
+    aWorker(world, time, 'one')
+    await until(time, () => ended(world))
+    expect(world.state).toBe('done')
+  })
+
+  it('also when its worker is killed before it could say so', async () => {
+    const time = createVirtualTime()
+    const world = aRedriveWorld(time, { count: 1_000, to: 'store', rules: RULES, fates: failing(0, 1_000) })
+    const first = aWorker(world, time, 'one')
+    await until(time, () => world.log.length === 20)
+    first.process.kill()
+    aWorker(world, time, 'two')
+    await until(time, () => ended(world))
+    expect(world).toMatchObject({ state: 'paused', pausedBecause: { kind: 'canary', counts: { failed_again: 20 } } })
+    expect(world.log).toHaveLength(20)
+  })
+
+  it('to the topic: its canary waits until consumers have settled it, and says so', async () => {
+    const time = createVirtualTime()
+    const world = aRedriveWorld(time, { count: 100, rules: RULES, settledAfterMs: 30_000, fates: { 3: 'gone' } })
+    aWorker(world, time, 'one')
+    await until(time, () => world.log.length === 19)
+    await until(time, () => time.nowMs > 25_000)
+    expect(world.log).toHaveLength(19)
+    expect(world).toMatchObject({ state: 'running', waitingFor: { kind: 'outcomes' } })
+    // One of the first twenty was skipped: another one takes its place.
+    await until(time, () => world.log.length === 20)
+    await until(time, () => ended(world))
+    expect(world).toMatchObject({ state: 'done', waitingFor: undefined })
+    expect(world.log).toHaveLength(99)
+  })
+
+  it('to the topic: it pauses when nobody settles its canary, and goes on without when a person says so', async () => {
+    const time = createVirtualTime()
+    const world = aRedriveWorld(time, { count: 100, rules: RULES })
+    aWorker(world, time, 'one')
+    await until(time, () => ended(world))
+    expect(time.nowMs).toBeGreaterThan(60_000)
+    expect(world).toMatchObject({
+      state: 'paused',
+      pausedBecause: { kind: 'unsettled', counts: { settled: 0, of: 20 } },
+    })
+    expect(world.log).toHaveLength(20)
+    world.counts = countsAfterResume(world.counts)
+    world.state = 'queued'
+    await until(time, () => world.state === 'done')
+    expect(world.log).toHaveLength(100)
+  })
+
+  it('rests while the live stream is behind, says so, and hears what an operator wants meanwhile', async () => {
+    const time = createVirtualTime()
+    const world = aRedriveWorld(time, { count: 200, to: 'store', rate: 50, rules: RULES })
+    world.lagSeconds = 34
+    aWorker(world, time, 'one')
+    await until(time, () => time.nowMs > 20_000)
+    expect(world.log).toEqual([])
+    expect(world).toMatchObject({
+      state: 'running',
+      waitingFor: { kind: 'lag', message: expect.stringContaining('34 s') },
+    })
+    world.lagSeconds = 3
+    await until(time, () => world.log.length > 50)
+    expect(world.waitingFor).toBeUndefined()
+    world.lagSeconds = 11
+    await until(time, () => world.waitingFor !== undefined)
+    const rested = world.log.length
+    world.state = 'pausing'
+    await until(time, () => ended(world))
+    expect(world).toMatchObject({ state: 'paused', pausedBecause: undefined, waitingFor: undefined })
+    expect(world.log).toHaveLength(rested)
+    // What is not known holds nothing up.
+    world.lagSeconds = undefined
+    world.state = 'queued'
+    await until(time, () => world.state === 'done')
+  })
+})
 
 describe('a redrive into the store', () => {
   const settled = (world: RedriveWorld) => world.items.filter(item => item.at === 'resolved').map(item => item.id)
