@@ -165,7 +165,7 @@ describe('a redrive', () => {
       await dialog.getByLabel('Failures in a row').fill('5')
       await dialog.getByLabel('Lag, in seconds').fill('0')
       expect(await dialog.locator('.cli code').textContent()).toBe(
-        'bin/holdfast dlq replay --canary 50 --max-failures 5 --yield-above off error:format',
+        'bin/holdfast dlq redrive --canary 50 --max-failures 5 --yield-above off error:format',
       )
       await dialog.getByLabel('Type 300 to confirm').fill('300')
       await dialog.getByRole('button', { name: 'Redrive 300' }).click()

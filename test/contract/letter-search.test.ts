@@ -137,7 +137,8 @@ describe('a condition on the value', () => {
         limit: undefined,
         onlyPassing: false,
         edited: undefined,
-        automatic: false, guard: {},
+        automatic: false,
+        guard: {},
       },
     }
     const preview = await redrives.preview(request)

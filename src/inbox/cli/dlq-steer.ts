@@ -34,7 +34,7 @@ export async function cancel(id: string, options: CancelOptions): Promise<void> 
         verb: 'Cancel the redrive, and release',
         count: pending,
         yes: options.yes,
-        look: 'dlq replays',
+        look: 'dlq redrives',
         byNumber: false,
       })
     }

@@ -47,7 +47,13 @@ describe('a redrive', () => {
     })
     expect(asked).toMatchObject([
       {
-        ...{ filter: { terms: [{ field: 'key', values: ['a*'] }] }, to: 'topic', rate: 0.5, limit: 7, onlyPassing: true },
+        ...{
+          filter: { terms: [{ field: 'key', values: ['a*'] }] },
+          to: 'topic',
+          rate: 0.5,
+          limit: 7,
+          onlyPassing: true,
+        },
         guard: { canary: 50, maxFailures: 3, yieldAboveSeconds: 2.5 },
       },
     ])
