@@ -7,6 +7,7 @@ import type { RedriveRequest, Redrives } from '#src/inbox/ports.ts'
 import { createAutomaticRedrive } from '#src/inbox/postgres/automatic-redrive.ts'
 import { createRedriveStore } from '#src/inbox/postgres/redrive-work.ts'
 import { createRedrives } from '#src/inbox/postgres/redrives.ts'
+import { NO_GUARD } from '#src/inbox/redrive-guard.ts'
 import type { JobFact, RedriveSettlement } from '#src/inbox/redrive-work.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { aFakeRedriveTopic, fakeLetterRecords } from '../support/fake-redrive-topic.ts'
@@ -24,7 +25,8 @@ const ALL: RedriveRequest = {
   onlyPassing: false,
   edited: undefined,
   automatic: false,
-  guard: {},
+  // Nobody settles what is published here.
+  guard: NO_GUARD,
 }
 
 /** Redrives of this test go to the topic. */

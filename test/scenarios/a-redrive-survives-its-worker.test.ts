@@ -9,6 +9,9 @@ import { aStream, type Stream, streamTools } from '../support/stream.ts'
 
 streamTools()
 
+/** All of these letters fail again, and where no consumer runs they stay unsettled: that is not what these are about. */
+const UNGUARDED = ['--canary', '0', '--max-failures', 'off', '--yield-above', 'off'] as const
+
 /** Dead letters, and a service that consumes but runs no jobs: whoever redrives does it himself. */
 async function anInbox(count: number): Promise<{ readonly stream: Stream; readonly service: Service }> {
   const stream = await aStream({ partitions: 3 })
@@ -35,6 +38,7 @@ it('goes on after kill -9 where it stood, and sends each member once, whether a 
     'topic',
     '--rate',
     '50/s',
+    ...UNGUARDED,
     '--yes',
   )
   await eventually(async () => (await membersIn(stream, 'published')) > 0, 'its first page being sent')
@@ -66,7 +70,8 @@ it('goes on after kill -9 where it stood, and sends each member once, whether a 
   expect(refused.stderr).toMatch(new RegExp(`the redrive ${id} of \\S+ is running`))
 
   // And another process goes on with it
-  const resumed = await holdfast(stream, 'dlq', 'replay', '--resume', id)
+  const resumed = await failing(holdfast(stream, 'dlq', 'replay', '--resume', id))
+  expect(resumed.code).toBe(3)
   expect(resumed.stderr).toContain('no consumer runs')
   expect(resumed.stdout).toContain('400 of 400 published; 400 wait for a consumer')
 
@@ -107,6 +112,7 @@ it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open wh
       oldest: expect.any(String),
       newest: expect.any(String),
       left_out: { over_limit: 100 },
+      check: expect.objectContaining({ checked: 400, passing: 0, failing: 400, complete: true }),
     },
   })
   expect(await redrives(stream)).toEqual([])
@@ -126,6 +132,7 @@ it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open wh
       'topic',
       '--rate',
       '50/s',
+      ...UNGUARDED,
       '--yes',
     ),
   )
@@ -138,7 +145,10 @@ it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open wh
   expect(Math.max(...times) - Math.min(...times)).toBeLessThan(9_000)
 
   // When Ctrl-C comes in the middle of the next one, it pauses and says how to go on
-  const command = startHoldfast(stream, 'dlq', 'replay', 'replays:0', '--to', 'topic', '--rate', '5/s', '--yes')
+  const command = startHoldfast(
+    stream,
+    ...['dlq', 'replay', 'replays:0', '--to', 'topic', '--rate', '5/s', ...UNGUARDED, '--yes'],
+  )
   await eventually(async () => (await membersIn(stream, 'claimed')) > 0, 'it being at work')
   command.kill('SIGINT')
   expect(await command.exited).toBe(3)
@@ -151,8 +161,11 @@ it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open wh
   // When it goes on, and somebody cancels it
   const resumed = startHoldfast(stream, 'dlq', 'replay', '--resume', paused?.id ?? '', '--json')
   await eventually(async () => (await membersIn(stream, 'claimed')) > 0, 'it being at work again')
-  await holdfast(stream, 'dlq', 'cancel', paused?.id ?? '', '--because', 'enough')
-  expect(await resumed.exited).toBe(3)
+  const asked = await failing(holdfast(stream, 'dlq', 'cancel', paused?.id ?? '', '--because', 'enough'))
+  expect(asked).toMatchObject({ code: 2, stderr: expect.stringContaining('give --yes') })
+  await holdfast(stream, 'dlq', 'cancel', paused?.id ?? '', '--because', 'enough', '--yes')
+  // None was resolved, as far as that is known of those that were just published.
+  expect([1, 3]).toContain(await resumed.exited)
   const cancelled = JSON.parse(resumed.said().stdout) as Redrive
   expect(cancelled).toMatchObject({ id: paused?.id, state: 'cancelled', pending: 0 })
   expect(cancelled.published).toBeGreaterThan(paused?.published ?? 0)

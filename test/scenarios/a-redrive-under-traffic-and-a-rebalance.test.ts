@@ -3,6 +3,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import { createPool } from '#src/engine/postgres/pool.ts'
 import type { RedriveRequest } from '#src/inbox/ports.ts'
 import { createRedrives } from '#src/inbox/postgres/redrives.ts'
+import { NO_GUARD } from '#src/inbox/redrive-guard.ts'
 import { brokenOrders } from '../support/broken-orders.ts'
 import { differences, generated, modelOf } from '../support/model.ts'
 import { letterCounts, membersIn, redriven } from '../support/redrives.ts'
@@ -42,7 +43,8 @@ it('changes hands with the partitions under live traffic, and every promise is k
   const request: RedriveRequest = {
     filter: { terms: [{ field: 'state', not: false, values: ['open'] }] },
     rate: RATE_PER_SECOND,
-    ...{ to: 'topic', limit: undefined, onlyPassing: false, edited: undefined, automatic: false, guard: {} },
+    ...{ to: 'topic', limit: undefined, onlyPassing: false, edited: undefined, automatic: false },
+    guard: { ...NO_GUARD, yieldAboveSeconds: 0 },
   }
   const { id } = await redrives.start(request, { who: 'ada', because: 'a test' })
   const worksOnIt = ({ log }: Service) =>
