@@ -121,6 +121,14 @@ describe('a batch of few records', () => {
     await store.startProgress('holdfast', { topic: 'orders', partition: 1, nextOffset: 1n })
     await store.settle(aWork([], { from: 1n, to: 2n, partition: 1 }))
     expect(await ranges()).toHaveLength(3)
+    // And each extends its own, also behind the rows of the others
+    await store.settle(batch(1))
+    await store.settle({ ...batch(2), groupId: 'others' })
+    expect(await ranges()).toEqual([
+      [0, 2],
+      [1, 3],
+      [1, 2],
+    ])
   })
 })
 

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { passedOver } from '#src/engine/postgres/deep-rows.ts'
-import { mergeLedger } from '#src/engine/postgres/ledger-merge.ts'
+import { lockMerges, mergeLedger } from '#src/engine/postgres/ledger-merge.ts'
 import { type Proof, readProof } from '#src/engine/postgres/proof.ts'
 import { createRandom } from '#src/engine/values/random.ts'
 import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
-import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
+import { type MigratedDatabase, migratedDatabase, someoneWaitsForALock } from '../support/database.ts'
 import { orderTables } from '../support/order-stream.ts'
 import { aReadyOrder, aWork } from '../support/orders.ts'
 import { provenOrders } from '../support/streams.ts'
@@ -139,19 +139,36 @@ describe('merging the ledger', () => {
   )
 
   it('leaves what is young, and the latest row however old it is', async () => {
-    await ledger(
-      [50, 49, 48.5, 3, 2].map((hoursAgo, at) => ({
-        partition: 0,
-        from: at,
-        to: at + 1,
-        hoursAgo: Math.floor(hoursAgo),
-      })),
-    )
-    await query('UPDATE stream_ledger SET settled_at = now() - interval $$10 minutes$$ WHERE from_offset > 2')
-    expect(await merge()).toBe(1) // 50 hours ago is another day than 49 and 48
-    await query('UPDATE stream_ledger SET settled_at = now() - interval $$10 days$$')
+    await ledger([50, 49, 48, 3, 2, 1].map((hoursAgo, at) => ({ partition: 0, from: at, to: at + 1, hoursAgo })))
+    await query(`UPDATE stream_ledger SET settled_at = now() - interval '10 minutes' WHERE from_offset > 2`)
+    expect(await merge()).toBe(1) // 48 hours before midnight is another day than 49 and 50
+    await query(`UPDATE stream_ledger SET settled_at = now() - interval '10 days'`)
     await query('DELETE FROM stream_ledger WHERE from_offset > 2')
     expect(await merge()).toBe(0)
+  })
+
+  it('keeps apart what an earlier version did not count, of which the proof knows the most only', async () => {
+    const counts = [null, null, 1, 1, 1]
+    await ledger(counts.map((inserted, at) => ({ partition: 0, from: at, to: at + 1, hoursAgo: 50, inserted })))
+    expect(await merge()).toBe(2)
+    expect(await query('SELECT written, inserted FROM stream_ledger ORDER BY id')).toEqual([
+      { written: '2', inserted: null },
+      { written: '2', inserted: '2' },
+      { written: '1', inserted: '1' },
+    ])
+  })
+
+  it('waits for another merge, and for a checkpoint that is being left', async () => {
+    await ledger([50, 50, 50].map((hoursAgo, at) => ({ partition: 0, from: at, to: at + 1, hoursAgo })))
+    const holder = await database.pool.connect()
+    await holder.query('BEGIN')
+    await holder.query(lockMerges('orders'))
+    const merging = merge()
+    await someoneWaitsForALock(database.pool)
+    expect(await count()).toBe(3)
+    await holder.query('ROLLBACK')
+    holder.release()
+    expect(await merging).toBe(1)
   })
 
   it('goes on in slices of a transaction each, up to a limit', async () => {

@@ -15,7 +15,7 @@ import {
   readCheckpoint,
 } from './proof-checkpoint.ts'
 import { type CheckRow, checksOf } from './proof-checks.ts'
-import { checksSince } from './proof-checks-since.ts'
+import { COUNT_BY_INDEX, checksSince } from './proof-checks-since.ts'
 
 /** Something that does not add up. A finding fails the proof. */
 export interface Finding {
@@ -111,7 +111,8 @@ export async function readProof(
   const tables = from === undefined ? [plan.root, ...plan.children] : []
   const counted = tables.filter(({ kind }) => kind !== 'one').map(({ name }) => name)
   return await transaction(pool, async client => {
-    await pipelined(client, ['BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY'])
+    const begin = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY'
+    await pipelined(client, from === undefined ? [begin] : [begin, COUNT_BY_INDEX])
     const [sums, ranges, rows, closed] = await pipelined(client, [
       { text: PARTITION_SUMS, values: [topic, groupId] },
       { text: UNREAD_RANGES, values: [topic, groupId] },
