@@ -64,12 +64,34 @@ export const INBOX_FAULTS: readonly Mutation[] = [
       "BARE.exec(value)?.[0] === value && value !== ''",
       "value !== ''",
     ],
+    [
+      'what was searched for is written into the audit log',
+      'term.values.length === 0 ? term : { ...term, values: [WITHHELD] }',
+      'term',
+    ],
+  ]),
+  ...faultsOf('inbox/filter-reader', unit('inbox/filter'), [
     ['a quoted backslash is lost', "if (next !== '\"' && next !== '\\\\')", "if (next !== '\"')"],
+  ]),
+  ...faultsOf(
+    'inbox/search',
+    [...unit('inbox/search'), ...contract('letter-search')],
+    [
+      ['a page of a search skips the rest of its chunk', ': chunk.places[index]', ': chunk.next'],
+      [
+        'a letter without bytes meets what others do not',
+        'if (verdict !== true) continue',
+        'if (verdict === false) continue',
+      ],
+    ],
+  ),
+  ...faultsOf('inbox/letter-csv', unit('inbox/letter-csv'), [
+    ['a spreadsheet runs what a record holds', 'FORMULA.test(text)', 'false'],
   ]),
   ...faultsOf('inbox/postgres/dead-letter-filter-sql', contract('dead-letter-filter'), [
     ['"not" leaves out letters without a key', '`(${condition}) IS NOT TRUE`', '`NOT (${condition})`'],
     ['% and _ of a filter stand for any character', "text.replace(/[\\\\%_]/g, '\\\\$&')", 'text'],
-    ['younger and older letters are mixed up', '${MIRRORED[term.comparison]} now()', '${term.comparison} now()'],
+    ['younger and older letters are mixed up', '${MIRRORED[term.comparison]} ${ago(', '${term.comparison} ${ago('],
     ['a letter that failed again is not found', ' AND ${d}.replay_count > 0`', ' AND ${d}.replay_count > 1`'],
   ]),
   ...faultsOf(
