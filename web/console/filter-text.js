@@ -32,6 +32,16 @@ export function filterOfGroup(filter, { reason, error, pointer }) {
   return [...others, term('reason', reason), term('error', error), term('pointer', pointer)].join(' ')
 }
 
+/** Whether values have to be read from the topic for it. @param {string} filter */
+export function searchesValues(filter) {
+  return termsOf(filter).some(term => /^-?value:/.test(term))
+}
+
+/** Whether it has words without a field: what they are, only the service knows. @param {string} filter */
+export function hasWords(filter) {
+  return termsOf(filter).some(term => !/^-?[A-Za-z]+:/.test(term))
+}
+
 /** The state that a filter asks for, when it is a single one; `''` when it names none. */
 export function stateOf(filter) {
   const states = termsOf(filter).filter(term => /^-?state:/.test(term))

@@ -2,7 +2,7 @@ import { toDom } from '../dom.js'
 import { formatNumber } from '../format.js'
 import { h, text } from '../tree.js'
 import { dlqLine } from './cli-line.js'
-import { filterOfGroup } from './filter-text.js'
+import { filterOfGroup, searchesValues } from './filter-text.js'
 import { createInbox } from './inbox.js'
 import { absolute, age, badge, button, notice, put, redraw, table } from './parts.js'
 import { openRedrive } from './redrive-dialog.js'
@@ -21,16 +21,57 @@ export function groupsView(app, place) {
   let starts = []
   let timer
   const total = () => groups.reduce((sum, { count }) => sum + count, 0)
-  const target = () => ({ q: place.q, count: total(), words: `all ${formatNumber(total())}` })
+  const searches = searchesValues(place.q)
+  /** As the service understood it. */
+  let filter = place.q
+  const target = () => ({
+    q: filter,
+    count: total(),
+    words: searches ? 'all that match' : `all ${formatNumber(total())}`,
+  })
   const inbox = createInbox(app, place, { target })
 
+  let searching = new AbortController()
+
+  /** Counts by cause what a search in values finds, until the end, or until it is stopped. */
+  async function search(signal) {
+    searching = new AbortController()
+    const stop = () => searching.abort()
+    let sum = { read: 0, gone: 0, found: 0 }
+    groups = []
+    inbox.searched(sum, { stop })
+    try {
+      const [{ searchValues }, { addToGroups }] = await Promise.all([
+        import('./search.js'),
+        import('./found-groups.js'),
+      ])
+      const both = AbortSignal.any([signal, searching.signal])
+      await searchValues({ q: place.q, signal: both }, ({ rows, read, gone }) => {
+        groups = addToGroups(groups, rows).sort((a, b) => b.count - a.count)
+        sum = { read: sum.read + read, gone: sum.gone + gone, found: total() }
+        inbox.searched(sum, { stop })
+        draw()
+        app.showsSome()
+        return true
+      })
+    } catch (failure) {
+      if (signal.aborted || !searching.signal.aborted) throw failure
+    }
+    if (signal.aborted) return
+    inbox.searched(sum, searching.signal.aborted ? { goOn: app.reload } : {})
+    draw()
+  }
+
   async function load(signal) {
+    if (searches) return await inbox.loads(() => search(signal))
     await inbox.loads(async () => {
       const [answer, past] = await Promise.all([
         ask('/admin/dead-letters/groups', { query: { q: place.q }, signal }),
         ask('/admin/dead-letters/arrivals', { query: { q: place.q }, signal }).catch(() => undefined),
       ])
       groups = answer.groups.toSorted((a, b) => b.count - a.count)
+      filter = answer.filter
+      inbox.understood(filter)
       starts = past?.starts ?? []
       arrivals = past && new Map(past.groups.map(group => [keyOf(group), group.counts]))
       draw()
@@ -118,6 +159,8 @@ export function groupsView(app, place) {
     },
     onEvent(name) {
       if (name !== 'dead_letters' || timer !== undefined) return
+      // A search is not begun anew by itself.
+      if (searches) return inbox.changed(app.reload)
       timer = setTimeout(() => {
         timer = undefined
         if (document.querySelector('dialog[open]') === null) app.reload()
@@ -125,6 +168,7 @@ export function groupsView(app, place) {
     },
     dispose() {
       clearTimeout(timer)
+      searching.abort()
       inbox.dispose()
     },
   }

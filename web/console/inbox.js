@@ -1,12 +1,13 @@
 import { toDom } from '../dom.js'
 import { formatNumber } from '../format.js'
-import { h } from '../tree.js'
+import { h, text } from '../tree.js'
 import { openDiscard } from './discard.js'
-import { stateOf, withTerms } from './filter-text.js'
+import { hasWords, stateOf, withTerms } from './filter-text.js'
 import { help } from './keys.js'
 import { age, button, put, redraw } from './parts.js'
 import { openRedrive } from './redrive-dialog.js'
 import { ask } from './requests.js'
+import { viewsRow } from './views.js'
 import { letters, named, STATES } from './words.js'
 
 /** A check reads each record from the topic, some thousands a second: this many go into one request, and each answer updates the progress. */
@@ -33,10 +34,20 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
       autocorrect: 'off',
       spellcheck: 'false',
       enterkeyhint: 'search',
-      placeholder: 'All dead letters: narrow them by state:open reason:… age:>1h',
+      placeholder: 'A key, an id, a word, or state:open reason:… after:2h',
       'aria-describedby': 'filter-wrong',
+      role: 'combobox',
+      'aria-autocomplete': 'list',
+      'aria-controls': 'filter-proposals',
+      'aria-expanded': 'false',
     }),
   )
+  const proposals = toDom(h('ul', { id: 'filter-proposals', role: 'listbox', 'aria-label': 'Proposals', hidden: true }))
+  // Loaded when it is needed, as are the parts below that few visits use.
+  const complete = async () => (await import('./complete.js')).complete(box, proposals, app)
+  box.addEventListener('focus', () => void complete(), { once: true })
+  const views = viewsRow(app, place)
+  const taken = toDom(h('p', { class: 'taken', role: 'status' }))
   const counted = toDom(h('span', { 'aria-live': 'polite' }))
   const summary = toDom(h('p', { class: 'summary' }, counted))
   const checked = toDom(h('p', { class: 'checked', role: 'status' }))
@@ -57,11 +68,13 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
           'form',
           { class: 'filter', submit },
           h('label', { for: 'filter', class: 'visually-hidden' }, 'Filter'),
-          box,
+          h('div', { class: 'combobox' }, box, proposals),
           h('button', { type: 'submit' }, 'Filter'),
           button('?', help, { 'aria-label': 'Keys and filters' }),
         ),
         wrong,
+        taken,
+        views,
         h('ul', { class: 'chips', 'aria-label': 'States' }, ...chips(app, place)),
       ),
       h('div', { class: 'inbox-head' }, summary, switchOf(app, place), actions),
@@ -130,6 +143,28 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
     node,
     body,
     buttonsFor,
+    /** Shows what words without a field were taken for. @param {string} filter as the service understood it */
+    understood(filter) {
+      put(taken, ...(hasWords(place.q) ? ['Taken as ', h('code', {}, text(filter))] : []))
+    },
+    /**
+     * Shows how far a search in values is.
+     * @param {{ read: number, gone: number, found: number }} sum
+     * @param {{ stop?: () => void, goOn?: () => void }} steps while it runs, it can be stopped; when it stopped, it can go on
+     */
+    searched({ read, gone, found }, { stop, goOn }) {
+      const had = checked.contains(document.activeElement)
+      const lost = gone === 0 ? '' : ` The values of ${formatNumber(gone)} are gone from the topic.`
+      const end = stop === undefined ? (goOn === undefined ? '.' : ', and there are more.') : ' …'
+      put(
+        checked,
+        `${formatNumber(read)} values read from the topic, ${formatNumber(found)} found${end}${lost} `,
+        ...(stop === undefined ? [] : [button('Stop', stop)]),
+        ...(goOn === undefined ? [] : [button('Search on', goOn)]),
+      )
+      // The button that was pressed is gone.
+      if (had) checked.querySelector('button')?.focus()
+    },
     /** @param {number} count how many match */
     matched(count, oldest) {
       const words = letters(count)
@@ -148,7 +183,9 @@ export function createInbox(app, place, { target, onChecked = () => {} }) {
         if (failure.code !== 'bad_filter') throw failure
         box.setAttribute('aria-invalid', 'true')
         put(wrong, ...wrongPlace(place.q, failure))
+        put(taken)
         put(body)
+        views.querySelector('.chip-button')?.remove()
         put(summary)
         put(actions)
         put(fresh)

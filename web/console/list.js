@@ -3,7 +3,8 @@ import { formatNumber } from '../format.js'
 import { h, text } from '../tree.js'
 import { USUAL_SORT } from './address.js'
 import { dlqLine } from './cli-line.js'
-import { filterOfGroup, term } from './filter-text.js'
+import { downloads } from './download.js'
+import { filterOfGroup, searchesValues, term } from './filter-text.js'
 import { nothing } from './groups.js'
 import { createInbox } from './inbox.js'
 import { keepList, shownList } from './list-memory.js'
@@ -13,6 +14,8 @@ import { ask } from './requests.js'
 import { letters } from './words.js'
 
 const PAGE = 50
+/** A search in values pauses when it has found so many: the rows stay in the page. */
+const FOUND_AT_ONCE = 500
 
 /** The columns that an index can sort, with their first direction. The other columns can only be filtered. */
 const FIRST = { failed_at: '-failed_at', source: 'source' }
@@ -38,6 +41,8 @@ export function listView(app, place) {
         next: undefined,
         count: 0,
         oldest: undefined,
+        filter: q,
+        searched: { read: 0, gone: 0, found: 0 },
         selected: new Set(),
         checks: new Map(),
         at: undefined,
@@ -45,7 +50,19 @@ export function listView(app, place) {
   /** The row where a selection with the shift key begins. */
   let anchor
 
-  const all = () => ({ q, sort, count: held.count, words: `all ${formatNumber(held.count)}` })
+  const searches = searchesValues(q)
+  /** All that match. What a search has found is named by its ids, so that exactly this is taken. */
+  const all = () => {
+    if (searches && held.next === undefined && held.rows.length > 0) {
+      return { q: filterOfRows(held.rows), count: held.count, words: `all ${formatNumber(held.count)}` }
+    }
+    return {
+      q: searches ? q : held.filter,
+      sort,
+      count: held.count,
+      words: searches ? 'all that match' : `all ${formatNumber(held.count)}`,
+    }
+  }
   /** The selected rows, or all matches when none is selected. */
   const target = () => {
     const chosen = held.rows.filter(({ id }) => held.selected.has(id))
@@ -64,6 +81,10 @@ export function listView(app, place) {
   inbox.node.append(more, bar)
 
   async function load(signal) {
+    if (searches) {
+      Object.assign(held, { rows: [], next: undefined, searched: { read: 0, gone: 0, found: 0 } })
+      return await inbox.loads(() => search(signal))
+    }
     await inbox.loads(async () => {
       const [page, { groups }] = await Promise.all([
         ask('/admin/dead-letters', { query: { q, sort, limit: PAGE }, signal }),
@@ -71,6 +92,8 @@ export function listView(app, place) {
       ])
       held.rows = page.dead_letters
       held.next = page.next ?? undefined
+      held.filter = page.filter
+      inbox.understood(page.filter)
       held.count = groups.reduce((sum, { count }) => sum + count, 0)
       held.oldest = groups.map(({ first_seen }) => first_seen).sort()[0]
       const there = new Set(held.rows.map(({ id }) => id))
@@ -78,6 +101,41 @@ export function listView(app, place) {
       inbox.unchanged()
       draw()
     })
+  }
+
+  let searching = new AbortController()
+
+  /** Goes on with the search where it stopped, until enough is found, it is stopped, or the view is left. */
+  async function search(signal) {
+    searching = new AbortController()
+    const stop = () => searching.abort()
+    const isLeft = () => signal?.aborted === true
+    const most = held.rows.length + FOUND_AT_ONCE
+    inbox.searched(held.searched, { stop })
+    try {
+      const both = signal === undefined ? searching.signal : AbortSignal.any([signal, searching.signal])
+      const { searchValues } = await import('./search.js')
+      await searchValues({ q, sort, cursor: held.next, signal: both }, ({ rows, read, gone, next }) => {
+        held.rows = [...held.rows, ...rows]
+        held.next = next
+        held.count = held.rows.length
+        held.oldest = held.rows.map(({ first_failed_at }) => first_failed_at).sort()[0]
+        const sum = held.searched
+        held.searched = { read: sum.read + read, gone: sum.gone + gone, found: held.count }
+        inbox.searched(held.searched, { stop })
+        draw()
+        app.showsSome()
+        return held.rows.length < most
+      })
+    } catch (failure) {
+      // What was found until it was stopped stays.
+      if (isLeft() || !searching.signal.aborted) throw failure
+    }
+    if (isLeft()) return
+    const stopped = searching.signal.aborted && held.next === undefined
+    const goOn = () => void inbox.loads(() => search(undefined))
+    inbox.searched(held.searched, held.next === undefined && !stopped ? {} : { goOn })
+    draw()
   }
 
   async function loadMore(event) {
@@ -109,13 +167,14 @@ export function listView(app, place) {
     turned = false
     put(
       more,
-      ...(held.next === undefined
+      ...(held.next === undefined || searches
         ? []
         : [
             button(`Show ${PAGE} more`, loadMore),
             h('span', { class: 'soft' }, ` ${formatNumber(held.rows.length)} of ${formatNumber(held.count)} shown`),
           ]),
     )
+    if (held.rows.length > 0) more.append(downloads(app, { q, sort }))
     drawSelection()
   }
 
@@ -241,6 +300,12 @@ export function listView(app, place) {
       if (!fromMemory) return await load(signal)
       fromMemory = false
       draw()
+      inbox.understood(held.filter)
+      if (searches)
+        inbox.searched(
+          held.searched,
+          held.next === undefined ? {} : { goOn: () => void inbox.loads(() => search(undefined)) },
+        )
       if (held.at !== undefined) focusRow(held.at)
       held.at = undefined
     },
@@ -250,7 +315,10 @@ export function listView(app, place) {
       return dlqLine('ls', q, '--limit', PAGE, ...(sort === USUAL_SORT ? [] : ['--sort', sort]))
     },
     keys: { r: () => openRedrive(app, target()) },
-    dispose: () => inbox.dispose(),
+    dispose() {
+      searching.abort()
+      inbox.dispose()
+    },
     onEvent(name) {
       if (name === 'dead_letters') inbox.changed(app.reload)
     },

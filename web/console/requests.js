@@ -63,12 +63,13 @@ export async function ask(path, options = {}) {
 /**
  * Like `ask`, but returns the response without reading its body.
  * @param {string} path
- * @param {{ query?: object, body?: object, method?: string, signal?: AbortSignal }} [options]
+ * @param {{ query?: object, body?: object, method?: string, signal?: AbortSignal, accept?: string }} [options]
  */
-export async function answerTo(path, { query = {}, body, method = 'POST', signal } = {}) {
+export async function answerTo(path, { query = {}, body, method = 'POST', signal, accept } = {}) {
   const given = Object.entries({ ...query, stream }).filter(([, value]) => value !== undefined)
   const search = given.length === 0 ? '' : `?${new URLSearchParams(given)}`
-  const init = body === undefined ? { signal } : { ...withJson(body), method, signal }
+  const headers = accept && { headers: { Accept: accept } }
+  const init = body === undefined ? { signal, ...headers } : { ...withJson(body), method, signal }
   let response
   try {
     response = await call(path + search, init, again)

@@ -339,8 +339,11 @@ Examples:
   ],
 }
 
+/** `-field:…`, `-"…"`, `-word`; an option of one character, and one that begins with `--`, is none of them. */
+const NEGATED = /^-(?:"|[^-\s\d]\S)/
+
 /** A term that begins with "-" is no option: commander does not take what begins with a blank for one. */
 export function shieldTerms(args: readonly string[]): string[] {
   if (args[0] !== 'dlq') return [...args]
-  return args.map(arg => (/^-[a-z]+:/.test(arg) ? ` ${arg}` : arg))
+  return args.map(arg => (NEGATED.test(arg) ? ` ${arg}` : arg))
 }

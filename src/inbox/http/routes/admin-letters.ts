@@ -52,7 +52,9 @@ export function adminLetterRoutes(parts: LetterParts, guard: PatientGuard): Rout
 
   route('/admin/dead-letters/groups', {
     get: async (req, res) => {
-      sendJson(res, 200, { groups: (await letters.groups(await queryFilter(req, res))).map(groupJson) })
+      const filter = await queryFilter(req, res)
+      const groups = (await letters.groups(filter)).map(groupJson)
+      sendJson(res, 200, { groups, filter: printFilter(filter) })
     },
   })
   route('/admin/dead-letters/arrivals', {

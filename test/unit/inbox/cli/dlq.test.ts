@@ -83,6 +83,9 @@ describe('dlq', () => {
 
   it('takes a term with "-" for a term, and a flag for a flag', () => {
     expect(shieldTerms(['dlq', 'ls', '-reason:a', '--json', '-h'])).toEqual(['dlq', 'ls', ' -reason:a', '--json', '-h'])
+    expect(shieldTerms(['dlq', 'ls', '-"no route"', '-timeout', '--limit', '-5'])).toEqual([
+      ...['dlq', 'ls', ' -"no route"', ' -timeout', '--limit', '-5'],
+    ])
     expect(shieldTerms(['produce', '-reason:a'])).toEqual(['produce', '-reason:a'])
   })
 
