@@ -1,4 +1,4 @@
-import { formatInstant, parseInstant } from '../engine/values/instant.ts'
+import { instantOf, parseFilterTime } from './filter-time.ts'
 
 /** Which entries of the audit log. What is absent does not restrict. */
 export interface AuditFilter {
@@ -31,8 +31,6 @@ export type AuditFilterRead =
   | { readonly ok: false; readonly what: keyof AuditTexts; readonly message: string }
 
 const MAX_CHARACTERS = 255
-const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const
-const DATE = /^\d{4}-\d\d-\d\d$/
 
 /** @param nowMs from which a time that is given as a duration is counted back */
 export function readAuditFilter({ who, what, since, until }: AuditTexts, nowMs: number): AuditFilterRead {
@@ -64,7 +62,7 @@ export function readAuditFilter({ who, what, since, until }: AuditTexts, nowMs: 
 }
 
 const NO_MOMENT =
-  'must be a time with its zone as in 2026-11-29T08:00:00Z, a day in UTC as in 2026-11-29, or how long ago as in 30m, 24h or 7d'
+  'must be a time as in 2026-11-29T08:00:00Z, a day in UTC as in 2026-11-29, how long ago as in 30m, 24h or 7d, today or yesterday'
 
 function listOf(text: string | undefined): string[] | undefined {
   return text?.split(',').map(part => part.trim())
@@ -78,15 +76,6 @@ function storedNames(action: string): string[] {
 
 /** @returns RFC 3339 in UTC; `undefined` when it is no time */
 function momentOf(text: string, nowMs: number): string | undefined {
-  const [, count, unit] = /^(\d{1,6})(s|m|h|d|w)$/.exec(text) ?? []
-  if (count !== undefined) {
-    const ms = nowMs - Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS]
-    return ms < 0 ? formatInstant(0n) : new Date(ms).toISOString()
-  }
-  try {
-    return formatInstant(parseInstant(DATE.test(text) ? `${text}T00:00:00Z` : text))
-  } catch (error) {
-    if (error instanceof RangeError) return undefined
-    throw error
-  }
+  const time = parseFilterTime(text)
+  return time && instantOf(time, nowMs)
 }

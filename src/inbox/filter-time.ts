@@ -1,4 +1,4 @@
-import { canonicalInstant, isInstant } from '../engine/values/instant.ts'
+import { canonicalInstant, formatInstant, isInstant } from '../engine/values/instant.ts'
 
 /** A point of time as a filter names it. What is relative counts from now, each time that the filter is used. */
 export type FilterTime =
@@ -41,6 +41,16 @@ export function parseFilterTime(text: string): FilterTime | undefined {
   const [, date, minute = '00:00', second = ':00', zone = 'Z'] = DATE_OR_TIME.exec(text) ?? []
   const instant = `${date}T${minute}${second}${zone}`
   return date !== undefined && isInstant(instant) ? { at: canonicalInstant(instant) } : undefined
+}
+
+const DAY_MS = UNIT_MS.d
+
+/** @returns RFC 3339 in UTC, 1970 at the earliest */
+export function instantOf(time: FilterTime, nowMs: number): string {
+  if ('at' in time) return time.at
+  const today = Math.floor(nowMs / DAY_MS) * DAY_MS
+  const ms = 'agoMs' in time ? nowMs - time.agoMs : today - (time.day === 'today' ? 0 : DAY_MS)
+  return formatInstant(BigInt(Math.max(0, Math.floor(ms))) * 1000n)
 }
 
 export function printFilterTime(time: FilterTime): string {

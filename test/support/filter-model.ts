@@ -1,6 +1,6 @@
 import type { Comparison, DeadLetterFilter, FilterTerm } from '#src/inbox/filter.ts'
 import { parseFilter } from '#src/inbox/filter-reader.ts'
-import type { FilterTime } from '#src/inbox/filter-time.ts'
+import { instantOf } from '#src/inbox/filter-time.ts'
 import { likeness } from '#src/inbox/value-condition.ts'
 
 /** A filter that the database can answer as it is written: without words, and conditions on the value. */
@@ -63,7 +63,7 @@ function holds(term: FilterTerm, letter: FilteredLetter, nowMs: number): boolean
       return compares(letter.ageMs, term.comparison, term.ms)
     case 'after':
     case 'before':
-      return nowMs - letter.ageMs >= instantMs(term.time, nowMs) === (term.field === 'after')
+      return nowMs - letter.ageMs >= Date.parse(instantOf(term.time, nowMs)) === (term.field === 'after')
     case 'replays':
       return compares(letter.replay_count, term.comparison, term.count)
     case 'replay':
@@ -75,14 +75,6 @@ function holds(term: FilterTerm, letter: FilteredLetter, nowMs: number): boolean
       return texts.some(text => text.toLowerCase().includes(term.text.toLowerCase()))
     }
   }
-}
-
-const DAY_MS = 86_400_000
-
-function instantMs(time: FilterTime, nowMs: number): number {
-  if ('at' in time) return Date.parse(time.at)
-  if ('agoMs' in time) return nowMs - time.agoMs
-  return (Math.floor(nowMs / DAY_MS) - (time.day === 'today' ? 0 : 1)) * DAY_MS
 }
 
 function compares(a: number, comparison: Comparison, b: number): boolean {

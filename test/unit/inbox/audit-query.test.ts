@@ -24,10 +24,12 @@ describe('a filter of the audit log', () => {
     ['2026-11-29T08:00:00Z', '2026-11-29T08:00:00Z'],
     ['2026-11-29T10:00:00.5+02:00', '2026-11-29T08:00:00.5Z'],
     ['2026-11-28', '2026-11-28T00:00:00Z'],
-    ['90s', '2026-11-29T11:58:30.000Z'],
-    ['24h', '2026-11-28T12:00:00.000Z'],
-    ['2w', '2026-11-15T12:00:00.000Z'],
-    ['999999w', '1970-01-01T00:00:00Z'],
+    ['2026-11-29T08:00', '2026-11-29T08:00:00Z'],
+    ['90s', '2026-11-29T11:58:30Z'],
+    ['-24h', '2026-11-28T12:00:00Z'],
+    ['2w', '2026-11-15T12:00:00Z'],
+    ['5000w', '1970-01-01T00:00:00Z'],
+    ['yesterday', '2026-11-28T00:00:00Z'],
   ])('takes %s for a time', (text, since) => {
     expect(read({ since: text })).toEqual({ since })
   })
@@ -37,10 +39,9 @@ describe('a filter of the audit log', () => {
     [{ who: 'ada,' }, 'who'],
     [{ who: 'a'.repeat(256) }, 'who'],
     [{ what: "discard'; --" }, 'what'],
-    [{ since: '2026-11-29T08:00:00' }, 'since'],
     [{ since: '2026-02-30' }, 'since'],
     [{ until: 'tomorrow' }, 'until'],
-    [{ until: '-1h' }, 'until'],
+    [{ until: '--1h' }, 'until'],
   ])('names the part that it cannot read: %j', (texts, what) => {
     expect(read(texts)).toBe(what)
   })
