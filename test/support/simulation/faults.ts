@@ -31,6 +31,8 @@ export const WORLD_FAULTS = [
   'dlq_away',
   'broker_away',
   'retention',
+  /** An operator holds a partition, or the whole stream, for a while. */
+  'pause',
 ] as const
 export type WorldFault = (typeof WORLD_FAULTS)[number]
 

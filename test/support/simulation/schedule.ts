@@ -1,12 +1,15 @@
 import type { Fact } from '#src/engine/facts.ts'
 import { livenessOf } from '#src/engine/health.ts'
+import { type ManualPause, pauseOf } from '#src/engine/operator.ts'
 import { claimKey } from '#src/engine/provenance.ts'
 import { createPipeline, type Pipeline, type PipelineParts } from '#src/engine/run/pipeline.ts'
+import { createMemoryRequests, type MemoryRequests } from '../memory-requests.ts'
 import { createAuditor, type DeadLetterTopic } from './audit.ts'
 import { createBroker, type Member } from './broker.ts'
 import type { WorldFault } from './faults.ts'
 import {
   connect,
+  connectRequests,
   connectSink,
   connectStartCounts,
   connectStore,
@@ -16,7 +19,7 @@ import {
 import { createSimulatedSource, type SimulatedSource } from './source.ts'
 import { createVirtualProcess, type VirtualProcess } from './virtual-time.ts'
 import { createProducer, judge } from './workload.ts'
-import { createWorld, GROUP, TOPIC } from './world.ts'
+import { createWorld, GROUP, TOPIC, type World } from './world.ts'
 
 export interface ScheduleResult {
   readonly seed: number
@@ -69,6 +72,8 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
   const store = createSharedStore()
   const dlq: DeadLetterTopic = []
   const startCounts: StartEntries = new Map()
+  // Nothing is moved: what is read again would have no place in the audit.
+  const requests = createMemoryRequests(() => undefined)
   const partitions = random.between(1, 4)
   const broker = createBroker(world, {
     partitions,
@@ -136,15 +141,29 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
     const member: Member = { name, inbox: [], joined: false, generation: 0 }
     const call = connect(world, process)
     const source = createSimulatedSource(world, broker, process, member)
+    const held = watchHeld(world, requests, name)
     const pipeline = createPipeline<string>({
       ...settings,
       source,
       heads: source.heads,
-      store: connectStore(world, { memory: store, call, audit, name, die: () => crash(slot, life) }),
+      store: connectStore(world, {
+        memory: store,
+        call,
+        audit,
+        name,
+        die: () => crash(slot, life),
+        onSettle: held.settles,
+      }),
+      requests: connectRequests(requests, call),
       startCounts: connectStartCounts(startCounts, store, call),
       sink: connectSink(world, dlq, process),
       clock: process.clock,
-      observer: { observe: fact => world.tell(() => `${name}: ${told(fact)}`) },
+      observer: {
+        observe(fact) {
+          held.observe(fact)
+          world.tell(() => `${name}: ${told(fact)}`)
+        },
+      },
     })
     world.tell(() => `${name}: starts`)
     let stopping = false
@@ -225,6 +244,7 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
     if (fault === 'rebalance') broker.rebalance()
     else if (fault === 'store_away' || fault === 'dlq_away' || fault === 'broker_away') goAway(fault)
     else if (fault === 'retention') retain()
+    else if (fault === 'pause') pauseForAWhile()
     else if (life === undefined) return
     else if (fault === 'restart') life.stop()
     else if (fault === 'renew') life.source.renew()
@@ -246,6 +266,13 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
     const { partition, low, end } = random.pick(broker.logs)
     if (store.progressOf({ topic: TOPIC, partition }, GROUP) === undefined) return
     broker.retain(partition, low + BigInt(random.between(0, Number(end - low))))
+  }
+
+  /** An operator holds a partition, or the stream. */
+  function pauseForAWhile(): void {
+    const partition = random.chance(0.2) ? undefined : random.pick(broker.logs).partition
+    requests.pause(partition)
+    time.after(random.between(500, 6_000), () => requests.resume(partition))
   }
 
   function crash(slot: Slot, { process, member }: Life): void {
@@ -273,6 +300,7 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
   function calm(): void {
     world.tell(() => 'faults end')
     faults.calm = true
+    requests.pauses.splice(0)
     Object.assign(faults.away, { store: false, dlq: false, broker: false })
     for (const slot of slots) {
       slot.current?.process.thaw()
@@ -281,6 +309,33 @@ export async function playSchedule(seed: number, { tracing = false } = {}): Prom
     for (const { partition, records, end } of broker.logs) {
       if (end === 0n || records.at(-1)?.offset !== end - 1n) broker.append(partition, 1)
     }
+  }
+}
+
+/** While one is in the store, the next one is validated. */
+const IN_FLIGHT = 2
+
+/** Holds that a process settles nothing more of a partition that an operator holds, but for what it had in flight. */
+function watchHeld(world: World, requests: MemoryRequests, name: string) {
+  /** The pause by which it has stopped, and where the batches begin that it has tried to settle since. */
+  const stopped = new Map<number, { readonly pause: ManualPause; readonly begun: Set<bigint> }>()
+  return {
+    observe(fact: Fact): void {
+      if (fact.kind === 'paused' && fact.reason === 'operator') {
+        const { partition } = fact.partition
+        const pause = pauseOf(requests.pauses, partition)
+        if (pause !== undefined) stopped.set(partition, { pause, begun: new Set() })
+      } else if (fact.kind === 'resumed' && fact.reason === 'operator') stopped.delete(fact.partition.partition)
+      else if (fact.kind === 'revoked') for (const { partition } of fact.partitions) stopped.delete(partition)
+      // An assignment begins without pauses, until it says otherwise.
+      else if (fact.kind === 'assigned') for (const { partition } of fact.positions) stopped.delete(partition)
+    },
+    settles({ partition, from }: { readonly partition: number; readonly from: bigint }): void {
+      const { pause, begun } = stopped.get(partition) ?? {}
+      // One that was lifted may have been read already.
+      if (pause === undefined || begun === undefined || !requests.pauses.includes(pause)) return
+      if (begun.add(from).size > IN_FLIGHT) world.violated(`${name} goes on with ${partition}, which an operator holds`)
+    },
   }
 }
 

@@ -1,7 +1,8 @@
 import { BrokerUnavailableError, StoreContendedError, StoreUnavailableError } from '#src/engine/errors.ts'
+import type { RequestStore } from '#src/engine/operator.ts'
 import type { DeadLetterSink } from '#src/engine/ports.ts'
 import { originId, partitionKey, type TopicPartition } from '#src/engine/record.ts'
-import type { SettlementStore, StartCounts } from '#src/engine/settlement.ts'
+import type { SettlementStore, SettlementWork, StartCounts } from '#src/engine/settlement.ts'
 import { toDeadLetterRecord } from '#src/inbox/record.ts'
 import { createMemoryStore, type MemoryStore } from '../memory-store.ts'
 import type { Auditor, DeadLetterTopic } from './audit.ts'
@@ -61,16 +62,19 @@ export function connectStore(
     audit,
     name,
     die,
+    onSettle,
   }: {
     readonly memory: MemoryStore<string>
     readonly call: Call
     readonly audit: Auditor
     readonly name: string
     readonly die: () => void
+    readonly onSettle: (work: SettlementWork<string>) => void
   },
 ): SettlementStore<string> {
   return {
     settle: work => {
+      onSettle(work)
       if (work.ready.some(({ record }) => kindOf(record) === 'deadly')) {
         die()
         return new Promise(() => {})
@@ -106,6 +110,14 @@ export function connectStore(
         world.tell(() => `${name}: holds ${at.partition} at ${at.nextOffset}: ${pause.because}`)
       }),
     probe: () => call('probe', () => memory.probe()),
+  }
+}
+
+/** What operators ask for, in the same store. */
+export function connectRequests(memory: RequestStore, call: Call): RequestStore {
+  return {
+    read: () => call('requests', () => memory.read()),
+    move: request => call('move', () => memory.move(request)),
   }
 }
 
