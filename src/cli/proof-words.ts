@@ -42,6 +42,9 @@ export function showProof(proof: Verification, several = false): void {
   for (const { what, why } of unasked) note(`${paint('yellow', 'could not ask')} for ${visible(`${what}: ${why}`)}`)
   if (proof.result === 'ok')
     note(`${paint('green', 'ok')}: stream ${proof.stream}, ${totals.records} records, each accounted for`)
+  if (proof.result === 'ok' && !proof.checkpointLeft) {
+    note('no checkpoint was left: the ledger was merged at the same time, or this user of the database may not write')
+  }
   if (proof.from !== undefined) {
     const { provenAt, fullAt } = proof.from
     note(

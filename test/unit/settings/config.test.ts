@@ -169,6 +169,11 @@ describe('settings that cannot be used', () => {
     ['port 0 of a broker', { KAFKA_BROKERS: 'a:0' }, /^KAFKA_BROKERS/],
     ['a delay of nothing', { AUTO_REDRIVE_DELAYS: '10m,0s' }, /^AUTO_REDRIVE_DELAYS is "10m,0s": it must be a list/],
     ['a delay without a unit', { AUTO_REDRIVE_DELAYS: '10' }, /^AUTO_REDRIVE_DELAYS/],
+    [
+      'two ages of the ledger',
+      { LEDGER_MERGE_AFTER: '10m,1h' },
+      /^LEDGER_MERGE_AFTER is "10m,1h": it must be a duration, as in 24h/,
+    ],
     ['a property without a value', { KAFKA_CONFIG: 'linger.ms' }, /^KAFKA_CONFIG/],
   ])('%s', (_, env, expected) => {
     expect(problemsOf(env)).toEqual([expect.stringMatching(expected)])
