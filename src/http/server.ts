@@ -37,6 +37,7 @@ import { type MetricsPage, metricsRoute } from './routes/metrics.ts'
 import { openapiRoute } from './routes/openapi.ts'
 import { runbookRoutes } from './routes/runbooks.ts'
 import { securityHeaders } from './security-headers.ts'
+import { prefersPage, sendNotFoundPage } from './state-pages.ts'
 import { limitWork, WORK_LIMITS, type WorkLimits } from './work-limit.ts'
 
 export interface HttpOptions {
@@ -151,7 +152,7 @@ function createHttpApp(
   app.use(openapiRoute(streams))
   app.use(['/livez', '/readyz'], guard.limitBadKeys)
   // Strangers learn whether it works, but not why not.
-  app.use(healthRoutes({ ...options, mayKnowWhy: req => gate.knows(req) && auth.check(req, 'read').ok }))
+  app.use(healthRoutes({ ...options, mayKnowWhy: req => gate.knows(req) && auth.check(req, 'read').ok, pages: true }))
   if (options.metrics !== undefined) {
     app.use(metricsRoute(options.metrics))
     app.all('/metrics', refuseMethod('GET, HEAD'))
@@ -159,6 +160,10 @@ function createHttpApp(
   // One by one: a list would make one route, whose path is no label.
   for (const path of [...streams.flatMap(readOnlyPaths), ...READ_ONLY]) app.all(path, refuseMethod('GET, HEAD'))
   app.use(pageFiles(WEB))
+  app.use((req, res, next) => {
+    if (req.method === 'GET' && prefersPage(req)) sendNotFoundPage(res)
+    else next()
+  })
   app.use(notFound)
   app.use(failed(options.observer))
   return app

@@ -1,5 +1,5 @@
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fits, looksWell } from './looks.ts'
 import { MODEL, type Pages, resultWith, startPages } from './pages.ts'
 import { launchBrowser, screenshot } from './support.ts'
@@ -65,6 +65,18 @@ describe('in light and dark, on a large screen and on a phone, every page fits i
       await page.locator('#key').waitFor()
       await looksWell(page, 'key')
     }))
+
+  it('nothing at an address, and what the checks say', async () => {
+    await pages.visit('/nothing-here', async page => {
+      await page.getByRole('heading', { name: 'There is nothing at this address' }).waitFor()
+      await looksWell(page, 'not-found')
+    })
+    await pages.visit('/readyz', async page => {
+      await page.getByRole('heading', { name: 'Not ready' }).waitFor()
+      expect(await page.locator('tbody tr').count()).toBe(2)
+      await looksWell(page, 'not-ready')
+    })
+  })
 
   it('the API, without help from elsewhere', () =>
     pages.visit('/docs', async page => {

@@ -118,7 +118,10 @@ export async function startPages(
     ],
     clock: systemClock,
     live: [],
-    ready: [],
+    ready: [
+      { name: 'kafka', check: () => ({ ok: true }) },
+      { name: 'postgres', check: () => ({ ok: false, reason: 'connection refused', since: Date.now() }) },
+    ],
     metrics: { contentType: { text: 'text/plain', openmetrics: 'text/plain' }, render: async () => '' },
     observer: { observe: () => {} },
   })
