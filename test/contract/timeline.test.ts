@@ -125,7 +125,7 @@ describe('the time line in Postgres', () => {
     // Twice the ten-second steps: those of two processes.
     expect(most.get(10)).toBeLessThanOrEqual(2 * (65 * 6 + 6))
     expect(most.get(60)).toBeLessThanOrEqual(24 * 60 + 20)
-    expect(most.get(600)).toBeLessThanOrEqual(7 * 144 + 6)
+    expect(most.get(600)).toBeLessThanOrEqual(6 * 144 + 6)
 
     const { steps } = await read(endMs - 7 * DAY_MS, endMs, 1_800)
     expect(steps).toHaveLength(336)
