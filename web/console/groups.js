@@ -126,7 +126,8 @@ export function groupsView(app, place) {
           app.link({ view: 'letter', id: sample.id, q: filter }, {}, text(sample.key ?? sample.id)),
         ),
         statesOf(states, count),
-        causeChip(cause),
+        // A search in values counts letters; it asks nothing about their causes.
+        cause && causeChip(cause),
       ),
       h(
         'td',
@@ -141,7 +142,7 @@ export function groupsView(app, place) {
         'td',
         { class: 'row-actions' },
         button('Redrive …', () => openRedrive(app, { q: filter, count, words: letters(count) })),
-        button('Cause …', () => sayOfCause(app, group)),
+        cause && button('Cause …', () => sayOfCause(app, group)),
       ),
     )
   }
