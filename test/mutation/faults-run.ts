@@ -3,6 +3,7 @@ import { faultsOf, type Mutation, unit } from './mutation.ts'
 const PIPELINE = unit('engine/run/pipeline', 'simulation/pipeline')
 const GUARDS = unit('engine/run/guards', 'simulation/pipeline')
 
+const REQUESTS = unit('engine/run/operator-requests')
 const FILLING = unit('engine/batch', 'engine/run/receive')
 
 /** The write path of a partition, and the loop around it. */
@@ -17,6 +18,24 @@ export const RUN_FAULTS: readonly Mutation[] = [
       'a record alone waits for what an open transaction hides',
       'waiting.isMoreFetched ? filledMs : Math.min(filledMs, waiting.lastMs + FETCH_MS)',
       'filledMs',
+    ],
+  ]),
+  ...faultsOf('engine/run/partition', REQUESTS, [
+    ['a partition that an operator holds goes on taking batches', ' || this.manualPause !== undefined', ''],
+  ]),
+  ...faultsOf('engine/run/assignments', REQUESTS, [
+    [
+      'a partition that an operator holds flows with whoever gets it next',
+      'manualPause: pauseOf(pauses, position.partition)',
+      'manualPause: undefined',
+    ],
+    ['a request to move a partition is forgotten', '    for (const owner of due) await carryOutMove(owner)\n', ''],
+  ]),
+  ...faultsOf('engine/watch/rules', REQUESTS, [
+    [
+      'a pause of an operator counts as a stall, and asks for a restart',
+      '  if (owner.manualPause !== undefined && owner.inFlightRecords === 0) return false\n',
+      '',
     ],
   ]),
   ...faultsOf('engine/run/receive', FILLING, [

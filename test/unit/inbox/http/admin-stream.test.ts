@@ -5,7 +5,7 @@ import type { StreamStatus } from '#src/engine/status.ts'
 import { createStreamOverview, type OverviewParts } from '#src/inbox/http/stream-overview.ts'
 import type { StoredStream } from '#src/inbox/stream-ports.ts'
 import { adminStandIn } from '../../../support/admin-stand-in.ts'
-import { answerOf, startAdmin } from './admin-support.ts'
+import { answerOf, bearer, startAdmin } from './admin-support.ts'
 
 const NOW = 1_700_000_000_000
 const STORED: Pick<StoredStream, 'partitions' | 'rate' | 'deadLetters'> = {
@@ -194,6 +194,38 @@ describe('an operator', () => {
     expect(service.inbox.log).toMatchObject([{ who: 'chief', what: 'resume', because: 'producer fixed' }])
   })
 
+  it('pauses a partition or the stream with the reason, and is told who has done so before', async () => {
+    await using service = await startAdmin()
+    for (const body of [
+      { partition: 1 },
+      { because: ' ' },
+      { because: 'x', partition: -1 },
+      { because: 'x', lift: 'all' },
+    ]) {
+      expect((await service.post('/admin/stream/pause', body)).status, JSON.stringify(body)).toBe(400)
+    }
+    const made = await answerOf(service.post('/admin/stream/pause', { partition: 1, because: 'a drill' }))
+    const pause = { by: 'chief', because: 'a drill', since: expect.stringMatching(/Z$/), whole_stream: false }
+    expect(made).toEqual({ status: 200, body: { paused: { partition: 1, ...pause } } })
+    const shown = (await answerOf(service.ask('/admin/stream'))).body.partitions
+    expect(shown[1]).toMatchObject({ partition: 1, paused: ['operator'], operator_pause: pause })
+    expect(shown[0]).not.toHaveProperty('operator_pause')
+    const again = await answerOf(service.post('/admin/stream/pause', { partition: 1, because: 'x' }))
+    expect(again).toMatchObject({ status: 409, body: { code: 'already_paused' } })
+    const unknown = await answerOf(service.post('/admin/stream/pause', { partition: 9, because: 'x' }))
+    expect(unknown).toMatchObject({ status: 404, body: { code: 'no_such_partition' } })
+
+    // Both kinds are in force: neither is lifted by accident
+    const both = await answerOf(service.post('/admin/stream/resume', { because: 'x' }))
+    expect(both).toMatchObject({ status: 409, body: { code: 'two_pauses' } })
+    const lifted = await answerOf(service.post('/admin/stream/resume', { because: 'over', lift: 'operator' }))
+    expect(lifted.body).toEqual({
+      lifted: [{ partition: 1, paused_for: 'operator', dead_letters_in_a_row: 0 }],
+      remaining: [],
+    })
+    expect((await service.get('/admin/stream/pause', { method: 'POST', headers: bearer('writer') })).status).toBe(403)
+  })
+
   it('switches the automatic redrive', async () => {
     await using service = await startAdmin()
     const answer = await answerOf(service.post('/admin/automatic-redrive', { on: true }))
@@ -224,7 +256,7 @@ describe('an operator', () => {
     expect(await found('who=ben')).toEqual([])
     expect(await found('until=2001-01-01')).toEqual([])
     for (const [query, detail] of [
-      ['since=yesterday', 'since must be a time'],
+      ['since=someday', 'since must be a time'],
       ['what=Drop%3B', 'what must be an action'],
       ['who=', undefined],
       ['who=ada,,ben', 'who must be a name'],
