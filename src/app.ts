@@ -4,6 +4,7 @@ import { serveHttp, serveMetrics } from './app/http.ts'
 import { composeInbox } from './app/inbox.ts'
 import { openPublisher } from './app/intake.ts'
 import { prepareJobs } from './app/jobs.ts'
+import { composeNotify } from './app/notify.ts'
 import { createPools } from './app/pools.ts'
 import { keepCoherent } from './app/read.ts'
 import { createStartGate } from './app/start.ts'
@@ -196,10 +197,18 @@ export async function startApp(
     await using _timeline = consumes ? keepTimeline() : undefined
     const warming = Promise.all(units.map(({ reading }) => reading.warm(signal)))
     jobs = startJobs?.()
+    await using _notify = notifies()
     gate.open()
     if (consumes) await Promise.all(units.map(({ engine }) => engine?.run()))
     await warming
     if (!consumes && !signal.aborted) await new Promise(resolve => signal.addEventListener('abort', resolve))
+  }
+
+  /** Only reading takes no part in it. */
+  function notifies(): AsyncDisposable | undefined {
+    const looks = roles.has('jobs')
+    if (!consumes && !looks) return undefined
+    return composeNotify({ config, units, pools, looks, ownUrl: () => http?.url, observer, clock })
   }
 
   function keepTimeline(): AsyncDisposable {

@@ -11,7 +11,7 @@ import {
   parseRate,
   parseRoles,
 } from './arguments.ts'
-import { addCommand, addGroup, type CommandGroup, type CommandSpec, option } from './command.ts'
+import { addCommand, addGroup, type CommandGroup, type CommandSpec, option, required } from './command.ts'
 import { AUDIT, PAUSE, RESUME, SEEK } from './commands-operate.ts'
 import { STREAM } from './commands-stream.ts'
 import { asOption } from './operator-name.ts'
@@ -223,6 +223,18 @@ const CONFIG: CommandSpec = {
   load: async () => (await import('./config.ts')).showConfig,
 }
 
+const NOTIFY: CommandSpec = {
+  name: 'notify',
+  summary: 'send a test message to NOTIFY_WEBHOOK_URL',
+  options: [required('--test', 'send it'), option('--json', 'what was done as a JSON object')],
+  help: `The service sends messages by itself: docs/notifications.md says which. Exit code 1 when the receiver does not take it.
+
+Examples:
+  holdfast notify --test
+  NOTIFY_FORMAT=slack holdfast notify --test`,
+  load: async () => (await import('./notify.ts')).notify,
+}
+
 const DOCTOR: CommandSpec = {
   name: 'doctor',
   summary: 'check all that a start needs: a tick, or the fix, for each',
@@ -266,6 +278,7 @@ export const COMMANDS: readonly (CommandSpec | CommandGroup)[] = [
     LAG,
     DLQ,
     CONFIG,
+    NOTIFY,
     DOCTOR,
     COMPLETION,
   ],

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { ConfigError, UsageError } from '../engine/errors.ts'
 import { type Finding, messageOf } from './doctor-finding.ts'
+import { notifyFindings } from './doctor-notify.ts'
 import { postgresFindings } from './doctor-postgres.ts'
 import { loadSetup, namedOrAll, type Setup } from './streams.ts'
 
@@ -35,6 +36,7 @@ export async function* examine(env: Environment, name?: string): AsyncGenerator<
     yield* kafkaFindings(config, streams)
   } else yield { name: 'kafka', ok: false, detail: 'could not be asked without the native client' }
   yield* postgresFindings(config, streams)
+  yield* notifyFindings(config)
 }
 
 /** What is wrong with settings or definitions of streams that were refused. */

@@ -19,7 +19,10 @@ export const CAUSE_STATES = {
 export type CauseState = keyof typeof CAUSE_STATES
 
 const names = Object.keys(CAUSE_STATES) as CauseState[]
-export const ATTENTION = names.filter(state => CAUSE_STATES[state].attention)
+export type AttentionState = {
+  [S in CauseState]: (typeof CAUSE_STATES)[S]['attention'] extends true ? S : never
+}[CauseState]
+export const ATTENTION = names.filter((state): state is AttentionState => CAUSE_STATES[state].attention)
 /** States that an operator may set; the others follow from the dead letters. */
 export const SETTABLE = ['known', 'snoozed', 'resolved'] as const satisfies readonly CauseState[]
 export type SettableState = (typeof SETTABLE)[number]

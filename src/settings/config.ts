@@ -170,6 +170,12 @@ function toConfig(values: Values) {
     traceUrl: values.TRACE_URL,
     /** Without a slash at its end. */
     grafanaUrl: values.GRAFANA_URL?.replace(/\/+$/, ''),
+    /** Messages to operators. */
+    notify: {
+      url: values.NOTIFY_WEBHOOK_URL,
+      format: values.NOTIFY_FORMAT,
+      consoleUrl: values.CONSOLE_URL,
+    },
     logLevels: values.LOG_LEVEL,
     shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
     /** 0: never. */

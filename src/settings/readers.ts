@@ -44,6 +44,13 @@ export function readDurations(text: string): readonly number[] | undefined {
   return durations.every(ms => ms > 0) ? durations : undefined
 }
 
+/** A user in it would go into no header: fetch refuses it. */
+export function readWebhook(text: string): string | undefined {
+  const url = URL.parse(text)
+  if (url === null || !/^https?:$/.test(url.protocol)) return undefined
+  return url.username === '' && url.password === '' ? url.href : undefined
+}
+
 export const PEM_FILE = 'the path of a PEM file that can be read'
 
 /** The path of a file that can be read. The Kafka client would only report that it has not reached a broker. */

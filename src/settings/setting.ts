@@ -20,6 +20,8 @@ export class Mismatch {
 }
 
 const HIDDEN = '***'
+/** For a text that is a secret as a whole. */
+export const hideAll = () => HIDDEN
 
 interface Words<D extends string | undefined = string | undefined> {
   readonly default: D
@@ -89,7 +91,7 @@ export function oneOf<const T extends string, D extends string | undefined>(
 export function text<D extends string | undefined>(
   words: Words<D> & { readonly expected: string; readonly pattern: RegExp; readonly secret?: boolean },
 ): Setting<Read<string, D>> {
-  return setting({ ...words, ...(words.secret ? { shown: () => HIDDEN } : {}) }, value =>
+  return setting({ ...words, ...(words.secret ? { shown: hideAll } : {}) }, value =>
     words.pattern.test(value) ? value : undefined,
   )
 }

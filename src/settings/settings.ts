@@ -3,8 +3,8 @@ import { isOperatorName, OPERATOR_NAME } from '../engine/operator.ts'
 import { START_AT } from '../engine/progress.ts'
 import { type ApiKey, maskApiKeys, parseApiKeys } from './access.ts'
 import { LOG_LEVELS, LOG_MODULES, parseLogLevels } from './log-levels.ts'
-import { PEM_FILE, readable, readBrokers, readDuration, readDurations, readHosts } from './readers.ts'
-import { bytes, fraction, integer, oneOf, pairs, postgresUrl, type Setting, setting, text } from './setting.ts'
+import { PEM_FILE, readable, readBrokers, readDuration, readDurations, readHosts, readWebhook } from './readers.ts'
+import { bytes, fraction, hideAll, integer, oneOf, pairs, postgresUrl, type Setting, setting, text } from './setting.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -168,6 +168,27 @@ export const SETTINGS = {
     expected: 'a URL without parameters, as in https://grafana.example.com',
     about:
       'The Grafana that has the dashboards of `grafana/`: the console links to them, with the stream and the span of time.',
+  }),
+  CONSOLE_URL: text({
+    default: undefined,
+    pattern: /^https?:\/\/[^\s?#]+$/,
+    expected: 'a URL without parameters, as in https://holdfast.example.com',
+    about:
+      'Where operators reach the console: messages to them link there. Unset: the address of the process that sends them.',
+  }),
+  NOTIFY_WEBHOOK_URL: setting(
+    {
+      default: undefined,
+      expected: 'a URL with http or https and without a user, as in https://hooks.example.com/services/…',
+      about: 'Who is told of what operators should know: each message is a POST to it. Unset: nobody. It is a secret.',
+      shown: hideAll,
+    },
+    readWebhook,
+  ),
+  NOTIFY_FORMAT: oneOf({
+    default: 'json',
+    values: ['json', 'slack', 'teams'],
+    about: 'What a message is for: any program, an incoming webhook of Slack, a workflow of Microsoft Teams.',
   }),
   AUTH: oneOf({
     default: 'on',

@@ -1,9 +1,10 @@
 import type { Fact } from '../engine/facts.ts'
 import type { JobFact } from '../inbox/redrive-work.ts'
+import type { NotifyFact } from '../notify/notifier.ts'
 import type { ReadFact } from '../read/read-side.ts'
 import type { LogModule } from '../settings/log-levels.ts'
 
-export type AnyFact = Fact | ReadFact | JobFact
+export type AnyFact = Fact | ReadFact | JobFact | NotifyFact
 
 const ENGINE: Readonly<Record<Fact['kind'], LogModule>> = {
   start_waiting: 'process',
@@ -64,8 +65,16 @@ const JOBS: Readonly<Record<JobFact['kind'], LogModule>> = {
   operator_records_purged: 'jobs',
 }
 
+const NOTIFY: Readonly<Record<NotifyFact['kind'], LogModule>> = {
+  notice_sent: 'jobs',
+  notice_failed: 'jobs',
+  notice_dropped: 'jobs',
+  notices_refused: 'jobs',
+  notify_trouble: 'jobs',
+}
+
 /** Whose line each fact is. */
-export const MODULE_OF: Readonly<Record<AnyFact['kind'], LogModule>> = { ...ENGINE, ...READ, ...JOBS }
+export const MODULE_OF: Readonly<Record<AnyFact['kind'], LogModule>> = { ...ENGINE, ...READ, ...JOBS, ...NOTIFY }
 
 export function isReadFact(fact: AnyFact): fact is ReadFact {
   return Object.hasOwn(READ, fact.kind)
@@ -73,4 +82,8 @@ export function isReadFact(fact: AnyFact): fact is ReadFact {
 
 export function isJobFact(fact: AnyFact): fact is JobFact {
   return Object.hasOwn(JOBS, fact.kind)
+}
+
+export function isNotifyFact(fact: AnyFact): fact is NotifyFact {
+  return Object.hasOwn(NOTIFY, fact.kind)
 }

@@ -7,6 +7,7 @@ import { POOL_STATES, POOLS, type StreamStatus } from '../engine/status.ts'
 import { UNUSUAL } from '../engine/verdict.ts'
 import { ATTENTION } from '../inbox/causes.ts'
 import { REDRIVE_RESULTS } from '../inbox/ports.ts'
+import { NOTICE_KINDS, NOTICE_RESULTS } from '../notify/notice.ts'
 import { CACHE_RESULTS, type CacheStats, EVICTION_CAUSES, HTTP_METHODS, HTTP_REFUSALS } from '../read/read-side.ts'
 
 /** A label whose values cannot be listed beforehand, though there are few of them: their form, and what they are. */
@@ -113,6 +114,12 @@ export const METRICS = {
     unit: 'records',
     labels: STREAM,
     help: 'Dead letters of the redrive under way whose turn has not come; 0 without one. Every replica reports the same: take max, not sum.',
+  },
+  notifications_total: {
+    type: 'counter',
+    unit: 'none',
+    labels: { kind: NOTICE_KINDS, result: NOTICE_RESULTS },
+    help: 'Messages to operators (NOTIFY_WEBHOOK_URL): sent; failed, once for each attempt that is repeated; dropped after a day of them.',
   },
   expired_records_total: {
     type: 'counter',

@@ -1,13 +1,15 @@
 import type { Observer } from '../engine/facts.ts'
 import { NO_TRACING, type Tracing } from '../engine/tracing.ts'
 import type { JobObserver } from '../inbox/redrive-work.ts'
+import type { NotifyObserver } from '../notify/notifier.ts'
 import type { ReadObserver } from '../read/read-side.ts'
 import { createEngineObserver } from './engine-facts.ts'
 import { createFactLog, REPEAT_INTERVAL_MS } from './fact-log.ts'
-import { type AnyFact, isJobFact, isReadFact } from './fact-modules.ts'
+import { type AnyFact, isJobFact, isNotifyFact, isReadFact } from './fact-modules.ts'
 import { createJobObserver } from './job-facts.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
+import { createNotifyObserver } from './notify-facts.ts'
 import { createReadObserver } from './read-facts.ts'
 import { createThrottle } from './throttle.ts'
 
@@ -23,7 +25,7 @@ export interface ObserverOptions {
 }
 
 /** Takes the facts of one stream: its name goes into their lines and metrics. */
-export type StreamObserver = Observer & ReadObserver & JobObserver
+export type StreamObserver = Observer & ReadObserver & JobObserver & NotifyObserver
 
 /** Takes the facts of the process itself, and has an observer for each stream. */
 export interface ProcessObserver extends StreamObserver, Disposable {
@@ -44,10 +46,12 @@ export function createObserver(options: ObserverOptions): ProcessObserver {
     const engine = createEngineObserver(tools)
     const read = createReadObserver(tools)
     const jobs = createJobObserver(tools)
+    const notify = createNotifyObserver(tools)
     return {
       observe(fact: AnyFact) {
         if (isReadFact(fact)) read.observe(fact)
         else if (isJobFact(fact)) jobs.observe(fact)
+        else if (isNotifyFact(fact)) notify.observe(fact)
         else engine.observe(fact)
       },
     }

@@ -90,7 +90,7 @@ const REFRESH = `
   INSERT INTO causes AS c (id, stream, reason, error, pointer, state, since, version, last_failed_at)
   SELECT coalesce(known, ${causeId('changed', '$1')}), $1, reason, error, pointer, state, since, ${versionAt('since')}, last_failed_at
   FROM changed
-  ON CONFLICT (id) DO UPDATE SET state = excluded.state, since = excluded.since, last_failed_at = excluded.last_failed_at,
+  ON CONFLICT (id) DO UPDATE SET state = excluded.state, since = excluded.since, noted_at = now(), last_failed_at = excluded.last_failed_at,
     version = CASE WHEN excluded.state = 'regressed' THEN excluded.version ELSE c.version END,
     snoozed_until = NULL, snoozed_above = NULL, resolved_by = NULL`
 
