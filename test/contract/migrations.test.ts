@@ -64,6 +64,7 @@ describe('migrations', () => {
       'dead_letters_purged_counts',
       'deliveries',
       'items',
+      'notices',
       'orders',
       'payments',
       'pgmigrations',

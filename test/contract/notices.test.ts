@@ -211,6 +211,20 @@ describe('what the database knows', () => {
     expect(JSON.stringify(notices)).not.toContain('Lovelace')
   })
 
+  it('is a redrive that paused itself, with why, and none that an operator paused', async () => {
+    await redrive('p1', 'paused')
+    await redrive('p2', 'paused', {}, ['failed_again', 'pending'])
+    await database.pool.query(
+      `UPDATE replays SET epoch = 3, paused_because = '{"message":"1 of 1 failed again"}' WHERE id = 'p2'`,
+    )
+    expect(await observed()).toMatchObject([
+      {
+        ...{ kind: 'redrive_paused', subject: 'redrive p2 paused 3', facts: { because: '1 of 1 failed again' } },
+        title: 'A redrive of the stream orders paused by itself and waits for an operator',
+      },
+    ])
+  })
+
   it('is of automatic redrives only that some failed', async () => {
     await redrive('a1', 'done', { automatic: true }, ['resolved'])
     expect(await observed()).toEqual([])

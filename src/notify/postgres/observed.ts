@@ -18,9 +18,13 @@ const CAUSES = `SELECT id, state, reason, error, pointer, version, noted_at AS a
 const STORMS = `SELECT topic, partition, paused_because AS because, paused_at AS at FROM stream_progress
   WHERE stream = $1 AND paused_for = 'storm_guard' AND paused_at IS NOT NULL`
 
-/** `paused_because`: it paused itself. What an operator paused or cancelled is no news to operators. */
-const REDRIVES = `SELECT r.id, r.state, r.automatic, r.error, r.total::float8 AS total, m.resolved, m.failed, m.skipped,
-    CASE r.state WHEN 'paused' THEN coalesce(r.heartbeat_at, r.created_at) ELSE r.finished_at END AS at
+/**
+ * What an operator paused or cancelled is no news to operators. When it paused itself is noted nowhere: each worker that it had (`epoch`) did
+ * so once at most.
+ */
+const REDRIVES = `SELECT r.id, r.state, r.automatic, r.epoch, coalesce(r.error, r.paused_because ->> 'message') AS because,
+    r.total::float8 AS total, m.resolved, m.failed, m.skipped,
+    CASE r.state WHEN 'paused' THEN coalesce(r.started_at, r.created_at) ELSE r.finished_at END AS at
   FROM replays AS r CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE state = 'resolved')::float8 AS resolved,
       count(*) FILTER (WHERE state IN ('failed_again', 'parked'))::float8 AS failed,
@@ -31,7 +35,7 @@ const REDRIVES = `SELECT r.id, r.state, r.automatic, r.error, r.total::float8 AS
   WHERE r.stream = $1 AND (
     r.state IN ('done', 'failed') AND r.finished_at > now() - ${NEWS.redrive}
       AND (m.unsettled = 0 OR r.finished_at < now() - ${SETTLES_WITHIN})
-    OR r.state = 'paused' AND jsonb_typeof(to_jsonb(r) -> 'paused_because') = 'object')`
+    OR r.state = 'paused' AND r.paused_because IS NOT NULL)`
 
 interface CauseRow extends CauseKey {
   readonly id: string
@@ -51,7 +55,8 @@ interface RedriveRow {
   readonly id: string
   readonly state: 'done' | 'failed' | 'paused'
   readonly automatic: boolean
-  readonly error: string | null
+  readonly epoch: number
+  readonly because: string | null
   readonly total: number
   readonly resolved: number
   readonly failed: number
@@ -103,13 +108,15 @@ function isNews({ automatic, state, failed }: RedriveRow): boolean {
 }
 
 function redriveNotice(stream: string, row: RedriveRow): Notice {
-  const { id, state, automatic, error, total, resolved, failed, skipped, at } = row
+  const { id, state, automatic, epoch, because, total, resolved, failed, skipped, at } = row
   const what = automatic ? 'An automatic redrive' : 'A redrive'
   return {
     ...{ kind: state === 'paused' ? 'redrive_paused' : 'redrive_ended', stream, since: at },
-    subject: automatic ? `redrives ${stream} automatic` : `redrive ${id} ${state === 'paused' ? 'paused' : 'ended'}`,
+    subject: automatic
+      ? `redrives ${stream} automatic`
+      : `redrive ${id} ${state === 'paused' ? `paused ${epoch}` : 'ended'}`,
     title: `${what} of the stream ${stream} ${endOf(row)}`,
-    facts: factsOf({ redrive: id, total, resolved, failed_again: failed, skipped, because: error }),
+    facts: factsOf({ redrive: id, total, resolved, failed_again: failed, skipped, because }),
     path: consolePath(stream, { replay: id }),
   }
 }

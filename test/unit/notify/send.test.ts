@@ -11,8 +11,8 @@ afterEach(async () => {
   await receiver[Symbol.asyncDispose]()
 })
 
-const send = (url = receiver.url) =>
-  createSend({ url, format: 'json', consoleUrl: () => 'https://console.test/', timeoutMs: 200 })(testNotice(0))
+const send = (timeoutMs = 10_000) =>
+  createSend({ url: receiver.url, format: 'json', consoleUrl: () => 'https://console.test/', timeoutMs })(testNotice(0))
 
 describe('a message', () => {
   it('is posted as JSON, with a link to the console', async () => {
@@ -36,7 +36,7 @@ describe('a message', () => {
 
   it('to a receiver that says nothing is given up in time, and to one that is away at once', async () => {
     receiver.reacts('silence')
-    await expect(send()).rejects.toThrow('no answer within 0.2 s')
+    await expect(send(200)).rejects.toThrow('no answer within 0.2 s')
     await receiver.away()
     await expect(send()).rejects.toThrow('ECONNREFUSED')
   })

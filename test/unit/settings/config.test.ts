@@ -37,6 +37,7 @@ describe('an empty environment', () => {
         writesPerMinute: 600,
       },
       metrics: { host: '127.0.0.1', port: undefined },
+      notify: { url: undefined, format: 'json', consoleUrl: undefined },
       batch: { maxRecords: 1000, maxBytes: 8 * 1024 * 1024, lingerMs: 5 },
       recordMaxBytes: 1024 * 1024,
       retry: { initialMs: 100, maxMs: 30_000, maxAttempts: 8 },
