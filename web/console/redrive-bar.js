@@ -4,7 +4,7 @@ import { button, put, redraw, redriveBadge } from './parts.js'
 import { progressBar } from './redrive-progress.js'
 import { STEP_HINTS, STEP_NAMES, steer, stepsOf } from './redrive-steps.js'
 import { ask } from './requests.js'
-import { isFinal } from './words.js'
+import { doneWords, isFinal } from './words.js'
 
 /** Redrives that are looked through at first; later changes arrive as events. */
 const LOOKED_THROUGH = 100
@@ -29,14 +29,14 @@ export function createRedriveBar(place, app) {
   }
 
   function row(redrive) {
-    const { id, published, total, resolved, failed_again, parked, paused_because, waiting_for } = redrive
+    const { id, resolved, failed_again, parked, paused_because, waiting_for } = redrive
     if (!bars.has(id)) bars.set(id, progressBar())
     const bar = bars.get(id)
     bar.show(redrive)
     const why = paused_because?.message ?? waiting_for?.message
     const failed = failed_again + parked
     const counts = [
-      `${formatNumber(published)} of ${formatNumber(total)} published`,
+      doneWords(redrive),
       `${formatNumber(resolved)} resolved`,
       ...(failed === 0 ? [] : [`${formatNumber(failed)} failed again`]),
     ]

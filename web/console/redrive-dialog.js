@@ -7,7 +7,7 @@ import { confirmField, labelled, openDialog, ticked } from './dialog.js'
 import { forgetList } from './list-memory.js'
 import { age, cliLine, put } from './parts.js'
 import { ask } from './requests.js'
-import { duration, LEFT_OUT, letters, named, REDRIVE_STATES } from './words.js'
+import { doneWords, duration, LEFT_OUT, letters, named, REDRIVE_STATES } from './words.js'
 
 /** As `redrive-guard.ts` has them. */
 const USUAL_RATE = 100
@@ -49,6 +49,7 @@ export function openRedrive(app, { q }, { onlyPassing = false } = {}) {
     'It rests while the stream is further behind. 0: it does not.',
   )
   const passing = ticked('Only those that would pass now')
+  const topic = ticked('Publish to the topic, for its other consumers too')
   const because = labelled(
     'Why',
     { type: 'text', autocomplete: 'off', maxlength: '500' },
@@ -67,6 +68,7 @@ export function openRedrive(app, { q }, { onlyPassing = false } = {}) {
     q,
     rate: numberIn(rate),
     limit: numberIn(limit),
+    to: topic.input.checked ? 'topic' : 'store',
     only_passing: passing.input.checked,
     canary: numberIn(canary),
     max_failures: numberIn(failures),
@@ -79,6 +81,7 @@ export function openRedrive(app, { q }, { onlyPassing = false } = {}) {
       words,
       toDom(h('div', { class: 'fields' }, rate.node, limit.node)),
       toDom(passing.node),
+      toDom(topic.node),
       toDom(
         h(
           'details',
@@ -129,10 +132,10 @@ export function openRedrive(app, { q }, { onlyPassing = false } = {}) {
   function draw() {
     // The CLI requires an explicit filter, so an empty one is written out.
     line.say(dlqLine('redrive', q || 'state:open', ...flagsOf(request())))
-    if (preview !== undefined) put(words, ...previewWords(preview, numberIn(rate)))
+    if (preview !== undefined) put(words, ...previewWords(preview, request()))
   }
 
-  for (const { input } of [rate, canary, failures, lag]) input.addEventListener('input', draw)
+  for (const { input } of [rate, canary, failures, lag, topic]) input.addEventListener('input', draw)
   for (const { input } of [limit, passing]) {
     input.addEventListener('input', () => {
       draw()
@@ -186,13 +189,14 @@ function troubleWords(app, dialog, failure) {
     app.go({ view: 'replay', id: running.id })
   }
   return [
-    `A redrive of ${running.requested_by} is ${named(REDRIVE_STATES, running.state)}: ${formatNumber(running.published)} of ${formatNumber(running.total)} are published. Only one runs at a time. `,
+    `A redrive of ${running.requested_by} is ${named(REDRIVE_STATES, running.state)}: ${doneWords(running)}. Only one runs at a time. `,
     h('a', { href: addressOf({ view: 'replay', id: running.id, stream: app.stream }), click }, 'Look at it'),
   ]
 }
 
-function flagsOf({ rate, limit, only_passing, canary, max_failures, yield_above }) {
+function flagsOf({ to, rate, limit, only_passing, canary, max_failures, yield_above }) {
   return [
+    ...(to === 'topic' ? ['--to', to] : []),
     ...(rate === USUAL_RATE ? [] : ['--rate', rate === undefined ? 'off' : `${rate}/s`]),
     ...(canary === undefined ? [] : ['--canary', canary]),
     ...(max_failures === USUAL_MAX_FAILURES || max_failures === undefined ? [] : ['--max-failures', max_failures]),
@@ -217,7 +221,8 @@ function checkWords(check) {
   return h('p', { class: 'check', 'data-verdict': level }, text(message), '.')
 }
 
-function previewWords({ count, by_reason, oldest, newest, left_out, check }, rate) {
+function previewWords({ count, by_reason, oldest, newest, left_out, check }, { to, rate }) {
+  const one = count === 1
   const out = Object.entries(left_out).filter(([, n]) => n > 0)
   const leftOut =
     out.length === 0
@@ -231,7 +236,10 @@ function previewWords({ count, by_reason, oldest, newest, left_out, check }, rat
       'p',
       {},
       h('strong', {}, letters(count)),
-      ` ${count === 1 ? 'is' : 'are'} published again to ${count === 1 ? 'its' : 'their'} topic${howLong}, with key, value and headers as they were. A value that was stored newer since then stays as it is.`,
+      to === 'topic'
+        ? ` ${one ? 'is' : 'are'} published again to ${one ? 'its' : 'their'} topic${howLong}, with key, value and headers as they were: its other consumers see ${one ? 'it' : 'them'} once more.`
+        : ` ${one ? 'is' : 'are'} validated and stored${howLong}, at the position where ${one ? 'it' : 'each'} first stood. Other consumers of the topic notice nothing.`,
+      ' A value that was stored newer since then stays as it is.',
     ),
     checkWords(check),
     h(

@@ -1,6 +1,6 @@
 import { toDom } from '../dom.js'
-import { formatNumber } from '../format.js'
 import { h } from '../tree.js'
+import { doneWords } from './words.js'
 
 const PARTS = ['resolved', 'failed_again', 'parked', 'skipped', 'under_way']
 
@@ -14,7 +14,7 @@ export function countsOf({ resolved, failed_again, parked, skipped, released, pe
 export function progressBar() {
   const segments = PARTS.map(name => toDom(h('span', { 'data-part': name })))
   const node = toDom(
-    h('div', { class: 'progress', role: 'progressbar', 'aria-label': 'Published', 'aria-valuemin': '0' }, ...segments),
+    h('div', { class: 'progress', role: 'progressbar', 'aria-label': 'Redriven', 'aria-valuemin': '0' }, ...segments),
   )
   return {
     node,
@@ -25,7 +25,7 @@ export function progressBar() {
         segment.style.width = `${total === 0 ? 0 : (counts[segment.dataset.part] / total) * 100}%`
       node.setAttribute('aria-valuemax', String(total))
       node.setAttribute('aria-valuenow', String(published + skipped))
-      node.setAttribute('aria-valuetext', `${formatNumber(published)} of ${formatNumber(total)} published`)
+      node.setAttribute('aria-valuetext', doneWords(redrive))
     },
   }
 }

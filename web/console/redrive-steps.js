@@ -1,5 +1,4 @@
 import { toDom } from '../dom.js'
-import { formatNumber } from '../format.js'
 import { h } from '../tree.js'
 import { dlqLine, shellQuoted } from './cli-line.js'
 import { labelled, openDialog } from './dialog.js'
@@ -7,14 +6,14 @@ import { forgetList } from './list-memory.js'
 import { cliLine } from './parts.js'
 import { ask } from './requests.js'
 import { STEPS } from './states.js'
-import { letters } from './words.js'
+import { doneWords, letters } from './words.js'
 
 /** Pause, resume and cancel, on the page of a redrive and in the line above every view. */
 export const STEP_NAMES = { pause: 'Pause', resume: 'Resume', cancel: 'Cancel …' }
 export const STEP_HINTS = {
-  pause: 'What is published stays published; the rest waits.',
+  pause: 'What is done stays done; the rest waits.',
   resume: 'Goes on where it stopped. If it had paused itself, it goes on without a canary, and counts failures anew.',
-  cancel: 'What is published stays published; the others are released: they wait as before.',
+  cancel: 'What is done stays done; the others are released: they wait as before.',
 }
 
 /** Steps that would change something. */
@@ -42,7 +41,8 @@ export async function steer(app, redrive, name, take) {
   }
 }
 
-function askToCancel({ id, published, total, pending }, take) {
+function askToCancel(redrive, take) {
+  const { id, pending } = redrive
   const because = labelled(
     'Why',
     { type: 'text', autocomplete: 'off', maxlength: '500' },
@@ -57,7 +57,7 @@ function askToCancel({ id, published, total, pending }, take) {
         h(
           'p',
           {},
-          `${formatNumber(published)} of ${formatNumber(total)} are published and stay so. `,
+          `${doneWords(redrive)}: that stays so. `,
           h('strong', {}, letters(pending)),
           ` ${pending === 1 ? 'is' : 'are'} released: ${pending === 1 ? 'it waits' : 'they wait'} as before. This cannot be resumed; to stop it for now, pause it.`,
         ),

@@ -9,7 +9,7 @@ import { countsOf, progressBar } from './redrive-progress.js'
 import { STEP_HINTS, STEP_NAMES, steer, stepsOf } from './redrive-steps.js'
 import { ask } from './requests.js'
 import { createSwitch } from './switch.js'
-import { duration, isActive, isFinal, letters, named, RESULTS, reasonGiven, redriveWords } from './words.js'
+import { doneWords, duration, isActive, isFinal, letters, named, RESULTS, reasonGiven, redriveWords } from './words.js'
 
 const SHOWN = 50
 
@@ -43,7 +43,7 @@ export function redrivesView(app) {
       ['What'],
       ['By'],
       ['Started'],
-      ['Published', 'number'],
+      ['Redriven', 'number'],
       ['Resolved', 'number'],
       ['Failed again', 'number'],
     ]
@@ -74,7 +74,7 @@ export function redrivesView(app) {
       h('td', { 'data-label': 'Started', class: 'nowrap' }, age(redrive.started_at ?? redrive.created_at)),
       h(
         'td',
-        { 'data-label': 'Published', class: 'number' },
+        { 'data-label': 'Redriven', class: 'number' },
         `${formatNumber(redrive.published)} of ${formatNumber(redrive.total)}`,
         ...(redrive.released === 0 ? [] : [h('span', { class: 'sub' }, `${formatNumber(redrive.released)} released`)]),
       ),
@@ -222,6 +222,7 @@ export function redriveView(app, { id }) {
       ],
       ['Taken', app.link({ view: 'list', q: `replay:${id}` }, {}, letters(redrive.total))],
       ['Requested by', redrive.automatic ? 'the service itself' : redrive.requested_by],
+      ['To', redrive.to === 'topic' ? 'the topic, for its other consumers too' : 'the store'],
       ['Why', reasonGiven(redrive.because)],
       ['Rate', redrive.rate === null ? 'no limit' : `${formatNumber(redrive.rate)} a second`],
       ['Canary', redrive.canary === 0 ? undefined : `${letters(redrive.canary)} first`],
@@ -231,7 +232,7 @@ export function redriveView(app, { id }) {
         redrive.yield_above === 0 ? undefined : `while the stream is more than ${duration(redrive.yield_above)} behind`,
       ],
       ['Only those that pass', redrive.only_passing ? 'yes' : undefined],
-      ['Edited', redrive.edited ? 'yes: another value than the original was published' : undefined],
+      ['Edited', redrive.edited ? 'yes: with another value than the original' : undefined],
       ['Requested', absolute(redrive.created_at)],
       ['Started', redrive.started_at === null ? undefined : absolute(redrive.started_at)],
       ['Ended', redrive.finished_at === null ? undefined : absolute(redrive.finished_at)],
@@ -263,7 +264,7 @@ export function redriveView(app, { id }) {
     if (now === told) return
     told = now
     app.say(
-      `The redrive is ${redriveWords(redrive)}: ${formatNumber(published)} of ${formatNumber(total)} published, ${formatNumber(redrive.resolved)} resolved.`,
+      `The redrive is ${redriveWords(redrive)}: ${doneWords(redrive)}, ${formatNumber(redrive.resolved)} resolved.`,
     )
   }
 
@@ -310,8 +311,8 @@ function paceOf(marks) {
 }
 
 function paceWords(redrive, pace, rest) {
-  const { state, total, published, pending, waiting_for: waits, started_at: started, finished_at: finished } = redrive
-  const done = `${formatNumber(published)} of ${formatNumber(total)} published`
+  const { state, pending, waiting_for: waits, started_at: started, finished_at: finished } = redrive
+  const done = doneWords(redrive)
   if (finished !== null && started !== null)
     return `${done}, in ${duration(Math.max(0.1, (Date.parse(finished) - Date.parse(started)) / 1000))}.`
   if (state === 'running' && waits !== null) return `${done}. It ${waits.message}.`

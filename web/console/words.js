@@ -43,6 +43,11 @@ export const REASONS = {
 export const isActive = state => UNDER_WAY.includes(state)
 export const isFinal = state => FINAL.includes(state)
 
+/** `20 of 176 settled`: into the store; to the topic a record is published, and settled later. */
+export function doneWords({ to, published, total }) {
+  return `${formatNumber(published)} of ${formatNumber(total)} ${to === 'topic' ? 'published' : 'settled'}`
+}
+
 /** A redrive's state in words: those of one that is done say how many were resolved. */
 export function redriveWords({
   state,
@@ -85,7 +90,7 @@ export const EVENTS = {
   sent: 'sent',
   failed: 'failed',
   failed_again: 'failed again',
-  replayed: 'published again',
+  replayed: 'redriven',
   edited: 'edited',
   resolved: 'resolved',
   parked: 'parked',
@@ -109,7 +114,7 @@ export const RESULTS = {
   parked: 'Parked',
   skipped: 'Skipped',
   under_way: 'In flight',
-  pending: 'Not published yet',
+  pending: 'Not redriven yet',
   released: 'Released',
 }
 

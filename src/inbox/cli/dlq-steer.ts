@@ -29,7 +29,7 @@ export async function cancel(id: string, options: CancelOptions): Promise<void> 
     // Where there is nothing to cancel, the refusal says so.
     if (redrive !== undefined && offers(redrive.state, 'cancel')) {
       const { published, total, pending } = redrive
-      note(`${published} of ${total} are published and stay so; the others wait as before`)
+      note(`what became of ${published} of ${total} stays so; the others wait as before`)
       await confirm({
         verb: 'Cancel the redrive, and release',
         count: pending,

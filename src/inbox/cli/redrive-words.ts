@@ -58,7 +58,8 @@ export function endLine(redrive: Redrive, unsettled: number): string {
   const became = [progressText(redrive) + skippedText(redrive), releasedText(redrive)]
     .filter(text => text !== '')
     .join(', ')
-  const numbers = `${grouped(published)} of ${grouped(total)} published${became === '' ? '' : `, ${became}`}`
+  const done = redrive.to === 'topic' ? 'published' : 'settled'
+  const numbers = `${grouped(published)} of ${grouped(total)} ${done}${became === '' ? '' : `, ${became}`}`
   if (state === 'paused' && paused_because !== null) {
     return `redrive ${id} ${visible(paused_because.message)}; ${numbers}; ${grouped(pending)} are left`
   }
