@@ -300,6 +300,53 @@ export const INBOX_FAULTS: readonly Mutation[] = [
       'pages.settle(redrive, { ready: newest, collapsed, deadLetters, isolate: isolate && false })',
     ],
   ]),
+  ...faultsOf('inbox/redrive-guard', unit('inbox/redrive-guard'), [
+    ['a canary of which half fails passes', 'failed * 2 >= rules.canary', 'failed * 2 > rules.canary'],
+    [
+      'a person who lets it go on is stopped by what was counted before',
+      'return { at, past_canary: true, ...NONE }',
+      'return { at, past_canary: false, ...NONE }',
+    ],
+    ['a run of failures is noticed a page late', 'rules.maxFailures !== null && counts.in_a_row > 0', 'false'],
+    ['a success does not end a run', 'counts = { ...counts, in_a_row: 0, causes: [] }', 'counts = { ...counts }'],
+    [
+      'nothing is a success when nothing is known yet',
+      '!isOver || published > resolved',
+      '!isOver || published < resolved',
+    ],
+  ]),
+  ...faultsOf('inbox/jobs/redrive-guard', unit('inbox/jobs/redrive-worker'), [
+    [
+      'a pause is forgotten by a successor',
+      'if (verdict.pause !== undefined) return paused(verdict.counts, verdict.pause)',
+      'if (verdict.pause !== undefined) { await store.noteGuard(redrive, verdict.counts, undefined); await clock.sleep(9_000); return paused(verdict.counts, verdict.pause) }',
+    ],
+    ['the canary waits for ever', 'clock.monotonic() - waitsSinceMs > CANARY_WAIT_MS', 'false'],
+    [
+      'the next page does not wait for the canary',
+      'if (counting && isInCanary(counts, rules))',
+      'if (counting && false)',
+    ],
+    ['the live stream is not looked at', 'restsFor(rules, await lag())', 'restsFor(rules, 0)'],
+  ]),
+  ...faultsOf('inbox/jobs/redrive-worker', unit('inbox/jobs/redrive-worker'), [
+    ['a verdict changes nothing', "if (answer.kind === 'pause') return answer.parting", ''],
+    ['a page is as large as ever', 'guard.limit(pageItems)', 'pageItems'],
+  ]),
+  ...faultsOf('inbox/stream-lag', unit('inbox/stream-lag'), [
+    ['a partition that waits for an operator holds redrives up', 'if (pausedFor !== undefined) continue', ''],
+    ['an old answer is believed', 'clock.monotonic() - known.atMs > FRESH_MS', 'false'],
+  ]),
+  ...faultsOf('inbox/postgres/redrive-work', contract('redrives'), [
+    [
+      'a redrive that has paused itself is queued again',
+      "AND state = 'running' AND $5::jsonb IS NULL",
+      "AND state = 'running'",
+    ],
+  ]),
+  ...faultsOf('inbox/postgres/redrives', contract('redrives'), [
+    ['a canary that failed is taken again', "what === 'resume' ? countsOf(row) : null", 'null'],
+  ]),
   ...faultsOf('inbox/jobs/pace', unit('inbox/jobs/pace'), [
     [
       'an hour that was missed is made up for',

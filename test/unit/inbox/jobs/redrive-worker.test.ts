@@ -112,17 +112,20 @@ describe('a redrive protects those who start it', () => {
     expect(world.state).toBe('done')
   })
 
-  it('also when its worker is killed before it could say so', async () => {
-    const time = createVirtualTime()
-    const world = aRedriveWorld(time, { count: 1_000, to: 'store', rules: RULES, fates: failing(0, 1_000) })
-    const first = aWorker(world, time, 'one')
-    await until(time, () => world.log.length === 20)
-    first.process.kill()
-    aWorker(world, time, 'two')
-    await until(time, () => ended(world))
-    expect(world).toMatchObject({ state: 'paused', pausedBecause: { kind: 'canary', counts: { failed_again: 20 } } })
-    expect(world.log).toHaveLength(20)
-  })
+  it.each([0, 5, 10, 20, 40, 80])(
+    'also when its worker is killed before it could say so, after %i ms',
+    async afterMs => {
+      const time = createVirtualTime()
+      const world = aRedriveWorld(time, { count: 1_000, to: 'store', rules: RULES, fates: failing(0, 1_000) })
+      const first = aWorker(world, time, 'one')
+      await until(time, () => world.log.length === 20)
+      time.after(afterMs, () => first.process.kill())
+      aWorker(world, time, 'two')
+      await until(time, () => ended(world))
+      expect(world).toMatchObject({ state: 'paused', pausedBecause: { kind: 'canary', counts: { failed_again: 20 } } })
+      expect(world.log).toHaveLength(20)
+    },
+  )
 
   it('to the topic: its canary waits until consumers have settled it, and says so', async () => {
     const time = createVirtualTime()
