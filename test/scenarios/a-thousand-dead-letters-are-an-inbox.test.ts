@@ -149,6 +149,16 @@ it('grouped by cause, turned page by page, shown byte for byte, checked, discard
   const tooLarge = new Set(listed.filter(({ reason }) => reason === 'too_large').map(({ id }) => id))
   expect(new Set(checks.filter(({ passes }) => passes).map(row => row.id))).toEqual(tooLarge)
 
+  // A word is a key; a condition on the value is answered from the bytes in the topic; a list goes into a spreadsheet
+  expect(rows(await cli('dlq', 'ls', violating.order_uid ?? '', '--json'))).toMatchObject([{ id: violating.id }])
+  expect(rows(await cli('dlq', 'stats', 'value:/comment', '--json'))).toMatchObject([
+    { reason: 'too_large', count: 100 },
+  ])
+  const csv = await cli('dlq', 'ls', `value:/order_uid=${violating.order_uid}`, '--csv')
+  expect(csv.stdout.toString()).toMatch(/^id,state,.*\n.*\n$/)
+  expect(csv.stdout.toString()).toContain(`\n${violating.id},open,`)
+  expect(csv.stderr).toMatch(/searched 1,000 {2}1 found/)
+
   // All there is, and it is what was sent
   const exported = rows(await cli('dlq', 'export'))
   expect(new Map(exported.map(row => [row.id, bytesOf(row.value ?? {})]))).toEqual(values)

@@ -16,6 +16,8 @@ import { letters } from './words.js'
 const PAGE = 50
 /** A search in values pauses when it has found so many: the rows stay in the page. */
 const FOUND_AT_ONCE = 500
+/** A filter of the API has at most 32 KiB, and names of topics may be long. */
+const MOST_CHARACTERS = 30_000
 
 /** The columns that an index can sort, with their first direction. The other columns can only be filtered. */
 const FIRST = { failed_at: '-failed_at', source: 'source' }
@@ -53,8 +55,9 @@ export function listView(app, place) {
   const searches = searchesValues(q)
   /** All that match. What a search has found is named by its ids, so that exactly this is taken. */
   const all = () => {
-    if (searches && held.next === undefined && held.rows.length > 0) {
-      return { q: filterOfRows(held.rows), count: held.count, words: `all ${formatNumber(held.count)}` }
+    const ids = searches && held.next === undefined && held.rows.length > 0 ? filterOfRows(held.rows) : ''
+    if (ids !== '' && ids.length < MOST_CHARACTERS) {
+      return { q: ids, count: held.count, words: `all ${formatNumber(held.count)}` }
     }
     return {
       q: searches ? q : held.filter,

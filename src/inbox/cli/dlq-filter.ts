@@ -5,7 +5,7 @@ import { note } from '../../cli/output.ts'
 import { grouped, startProgress } from '../../cli/progress.ts'
 import { plural } from '../../cli/words.ts'
 import { UsageError } from '../../engine/errors.ts'
-import type { DeadLetterFilter, WrittenFilter } from '../filter.ts'
+import { type DeadLetterFilter, printFilter, type WrittenFilter } from '../filter.ts'
 import { parseFilter } from '../filter-reader.ts'
 import { searchesValues } from '../search.ts'
 import type { DeadLetters, DlqOptions } from './dlq-parts.ts'
@@ -38,6 +38,10 @@ export async function answerable(
   options: DlqOptions & ActingOptions,
 ): Promise<DeadLetterFilter> {
   const by = actingOperator(config, { because: 'a search in values', ...options })
+  // Before anything is done: what a word was taken for decides which letters are meant.
+  if (options.json !== true && written.terms.some(term => term.field === 'word')) {
+    note(`taken as: ${printFilter(await search.named(written))}`)
+  }
   if (!searchesValues(written)) return await search.answerable(written, { by })
   using interrupt = onInterrupt()
   const progress = startProgress({ label: 'searched', silent: options.json === true, lineEveryMs: 2_000 })

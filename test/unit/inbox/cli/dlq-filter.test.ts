@@ -37,12 +37,19 @@ it('a search in values shows on stderr how far it is, and what could not be sear
 it('says nothing where nothing is searched, and leaves no progress where a program reads', async () => {
   const inbox = inboxOf()
   const lines = written()
-  expect(printFilter(await answerable(inbox, filterOf(['orders-0-1', 'state:open']), {}))).toBe(
+  expect(printFilter(await answerable(inbox, filterOf(['id:orders-0-1', 'state:open']), {}))).toBe(
     'id:orders-0-1 state:open',
   )
   inbox.bytes.set('orders-0-2', { ...(inbox.bytes.get('orders-0-1') ?? expect.fail()) })
   await answerable(inbox, filterOf(['value:/payment']), { json: true })
   expect(lines).toEqual([])
+})
+
+it('says what a word was taken for', async () => {
+  const inbox = inboxOf()
+  const lines = written()
+  await answerable(inbox, filterOf(['orders-0-1', 'missing']), {})
+  expect(lines).toEqual(['taken as: id:orders-0-1 text:missing\n'])
 })
 
 it('ends with Ctrl-C, and says that not all was searched', async () => {
