@@ -1,7 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are pieces of source code.
-import { contract, faultsOf, type Mutation } from './mutation.ts'
+import { contract, faultsOf, type Mutation, unit } from './mutation.ts'
 
-/** The ledger's extension and merge, checkpoints of proofs, and what is removed once it is old. */
+/** The ledger's extension and merge, checkpoints of proofs, what is removed once it is old, and the time line. */
 export const BOOKS_FAULTS: readonly Mutation[] = [
   ...faultsOf('engine/postgres/ledger', contract('ledger-extension'), [
     [
@@ -139,5 +139,28 @@ export const BOOKS_FAULTS: readonly Mutation[] = [
   ...faultsOf('inbox/postgres/stored-stream', contract('stored-stream'), [
     ['the rate of an extended row is that of all its batches', 'least(1, extract', 'least(1, 1 + 0 * extract'],
     ['a partition that was moved back lowers the rate of the others', 'total + Math.max(0, count)', 'total + count'],
+  ]),
+  ...faultsOf('engine/watch/timeline', unit('engine/watch/timeline'), [
+    [
+      'a stop that ended within a step is not in it',
+      '      for (const stop of stands) stood.add(stop)\n      if (shown === undefined && isIdle) return undefined\n',
+      '      if (shown === undefined && isIdle) return undefined\n',
+    ],
+  ]),
+  ...faultsOf('engine/watch/timeline-keeper', unit('engine/watch/timeline'), [
+    ['steps that wait for Postgres are not bounded', '      pending = pending.slice(-PENDING_MAX)\n', ''],
+  ]),
+  ...faultsOf('engine/postgres/timeline', contract('timeline'), [
+    [
+      'a step that is written again is counted twice',
+      'DO UPDATE SET settled = excluded.settled,',
+      'DO UPDATE SET settled = timeline_steps.settled + excluded.settled,',
+    ],
+    [
+      'a step that comes late replaces the longer one',
+      'settled = kept.settled + excluded.settled',
+      'settled = excluded.settled',
+    ],
+    ['what is older than a week stays', 'for (const level of LEVELS)', 'for (const level of LEVELS.slice(0, 2))'],
   ]),
 ]
