@@ -1,6 +1,7 @@
 import { call } from './api.js'
 import { element, opensElsewhere, toDom } from './dom.js'
-import { addressOf, aValue, capitalised, keyOfAddress, pathOf, stream } from './stream.js'
+import { storyCard } from './story.js'
+import { addressOf, aValue, capitalised, isNamed, keyOfAddress, pathOf, stream } from './stream.js'
 import { h } from './tree.js'
 import './live.js'
 import './upload.js'
@@ -105,6 +106,7 @@ async function lookUp(uid) {
     const body = await response.json()
     const elapsedMs = performance.now() - startedMs
     if (response.ok) found((await view).valueView, uid, body, sourceOf(response), elapsedMs)
+    if (response.ok) await tellStory(uid, signal)
     else explain(response.status, body, uid)
   } catch {
     if (!signal.aborted) {
@@ -119,6 +121,16 @@ function found(valueView, key, value, source, elapsedMs) {
   const shown = toDom(valueView(value, { source, elapsedMs, key, name: one, path: pathOf(key) }))
   shown.querySelector('.actions').prepend(copyButton(shown.querySelector('#json')))
   show(`${capitalised(one)} ${key} found, from ${source === 'memory' ? 'memory' : 'the database'}.`, shown)
+}
+
+/** Below the value, once it is known: where its record stands, and for operators its dead letters. */
+async function tellStory(key, signal) {
+  const query = new URLSearchParams({ stream: stream.name, key })
+  const response = await call(`/view/story?${query}`, { signal }, () => search(key))
+  if (!response.ok) return
+  const names = { one, stream: isNamed ? stream.name : undefined }
+  const card = toDom(storyCard(await response.json(), names))
+  if (!signal.aborted) result.append(card)
 }
 
 function copyButton(json) {

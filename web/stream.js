@@ -11,7 +11,7 @@
 export const stream = JSON.parse(document.querySelector('main')?.dataset.stream ?? '{}')
 
 /** Whether the address names the stream: then links to other keys do so, too. */
-const isNamed = new URLSearchParams(location.search).has('stream')
+export const isNamed = new URLSearchParams(location.search).has('stream')
 
 /** Where the API has a value. @param {string} key */
 export function pathOf(key) {

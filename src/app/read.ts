@@ -44,6 +44,7 @@ export interface Reading {
   readonly stream: Stream
   readonly cache: ReturnType<typeof createCache>
   readonly catalog: ReturnType<typeof createValueReader>
+  readonly positions: ReturnType<typeof createValueReader>
   readonly outcomes: ReturnType<typeof createRecordOutcomes>
   readonly deadLetters: ReturnType<typeof createDeadLetterIndex>
   readonly intake: Intake
@@ -77,6 +78,7 @@ export function composeReading(parts: ReadingParts): Reading {
     stream,
     cache,
     catalog: reader,
+    positions: reader,
     outcomes: createRecordOutcomes(pool, stream.queries, stream.groupId),
     deadLetters: createDeadLetterIndex(pool, stream.name),
     intake: composeIntake(parts),

@@ -123,7 +123,7 @@ export interface ValueQueries {
   readonly start: Place
   /** The rows of a page, newest first, at most `limit`. Only where there is a `list`. */
   page(query: PageQuery): ValueQuery & { readonly values: readonly unknown[] }
-  /** Position of the record that wrote the value of the key `$1`: one row or none. */
+  /** Position of the record that wrote the value of the key `$1`, and `stored_at_ms`: one row or none. */
   readonly origin: ValueQuery
   toOrigin(row: Readonly<Record<string, unknown>>): Origin
   /** A row of either query: the value, and its place in the order of `newest`. */

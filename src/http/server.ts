@@ -14,6 +14,7 @@ import { createRoute } from '../read/http/routes/create.ts'
 import { homeRoute } from '../read/http/routes/home.ts'
 import { listRoute } from '../read/http/routes/list.ts'
 import { liveRoutes } from '../read/http/routes/live.ts'
+import { storyRoute } from '../read/http/routes/story.ts'
 import { streamsRoute } from '../read/http/routes/streams.ts'
 import { valueRoutes } from '../read/http/routes/values.ts'
 import { viewRoutes } from '../read/http/routes/view.ts'
@@ -71,7 +72,18 @@ export interface HttpOptions {
 
 export type HttpServer = Listener
 
-const READ_ONLY = ['/', '/streams', '/view', '/docs', '/admin', '/admin/runbooks', '/openapi.json', '/livez', '/readyz']
+const READ_ONLY = [
+  '/',
+  '/streams',
+  '/view',
+  '/view/story',
+  '/docs',
+  '/admin',
+  '/admin/runbooks',
+  '/openapi.json',
+  '/livez',
+  '/readyz',
+]
 const WEB = fileURLToPath(new URL('../../web/', import.meta.url))
 
 /** @throws UsageError when the port or host cannot be listened on, or two streams would have the same address */
@@ -143,7 +155,8 @@ function createHttpApp(
     app.use(adminRoutes(options.admin, { read, write, callerOf: guard.callerOf }))
   }
   const streams = options.streams.map(({ stream }) => stream)
-  app.use(viewRoutes(options, auth, readsPages))
+  app.use(viewRoutes({ ...options, isAdmin }, auth, readsPages))
+  app.use(storyRoute({ streams: options.streams, isAdmin }, reads))
   app.use(streamsRoute(streams))
   app.use(homeRoute(streams))
   app.use(docsRoutes())

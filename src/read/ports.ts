@@ -21,6 +21,12 @@ export interface ValueCatalog {
   }>
 }
 
+/** Where the record stands whose value is stored, and when it was stored. @throws StoreUnavailableError */
+export interface StoredPositions {
+  /** `undefined`: nothing is stored under this key. */
+  of(key: string): Promise<{ readonly origin: Origin; readonly storedAtMs: number } | undefined>
+}
+
 export interface RecordOutcomes {
   /** What became of the record at this position, which holds a version of this value. @throws StoreUnavailableError StoreContendedError */
   outcomeOf(key: string, at: Origin): Promise<RecordOutcome>

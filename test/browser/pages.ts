@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { expect } from 'vitest'
 import { systemClock } from '#src/clock.ts'
-import type { DeadLetterHint } from '#src/engine/dead-letter-hint.ts'
+import type { DeadLetterHint, LetterOfKey } from '#src/engine/dead-letter-hint.ts'
 import { BrokerUnavailableError, StoreUnavailableError } from '#src/engine/errors.ts'
 import type { StoredValue } from '#src/engine/value-sql.ts'
 import { startHttp } from '#src/http/server.ts'
@@ -11,7 +11,7 @@ import { createCache } from '#src/read/cache/cache.ts'
 import { createLiveFeed, type LiveFeed } from '#src/read/http/live-feed.ts'
 import type { StreamReading } from '#src/read/http/stream-reading.ts'
 import type { ApiKey, Keyless } from '#src/settings/access.ts'
-import { orderStream } from '../support/http-parts.ts'
+import { orderStream, positionOf } from '../support/http-parts.ts'
 import { createOrderJudge } from '../support/order.ts'
 import { openPage } from './support.ts'
 
@@ -45,6 +45,8 @@ export async function startPages(
     keyless?: Keyless
     writesPerMinute?: number
     deadLetters?: Readonly<Record<string, DeadLetterHint>>
+    /** All dead letters of a uid, settled ones too. */
+    letters?: Readonly<Record<string, readonly LetterOfKey[]>>
     /** Besides orders. */
     streams?: readonly StreamReading[]
   } = {},
@@ -101,7 +103,11 @@ export async function startPages(
           },
         },
         outcomes: { outcomeOf: async uid => ({ kind: stored.has(uid) ? 'stored' : 'pending' }) },
-        deadLetters: { ofKey: async uid => options.deadLetters?.[uid] },
+        positions: { of: async uid => positionOf(stored.get(uid)) },
+        deadLetters: {
+          ofKey: async uid => options.deadLetters?.[uid],
+          allOfKey: async uid => options.letters?.[uid] ?? [],
+        },
         intake: {
           maxBytes: 1024 * 1024,
           judge: value => judge({ key: null, value }),

@@ -33,6 +33,22 @@ async function rows() {
   return (await database.pool.query('SELECT * FROM dead_letters ORDER BY id')).rows
 }
 
+it('the letters of a key are found with what happened to them, also when they are settled', async () => {
+  await settle(aDeadLetter(3n, { key: 'b563' }), aDeadLetter(4n, { key: 'other' }))
+  await database.pool.query(`INSERT INTO dead_letter_events (dead_letter_id, what, who, detail) VALUES
+    ('orders-0-3', 'replayed', NULL, '{"replay_id":"r1"}'), ('orders-0-3', 'resolved', 'ada', '{}')`)
+  await database.pool.query(`UPDATE dead_letters SET state = 'resolved' WHERE id = 'orders-0-3'`)
+  const index = createDeadLetterIndex(database.pool, 'orders')
+  const [letter, ...others] = await index.allOfKey('b563')
+  expect(others).toEqual([])
+  expect(letter).toMatchObject({ id: 'orders-0-3', state: 'resolved', failed_at: expect.stringMatching(/^\d{4}-.*Z$/) })
+  expect(letter?.events.slice(-2)).toEqual([
+    { at: expect.stringMatching(/^\d{4}-.*Z$/), what: 'replayed', who: null, redrive: 'r1' },
+    { at: expect.stringMatching(/^\d{4}-.*Z$/), what: 'resolved', who: 'ada', redrive: null },
+  ])
+  expect(await createDeadLetterIndex(database.pool, 'returns').allOfKey('b563')).toEqual([])
+})
+
 it('a dead letter is indexed with where it stood, why it failed and how large it is', async () => {
   const record = aRecord({ offset: 41n, key: Buffer.from('key'), text: '{"x":1}', headers: [aHeader('h', 'value')] })
   await settle(

@@ -50,7 +50,12 @@ describe('a stored order', () => {
     const reader = await stored(record)
     const value = await reader.read(modelOrder.order_uid)
     expect(value?.json.toString()).toBe(orderJson(modelOrder).toString())
-    expect(value?.origin).toEqual({ topic: 'orders', partition: 0, offset: 7n, timestampMs: record.origin.timestampMs })
+    const origin = { topic: 'orders', partition: 0, offset: 7n, timestampMs: record.origin.timestampMs }
+    expect(value?.origin).toEqual(origin)
+    const position = await reader.of(modelOrder.order_uid)
+    expect(position?.origin).toEqual(origin)
+    expect(Math.abs(Date.now() - (position?.storedAtMs ?? 0))).toBeLessThan(600_000)
+    expect(await reader.of('nobody')).toBeUndefined()
   })
 
   it.each([

@@ -74,6 +74,14 @@ export function patientClock(): { monotonic(): number; sleep(ms: number, signal?
   }
 }
 
+/** When orders in memory were stored. */
+export const STORED_AT_MS = Date.UTC(2026, 0, 2, 3, 4, 5)
+
+/** Where a value in memory stands. */
+export function positionOf(value: StoredValue | undefined) {
+  return value === undefined ? undefined : { origin: value.origin, storedAtMs: STORED_AT_MS }
+}
+
 /** The stream of orders under its usual names. */
 export const orderStream = createOrderStream({
   topic: 'orders',
@@ -89,7 +97,10 @@ export function orderReading(orders: MemoryOrders, cache: ValueCache): StreamRea
     cache,
     catalog: orders.catalog,
     outcomes: orders.outcomes,
-    deadLetters: { ofKey: async () => undefined },
+    deadLetters: { ofKey: async () => undefined, allOfKey: async () => [] },
+    positions: {
+      of: async key => positionOf(orders.stored.get(key)),
+    },
     intake: orders.intake,
     // Time stands still, so that watchers get the first order at once, and no further one.
     feed: createLiveFeed({ clock: { sleep: (_ms, signal) => aborted(signal) }, names: orderStream.http }),

@@ -6,6 +6,7 @@ import { canonicalInstant, isInstant } from '#src/engine/values/instant.ts'
 import { createCache } from '#src/read/cache/cache.ts'
 import { createLiveFeed } from '#src/read/http/live-feed.ts'
 import type { ReadStream, StreamReading } from '#src/read/http/stream-reading.ts'
+import { positionOf } from './http-parts.ts'
 
 /** A stream that is not orders, as the read API sees it: with nothing declared but what every stream must have. */
 export const returnsStream: ReadStream = {
@@ -89,7 +90,8 @@ export function memoryReturns(stream: ReadStream = returnsStream): MemoryReturns
     store,
     catalog: { page: async query => ({ values: pageOf([...stored.values()], query), next: undefined }) },
     outcomes: { outcomeOf: async key => ({ kind: stored.has(key) ? 'stored' : 'pending' }) },
-    deadLetters: { ofKey: async () => undefined },
+    deadLetters: { ofKey: async () => undefined, allOfKey: async () => [] },
+    positions: { of: async key => positionOf(stored.get(key)) },
     intake: {
       maxBytes: 64 * 1024,
       judge(bytes) {

@@ -1,4 +1,4 @@
-import { type ColumnPlan, SOURCE_COLUMNS, type StreamPlan, type TablePlan } from '../definition/plan.ts'
+import { type ColumnPlan, SOURCE_COLUMNS, STORED_AT, type StreamPlan, type TablePlan } from '../definition/plan.ts'
 import type { Rows, RowValues } from '../definition/shape.ts'
 import type { Origin } from '../record.ts'
 import type { PageQuery, Place, ValueList, ValueQueries } from '../value-sql.ts'
@@ -49,7 +49,10 @@ export function createQueries({ plan, from, json, assemble }: QueriesOptions): V
     },
     start: place.start,
     page: pageOf,
-    origin: { name: name('origin'), text: `SELECT ${source} FROM ${identifier(plan.root.name)} WHERE ${key} = $1` },
+    origin: {
+      name: name('origin'),
+      text: `SELECT ${source}, (extract(epoch FROM ${STORED_AT}) * 1000)::float8 AS stored_at_ms FROM ${identifier(plan.root.name)} WHERE ${key} = $1`,
+    },
     toOrigin,
     toValue(row) {
       const stored = { key: String(row[plan.key.column]), json: json(read.value(row)), origin: toOrigin(row) }

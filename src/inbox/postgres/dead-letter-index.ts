@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { DeadLetterHint, DeadLetterIndex } from '../../engine/dead-letter-hint.ts'
+import type { DeadLetterHint, DeadLetterIndex, LetterOfKey } from '../../engine/dead-letter-hint.ts'
 import { query } from '../../engine/postgres/pool.ts'
 import { SETTLED, sqlList } from '../letter-states.ts'
 
@@ -14,5 +14,22 @@ export function createDeadLetterIndex(pool: pg.Pool, stream: string): DeadLetter
       })
       return rows[0]
     },
+
+    async allOfKey(key) {
+      return await query<LetterOfKey>(pool, {
+        text: `SELECT id, reason, error, pointer, state, ${rfc3339('failed_at')} AS failed_at, (
+            SELECT coalesce(jsonb_agg(jsonb_build_object('at', ${rfc3339('e.at')}, 'what', e.what, 'who', e.who,
+              'redrive', e.detail->>'replay_id') ORDER BY e.id), '[]')
+            FROM (SELECT * FROM dead_letter_events AS latest WHERE latest.dead_letter_id = d.id
+              ORDER BY latest.id DESC LIMIT 20) AS e
+          ) AS events
+          FROM dead_letters AS d WHERE key = $1 AND stream = $2 ORDER BY d.failed_at DESC, d.id DESC LIMIT 20`,
+        values: [key, stream],
+      })
+    },
   }
+}
+
+function rfc3339(column: string): string {
+  return `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
 }

@@ -1,7 +1,7 @@
 import type { DeadLetterIndex } from '../../engine/dead-letter-hint.ts'
 import type { Stream } from '../../engine/stream.ts'
 import type { Intake } from '../intake.ts'
-import type { RecordOutcomes, ValueCatalog } from '../ports.ts'
+import type { RecordOutcomes, StoredPositions, ValueCatalog } from '../ports.ts'
 import type { ValueCache } from '../read-side.ts'
 import type { LiveFeed } from './live-feed.ts'
 
@@ -16,9 +16,10 @@ export interface StreamReading {
   /** Answers lookups by key: from memory, else from the database. */
   readonly cache: ValueCache
   readonly catalog: ValueCatalog
+  readonly positions: StoredPositions
   /** What became of a record that the API has published. */
   readonly outcomes: RecordOutcomes
-  /** Explains to operators why a value is not stored. */
+  /** Explains to operators why a value is not stored, and what became of its other records. */
   readonly deadLetters: DeadLetterIndex
   readonly intake: Intake
   /** Is notified of what is stored; closed with the server. */

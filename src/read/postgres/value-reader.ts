@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { StoreContendedError, StoreUnavailableError } from '../../engine/errors.ts'
 import { query } from '../../engine/postgres/pool.ts'
 import type { Place, StoredValue, ValueQueries } from '../../engine/value-sql.ts'
-import type { ValueCatalog, ValueReader } from '../ports.ts'
+import type { StoredPositions, ValueCatalog, ValueReader } from '../ports.ts'
 
 /** Rows of one statement. A row may have a megabyte, so one asks for few until it is known how large they are. */
 const FIRST_ROWS = 25
@@ -13,8 +13,13 @@ const PAGE_BYTES = 4 * 1024 * 1024
 const TURN_BYTES = 64 * 1024
 
 /** Reads stored values with the queries of the stream, which build the values from rows. */
-export function createValueReader(pool: pg.Pool, queries: ValueQueries): ValueReader & ValueCatalog {
+export function createValueReader(pool: pg.Pool, queries: ValueQueries): ValueReader & ValueCatalog & StoredPositions {
   return {
+    async of(key) {
+      const [row] = await readRows({ ...queries.origin, values: [key] })
+      return row === undefined ? undefined : { origin: queries.toOrigin(row), storedAtMs: Number(row.stored_at_ms) }
+    },
+
     async read(key) {
       const [row] = await readRows({ ...queries.one, values: [key] })
       return row === undefined ? undefined : queries.toValue(row).stored

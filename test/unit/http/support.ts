@@ -8,6 +8,7 @@ import { createCache } from '#src/read/cache/cache.ts'
 import type { LiveFeed } from '#src/read/http/live-feed.ts'
 import type { StreamReading } from '#src/read/http/stream-reading.ts'
 import type { Intake } from '#src/read/intake.ts'
+import type { StoredPositions } from '#src/read/ports.ts'
 import type { ReadFact } from '#src/read/read-side.ts'
 import type { ApiKey, Keyless } from '#src/settings/access.ts'
 import { httpParts, type MemoryOrders, memoryOrders, orderReading } from '../../support/http-parts.ts'
@@ -57,6 +58,8 @@ export async function startService(
     connections?: HttpOptions['connections']
     orders?: Partial<Pick<MemoryOrders, 'catalog' | 'outcomes'>> & { intake?: Partial<Intake> }
     deadLetterOf?: DeadLetterIndex['ofKey']
+    lettersOf?: DeadLetterIndex['allOfKey']
+    positionOf?: StoredPositions['of']
     admin?: readonly AdminParts[]
     /** Besides orders. */
     streams?: readonly StreamReading[]
@@ -98,7 +101,11 @@ export async function startService(
         ...reading,
         catalog: options.orders?.catalog ?? reading.catalog,
         outcomes: options.orders?.outcomes ?? reading.outcomes,
-        deadLetters: { ofKey: options.deadLetterOf ?? reading.deadLetters.ofKey },
+        positions: { of: options.positionOf ?? reading.positions.of },
+        deadLetters: {
+          ofKey: options.deadLetterOf ?? reading.deadLetters.ofKey,
+          allOfKey: options.lettersOf ?? reading.deadLetters.allOfKey,
+        },
         intake: { ...reading.intake, ...options.orders?.intake },
       },
       ...(options.streams ?? []),

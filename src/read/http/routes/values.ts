@@ -4,6 +4,7 @@ import { dispositionOf } from '../../../engine/errors.ts'
 import { matchesEtag } from '../../../http/etag.ts'
 import { sendProblem } from '../../../http/problem.ts'
 import type { Lookup } from '../../read-side.ts'
+import { consoleUrl } from '../story.ts'
 import type { StreamReading } from '../stream-reading.ts'
 import { VALUE_CACHE_CONTROL as CACHE_CONTROL, cacheStatus, JSON_CONTENT_TYPE } from '../value-answer.ts'
 
@@ -95,10 +96,4 @@ async function whyNot(deadLetters: DeadLetterIndex, key: string): Promise<DeadLe
     if (dispositionOf(error) !== 'retry') throw error
     return undefined
   }
-}
-
-/** Where the console shows a dead letter. */
-function consoleUrl(id: string, stream: string | undefined): string {
-  const ofStream = stream === undefined ? '' : `&stream=${encodeURIComponent(stream)}`
-  return `/admin?letter=${encodeURIComponent(id)}${ofStream}`
 }

@@ -1,4 +1,5 @@
 import { type Request, type RequestHandler, type Response, Router } from 'express'
+import { storyCard } from '../../../../web/story.js'
 import { type Child, h } from '../../../../web/tree.js'
 import { dispositionOf } from '../../../engine/errors.ts'
 import { pathOf, withArticle } from '../../../engine/http-names.ts'
@@ -7,6 +8,7 @@ import { html, htmlPieces, type Markup } from '../../../http/html.ts'
 import { writePieces } from '../../../http/pieces.ts'
 import type { Lookup } from '../../read-side.ts'
 import { PAGE_END, pageStart, streamNamed, streamSwitch, titleOf } from '../page-frame.ts'
+import { storyIfKnown } from '../story.ts'
 import type { ReadStream, StreamReading } from '../stream-reading.ts'
 import type { ValueView } from '../value-views.ts'
 
@@ -28,8 +30,10 @@ interface Page {
 
 export interface ViewParts {
   /** At least one. */
-  readonly streams: readonly Pick<StreamReading, 'stream' | 'cache'>[]
+  readonly streams: readonly Pick<StreamReading, 'stream' | 'cache' | 'positions' | 'deadLetters'>[]
   readonly views: ReadonlyMap<string, ValueView>
+  /** Whether the caller of a guarded route is an operator. */
+  readonly isAdmin: (res: Response) => boolean
 }
 
 /**
@@ -41,7 +45,7 @@ export function viewRoutes(parts: ViewParts, auth: Auth, guard: readonly Request
   const router = Router({ caseSensitive: true })
   const streams = parts.streams.map(({ stream }) => stream)
   router.get('/view', explainKeys(auth, streams), ...guard, async (req, res) => {
-    await send(res, streams, await pageOf(parts, req.query))
+    await send(res, streams, await pageOf(parts, req.query, parts.isAdmin(res)))
   })
   return router
 }
@@ -65,7 +69,7 @@ function explainKeys(auth: Auth, streams: readonly ReadStream[]): RequestHandler
   }
 }
 
-async function pageOf({ streams, views }: ViewParts, query: Request['query']): Promise<Page> {
+async function pageOf({ streams, views }: ViewParts, query: Request['query'], isAdmin: boolean): Promise<Page> {
   const byParameter = streams.find(
     ({ stream: { http } }) => http.viewParameter !== undefined && http.viewParameter in query,
   )
@@ -102,7 +106,12 @@ async function pageOf({ streams, views }: ViewParts, query: Request['query']): P
   const view = views.get(stream.name)
   if (view === undefined) throw new RangeError(`no view is loaded for the stream ${stream.name}`)
   const facts = { source: lookup.hit ? 'memory' : 'database', key, name: one, path: pathOf(stream.http, key) } as const
-  return { status: 200, title: key, stream, key, body: view(JSON.parse(lookup.value.json.toString()), facts) }
+  const value = view(JSON.parse(lookup.value.json.toString()), facts)
+  const isOnly = streams.length === 1
+  const story = await storyIfKnown(found, key, { isAdmin, isOnly })
+  const names = { one, stream: isOnly ? undefined : stream.name }
+  const body = story === undefined ? value : h('div', {}, value, storyCard(story, names))
+  return { status: 200, title: key, stream, key, body }
 }
 
 /** Keys are pasted out of logs and JSON: with spaces, line ends, quotes or a comma around them. */
