@@ -71,7 +71,7 @@ export const INBOX_FAULTS: readonly Mutation[] = [
     ],
   ]),
   ...faultsOf('inbox/filter-reader', unit('inbox/filter'), [
-    ['a quoted backslash is lost', "if (next !== '\"' && next !== '\\\\')", "if (next !== '\"')"],
+    ['a quoted backslash is lost', "if (next !== '\"' && next !== '\\\\') throw", "if (next !== '\"') throw"],
   ]),
   ...faultsOf(
     'inbox/search',
@@ -91,7 +91,11 @@ export const INBOX_FAULTS: readonly Mutation[] = [
   ...faultsOf('inbox/postgres/dead-letter-filter-sql', contract('dead-letter-filter'), [
     ['"not" leaves out letters without a key', '`(${condition}) IS NOT TRUE`', '`NOT (${condition})`'],
     ['% and _ of a filter stand for any character', "text.replace(/[\\\\%_]/g, '\\\\$&')", 'text'],
-    ['younger and older letters are mixed up', '${MIRRORED[term.comparison]} ${ago(', '${term.comparison} ${ago('],
+    [
+      'younger and older letters are mixed up',
+      '${MIRRORED[term.comparison]} ${ago(term',
+      '${term.comparison} ${ago(term',
+    ],
     ['a letter that failed again is not found', ' AND ${d}.replay_count > 0`', ' AND ${d}.replay_count > 1`'],
   ]),
   ...faultsOf(
@@ -258,7 +262,7 @@ export const INBOX_FAULTS: readonly Mutation[] = [
   ...faultsOf('inbox/jobs/redrive-worker', unit('inbox/jobs/redrive-worker'), [
     ['a beat counts from its answer', 'heardAtMs = askedAtMs', 'heardAtMs = clock.monotonic()'],
     ['letters that could not be claimed are settled', 'loaded.filter(({ item }) => claimed.has(item.id))', 'loaded'],
-    ['pages into the store keep to no rate', 'for (const _ of mine) pace.take()', ''],
+    ['pages into the store keep to no rate', 'for (const _ of hand) pace.take()', ''],
     [
       'letters ahead of the stream are stored',
       'items.filter(item => item.ahead)',
@@ -292,7 +296,7 @@ export const INBOX_FAULTS: readonly Mutation[] = [
     ],
   ]),
   ...faultsOf('inbox/redrive-settlement', unit('inbox/redrive-settlement'), [
-    ['a lost reply leaves old values in the cache', '          onSettled?.(undefined, ready)\n', ''],
+    ['a lost reply leaves old values in the cache', '        onSettled?.(undefined, ready)\n', ''],
     ['what the store refuses is tried again', 'ready = ready.filter(record => !gone.has(record))', ''],
     [
       'a letter is never blamed for contention',

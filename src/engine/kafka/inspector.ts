@@ -105,8 +105,10 @@ export async function startInspector(options: {
       await using reader = await openPartitionReader({ ...options, topic })
       for (const partition of await reader.partitions()) {
         const { low, high } = await reader.watermarks(partition)
-        const start = from?.get(partition) ?? low
-        if (start < high) yield* reader.read(partition, start > low ? start : low, high)
+        let start = from?.get(partition) ?? low
+        // Retention has passed it.
+        if (start < low) start = low
+        if (start < high) yield* reader.read(partition, start, high)
       }
     },
     [Symbol.asyncDispose]: () => new Promise(resolve => client.disconnect(() => resolve())),
