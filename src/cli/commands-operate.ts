@@ -19,6 +19,7 @@ export const PAUSE: CommandSpec = {
   help: `Kept in Postgres, so that it survives restarts and rebalances. A running service settles what it has in hand, within a second
 or two, and reads nothing more of it; other partitions go on. /readyz stays 200 and names the pause; \`holdfast lag\`, the console and
 the metric partition_paused{reason="operator"} show it. A pause of the storm guard is another one: neither lifts the other.
+Redrives are paused for themselves (holdfast dlq pause).
 
 Examples:
   holdfast pause --because "maintenance of the warehouse"

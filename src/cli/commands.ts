@@ -203,8 +203,8 @@ const LAG: CommandSpec = {
 is no progress, from where the service would start (KAFKA_START_AT); while Postgres is away, from the group's offset in Kafka,
 which follows it. A partition that Kafka cannot serve, because it has no leader, is shown with the reason. The end is that
 of committed records: what stands behind the start of an open transaction is no lag, and is named on stderr. Joins no group and
-moves nothing, so it works beside the service and without it. "paused for" is storm_guard, or unreadable_batch: then stderr says
-what to do.
+moves nothing, so it works beside the service and without it. "paused for" is storm_guard, operator (with who
+paused it, since when and why), or unreadable_batch: then stderr says what to do.
 
 Examples:
   holdfast lag
