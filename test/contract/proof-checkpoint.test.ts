@@ -150,6 +150,12 @@ describe('a proof that goes on from a checkpoint', () => {
     expect(proof).toMatchObject({ from: expect.anything(), findings: [{ partition: 0, offset: 8n }] })
   })
 
+  it('reads everything where so much came since that this takes no longer', async () => {
+    await query(`UPDATE proof_checkpoints SET partitions = jsonb_set(partitions, '{0,sums,records}', '-2000000')`)
+    expect((await readCheckpoint(database.pool, stream))?.recordsSince).toBe(2_000_010)
+    expect(await prove(database.pool, stream)).toMatchObject({ from: undefined, findings: [] })
+  })
+
   it('begins anew where the clock of the database says that its checkpoint is still to come', async () => {
     await query(`UPDATE proof_checkpoints SET proven_at = now() + interval '1 hour'`)
     expect(await prove(database.pool, stream)).toMatchObject({ from: undefined, findings: [] })

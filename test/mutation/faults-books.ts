@@ -89,8 +89,8 @@ export const BOOKS_FAULTS: readonly Mutation[] = [
     ['positions beyond progress are not noticed', 'WHERE root.beyond > 0 OR', 'WHERE'],
     [
       'values that were stored since are not looked at',
-      'WHERE stored_at >= ${literal',
-      "WHERE stored_at > interval '1 year' + ${literal",
+      'FILTER (WHERE stored_at >= ${literal',
+      "FILTER (WHERE stored_at > interval '1 year' + ${literal",
     ],
     [
       'entries of values that were stored since may have holes',

@@ -34,6 +34,8 @@ export interface Checkpoint {
    * is that of the transaction's beginning.
    */
   readonly since: string
+  /** Records that the ledger counts behind it. */
+  readonly recordsSince: number
 }
 
 type Place = Pick<Stream, 'name' | 'topic' | 'groupId'>
@@ -43,20 +45,25 @@ type Place = Pick<Stream, 'name' | 'topic' | 'groupId'>
  * @throws StoreUnavailableError, StoreMisconfiguredError
  */
 export async function readCheckpoint(pool: pg.Pool, { name, topic, groupId }: Place): Promise<Checkpoint | undefined> {
-  const [row] = await query<{
-    proven_at: Date
-    full_at: Date
-    partitions: ClosedLedger[]
-    dlq: DlqMark | null
-    since: string
-  }>(pool, {
-    text: `SELECT proven_at, full_at, partitions, dlq, (proven_at - interval '1 hour')::text AS since FROM proof_checkpoints
-        WHERE stream = $1 AND topic = $2 AND group_id = $3 AND proven_at <= now()`,
+  const [row] = await query<CheckpointRow>(pool, {
+    text: `SELECT proven_at, full_at, partitions, dlq, (proven_at - interval '1 hour')::text AS since,
+        (SELECT coalesce(sum(records), 0) FROM stream_ledger WHERE topic = $2 AND group_id = $3)
+        - (SELECT coalesce(sum((closed->'sums'->>'records')::bigint), 0) FROM jsonb_array_elements(partitions) AS closed) AS records_since
+      FROM proof_checkpoints WHERE stream = $1 AND topic = $2 AND group_id = $3 AND proven_at <= now()`,
     values: [name, topic, groupId],
   })
   if (row === undefined) return undefined
   const { proven_at: provenAt, full_at: fullAt, partitions, since } = row
-  return { provenAt, fullAt, partitions, since, dlq: row.dlq ?? undefined }
+  return { provenAt, fullAt, partitions, since, dlq: row.dlq ?? undefined, recordsSince: Number(row.records_since) }
+}
+
+interface CheckpointRow extends pg.QueryResultRow {
+  readonly proven_at: Date
+  readonly full_at: Date
+  readonly partitions: ClosedLedger[]
+  readonly dlq: DlqMark | null
+  readonly since: string
+  readonly records_since: string
 }
 
 const SUMMED = ['records', ...OUTCOMES, 'gaps', 'expired', 'skipped', 'inserted'] as const

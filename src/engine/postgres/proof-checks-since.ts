@@ -9,7 +9,7 @@ import { type Check, counted, deadLetterCounts, FURTHEST, isAlwaysThere, LEDGER_
  * @param since a timestamp as text
  */
 export function checksSince(plan: StreamPlan, since: string): readonly Check[] {
-  return [...LEDGER_CHECKS, deadLetterCounts(plan), rowCounts(plan), recentRows(plan, since)]
+  return [...LEDGER_CHECKS, deadLetterCounts(plan), rootRows(plan, since)]
 }
 
 /** Setting under which counting reads an index, which has a sixth of the table's pages: else PostgreSQL takes them for dear. */
@@ -21,10 +21,12 @@ const ENDS = `(SELECT array_agg(p.next_offset ORDER BY nth)
     LEFT JOIN (${FURTHEST}) AS p ON p.partition = nth)`
 
 /**
- * One pass over the root table: as many values as the ledger explains, and none from an offset that is not settled. And as many rows in each
- * table that holds one for each value.
+ * One pass over the root table: as many values as the ledger explains, and none from an offset that is not settled. As many rows in each
+ * table that holds one for each value. And values that were stored since have their rows in the other tables, numbered from 0 on; their keys
+ * are taken along in an array, because a second pass would cost as much as the first.
  */
-function rowCounts({ stream, root, children }: StreamPlan): Check {
+function rootRows({ stream, root, children, key }: StreamPlan, since: string): Check {
+  const own = identifier(key.column)
   const one = children.filter(child => child.kind === 'one' && isAlwaysThere(child)).map(({ name }) => name)
   const tables = one.map((name, nth) => `CROSS JOIN (SELECT count(*) AS rows FROM ${identifier(name)}) AS child_${nth}`)
   const differ = one.map((_, nth) => ` OR child_${nth}.rows <> root.rows`).join('')
@@ -32,44 +34,34 @@ function rowCounts({ stream, root, children }: StreamPlan): Check {
     `${literal(`${root.name} `)} || root.rows`,
     ...one.map((name, nth) => `${literal(`${name} `)} || child_${nth}.rows`),
   ]
-  return {
-    text: `SELECT NULL::integer AS partition, NULL AS position, concat_ws(', ', ${said.join(', ')}) AS detail, root.beyond AS other
-      FROM (
-        SELECT count(*) AS rows, count(*) FILTER (
-          WHERE source_topic = $1 AND source_offset >= coalesce((${ENDS})[source_partition + 1], 0)) AS beyond
-        FROM ${identifier(root.name)}
-      ) AS root CROSS JOIN (${counted(literal(stream))}) AS counted ${tables.join(' ')}
-      WHERE root.beyond > 0 OR root.rows NOT BETWEEN counted.least AND counted.least + counted.unsure${differ}`,
-    parameters: 1,
-    what: row =>
-      `rows that are not what the ledger counts, or that come from offsets which are not settled (${row.other}): ${row.detail}`,
-  }
-}
-
-/** Values that were stored since: each has its rows in the other tables, numbered from 0 on. */
-function recentRows({ stream, root, children, key }: StreamPlan, since: string): Check {
-  const own = identifier(key.column)
   const lacking = children.map(child => {
     const name = literal(child.name)
     if (child.kind !== 'many') {
       return isAlwaysThere(child)
-        ? `SELECT recent.key, ${name} AS name FROM recent
+        ? `SELECT NULL::bigint, key, ${name} FROM recent
             WHERE NOT EXISTS (SELECT FROM ${identifier(child.name)} AS c WHERE c.${own} = recent.key)`
         : ''
     }
     const nth = `c.${identifier(child.position)}`
     const least = isAlwaysThere(child) ? `coalesce(min(${nth}), -1)` : `coalesce(min(${nth}), 0)`
-    return `SELECT recent.key, ${name} AS name FROM recent LEFT JOIN ${identifier(child.name)} AS c ON c.${own} = recent.key
-      GROUP BY recent.key HAVING ${least} <> 0 OR coalesce(max(${nth}), -1) <> count(${nth}) - 1`
+    return `SELECT NULL::bigint, key, ${name} FROM recent LEFT JOIN ${identifier(child.name)} AS c ON c.${own} = recent.key
+      GROUP BY key HAVING ${least} <> 0 OR coalesce(max(${nth}), -1) <> count(${nth}) - 1`
   })
-  const parts = ['SELECT key, NULL AS name FROM recent WHERE false', ...lacking.filter(text => text !== '')]
+  const counts = `SELECT root.beyond, concat_ws(', ', ${said.join(', ')}), NULL
+    FROM root CROSS JOIN (${counted(literal(stream))}) AS counted ${tables.join(' ')}
+    WHERE root.beyond > 0 OR root.rows NOT BETWEEN counted.least AND counted.least + counted.unsure${differ}`
   return {
-    text: `WITH recent AS MATERIALIZED (
-        SELECT ${own} AS key FROM ${identifier(root.name)} WHERE stored_at >= ${literal(since)}::timestamptz
-      )
-      SELECT NULL::integer AS partition, NULL AS position, key AS detail, name AS other
-      FROM (${parts.join(' UNION ALL ')}) AS found`,
-    parameters: 0,
-    what: row => `value ${row.detail} of ${stream} lacks rows in ${row.other}, or they are not numbered from 0 on`,
+    text: `WITH root AS MATERIALIZED (
+        SELECT count(*) AS rows, array_agg(${own}) FILTER (WHERE stored_at >= ${literal(since)}::timestamptz) AS recent,
+          count(*) FILTER (WHERE source_topic = $1 AND source_offset >= coalesce((${ENDS})[source_partition + 1], 0)) AS beyond
+        FROM ${identifier(root.name)}
+      ), recent AS MATERIALIZED (SELECT unnest(recent) AS key FROM root)
+      SELECT NULL::integer AS partition, beyond::text AS position, detail, name AS other
+      FROM (${[counts, ...lacking.filter(text => text !== '')].join(' UNION ALL ')}) AS found (beyond, detail, name)`,
+    parameters: 1,
+    what: ({ position, detail, other }) =>
+      other === null
+        ? `rows that are not what the ledger counts, or that come from offsets which are not settled (${position}): ${detail}`
+        : `value ${detail} of ${stream} lacks rows in ${other}, or they are not numbered from 0 on`,
   }
 }

@@ -76,6 +76,9 @@ export interface Proof {
   readonly from: Checkpoint | undefined
 }
 
+/** Behind so many records a proof from a checkpoint takes no less than one that reads everything, and keeps their keys in memory. */
+const RECORDS_SINCE_AT_MOST = 2_000_000
+
 /** Findings of each kind that are listed, so that one broken table does not hide the others. */
 const FINDINGS_OF_A_KIND = 20
 
@@ -91,7 +94,7 @@ export async function prove(
   { full = false }: { readonly full?: boolean } = {},
 ): Promise<Proof> {
   const checkpoint = full ? undefined : await readCheckpoint(pool, stream)
-  if (checkpoint === undefined) return await readProof(pool, stream)
+  if (checkpoint === undefined || checkpoint.recordsSince > RECORDS_SINCE_AT_MOST) return await readProof(pool, stream)
   const proof = await readProof(pool, stream, checkpoint)
   if (proof.findings.length === proof.expired.length) return proof
   const whole = await readProof(pool, stream)
