@@ -105,9 +105,10 @@ async function lookUp(uid) {
     const response = await call(pathOf(uid), init, () => search(uid))
     const body = await response.json()
     const elapsedMs = performance.now() - startedMs
-    if (response.ok) found((await view).valueView, uid, body, sourceOf(response), elapsedMs)
-    if (response.ok) await tellStory(uid, signal)
-    else explain(response.status, body, uid)
+    if (response.ok) {
+      found((await view).valueView, uid, body, sourceOf(response), elapsedMs)
+      void tellStory(uid, signal)
+    } else explain(response.status, body, uid)
   } catch {
     if (!signal.aborted) {
       fail('The service did not answer', 'It may be stopped, or the connection is down.', () => search(uid))
@@ -126,11 +127,15 @@ function found(valueView, key, value, source, elapsedMs) {
 /** Below the value, once it is known: where its record stands, and for operators its dead letters. */
 async function tellStory(key, signal) {
   const query = new URLSearchParams({ stream: stream.name, key })
-  const response = await call(`/view/story?${query}`, { signal }, () => search(key))
-  if (!response.ok) return
-  const names = { one, stream: isNamed ? stream.name : undefined }
-  const card = toDom(storyCard(await response.json(), names))
-  if (!signal.aborted) result.append(card)
+  try {
+    const response = await call(`/view/story?${query}`, { signal }, () => search(key))
+    if (!response.ok) return
+    const names = { one, stream: isNamed ? stream.name : undefined }
+    const card = toDom(storyCard(await response.json(), names))
+    if (!signal.aborted) result.append(card)
+  } catch {
+    // The value is shown without it.
+  }
 }
 
 function copyButton(json) {
