@@ -10,9 +10,11 @@ import { h, text } from './tree.js'
 let rowCells = () => []
 /** @type {(value: any) => object} */
 let summaryOf = () => ({})
-const view = import(stream.view).then(({ rowCells: cells = rowCells, summaryOf: summary = summaryOf }) => {
-  rowCells = cells
-  summaryOf = summary
+/** And the time that it shows; without one, the list is in the order in which values were stored. */
+/** @type {(summary: any) => number} */
+let timeOf = () => 0
+const view = import(stream.view).then(parts => {
+  ;({ rowCells = rowCells, summaryOf = summaryOf, timeOf = timeOf } = parts)
 })
 const { key_field: KEY, values_field: MANY, value_name: ONE } = stream
 
@@ -110,7 +112,7 @@ async function readLatest(before, signal) {
     if (signal.aborted) return
     clearTimeout(waiting)
     for (const value of [...(latest ?? []), ...listed]) if (!isListed(value)) values.push(value)
-    values = values.slice(0, ROWS)
+    values = newest(values)
     unknown =
       latest === undefined
         ? `The database cannot be read just now: older ${ONE}s are listed once it answers.`
@@ -129,6 +131,11 @@ async function latestValues(signal) {
   return (await response.json())[MANY].map(value => ({ [KEY]: keyIn(value), ...summaryOf(value) }))
 }
 
+/** The latest by the time that is shown; of the same time, the one that was stored last. */
+function newest(listed) {
+  return listed.toSorted((a, b) => timeOf(b) - timeOf(a)).slice(0, ROWS)
+}
+
 function isListed(value) {
   return values.some(listed => listed[KEY] === value[KEY])
 }
@@ -137,7 +144,7 @@ function take(name, data) {
   if (name === 'more') stored += data[MANY]
   if (name === ONE) {
     stored += 1
-    values = [{ ...data, fresh: true }, ...values.filter(value => value[KEY] !== data[KEY])].slice(0, ROWS)
+    values = newest([{ ...data, fresh: true }, ...values.filter(value => value[KEY] !== data[KEY])])
   }
   draw()
 }

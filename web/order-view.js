@@ -29,6 +29,11 @@ export function summaryOf({ date_created, payment, items }) {
   return { date_created, amount: payment.amount, currency: payment.currency, items: items.length }
 }
 
+/** The time that such a row shows, in ms: the list is in its order. @param {any} summary */
+export function timeOf({ date_created }) {
+  return Date.parse(date_created)
+}
+
 /** The cells of such a row, after the uid. @param {any} summary */
 export function rowCells({ date_created, amount, currency, items }) {
   return [

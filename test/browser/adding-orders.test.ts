@@ -58,6 +58,20 @@ describe('the list of the latest orders', () => {
     })
   })
 
+  it('is in the order of the times that it shows, whatever the order in which orders are stored', async () => {
+    const at = (order_uid: string, date_created: string) => ({ ...MODEL, order_uid, date_created })
+    await using pages = await startPages(browser, { orders: [at('middle', '2022-01-01T00:00:00Z')] })
+    await pages.visit('/', async page => {
+      await page.locator('#latest-list', { hasText: 'middle' }).waitFor()
+      await page.getByText('New ones appear here').waitFor()
+      pages.store(at('newer', '2023-01-01T00:00:00Z'))
+      await page.locator('#latest-list', { hasText: 'newer' }).waitFor()
+      pages.store(at('older', '2021-01-01T00:00:00Z'))
+      await page.locator('#latest-list', { hasText: 'older' }).waitFor()
+      expect(await page.locator('#latest-list a').allTextContents()).toEqual(['newer', 'middle', 'older'])
+    })
+  })
+
   it('stands still when it is stopped, and catches up when it goes on', async () => {
     await using pages = await startPages(browser, { orders: [orderOf('one')] })
     await pages.visit('/', async page => {
