@@ -112,7 +112,7 @@ describe('the console of several streams', () => {
       expect(await page.title()).toContain('returns')
       expect(asked.length).toBeGreaterThan(3)
       expect(new Set(asked)).toEqual(new Set(['returns']))
-      await page.getByRole('link', { name: 'Dead letters' }).click()
+      await page.getByRole('link', { name: 'Dead letters', exact: true }).click()
       await page.locator('#view tbody tr').first().waitFor()
       await looksWell(page, 'console-streams')
     }))
