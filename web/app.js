@@ -1,5 +1,6 @@
 import { call } from './api.js'
 import { element, opensElsewhere, toDom } from './dom.js'
+import { asksForList, fillForm, onListSearch, readList } from './find-by.js'
 import { storyCard } from './story.js'
 import { addressOf, aValue, capitalised, isNamed, keyOfAddress, pathOf, stream } from './stream.js'
 import { h } from './tree.js'
@@ -52,6 +53,7 @@ function isTyping(target) {
 }
 
 addEventListener('popstate', showAddress)
+onListSearch(() => void showAddress())
 box.focus()
 void showAddress()
 
@@ -59,10 +61,28 @@ void showAddress()
 function showAddress() {
   const uid = cleaned(keyOfAddress())
   box.value = uid
+  fillForm()
   if (uid !== '') return lookUp(uid)
+  if (asksForList()) return listByAddress()
   current.abort()
   document.title = `${capitalised(stream.name)} · Holdfast`
   show('')
+}
+
+async function listByAddress() {
+  current.abort()
+  current = new AbortController()
+  const { signal } = current
+  document.title = `${capitalised(stream.name)} · Holdfast`
+  try {
+    const answer = await readList(signal, showAddress, view)
+    if (signal.aborted) return
+    if ('problem' in answer) return fail(`The list was not read`, answer.problem.detail, showAddress)
+    show(`The ${one}s are listed.`, answer.list)
+  } catch {
+    if (!signal.aborted)
+      fail('The service did not answer', 'It may be stopped, or the connection is down.', showAddress)
+  }
 }
 
 function search(text) {

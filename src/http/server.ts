@@ -11,6 +11,7 @@ import { adminRoutes } from '../inbox/http/routes/admin.ts'
 import { consoleRoute } from '../inbox/http/routes/console.ts'
 import { createHotPath } from '../read/http/hot-path.ts'
 import { createRoute } from '../read/http/routes/create.ts'
+import { foundRoute } from '../read/http/routes/found.ts'
 import { homeRoute } from '../read/http/routes/home.ts'
 import { listRoute } from '../read/http/routes/list.ts'
 import { liveRoutes } from '../read/http/routes/live.ts'
@@ -19,7 +20,7 @@ import { streamsRoute } from '../read/http/routes/streams.ts'
 import { valueRoutes } from '../read/http/routes/values.ts'
 import { viewRoutes } from '../read/http/routes/view.ts'
 import type { ReadStream, StreamReading } from '../read/http/stream-reading.ts'
-import { loadViews, type ValueView } from '../read/http/value-views.ts'
+import { loadRows, loadViews, type RowCells, type ValueView } from '../read/http/value-views.ts'
 import type { HttpRefusal, ReadObserver } from '../read/read-side.ts'
 import { includesRole } from '../settings/access.ts'
 import { addressOf } from './address.ts'
@@ -76,6 +77,7 @@ const READ_ONLY = [
   '/',
   '/streams',
   '/view',
+  '/view/list',
   '/view/story',
   '/docs',
   '/admin',
@@ -92,6 +94,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const streams = options.streams.map(({ stream }) => stream)
   requireOwnPaths(streams)
   const views = await loadViews(streams)
+  const rows = await loadRows(streams)
   const gate = createHostGate({ ...options, setting: 'HTTP_ALLOWED_HOSTS' })
   const listener = await startListener({
     host: options.host,
@@ -99,7 +102,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     settings: { host: 'HTTP_HOST', port: 'HTTP_PORT' },
     handler(lifecycle) {
       const auth = createAuth(options.auth, gate)
-      const app = createHttpApp({ ...options, tracing, views }, auth, gate, lifecycle)
+      const app = createHttpApp({ ...options, tracing, views, rows }, auth, gate, lifecycle)
       const answered = createHotPath({ ...options, tracing, auth, gate, onDone: lifecycle.onDone })
       return (req, res) =>
         tracing.serve(req, () => {
@@ -116,7 +119,11 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
 }
 
 function createHttpApp(
-  options: HttpOptions & { tracing: RequestTracing; views: ReadonlyMap<string, ValueView> },
+  options: HttpOptions & {
+    tracing: RequestTracing
+    views: ReadonlyMap<string, ValueView>
+    rows: ReadonlyMap<string, RowCells>
+  },
   auth: Auth,
   gate: HostGate,
   { onDone, closing }: Lifecycle,
@@ -156,6 +163,7 @@ function createHttpApp(
   }
   const streams = options.streams.map(({ stream }) => stream)
   app.use(viewRoutes({ ...options, isAdmin }, auth, readsPages))
+  app.use(foundRoute(options, auth, readsPages))
   app.use(storyRoute({ streams: options.streams, isAdmin }, reads))
   app.use(streamsRoute(streams))
   app.use(homeRoute(streams))

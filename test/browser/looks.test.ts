@@ -2,7 +2,7 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fits, looksWell } from './looks.ts'
 import { MODEL, type Pages, resultWith, startPages } from './pages.ts'
-import { launchBrowser, screenshot } from './support.ts'
+import { launchBrowser } from './support.ts'
 
 const LARGE = {
   ...MODEL,
@@ -16,8 +16,6 @@ const LATEST = Array.from({ length: 8 }, (_, index) => ({
   payment: { ...MODEL.payment, amount: 10 ** index },
 }))
 const LONGEST = { ...MODEL, order_uid: 'x'.repeat(64) }
-
-const PHONE = { width: 375, height: 740 }
 
 let browser: Browser
 let pages: Pages
@@ -54,6 +52,12 @@ describe('in light and dark, on a large screen and on a phone, every page fits i
       await looksWell(page, 'refused')
     }))
 
+  it('orders of a customer', () =>
+    pages.visit(`/?customer_id=${MODEL.customer_id}`, async page => {
+      await page.locator('.found li').first().waitFor()
+      await looksWell(page, 'found')
+    }))
+
   it('an order without JavaScript', () =>
     pages.visit(`/view?order_uid=${LARGE.order_uid}`, async page => {
       await resultWith(page, '3 items')
@@ -81,14 +85,13 @@ describe('in light and dark, on a large screen and on a phone, every page fits i
   it('the API, without help from elsewhere', () =>
     pages.visit('/docs', async page => {
       await page.locator('.opblock', { hasText: '/orders/create' }).first().waitFor()
-      await screenshot(page, 'docs-light')
+      await looksWell(page, 'docs')
       await page.locator('.opblock', { hasText: '/order/{uid}' }).first().locator('button').first().click()
       await page.getByRole('button', { name: 'Try it out' }).first().click()
       await page.getByPlaceholder('uid').fill(LARGE.order_uid)
       await page.getByRole('button', { name: 'Execute' }).click()
       await page.locator('.live-responses-table', { hasText: 'Test Testov' }).waitFor()
-      await page.setViewportSize(PHONE)
-      await fits(page)
+      await looksWell(page, 'docs-tried')
     }))
 })
 

@@ -54,6 +54,33 @@ describe('the order page', () => {
       expect(shown).toMatch(/\d ms/)
     }))
 
+  it('tells where the record stands, and nothing of dead letters to those who may only read', () =>
+    pages.visit(`/?uid=${UID}`, async page => {
+      const shown = await page.locator('.story').textContent()
+      expect(shown).toMatch(/partition 0, offset \d+/)
+      expect(shown).toContain('2 Jan 2026, 03:04:05 UTC')
+      expect(shown).not.toContain('dead letter')
+    }))
+
+  it('finds the orders of a customer and of a day, at an address that can be kept', () =>
+    pages.visit('/', async page => {
+      await page.getByLabel('Customer id').fill(MODEL.customer_id)
+      await page.getByLabel('From', { exact: true }).fill('2021-11-26')
+      await page.getByLabel('To', { exact: true }).fill('2021-11-26')
+      const asked = page.waitForRequest(request => request.url().includes('/orders?customer_id='))
+      await page.getByRole('button', { name: 'List' }).click()
+      const { searchParams } = new URL((await asked).url())
+      expect(searchParams.get('from')).toBe('2021-11-26T00:00:00.000Z')
+      expect(searchParams.get('to')).toBe('2021-11-27T00:00:00.000Z')
+      await page.locator('.found a', { hasText: UID }).waitFor()
+      expect(page.url()).toBe(`${pages.url}/?customer_id=${MODEL.customer_id}&from=2021-11-26&to=2021-11-26`)
+      await page.locator('.found a', { hasText: UID }).click()
+      await resultWith(page, 'Test Testov')
+      await page.goBack()
+      await page.locator('.found a', { hasText: UID }).waitFor()
+      expect(await page.getByLabel('Customer id').inputValue()).toBe(MODEL.customer_id)
+    }))
+
   it('points at sums that do not add up', () =>
     pages.visit('/?uid=large', async page => {
       const shown = await resultWith(page, '1,234,567 USD')

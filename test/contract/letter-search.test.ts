@@ -5,7 +5,7 @@ import { createCheckLetters } from '#src/inbox/check.ts'
 import { printFilter } from '#src/inbox/filter.ts'
 import { parseFilter } from '#src/inbox/filter-reader.ts'
 import { createDeadLetterRecords } from '#src/inbox/kafka/dead-letter-records.ts'
-import type { DeadLetterRecords, DeadLetterStore, Redrives } from '#src/inbox/ports.ts'
+import type { DeadLetterRecords, DeadLetterStore, RedriveRequest, Redrives } from '#src/inbox/ports.ts'
 import { createDeadLetterStore } from '#src/inbox/postgres/dead-letter-store.ts'
 import { createRedrives } from '#src/inbox/postgres/redrives.ts'
 import { toDeadLetterRecord } from '#src/inbox/record.ts'
@@ -16,7 +16,6 @@ import { createOrderJudge } from '../support/order.ts'
 import { aDeadLetter } from '../support/orders.ts'
 import { aRecord } from '../support/records.ts'
 import { freshTopics, kafkaBrokers } from '../support/stack.ts'
-import { asking } from './redrives.suite.ts'
 
 /** Filters that the index alone cannot answer, on the real database and the real topic. */
 
@@ -130,7 +129,18 @@ describe('a condition on the value', () => {
 
   it('freezes exactly what it found, and is nowhere written down with its value', async () => {
     const filter = await search.answerable(written('value:/payment/bank=alpha'), { by: BY })
-    const request = asking('', { filter })
+    const request: RedriveRequest = {
+      ...{
+        filter,
+        to: 'store',
+        rate: undefined,
+        limit: undefined,
+        onlyPassing: false,
+        edited: undefined,
+        automatic: false,
+        guard: {},
+      },
+    }
     const preview = await redrives.preview(request)
     const redrive = await redrives.start(request, BY)
     expect([preview.count, redrive.total]).toEqual([LETTERS / 4 - 1, LETTERS / 4 - 1])

@@ -1,4 +1,4 @@
-import type { Branch } from '../../../web/tree.js'
+import type { Branch, Child } from '../../../web/tree.js'
 import type { ReadStream } from './stream-reading.ts'
 
 /** What a view shows about a value besides its content. */
@@ -14,6 +14,9 @@ export interface ViewFacts {
 
 export type ValueView = (value: unknown, facts: ViewFacts) => Branch
 
+/** What a list shows of a value besides its key. */
+export type RowCells = (value: unknown) => Child[]
+
 const WEB = new URL('../../../web/', import.meta.url)
 
 /** Loads the scripts that lay values out: the same files that browsers load. @returns by the stream's name */
@@ -24,4 +27,14 @@ export async function loadViews(streams: readonly ReadStream[]): Promise<Readonl
     views.set(name, valueView)
   }
   return views
+}
+
+/** What lists show of values. @returns by the stream's name */
+export async function loadRows(streams: readonly ReadStream[]): Promise<ReadonlyMap<string, RowCells>> {
+  const rows = new Map<string, RowCells>()
+  for (const { name, http } of streams) {
+    const { rowCells, summaryOf } = await import(new URL(http.view, WEB).href)
+    if (rowCells !== undefined) rows.set(name, value => rowCells(summaryOf(value)))
+  }
+  return rows
 }

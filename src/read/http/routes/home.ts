@@ -5,6 +5,7 @@ import { matchesEtag } from '../../../http/etag.ts'
 import { html, type Markup } from '../../../http/html.ts'
 import { PAGE_END, pageStart, streamNamed, streamSwitch, titleOf } from '../page-frame.ts'
 import type { ReadStream } from '../stream-reading.ts'
+import { listForm } from './found.ts'
 import { streamEntry } from './streams.ts'
 import { searchFields } from './view.ts'
 
@@ -91,6 +92,7 @@ function homePage(streams: readonly ReadStream[], stream: ReadStream): Markup {
       </p>
     </form>
     </search>
+    ${listForm(stream, {})}
 
     <p id="status" class="visually-hidden" role="status" aria-live="polite"></p>
     <section id="result" aria-label="Result"></section>

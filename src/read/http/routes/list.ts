@@ -67,7 +67,8 @@ async function serveList(
 const WHOLE_BYTES = 64 * 1024
 const COMMA = Buffer.from(',')
 
-function readQuery(query: Request['query'], list: ValueList, stream: ReadStream): Parsed<PageQuery> {
+/** @param query parameters of the address; those of the list, and no others */
+export function readQuery(query: Request['query'], list: ValueList, stream: ReadStream): Parsed<PageQuery> {
   const known = [...list.by, ...PARAMETERS]
   const given = new Map<string, string>()
   for (const [name, value] of Object.entries(query)) {

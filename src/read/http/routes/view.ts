@@ -59,7 +59,7 @@ export function searchFields({ name, http }: ReadStream, key: string): Markup {
 }
 
 /** A link cannot carry a key, so callers that need one must use the page with JavaScript, which asks for it. */
-function explainKeys(auth: Auth, streams: readonly ReadStream[]): RequestHandler {
+export function explainKeys(auth: Auth, streams: readonly ReadStream[]): RequestHandler {
   return (req, res, next) => {
     if (req.headers.authorization !== undefined) return next()
     const access = auth.check(req, 'read')
