@@ -104,6 +104,18 @@ it('in an outage of Postgres, of both, and of Kafka, the console says at once wh
     await open.locator('#connection').waitFor({ state: 'hidden' })
   })
   await eventually(async () => (await stream.settled()) === LETTERS + ORDERS + 4, 'the late ones being settled')
+
+  // And afterwards the outages stand in the time line, beside the records and the dead letters
+  await visit('/admin?view=timeline&span=15m', async page => {
+    await page.locator('.stop-name', { hasText: 'Postgres unreachable' }).waitFor()
+    await page.locator('.stop-name', { hasText: 'Kafka unreachable' }).waitFor()
+    await page.locator('.chosen', { hasText: `${LETTERS + ORDERS + 4} records settled` }).waitFor()
+    await page.locator('.chosen', { hasText: `${LETTERS} dead letters` }).waitFor()
+    await looksWell(page, 'console-timeline-after-outage', { phoneWidth: 360 })
+    await page.getByRole('link', { name: 'Dead letters of this span' }).click()
+    await page.locator('.letters tbody tr').first().waitFor()
+    await page.locator('.summary', { hasText: `${LETTERS} dead letters` }).waitFor()
+  })
 })
 
 async function health(page: Page, sign: string, words: string | RegExp): Promise<void> {
