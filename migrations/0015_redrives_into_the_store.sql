@@ -12,6 +12,9 @@ COMMENT ON COLUMN replays."to" IS 'store: settled in the tables of the stream; t
 ALTER TABLE replays ADD COLUMN page_deaths integer NOT NULL DEFAULT 0;
 COMMENT ON COLUMN replays.page_deaths IS 'workers in a row that vanished with a page into the store in hand, since one was settled';
 
+-- What a worker before left half done, which each page asks for: the index of what is left would be read to its end for that.
+CREATE INDEX replay_items_claimed ON replay_items (replay_id, position) WHERE state = 'claimed';
+
 -- Keys that a redrive stored for the first time, in no batch's ledger row: one row for each redrive that did.
 ALTER TABLE value_count_changes ADD COLUMN replay_id text COLLATE "C";
 COMMENT ON COLUMN value_count_changes.replay_id IS 'the redrive into the store that added them, when it was one';
@@ -26,6 +29,7 @@ DO $$ BEGIN
   END IF;
 END $$;
 DROP INDEX value_count_changes_replay;
+DROP INDEX replay_items_claimed;
 ALTER TABLE value_count_changes DROP COLUMN replay_id;
 ALTER TABLE replays DROP COLUMN page_deaths;
 ALTER TABLE replays DROP COLUMN "to";

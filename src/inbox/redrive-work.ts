@@ -110,6 +110,8 @@ export interface RedriveStore {
    * @returns how many workers in a row have left one, since a page was settled or a worker has parted
    */
   inherit(redrive: RedriveInHand): Promise<number>
+  /** The page has ended no process: what was counted of it is forgotten. */
+  spare(redrive: RedriveInHand): Promise<void>
   /** These are in the topic. What became of them since is not undone. */
   notePublished(redrive: RedriveInHand, ids: readonly string[]): Promise<void>
   /** These will not be published. Letters that were claimed wait as before. */

@@ -133,7 +133,7 @@ export function redriveWorkSuite(open: (count: number) => Promise<RedriveWorkHar
     expect((await store.page(redrive, 1)).state).toBe('cancelling')
   })
 
-  it('counts workers that vanished with a page in hand, until one parts with it', async () => {
+  it('counts workers that vanished with a page in hand, until one parts with it or spares it', async () => {
     const harness = await taken(2)
     const { store, redrive, silence } = harness
     expect(await store.inherit(redrive)).toBe(1)
@@ -141,8 +141,12 @@ export function redriveWorkSuite(open: (count: number) => Promise<RedriveWorkHar
     const second = await take(harness)
     expect(await store.inherit(second)).toBe(2)
     await expect(store.inherit(redrive)).rejects.toThrow(RedriveTakenOverError)
+    await expect(store.spare(redrive)).rejects.toThrow(RedriveTakenOverError)
     await store.part(second, { to: 'queued' })
-    expect(await store.inherit(await take(harness))).toBe(1)
+    const third = await take(harness)
+    expect([await store.inherit(third), await store.inherit(third)]).toEqual([1, 2])
+    await store.spare(third)
+    expect(await store.inherit(third)).toBe(1)
   })
 
   describe('what the rules of a redrive are applied to', () => {

@@ -138,8 +138,8 @@ export const INBOX_FAULTS: readonly Mutation[] = [
     ],
     [
       'a member that is settled is settled again',
-      "WHERE item.state NOT IN (${sqlList(membersWhere('settled'))})",
-      'WHERE true',
+      "        AND state NOT IN (${sqlList(membersWhere('settled'))}) FOR UPDATE",
+      '        FOR UPDATE',
     ],
   ]),
   ...faultsOf('inbox/postgres/provenance', REDRIVEN, [
@@ -262,6 +262,16 @@ export const INBOX_FAULTS: readonly Mutation[] = [
   ...faultsOf('inbox/jobs/redrive-worker', unit('inbox/jobs/redrive-worker'), [
     ['a beat counts from its answer', 'heardAtMs = askedAtMs', 'heardAtMs = clock.monotonic()'],
     ['letters that could not be claimed are settled', 'loaded.filter(({ item }) => claimed.has(item.id))', 'loaded'],
+    [
+      'a letter that ends the process is looked at again and again',
+      'deaths >= maxDeaths ? deaths : undefined',
+      'undefined',
+    ],
+    [
+      'a letter that ends the process takes its neighbours along',
+      'deaths < ALONE_FROM ? mine : mine.slice(0, 1)',
+      'mine',
+    ],
     ['pages into the store keep to no rate', 'for (const _ of hand) pace.take()', ''],
     [
       'letters ahead of the stream are stored',

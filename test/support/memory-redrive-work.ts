@@ -217,6 +217,10 @@ export function aRedriveWorld(
           return new Set(open)
         }),
       inherit: redrive => mine(redrive, () => ++deaths),
+      spare: redrive =>
+        mine(redrive, () => {
+          deaths = 0
+        }),
       notePublished: (redrive, ids) =>
         mine(redrive, () => {
           set(ids, ['claimed'], 'published')

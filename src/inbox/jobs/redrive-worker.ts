@@ -156,7 +156,12 @@ function createTurn(
   }
 
   async function giveUp(error: unknown): Promise<Parting> {
-    if (error instanceof RedriveTakenOverError || error instanceof StoreMisconfiguredError) throw error
+    if (error instanceof RedriveTakenOverError) throw error
+    if (error instanceof StoreMisconfiguredError) {
+      // No letter is to blame for it. Where this cannot be noted either, the next worker may do so.
+      if (deaths > 0) await store.spare(redrive).catch(() => {})
+      throw error
+    }
     const why =
       error instanceof StreamError ? error.message : `unforeseen: ${error instanceof Error ? error.name : typeof error}`
     const parting: Parting = { to: 'failed', error: why }

@@ -83,7 +83,8 @@ const FAILED_AGAIN = `
 /**
  * A letter whose record had its effect is resolved in whatever state it was, unless an operator has discarded it. The members
  * of redrives are settled from any state that is not settled yet: also one that was merely claimed when its worker died.
- * Letters are locked in the order of their ids, as everywhere, and so are members: a worker notes what it published meanwhile.
+ * Letters are locked in the order of their ids, as everywhere, and so are members: a worker notes what it published meanwhile. Each member is looked up
+ * by its letter: of a set that was frozen a moment ago the planner knows nothing, and would compare each of a page with each.
  */
 const CLOSE = `
   WITH input AS (
@@ -103,14 +104,13 @@ const CLOSE = `
       ELSE 'failed_again' END AS result, locked.id IS NOT NULL AS known
     FROM input LEFT JOIN locked ON locked.id = input.id
   ), members AS (
-    SELECT item.replay_id, item.position, item.dead_letter_id FROM replay_items AS item
-    JOIN input ON item.replay_id = input.replay_id AND item.dead_letter_id = input.id
-    WHERE item.state NOT IN (${sqlList(membersWhere('settled'))})
-    ORDER BY item.replay_id, item.dead_letter_id FOR UPDATE OF item
+    SELECT item.position, ends.* FROM (SELECT * FROM closed ORDER BY replay_id, id) AS ends CROSS JOIN LATERAL (
+      SELECT position FROM replay_items WHERE replay_id = ends.replay_id AND dead_letter_id = ends.id
+        AND state NOT IN (${sqlList(membersWhere('settled'))}) FOR UPDATE
+    ) AS item
   ), settled AS (
-    UPDATE replay_items AS item SET state = closed.result, outcome = coalesce(nullif(closed.outcome, ''), closed.reason)
-    FROM members JOIN closed ON closed.replay_id = members.replay_id AND closed.id = members.dead_letter_id
-    WHERE item.replay_id = members.replay_id AND item.position = members.position
+    UPDATE replay_items AS item SET state = members.result, outcome = coalesce(nullif(members.outcome, ''), members.reason)
+    FROM members WHERE item.replay_id = members.replay_id AND item.position = members.position
   ), noted AS (
     INSERT INTO dead_letter_events (dead_letter_id, what, detail)
     SELECT id, result, jsonb_build_object('replay_id', replay_id, 'replay_count', replay_count) ||

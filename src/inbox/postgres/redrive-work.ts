@@ -137,6 +137,13 @@ export function createRedriveStore(
       return deaths
     },
 
+    async spare(redrive) {
+      await asOwner(
+        redrive,
+        `, spared AS (UPDATE replays SET page_deaths = 0 WHERE id = $1 AND ${BY_ME}) SELECT true AS mine FROM mine`,
+      )
+    },
+
     async notePublished(redrive, ids) {
       // What its settlement has already said of a record stands. Settling goes on meanwhile: it locks in this order, too.
       await asOwner(

@@ -53,6 +53,12 @@ function latest(what: readonly string[]): string {
     )`
 }
 
+/** Of a failure in the store the topic has no copy: only the history says that it was, and what for. */
+function ofLatest(cause: 'reason' | 'error' | 'pointer'): string {
+  return `CASE WHEN later.only THEN again.detail->>'${cause}' ELSE letter.${cause} END`
+}
+const WORDS_LOST = 'failed again in a redrive into the store; its message went with the index'
+
 /** The columns of a root table, and of `dead_letters`, that say which record a row came from. */
 const SOURCE_PLACE = SOURCE_COLUMNS.slice(0, 3)
 
@@ -70,8 +76,10 @@ export function addStatement({ root, key }: StreamPlan): string {
     INSERT INTO dead_letters (id, stream, reason, error, pointer, message, violations, key, group_id, source_topic,
       source_partition, source_offset, source_timestamp, first_failed_at, failed_at, failures, attempts, bytes,
       dlq_partition, dlq_offset, written_by, replay_count, replay_id, state, state_changed_at, discard_action)
-    SELECT letter.id, letter.stream, letter.reason, error, pointer, message, violations, letter.key, group_id, letter.source_topic,
-      letter.source_partition, letter.source_offset, letter.source_timestamp, first_failure, failed_at, 0, attempts, bytes,
+    SELECT letter.id, letter.stream, ${(['reason', 'error', 'pointer'] as const).map(ofLatest).join(', ')},
+      CASE WHEN later.only THEN '${WORDS_LOST}' ELSE message END, CASE WHEN later.only THEN '[]' ELSE violations END,
+      letter.key, group_id, letter.source_topic, letter.source_partition, letter.source_offset, letter.source_timestamp,
+      first_failure, CASE WHEN later.only THEN again.at ELSE failed_at END, 0, attempts, bytes,
       dlq_partition, dlq_offset, written_by,
       greatest(replay_count, (resolved.detail->>'replay_count')::integer, (happened.detail->>'replay_count')::integer),
       coalesce(in_hand.replay_id, redriven.detail->>'replay_id', letter.replay_id),
@@ -98,6 +106,10 @@ export function addStatement({ root, key }: StreamPlan): string {
     LEFT JOIN ${latest(['discarded', 'restored'])} AS decided ON true
     LEFT JOIN ${latest(['resolved'])} AS resolved ON true
     LEFT JOIN ${latest(['failed_again', 'parked', 'restored'])} AS happened ON true
+    LEFT JOIN ${latest(['failed_again'])} AS again ON true
+    CROSS JOIN LATERAL (
+      SELECT coalesce((again.detail->>'replay_count')::integer > letter.replay_count, false) AS only
+    ) AS later
     LEFT JOIN ${latest(['replayed', 'resolved', 'failed_again'])} AS redriven ON true
     WHERE NOT EXISTS (SELECT FROM dead_letters AS known WHERE known.id = letter.id)
       AND NOT EXISTS (SELECT FROM dead_letters_purged AS gone WHERE gone.id = letter.id)

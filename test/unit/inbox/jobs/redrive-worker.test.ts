@@ -266,6 +266,25 @@ describe('a letter that ends the process', () => {
     expect(killed).toBeLessThanOrEqual(2 * (MAX_DEATHS + 2))
   })
 
+  it('is none of a page that a missing right keeps from being settled, however many workers meet that', async () => {
+    const time = createVirtualTime()
+    const world = aRedriveWorld(time, { count: 30, to: 'store' })
+    const missing: RedriveWorkerParts['settlement'] = {
+      settle: () => Promise.reject(new StoreMisconfiguredError('no right')),
+    }
+    for (let n = 0; n < 2 * MAX_DEATHS; n++) {
+      const worker = aWorker(world, time, `worker-${n}`, { settlement: missing })
+      let over = false
+      void worker.ended.then(() => {
+        over = true
+      })
+      await until(time, () => over)
+    }
+    aWorker(world, time, 'last')
+    await until(time, () => ended(world))
+    expect(world.items.filter(({ at }) => at === 'resolved')).toHaveLength(30)
+  })
+
   it('is none of those that workers had in hand which were killed while they waited for the bytes', async () => {
     const time = createVirtualTime()
     const world = aRedriveWorld(time, { count: 30, to: 'store' })
