@@ -31,6 +31,7 @@ const HOLDFAST = join(CHECKOUT, 'bin/holdfast')
 /** The earlier version of the service wants zips of digits. */
 const STRICTER = join(CHECKOUT, 'test/support/stricter-schema.mjs')
 const PARTITIONS = 6
+const UNGUARDED = ['--canary', '0', '--max-failures', 'off', '--yield-above', 'off'] as const
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-redrive-'))
 try {
@@ -77,7 +78,7 @@ try {
     const service = await serve({})
     const { stdout } = await promisify(execFile)(
       HOLDFAST,
-      ['dlq', 'redrive', 'state:open', '--to', to, '--yes', '--json'],
+      ['dlq', 'redrive', 'state:open', '--to', to, '--rate', 'off', ...UNGUARDED, '--yes', '--json'],
       { cwd: folder, env },
     )
     const redrive = JSON.parse(stdout) as Redrive

@@ -3,13 +3,13 @@ import { type Collapsed, collapse } from '../engine/collapse.ts'
 import type { DeadLetter } from '../engine/dead-letter.ts'
 import { StoreContendedError } from '../engine/errors.ts'
 import type { Clock } from '../engine/ports.ts'
-import { originId, type SourceRecord } from '../engine/record.ts'
+import type { SourceRecord } from '../engine/record.ts'
 import { createBlame } from '../engine/run/blame.ts'
 import { toDeadLetter } from '../engine/run/divert.ts'
 import { condemn, type Validated, validate } from '../engine/run/validate.ts'
 import type { RedriveClosings, Refused } from '../engine/settlement.ts'
 import type { ReadyRecord, Verdict } from '../engine/verdict.ts'
-import type { PageEnd, RedriveInHand, RedriveItem, RedriveSettlement } from './redrive-work.ts'
+import type { RedriveInHand, RedriveItem, RedriveSettlement } from './redrive-work.ts'
 import { toFirstRecord } from './redriven-record.ts'
 
 /** What one transaction settles of a page. Every record of it belongs to the redrive. */
@@ -82,7 +82,7 @@ export function createRedriveSettlement<T>(parts: RedriveSettlementParts<T>): Re
         const settled = await blame.attempt(attempt)
         if (settled.kind === 'settled') {
           onSettled?.(settled.written, ready)
-          return { ...settled.closings, ends: endsOf(items, deadLetters) }
+          return settled.closings
         }
         const condemned = blame.condemn(settled.culprits, newest)
         // The errors are unforeseen, so they may pass.
@@ -119,11 +119,6 @@ export function createRedriveSettlement<T>(parts: RedriveSettlementParts<T>): Re
     if (deaths > 0) return condemn(records, deaths, shared)
     return validate(records, { ...shared, judge: parts.judge, maxAttempts })
   }
-}
-
-function endsOf(items: Items, deadLetters: readonly DeadLetter[]): PageEnd[] {
-  const failed = new Map(deadLetters.map(({ origin, rejection }) => [originId(origin), rejection]))
-  return [...items.values()].map(({ id }) => ({ id, rejection: failed.get(id) }))
 }
 
 function untraced<R>(_records: readonly SourceRecord[], work: () => Promise<R>): Promise<R> {

@@ -1,4 +1,3 @@
-import type { Rejection } from '../engine/dead-letter.ts'
 import { StreamError } from '../engine/errors.ts'
 import type { Origin, SourceRecord } from '../engine/record.ts'
 import type { RedriveClosings } from '../engine/settlement.ts'
@@ -135,21 +134,6 @@ export const REDRIVE_DELIVERY_TIMEOUT_MS = 8_000
 /** For the same reason nothing is sent any more so long after the last beat that was heard: another one may have it by then. */
 export const REDRIVE_SEND_WINDOW_MS = REDRIVE_LEASE_MS - REDRIVE_DELIVERY_TIMEOUT_MS
 
-/** How a member of a page ended in the store. */
-export interface PageEnd {
-  /** Id of the dead letter. */
-  readonly id: string
-  /** Why it failed again; `undefined`: it had its effect. */
-  readonly rejection: Rejection | undefined
-}
-
-/** What became of a page that went into the store. */
-export interface PageOutcome extends RedriveClosings {
-  readonly skipped: number
-  /** Those that were not skipped, in the order of the set. */
-  readonly ends: readonly PageEnd[]
-}
-
 /** The tables of the stream, and of its redrives, as a redrive into the store changes them. */
 export interface RedriveSettlement {
   /**
@@ -166,7 +150,7 @@ export interface RedriveSettlement {
     page: readonly LoadedItem[],
     stop: AbortSignal,
     deaths?: number,
-  ): Promise<Omit<PageOutcome, 'skipped'>>
+  ): Promise<RedriveClosings>
 }
 
 /** The topic that redriven records go to. @throws BrokerUnavailableError BrokerFatalError, as every method does */

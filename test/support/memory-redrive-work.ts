@@ -286,7 +286,6 @@ export function aRedriveWorld(
           return {
             ...{ resolved: condemned === undefined ? ids.length : 0, parked: 0 },
             failed_again: condemned === undefined ? 0 : ids.length,
-            ends: ids.map(id => ({ id, rejection: undefined })),
           }
         })
       },

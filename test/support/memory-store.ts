@@ -100,6 +100,7 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
         const ends = redriveEnds(work, ready => outcomeOf(ready))
         const { written, inserted } = writeRows(work.ready)
         added += inserted
+        for (const letter of work.deadLetters) deadLetters.set(originId(letter.origin), letter)
         const closings = inbox.settle(work.deadLetters, ends, [], true) ?? { resolved: 0, failed_again: 0, parked: 0 }
         return { kind: 'settled', written, closings }
       },

@@ -8,7 +8,6 @@ import {
   type JobObserver,
   type LoadedItem,
   type PageMarks,
-  type PageOutcome,
   type Parting,
   REDRIVE_BEAT_MS,
   type RedriveInHand,
@@ -209,7 +208,7 @@ function createTurn(
   }
 
   /** Its letters are claimed, then settled in one transaction; where that fails, they are claimed when the page comes again. */
-  async function settlePage(items: readonly RedriveItem[], begun: boolean): Promise<PageOutcome> {
+  async function settlePage(items: readonly RedriveItem[], begun: boolean): Promise<void> {
     const page = begun ? items : cutToSize(items)
     const loaded = await load(await reached(page))
     const ids = loaded.map(({ item }) => item.id)
@@ -218,15 +217,14 @@ function createTurn(
     const skipped = page.length - mine.length
     // At once: where the page comes again, they are not in it.
     if (skipped > 0) observer.observe({ kind: 'replay_page_settled', id, ...NOTHING_SETTLED, skipped })
-    if (mine.length === 0) return { ...NOTHING_SETTLED, skipped, ends: [] }
+    if (mine.length === 0) return
     await noteDeaths(begun)
     const hand = deaths < ALONE_FROM ? mine : mine.slice(0, 1)
     const condemned = deaths >= maxDeaths ? deaths : undefined
-    const { ends, ...closings } = await settlement.settle(redrive, hand, stopped, condemned)
+    const closings = await settlement.settle(redrive, hand, stopped, condemned)
     deaths = Math.min(deaths, ALONE_FROM)
     for (const _ of hand) pace.take()
     observer.observe({ kind: 'replay_page_settled', id, ...closings, skipped: 0 })
-    return { ...closings, skipped, ends }
   }
 
   /**
