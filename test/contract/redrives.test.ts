@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { BrokerUnavailableError } from '#src/engine/errors.ts'
 import type { CheckResult, DlqPlace, Redrives } from '#src/inbox/ports.ts'
 import { createDeadLetterStore } from '#src/inbox/postgres/dead-letter-store.ts'
 import { createRedriveStore } from '#src/inbox/postgres/redrive-work.ts'
@@ -62,6 +63,35 @@ describe('preview and start', () => {
   it('take letters of which no one knows where they came from: they are in the dead-letter topic only', async () => {
     await letters([{ source_topic: 'orders.dlq', written_by: 'unknown' }, { source_topic: 'other' }])
     expect(await redrives.preview(asking(''))).toMatchObject({ count: 1, left_out: { other_topic: 1 } })
+  })
+})
+
+describe('the check that a redrive begins with', () => {
+  const checkOf = async (given: typeof check) => {
+    const { pool } = database
+    const some = createRedrives({ pool, stream: 'orders', topic: 'orders', dlqTopic: 'orders.dlq', check: given })
+    return (await some.preview(asking(''))).check
+  }
+
+  it('reads a part of a large set, and says so', async () => {
+    await letters(Array.from({ length: 1_200 }, () => ({})))
+    expect(await checkOf(check)).toMatchObject({
+      ...{ checked: 1_000, failing: 1_000, complete: false },
+      message: 'of the first 1,000 checked, 0 would pass now; 1,000 would fail again',
+    })
+  })
+
+  it('keeps nobody waiting while Kafka is away, or says nothing', async () => {
+    await letters([{}])
+    // biome-ignore lint/correctness/useYield: it fails before it has anything to say
+    const away = async function* (): AsyncIterable<CheckResult> {
+      throw new BrokerUnavailableError('away')
+    }
+    const silent = async function* (): AsyncIterable<CheckResult> {
+      await new Promise(() => {})
+    }
+    expect(await checkOf(away)).toBeNull()
+    expect(await checkOf(silent)).toBeNull()
   })
 })
 
