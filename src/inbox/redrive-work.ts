@@ -185,6 +185,8 @@ export type JobFact =
       readonly id: string
       readonly to: Parting['to'] | 'lost'
       readonly error?: unknown
+      /** It paused itself. */
+      readonly because?: PausedBecause
     }
   | { readonly kind: 'automatic_redrive_started'; readonly id: string; readonly total: number }
   | { readonly kind: 'dead_letters_purged'; readonly purged: number }

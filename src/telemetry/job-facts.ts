@@ -62,8 +62,10 @@ export function createJobObserver({ stream, metrics, log }: JobFactTools): JobOb
       }
 
       case 'replay_parted': {
-        const fields = { replay_id: fact.id, to: fact.to, error: fact.error }
-        log.line(fact.to === 'failed' ? 'error' : 'info', fact.kind, fields, `redrive ${PARTED[fact.to]}`)
+        const { id, to, error, because } = fact
+        const level = to === 'failed' ? 'error' : because === undefined ? 'info' : 'warn'
+        const fields = { replay_id: id, to, error, because: because?.message }
+        log.line(level, fact.kind, fields, `redrive ${PARTED[to]}`)
         break
       }
 

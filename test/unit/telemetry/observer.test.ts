@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { DeadLetter } from '#src/engine/dead-letter.ts'
 import { StoreUnavailableError } from '#src/engine/errors.ts'
 import { NO_BATCH_TRACE } from '#src/engine/tracing.ts'
+import { NOTHING_COUNTED, pausedUnsettled } from '#src/inbox/redrive-guard.ts'
 import { samples, telemetry } from './support.ts'
 
 const SIX = { topic: 'orders', partition: 6 }
@@ -30,6 +31,8 @@ const DEAD_LETTER: DeadLetter = {
   groupId: 'holdfast',
 }
 
+const CAUSE = { reason: 'schema_violation', error: 'required', pointer: '/payment/bank' }
+
 describe('a fact', () => {
   it('of a settled batch counts each record by its outcome, and times each stage', async () => {
     const { observe, metrics } = telemetry()
@@ -52,6 +55,18 @@ describe('a fact', () => {
     expect(found.get('holdfast_batch_records_sum{stream="orders"}')).toBe(10)
     expect(found.get('holdfast_batch_duration_seconds_sum{stream="orders",stage="write"}')).toBe(0.03)
     expect(found.get('holdfast_batch_duration_seconds_count{stream="orders",stage="divert"}')).toBe(1)
+  })
+
+  it('of a redrive that paused itself is a warning, with why', () => {
+    const { observe, lines } = telemetry({ level: 'info' })
+    const counts = { ...NOTHING_COUNTED, settled: 3, failed: 1, causes: [{ ...CAUSE, count: 1 }] }
+    const because = pausedUnsettled(counts, { canary: 20, maxFailures: 20, yieldAboveSeconds: 10 })
+    observe({ kind: 'replay_parted', id: 'r1', to: 'paused', because })
+    observe({ kind: 'replay_parted', id: 'r2', to: 'paused' })
+    expect(lines).toMatchObject([
+      { level: 'warn', event: 'replay_parted', replay_id: 'r1', to: 'paused', because: because.message },
+      { level: 'info', replay_id: 'r2' },
+    ])
   })
 
   it('of a refused request is counted by its reason; the log names the address of who guesses keys, once for many', async () => {
