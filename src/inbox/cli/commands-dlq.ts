@@ -14,9 +14,9 @@ const anyFilter = () => new Argument('[filter...]', 'which (default: all)')
 const redriveId = () => new Argument('<id>', 'as "dlq redrives" lists it')
 const steering = () => import('./dlq-steer.ts')
 
-/** What such an option takes, or `off`. @returns null for that */
-function orOff<T>(parse: (text: string) => T): (text: string) => T | null {
-  return text => (text === 'off' ? null : parse(text))
+/** What such an option takes, or `off`. */
+function orOff<T>(parse: (text: string) => T): (text: string) => T | 'off' {
+  return text => (text === 'off' ? text : parse(text))
 }
 
 const STATS: CommandSpec = {

@@ -7,24 +7,23 @@ import { UsageError } from '../../engine/errors.ts'
 import { refuseEdit } from '../edit.ts'
 import type { DeadLetterFilter } from '../filter.ts'
 import { type RedriveRequest, RedriveRunningError, type RedriveTarget, USUAL_TARGET } from '../ports.ts'
-import { USUAL_RATE } from '../redrive-guard.ts'
+import { type GuardRequest, USUAL_RATE } from '../redrive-guard.ts'
 import { answerable, filterOf } from './dlq-filter.ts'
 import { type DeadLetters, type DlqOptions, openDeadLetters } from './dlq-parts.ts'
 import { runRedrive } from './redrive-run.ts'
 import { previewLines } from './redrive-words.ts'
 
-interface RedriveOptions extends DlqOptions {
+export interface RedriveOptions extends DlqOptions {
   readonly dryRun?: boolean
   readonly to?: RedriveTarget
-  /** `null`: without a limit. */
-  readonly rate?: number | null
+  readonly rate?: number | 'off'
   readonly limit?: number
   readonly onlyPassing?: boolean
   readonly edit?: string
   readonly canary?: number
-  readonly maxFailures?: number | null
+  readonly maxFailures?: number | 'off'
   /** In ms. */
-  readonly yieldAbove?: number | null
+  readonly yieldAbove?: number | 'off'
   readonly because?: string
   readonly resume?: string
   readonly yes?: boolean
@@ -57,20 +56,15 @@ async function start(
   options: RedriveOptions,
 ): Promise<string | undefined> {
   const filter = await answerable(inbox, filterOf(words), options)
-  const { rate = USUAL_RATE, canary, maxFailures, yieldAbove } = options
   const request: RedriveRequest = {
     filter,
     to: options.to ?? USUAL_TARGET,
-    rate: rate ?? undefined,
+    rate: rateOf(options),
     limit: options.limit,
     onlyPassing: options.onlyPassing ?? false,
     edited: options.edit === undefined ? undefined : await readEdit(options.edit, inbox, filter),
     automatic: false,
-    guard: {
-      canary,
-      maxFailures,
-      yieldAboveSeconds: yieldAbove === undefined ? undefined : (yieldAbove ?? 0) / 1000,
-    },
+    guard: guardOf(options),
   }
   const preview = await inbox.redrives.preview(request)
   if (options.dryRun || preview.count === 0) {
@@ -84,6 +78,19 @@ async function start(
   const { id } = await inbox.redrives.start({ ...request, limit: preview.count }, actingOperator(inbox.config, options))
   if (!options.json) note(`redrive ${id}`)
   return id
+}
+
+/** Records a second; `undefined`: without a limit. */
+export function rateOf({ rate = USUAL_RATE }: RedriveOptions): number | undefined {
+  return rate === 'off' ? undefined : rate
+}
+
+export function guardOf({ canary, maxFailures, yieldAbove }: RedriveOptions): GuardRequest {
+  return {
+    canary,
+    maxFailures: maxFailures === 'off' ? null : maxFailures,
+    yieldAboveSeconds: yieldAbove === 'off' ? 0 : yieldAbove && yieldAbove / 1000,
+  }
 }
 
 /** @throws UsageError when it cannot be read, or may not take the place of the dead letter */
