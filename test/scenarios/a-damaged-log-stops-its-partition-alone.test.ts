@@ -57,12 +57,10 @@ it('damaged on disk: what stands before is settled, the others go on, and the er
   await eventually(async () => (await progressOf(stream, 1)) === 10, 'partition 1 going on')
   expect(await progressOf(stream, 0)).toBe(10)
 
-  // And when an operator skips the batch, everything behind it is read
-  expect(await service.stop()).toBe(0)
+  // And when an operator skips the batch, the same process reads everything behind it
   await holdfast(stream, 'seek', '--partition', '0', '--to', '20', '--because', 'the batch is damaged')
-  const next = await startService({ ...stream, brokers: kafka.brokers })
   await eventually(async () => (await stream.committed()) === 40, 'everything being committed')
-  await eventually(() => isReady(next), 'readiness')
+  await eventually(() => isReady(service), 'readiness')
   const [{ stored } = { stored: 0 }] = await stream.query<{ stored: number }>(
     'SELECT count(*)::int AS stored FROM orders',
   )

@@ -33,6 +33,13 @@ async function progressOf(stream: Stream): Promise<bigint[]> {
   return rows.map(({ next_offset }) => BigInt(next_offset))
 }
 
+async function allFlow(stream: Stream, partitions: number, beyond: bigint): Promise<void> {
+  await eventually(async () => {
+    const all = await progressOf(stream)
+    return all.length === partitions && all.every(next => next > beyond)
+  }, 'all partitions flowing')
+}
+
 /** Waits until the other partitions have moved on by so many records, as the measure of a time under load. */
 async function othersGoOn(stream: Stream, held: number, records = 200n): Promise<void> {
   const sum = (all: readonly bigint[]) => all.reduce((total, next, at) => (at === held ? total : total + next), 0n)
@@ -44,7 +51,7 @@ it('a pause holds one partition under load, over kill -9 and a rebalance, and lo
   const stream = await aStream({ partitions: PARTITIONS })
   const [first, second] = await twoReplicas(stream)
   const traffic = startTraffic(stream, 20, 100, { seed: 14, updatesRatio: 0.3 })
-  await eventually(async () => (await progressOf(stream)).every(next => next > 0n), 'all partitions flowing')
+  await allFlow(stream, PARTITIONS, 0n)
 
   // When an operator pauses partition 2, its owner settles what it has in hand, and then nothing more
   const pausing = await holdfast(stream, 'pause', '--partition', '2', '--because', 'a drill', '--as', 'ada', '--json')
@@ -137,7 +144,7 @@ it('seek moves a partition of a running service under load, to a time and to the
   const stream = await aStream({ partitions: PARTITIONS })
   const [first, second] = await twoReplicas(stream)
   const traffic = startTraffic(stream, 20, 100, { seed: 15, updatesRatio: 0.3 })
-  await eventually(async () => (await progressOf(stream)).every(next => next > 50n), 'all partitions flowing')
+  await allFlow(stream, PARTITIONS, 50n)
   const time = new Date().toISOString()
   await othersGoOn(stream, -1, 400n)
 
@@ -185,4 +192,40 @@ it('seek moves a partition of a running service under load, to a time and to the
     ),
   })
   expect([await first.stop(), await second.stop()]).toEqual([0, 0])
+})
+
+it('a crash of the owner between request and move leaves the old position, until the next owner carries it out', async () => {
+  const stream = await aStream({ partitions: 2 })
+  // (So long that it is still a member when the request comes.)
+  const patient = { ...env, KAFKA_CONFIG: 'session.timeout.ms=20000,heartbeat.interval.ms=500' }
+  const first = await startService({ ...stream, env: patient })
+  const traffic = startTraffic(stream, 20, 100, { seed: 16, updatesRatio: 0.3 })
+  await allFlow(stream, 2, 50n)
+
+  // Given an owner that does not answer any more, as a request comes
+  first.kill('SIGSTOP')
+  const moving = holdfast(stream, 'seek', '--partition', '0', '--to', 'earliest', '--because', 'x', '--json')
+  moving.catch(() => {})
+  await eventually(async () => (await stream.query('SELECT 1 FROM stream_moves')).length === 1, 'the request')
+  const [before = 0n] = await progressOf(stream)
+
+  // When it is killed, the position is the old one, and the next owner moves it
+  first.kill('SIGKILL')
+  await first.exited
+  expect((await progressOf(stream))[0]).toBe(before)
+  const second = await startService({ ...stream, env })
+  const moved = JSON.parse((await moving).stdout)
+  expect([moved.to, BigInt(moved.from) >= before], 'it may have gone on a little before it was told').toEqual([
+    '0',
+    true,
+  ])
+  expect(second.log.filter(({ event }) => event === 'moved')).toMatchObject([
+    { partition: 0, from: moved.from, to: '0' },
+  ])
+  await traffic.stop()
+  await eventually(async () => (await stream.settled()) === traffic.sent.length, 'all of it')
+  await eventually(async () => (await stream.committed()) === traffic.sent.length, 'the commits')
+  expect(await differences(stream, modelOf(traffic.sent))).toEqual([])
+  expect(await stream.findings()).toEqual([])
+  expect(await second.stop()).toBe(0)
 })
