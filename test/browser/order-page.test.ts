@@ -1,5 +1,9 @@
+import { createHash } from 'node:crypto'
 import type { Browser, Request } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { LetterOfKey } from '#src/engine/dead-letter-hint.ts'
+import { RESOLVED_LETTER } from '../support/http-parts.ts'
+import { looksWell } from './looks.ts'
 import { MODEL, type Pages, resultWith, STORE_IS_AWAY, startPages, UID } from './pages.ts'
 import { launchBrowser } from './support.ts'
 
@@ -61,6 +65,35 @@ describe('the order page', () => {
       expect(shown).toContain('2 Jan 2026, 03:04:05 UTC')
       expect(shown).not.toContain('dead letter')
     }))
+
+  it('tells an operator what became of the dead letters of its key', async () => {
+    const key = 'rules'
+    const sha256 = createHash('sha256').update(key).digest('hex')
+    const letter: LetterOfKey = {
+      ...RESOLVED_LETTER,
+      events: [
+        { at: '2026-01-01T00:00:00.000Z', what: 'failed', who: null, redrive: null },
+        { at: '2026-01-01T01:00:00.000Z', what: 'resolved', who: 'ada', redrive: 'r4x0c2m8ab' },
+      ],
+    }
+    await using locked = await startPages(browser, {
+      orders: [MODEL],
+      keys: [{ name: 'ops', role: 'admin', sha256 }],
+      keyless: 'nobody',
+      letters: { [UID]: [letter] },
+    })
+    await locked.visit(`/?uid=${UID}`, async page => {
+      await page.locator('#key').fill(key)
+      await page.keyboard.press('Enter')
+      const story = page.locator('.story')
+      await story.getByRole('link', { name: 'orders-0-3' }).waitFor()
+      expect(await story.textContent()).toContain('resolved; schema_violation (required at /payment/bank)')
+      expect(
+        await story.getByRole('link').evaluateAll('links => links.map(link => link.getAttribute("href"))'),
+      ).toEqual(['/admin?letter=orders-0-3', '/admin?replay=r4x0c2m8ab'])
+      await looksWell(page, 'story')
+    })
+  })
 
   it('finds the orders of a customer and of a day, at an address that can be kept', () =>
     pages.visit('/', async page => {

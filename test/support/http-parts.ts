@@ -1,3 +1,4 @@
+import type { LetterOfKey } from '#src/engine/dead-letter-hint.ts'
 import type { Origin } from '#src/engine/record.ts'
 import type { PageQuery, Place, StoredValue } from '#src/engine/value-sql.ts'
 import type { HttpOptions } from '#src/http/server.ts'
@@ -76,6 +77,17 @@ export function patientClock(): { monotonic(): number; sleep(ms: number, signal?
 
 /** When orders in memory were stored. */
 export const STORED_AT_MS = Date.UTC(2026, 0, 2, 3, 4, 5)
+
+/** A dead letter that was resolved; its events are left to the test. */
+export const RESOLVED_LETTER: LetterOfKey = {
+  id: 'orders-0-3',
+  reason: 'schema_violation',
+  error: 'required',
+  pointer: '/payment/bank',
+  state: 'resolved',
+  failed_at: '2026-01-01T00:00:00.000Z',
+  events: [],
+}
 
 /** Where a value in memory stands. */
 export function positionOf(value: StoredValue | undefined) {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { expect, it } from 'vitest'
 import type { LetterOfKey } from '#src/engine/dead-letter-hint.ts'
 import { StoreUnavailableError } from '#src/engine/errors.ts'
+import { RESOLVED_LETTER } from '../../support/http-parts.ts'
 import { memoryReturns } from '../../support/returns.ts'
 import { ORDER, type Service, startService, UID } from './support.ts'
 
@@ -11,12 +12,7 @@ const KEYS = [
   { name: 'ops', role: 'admin', sha256: hash('rules') },
 ] as const
 const LETTER: LetterOfKey = {
-  id: 'orders-0-3',
-  reason: 'schema_violation',
-  error: 'required',
-  pointer: '/payment/bank',
-  state: 'resolved',
-  failed_at: '2026-01-01T00:00:00.000Z',
+  ...RESOLVED_LETTER,
   events: [{ at: '2026-01-01T01:00:00.000Z', what: 'replayed', who: '<b>ada</b>', redrive: 'r4x0c2m8ab' }],
 }
 const parts = {
