@@ -88,9 +88,8 @@ describe('the order page', () => {
       const story = page.locator('.story')
       await story.getByRole('link', { name: 'orders-0-3' }).waitFor()
       expect(await story.textContent()).toContain('resolved; schema_violation (required at /payment/bank)')
-      expect(
-        await story.getByRole('link').evaluateAll('links => links.map(link => link.getAttribute("href"))'),
-      ).toEqual(['/admin?letter=orders-0-3', '/admin?replay=r4x0c2m8ab'])
+      expect(await story.getByRole('link').nth(0).getAttribute('href')).toBe('/admin?letter=orders-0-3')
+      expect(await story.getByRole('link').nth(1).getAttribute('href')).toBe('/admin?replay=r4x0c2m8ab')
       await looksWell(page, 'story')
     })
   })
@@ -101,7 +100,7 @@ describe('the order page', () => {
       await page.getByLabel('From', { exact: true }).fill('2021-11-26')
       await page.getByLabel('To', { exact: true }).fill('2021-11-26')
       const asked = page.waitForRequest(request => request.url().includes('/orders?customer_id='))
-      await page.getByRole('button', { name: 'List' }).click()
+      await page.getByRole('button', { name: 'List', exact: true }).click()
       const { searchParams } = new URL((await asked).url())
       expect(searchParams.get('from')).toBe('2021-11-26T00:00:00.000Z')
       expect(searchParams.get('to')).toBe('2021-11-27T00:00:00.000Z')
