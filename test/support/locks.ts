@@ -54,7 +54,8 @@ export function reading(stream: Stream, state: State): Promise<number> {
 
 type State = 'waits for a lock' | 'idle'
 
-async function connections(stream: Stream, pool: 'lanes' | 'read', state: State): Promise<number> {
+/** Connections of that pool, of all processes. */
+export async function connections(stream: Stream, pool: 'lanes' | 'read' | 'jobs', state: State): Promise<number> {
   const rows = await stream.query(
     `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'holdfast-${pool}'
        AND ${state === 'idle' ? "state = 'idle in transaction'" : "wait_event_type = 'Lock'"}`,
