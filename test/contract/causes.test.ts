@@ -102,9 +102,11 @@ describe('a cause', () => {
     await letter(1)
     const { id } = await now()
     await causes.change(id, { state: 'known', owner: 'ada' }, ada)
-    await settle(1, 5)
-    expect(await now()).toMatchObject({ state: 'resolved', owner: 'ada' })
     await noteConsumerStart(database.pool, { id: crypto.randomUUID(), version: '2.0.0', agoMs: 50 * MINUTE_MS })
+    await settle(1, 5)
+    expect(await now(), 'no version was deployed when it appeared').toMatchObject({
+      ...{ state: 'resolved', owner: 'ada', version: null },
+    })
     await letter(20)
     await letter(21)
     expect(await now()).toMatchObject({ id, state: 'regressed', since: at(20), version: '2.0.0', owner: 'ada' })
