@@ -6,7 +6,7 @@ import type { PartitionProgress } from './stream-ports.ts'
 export interface StreamLag extends AsyncDisposable {
   /**
    * Age of the oldest record that is not settled, in seconds; 0: there is none. `undefined`: it is not known. Asks the database and Kafka
-   * when it is due, and waits a moment for them at most. Partitions that wait for an operator do not count.
+   * when it is due, and waits a moment for them at most. Partitions that wait for an operator, or that one has paused, do not count.
    */
   seconds(): Promise<number | undefined>
 }
@@ -34,8 +34,8 @@ export function createStreamLag(parts: {
   async function ask(): Promise<void> {
     try {
       const ages: number[] = []
-      for (const { partition, next, pausedFor } of await progress()) {
-        if (pausedFor !== undefined) continue
+      for (const { partition, next, pausedFor, manualPause } of await progress()) {
+        if (pausedFor !== undefined || manualPause !== undefined) continue
         const age = await ageOf(partition, next)
         if (age !== undefined) ages.push(age)
       }
