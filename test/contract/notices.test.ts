@@ -123,8 +123,10 @@ describe('the outbox', () => {
   })
 
   it('is bounded: what is too much is refused, and noted when there is room', async () => {
-    const many = Array.from({ length: 1_000 }, (_, n) => event(`n${n}`))
-    expect(await outbox.note(many)).toBe(0)
+    // Also of what is noted at a time.
+    const many = Array.from({ length: 1_005 }, (_, n) => event(`n${n}`, 5_000 - n))
+    expect(await outbox.note(many)).toBe(5)
+    expect((await database.pool.query('SELECT FROM notices')).rowCount).toBe(1_000)
     expect(await outbox.note([event('one more')])).toBe(1)
     await database.pool.query("UPDATE notices SET due_at = NULL WHERE subject <> 'n0'")
     expect(await outbox.note([event('one more')])).toBe(0)

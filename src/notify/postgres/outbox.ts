@@ -36,7 +36,7 @@ const NOTE = `
   ), waiting AS (
     SELECT count(*) AS count FROM notices WHERE due_at IS NOT NULL
   ), taken AS (
-    SELECT * FROM news, waiting WHERE waiting.count < $2
+    SELECT * FROM news ORDER BY since, subject LIMIT (SELECT greatest(0, $2 - count) FROM waiting)
   ), gone AS (
     DELETE FROM notices AS n WHERE due_at IS NULL AND noted_at < now() - ${KEPT}
       AND NOT EXISTS (SELECT FROM events AS e WHERE e.subject = n.subject)
