@@ -1,17 +1,31 @@
 import type { Violation } from '../engine/dead-letter.ts'
 import type { SourceRecord } from '../engine/record.ts'
 import type { Verdict } from '../engine/verdict.ts'
-import type { CheckedPage, CheckResult, DeadLetterRecords, DeadLetterStore, DlqPlace, LetterQuery } from './ports.ts'
+import type {
+  CheckedPage,
+  CheckResult,
+  DeadLetterRecords,
+  DeadLetterStore,
+  LetterQuery,
+  LetterToCheck,
+} from './ports.ts'
 
 /** The judge of the stream: today's schema. */
 export type Judge = (record: SourceRecord) => Verdict<unknown>
+
+/** A look at it would end this process too, and the stream with it. A redrive into the store takes such a letter alone. */
+const ENDS_PROCESSES: Violation = {
+  pointer: '',
+  keyword: 'crash_loop',
+  message: 'ended the process that looked at it; only a redrive tries it again',
+}
 
 /** Letters that are looked up at a time; their bytes are judged one by one as they come. */
 const PAGE = 2_000
 
 /**
- * Would these pass now? Writes nothing. One answer for each place: those whose bytes are there in the order in which they
- * stand in the topic, then those whose bytes are gone.
+ * Would these pass now? Writes nothing. One answer for each letter: first those that end processes, and are not looked at; then those whose
+ * bytes are there in the order in which they stand in the topic, then those whose bytes are gone.
  * @throws BrokerUnavailableError
  */
 export function createCheckLetters({
@@ -20,8 +34,12 @@ export function createCheckLetters({
 }: {
   readonly records: Pick<DeadLetterRecords, 'read'>
   readonly judge: Judge
-}): (places: readonly DlqPlace[]) => AsyncIterable<CheckResult> {
-  return async function* checkLetters(places) {
+}): (letters: readonly LetterToCheck[]) => AsyncIterable<CheckResult> {
+  return async function* checkLetters(letters) {
+    const places = letters.filter(({ reason }) => reason !== 'crash_loop')
+    for (const { id, reason } of letters) {
+      if (reason === 'crash_loop') yield { id, passes: false, violations: [ENDS_PROCESSES] }
+    }
     const missing = new Set(places.map(({ id }) => id))
     for await (const { id, record } of records.read(places)) {
       missing.delete(id)
@@ -47,9 +65,9 @@ export function createFilterCheck({
     let after = from
     for (let left = limit; left > 0; ) {
       const { rows, next } = await letters.page({ ...query, limit: Math.min(left, PAGE), after })
-      const places = rows.flatMap(({ id, dlq_partition, dlq_offset }) => {
+      const places = rows.flatMap(({ id, reason, dlq_partition, dlq_offset }) => {
         if (dlq_partition === null || dlq_offset === null) return []
-        return [{ id, partition: dlq_partition, offset: BigInt(dlq_offset) }]
+        return [{ id, reason, partition: dlq_partition, offset: BigInt(dlq_offset) }]
       })
       const results = new Map<string, CheckResult>()
       for await (const result of check(places)) results.set(result.id, result)

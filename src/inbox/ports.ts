@@ -213,6 +213,12 @@ export interface DlqPlace {
   readonly offset: bigint
 }
 
+/** A letter that is to be judged by its bytes. */
+export interface LetterToCheck extends DlqPlace {
+  /** For which it failed last. */
+  readonly reason: string
+}
+
 /** `undefined`: its place is not noted (`dlq reindex` finds it). */
 export function dlqPlaceOf({ id, dlq_partition, dlq_offset }: DeadLetterRow): DlqPlace | undefined {
   if (dlq_partition === null || dlq_offset === null) return undefined

@@ -3,12 +3,12 @@ import { BrokerUnavailableError } from '../../engine/errors.ts'
 import { query } from '../../engine/postgres/pool.ts'
 import { type DeadLetterFilter, namesState } from '../filter.ts'
 import { type DeadLetterState, LETTER_MOVES, type LeftOutReason } from '../letter-states.ts'
-import type { CheckResult, DlqPlace, RedriveRequest } from '../ports.ts'
+import type { CheckResult, LetterToCheck, RedriveRequest } from '../ports.ts'
 import { CHECK_MEMBERS, CHECK_TIME_MS } from '../redrive-check.ts'
 import { type Condition, filterSql } from './dead-letter-filter-sql.ts'
 
 /** Would these pass now? One answer for each, in whatever order. */
-export type CheckLetters = (places: readonly DlqPlace[]) => AsyncIterable<CheckResult>
+export type CheckLetters = (letters: readonly LetterToCheck[]) => AsyncIterable<CheckResult>
 
 /** Letters that passed, as many as were wanted; and how many were looked at for that in vain. */
 export interface PassingLetters {
@@ -141,14 +141,16 @@ async function* checkMembers(
   let last: { readonly failed_at: string; readonly id: string } | undefined
   for (;;) {
     const rows = await query<CandidateRow>(pool, {
-      text: `SELECT id, dlq_partition, dlq_offset, failed_at::text FROM (${text}) AS matching
+      text: `SELECT id, reason, dlq_partition, dlq_offset, failed_at::text FROM (${text}) AS matching
         WHERE left_out IS NULL AND (failed_at, id) > ($1::timestamptz, $2::text)
         ORDER BY matching.failed_at, id LIMIT $3`,
       values: [last?.failed_at ?? '-infinity', last?.id ?? '', chunk, ...values],
     })
     if (rows.length === 0) return
     last = rows.at(-1)
-    const places = rows.map(row => ({ id: row.id, partition: row.dlq_partition, offset: BigInt(row.dlq_offset) }))
+    const places = rows.map(({ id, reason, ...row }) => {
+      return { id, reason, partition: row.dlq_partition, offset: BigInt(row.dlq_offset) }
+    })
     const found = new Map<string, CheckResult>()
     for await (const result of check(places)) found.set(result.id, result)
     yield rows.map(({ id }) => found.get(id) ?? { id, passes: undefined, violations: [] })
@@ -167,6 +169,7 @@ export function takeApart(
 
 interface CandidateRow extends pg.QueryResultRow {
   readonly id: string
+  readonly reason: string
   readonly dlq_partition: number
   readonly dlq_offset: string
   readonly failed_at: string

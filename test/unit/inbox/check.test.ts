@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { createCheckLetters, createFilterCheck } from '#src/inbox/check.ts'
-import type { DeadLetterPlace, DeadLetterRow, DlqPlace } from '#src/inbox/ports.ts'
+import type { DeadLetterPlace, DeadLetterRow, DlqPlace, LetterToCheck } from '#src/inbox/ports.ts'
 import { createOrderJudge } from '../../support/order.ts'
 import { modelOrder } from '../../support/orders.ts'
 import { aRecord } from '../../support/records.ts'
@@ -12,6 +12,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   'no-json': '{',
   'no-amount': JSON.stringify({ ...modelOrder, payment: { ...modelOrder.payment, amount: undefined } }),
   bug: 'bug',
+  deadly: 'deadly',
 }
 
 /** The topic holds what is named above. */
@@ -24,15 +25,19 @@ const records = {
   },
 }
 
+let deadlyWasJudged = false
 const check = createCheckLetters({
   records,
   judge(record) {
+    deadlyWasJudged ||= record.value?.toString() === 'deadly'
     if (record.value?.toString() === 'bug') throw new TypeError('ada@example.org')
     return order(record)
   },
 })
 
-const place = (id: string, index = 0): DlqPlace => ({ id, partition: 0, offset: BigInt(index) })
+const place = (id: string, index = 0): LetterToCheck => {
+  return { id, partition: 0, offset: BigInt(index), reason: id === 'deadly' ? 'crash_loop' : 'schema_violation' }
+}
 
 it('judges the bytes by today’s rules, and says of each letter whether it passes and why not', async () => {
   const results = await Array.fromAsync(check(['gone', 'no-json', 'good', 'no-amount', 'bug'].map(place)))
@@ -48,6 +53,15 @@ it('judges the bytes by today’s rules, and says of each letter whether it pass
     { id: 'gone', passes: undefined, violations: [] },
   ])
   expect(JSON.stringify(results)).not.toContain('ada@')
+})
+
+it('does not look at one that ended the process that did, and says so', async () => {
+  const results = await Array.fromAsync(check(['good', 'deadly'].map(place)))
+  expect(results).toEqual([
+    { id: 'deadly', passes: false, violations: [expect.objectContaining({ keyword: 'crash_loop', pointer: '' })] },
+    { id: 'good', passes: true, violations: [] },
+  ])
+  expect(deadlyWasJudged).toBe(false)
 })
 
 /** An index of these letters, latest first. */

@@ -54,7 +54,13 @@ describe('the lag of the live stream', () => {
   it('leaves out partitions that wait for an operator or were paused by one, and those of which nothing is known', async () => {
     const manualPause = { partition: 4, by: 'ada', because: 'test', sinceMs: NOW_MS }
     const partitions = [at(0, { pausedFor: 'storm_guard' }), at(1), at(2), at(3), at(4, { manualPause })]
-    const heads = { 0: aged(900), 4: aged(900), 1: new PartitionUnavailableError('no leader'), 2: { timestampMs: -1 }, 3: aged(7) }
+    const heads = {
+      0: aged(900),
+      4: aged(900),
+      1: new PartitionUnavailableError('no leader'),
+      2: { timestampMs: -1 },
+      3: aged(7),
+    }
     expect(await lagOf(partitions, heads).lag.seconds()).toBe(7)
     expect(await lagOf([], {}).lag.seconds()).toBeUndefined()
     expect(await lagOf([at(1)], heads).lag.seconds()).toBeUndefined()
