@@ -156,6 +156,17 @@ describe('a proof that goes on from a checkpoint', () => {
     expect(await prove(database.pool, stream)).toMatchObject({ from: undefined, findings: [] })
   })
 
+  it('reads everything where so much came in the hour before it, of which it would have to keep all keys in mind', async () => {
+    const sums = 'records = 3000003, written = 3000003, to_offset = 3000003'
+    const closed = { partition: 0, ledger_id: '1', to_offset: '3000003', sums: { records: 3_000_003 } }
+    await query(`UPDATE stream_ledger SET ${sums} WHERE partition = 0 AND from_offset = 0`)
+    await query(`UPDATE proof_checkpoints SET partitions = '${JSON.stringify([closed])}'`)
+    expect((await readCheckpoint(database.pool, stream))?.recordsSince).toBe(3_000_010)
+    expect(await prove(database.pool, stream)).toMatchObject({ from: undefined })
+    await query(`UPDATE stream_ledger SET settled_at = settled_at - interval '2 hours' WHERE from_offset = 0`)
+    expect((await readCheckpoint(database.pool, stream))?.recordsSince).toBeLessThan(10)
+  })
+
   it('begins anew where the clock of the database says that its checkpoint is still to come', async () => {
     await query(`UPDATE proof_checkpoints SET proven_at = now() + interval '1 hour'`)
     expect(await prove(database.pool, stream)).toMatchObject({ from: undefined, findings: [] })

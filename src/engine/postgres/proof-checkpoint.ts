@@ -34,7 +34,7 @@ export interface Checkpoint {
    * is that of the transaction's beginning.
    */
   readonly since: string
-  /** Records that the ledger counts behind it. */
+  /** Records that the ledger counts behind it, or from {@link since} on: the proof keeps the keys of the latter in mind. */
   readonly recordsSince: number
 }
 
@@ -47,8 +47,9 @@ type Place = Pick<Stream, 'name' | 'topic' | 'groupId'>
 export async function readCheckpoint(pool: pg.Pool, { name, topic, groupId }: Place): Promise<Checkpoint | undefined> {
   const [row] = await query<CheckpointRow>(pool, {
     text: `SELECT proven_at, full_at, partitions, dlq, (proven_at - interval '1 hour')::text AS since,
-        (SELECT coalesce(sum(records), 0) FROM stream_ledger WHERE topic = $2 AND group_id = $3)
-        - (SELECT coalesce(sum((closed->'sums'->>'records')::bigint), 0) FROM jsonb_array_elements(partitions) AS closed) AS records_since
+        (SELECT greatest(coalesce(sum(records) FILTER (WHERE settled_at >= proven_at - interval '1 hour'), 0), coalesce(sum(records), 0)
+            - (SELECT coalesce(sum((closed->'sums'->>'records')::bigint), 0) FROM jsonb_array_elements(partitions) AS closed))
+          FROM stream_ledger WHERE topic = $2 AND group_id = $3) AS records_since
       FROM proof_checkpoints WHERE stream = $1 AND topic = $2 AND group_id = $3 AND proven_at <= now()`,
     values: [name, topic, groupId],
   })
