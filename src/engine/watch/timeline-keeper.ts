@@ -23,6 +23,8 @@ const PENDING_MAX = 2_160
 /** Rows of one statement. */
 const WRITE_MAX = 360
 const ROLL_UP_EVERY = 6
+/** Timers fire some ms before the wall clock says so. A loop that wakes so close to the end of a step begins the next. */
+const EARLY_MS = 100
 /** A stop does not wait longer for the last, unfinished step to be written. */
 const LAST_WRITE_MS = 1_000
 
@@ -40,7 +42,7 @@ export function startTimelineKeeper({ recorders, store, clock, onFailure }: Time
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
       const beganMs = clock.now()
-      const atMs = Math.floor(beganMs / STEP_MS) * STEP_MS
+      const atMs = Math.floor((beganMs + EARLY_MS) / STEP_MS) * STEP_MS
       await clock.sleep(atMs + STEP_MS - beganMs, stopping.signal)
       pending.push(...recorders.flatMap(recorder => recorder.take(atMs, clock.now()) ?? []))
       pending = pending.slice(-PENDING_MAX)

@@ -108,6 +108,14 @@ describe('the keeper of the time line', () => {
     expect(keeper.written).toEqual(steps(0, 5))
   })
 
+  it('writes no step twice when a timer fires some ms early: the second would replace what the first counted', async () => {
+    const keeper = aKeeper()
+    await keeper.pass(1, STEP_MS - 1)
+    await keeper.pass(1, STEP_MS + 1)
+    await keeper.pass(1)
+    expect(keeper.written).toEqual(steps(0, 3))
+  })
+
   it('reports what no later attempt resolves, and goes on', async () => {
     const keeper = aKeeper()
     const refused = new StoreMisconfiguredError('no such table')
@@ -194,9 +202,9 @@ function aKeeper() {
     answerAfter(promise: Promise<void>) {
       answered = promise
     },
-    async pass(count: number) {
+    async pass(count: number, stepMs = STEP_MS) {
       for (let step = 0; step < count; step++) {
-        nowMs += STEP_MS
+        nowMs += stepMs
         wake()
         await new Promise(resolve => setImmediate(resolve))
       }
