@@ -35,7 +35,7 @@ export function runbooksOf(stream) {
     [some(({ halted }) => halted != null), 'HoldfastPartitionHalted'],
     [some(({ paused = [] }) => paused.includes('storm_guard')), 'HoldfastStormGuard'],
     [breakers.some(({ open }) => open) || silenceOf(stream) > 0, 'HoldfastBreakerOpen'],
-    [some(one => (one.unreadable ?? one.contended ?? one.stalled_seconds) != null), 'HoldfastNoProgress'],
+    [some(makesNoProgress), 'HoldfastNoProgress'],
     [(lag ?? 0) > BEHIND_SECONDS, 'HoldfastLagHigh'],
   ].flatMap(([isSo, name]) => (isSo ? [name] : []))
   if (found.length === 0 && checks.some(({ ok }) => !ok)) found.push('HoldfastNotReady')
@@ -43,6 +43,11 @@ export function runbooksOf(stream) {
   if (Object.keys(letters?.attention ?? {}).length === 0) return found
   const isOld = (letters.oldest_age_seconds ?? 0) > DAY_SECONDS
   return [...found, isOld ? 'HoldfastDeadLettersUntouched' : 'HoldfastDeadLettersArriving']
+}
+
+/** Every partition that has work at hand stands still for a moment between two batches. */
+function makesNoProgress({ unreadable, contended, stalled_seconds: seconds = 0 }) {
+  return (unreadable ?? contended) != null || seconds > BEHIND_SECONDS
 }
 
 /** @param {string} name as `HoldfastLagHigh` */

@@ -18,6 +18,9 @@ describe('each trouble has a runbook', () => {
     [{ partitions: [{ halted: 'another topic' }] }, ['HoldfastPartitionHalted']],
     [{ partitions: [{ unreadable: 'no leader' }] }, ['HoldfastNoProgress']],
     [{ partitions: [{ contended: 'a lock' }] }, ['HoldfastNoProgress']],
+    [{ partitions: [{ stalled_seconds: 61 }] }, ['HoldfastNoProgress']],
+    // Between two batches of a stream that is fine.
+    [{ partitions: [{ stalled_seconds: 0.17 }] }, []],
     [{ checks: [{ name: 'group_member', ok: false }] }, ['HoldfastNotReady']],
     [{ dead_letters: { open: 3, oldest_age_seconds: 60, attention: { new: 1 } } }, ['HoldfastDeadLettersArriving']],
     [{ dead_letters: { open: 3, oldest_age_seconds: 90_000, attention: {} } }, []],
