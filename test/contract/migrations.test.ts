@@ -11,7 +11,8 @@ import {
   requireMigrated,
 } from '#src/engine/postgres/migrate.ts'
 import { createPool } from '#src/engine/postgres/pool.ts'
-import { readProof } from '#src/engine/postgres/proof.ts'
+import { prove, readProof } from '#src/engine/postgres/proof.ts'
+import { leaveCheckpoint } from '#src/engine/postgres/proof-checkpoint.ts'
 import { requireQueueSchema } from '#src/inbox/jobs/queue-schema.ts'
 import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
 import { orderTables } from '../support/order-stream.ts'
@@ -146,6 +147,50 @@ describe('migrations', () => {
     } finally {
       await pool.end()
     }
+  })
+
+  it('go back to 0014 and forth again on books that were extended, merged and redriven into, unless a redrive would be published by that', async () => {
+    const url = await freshDatabase()
+    await migrate(url, 'up')
+    const pool = createPool({ url, max: 2, statementTimeoutMs: 10_000, name: 'test' })
+    onTestFinished(() => pool.end())
+    const back = { count: ALL.length - 1 - ALL.indexOf('0014_streams') }
+    const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables, ownRowFrom: 10 })
+    await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
+    const settle = (offset: bigint) =>
+      store.settle(aWork([aReadyOrder({ uid: `o${offset}`, offset })], { from: offset }))
+    for (const offset of [0n, 1n, 2n]) await settle(offset)
+    await pool.query(
+      `UPDATE stream_ledger SET settled_at = settled_at - interval '2 days', since = since - interval '2 days'`,
+    )
+    for (const offset of [3n, 4n]) await settle(offset)
+    // An order that a redrive into the store has added.
+    await pool.query(`INSERT INTO replays (id, stream, state, filter, requested_by, because, automatic, only_passing, edited, total, topic)
+      VALUES ('r1', 'orders', 'paused', '', 'ada', '', false, false, false, 1, '')`)
+    await pool.query(
+      `INSERT INTO value_count_changes (stream, replay_id, values, because) VALUES ('orders', 'r1', 0, 'x')`,
+    )
+    await pool.query(
+      `INSERT INTO stream_pauses (stream, topic, group_id, paused_by, because) VALUES ('orders', 'orders', 'holdfast', 'ada', 'x')`,
+    )
+    const proof = await readProof(pool, provenOrders())
+    expect(proof.findings).toEqual([])
+    expect(await leaveCheckpoint(pool, provenOrders(), proof, undefined)).toBe(true)
+
+    await expect(migrate(url, 'down', back)).rejects.toThrow(
+      /^no migration was taken back, because of 0015_redrives_into_the_store: a redrive into the store is not over: cancel it first/,
+    )
+    expect(await missingIn(url)).toEqual([])
+    await pool.query(`UPDATE replays SET state = 'cancelled'`)
+    expect(await migrate(url, 'down', back)).toHaveLength(back.count)
+    expect((await pool.query('SELECT records FROM stream_ledger ORDER BY id')).rows).toEqual([
+      { records: '3' },
+      { records: '2' },
+    ])
+    await migrate(url, 'up')
+    await settle(5n)
+    expect((await prove(pool, provenOrders())).findings).toEqual([])
+    expect((await pool.query('SELECT "to" FROM replays')).rows).toEqual([{ to: 'store' }])
   })
 
   it('say when they were applied, and which came from a newer version', async () => {

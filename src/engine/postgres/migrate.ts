@@ -112,6 +112,10 @@ async function run(
     })
     return done.map(({ name }) => prefix + name)
   } catch (error) {
+    if (prefix === '' && error instanceof pg.DatabaseError && isOwnWord(error)) {
+      const what = direction === 'up' ? 'applied' : 'taken back'
+      throw new StoreMisconfiguredError(`no migration was ${what}, because of ${under}: ${error.message}`)
+    }
     const isOurs = prefix === '' || under === undefined
     if (isOurs || !(error instanceof pg.DatabaseError) || dispositionOf(toStoreError(error)) === 'retry') throw error
     throw new StoreMisconfiguredError(`the migration ${prefix}${under} failed: ${error.message}`, {
@@ -119,6 +123,11 @@ async function run(
       remedy: 'correct the file; none of the migrations of this folder was applied',
     })
   }
+}
+
+/** Raised by a block of the file itself, which says what to do; the text of a trigger or function may quote a row. */
+function isOwnWord({ code, where }: pg.DatabaseError): boolean {
+  return code === 'P0001' && where?.startsWith('PL/pgSQL function inline_code_block ') === true
 }
 
 function setsOf(project: string | undefined): MigrationSet[] {
