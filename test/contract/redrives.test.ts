@@ -81,6 +81,15 @@ describe('the check that a redrive begins with', () => {
     })
   })
 
+  it('is of those that were counted, whatever arrives meanwhile', async () => {
+    await letters([{ failed_at: '2026-11-20T12:00:00.000Z' }])
+    const slow = async function* (places: readonly DlqPlace[]): AsyncIterable<CheckResult> {
+      yield* check(places)
+      await letters([{ source_offset: 9_999, failed_at: new Date().toISOString() }])
+    }
+    expect(await checkOf(slow)).toMatchObject({ checked: 1, message: expect.stringContaining('of 1 would pass now') })
+  })
+
   it('keeps nobody waiting while Kafka is away, or says nothing', async () => {
     await letters([{}])
     // biome-ignore lint/correctness/useYield: it fails before it has anything to say

@@ -61,7 +61,8 @@ export function createRedrives({ pool, stream, topic, dlqTopic, check }: Redrive
   async function checkOf(request: RedriveRequest, count: number): Promise<RedriveCheck | null> {
     if (count === 0 || request.edited !== undefined) return null
     if (request.onlyPassing) return allPass(count)
-    const results = await checkSample({ pool, stream, request, topics, check })
+    // Letters that have arrived since they were counted are not of this set: oldest first, they come after its last one.
+    const results = await checkSample({ pool, stream, request: { ...request, limit: count }, topics, check })
     return results.length === 0 ? null : summarize(results, count)
   }
 
