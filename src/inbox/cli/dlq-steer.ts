@@ -1,6 +1,7 @@
 import { confirm } from '../../cli/confirm.ts'
 import { actingOperator } from '../../cli/operator-name.ts'
 import { note, print } from '../../cli/output.ts'
+import { grouped } from '../../cli/progress.ts'
 import type { Operator } from '../../engine/operator.ts'
 import { offers } from '../letter-states.ts'
 import type { Redrive } from '../ports.ts'
@@ -29,7 +30,7 @@ export async function cancel(id: string, options: CancelOptions): Promise<void> 
     // Where there is nothing to cancel, the refusal says so.
     if (redrive !== undefined && offers(redrive.state, 'cancel')) {
       const { published, total, pending } = redrive
-      note(`what became of ${published} of ${total} stays so; the others wait as before`)
+      note(`what became of ${grouped(published)} of ${grouped(total)} stays so; the others wait as before`)
       await confirm({
         verb: 'Cancel the redrive, and release',
         count: pending,
