@@ -174,7 +174,7 @@ export function listView(app, place) {
         ? []
         : [
             button(`Show ${PAGE} more`, loadMore),
-            h('span', { class: 'soft' }, ` ${formatNumber(held.rows.length)} of ${formatNumber(held.count)} shown`),
+            h('span', { class: 'soft' }, `${formatNumber(held.rows.length)} of ${formatNumber(held.count)} shown`),
           ]),
     )
     if (held.rows.length > 0) more.append(downloads(app, { q, sort }))
