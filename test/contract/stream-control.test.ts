@@ -130,7 +130,9 @@ describe('a pause of an operator', () => {
     await pauseByOperator(pool, STREAM, { who: 'ada', because: 'a drill' })
     await expect(pauseByOperator(pool, STREAM, WHY)).rejects.toMatchObject({
       code: 'already_paused',
-      message: expect.stringMatching(/^the whole stream is paused by ada since 20.*Z \(a drill\) already$/),
+      message: expect.stringMatching(
+        /^the whole stream is paused by ada since 20.*Z \(a drill\) already; to give another reason, resume it first$/,
+      ),
     })
     expect((await pool.query('SELECT 1 FROM audit_log')).rowCount).toBe(1)
   })

@@ -206,7 +206,7 @@ export function redriveView(app, { id }) {
         {},
         h('span', { class: 'swatch', 'aria-hidden': 'true' }),
         link,
-        h('span', { class: 'sub' }, OUTCOMES[name]),
+        h('span', { class: 'sub' }, name === 'under_way' ? UNDER_WAY[redrive.to] : OUTCOMES[name]),
       ),
       h('td', { class: 'number' }, formatNumber(count)),
     )
@@ -296,10 +296,11 @@ const OUTCOMES = {
   failed_again: 'dead-lettered again, and open',
   parked: 'failed too often: only redriven when the filter names them',
   skipped: 'no longer open when their turn came, or gone from the topic',
-  under_way: 'published, not settled yet',
   pending: 'their turn has not come',
   released: 'open as before: the redrive ended before their turn',
 }
+
+const UNDER_WAY = { store: 'in the page that is being settled', topic: 'published, not settled yet' }
 
 const maxWords = most => `when more than ${formatNumber(most)} in a row fail again`
 

@@ -71,7 +71,9 @@ export async function pauseByOperator(
       const before = (found?.rows ?? []).map(toManualPause).find(pause => pause.partition === partition)
       throw new PauseRefusal(
         'already_paused',
-        before === undefined ? 'it is paused already' : `${pauseText(before)} already`,
+        before === undefined
+          ? 'it is paused already'
+          : `${pauseText(before)} already; to give another reason, resume it first`,
       )
     }
     await finish(client, [audit(stream, 'pause', filterOf(place), by, { paused: 1 })])

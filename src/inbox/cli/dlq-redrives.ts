@@ -19,12 +19,21 @@ export async function redrives(options: RedrivesOptions): Promise<void> {
   const counts = ['total', 'published', 'resolved', 'failed_again', 'parked', 'skipped', 'released'] as const
   print(
     table(
-      ['id', 'started', 'state', 'by', ...counts, 'filter'],
+      [
+        'id',
+        'started',
+        'state',
+        'by',
+        'to',
+        ...counts.map(count => (count === 'published' ? 'redriven' : count)),
+        'filter',
+      ],
       rows.map(row => [
         row.id,
         ago(row.created_at, now),
         stateText(row),
         row.requested_by,
+        row.to,
         ...counts.map(count => String(row[count])),
         row.filter,
       ]),
