@@ -1,3 +1,4 @@
+import { StreamError } from '../errors.ts'
 import type { Head, Watermarks } from '../ports.ts'
 import type { OwnedPartition } from '../run/partition.ts'
 import type { PartitionStatus } from '../status.ts'
@@ -105,6 +106,8 @@ export function unreadable({ owner, leaderless }: PartitionView, nowMs: number):
   return leaderless !== undefined && nowMs - leaderless.sinceMs > FRESH_MS ? leaderless.text : undefined
 }
 
+/** For health checks, the console and messages to operators: the text of an unforeseen error may quote a record. */
 export function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  if (error instanceof StreamError) return error.message
+  return `unforeseen: ${error instanceof Error ? error.name : typeof error}; the log says where`
 }

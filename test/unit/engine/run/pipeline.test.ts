@@ -297,24 +297,33 @@ describe('an error of ours stops the stream', () => {
     [
       'a missing table',
       { errors: [new StoreMisconfiguredError('relation "orders" does not exist')], values: ['a:1', 'b:1'] },
+      'relation "orders" does not exist',
     ],
     [
       'a bug that is about no single record',
-      { errors: [new RangeError('bug'), new RangeError('bug')], values: ['a:1', 'b:1'] },
+      { errors: [new RangeError('of ada'), new RangeError('of ada')], values: ['a:1', 'b:1'] },
+      'unforeseen: RangeError; the log says where',
     ],
-    ['a judge that fails on every record', { errors: [], values: ['bug', 'bug'] }],
-  ])('%s: nothing is written, dead-lettered or committed', async (_, { errors, values }) => {
-    const harness = aPipeline()
-    harness.store.failNext('settle', ...errors)
-    harness.source.append(0, ...values)
-    harness.source.give(0)
-    await expect(harness.pipeline.run()).rejects.toThrow()
-    expect(harness.store.rows.size).toBe(0)
-    expect(harness.sent).toEqual([])
-    expect(harness.source.commits.size).toBe(0)
-    expect(harness.source.closed).toBe(true)
-    expect(harness.pipeline.status().state).toBe('failed')
-  })
+    [
+      'a judge that fails on every record',
+      { errors: [], values: ['bug', 'bug'] },
+      'unforeseen: TypeError; the log says where',
+    ],
+  ])(
+    '%s: nothing is written, dead-lettered or committed, and the cause quotes no record',
+    async (_, { errors, values }, told) => {
+      const harness = aPipeline()
+      harness.store.failNext('settle', ...errors)
+      harness.source.append(0, ...values)
+      harness.source.give(0)
+      await expect(harness.pipeline.run()).rejects.toThrow()
+      expect(harness.store.rows.size).toBe(0)
+      expect(harness.sent).toEqual([])
+      expect(harness.source.commits.size).toBe(0)
+      expect(harness.source.closed).toBe(true)
+      expect(harness.pipeline.status()).toMatchObject({ state: 'failed', error: told })
+    },
+  )
 })
 
 describe('ownership', () => {
