@@ -239,7 +239,7 @@ const CANCEL: CommandSpec = {
   summary: 'end a redrive at the end of the current page',
   arguments: [redriveId()],
   options: [stream(), because(), as(), option('--yes', 'do not ask'), option('--json', 'the redrive as a JSON object')],
-  help: `What is published stays published; the others are released: they wait as before. It asks before it does so.
+  help: `What was redriven stays so; the others are released: they wait as before. It asks before it does so.
 
 Example:
   holdfast dlq cancel r4x0c2m8ab --because "wrong filter"`,
