@@ -18,7 +18,7 @@ const MAX_CAUSES = 4
 /**
  * What of an error may be logged: never order data. Our own errors promise a payload-free message. The messages of
  * Postgres (`invalid input syntax for type bigint: "…"`), of `JSON.parse`, and of Node about an argument (`Received type
- * string ('…')`) quote the input, so only their type and code are logged; `detail` and other fields that a library adds are
+ * string ('…')`, `Received 79_161_234_567`) quote the input, so only their type and code are logged; `detail` and other fields that a library adds are
  * never read.
  */
 export function describeError(error: unknown, depth = 0): ErrorDescription {
@@ -40,7 +40,7 @@ export function describeError(error: unknown, depth = 0): ErrorDescription {
 function quotesInput(error: Error): boolean {
   // pg's DatabaseError is recognised by its fields, so that this module need not import the library.
   const fromPostgres = 'severity' in error && 'routine' in error
-  const aboutArgument = textProperty(error, 'code')?.startsWith('ERR_INVALID_') ?? false
+  const aboutArgument = /^ERR_(INVALID_|OUT_OF_RANGE$)/.test(textProperty(error, 'code') ?? '')
   return fromPostgres || aboutArgument || error instanceof SyntaxError
 }
 

@@ -113,17 +113,18 @@ describe('an error', () => {
     ['JSON.parse', 'SyntaxError', () => JSON.parse('{"name": Testov}')],
     ['Node about an argument', 'TypeError', () => setTimeout('Testov' as never)],
     ['Node about a value', 'TypeError', () => Buffer.alloc(4, 'Testov', 'hex')],
-  ])('of %s is told without the text that it quotes', (_, type, work) => {
+    ['Node about a number', 'RangeError', () => Buffer.alloc(4).writeInt32BE(79_161_234_567), '79_161_234_567'],
+  ])('of %s is told without the text that it quotes', (_, type, work, quoted = 'Testov') => {
     let thrown: unknown
     try {
       work()
     } catch (error) {
       thrown = error
     }
-    expect(thrown).toHaveProperty('message', expect.stringContaining('Testov'))
+    expect(thrown).toHaveProperty('message', expect.stringContaining(quoted))
     const described = describeError(thrown)
     expect(described.type).toBe(type)
-    expect(JSON.stringify(described)).not.toContain('Testov')
+    expect(JSON.stringify(described)).not.toContain(quoted)
   })
 
   it('of a socket keeps its words, because they say what to do', () => {
