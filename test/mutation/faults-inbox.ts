@@ -348,7 +348,8 @@ export const INBOX_FAULTS: readonly Mutation[] = [
     ['a page is as large as ever', 'guard.limit(pageItems)', 'pageItems'],
   ]),
   ...faultsOf('inbox/stream-lag', unit('inbox/stream-lag'), [
-    ['a partition that waits for an operator holds redrives up', 'if (pausedFor !== undefined) continue', ''],
+    ['a partition that waits for an operator holds redrives up', 'pausedFor !== undefined || ', ''],
+    ['a partition that an operator has paused holds redrives up', ' || manualPause !== undefined', ''],
     ['an old answer is believed', 'clock.monotonic() - known.atMs > FRESH_MS', 'false'],
   ]),
   ...faultsOf('inbox/postgres/redrive-work', contract('redrives'), [
