@@ -123,7 +123,7 @@ export interface CoherenceParts {
 export function keepCoherent({ pools, self, readings, writes, observer, clock }: CoherenceParts): WriteListener {
   const caches = readings.map(({ cache }) => cache)
   for (const cache of caches) cache.trustUntil(Number.NEGATIVE_INFINITY)
-  return startWriteListener({
+  const listener = startWriteListener({
     pool: pools.open('listen', 1, LISTEN_TIMEOUT_MS),
     self,
     clock,
@@ -147,4 +147,6 @@ export function keepCoherent({ pools, self, readings, writes, observer, clock }:
     isWanted: () => caches.some(cache => cache.readWithin(READ_WITHIN_MS)),
     onLost: (error, attempt, delayMs) => observer.observe({ kind: 'coherence_lost', attempt, delayMs, error }),
   })
+  for (const cache of caches) cache.onDoubt(listener.hurry)
+  return listener
 }

@@ -76,6 +76,8 @@ export interface ValueCache {
   trustUntil(monotonicMs: number): void
   /** Whether something was looked up in the last so many ms, while it depended on `trustUntil`. */
   readWithin(ms: number): boolean
+  /** @param listener is called when something is looked up that nothing vouches for */
+  onDoubt(listener: () => void): void
   /**
    * Fills free memory with the newest values of the store, newest first, until it is full or `limit` are in.
    * Ends early, without an error, when the signal aborts.

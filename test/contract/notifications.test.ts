@@ -123,6 +123,22 @@ it('asks often whether it is current only while that is wanted', async () => {
   expect(Math.min(...pausesMs)).toBeLessThan(-2_000)
 })
 
+it('is current at once when that is wanted again', async () => {
+  const pausesMs: number[] = []
+  const clock: Clock = {
+    ...systemClock,
+    async sleep(ms, signal) {
+      pausesMs.push(ms)
+      await systemClock.sleep(ms * 10, signal)
+    },
+  }
+  const other = await listening('other', { clock, isWanted: () => false })
+  await eventually(() => pausesMs.length === 1, 'a pause')
+  const { currentAsOfMs } = other.seen
+  other.listener.hurry()
+  await eventually(() => other.seen.currentAsOfMs > currentAsOfMs, 'an answer before the pause is over')
+})
+
 it('connects again when its session ends, and says so', async () => {
   const other = await listening('other')
   const session = await other.sessions[0]?.query('SELECT pg_backend_pid() AS pid')

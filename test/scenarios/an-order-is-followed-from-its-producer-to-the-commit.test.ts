@@ -56,7 +56,7 @@ it('is one trace, from the producer through topic and database to the commit', a
     `send ${topic}`,
     `poll ${topic}`,
     `process ${topic}`,
-    ...['pg.query:BEGIN', 'pg.query:progress_advance', 'pg.query:orders_upsert', 'pg.query:ledger_enter'],
+    ...['pg.query:BEGIN', 'pg.query:progress_advance', 'pg.query:orders_upsert', 'pg.query:ledger_extend'],
     ...['pg.query:COMMIT', `commit ${topic}`],
   ])
   const process = spans.find(({ name }) => name === `process ${topic}`)

@@ -44,6 +44,7 @@ it('every fact has its metric, every label its closed set, and nothing of an ord
     '/orders?limit=1',
     '/nowhere',
     '/',
+    '/order/order-1',
   ]) {
     await ask(service, path)
   }
@@ -78,7 +79,7 @@ it('every fact has its metric, every label its closed set, and nothing of an ord
   expect(of('consumer_lag_seconds')).toBe(0)
   expect(of('inflight_records')).toBe(0)
   expect(of('cache_requests_total', { result: 'hit' })).toBeGreaterThan(0)
-  expect(of('http_request_duration_seconds_count', { route: '/order/:uid', status: '200' })).toBe(2)
+  expect(of('http_request_duration_seconds_count', { route: '/order/:uid', status: '200' })).toBe(3)
   expect(of('http_request_duration_seconds_count', { route: 'unmatched', status: '404' })).toBeGreaterThan(0)
   expect(of('pg_pool_wait_seconds_count', { pool: 'lanes' })).toBeGreaterThan(0)
   expect(of('pg_pool_max_connections', { pool: 'lanes' })).toBe(4)

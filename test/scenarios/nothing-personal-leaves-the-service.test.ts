@@ -200,7 +200,7 @@ async function wrongRequests(url: string): Promise<Answer[]> {
     post(form),
     post(otherForm),
     ask(`${url}/admin/dead-letters?cursor=${asked}`),
-    ask(`${url}/admin/dead-letters?q=${asked}`),
+    ask(`${url}/admin/dead-letters?q=state:${asked}`),
     ask(`${url}/admin/dead-letters?q=reason:${asked}%20state:"${asked}`),
     ask(`${url}/admin/dead-letters/${asked}`),
   ]

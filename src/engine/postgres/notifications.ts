@@ -111,6 +111,8 @@ export interface WriteListenerOptions {
 export interface WriteListener extends AsyncDisposable {
   /** Resolves once it is connected for the first time, or has stopped. */
   readonly connected: Promise<void>
+  /** It is wanted again: `onCurrent` comes as soon as the server answers. */
+  hurry(): void
   /** Safe twice. */
   stop(): Promise<void>
 }
@@ -142,7 +144,8 @@ export function startWriteListener(options: WriteListenerOptions): WriteListener
   const connected = Promise.withResolvers<void>()
   const { stop, stopping } = runningLifecycle(() => running)
   const running = run()
-  return { connected: connected.promise, stop, [Symbol.asyncDispose]: stop }
+  let quiet: AbortController | undefined
+  return { connected: connected.promise, hurry: () => quiet?.abort(), stop, [Symbol.asyncDispose]: stop }
 
   async function run(): Promise<void> {
     let attempt = 1
@@ -187,7 +190,11 @@ export function startWriteListener(options: WriteListenerOptions): WriteListener
           throw new StoreUnavailableError('the session that listens was exchanged for another one')
         }
         options.onCurrent(askedAt)
-        await clock.sleep(options.isWanted?.() === false ? QUIET_INTERVAL_MS : HEARTBEAT_INTERVAL_MS, wake)
+        if (options.isWanted?.() === false) {
+          quiet = new AbortController()
+          await clock.sleep(QUIET_INTERVAL_MS, AbortSignal.any([wake, quiet.signal]))
+          quiet = undefined
+        } else await clock.sleep(HEARTBEAT_INTERVAL_MS, wake)
       }
     } finally {
       client.off('end', onEnd)

@@ -81,6 +81,7 @@ export function createCache(options: CacheOptions): ValueCache {
   let trustedUntilMs = Number.POSITIVE_INFINITY
   let awayUntilMs = Number.NEGATIVE_INFINITY
   let readAtMs = Number.NEGATIVE_INFINITY
+  let doubted: () => void = () => {}
   const overtaken = rememberOvertaken(options.writeTimeoutMs ?? WRITE_TIMEOUT_MS, monotonic)
 
   const entries = new LRUCache<string, Entry>({
@@ -184,7 +185,9 @@ export function createCache(options: CacheOptions): ValueCache {
   function vouchedFor(): boolean {
     if (trustedUntilMs === Number.POSITIVE_INFINITY) return true
     readAtMs = monotonic()
-    return readAtMs < trustedUntilMs || readAtMs < awayUntilMs
+    if (readAtMs < trustedUntilMs) return true
+    doubted()
+    return readAtMs < awayUntilMs
   }
 
   return {
@@ -239,6 +242,10 @@ export function createCache(options: CacheOptions): ValueCache {
     },
 
     readWithin: ms => monotonic() - readAtMs < ms,
+
+    onDoubt(listener) {
+      doubted = listener
+    },
 
     async warm(limit, signal) {
       if (warming !== undefined) throw new RangeError('the cache is being warmed already')

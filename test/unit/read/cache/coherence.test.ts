@@ -115,10 +115,15 @@ describe('what nobody vouches for', () => {
     expect(cache.readWithin(1_000)).toBe(true)
     clock.advance(1_000)
     expect(cache.readWithin(1_000)).toBe(false)
+    let doubts = 0
+    cache.onDoubt(() => (doubts += 1))
     const asked = cache.get('a')
     reader.answer('a', version('a', 1n))
     await asked
-    expect(cache.readWithin(1_000)).toBe(true)
+    expect([cache.readWithin(1_000), doubts]).toEqual([true, 1])
+    cache.trustUntil(clock.monotonic() + 100)
+    await cache.get('a')
+    expect(doubts).toBe(1)
   })
 
   it('is gone when the store has it no longer', async () => {
