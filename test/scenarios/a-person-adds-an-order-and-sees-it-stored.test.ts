@@ -27,8 +27,9 @@ it('shows an order in a browser as it is stored, and closes although somebody wa
   await page.getByText('50 stored since you came here.').waitFor()
   expect(await page.locator('#latest-list li').count()).toBeGreaterThanOrEqual(1)
 
-  // When the person adds an order, it takes the same road, and stands on top
-  const model = readFileSync(new URL('../../data/model.json', import.meta.url))
+  // When the person adds an order of this moment, it takes the same road, and stands on top: the list is ordered by the time that it shows
+  const sample = JSON.parse(readFileSync(new URL('../../data/model.json', import.meta.url), 'utf8'))
+  const model = Buffer.from(JSON.stringify({ ...sample, date_created: new Date().toISOString().replace(/\.\d+/, '') }))
   await page.locator('#order-file').setInputFiles({ name: 'model.json', mimeType: 'application/json', buffer: model })
   await page.locator('#send').click()
   await page.getByText('The order is stored').waitFor()
