@@ -8,11 +8,11 @@ const stream = () => option('--stream <name>', 'which stream (default: the only 
 
 export const PAUSE: CommandSpec = {
   name: 'pause',
-  summary: 'hold a partition, or a whole stream, until somebody resumes it',
+  summary: 'hold a partition, or a whole stream, until an operator resumes it',
   options: [
     stream(),
     option('--partition <p>', 'only this partition (default: all, also those that come later)', parseCount),
-    required('--because <text>', 'why: the audit log keeps it, and whoever looks at the stream sees it'),
+    required('--because <text>', 'why: kept in the audit log, and shown with the stream'),
     asOption(),
     option('--json', 'what was paused as a JSON object'),
   ],

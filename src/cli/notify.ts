@@ -9,7 +9,10 @@ import { print } from './output.ts'
 export async function notify({ json }: { readonly json?: boolean }): Promise<void> {
   const { notify, http } = loadConfig(process.env)
   const { url, format, consoleUrl } = notify
-  if (url === undefined) throw new UsageError('NOTIFY_WEBHOOK_URL is not set: nobody is told of anything')
+  if (url === undefined)
+    throw new UsageError(
+      'NOTIFY_WEBHOOK_URL is not set, so no messages are sent; set it to the address of the receiver',
+    )
   const console = consoleUrl ?? (http.port === 0 ? undefined : `http://${http.host}:${http.port}`)
   const send = createSend({ url, format, consoleUrl: () => console })
   try {

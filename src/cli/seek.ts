@@ -26,7 +26,7 @@ interface SeekOptions extends ActingOptions {
 }
 
 const LOOK_EVERY_MS = 250
-/** Of a group that is killed, Kafka learns when its session ends. */
+/** Kafka notices that a consumer was killed when its session ends. */
 const LOOKS_FOR_MEMBERS = 8
 
 export async function seek({ stream: name, partition, to, because, as, json }: SeekOptions): Promise<void> {
@@ -54,7 +54,7 @@ export async function seek({ stream: name, partition, to, because, as, json }: S
 type Pool = ReturnType<typeof createPool>
 type By = ReturnType<typeof actingOperator>
 
-/** Nobody consumes: the command moves it itself. */
+/** No process consumes the partition, so the command moves it itself. */
 async function moveAlone(inspector: KafkaInspector, pool: Pool, move: Move, by: By): Promise<bigint | undefined> {
   const from = await movePartition(pool, move, by)
   // Progress is the truth; Kafka's offset follows it, so that lag and proof agree.
@@ -65,7 +65,7 @@ async function moveAlone(inspector: KafkaInspector, pool: Pool, move: Move, by: 
 /**
  * The process that has the partition lets go of it first, and moves it then. Interrupted or too late, the request is taken back; where
  * the last member has left meanwhile, the command moves it itself.
- * @throws CommandFailed when nobody carried it out
+ * @throws CommandFailed when no process carried it out
  */
 async function askOwner(inspector: KafkaInspector, pool: Pool, move: Move, by: By): Promise<bigint | undefined> {
   using interrupt = onInterrupt()

@@ -82,7 +82,7 @@ export interface LiftedPause {
   /** `undefined`: it was one of the whole stream. */
   readonly partition: number | undefined
   readonly kind: PauseKind
-  /** Of a pause of the storm guard; else 0. */
+  /** What the storm guard counted, when the pause is one of its own; else 0. */
   readonly deadLettersInARow: number
 }
 

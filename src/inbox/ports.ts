@@ -252,7 +252,7 @@ export interface CheckedPage {
 export const REDRIVE_RESULTS = ['published', 'resolved', 'failed_again', 'parked', 'skipped'] as const
 export type RedriveResult = (typeof REDRIVE_RESULTS)[number]
 
-/** Where a redrive goes: into the tables of the stream (nobody else notices), or to its topic once more (all who read it do). */
+/** Where a redrive goes: into the tables of the stream (no other consumer notices), or to its topic once more (every consumer of it does). */
 export const REDRIVE_TARGETS = ['store', 'topic'] as const
 export type RedriveTarget = (typeof REDRIVE_TARGETS)[number]
 export const USUAL_TARGET = 'store' satisfies RedriveTarget

@@ -68,7 +68,7 @@ export type Parting =
 
 /** What became of members, in the order of the set. */
 export interface SettledMembers {
-  /** Of those up to the first one that is not over. */
+  /** Outcomes of these members, up to the first one that has not ended. */
   readonly outcomes: readonly MemberOutcome[]
   /** Position of the last of them; where it was asked for when there is none. */
   readonly at: number

@@ -36,7 +36,7 @@ export interface ManualPauseJson {
   readonly because: string
   /** RFC 3339. */
   readonly since: string
-  /** Of the whole stream, and not of the partition alone. */
+  /** Whether the whole stream is paused, and not the partition alone. */
   readonly whole_stream: boolean
 }
 

@@ -1,4 +1,4 @@
-/** What operators are told without looking: the kinds of events, and how one is worded. No payload and no personal data. */
+/** The events that operators get a message about, and the text of each. No payload and no personal data. */
 
 /** A closed set: also the values of the metric label `kind`, and the CHECK of the table. */
 export const NOTICE_KINDS = [
@@ -19,7 +19,7 @@ export type NoticeKind = (typeof NOTICE_KINDS)[number]
 export const NOTICE_RESULTS = ['sent', 'failed', 'dropped'] as const
 export type NoticeResult = (typeof NOTICE_RESULTS)[number]
 
-/** Something that operators should be told. */
+/** An event that operators get a message about. */
 export interface Notice {
   readonly kind: NoticeKind
   readonly stream: string
@@ -40,7 +40,7 @@ export interface Notice {
 
 /** A notice that is to be sent now. */
 export interface DueNotice extends Omit<Notice, 'since'> {
-  /** Of the message: the same at each attempt. */
+  /** Id of the message: the same at each attempt. */
   readonly id: string
   /** RFC 3339: when it happened. */
   readonly since: string

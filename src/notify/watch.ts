@@ -1,12 +1,12 @@
 import type { StreamStatus } from '../engine/status.ts'
 import { consolePath, factsOf, type Notice } from './notice.ts'
 
-/** A breaker that is open for longer is told of: shorter outages are waited out, and end by themselves. */
+/** A breaker that is open for longer is reported: shorter outages end by themselves. */
 export const BREAKER_OPEN_MS = 300_000
 
 const NAMES = { postgres: 'Postgres', kafka: 'Kafka', dlq: 'The dead-letter topic' } as const
 
-/** What of the state of one stream in this process operators should be told. */
+/** Events that follow from the state of one stream in this process. */
 export function noticesOf(stream: string, status: StreamStatus | undefined, nowMs: number): Notice[] {
   if (status === undefined) return []
   const path = consolePath(stream)

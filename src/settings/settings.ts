@@ -180,7 +180,7 @@ export const SETTINGS = {
     {
       default: undefined,
       expected: 'a URL with http or https and without a user, as in https://hooks.example.com/services/…',
-      about: 'Who is told of what operators should know: each message is a POST to it. Unset: nobody. It is a secret.',
+      about: 'Where messages to operators go: each is a POST to it. Unset: none are sent. It is a secret.',
       shown: hideAll,
     },
     readWebhook,

@@ -14,7 +14,7 @@ export function createNotifyObserver({
     switch (fact.kind) {
       case 'notice_sent':
         metrics.count('notifications_total', { kind: fact.notice, result: 'sent' }, 1)
-        log.line('info', fact.kind, { notice: fact.notice, subject: fact.subject }, 'operators told')
+        log.line('info', fact.kind, { notice: fact.notice, subject: fact.subject }, 'message sent to operators')
         break
 
       case 'notice_failed': {

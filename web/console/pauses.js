@@ -42,8 +42,8 @@ export function openPause(app, partition, reload) {
     partition === undefined ? 'All partitions of the stream, also those that come later.' : 'Other partitions go on.'
   openWithReason({
     title: `Pause ${what}`,
-    words: `What is in hand is settled, and nothing more is read until somebody resumes it; nothing is lost. It survives restarts. ${scope}`,
-    hint: 'The audit log keeps it, and whoever looks at the stream sees it.',
+    words: `Batches in flight are settled, and nothing more is read until an operator resumes it; nothing is lost. It survives restarts. ${scope}`,
+    hint: 'Kept in the audit log, and shown with the stream.',
     submit: 'Pause',
     line: `bin/holdfast pause${flagOf(partition)} --because …`,
     async act(because) {

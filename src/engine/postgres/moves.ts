@@ -129,7 +129,7 @@ export async function moveState(pool: pg.Pool, id: string): Promise<MoveState> {
   return row?.expired === false ? { kind: 'waiting' } : { kind: 'expired' }
 }
 
-/** Takes a request back, unless it was carried out: afterwards nobody does. */
+/** Withdraws a request, unless it was carried out already: no process carries it out afterwards. */
 export async function withdrawMove(pool: pg.Pool, id: string): Promise<void> {
   await query(pool, { text: 'DELETE FROM stream_moves WHERE id = $1 AND moved_at IS NULL', values: [id] })
 }

@@ -8,7 +8,7 @@ import type { Check } from './proof-checks.ts'
 /** The part of a partition's ledger that does not change any more, but for merges, which keep its sums. */
 export interface ClosedLedger {
   readonly partition: number
-  /** Of its last row, as text. */
+  /** Id of the partition's last row, as text. */
   readonly ledger_id: string
   readonly to_offset: string
   readonly sums: Readonly<Record<string, number>>
@@ -71,7 +71,7 @@ const SUMMED = ['records', ...OUTCOMES, 'gaps', 'expired', 'skipped', 'inserted'
 const SUMS = `jsonb_build_object('offsets', coalesce(sum(to_offset - from_offset), 0),
   ${SUMMED.map(name => `'${name}', coalesce(sum(${name}), 0)`).join(', ')})`
 
-/** Of the topic `$1` and the group `$2`. A partition's latest row may still be extended: it is not among them. */
+/** Takes the topic as `$1` and the group as `$2`. A partition's latest row may still be extended, so it is left out. */
 export const CLOSED_LEDGER = `
   SELECT l.partition, max(l.id)::text AS ledger_id, max(l.to_offset)::text AS to_offset, ${SUMS} AS sums
   FROM stream_ledger AS l JOIN (

@@ -86,7 +86,7 @@ export function checksOf(plan: StreamPlan): readonly Check[] {
   return [...LEDGER_CHECKS, deadLetterCounts(plan), ...tableChecks(plan)]
 }
 
-/** Of one topic and group. */
+/** Checks of the ledger of one topic and group. */
 export const LEDGER_CHECKS: readonly Check[] = [
   {
     text: `SELECT l.partition, l.from_offset AS position, coalesce(l.before, p.first_offset) AS detail, NULL AS other

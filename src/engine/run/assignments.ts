@@ -92,7 +92,7 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     const locating = { source, store, observer, clock, groupId, startAt, readTopicId, probe }
     const located = retry(
       async () => {
-        // Before anything is read: a partition that an operator holds stays held, whoever gets it.
+        // Before anything is read: a partition that an operator holds stays held, whichever process gets it.
         const { pauses } = await requests.read()
         const positions = await locate(partitions, locating)
         return positions.map(position => ({ ...position, manualPause: pauseOf(pauses, position.partition) }))

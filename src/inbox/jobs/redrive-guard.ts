@@ -29,7 +29,7 @@ export interface RedriveGuard {
 export interface RedriveGuardParts {
   readonly redrive: RedriveInHand
   readonly store: Pick<RedriveStore, 'outcomes' | 'noteGuard'>
-  /** Of the live stream, in seconds; `undefined`: it is not known. */
+  /** Lag of the live stream in seconds; `undefined`: not known. */
   readonly lag: () => Promise<number | undefined>
   readonly clock: Clock
 }

@@ -30,7 +30,7 @@ export interface RedriveWorkerParts {
   readonly records: Pick<DeadLetterRecords, 'read'>
   /** A letter that ended so many processes fails again without being looked at; 0: none does. */
   readonly crashLoopMaxStarts: number
-  /** Of the live stream, in seconds; `undefined`: it is not known, and holds nothing up. */
+  /** Lag of the live stream in seconds; `undefined`: not known, so the redrive does not rest. */
   readonly lag: () => Promise<number | undefined>
   readonly observer: JobObserver
   readonly clock: Clock

@@ -101,7 +101,7 @@ const STATE_AFTER_FAILURE = `CASE
       THEN excluded.state
     ELSE known.state END`
 
-/** Of a letter that is as it comes. */
+/** State of a letter that is new to the index. */
 function firstState(redriveMax: number): string {
   return `CASE WHEN replay_count >= ${redriveMax} THEN 'parked' ELSE 'open' END`
 }

@@ -251,7 +251,7 @@ interface MemberRow {
   readonly state: MemberState
   /** How it ended, when it did not fail. */
   readonly reason: string | null
-  /** Of its letter as it is now; `null`: it was purged. */
+  /** Error and place of its letter as the index has it now; `null`: it was purged. */
   readonly error: string | null
   readonly pointer: string | null
 }
@@ -305,7 +305,7 @@ const MINE = `mine AS (
 )`
 /**
  * The fence of a transaction that settles a page: updates the row while it is ours, and keeps others from taking it until the end. It
- * renews the lease, because a heartbeat waits for that lock; and whoever settles a page was not ended by it.
+ * renews the lease, because a heartbeat waits for that lock; and a worker that settles a page was not ended by it.
  */
 export function holdRedrive({ id, epoch }: RedriveInHand): pg.QueryConfig {
   return {

@@ -53,7 +53,7 @@ function latest(what: readonly string[]): string {
     )`
 }
 
-/** Of a failure in the store the topic has no copy: only the history says that it was, and what for. */
+/** The topic has no copy of a failure in the store: only the history says that it happened, and why. */
 function ofLatest(cause: 'reason' | 'error' | 'pointer'): string {
   return `CASE WHEN later.only THEN again.detail->>'${cause}' ELSE letter.${cause} END`
 }

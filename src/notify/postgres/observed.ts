@@ -5,9 +5,9 @@ import { membersWhere, sqlList } from '../../inbox/letter-states.ts'
 import { filterOfCause } from '../../inbox/postgres/causes.ts'
 import { consolePath, factsOf, type Notice, type NoticeKind } from '../notice.ts'
 
-/** What of a stream the database knows, and operators should be told. */
+/** Events of a stream that are read from the database. */
 
-/** What came up while nobody was told, because the setting is new or the service stood still, is no news for longer. */
+/** An event older than this is not reported: it happened before the setting was made, or while the service was stopped. */
 const NEWS = { cause: `interval '1 day'`, redrive: `interval '1 hour'` } as const
 /** Records of a redrive to the topic are settled after it has ended; those that are not by then are not waited for. */
 const SETTLES_WITHIN = `interval '5 minutes'`

@@ -60,7 +60,7 @@ const CLAIM_ONE = `
   )
   RETURNING id::text, kind, stream, subject, title, facts, path, since, attempts AS attempt`
 
-/** What happened to the subject while its message was sent is told an hour later. */
+/** What happens to the subject while its message is being sent is reported an hour later. */
 const SENT = `UPDATE notices SET sent_at = clock_timestamp(), claimed_until = NULL, attempts = 0,
     due_at = CASE WHEN id = $2 THEN NULL ELSE clock_timestamp() + ${QUIET} END
   WHERE subject = $1`
