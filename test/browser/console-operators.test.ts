@@ -23,7 +23,7 @@ describe('an operator', () => {
       await page.locator('details.partitions summary').click()
       await page.getByRole('button', { name: 'Pause partition 1 …' }).click()
       const dialog = page.getByRole('dialog')
-      await dialog.getByText('What is in hand is settled, and nothing more is read').waitFor()
+      await dialog.getByText('Batches in flight are settled, and nothing more is read').waitFor()
       await dialog.getByText('bin/holdfast pause --partition 1 --because …').waitFor()
       await dialog.getByRole('button', { name: 'Pause', exact: true }).click()
       await dialog.getByText('Say why: the audit log keeps it.').waitFor()
