@@ -35,7 +35,7 @@ COPY web web
 COPY src src
 
 ARG NODE_VERSION
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Holdfast" \
       org.opencontainers.image.description="A resilient stream processor: Kafka to Postgres with nothing lost, nothing twice, nothing stale, and a command that proves it" \
