@@ -1,13 +1,13 @@
-/** Writes the table of settings into README.md: node scripts/write-settings.ts */
+/** Writes the tables of settings into docs/settings.md: node scripts/write-settings.ts */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { settingsTable } from '../src/settings/config.ts'
+import { settingsTables } from '../src/settings/config.ts'
 
-const readme = new URL('../README.md', import.meta.url)
-const text = readFileSync(readme, 'utf8')
+const page = new URL('../docs/settings.md', import.meta.url)
+const text = readFileSync(page, 'utf8')
 const between = /(<!-- settings:begin.*?-->\n).*?(<!-- settings:end -->)/s
-if (!between.test(text)) throw new Error('README.md has lost the marks of the settings table')
+if (!between.test(text)) throw new Error('docs/settings.md has lost the marks of its tables')
 // A function, because the table holds `$` of its own.
 writeFileSync(
-  readme,
-  text.replace(between, (_, begin: string, end: string) => `${begin}${settingsTable().trim()}\n${end}`),
+  page,
+  text.replace(between, (_, begin: string, end: string) => `${begin}${settingsTables()}\n${end}`),
 )

@@ -213,14 +213,30 @@ export function describeConfig(env: Environment, file: Environment = {}): Settin
   })
 }
 
-/** The table of the README, in Markdown. */
-export function settingsTable(): string {
-  const rows = settings().map(([name, setting]) => {
+/** The first setting of each part of the page: a setting belongs to the part above it. */
+const PARTS: Readonly<Partial<Record<SettingName, string>>> = {
+  KAFKA_BROKERS: 'Kafka',
+  DATABASE_URL: 'Postgres',
+  HTTP_HOST: 'HTTP, console and messages to operators',
+  METRICS_HOST: 'A port for metrics and probes',
+  BATCH_MAX_RECORDS: 'Batches and retries',
+  DLQ_STORM_MAX_CONSECUTIVE: 'Dead letters and redrives',
+  DEAD_LETTER_RETENTION_DAYS: 'What is kept for how long',
+  HOLDFAST_CONFIG: 'Streams and operators',
+  CACHE_MAX_BYTES: 'Cache',
+  LOG_LEVEL: 'Log, liveness and stop',
+}
+
+/** Every setting in tables of Markdown, under the headings of its parts. */
+export function settingsTables(): string {
+  const lines = settings().flatMap(([name, setting]) => {
     const value = setting.default ? `\`${setting.default}\`` : ''
     const cells = [`\`${name}\``, value, `${setting.about} Takes ${setting.expected}.`]
-    return `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |`
+    const row = `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |`
+    const part = PARTS[name]
+    return part === undefined ? [row] : ['', `## ${part}`, '', '| variable | default | |', '| --- | --- | --- |', row]
   })
-  return ['| variable | default | |', '| --- | --- | --- |', ...rows].join('\n')
+  return lines.join('\n').trim()
 }
 
 function settings(): [SettingName, Setting<unknown>][] {

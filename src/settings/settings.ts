@@ -15,7 +15,7 @@ const topicName = { pattern: /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/, expected: "1
 const pemFile = { default: undefined, expected: PEM_FILE } as const
 
 /**
- * Every setting, once: validation, `holdfast config`, and the table of the README come from here. An empty variable is
+ * Every setting, once: validation, `holdfast config`, and docs/settings.md come from here. An empty variable is
  * an unset one, because compose files cannot leave one out.
  */
 export const SETTINGS = {

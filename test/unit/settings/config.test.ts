@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { ConfigError, UsageError } from '#src/engine/errors.ts'
-import { describeConfig, type Environment, loadConfig, settingsTable } from '#src/settings/config.ts'
+import { describeConfig, type Environment, loadConfig, settingsTables } from '#src/settings/config.ts'
 
 const FILE = fileURLToPath(import.meta.url)
 
@@ -303,10 +303,12 @@ describe('the description', () => {
     expect(rows.find(({ name }) => name === 'LOG_LEVEL')).toMatchObject({ value: 'warn', origin: '.env' })
   })
 
-  it('is a Markdown table with a row for each setting', () => {
-    const [header, rule, ...rows] = settingsTable().split('\n')
-    expect(header).toBe('| variable | default | |')
-    expect(rule).toBe('| --- | --- | --- |')
+  it('is in tables of Markdown, with a row for each setting', () => {
+    const lines = settingsTables().split('\n')
+    expect(lines[0]).toBe('## Kafka')
+    const heads = lines.flatMap((line, i) => (line.startsWith('## ') ? lines.slice(i + 1, i + 4) : []))
+    expect(new Set(heads)).toEqual(new Set(['', '| variable | default | |', '| --- | --- | --- |']))
+    const rows = lines.filter(line => line.startsWith('| `'))
     expect(rows.map(row => row.split('`')[1])).toEqual(describeConfig({}).map(({ name }) => name))
     for (const row of rows) expect(row.match(/(?<!\\)\|/g)).toHaveLength(4)
   })
