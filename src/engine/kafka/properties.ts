@@ -245,7 +245,7 @@ export const CONSUMER_PROPERTIES = {
   // Also the bound of a rebalance: well beyond a drain and the longest batch.
   'max.poll.interval.ms': 120_000,
   // What the client may prefetch: the memory bound of the native side.
-  'queued.max.messages.kbytes': 8_192,
+  'queued.max.messages.kbytes': 4_096,
   // The default of one second stalls a drain whenever the queue has been full.
   'fetch.queue.backoff.ms': 5,
   // Larger fetches arrive partition by partition and starve the other lanes.
