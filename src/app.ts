@@ -7,6 +7,7 @@ import { prepareJobs } from './app/jobs.ts'
 import { composeNotify } from './app/notify.ts'
 import { createPools } from './app/pools.ts'
 import { keepCoherent } from './app/read.ts'
+import { watchSecrets } from './app/secrets.ts'
 import { createStartGate } from './app/start.ts'
 import { composeStream, DRAIN_TIMEOUT_MS, type StreamUnit } from './app/stream.ts'
 import { systemClock } from './clock.ts'
@@ -103,6 +104,7 @@ export async function startApp(
   // Disposed of in reverse order: the observer last of all, because it may hold back repeated lines.
   await using parts = new AsyncDisposableStack()
   parts.use(observer)
+  parts.use(watchSecrets({ config, observer }))
   const pools = parts.use(
     createPools(config.postgres, (pool, s) => metrics.observe('pg_pool_wait_seconds', { pool }, s)),
   )

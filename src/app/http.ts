@@ -34,7 +34,7 @@ const BAD_KEYS_PER_MINUTE = 20
 /** The API of all streams. @throws UsageError when its port cannot be listened on */
 export async function serveHttp(parts: HttpParts): Promise<Served> {
   const { config, readings, admin, metrics } = parts
-  const { host, port, allowedHosts, apiKeys, keyless, writesPerMinute } = config.http
+  const { host, port, allowedHosts, apiKeys, currentKeys, keyless, writesPerMinute } = config.http
   const adminKey = apiKeys.length === 0 ? newKey() : undefined
   const listener = await startHttp({
     ...parts,
@@ -42,7 +42,7 @@ export async function serveHttp(parts: HttpParts): Promise<Served> {
     host,
     port,
     allowedHosts,
-    auth: { keys: [...apiKeys, ...(adminKey === undefined ? [] : [toApiKey(adminKey)])], keyless },
+    auth: { keys: adminKey === undefined ? currentKeys : [toApiKey(adminKey)], keyless },
     limits: { writesPerMinute, badKeysPerMinute: BAD_KEYS_PER_MINUTE },
     admin,
     metrics: config.metrics.port === undefined ? metrics : undefined,

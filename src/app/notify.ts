@@ -24,7 +24,7 @@ export interface NotifyParts {
 /** Tells operators of what happens, from now on. @returns `undefined` where NOTIFY_WEBHOOK_URL is not set */
 export function composeNotify(parts: NotifyParts): AsyncDisposable | undefined {
   const { config, units, pools, looks, ownUrl, observer, clock } = parts
-  const { url, format, consoleUrl } = config.notify
+  const { url, currentUrl, format, consoleUrl } = config.notify
   if (url === undefined) return undefined
   // On a connection of its own: neither a stream nor a job waits for it.
   const pool = pools.open('jobs', 1)
@@ -35,7 +35,7 @@ export function composeNotify(parts: NotifyParts): AsyncDisposable | undefined {
       ? { observed: async () => (await Promise.all(names.map(name => observedNotices(pool, name)))).flat() }
       : {}),
     outbox: createOutbox(pool),
-    send: createSend({ url, format, consoleUrl: () => consoleUrl ?? ownUrl() }),
+    send: createSend({ url: () => currentUrl() ?? url, format, consoleUrl: () => consoleUrl ?? ownUrl() }),
     observer,
     clock,
     random: Math.random,

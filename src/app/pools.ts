@@ -14,13 +14,13 @@ export interface Pools extends AsyncDisposable {
 
 /** @param onLent is called with the time that a caller waited for a connection, in seconds */
 export function createPools(
-  { url, statementTimeoutMs: presetMs }: Config['postgres'],
+  { url, currentUrl, statementTimeoutMs: presetMs }: Config['postgres'],
   onLent: (pool: PoolName, seconds: number) => void,
 ): Pools {
   const open: { readonly name: PoolName; readonly pool: Pool }[] = []
   return {
     open(name, max, statementTimeoutMs = presetMs) {
-      const pool = createPool({ url, max, name, statementTimeoutMs, onLent: seconds => onLent(name, seconds) })
+      const pool = createPool({ url, currentUrl, max, name, statementTimeoutMs, onLent: s => onLent(name, s) })
       open.push({ name, pool })
       return pool
     },

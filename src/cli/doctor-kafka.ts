@@ -1,3 +1,5 @@
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { BrokerFatalError } from '../engine/errors.ts'
 import { type KafkaInspector, startInspector } from '../engine/kafka/inspector.ts'
 import { topicRights } from '../engine/kafka/topic-rights.ts'
@@ -12,13 +14,17 @@ const OUR_STRATEGY = 'cooperative-sticky'
 /** The broker, and of each stream its group and topics with the rights on them. */
 export async function* kafkaFindings(config: Config, streams: readonly Stream[]): AsyncGenerator<Finding> {
   const { kafka: settings } = config
+  let principal = 'USER'
   for (const [index, stream] of streams.entries()) {
     try {
       await using inspector = await startInspector({ connection: settings, groupId: stream.groupId })
       // Any question that a broker answers.
       await inspector.partitions(stream.topic)
-      if (index === 0) yield { name: 'kafka', ok: true, detail: `reached at ${settings.brokers.join(', ')}` }
-      yield* group(settings, stream, inspector)
+      if (index === 0) {
+        principal = (await principalOf(settings)) ?? principal
+        yield { name: 'kafka', ok: true, detail: `reached at ${settings.brokers.join(', ')}` }
+      }
+      yield* group(settings, principal, stream, inspector)
     } catch (error) {
       yield {
         name: 'kafka',
@@ -30,25 +36,48 @@ export async function* kafkaFindings(config: Config, streams: readonly Stream[])
       }
       return
     }
-    yield* topics(settings, stream)
+    yield* topics(settings, principal, stream)
+  }
+}
+
+/** Whom the brokers take us for, unless they have rules of their own for it. */
+async function principalOf({ security, logins, tokens }: Config['kafka']): Promise<string | undefined> {
+  if (tokens !== undefined) return (await tokens.get()).token.principal || undefined
+  const certificate = security['ssl.certificate.location']
+  return logins?.current().username ?? (certificate === undefined ? undefined : distinguishedName(certificate))
+}
+
+/** As RFC 2253 writes it: the last part of the subject first. */
+function distinguishedName(certificate: string): string | undefined {
+  try {
+    return new X509Certificate(readFileSync(certificate)).subject.split('\n').toReversed().join()
+  } catch {
+    return undefined
   }
 }
 
 /** The line that gives a right to the user of these settings. */
-function grant({ security, brokers }: Config['kafka'], operations: readonly string[], resource: string): string {
+function grant(
+  { brokers }: Config['kafka'],
+  principal: string,
+  operations: readonly string[],
+  resource: string,
+): string {
+  const user = `User:${/^[\w.@-]*$/.test(principal) ? principal : `'${principal}'`}`
   return (
-    `kafka-acls --bootstrap-server ${brokers[0]} --add --allow-principal User:${security['sasl.username'] ?? 'USER'} ` +
+    `kafka-acls --bootstrap-server ${brokers[0]} --add --allow-principal ${user} ` +
     `${operations.map(operation => `--operation ${operation}`).join(' ')} ${resource}`
   )
 }
 
 async function* group(
   settings: Config['kafka'],
+  principal: string,
   { topic, groupId }: Stream,
   inspector: KafkaInspector,
 ): AsyncGenerator<Finding> {
   const name = `group ${groupId}`
-  const toJoin = grant(settings, ['Read'], `--group ${groupId}`)
+  const toJoin = grant(settings, principal, ['Read'], `--group ${groupId}`)
   try {
     const { members, strategy, mayRead } = await inspector.group(topic)
     if (!mayRead) yield { name, ok: false, detail: 'this user may see it, and not join it', fix: toJoin }
@@ -67,7 +96,11 @@ async function* group(
 }
 
 /** Each right that the service needs, with the line that gives it. */
-async function* topics(settings: Config['kafka'], { topic, dlqTopic }: Stream): AsyncGenerator<Finding> {
+async function* topics(
+  settings: Config['kafka'],
+  principal: string,
+  { topic, dlqTopic }: Stream,
+): AsyncGenerator<Finding> {
   const { createTopics } = settings
   let rights: Awaited<ReturnType<typeof topicRights>>
   try {
@@ -83,7 +116,7 @@ async function* topics(settings: Config['kafka'], { topic, dlqTopic }: Stream): 
     const lacking = needed.filter(operation => !(operation === 'Read' ? found.mayRead : found.mayWrite))
     const of = { name: `topic ${found.topic}`, resource: `--topic ${found.topic}` }
     if (!found.mayDescribe) {
-      const fix = grant(settings, needed, of.resource)
+      const fix = grant(settings, principal, needed, of.resource)
       yield { name: of.name, ok: false, detail: 'this user may not even see whether it exists', fix }
     } else if (found.partitions === 0) {
       const coming =
@@ -93,7 +126,7 @@ async function* topics(settings: Config['kafka'], { topic, dlqTopic }: Stream): 
         : { name: of.name, ok: false, detail: 'not there', fix: 'create it, or set KAFKA_CREATE_TOPICS=true' }
     } else if (lacking.length > 0) {
       const detail = `${found.partitions} partitions; this user may not ${lacking.join(' and ').toLowerCase()}`
-      yield { name: of.name, ok: false, detail, fix: grant(settings, lacking, of.resource) }
+      yield { name: of.name, ok: false, detail, fix: grant(settings, principal, lacking, of.resource) }
     } else {
       const only =
         isSource && !found.mayWrite

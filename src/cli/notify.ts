@@ -14,7 +14,7 @@ export async function notify({ json }: { readonly json?: boolean }): Promise<voi
       'NOTIFY_WEBHOOK_URL is not set, so no messages are sent; set it to the address of the receiver',
     )
   const console = consoleUrl ?? (http.port === 0 ? undefined : `http://${http.host}:${http.port}`)
-  const send = createSend({ url, format, consoleUrl: () => console })
+  const send = createSend({ url: () => url, format, consoleUrl: () => console })
   try {
     await send(testNotice(Date.now()))
   } catch (error) {

@@ -113,12 +113,16 @@ async function makePlan(options: ProduceOptions, stream: Stream): Promise<Plan> 
 
 /** A producer, and a topic that is there. @throws BrokerUnavailableError UsageError */
 async function startPublisher({ kafka }: Config, { topic, dlqTopic }: Stream, tracing: SendTracing) {
-  const connection = { brokers: kafka.brokers, security: kafka.security, extra: kafka.extra }
-  const producer = await startProducer({ connection, connectTimeoutMs: 8_000, deliveryTimeoutMs: 12_000, tracing })
+  const producer = await startProducer({
+    connection: kafka,
+    connectTimeoutMs: 8_000,
+    deliveryTimeoutMs: 12_000,
+    tracing,
+  })
   try {
     if (kafka.createTopics) {
       const { topicPartitions: partitions, topicReplication: replication } = kafka
-      await ensureTopics(connection, producer, { topic, dlqTopic, partitions, replication })
+      await ensureTopics(kafka, producer, { topic, dlqTopic, partitions, replication })
     } else if ((await producer.partitionCount(topic)) === 0) {
       throw new UsageError(`there is no topic ${topic}: create it, or set KAFKA_CREATE_TOPICS=true`)
     }

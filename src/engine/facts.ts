@@ -27,6 +27,14 @@ export type Fact =
   | { readonly kind: 'migrations_missing'; readonly names: readonly string[] }
   /** What the Kafka client complains about while it retries: brokers that cannot be reached, mostly. */
   | { readonly kind: 'kafka_warning'; readonly text: string }
+  /** Files of settings hold something else than at the start; some of it counts with the next start only. */
+  | {
+      readonly kind: 'secrets_read'
+      readonly changed: readonly string[]
+      readonly atNextStart: readonly string[]
+    }
+  /** What files of settings hold cannot be used; what was read before stays in effect. */
+  | { readonly kind: 'secrets_unusable'; readonly problems: readonly string[] }
   | { readonly kind: 'stream_started'; readonly topic: string; readonly groupId: string }
   | { readonly kind: 'stream_stopped'; readonly error?: unknown }
   /** The stream has failed while others run; it is tried again after `delayMs`. */

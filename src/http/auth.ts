@@ -7,8 +7,8 @@ import type { HostGate } from './host-gate.ts'
 import type { Problem } from './problem.ts'
 
 export interface AuthOptions {
-  /** All of them are valid at once, so that a key can be exchanged without a gap. */
-  readonly keys: readonly ApiKey[]
+  /** All of them are valid at once, so that a key can be exchanged without a gap. A function is asked at each request. */
+  readonly keys: readonly ApiKey[] | (() => readonly ApiKey[])
   readonly keyless: Keyless
 }
 
@@ -57,12 +57,19 @@ const PROXY_HEADER = new RegExp(
  * origins (see `host-gate.ts`, which has looked at `Host` before this is asked).
  */
 export function createAuth({ keys, keyless }: AuthOptions, gate: HostGate): Auth {
-  const known = keys.map(({ name, role, sha256 }) => ({ name, role, hash: Buffer.from(sha256, 'hex') }))
+  const current = typeof keys === 'function' ? keys : () => keys
+  let given: readonly ApiKey[] = []
+  let known: readonly (Caller & { readonly hash: Buffer })[] = []
 
   /** Looks at every key, so that the time taken does not show how far it got. */
   function ownerOf(key: string): Caller | undefined {
     const hash = createHash('sha256').update(key).digest()
     let owner: Caller | undefined
+    const now = current()
+    if (now !== given) {
+      given = now
+      known = now.map(({ name, role, sha256 }) => ({ name, role, hash: Buffer.from(sha256, 'hex') }))
+    }
     for (const candidate of known) if (timingSafeEqual(candidate.hash, hash)) owner = candidate
     return owner
   }

@@ -13,11 +13,11 @@ export class SendFailed extends Error {
 const TIMEOUT_MS = 5_000
 
 /**
- * @param url http or https, without a user
+ * @param url http or https, without a user; asked for each message
  * @param consoleUrl where the console is; asked for each message, because the port of this process may be known only later
  */
 export function createSend(options: {
-  readonly url: string
+  readonly url: () => string
   readonly format: NotifyFormat
   readonly consoleUrl: () => string | undefined
   readonly timeoutMs?: number
@@ -29,7 +29,7 @@ export function createSend(options: {
     const timeout = AbortSignal.timeout(timeoutMs)
     let response: Response
     try {
-      response = await fetch(url, {
+      response = await fetch(url(), {
         method: 'POST',
         body,
         headers: { 'Content-Type': 'application/json', 'User-Agent': 'holdfast' },

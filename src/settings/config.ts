@@ -1,8 +1,11 @@
 import { ConfigError } from '../engine/errors.ts'
+import { createLogins } from '../engine/kafka/logins.ts'
 import { disagreementsOf } from '../engine/kafka/properties.ts'
+import { commandTokens, oidcTokens, type TokenSource } from '../engine/kafka/tokens.ts'
 import type { Keyless } from './access.ts'
 import { hostNameOfAddress, isLoopbackName } from './hosts.ts'
 import { fileProblems, refusedInUrl } from './nested-settings.ts'
+import { readSecretFile, rereading } from './secret-files.ts'
 import { Mismatch, type Setting } from './setting.ts'
 import { SETTINGS } from './settings.ts'
 
@@ -12,44 +15,107 @@ type Values = { readonly [N in SettingName]: (typeof SETTINGS)[N] extends Settin
 /** What `process.env` is. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
-export type Config = Frozen<ReturnType<typeof toConfig>>
-type Frozen<T> = T extends object ? { readonly [K in keyof T]: Frozen<T[K]> } : T
+export type Config = Frozen<ReturnType<typeof toConfig> & { readonly files: SettingFiles }>
+type Frozen<T> = T extends (...args: never) => unknown
+  ? T
+  : T extends object
+    ? { readonly [K in keyof T]: Frozen<T[K]> }
+    : T
 
 /**
- * Reads the environment into a frozen Config. An empty variable is an unset one: compose files cannot leave one out.
+ * Reads the environment, and the files that it names, into a frozen Config. An empty variable is an unset one: compose files
+ * cannot leave one out.
  * @throws ConfigError naming every setting that cannot be used
  */
 export function loadConfig(env: Environment): Config {
+  const first = readValues(env)
+  const files = filesOf(env)
+  const again = () => readValues(env)
+  const problemsOf = (error: unknown) => (error instanceof ConfigError ? error.problems : [String(error)])
+  const { latest, problems } = rereading([...files.values()], first, again, problemsOf)
+  return freeze({
+    ...toConfig(first, latest),
+    files: { names: [...files.keys()], look: () => changesSince(first, latest(), problems()) },
+  })
+}
+
+/** @throws ConfigError */
+function readValues(env: Environment): Values {
   const values: Partial<Record<SettingName, unknown>> = {}
   const problems: string[] = []
   for (const [name, { parse, shown }] of settings()) {
-    const { text } = effective(env, name)
+    const { text, file, problem } = effective(env, name)
+    if (problem !== undefined) problems.push(problem)
     if (text === undefined) continue
     const value = parse(text)
-    if (value instanceof Mismatch)
+    if (!(value instanceof Mismatch)) values[name] = value
+    else if (file === undefined)
       problems.push(`${name} is ${JSON.stringify(shown(text))}: it must be ${value.expected}`)
-    else values[name] = value
+    else
+      problems.push(
+        `${name}_FILE is "${file}", which holds ${JSON.stringify(shown(text))}: it must be ${value.expected}`,
+      )
   }
   // The table gives each name its type; what could not be read is absent, and then nothing is built from it.
-  problems.push(...disagreements(values as Partial<Values>))
+  const mistaken = settings().filter(([name]) => !(name in values) && isGiven(env, name))
+  const isKnown = (problem: string) => mistaken.some(([name]) => problem.startsWith(`${name} is not set`))
+  problems.push(...disagreements(values as Partial<Values>).filter(problem => !isKnown(problem)))
   if (problems.length > 0) throw new ConfigError(problems)
-  return freeze(toConfig(values as Values))
+  return values as Values
+}
+
+/** Files that hold settings. */
+export interface SettingFiles {
+  /** The settings that are in files. */
+  readonly names: readonly string[]
+  readonly look: () => FilesSeen
+}
+
+/** How the files are now, against the start of the process. */
+export interface FilesSeen {
+  /** Settings whose file holds another value than at the start. */
+  readonly changed: readonly string[]
+  /** Those of them that take effect with the next start only. */
+  readonly atNextStart: readonly string[]
+  /** What cannot be used, a line each; what was read before it stays in effect. */
+  readonly problems: readonly string[]
+  /** The same while the files are the same. */
+  readonly version: unknown
+}
+
+/** They shape what was made at the start, or name another server: records must not go to two databases at a time. */
+function changesSince(first: Values, now: Values, problems: readonly string[]): FilesSeen {
+  const changed = settings().flatMap(([name, { inFile }]) =>
+    inFile && JSON.stringify(first[name]) !== JSON.stringify(now[name]) ? [name] : [],
+  )
+  const atNextStart = changed.filter(name => {
+    if (name === 'KAFKA_CONFIG' || name === 'KAFKA_SSL_KEY_PASSWORD') return true
+    return (
+      name.startsWith('DATABASE_') &&
+      withLogin(String(first[name]), String(now[name])) !== new URL(String(now[name])).href
+    )
+  })
+  return { changed, atNextStart, problems, version: now }
+}
+
+/** @returns the address with user and password of another one */
+function withLogin(address: string, login: string): string {
+  const url = new URL(address)
+  const { username, password } = new URL(login)
+  url.username = username
+  url.password = password
+  return url.href
 }
 
 /** Settings that are right one by one and wrong together. */
 function disagreements(values: Partial<Values>): string[] {
   const problems: string[] = []
   const { KAFKA_SECURITY_PROTOCOL: protocol = 'plaintext', HTTP_HOST: host, AUTH: auth } = values
-  const sasl = ['KAFKA_SASL_MECHANISM', 'KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD'] as const
-  for (const name of sasl) {
-    if (protocol.startsWith('sasl') && values[name] === undefined) {
-      problems.push(`${name} is not set: KAFKA_SECURITY_PROTOCOL=${protocol} needs it`)
-    }
-    if (!protocol.startsWith('sasl') && values[name] !== undefined) {
-      problems.push(`${name} is set, but KAFKA_SECURITY_PROTOCOL is ${protocol}: it must be sasl_ssl or sasl_plaintext`)
-    }
-  }
-  const tls = ['KAFKA_SSL_CA_LOCATION', 'KAFKA_SSL_CERTIFICATE_LOCATION', 'KAFKA_SSL_KEY_LOCATION'] as const
+  problems.push(...saslProblems(values))
+  const tls = [
+    ...(['KAFKA_SSL_CA_LOCATION', 'KAFKA_SSL_CERTIFICATE_LOCATION', 'KAFKA_SSL_KEY_LOCATION'] as const),
+    'KAFKA_SSL_KEY_PASSWORD' as const,
+  ]
   for (const name of tls) {
     if (values[name] !== undefined && !protocol.endsWith('ssl')) {
       problems.push(`${name} is set, but KAFKA_SECURITY_PROTOCOL is ${protocol}: it must be ssl or sasl_ssl`)
@@ -96,7 +162,76 @@ function disagreements(values: Partial<Values>): string[] {
   return problems
 }
 
-function toConfig(values: Values) {
+const PASSWORD_LOGIN = ['KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD'] as const
+const OAUTH_CLIENT = ['KAFKA_SASL_OAUTH_CLIENT_ID', 'KAFKA_SASL_OAUTH_CLIENT_SECRET'] as const
+const OAUTH = [
+  'KAFKA_SASL_OAUTH_TOKEN_URL',
+  ...OAUTH_CLIENT,
+  'KAFKA_SASL_OAUTH_SCOPE',
+  'KAFKA_SASL_OAUTH_EXTENSIONS',
+  'KAFKA_SASL_OAUTH_TOKEN_COMMAND',
+] as const
+
+/** Which of the settings of SASL belong together. */
+function saslProblems(values: Partial<Values>): string[] {
+  const { KAFKA_SECURITY_PROTOCOL: protocol = 'plaintext', KAFKA_SASL_MECHANISM: mechanism } = values
+  const isSet = (name: SettingName) => values[name] !== undefined && !isEmpty(values[name])
+  const needed = (because: string, names: readonly SettingName[]) =>
+    names.filter(name => !isSet(name)).map(name => `${name} is not set: ${because} needs it`)
+  const unneeded = (because: string, names: readonly SettingName[]) =>
+    names.filter(isSet).map(name => `${name} is set, but ${because}`)
+  if (!protocol.startsWith('sasl')) {
+    const because = `KAFKA_SECURITY_PROTOCOL is ${protocol}: it must be sasl_ssl or sasl_plaintext`
+    return unneeded(because, ['KAFKA_SASL_MECHANISM', ...PASSWORD_LOGIN, ...OAUTH])
+  }
+  const because = `KAFKA_SECURITY_PROTOCOL=${protocol}`
+  if (mechanism === undefined) return needed(because, ['KAFKA_SASL_MECHANISM', ...PASSWORD_LOGIN])
+  if (mechanism !== 'OAUTHBEARER') {
+    const other = `KAFKA_SASL_MECHANISM is ${mechanism}: it must be OAUTHBEARER`
+    return [...needed(because, PASSWORD_LOGIN), ...unneeded(other, OAUTH)]
+  }
+  const problems = unneeded('KAFKA_SASL_MECHANISM is OAUTHBEARER, which has none: leave it out', PASSWORD_LOGIN)
+  if (isSet('KAFKA_SASL_OAUTH_TOKEN_COMMAND')) {
+    const byCommand = 'KAFKA_SASL_OAUTH_TOKEN_COMMAND gets the tokens: leave one of them out'
+    return [
+      ...problems,
+      ...unneeded(byCommand, ['KAFKA_SASL_OAUTH_TOKEN_URL', ...OAUTH_CLIENT, 'KAFKA_SASL_OAUTH_SCOPE']),
+    ]
+  }
+  if (!isSet('KAFKA_SASL_OAUTH_TOKEN_URL')) {
+    const what = 'KAFKA_SASL_OAUTH_TOKEN_URL or KAFKA_SASL_OAUTH_TOKEN_COMMAND must be set'
+    return [...problems, `${what}: KAFKA_SASL_MECHANISM=OAUTHBEARER needs one of them`]
+  }
+  return [...problems, ...needed('KAFKA_SASL_OAUTH_TOKEN_URL', OAUTH_CLIENT)]
+}
+
+function isEmpty(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0
+}
+
+/** Tokens of OAUTHBEARER, the secret of the client as its file holds it; `undefined` with another mechanism. */
+function tokensOf(values: Values, latest: () => Values): TokenSource | undefined {
+  const command = values.KAFKA_SASL_OAUTH_TOKEN_COMMAND
+  const extensions = values.KAFKA_SASL_OAUTH_EXTENSIONS
+  if (command !== undefined) return commandTokens({ command, extensions })
+  const url = values.KAFKA_SASL_OAUTH_TOKEN_URL
+  if (url === undefined) return undefined
+  return oidcTokens({
+    url,
+    client() {
+      const { KAFKA_SASL_OAUTH_CLIENT_ID: id = '', KAFKA_SASL_OAUTH_CLIENT_SECRET: secret = '' } = latest()
+      return { id, secret }
+    },
+    scope: values.KAFKA_SASL_OAUTH_SCOPE,
+    extensions,
+  })
+}
+
+/**
+ * @param latest the values as files hold them now. What is a function in the Config answers by them; all else is as it was at
+ * the start.
+ */
+function toConfig(values: Values, latest: () => Values) {
   return {
     kafka: {
       brokers: values.KAFKA_BROKERS,
@@ -114,7 +249,17 @@ function toConfig(values: Values) {
         'ssl.ca.location': values.KAFKA_SSL_CA_LOCATION,
         'ssl.certificate.location': values.KAFKA_SSL_CERTIFICATE_LOCATION,
         'ssl.key.location': values.KAFKA_SSL_KEY_LOCATION,
+        'ssl.key.password': values.KAFKA_SSL_KEY_PASSWORD,
       }),
+      /** User and password, and who is to hear of others; `undefined` where none are used. */
+      logins:
+        values.KAFKA_SASL_PASSWORD === undefined
+          ? undefined
+          : createLogins(() => {
+              const { KAFKA_SASL_USERNAME: username = '', KAFKA_SASL_PASSWORD: password = '' } = latest()
+              return { username, password }
+            }),
+      tokens: tokensOf(values, latest),
       /** Further librdkafka properties, checked against those that the guarantees rest on. */
       extra: values.KAFKA_CONFIG,
     },
@@ -124,6 +269,11 @@ function toConfig(values: Values) {
     operator: values.OPERATOR,
     postgres: {
       url: values.DATABASE_URL,
+      /** The same with user and password as they are now. Another host or database takes effect with the next start. */
+      currentUrl: () => {
+        const now = latest().DATABASE_URL
+        return now === values.DATABASE_URL ? now : withLogin(values.DATABASE_URL, now)
+      },
       poolMax: values.PG_POOL_MAX,
       statementTimeoutMs: values.PG_STATEMENT_TIMEOUT_MS,
     },
@@ -131,6 +281,7 @@ function toConfig(values: Values) {
       host: values.HTTP_HOST,
       port: values.HTTP_PORT,
       apiKeys: values.API_KEYS,
+      currentKeys: () => latest().API_KEYS,
       keyless: keylessOf(values),
       allowedHosts: values.HTTP_ALLOWED_HOSTS,
       writesPerMinute: values.HTTP_WRITES_PER_MINUTE,
@@ -173,6 +324,7 @@ function toConfig(values: Values) {
     /** Messages to operators. */
     notify: {
       url: values.NOTIFY_WEBHOOK_URL,
+      currentUrl: () => latest().NOTIFY_WEBHOOK_URL,
       format: values.NOTIFY_FORMAT,
       consoleUrl: values.CONSOLE_URL,
     },
@@ -192,7 +344,7 @@ export interface SettingRow {
   readonly name: string
   /** In effect, secrets hidden; empty when unset. */
   readonly value: string
-  readonly origin: 'default' | 'environment' | '.env'
+  readonly origin: 'default' | 'environment' | '.env' | 'file'
   readonly description: string
 }
 
@@ -231,7 +383,8 @@ const PARTS: Readonly<Partial<Record<SettingName, string>>> = {
 export function settingsTables(): string {
   const lines = settings().flatMap(([name, setting]) => {
     const value = setting.default ? `\`${setting.default}\`` : ''
-    const cells = [`\`${name}\``, value, `${setting.about} Takes ${setting.expected}.`]
+    const file = setting.inFile ? ` Or \`${name}_FILE\`: a file that holds it.` : ''
+    const cells = [`\`${name}\``, value, `${setting.about} Takes ${setting.expected}.${file}`]
     const row = `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |`
     const part = PARTS[name]
     return part === undefined ? [row] : ['', `## ${part}`, '', '| variable | default | |', '| --- | --- | --- |', row]
@@ -243,13 +396,44 @@ function settings(): [SettingName, Setting<unknown>][] {
   return Object.entries(SETTINGS) as [SettingName, Setting<unknown>][]
 }
 
-function effective(
-  env: Environment,
-  name: SettingName,
-): { text: string | undefined; origin: 'default' | 'environment' } {
+interface Effective {
+  readonly text: string | undefined
+  readonly origin: 'default' | 'environment' | 'file'
+  /** Where the text was read. */
+  readonly file?: string
+  /** Why there is no text. */
+  readonly problem?: string
+}
+
+/** Whether it has a value of its own, one that can be used or not. */
+function isGiven(env: Environment, name: SettingName): boolean {
+  return effective(env, name).origin !== 'default'
+}
+
+function effective(env: Environment, name: SettingName): Effective {
   const given = env[name]
-  if (given !== undefined && given.trim() !== '') return { text: given, origin: 'environment' }
-  return { text: SETTINGS[name].default, origin: 'default' }
+  const isSet = given !== undefined && given.trim() !== ''
+  const file = fileOf(env, name)
+  if (file === undefined) {
+    return isSet ? { text: given, origin: 'environment' } : { text: SETTINGS[name].default, origin: 'default' }
+  }
+  if (isSet) {
+    return { text: undefined, origin: 'file', problem: `${name} and ${name}_FILE are both set: leave one of them out` }
+  }
+  const text = readSecretFile(file)
+  if (!(text instanceof Mismatch)) return { text, origin: 'file', file }
+  return { text: undefined, origin: 'file', problem: `${name}_FILE is "${file}": it must be ${text.expected}` }
+}
+
+/** The file that holds a setting; `undefined` where it has none, or may have none. */
+function fileOf(env: Environment, name: SettingName): string | undefined {
+  const path = SETTINGS[name].inFile ? env[`${name}_FILE`] : undefined
+  return path === undefined || path.trim() === '' ? undefined : path
+}
+
+function filesOf(env: Environment): ReadonlyMap<SettingName, string> {
+  const files = settings().map(([name]) => [name, fileOf(env, name)] as const)
+  return new Map(files.filter((entry): entry is [SettingName, string] => entry[1] !== undefined))
 }
 
 function present(properties: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string>> {

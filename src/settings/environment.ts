@@ -78,9 +78,9 @@ type Variables = Readonly<Record<string, string | undefined>>
  * @param file what `.env` holds, which is written for us: there each name that is nearly a setting is reported, whatever its prefix
  */
 export function misspeltSettings(env: Variables, file: Variables = {}): string[] {
-  const known = Object.keys(SETTINGS)
+  const known = Object.entries(SETTINGS).flatMap(([name, { inFile }]) => (inFile ? [name, `${name}_FILE`] : [name]))
   return Object.keys(env).flatMap(name => {
-    if (name in SETTINGS || OF_OTHERS.some(pattern => pattern.test(name))) return []
+    if (known.includes(name) || OF_OTHERS.some(pattern => pattern.test(name))) return []
     const isOurs = OUR_PREFIXES.test(name)
     if (!isOurs && !SHARED_PREFIXES.test(name) && !(name in file)) return []
     const meant = nearest(name, known, 2)

@@ -51,6 +51,19 @@ export function readWebhook(text: string): string | undefined {
   return url.username === '' && url.password === '' ? url.href : undefined
 }
 
+/** `sign --region "eu west"`: words separated by spaces, quotes of either kind keep one together. */
+export function readWords(text: string): readonly string[] | undefined {
+  const word = /\s*("[^"]*"|'[^']*'|[^\s"']+)(?=\s|$)/y
+  const words: string[] = []
+  const end = text.trimEnd().length
+  while (word.lastIndex < end) {
+    const [, found] = word.exec(text) ?? []
+    if (found === undefined) return undefined
+    words.push(found.replace(/^(["'])(.*)\1$/s, '$2'))
+  }
+  return words.length > 0 && words[0] !== '' ? words : undefined
+}
+
 export const PEM_FILE = 'the path of a PEM file that can be read'
 
 /** The path of a file that can be read. The Kafka client would only report that it has not reached a broker. */

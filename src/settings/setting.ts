@@ -8,6 +8,8 @@ export interface Setting<T> {
   readonly about: string
   /** The text as it may be shown: without passwords. */
   readonly shown: (text: string) => string
+  /** Whether `NAME_FILE` may name a file that holds the text: true of each secret, and of what is exchanged together with one. */
+  readonly inFile: boolean
   readonly parse: (text: string) => T | Mismatch
 }
 
@@ -26,6 +28,8 @@ export const hideAll = () => HIDDEN
 interface Words<D extends string | undefined = string | undefined> {
   readonly default: D
   readonly about: string
+  /** Default: no. */
+  readonly inFile?: boolean
 }
 
 /** Unset settings without a default are `undefined`, also in the type. */
@@ -39,6 +43,7 @@ export function setting<T, D extends string | undefined>(
   return {
     ...words,
     shown: words.shown ?? maskText,
+    inFile: words.inFile ?? false,
     parse: text => (parse(text) ?? new Mismatch(words.expected)) as Read<T, D> | Mismatch,
   }
 }
@@ -91,7 +96,7 @@ export function oneOf<const T extends string, D extends string | undefined>(
 export function text<D extends string | undefined>(
   words: Words<D> & { readonly expected: string; readonly pattern: RegExp; readonly secret?: boolean },
 ): Setting<Read<string, D>> {
-  return setting({ ...words, ...(words.secret ? { shown: hideAll } : {}) }, value =>
+  return setting({ ...words, ...(words.secret ? { shown: hideAll, inFile: true } : {}) }, value =>
     words.pattern.test(value) ? value : undefined,
   )
 }
@@ -99,7 +104,7 @@ export function text<D extends string | undefined>(
 /** `postgres://…`: a password in it is hidden, wherever it stands. */
 export function postgresUrl<D extends string | undefined>(words: Words<D>): Setting<Read<string, D>> {
   const expected = 'a URL as in postgres://user:password@host:5432/database'
-  return setting({ ...words, expected, shown: maskUrl }, value => {
+  return setting({ ...words, expected, shown: maskUrl, inFile: true }, value => {
     const url = URL.parse(value)
     const isPostgres = url !== null && /^postgres(ql)?:$/.test(url.protocol)
     return isPostgres && url.pathname.length > 1 ? fullyVerified(value) : undefined

@@ -3,7 +3,16 @@ import { isOperatorName, OPERATOR_NAME } from '../engine/operator.ts'
 import { START_AT } from '../engine/progress.ts'
 import { type ApiKey, maskApiKeys, parseApiKeys } from './access.ts'
 import { LOG_LEVELS, LOG_MODULES, parseLogLevels } from './log-levels.ts'
-import { PEM_FILE, readable, readBrokers, readDuration, readDurations, readHosts, readWebhook } from './readers.ts'
+import {
+  PEM_FILE,
+  readable,
+  readBrokers,
+  readDuration,
+  readDurations,
+  readHosts,
+  readWebhook,
+  readWords,
+} from './readers.ts'
 import { bytes, fraction, hideAll, integer, oneOf, pairs, postgresUrl, type Setting, setting, text } from './setting.ts'
 
 const KIB = 1024
@@ -72,17 +81,65 @@ export const SETTINGS = {
   }),
   KAFKA_SASL_MECHANISM: oneOf({
     default: undefined,
-    values: ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'],
+    values: ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'],
     about: 'With sasl_plaintext or sasl_ssl.',
   }),
-  KAFKA_SASL_USERNAME: text({ default: undefined, pattern: /./s, expected: 'a user name', about: 'With SASL.' }),
+  KAFKA_SASL_USERNAME: text({
+    default: undefined,
+    pattern: /./s,
+    expected: 'a user name',
+    inFile: true,
+    about: 'With PLAIN and SCRAM.',
+  }),
   KAFKA_SASL_PASSWORD: text({
     default: undefined,
     pattern: /./s,
     expected: 'a password',
     secret: true,
-    about: 'With SASL.',
+    about: 'With PLAIN and SCRAM.',
   }),
+  KAFKA_SASL_OAUTH_TOKEN_URL: text({
+    default: undefined,
+    pattern: /^https?:\/\/[^\s@#]+$/,
+    expected: 'a URL without a user, as in https://idp.example.com/oauth2/token',
+    about: 'With OAUTHBEARER: where an identity provider gives out tokens for client credentials (OIDC).',
+  }),
+  KAFKA_SASL_OAUTH_CLIENT_ID: text({
+    default: undefined,
+    pattern: /\S/,
+    expected: 'the id of a client',
+    inFile: true,
+    about: 'Who we are there.',
+  }),
+  KAFKA_SASL_OAUTH_CLIENT_SECRET: text({
+    default: undefined,
+    pattern: /./s,
+    expected: 'the secret of that client',
+    secret: true,
+    about: 'Its secret.',
+  }),
+  KAFKA_SASL_OAUTH_SCOPE: text({
+    default: undefined,
+    pattern: /\S/,
+    expected: 'one or more scopes, separated by spaces',
+    about: 'The scope to ask for, where the identity provider wants one.',
+  }),
+  KAFKA_SASL_OAUTH_EXTENSIONS: pairs({
+    default: undefined,
+    expected: 'names and values as in logicalCluster=lkc-1,identityPoolId=pool-2',
+    refuse: name =>
+      /^[A-Za-z]+$/.test(name) && name !== 'auth' ? undefined : 'a name has letters only, and is not auth',
+    about: 'SASL extensions that go to the broker with each token.',
+  }),
+  KAFKA_SASL_OAUTH_TOKEN_COMMAND: setting(
+    {
+      default: undefined,
+      expected: 'a program and its arguments, separated by spaces; quotes keep one together',
+      about:
+        'With OAUTHBEARER, instead of a URL: a program that prints a token, for the IAM of a cloud. It is run without a shell; docs/kafka.md says what it prints.',
+    },
+    readWords,
+  ),
   KAFKA_SSL_CA_LOCATION: setting(
     { ...pemFile, about: 'The authority that signed the brokers; unset: the system’s.' },
     readable,
@@ -92,10 +149,18 @@ export const SETTINGS = {
     readable,
   ),
   KAFKA_SSL_KEY_LOCATION: setting({ ...pemFile, about: 'The key of that certificate.' }, readable),
+  KAFKA_SSL_KEY_PASSWORD: text({
+    default: undefined,
+    pattern: /./s,
+    expected: 'a password',
+    secret: true,
+    about: 'With which that key is encrypted, where it is.',
+  }),
   KAFKA_CONFIG: pairs({
     default: undefined,
     expected: 'librdkafka properties as in fetch.min.bytes=1,statistics.interval.ms=0',
     refuse: refusalOf,
+    inFile: true,
     about: 'Further librdkafka properties; those that would break the guarantees are refused, with the reason.',
   }),
   DATABASE_URL: postgresUrl({
@@ -137,6 +202,7 @@ export const SETTINGS = {
       about:
         'Who may use the API: keys with the role read, write or admin, sent as `Authorization: Bearer …`. None: this machine may read and write, and admin needs the key that is made at each start: on the terminal, and in the file that the log names.',
       shown: maskApiKeys,
+      inFile: true,
     },
     (value): readonly ApiKey[] | undefined => (value === '' ? [] : parseApiKeys(value)),
   ),
@@ -182,6 +248,7 @@ export const SETTINGS = {
       expected: 'a URL with http or https and without a user, as in https://hooks.example.com/services/…',
       about: 'Where messages to operators go: each is a POST to it. Unset: none are sent. It is a secret.',
       shown: hideAll,
+      inFile: true,
     },
     readWebhook,
   ),

@@ -40,6 +40,22 @@ export function createEngineObserver({ stream, metrics, log, now }: StreamFactTo
         log.repeated('', 'warn', fact.kind, { reason: fact.text }, 'the Kafka client complains')
         break
 
+      case 'secrets_read': {
+        const later = fact.atNextStart.length > 0
+        const fields = { settings: fact.changed, ...(later ? { at_next_start: fact.atNextStart } : {}) }
+        const text = later
+          ? 'files of settings have changed, some in a way that takes effect with the next start'
+          : 'files of settings have changed, and are in effect'
+        log.line(later ? 'warn' : 'info', fact.kind, fields, text)
+        break
+      }
+
+      case 'secrets_unusable': {
+        const text = 'a file of a setting cannot be used; what was read before stays in effect'
+        log.line('warn', fact.kind, { problems: fact.problems }, text)
+        break
+      }
+
       case 'stream_started':
         log.line('info', fact.kind, { topic: fact.topic, group_id: fact.groupId }, 'stream started')
         break

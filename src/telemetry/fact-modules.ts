@@ -10,6 +10,8 @@ const ENGINE: Readonly<Record<Fact['kind'], LogModule>> = {
   start_waiting: 'process',
   migrations_missing: 'process',
   kafka_warning: 'kafka',
+  secrets_read: 'process',
+  secrets_unusable: 'process',
   stream_started: 'stream',
   stream_stopped: 'stream',
   stream_halted: 'stream',

@@ -251,7 +251,7 @@ describe('with a receiver', () => {
         observed: async () => [event('cause c1', since, 'a new cause')],
         outbox,
         send: createSend({
-          url: receiver.url,
+          url: () => receiver.url,
           format: 'json',
           consoleUrl: () => 'https://console.test',
           timeoutMs: 500,

@@ -1,9 +1,11 @@
+import { pbkdf2Sync, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type EmbeddedKafka, startKafka } from '#tools/demo/servers/kafka.ts'
 import { type Authority, makeAuthority } from './certificates.ts'
 import { askBroker, int8, int16, int32, text } from './kafka-protocol.ts'
+import { type OidcIssuer, startOidcIssuer } from './oidc-issuer.ts'
 
 /** A broker with TLS, passwords and rights, whose listeners show what goes wrong with them. Ends with its files. */
 export interface SecuredKafka extends AsyncDisposable {
@@ -13,14 +15,18 @@ export interface SecuredKafka extends AsyncDisposable {
   /** PEM files: the authority that signed the brokers, and another one that did not. */
   readonly ca: string
   readonly otherCa: string
-  /** A certificate of a client with its key, PEM files. */
-  readonly client: { readonly certificate: string; readonly key: string }
-  /** Gives a user rights on a topic or a group. */
-  allow(
-    user: User,
-    resource: { readonly topic: string } | { readonly group: string },
-    ...rights: Right[]
-  ): Promise<void>
+  /** A certificate of a client with its key, PEM files, signed by that other one. */
+  readonly client: CertificateFiles
+  /** Gives out the tokens that the listener OAUTH takes. */
+  readonly issuer: OidcIssuer
+  /** A certificate that the brokers take, PEM files; its principal is `CN=name`. Written again at each call with the same name. */
+  certify(name: string, validUntil?: Date): CertificateFiles
+  /** Gives a principal (`carol`, `CN=service`) rights on a topic, a group or the cluster. */
+  allow(principal: string, resource: Resource, ...rights: Right[]): Promise<void>
+  /** Takes such rights away again. */
+  disallow(principal: string, resource: Resource, ...rights: Right[]): Promise<void>
+  /** Gives a user of SCRAM-SHA-512 another password, or makes one. */
+  setPassword(user: string, password: string): Promise<void>
   /**
    * Properties of a user: bob has SCRAM-SHA-256, the others PLAIN; the passwords are their names backwards. Carol and dave
    * may only do what they were allowed, the others anything.
@@ -29,16 +35,44 @@ export interface SecuredKafka extends AsyncDisposable {
 }
 
 type User = 'alice' | 'bob' | 'carol' | 'dave'
-const RIGHTS = { read: 3, write: 4, describe: 8 } as const
+type Resource = { readonly topic: string } | { readonly group: string } | 'cluster'
+/** AclOperation of Kafka's protocol. */
+const RIGHTS = {
+  read: 3,
+  write: 4,
+  create: 5,
+  delete: 6,
+  describe: 8,
+  describeConfigs: 10,
+  idempotentWrite: 12,
+} as const
 type Right = keyof typeof RIGHTS
 
-const LISTENERS = ['TLS', 'EXPIRED', 'OTHERHOST', 'MUTUAL', 'SASL', 'SCRAMONLY', 'SASLTLS', 'LOST', 'MOVED'] as const
+export interface CertificateFiles {
+  readonly certificate: string
+  readonly key: string
+}
+
+const LISTENERS = [
+  ...(['TLS', 'EXPIRED', 'OTHERHOST', 'MUTUAL', 'SASL', 'SCRAMONLY', 'SASLTLS', 'SCRAM512', 'OAUTH', 'LOST'] as const),
+  'MOVED',
+] as const
 
 const SASL = {
   'sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-256',
   'plain.sasl.jaas.config':
     'org.apache.kafka.common.security.plain.PlainLoginModule required user_alice="ecila" user_carol="lorac" user_dave="evad";',
   'scram-sha-256.sasl.jaas.config': 'org.apache.kafka.common.security.scram.ScramLoginModule required;',
+}
+
+/** A connection lives as long as its token or `max.reauth`, unless the client authenticates again. */
+const OAUTH = {
+  'sasl.enabled.mechanisms': 'OAUTHBEARER',
+  'oauthbearer.sasl.jaas.config':
+    'org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="unused";',
+  'oauthbearer.sasl.server.callback.handler.class':
+    'org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler',
+  'oauthbearer.connections.max.reauth.ms': '3600000',
 }
 
 const UNKNOWN_HOST = 'kafka-in-docker.invalid'
@@ -58,6 +92,11 @@ export async function startSecuredKafka(): Promise<SecuredKafka> {
     'ssl.keystore.type': 'PEM',
     'ssl.keystore.location': file(name, key + certificate),
   })
+  const certify = (name: string, validUntil?: Date): CertificateFiles => {
+    const { certificate, key } = authority.issue(name, validUntil)
+    return { certificate: file(`${name}.pem`, certificate), key: file(`${name}.key`, key) }
+  }
+  const issuer = parts.use(await startOidcIssuer())
   const good = store('good.pem', authority.issue('127.0.0.1'))
   const yesterday = new Date(Date.now() - 86_400_000)
   const kafka = parts.use(
@@ -82,9 +121,22 @@ export async function startSecuredKafka(): Promise<SecuredKafka> {
           properties: { ...SASL, 'sasl.enabled.mechanisms': 'SCRAM-SHA-256' },
         },
         SASLTLS: { protocol: 'SASL_SSL', properties: { ...good, ...SASL } },
+        SCRAM512: {
+          protocol: 'SASL_SSL',
+          properties: {
+            ...good,
+            'sasl.enabled.mechanisms': 'SCRAM-SHA-512',
+            'scram-sha-512.sasl.jaas.config': 'org.apache.kafka.common.security.scram.ScramLoginModule required;',
+          },
+        },
+        OAUTH: { protocol: 'SASL_SSL', properties: { ...good, ...OAUTH } },
         LOST: { protocol: 'PLAINTEXT', advertisedHost: UNKNOWN_HOST },
       },
+      systemProperties: { 'org.apache.kafka.sasl.oauthbearer.allowed.urls': issuer.jwksUrl },
       properties: {
+        'sasl.oauthbearer.jwks.endpoint.url': issuer.jwksUrl,
+        'sasl.oauthbearer.expected.issuer': issuer.url,
+        'sasl.oauthbearer.expected.audience': issuer.audience,
         'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
         // Who comes without a password is an administrator here.
         'super.users': 'User:ANONYMOUS;User:bob;User:alice',
@@ -101,7 +153,11 @@ export async function startSecuredKafka(): Promise<SecuredKafka> {
     ca,
     otherCa,
     client,
-    allow: (user, resource, ...rights) => createAcls(kafka.brokers, user, resource, rights),
+    issuer,
+    certify,
+    allow: (principal, resource, ...rights) => createAcls(kafka.brokers, principal, resource, rights),
+    disallow: (principal, resource, ...rights) => deleteAcls(kafka.brokers, principal, resource, rights),
+    setPassword: (user, password) => alterPassword(kafka.brokers, user, password),
     as: (user, over = {}) => ({
       'security.protocol': 'sasl_plaintext',
       'sasl.mechanism': user === 'bob' ? 'SCRAM-SHA-256' : 'PLAIN',
@@ -116,18 +172,76 @@ export async function startSecuredKafka(): Promise<SecuredKafka> {
 /** CreateAcls v1 of Kafka's protocol, by hand: the native client has no call for it, and Kafka's own tool takes seconds. */
 async function createAcls(
   brokers: string,
-  user: User,
-  resource: { readonly topic: string } | { readonly group: string },
+  principal: string,
+  resource: Resource,
   rights: readonly Right[],
 ): Promise<void> {
-  const [type, name] = 'topic' in resource ? [2, resource.topic] : [3, resource.group]
+  const [type, name] = kindAndName(resource)
   const rules = rights.map(right =>
     // The pattern type 3 is a literal name, `*` is any host, and the last 3 allows.
-    Buffer.concat([int8(type), text(name), int8(3), text(`User:${user}`), text('*'), int8(RIGHTS[right]), int8(3)]),
+    Buffer.concat([
+      int8(type),
+      text(name),
+      int8(3),
+      text(`User:${principal}`),
+      text('*'),
+      int8(RIGHTS[right]),
+      int8(3),
+    ]),
   )
   const head = [int16(30), int16(1), int32(1), int16(-1)] // api key, version, correlation id, no client id
   const request = Buffer.concat([...head, int32(rules.length), ...rules])
   const answer = await askBroker(brokers, request)
   // Correlation id, throttle time, number of results, and the error code of the first.
   if (answer.readInt16BE(12) !== 0) throw new Error(`the broker refuses the rule: ${answer.toString('latin1')}`)
+}
+
+/** DeleteAcls v1: the same rules as filters. */
+async function deleteAcls(
+  brokers: string,
+  principal: string,
+  resource: Resource,
+  rights: readonly Right[],
+): Promise<void> {
+  const [type, name] = kindAndName(resource)
+  const filters = rights.map(right =>
+    Buffer.concat([
+      int8(type),
+      text(name),
+      int8(3),
+      text(`User:${principal}`),
+      text('*'),
+      int8(RIGHTS[right]),
+      int8(3),
+    ]),
+  )
+  const head = [int16(31), int16(1), int32(1), int16(-1)]
+  const answer = await askBroker(brokers, Buffer.concat([...head, int32(filters.length), ...filters]))
+  // Correlation id, throttle time, number of results; of the first its error code, its message, the number of rules that it met.
+  const message = Math.max(0, answer.readInt16BE(14))
+  if (answer.readInt16BE(12) !== 0 || answer.readInt32BE(16 + message) === 0) {
+    throw new Error(`the broker removes no such rule: ${answer.toString('latin1')}`)
+  }
+}
+
+function kindAndName(resource: Resource): [type: number, name: string] {
+  if (resource === 'cluster') return [4, 'kafka-cluster']
+  return 'topic' in resource ? [2, resource.topic] : [3, resource.group]
+}
+
+const ITERATIONS = 4096
+
+/** AlterUserScramCredentials v0: a version with compact lengths (one more than the length) and tags, of which there are none. */
+async function alterPassword(brokers: string, user: string, password: string): Promise<void> {
+  const compact = (bytes: Buffer) => Buffer.concat([int8(bytes.length + 1), bytes])
+  const noTags = int8(0)
+  const salt = randomBytes(16)
+  const salted = pbkdf2Sync(password, salt, ITERATIONS, 64, 'sha512')
+  const upsertion = [compact(Buffer.from(user)), int8(2), int32(ITERATIONS), compact(salt), compact(salted), noTags]
+  const head = [int16(51), int16(0), int32(1), int16(-1), noTags]
+  const answer = await askBroker(brokers, Buffer.concat([...head, int8(1), int8(2), ...upsertion, noTags]))
+  // Correlation id, tags, throttle time, number of results, the user, and the error code.
+  if (answer.readInt16BE(4 + 1 + 4 + 1 + 1 + Buffer.byteLength(user)) !== 0) {
+    throw new Error(`the broker refuses the password: ${answer.toString('latin1')}`)
+  }
 }

@@ -3,7 +3,9 @@ import { ConfigError } from '../errors.ts'
 import type { Header, SourceRecord } from '../record.ts'
 import { NO_TIMESTAMP } from '../timestamp.ts'
 import { causesOf, listen, unresolvedCluster } from './listening.ts'
+import type { Logins } from './logins.ts'
 import { CLIENT_PROPERTIES } from './properties.ts'
+import type { Token, TokenSource } from './tokens.ts'
 
 /**
  * The typed facade of the native client: the only file that imports it. Its own types miss the calls that a careful
@@ -16,6 +18,10 @@ export interface KafkaConnection {
   readonly security: Readonly<Record<string, string>>
   /** Further librdkafka properties, already checked against those that the guarantees rest on. */
   readonly extra: Readonly<Record<string, string>>
+  /** User and password, where they may change; else those in `security`. */
+  readonly logins?: Logins | undefined
+  /** With the mechanism OAUTHBEARER. */
+  readonly tokens?: TokenSource | undefined
 }
 
 export interface NativeTopicPartition {
@@ -156,7 +162,7 @@ export interface ConsumerCallbacks {
  * @throws ConfigError as {@link nativeConsumer}, and where a file of a certificate or a key does not hold one
  */
 export async function checkProperties(connection: KafkaConnection): Promise<void> {
-  const client = nativeProducer({ ...connection, brokers: [] }, {})
+  const client = nativeProducer({ ...connection, brokers: [], tokens: connection.tokens && NO_TOKENS }, {})
   // Files are read when a client connects. It finds no brokers, which is no news here.
   const failure = await call<NativeMetadata>(done => client.connect({ timeout: 1 }, done)).then(
     () => undefined,
@@ -164,6 +170,9 @@ export async function checkProperties(connection: KafkaConnection): Promise<void
   )
   if (isUnusable(failure)) throw unusable(failure)
 }
+
+/** Nobody is asked for one. */
+const NO_TOKENS: TokenSource = { get: () => new Promise(() => {}) }
 
 /** @throws ConfigError where librdkafka does not know a property of KAFKA_CONFIG, or the value that it was given */
 export function nativeConsumer(
@@ -173,10 +182,10 @@ export function nativeConsumer(
 ): NativeConsumer {
   return made(
     connection,
-    () =>
+    base =>
       new kafka.KafkaConsumer(
         {
-          ...baseProperties(connection),
+          ...base,
           // A damaged record must not pass for anything else, for any reader: a value, or a marker that progress goes past.
           'check.crcs': true,
           ...properties,
@@ -193,21 +202,64 @@ export function nativeProducer(
   connection: KafkaConnection,
   properties: Readonly<Record<string, unknown>>,
 ): NativeProducer {
-  return made(connection, () => new kafka.Producer({ ...baseProperties(connection), ...properties, dr_cb: true }))
+  return made(connection, base => new kafka.Producer({ ...base, ...properties, dr_cb: true }))
 }
 
 export function nativeAdmin(connection: KafkaConnection): NativeAdmin {
-  return made(connection, () => kafka.AdminClient.create(baseProperties(connection)))
+  return made(connection, base => kafka.AdminClient.create(base))
 }
 
 /** All other properties are ours, and right. */
-function made<C extends object>(connection: KafkaConnection, create: () => unknown): C {
+function made<C extends object>(connection: KafkaConnection, create: (base: Record<string, unknown>) => unknown): C {
+  const { tokens, logins } = connection
+  // The callback comes from the event loop: the client is there by then.
+  const refresh = tokens === undefined ? {} : { oauthbearer_token_refresh_cb: renewToken }
+  function renewToken(_config: unknown, done: TokenTaken): void {
+    if (tokens !== undefined) void passToken(client, tokens, done)
+  }
+  let client: C & Made
   try {
-    const client = create() as C
-    listen(client, connection)
-    return client
+    client = create({ ...baseProperties(connection), ...refresh }) as C & Made
   } catch (error) {
     throw new ConfigError([`KAFKA_CONFIG cannot be used: ${error instanceof Error ? error.message : String(error)}`])
+  }
+  listen(client, connection)
+  if (logins !== undefined) logins.follow(client)
+  // The package emits it for a token that it could not be given; without a listener it would end the process.
+  if (tokens !== undefined) client.on('error', () => {})
+  return client
+}
+
+/** What every client of the package has. */
+interface Made {
+  on(event: string, listener: () => void): void
+  emit(event: string, error: NativeError): void
+  setSaslCredentials(username: string, password: string): void
+}
+
+type TokenTaken = (
+  error: Error | null,
+  token?: { tokenValue: string; lifetime: number; principal: string; extensions: Token['extensions'] },
+) => void
+
+/** Authentication failed, as the client itself calls it. */
+const AUTHENTICATION = -169
+
+/** The client asks again: before the token expires, and 10 s after a failure. A promise instead of `done` would reject unheard where the client has gone. */
+async function passToken(client: Made, tokens: TokenSource, done: TokenTaken): Promise<void> {
+  try {
+    const { token, trouble } = await tokens.get()
+    const { value: tokenValue, expiresAtMs: lifetime, principal, extensions } = token
+    done(null, { tokenValue, lifetime, principal, extensions })
+    if (trouble === undefined) return
+    const message = `${trouble.message}. The token in use is valid until ${new Date(lifetime).toISOString()}`
+    client.emit('event.error', { code: AUTHENTICATION, message })
+  } catch (error) {
+    try {
+      done(error as Error)
+    } catch {
+      // The client was closed while it waited.
+    }
   }
 }
 
@@ -216,11 +268,13 @@ export function nativeFeatures(): { readonly version: string; readonly features:
   return { version: kafka.librdkafkaVersion, features: kafka.features }
 }
 
-function baseProperties({ brokers, security, extra }: KafkaConnection): Record<string, unknown> {
+function baseProperties({ brokers, security, extra, logins }: KafkaConnection): Record<string, unknown> {
+  const login = logins?.current()
   return {
     ...(brokers.length === 0 ? {} : { 'metadata.broker.list': brokers.join(',') }),
     ...CLIENT_PROPERTIES,
     ...security,
+    ...(login === undefined ? {} : { 'sasl.username': login.username, 'sasl.password': login.password }),
     ...extra,
   }
 }
@@ -278,9 +332,12 @@ const FIRST_QUESTIONS_MS = [500, 1_000, 2_500]
  * Connects, or gives up after `timeoutMs`; sooner when every broker has reported the cause, and waiting will not change it (a wrong
  * password, a certificate). A client whose connect failed goes on emitting errors: the caller drops it and makes a new one.
  * @throws ConfigError where a file of a certificate or a key does not hold one
+ * @throws BrokerUnavailableError where there is no token to connect with
  */
 export async function connect(client: NativeClient, timeoutMs: number): Promise<void> {
   const causes = causesOf(client)
+  // The client itself would wait for one, and report a timeout.
+  await causes?.token()
   const ask = client.getMetadata.bind(client)
   const askPatiently: NativeClient['getMetadata'] = (options, done) => {
     void patiently(timeoutMs, ms => call<NativeMetadata>(answer => ask({ ...options, timeout: ms }, answer))).then(

@@ -36,7 +36,7 @@ export const CODE = {
   invalidRecord: 87,
 } as const
 
-const CREDENTIALS = 'check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD'
+const CREDENTIALS = 'check the settings KAFKA_SASL_*'
 
 /** After these only a new process helps: fatal, fenced by another static member, authentication, authorization. */
 const FATAL: ReadonlyMap<number, readonly [what: string, remedy?: string]> = new Map([
@@ -142,9 +142,11 @@ export async function toLastError(error: unknown, doing: string, client: object)
   return toStreamError(error, doing, client)
 }
 
-/** As {@link toStreamError}, for a client that did not connect. @returns a ConfigError as it stands */
+/** As {@link toStreamError}, for a client that did not connect. @returns our own errors as they stand */
 export function toConnectError(error: unknown, brokers: readonly string[], client: object): Error {
-  return error instanceof ConfigError ? error : toStreamError(error, `connecting to ${brokers.join(',')}`, client)
+  return error instanceof ConfigError || error instanceof BrokerUnavailableError
+    ? error
+    : toStreamError(error, `connecting to ${brokers.join(',')}`, client)
 }
 
 /** A complaint of a client that is no failure of a call, with what is behind it. */

@@ -12,9 +12,13 @@ import {
   refined,
   type Security,
 } from './causes.ts'
+import type { Logins } from './logins.ts'
+import type { TokenSource } from './tokens.ts'
 
 /** What one client has recently reported about its brokers. */
 export interface Causes {
+  /** Resolves once the client has what it needs to authenticate. @throws BrokerUnavailableError where it gets no token */
+  token(): Promise<void>
   /** Notes that a broker has answered, so that earlier reports no longer apply. */
   heard(): void
   /** Notes a cause that the client does not report itself. */
@@ -50,6 +54,8 @@ const CAUSES = new WeakMap<object, Causes>()
 interface Connection {
   readonly brokers: readonly string[]
   readonly security: Security
+  readonly logins?: Logins | undefined
+  readonly tokens?: TokenSource | undefined
 }
 
 interface Speaking {
@@ -69,6 +75,8 @@ export function listen(client: object, connection: Connection): void {
     const line = readBrokerLine(message)
     const cause = line === undefined ? undefined : causeOf(line, connection.security)
     if (line === undefined || cause === undefined) return
+    // The password may have been exchanged a moment ago, and the file not been looked at since.
+    if (cause.kind === 'credentials') connection.logins?.renew()
     // Brokers close what idles, and when they restart: it points to settings only if no request was ever answered.
     if (cause.kind === 'closed' && reached) return
     const key = `${addressOf(line.place)} ${line.bootstrap}`
@@ -96,6 +104,9 @@ export function listen(client: object, connection: Connection): void {
   }
 
   const causes: Causes = {
+    async token() {
+      await connection.tokens?.get()
+    },
     heard() {
       reached = true
       said.clear()

@@ -7,6 +7,8 @@ import { toStoreError } from './errors.ts'
 
 export interface PoolSettings {
   readonly url: string
+  /** The same, asked before each connection, where user and password may change. */
+  readonly currentUrl?: () => string
   /** Connections at most. */
   readonly max: number
   readonly statementTimeoutMs: number
@@ -28,9 +30,10 @@ const READ_MARGIN_MS = 2_000
  * Clients pipeline (pg 8.23): statements that are sent without waiting go out at once, each with a Sync of its own, and are
  * answered in order; after an error inside a transaction the rest of them fail with 25P02. See {@link pipelined}.
  */
-export function createPool({ url, max, statementTimeoutMs, name, onLent }: PoolSettings): pg.Pool {
+export function createPool({ url, currentUrl, max, statementTimeoutMs, name, onLent }: PoolSettings): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
+    ...(currentUrl === undefined ? {} : { Client: clientOf(currentUrl) }),
     max,
     application_name: `holdfast-${name}`,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -53,6 +56,15 @@ export function createPool({ url, max, statementTimeoutMs, name, onLent }: PoolS
   })
   if (onLent !== undefined) timeWaits(pool, onLent)
   return pool
+}
+
+/** Connections that are open stay, whatever their password has become: the server asked for it once. */
+function clientOf(currentUrl: () => string): typeof pg.Client {
+  return class extends pg.Client {
+    constructor(config?: string | pg.ClientConfig) {
+      super(typeof config === 'object' ? { ...config, connectionString: currentUrl() } : config)
+    }
+  }
 }
 
 /** Times, numbers and names of types come as text, and are read in the usual form only, whatever an administrator has set for database or user. */

@@ -12,7 +12,9 @@ afterEach(async () => {
 })
 
 const send = (timeoutMs = 10_000) =>
-  createSend({ url: receiver.url, format: 'json', consoleUrl: () => 'https://console.test/', timeoutMs })(testNotice(0))
+  createSend({ url: () => receiver.url, format: 'json', consoleUrl: () => 'https://console.test/', timeoutMs })(
+    testNotice(0),
+  )
 
 describe('a message', () => {
   it('is posted as JSON, with a link to the console', async () => {

@@ -21,8 +21,10 @@ export interface KafkaOptions {
   readonly proxyPort?: number | undefined
   /** Further listeners by name, in upper case: with TLS, SASL, or another advertised host. */
   readonly listeners?: Readonly<Record<string, KafkaListener>> | undefined
-  /** Users of the SCRAM-SHA-256 mechanism and their passwords; made with a new folder only. */
+  /** Users of both mechanisms of SCRAM and their passwords; made with a new folder only. */
   readonly scramUsers?: Readonly<Record<string, string>> | undefined
+  /** System properties of its JVM, as `{'org.apache.kafka.sasl.oauthbearer.allowed.urls': 'http://…'}`. */
+  readonly systemProperties?: Readonly<Record<string, string>> | undefined
   /** Broker properties on top of ours, as `{'log.retention.ms': '1000'}`. */
   readonly properties?: Readonly<Record<string, string>> | undefined
 }
@@ -86,9 +88,19 @@ export async function startKafka(options: KafkaOptions = {}): Promise<EmbeddedKa
   const propertiesFile = join(dir, 'server.properties')
   writePrivate(propertiesFile, brokerProperties(ports, options))
 
+  const systemProperties = Object.entries(options.systemProperties ?? {}).map(([name, value]) => `-D${name}=${value}`)
   const javaProcess = (mainClass: string, ...args: string[]): GuardedOptions => ({
     command: java,
-    args: [...jvmOptions, `-Djava.io.tmpdir=${dir}`, ...loggingOptions, '-cp', join(jars, '*'), mainClass, ...args],
+    args: [
+      ...jvmOptions,
+      `-Djava.io.tmpdir=${dir}`,
+      ...systemProperties,
+      ...loggingOptions,
+      '-cp',
+      join(jars, '*'),
+      mainClass,
+      ...args,
+    ],
     // Whatever the machine's locale: Java reads names of files by it, and those of our folders may hold any letter.
     env: { PATH: process.env.PATH ?? '', HOME: dir, LC_ALL: 'C.UTF-8' },
     cwd: dir,
@@ -112,10 +124,12 @@ export async function startKafka(options: KafkaOptions = {}): Promise<EmbeddedKa
   let broker: GuardedProcess
   try {
     if (!existsSync(join(dir, 'data', 'meta.properties'))) {
-      const users = Object.entries(options.scramUsers ?? {}).flatMap(([name, password]) => [
-        '--add-scram',
-        `SCRAM-SHA-256=[name=${name},password=${password}]`,
-      ])
+      const users = Object.entries(options.scramUsers ?? {}).flatMap(([name, password]) =>
+        ['SCRAM-SHA-256', 'SCRAM-SHA-512'].flatMap(mechanism => [
+          '--add-scram',
+          `${mechanism}=[name=${name},password=${password}]`,
+        ]),
+      )
       const args = ['format', '-t', newClusterId(), '-c', propertiesFile, ...users]
       await runGuarded('Formatting the folder of Kafka', javaProcess('kafka.tools.StorageTool', ...args))
     }
