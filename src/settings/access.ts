@@ -20,10 +20,12 @@ export function includesRole(held: AccessRole, needed: AccessRole): boolean {
   return ACCESS_ROLES.indexOf(held) >= ACCESS_ROLES.indexOf(needed)
 }
 
-/** `name:role:sha256hex`, several separated by commas. @returns `undefined` when it is not that */
+const SEPARATOR = /\s*[,\n]\s*/
+
+/** `name:role:sha256hex`, several separated by commas or, as in a file, by line breaks. @returns `undefined` when it is not that */
 export function parseApiKeys(text: string): readonly ApiKey[] | undefined {
   const keys: ApiKey[] = []
-  for (const part of text.split(',')) {
+  for (const part of text.split(SEPARATOR)) {
     const [, name, role, sha256] = /^([^:]+):([a-z]+):([0-9a-f]{64})$/i.exec(part.trim()) ?? []
     const known = ACCESS_ROLES.find(candidate => candidate === role)
     if (name === undefined || !isOperatorName(name) || known === undefined || sha256 === undefined) return undefined
@@ -36,7 +38,7 @@ export function parseApiKeys(text: string): readonly ApiKey[] | undefined {
 export function maskApiKeys(text: string): string {
   if (text === '') return ''
   return text
-    .split(',')
+    .split(SEPARATOR)
     .map(part => /^\s*([^:]+):(read|write|admin):/.exec(part))
     .map(match => (isOperatorName(match?.[1] ?? '') ? `${match?.[1]}:${match?.[2]}:***` : '***'))
     .join(',')
