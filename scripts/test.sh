@@ -2,7 +2,7 @@
 # Checks, the quick ones first; stops at the first that fails. Prints the result at the end, with the tests that could not run here.
 #
 #   scripts/test.sh            all but the tests that take minutes each (the project "long" of vitest.config.ts)
-#   scripts/test.sh --all      those as well, all schedules of the simulation, and all mutated records
+#   scripts/test.sh --all      those as well, and more rounds of what is tried at random (test/support/effort.ts)
 #   scripts/test.sh ARGS       the tests that vitest finds by ARGS: files, folders, options
 set -u
 cd "$(dirname "$0")/.."
@@ -25,9 +25,8 @@ case ${1-} in
   --all)
     shift
     tests='unit, contract, scenario and browser tests, the long ones included'
-    SIM_SCHEDULES=${SIM_SCHEDULES:-3000}
-    ONE_PASS_MUTANTS=${ONE_PASS_MUTANTS:-50000}
-    export SIM_SCHEDULES ONE_PASS_MUTANTS
+    TEST_EFFORT=all
+    export TEST_EFFORT
     ;;
   *) tests="vitest run $*" ;; # a part of them: say so
 esac

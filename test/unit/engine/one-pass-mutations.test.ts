@@ -4,13 +4,14 @@ import type { StreamDefinition } from '#src/engine/definition.ts'
 import { createRandom, type Random } from '#src/engine/values/random.ts'
 import { orders } from '#src/streams/orders/definition.ts'
 import { judgeOnBothRoads } from '../../support/both-roads.ts'
+import { rounds } from '../../support/effort.ts'
 import { recordsOf, short } from '../../support/one-pass-records.ts'
 import { returns } from '../../support/returns-definition.ts'
 
 const names = { topic: 't', dlqTopic: 't.dlq', groupId: 'g', maxBytes: 1 << 20 }
 const streams = [orders, returns].map(definition => compileStream(definition as StreamDefinition, names))
-/** Of each stream. `make test-all` plays 50,000. */
-const RUNS = Number(process.env.ONE_PASS_MUTANTS ?? 5_000)
+/** Of each stream. */
+const RUNS = Number(process.env.ONE_PASS_MUTANTS ?? rounds(2_000, 50_000))
 
 it.each(streams)(
   'of records of $name with changed bytes one pass makes the same as the validator, or nothing',

@@ -5,6 +5,7 @@ import type { Stream } from '#src/engine/stream.ts'
 import { orders } from '#src/streams/orders/definition.ts'
 import { badInputs, MAX_BYTES } from '../../support/bad-inputs.ts'
 import { judgeOnBothRoads } from '../../support/both-roads.ts'
+import { rounds } from '../../support/effort.ts'
 import { goodInputs } from '../../support/good-inputs.ts'
 import { recordsOf, type Sent, short } from '../../support/one-pass-records.ts'
 import { returns } from '../../support/returns-definition.ts'
@@ -13,7 +14,7 @@ const names = { topic: 't', dlqTopic: 't.dlq', groupId: 'g', maxBytes: MAX_BYTES
 const streams = [orders, returns].map(definition => compileStream(definition as StreamDefinition, names))
 
 describe.each(streams)('the stream $name', stream => {
-  const records = recordsOf(stream, 250)
+  const records = recordsOf(stream, rounds(100, 250))
   const small = records.map(short)
 
   function shareTaken(sent: readonly Sent[]): number {
@@ -45,7 +46,7 @@ describe.each(streams)('the stream $name', stream => {
   })
 
   it('takes no record that the validator turns down', () => {
-    for (const record of recordsOf(stream, 120, 0.9)) judgeOnBothRoads(stream, record)
+    for (const record of recordsOf(stream, rounds(50, 120), 0.9)) judgeOnBothRoads(stream, record)
   })
 })
 

@@ -1,15 +1,15 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { rounds } from '../../support/effort.ts'
 import { playSchedule, type ScheduleResult } from '../../support/simulation/schedule.ts'
 
 /**
- * `SIM_SEED=123` replays one schedule and prints what happened in it; `SIM_SCHEDULES=100000` plays more of them (`make test-all`: 3000), and
- * `SIM_FIRST_SEED` others.
+ * `SIM_SEED=123` replays one schedule and prints what happened in it; `SIM_SCHEDULES=100000` plays more of them, and `SIM_FIRST_SEED` others.
  */
-const { SIM_SEED, SIM_SCHEDULES = '400', SIM_FIRST_SEED = '1' } = process.env
+const { SIM_SEED, SIM_SCHEDULES = rounds(120, 3_000), SIM_FIRST_SEED = '1' } = process.env
 const SCHEDULES = SIM_SEED === undefined ? Number(SIM_SCHEDULES) : 1
 const FIRST = Number(SIM_SEED ?? SIM_FIRST_SEED)
 /** Far more than it takes: it ends a test that hangs, and says nothing of speed. */
-const TIMEOUT_MS = 60_000 + SCHEDULES * 100
+const TIMEOUT_MS = 60_000 + SCHEDULES * 250
 
 const { stackTraceLimit } = Error
 beforeEach(() => {

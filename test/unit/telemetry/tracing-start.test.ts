@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { tracingDefaults, tracingIsWanted } from '#src/telemetry/tracing-start.ts'
+import { COMPILED } from '../../support/service.ts'
 
 const ENDPOINT = 'http://127.0.0.1:4318'
 const SERVICE = { name: 'holdfast', version: '1.2.3' }
@@ -53,7 +54,7 @@ async function loadedWith(env: Readonly<Record<string, string>>): Promise<string
   const { stderr } = await promisify(execFile)(
     process.execPath,
     ['--import', './test/support/loaded-modules.mjs', '--input-type=module', '--eval', program],
-    { cwd: ROOT, env },
+    { cwd: ROOT, env: { ...COMPILED, ...env } },
   )
   return (/^loaded: (.*)$/m.exec(stderr)?.[1] ?? 'nothing was told')
     .split(' ')
@@ -82,7 +83,7 @@ describe("of OpenTelemetry's SDK", () => {
       await stop()`
     const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program], {
       cwd: ROOT,
-      env: { OTEL_EXPORTER_OTLP_ENDPOINT: ENDPOINT },
+      env: { ...COMPILED, OTEL_EXPORTER_OTLP_ENDPOINT: ENDPOINT },
     })
     expect(stdout).toBe('dropping invalid resource attribute value for key "team"\n')
   })
@@ -108,7 +109,7 @@ async function sampledWith(
     const continued = await new Promise(answer => tracing.serve({ method: 'POST', url: '/', headers }, () => isSampled().then(answer)))
     console.log(JSON.stringify([begun, continued]))
     process.exit()`
-  const options = { cwd: ROOT, env: { OTEL_EXPORTER_OTLP_ENDPOINT: ENDPOINT, ...env } }
+  const options = { cwd: ROOT, env: { ...COMPILED, OTEL_EXPORTER_OTLP_ENDPOINT: ENDPOINT, ...env } }
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program], options)
   return JSON.parse(stdout)
 }

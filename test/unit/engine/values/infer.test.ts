@@ -7,6 +7,7 @@ import { compileTables } from '#src/engine/definition/compile.ts'
 import { columnNames } from '#src/engine/definition/plan.ts'
 import { InferenceError, inferSchema, inferStream } from '#src/engine/values/infer.ts'
 import { schemaProblems } from '#src/engine/values/values.ts'
+import { rounds } from '../../../support/effort.ts'
 
 const one = {
   return_id: '6b1f0c9e-9a4b-4f47-9a55-1f2e3d4c5b6a',
@@ -145,7 +146,7 @@ describe('a stream inferred from samples', () => {
           for (const column of names) expect(Buffer.byteLength(column)).toBeLessThanOrEqual(63)
         }
       }),
-      { numRuns: 60 },
+      { numRuns: rounds(20, 120) },
     )
   }, 60_000)
 
@@ -162,7 +163,7 @@ describe('a stream inferred from samples', () => {
         const accepts = ajv.compile(schema)
         for (const sample of samples) expect([accepts(sample), accepts.errors]).toEqual([true, null])
       }),
-      { numRuns: 40 },
+      { numRuns: rounds(15, 80) },
     )
   })
 })

@@ -4,6 +4,7 @@ import { BrokerFatalError, dispositionOf, StoreMisconfiguredError } from '#src/e
 import { createRedriveWorker, type RedriveWorkerParts } from '#src/inbox/jobs/redrive-worker.ts'
 import { countsAfterResume } from '#src/inbox/redrive-guard.ts'
 import { type JobFact, REDRIVE_SEND_WINDOW_MS } from '#src/inbox/redrive-work.ts'
+import { rounds } from '../../../support/effort.ts'
 import { aRedriveWorld, FAILURE, type MemoryItem, type RedriveWorld } from '../../../support/memory-redrive-work.ts'
 import {
   createVirtualProcess,
@@ -562,7 +563,7 @@ describe('a redrive to the topic', () => {
             expect(world.items.filter(item => item.at !== through).map(item => item.fate)).toEqual(fates)
           },
         ),
-        { numRuns: 200 },
+        { numRuns: rounds(60, 400) },
       )
     },
     60_000,

@@ -1,11 +1,12 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { REASONS } from '#src/engine/dead-letter.ts'
+import { rounds } from '../../../support/effort.ts'
 import { comparable, expectedOf, mutatedOrder } from '../../../support/mutations.ts'
 import { createOrderJudge, orderJson } from '../../../support/order.ts'
 
 const judge = createOrderJudge({ maxBytes: 1024 * 1024 })
-const RUNS = 3_000
+const RUNS = rounds(1_000, 6_000)
 const MOST_VIOLATIONS = 10
 
 it('judges whatever becomes of an order: it is taken as it stands, or turned down with a reason', () => {
