@@ -1,7 +1,8 @@
 # The service, its migrations, the producer and the command line in one image: docker build -t holdfast .
 ARG NODE_VERSION=24.21.0
 
-# Packages, and the native Kafka client: downloaded where its makers offer it, else compiled here, which takes minutes.
+# Packages, and the native Kafka client: downloaded where the hash of its makers' build is known (scripts/native-prebuilt.ts), else compiled
+# here, which takes minutes.
 FROM node:${NODE_VERSION}-bookworm-slim AS packages
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
@@ -9,12 +10,14 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-COPY scripts/postinstall.js scripts/native.ts scripts/native-machine.ts scripts/
+COPY scripts/postinstall.js scripts/native.ts scripts/native-machine.ts scripts/native-prebuilt.ts scripts/
 # No optional ones: they are the embedded PostgreSQL of demo and tests.
 RUN npm ci --omit=dev --omit=optional
 # What nothing loads is more than what is loaded: the sources that the client was compiled from, and what packages bring for
-# debuggers and compilers.
-RUN rm -rf node_modules/@confluentinc/kafka-javascript/deps node_modules/@confluentinc/kafka-javascript/src \
+# debuggers and compilers. Their licences stay, and those of librdkafka, which are among the sources.
+RUN client=node_modules/@confluentinc/kafka-javascript \
+ && mkdir "$client/LICENSES.librdkafka" && cp "$client"/deps/librdkafka/LICENSE* "$client/LICENSES.librdkafka" \
+ && rm -rf "$client/deps" "$client/src" \
  && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete
 
 FROM node:${NODE_VERSION}-bookworm-slim

@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.tools/node_modules/.bin:$(CURDIR)/node_modules/.bin:$(
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo run producer migrate-up migrate-down test test-all package lint format coverage bench bench-read chaos alerts mutation
+.PHONY: help setup build demo run producer migrate-up migrate-down test test-all package sbom lint format coverage bench bench-read chaos alerts mutation
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -43,7 +43,10 @@ test-all: ## The same with the tests that take minutes each: what the build serv
 package: setup ## The tarball that npm installs: holdfast-VERSION.tgz
 	@npm pack --loglevel=error
 
-lint: setup ## Formatting, code, types of the pages, and the rules of import
+sbom: setup ## What the package depends on, as CycloneDX and SPDX: holdfast-VERSION.cdx.json, .spdx.json
+	@node scripts/sbom.ts
+
+lint: setup ## Formatting, code, types of the pages, rules of import, lockfile, workflows, objects of Kubernetes
 	@scripts/lint.sh
 
 format: setup ## Format all files

@@ -12,8 +12,14 @@ export function cacheDir(env: NodeJS.ProcessEnv = process.env): string {
 
 /** All that decides whether a build made elsewhere fits: system, processor, C library, Node's binary interface. */
 export function abiKey(): string {
-  const libc = process.platform === 'linux' ? (isGlibc() ? '-glibc' : '-musl') : ''
+  const libc = process.platform === 'linux' ? `-${libcOf()}` : ''
   return `${process.platform}-${process.arch}${libc}-abi${process.versions.modules}`
+}
+
+/** Only Linux has several. */
+export function libcOf(): 'glibc' | 'musl' | 'unknown' {
+  if (process.platform !== 'linux') return 'unknown'
+  return isGlibc() ? 'glibc' : 'musl'
 }
 
 function isGlibc(): boolean {

@@ -4,7 +4,8 @@
  *
  * 1. It loads already.
  * 2. The user's cache has it from an earlier install.
- * 3. Its makers have built it for this platform: downloaded, if GitHub can be reached.
+ * 3. Its makers have built it for this platform: downloaded, if GitHub can be reached and the hash is the one that is known
+ *    (native-prebuilt.ts).
  * 4. It is compiled, which takes minutes once; the result goes into the cache.
  *
  * Otherwise one paragraph names what is missing. With HOLDFAST_INSTALL_PACKAGES=1 (as "make setup" sets it), root on Debian has
@@ -16,7 +17,8 @@ import { closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, renam
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
-import { abiKey, cacheDir, headersOf, missingPackages, nodeGyp } from './native-machine.ts'
+import { abiKey, cacheDir, headersOf, libcOf, missingPackages, nodeGyp } from './native-machine.ts'
+import { downloadPrebuilt } from './native-prebuilt.ts'
 
 const client = dirname(createRequire(import.meta.url).resolve('@confluentinc/kafka-javascript/package.json'))
 const { version } = JSON.parse(readFileSync(join(client, 'package.json'), 'utf8')) as { version: string }
@@ -82,21 +84,19 @@ function save(from: string): void {
   }
 }
 
+/** A build that does not load is removed again: what is compiled begins without it. */
 async function download(): Promise<boolean> {
-  const preGyp = preGypOf(client)
-  if (preGyp === undefined) return false
-  const status = await run([preGyp, 'install'], { cwd: client, timeout: downloadTimeoutMs })
-  return status === 0 && loads(client)
-}
-
-/** The downloader that the client depends on, wherever npm has put it. */
-function preGypOf(dir: string): string | undefined {
-  try {
-    const manifest = createRequire(join(dir, 'package.json')).resolve('@mapbox/node-pre-gyp/package.json')
-    return join(dirname(manifest), 'bin', 'node-pre-gyp')
-  } catch {
-    return undefined
-  }
+  const verdict = await downloadPrebuilt({
+    version,
+    machine: { platform: process.platform, arch: process.arch, libc: libcOf(), abi: process.versions.modules },
+    into: join(client, 'build', 'Release'),
+    unverified: process.env.HOLDFAST_UNVERIFIED_CLIENT === '1',
+    timeoutMs: downloadTimeoutMs,
+  })
+  if (!verdict.taken) say(verdict.why)
+  else if (loads(client)) return true
+  rmSync(join(client, 'build'), { recursive: true, force: true })
+  return false
 }
 
 /** @returns false when something is missing and was not installed; this has then been reported. */
@@ -113,7 +113,8 @@ function installMissing(): boolean {
   const sudo = process.getuid?.() === 0 ? '' : 'sudo '
   fail(
     `there is no ready-made build for this machine (${abiKey()}) within reach, and to compile one it lacks ` +
-      `${missing.what.join(', ')}. Install them and run "make setup" again:\n\n    ${sudo}${missing.command}\n`,
+      `${missing.what.join(', ')}. Install them and run "make setup" again:\n\n    ${sudo}${missing.command}\n\n` +
+      'Or take the build of its makers as it is, unverified: HOLDFAST_UNVERIFIED_CLIENT=1 make setup\n',
   )
   return false
 }

@@ -17,6 +17,7 @@ check() {
   "$@" || { status=$?; printf '\nFAILED: %s (after %s)\n' "$name" "$(took)" >&2; exit "$status"; }
 }
 
+lint=
 case ${1-} in
   '')
     tests='unit, contract, scenario and browser tests'
@@ -27,6 +28,7 @@ case ${1-} in
     tests='unit, contract, scenario and browser tests, the long ones included'
     TEST_EFFORT=all
     export TEST_EFFORT
+    lint=--install
     ;;
   *) tests="vitest run $*" ;; # a part of them: say so
 esac
@@ -35,7 +37,7 @@ check 'set-up' scripts/setup.sh
 PATH=$PWD/.tools/node_modules/.bin:$PWD/node_modules/.bin:$PATH
 export PATH
 check 'types' tsc
-check 'lint' scripts/lint.sh
+check 'lint' scripts/lint.sh $lint
 HOLDFAST_NOT_RUN=$(mktemp)
 export HOLDFAST_NOT_RUN
 trap 'rm -f "$HOLDFAST_NOT_RUN"' EXIT
