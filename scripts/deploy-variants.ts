@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 export const CHART = 'deploy/helm/holdfast'
+/** A helm that was built by Go alone takes the cluster for an old one. */
+export const CLUSTER = ['--kube-version', '1.36.3'] as const
 export const EXAMPLE = 'deploy/kustomize/overlays/example'
 
 /** What both ways can make: components of kustomize, and the values of the chart that ask for the same. */

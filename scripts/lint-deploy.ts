@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { findSchemas, findTool, installTools, TOOLS, type Tool } from './deploy-tools.ts'
-import { CHART, CHART_OPTIONS, EXAMPLE, VARIANTS, withKustomization } from './deploy-variants.ts'
+import { CHART, CHART_OPTIONS, CLUSTER, EXAMPLE, VARIANTS, withKustomization } from './deploy-variants.ts'
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 const say = (line: string): void => console.error(`deploy: ${line}`)
@@ -28,7 +28,7 @@ function lint(): void {
   ) as Record<Tool, string | undefined>
   const schemas = findSchemas()
   if (actionlint) run(actionlint, [])
-  if (helm) for (const options of CHART_OPTIONS) run(helm, ['lint', '--strict', '--quiet', CHART, ...options])
+  if (helm) for (const options of CHART_OPTIONS) run(helm, ['lint', '--strict', '--quiet', CHART, ...CLUSTER, ...options])
   if (kubeconform && schemas) {
     const rendered = [
       ...(kustomize
@@ -39,7 +39,7 @@ function lint(): void {
             ),
           ]
         : []),
-      ...(helm ? CHART_OPTIONS.map(options => run(helm, ['template', 'holdfast', CHART, ...options])) : []),
+      ...(helm ? CHART_OPTIONS.map(options => run(helm, ['template', 'holdfast', CHART, ...CLUSTER, ...options])) : []),
     ]
     const objects = rendered.filter(text => text !== undefined).join('\n---\n')
     const location = `${schemas}/{{.ResourceKind}}{{.KindSuffix}}.json`
