@@ -28,7 +28,8 @@ function lint(): void {
   ) as Record<Tool, string | undefined>
   const schemas = findSchemas()
   if (actionlint) run(actionlint, [])
-  if (helm) for (const options of CHART_OPTIONS) run(helm, ['lint', '--strict', '--quiet', CHART, ...CLUSTER, ...options])
+  if (helm)
+    for (const options of CHART_OPTIONS) run(helm, ['lint', '--strict', '--quiet', CHART, ...CLUSTER, ...options])
   if (kubeconform && schemas) {
     const rendered = [
       ...(kustomize
