@@ -42,8 +42,10 @@ const SLOW = [
 const LONG = [
   'test/contract/embedded/own-servers.test.ts',
   'test/contract/embedded/zipkin.test.ts',
+  'test/contract/pooler.test.ts',
   'test/scenarios/a-backlog-of-large-records-fits-a-small-heap.test.ts',
   'test/scenarios/a-new-team-brings-its-own-stream.test.ts',
+  'test/scenarios/a-pooler-in-between-loses-nothing.test.ts',
   'test/scenarios/processes-that-come-and-go-hold-nobody-up.test.ts',
   'test/scenarios/random-faults-lose-nothing.test.ts',
   'test/scenarios/the-benchmark-measures-any-program.test.ts',

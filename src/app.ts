@@ -15,6 +15,7 @@ import type { Figures } from './engine/figures.ts'
 import { runningLifecycle } from './engine/lifecycle.ts'
 import { noteConsumerStart } from './engine/postgres/consumer-starts.ts'
 import { projectMigrations, requireMigrated } from './engine/postgres/migrate.ts'
+import { requireSupportedPooling } from './engine/postgres/pooling.ts'
 import { createTimelineStore } from './engine/postgres/timeline.ts'
 import type { StreamStatus } from './engine/status.ts'
 import { NO_TRACING, type Tracing } from './engine/tracing.ts'
@@ -182,6 +183,7 @@ export async function startApp(
 
   async function run(): Promise<void> {
     await gate.until('Postgres', async () => {
+      await requireSupportedPooling(config.postgres)
       const missing = await requireMigrated(readPool, projectMigrations(process.cwd()))
       if (missing.length > 0) observer.observe({ kind: 'migrations_missing', names: missing })
       if (consumes) await noteConsumerStart(readPool, { ...self, agoMs: performance.now() })

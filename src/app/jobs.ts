@@ -2,7 +2,7 @@ import { dispositionOf } from '../engine/errors.ts'
 import { createHeadReader } from '../engine/kafka/head-reader.ts'
 import type { Clock } from '../engine/ports.ts'
 import { mergeLedger } from '../engine/postgres/ledger-merge.ts'
-import type { createPool } from '../engine/postgres/pool.ts'
+import { type createPool, queryAsGiven } from '../engine/postgres/pool.ts'
 import type { Stream } from '../engine/stream.ts'
 import { NO_TRACING, type RedriveTracing, type SendTracing } from '../engine/tracing.ts'
 import type { Causes } from '../inbox/causes.ts'
@@ -85,7 +85,7 @@ export function composeJobs(parts: JobParts): AsyncDisposable {
   })
   const jobs = startJobs({
     stream: stream.name,
-    database: { executeSql: (text, values) => pool.query(text, values) },
+    database: { executeSql: (text, values) => queryAsGiven(pool, text, values) },
     store,
     worker: createRedriveWorker({
       ...{ store, settlement, topic, records, observer, clock, random },

@@ -1,4 +1,4 @@
-import { createPool, poolStatus } from '../engine/postgres/pool.ts'
+import { createPool, type PoolSettings, poolStatus } from '../engine/postgres/pool.ts'
 import type { PoolName, PoolStatus } from '../engine/status.ts'
 import type { Config } from '../settings/config.ts'
 
@@ -7,30 +7,33 @@ export type Pool = ReturnType<typeof createPool>
 /** The connections of this process: each kind of work has a pool of its own, so that none keeps another waiting. */
 export interface Pools extends AsyncDisposable {
   /** Several may have one name, as the lanes of each stream do. */
-  open(name: PoolName, max: number, statementTimeoutMs?: number): Pool
+  open(name: PoolName, max: number): Pool
+  /** Past a pooler: whoever borrows a connection keeps its session. */
+  openDirect(name: PoolName, max: number, statementTimeoutMs: number): Pool
   /** One for each name. */
   statuses(): readonly PoolStatus[]
 }
 
 /** @param onLent is called with the time that a caller waited for a connection, in seconds */
-export function createPools(
-  { url, currentUrl, statementTimeoutMs: presetMs }: Config['postgres'],
-  onLent: (pool: PoolName, seconds: number) => void,
-): Pools {
-  const open: { readonly name: PoolName; readonly pool: Pool }[] = []
+export function createPools(settings: Config['postgres'], onLent: (pool: PoolName, seconds: number) => void): Pools {
+  const opened: { readonly name: PoolName; readonly pool: Pool }[] = []
+
+  function open(name: PoolName, max: number, over: Partial<PoolSettings>): Pool {
+    const pool = createPool({ ...settings, ...over, max, name, onLent: seconds => onLent(name, seconds) })
+    opened.push({ name, pool })
+    return pool
+  }
+
   return {
-    open(name, max, statementTimeoutMs = presetMs) {
-      const pool = createPool({ url, currentUrl, max, name, statementTimeoutMs, onLent: s => onLent(name, s) })
-      open.push({ name, pool })
-      return pool
-    },
+    open: (name, max) => open(name, max, {}),
+    openDirect: (name, max, statementTimeoutMs) => open(name, max, { ...settings.direct, statementTimeoutMs }),
     statuses() {
       const byName = new Map<PoolName, PoolStatus>()
-      for (const { name, pool } of open) byName.set(name, sum(poolStatus(name, pool), byName.get(name)))
+      for (const { name, pool } of opened) byName.set(name, sum(poolStatus(name, pool), byName.get(name)))
       return [...byName.values()]
     },
     async [Symbol.asyncDispose]() {
-      await Promise.all(open.splice(0).map(({ pool }) => pool.end()))
+      await Promise.all(opened.splice(0).map(({ pool }) => pool.end()))
     },
   }
 }

@@ -124,7 +124,7 @@ export function keepCoherent({ pools, self, readings, writes, observer, clock }:
   const caches = readings.map(({ cache }) => cache)
   for (const cache of caches) cache.trustUntil(Number.NEGATIVE_INFINITY)
   const listener = startWriteListener({
-    pool: pools.open('listen', 1, LISTEN_TIMEOUT_MS),
+    pool: pools.openDirect('listen', 1, LISTEN_TIMEOUT_MS),
     self,
     clock,
     random: Math.random,

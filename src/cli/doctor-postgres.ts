@@ -1,11 +1,18 @@
 import { missingMigrations, projectMigrations, requireFitDatabase } from '../engine/postgres/migrate.ts'
 import { createPool, query } from '../engine/postgres/pool.ts'
+import { type Pooling, requireSupportedPooling } from '../engine/postgres/pooling.ts'
 import { requireTables } from '../engine/postgres/required-tables.ts'
 import { serverFacts } from '../engine/postgres/table-rights.ts'
 import type { Stream } from '../engine/stream.ts'
 import { requireQueueSchema } from '../inbox/jobs/queue-schema.ts'
 import type { Config } from '../settings/config.ts'
 import { type Finding, messageOf, remedyOf } from './doctor-finding.ts'
+
+const POOLERS = {
+  none: 'none in front of Postgres',
+  session: 'one that lends sessions by the connection, which needs no settings',
+  transaction: 'one that lends sessions by the transaction, with the settings that it needs',
+} as const satisfies Record<Pooling['lends'], string>
 
 /** The server, its migrations, the rights on its tables, and whether the tables of each stream are as it needs them. */
 export async function* postgresFindings(
@@ -26,6 +33,8 @@ export async function* postgresFindings(
       detail: `PostgreSQL ${version}${readOnly ? ', read-only' : ''}`,
       ...(readOnly ? { fix: 'name the primary in DATABASE_URL: this server takes no writes' } : {}),
     }
+    name = 'pooler'
+    yield { name, ok: true, detail: POOLERS[(await requireSupportedPooling(settings)).lends] }
     name = 'encoding'
     await requireFitDatabase(pool)
     name = 'migrations'

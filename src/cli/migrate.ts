@@ -39,7 +39,7 @@ function statusLine({ name, appliedAt, known }: MigrationStatus): string {
 }
 
 function databaseUrl(): string {
-  return loadConfig(process.env).postgres.url
+  return loadConfig(process.env).postgres.direct.url
 }
 
 /** The migrations of the project in the working directory. */

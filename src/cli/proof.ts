@@ -54,7 +54,7 @@ export async function verifyStream(
   const { topic: name, dlqTopic, groupId } = stream
   const { full = options.deep !== undefined } = options
   await using parts = new AsyncDisposableStack()
-  const pool = createPool({ url: postgres.url, max: 2, statementTimeoutMs: STATEMENT_TIMEOUT_MS, name: 'verify' })
+  const pool = createPool({ ...postgres, max: 2, statementTimeoutMs: STATEMENT_TIMEOUT_MS, name: 'verify' })
   parts.defer(() => pool.end())
   const unasked: Unasked[] = []
   const asking = askingInto(unasked)

@@ -18,12 +18,7 @@ export async function repair(
   { as, because = 'values that point beyond progress', yes }: ActingOptions & { readonly yes?: boolean },
 ): Promise<void> {
   await using parts = new AsyncDisposableStack()
-  const pool = createPool({
-    url: config.postgres.url,
-    max: 1,
-    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-    name: 'verify',
-  })
+  const pool = createPool({ ...config.postgres, max: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS, name: 'verify' })
   parts.defer(() => pool.end())
   const beyond = await valuesBeyondProgress(pool, stream)
   if (beyond.length === 0) {

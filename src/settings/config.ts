@@ -4,7 +4,7 @@ import { disagreementsOf } from '../engine/kafka/properties.ts'
 import { commandTokens, oidcTokens, type TokenSource } from '../engine/kafka/tokens.ts'
 import type { Keyless } from './access.ts'
 import { hostNameOfAddress, isLoopbackName } from './hosts.ts'
-import { fileProblems, refusedInUrl } from './nested-settings.ts'
+import { filesOfKafka, filesOfPostgres, refusedInUrl } from './nested-settings.ts'
 import { readSecretFile, rereading } from './secret-files.ts'
 import { Mismatch, type Setting } from './setting.ts'
 import { SETTINGS } from './settings.ts'
@@ -143,12 +143,14 @@ function disagreements(values: Partial<Values>): string[] {
         'a statement that may take so long is not stuck',
     )
   }
-  const { KAFKA_CONFIG: kafkaConfig = {}, DATABASE_URL: databaseUrl } = values
-  if (databaseUrl !== undefined) {
-    problems.push(...fileProblems(kafkaConfig, databaseUrl))
-    for (const name of refusedInUrl(databaseUrl)) {
+  problems.push(...filesOfKafka(values.KAFKA_CONFIG ?? {}))
+  for (const setting of ['DATABASE_URL', 'DATABASE_DIRECT_URL'] as const) {
+    const url = values[setting]
+    if (url === undefined) continue
+    problems.push(...filesOfPostgres(setting, url))
+    for (const name of refusedInUrl(url)) {
       problems.push(
-        `DATABASE_URL holds ${name}, which would replace a value of Holdfast: leave it out (PG_STATEMENT_TIMEOUT_MS bounds statements)`,
+        `${setting} holds ${name}, which would replace a value of Holdfast: leave it out (PG_STATEMENT_TIMEOUT_MS bounds statements)`,
       )
     }
   }
@@ -268,12 +270,10 @@ function toConfig(values: Values, latest: () => Values) {
     /** Who runs commands; `undefined`: the user of the terminal. */
     operator: values.OPERATOR,
     postgres: {
-      url: values.DATABASE_URL,
-      /** The same with user and password as they are now. Another host or database takes effect with the next start. */
-      currentUrl: () => {
-        const now = latest().DATABASE_URL
-        return now === values.DATABASE_URL ? now : withLogin(values.DATABASE_URL, now)
-      },
+      ...addressOf(values.DATABASE_URL, () => latest().DATABASE_URL),
+      /** Past a pooler; the same where none is in between. */
+      direct: addressOf(directUrlOf(values), () => directUrlOf(latest())),
+      preparedStatements: values.PG_PREPARED_STATEMENTS === 'on',
       poolMax: values.PG_POOL_MAX,
       statementTimeoutMs: values.PG_STATEMENT_TIMEOUT_MS,
     },
@@ -332,6 +332,21 @@ function toConfig(values: Values, latest: () => Values) {
     shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
     /** 0: never. */
     stuckAfterMs: values.STUCK_AFTER_MS,
+  }
+}
+
+function directUrlOf({ DATABASE_DIRECT_URL: direct, DATABASE_URL: url }: Values): string {
+  return direct ?? url
+}
+
+function addressOf(url: string, latest: () => string) {
+  return {
+    url,
+    /** The same with user and password as they are now. Another host or database takes effect with the next start. */
+    currentUrl: () => {
+      const now = latest()
+      return now === url ? now : withLogin(url, now)
+    },
   }
 }
 

@@ -1,20 +1,21 @@
 import { PEM_FILE, readable } from './readers.ts'
 
-/** Mistakes inside of settings that hold others: the properties of KAFKA_CONFIG, and the query of DATABASE_URL. */
-
 /**
- * A file that is not there is a mistake of the settings, and no outage: the clients of Kafka and Postgres would only fail to
- * connect, again and again.
+ * Mistakes inside of settings that hold others: the properties of KAFKA_CONFIG, and the query of a database's URL. A file that is not
+ * there is a mistake of the settings, and no outage: the clients of Kafka and Postgres would only fail to connect, again and again.
  * @returns what is wrong, a line each
  */
-export function fileProblems(kafkaConfig: Readonly<Record<string, string>>, databaseUrl: string): string[] {
-  const ofKafka = Object.entries(kafkaConfig)
+export function filesOfKafka(config: Readonly<Record<string, string>>): string[] {
+  return Object.entries(config)
     .filter(([name, path]) => name.endsWith('.location') && !path.includes('://') && readable(path) === undefined)
     .map(([name, path]) => `KAFKA_CONFIG holds ${name}=${path}: it must be the path of a file that can be read`)
-  const ofPostgres = [...new URL(databaseUrl).searchParams]
+}
+
+/** The same of a database's URL, which this setting holds. */
+export function filesOfPostgres(setting: string, url: string): string[] {
+  return [...new URL(url).searchParams]
     .filter(([name, path]) => /^ssl(rootcert|cert|key)$/.test(name) && readable(path) === undefined)
-    .map(([name, path]) => `DATABASE_URL holds ${name}=${path}: it must be ${PEM_FILE}`)
-  return [...ofKafka, ...ofPostgres]
+    .map(([name, path]) => `${setting} holds ${name}=${path}: it must be ${PEM_FILE}`)
 }
 
 /** What the client of Postgres takes from the URL before our own values: the limits of its waits are promises of ours. */

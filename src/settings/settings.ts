@@ -167,6 +167,17 @@ export const SETTINGS = {
     default: 'postgres://localhost:5432/holdfast',
     about: 'The database; TLS through the URL (`?sslmode=verify-full`; `require` checks as much).',
   }),
+  DATABASE_DIRECT_URL: postgresUrl({
+    default: undefined,
+    about:
+      'The same database past a pooler that lends sessions by the transaction: for migrations, and for what needs a session of its own (notices of other replicas, `dlq reindex`). Unset: DATABASE_URL.',
+  }),
+  PG_PREPARED_STATEMENTS: oneOf({
+    default: 'on',
+    values: ['on', 'off'],
+    about:
+      'Whether statements are prepared once for each connection. `off` behind a pooler that lends sessions by the transaction and keeps no account of prepared statements (PgBouncer before 1.21, or with `max_prepared_statements = 0`).',
+  }),
   PG_POOL_MAX: integer({
     default: '4',
     min: 1,

@@ -1,10 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { startInspector } from '#src/engine/kafka/inspector.ts'
 import type { Stream } from '#src/engine/stream.ts'
-import { type FaultKind, type FaultName, faultKind } from '../support/faults/faults.ts'
+import { FAULT_NAMES, type FaultKind, type FaultName, faultKind, POOLER_FAULT_NAMES } from '../support/faults/faults.ts'
 import { type PlannedFault, planFaults, type Step } from '../support/faults/plan.ts'
 import type { Replica } from '../support/faults/replica.ts'
-import { startWorld, type World } from '../support/faults/world.ts'
+import { type PoolerOptions, startWorld, type World } from '../support/faults/world.ts'
 import { checkOutcome, type Outcome } from './check.ts'
 import { recordHistory } from './history.ts'
 import { createVerdicts, INVARIANTS, type Invariant, type Verdicts, type Violation } from './invariants.ts'
@@ -20,6 +20,8 @@ export interface ChaosOptions {
   readonly rate: number
   /** Only these faults; all of them by default. */
   readonly only?: readonly FaultName[] | undefined
+  /** Between the service and the database; it is a target of faults as well. */
+  readonly pooler?: PoolerOptions | undefined
   /** Called with a line for each event. */
   readonly say: (line: string) => void
   /** Ends it early: everything is taken down, and it rejects. */
@@ -36,6 +38,8 @@ export interface ChaosResult {
   readonly seed: number
   readonly seconds: number
   readonly replicas: number
+  /** Which pooler was in between, and how it lent sessions. */
+  readonly pooler?: { readonly version: string; readonly mode: PoolerOptions['mode'] } | undefined
   readonly faults: ReadonlyMap<FaultName, FaultFigures>
   /** After two faults at a time. */
   readonly longestStopOfPairsMs: number | undefined
@@ -67,7 +71,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const clock = () => `${((performance.now() - startedAt) / 1000).toFixed(1).padStart(6)} s`
   const tell = (line: string) => say(`${clock()}  ${line}`)
   const verdicts = createVerdicts(({ invariant, what }) => tell(`VIOLATED ${invariant}: ${what} (seed ${seed})`))
-  const plan = planFaults(options)
+  const names = options.pooler === undefined ? FAULT_NAMES : [...FAULT_NAMES, ...POOLER_FAULT_NAMES]
+  const plan = planFaults({ ...options, only: options.only ?? names })
   say(`seed ${seed}: ${plan.flatMap(({ faults }) => faults).length} faults in ${plan.length} steps`)
   for (const step of plan)
     say(`  ${(step.atMs / 1000).toFixed(1).padStart(6)} s  ${step.faults.map(inWords).join(' + ')}`)
@@ -76,6 +81,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     replicas: options.replicas,
     partitions: PARTITIONS,
     shutdownTimeoutMs: SHUTDOWN_TIMEOUT_MS,
+    pooler: options.pooler,
     log: tell,
     onDeath: ({ slot }, code, lines) => {
       verdicts.violated('I12', `replica ${slot} ended with ${code}, unasked; it said:\n${lines.join('\n')}`)
@@ -88,8 +94,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const sampler = await startSampler(world, PARTITIONS, verdicts)
   const loads = await Promise.all(world.streams.map(stream => startLoadOf(stream, world, options)))
   await until(() => sampler.steadySince(0) !== undefined, 'every partition moving', 60_000, options.signal)
-  const names = world.streams.map(({ name }) => name).join(' and ')
-  tell(`${options.replicas} replicas at work on ${names} under ${options.rate} records a second`)
+  const streams = world.streams.map(({ name }) => name).join(' and ')
+  tell(`${options.replicas} replicas at work on ${streams} under ${options.rate} records a second`)
 
   const stops = createStops()
   for (const step of plan) {
@@ -111,6 +117,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     seed,
     seconds: (performance.now() - startedAt) / 1000,
     replicas: options.replicas,
+    pooler: options.pooler && { version: options.pooler.program.version, mode: options.pooler.mode },
     faults: stops.figures(),
     longestStopOfPairsMs: stops.ofPairs(),
     outcomes,

@@ -1,11 +1,17 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { FAULT_NAMES } from '../support/faults/faults.ts'
+import { FAULT_NAMES, POOLER_FAULT_NAMES } from '../support/faults/faults.ts'
 import type { ChaosResult } from './chaos.ts'
 import type { Outcome } from './check.ts'
 import { INVARIANTS, type Invariant } from './invariants.ts'
 
-const BEGIN = '<!-- figures of make chaos: begin (written by test/chaos/run.ts --report) -->'
-const END = '<!-- figures of make chaos: end -->'
+/** Where the figures of runs without a pooler stand, and of those with one, by how it lends sessions. */
+function marksOf(pooler: ChaosResult['pooler']): readonly [begin: string, end: string] {
+  const what = pooler === undefined ? 'make chaos' : `make chaos through PgBouncer in ${pooler.mode} mode`
+  return [
+    `<!-- figures of ${what}: begin (written by test/chaos/run.ts --report) -->`,
+    `<!-- figures of ${what}: end -->`,
+  ]
+}
 
 /** Heads of the columns. */
 const OUTCOME = {
@@ -27,11 +33,13 @@ export function figuresOf(results: readonly ChaosResult[]): string {
     result.violations.map(violation => ({ ...violation, seed: result.seed })),
   )
   const injected = sum(({ faults }) => [...faults.values()].reduce((total, { injected }) => total + injected, 0))
+  const pooler = results[0]?.pooler
   const replicas = Math.max(...results.map(result => result.replicas))
   const head = [
     ['seeds', results.map(({ seed }) => seed).join(', ')],
     ['minutes, with start and checks', (sum(({ seconds }) => seconds) / 60).toFixed(1)],
     ['replicas', String(replicas)],
+    ...(pooler === undefined ? [] : [['PgBouncer', `${pooler.version}, ${pooler.mode} mode`]]),
     ['faults injected', String(injected)],
     [
       'most memory of a replica',
@@ -66,7 +74,7 @@ function streamRows(results: readonly ChaosResult[]): string[][] {
 }
 
 function faultRows(results: readonly ChaosResult[]): string[][] {
-  const rows = FAULT_NAMES.flatMap(name => {
+  const rows = [...FAULT_NAMES, ...POOLER_FAULT_NAMES].flatMap(name => {
     const figures = results.flatMap(({ faults }) => faults.get(name) ?? [])
     const injected = figures.reduce((total, figure) => total + figure.injected, 0)
     return injected === 0 ? [] : [[name, String(injected), longest(figures.map(({ longestStopMs }) => longestStopMs))]]
@@ -95,8 +103,9 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 /** Puts the figures between the marks of a file. @throws Error when it has none */
 export function writeReport(file: string, results: readonly ChaosResult[]): void {
   const text = readFileSync(file, 'utf8')
-  const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)]
-  if (begin < 0 || end < begin) throw new Error(`${file} has no place for the figures: ${BEGIN} … ${END}`)
-  const before = text.slice(0, begin + BEGIN.length)
+  const [beginMark, endMark] = marksOf(results[0]?.pooler)
+  const [begin, end] = [text.indexOf(beginMark), text.indexOf(endMark)]
+  if (begin < 0 || end < begin) throw new Error(`${file} has no place for the figures: ${beginMark} … ${endMark}`)
+  const before = text.slice(0, begin + beginMark.length)
   writeFileSync(file, `${before}\n\n${figuresOf(results)}\n\n${text.slice(end)}`)
 }

@@ -1,16 +1,20 @@
 /** `make chaos`: random faults from a seed over several replicas under load. Exit code 1 names what did not hold. */
 import { parseArgs } from 'node:util'
-import { FAULT_NAMES, type FaultName } from '../support/faults/faults.ts'
+import { FAULT_NAMES, type FaultName, POOLER_FAULT_NAMES } from '../support/faults/faults.ts'
+import { findPgBouncers } from '../support/pgbouncer-programs.ts'
 import { type ChaosResult, runChaos } from './chaos.ts'
 import { figuresOf, writeReport } from './report.ts'
 
-const USAGE = `node test/chaos/run.ts [--seed N[,N…]] [--minutes M] [--replicas N] [--rate R] [--only FAULT,…] [--report FILE]
+const USAGE = `node test/chaos/run.ts [--seed N[,N…]] [--minutes M] [--replicas N] [--rate R] [--only FAULT,…]
+                     [--pooler session|transaction] [--report FILE]
 
   --seed      the same seed gives the same faults; several run one after another   (default: from the clock)
   --minutes   of faults, for each seed                                              (default: 5)
   --replicas  processes of the service                                              (default: 3)
   --rate      records a second                                                      (default: 200)
   --only      some kinds of fault: ${FAULT_NAMES.slice(0, 3).join(',')},…
+  --pooler    a PgBouncer in that mode between service and database: the newest that there is, or the one of
+              --pgbouncer VERSION, as 1.18
   --report    writes the figures between the marks of that file`
 
 const say = (line: string) => void process.stdout.write(`${line}\n`)
@@ -36,6 +40,8 @@ function readArguments() {
         replicas: text,
         rate: text,
         only: text,
+        pooler: text,
+        pgbouncer: text,
         report: text,
         help: { type: 'boolean' },
       },
@@ -45,14 +51,26 @@ function readArguments() {
   }
 }
 
+async function poolerOf(mode: string) {
+  if (mode !== 'session' && mode !== 'transaction') usage(`--pooler ${mode}: session or transaction, please`)
+  const { programs, missing } = await findPgBouncers()
+  const program = programs.findLast(({ version }) => version.startsWith(given.pgbouncer ?? ''))
+  if (program === undefined) {
+    process.stderr.write(`there is no such PgBouncer here${missing.map(why => `; ${why}`).join('')}\n`)
+    process.exit(1)
+  }
+  return { mode, program } as const
+}
+
 const given = readArguments()
 if (given.help === true) {
   say(USAGE)
   process.exit(0)
 }
 const seeds = (given.seed || String(Date.now() % 1_000_000)).split(',').map(text => number('seed', text, 0))
+const names = [...FAULT_NAMES, ...POOLER_FAULT_NAMES]
 const only = given.only?.split(',').map(name => {
-  return FAULT_NAMES.find(known => known === name) ?? usage(`no fault ${name}; there are: ${FAULT_NAMES.join(', ')}`)
+  return names.find(known => known === name) ?? usage(`no fault ${name}; there are: ${names.join(', ')}`)
 }) satisfies FaultName[] | undefined
 const options = {
   minutes: number('minutes', given.minutes || '5', 0),
@@ -60,6 +78,7 @@ const options = {
   // At a lower rate, an idle partition could not be distinguished from a stalled one.
   rate: number('rate', given.rate || '200', 50),
   only,
+  pooler: given.pooler === undefined ? undefined : await poolerOf(given.pooler),
 }
 
 const interrupted = new AbortController()

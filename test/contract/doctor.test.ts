@@ -14,7 +14,7 @@ it('finds nothing amiss where everything is there', async () => {
     ...['node', 'native client', 'settings', 'port', 'kafka'],
     expect.stringMatching(/^group /),
     ...[expect.stringMatching(/^topic orders-/), expect.stringMatching(/^topic orders-.*\.dlq$/)],
-    ...['postgres', 'migrations', 'table rights', 'tables of orders', 'jobs'],
+    ...['postgres', 'pooler', 'migrations', 'table rights', 'tables of orders', 'jobs'],
   ])
 })
 

@@ -82,6 +82,8 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
     ...process.env,
     KAFKA_BROKERS: stack.kafkaBrokers,
     DATABASE_URL: stack.databaseUrl,
+    // It belongs to the database that the environment names.
+    ...(databaseUrl === undefined ? { DATABASE_DIRECT_URL: '' } : {}),
     HTTP_PORT: process.env.HTTP_PORT ?? '0',
     // Requested invalid records must not trigger the storm guard: it would pause the partitions, and the demo would never end.
     ...(options.invalid < STORMY ? {} : { DLQ_STORM_RATIO: process.env.DLQ_STORM_RATIO ?? '0' }),
@@ -89,7 +91,7 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   const config = loadConfig(env)
   say('migrating the database …')
   const streams = await loadStreams(config, env)
-  await migrate(config.postgres.url, 'up', { project: projectMigrations(process.cwd()) })
+  await migrate(config.postgres.direct.url, 'up', { project: projectMigrations(process.cwd()) })
   const producer = parts.use(await startProducer({ connection: config.kafka, tracing: traces.tracing }))
   const { topicPartitions: partitions, topicReplication: replication } = config.kafka
   for (const { topic, dlqTopic } of streams) {

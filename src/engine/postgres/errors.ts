@@ -32,11 +32,12 @@ const CODES: Readonly<Record<string, readonly [FailureClass, string]>> = {
   '57P04': ['unavailable', 'the database was dropped'],
   '57P05': ['unavailable', 'the session idled too long'],
   '58030': ['unavailable', 'the server met an I/O error'],
-  // A bug in the client's use of the protocol, which no retry resolves.
+  // A bug in the client's use of the protocol, which no retry resolves. Of a pooler it means anything: see POOLER_REFUSALS.
   '08P01': ['misconfigured', 'a protocol violation'],
   // Statement and schema do not fit each other: found while the statement is prepared, whatever its rows hold.
   '42601': ['misconfigured', 'a syntax error'],
   '42703': ['misconfigured', 'a column is missing'],
+  '42P05': ['misconfigured', 'a prepared statement is there already, as behind a pooler that keeps no account of them'],
   '42804': ['misconfigured', 'a column has another type'],
   '42883': ['misconfigured', 'a function is missing'],
   '42P01': ['misconfigured', 'a table is missing'],
@@ -51,7 +52,7 @@ const CLASSES: Readonly<Record<string, readonly [FailureClass, string]>> = {
   '22': ['refused', 'a value does not fit its column'],
   '23': ['refused', 'a constraint is violated'],
   '25': ['misconfigured', 'the transaction is in the wrong state'],
-  '26': ['misconfigured', 'a prepared statement is missing, as behind a pooler that does not keep them'],
+  '26': ['misconfigured', 'a prepared statement is missing, as behind a pooler that keeps no account of them'],
   '28': ['misconfigured', 'the login failed'],
   '3D': ['misconfigured', 'the database is missing'],
   '3F': ['misconfigured', 'the schema is missing'],
@@ -60,11 +61,16 @@ const CLASSES: Readonly<Record<string, readonly [FailureClass, string]>> = {
   '54': ['refused', 'a value is beyond a limit of the server'],
 }
 
+const STATEMENTS_REMEDY =
+  'set PG_PREPARED_STATEMENTS=off, or let the pooler keep account of them (max_prepared_statements in PgBouncer, from 1.21 on)'
+
 /**
  * What would help. Only these classes quote the server's text, and only where the server itself wrote it: then it names
  * relations, columns, roles, and no row. The text of an exception that a function raises may quote the row.
  */
 const REMEDIES: readonly (readonly [prefix: string, remedy: string])[] = [
+  ['42P05', STATEMENTS_REMEDY],
+  ['26', STATEMENTS_REMEDY],
   ['42P01', 'run: holdfast migrate up'],
   ['42703', 'run: holdfast migrate up'],
   ['42883', 'run: holdfast migrate up'],
@@ -93,12 +99,32 @@ const CLIENT_REMEDIES: readonly (readonly [RegExp, string])[] = [
 ]
 
 /**
- * A pooler that does not support a parameter reports a protocol violation. To add the parameter to the pooler's ignore list
- * is no remedy: the time limits on which guarantees depend would then not be set.
+ * PgBouncer reports nearly everything of its own as a protocol violation (08P01): that it shuts down, that it waits for a server in vain, that a
+ * session was lost. Those are outages. These texts are not; what would help, by text. Other poolers have codes of the class 08 for both.
  */
-const REFUSED_PARAMETER = /unsupported startup parameter(?: in options)?:? "?([\w.]+)/
-const POOLER_REMEDY =
-  'connect to Postgres without the pooler in DATABASE_URL; where a pooler ignores the parameter (PgBouncer: ignore_startup_parameters), the time limits of our sessions are lost without a word'
+const POOLER_REFUSALS: readonly (readonly [RegExp, remedy: string])[] = [
+  [
+    /statement pooling mode/,
+    'set pool_mode to session or transaction in the pooler: it takes no transactions as it is',
+  ],
+  [
+    /unsupported (?:options )?startup parameter/,
+    'take what sets it out of DATABASE_URL; the limits of Holdfast are set in each transaction',
+  ],
+  [/prepared statement/, STATEMENTS_REMEDY],
+  [/PQexec disallowed/, 'set disable_pqexec = 0 in the pooler'],
+  [/invalid server parameter/, 'take parameters of the session out of DATABASE_URL'],
+  [/^SSL required/, 'the pooler takes TLS only: add ?sslmode=verify-full to DATABASE_URL'],
+  [
+    /no such (?:user|database)|does not exist|authentication|login rejected|password|pg_hba|no auth/i,
+    'check user, password and database in DATABASE_URL, and those that the pooler knows',
+  ],
+]
+
+/** The server itself names the place in its source in every error; no pooler does. */
+function isOfPooler(error: pg.DatabaseError): boolean {
+  return error.routine === undefined && error.file === undefined
+}
 
 /**
  * Translates what `pg` throws. Errors that neither the server nor the connection made (a bug of ours) pass through as
@@ -140,16 +166,7 @@ function fromServer(error: pg.DatabaseError): StreamError {
   const sqlState = error.code ?? 'XX000'
   const [failure, words] = sqlState === STATE && error.where === undefined ? OF_A_TABLE : classify(sqlState)
   const options = { sqlState, cause: withoutData(error, sqlState) }
-  const [, parameter] = sqlState === '08P01' ? (REFUSED_PARAMETER.exec(error.message) ?? []) : []
-  if (parameter !== undefined) {
-    return new StoreMisconfiguredError(
-      `the pooler in front of Postgres refuses the start-up parameter ${parameter} (SQLSTATE ${sqlState})`,
-      {
-        ...options,
-        remedy: POOLER_REMEDY,
-      },
-    )
-  }
+  if (sqlState === '08P01' && isOfPooler(error)) return fromPooler(error, options)
   switch (failure) {
     case 'unavailable':
       return new StoreUnavailableError(`Postgres is away: ${words} (SQLSTATE ${sqlState})`, options)
@@ -168,6 +185,17 @@ function fromServer(error: pg.DatabaseError): StreamError {
         withRemedy(options, sqlState),
       )
   }
+}
+
+/** A pooler has no row to quote: its text is kept. */
+function fromPooler(
+  { message }: pg.DatabaseError,
+  options: { readonly cause: Error; readonly sqlState: string },
+): StreamError {
+  const what = `the pooler in front of Postgres says: ${message} (SQLSTATE ${options.sqlState})`
+  const remedy = POOLER_REFUSALS.find(([pattern]) => pattern.test(message))?.[1]
+  if (remedy !== undefined) return new StoreMisconfiguredError(what, { ...options, remedy })
+  return new StoreUnavailableError(`Postgres is away: ${what}`, options)
 }
 
 function said(error: pg.DatabaseError, sqlState: string, words: string): string {

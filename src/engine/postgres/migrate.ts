@@ -8,6 +8,7 @@ import { dispositionOf, StoreMisconfiguredError, StoreUnavailableError } from '.
 import { toStoreError } from './errors.ts'
 import { type Ask, requireMigrationRights, requireUtf8 } from './obstacles.ts'
 import { query } from './pool.ts'
+import { findPooling } from './pooling.ts'
 
 /** Migrations of one origin. */
 interface MigrationSet {
@@ -67,6 +68,13 @@ export async function migrate(
 ): Promise<string[]> {
   const sets = direction === 'up' ? setsOf(project) : setsOf(project).reverse()
   return await connected(url, async client => {
+    // The lock that replicas wait at belongs to a session.
+    if ((await findPooling(url)).lends === 'transaction') {
+      throw new StoreMisconfiguredError(
+        'migrations need a session of their own, and a pooler in front of Postgres lends it by the transaction',
+        { remedy: 'set DATABASE_DIRECT_URL to the URL of the same database past the pooler' },
+      )
+    }
     const ask: Ask = async (text, values) => (await client.query(text, [...values])).rows
     if (direction === 'up') {
       await requireUtf8(ask)

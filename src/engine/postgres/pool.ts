@@ -4,6 +4,7 @@ import type { PoolName, PoolStatus } from '../status.ts'
 import type { CopyStatement } from '../value-sql.ts'
 import { copyIn } from './copy-in.ts'
 import { toStoreError } from './errors.ts'
+import { asPrepared, readySession, settingsOfTransaction } from './session.ts'
 
 export interface PoolSettings {
   readonly url: string
@@ -12,6 +13,8 @@ export interface PoolSettings {
   /** Connections at most. */
   readonly max: number
   readonly statementTimeoutMs: number
+  /** Default: true. Behind a pooler that lends sessions by the transaction and keeps no account of statements it must be false. */
+  readonly preparedStatements?: boolean
   /** Shown by the server as `holdfast-<name>`. Lanes, API and jobs have pools of their own, so that none starves another. */
   readonly name: string
   /** Is called with how long each caller waited for a connection, also if it got none. */
@@ -30,30 +33,27 @@ const READ_MARGIN_MS = 2_000
  * Clients pipeline (pg 8.23): statements that are sent without waiting go out at once, each with a Sync of its own, and are
  * answered in order; after an error inside a transaction the rest of them fail with 25P02. See {@link pipelined}.
  */
-export function createPool({ url, currentUrl, max, statementTimeoutMs, name, onLent }: PoolSettings): pg.Pool {
+export function createPool(settings: PoolSettings): pg.Pool {
+  const { url, currentUrl, max, statementTimeoutMs, preparedStatements = true, name, onLent } = settings
+  // A waiting query is rejected with the error; these handlers only keep the process from ending.
+  const ignoreError = () => {}
   const pool = new pg.Pool({
     connectionString: url,
     ...(currentUrl === undefined ? {} : { Client: clientOf(currentUrl) }),
     max,
     application_name: `holdfast-${name}`,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: statementTimeoutMs,
-    // This timeout distinguishes a held lock from a slow statement, which is cancelled later.
-    lock_timeout: Math.max(1, Math.floor(statementTimeoutMs / 2)),
-    // A process that stopped inside a transaction (SIGSTOP, a frozen machine) must not hold its row locks for ever.
-    idle_in_transaction_session_timeout: statementTimeoutMs,
     query_timeout: statementTimeoutMs + READ_MARGIN_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     pipeline: true,
+    // Awaited before the connection is lent; one that cannot be readied is closed.
+    onConnect: client => {
+      client.on('error', ignoreError)
+      return readySession(client, { statementTimeoutMs, preparedStatements })
+    },
   })
-  // A waiting query is rejected with the error; these handlers only keep the process from ending.
-  const ignoreError = () => {}
   pool.on('error', ignoreError)
-  pool.on('connect', client => {
-    client.on('error', ignoreError)
-    client.query(READABLE).catch(ignoreError)
-  })
   if (onLent !== undefined) timeWaits(pool, onLent)
   return pool
 }
@@ -66,10 +66,6 @@ function clientOf(currentUrl: () => string): typeof pg.Client {
     }
   }
 }
-
-/** Times, numbers and names of types come as text, and are read in the usual form only, whatever an administrator has set for database or user. */
-const READABLE = `SELECT set_config('datestyle', 'ISO', false), set_config('extra_float_digits', '1', false),
-  set_config('quote_all_identifiers', 'off', false)`
 
 type Lent = Parameters<Parameters<pg.Pool['connect']>[0]>
 
@@ -122,10 +118,24 @@ export async function withClient<R>(pool: pg.Pool, work: (client: pg.PoolClient)
 }
 
 /**
- * Sends statements in one go and awaits all answers, so that together they cost one round trip.
+ * Sends statements in one go and awaits all answers, so that together they cost one round trip. Behind a pooler a transaction begins with
+ * the settings that are ours (see {@link readySession}); and statements outside of one are put into one, because they need them as well.
  * @throws the first failure in order, which is the cause of those behind it, as {@link toStoreError} translates it
  */
 export async function pipelined(
+  client: pg.ClientBase,
+  statements: readonly (string | pg.QueryConfig | CopyStatement)[],
+): Promise<pg.QueryResult[]> {
+  const settings = settingsOfTransaction(client)
+  if (settings === undefined || client.getTransactionStatus() !== 'I') return await answersOf(client, statements)
+  const [begin, ...rest] = statements
+  if (typeof begin === 'string' && begin.startsWith('BEGIN')) {
+    return await answersOf(client, [`${begin}; ${settings}`, ...rest])
+  }
+  return (await answersOf(client, [`BEGIN; ${settings}`, ...statements, 'COMMIT'])).slice(1, -1)
+}
+
+async function answersOf(
   client: pg.ClientBase,
   statements: readonly (string | pg.QueryConfig | CopyStatement)[],
 ): Promise<pg.QueryResult[]> {
@@ -137,7 +147,39 @@ export async function pipelined(
 }
 
 function sent(client: pg.ClientBase, statement: string | pg.QueryConfig | CopyStatement): Promise<pg.QueryResult> {
-  return typeof statement === 'object' && 'bytes' in statement ? copyIn(client, statement) : client.query(statement)
+  if (typeof statement === 'object' && 'bytes' in statement) return copyIn(client, statement)
+  return client.query(asPrepared(client, statement))
+}
+
+/**
+ * A statement of another library, which reads the errors of `pg` and begins and ends transactions within one text. Behind a pooler a text
+ * without values goes as it is: it may be one that cannot stand in a transaction.
+ * @throws what `pg` throws
+ */
+export async function queryAsGiven(
+  pool: pg.Pool,
+  text: string,
+  values: readonly unknown[] = [],
+): Promise<pg.QueryResult> {
+  const client = await pool.connect()
+  let failed = true
+  try {
+    const given = { text, values: [...values] }
+    const settings = values.length === 0 ? undefined : settingsOfTransaction(client)
+    const statements: readonly (string | pg.QueryConfig)[] =
+      settings === undefined ? [given] : [`BEGIN; ${settings}`, given, 'COMMIT']
+    const answers = await Promise.allSettled(statements.map(statement => client.query(statement)))
+    const results = answers.map(answer => {
+      if (answer.status === 'rejected') throw answer.reason
+      return answer.value
+    })
+    const result = results[settings === undefined ? 0 : 1]
+    if (result === undefined) throw new RangeError('a statement without an answer')
+    failed = false
+    return result
+  } finally {
+    client.release(failed)
+  }
 }
 
 /** One statement outside a transaction. @throws as {@link withClient} and {@link pipelined} */

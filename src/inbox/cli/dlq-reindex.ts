@@ -29,7 +29,9 @@ export async function reindex(options: ReindexOptions): Promise<void> {
   if ((await topic.partitions()).length === 0) {
     throw new CommandFailed(`there is no topic ${dlqTopic}; the service creates it, unless its name is wrong`)
   }
-  const pool = createPool({ url: postgres.url, max: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS, name: 'reindex' })
+  // Its tables are temporary: they are of one session.
+  const direct = { ...postgres, ...postgres.direct }
+  const pool = createPool({ ...direct, max: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS, name: 'reindex' })
   parts.defer(() => pool.end())
   using interrupt = onInterrupt()
 

@@ -55,7 +55,9 @@ export const FAULT_NAMES = [
   'store-table-lock',
   'store-column-dropped',
 ] as const
-export type FaultName = (typeof FAULT_NAMES)[number]
+/** Where a pooler stands between the service and the database. */
+export const POOLER_FAULT_NAMES = ['pooler-kill', 'pooler-freeze'] as const
+export type FaultName = (typeof FAULT_NAMES)[number] | (typeof POOLER_FAULT_NAMES)[number]
 
 /** A stop that is asked for must be over so long after its own bound. */
 const EXIT_SLACK_MS = 3_000
@@ -144,7 +146,21 @@ export const FAULTS: readonly FaultKind[] = [
   server('store-table-lock', 'store', [1_000, 6_000], 0, ({ postgres }) => tableLock(postgres.url)),
   // The fault ends only after each process has reported that the stream has halted.
   { ...server('store-column-dropped', 'store', [1_000, 4_000], 8_000, columnDropped), halts: 'returns' },
+
+  server('pooler-kill', 'store', [500, 5_000], 300, world => ({
+    inject: () => poolerOf(world).stop('SIGKILL'),
+    heal: () => poolerOf(world).restart(),
+  })),
+  server('pooler-freeze', 'store', [1_000, 8_000], 0, world => ({
+    inject: async () => poolerOf(world).kill('SIGSTOP'),
+    heal: async () => poolerOf(world).kill('SIGCONT'),
+  })),
 ]
+
+function poolerOf({ pooler }: World): NonNullable<World['pooler']> {
+  if (pooler === undefined) throw new RangeError('no pooler stands between the service and the database')
+  return pooler
+}
 
 export function faultKind(name: FaultName): FaultKind {
   const found = FAULTS.find(kind => kind.name === name)

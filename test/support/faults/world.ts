@@ -13,6 +13,7 @@ import { loadStreams } from '#src/settings/streams.ts'
 import type { EmbeddedKafka } from '#tools/demo/servers/kafka.ts'
 import { type EmbeddedPostgres, startPostgres } from '#tools/demo/servers/postgres.ts'
 import { startKafkaBehindAWire } from '../kafka-behind-a-wire.ts'
+import { type PgBouncer, type PgBouncerOptions, startPgBouncer } from '../pgbouncer.ts'
 import { createReplica, type Replica } from './replica.ts'
 import { startWire, type WireProcess } from './start-wire.ts'
 
@@ -25,6 +26,8 @@ export interface World extends AsyncDisposable {
   readonly postgres: EmbeddedPostgres
   readonly brokerWire: WireProcess
   readonly storeWire: WireProcess
+  /** Behind the store's wire, where the world has one. */
+  readonly pooler: PgBouncer | undefined
   readonly replicas: readonly Replica[]
   /** Each process runs all of them. */
   readonly streams: readonly Stream[]
@@ -43,9 +46,13 @@ export interface WorldOptions {
   readonly partitions: Readonly<Record<string, number>>
   /** How long a stop may take. */
   readonly shutdownTimeoutMs: number
+  /** Default: the service connects without one. */
+  readonly pooler?: PoolerOptions | undefined
   readonly onDeath: (replica: Replica, code: number, lastLines: readonly string[]) => void
   readonly log: (line: string) => void
 }
+
+export type PoolerOptions = Pick<PgBouncerOptions, 'mode' | 'program'>
 
 /** Shorter than the product's own, so that a minute holds more faults; nothing here weakens a guarantee. */
 const SERVICE_SETTINGS = {
@@ -69,7 +76,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   parts.use(behind)
   parts.use(postgres)
   const { kafka, wire: brokerWire, wiredBrokers } = behind
-  const storeWire = parts.use(await startWire({ targetPort: postgres.port }))
+  const { pooler, storeWire, databaseUrls } = await startWayToStore(postgres, options, parts)
 
   const direct = { ...SERVICE_SETTINGS, KAFKA_BROKERS: kafka.brokers, DATABASE_URL: postgres.url }
   const config = loadConfig(direct)
@@ -85,13 +92,11 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     }
   }
 
-  const databaseUrl = new URL(postgres.url)
-  databaseUrl.port = String(storeWire.port)
   const logDir = mkdtempSync(join(tmpdir(), 'holdfast-chaos-'))
   const env = {
     ...SERVICE_SETTINGS,
     KAFKA_BROKERS: wiredBrokers,
-    DATABASE_URL: databaseUrl.href,
+    ...databaseUrls,
     SHUTDOWN_TIMEOUT_MS: String(options.shutdownTimeoutMs),
   }
   const replicas = Array.from({ length: options.replicas }, (_, slot) =>
@@ -112,6 +117,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     postgres,
     brokerWire,
     storeWire,
+    pooler,
     replicas,
     streams,
     config,
@@ -130,6 +136,42 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
+}
+
+/** With a pooler there are two ways, and what happens on the wire happens on both. */
+async function startWayToStore(
+  postgres: EmbeddedPostgres,
+  { pooler: options }: WorldOptions,
+  parts: AsyncDisposableStack,
+): Promise<{
+  readonly pooler: PgBouncer | undefined
+  readonly storeWire: WireProcess
+  readonly databaseUrls: Readonly<Record<string, string>>
+}> {
+  const wire = parts.use(await startWire({ targetPort: postgres.port }))
+  const direct = at(postgres.url, wire.port)
+  if (options === undefined) return { pooler: undefined, storeWire: wire, databaseUrls: { DATABASE_URL: direct } }
+  const pooler = parts.use(await startPgBouncer({ databaseUrl: postgres.url, ...options }))
+  const pooledWire = parts.use(await startWire({ targetPort: pooler.port }))
+  const isTransaction = options.mode === 'transaction'
+  return {
+    pooler,
+    storeWire: {
+      ...wire,
+      set: async mode => void (await Promise.all([wire.set(mode), pooledWire.set(mode)])),
+    },
+    databaseUrls: {
+      DATABASE_URL: at(postgres.url, pooledWire.port),
+      ...(isTransaction ? { DATABASE_DIRECT_URL: direct } : {}),
+      ...(isTransaction && !options.program.keepsStatements ? { PG_PREPARED_STATEMENTS: 'off' } : {}),
+    },
+  }
+}
+
+function at(databaseUrl: string, port: number): string {
+  const url = new URL(databaseUrl)
+  url.port = String(port)
+  return url.href
 }
 
 /** Creates the tables that the migrations of Holdfast do not, by the SQL that `holdfast stream migration` prints. */

@@ -28,7 +28,13 @@ describe('an empty environment', () => {
         security: {},
         extra: {},
       },
-      postgres: { url: 'postgres://localhost:5432/holdfast', poolMax: 4, statementTimeoutMs: 10_000 },
+      postgres: {
+        url: 'postgres://localhost:5432/holdfast',
+        direct: { url: 'postgres://localhost:5432/holdfast' },
+        preparedStatements: true,
+        poolMax: 4,
+        statementTimeoutMs: 10_000,
+      },
       http: {
         host: '127.0.0.1',
         port: 8081,
@@ -113,6 +119,17 @@ describe('settings that are given', () => {
     ['?uselibpqcompat=true&sslmode=require', '?uselibpqcompat=true&sslmode=require'],
   ])('check the certificate of the database where %s asks for TLS', (given, taken) => {
     expect(loadConfig({ DATABASE_URL: `postgres://h/d${given}` }).postgres.url).toBe(`postgres://h/d${taken}`)
+  })
+
+  it('go past a pooler where a direct URL says so, else the same way', () => {
+    const url = 'postgres://pooler/d'
+    expect(loadConfig({ DATABASE_URL: url }).postgres).toMatchObject({ url, direct: { url }, preparedStatements: true })
+    const pooled = { DATABASE_URL: url, DATABASE_DIRECT_URL: 'postgres://h/d', PG_PREPARED_STATEMENTS: 'off' }
+    expect(loadConfig(pooled).postgres).toMatchObject({
+      url,
+      direct: { url: 'postgres://h/d' },
+      preparedStatements: false,
+    })
   })
 
   it('cannot be changed afterwards, at any depth', () => {
@@ -258,6 +275,7 @@ describe('secrets', () => {
     { API_KEYS: secret },
     { API_KEYS: `web:read:${secret}` },
     { DATABASE_URL: `postgres://u:${secret}@h/d` },
+    { DATABASE_DIRECT_URL: `postgres://u:${secret}@h` },
     { DATABASE_URL: `postgres://u:${secret}@h` },
     { DATABASE_URL: `mysql://u:${secret}@h/d` },
     { DATABASE_URL: `postgres://u:1/${secret}@h/d` },

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { FAULT_NAMES, FAULTS, faultKind } from '../../support/faults/faults.ts'
+import { FAULT_NAMES, FAULTS, faultKind, POOLER_FAULT_NAMES } from '../../support/faults/faults.ts'
 import { planFaults } from '../../support/faults/plan.ts'
 
 const options = { seed: 7, minutes: 5, replicas: 3 }
@@ -36,5 +36,5 @@ it('ends within its minutes, with at least one fault however short they are', ()
 })
 
 it('knows each fault by its name', () => {
-  expect(FAULTS.map(({ name }) => name)).toEqual(FAULT_NAMES)
+  expect(FAULTS.map(({ name }) => name)).toEqual([...FAULT_NAMES, ...POOLER_FAULT_NAMES])
 })

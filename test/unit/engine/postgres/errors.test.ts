@@ -16,7 +16,19 @@ const SECRET = 'Ada Lovelace'
 /** As the server sends it: texts and detail quote the row. */
 function fromServer(code: string, over: Partial<pg.DatabaseError> = {}): pg.DatabaseError {
   const error = new pg.DatabaseError(`invalid input: "${SECRET}"`, 100, 'error')
-  return Object.assign(error, { code, severity: 'ERROR', detail: `Failing row contains (${SECRET}).`, ...over })
+  const place = { file: 'execMain.c', routine: 'ExecConstraints' }
+  return Object.assign(error, {
+    code,
+    severity: 'ERROR',
+    detail: `Failing row contains (${SECRET}).`,
+    ...place,
+    ...over,
+  })
+}
+
+/** As PgBouncer sends what it says itself. */
+function fromPooler(message: string): pg.DatabaseError {
+  return Object.assign(new pg.DatabaseError(message, 50, 'error'), { code: '08P01', severity: 'FATAL' })
 }
 
 function fromSocket(message: string, code?: string): Error {
@@ -49,7 +61,7 @@ describe('a SQLSTATE', () => {
     ...['23502', '23503', '23505', '23514', '54000'].map(code => [code, RecordRefusedError] as const),
     // We are wrong: a missing migration, a missing right, a bug. Never the record.
     ...['42P01', '42703', '42601', '42804', '42883', '42P10'].map(code => [code, StoreMisconfiguredError] as const),
-    ...['28000', '28P01', '3D000', '3F000', '08P01', '25P02', '26000'].map(
+    ...['28000', '28P01', '3D000', '3F000', '08P01', '25P02', '26000', '42P05'].map(
       code => [code, StoreMisconfiguredError] as const,
     ),
     // Bisection has to tell: a trigger may raise any of them for one record, codes of its author's own among them.
@@ -92,16 +104,39 @@ describe('a SQLSTATE', () => {
     expect(error.message).toContain('amount_is_sane of payments')
   })
 
-  it.each(['unsupported startup parameter: lock_timeout', 'unsupported startup parameter in options: lock_timeout'])(
-    'of a pooler names the parameter that it refuses: %s',
-    message => {
-      const error = toStoreError(fromServer('08P01', { message }))
-      expect(error).toBeInstanceOf(StoreMisconfiguredError)
-      expect(error.message).toMatch(
-        /pooler.*refuses the start-up parameter lock_timeout \(SQLSTATE 08P01\); .*without the pooler/,
-      )
-    },
-  )
+  it.each([
+    'server conn crashed?',
+    'query_wait_timeout',
+    'server shutting down',
+    'pooler is shutting down',
+    'no more connections allowed (max_client_conn)',
+    'server login has been failing, try again later (server_login_retry)',
+    'client_idle_timeout',
+  ])('of a pooler that says "%s" is an outage', message => {
+    const error = toStoreError(fromPooler(message))
+    expect(error).toBeInstanceOf(StoreUnavailableError)
+    expect(error.message).toBe(`Postgres is away: the pooler in front of Postgres says: ${message} (SQLSTATE 08P01)`)
+  })
+
+  it.each([
+    ['unsupported startup parameter: search_path', /take what sets it out of DATABASE_URL/],
+    ['unsupported startup parameter in options: lock_timeout', /take what sets it out of DATABASE_URL/],
+    ['transaction blocks not allowed in statement pooling mode', /set pool_mode to session or transaction/],
+    ['prepared statement did not exist', /set PG_PREPARED_STATEMENTS=off/],
+    ['no such user', /check user, password and database/],
+    ['SASL authentication failed', /check user, password and database/],
+    ['server login has been failing, cached error: password authentication failed for user "a"', /check user/],
+  ])('of a pooler that says "%s" is a mistake of the set-up, and the message says what to do', (message, remedy) => {
+    const error = toStoreError(fromPooler(message))
+    expect(error).toBeInstanceOf(StoreMisconfiguredError)
+    expect(error).not.toBeInstanceOf(StoreRejectedError)
+    expect(error.message).toMatch(remedy)
+  })
+
+  it.each(['26000', '42P05'])('%s names the setting for poolers that keep no account of statements', code => {
+    const error = toStoreError(fromServer(code, { message: 'prepared statement "orders_upsert" …' }))
+    expect(error.message).toContain('PG_PREPARED_STATEMENTS=off')
+  })
 
   it('says what to do about a missing table', () => {
     const error = toStoreError(fromServer('42P01', { message: 'relation "orders" does not exist' }))
