@@ -42,6 +42,7 @@ const SLOW = [
 const LONG = [
   'test/contract/embedded/own-servers.test.ts',
   'test/contract/embedded/zipkin.test.ts',
+  'test/contract/package-installed.test.ts',
   'test/contract/pooler.test.ts',
   'test/scenarios/a-backlog-of-large-records-fits-a-small-heap.test.ts',
   'test/scenarios/a-new-team-brings-its-own-stream.test.ts',
