@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.tools/node_modules/.bin:$(CURDIR)/node_modules/.bin:$(
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo run producer migrate-up migrate-down test test-all package sbom lint format coverage bench bench-read chaos alerts mutation
+.PHONY: help setup build demo run producer migrate-up migrate-down test test-all test-versions package sbom lint format coverage bench bench-read chaos alerts mutation
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,9 @@ test: ## Types, lint, unit, contract, scenario and browser tests
 
 test-all: ## The same with the tests that take minutes each: what the build server runs
 	@scripts/test.sh --all $(ARGS)
+
+test-versions: ## The contract tests on other versions: POSTGRES="14 15 16 17" KAFKA="3.9.1 4.0.0"
+	@scripts/test-versions.sh $(ARGS)
 
 package: setup ## The tarball that npm installs: holdfast-VERSION.tgz
 	@npm pack --loglevel=error

@@ -47,6 +47,7 @@ const LONG = [
   'test/scenarios/a-backlog-of-large-records-fits-a-small-heap.test.ts',
   'test/scenarios/a-new-team-brings-its-own-stream.test.ts',
   'test/scenarios/a-pooler-in-between-loses-nothing.test.ts',
+  'test/scenarios/a-standby-is-promoted-under-load.test.ts',
   'test/scenarios/processes-that-come-and-go-hold-nobody-up.test.ts',
   'test/scenarios/random-faults-lose-nothing.test.ts',
   'test/scenarios/the-benchmark-measures-any-program.test.ts',

@@ -1,5 +1,5 @@
 /** The shape `hash-partitions`: the tables of orders in parts, by a hash of the key. */
-import { identifier } from '#src/engine/postgres/identifiers.ts'
+import { compareTables, dividedTables } from '#src/cli/stream-tables.ts'
 import { orderPlan } from '../test/support/order-stream.ts'
 import type { Backlog } from './backlog.ts'
 import { DRAIN, limitContenders, serviceContender } from './contenders.ts'
@@ -32,24 +32,12 @@ function onParts({ name, work }: Contender): Contender {
     name: `${name}${suffix}`,
     async prepare(databaseUrl) {
       await migrated(databaseUrl)
-      for (const { name: table } of [orderPlan.root, ...orderPlan.children]) await ask(databaseUrl, partition(table))
+      const compared = await compareTables({ url: databaseUrl, statementTimeoutMs: 10_000 }, orderPlan)
+      const sql = compared instanceof Error ? undefined : dividedTables(orderPlan, compared.live, PARTS)
+      if (sql === undefined) throw new Error('the tables of orders cannot be divided', { cause: compared })
+      await ask(databaseUrl, sql.up)
     },
     work: async (databaseUrl, run) =>
       (await work(databaseUrl, run)).map(done => ({ ...done, contender: `${done.contender}${suffix}` })),
   }
-}
-
-/** The table is empty: one like it, in parts, takes its place, with its columns, primary key and indexes. */
-function partition(table: string): string {
-  const name = identifier(table)
-  const whole = identifier(`${table}_whole`)
-  const parts = Array.from(
-    { length: PARTS },
-    (_, part) =>
-      `CREATE TABLE ${identifier(`${table}_${part}`)} PARTITION OF ${name} FOR VALUES WITH (MODULUS ${PARTS}, REMAINDER ${part});`,
-  )
-  return `ALTER TABLE ${name} RENAME TO ${whole};
-    CREATE TABLE ${name} (LIKE ${whole} INCLUDING ALL) PARTITION BY HASH (${identifier(orderPlan.key.column)});
-    ${parts.join('\n')}
-    DROP TABLE ${whole};`
 }

@@ -107,7 +107,7 @@ export async function startApp(
   parts.use(observer)
   parts.use(watchSecrets({ config, observer }))
   const pools = parts.use(
-    createPools(config.postgres, (pool, s) => metrics.observe('pg_pool_wait_seconds', { pool }, s)),
+    createPools(config, (pool, s) => metrics.observe('pg_pool_wait_seconds', { pool }, s)),
   )
   const readPool = pools.open('read', config.postgres.poolMax)
   const publisher = parts.use(openPublisher({ config, onKafkaWarning, tracing }))

@@ -1,3 +1,4 @@
+import { createHosts } from '../engine/postgres/hosts.ts'
 import { createPool, type PoolSettings, poolStatus } from '../engine/postgres/pool.ts'
 import type { PoolName, PoolStatus } from '../engine/status.ts'
 import type { Config } from '../settings/config.ts'
@@ -15,18 +16,26 @@ export interface Pools extends AsyncDisposable {
 }
 
 /** @param onLent is called with the time that a caller waited for a connection, in seconds */
-export function createPools(settings: Config['postgres'], onLent: (pool: PoolName, seconds: number) => void): Pools {
+export function createPools(
+  { postgres: settings, files }: Pick<Config, 'postgres' | 'files'>,
+  onLent: (pool: PoolName, seconds: number) => void,
+): Pools {
   const opened: { readonly name: PoolName; readonly pool: Pool }[] = []
+  const mayChange = (name: string) => ({ loginMayChange: files.names.includes(name) })
+  const hosts = createHosts(settings.currentUrl, mayChange('DATABASE_URL'))
+  const isDirect = settings.direct.url === settings.url
+  const directHosts = isDirect ? hosts : createHosts(settings.direct.currentUrl, mayChange('DATABASE_DIRECT_URL'))
 
   function open(name: PoolName, max: number, over: Partial<PoolSettings>): Pool {
-    const pool = createPool({ ...settings, ...over, max, name, onLent: seconds => onLent(name, seconds) })
+    const pool = createPool({ ...settings, hosts, ...over, max, name, onLent: seconds => onLent(name, seconds) })
     opened.push({ name, pool })
     return pool
   }
 
   return {
     open: (name, max) => open(name, max, {}),
-    openDirect: (name, max, statementTimeoutMs) => open(name, max, { ...settings.direct, statementTimeoutMs }),
+    openDirect: (name, max, statementTimeoutMs) =>
+      open(name, max, { ...settings.direct, hosts: directHosts, statementTimeoutMs }),
     statuses() {
       const byName = new Map<PoolName, PoolStatus>()
       for (const { name, pool } of opened) byName.set(name, sum(poolStatus(name, pool), byName.get(name)))

@@ -1,7 +1,15 @@
 import { Argument, InvalidArgumentError } from 'commander'
+import { parseLimit } from './arguments.ts'
 import { type CommandGroup, option, required } from './command.ts'
 
 const offline = () => option('--offline', 'do not ask the database')
+
+/** Every statement of a batch plans with all parts and locks those that it needs: with hundreds of them that is what it costs. */
+function parseParts(text: string): number {
+  const parts = parseLimit(text)
+  if (parts < 2 || parts > 256) throw new InvalidArgumentError('It must be from 2 to 256 parts.')
+  return parts
+}
 
 /** Every `--from` of a command line. commander hands over what came before. */
 function collect(text: string, before: readonly string[] = []): readonly string[] {
@@ -63,12 +71,21 @@ Examples:
       name: 'migration',
       summary: 'print SQL, up and down: of all tables, or the difference to those that are there',
       arguments: [new Argument('<name>', 'which stream')],
-      options: [option('--down', 'only the SQL that reverts it'), offline()],
+      options: [
+        option('--down', 'only the SQL that reverts it'),
+        option(
+          '--partitions <n>',
+          'tables in so many parts, by a hash of the key; divides those that are there',
+          parseParts,
+        ),
+        offline(),
+      ],
       help: `As a file of migrations/, to be read before it is applied. Changes nothing.
 
 Examples:
   holdfast stream migration returns > migrations/0002_returns.sql
-  holdfast stream migration returns --down`,
+  holdfast stream migration returns --down
+  holdfast stream migration orders --partitions 8`,
       load: async () => (await import('./stream-migration.ts')).migration,
     },
   ],

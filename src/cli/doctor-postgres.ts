@@ -1,3 +1,6 @@
+import { urlsOfHosts } from '../engine/postgres/database-url.ts'
+import { toStoreError } from '../engine/postgres/errors.ts'
+import { askHosts, hostName } from '../engine/postgres/hosts.ts'
 import { missingMigrations, projectMigrations, requireFitDatabase } from '../engine/postgres/migrate.ts'
 import { createPool, query } from '../engine/postgres/pool.ts'
 import { type Pooling, requireSupportedPooling } from '../engine/postgres/pooling.ts'
@@ -22,6 +25,8 @@ export async function* postgresFindings(
   await using parts = new AsyncDisposableStack()
   const pool = createPool({ ...settings, max: 1, name: 'doctor' })
   parts.defer(() => pool.end())
+  const urls = urlsOfHosts(settings.url)
+  if (urls.length > 1) yield await hostsFinding(urls)
   // The check that is under way: its finding has this name when it fails.
   let name = 'postgres'
   try {
@@ -35,7 +40,7 @@ export async function* postgresFindings(
     }
     name = 'pooler'
     yield { name, ok: true, detail: POOLERS[(await requireSupportedPooling(settings)).lends] }
-    name = 'encoding'
+    name = 'version and encoding'
     await requireFitDatabase(pool)
     name = 'migrations'
     const missing = await missingMigrations(pool, projectMigrations(process.cwd()))
@@ -73,4 +78,26 @@ export async function* postgresFindings(
       fix: remedyOf(error) ?? 'check DATABASE_URL; "holdfast demo" or "docker compose up" start a server',
     }
   }
+}
+
+/** What each of several servers is: one takes writes, the others are its standbys. */
+async function hostsFinding(urls: readonly string[]): Promise<Finding> {
+  const answers = await askHosts(urls)
+  const states = answers.map(answer => (answer.status === 'fulfilled' ? answer.value : undefined))
+  const names = urls.map(hostName)
+  const told = answers.map((answer, at) => {
+    if (answer.status === 'rejected') return `${names[at]} cannot be asked (${messageOf(toStoreError(answer.reason))})`
+    const { takesWrites, timeline } = answer.value
+    if (!takesWrites) return `${names[at]} is a standby, or read-only`
+    return `${names[at]} takes writes${timeline > 0 ? ` (timeline ${timeline})` : ''}`
+  })
+  const writers = states.filter(state => state?.takesWrites === true)
+  const newest = Math.max(...writers.map(state => state?.timeline ?? 0))
+  const old = names.filter((_, at) => states[at]?.takesWrites === true && (states[at]?.timeline ?? 0) < newest)
+  const ok = writers.length === 1
+  const fix =
+    writers.length === 0
+      ? 'promote a standby, or start the primary'
+      : `stop ${old.length > 0 ? old.join(', ') : 'all but one'}: what is written there is missing in the other database; pg_rewind makes a standby of it`
+  return { name: 'servers', ok, detail: told.join(', '), ...(ok ? {} : { fix }) }
 }

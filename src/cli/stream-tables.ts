@@ -1,14 +1,22 @@
 import type { StreamPlan } from '../engine/definition/plan.ts'
 import { StreamError } from '../engine/errors.ts'
-import { readLiveTables, type TableDifference, tableDifferences } from '../engine/postgres/live-tables.ts'
+import { createInParts, divideTable } from '../engine/postgres/hash-partitions.ts'
+import {
+  type LiveTable,
+  readLiveTables,
+  type TableDifference,
+  tableDifferences,
+} from '../engine/postgres/live-tables.ts'
 import { createPool, query } from '../engine/postgres/pool.ts'
-import { createTable, type MigrationSql, wantedTables } from '../engine/postgres/wanted-tables.ts'
+import { createTable, type MigrationSql, type WantedTable, wantedTables } from '../engine/postgres/wanted-tables.ts'
 
 /** The tables of a stream beside what its definition needs. */
 export interface ComparedTables {
   /** Whether the database has any of them. */
   readonly exist: boolean
   readonly differences: readonly TableDifference[]
+  /** By name. */
+  readonly live: ReadonlyMap<string, LiveTable>
 }
 
 /**
@@ -25,16 +33,34 @@ export async function compareTables(
   const names = wantedTables(plan).map(({ name }) => name)
   try {
     const live = await readLiveTables((text, values) => query(pool, { text, values: [...values] }), names)
-    return { exist: live.size > 0, differences: tableDifferences(plan, live) }
+    return { exist: live.size > 0, differences: tableDifferences(plan, live), live }
   } catch (error) {
     if (error instanceof StreamError) return error
     throw error
   }
 }
 
-/** SQL of all tables of a plan, for a database that has none of them. */
-export function allTables(plan: StreamPlan): MigrationSql {
-  return joined(wantedTables(plan).map(createTable))
+/**
+ * SQL of all tables of a plan, for a database that has none of them.
+ * @param parts divides each by a hash of the key. Default: they are whole
+ */
+export function allTables(plan: StreamPlan, parts?: number): MigrationSql {
+  const create = (table: WantedTable) =>
+    parts === undefined ? createTable(table) : createInParts(table, plan.key.column, parts)
+  return joined(wantedTables(plan).map(create))
+}
+
+/** SQL that divides those tables of a plan which are whole. `undefined`: all are divided. */
+export function dividedTables(
+  plan: StreamPlan,
+  live: ReadonlyMap<string, LiveTable>,
+  parts: number,
+): MigrationSql | undefined {
+  const whole = wantedTables(plan).flatMap(({ name }) => {
+    const table = live.get(name)
+    return table === undefined || table.partitioned ? [] : [divideTable(name, table, plan.key.column, parts)]
+  })
+  return whole.length === 0 ? undefined : joined(whole)
 }
 
 /** SQL that removes the differences, and SQL that brings them back. */

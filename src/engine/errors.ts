@@ -78,13 +78,18 @@ export class StoreRejectedError extends StoreMisconfiguredError {
 
 /** The partition's progress moved without us: another consumer owns it now. */
 export class OwnershipLostError extends StreamError {
-  readonly code: 'ownership_lost' | 'progress_removed' = 'ownership_lost'
+  readonly code: 'ownership_lost' | 'progress_removed' | 'progress_set_back' = 'ownership_lost'
   readonly disposition = 'abandon'
 }
 
 /** The partition's progress row is not there any more: no consumer does that. The database lost it, or is an older copy. */
 export class ProgressRemovedError extends OwnershipLostError {
   override readonly code = 'progress_removed'
+}
+
+/** The partition's progress row stands below what was settled: no consumer does that. The database is an older copy, or a standby that was behind. */
+export class ProgressSetBackError extends OwnershipLostError {
+  override readonly code = 'progress_set_back'
 }
 
 /** Kafka is away, or a record could not be produced in time. */

@@ -2,6 +2,7 @@ import { ConfigError } from '../engine/errors.ts'
 import { createLogins } from '../engine/kafka/logins.ts'
 import { disagreementsOf } from '../engine/kafka/properties.ts'
 import { commandTokens, oidcTokens, type TokenSource } from '../engine/kafka/tokens.ts'
+import { firstUrl, throughOneHost } from '../engine/postgres/database-url.ts'
 import type { Keyless } from './access.ts'
 import { hostNameOfAddress, isLoopbackName } from './hosts.ts'
 import { filesOfKafka, filesOfPostgres, refusedInUrl } from './nested-settings.ts'
@@ -92,7 +93,7 @@ function changesSince(first: Values, now: Values, problems: readonly string[]): 
     if (name === 'KAFKA_CONFIG' || name === 'KAFKA_SSL_KEY_PASSWORD') return true
     return (
       name.startsWith('DATABASE_') &&
-      withLogin(String(first[name]), String(now[name])) !== new URL(String(now[name])).href
+      withLogin(String(first[name]), String(now[name])) !== withLogin(String(now[name]), String(now[name]))
     )
   })
   return { changed, atNextStart, problems, version: now }
@@ -100,11 +101,13 @@ function changesSince(first: Values, now: Values, problems: readonly string[]): 
 
 /** @returns the address with user and password of another one */
 function withLogin(address: string, login: string): string {
-  const url = new URL(address)
-  const { username, password } = new URL(login)
-  url.username = username
-  url.password = password
-  return url.href
+  const { username, password } = new URL(firstUrl(login))
+  return throughOneHost(address, one => {
+    const url = new URL(one)
+    url.username = username
+    url.password = password
+    return url.href
+  })
 }
 
 /** Settings that are right one by one and wrong together. */

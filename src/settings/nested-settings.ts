@@ -1,3 +1,4 @@
+import { firstUrl } from '../engine/postgres/database-url.ts'
 import { PEM_FILE, readable } from './readers.ts'
 
 /**
@@ -13,7 +14,7 @@ export function filesOfKafka(config: Readonly<Record<string, string>>): string[]
 
 /** The same of a database's URL, which this setting holds. */
 export function filesOfPostgres(setting: string, url: string): string[] {
-  return [...new URL(url).searchParams]
+  return [...new URL(firstUrl(url)).searchParams]
     .filter(([name, path]) => /^ssl(rootcert|cert|key)$/.test(name) && readable(path) === undefined)
     .map(([name, path]) => `${setting} holds ${name}=${path}: it must be ${PEM_FILE}`)
 }
@@ -24,5 +25,5 @@ const REFUSED_IN_URL =
 
 /** @returns names of the URL's query that may not stand there */
 export function refusedInUrl(databaseUrl: string): string[] {
-  return [...new URL(databaseUrl).searchParams.keys()].filter(name => REFUSED_IN_URL.test(name))
+  return [...new URL(firstUrl(databaseUrl)).searchParams.keys()].filter(name => REFUSED_IN_URL.test(name))
 }

@@ -1,3 +1,5 @@
+import { isDatabaseUrl, throughOneHost } from '../engine/postgres/database-url.ts'
+
 /** How one setting is read from its text: pure, so that a table of them can be read, checked and documented alike. */
 export interface Setting<T> {
   /** As it would be written; `undefined` when it stays unset. */
@@ -103,12 +105,11 @@ export function text<D extends string | undefined>(
 
 /** `postgres://…`: a password in it is hidden, wherever it stands. */
 export function postgresUrl<D extends string | undefined>(words: Words<D>): Setting<Read<string, D>> {
-  const expected = 'a URL as in postgres://user:password@host:5432/database'
-  return setting({ ...words, expected, shown: maskUrl, inFile: true }, value => {
-    const url = URL.parse(value)
-    const isPostgres = url !== null && /^postgres(ql)?:$/.test(url.protocol)
-    return isPostgres && url.pathname.length > 1 ? fullyVerified(value) : undefined
-  })
+  const expected = 'a URL as in postgres://user:password@host:5432/database, or with several hosts: one:5432,two:5432'
+  const shown = (value: string) => throughOneHost(value, maskUrl)
+  return setting({ ...words, expected, shown, inFile: true }, value =>
+    isDatabaseUrl(value) ? fullyVerified(value) : undefined,
+  )
 }
 
 /**

@@ -208,12 +208,9 @@ export function createEngineObserver({ stream, metrics, log, now }: StreamFactTo
 
       case 'progress_set_back': {
         const fields = { ...where(fact.partition), from: String(fact.from) }
-        log.line(
-          'warn',
-          fact.kind,
-          fields,
-          'the database is behind what it had settled, as an older copy is: reading again',
-        )
+        const text =
+          'the database is behind what it had settled, as an older copy is, or a standby that lacked the last transactions: reading again'
+        log.repeated(partitionKey(fact.partition), 'warn', fact.kind, fields, text)
         break
       }
 

@@ -75,7 +75,10 @@ const byKey = (a: { readonly key: string }, b: { readonly key: string }) => (a.k
 /** How often the table has been read as a whole. A session reports its scans within a second, and at its end. */
 async function scansOf(table: string): Promise<unknown> {
   await setTimeout(1_100)
-  await pool.query('SELECT pg_stat_force_next_flush()')
+  // Before PostgreSQL 15 there is no such function, nor need of it.
+  await pool.query(`DO $$ BEGIN
+    IF current_setting('server_version_num')::int >= 150000 THEN PERFORM pg_stat_force_next_flush(); END IF;
+  END $$`)
   const { rows } = await pool.query('SELECT seq_scan FROM pg_stat_user_tables WHERE relname = $1', [table])
   return rows
 }

@@ -1,5 +1,5 @@
 import type { DeadLetter } from '#src/engine/dead-letter.ts'
-import { OwnershipLostError, ProgressRemovedError } from '#src/engine/errors.ts'
+import { OwnershipLostError, ProgressRemovedError, ProgressSetBackError } from '#src/engine/errors.ts'
 import { createIsolation, mayBlame } from '#src/engine/isolation.ts'
 import { countOutcomes, type Outcome, type OutcomeCounts } from '#src/engine/outcome.ts'
 import type { Progress } from '#src/engine/ports.ts'
@@ -261,7 +261,8 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
     const key = keyOf(partition, groupId)
     const entry = ledger.find(row => keyOf(row, row.groupId) === key && row.from === from && row.to === to)
     if (entry !== undefined && nextOffset === to) return entry
-    throw new OwnershipLostError(`${partitionKey(partition)}: cannot go from offset ${from} to ${to}`)
+    const Lost = nextOffset < from ? ProgressSetBackError : OwnershipLostError
+    throw new Lost(`${partitionKey(partition)}: cannot go from offset ${from} to ${to}`)
   }
 
   /** The search of the real store: the same parts in the same order, so the same number of attempts. */

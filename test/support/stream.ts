@@ -1,4 +1,4 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { afterAll, beforeAll } from 'vitest'
 import { verifyStream } from '#src/cli/proof.ts'
 import { BrokerUnavailableError } from '#src/engine/errors.ts'
@@ -6,6 +6,7 @@ import { ensureTopics } from '#src/engine/kafka/admin.ts'
 import { startInspector } from '#src/engine/kafka/inspector.ts'
 import { type KafkaProducer, startProducer } from '#src/engine/kafka/producer.ts'
 import { migrate } from '#src/engine/postgres/migrate.ts'
+import { createPool } from '#src/engine/postgres/pool.ts'
 import type { Header, SourceRecord } from '#src/engine/record.ts'
 import { loadConfig } from '#src/settings/config.ts'
 import { eventually } from './service.ts'
@@ -116,8 +117,8 @@ export async function aStream(options: StreamOptions = {}): Promise<Stream> {
   const producer = await started
   const partitions = options.partitions ?? 3
   await ensureTopics(connection, producer, { ...names, partitions, replication: 1 })
-  const pool = new pg.Pool({ connectionString: databaseUrl, max: 2 })
-  pool.on('error', () => {})
+  // As the service reaches it: the URL may name several servers.
+  const pool = createPool({ url: databaseUrl, max: 2, statementTimeoutMs: 60_000, name: 'test' })
   open.push(() => pool.end())
 
   async function query<Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> {

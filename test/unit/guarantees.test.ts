@@ -43,6 +43,7 @@ describe('docs/guarantees.md', () => {
       'an-order-sent-to-the-api-takes-the-road-of-every-other',
       'dashboards-show-a-run-with-faults',
       'every-bad-input-has-its-outcome',
+      'hash-partitioned-tables-change-nothing',
       'keys-decide-who-may-use-the-api',
       'lag-is-told-in-records-and-in-seconds',
       'metrics-tell-what-happened',

@@ -2,6 +2,7 @@
 
 import { confirmByTyping, type TypedQuestion } from '../../src/cli/confirm.ts'
 import { UsageError } from '../../src/engine/errors.ts'
+import { firstUrl, urlsOfHosts } from '../../src/engine/postgres/database-url.ts'
 import { type Environment, loadConfig } from '../../src/settings/config.ts'
 import { loadStreams } from '../../src/settings/streams.ts'
 
@@ -77,7 +78,10 @@ async function confirmed(
   if (kafkaBrokers === undefined && databaseUrl === undefined) {
     throw new UsageError('--use-env: neither KAFKA_BROKERS nor DATABASE_URL is set. Set one, or leave --use-env out.')
   }
-  const { host, pathname, username } = new URL(postgres.url)
+  const { pathname, username } = new URL(firstUrl(postgres.url))
+  const host = urlsOfHosts(postgres.url)
+    .map(url => new URL(url).host)
+    .join()
   const database = decodeURIComponent(pathname.slice(1))
   const rows = [
     ...(kafkaBrokers === undefined

@@ -94,8 +94,25 @@ const CLIENT_REMEDIES: readonly (readonly [RegExp, string])[] = [
   ],
   [/ERR_TLS_CERT_ALTNAME/, 'name the server in DATABASE_URL as its certificate does, or give it another certificate'],
   [/CERT_HAS_EXPIRED/, 'renew the certificate of the server'],
+  [
+    /SSL_\w*ALERT_(UNKNOWN_CA|\w*CERTIFICATE)/,
+    'name a certificate that the server trusts: sslcert and sslkey in DATABASE_URL',
+  ],
   [/does not support SSL/, 'set ssl=on on the server, or take sslmode out of DATABASE_URL'],
   [/password must be/i, 'put the password into DATABASE_URL: the server asks for one'],
+]
+
+/** What pg_hba.conf asks for beside a user and a password, by the server's own words. */
+const LOGIN_REMEDIES: readonly (readonly [RegExp, string])[] = [
+  [
+    /requires a valid client certificate/,
+    'name the certificate of this user: DATABASE_URL with sslmode=verify-full&sslcert=FILE&sslkey=FILE',
+  ],
+  [/certificate authentication failed/, 'the name in the certificate (sslcert) must be the user of DATABASE_URL'],
+  [
+    /no pg_hba\.conf entry .*no encryption/,
+    'the server may take encrypted connections only: add sslmode=verify-full to DATABASE_URL',
+  ],
 ]
 
 /**
@@ -180,10 +197,10 @@ function fromServer(error: pg.DatabaseError): StreamError {
         withRemedy(options, sqlState),
       )
     case 'misconfigured':
-      return new StoreMisconfiguredError(
-        `Postgres says: ${said(error, sqlState, words)}`,
-        withRemedy(options, sqlState),
-      )
+      return new StoreMisconfiguredError(`Postgres says: ${said(error, sqlState, words)}`, {
+        ...withRemedy(options, sqlState),
+        ...loginRemedy(error, sqlState),
+      })
   }
 }
 
@@ -210,6 +227,11 @@ function remedyOf(sqlState: string): string | undefined {
 
 function withRemedy<O extends object>(options: O, sqlState: string): O & { readonly remedy: string | undefined } {
   return { ...options, remedy: remedyOf(sqlState) }
+}
+
+function loginRemedy({ message }: pg.DatabaseError, sqlState: string): { readonly remedy?: string } {
+  const found = sqlState.startsWith('28') ? LOGIN_REMEDIES.find(([pattern]) => pattern.test(message)) : undefined
+  return found === undefined ? {} : { remedy: found[1] }
 }
 
 function placeOf({ table, column, constraint, where = '' }: pg.DatabaseError): string {

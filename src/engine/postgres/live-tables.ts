@@ -39,6 +39,7 @@ export interface LiveTable {
     | undefined
   /** Each valid index, its columns as `pg_get_indexdef` writes them. */
   readonly indexes: readonly WantedIndex[]
+  readonly partitioned: boolean
   /** Whether it is partitioned, and no partition of it exists. */
   readonly withoutPartitions: boolean
 }
@@ -106,6 +107,7 @@ export async function readLiveTables(
         columns: new Map(Object.entries(row.columns as Record<string, LiveColumn>)),
         primaryKey: (row.primary_key as LiveTable['primaryKey'] | null) ?? undefined,
         indexes: row.indexes as readonly WantedIndex[],
+        partitioned: row.relkind === 'p',
         withoutPartitions: row.without_partitions === true,
       },
     ]),

@@ -6,7 +6,8 @@ import { PG_MIGRATE_LOCK_ID, runner } from 'node-pg-migrate'
 import pg from 'pg'
 import { dispositionOf, StoreMisconfiguredError, StoreUnavailableError } from '../errors.ts'
 import { toStoreError } from './errors.ts'
-import { type Ask, requireMigrationRights, requireUtf8 } from './obstacles.ts'
+import { createHosts, findPrimary } from './hosts.ts'
+import { type Ask, requireFitServer, requireMigrationRights } from './obstacles.ts'
 import { query } from './pool.ts'
 import { findPooling } from './pooling.ts'
 
@@ -77,7 +78,7 @@ export async function migrate(
     }
     const ask: Ask = async (text, values) => (await client.query(text, [...values])).rows
     if (direction === 'up') {
-      await requireUtf8(ask)
+      await requireFitServer(ask)
       const status = await statusOf(client, sets)
       if (status.some(({ appliedAt }) => appliedAt === undefined)) await requireMigrationRights(ask)
     }
@@ -209,7 +210,7 @@ export async function migrationUnderWay(pool: pg.Pool): Promise<boolean> {
  */
 export async function requireFitDatabase(pool: pg.Pool, missing: readonly string[] = []): Promise<void> {
   const ask: Ask = (text, values) => query(pool, { text, values: [...values] })
-  await requireUtf8(ask)
+  await requireFitServer(ask)
   if (missing.length > 0) await requireMigrationRights(ask)
 }
 
@@ -242,7 +243,7 @@ async function migrationNames(directory: string): Promise<string[]> {
 
 async function connected<R>(url: string, work: (client: pg.Client) => Promise<R>): Promise<R> {
   const client = new pg.Client({
-    connectionString: url,
+    connectionString: await findPrimary(createHosts(() => url)),
     application_name: 'holdfast-migrate',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,

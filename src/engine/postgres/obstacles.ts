@@ -12,16 +12,28 @@ interface Rights {
   readonly may_create: boolean
 }
 
+/** The oldest major version that the tests run against: see docs/requirements.md. */
+export const OLDEST_POSTGRES = 14
+
 /**
- * A database of another encoding takes some of the text and refuses the rest, or keeps bytes without knowing what they mean.
- * @throws StoreMisconfiguredError unless it is UTF8
+ * An older server would fail in the middle of the work, at the first statement that it does not know. A database of another encoding
+ * takes some of the text and refuses the rest, or keeps bytes without knowing what they mean.
+ * @throws StoreMisconfiguredError unless the server is of a version that the tests run against, or a later one, and the database is UTF8
  */
-export async function requireUtf8(ask: Ask): Promise<void> {
+export async function requireFitServer(ask: Ask): Promise<void> {
   const [row] = (await ask(
-    `SELECT current_database() AS database, current_setting('server_encoding') AS encoding`,
+    `SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int / 10000 AS major,
+        current_database() AS database, current_setting('server_encoding') AS encoding`,
     [],
-  )) as Pick<Rights, 'database' | 'encoding'>[]
-  if (row === undefined || row.encoding === 'UTF8') return
+  )) as (Pick<Rights, 'database' | 'encoding'> & { version: string; major: number })[]
+  if (row === undefined) return
+  if (row.major < OLDEST_POSTGRES) {
+    throw new StoreMisconfiguredError(
+      `the server is PostgreSQL ${row.version}, which is too old: it must be ${OLDEST_POSTGRES} or later`,
+      { remedy: 'upgrade it (pg_upgrade keeps the data), or name another server in DATABASE_URL' },
+    )
+  }
+  if (row.encoding === 'UTF8') return
   throw new StoreMisconfiguredError(
     `the database ${identifier(row.database)} has the encoding ${row.encoding}, which cannot hold every value: it must be UTF8`,
     {

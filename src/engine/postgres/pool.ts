@@ -4,11 +4,14 @@ import type { PoolName, PoolStatus } from '../status.ts'
 import type { CopyStatement } from '../value-sql.ts'
 import { copyIn } from './copy-in.ts'
 import { toStoreError } from './errors.ts'
+import { clientOf, createHosts, type Hosts } from './hosts.ts'
 import { asPrepared, readySession, settingsOfTransaction } from './session.ts'
 
 export interface PoolSettings {
   readonly url: string
-  /** The same, asked before each connection, where user and password may change. */
+  /** What pools of the same URL know of its servers. Default: what this pool alone learns. */
+  readonly hosts?: Hosts
+  /** The URL with the login as it is now, asked before each connection, where `hosts` is absent. */
   readonly currentUrl?: () => string
   /** Connections at most. */
   readonly max: number
@@ -34,12 +37,12 @@ const READ_MARGIN_MS = 2_000
  * answered in order; after an error inside a transaction the rest of them fail with 25P02. See {@link pipelined}.
  */
 export function createPool(settings: PoolSettings): pg.Pool {
-  const { url, currentUrl, max, statementTimeoutMs, preparedStatements = true, name, onLent } = settings
+  const { url, currentUrl = () => url, hosts = createHosts(currentUrl) } = settings
+  const { max, statementTimeoutMs, preparedStatements = true, name, onLent } = settings
   // A waiting query is rejected with the error; these handlers only keep the process from ending.
   const ignoreError = () => {}
   const pool = new pg.Pool({
-    connectionString: url,
-    ...(currentUrl === undefined ? {} : { Client: clientOf(currentUrl) }),
+    Client: clientOf(hosts),
     max,
     application_name: `holdfast-${name}`,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -58,14 +61,6 @@ export function createPool(settings: PoolSettings): pg.Pool {
   return pool
 }
 
-/** Connections that are open stay, whatever their password has become: the server asked for it once. */
-function clientOf(currentUrl: () => string): typeof pg.Client {
-  return class extends pg.Client {
-    constructor(config?: string | pg.ClientConfig) {
-      super(typeof config === 'object' ? { ...config, connectionString: currentUrl() } : config)
-    }
-  }
-}
 
 type Lent = Parameters<Parameters<pg.Pool['connect']>[0]>
 

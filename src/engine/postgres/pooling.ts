@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { StoreMisconfiguredError } from '../errors.ts'
 import { toStoreError } from './errors.ts'
+import { createHosts, findPrimary } from './hosts.ts'
 import { announcedPid } from './session.ts'
 
 /** Who has a session of the server, and for how long. A pooler that lends it for a single statement takes no transactions at all. */
@@ -124,7 +125,7 @@ async function databaseAt(url: string): Promise<string | undefined> {
 
 async function connected<R>(url: string, work: (client: pg.Client) => Promise<R>): Promise<R> {
   const client = new pg.Client({
-    connectionString: url,
+    connectionString: await findPrimary(createHosts(() => url)),
     application_name: 'holdfast-check',
     connectionTimeoutMillis: TIMEOUT_MS,
     query_timeout: TIMEOUT_MS,

@@ -1,4 +1,4 @@
-import { OwnershipLostError } from '../errors.ts'
+import { OwnershipLostError, ProgressSetBackError } from '../errors.ts'
 import { countOutcomes, type OutcomeCounts } from '../outcome.ts'
 import { partitionKey } from '../record.ts'
 import type { LetterLookups, Settlement, SettlementJoin, SettlementStore, SettlementWork } from '../settlement.ts'
@@ -110,8 +110,10 @@ export function createSettlementStore<T>(options: SettlementOptions<T>): Settlem
 
 function lost(range: LedgerRange, found?: LookedUp): OwnershipLostError {
   if (found === undefined) return removed(range)
+  const isBack = BigInt(found.next_offset) < range.from
+  const Lost = isBack ? ProgressSetBackError : OwnershipLostError
   const paused = BigInt(found.next_offset) === range.from ? ', and the partition waits for an operator' : ''
-  return new OwnershipLostError(
+  return new Lost(
     `${partitionKey(range)}: cannot go from offset ${range.from} to ${range.to}; progress is at ${found.next_offset}${paused}`,
   )
 }

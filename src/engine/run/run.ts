@@ -1,5 +1,5 @@
 import type { BatchLimits } from '../batch.ts'
-import { dispositionOf, ProgressRemovedError } from '../errors.ts'
+import { dispositionOf, OwnershipLostError } from '../errors.ts'
 import type { Observer } from '../facts.ts'
 import type { Clock } from '../ports.ts'
 import { type BatchTrace, type BatchTracing, NO_BATCH_TRACE } from '../tracing.ts'
@@ -184,7 +184,7 @@ export function startRun<T>(owner: OwnedPartition, parts: RunParts<T>): Partitio
     trace.end({ error })
     if (dispositionOf(error) !== 'abandon') ended.resolve({ kind: 'failed', error })
     else if (!owner.abandoned.aborted) {
-      const kind = error instanceof ProgressRemovedError ? 'progress_removed' : 'ownership_lost'
+      const kind = error instanceof OwnershipLostError ? error.code : 'ownership_lost'
       observer.observe({ kind, partition: place, from: batch.from })
       ended.resolve({ kind: 'reposition' })
     }

@@ -300,6 +300,8 @@ describe('secrets', () => {
     { GRAFANA_URL: `https://u:${secret}@h/grafana` },
     { DATABASE_URL: `postgres://u:a,${secret}@h/d` },
     { DATABASE_URL: `postgres://u:a@h1,h2/d?password=${secret}` },
+    { DATABASE_URL: `postgres://u:${secret}@h1:1,h2:2/d` },
+    { DATABASE_URL: `postgres://u:a,${secret}@h1:1,h2:x/d` },
     { API_KEYS: `web:read:a,${secret},b` },
   ]
   it.each(environments)('are neither told nor shown: %j', env => {
@@ -314,6 +316,10 @@ describe('the description', () => {
     expect(rows.find(({ name }) => name === 'HTTP_PORT')).toMatchObject({ value: '9000', origin: 'environment' })
     expect(rows.find(({ name }) => name === 'HTTP_HOST')).toMatchObject({ value: '127.0.0.1', origin: 'default' })
     expect(rows.find(({ name }) => name === 'DATABASE_URL')).toMatchObject({ value: 'postgres://u:***@h/d' })
+    const [several] = describeConfig({ DATABASE_URL: 'postgres://u:p@h1:1,h2:2/d' }).filter(
+      row => row.name === 'DATABASE_URL',
+    )
+    expect(several?.value).toBe('postgres://u:***@h1:1,h2:2/d')
   })
 
   it('tells what stands in .env from what the environment says otherwise', () => {

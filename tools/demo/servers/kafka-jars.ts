@@ -40,16 +40,20 @@ export async function findJava(env: NodeJS.ProcessEnv = process.env): Promise<st
 
 /**
  * The folder with Kafka's jars; Maven fetches them once.
+ * @param version another one with HOLDFAST_TEST_KAFKA, as `make test-versions` sets it
  * @throws SetupError when they are not there and cannot be fetched.
  */
-export async function fetchKafkaJars(log: (line: string) => void = () => {}): Promise<string> {
+export async function fetchKafkaJars(
+  log: (line: string) => void = () => {},
+  version = process.env.HOLDFAST_TEST_KAFKA || kafkaVersion,
+): Promise<string> {
   const pom = fileURLToPath(new URL('./kafka-pom.xml', import.meta.url))
   const goods = {
-    folder: `kafka-${kafkaVersion}`,
-    what: `Apache Kafka ${kafkaVersion}`,
+    folder: `kafka-${version}`,
+    what: `Apache Kafka ${version}`,
     size: '45 MB',
-    args: ['--file', pom, dependencyPlugin, '-DincludeScope=runtime'],
-    proof: `kafka_2.13-${kafkaVersion}.jar`,
+    args: ['--file', pom, dependencyPlugin, '-DincludeScope=runtime', `-Dkafka.version=${version}`],
+    proof: `kafka_2.13-${version}.jar`,
     otherWays,
   }
   return await fetchByMaven(goods, log)

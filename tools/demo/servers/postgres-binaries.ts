@@ -18,15 +18,21 @@ export interface User {
   readonly gid: number
 }
 
+/** @throws SetupError when there is none for this platform */
+export function binariesPackage(): string {
+  const platform = `${process.platform}-${process.arch}`
+  const name = packages[platform]
+  if (!name) throw new SetupError(`There is no embedded PostgreSQL for ${platform}. ${otherWays}`)
+  return name
+}
+
 /**
  * The folder that holds `bin/postgres` and `bin/initdb`. Only their paths are taken from the packages: the wrapper around
  * them stops its servers in exit hooks, before we could drain.
  * @throws SetupError when npm has installed none for this platform.
  */
 export function findPostgres(): string {
-  const platform = `${process.platform}-${process.arch}`
-  const name = packages[platform]
-  if (!name) throw new SetupError(`There is no embedded PostgreSQL for ${platform}. ${otherWays}`)
+  const name = binariesPackage()
   try {
     const root = join(dirname(createRequire(import.meta.url).resolve(name)), '..', 'native')
     accessSync(join(root, 'bin', 'postgres'), constants.X_OK)

@@ -5,7 +5,8 @@ import { join, resolve } from 'node:path'
 import pg from 'pg'
 import { type GuardedOptions, type GuardedProcess, runGuarded, startGuarded, untilReady } from './guarded-process.ts'
 import { freePorts, SetupError } from './machine.ts'
-import { copyPostgres, findPostgres, reachableBy, unprivilegedUser } from './postgres-binaries.ts'
+import { copyPostgres, reachableBy, unprivilegedUser } from './postgres-binaries.ts'
+import { postgresBinaries } from './postgres-versions.ts'
 import { keptFolder, temporaryFolder, writePrivate } from './private-files.ts'
 import { cleanLeftovers } from './runs.ts'
 
@@ -48,7 +49,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Embe
   const log = options.log ?? (() => {})
   await cleanLeftovers(log)
   const user = unprivilegedUser()
-  const installed = findPostgres()
+  const installed = await postgresBinaries(log)
   const temporary = options.dir === undefined
   const dir = options.dir === undefined ? temporaryFolder('postgres') : resolve(options.dir)
   keptFolder(dir, user === undefined ? [] : [user.uid])
@@ -194,5 +195,6 @@ function isRefusal(error: unknown): boolean {
 }
 
 function unlessItExists(error: unknown): void {
-  if (sqlState(error) !== '42P04') throw error // duplicate_database: a kept folder
+  // duplicate_database: a kept folder; read_only_sql_transaction: a standby, which has what its primary has.
+  if (!['42P04', '25006'].includes(sqlState(error))) throw error
 }
