@@ -106,9 +106,7 @@ export async function startApp(
   await using parts = new AsyncDisposableStack()
   parts.use(observer)
   parts.use(watchSecrets({ config, observer }))
-  const pools = parts.use(
-    createPools(config, (pool, s) => metrics.observe('pg_pool_wait_seconds', { pool }, s)),
-  )
+  const pools = parts.use(createPools(config, (pool, s) => metrics.observe('pg_pool_wait_seconds', { pool }, s)))
   const readPool = pools.open('read', config.postgres.poolMax)
   const publisher = parts.use(openPublisher({ config, onKafkaWarning, tracing }))
   const notifyAs = config.cache.coherence === 'notify' ? self.id : undefined

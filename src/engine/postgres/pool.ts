@@ -42,6 +42,7 @@ export function createPool(settings: PoolSettings): pg.Pool {
   // A waiting query is rejected with the error; these handlers only keep the process from ending.
   const ignoreError = () => {}
   const pool = new pg.Pool({
+    connectionString: hosts.urls()[0],
     Client: clientOf(hosts),
     max,
     application_name: `holdfast-${name}`,
@@ -60,7 +61,6 @@ export function createPool(settings: PoolSettings): pg.Pool {
   if (onLent !== undefined) timeWaits(pool, onLent)
   return pool
 }
-
 
 type Lent = Parameters<Parameters<pg.Pool['connect']>[0]>
 
