@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import schema from '../../../deploy/helm/holdfast/values.schema.json' with { type: 'json' }
 import manifest from '../../../package.json' with { type: 'json' }
-import { objectOf, ROOT } from './objects.ts'
+import { ROOT } from './objects.ts'
 
 const CHART = 'deploy/helm/holdfast'
 const textOf = (path: string) => readFileSync(new URL(`${CHART}/${path}`, ROOT), 'utf8')
@@ -34,15 +34,6 @@ describe('the chart', () => {
         .reduce<unknown>((at, key) => (at as Record<string, unknown> | undefined)?.[key], values)
       expect(node, `${file}: ${path}`).toBeDefined()
     }
-  })
-
-  it('asks Prometheus the same as the plain files', () => {
-    const { query } = (objectOf('ScaledObject').spec as { triggers: [{ metadata: { query: string } }] }).triggers[0]
-      .metadata
-    const template = templates.find(({ file }) => file.endsWith('scaledobject.yaml'))?.text ?? ''
-    const [, asked = ''] = /query: >-\n((?: {10}.*\n)+)/.exec(template) ?? []
-    const rendered = asked.trim().replace(/\n +/g, ' ').replaceAll('{{ include "holdfast.name" . }}', 'holdfast')
-    expect(rendered).toBe(query)
   })
 })
 

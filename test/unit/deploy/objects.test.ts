@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
 import { DRAIN_TIMEOUT_MS } from '#src/app/stream.ts'
 import { loadConfig } from '#src/settings/config.ts'
 import { SETTINGS } from '#src/settings/settings.ts'
@@ -222,8 +223,11 @@ describe('the autoscaler', () => {
     expect(spec.maxReplicaCount).toBe(Number(SETTINGS.KAFKA_TOPIC_PARTITIONS.default))
   })
 
-  it('asks what prometheus/tests/autoscaling.yml shows the answers of', () => {
-    expect(textOf('prometheus/tests/autoscaling.yml').replace(/\s+/g, ' ')).toContain(spec.triggers[0].metadata.query)
+  it('asks for what the rules record, in the namespace of the example and of its Service', () => {
+    const [, name = '', selector] = /^([a-z_:]+)\{(.*)\}$/.exec(spec.triggers[0].metadata.query) ?? []
+    expect(textOf('prometheus/rules/recording.yml')).toContain(`- record: ${name}\n`)
+    const { namespace } = parse(textOf('deploy/kustomize/overlays/example/kustomization.yaml')) as { namespace: string }
+    expect(selector).toBe(`namespace="${namespace}",service="${objectOf('Service').metadata.name}"`)
   })
 })
 
