@@ -50,6 +50,7 @@ const LONG = [
   'test/scenarios/a-standby-is-promoted-under-load.test.ts',
   'test/scenarios/processes-that-come-and-go-hold-nobody-up.test.ts',
   'test/scenarios/random-faults-lose-nothing.test.ts',
+  'test/scenarios/rights-that-are-missing-are-named-and-cost-nothing.test.ts',
   'test/scenarios/the-benchmark-measures-any-program.test.ts',
 ]
 

@@ -4,7 +4,7 @@ import type { Stream } from '#src/engine/stream.ts'
 import { FAULT_NAMES, type FaultKind, type FaultName, faultKind, POOLER_FAULT_NAMES } from '../support/faults/faults.ts'
 import { type PlannedFault, planFaults, type Step } from '../support/faults/plan.ts'
 import type { Replica } from '../support/faults/replica.ts'
-import { type PoolerOptions, startWorld, type World } from '../support/faults/world.ts'
+import { type PoolerOptions, type Security, startWorld, type World } from '../support/faults/world.ts'
 import { checkOutcome, type Outcome } from './check.ts'
 import { recordHistory } from './history.ts'
 import { createVerdicts, INVARIANTS, type Invariant, type Verdicts, type Violation } from './invariants.ts'
@@ -22,6 +22,8 @@ export interface ChaosOptions {
   readonly only?: readonly FaultName[] | undefined
   /** Between the service and the database; it is a target of faults as well. */
   readonly pooler?: PoolerOptions | undefined
+  /** How the service logs in to Kafka. */
+  readonly security?: Security | undefined
   /** Called with a line for each event. */
   readonly say: (line: string) => void
   /** Ends it early: everything is taken down, and it rejects. */
@@ -79,6 +81,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
 
   await using world = await startWorld({
     replicas: options.replicas,
+    security: options.security,
     partitions: PARTITIONS,
     shutdownTimeoutMs: SHUTDOWN_TIMEOUT_MS,
     pooler: options.pooler,

@@ -1,12 +1,13 @@
 /** `make chaos`: random faults from a seed over several replicas under load. Exit code 1 names what did not hold. */
 import { parseArgs } from 'node:util'
 import { FAULT_NAMES, type FaultName, POOLER_FAULT_NAMES } from '../support/faults/faults.ts'
+import { SECURITIES } from '../support/faults/world.ts'
 import { findPgBouncers } from '../support/pgbouncer-programs.ts'
 import { type ChaosResult, runChaos } from './chaos.ts'
 import { figuresOf, writeReport } from './report.ts'
 
 const USAGE = `node test/chaos/run.ts [--seed N[,N…]] [--minutes M] [--replicas N] [--rate R] [--only FAULT,…]
-                     [--pooler session|transaction] [--report FILE]
+                     [--pooler session|transaction] [--security none|oauth] [--report FILE]
 
   --seed      the same seed gives the same faults; several run one after another   (default: from the clock)
   --minutes   of faults, for each seed                                              (default: 5)
@@ -15,6 +16,7 @@ const USAGE = `node test/chaos/run.ts [--seed N[,N…]] [--minutes M] [--replica
   --only      some kinds of fault: ${FAULT_NAMES.slice(0, 3).join(',')},…
   --pooler    a PgBouncer in that mode between service and database: the newest that there is, or the one of
               --pgbouncer VERSION, as 1.18
+  --security  how the service logs in to Kafka; oauth: with tokens that live 30 s   (default: none)
   --report    writes the figures between the marks of that file`
 
 const say = (line: string) => void process.stdout.write(`${line}\n`)
@@ -42,6 +44,7 @@ function readArguments() {
         only: text,
         pooler: text,
         pgbouncer: text,
+        security: text,
         report: text,
         help: { type: 'boolean' },
       },
@@ -79,6 +82,9 @@ const options = {
   rate: number('rate', given.rate || '200', 50),
   only,
   pooler: given.pooler === undefined ? undefined : await poolerOf(given.pooler),
+  security:
+    SECURITIES.find(known => known === (given.security || 'none')) ??
+    usage(`--security: one of ${SECURITIES.join(', ')}`),
 }
 
 const interrupted = new AbortController()

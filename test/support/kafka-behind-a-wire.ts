@@ -1,4 +1,4 @@
-import { type EmbeddedKafka, startKafka } from '#tools/demo/servers/kafka.ts'
+import { type EmbeddedKafka, type KafkaOptions, startKafka } from '#tools/demo/servers/kafka.ts'
 import { freePorts } from '#tools/demo/servers/machine.ts'
 import { startWire, type WireProcess } from './faults/start-wire.ts'
 
@@ -10,10 +10,14 @@ export interface KafkaBehindAWire extends AsyncDisposable {
   readonly wiredBrokers: string
 }
 
-export async function startKafkaBehindAWire(log: (line: string) => void = () => {}): Promise<KafkaBehindAWire> {
+/** @param options of the broker; `proxied` secures the listener behind the wire */
+export async function startKafkaBehindAWire(
+  log: (line: string) => void = () => {},
+  options: KafkaOptions = {},
+): Promise<KafkaBehindAWire> {
   await using parts = new AsyncDisposableStack()
   const [proxyPort = 0] = await freePorts(1)
-  const kafka = parts.use(await startKafka({ proxyPort, log }))
+  const kafka = parts.use(await startKafka({ ...options, proxyPort, log }))
   if (kafka.proxied === undefined) throw new Error('Kafka has no listener for the wire')
   const wire = parts.use(await startWire({ port: proxyPort, targetPort: kafka.proxied.upstreamPort }))
   const owned = parts.move()

@@ -66,13 +66,26 @@ const SASL = {
 }
 
 /** A connection lives as long as its token or `max.reauth`, unless the client authenticates again. */
-const OAUTH = {
+export const OAUTH = {
   'sasl.enabled.mechanisms': 'OAUTHBEARER',
   'oauthbearer.sasl.jaas.config':
     'org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="unused";',
   'oauthbearer.sasl.server.callback.handler.class':
     'org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler',
   'oauthbearer.connections.max.reauth.ms': '3600000',
+}
+
+/** What a broker has to know of the issuer whose tokens it takes. */
+export function oauthOptions({ url, jwksUrl, audience }: OidcIssuer) {
+  return {
+    // Since Kafka 4 an address is asked only where this allows it.
+    systemProperties: { 'org.apache.kafka.sasl.oauthbearer.allowed.urls': jwksUrl },
+    properties: {
+      'sasl.oauthbearer.jwks.endpoint.url': jwksUrl,
+      'sasl.oauthbearer.expected.issuer': url,
+      'sasl.oauthbearer.expected.audience': audience,
+    },
+  }
 }
 
 const UNKNOWN_HOST = 'kafka-in-docker.invalid'
@@ -132,11 +145,9 @@ export async function startSecuredKafka(): Promise<SecuredKafka> {
         OAUTH: { protocol: 'SASL_SSL', properties: { ...good, ...OAUTH } },
         LOST: { protocol: 'PLAINTEXT', advertisedHost: UNKNOWN_HOST },
       },
-      systemProperties: { 'org.apache.kafka.sasl.oauthbearer.allowed.urls': issuer.jwksUrl },
+      systemProperties: oauthOptions(issuer).systemProperties,
       properties: {
-        'sasl.oauthbearer.jwks.endpoint.url': issuer.jwksUrl,
-        'sasl.oauthbearer.expected.issuer': issuer.url,
-        'sasl.oauthbearer.expected.audience': issuer.audience,
+        ...oauthOptions(issuer).properties,
         'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
         // Who comes without a password is an administrator here.
         'super.users': 'User:ANONYMOUS;User:bob;User:alice',

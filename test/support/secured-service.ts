@@ -2,12 +2,15 @@
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
+import { BrokerUnavailableError } from '#src/engine/errors.ts'
+import { startInspector } from '#src/engine/kafka/inspector.ts'
 import { anOrder } from './orders.ts'
 import type { SecuredKafka } from './secured-kafka.ts'
 import { eventually } from './service.ts'
 import type { FreshTopics } from './stack.ts'
-import type { Stream } from './stream.ts'
+import type { ProducedRecord, Stream } from './stream.ts'
 
 type Environment = Readonly<Record<string, string>>
 
@@ -65,27 +68,47 @@ export async function allowService(secured: SecuredKafka, principal: string, nam
   await secured.allow(principal, { group: names.groupId }, 'read')
 }
 
-/** Produces orders until it is stopped, past all that is secured. */
-export function startLoad(stream: Stream, perSecond = 50): { stop(): Promise<number> } {
+/** Produces orders until it is stopped, past all that is secured. Those of a broker that restarts may come twice. */
+export function startLoad(stream: Stream, perSecond = 50): { stop(): Promise<void> } {
   let stopped = false
-  let sent = 0
   const running = (async () => {
-    while (!stopped) {
-      const n = sent++
+    for (let n = 0; !stopped; n++) {
       const uid = `load-${n}`
-      await stream.produce([{ key: Buffer.from(uid), value: JSON.stringify(anOrder({ uid })), partition: n % 3 }])
-      await new Promise<void>(resolve => setTimeout(resolve, 1000 / perSecond))
+      const record = { key: Buffer.from(uid), value: JSON.stringify(anOrder({ uid })), partition: n % 3 }
+      while (!(await isProduced(stream, record))) await sleep(500)
+      await sleep(1000 / perSecond)
     }
   })()
   return {
     async stop() {
       stopped = true
       await running
-      return sent
     },
+  }
+}
+
+async function isProduced(stream: Stream, record: ProducedRecord): Promise<boolean> {
+  try {
+    await stream.produce([record])
+    return true
+  } catch (error) {
+    if (error instanceof BrokerUnavailableError) return false
+    throw error
   }
 }
 
 export async function untilSettled(stream: Stream, count: number): Promise<void> {
   await eventually(async () => (await stream.settled()) === count, `${count} records being settled`, 120_000)
+}
+
+/** All that the topic holds. */
+export async function untilAllSettled(stream: Stream): Promise<void> {
+  const connection = { brokers: [stream.brokers], security: {}, extra: {} }
+  await using inspector = await startInspector({ connection, groupId: stream.groupId })
+  const partitions = await inspector.partitions(stream.topic)
+  const ends = await Promise.all(partitions.map(async at => (await inspector.watermarks(at)).high))
+  await untilSettled(
+    stream,
+    ends.reduce((sum, end) => sum + Number(end), 0),
+  )
 }

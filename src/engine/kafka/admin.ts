@@ -22,7 +22,7 @@ export async function ensureTopics(
   producer: Pick<KafkaProducer, 'partitionCount'>,
   plan: TopicPlan,
 ): Promise<void> {
-  const admin = nativeAdmin(connection)
+  const admin = await nativeAdmin(connection)
   try {
     await ensure(plan.topic, plan.partitions, {})
     // The mirror of the source as it is, not as the settings would have made it.

@@ -150,13 +150,21 @@ const TABLE: readonly (readonly [RegExp, Explain])[] = [
     }),
   ],
   [
-    /SASL authentication error: (.*)/s,
-    ([, said = ''], { at }) => ({
-      kind: 'credentials',
-      what: `${at} refuses the user or the password (it says: ${shortened(said)})`,
-      remedy:
-        'check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM; brokers do not say which of them is wrong',
-    }),
+    /SASL (?:authentication error|OAUTHBEARER authentication failed[^:]*): (.*)/s,
+    ([, said = ''], { at, security }) =>
+      security['sasl.mechanism'] === 'OAUTHBEARER'
+        ? {
+            kind: 'credentials',
+            what: `${at} refuses the token (it says: ${shortened(said)})`,
+            remedy:
+              'compare its issuer, audience and scope with what the brokers expect (sasl.oauthbearer.expected.* and their log), and the clocks',
+          }
+        : {
+            kind: 'credentials',
+            what: `${at} refuses the user or the password (it says: ${shortened(said)})`,
+            remedy:
+              'check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM; brokers do not say which of them is wrong',
+          },
   ],
   [
     /Failed to resolve '[^']*': (.*)/s,

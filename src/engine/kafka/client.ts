@@ -205,29 +205,64 @@ export function nativeProducer(
   return made(connection, base => new kafka.Producer({ ...base, ...properties, dr_cb: true }))
 }
 
-export function nativeAdmin(connection: KafkaConnection): NativeAdmin {
-  return made(connection, base => kafka.AdminClient.create(base))
+/**
+ * For one or a few questions. The package holds a lock for as long as one of them is under way, and giving the client a token or a
+ * password needs that lock: the whole process would stand still, and the question wait for the token. So it has its token when
+ * this resolves, gets no other one, and hears of no new password.
+ * @throws BrokerUnavailableError where there is no token to be had
+ */
+export async function nativeAdmin(connection: KafkaConnection): Promise<NativeAdmin> {
+  const create = (base: Record<string, unknown>) => kafka.AdminClient.create(base)
+  const { tokens, logins, ...rest } = connection
+  if (tokens === undefined) return made(withLogin(rest, logins), create)
+  const first = await tokens.get()
+  const taken = Promise.withResolvers<void>()
+  let asked = false
+  const admin = made<NativeAdmin & Made>(rest, create, (client, done) => {
+    if (!asked) void passToken(client, { get: async () => first }, done).then(taken.resolve)
+    asked = true
+  })
+  await taken.promise
+  return admin
 }
 
-/** All other properties are ours, and right. */
-function made<C extends object>(connection: KafkaConnection, create: (base: Record<string, unknown>) => unknown): C {
-  const { tokens, logins } = connection
-  // The callback comes from the event loop: the client is there by then.
-  const refresh = tokens === undefined ? {} : { oauthbearer_token_refresh_cb: renewToken }
-  function renewToken(_config: unknown, done: TokenTaken): void {
-    if (tokens !== undefined) void passToken(client, tokens, done)
-  }
+/** The login as it is now, once and for all. */
+function withLogin(connection: KafkaConnection, logins: Logins | undefined): KafkaConnection {
+  if (logins === undefined) return connection
+  const { username, password } = logins.current()
+  const security = { ...connection.security, 'sasl.username': username, 'sasl.password': password }
+  return { ...connection, security }
+}
+
+/**
+ * All other properties are ours, and right.
+ * @param renewToken called each time that the client wants a token. Default: it gets one of `tokens`
+ */
+function made<C extends object>(
+  connection: KafkaConnection,
+  create: (base: Record<string, unknown>) => unknown,
+  renewToken = renewalOf(connection.tokens),
+): C {
+  const { logins } = connection
   let client: C & Made
+  const base = baseProperties(connection)
+  // Called from the event loop: the client is there by then.
+  if (renewToken !== undefined)
+    base.oauthbearer_token_refresh_cb = (_: unknown, done: TokenTaken) => renewToken(client, done)
   try {
-    client = create({ ...baseProperties(connection), ...refresh }) as C & Made
+    client = create(base) as C & Made
   } catch (error) {
     throw new ConfigError([`KAFKA_CONFIG cannot be used: ${error instanceof Error ? error.message : String(error)}`])
   }
   listen(client, connection)
   if (logins !== undefined) logins.follow(client)
   // The package emits it for a token that it could not be given; without a listener it would end the process.
-  if (tokens !== undefined) client.on('error', () => {})
+  if (renewToken !== undefined) client.on('error', () => {})
   return client
+}
+
+function renewalOf(tokens: TokenSource | undefined): ((client: Made, done: TokenTaken) => void) | undefined {
+  return tokens === undefined ? undefined : (client, done) => void passToken(client, tokens, done)
 }
 
 /** What every client of the package has. */

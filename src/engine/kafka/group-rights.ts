@@ -29,7 +29,7 @@ export async function groupFacts(
   groupId: string,
   askCoordinator: (timeoutMs: number) => Promise<unknown>,
 ): Promise<GroupFacts> {
-  const admin = nativeAdmin(connection)
+  const admin = await nativeAdmin(connection)
   const doing = `asking for the group ${groupId}`
   try {
     await untilThereIsACoordinator(async () => {

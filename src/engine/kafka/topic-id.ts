@@ -10,7 +10,7 @@ const ZERO = 'AAAAAAAAAAAAAAAAAAAAAA'
  * @throws BrokerUnavailableError
  */
 export async function readTopicId(connection: KafkaConnection, topic: string): Promise<string | undefined> {
-  const admin = nativeAdmin(connection)
+  const admin = await nativeAdmin(connection)
   try {
     const [found] = await call<readonly NativeTopic[]>(done =>
       admin.describeTopics([topic], { includeAuthorizedOperations: false, timeout: 10_000 }, done),

@@ -22,7 +22,7 @@ export const ALLOWED = { all: 2, read: 3, write: 4 } as const
  * @throws BrokerUnavailableError
  */
 export async function topicRights(connection: KafkaConnection, topics: readonly string[]): Promise<TopicRights[]> {
-  const admin = nativeAdmin(connection)
+  const admin = await nativeAdmin(connection)
   try {
     const found = await call<readonly NativeTopic[]>(done =>
       admin.describeTopics(topics, { includeAuthorizedOperations: true, timeout: 10_000 }, done),

@@ -9,7 +9,7 @@ export type TopicSight = 'shown' | 'missing' | 'hidden'
  * @throws BrokerUnavailableError, BrokerFatalError
  */
 export async function topicSight(connection: KafkaConnection, topic: string): Promise<TopicSight> {
-  const admin = nativeAdmin(connection)
+  const admin = await nativeAdmin(connection)
   try {
     const [found] = await call<readonly NativeTopic[]>(done =>
       admin.describeTopics([topic], { includeAuthorizedOperations: false, timeout: 10_000 }, done),

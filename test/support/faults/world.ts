@@ -13,6 +13,7 @@ import { loadStreams } from '#src/settings/streams.ts'
 import type { EmbeddedKafka } from '#tools/demo/servers/kafka.ts'
 import { type EmbeddedPostgres, startPostgres } from '#tools/demo/servers/postgres.ts'
 import { startKafkaBehindAWire } from '../kafka-behind-a-wire.ts'
+import { oauthBroker } from '../oauth-broker.ts'
 import { type PgBouncer, type PgBouncerOptions, startPgBouncer } from '../pgbouncer.ts'
 import { createReplica, type Replica } from './replica.ts'
 import { startWire, type WireProcess } from './start-wire.ts'
@@ -48,11 +49,16 @@ export interface WorldOptions {
   readonly shutdownTimeoutMs: number
   /** Default: the service connects without one. */
   readonly pooler?: PoolerOptions | undefined
+  /** How the service logs in to Kafka. Default: not at all. */
+  readonly security?: Security | undefined
   readonly onDeath: (replica: Replica, code: number, lastLines: readonly string[]) => void
   readonly log: (line: string) => void
 }
 
 export type PoolerOptions = Pick<PgBouncerOptions, 'mode' | 'program'>
+/** `oauth`: with tokens that live 30 s, and connections that do not live longer than theirs. */
+export const SECURITIES = ['none', 'oauth'] as const
+export type Security = (typeof SECURITIES)[number]
 
 /** Shorter than the product's own, so that a minute holds more faults; nothing here weakens a guarantee. */
 const SERVICE_SETTINGS = {
@@ -69,8 +75,9 @@ const SERVICE_SETTINGS = {
 /** Starts the servers and the wires, and makes topics and tables. The replicas are the caller's to start. */
 export async function startWorld(options: WorldOptions): Promise<World> {
   await using parts = new AsyncDisposableStack()
+  const secured = options.security === 'oauth' ? parts.use(await oauthBroker()) : undefined
   const [behind, postgres] = await Promise.all([
-    startKafkaBehindAWire(options.log),
+    startKafkaBehindAWire(options.log, secured?.options),
     startPostgres({ log: options.log }),
   ])
   parts.use(behind)
@@ -97,6 +104,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     ...SERVICE_SETTINGS,
     KAFKA_BROKERS: wiredBrokers,
     ...databaseUrls,
+    ...secured?.env,
     SHUTDOWN_TIMEOUT_MS: String(options.shutdownTimeoutMs),
   }
   const replicas = Array.from({ length: options.replicas }, (_, slot) =>

@@ -19,6 +19,8 @@ export interface KafkaOptions {
    * proxy of the caller forwards to {@link EmbeddedKafka.proxied}: so that all their traffic passes the proxy.
    */
   readonly proxyPort?: number | undefined
+  /** How that listener is secured. Default: not at all. */
+  readonly proxied?: Omit<KafkaListener, 'advertisedHost'> | undefined
   /** Further listeners by name, in upper case: with TLS, SASL, or another advertised host. */
   readonly listeners?: Readonly<Record<string, KafkaListener>> | undefined
   /** Users of both mechanisms of SCRAM and their passwords; made with a new folder only. */
@@ -186,6 +188,11 @@ function brokerProperties(ports: Ports, options: KafkaOptions): string {
   const plain = `PLAINTEXT://127.0.0.1:${ports.port}`
   const controller = `CONTROLLER://127.0.0.1:${ports.controllerPort}`
   const further = Object.entries(options.listeners ?? {})
+  const { protocol: proxiedProtocol = 'PLAINTEXT', properties: proxiedProperties = {} } = options.proxied ?? {}
+  const ofListeners = [
+    ...further.map(([name, { properties = {} }]) => [name, properties] as const),
+    ['PROXIED', proxiedProperties] as const,
+  ]
   const addressOf = (name: string) => ports.addresses[name] ?? ''
   const portOf = (name: string) => addressOf(name).split(':')[1]
   return Object.entries({
@@ -206,11 +213,11 @@ function brokerProperties(ports: Ports, options: KafkaOptions): string {
       ...further.map(([name, { advertisedHost = '127.0.0.1' }]) => `${name}://${advertisedHost}:${portOf(name)}`),
     ].join(),
     'listener.security.protocol.map': [
-      'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT',
+      `PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:${proxiedProtocol}`,
       ...further.map(([name, { protocol }]) => `${name}:${protocol}`),
     ].join(),
     ...Object.fromEntries(
-      further.flatMap(([name, { properties = {} }]) =>
+      ofListeners.flatMap(([name, properties]) =>
         Object.entries(properties).map(([key, value]) => [`listener.name.${name.toLowerCase()}.${key}`, value]),
       ),
     ),

@@ -1,0 +1,51 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { expect, it, vi } from 'vitest'
+import { call, nativeAdmin, nativeProducer } from '#src/engine/kafka/client.ts'
+import type { Token } from '#src/engine/kafka/tokens.ts'
+
+/** Nothing listens there: no question is answered. */
+const NOWHERE = ['127.0.0.1:1']
+const SECURITY = { 'security.protocol': 'sasl_plaintext', 'sasl.mechanism': 'OAUTHBEARER' }
+const token = (): Token => ({ value: 'abc', expiresAtMs: Date.now() + 60_000, principal: 'p', extensions: {} })
+
+it('a question that waits for a broker does not keep the process standing, whenever its client gets a token', async () => {
+  const get = vi.fn(async () => ({ token: token() }))
+  const admin = await nativeAdmin({ brokers: NOWHERE, security: SECURITY, extra: {}, tokens: { get } })
+  using delay = monitorEventLoopDelay({ resolution: 10 })
+  delay.enable()
+  const asked = call<readonly object[]>(done =>
+    admin.describeTopics(['t'], { includeAuthorizedOperations: false, timeout: 2_000 }, done),
+  )
+  await expect(asked).rejects.toMatchObject({ code: -185 })
+  expect(delay.max / 1e6).toBeLessThan(1_500)
+  expect(get).toHaveBeenCalledTimes(1)
+  admin.disconnect()
+})
+
+it('where there is no token, there is no client that would wait for one', async () => {
+  const get = async () => {
+    throw new Error('none')
+  }
+  await expect(nativeAdmin({ brokers: NOWHERE, security: SECURITY, extra: {}, tokens: { get } })).rejects.toThrow(
+    'none',
+  )
+})
+
+it('a token that comes when its client has gone ends nothing', async () => {
+  const asked = Promise.withResolvers<void>()
+  const late = Promise.withResolvers<{ token: Token }>()
+  const get = () => {
+    asked.resolve()
+    return late.promise
+  }
+  const client = nativeProducer({ brokers: NOWHERE, security: SECURITY, extra: {}, tokens: { get } }, {})
+  const connected = call<object>(done => client.connect({ timeout: 500 }, done))
+  await asked.promise
+  await expect(connected).rejects.toMatchObject({ code: expect.any(Number) })
+  await new Promise<void>(resolve =>
+    (client as unknown as { _disconnect(done: () => void): void })._disconnect(() => resolve()),
+  )
+  late.resolve({ token: token() })
+  // An error that nobody catches would come now.
+  await new Promise(resolve => setImmediate(resolve))
+})
