@@ -54,6 +54,32 @@ export const POSTGRES_FAULTS: readonly Mutation[] = [
   ...faultsOf('engine/postgres/pool', FAULTS, [
     ['a COMMIT that wrote nothing counts as done', "if (tag !== 'COMMIT')", 'if (tag === undefined)'],
   ]),
+  ...faultsOf('engine/postgres/pool', contract('pooler'), [
+    [
+      'a single statement behind a pooler has no limits',
+      "return (await answersOf(client, [`BEGIN; ${settings}`, ...statements, 'COMMIT'])).slice(1, -1)",
+      'return await answersOf(client, statements)',
+    ],
+    ['a transaction behind a pooler has no limits', '[`${begin}; ${settings}`, ...rest]', '[begin, ...rest]'],
+  ]),
+  ...faultsOf('engine/postgres/session', contract('pooler'), [
+    [
+      'limits are left in a session of a pooler, which others get',
+      "set_config('${name}', '${value}', ${isPooled})",
+      "set_config('${name}', '${value}', false)",
+    ],
+    ['statements keep their names where that is off', 'if (!preparedStatements) unnamed.add(client)', ''],
+  ]),
+  ...faultsOf('engine/postgres/pooling', contract('pooler'), [
+    ['sessions that are lent on are not noticed', '        if (isLentOn) return', '        if (!isLentOn) return'],
+    ['statements count as kept by any pooler', 'return rows.length === 0', 'return rows.length >= 0'],
+    ['the direct way may lead to another database', 'pooled === direct) return', 'pooled !== direct) return'],
+    [
+      'transaction pooling is taken without a direct way',
+      "    ...(directUrl === url ? ['DATABASE_DIRECT_URL",
+      "    ...(directUrl === '' ? ['DATABASE_DIRECT_URL",
+    ],
+  ]),
   ...faultsOf('engine/postgres/progress-rows', STORE, [
     [
       'a batch may be held where progress is not',

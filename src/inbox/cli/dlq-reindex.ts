@@ -7,6 +7,7 @@ import { loadSetup, oneStream } from '../../cli/streams.ts'
 import { plural } from '../../cli/words.ts'
 import { openPartitionReader } from '../../engine/kafka/partition-reader.ts'
 import { createPool } from '../../engine/postgres/pool.ts'
+import { requireSupportedPooling } from '../../engine/postgres/pooling.ts'
 import { rebuildIndex } from '../postgres/reindex.ts'
 import { readDlqTopic } from '../reindex.ts'
 import type { DlqOptions } from './dlq-parts.ts'
@@ -24,6 +25,7 @@ export async function reindex(options: ReindexOptions): Promise<void> {
   const stream = oneStream(setup, options.stream)
   const { kafka, postgres, redriveMax } = setup.config
   const { dlqTopic, groupId } = stream
+  await requireSupportedPooling(postgres)
   await using parts = new AsyncDisposableStack()
   const topic = parts.use(await openPartitionReader({ connection: kafka, topic: dlqTopic, groupId }))
   if ((await topic.partitions()).length === 0) {
