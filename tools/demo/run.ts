@@ -17,6 +17,7 @@ import { ensureTopics } from '../../src/engine/kafka/admin.ts'
 import { type KafkaProducer, startProducer } from '../../src/engine/kafka/producer.ts'
 import { migrate, projectMigrations } from '../../src/engine/postgres/migrate.ts'
 import { createPool } from '../../src/engine/postgres/pool.ts'
+import { requireSupportedPooling } from '../../src/engine/postgres/pooling.ts'
 import { readStreamCounts, type StreamCounts } from '../../src/engine/postgres/stream-counts.ts'
 import type { Stream } from '../../src/engine/stream.ts'
 import { createValueReader } from '../../src/read/postgres/value-reader.ts'
@@ -91,6 +92,8 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   const config = loadConfig(env)
   say('migrating the database …')
   const streams = await loadStreams(config, env)
+  // The name that was typed is of DATABASE_URL: no other database may be migrated.
+  await requireSupportedPooling(config.postgres)
   await migrate(config.postgres.direct.url, 'up', { project: projectMigrations(process.cwd()) })
   const producer = parts.use(await startProducer({ connection: config.kafka, tracing: traces.tracing }))
   const { topicPartitions: partitions, topicReplication: replication } = config.kafka
