@@ -1,10 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { startInspector } from '#src/engine/kafka/inspector.ts'
 import type { Stream } from '#src/engine/stream.ts'
-import { FAULT_NAMES, type FaultKind, type FaultName, faultKind, POOLER_FAULT_NAMES } from '../support/faults/faults.ts'
+import { type FaultKind, type FaultName, faultKind, faultNames } from '../support/faults/faults.ts'
 import { type PlannedFault, planFaults, type Step } from '../support/faults/plan.ts'
 import type { Replica } from '../support/faults/replica.ts'
-import { type PoolerOptions, type Security, startWorld, type World } from '../support/faults/world.ts'
+import { type BrokerCount, type PoolerOptions, type Security, startWorld, type World } from '../support/faults/world.ts'
 import { checkOutcome, type Outcome } from './check.ts'
 import { recordHistory } from './history.ts'
 import { createVerdicts, INVARIANTS, type Invariant, type Verdicts, type Violation } from './invariants.ts'
@@ -16,6 +16,7 @@ export interface ChaosOptions {
   readonly seed: number
   readonly minutes: number
   readonly replicas: number
+  readonly brokers: BrokerCount
   /** Records of the first stream in a second; the others have a part of it each. */
   readonly rate: number
   /** Only these faults; all of them by default. */
@@ -42,6 +43,7 @@ export interface ChaosResult {
   readonly replicas: number
   /** Which pooler was in between, and how it lent sessions. */
   readonly pooler?: { readonly version: string; readonly mode: PoolerOptions['mode'] } | undefined
+  readonly brokers: BrokerCount
   readonly faults: ReadonlyMap<FaultName, FaultFigures>
   /** After two faults at a time. */
   readonly longestStopOfPairsMs: number | undefined
@@ -73,13 +75,14 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const clock = () => `${((performance.now() - startedAt) / 1000).toFixed(1).padStart(6)} s`
   const tell = (line: string) => say(`${clock()}  ${line}`)
   const verdicts = createVerdicts(({ invariant, what }) => tell(`VIOLATED ${invariant}: ${what} (seed ${seed})`))
-  const names = options.pooler === undefined ? FAULT_NAMES : [...FAULT_NAMES, ...POOLER_FAULT_NAMES]
-  const plan = planFaults({ ...options, only: options.only ?? names })
+  const names = faultNames({ brokers: options.brokers, pooler: options.pooler !== undefined })
+  const plan = planFaults({ ...options, only: options.only?.filter(name => names.includes(name)) ?? names })
   say(`seed ${seed}: ${plan.flatMap(({ faults }) => faults).length} faults in ${plan.length} steps`)
   for (const step of plan)
     say(`  ${(step.atMs / 1000).toFixed(1).padStart(6)} s  ${step.faults.map(inWords).join(' + ')}`)
 
   await using world = await startWorld({
+    brokers: options.brokers,
     replicas: options.replicas,
     security: options.security,
     partitions: PARTITIONS,
@@ -91,7 +94,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     },
   })
   tell(`servers are up; the replicas' logs are in ${world.logDir}`)
-  await recordHistory(world)
+  await recordHistory(world, world.streams)
   await Promise.all(world.replicas.map(replica => replica.start()))
   await until(() => allReady(world), 'the replicas being ready', QUIESCE_TIMEOUT_MS, options.signal)
   const sampler = await startSampler(world, PARTITIONS, verdicts)
@@ -121,6 +124,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     seconds: (performance.now() - startedAt) / 1000,
     replicas: options.replicas,
     pooler: options.pooler && { version: options.pooler.program.version, mode: options.pooler.mode },
+    brokers: options.brokers,
     faults: stops.figures(),
     longestStopOfPairsMs: stops.ofPairs(),
     outcomes,

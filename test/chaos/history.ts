@@ -1,11 +1,14 @@
 import type { Stream } from '#src/engine/stream.ts'
 import type { World } from '../support/faults/world.ts'
 
+type Asked = Pick<World, 'query'>
+type Recorded = Pick<Stream, 'name' | 'plan'>
+
 /**
  * Notes each write of a value with the record that it came from, in the transaction of that write, by a trigger: so that
  * intermediate states can be checked, and not only the last one. Numbers of one key ascend in the order of its row's locks.
  */
-export async function recordHistory({ query, streams }: World): Promise<void> {
+export async function recordHistory({ query }: Asked, streams: readonly Recorded[]): Promise<void> {
   await query(`CREATE TABLE chaos_history (
     id bigserial PRIMARY KEY, stream text NOT NULL, key text COLLATE "C" NOT NULL,
     source_partition integer NOT NULL, source_offset bigint NOT NULL)`)
@@ -29,7 +32,7 @@ export interface History {
   readonly backwards: readonly string[]
 }
 
-export async function readHistory({ query }: World, { name }: Stream): Promise<History> {
+export async function readHistory({ query }: Asked, { name }: Pick<Recorded, 'name'>): Promise<History> {
   const [total] = await query<{ writes: string }>('SELECT count(*) AS writes FROM chaos_history WHERE stream = $1', [
     name,
   ])

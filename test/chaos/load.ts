@@ -34,7 +34,8 @@ export interface LoadOptions {
   readonly rate: number
 }
 
-const SHARES = { updatesRatio: 0.3, invalidRatio: 0.03 } satisfies Partial<GeneratorOptions>
+/** Of new versions, and of invalid records. */
+export const SHARES = { updatesRatio: 0.3, invalidRatio: 0.03 } satisfies Partial<GeneratorOptions>
 const SEQUENCE = 'chaos-sequence'
 const TICK_MS = 20
 /** Longer than any fault: a record must not be given up because the broker is unavailable. */

@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { FAULT_NAMES, POOLER_FAULT_NAMES } from '../support/faults/faults.ts'
+import { CLUSTER_FAULT_NAMES, FAULT_NAMES, POOLER_FAULT_NAMES } from '../support/faults/faults.ts'
 import type { ChaosResult } from './chaos.ts'
 import type { Outcome } from './check.ts'
 import { INVARIANTS, type Invariant } from './invariants.ts'
@@ -40,6 +40,7 @@ export function figuresOf(results: readonly ChaosResult[]): string {
     ['minutes, with start and checks', (sum(({ seconds }) => seconds) / 60).toFixed(1)],
     ['replicas', String(replicas)],
     ...(pooler === undefined ? [] : [['PgBouncer', `${pooler.version}, ${pooler.mode} mode`]]),
+    ['brokers', String(Math.max(...results.map(({ brokers }) => brokers)))],
     ['faults injected', String(injected)],
     [
       'most memory of a replica',
@@ -74,7 +75,7 @@ function streamRows(results: readonly ChaosResult[]): string[][] {
 }
 
 function faultRows(results: readonly ChaosResult[]): string[][] {
-  const rows = [...FAULT_NAMES, ...POOLER_FAULT_NAMES].flatMap(name => {
+  const rows = [...FAULT_NAMES, ...POOLER_FAULT_NAMES, ...CLUSTER_FAULT_NAMES].flatMap(name => {
     const figures = results.flatMap(({ faults }) => faults.get(name) ?? [])
     const injected = figures.reduce((total, figure) => total + figure.injected, 0)
     return injected === 0 ? [] : [[name, String(injected), longest(figures.map(({ longestStopMs }) => longestStopMs))]]

@@ -1,17 +1,18 @@
 /** `make chaos`: random faults from a seed over several replicas under load. Exit code 1 names what did not hold. */
 import { parseArgs } from 'node:util'
-import { FAULT_NAMES, type FaultName, POOLER_FAULT_NAMES } from '../support/faults/faults.ts'
-import { SECURITIES } from '../support/faults/world.ts'
+import { FAULT_NAMES, type FaultName, faultNames } from '../support/faults/faults.ts'
+import { BROKER_COUNTS, SECURITIES } from '../support/faults/world.ts'
 import { findPgBouncers } from '../support/pgbouncer-programs.ts'
 import { type ChaosResult, runChaos } from './chaos.ts'
 import { figuresOf, writeReport } from './report.ts'
 
-const USAGE = `node test/chaos/run.ts [--seed N[,N…]] [--minutes M] [--replicas N] [--rate R] [--only FAULT,…]
+const USAGE = `node test/chaos/run.ts [--seed N[,N…]] [--minutes M] [--replicas N] [--brokers N] [--rate R] [--only FAULT,…]
                      [--pooler session|transaction] [--security none|oauth] [--report FILE]
 
   --seed      the same seed gives the same faults; several run one after another   (default: from the clock)
   --minutes   of faults, for each seed                                              (default: 5)
   --replicas  processes of the service                                              (default: 3)
+  --brokers   1, or 3 of which each record is on all                                (default: 1)
   --rate      records a second                                                      (default: 200)
   --only      some kinds of fault: ${FAULT_NAMES.slice(0, 3).join(',')},…
   --pooler    a PgBouncer in that mode between service and database: the newest that there is, or the one of
@@ -40,6 +41,7 @@ function readArguments() {
         seed: text,
         minutes: text,
         replicas: text,
+        brokers: text,
         rate: text,
         only: text,
         pooler: text,
@@ -71,21 +73,27 @@ if (given.help === true) {
   process.exit(0)
 }
 const seeds = (given.seed || String(Date.now() % 1_000_000)).split(',').map(text => number('seed', text, 0))
-const names = [...FAULT_NAMES, ...POOLER_FAULT_NAMES]
+const brokers =
+  BROKER_COUNTS.find(count => String(count) === (given.brokers || '1')) ??
+  usage(`--brokers ${given.brokers}: ${BROKER_COUNTS.join(' or ')}, please`)
+const names = faultNames({ brokers, pooler: given.pooler !== undefined })
 const only = given.only?.split(',').map(name => {
-  return names.find(known => known === name) ?? usage(`no fault ${name}; there are: ${names.join(', ')}`)
+  return names.find(known => known === name) ?? usage(`no fault ${name} here; there are: ${names.join(', ')}`)
 }) satisfies FaultName[] | undefined
 const options = {
   minutes: number('minutes', given.minutes || '5', 0),
   replicas: Math.floor(number('replicas', given.replicas || '3', 1)),
   // At a lower rate, an idle partition could not be distinguished from a stalled one.
   rate: number('rate', given.rate || '200', 50),
+  brokers,
   only,
   pooler: given.pooler === undefined ? undefined : await poolerOf(given.pooler),
   security:
     SECURITIES.find(known => known === (given.security || 'none')) ??
     usage(`--security: one of ${SECURITIES.join(', ')}`),
 }
+
+if (options.brokers > 1 && options.security !== 'none') usage('--security is for one broker')
 
 const interrupted = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupted.abort(new Error(signal)))

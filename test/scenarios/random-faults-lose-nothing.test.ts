@@ -17,6 +17,7 @@ it('loses, repeats and overwrites nothing under two minutes of faults from a fix
     seed: SEED,
     minutes: 2,
     replicas: 2,
+    brokers: 1,
     rate: 100,
     // Their recovery takes longer, and has tests of its own: test/contract/consumer-finds-its-broker-again.test.ts,
     // test/scenarios/two-streams-in-one-process.test.ts

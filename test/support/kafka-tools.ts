@@ -43,8 +43,9 @@ export async function createTopic(
   topic: string,
   partitions: number,
   config: Readonly<Record<string, string>> = {},
+  replication = 1,
 ): Promise<void> {
-  const plan = { topic, num_partitions: partitions, replication_factor: 1, config }
+  const plan = { topic, num_partitions: partitions, replication_factor: replication, config }
   await asAdmin(brokers, (admin, done) => admin.createTopic(plan, 10_000, done))
 }
 

@@ -84,6 +84,8 @@ export interface ProducedRecord {
 
 export interface StreamOptions {
   readonly partitions?: number
+  /** Brokers that hold each record. Default: one. */
+  readonly replication?: number
   readonly brokers?: string
   readonly databaseUrl?: string
   readonly migrated?: boolean
@@ -116,7 +118,7 @@ export async function aStream(options: StreamOptions = {}): Promise<Stream> {
   producers.set(brokers, started)
   const producer = await started
   const partitions = options.partitions ?? 3
-  await ensureTopics(connection, producer, { ...names, partitions, replication: 1 })
+  await ensureTopics(connection, producer, { ...names, partitions, replication: options.replication ?? 1 })
   // As the service reaches it: the URL may name several servers.
   const pool = createPool({ url: databaseUrl, max: 2, statementTimeoutMs: 60_000, name: 'test' })
   open.push(() => pool.end())

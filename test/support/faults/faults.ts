@@ -1,10 +1,11 @@
 /** The faults, each with its name, what it is done to, and how to undo it. They compose: any two on different targets. */
 import { setTimeout as wait } from 'node:timers/promises'
 import pg from 'pg'
+import { type KafkaCluster, ROLES, type Role } from '../kafka-cluster.ts'
 import type { Replica } from './replica.ts'
 import type { WireProcess } from './start-wire.ts'
 import type { WireMode } from './wire.ts'
-import type { World } from './world.ts'
+import type { BrokerCount, LoneBroker, World } from './world.ts'
 
 export interface Fault {
   inject(): Promise<void>
@@ -23,6 +24,8 @@ export interface FaultKind {
   readonly stopCountsFrom: 'inject' | 'heal'
   /** The one stream that halts for it, while the others go on. */
   readonly halts?: string
+  /** Only where there are so many brokers. Default: however many there are. */
+  readonly brokers?: BrokerCount
   make(world: World, worker: Replica, told: Told): Fault
 }
 
@@ -57,7 +60,28 @@ export const FAULT_NAMES = [
 ] as const
 /** Where a pooler stands between the service and the database. */
 export const POOLER_FAULT_NAMES = ['pooler-kill', 'pooler-freeze'] as const
-export type FaultName = (typeof FAULT_NAMES)[number] | (typeof POOLER_FAULT_NAMES)[number]
+/** Where there are three brokers. */
+export const CLUSTER_FAULT_NAMES = [
+  'leader-kill',
+  'leader-freeze',
+  'coordinator-kill',
+  'coordinator-freeze',
+  'controller-kill',
+  'controller-freeze',
+  'majority-freeze',
+  'rolling-restart',
+] as const
+export type FaultName = (
+  | typeof FAULT_NAMES
+  | typeof POOLER_FAULT_NAMES
+  | typeof CLUSTER_FAULT_NAMES
+)[number]
+
+/** The faults that can be done to so many brokers, and to a pooler where there is one. */
+export function faultNames({ brokers, pooler }: { readonly brokers: BrokerCount; readonly pooler: boolean }): FaultName[] {
+  const names: FaultName[] = [...FAULT_NAMES, ...(pooler ? POOLER_FAULT_NAMES : []), ...CLUSTER_FAULT_NAMES]
+  return names.filter(name => [undefined, brokers].includes(faultKind(name).brokers))
+}
 
 /** A stop that is asked for must be over so long after its own bound. */
 const EXIT_SLACK_MS = 3_000
@@ -81,15 +105,15 @@ export const FAULTS: readonly FaultKind[] = [
     heal: () => startAgain(replica),
   })),
 
-  server('broker-restart', 'broker', [500, 5_000], 6_000, ({ kafka }) => ({
+  loneBroker('broker-restart', [500, 5_000], 6_000, ({ kafka }) => ({
     inject: () => kafka.stop(),
     heal: () => kafka.restart(),
   })),
-  server('broker-crash', 'broker', [500, 5_000], 6_000, ({ kafka }) => ({
+  loneBroker('broker-crash', [500, 5_000], 6_000, ({ kafka }) => ({
     inject: async () => kafka.kill('SIGKILL'),
     heal: () => kafka.restart(),
   })),
-  server('broker-freeze', 'broker', [1_000, 8_000], 0, ({ kafka }) => ({
+  loneBroker('broker-freeze', [1_000, 8_000], 0, ({ kafka }) => ({
     inject: async () => kafka.kill('SIGSTOP'),
     heal: async () => kafka.kill('SIGCONT'),
   })),
@@ -155,6 +179,28 @@ export const FAULTS: readonly FaultKind[] = [
     inject: async () => poolerOf(world).kill('SIGSTOP'),
     heal: async () => poolerOf(world).kill('SIGCONT'),
   })),
+  // From below the session of a broker (9 s) to beyond it, in which others take over.
+  ...ROLES.flatMap(role => [brokerIn(role, 'kill'), brokerIn(role, 'freeze')]),
+  // Nothing can be acknowledged, and nothing decided: whoever is left waits.
+  ofCluster('majority-freeze', [1_000, 12_000], 'heal', (cluster, { whole }) => {
+    const frozen = cluster.ids.slice(0, 2)
+    return {
+      inject: async () => frozen.forEach(cluster.freeze),
+      heal() {
+        frozen.forEach(cluster.thaw)
+        return whole()
+      },
+    }
+  }),
+  ofCluster('rolling-restart', [0, 0], 'inject', (cluster, { whole }) => ({
+    async inject() {
+      for (const id of cluster.ids) {
+        await cluster.restart(id)
+        await whole()
+      }
+    },
+    heal: whole,
+  })),
 ]
 
 function poolerOf({ pooler }: World): NonNullable<World['pooler']> {
@@ -200,11 +246,69 @@ function wire(
   durationMs: readonly [number, number],
   mode: () => WireMode,
 ): FaultKind {
-  const of = (world: World): WireProcess => (target === 'broker' ? world.brokerWire : world.storeWire)
-  return server(name, target, durationMs, 0, world => ({
-    inject: () => of(world).set(mode()),
-    heal: () => of(world).set({ kind: 'pass' }),
-  }))
+  const on = (wire: WireProcess): Fault => ({
+    inject: () => wire.set(mode()),
+    heal: () => wire.set({ kind: 'pass' }),
+  })
+  if (target === 'broker') return loneBroker(name, durationMs, 0, broker => on(broker.wire))
+  return server(name, target, durationMs, 0, world => on(world.storeWire))
+}
+
+function loneBroker(
+  name: FaultName,
+  durationMs: readonly [number, number],
+  healMs: number,
+  make: (broker: LoneBroker) => Fault,
+): FaultKind {
+  const on = ({ broker }: World): Fault => {
+    if (!('wire' in broker)) throw new RangeError(`${name} is a fault of a lone broker`)
+    return make(broker)
+  }
+  return { ...server(name, 'broker', durationMs, healMs, on), brokers: 1 }
+}
+
+interface OfCluster {
+  /** The broker that is this to the first stream just now. */
+  readonly idOf: (role: Role) => Promise<number>
+  /** Resolves once all brokers have everything again. */
+  readonly whole: () => Promise<void>
+}
+
+function ofCluster(
+  name: FaultName,
+  durationMs: readonly [number, number],
+  stopCountsFrom: FaultKind['stopCountsFrom'],
+  make: (cluster: KafkaCluster, of: OfCluster) => Fault,
+): FaultKind {
+  const on = ({ broker, streams }: World): Fault => {
+    const [first] = streams
+    if ('wire' in broker || first === undefined) throw new RangeError(`${name} is a fault of a cluster`)
+    const topics = streams.flatMap(({ topic, dlqTopic }) => [topic, dlqTopic])
+    return make(broker, {
+      idOf: role => broker.idOf(role, first),
+      whole: () => broker.whole('__consumer_offsets', ...topics),
+    })
+  }
+  return { ...server(name, 'broker', durationMs, 8_000, on), brokers: 3, stopCountsFrom }
+}
+
+/** The others take over from it. */
+function brokerIn(role: Role, how: 'kill' | 'freeze'): FaultKind {
+  return ofCluster(`${role}-${how}`, [1_000, 15_000], 'inject', (cluster, { idOf, whole }) => {
+    let id: number | undefined
+    return {
+      async inject() {
+        id = await idOf(role)
+        cluster[how](id)
+      },
+      async heal() {
+        if (id === undefined) return
+        if (how === 'kill') await cluster.restart(id)
+        else cluster.thaw(id)
+        await whole()
+      },
+    }
+  })
 }
 
 async function leave(replica: Replica, told: Told, boundMs: number, secondAfterMs?: number): Promise<void> {

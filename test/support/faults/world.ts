@@ -13,19 +13,29 @@ import { loadStreams } from '#src/settings/streams.ts'
 import type { EmbeddedKafka } from '#tools/demo/servers/kafka.ts'
 import { type EmbeddedPostgres, startPostgres } from '#tools/demo/servers/postgres.ts'
 import { startKafkaBehindAWire } from '../kafka-behind-a-wire.ts'
+import { type KafkaCluster, startKafkaCluster } from '../kafka-cluster.ts'
 import { oauthBroker } from '../oauth-broker.ts'
 import { type PgBouncer, type PgBouncerOptions, startPgBouncer } from '../pgbouncer.ts'
 import { createReplica, type Replica } from './replica.ts'
 import { startWire, type WireProcess } from './start-wire.ts'
 
+/** One that is reached over a wire, or a cluster that is reached directly. */
+export const BROKER_COUNTS = [1, 3] as const
+export type BrokerCount = (typeof BROKER_COUNTS)[number]
+
+/** A broker, and the wire by which the service reaches it. */
+export interface LoneBroker {
+  readonly kafka: EmbeddedKafka
+  readonly wire: WireProcess
+}
+
 /**
- * Everything that faults can be done to: a broker and a database of our own, the wires by which the service (and only
- * the service) reaches them, and the service's processes. We ourselves go past the wires.
+ * Everything that faults can be done to: a broker or three and a database of our own, the wires by which the service (and only
+ * the service) reaches a lone broker and the database, and the service's processes. We ourselves go past the wires.
  */
 export interface World extends AsyncDisposable {
-  readonly kafka: EmbeddedKafka
+  readonly broker: LoneBroker | KafkaCluster
   readonly postgres: EmbeddedPostgres
-  readonly brokerWire: WireProcess
   readonly storeWire: WireProcess
   /** Behind the store's wire, where the world has one. */
   readonly pooler: PgBouncer | undefined
@@ -42,6 +52,7 @@ export interface World extends AsyncDisposable {
 }
 
 export interface WorldOptions {
+  readonly brokers: BrokerCount
   readonly replicas: number
   /** The number of partitions of each stream's topic, by the stream's name. */
   readonly partitions: Readonly<Record<string, number>>
@@ -75,17 +86,19 @@ const SERVICE_SETTINGS = {
 /** Starts the servers and the wires, and makes topics and tables. The replicas are the caller's to start. */
 export async function startWorld(options: WorldOptions): Promise<World> {
   await using parts = new AsyncDisposableStack()
+  const { log } = options
   const secured = options.security === 'oauth' ? parts.use(await oauthBroker()) : undefined
-  const [behind, postgres] = await Promise.all([
-    startKafkaBehindAWire(options.log, secured?.options),
-    startPostgres({ log: options.log }),
+  const [broker, postgres] = await Promise.all([
+    options.brokers === 1 ? startKafkaBehindAWire(log, secured?.options) : startKafkaCluster({ log }),
+    startPostgres({ log }),
   ])
-  parts.use(behind)
+  parts.use(broker)
   parts.use(postgres)
-  const { kafka, wire: brokerWire, wiredBrokers } = behind
+  const [brokers, wiredBrokers] =
+    'wire' in broker ? [broker.kafka.brokers, broker.wiredBrokers] : [broker.brokers, broker.brokers]
   const { pooler, storeWire, databaseUrls } = await startWayToStore(postgres, options, parts)
 
-  const direct = { ...SERVICE_SETTINGS, KAFKA_BROKERS: kafka.brokers, DATABASE_URL: postgres.url }
+  const direct = { ...SERVICE_SETTINGS, KAFKA_BROKERS: brokers, DATABASE_URL: postgres.url }
   const config = loadConfig(direct)
   const streams = await loadStreams(config, direct)
   await migrate(postgres.url, 'up')
@@ -95,7 +108,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     await using producer = await startProducer({ connection })
     for (const stream of streams) {
       const partitions = options.partitions[stream.name] ?? 1
-      await ensureTopics(connection, producer, { ...stream, partitions, replication: 1 })
+      await ensureTopics(connection, producer, { ...stream, partitions, replication: options.brokers })
     }
   }
 
@@ -121,9 +134,8 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   const resources = parts.move()
 
   return {
-    kafka,
+    broker,
     postgres,
-    brokerWire,
     storeWire,
     pooler,
     replicas,

@@ -9,6 +9,7 @@ const result: ChaosResult = {
   seed: 7,
   seconds: 90,
   replicas: 3,
+  brokers: 1,
   faults: new Map([['worker-kill', { injected: 2, longestStopMs: 6_240 }]]),
   longestStopOfPairsMs: undefined,
   outcomes: new Map([

@@ -1,6 +1,14 @@
 import { expect, it } from 'vitest'
-import { FAULT_NAMES, FAULTS, faultKind, POOLER_FAULT_NAMES } from '../../support/faults/faults.ts'
+import {
+  CLUSTER_FAULT_NAMES,
+  FAULT_NAMES,
+  FAULTS,
+  faultKind,
+  faultNames,
+  POOLER_FAULT_NAMES,
+} from '../../support/faults/faults.ts'
 import { planFaults } from '../../support/faults/plan.ts'
+import { BROKER_COUNTS } from '../../support/faults/world.ts'
 
 const options = { seed: 7, minutes: 5, replicas: 3 }
 
@@ -9,10 +17,11 @@ it('plans the same faults from the same seed, and others from another', () => {
   expect(planFaults({ ...options, seed: 8 })).not.toEqual(planFaults(options))
 })
 
-it('deals every kind before it repeats one', () => {
-  const dealt = planFaults({ ...options, minutes: 30 }).flatMap(({ faults }) => faults.map(({ name }) => name))
-  const firstDeal = dealt.slice(0, FAULT_NAMES.length)
-  expect([...firstDeal].sort()).toEqual([...FAULT_NAMES].sort())
+it.each(BROKER_COUNTS)('deals every kind that there is for %i brokers before it repeats one', brokers => {
+  const only = faultNames({ brokers, pooler: false })
+  const dealt = planFaults({ ...options, only, minutes: 30 }).flatMap(({ faults }) => faults.map(({ name }) => name))
+  const firstDeal = dealt.slice(0, only.length)
+  expect([...firstDeal].sort()).toEqual([...only].sort())
 })
 
 it('never breaks the same thing twice at a time, and stays within the bounds of each kind', () => {
@@ -36,5 +45,5 @@ it('ends within its minutes, with at least one fault however short they are', ()
 })
 
 it('knows each fault by its name', () => {
-  expect(FAULTS.map(({ name }) => name)).toEqual([...FAULT_NAMES, ...POOLER_FAULT_NAMES])
+  expect(FAULTS.map(({ name }) => name)).toEqual([...FAULT_NAMES, ...POOLER_FAULT_NAMES, ...CLUSTER_FAULT_NAMES])
 })

@@ -1,4 +1,4 @@
-/** A real Apache Kafka of one node (KRaft), on free ports of the loopback interface, for demo, tests and benches. */
+/** A real Apache Kafka, of one node (KRaft) or as a node of several, on free ports of the loopback interface, for demo, tests and benches. */
 import { randomBytes } from 'node:crypto'
 import { existsSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -29,6 +29,17 @@ export interface KafkaOptions {
   readonly systemProperties?: Readonly<Record<string, string>> | undefined
   /** Broker properties on top of ours, as `{'log.retention.ms': '1000'}`. */
   readonly properties?: Readonly<Record<string, string>> | undefined
+  /** Makes it one node of several, started side by side; without it, it is a cluster of its own. */
+  readonly node?: ClusterNode | undefined
+}
+
+/** A node's place in a cluster: what all nodes are told alike, and what is its own. */
+export interface ClusterNode {
+  readonly id: number
+  /** As {@link newClusterId} makes it. */
+  readonly clusterId: string
+  /** Ports of the nodes by id, of clients and of controllers: fixed, because each node must know those of the others. */
+  readonly ports: ReadonlyMap<number, { readonly port: number; readonly controllerPort: number }>
 }
 
 export interface KafkaListener {
@@ -60,9 +71,14 @@ export interface EmbeddedKafka extends AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** JVM options for a small machine: half of Kafka's default heap, the plainest collector, no second compiler stage. */
-const jvmOptions = [
-  ...['-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true'],
+/** JVM options for a small machine: half of Kafka's default heap, or less of several, the plainest collector, no second compiler stage. */
+const jvmOptions = ({ node }: KafkaOptions) => [
+  ...[
+    node === undefined ? '-Xmx512m' : '-Xmx320m',
+    '-XX:+UseSerialGC',
+    '-XX:TieredStopAtLevel=1',
+    '-Djava.awt.headless=true',
+  ],
   '-XX:-UsePerfData', // else it writes a file that everybody may read below /tmp/hsperfdata_USER
 ]
 const loggingOptions = ['showDateTime=true', 'dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS', 'showShortLogName=true'].map(
@@ -83,7 +99,9 @@ export async function startKafka(options: KafkaOptions = {}): Promise<EmbeddedKa
   // The folder holds orders, so no other user may read it.
   keptFolder(dir)
   const names = Object.keys(options.listeners ?? {})
-  const [port = 0, controllerPort = 0, upstreamPort = 0, ...others] = await freePorts(3 + names.length)
+  const [anyPort = 0, anyControllerPort = 0, upstreamPort = 0, ...others] = await freePorts(3 + names.length)
+  const { node } = options
+  const { port, controllerPort } = node?.ports.get(node.id) ?? { port: anyPort, controllerPort: anyControllerPort }
   const addresses = Object.fromEntries(names.map((name, at) => [name, `127.0.0.1:${others[at]}`]))
   const ports = { port, controllerPort, upstreamPort, addresses }
   const logFile = join(dir, 'kafka.log')
@@ -94,7 +112,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<EmbeddedKa
   const javaProcess = (mainClass: string, ...args: string[]): GuardedOptions => ({
     command: java,
     args: [
-      ...jvmOptions,
+      ...jvmOptions(options),
       `-Djava.io.tmpdir=${dir}`,
       ...systemProperties,
       ...loggingOptions,
@@ -115,7 +133,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<EmbeddedKa
   const start = async (): Promise<GuardedProcess> => {
     const broker = await startGuarded(javaProcess('kafka.Kafka', propertiesFile))
     try {
-      await untilReady('Kafka', broker, { logFile, timeoutMs: 60_000 }, () => askForMetadata(port))
+      await untilReady('Kafka', broker, { logFile, timeoutMs: 60_000 }, () => askForMetadata(port, node?.id ?? 1))
       return broker
     } catch (error) {
       await broker.stop('SIGKILL')
@@ -132,7 +150,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<EmbeddedKa
           `${mechanism}=[name=${name},password=${password}]`,
         ]),
       )
-      const args = ['format', '-t', newClusterId(), '-c', propertiesFile, ...users]
+      const args = ['format', '-t', node?.clusterId ?? newClusterId(), '-c', propertiesFile, ...users]
       await runGuarded('Formatting the folder of Kafka', javaProcess('kafka.tools.StorageTool', ...args))
     }
     broker = await start()
@@ -182,8 +200,11 @@ interface Ports {
   readonly addresses: Readonly<Record<string, string>>
 }
 
-/** server.properties of one node that is broker and controller in one; each setting off its default says why. */
+/** server.properties of a node that is broker and controller in one; each setting off its default says why. */
 function brokerProperties(ports: Ports, options: KafkaOptions): string {
+  const { id, ports: nodes } = options.node ?? { id: 1, ports: new Map([[1, ports]]) }
+  // Each record on all nodes; one may be away.
+  const [replicas, inSync] = [String(nodes.size), String(Math.max(1, nodes.size - 1))]
   const proxied = options.proxyPort !== undefined
   const plain = `PLAINTEXT://127.0.0.1:${ports.port}`
   const controller = `CONTROLLER://127.0.0.1:${ports.controllerPort}`
@@ -197,8 +218,10 @@ function brokerProperties(ports: Ports, options: KafkaOptions): string {
   const portOf = (name: string) => addressOf(name).split(':')[1]
   return Object.entries({
     'process.roles': 'broker,controller',
-    'node.id': '1',
-    'controller.quorum.voters': `1@127.0.0.1:${ports.controllerPort}`,
+    'node.id': String(id),
+    'controller.quorum.voters': [...nodes]
+      .map(([voter, { controllerPort }]) => `${voter}@127.0.0.1:${controllerPort}`)
+      .join(),
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
     listeners: [
@@ -223,13 +246,13 @@ function brokerProperties(ports: Ports, options: KafkaOptions): string {
     ),
     // Within the folder in which it is started: a list that commas divide, in a file in which backslashes mean something else.
     'log.dirs': 'data',
-    // There is only one broker to hold a replica.
-    'offsets.topic.replication.factor': '1',
-    'transaction.state.log.replication.factor': '1',
-    'transaction.state.log.min.isr': '1',
-    'share.coordinator.state.topic.replication.factor': '1',
-    'share.coordinator.state.topic.min.isr': '1',
-    'min.insync.replicas': '1',
+    'default.replication.factor': replicas,
+    'offsets.topic.replication.factor': replicas,
+    'transaction.state.log.replication.factor': replicas,
+    'transaction.state.log.min.isr': inSync,
+    'share.coordinator.state.topic.replication.factor': replicas,
+    'share.coordinator.state.topic.min.isr': inSync,
+    'min.insync.replicas': inSync,
     // 50 partitions each by default: as many folders to make when the first group joins.
     'offsets.topic.num.partitions': '4',
     'transaction.state.log.num.partitions': '4',
