@@ -133,7 +133,8 @@ async function* topics(
           ? ', and not write: adding values over HTTP and redrives to the topic need that'
           : ''
       const may = needed.join(' and ').toLowerCase()
-      yield { name: of.name, ok: true, detail: `${found.partitions} partitions; this user may ${may}${only}` }
+      const held = `${found.partitions} partitions with ${plural(found.replicas, 'replica')}`
+      yield { name: of.name, ok: true, detail: `${held}; this user may ${may}${only}` }
     }
     if (found.leaderless.length > 0) {
       yield {
@@ -141,6 +142,14 @@ async function* topics(
         ok: false,
         detail: `no broker leads ${found.leaderless.map(id => `${found.topic}-${id}`).join(', ')}: they wait, the others continue`,
         fix: 'start the brokers that hold their replicas, and look at the disks of those that run (kafka-topics --describe --unavailable-partitions)',
+      }
+    }
+    if (found.behind.length > 0) {
+      yield {
+        name: `replicas of ${found.topic}`,
+        ok: false,
+        detail: `not all in sync: ${found.behind.map(id => `${found.topic}-${id}`).join(', ')}; where fewer are than min.insync.replicas, nothing can be written`,
+        fix: 'start the brokers that hold the others (kafka-topics --describe --under-replicated-partitions)',
       }
     }
   }

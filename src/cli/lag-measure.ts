@@ -79,7 +79,7 @@ export async function measureLag(config: Pick<Config, 'kafka' | 'postgres'>, str
   function beyondEnd(row: Pick<PartitionLag, Known>, next: bigint, end: bigint): PartitionLag {
     const unreadable =
       `${topic}-${row.partition}: progress is at offset ${next}, beyond the partition's end ${end}, so the service holds it; the topic was ` +
-      'probably deleted and recreated, or KAFKA_BROKERS names another cluster. Decide where to continue with: ' +
+      'probably deleted and recreated, or lost records in an unclean election, or KAFKA_BROKERS names another cluster. Decide where to continue with: ' +
       `holdfast seek --partition ${row.partition} --to OFFSET|earliest|latest --because "…"`
     const unknown = { lag_records: null, lag_seconds: null, open_transaction_records: 0 }
     return { ...row, next_offset: String(next), end_offset: String(end), ...unknown, unreadable }

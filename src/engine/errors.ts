@@ -104,7 +104,7 @@ export class BrokerUnavailableError extends StreamError {
   }
 }
 
-/** One partition has no leader, or is not there; the cluster itself answers. */
+/** One partition has no leader, a new one that is not ready, or is not there; the cluster itself answers. */
 export class PartitionUnavailableError extends BrokerUnavailableError {}
 
 /** The topic takes no record of this size: it would be refused tomorrow as well. */

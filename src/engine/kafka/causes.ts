@@ -186,7 +186,7 @@ const TABLE: readonly (readonly [RegExp, Explain])[] = [
             what: `cannot connect to ${at}: ${shortened(said)}`,
             remedy: 'check that a broker runs there and that KAFKA_BROKERS names it',
           }
-        : advertised(at, shortened(said)),
+        : unreached(at, shortened(said)),
   ],
   [
     /setup timed out|timed out in state/i,
@@ -197,7 +197,7 @@ const TABLE: readonly (readonly [RegExp, Explain])[] = [
             what: `${at} does not answer`,
             remedy: 'check KAFKA_BROKERS, the network and its firewalls between here and there',
           }
-        : advertised(at, 'nothing answers there'),
+        : unreached(at, 'nothing answers there'),
   ],
   [
     /closed by peer|Disconnected/,
@@ -273,6 +273,17 @@ export function advertised(at: string, why: string): Cause {
     what: `the cluster tells its clients to come back to ${at}, and ${why}`,
     remedy:
       'advertised.listeners of that broker must name a host and port that can be reached from here (Kafka in a container needs a listener of its own for clients outside)',
+  }
+}
+
+/** A broker that is down, mostly; or that mistake again, where no broker of the cluster was ever reached at such an address. */
+function unreached(at: string, why: string): Cause {
+  return {
+    kind: 'advertised',
+    what: `the broker that the cluster lists at ${at} cannot be reached: ${why}`,
+    remedy:
+      'check that it runs, and that its advertised.listeners names a host and port that can be reached from here (Kafka in a ' +
+      'container needs a listener of its own for clients outside)',
   }
 }
 

@@ -64,7 +64,16 @@ export interface NativeClient {
 
 export interface NativeMetadata {
   readonly brokers: readonly { readonly id: number; readonly host?: string; readonly port?: number }[]
-  readonly topics: readonly { readonly name: string; readonly partitions: readonly { readonly id: number }[] }[]
+  readonly topics: readonly { readonly name: string; readonly partitions: readonly NativePartition[] }[]
+}
+
+export interface NativePartition {
+  readonly id: number
+  /** Id of a broker; -1: none. */
+  readonly leader?: number
+  readonly replicas?: readonly number[]
+  /** Those of them that are in sync. */
+  readonly isrs?: readonly number[]
 }
 
 export interface NativeConsumer extends NativeClient {
@@ -125,7 +134,12 @@ export interface NativeGroups {
 export interface NativeTopic {
   readonly name: string
   readonly topicId: { readonly base64: string }
-  readonly partitions: readonly { readonly partition: number; readonly leader: object | null }[]
+  readonly partitions: readonly {
+    readonly partition: number
+    readonly leader: object | null
+    readonly replicas: readonly object[]
+    readonly isr: readonly object[]
+  }[]
   readonly error?: NativeError
   readonly authorizedOperations?: readonly number[]
 }

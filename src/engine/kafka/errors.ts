@@ -21,6 +21,8 @@ export const CODE = {
   revokePartitions: -174,
   autoOffsetReset: -140,
   maxPollExceeded: -147,
+  messageTimedOut: -192,
+  timedOut: -185,
   queueFull: -184,
   unknownPartition: -190,
   illegalGeneration: 22,
@@ -28,6 +30,8 @@ export const CODE = {
   rebalanceInProgress: 27,
   unknownTopic: 3,
   recordTooLarge: 10,
+  notEnoughReplicas: 19,
+  notEnoughReplicasAfterAppend: 20,
   topicAuthorization: 29,
   invalidTimestamp: 32,
   topicExists: 36,
@@ -118,16 +122,38 @@ export function toStreamError(error: unknown, doing: string, client?: object): S
   })
 }
 
-/** Leader not available, not the leader, replica not available, disk offline, fenced or unknown leader epoch. */
-const WITHOUT_LEADER: ReadonlySet<number> = new Set([CODE.unknownPartition, 5, 6, 9, 56, 74, 75])
+interface Explained {
+  readonly what: string
+  readonly remedy?: string
+}
+
+const NO_LEADER: Explained = {
+  what: 'no broker leads this partition',
+  remedy: 'check the brokers that hold its replicas, and their disks',
+}
+
+/** What concerns one partition alone, while the cluster itself answers. */
+const OF_PARTITION: ReadonlyMap<number, Explained> = new Map([
+  // Unknown to the client, leader not available, not the leader, replica not available, disk offline, fenced or unknown leader epoch.
+  ...[CODE.unknownPartition, 5, 6, 9, 56, 74, 75].map(code => [code, NO_LEADER] as const),
+  [78, { what: 'its new leader is not ready yet, which takes seconds after an election' }],
+])
 
 /** As {@link toStreamError}, for a request about one partition: a missing leader is no fault of the whole cluster. */
 export function toPartitionError(error: unknown, doing: string, client?: object): StreamError {
   const { code, message } = describe(error)
-  if (code === undefined || !WITHOUT_LEADER.has(code)) return toStreamError(error, doing, client)
-  return new PartitionUnavailableError(`Kafka, ${doing}: no broker leads this partition (${message}, code ${code})`, {
+  const known = code === undefined ? undefined : OF_PARTITION.get(code)
+  if (known === undefined) {
+    const translated = toStreamError(error, doing, client)
+    if (code !== CODE.timedOut || translated.remedy !== undefined) return translated
+    return new BrokerUnavailableError(
+      `Kafka, ${doing}: the broker that leads this partition does not answer (${message}, code ${code})`,
+      { cause: error, remedy: 'look at that broker; once the cluster has given it up, another one leads' },
+    )
+  }
+  return new PartitionUnavailableError(`Kafka, ${doing}: ${known.what} (${message}, code ${code})`, {
     cause: error,
-    remedy: 'check the brokers that hold its replicas, and their disks',
+    remedy: known.remedy,
   })
 }
 

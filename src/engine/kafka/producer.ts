@@ -17,6 +17,7 @@ import {
 import { CODE, describe, toConnectError, toLastError, toStreamError, warningText } from './errors.ts'
 import { createHearing, hearsBroker } from './hearing.ts'
 import { causesOf } from './listening.ts'
+import { isShort, lookUp, whyUnacknowledged } from './unacknowledged.ts'
 
 /** A record to be produced. Without `partition` the key decides; without `timestampMs` it is now. */
 export interface OutgoingRecord {
@@ -56,6 +57,10 @@ export const PRODUCE_MAX_BYTES = 16 * 1024 * 1024
 /** Records that may wait for an acknowledgement at once; beyond it `produce` waits. */
 const MAX_UNACKED = 10_000
 
+/** A record that waits longer than this for its acknowledgement has its topic looked up: its partition may be led elsewhere now. */
+const LOOK_UP_AFTER_MS = 2_000
+/** A leader that has not answered for this long is given up: the record goes to the next one, and is in the topic once all the same. */
+const SOCKET_TIMEOUT_MS = 6_000
 /** Waiting longer than this for an acknowledgement, or for an answer, the producer tries whether another client fares better. */
 const RENEW_AFTER_MS = 10_000
 const RENEW_CONNECT_TIMEOUT_MS = 5_000
@@ -86,6 +91,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
       acks: 'all',
       'enable.idempotence': true,
       'message.timeout.ms': options.deliveryTimeoutMs ?? 15_000,
+      'socket.timeout.ms': SOCKET_TIMEOUT_MS,
       'message.max.bytes': PRODUCE_MAX_BYTES,
       'linger.ms': 5,
       'queue.buffering.max.messages': MAX_UNACKED * 2,
@@ -99,7 +105,10 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
       unacked.delete(waiting)
       waiters.shift()?.()
       if (error) {
-        void toLastError(error, `producing to ${report.topic}`, opened).then(waiting.reject)
+        // The present client is asked why: one that was replaced may be on its way out.
+        void toLastError(error, `producing to ${report.topic}`, opened)
+          .then(translated => whyUnacknowledged(translated, report, client))
+          .then(waiting.reject)
       } else {
         waiting.resolve({ partition: report.partition, offset: BigInt(report.offset) })
         causesOf(opened)?.heard()
@@ -130,9 +139,13 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
     // Those of a client that was replaced only wait for their timeout.
     const oldest = unacked.values().find(waiting => waiting.client === client)
     const waitingMs = oldest === undefined ? 0 : performance.now() - oldest.sinceMs
+    // The client itself would look again only with its next refresh.
+    if (oldest !== undefined && waitingMs > LOOK_UP_AFTER_MS) void lookUp(client, oldest.topic)
     if (Math.max(waitingMs, hearing.deafMs()) < RENEW_AFTER_MS) return
     renewing = true
     try {
+      // Brokers that answer, and cannot acknowledge: that is not the client's fault.
+      if (hearing.deafMs() === 0 && oldest !== undefined && (await isShort(client, oldest.topic))) return
       const fresh = await open(RENEW_CONNECT_TIMEOUT_MS)
       if (lifecycle.stopping.aborted) return abandon(fresh)
       const old = client
@@ -151,7 +164,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
     while (unacked.size >= MAX_UNACKED) await new Promise<void>(resolve => waiters.push(resolve))
     if (lifecycle.stopping.aborted) throw new BrokerUnavailableError('the producer is closed')
     const { promise, resolve, reject } = Promise.withResolvers<{ partition: number; offset: bigint }>()
-    const waiting: Waiting = { client, sinceMs: performance.now(), resolve, reject }
+    const waiting: Waiting = { client, topic: record.topic, sinceMs: performance.now(), resolve, reject }
     const nativeHeaders = toNativeHeaders(headers)
     for (let tries = 1; ; tries++) {
       try {
@@ -202,6 +215,7 @@ export async function startProducer(options: ProducerOptions): Promise<KafkaProd
 
 interface Waiting {
   client: NativeProducer
+  readonly topic: string
   /** When it was handed over. */
   readonly sinceMs: number
   resolve(position: { partition: number; offset: bigint }): void

@@ -230,8 +230,10 @@ export const CLIENT_PROPERTIES = {
   'client.id': 'holdfast',
   'socket.keepalive.enable': true,
   'reconnect.backoff.max.ms': 2_000,
-  // Partitions that are added must be read within a minute; the default is five minutes.
-  'topic.metadata.refresh.interval.ms': 30_000,
+  // A broker that is silent is found out by looking where its partitions are led now, and new partitions likewise; the default is five minutes.
+  'topic.metadata.refresh.interval.ms': 10_000,
+  // Until then a silent one counts as there, and is asked for that as well; the default is a minute.
+  'socket.timeout.ms': 15_000,
   'allow.auto.create.topics': false,
 } as const
 

@@ -7,7 +7,7 @@ import {
   type NativeMetadata,
   type NativeTopicPartition,
 } from './client.ts'
-import { toPartitionError, toStreamError } from './errors.ts'
+import { CODE, describe, toPartitionError, toStreamError } from './errors.ts'
 
 /** Questions to the broker that every reader of a topic has, put through the client that it owns. */
 
@@ -38,14 +38,21 @@ export async function askPartitions(client: NativeClient, topic: string, timeout
   return found.map(({ id }) => id).sort((a, b) => a - b)
 }
 
-/** @throws PartitionUnavailableError where no broker leads the partition */
+/** @throws PartitionUnavailableError where no broker leads the partition, or it is not there */
 export async function askWatermarks(client: NativeClient, at: TopicPartition, timeoutMs: number): Promise<Watermarks> {
-  const marks = await ask<{ lowOffset: number; highOffset: number }>(
-    client,
-    `asking for the ends of ${partitionKey(at)}`,
-    done => client.queryWatermarkOffsets(at.topic, at.partition, timeoutMs, done),
-    toPartitionError,
-  )
+  const question = () =>
+    ask<{ lowOffset: number; highOffset: number }>(
+      client,
+      `asking for the ends of ${partitionKey(at)}`,
+      done => client.queryWatermarkOffsets(at.topic, at.partition, timeoutMs, done),
+      toPartitionError,
+    )
+  const marks = await question().catch(async (error: Error) => {
+    // A member may be given a partition that was just added before its client has looked at the topic again.
+    if (describe(error.cause).code !== CODE.unknownPartition) throw error
+    await askPartitions(client, at.topic, timeoutMs)
+    return await question()
+  })
   return { low: BigInt(marks.lowOffset), high: BigInt(marks.highOffset) }
 }
 

@@ -10,6 +10,10 @@ export interface TopicRights {
   readonly mayDescribe: boolean
   /** Ids of partitions that no broker leads just now: they can neither be read nor written. */
   readonly leaderless: readonly number[]
+  /** Brokers that hold each of its records: the fewest of any partition. */
+  readonly replicas: number
+  /** Ids of partitions that some of these brokers do not hold completely just now. */
+  readonly behind: readonly number[]
   readonly mayRead: boolean
   readonly mayWrite: boolean
 }
@@ -36,6 +40,10 @@ export async function topicRights(connection: KafkaConnection, topics: readonly 
         topic,
         partitions: partitions.length,
         leaderless: partitions.filter(({ leader }) => leader === null).map(({ partition }) => partition),
+        replicas: Math.min(...partitions.map(({ replicas }) => replicas.length)),
+        behind: partitions
+          .filter(({ isr, replicas }) => isr.length < replicas.length)
+          .map(({ partition }) => partition),
         mayDescribe: description?.error?.code !== CODE.topicAuthorization,
         mayRead: may(ALLOWED.read),
         mayWrite: may(ALLOWED.write),

@@ -100,11 +100,11 @@ export async function locate(partitions: readonly TopicPartition[], parts: Locat
         row === undefined
           ? `the group's committed offset is ${resume.offset}`
           : `progress is at offset ${resume.offset}`
-      return halt(
-        new ProgressBeyondEndError(
-          `${key}: ${whose}, beyond the partition's end ${high}; the topic was probably deleted and created again. ${decide}`,
-        ),
-      )
+      const isSameTopic = topicId !== undefined && row?.topicId === topicId
+      const why = isSameTopic
+        ? 'the log has lost records that were settled, by an unclean election or with a disk'
+        : 'the topic was probably deleted and created again'
+      return halt(new ProgressBeyondEndError(`${key}: ${whose}, beyond the partition's end ${high}; ${why}. ${decide}`))
     }
     const found = row ?? (await start(resume.kind === 'at' ? resume : { offset: resume.from }))
     if (resume.kind === 'expired' && found.nextOffset === resume.from) {

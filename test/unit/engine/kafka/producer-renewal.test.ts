@@ -14,6 +14,10 @@ afterEach(() => {
 interface FakeProducer extends NativeProducer {
   /** Whether a broker answers it. */
   hears: boolean
+  /** Whether what it sends is acknowledged. */
+  acknowledged: boolean
+  /** Replicas of the partition that are in sync. */
+  isrs: number[]
   /** What it was handed and has not reported on, by its opaque. */
   readonly held: unknown[]
   readonly disconnected: boolean
@@ -32,12 +36,15 @@ function createFakeProducer(hears: boolean): FakeProducer {
   let disconnected = false
   let offset = 0
   function answer(done: (error: NativeError | null, result: NativeMetadata) => void, timeoutMs: number): void {
-    const metadata = { brokers: [{ id: 1 }], topics: [{ name: 'orders.dlq', partitions: [{ id: 0 }] }] }
+    const partition = { id: 0, leader: 1, replicas: [1, 2, 3], isrs: client.isrs }
+    const metadata = { brokers: [{ id: 1 }], topics: [{ name: 'orders.dlq', partitions: [partition] }] }
     const error = client.hears ? null : AWAY
     setTimeout(() => done(error, metadata), client.hears ? 1 : timeoutMs)
   }
   const client: FakeProducer = {
     hears,
+    acknowledged: true,
+    isrs: [1, 2, 3],
     held,
     get disconnected() {
       return disconnected
@@ -63,7 +70,7 @@ function createFakeProducer(hears: boolean): FakeProducer {
     setPollInBackground: () => {},
     produce(_topic, _partition, _value, _key, _timestampMs, opaque) {
       held.push(opaque)
-      if (client.hears) setTimeout(() => client.report(), 5)
+      if (client.hears && client.acknowledged) setTimeout(() => client.report(), 5)
     },
   }
   return client
@@ -139,9 +146,32 @@ it('is replaced when it acknowledges nothing while another one connects, and goe
   // And the old one is kept until it has told what became of its last record
   expect(client(0)).toMatchObject({ disconnected: false, held: [expect.anything()] })
   client(0).report(TIMED_OUT)
+  await vi.advanceTimersByTimeAsync(10)
   await refused
   expect(client(0).disconnected).toBe(true)
   await vi.advanceTimersByTimeAsync(60_000)
+  expect(clients).toHaveLength(2)
+})
+
+it('is not replaced while the topic has too few replicas in sync, and its records fail for that reason', async () => {
+  const { client, clients, produce, warnings } = await aProducer()
+  client(0).acknowledged = false
+  client(0).isrs = [2]
+  const stuck = [produce(), produce()]
+  const refused = Promise.all(
+    stuck.map(one => expect(one).rejects.toThrow(/orders\.dlq-0 has 1 of its 3 replicas in sync.*; start the brokers/)),
+  )
+  await vi.advanceTimersByTimeAsync(15_000)
+  client(0).report(TIMED_OUT)
+  await vi.advanceTimersByTimeAsync(10)
+  await refused
+  expect(clients).toHaveLength(1)
+  expect(warnings).toEqual([])
+
+  // And when all of them are in sync, so that nothing explains it, then it is
+  client(0).isrs = [1, 2, 3]
+  produce().catch(() => {})
+  await vi.advanceTimersByTimeAsync(12_000)
   expect(clients).toHaveLength(2)
 })
 
