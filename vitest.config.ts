@@ -17,6 +17,8 @@ const patient = { expect: { poll: { timeout: 30_000 } } } as const
 
 /** Files that take longest, the slowest first: begun last, one of them would run on alone at the end. */
 const SLOW = [
+  'a-broker-of-three-is-lost-under-load',
+  'a-cluster-is-worked-on-under-load',
   'random-faults-lose-nothing',
   'a-thousand-dead-letters-are-an-inbox',
   'a-stop-at-a-bad-moment-loses-nothing',
@@ -45,6 +47,8 @@ const LONG = [
   'test/contract/package-installed.test.ts',
   'test/contract/pooler.test.ts',
   'test/scenarios/a-backlog-of-large-records-fits-a-small-heap.test.ts',
+  'test/scenarios/a-broker-of-three-is-lost-under-load.test.ts',
+  'test/scenarios/a-cluster-is-worked-on-under-load.test.ts',
   'test/scenarios/a-new-team-brings-its-own-stream.test.ts',
   'test/scenarios/a-pooler-in-between-loses-nothing.test.ts',
   'test/scenarios/a-standby-is-promoted-under-load.test.ts',

@@ -2,7 +2,7 @@ import { askBroker, int8, int16, int32, text } from './kafka-protocol.ts'
 
 /**
  * The first batches of a partition as they travel, by a Fetch request of our own (version 4): what the native client makes of
- * a record is not asked. The broker must lead the partition, and the records must not be compressed.
+ * a record is not asked. The broker must lead the partition.
  */
 export async function fetchRaw(brokers: string, topic: string, partition: number): Promise<Buffer> {
   const request = Buffer.concat([
@@ -13,7 +13,23 @@ export async function fetchRaw(brokers: string, topic: string, partition: number
   return await askBroker(brokers, request)
 }
 
-/** Whether the header of that name holds null, nothing or something: its length follows it, as a zigzag varint. */
+const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
+
+/**
+ * How the first of them is compressed: the lowest bits of its attributes.
+ * @param answer of {@link fetchRaw}
+ */
+export function codecOf(answer: Buffer): string {
+  // Correlation id, throttle time, one topic by name, one partition: index, error, two offsets, aborted transactions, size.
+  const records = 4 + 4 + 4 + 2 + answer.readInt16BE(12) + 4 + 4 + 2 + 8 + 8
+  const aborted = Math.max(0, answer.readInt32BE(records))
+  const batch = records + 4 + 16 * aborted + 4
+  // Base offset, length, leader epoch, magic, CRC.
+  const codec = answer.readInt16BE(batch + 8 + 4 + 4 + 1 + 4) & 0b111
+  return CODECS[codec] ?? String(codec)
+}
+
+/** Records must not be compressed: whether the header of that name holds null, nothing or something: its length follows it, as a zigzag varint. */
 export function headerKind(batches: Buffer, name: string): 'null' | 'empty' | 'bytes' {
   const at = batches.indexOf(name)
   if (at === -1) throw new Error(`there is no header ${name}`)
