@@ -71,14 +71,16 @@ export const CLUSTER_FAULT_NAMES = [
   'majority-freeze',
   'rolling-restart',
 ] as const
-export type FaultName = (
-  | typeof FAULT_NAMES
-  | typeof POOLER_FAULT_NAMES
-  | typeof CLUSTER_FAULT_NAMES
-)[number]
+export type FaultName = (typeof FAULT_NAMES | typeof POOLER_FAULT_NAMES | typeof CLUSTER_FAULT_NAMES)[number]
 
 /** The faults that can be done to so many brokers, and to a pooler where there is one. */
-export function faultNames({ brokers, pooler }: { readonly brokers: BrokerCount; readonly pooler: boolean }): FaultName[] {
+export function faultNames({
+  brokers,
+  pooler,
+}: {
+  readonly brokers: BrokerCount
+  readonly pooler: boolean
+}): FaultName[] {
   const names: FaultName[] = [...FAULT_NAMES, ...(pooler ? POOLER_FAULT_NAMES : []), ...CLUSTER_FAULT_NAMES]
   return names.filter(name => [undefined, brokers].includes(faultKind(name).brokers))
 }
