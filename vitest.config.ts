@@ -50,6 +50,7 @@ const LONG = [
   'test/scenarios/a-broker-of-three-is-lost-under-load.test.ts',
   'test/scenarios/a-cluster-is-worked-on-under-load.test.ts',
   'test/scenarios/a-new-team-brings-its-own-stream.test.ts',
+  'test/scenarios/a-pod-lives-as-kubernetes-runs-it.test.ts',
   'test/scenarios/a-pooler-in-between-loses-nothing.test.ts',
   'test/scenarios/a-standby-is-promoted-under-load.test.ts',
   'test/scenarios/processes-that-come-and-go-hold-nobody-up.test.ts',

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import schema from '../../../deploy/helm/holdfast/values.schema.json' with { type: 'json' }
 import manifest from '../../../package.json' with { type: 'json' }
-import { ROOT } from './objects.ts'
+import { ROOT } from '../../support/kube-objects.ts'
 
 const CHART = 'deploy/helm/holdfast'
 const textOf = (path: string) => readFileSync(new URL(`${CHART}/${path}`, ROOT), 'utf8')

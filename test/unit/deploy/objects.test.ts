@@ -6,7 +6,15 @@ import { loadConfig } from '#src/settings/config.ts'
 import { SETTINGS } from '#src/settings/settings.ts'
 import manifest from '../../../package.json' with { type: 'json' }
 import { deployFiles } from '../../../scripts/write-deploy.ts'
-import { type Container, documents, type KubeObject, objectOf, objects, ROOT, type Workload } from './objects.ts'
+import {
+  type Container,
+  documents,
+  type KubeObject,
+  objectOf,
+  objects,
+  ROOT,
+  type Workload,
+} from '../../support/kube-objects.ts'
 
 const deployment = objectOf<Workload>('Deployment')
 const job = objectOf<Workload>('Job')

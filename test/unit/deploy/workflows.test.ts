@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { ROOT } from './objects.ts'
+import { ROOT } from '../../support/kube-objects.ts'
 
 interface Step {
   readonly name?: string

@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from 'node:fs'
 import { parseAllDocuments } from 'yaml'
 
-export const ROOT = new URL('../../../', import.meta.url)
+export const ROOT = new URL('../../', import.meta.url)
 
 export interface Named {
   readonly name: string
