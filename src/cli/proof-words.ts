@@ -5,6 +5,7 @@ import { note, paint, print, table } from './output.ts'
 import { grouped, startProgress } from './progress.ts'
 import type { Verification } from './proof.ts'
 import type { OnDeepRead } from './proof-deep.ts'
+import { plural } from './words.ts'
 
 const COLUMNS = [
   ...(['records', 'written', 'inserted', 'superseded', 'stale', 'duplicate'] as const),
@@ -67,10 +68,10 @@ export function showReading(silent: boolean): { readonly update: OnDeepRead; sto
 }
 
 function showDeep({ records, compared, edited, elsewhere, unknown, erased }: DeepProof): void {
-  note(`read again: ${records} records; ${compared} values were compared with theirs`)
-  if (edited > 0) note(`${edited} values are what a dead letter was redriven with instead of the record's own`)
-  if (erased > 0) note(`${erased} values were removed on purpose`)
-  if (elsewhere > 0) note(`${elsewhere} values come from records that are not in what was read`)
+  note(`read again: ${plural(records, 'record')}; compared with rows: ${plural(compared, 'value')}`)
+  if (edited > 0) note(`redriven with another value than the record's own: ${plural(edited, 'value')}`)
+  if (erased > 0) note(`removed on purpose: ${plural(erased, 'value')}`)
+  if (elsewhere > 0) note(`from records that are not in what was read: ${plural(elsewhere, 'value')}`)
   if (unknown > 0)
     note(`${unknown} could not be compared: the record that would decide was purged, compacted or removed`)
 }

@@ -95,7 +95,7 @@ export function createReader({ folder, env, instead = script => script }: Reader
       const [code] = (await once(child, 'close')) as [number | null]
       if (code !== 0) throw new Error(`$ ${step.script}\n${said}\nexit code ${code}`)
       cwd = readFileSync(`${state}.cwd`, 'utf8').trim()
-      if (step.shown !== undefined && !shows(step.shown, said))
+      if (step.shown !== undefined && !shows(instead(step.shown), said))
         throw new Error(`$ ${step.script}\nprinted\n${said}\nthe document shows\n${step.shown}`)
     },
 
@@ -115,7 +115,7 @@ export function shows(shown: string, said: string): boolean {
   const narrow = (text: string) => text.trim().replace(/ +/g, ' ').replace(/ $/gm, '')
   const pattern = narrow(shown)
     .split('\n')
-    .map(line => (line.trim() === '…' ? '(?:.*\n)*?.*' : line.split('…').map(RegExp.escape).join('.*')))
-    .join('\\s*\n')
-  return new RegExp(`^${pattern}$`).test(narrow(said))
+    .map(line => (line.trim() === '…' ? '(?:.*\n)*?' : `${line.split('…').map(RegExp.escape).join('.*')}\n`))
+    .join('')
+  return new RegExp(`^${pattern}$`).test(`${narrow(said)}\n`)
 }

@@ -30,6 +30,7 @@ it.each([
   ['a …\nb', 'a 12 s\nb\n', true],
   ['a …\nb', 'a 12 s\nc\nb\n', false],
   ['a\n…\nb', 'a\n1\n2\nb', true],
+  ['a\n…\nb', 'a\nb', true],
   ['a\n…', 'a\n1\n2', true],
   ['a\n…\nb', 'a\n1\n2\nc', false],
   ['count  …  done', 'count      5 done', true],
