@@ -7,11 +7,13 @@ process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('node_modules/.cache/co
 
 // The native Kafka client cannot be loaded in worker threads, hence forks everywhere.
 const pool = 'forks'
+/** TEST_CPU=FILE: what each file takes is noted there. */
+const metered = process.env.TEST_CPU === undefined ? {} : { setupFiles: ['test/support/cpu-of-file.ts'] }
 /**
  * Most of the time of a file goes into waiting for servers, sessions and backoffs, not into computing: more files at a time than a small
  * machine has cores. Servers take their share as well, so not many more.
  */
-const onRealServers = { pool, maxWorkers: 4, globalSetup: 'test/support/global-setup.ts' } as const
+const onRealServers = { pool, ...metered, maxWorkers: 4, globalSetup: 'test/support/global-setup.ts' } as const
 /** As with all bounds of waiting, it only ends a broken test: by itself a poll gives up after a second. */
 const patient = { expect: { poll: { timeout: 30_000 } } } as const
 
@@ -38,23 +40,37 @@ const SLOW = [
 ]
 
 /**
- * What takes a minute or more of two cores, and breaks rarely: random faults, storms, a whole project from the packed package, the
- * servers of the demo. Only `make test-all` runs them, and who names one.
+ * What takes half a minute or more of two cores, and breaks rarely: random faults, storms, whole clusters, many processes, a project from the
+ * packed package, the servers of the demo. Only `make test-all`, which the build server runs, has them, and who names one.
  */
 const LONG = [
+  'test/contract/consumer-finds-its-broker-again.test.ts',
   'test/contract/embedded/own-servers.test.ts',
   'test/contract/embedded/zipkin.test.ts',
+  'test/contract/kafka-causes.test.ts',
   'test/contract/package-installed.test.ts',
   'test/contract/pooler.test.ts',
   'test/scenarios/a-backlog-of-large-records-fits-a-small-heap.test.ts',
   'test/scenarios/a-broker-of-three-is-lost-under-load.test.ts',
   'test/scenarios/a-cluster-is-worked-on-under-load.test.ts',
+  'test/scenarios/a-damaged-log-stops-its-partition-alone.test.ts',
   'test/scenarios/a-new-team-brings-its-own-stream.test.ts',
   'test/scenarios/a-pod-lives-as-kubernetes-runs-it.test.ts',
   'test/scenarios/a-pooler-in-between-loses-nothing.test.ts',
+  'test/scenarios/a-redrive-into-the-store-is-noticed-by-no-one-else.test.ts',
+  'test/scenarios/a-redrive-survives-its-worker.test.ts',
+  'test/scenarios/a-redrive-waits-for-postgres.test.ts',
   'test/scenarios/a-standby-is-promoted-under-load.test.ts',
+  'test/scenarios/a-storm-of-dead-letters-stops-its-partition.test.ts',
+  'test/scenarios/a-thousand-dead-letters-are-an-inbox.test.ts',
+  'test/scenarios/an-outage-is-in-the-time-line-afterwards.test.ts',
+  'test/scenarios/dashboards-show-a-run-with-faults.test.ts',
+  'test/scenarios/postgres-that-refuses-slows-or-says-nothing-is-waited-for.test.ts',
   'test/scenarios/processes-that-come-and-go-hold-nobody-up.test.ts',
   'test/scenarios/random-faults-lose-nothing.test.ts',
+  'test/scenarios/records-compressed-in-any-way-are-read.test.ts',
+  'test/scenarios/records-of-every-kind-of-topic-are-accounted-for.test.ts',
+  'test/scenarios/retention-and-recreated-topics-are-noticed.test.ts',
   'test/scenarios/rights-that-are-missing-are-named-and-cost-nothing.test.ts',
   'test/scenarios/the-benchmark-measures-any-program.test.ts',
 ]
@@ -96,6 +112,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
           pool,
+          ...metered,
           // By default a core is left free, which of two is half of them.
           maxWorkers: 2,
           // A process for each file would take more time than the tests of most. So nothing that one changes may outlive it.
@@ -146,6 +163,7 @@ export default defineConfig({
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],
           pool,
+          ...metered,
           maxWorkers: 2,
           ...patient,
           sequence: { groupOrder: 3 },
