@@ -44,7 +44,10 @@ function lint(): void {
     ]
     const objects = rendered.filter(text => text !== undefined).join('\n---\n')
     const location = `${schemas}/{{.ResourceKind}}{{.KindSuffix}}.json`
-    if (objects !== '') run(kubeconform, ['-strict', '-summary', '-schema-location', location, '-'], objects)
+    if (objects !== '') {
+      const summary = run(kubeconform, ['-strict', '-summary', '-schema-location', location, '-'], objects)
+      if (summary !== undefined) say(`kubeconform: ${summary.trim()}`)
+    }
   }
   const missing = Object.entries({ actionlint, helm, kubeconform, kustomize, "kubeconform's schemas": schemas })
     .filter(([, found]) => found === undefined)
