@@ -32,6 +32,31 @@ it('a synchronous standby has all that was settled: nothing is read again, and n
   expect(await service.stop()).toBe(0)
 })
 
+it('a synchronous standby that is away holds the stream up, blames no record, and lets it go on', async () => {
+  // Given a primary whose commits wait for its standby, and limits that are met soon
+  const servers = await replicatedPostgres()
+  const stream = await aStream({ databaseUrl: servers.url })
+  await servers.caughtUp()
+  await servers.makeSynchronous()
+  const env = { ...RETRY_SOON, PG_STATEMENT_TIMEOUT_MS: '400', RETRY_MAX_ATTEMPTS: '2', BATCH_MAX_RECORDS: '50' }
+  const service = await startService({ ...stream, env })
+  const traffic = startTraffic(stream, 20, 50, { seed: 43, updatesRatio: 0.3 })
+  await eventually(async () => (await stream.settled()) > 200, 'the load being settled')
+
+  // When the standby cannot be reached: a commit then waits for it, holds its locks, and no time limit of the server ends it
+  servers.replication({ kind: 'black-hole' })
+  const retries = () => service.log.filter(({ event }) => event === 'retry').length
+  await eventually(() => retries() > 8, 'batches being tried again')
+  await traffic.stop()
+  expect(await isReady(service)).toBe(false)
+
+  // Then all of it is settled once the standby is there again
+  servers.replication({ kind: 'pass' })
+  expect(await stream.readAll(stream.dlqTopic)).toEqual([])
+  await expectWhole(stream, service, traffic)
+  expect(await service.stop()).toBe(0)
+})
+
 it('what an asynchronous standby lacks is read again, and the old primary that comes back gets nothing', async () => {
   // Given a primary whose commits wait for nobody, and a standby that is cut off while more is settled and committed
   const servers = await replicatedPostgres()
