@@ -13,7 +13,8 @@ it('a password that changes at the server first is waited for, in its file, and 
   const stream = await aStream()
   const role = `app_${Math.random().toString(36).slice(2)}`
   await stream.query(`CREATE ROLE ${role} LOGIN SUPERUSER PASSWORD 'first'`)
-  onTestFinished(() => stream.query(`DROP ROLE ${role}`).then(() => {}))
+  // With the queue of jobs, which the service made as that user.
+  onTestFinished(() => stream.query(`DROP OWNED BY ${role} CASCADE; DROP ROLE ${role}`).then(() => {}))
   const dir = mkdtempSync(join(tmpdir(), 'holdfast-login-'))
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
   const file = join(dir, 'url')
