@@ -4,7 +4,7 @@ import { holdfast } from '../support/cli.ts'
 import { anOrder } from '../support/orders.ts'
 import { letterCounts } from '../support/redrives.ts'
 import { type SecuredKafka, startSecuredKafka } from '../support/secured-kafka.ts'
-import { allowService, mutualTls, scram, untilSettled } from '../support/secured-service.ts'
+import { allowService, mutualTls, oauth, scram, secretFile, untilSettled } from '../support/secured-service.ts'
 import { eventually, isReady, startService } from '../support/service.ts'
 import { aStream, streamTools } from '../support/stream.ts'
 
@@ -27,6 +27,15 @@ const logins = {
     principal: 'CN=service-with-certificate',
     env: mutualTls(secured, 'service-with-certificate'),
   }),
+  'OAUTHBEARER, with tokens from an identity provider': async () => {
+    const { tokenUrl, clientId, clientSecret } = secured.issuer
+    const env = oauth(secured, {
+      KAFKA_SASL_OAUTH_TOKEN_URL: tokenUrl,
+      KAFKA_SASL_OAUTH_CLIENT_ID: clientId,
+      KAFKA_SASL_OAUTH_CLIENT_SECRET_FILE: secretFile(`${clientSecret}\n`).path,
+    })
+    return { principal: clientId, env }
+  },
 }
 
 it.each(Object.entries(logins))(
@@ -64,6 +73,6 @@ it.each(Object.entries(logins))(
     expect(await letterCounts(stream)).toEqual({ 'open 1': 6 })
     expect(JSON.parse((await holdfast(asService, 'verify', '--json')).stdout)).toMatchObject({ verify: 'ok' })
     expect(await service.stop()).toBe(0)
-    expect(service.output.join('\n')).not.toMatch(/s e cret|eyJ/)
+    expect(service.output.join('\n')).not.toMatch(/s e cret|first-secret|eyJ/)
   },
 )

@@ -5,6 +5,7 @@ import { letterCounts } from '../support/redrives.ts'
 import { type SecuredKafka, startSecuredKafka } from '../support/secured-kafka.ts'
 import { allowService, scram, untilSettled } from '../support/secured-service.ts'
 import { ask, eventually, isReady, startService } from '../support/service.ts'
+import { freshDatabase, freshTopics } from '../support/stack.ts'
 import { aStream, type Stream, streamTools } from '../support/stream.ts'
 
 let secured: SecuredKafka
@@ -74,3 +75,15 @@ it.each(cases)(
     expect(await again.stop()).toBe(0)
   },
 )
+
+it('the right to create its topics is enough for a service that finds none', async () => {
+  await secured.setPassword('creator', 'secret')
+  const names = freshTopics('created')
+  await allowService(secured, 'creator', names)
+  for (const topic of [names.topic, names.dlqTopic]) await secured.allow('creator', { topic }, 'create')
+  const env = scram(secured, 'creator', { KAFKA_SASL_PASSWORD: 'secret' })
+  const databaseUrl = await freshDatabase({ migrated: true })
+  const service = await startService({ ...names, databaseUrl, brokers: secured.at.SCRAM512, env })
+  await eventually(() => isReady(service), 'being ready')
+  expect(await service.stop()).toBe(0)
+})

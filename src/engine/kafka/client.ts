@@ -385,11 +385,16 @@ const FIRST_QUESTIONS_MS = [500, 1_000, 2_500]
  */
 export async function connect(client: NativeClient, timeoutMs: number): Promise<void> {
   const causes = causesOf(client)
-  // The client itself would wait for one, and report a timeout.
-  await causes?.token()
+  // The client itself would wait for one, and report a timeout. It is connected all the same, however briefly: to release one of
+  // this package that was never connected ends the process (a segmentation fault).
+  const withoutToken = await causes?.token().then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  const patienceMs = withoutToken === undefined ? timeoutMs : 1
   const ask = client.getMetadata.bind(client)
   const askPatiently: NativeClient['getMetadata'] = (options, done) => {
-    void patiently(timeoutMs, ms => call<NativeMetadata>(answer => ask({ ...options, timeout: ms }, answer))).then(
+    void patiently(patienceMs, ms => call<NativeMetadata>(answer => ask({ ...options, timeout: ms }, answer))).then(
       metadata => done(null, metadata),
       (error: NativeError) => done(error, NO_METADATA),
     )
@@ -412,8 +417,9 @@ export async function connect(client: NativeClient, timeoutMs: number): Promise<
 
   // The client asks for metadata itself while it connects, once, and nothing can break that question off.
   if (causes !== undefined) client.getMetadata = askPatiently
-  const metadata = await call<NativeMetadata>(done => client.connect({ timeout: timeoutMs }, done))
+  const metadata = await call<NativeMetadata>(done => client.connect({ timeout: patienceMs }, done))
     .catch((error: NativeError) => {
+      if (withoutToken !== undefined) throw withoutToken
       throw isUnusable(error) ? unusable(error) : error
     })
     .finally(() => {

@@ -79,6 +79,8 @@ export function listen(client: object, connection: Connection): void {
     if (cause.kind === 'credentials') connection.logins?.renew()
     // Brokers close what idles, and when they restart: it points to settings only if no request was ever answered.
     if (cause.kind === 'closed' && reached) return
+    // So a broker answers on a connection whose token has expired, or which it could not authenticate again.
+    if (cause.kind === 'sasl_not_offered' && reached) return
     const key = `${addressOf(line.place)} ${line.bootstrap}`
     const known = said.get(key)
     const nowMs = performance.now()

@@ -1,6 +1,9 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { expect, it, vi } from 'vitest'
+import { BrokerUnavailableError } from '#src/engine/errors.ts'
 import { call, nativeAdmin, nativeProducer } from '#src/engine/kafka/client.ts'
+import { startInspector } from '#src/engine/kafka/inspector.ts'
+import { startProducer } from '#src/engine/kafka/producer.ts'
 import type { Token } from '#src/engine/kafka/tokens.ts'
 
 /** Nothing listens there: no question is answered. */
@@ -29,6 +32,19 @@ it('where there is no token, there is no client that would wait for one', async 
   await expect(nativeAdmin({ brokers: NOWHERE, security: SECURITY, extra: {}, tokens: { get } })).rejects.toThrow(
     'none',
   )
+})
+
+it('a consumer or a producer that gets no token says so at once, and its release ends nothing', async () => {
+  const get = async () => {
+    throw new BrokerUnavailableError('no token')
+  }
+  const connection = { brokers: NOWHERE, security: SECURITY, extra: {}, tokens: { get } }
+  const startedAtMs = performance.now()
+  await expect(startInspector({ connection, groupId: 'g' })).rejects.toThrow('no token')
+  await expect(startProducer({ connection })).rejects.toThrow('no token')
+  expect(performance.now() - startedAtMs).toBeLessThan(5_000)
+  // A client that is released when it was never connected ends the process a moment later.
+  await new Promise(resolve => setTimeout(resolve, 200))
 })
 
 it('a token that comes when its client has gone ends nothing', async () => {

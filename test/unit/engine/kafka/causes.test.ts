@@ -38,6 +38,11 @@ describe('a line of librdkafka names its cause:', () => {
       '[thrd:sasl_plaintext://127.0.0.1:22626/bootstrap]: sasl_plaintext://127.0.0.1:22626/bootstrap: SASL authentication error: Authentication failed: Invalid username or password (after 292ms in state AUTH_REQ)',
     ],
     [
+      'credentials',
+      { ...SASL, 'sasl.mechanism': 'OAUTHBEARER' },
+      '[thrd:sasl_ssl://127.0.0.1:17235/bootstrap]: sasl_ssl://127.0.0.1:17235/bootstrap: SASL authentication error: {"status":"invalid_token"} (after 37ms in state AUTH_REQ)',
+    ],
+    [
       'mechanism',
       SASL,
       "[thrd:sasl_plaintext://127.0.0.1:29209/bootstrap]: sasl_plaintext://127.0.0.1:29209/bootstrap: SASL PLAIN mechanism handshake failed: Broker: Unsupported SASL mechanism: broker's supported mechanisms: SCRAM-SHA-256 (after 304ms in state AUTH_HANDSHAKE)",

@@ -66,6 +66,15 @@ describe('a call that got no answer', () => {
     expect(toStreamError(timedOut, 'asking', client).message).toBe('Kafka, asking: timed out (code -185)')
   })
 
+  it('is not put down to a port without SASL once it was let in: a broker answers so on a connection whose token has expired', () => {
+    const noSasl = 'sasl_plaintext://a:9092/1: Request not valid in current SASL state (after 3ms in state AUTH_REQ)'
+    says(noSasl)
+    expect(causesOf(client)?.latest()).toMatchObject({ kind: 'sasl_not_offered' })
+    causesOf(client)?.heard()
+    says(noSasl)
+    expect(causesOf(client)?.latest()).toBeUndefined()
+  })
+
   it('is not put down to a connection that a broker has closed, as they do when it idles', () => {
     causesOf(client)?.heard()
     says('a:9092/1: Disconnected: connection closed by peer: receive 0 after POLLIN (after 600000ms in state UP)')
