@@ -67,6 +67,7 @@ const LONG = [
   'test/scenarios/credentials-are-exchanged-while-it-runs.test.ts',
   'test/scenarios/dashboards-show-a-run-with-faults.test.ts',
   'test/scenarios/postgres-that-refuses-slows-or-says-nothing-is-waited-for.test.ts',
+  'test/scenarios/operators-do-what-their-page-says.test.ts',
   'test/scenarios/processes-that-come-and-go-hold-nobody-up.test.ts',
   'test/scenarios/random-faults-lose-nothing.test.ts',
   'test/scenarios/records-compressed-in-any-way-are-read.test.ts',
@@ -74,6 +75,7 @@ const LONG = [
   'test/scenarios/retention-and-recreated-topics-are-noticed.test.ts',
   'test/scenarios/rights-that-are-missing-are-named-and-cost-nothing.test.ts',
   'test/scenarios/the-benchmark-measures-any-program.test.ts',
+  'test/scenarios/the-first-stream-is-made-as-its-page-says.test.ts',
 ]
 
 class SlowFirst extends BaseSequencer {

@@ -48,8 +48,10 @@ describe('docs/guarantees.md', () => {
       'lag-is-told-in-records-and-in-seconds',
       'metrics-tell-what-happened',
       'nothing-personal-leaves-the-service',
+      'operators-do-what-their-page-says',
       'the-benchmark-measures-any-program',
       'the-demo-waits-out-an-outage-and-proves-itself',
+      'the-first-stream-is-made-as-its-page-says',
     ]
     const scenarios = readdirSync(new URL('test/scenarios/', root)).filter(name => name.endsWith('.test.ts'))
     const unnamed = scenarios.filter(name => !text.includes(`test/scenarios/${name}`))
