@@ -18,7 +18,7 @@ describe('the tarball, installed by npm into an empty folder,', () => {
     const { tarball } = await pack(home)
     expect(await readdir(project)).toEqual([])
     await npm('init', '--yes', '--init-type=module')
-    // As the README has it: Holdfast's own script gets the native client loaded.
+    // As docs/first-stream.md has it: Holdfast's own script gets the native client loaded.
     await npm('pkg', 'set', '--json', 'allowScripts.@confluentinc/kafka-javascript=false')
     await npm('install', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error', tarball)
   }, 300_000)

@@ -31,6 +31,17 @@ describe('documents', () => {
     expect(broken.map(({ page, link }) => `${page.path}: ${link}`)).toEqual([])
   })
 
+  it('are each found by a link of another one', () => {
+    const linked = new Set(
+      pages.flatMap(page =>
+        linksOf(page)
+          .flatMap(link => targetOf(page, link)?.path ?? [])
+          .filter(path => path !== page.path),
+      ),
+    )
+    expect(pages.map(({ path }) => path).filter(path => path.startsWith('docs/') && !linked.has(path))).toEqual([])
+  })
+
   it('name only files that there are', () => {
     const named = pages.flatMap(page => codeSpansOf(page).map(text => ({ path: page.path, text })))
     const files = named.filter(({ text }) =>
