@@ -22,7 +22,7 @@ async function settled(partition: number, from: number, records: number, seconds
     `INSERT INTO stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written, duplicate, stale,
        superseded, dead_lettered, gaps, expired, skipped, settled_at)
      SELECT 'orders', $1, $2, start, start + $4::bigint, $4, $4, 0, 0, 0, 0, 0, 0, 0, now() - make_interval(secs => ago)
-     FROM (SELECT $3::bigint + (nth - 1) * $4::bigint AS start, ago FROM unnest($5::float8[]) WITH ORDINALITY AS a (ago, nth))`,
+     FROM (SELECT $3::bigint + (nth - 1) * $4::bigint AS start, ago FROM unnest($5::float8[]) WITH ORDINALITY AS a (ago, nth)) AS batches`,
     [partition, group, from, records, secondsAgo],
   )
 }
