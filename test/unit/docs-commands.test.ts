@@ -4,6 +4,8 @@ import { type Command, CommanderError } from 'commander'
 import { describe, expect, it } from 'vitest'
 import { createProgram } from '#src/cli/program.ts'
 import { shieldTerms } from '#src/inbox/cli/commands-dlq.ts'
+import { filterOf } from '#src/inbox/cli/dlq-filter.ts'
+import { SETTINGS } from '#src/settings/settings.ts'
 import { blocksOf, codeSpansOf, documents, ROOT } from '../support/documents.ts'
 import { shellCommands } from '../support/shell-words.ts'
 
@@ -72,6 +74,21 @@ describe('commands within a text', () => {
   })
 })
 
+it('settings that documents name are there', () => {
+  const names = new Set(Object.keys(SETTINGS).flatMap(name => [name, `${name}_FILE`]))
+  // The first word tells a setting from what else is written so; HOLDFAST_ begins names of tests as well.
+  const beginnings = new Set([...names].map(name => name.split('_')[0]).filter(word => word !== 'HOLDFAST'))
+  const named = PAGES.flatMap(page =>
+    codeSpansOf(page).flatMap(text =>
+      [...text.matchAll(/(?<![\w$])[A-Z]+(?:_[A-Z]+)+(?=$|[=\s,)])/g)].map(([name]) => ({ path: page.path, name })),
+    ),
+  ).filter(({ name }) => beginnings.has(name.split('_')[0]))
+  expect(named.length).toBeGreaterThan(150)
+  // Variables of docker-compose.yml are others.
+  const missing = named.filter(({ path, name }) => !names.has(name) && path !== 'docs/containers.md')
+  expect(missing).toEqual([])
+})
+
 /** `up|down` is either, and `…` stands for what is left out. */
 function looseWords(text: string): string[] {
   return text.split(/\s+/).filter(word => !word.includes('…'))
@@ -107,14 +124,18 @@ function unknown(path: string, words: readonly string[]): string[] {
   return []
 }
 
-/** What the program would say to it, without running it. */
+/** What the program would say to it, and to its filter, without running it. */
 function problem(path: string, words: readonly string[]): string[] {
   if (ALIASES.has(words[1] ?? '')) return []
   const program = createProgram()
   const errors: string[] = []
   for (const command of [program, ...program.commands, ...program.commands.flatMap(({ commands }) => commands)]) {
     command.exitOverride().configureOutput({ writeErr: text => errors.push(text), writeOut: () => {} })
-    if (command.commands.length === 0) command.action(() => {})
+    if (command.commands.length > 0) continue
+    const [first] = command.registeredArguments
+    command.action((given: unknown) => {
+      if (first?.name() === 'filter') filterOf(given as readonly string[])
+    })
   }
   try {
     program.parse(shieldTerms(words.slice(1).map(filled)), { from: 'user' })
