@@ -33,7 +33,7 @@ else await measureTrickle(Number(values.batches))
 async function freshPool(name: string): Promise<pg.Pool> {
   const url = await server.createDatabase(name)
   await migrated(url)
-  return createPool({ url, max: 2, statementTimeoutMs: STATEMENT_TIMEOUT_MS, name })
+  return createPool({ url, schema: 'holdfast', max: 2, statementTimeoutMs: STATEMENT_TIMEOUT_MS, name })
 }
 
 async function timed<R>(what: string, work: () => Promise<R>): Promise<R> {
@@ -48,7 +48,7 @@ async function timed<R>(what: string, work: () => Promise<R>): Promise<R> {
 
 async function measureProof(records: number): Promise<void> {
   const pool = await freshPool('proof')
-  await pool.query(`INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset)
+  await pool.query(`INSERT INTO holdfast.stream_progress (topic, partition, group_id, first_offset, next_offset)
     SELECT 'orders', p, 'holdfast', 0, 0 FROM generate_series(0, ${PARTITIONS - 1}) AS p`)
   await timed(`${records} records stored`, () => fill(pool, 0, records))
   const whole = await timed('proof, everything read', () => prove(pool, stream, { full: true }))
@@ -90,10 +90,10 @@ async function fill(pool: pg.Pool, from: number, to: number): Promise<void> {
     for (const index of indexes) await pool.query(index)
   }
   await pool.query(`WITH moved AS (
-      UPDATE stream_progress AS p SET next_offset = (${to} - p.partition + ${PARTITIONS - 1}) / ${PARTITIONS} FROM stream_progress AS before
+      UPDATE holdfast.stream_progress AS p SET next_offset = (${to} - p.partition + ${PARTITIONS - 1}) / ${PARTITIONS} FROM holdfast.stream_progress AS before
       WHERE before.partition = p.partition RETURNING p.topic, p.partition, p.group_id, before.next_offset AS before, p.next_offset AS after
     )
-    INSERT INTO stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written, duplicate, stale, superseded,
+    INSERT INTO holdfast.stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written, duplicate, stale, superseded,
       dead_lettered, gaps, expired, skipped, inserted, settled_at)
     SELECT topic, partition, group_id, at, least(at + 1000, after), least(1000, after - at), least(1000, after - at), 0, 0, 0, 0, 0, 0, 0,
       least(1000, after - at), ${storedAt} FROM moved, generate_series(before, after - 1, 1000) AS at ORDER BY at, partition`)

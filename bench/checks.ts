@@ -35,7 +35,7 @@ export function differences(found: Tally, expected: Tally, names: readonly (keyo
 export async function recordsPerBatch(url: string, groupId: string, since = new Date(0)): Promise<number> {
   const [row] = await ask<{ mean: string | null }>(
     url,
-    'SELECT avg(records) AS mean FROM stream_ledger WHERE group_id = $1 AND records > 0 AND last_batch IS NULL AND settled_at >= $2',
+    'SELECT avg(records) AS mean FROM holdfast.stream_ledger WHERE group_id = $1 AND records > 0 AND last_batch IS NULL AND settled_at >= $2',
     [groupId, since],
   )
   return Number(row?.mean)
@@ -59,7 +59,7 @@ export async function ledgerFailures(url: string, groupId: string, books: Books)
     `SELECT p.partition, p.next_offset, sum(l.records) AS records,
       sum(l.written + l.duplicate + l.stale + l.superseded + l.dead_lettered) AS settled, sum(l.dead_lettered) AS dead_lettered,
       sum(l.to_offset - l.from_offset) AS covered, max(l.to_offset) - min(l.from_offset) AS span
-     FROM stream_progress AS p JOIN stream_ledger AS l USING (topic, partition, group_id)
+     FROM holdfast.stream_progress AS p JOIN holdfast.stream_ledger AS l USING (topic, partition, group_id)
      WHERE p.topic = $1 AND p.group_id = $2 GROUP BY p.partition, p.next_offset`,
     [topic, groupId],
   )
@@ -85,6 +85,10 @@ export async function ledgerFailures(url: string, groupId: string, books: Books)
 
 /** Whether the index holds a dead letter for each invalid record, however often it was processed. */
 export async function deadLetterFailures(url: string, { topic, invalid }: Backlog): Promise<string[]> {
-  const [row] = await ask<{ count: string }>(url, 'SELECT count(*) FROM dead_letters WHERE source_topic = $1', [topic])
+  const [row] = await ask<{ count: string }>(
+    url,
+    'SELECT count(*) FROM holdfast.dead_letters WHERE source_topic = $1',
+    [topic],
+  )
   return Number(row?.count) === invalid ? [] : [`${row?.count} dead letters in the index, ${invalid} invalid records`]
 }

@@ -41,7 +41,7 @@ await closeLoops()
 
 async function askQuestions(): Promise<void> {
   await using database = await freshDatabase(server, 'questions', { keep: false })
-  const pool = createPool({ url: database.url, max: 1, statementTimeoutMs: 60_000, name: 'bench' })
+  const pool = createPool({ url: database.url, schema: 'holdfast', max: 1, statementTimeoutMs: 60_000, name: 'bench' })
   await fill(pool)
   const store = createDeadLetterStore(pool, 'orders')
   const index = createDeadLetterIndex(pool, 'orders')
@@ -83,7 +83,7 @@ async function askQuestions(): Promise<void> {
 /** Six partitions, some forty groups, uids of most, the oldest percent parked, a tenth resolved. */
 async function fill(pool: pg.Pool): Promise<void> {
   await pool.query(
-    `INSERT INTO dead_letters (id, reason, error, pointer, message, violations, key, group_id, source_topic,
+    `INSERT INTO holdfast.dead_letters (id, reason, error, pointer, message, violations, key, group_id, source_topic,
        source_partition, source_offset, source_timestamp, first_failed_at, failed_at, failures, attempts, replay_count,
        state, bytes, dlq_partition, dlq_offset)
      SELECT 'orders-' || n % 6 || '-' || n, (ARRAY['schema_violation', 'malformed_json', 'store_rejected'])[1 + n % 3],
@@ -95,12 +95,12 @@ async function fill(pool: pg.Pool): Promise<void> {
        LATERAL (SELECT '{"pointer": "/items/0/price", "keyword": "type", "message": "must be a whole number"}'::jsonb AS v) AS w`,
     [letters],
   )
-  await pool.query('VACUUM ANALYZE dead_letters')
+  await pool.query('VACUUM ANALYZE holdfast.dead_letters')
 }
 
 async function deepPlace(pool: pg.Pool): Promise<DeadLetterPlace> {
   const { rows } = await pool.query<{ id: string; failed_at: Date }>(
-    'SELECT id, failed_at FROM dead_letters ORDER BY failed_at DESC OFFSET $1 LIMIT 1',
+    'SELECT id, failed_at FROM holdfast.dead_letters ORDER BY failed_at DESC OFFSET $1 LIMIT 1',
     [Math.floor(letters / 2)],
   )
   const [row] = rows
@@ -116,7 +116,13 @@ async function writeLetters(): Promise<void> {
     const ways = round % 2 === 0 ? WITHOUT : WITHOUT.toReversed()
     for (const without of ways) {
       await using database = await freshDatabase(server, `writes_${round}_${without ?? 'all'}`, { keep: false })
-      const pool = createPool({ url: database.url, max: 1, statementTimeoutMs: 60_000, name: 'bench' })
+      const pool = createPool({
+        url: database.url,
+        schema: 'holdfast',
+        max: 1,
+        statementTimeoutMs: 60_000,
+        name: 'bench',
+      })
       if (without !== undefined) await pool.query(`DROP INDEX ${without}`)
       const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
       await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
@@ -147,14 +153,14 @@ async function writeLetters(): Promise<void> {
 /** Batches whose records were all redriven, so that each resolves its letter: beside the same batch without a redrive. */
 async function closeLoops(): Promise<void> {
   await using database = await freshDatabase(server, 'loops', { keep: false })
-  const pool = createPool({ url: database.url, max: 1, statementTimeoutMs: 60_000, name: 'bench' })
+  const pool = createPool({ url: database.url, schema: 'holdfast', max: 1, statementTimeoutMs: 60_000, name: 'bench' })
   const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
   for (let batch = 0; batch < batches; batch++) await settle(store, batch)
-  await pool.query(`UPDATE dead_letters SET state = 'replaying', replay_id = 'r1'`)
-  await pool.query(`INSERT INTO replay_items (replay_id, position, dead_letter_id, state)
-    SELECT 'r1', source_offset + 1, id, 'published' FROM dead_letters`)
-  await pool.query('VACUUM ANALYZE dead_letters, replay_items')
+  await pool.query(`UPDATE holdfast.dead_letters SET state = 'replaying', replay_id = 'r1'`)
+  await pool.query(`INSERT INTO holdfast.replay_items (replay_id, position, dead_letter_id, state)
+    SELECT 'r1', source_offset + 1, id, 'published' FROM holdfast.dead_letters`)
+  await pool.query('VACUUM ANALYZE holdfast.dead_letters, holdfast.replay_items')
   const times: Record<'plain' | 'redriven', number[]> = { plain: [], redriven: [] }
   let next = BigInt(batches * BATCH)
   for (let batch = 0; batch < batches; batch++) {

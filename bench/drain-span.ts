@@ -92,7 +92,7 @@ function firstAssignment(services: readonly Watched[]): number | undefined {
 }
 
 async function settledRecords(databaseUrl: string): Promise<number> {
-  const text = 'SELECT sum(next_offset) AS settled FROM stream_progress'
+  const text = 'SELECT sum(next_offset) AS settled FROM holdfast.stream_progress'
   const [row] = await ask<{ settled: string | null }>(databaseUrl, text)
   return Number(row?.settled)
 }

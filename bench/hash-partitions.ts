@@ -32,7 +32,10 @@ function onParts({ name, work }: Contender): Contender {
     name: `${name}${suffix}`,
     async prepare(databaseUrl) {
       await migrated(databaseUrl)
-      const compared = await compareTables({ url: databaseUrl, statementTimeoutMs: 10_000 }, orderPlan)
+      const compared = await compareTables(
+        { url: databaseUrl, schema: 'holdfast', statementTimeoutMs: 10_000 },
+        orderPlan,
+      )
       const sql = compared instanceof Error ? undefined : dividedTables(orderPlan, compared.live, PARTS)
       if (sql === undefined) throw new Error('the tables of orders cannot be divided', { cause: compared })
       await ask(databaseUrl, sql.up)

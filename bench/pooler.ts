@@ -35,7 +35,14 @@ interface Way {
 
 const ways: Way[] = []
 function addWay(name: string, url: string, preparedStatements = true): void {
-  const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, preparedStatements, name: 'bench' })
+  const pool = createPool({
+    url,
+    schema: 'holdfast',
+    max: 1,
+    statementTimeoutMs: 10_000,
+    preparedStatements,
+    name: 'bench',
+  })
   servers.defer(() => pool.end())
   ways.push({ name, pool, partition: ways.length, times: new Map(), nextOffset: 0n })
 }

@@ -11,7 +11,7 @@ const GROUP = 'bench'
 
 /** Stores so many generated orders as the service does. @returns their uids */
 export async function storeOrders(databaseUrl: string, count: number): Promise<string[]> {
-  const pool = createPool({ url: databaseUrl, max: 1, statementTimeoutMs: 30_000, name: 'bench' })
+  const pool = createPool({ url: databaseUrl, schema: 'holdfast', max: 1, statementTimeoutMs: 30_000, name: 'bench' })
   try {
     const store = createStreamSettlement<Order>({ pool, stream: 'orders', tables: orderTables })
     await store.startProgress(GROUP, { ...TOPIC, nextOffset: 0n })

@@ -49,7 +49,7 @@ async function listenerOf(kind: string, url: string, uids: readonly string[]): P
       return app
     }
     case 'query': {
-      const pool = createPool({ url, max: 4, statementTimeoutMs: 10_000, name: 'bench' })
+      const pool = createPool({ url, schema: 'holdfast', max: 4, statementTimeoutMs: 10_000, name: 'bench' })
       const reader = createValueReader(pool, orderQueries)
       const app = express().disable('x-powered-by')
       app.get('/order/:uid', async (req, res) => {

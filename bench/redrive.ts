@@ -73,7 +73,7 @@ try {
         ...{ logFile: join(folder, `${run}.log`), stopSignal: 'SIGTERM', graceMs: 30_000 },
       })
     const strict = await serve({ NODE_OPTIONS: `--import=${STRICTER}` })
-    await until(database.url, 'SELECT count(*) = $1 AS ok FROM dead_letters')
+    await until(database.url, 'SELECT count(*) = $1 AS ok FROM holdfast.dead_letters')
     await strict.stop()
     const service = await serve({})
     const { stdout } = await promisify(execFile)(
@@ -85,8 +85,8 @@ try {
     if (redrive.resolved !== letters) throw new Error(`${redrive.resolved} of ${letters} were resolved: ${stdout}`)
     const [span] = await ask<{ seconds: number }>(
       database.url,
-      `SELECT extract(epoch FROM max(e.at) - (SELECT min(started_at) FROM replays))::float8 AS seconds
-        FROM dead_letter_events AS e WHERE e.what = 'resolved'`,
+      `SELECT extract(epoch FROM max(e.at) - (SELECT min(started_at) FROM holdfast.replays))::float8 AS seconds
+        FROM holdfast.dead_letter_events AS e WHERE e.what = 'resolved'`,
     )
     await service.stop()
     return span?.seconds ?? Number.NaN

@@ -2,11 +2,12 @@ import { dispositionOf } from '../engine/errors.ts'
 import { createHeadReader } from '../engine/kafka/head-reader.ts'
 import type { Clock } from '../engine/ports.ts'
 import { mergeLedger } from '../engine/postgres/ledger-merge.ts'
-import { type createPool, queryAsGiven } from '../engine/postgres/pool.ts'
+import { type createPool, queryAsGiven, schemaOf } from '../engine/postgres/pool.ts'
 import type { Stream } from '../engine/stream.ts'
 import { NO_TRACING, type RedriveTracing, type SendTracing } from '../engine/tracing.ts'
 import type { Causes } from '../inbox/causes.ts'
 import { type ScheduledJobs, startJobs } from '../inbox/jobs/jobs.ts'
+import { queueSchemaOf } from '../inbox/jobs/queue-schema.ts'
 import { createRedriveWorker } from '../inbox/jobs/redrive-worker.ts'
 import { createRedriveTopic } from '../inbox/kafka/redrive-topic.ts'
 import type { DeadLetterRecords } from '../inbox/ports.ts'
@@ -85,7 +86,10 @@ export function composeJobs(parts: JobParts): AsyncDisposable {
   })
   const jobs = startJobs({
     stream: stream.name,
-    database: { executeSql: (text, values) => queryAsGiven(pool, text, values) },
+    database: {
+      schema: queueSchemaOf(schemaOf(pool)),
+      executeSql: (text, values) => queryAsGiven(pool, text, values),
+    },
     store,
     worker: createRedriveWorker({
       ...{ store, settlement, topic, records, observer, clock, random },

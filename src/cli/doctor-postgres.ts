@@ -1,13 +1,14 @@
 import { urlsOfHosts } from '../engine/postgres/database-url.ts'
 import { toStoreError } from '../engine/postgres/errors.ts'
 import { askHosts, hostName } from '../engine/postgres/hosts.ts'
+import { identifier } from '../engine/postgres/identifiers.ts'
 import { missingMigrations, projectMigrations, requireFitDatabase } from '../engine/postgres/migrate.ts'
 import { createPool, query } from '../engine/postgres/pool.ts'
 import { type Pooling, requireSupportedPooling } from '../engine/postgres/pooling.ts'
 import { requireTables } from '../engine/postgres/required-tables.ts'
 import { serverFacts } from '../engine/postgres/table-rights.ts'
 import type { Stream } from '../engine/stream.ts'
-import { requireQueueSchema } from '../inbox/jobs/queue-schema.ts'
+import { queueSchemaOf, requireQueueSchema } from '../inbox/jobs/queue-schema.ts'
 import type { Config } from '../settings/config.ts'
 import { type Finding, messageOf, remedyOf } from './doctor-finding.ts'
 
@@ -23,6 +24,7 @@ export async function* postgresFindings(
   streams: readonly Stream[],
 ): AsyncGenerator<Finding> {
   await using parts = new AsyncDisposableStack()
+  const schema = identifier(settings.schema)
   const pool = createPool({ ...settings, max: 1, name: 'doctor' })
   parts.defer(() => pool.end())
   const urls = urlsOfHosts(settings.url)
@@ -60,7 +62,9 @@ export async function* postgresFindings(
         forbidden.length === 0 ? 'may read and write' : `this user may not read and write ${forbidden.join(', ')}`,
       ...(forbidden.length === 0
         ? {}
-        : { fix: 'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO it' }),
+        : {
+            fix: `GRANT USAGE ON SCHEMA ${schema} TO it; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema}, public TO it`,
+          }),
     }
     for (const stream of streams) {
       name = `tables of ${stream.name}`
@@ -68,7 +72,10 @@ export async function* postgresFindings(
       yield { name, ok: true, detail: `${stream.tableNames.join(', ')} are as its definition needs them` }
     }
     name = 'jobs'
-    await requireQueueSchema((text, values) => query(pool, { text, values: [...values] }))
+    await requireQueueSchema(
+      (text, values) => query(pool, { text, values: [...values] }),
+      queueSchemaOf(settings.schema),
+    )
     yield { name, ok: true, detail: 'may use their queue' }
   } catch (error) {
     yield {

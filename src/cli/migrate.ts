@@ -8,21 +8,24 @@ interface Options {
 }
 
 export async function up({ json }: Options): Promise<void> {
-  const names = await migrate(databaseUrl(), 'up', { project: project() })
+  const { url, options } = database()
+  const names = await migrate(url, 'up', options)
   if (json) return print(JSON.stringify({ applied: names }))
   for (const name of names) print(`applied ${name}`)
   if (names.length === 0) note('nothing to do: up to date')
 }
 
 export async function down({ json, count }: Options & { readonly count: number }): Promise<void> {
-  const names = await migrate(databaseUrl(), 'down', { count, project: project() })
+  const { url, options } = database()
+  const names = await migrate(url, 'down', { ...options, count })
   if (json) return print(JSON.stringify({ taken_back: names }))
   for (const name of names) print(`taken back ${name}`)
   if (names.length === 0) note('nothing to take back')
 }
 
 export async function status({ json }: Options): Promise<void> {
-  const rows = await migrationStatus(databaseUrl(), project())
+  const { url, options } = database()
+  const rows = await migrationStatus(url, options)
   for (const row of rows) print(json ? JSON.stringify(statusJson(row)) : statusLine(row))
   if (rows.some(({ appliedAt }) => appliedAt === undefined)) {
     throw new CommandFailed('migrations are missing; run: holdfast migrate up')
@@ -38,11 +41,11 @@ function statusLine({ name, appliedAt, known }: MigrationStatus): string {
   return `${name}  ${applied}${known ? '' : ' by a newer version'}`
 }
 
-function databaseUrl(): string {
-  return loadConfig(process.env).postgres.direct.url
-}
-
-/** The migrations of the project in the working directory. */
-function project(): string | undefined {
-  return projectMigrations(process.cwd())
+/** With the schema of our tables, and the migrations of the project in the working directory. */
+function database(): {
+  readonly url: string
+  readonly options: { readonly schema: string; readonly project: string | undefined }
+} {
+  const { direct, schema } = loadConfig(process.env).postgres
+  return { url: direct.url, options: { schema, project: projectMigrations(process.cwd()) } }
 }

@@ -7,7 +7,7 @@ import {
   type TableDifference,
   tableDifferences,
 } from '../engine/postgres/live-tables.ts'
-import { createPool, query } from '../engine/postgres/pool.ts'
+import { createPool, type PoolSettings, query } from '../engine/postgres/pool.ts'
 import { createTable, type MigrationSql, type WantedTable, wantedTables } from '../engine/postgres/wanted-tables.ts'
 
 /** The tables of a stream beside what its definition needs. */
@@ -24,7 +24,7 @@ export interface ComparedTables {
  * @returns the error when the database could not be asked
  */
 export async function compareTables(
-  postgres: { readonly url: string; readonly statementTimeoutMs: number },
+  postgres: Pick<PoolSettings, 'url' | 'schema' | 'statementTimeoutMs'>,
   plan: StreamPlan,
 ): Promise<ComparedTables | StreamError> {
   await using parts = new AsyncDisposableStack()

@@ -277,6 +277,8 @@ function toConfig(values: Values, latest: () => Values) {
       /** Past a pooler; the same where none is in between. */
       direct: addressOf(directUrlOf(values), () => directUrlOf(latest())),
       preparedStatements: values.PG_PREPARED_STATEMENTS === 'on',
+      /** Of our own tables. */
+      schema: values.PG_SCHEMA,
       poolMax: values.PG_POOL_MAX,
       statementTimeoutMs: values.PG_STATEMENT_TIMEOUT_MS,
     },

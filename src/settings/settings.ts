@@ -1,5 +1,6 @@
 import { refusalOf } from '../engine/kafka/properties.ts'
 import { isOperatorName, OPERATOR_NAME } from '../engine/operator.ts'
+import { DEFAULT_SCHEMA } from '../engine/postgres/schema.ts'
 import { START_AT } from '../engine/progress.ts'
 import { type ApiKey, maskApiKeys, parseApiKeys } from './access.ts'
 import { LOG_LEVELS, LOG_MODULES, parseLogLevels } from './log-levels.ts'
@@ -177,6 +178,14 @@ export const SETTINGS = {
     values: ['on', 'off'],
     about:
       'Whether statements are prepared once for each connection. `off` behind a pooler that lends sessions by the transaction and keeps no account of prepared statements (PgBouncer before 1.21, or with `max_prepared_statements = 0`).',
+  }),
+  PG_SCHEMA: text({
+    default: DEFAULT_SCHEMA,
+    pattern: /^(?!pg_|public$|information_schema$)[a-z_][a-z0-9_]{0,47}$/,
+    expected:
+      "1 to 48 of a-z 0-9 '_', the first no digit; not public, where tables of streams stand, and not the name of a schema of Postgres itself (pg_…, information_schema)",
+    about:
+      'The schema of the tables of Holdfast itself; `holdfast migrate up` makes it, and moves them there from `public`. Installations that share a database have one each.',
   }),
   PG_POOL_MAX: integer({
     default: '4',

@@ -61,7 +61,7 @@ export const scenes: readonly Scene[] = [
       await sleep(2_000)
       const session = await stage.session()
       await session.query('BEGIN')
-      await session.query('SELECT FROM stream_progress WHERE partition = 1 FOR UPDATE')
+      await session.query('SELECT FROM holdfast.stream_progress WHERE partition = 1 FOR UPDATE')
       await produceOrders(stage, 20, 1, Date.now() - 10 * MINUTE_MS)
       stage.quiet = false
       return async () => {
@@ -102,7 +102,9 @@ export const scenes: readonly Scene[] = [
     alerts: [{ name: 'HoldfastDeadLettersUntouched' }],
     async begin(stage) {
       const session = await stage.session()
-      await session.query("UPDATE dead_letters SET failed_at = now() - interval '25 hours' WHERE state = 'open'")
+      await session.query(
+        "UPDATE holdfast.dead_letters SET failed_at = now() - interval '25 hours' WHERE state = 'open'",
+      )
       await session.end()
       return async () => {
         await stage.holdfast('dlq', 'discard', 'state:open age:>24h', '--because', 'sent again', '--yes')

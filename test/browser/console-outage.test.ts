@@ -31,7 +31,7 @@ it('in an outage of Postgres, of both, and of Kafka, the console says at once wh
   ])
   await eventually(async () => (await stream.settled()) === LETTERS + ORDERS, 'all being settled')
   await eventually(() => isReady(service), 'the service being ready')
-  const letter = String((await stream.query('SELECT id FROM dead_letters LIMIT 1'))[0]?.id)
+  const letter = String((await stream.query('SELECT id FROM holdfast.dead_letters LIMIT 1'))[0]?.id)
   const browser = await launchBrowser()
   onTestFinished(() => browser.close())
   const { visit } = visitsOf(browser, service.url)

@@ -276,7 +276,7 @@ async function behind({ topic, groupId }: Stream, { config, query }: World): Pro
   await using inspector = await startInspector({ connection: config.kafka, groupId })
   const partitions = await inspector.partitions(topic)
   const rows = await query<{ partition: number; next_offset: string }>(
-    'SELECT partition, next_offset FROM stream_progress WHERE topic = $1 AND group_id = $2',
+    'SELECT partition, next_offset FROM holdfast.stream_progress WHERE topic = $1 AND group_id = $2',
     [topic, groupId],
   )
   const settled = new Map(rows.map(row => [row.partition, BigInt(row.next_offset)]))

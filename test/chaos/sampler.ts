@@ -70,7 +70,7 @@ export async function startSampler(
 
   async function readProgress(topic: string): Promise<Map<number, bigint>> {
     const { rows } = await pool.query<{ partition: number; next_offset: string }>(
-      'SELECT partition, next_offset FROM stream_progress WHERE topic = $1',
+      'SELECT partition, next_offset FROM holdfast.stream_progress WHERE topic = $1',
       [topic],
     )
     return new Map(rows.map(row => [row.partition, BigInt(row.next_offset)]))

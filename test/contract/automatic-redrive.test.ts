@@ -15,7 +15,7 @@ it('is as it was set at start until somebody touches the switch, which holds for
   expect(await off.set(true, by)).toMatchObject({ on: true, changed_by: 'ada', changed_at: expect.any(String) })
   await on.set(false, { who: 'bob', because: 'too early' })
   expect(await off.status()).toMatchObject({ on: false, changed_by: 'bob', next_run: null })
-  const { rows } = await pool.query('SELECT who, what, because, counts FROM audit_log ORDER BY id')
+  const { rows } = await pool.query('SELECT who, what, because, counts FROM holdfast.audit_log ORDER BY id')
   expect(rows).toEqual([
     { what: 'automatic_redrive', ...by, counts: { on: true } },
     { what: 'automatic_redrive', who: 'bob', because: 'too early', counts: { on: false } },

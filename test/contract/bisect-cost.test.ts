@@ -37,7 +37,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await database.pool.query(`TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger;
+  await database.pool.query(`TRUNCATE orders, deliveries, payments, items, holdfast.stream_progress, holdfast.stream_ledger;
     ALTER SEQUENCE attempts RESTART`)
 })
 

@@ -20,7 +20,9 @@ afterAll(async () => {
   await database[Symbol.asyncDispose]()
 })
 beforeEach(async () => {
-  await database.pool.query('TRUNCATE dead_letters, dead_letter_events, audit_log, causes, consumer_starts')
+  await database.pool.query(
+    'TRUNCATE holdfast.dead_letters, holdfast.dead_letter_events, holdfast.audit_log, holdfast.causes, holdfast.consumer_starts',
+  )
 })
 
 const ada = { who: 'ada', because: 'producer 1.4 was rolled back' }
@@ -34,16 +36,15 @@ function letter(minute: number, more: Partial<LetterFields> = {}): Promise<unkno
 }
 
 async function settle(offset: number, minute: number, state = 'resolved'): Promise<void> {
-  await database.pool.query('UPDATE dead_letters SET state = $2, state_changed_at = $3 WHERE source_offset = $1', [
-    offset,
-    state,
-    at(minute),
-  ])
+  await database.pool.query(
+    'UPDATE holdfast.dead_letters SET state = $2, state_changed_at = $3 WHERE source_offset = $1',
+    [offset, state, at(minute)],
+  )
 }
 
 async function failAgain(offset: number, minute: number): Promise<void> {
   await database.pool.query(
-    "UPDATE dead_letters SET state = 'open', failed_at = $2, state_changed_at = $2 WHERE source_offset = $1",
+    "UPDATE holdfast.dead_letters SET state = 'open', failed_at = $2, state_changed_at = $2 WHERE source_offset = $1",
     [offset, at(minute)],
   )
 }
@@ -170,12 +171,12 @@ describe('a snooze', () => {
     const snoozed = await causes.change(id, { state: 'snoozed', snoozeSeconds: 3_600 }, ada)
     expect(Date.parse(snoozed?.snoozed_until ?? '') - Date.now()).toBeGreaterThan(3_590_000)
     expect(await now()).toMatchObject({ state: 'snoozed' })
-    await database.pool.query("UPDATE causes SET snoozed_until = now() - interval '1 second'")
+    await database.pool.query("UPDATE holdfast.causes SET snoozed_until = now() - interval '1 second'")
     expect(await now()).toMatchObject({ state: 'due', snoozed_until: null })
     expect(await attention()).toEqual({ due: 1 })
     await causes.change(id, { state: 'snoozed', snoozeSeconds: 1 }, ada)
     await settle(1, 5)
-    await database.pool.query("UPDATE causes SET snoozed_until = now() - interval '1 second'")
+    await database.pool.query("UPDATE holdfast.causes SET snoozed_until = now() - interval '1 second'")
     expect(await now()).toMatchObject({ state: 'resolved' })
   })
 
@@ -214,7 +215,7 @@ it('each change stands in the audit log, without the text of the note, and an id
   const { id } = await now()
   await causes.change(id, { state: 'snoozed', snoozeMore: 9, note: 'Mrs. Smith called' }, ada)
   expect(await causes.change('c000000000000', { state: 'known' }, ada)).toBeUndefined()
-  const { rows } = await database.pool.query('SELECT who, what, filter, because, counts FROM audit_log')
+  const { rows } = await database.pool.query('SELECT who, what, filter, because, counts FROM holdfast.audit_log')
   expect(rows).toEqual([
     {
       ...ada,
@@ -257,12 +258,12 @@ it('a look that finds nothing new writes nothing, and one of which nothing is le
   await letter(1)
   await settle(1, 2)
   await now()
-  const before = await database.pool.query('SELECT xmin::text, ctid::text FROM causes')
+  const before = await database.pool.query('SELECT xmin::text, ctid::text FROM holdfast.causes')
   await now()
-  expect((await database.pool.query('SELECT xmin::text, ctid::text FROM causes')).rows).toEqual(before.rows)
-  await database.pool.query("UPDATE causes SET since = now() - interval '2 years'")
+  expect((await database.pool.query('SELECT xmin::text, ctid::text FROM holdfast.causes')).rows).toEqual(before.rows)
+  await database.pool.query("UPDATE holdfast.causes SET since = now() - interval '2 years'")
   await now()
-  await database.pool.query('TRUNCATE dead_letters')
+  await database.pool.query('TRUNCATE holdfast.dead_letters')
   await causes.refresh()
   expect(await causes.list()).toEqual([])
 })

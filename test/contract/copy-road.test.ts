@@ -29,7 +29,9 @@ const UPSERT = Number.POSITIVE_INFINITY
 const TABLES = ['orders', 'deliveries', 'payments', 'items']
 
 async function emptied(): Promise<void> {
-  await pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters')
+  await pool.query(
+    'TRUNCATE orders, deliveries, payments, items, holdfast.stream_progress, holdfast.stream_ledger, holdfast.dead_letters',
+  )
 }
 
 interface Run {
@@ -53,7 +55,7 @@ async function dump(): Promise<unknown> {
     return [table, rows.map(({ row }) => row)]
   })
   const { rows: ledger } = await pool.query(
-    `SELECT to_jsonb(l) - 'settled_at' - 'id' AS row FROM stream_ledger AS l ORDER BY partition, from_offset`,
+    `SELECT to_jsonb(l) - 'settled_at' - 'id' AS row FROM holdfast.stream_ledger AS l ORDER BY partition, from_offset`,
   )
   return [...(await Promise.all(dumps)), ledger]
 }
@@ -169,7 +171,7 @@ describe('both roads', () => {
     const { store } = await started(COPY)
     await store.settle(aWork(batch(0, ['a', 'b']), { from: 0n }))
     const { rows } = await pool.query(
-      `SELECT count(*)::int AS n FROM orders JOIN stream_progress AS p ON p.updated_at = stored_at AND p.partition = 0`,
+      `SELECT count(*)::int AS n FROM orders JOIN holdfast.stream_progress AS p ON p.updated_at = stored_at AND p.partition = 0`,
     )
     expect(rows).toEqual([{ n: 2 }])
   })
@@ -180,7 +182,7 @@ describe('both roads', () => {
     await store.settle(
       aWork([aReadyOrder({ uid: 'a', offset: 2n }), aReadyOrder({ uid: 'n', offset: 3n })], { from: 2n }),
     )
-    const { rows } = await pool.query('SELECT inserted::int FROM stream_ledger ORDER BY from_offset')
+    const { rows } = await pool.query('SELECT inserted::int FROM holdfast.stream_ledger ORDER BY from_offset')
     expect(rows.map(({ inserted }) => inserted)).toEqual([2, 1])
   })
 })
@@ -240,8 +242,8 @@ const FAULTS = [
   ],
   [
     'a ledger that rejects the batch',
-    'ALTER TABLE stream_ledger ADD CONSTRAINT test_only CHECK (records <> 4)',
-    'ALTER TABLE stream_ledger DROP CONSTRAINT test_only',
+    'ALTER TABLE holdfast.stream_ledger ADD CONSTRAINT test_only CHECK (records <> 4)',
+    'ALTER TABLE holdfast.stream_ledger DROP CONSTRAINT test_only',
   ],
 ] as const satisfies readonly (readonly [what: string, up: string, down: string, obstacle?: RegExp])[]
 
@@ -306,10 +308,11 @@ describe('what COPY cannot write', () => {
     user.username = 'copy_only'
     user.password = 'copy_only'
     await pool.query(`CREATE ROLE copy_only LOGIN PASSWORD 'copy_only';
-      GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO copy_only;
+      GRANT USAGE ON SCHEMA holdfast TO copy_only;
+      GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public, holdfast TO copy_only;
       ALTER TABLE deliveries ENABLE ROW LEVEL SECURITY;
       CREATE POLICY copy_only ON deliveries USING (true)`)
-    const limited = createPool({ url: user.href, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    const limited = createPool({ url: user.href, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
     try {
       const works = [aWork(batch(0, ['a', 'b']), { from: 0n }), aWork(batch(2, ['c', 'd']), { from: 2n })]
       const { ends, obstacles } = await settled(COPY, works, { through: limited })
@@ -333,7 +336,7 @@ describe('what COPY cannot write', () => {
         FOR VALUES WITH (MODULUS 1, REMAINDER 0)`)
     }
     await pool.query(trigger("WHEN (NEW.order_uid = 'c')", 'BEFORE INSERT ON in_partitions.orders_0', 'RETURN NULL;'))
-    const there = createPool({ url: url.href, max: 2, statementTimeoutMs: 10_000, name: 'test' })
+    const there = createPool({ url: url.href, schema: 'holdfast', max: 2, statementTimeoutMs: 10_000, name: 'test' })
     try {
       const works = [aWork(batch(0, ['a', 'b', 'c', 'd']), { from: 0n })]
       const counted = 'SELECT count(*)::int AS n FROM orders JOIN deliveries USING (order_uid)'
@@ -440,7 +443,7 @@ describe('a key that another transaction is about to commit', () => {
   })
 
   async function inserted(): Promise<number[]> {
-    const { rows } = await pool.query('SELECT inserted::int FROM stream_ledger ORDER BY from_offset')
+    const { rows } = await pool.query('SELECT inserted::int FROM holdfast.stream_ledger ORDER BY from_offset')
     return rows.map(row => row.inserted)
   }
 

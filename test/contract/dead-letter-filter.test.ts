@@ -25,7 +25,7 @@ const DATA: Partial<FilteredLetter>[] = [
   { state: 'parked', replay_count: 3, source_partition: 2, ageMs: 50 * HOUR },
   { state: 'open', replay_count: 1, source_partition: 3, ageMs: 30 * HOUR, message: 'MUST be an Integer' },
   { source_topic: 'other', source_partition: 1, ageMs: 2 * HOUR, key: '' },
-  { message: 'it\'s "quoted"; DROP TABLE dead_letters; --', key: 'ABC-1' },
+  { message: 'it\'s "quoted"; DROP TABLE holdfast.dead_letters; --', key: 'ABC-1' },
   { error: 'Straße', message: 'ÄÖÜ', ageMs: 200 * 24 * HOUR },
 ]
 const LETTERS: FilteredLetter[] = DATA.map((data, offset) => ({
@@ -59,12 +59,13 @@ beforeAll(async () => {
   )
   for (const [position, { id, redrives }] of LETTERS.entries()) {
     for (const redrive of redrives) {
-      await client.query('INSERT INTO replay_items (replay_id, position, dead_letter_id) VALUES ($1, $2, $3)', [
-        ...[redrive, position, id],
-      ])
+      await client.query(
+        'INSERT INTO holdfast.replay_items (replay_id, position, dead_letter_id) VALUES ($1, $2, $3)',
+        [...[redrive, position, id]],
+      )
     }
   }
-  await client.query('ANALYZE dead_letters')
+  await client.query('ANALYZE holdfast.dead_letters')
 })
 afterAll(async () => {
   client.release()
@@ -74,7 +75,7 @@ afterAll(async () => {
 async function found(filter: DeadLetterFilter): Promise<string[]> {
   const { text, values } = filterSql(filter, { first: 2, alias: 'letter' })
   const { rows } = await client.query<{ id: string; holds: boolean | null }>(
-    `SELECT id, (${text}) AS holds FROM dead_letters AS letter WHERE id <> $1 ORDER BY source_offset`,
+    `SELECT id, (${text}) AS holds FROM holdfast.dead_letters AS letter WHERE id <> $1 ORDER BY source_offset`,
     ['', ...values],
   )
   return rows.filter(({ holds }) => holds).map(({ id }) => id)

@@ -17,7 +17,7 @@ afterAll(async () => {
 let next = 0n
 beforeEach(async () => {
   next = 0n
-  await database.pool.query('TRUNCATE stream_progress, stream_ledger, dead_letters')
+  await database.pool.query('TRUNCATE holdfast.stream_progress, holdfast.stream_ledger, holdfast.dead_letters')
   await store().startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
 })
 
@@ -30,14 +30,14 @@ async function settle(...deadLetters: DeadLetter[]): Promise<void> {
 }
 
 async function rows() {
-  return (await database.pool.query('SELECT * FROM dead_letters ORDER BY id')).rows
+  return (await database.pool.query('SELECT * FROM holdfast.dead_letters ORDER BY id')).rows
 }
 
 it('the letters of a key are found with what happened to them, also when they are settled', async () => {
   await settle(aDeadLetter(3n, { key: 'b563' }), aDeadLetter(4n, { key: 'other' }))
-  await database.pool.query(`INSERT INTO dead_letter_events (dead_letter_id, what, who, detail) VALUES
+  await database.pool.query(`INSERT INTO holdfast.dead_letter_events (dead_letter_id, what, who, detail) VALUES
     ('orders-0-3', 'replayed', NULL, '{"replay_id":"r1"}'), ('orders-0-3', 'resolved', 'ada', '{}')`)
-  await database.pool.query(`UPDATE dead_letters SET state = 'resolved' WHERE id = 'orders-0-3'`)
+  await database.pool.query(`UPDATE holdfast.dead_letters SET state = 'resolved' WHERE id = 'orders-0-3'`)
   const index = createDeadLetterIndex(database.pool, 'orders')
   const [letter, ...others] = await index.allOfKey('b563')
   expect(others).toEqual([])
@@ -100,7 +100,7 @@ it('a dead letter is indexed with where it stood, why it failed and how large it
 it('one that fails again keeps its row, its first failure and what an operator decided', async () => {
   const first = aDeadLetter(41n)
   await settle(first)
-  await database.pool.query("UPDATE dead_letters SET state = 'discarded'")
+  await database.pool.query("UPDATE holdfast.dead_letters SET state = 'discarded'")
   await settle({ ...first, failedAtMs: first.failedAtMs + 5000, attempts: 3 })
   expect(await rows()).toMatchObject([
     {
@@ -117,7 +117,7 @@ it('one that fails again keeps its row, its first failure and what an operator d
 it('one that was redriven and fails again is open again, under its first position', async () => {
   const first = aDeadLetter(41n)
   await settle(first)
-  await database.pool.query("UPDATE dead_letters SET state = 'replaying'")
+  await database.pool.query("UPDATE holdfast.dead_letters SET state = 'replaying'")
   await settle({ ...first, record: aRecord({ offset: 99n }), redriveCount: 1 })
   expect(await rows()).toMatchObject([{ id: 'orders-0-41', source_offset: '41', state: 'open', replay_count: 1 }])
 })
@@ -161,8 +161,8 @@ it('is asked for the latest one of an order that nobody has settled', async () =
     aDeadLetter(3n, { key: 'other', failedAtMs: 3_000 }),
   )
   expect(await index.ofKey('b563')).toMatchObject({ id: 'orders-0-2', reason: expect.any(String) })
-  await database.pool.query(`UPDATE dead_letters SET state = 'resolved' WHERE id = 'orders-0-2'`)
+  await database.pool.query(`UPDATE holdfast.dead_letters SET state = 'resolved' WHERE id = 'orders-0-2'`)
   expect(await index.ofKey('b563')).toMatchObject({ id: 'orders-0-1' })
-  await database.pool.query(`UPDATE dead_letters SET state = 'discarded' WHERE id = 'orders-0-1'`)
+  await database.pool.query(`UPDATE holdfast.dead_letters SET state = 'discarded' WHERE id = 'orders-0-1'`)
   expect(await index.ofKey('b563')).toBeUndefined()
 })

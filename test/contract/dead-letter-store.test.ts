@@ -17,7 +17,7 @@ afterAll(async () => {
   await database[Symbol.asyncDispose]()
 })
 beforeEach(async () => {
-  await database.pool.query('TRUNCATE dead_letters, dead_letter_events, audit_log')
+  await database.pool.query('TRUNCATE holdfast.dead_letters, holdfast.dead_letter_events, holdfast.audit_log')
 })
 
 const someone = { who: 'ada', because: 'producer 1.4 was rolled back' }
@@ -27,7 +27,7 @@ function insert(...letters: Partial<LetterFields>[]): Promise<LetterFields[]> {
 }
 
 async function statesOf(): Promise<Record<string, string>> {
-  const { rows } = await database.pool.query('SELECT id, state FROM dead_letters')
+  const { rows } = await database.pool.query('SELECT id, state FROM holdfast.dead_letters')
   return Object.fromEntries(rows.map(({ id, state }) => [id, state]))
 }
 
@@ -37,7 +37,7 @@ describe('dead letters in Postgres', () => {
 
 describe('starts of consumers', () => {
   it('stand beside the arrivals, each process once; another version than before is a deploy', async () => {
-    await database.pool.query('TRUNCATE consumer_starts')
+    await database.pool.query('TRUNCATE holdfast.consumer_starts')
     const { pool } = database
     const HOUR_MS = 3_600_000
     const note = (version: string, hoursAgo: number, id: string = crypto.randomUUID()) =>
@@ -61,7 +61,7 @@ describe('starts of consumers', () => {
     }
     // What no chart shows any more goes.
     await note('1.1.0', 0)
-    expect((await pool.query('SELECT FROM consumer_starts')).rowCount).toBe(6)
+    expect((await pool.query('SELECT FROM holdfast.consumer_starts')).rowCount).toBe(6)
   })
 })
 
@@ -79,7 +79,7 @@ describe('pages', () => {
       seen.push(...page.rows.map(({ id }) => id))
       after = page.next
     } while (after !== undefined)
-    const { rows } = await database.pool.query(`SELECT id FROM dead_letters ORDER BY ${order}`)
+    const { rows } = await database.pool.query(`SELECT id FROM holdfast.dead_letters ORDER BY ${order}`)
     expect(seen).toEqual(rows.map(({ id }) => id))
     expect(seen).toHaveLength(7)
   })
@@ -96,7 +96,7 @@ describe('one letter', () => {
     await insert({ reason: 'store_rejected', error: '23514', pointer: '' })
     const was = { was_reason: 'schema_violation', was_error: 'required', was_pointer: '/items' }
     await database.pool.query(
-      `INSERT INTO dead_letter_events (dead_letter_id, what, detail) VALUES ('orders-0-0', 'failed_again', $1)`,
+      `INSERT INTO holdfast.dead_letter_events (dead_letter_id, what, detail) VALUES ('orders-0-0', 'failed_again', $1)`,
       [{ reason: 'store_rejected', ...was }],
     )
     expect(await store.history('orders-0-0')).toMatchObject([
@@ -112,7 +112,7 @@ describe('discarding', () => {
     const { discarded, action } = await store.discard(plainFilter('error:required'), someone)
     expect(discarded).toBe(6_000)
     const sizes = await database.pool.query(
-      "SELECT count(*)::int AS n FROM dead_letters WHERE state = 'discarded' GROUP BY xmin::text ORDER BY n",
+      "SELECT count(*)::int AS n FROM holdfast.dead_letters WHERE state = 'discarded' GROUP BY xmin::text ORDER BY n",
     )
     expect(sizes.rows, 'of each transaction').toEqual([{ n: 1_000 }, { n: 5_000 }])
     expect(await store.audit({ limit: 10, before: undefined })).toMatchObject([
@@ -124,9 +124,11 @@ describe('discarding', () => {
 
   it('leaves no trace when it fails', async () => {
     await insert({})
-    await database.pool.query(`ALTER TABLE dead_letter_events ADD CONSTRAINT test_only CHECK (what <> 'discarded')`)
+    await database.pool.query(
+      `ALTER TABLE holdfast.dead_letter_events ADD CONSTRAINT test_only CHECK (what <> 'discarded')`,
+    )
     await expect(store.discard(plainFilter(''), someone)).rejects.toThrow()
-    await database.pool.query('ALTER TABLE dead_letter_events DROP CONSTRAINT test_only')
+    await database.pool.query('ALTER TABLE holdfast.dead_letter_events DROP CONSTRAINT test_only')
     expect(await statesOf()).toEqual({ 'orders-0-0': 'open' })
     expect(await store.audit({ limit: 10, before: undefined })).toEqual([])
   })

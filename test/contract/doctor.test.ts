@@ -48,7 +48,8 @@ it('tells of a user who may not write the tables', async () => {
   const stream = await aStream()
   const role = `reader_${Math.random().toString(36).slice(2)}`
   await stream.query(`CREATE ROLE ${role} LOGIN PASSWORD 'secret'`)
-  await stream.query(`GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${role}`)
+  await stream.query(`GRANT USAGE ON SCHEMA holdfast TO ${role}`)
+  await stream.query(`GRANT SELECT ON ALL TABLES IN SCHEMA public, holdfast TO ${role}`)
   await stream.query(`GRANT INSERT, UPDATE, DELETE ON orders TO ${role}`)
   const url = new URL(stream.databaseUrl)
   url.username = role

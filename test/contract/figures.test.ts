@@ -47,7 +47,7 @@ it('the redrive under way is known, and how much of it is left', async () => {
 
 it('a pool tells how many of its connections are lent, and how long each caller waited for one', async () => {
   const waited: number[] = []
-  const settings = { url: database.url, max: 1, statementTimeoutMs: 10_000, name: 'test' }
+  const settings = { url: database.url, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' }
   const pool = createPool({ ...settings, onLent: seconds => waited.push(seconds) })
   try {
     expect(poolStatus('read', pool)).toEqual({ name: 'read', max: 1, used: 0, idle: 0, waiting: 0 })
@@ -71,14 +71,21 @@ it('a pool tells how many of its connections are lent, and how long each caller 
 it('a wait in vain counts as well', async () => {
   const waited: number[] = []
   const url = 'postgres://127.0.0.1:1/nowhere'
-  const pool = createPool({ url, max: 1, statementTimeoutMs: 1_000, name: 'test', onLent: s => waited.push(s) })
+  const pool = createPool({
+    url,
+    schema: 'holdfast',
+    max: 1,
+    statementTimeoutMs: 1_000,
+    name: 'test',
+    onLent: s => waited.push(s),
+  })
   await expect(query(pool, { text: 'SELECT 1' })).rejects.toThrow()
   expect(waited).toHaveLength(1)
 })
 
 async function deadLetter(offset: number, reason: string, state: string, failedAt: string): Promise<void> {
   await query(database.pool, {
-    text: `INSERT INTO dead_letters (id, reason, error, pointer, message, violations, group_id, source_topic, source_partition,
+    text: `INSERT INTO holdfast.dead_letters (id, reason, error, pointer, message, violations, group_id, source_topic, source_partition,
         source_offset, source_timestamp, first_failed_at, failed_at, failures, attempts, replay_count, state, bytes)
       VALUES ($1, $2, '', '', '', '[]', 'holdfast', 'orders', 0, $3, 0, '2020-01-01Z', $4, 1, 1, 0, $5, 1)`,
     values: [`orders-0-${offset}`, reason, offset, failedAt, state],
@@ -87,12 +94,12 @@ async function deadLetter(offset: number, reason: string, state: string, failedA
 
 async function redrive(id: string, state: string, items: readonly string[]): Promise<void> {
   await query(database.pool, {
-    text: `INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total)
+    text: `INSERT INTO holdfast.replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total)
       VALUES ($1, $2, '', 'somebody', '', false, false, false, $3)`,
     values: [id, state, items.length],
   })
   await query(database.pool, {
-    text: `INSERT INTO replay_items (replay_id, position, dead_letter_id, state)
+    text: `INSERT INTO holdfast.replay_items (replay_id, position, dead_letter_id, state)
       SELECT $1, position, 'letter-' || position, state FROM unnest($2::text[]) WITH ORDINALITY AS item (state, position)`,
     values: [id, items],
   })

@@ -63,7 +63,7 @@ async function aWorld(): Promise<World> {
       }
       const jobs = startJobs({
         stream: 'orders',
-        database: { executeSql: (text, values) => pool.query(text, values) },
+        database: { schema: 'pgboss', executeSql: (text, values) => pool.query(text, values) },
         store,
         stopTimeoutMs: 10_000,
         worker: createRedriveWorker({
@@ -196,11 +196,11 @@ it('tries again what failed by our own mistake', async () => {
   await insertLetters(database.pool, [{}])
   // A right that is missing, for a while
   const { id } = await redrives.start(ALL, BY)
-  await database.pool.query('ALTER TABLE replay_items RENAME TO replay_items_away')
+  await database.pool.query('ALTER TABLE holdfast.replay_items RENAME TO replay_items_away')
   const { facts } = start()
   await eventually(() => facts.some(fact => fact.kind === 'job_failed'), 'the job failing')
-  await database.pool.query('ALTER TABLE replay_items_away RENAME TO replay_items')
+  await database.pool.query('ALTER TABLE holdfast.replay_items_away RENAME TO replay_items')
   // As if the lease of the worker that failed had run out
-  await database.pool.query('UPDATE replays SET heartbeat_at = NULL')
+  await database.pool.query('UPDATE holdfast.replays SET heartbeat_at = NULL')
   await eventually(async () => (await redrives.get(id))?.state === 'done', 'the job being tried again')
 })

@@ -242,7 +242,7 @@ describe('a right that is missing', () => {
     await topics('proven')
     await using database = await migratedDatabase()
     await database.pool.query(
-      `INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset) VALUES ('proven', 0, 'g', 0, 0)`,
+      `INSERT INTO holdfast.stream_progress (topic, partition, group_id, first_offset, next_offset) VALUES ('proven', 0, 'g', 0, 0)`,
     )
     const proofOf = async (user: 'alice' | 'carol' | 'dave') => {
       const security = secured.as(user)

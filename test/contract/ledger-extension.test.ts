@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => database[Symbol.asyncDispose]())
 beforeEach(async () => {
   await database.pool.query(
-    'TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, value_count_changes, dead_letters',
+    'TRUNCATE orders, deliveries, payments, items, holdfast.stream_progress, holdfast.stream_ledger, holdfast.value_count_changes, holdfast.dead_letters',
   )
   await storeOn().startProgress('holdfast', { ...PLACE, nextOffset: 0n })
 })
@@ -40,14 +40,16 @@ function batch(from: number, count = 1, uid = 'order') {
 
 const query = async (text: string) => (await database.pool.query(text)).rows
 const ranges = async () =>
-  (await query('SELECT from_offset, to_offset FROM stream_ledger ORDER BY id')).map(row => [
+  (await query('SELECT from_offset, to_offset FROM holdfast.stream_ledger ORDER BY id')).map(row => [
     Number(row.from_offset),
     Number(row.to_offset),
   ])
 const findings = async () => (await readProof(database.pool, provenOrders())).findings
 /** Time passes: what is stored was stored so much earlier. */
 const passes = (time: string) =>
-  query(`UPDATE stream_ledger SET settled_at = settled_at - interval '${time}', since = since - interval '${time}'`)
+  query(
+    `UPDATE holdfast.stream_ledger SET settled_at = settled_at - interval '${time}', since = since - interval '${time}'`,
+  )
 
 describe('a batch of few records', () => {
   it('extends the row before it, and every count with it', async () => {
@@ -57,7 +59,7 @@ describe('a batch of few records', () => {
     await store.settle(aWork([], { from: 3n, deadLetters: [aDeadLetter(3n)] }))
     await store.settle(aWork([], { from: 4n, to: 9n }))
     await store.settle(aWork([aReadyOrder({ uid: 'order-0', offset: 9n })], { from: 9n }))
-    const [row, ...others] = await query('SELECT * FROM stream_ledger')
+    const [row, ...others] = await query('SELECT * FROM holdfast.stream_ledger')
     expect(others).toEqual([])
     const counts = { records: '5', written: '4', dead_lettered: '1', gaps: '5', inserted: '3', duplicate: '0' }
     expect(row).toMatchObject({ from_offset: '0', to_offset: '10', stream: 'orders', ...counts })
@@ -105,7 +107,7 @@ describe('a batch of few records', () => {
   it('does not extend a row that does not end where it begins: the hole stays one', async () => {
     const store = storeOn()
     await store.settle(batch(0, 2))
-    await query('UPDATE stream_ledger SET to_offset = 1')
+    await query('UPDATE holdfast.stream_ledger SET to_offset = 1')
     await store.settle(batch(2))
     expect(await ranges()).toEqual([
       [0, 1],
@@ -135,7 +137,13 @@ describe('a batch of few records', () => {
 describe('the reply to a COMMIT that is lost', () => {
   it('is made up for by the counts of that very batch, not by those of its row', async () => {
     const wire = await wireToPostgres(database.url)
-    const throughWire = createPool({ url: wire.url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    const throughWire = createPool({
+      url: wire.url,
+      schema: 'holdfast',
+      max: 1,
+      statementTimeoutMs: 10_000,
+      name: 'test',
+    })
     await storeOn().settle(batch(0, 2))
     const store = storeOn(throughWire)
     const work = aWork([aReadyOrder({ uid: 'late', offset: 2n })], { from: 2n, deadLetters: [aDeadLetter(3n)] })

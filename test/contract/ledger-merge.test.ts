@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterAll(() => database[Symbol.asyncDispose]())
 beforeEach(() =>
   database.pool.query(
-    'TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, value_count_changes, dead_letters, proof_checkpoints',
+    'TRUNCATE orders, deliveries, payments, items, holdfast.stream_progress, holdfast.stream_ledger, holdfast.value_count_changes, holdfast.dead_letters, holdfast.proof_checkpoints',
   ),
 )
 
@@ -27,7 +27,9 @@ const query = async (text: string, values: unknown[] = []) => (await database.po
 const merge = (options = ALL) => mergeLedger(database.pool, 'orders', options)
 const proof = () => readProof(database.pool, provenOrders())
 const rows = async () =>
-  await query('SELECT partition, from_offset, to_offset, records, settled_at::text FROM stream_ledger ORDER BY id')
+  await query(
+    'SELECT partition, from_offset, to_offset, records, settled_at::text FROM holdfast.stream_ledger ORDER BY id',
+  )
 const count = async () => (await rows()).length
 
 interface Row {
@@ -58,16 +60,16 @@ async function ledger(given: readonly Row[]): Promise<void> {
   } of given) {
     const { written = to - from - gaps - skipped - expired, inserted = 0 } = row
     await query(
-      `INSERT INTO stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written, duplicate, stale, superseded,
+      `INSERT INTO holdfast.stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written, duplicate, stale, superseded,
          dead_lettered, gaps, expired, skipped, inserted, settled_at)
        VALUES ('orders', $1, $2, $3, $4, $5, $5, 0, 0, 0, 0, $6, $7, $8, $9, date_trunc('day', now()) - make_interval(hours => $10))`,
       [partition, group, from, to, written, gaps, expired, skipped, inserted, hoursAgo],
     )
   }
   await query(
-    `INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset)
+    `INSERT INTO holdfast.stream_progress (topic, partition, group_id, first_offset, next_offset)
      SELECT DISTINCT ON (partition, group_id) 'orders', partition, group_id, first_value(from_offset) OVER (PARTITION BY partition, group_id ORDER BY id),
-       to_offset FROM stream_ledger ORDER BY partition, group_id, id DESC`,
+       to_offset FROM holdfast.stream_ledger ORDER BY partition, group_id, id DESC`,
   )
 }
 
@@ -121,7 +123,7 @@ describe('merging the ledger', () => {
     expect(await count()).toBe(2 * (3 + 1) + 2 + 1)
     expect(said(await proof())).toEqual(before)
     expect(await merge()).toBe(0)
-    const [first] = await query('SELECT * FROM stream_ledger ORDER BY id LIMIT 1')
+    const [first] = await query('SELECT * FROM holdfast.stream_ledger ORDER BY id LIMIT 1')
     expect(first).toMatchObject({ from_offset: '0', to_offset: '24', records: '24', written: '24', last_batch: null })
     expect(first.settled_at - first.since).toBe(23 * HOUR_MS)
   })
@@ -140,10 +142,10 @@ describe('merging the ledger', () => {
 
   it('leaves what is young, and the latest row however old it is', async () => {
     await ledger([50, 49, 48, 3, 2, 1].map((hoursAgo, at) => ({ partition: 0, from: at, to: at + 1, hoursAgo })))
-    await query(`UPDATE stream_ledger SET settled_at = now() - interval '10 minutes' WHERE from_offset > 2`)
+    await query(`UPDATE holdfast.stream_ledger SET settled_at = now() - interval '10 minutes' WHERE from_offset > 2`)
     expect(await merge()).toBe(1) // 48 hours before midnight is another day than 49 and 50
-    await query(`UPDATE stream_ledger SET settled_at = now() - interval '10 days'`)
-    await query('DELETE FROM stream_ledger WHERE from_offset > 2')
+    await query(`UPDATE holdfast.stream_ledger SET settled_at = now() - interval '10 days'`)
+    await query('DELETE FROM holdfast.stream_ledger WHERE from_offset > 2')
     expect(await merge()).toBe(0)
   })
 
@@ -151,7 +153,7 @@ describe('merging the ledger', () => {
     const counts = [null, null, 1, 1, 1]
     await ledger(counts.map((inserted, at) => ({ partition: 0, from: at, to: at + 1, hoursAgo: 50, inserted })))
     expect(await merge()).toBe(2)
-    expect(await query('SELECT written, inserted FROM stream_ledger ORDER BY id')).toEqual([
+    expect(await query('SELECT written, inserted FROM holdfast.stream_ledger ORDER BY id')).toEqual([
       { written: '2', inserted: null },
       { written: '2', inserted: '2' },
       { written: '1', inserted: '1' },
@@ -172,7 +174,7 @@ describe('merging the ledger', () => {
   })
 
   it('goes on in slices of a transaction each, up to a limit', async () => {
-    await query(`INSERT INTO stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written, duplicate, stale,
+    await query(`INSERT INTO holdfast.stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written, duplicate, stale,
         superseded, dead_lettered, gaps, expired, skipped, inserted, settled_at)
       SELECT 'orders', 0, 'holdfast', n, n + 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, '2026-01-01T00:00:00Z' FROM generate_series(0, 3500) AS n`)
     await ledger([])
@@ -192,13 +194,13 @@ describe('merging the ledger', () => {
     const before = await rows()
     await query(`CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'stop'; END $$`)
     await query(
-      `CREATE TRIGGER stop BEFORE DELETE ON stream_ledger FOR EACH ROW WHEN (OLD.from_offset = 2) EXECUTE FUNCTION stop()`,
+      `CREATE TRIGGER stop BEFORE DELETE ON holdfast.stream_ledger FOR EACH ROW WHEN (OLD.from_offset = 2) EXECUTE FUNCTION stop()`,
     )
     try {
       await expect(merge()).rejects.toThrow(/stop/)
       expect(await rows()).toEqual(before)
     } finally {
-      await query('DROP TRIGGER stop ON stream_ledger')
+      await query('DROP TRIGGER stop ON holdfast.stream_ledger')
       await query('DROP FUNCTION stop')
     }
     expect(await merge()).toBe(2)
@@ -207,9 +209,9 @@ describe('merging the ledger', () => {
   it('does not merge rows on both sides of a checkpoint, also once the row of the checkpoint itself is merged', async () => {
     await ledger([50, 50, 50, 50, 50, 50].map((hoursAgo, at) => ({ partition: 0, from: at, to: at + 1, hoursAgo })))
     await query(
-      `INSERT INTO proof_checkpoints (stream, topic, group_id, proven_at, full_at, partitions)
+      `INSERT INTO holdfast.proof_checkpoints (stream, topic, group_id, proven_at, full_at, partitions)
        SELECT 'orders', 'orders', 'holdfast', now(), now(), jsonb_build_array(jsonb_build_object('partition', 0, 'ledger_id', id))
-       FROM stream_ledger WHERE from_offset = 1`,
+       FROM holdfast.stream_ledger WHERE from_offset = 1`,
     )
     for (let turn = 0; turn < 2; turn++) {
       await merge()
@@ -219,7 +221,7 @@ describe('merging the ledger', () => {
         ['5', '6'],
       ])
     }
-    await query('DELETE FROM proof_checkpoints')
+    await query('DELETE FROM holdfast.proof_checkpoints')
     expect(await merge()).toBe(1)
   })
 

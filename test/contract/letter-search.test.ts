@@ -57,7 +57,7 @@ beforeAll(async () => {
       dlq_offset: Number(places[i]?.offset ?? 1_000_000 + i),
     })),
   )
-  await database.pool.query('ANALYZE dead_letters')
+  await database.pool.query('ANALYZE holdfast.dead_letters')
   letters = createDeadLetterStore(database.pool, 'orders')
   records = createDeadLetterRecords({
     connection,
@@ -90,7 +90,7 @@ describe('a word', () => {
     const plans = await Promise.all(
       ['d.id = text COLLATE "C"', 'd.key = text'].map(async condition => {
         const { rows } = await database.pool.query<{ 'QUERY PLAN': string }>(
-          `EXPLAIN SELECT EXISTS (SELECT FROM dead_letters AS d WHERE d.stream = 'orders' AND ${condition})
+          `EXPLAIN SELECT EXISTS (SELECT FROM holdfast.dead_letters AS d WHERE d.stream = 'orders' AND ${condition})
             FROM unnest(ARRAY['key-1']) AS given (text)`,
         )
         return rows.map(row => row['QUERY PLAN']).join('\n')
@@ -144,13 +144,14 @@ describe('a condition on the value', () => {
     const preview = await redrives.preview(request)
     const redrive = await redrives.start(request, BY)
     expect([preview.count, redrive.total]).toEqual([LETTERS / 4 - 1, LETTERS / 4 - 1])
-    const { rows } = await database.pool.query('SELECT dead_letter_id AS id FROM replay_items WHERE replay_id = $1', [
-      redrive.id,
-    ])
+    const { rows } = await database.pool.query(
+      'SELECT dead_letter_id AS id FROM holdfast.replay_items WHERE replay_id = $1',
+      [redrive.id],
+    )
     expect(rows.every(({ id }) => isAlpha(id))).toBe(true)
     expect(redrive.filter).toBe('state:open value:/payment/bank=•••')
     const noted = await database.pool.query(
-      "SELECT filter FROM audit_log UNION SELECT filter FROM replays WHERE filter <> ''",
+      "SELECT filter FROM holdfast.audit_log UNION SELECT filter FROM holdfast.replays WHERE filter <> ''",
     )
     expect(JSON.stringify(noted.rows)).not.toContain('alpha')
     const discarded = await letters.discard(filter, BY)

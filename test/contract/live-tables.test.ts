@@ -158,7 +158,7 @@ describe('tables that are not as a definition needs them', () => {
     await sql(`CREATE ROLE ${role}; GRANT USAGE ON SCHEMA elsewhere TO ${role}`)
     const url = new URL(database.url)
     url.searchParams.set('options', `-c search_path=elsewhere,public -c role=${role}`)
-    const pool = createPool({ url: url.href, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    const pool = createPool({ url: url.href, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
     const { forbidden } = await serverFacts(pool, [name, `${name}_lines`])
     await pool.end()
     await sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`)

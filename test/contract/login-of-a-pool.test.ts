@@ -12,7 +12,14 @@ it('each new connection asks for user and password as they are then; open ones s
   await admin.query(`CREATE ROLE ${user} LOGIN PASSWORD 'first'`)
   const login = { password: 'first' }
   const currentUrl = () => Object.assign(new URL(url), { username: user, ...login }).href
-  const pool = createPool({ url: currentUrl(), currentUrl, max: 2, statementTimeoutMs: 5_000, name: 'test' })
+  const pool = createPool({
+    schema: 'holdfast',
+    url: currentUrl(),
+    currentUrl,
+    max: 2,
+    statementTimeoutMs: 5_000,
+    name: 'test',
+  })
   const who = async () => (await query<{ who: string }>(pool, { text: 'SELECT current_user AS who' }))[0]?.who
   try {
     expect(await who()).toBe(user)

@@ -26,7 +26,7 @@ const ALL = readdirSync(new URL('../../migrations/', import.meta.url))
   .sort()
 
 async function missingIn(url: string): Promise<string[]> {
-  const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+  const pool = createPool({ url, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
   try {
     return await missingMigrations(pool)
   } finally {
@@ -34,11 +34,14 @@ async function missingIn(url: string): Promise<string[]> {
   }
 }
 
+/** With their schema. */
 async function tablesIn(url: string): Promise<string[]> {
-  const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+  const pool = createPool({ url, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
   try {
-    const { rows } = await pool.query(`SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`)
-    return rows.map(row => row.tablename)
+    const { rows } = await pool.query(
+      `SELECT schemaname || '.' || tablename AS name FROM pg_tables WHERE schemaname IN ('public', 'holdfast') ORDER BY 1`,
+    )
+    return rows.map(row => row.name)
   } finally {
     await pool.end()
   }
@@ -56,35 +59,35 @@ describe('migrations', () => {
     const url = await freshDatabase()
     await migrate(url, 'up')
     expect(await tablesIn(url)).toEqual([
-      'audit_log',
-      'causes',
-      'consumer_starts',
-      'dead_letter_events',
-      'dead_letters',
-      'dead_letters_purged',
-      'dead_letters_purged_counts',
-      'deliveries',
-      'items',
-      'notices',
-      'orders',
-      'payments',
-      'pgmigrations',
-      'proof_checkpoints',
-      'replay_items',
-      'replay_items_purged',
-      'replays',
-      'stream_ledger',
-      'stream_moves',
-      'stream_pauses',
-      'stream_progress',
-      'switches',
-      'timeline_steps',
-      'value_count_changes',
+      'holdfast.audit_log',
+      'holdfast.causes',
+      'holdfast.consumer_starts',
+      'holdfast.dead_letter_events',
+      'holdfast.dead_letters',
+      'holdfast.dead_letters_purged',
+      'holdfast.dead_letters_purged_counts',
+      'holdfast.notices',
+      'holdfast.pgmigrations',
+      'holdfast.proof_checkpoints',
+      'holdfast.replay_items',
+      'holdfast.replay_items_purged',
+      'holdfast.replays',
+      'holdfast.stream_ledger',
+      'holdfast.stream_moves',
+      'holdfast.stream_pauses',
+      'holdfast.stream_progress',
+      'holdfast.switches',
+      'holdfast.timeline_steps',
+      'holdfast.value_count_changes',
+      'public.deliveries',
+      'public.items',
+      'public.orders',
+      'public.payments',
     ])
     expect(await migrate(url, 'down')).toEqual(ALL.slice(-1))
     expect(await missingIn(url)).toEqual(ALL.slice(-1))
     expect(await migrate(url, 'down', { count: ALL.length - 1 })).toEqual(ALL.slice(0, -1).reverse())
-    expect(await tablesIn(url)).toEqual(['pgmigrations'])
+    expect(await tablesIn(url)).toEqual(['public.pgmigrations'])
     expect(await migrate(url, 'up', { count: 1 })).toEqual(['0001_order_tables'])
   })
 
@@ -100,7 +103,7 @@ describe('migrations', () => {
   it('take the orders that are stored as the base of the new keys that the ledger counts from then on', async () => {
     const url = await freshDatabase()
     await migrate(url, 'up')
-    const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    const pool = createPool({ url, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
     try {
       const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
       await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
@@ -109,7 +112,7 @@ describe('migrations', () => {
       await migrate(url, 'up')
       await store.settle(aWork([aReadyOrder({ uid: 'b', offset: 1n })], { from: 1n }))
       expect((await readProof(pool, provenOrders())).findings).toEqual([])
-      await pool.query('DELETE FROM value_count_changes')
+      await pool.query('DELETE FROM holdfast.value_count_changes')
       expect((await readProof(pool, provenOrders())).findings).toMatchObject([
         { what: 'orders holds 2 rows, but the ledger counts 1 new keys: 1 came from elsewhere' },
       ])
@@ -121,7 +124,7 @@ describe('migrations', () => {
   it('give what is stored to the stream of orders, and what is left to it when they are taken back', async () => {
     const url = await freshDatabase()
     await migrate(url, 'up')
-    const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    const pool = createPool({ url, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
     try {
       await migrate(url, 'down', { count: ALL.length - ALL.indexOf('0014_streams') })
       await pool.query(`INSERT INTO dead_letters (id, reason, error, pointer, message, violations, order_uid, group_id,
@@ -134,11 +137,11 @@ describe('migrations', () => {
 
       await migrate(url, 'up')
       const rows = async (text: string) => (await pool.query(text)).rows
-      expect(await rows('SELECT stream, key FROM dead_letters')).toEqual([{ stream: 'orders', key: 'a' }])
-      expect(await rows('SELECT stream, values, key FROM value_count_changes')).toEqual([
+      expect(await rows('SELECT stream, key FROM holdfast.dead_letters')).toEqual([{ stream: 'orders', key: 'a' }])
+      expect(await rows('SELECT stream, values, key FROM holdfast.value_count_changes')).toEqual([
         { stream: 'orders', values: '-1', key: 'b' },
       ])
-      expect(await rows('SELECT stream, next_offset FROM stream_progress')).toEqual([
+      expect(await rows('SELECT stream, next_offset FROM holdfast.stream_progress')).toEqual([
         { stream: 'orders', next_offset: '8' },
       ])
 
@@ -152,7 +155,7 @@ describe('migrations', () => {
   it('go back to 0014 and forth again on books that were extended, merged and redriven into, unless a redrive would be published by that', async () => {
     const url = await freshDatabase()
     await migrate(url, 'up')
-    const pool = createPool({ url, max: 2, statementTimeoutMs: 10_000, name: 'test' })
+    const pool = createPool({ url, schema: 'holdfast', max: 2, statementTimeoutMs: 10_000, name: 'test' })
     onTestFinished(() => pool.end())
     const back = { count: ALL.length - 1 - ALL.indexOf('0014_streams') }
     const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables, ownRowFrom: 10 })
@@ -161,17 +164,17 @@ describe('migrations', () => {
       store.settle(aWork([aReadyOrder({ uid: `o${offset}`, offset })], { from: offset }))
     for (const offset of [0n, 1n, 2n]) await settle(offset)
     await pool.query(
-      `UPDATE stream_ledger SET settled_at = settled_at - interval '2 days', since = since - interval '2 days'`,
+      `UPDATE holdfast.stream_ledger SET settled_at = settled_at - interval '2 days', since = since - interval '2 days'`,
     )
     for (const offset of [3n, 4n]) await settle(offset)
     // An order that a redrive into the store has added.
-    await pool.query(`INSERT INTO replays (id, stream, state, filter, requested_by, because, automatic, only_passing, edited, total, topic)
+    await pool.query(`INSERT INTO holdfast.replays (id, stream, state, filter, requested_by, because, automatic, only_passing, edited, total, topic)
       VALUES ('r1', 'orders', 'paused', '', 'ada', '', false, false, false, 1, '')`)
     await pool.query(
-      `INSERT INTO value_count_changes (stream, replay_id, values, because) VALUES ('orders', 'r1', 0, 'x')`,
+      `INSERT INTO holdfast.value_count_changes (stream, replay_id, values, because) VALUES ('orders', 'r1', 0, 'x')`,
     )
     await pool.query(
-      `INSERT INTO stream_pauses (stream, topic, group_id, paused_by, because) VALUES ('orders', 'orders', 'holdfast', 'ada', 'x')`,
+      `INSERT INTO holdfast.stream_pauses (stream, topic, group_id, paused_by, because) VALUES ('orders', 'orders', 'holdfast', 'ada', 'x')`,
     )
     const proof = await readProof(pool, provenOrders())
     expect(proof.findings).toEqual([])
@@ -181,7 +184,7 @@ describe('migrations', () => {
       /^no migration was taken back, because of 0015_redrives_into_the_store: a redrive into the store is not over: cancel it first/,
     )
     expect(await missingIn(url)).toEqual([])
-    await pool.query(`UPDATE replays SET state = 'cancelled'`)
+    await pool.query(`UPDATE holdfast.replays SET state = 'cancelled'`)
     expect(await migrate(url, 'down', back)).toHaveLength(back.count)
     expect((await pool.query('SELECT records FROM stream_ledger ORDER BY id')).rows).toEqual([
       { records: '3' },
@@ -190,15 +193,15 @@ describe('migrations', () => {
     await migrate(url, 'up')
     await settle(5n)
     expect((await prove(pool, provenOrders())).findings).toEqual([])
-    expect((await pool.query('SELECT "to" FROM replays')).rows).toEqual([{ to: 'store' }])
+    expect((await pool.query('SELECT "to" FROM holdfast.replays')).rows).toEqual([{ to: 'store' }])
   })
 
   it('say when they were applied, and which came from a newer version', async () => {
     const url = await freshDatabase()
     const before = Date.now()
     await migrate(url, 'up')
-    const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
-    await pool.query(`INSERT INTO pgmigrations (name, run_on) VALUES ('0099_tomorrow', now())`)
+    const pool = createPool({ url, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    await pool.query(`INSERT INTO holdfast.pgmigrations (name, run_on) VALUES ('0099_tomorrow', now())`)
     await pool.end()
     const status = await migrationStatus(url)
     expect(status.map(({ name, known }) => [name, known])).toEqual([
@@ -224,11 +227,11 @@ describe('migrations', () => {
 describe('a database that migrations cannot be applied to', () => {
   /** A role of the server, which goes with the test. @returns the url with which it connects */
   async function asRole(url: string, role: string): Promise<string> {
-    const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    const pool = createPool({ url, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
     await pool.query(`CREATE ROLE ${role} LOGIN PASSWORD 'secret'`)
     await pool.end()
     onTestFinished(async () => {
-      const cleaning = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+      const cleaning = createPool({ url, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
       await cleaning.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
       await cleaning.end()
     })
@@ -242,11 +245,14 @@ describe('a database that migrations cannot be applied to', () => {
     const url = await freshDatabase()
     const role = `newcomer_${randomUUID().slice(0, 8)}`
     const theirs = await asRole(url, role)
-    const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    const pool = createPool({ url, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
     // As it is by default since PostgreSQL 15.
     await pool.query('REVOKE CREATE ON SCHEMA public FROM PUBLIC')
+    const schema = `CREATE SCHEMA holdfast AUTHORIZATION ${role}`
     const grant = `GRANT USAGE, CREATE ON SCHEMA public TO ${role}`
 
+    await expect(migrate(theirs, 'up')).rejects.toThrow(schema)
+    await pool.query(schema)
     await expect(migrate(theirs, 'up')).rejects.toThrow(grant)
     await expect(migrate(theirs, 'up')).rejects.not.toThrow(/\bat\b.*:\d+|Unable to ensure/)
     const findings = await Array.fromAsync(
@@ -268,9 +274,9 @@ describe('a database that migrations cannot be applied to', () => {
     await migrate(url, 'down')
     const role = `stranger_${randomUUID().slice(0, 8)}`
     const theirs = await asRole(url, role)
-    const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    const pool = createPool({ url, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
     await pool.query(
-      `GRANT USAGE, CREATE ON SCHEMA public TO ${role}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${role}`,
+      `GRANT USAGE, CREATE ON SCHEMA public, holdfast TO ${role}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${role}`,
     )
     await pool.end()
     await expect(migrate(theirs, 'up')).rejects.toThrow(
@@ -281,13 +287,13 @@ describe('a database that migrations cannot be applied to', () => {
   it.each(['SQL_ASCII', 'LATIN1'])('refuses the encoding %s in one sentence', async encoding => {
     const name = `encoded_${randomUUID().slice(0, 8)}`
     const url = new URL(await freshDatabase())
-    const server = createPool({ url: url.href, max: 1, statementTimeoutMs: 30_000, name: 'test' })
+    const server = createPool({ url: url.href, schema: 'holdfast', max: 1, statementTimeoutMs: 30_000, name: 'test' })
     await server.query(`CREATE DATABASE ${name} ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`)
     await server.end()
     url.pathname = `/${name}`
     const refusal = new RegExp(`has the encoding ${encoding}.*must be UTF8; .*CREATE DATABASE .* ENCODING 'UTF8'`)
     await expect(migrate(url.href, 'up')).rejects.toThrow(refusal)
-    const pool = createPool({ url: url.href, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    const pool = createPool({ url: url.href, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
     await expect(requireFitDatabase(pool)).rejects.toThrow(refusal)
     await pool.end()
   })
@@ -295,7 +301,7 @@ describe('a database that migrations cannot be applied to', () => {
 
 it('a start is not refused for migrations that another process commits while it asks', async () => {
   const url = await freshDatabase()
-  const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+  const pool = createPool({ url, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
   onTestFinished(() => pool.end())
   // Each question takes a connection: the encoding, the table of migrations, and then whether somebody applies them.
   let questions = 0
@@ -313,18 +319,27 @@ it('a start is not refused for migrations that another process commits while it 
 
 describe('the schema of the jobs', () => {
   it.each([
-    ['CREATE SCHEMA pgboss', /is no queue that this user can work with: version, queue, job/],
+    [
+      'CREATE SCHEMA pgboss; CREATE TABLE pgboss.theirs ()',
+      /is no queue that this user can work with: version, queue, job/,
+    ],
     [
       `CREATE SCHEMA pgboss; CREATE TABLE pgboss.version (version int); INSERT INTO pgboss.version VALUES (21);
        CREATE TABLE pgboss.job (); CREATE TABLE pgboss.queue (name text); INSERT INTO pgboss.queue VALUES ('mails')`,
       /another application keeps its queues in the schema pgboss \(mails\), in version 21 of pg-boss/,
     ],
   ])('is left alone where it is not ours', async (sql, refusal) => {
-    const pool = createPool({ url: await freshDatabase(), max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    const pool = createPool({
+      url: await freshDatabase(),
+      schema: 'holdfast',
+      max: 1,
+      statementTimeoutMs: 10_000,
+      name: 'test',
+    })
     const ask = async (text: string, values: readonly unknown[]) => (await pool.query(text, [...values])).rows
-    await requireQueueSchema(ask)
+    expect(await requireQueueSchema(ask, 'pgboss')).toBe(false)
     await pool.query(sql)
-    await expect(requireQueueSchema(ask)).rejects.toThrow(refusal)
+    await expect(requireQueueSchema(ask, 'pgboss')).rejects.toThrow(refusal)
     await pool.end()
   })
 })

@@ -24,7 +24,9 @@ afterAll(async () => {
 })
 beforeEach(async () => {
   receiver = await startWebhookReceiver()
-  await database.pool.query('TRUNCATE notices, dead_letters, causes, replays, replay_items, stream_progress')
+  await database.pool.query(
+    'TRUNCATE holdfast.notices, holdfast.dead_letters, holdfast.causes, holdfast.replays, holdfast.replay_items, holdfast.stream_progress',
+  )
 })
 afterEach(async () => {
   for (const one of running.splice(0)) await one[Symbol.asyncDispose]()
@@ -40,7 +42,7 @@ const secondsAgo = (seconds: number) => new Date(Date.now() - seconds * 1_000)
 /** Time passes for the outbox. */
 async function later(minutes: number): Promise<void> {
   await database.pool.query(
-    `UPDATE notices SET noted_at = noted_at - $1 * interval '1 minute', due_at = due_at - $1 * interval '1 minute',
+    `UPDATE holdfast.notices SET noted_at = noted_at - $1 * interval '1 minute', due_at = due_at - $1 * interval '1 minute',
       sent_at = sent_at - $1 * interval '1 minute', claimed_until = claimed_until - $1 * interval '1 minute'`,
     [minutes],
   )
@@ -57,7 +59,7 @@ async function sendAll(): Promise<string[]> {
 
 it('the kinds are those that the database takes', async () => {
   const { rows } = await database.pool.query(
-    `SELECT pg_get_constraintdef(oid) AS text FROM pg_constraint WHERE conrelid = 'notices'::regclass AND conname = 'notices_kind_check'`,
+    `SELECT pg_get_constraintdef(oid) AS text FROM pg_constraint WHERE conrelid = 'holdfast.notices'::regclass AND conname = 'notices_kind_check'`,
   )
   expect([...String(rows[0]?.text).matchAll(/'([a-z_]+)'::text/g)].map(([, name]) => name)).toEqual([...NOTICE_KINDS])
 })
@@ -75,7 +77,7 @@ describe('the outbox', () => {
     await outbox.note([event('c', 0)])
     await sendAll()
     await outbox.note([event('c', 0)])
-    const { rows } = await database.pool.query('SELECT subject FROM notices WHERE due_at IS NOT NULL')
+    const { rows } = await database.pool.query('SELECT subject FROM holdfast.notices WHERE due_at IS NOT NULL')
     expect(rows).toEqual([])
     await later(120)
     await outbox.note([event('a', secondsAgo(120 * 60 + 10)), event('b', 120 * 60_000 + 10_000)])
@@ -126,14 +128,14 @@ describe('the outbox', () => {
     // Also of what is noted at a time.
     const many = Array.from({ length: 1_005 }, (_, n) => event(`n${n}`, 5_000 - n))
     expect(await outbox.note(many)).toBe(5)
-    expect((await database.pool.query('SELECT FROM notices')).rowCount).toBe(1_000)
+    expect((await database.pool.query('SELECT FROM holdfast.notices')).rowCount).toBe(1_000)
     expect(await outbox.note([event('one more')])).toBe(1)
-    await database.pool.query("UPDATE notices SET due_at = NULL WHERE subject <> 'n0'")
+    await database.pool.query("UPDATE holdfast.notices SET due_at = NULL WHERE subject <> 'n0'")
     expect(await outbox.note([event('one more')])).toBe(0)
     // What has not happened for long is forgotten.
     await later(60 * 24 * 8)
     await outbox.note([event('another', 0)])
-    expect((await database.pool.query('SELECT subject FROM notices')).rowCount).toBe(3)
+    expect((await database.pool.query('SELECT subject FROM holdfast.notices')).rowCount).toBe(3)
   })
 })
 
@@ -167,7 +169,7 @@ describe('what the database knows', () => {
 
   it('is a partition that the storm guard paused', async () => {
     await database.pool.query(
-      `INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset, stream, paused_for, paused_because, paused_at)
+      `INSERT INTO holdfast.stream_progress (topic, partition, group_id, first_offset, next_offset, stream, paused_for, paused_because, paused_at)
         VALUES ('orders', 2, 'holdfast', 0, 5, 'orders', 'storm_guard', '1,000 dead letters in a row', now()),
           ('orders', 3, 'holdfast', 0, 5, 'orders', NULL, NULL, NULL)`,
     )
@@ -187,13 +189,13 @@ describe('what the database knows', () => {
     members: string[] = [],
   ) {
     await database.pool.query(
-      `INSERT INTO replays (id, stream, state, filter, requested_by, because, automatic, only_passing, edited, total, finished_at)
+      `INSERT INTO holdfast.replays (id, stream, state, filter, requested_by, because, automatic, only_passing, edited, total, finished_at)
         VALUES ($1, 'orders', $2, '', 'Ada Lovelace', 'x', $3, false, false, $4, ${more.ended ?? 'now()'})`,
       [id, state, more.automatic ?? false, members.length],
     )
     for (const [position, member] of members.entries()) {
       await database.pool.query(
-        'INSERT INTO replay_items (replay_id, position, dead_letter_id, state) VALUES ($1, $2, $3, $4)',
+        'INSERT INTO holdfast.replay_items (replay_id, position, dead_letter_id, state) VALUES ($1, $2, $3, $4)',
         [id, position + 1, `orders-0-${position}`, member],
       )
     }
@@ -223,7 +225,7 @@ describe('what the database knows', () => {
     await redrive('p1', 'paused')
     await redrive('p2', 'paused', {}, ['failed_again', 'pending'])
     await database.pool.query(
-      `UPDATE replays SET epoch = 3, paused_because = '{"message":"1 of 1 failed again"}' WHERE id = 'p2'`,
+      `UPDATE holdfast.replays SET epoch = 3, paused_because = '{"message":"1 of 1 failed again"}' WHERE id = 'p2'`,
     )
     expect(await observed()).toMatchObject([
       {
@@ -279,7 +281,7 @@ describe('with a receiver', () => {
     await receiver.away()
     replica()
     await eventually(async () => {
-      const { rows } = await database.pool.query('SELECT attempts FROM notices')
+      const { rows } = await database.pool.query('SELECT attempts FROM holdfast.notices')
       return rows[0]?.attempts > 1
     }, 'two attempts')
     for (const one of running.splice(0)) await one[Symbol.asyncDispose]()

@@ -37,7 +37,9 @@ async function settle(notifyAs: string | undefined, ...orders: { uid: string; am
 
 beforeEach(async () => {
   nextOffset = 0n
-  await database.pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger')
+  await database.pool.query(
+    'TRUNCATE orders, deliveries, payments, items, holdfast.stream_progress, holdfast.stream_ledger',
+  )
 })
 
 /** What a replica hears; it is connected already. */
@@ -48,7 +50,7 @@ async function listening(
   const told: (string | 'all')[] = []
   const seen = { connected: 0, currentAsOfMs: Number.NEGATIVE_INFINITY, lost: [] as unknown[] }
   const sessions: pg.PoolClient[] = []
-  const pool = createPool({ url, max: 1, statementTimeoutMs, name: 'listen' })
+  const pool = createPool({ url, schema: 'holdfast', max: 1, statementTimeoutMs, name: 'listen' })
   pool.on('connect', client => sessions.push(client))
   const listener = startWriteListener({
     pool,
@@ -195,7 +197,7 @@ it('does not hold a version that it read before another replica replaced it', as
       },
     },
   })
-  const pool = createPool({ url: database.url, max: 1, statementTimeoutMs: 10_000, name: 'listen' })
+  const pool = createPool({ url: database.url, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'listen' })
   const told = Promise.withResolvers<void>()
   const listener = startWriteListener({
     pool,

@@ -12,7 +12,9 @@ beforeAll(async () => {
 })
 afterAll(() => database[Symbol.asyncDispose]())
 beforeEach(() =>
-  database.pool.query('TRUNCATE audit_log, dead_letters, replays, replay_items, replay_items_purged RESTART IDENTITY'),
+  database.pool.query(
+    'TRUNCATE holdfast.audit_log, holdfast.dead_letters, holdfast.replays, holdfast.replay_items, holdfast.replay_items_purged RESTART IDENTITY',
+  ),
 )
 
 const query = async (text: string) => (await database.pool.query(text)).rows
@@ -21,7 +23,7 @@ const left = async (column: string, table: string) =>
 
 /** So many entries of a stream, each a day older than the one before it; the first is as old as that. */
 async function entries(count: number, days: number, what = 'resume', stream = 'orders'): Promise<void> {
-  await query(`INSERT INTO audit_log (stream, who, what, filter, because, counts, at)
+  await query(`INSERT INTO holdfast.audit_log (stream, who, what, filter, because, counts, at)
     SELECT '${stream}', 'ada', '${what}', '', '', '{}', now() - make_interval(days => ${days} + n) FROM generate_series(1, ${count}) AS n`)
 }
 
@@ -32,16 +34,16 @@ it('the audit log forgets what is older than it is kept, of this stream alone, i
   expect(await purgeAudit(database.pool, 'orders', KEPT[0], 1_700)).toBe(1_700)
   expect(await purgeAudit(database.pool, 'orders', ...KEPT)).toBe(800)
   expect(await purgeAudit(database.pool, 'orders', ...KEPT)).toBe(0)
-  expect(await left('stream', 'audit_log')).toEqual(['orders', 'orders', 'orders', 'returns'])
+  expect(await left('stream', 'holdfast.audit_log')).toEqual(['orders', 'orders', 'orders', 'returns'])
 })
 
 it('a discard that can be undone keeps its entry, however old it is', async () => {
   await entries(3, 400, 'discard')
   await insertLetters(database.pool, [{ state: 'discarded' }, {}])
-  await query(`UPDATE dead_letters SET discard_action = 1 WHERE state = 'discarded'`)
+  await query(`UPDATE holdfast.dead_letters SET discard_action = 1 WHERE state = 'discarded'`)
   expect(await purgeAudit(database.pool, 'orders', ...KEPT)).toBe(2)
-  expect(await left('what', 'audit_log')).toEqual(['discard'])
-  await query(`UPDATE dead_letters SET state = 'open', discard_action = NULL`)
+  expect(await left('what', 'holdfast.audit_log')).toEqual(['discard'])
+  await query(`UPDATE holdfast.dead_letters SET state = 'open', discard_action = NULL`)
   expect(await purgeAudit(database.pool, 'orders', ...KEPT)).toBe(1)
 })
 
@@ -51,17 +53,17 @@ it('a redrive leaves once it is over and its letters are gone; under way, paused
     const state = ['done', 'cancelled', 'failed', 'running', 'paused'].includes(id) ? id : 'done'
     const finished = ['running', 'paused'].includes(id) ? null : id === 'of-late' ? '1 day' : '400 days'
     await query(
-      `INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total, topic, created_at, finished_at)
+      `INSERT INTO holdfast.replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total, topic, created_at, finished_at)
       VALUES ('${id}', '${state}', '', 'ada', '', false, false, false, 1, '${id === 'published' ? 'orders' : ''}',
         now() - interval '401 days', now() - interval '${finished}')`.replace("interval 'null'", 'NULL::interval'),
     )
   }
   await query(
-    `INSERT INTO replay_items (replay_id, position, dead_letter_id, state) VALUES ('with-letters', 1, 'orders-0-1', 'parked')`,
+    `INSERT INTO holdfast.replay_items (replay_id, position, dead_letter_id, state) VALUES ('with-letters', 1, 'orders-0-1', 'parked')`,
   )
-  await query(`INSERT INTO replay_items_purged VALUES ('done', 'resolved', 1), ('of-late', 'resolved', 1)`)
+  await query(`INSERT INTO holdfast.replay_items_purged VALUES ('done', 'resolved', 1), ('of-late', 'resolved', 1)`)
   expect(await purgeRedrives(database.pool, 'returns', ...KEPT)).toBe(0)
   expect(await purgeRedrives(database.pool, 'orders', ...KEPT)).toBe(3)
-  expect(await left('id', 'replays')).toEqual(['of-late', 'paused', 'published', 'running', 'with-letters'])
-  expect(await left('replay_id', 'replay_items_purged')).toEqual(['of-late'])
+  expect(await left('id', 'holdfast.replays')).toEqual(['of-late', 'paused', 'published', 'running', 'with-letters'])
+  expect(await left('replay_id', 'holdfast.replay_items_purged')).toEqual(['of-late'])
 })

@@ -17,7 +17,9 @@ afterAll(async () => {
   await database[Symbol.asyncDispose]()
 })
 beforeEach(async () => {
-  await database.pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger')
+  await database.pool.query(
+    'TRUNCATE orders, deliveries, payments, items, holdfast.stream_progress, holdfast.stream_ledger',
+  )
 })
 
 const groupId = 'holdfast'

@@ -27,7 +27,14 @@ beforeEach(async () => {
 type Over = Partial<Parameters<typeof createPool>[0]>
 
 function aPool(url: string, over: Over = {}): pg.Pool {
-  const pool = createPool({ url, max: 4, statementTimeoutMs: STATEMENT_TIMEOUT_MS, name: 'test', ...over })
+  const pool = createPool({
+    url,
+    schema: 'holdfast',
+    max: 4,
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    name: 'test',
+    ...over,
+  })
   onTestFinished(() => (pool.ended ? undefined : pool.end()))
   return pool
 }

@@ -39,11 +39,11 @@ it('migrations of a project come after ours, under names of their own, and are t
   expect(await migrate(url, 'up', { project })).toEqual([])
 
   expect(await migrate(url, 'down', { project })).toEqual(['migrations/0002_visits'])
-  const status = await migrationStatus(url, project)
+  const status = await migrationStatus(url, { project })
   expect(status.filter(({ appliedAt }) => appliedAt === undefined).map(({ name }) => name)).toEqual([
     'migrations/0002_visits',
   ])
-  const pool = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+  const pool = createPool({ url, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
   onTestFinished(() => pool.end())
   expect(await missingMigrations(pool, project)).toEqual(['migrations/0002_visits'])
   expect(await missingMigrations(pool)).toEqual([])
@@ -61,7 +61,7 @@ it('a migration of a project that fails is named, and none of its folder is appl
   await expect(migrate(url, 'up', { project })).rejects.toThrow(
     /the migration migrations\/0002_again failed: relation "returns" already exists.*correct the file/,
   )
-  const missing = (await migrationStatus(url, project)).filter(({ appliedAt }) => appliedAt === undefined)
+  const missing = (await migrationStatus(url, { project })).filter(({ appliedAt }) => appliedAt === undefined)
   expect(missing.map(({ name }) => name)).toEqual(['migrations/0001_returns', 'migrations/0002_again'])
 })
 
@@ -193,7 +193,7 @@ it('a project brings a stream of its own: from a sample to tables, records and w
   })
 
   // When a column is NOT NULL that the schema lets be null, then doctor says so: records would be refused for it
-  const pool = createPool({ url: database.href, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+  const pool = createPool({ url: database.href, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
   onTestFinished(() => pool.end())
   await pool.query(`ALTER TABLE ${name} ALTER COLUMN note SET NOT NULL`)
   const doctor = await holdfast('doctor', '--json')

@@ -22,7 +22,7 @@ afterAll(() => database[Symbol.asyncDispose]())
  */
 beforeEach(async () => {
   await database.pool.query(
-    'TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, value_count_changes, dead_letters, proof_checkpoints',
+    'TRUNCATE orders, deliveries, payments, items, holdfast.stream_progress, holdfast.stream_ledger, holdfast.value_count_changes, holdfast.dead_letters, holdfast.proof_checkpoints',
   )
   const store = storeOf()
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
@@ -32,7 +32,9 @@ beforeEach(async () => {
   await store.settle(aWork(['e'].map(ordersFrom(5)), { from: 5n }))
   await store.settle(aWork(['f'].map(ordersFrom(0, 1)), { from: 0n, partition: 1 }))
   await query(`UPDATE orders SET stored_at = stored_at - interval '5 hours'`)
-  await query(`UPDATE dead_letters SET failed_at = failed_at - interval '5 hours', dlq_partition = 0, dlq_offset = 7`)
+  await query(
+    `UPDATE holdfast.dead_letters SET failed_at = failed_at - interval '5 hours', dlq_partition = 0, dlq_offset = 7`,
+  )
   expect(await prove(database.pool, stream)).toMatchObject({ from: undefined, findings: [] })
   expect(await leave()).toBe(true)
   await store.settle(aWork(['g', 'h'].map(ordersFrom(6)), { from: 6n }))
@@ -85,17 +87,17 @@ describe('a proof that goes on from a checkpoint', () => {
   it.each([
     [
       'a row of the ledger, before it',
-      ['DELETE FROM stream_ledger WHERE from_offset = 3'],
+      ['DELETE FROM holdfast.stream_ledger WHERE from_offset = 3'],
       'the ledger has a hole: [3, 5)',
     ],
     [
       'a row of the ledger, after it',
-      ['DELETE FROM stream_ledger WHERE partition = 0 AND from_offset = 5'],
+      ['DELETE FROM holdfast.stream_ledger WHERE partition = 0 AND from_offset = 5'],
       'the ledger has a hole: [5, 6)',
     ],
     [
       'a row of the ledger that was changed before it, so that all adds up',
-      ['UPDATE stream_ledger SET duplicate = 1, written = 2 WHERE from_offset = 0 AND partition = 0'],
+      ['UPDATE holdfast.stream_ledger SET duplicate = 1, written = 2 WHERE from_offset = 0 AND partition = 0'],
       /the ledger below 5 is not what the proof of 20.* found: duplicate 1 instead of 0, written 3 instead of 4. If that was done on purpose, "holdfast verify --full"/,
     ],
     ['an order from before it', deleted('b'), /orders holds 7 rows, but the ledger counts 8 new keys: 1 are missing/],
@@ -123,12 +125,12 @@ describe('a proof that goes on from a checkpoint', () => {
     ],
     [
       'a dead letter from before it',
-      [`DELETE FROM dead_letters WHERE source_offset = 4`],
+      [`DELETE FROM holdfast.dead_letters WHERE source_offset = 4`],
       /dead letters are in the ledger/,
     ],
     [
       'progress',
-      ['UPDATE stream_progress SET next_offset = 9 WHERE partition = 0'],
+      ['UPDATE holdfast.stream_progress SET next_offset = 9 WHERE partition = 0'],
       'the ledger ends at 8, but progress is at 9',
     ],
   ])('finds damage to %s, and names it as a full proof does', async (_, damage, expected) => {
@@ -151,7 +153,9 @@ describe('a proof that goes on from a checkpoint', () => {
   })
 
   it('reads everything where so much came since that this takes no longer', async () => {
-    await query(`UPDATE proof_checkpoints SET partitions = jsonb_set(partitions, '{0,sums,records}', '-2000000')`)
+    await query(
+      `UPDATE holdfast.proof_checkpoints SET partitions = jsonb_set(partitions, '{0,sums,records}', '-2000000')`,
+    )
     expect((await readCheckpoint(database.pool, stream))?.recordsSince).toBe(2_000_010)
     expect(await prove(database.pool, stream)).toMatchObject({ from: undefined, findings: [] })
   })
@@ -159,16 +163,16 @@ describe('a proof that goes on from a checkpoint', () => {
   it('reads everything where so much came in the hour before it, of which it would have to keep all keys in mind', async () => {
     const sums = 'records = 3000003, written = 3000003, to_offset = 3000003'
     const closed = { partition: 0, ledger_id: '1', to_offset: '3000003', sums: { records: 3_000_003 } }
-    await query(`UPDATE stream_ledger SET ${sums} WHERE partition = 0 AND from_offset = 0`)
-    await query(`UPDATE proof_checkpoints SET partitions = '${JSON.stringify([closed])}'`)
+    await query(`UPDATE holdfast.stream_ledger SET ${sums} WHERE partition = 0 AND from_offset = 0`)
+    await query(`UPDATE holdfast.proof_checkpoints SET partitions = '${JSON.stringify([closed])}'`)
     expect((await readCheckpoint(database.pool, stream))?.recordsSince).toBe(3_000_010)
     expect(await prove(database.pool, stream)).toMatchObject({ from: undefined })
-    await query(`UPDATE stream_ledger SET settled_at = settled_at - interval '2 hours' WHERE from_offset = 0`)
+    await query(`UPDATE holdfast.stream_ledger SET settled_at = settled_at - interval '2 hours' WHERE from_offset = 0`)
     expect((await readCheckpoint(database.pool, stream))?.recordsSince).toBeLessThan(10)
   })
 
   it('begins anew where the clock of the database says that its checkpoint is still to come', async () => {
-    await query(`UPDATE proof_checkpoints SET proven_at = now() + interval '1 hour'`)
+    await query(`UPDATE holdfast.proof_checkpoints SET proven_at = now() + interval '1 hour'`)
     expect(await prove(database.pool, stream)).toMatchObject({ from: undefined, findings: [] })
   })
 })
@@ -176,20 +180,20 @@ describe('a proof that goes on from a checkpoint', () => {
 describe('a checkpoint', () => {
   it('still holds once the ledger is merged on both sides of it', async () => {
     await storeOf().settle(aWork(['i'].map(ordersFrom(8)), { from: 8n }))
-    await query(`UPDATE stream_ledger SET settled_at = '2026-01-01T00:00:00Z'`)
+    await query(`UPDATE holdfast.stream_ledger SET settled_at = '2026-01-01T00:00:00Z'`)
     expect(await mergeLedger(database.pool, 'orders', { olderThanMs: 0, limit: 100 })).toBe(2)
     const proof = await prove(database.pool, stream)
     expect(proof).toMatchObject({ from: expect.anything(), findings: [] })
   })
 
   it('is not left where the ledger was merged across it meanwhile, nor by a proof that is older than the one that left it', async () => {
-    await query(`DELETE FROM proof_checkpoints`)
+    await query(`DELETE FROM holdfast.proof_checkpoints`)
     const [older, proof] = [await prove(database.pool, stream), await prove(database.pool, stream)]
     expect(await leaveCheckpoint(database.pool, stream, proof, undefined)).toBe(true)
     expect(await leaveCheckpoint(database.pool, stream, older, undefined)).toBe(false)
-    await query(`DELETE FROM proof_checkpoints`)
+    await query(`DELETE FROM holdfast.proof_checkpoints`)
     await storeOf().settle(aWork(['i'].map(ordersFrom(8)), { from: 8n }))
-    await query(`UPDATE stream_ledger SET settled_at = '2026-01-01T00:00:00Z'`)
+    await query(`UPDATE holdfast.stream_ledger SET settled_at = '2026-01-01T00:00:00Z'`)
     await mergeLedger(database.pool, 'orders', { olderThanMs: 0, limit: 100 })
     expect(await leaveCheckpoint(database.pool, stream, proof, undefined)).toBe(false)
     expect(await leave()).toBe(true)
@@ -201,14 +205,14 @@ describe('a checkpoint', () => {
     const ids = async () =>
       (await Array.fromAsync(indexedLetters(database.pool, 'orders', { dlq, since }))).map(({ id }) => id)
     expect(await ids()).toEqual(['orders-1-1'])
-    await query('UPDATE dead_letters SET dlq_partition = 0, dlq_offset = 8')
+    await query('UPDATE holdfast.dead_letters SET dlq_partition = 0, dlq_offset = 8')
     expect(await ids()).toEqual(['orders-1-1']) // of late, so that the proof may not have seen it
     for (const [partition, offset] of [
       [0, 9],
       [2, 0],
       ['NULL', 'NULL'],
     ]) {
-      await query(`UPDATE dead_letters SET dlq_partition = ${partition}, dlq_offset = ${offset}`)
+      await query(`UPDATE holdfast.dead_letters SET dlq_partition = ${partition}, dlq_offset = ${offset}`)
       expect(await ids()).toEqual(['orders-0-4', 'orders-1-1'])
     }
   })

@@ -18,7 +18,7 @@ afterAll(async () => {
 /** Partition 0: [3, 6) orders, [6, 8) one order, one dead letter, [8, 12) gaps. Partition 1: an update, then nothing. */
 beforeEach(async () => {
   await database.pool.query(
-    'TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, value_count_changes, dead_letters',
+    'TRUNCATE orders, deliveries, payments, items, holdfast.stream_progress, holdfast.stream_ledger, holdfast.value_count_changes, holdfast.dead_letters',
   )
   const store = createStreamSettlement({ pool: database.pool, stream: 'orders', tables: orderTables })
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 3n })
@@ -83,14 +83,14 @@ describe('the proof of what the tables say', () => {
   })
 
   it('does not name the progress of another stream', async () => {
-    const found = await findings(`UPDATE stream_progress SET stream = 'returns', topic = 'returns'`)
+    const found = await findings(`UPDATE holdfast.stream_progress SET stream = 'returns', topic = 'returns'`)
     expect(found.map(({ what }) => what).join()).toMatch(
       /no group of the stream orders has any: nothing was consumed yet/,
     )
   })
 
   it('finds that no group has any progress', async () => {
-    const found = await findings('TRUNCATE stream_progress, stream_ledger')
+    const found = await findings('TRUNCATE holdfast.stream_progress, holdfast.stream_ledger')
     const what = expect.stringMatching(
       /no group of the stream orders has any: nothing was consumed yet, or DATABASE_URL names another database/,
     )
@@ -100,47 +100,47 @@ describe('the proof of what the tables say', () => {
   it.each([
     {
       what: 'a range that is missing',
-      damage: ['DELETE FROM stream_ledger WHERE from_offset = 6'],
+      damage: ['DELETE FROM holdfast.stream_ledger WHERE from_offset = 6'],
       expected: { partition: 0, offset: 8n, what: 'the ledger has a hole: [6, 8)' },
     },
     {
       what: 'the first range missing',
-      damage: ['DELETE FROM stream_ledger WHERE from_offset = 3'],
+      damage: ['DELETE FROM holdfast.stream_ledger WHERE from_offset = 3'],
       expected: { partition: 0, offset: 6n, what: 'the ledger has a hole: [3, 6)' },
     },
     {
       what: 'the last range missing',
-      damage: ['DELETE FROM stream_ledger WHERE from_offset = 8'],
+      damage: ['DELETE FROM holdfast.stream_ledger WHERE from_offset = 8'],
       expected: { partition: 0, offset: 8n, what: 'the ledger ends at 8, but progress is at 12' },
     },
     {
       what: 'every range missing',
-      damage: ['DELETE FROM stream_ledger WHERE partition = 1'],
+      damage: ['DELETE FROM holdfast.stream_ledger WHERE partition = 1'],
       expected: { partition: 1, offset: 0n, what: 'the ledger ends at 0, but progress is at 1' },
     },
     {
       what: 'progress moved by hand',
-      damage: ['UPDATE stream_progress SET next_offset = 99 WHERE partition = 2'],
+      damage: ['UPDATE holdfast.stream_progress SET next_offset = 99 WHERE partition = 2'],
       expected: { partition: 2, offset: 5n, what: 'the ledger ends at 5, but progress is at 99' },
     },
     {
       what: 'progress removed',
-      damage: ['DELETE FROM stream_progress WHERE partition = 1'],
+      damage: ['DELETE FROM holdfast.stream_progress WHERE partition = 1'],
       expected: { partition: 1, offset: 0n, what: 'the ledger has 1 rows of a partition that has no progress' },
     },
     {
       what: 'ranges that overlap',
-      damage: ['UPDATE stream_ledger SET to_offset = 7, gaps = gaps + 1 WHERE from_offset = 3'],
+      damage: ['UPDATE holdfast.stream_ledger SET to_offset = 7, gaps = gaps + 1 WHERE from_offset = 3'],
       expected: { partition: 0, offset: 6n, what: 'the ledger overlaps: [6, 7)' },
     },
     {
       what: 'a range that does not add up',
-      damage: ['UPDATE stream_ledger SET gaps = gaps - 1 WHERE from_offset = 8'],
+      damage: ['UPDATE holdfast.stream_ledger SET gaps = gaps - 1 WHERE from_offset = 8'],
       expected: { partition: 0, offset: 8n, what: '4 offsets are said to hold 3 (records, gaps, expired, skipped)' },
     },
     {
       what: 'a record without an end',
-      damage: ['UPDATE stream_ledger SET written = 2 WHERE from_offset = 3'],
+      damage: ['UPDATE holdfast.stream_ledger SET written = 2 WHERE from_offset = 3'],
       expected: { partition: 0, offset: 3n, what: '3 records are said to have ended in 2 ways' },
     },
     {
@@ -163,12 +163,12 @@ describe('the proof of what the tables say', () => {
     },
     {
       what: 'a dead letter missing from the index',
-      damage: ['DELETE FROM dead_letters'],
+      damage: ['DELETE FROM holdfast.dead_letters'],
       expected: { partition: 0, offset: 6n, what: '1 dead letters are in the ledger, 0 in the index' },
     },
     {
       what: 'a dead letter that the ledger does not know',
-      damage: ['UPDATE dead_letters SET failures = 2'],
+      damage: ['UPDATE holdfast.dead_letters SET failures = 2'],
       expected: {
         partition: undefined,
         offset: undefined,
@@ -230,7 +230,7 @@ describe('the proof of what the tables say', () => {
   it('fails for what retention removed unread, and only lists what an operator passed over', async () => {
     const store = createStreamSettlement({ pool: database.pool, stream: 'orders', tables: orderTables })
     await store.expire('holdfast', { topic: 'orders', partition: 2 }, 5n, 9n)
-    await database.pool.query('UPDATE stream_ledger SET gaps = 0, skipped = 4 WHERE from_offset = 8')
+    await database.pool.query('UPDATE holdfast.stream_ledger SET gaps = 0, skipped = 4 WHERE from_offset = 8')
     const proof = await readProof(database.pool, provenOrders())
     expect(proof.expired).toEqual([{ partition: 2, from: 5n, to: 9n }])
     expect(proof.skipped).toEqual([{ partition: 0, from: 8n, to: 12n }])
@@ -241,10 +241,10 @@ describe('the proof of what the tables say', () => {
 
   it('accepts a removal that was noted, and any number of new keys that an earlier version did not count', async () => {
     const removal = `WITH gone AS (DELETE FROM orders WHERE order_uid = 'c' RETURNING order_uid)
-      INSERT INTO value_count_changes (values, key, because) SELECT -1, order_uid, 'erasure' FROM gone`
+      INSERT INTO holdfast.value_count_changes (values, key, because) SELECT -1, order_uid, 'erasure' FROM gone`
     const children = ['deliveries', 'payments', 'items'].map(table => `DELETE FROM ${table} WHERE order_uid = 'c'`)
     expect(await findings(removal, ...children)).toEqual([])
-    const uncounted = 'UPDATE stream_ledger SET inserted = NULL WHERE from_offset = 6'
+    const uncounted = 'UPDATE holdfast.stream_ledger SET inserted = NULL WHERE from_offset = 6'
     expect(await findings(uncounted)).toEqual([])
     expect(await findings('TRUNCATE orders, deliveries, payments, items')).toHaveLength(1)
   })
@@ -269,7 +269,7 @@ describe('the proof of what the tables say', () => {
     expect(await valuesBeyondProgress(pool, provenOrders())).toEqual([])
     expect(await findings()).toEqual([])
     const { rows } = await pool.query(
-      'SELECT who, what, filter, because, counts FROM audit_log ORDER BY id DESC LIMIT 1',
+      'SELECT who, what, filter, because, counts FROM holdfast.audit_log ORDER BY id DESC LIMIT 1',
     )
     expect(rows).toEqual([
       {
@@ -301,7 +301,7 @@ describe('the proof of what the tables say', () => {
   it('lists the dead letters of the topic, for comparison with the DLQ topic', async () => {
     const letters = await Array.fromAsync(indexedLetters(database.pool, 'orders'))
     expect(letters).toEqual([{ id: 'orders-0-7', partition: 0, offset: 7n, dlq: undefined }])
-    await database.pool.query('UPDATE dead_letters SET dlq_partition = 3, dlq_offset = 9')
+    await database.pool.query('UPDATE holdfast.dead_letters SET dlq_partition = 3, dlq_offset = 9')
     const [placed] = await Array.fromAsync(indexedLetters(database.pool, 'orders'))
     expect(placed?.dlq).toEqual({ partition: 3, offset: 9n })
   })

@@ -25,20 +25,24 @@ describe('the settlement store on Postgres', () => {
 
   it('remembers where the copy stands that failed before: what an edit replaced is still there', async () => {
     const { pool } = database
-    await pool.query(`TRUNCATE stream_progress, stream_ledger, dead_letters, dead_letter_events`)
+    await pool.query(
+      `TRUNCATE holdfast.stream_progress, holdfast.stream_ledger, holdfast.dead_letters, holdfast.dead_letter_events`,
+    )
     const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables, redriveMax: REPLAY_MAX })
     await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
     const first = aDeadLetter(0n, { dlq: { partition: 2, offset: 17n } })
     await store.settle(aWork([], { from: 0n, deadLetters: [first] }))
     const again = { ...first, redriveId: 'r1', redriveCount: 1, dlq: { partition: 2, offset: 40n } }
     await store.settle(aWork([], { from: 1n, deadLetters: [{ ...again, record: aRecord({ offset: 1n }) }] }))
-    const { rows } = await pool.query('SELECT what, detail FROM dead_letter_events')
+    const { rows } = await pool.query('SELECT what, detail FROM holdfast.dead_letter_events')
     expect(rows).toMatchObject([{ what: 'failed_again', detail: { was_dlq_partition: 2, was_dlq_offset: 17 } }])
   })
 
   it('runs no statement more for a batch that holds no redriven record', async () => {
     const { pool } = database
-    await pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters')
+    await pool.query(
+      'TRUNCATE orders, deliveries, payments, items, holdfast.stream_progress, holdfast.stream_ledger, holdfast.dead_letters',
+    )
     const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables, redriveMax: REPLAY_MAX })
     await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
     const redrive = { redriveId: 'r1', redriveCount: 1 }
@@ -61,11 +65,13 @@ describe('the settlement store on Postgres', () => {
 
   it('knows the redrive of a letter that was purged, so that its record, read again, does not pass for a new one', async () => {
     const { pool } = database
-    await pool.query('TRUNCATE replays, replay_items, dead_letters, dead_letters_purged, replay_items_purged')
-    await pool.query(`INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total)
+    await pool.query(
+      'TRUNCATE holdfast.replays, holdfast.replay_items, holdfast.dead_letters, holdfast.dead_letters_purged, holdfast.replay_items_purged',
+    )
+    await pool.query(`INSERT INTO holdfast.replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total)
       VALUES ('r1', 'done', '', 'test', '', false, false, false, 1), ('r2', 'done', '', 'test', '', false, false, false, 1)`)
-    await pool.query("INSERT INTO dead_letters_purged (id) VALUES ('orders-0-0')")
-    await pool.query("INSERT INTO replay_items_purged (replay_id, state, count) VALUES ('r1', 'resolved', 1)")
+    await pool.query("INSERT INTO holdfast.dead_letters_purged (id) VALUES ('orders-0-0')")
+    await pool.query("INSERT INTO holdfast.replay_items_purged (replay_id, state, count) VALUES ('r1', 'resolved', 1)")
     const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
     const origin = { topic: 'orders', partition: 0, offset: 0n, timestampMs: 1 }
     const claims = ['r1', 'r2', 'r3'].map(redriveId => ({ redriveId, origin }))

@@ -24,10 +24,10 @@ it('a worker notes what it published while those very records are settled: neith
     Array.from({ length: SIZE }, () => ({ state: 'replaying', replay_id: 'r1' })),
   )
   const ids = rows.map(({ id }) => id)
-  await pool.query(`INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total)
+  await pool.query(`INSERT INTO holdfast.replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total)
     VALUES ('r1', 'queued', '', 'ada', '', false, false, false, 1)`)
-  await pool.query(`INSERT INTO replay_items (replay_id, position, dead_letter_id)
-    SELECT 'r1', source_offset + 1, id FROM dead_letters`)
+  await pool.query(`INSERT INTO holdfast.replay_items (replay_id, position, dead_letter_id)
+    SELECT 'r1', source_offset + 1, id FROM holdfast.dead_letters`)
   const redrives = createRedriveStore(pool, { stream: 'orders', topic: 'orders' })
   const redrive = await redrives.take('r1')
   if (redrive === undefined) throw new Error('nobody else has it')
@@ -35,8 +35,8 @@ it('a worker notes what it published while those very records are settled: neith
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
 
   for (let round = 0; round < 30; round++) {
-    await pool.query(`UPDATE replay_items SET state = 'claimed', outcome = NULL`)
-    await pool.query(`UPDATE dead_letters SET state = 'replaying'`)
+    await pool.query(`UPDATE holdfast.replay_items SET state = 'claimed', outcome = NULL`)
+    await pool.query(`UPDATE holdfast.dead_letters SET state = 'replaying'`)
     const leftOut = ids.map(id => {
       const { offset = 0n, ...where } = parseOriginId(id) ?? {}
       const order = aReadyOrder({ uid: id, origin: { ...aRecord(where), offset } })
@@ -51,6 +51,6 @@ it('a worker notes what it published while those very records are settled: neith
     })
     await Promise.all([redrives.notePublished(redrive, ids), store.settle(work)])
   }
-  const { rows: items } = await pool.query('SELECT state, count(*)::int AS n FROM replay_items GROUP BY state')
+  const { rows: items } = await pool.query('SELECT state, count(*)::int AS n FROM holdfast.replay_items GROUP BY state')
   expect(items).toEqual([{ state: 'resolved', n: SIZE }])
 })

@@ -33,7 +33,9 @@ beforeAll(async () => {
 })
 afterAll(() => database[Symbol.asyncDispose]())
 beforeEach(async () => {
-  await database.pool.query('TRUNCATE dead_letters, dead_letter_events, replays, replay_items, audit_log')
+  await database.pool.query(
+    'TRUNCATE holdfast.dead_letters, holdfast.dead_letter_events, holdfast.replays, holdfast.replay_items, holdfast.audit_log',
+  )
   passing.clear()
   gone.clear()
 })
@@ -114,12 +116,12 @@ describe('the work on redrives in Postgres', () => {
       state: async () => (await redrives.get(id))?.state,
       items: () => tables.items(id),
       async settle(letter) {
-        await database.pool.query(`UPDATE dead_letters SET state = 'discarded' WHERE id = $1`, [letter])
+        await database.pool.query(`UPDATE holdfast.dead_letters SET state = 'discarded' WHERE id = $1`, [letter])
       },
       async settleMember(letter, as) {
         await database.pool.query(
-          `WITH member AS (UPDATE replay_items SET state = $2, outcome = $3 WHERE dead_letter_id = $1)
-            UPDATE dead_letters SET error = $4, pointer = $5 WHERE id = $1`,
+          `WITH member AS (UPDATE holdfast.replay_items SET state = $2, outcome = $3 WHERE dead_letter_id = $1)
+            UPDATE holdfast.dead_letters SET error = $4, pointer = $5 WHERE id = $1`,
           [letter, as, as === 'resolved' ? 'written' : FAILURE.reason, FAILURE.error, FAILURE.pointer],
         )
       },
@@ -185,7 +187,7 @@ describe('the worker', () => {
     const { id } = await returns.start(asking('topic:returns'), BY)
     await redrives.pause(id, BY)
     expect(await redrives.resume(id, BY)).toMatchObject({ to: 'store', state: 'queued' })
-    const { rows } = await pool.query(`SELECT FROM replays WHERE coalesce(topic, 'orders') = 'orders'`)
+    const { rows } = await pool.query(`SELECT FROM holdfast.replays WHERE coalesce(topic, 'orders') = 'orders'`)
     expect(rows).toEqual([])
     expect(await taken(id)).toMatchObject({ to: 'store' })
   })
@@ -198,11 +200,13 @@ describe('the worker', () => {
       { source_partition: 7 },
       { source_topic: 'orders.dlq' },
     ])
-    await database.pool.query(`INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset)
+    await database.pool.query(`INSERT INTO holdfast.stream_progress (topic, partition, group_id, first_offset, next_offset)
       VALUES ('orders', 0, 'holdfast', 0, 5)`)
-    onTestFinished(async () => void (await database.pool.query('TRUNCATE stream_progress, stream_ledger')))
+    onTestFinished(
+      async () => void (await database.pool.query('TRUNCATE holdfast.stream_progress, holdfast.stream_ledger')),
+    )
     // It was further once, and an operator has moved it back.
-    await database.pool.query(`INSERT INTO stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written,
+    await database.pool.query(`INSERT INTO holdfast.stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written,
       duplicate, stale, superseded, dead_lettered, gaps, expired, skipped) VALUES ('orders', 0, 'holdfast', 5, 8, 3, 3, 0, 0, 0, 0, 0, 0, 0)`)
     const { items } = await store.page(await taken((await redrives.start(asking(''), BY)).id), 9)
     expect(items.filter(({ ahead }) => ahead).map(({ id }) => id)).toEqual(['orders-0-9', 'orders-7-3'])
@@ -211,7 +215,7 @@ describe('the worker', () => {
   it('takes one that was asked for before its topic was noted', async () => {
     await letters([{}])
     const { id } = await redrives.start(asking(''), BY)
-    await database.pool.query('UPDATE replays SET topic = NULL')
+    await database.pool.query('UPDATE holdfast.replays SET topic = NULL')
     await redrives.pause(id, BY)
     await redrives.resume(id, BY)
     expect(await store.waiting()).toBe(id)
@@ -222,7 +226,7 @@ describe('the worker', () => {
     const ids = await letters([{}, {}, {}])
     const { id } = await redrives.start(asking(''), BY)
     const redrive = await taken(id)
-    await database.pool.query(`UPDATE dead_letters SET state = 'discarded' WHERE id = $1`, [ids[1]])
+    await database.pool.query(`UPDATE holdfast.dead_letters SET state = 'discarded' WHERE id = $1`, [ids[1]])
     expect(await store.claim(redrive, ids, MARKS)).toEqual(new Set(['orders-0-0', 'orders-0-2']))
     expect(await tables.letter('orders-0-0')).toEqual({ state: 'replaying', replay_id: id })
     expect(await tables.letter('orders-0-1')).toEqual({ state: 'discarded', replay_id: null })
@@ -247,7 +251,7 @@ describe('the worker', () => {
   it('skips what was settled and purged before its turn as not open any more', async () => {
     const [id = ''] = await letters([{}])
     const redrive = await taken((await redrives.start(asking(''), BY)).id)
-    await database.pool.query('DELETE FROM dead_letters')
+    await database.pool.query('DELETE FROM holdfast.dead_letters')
     expect((await store.page(redrive, 1)).items).toMatchObject([{ id, place: undefined }])
     await store.noteSkipped(redrive, [id], 'place_unknown')
     expect((await redrives.get(redrive.id))?.skipped_because).toEqual({ not_open: 1 })
@@ -270,7 +274,7 @@ describe('the worker', () => {
     const { id } = await redrives.start(asking(''), BY)
     const redrive = await taken(id)
     await store.claim(redrive, ids, MARKS)
-    await database.pool.query(`UPDATE replay_items SET state = 'resolved' WHERE dead_letter_id = $1`, [ids[0]])
+    await database.pool.query(`UPDATE holdfast.replay_items SET state = 'resolved' WHERE dead_letter_id = $1`, [ids[0]])
     await store.notePublished(redrive, ids)
     expect(await tables.items(id)).toEqual(['orders-0-0 resolved', 'orders-0-1 published'])
     expect(await redrives.get(id)).toMatchObject({ published: 2, resolved: 1 })
@@ -288,7 +292,7 @@ describe('the worker', () => {
     const { id } = await redrives.start(asking(''), BY)
     const redrive = await taken(id)
     expect(await store.waiting()).toBeUndefined()
-    await database.pool.query(`UPDATE replays SET heartbeat_at = now() + interval '1 hour'`)
+    await database.pool.query(`UPDATE holdfast.replays SET heartbeat_at = now() + interval '1 hour'`)
     expect(await store.waiting()).toBe(id)
     await store.beat(redrive)
     expect(await store.waiting()).toBeUndefined()
@@ -325,7 +329,7 @@ describe('steering', () => {
     expect(await redrives.cancel(id, BY)).toMatchObject({ state: 'cancelling' })
     expect(await store.beat(redrive)).toBe('cancelling')
     await expect(redrives.resume(id, BY)).rejects.toThrow('cancelling')
-    const { rows } = await database.pool.query('SELECT what FROM audit_log ORDER BY id')
+    const { rows } = await database.pool.query('SELECT what FROM holdfast.audit_log ORDER BY id')
     expect(rows.map(({ what }) => what)).toEqual(['replay', 'replay_pause', 'replay_resume', 'replay_cancel'])
   })
 
@@ -348,5 +352,7 @@ async function letters(rows: readonly Partial<LetterFields>[]): Promise<string[]
 
 /** As if its worker had not been heard of for long. */
 async function silence(id: string): Promise<void> {
-  await database.pool.query(`UPDATE replays SET heartbeat_at = now() - interval '1 minute' WHERE id = $1`, [id])
+  await database.pool.query(`UPDATE holdfast.replays SET heartbeat_at = now() - interval '1 minute' WHERE id = $1`, [
+    id,
+  ])
 }

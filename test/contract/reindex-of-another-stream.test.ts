@@ -73,9 +73,10 @@ it.each([
     })
 
     expect(report).toMatchObject({ letters: 2, added: 2 })
-    const { rows } = await database.pool.query('SELECT id, state FROM dead_letters WHERE stream = $1 ORDER BY id', [
-      name,
-    ])
+    const { rows } = await database.pool.query(
+      'SELECT id, state FROM holdfast.dead_letters WHERE stream = $1 ORDER BY id',
+      [name],
+    )
     expect(rows).toEqual([
       { id: `${name}-0-0`, state: 'resolved' },
       { id: `${name}-0-1`, state: 'open' },

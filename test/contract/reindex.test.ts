@@ -46,8 +46,8 @@ afterAll(async () => {
   await database[Symbol.asyncDispose]()
 })
 beforeEach(async () => {
-  await database.pool.query(`TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters,
-    dead_letter_events, dead_letters_purged, dead_letters_purged_counts, replay_items, audit_log`)
+  await database.pool.query(`TRUNCATE orders, deliveries, payments, items, holdfast.stream_progress, holdfast.stream_ledger, holdfast.dead_letters,
+    holdfast.dead_letter_events, holdfast.dead_letters_purged, holdfast.dead_letters_purged_counts, holdfast.replay_items, holdfast.audit_log`)
   dlq = createMemoryDlq()
   next = 0n
   await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
@@ -67,7 +67,7 @@ async function reindex(): Promise<ReindexReport> {
 }
 
 async function rows(): Promise<Record<string, unknown>[]> {
-  const { rows } = await database.pool.query('SELECT * FROM dead_letters ORDER BY id')
+  const { rows } = await database.pool.query('SELECT * FROM holdfast.dead_letters ORDER BY id')
   return rows
 }
 
@@ -126,13 +126,15 @@ async function aLife(): Promise<void> {
   const [, second, third, fourth, fifth, sixth] = six
   if (!second || !third || !fourth || !fifth || !sixth) throw new Error('six were made')
   await database.pool.query(
-    `UPDATE dead_letters SET state = 'replaying', replay_id = 'r1' WHERE source_offset BETWEEN 1 AND 4`,
+    `UPDATE holdfast.dead_letters SET state = 'replaying', replay_id = 'r1' WHERE source_offset BETWEEN 1 AND 4`,
   )
   await settle([again(second, 'r1', 1), again(third, 'r1', 1)], [succeeds(3n, 'r1')])
-  await database.pool.query(`UPDATE dead_letters SET state = 'replaying', replay_id = 'r2' WHERE source_offset = 2`)
+  await database.pool.query(
+    `UPDATE holdfast.dead_letters SET state = 'replaying', replay_id = 'r2' WHERE source_offset = 2`,
+  )
   await settle([again(third, 'r2', 2)])
   await database.pool.query(
-    `INSERT INTO replay_items (replay_id, position, dead_letter_id, state) VALUES ('r1', 1, 'orders-0-4', 'published')`,
+    `INSERT INTO holdfast.replay_items (replay_id, position, dead_letter_id, state) VALUES ('r1', 1, 'orders-0-4', 'published')`,
   )
   const { action } = await letters.discard(
     { terms: [{ field: 'id', not: false, values: ['orders-0-5', 'orders-0-6'] }] },
@@ -152,7 +154,7 @@ describe('an index made anew from the topic', () => {
       ...['open', 'open', 'parked', 'resolved', 'replaying', 'discarded', 'open', 'open'],
     ])
     expect(await findings()).toEqual([])
-    await database.pool.query('TRUNCATE dead_letters')
+    await database.pool.query('TRUNCATE holdfast.dead_letters')
     expect(await findings()).not.toEqual([])
 
     expect(await reindex()).toEqual({
@@ -178,7 +180,7 @@ describe('an index made anew from the topic', () => {
 
   it('has every letter open when all that only Postgres knew is gone, but for those whose order is there', async () => {
     await aLife()
-    await database.pool.query('TRUNCATE dead_letters, dead_letter_events, replay_items')
+    await database.pool.query('TRUNCATE holdfast.dead_letters, holdfast.dead_letter_events, holdfast.replay_items')
     await reindex()
     expect((await rows()).map(({ state }) => state)).toEqual([
       ...['open', 'open', 'parked', 'resolved', 'open', 'open', 'open', 'open'],
@@ -188,8 +190,8 @@ describe('an index made anew from the topic', () => {
 
   it('can be made in a database that has never seen the stream, and counts nothing for it', async () => {
     await aLife()
-    await database.pool.query(`TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters,
-      dead_letter_events, replay_items`)
+    await database.pool.query(`TRUNCATE orders, deliveries, payments, items, holdfast.stream_progress, holdfast.stream_ledger, holdfast.dead_letters,
+      holdfast.dead_letter_events, holdfast.replay_items`)
     await reindex()
     expect((await rows()).map(({ failures }) => failures)).toEqual(Array.from({ length: 8 }, () => '0'))
     expect(await findings()).toEqual([expect.stringContaining('has no progress in the topic orders')])
@@ -198,7 +200,7 @@ describe('an index made anew from the topic', () => {
   it('counts a letter once that a crash left twice in the topic', async () => {
     dlq.send(incomplete(0n))
     await settle([incomplete(0n), incomplete(1n)])
-    await database.pool.query('TRUNCATE dead_letters')
+    await database.pool.query('TRUNCATE holdfast.dead_letters')
     expect(await reindex()).toMatchObject({ read: 3, letters: 2, added: 2 })
     expect(await rows()).toMatchObject([{ failures: '1', dlq_offset: '1' }, { failures: '1' }])
     expect(await findings()).toEqual([])
@@ -207,7 +209,7 @@ describe('an index made anew from the topic', () => {
   it('counts a letter as often as it was read, when an operator had the partition read again', async () => {
     await settle([incomplete(0n), incomplete(1n)])
     await settle([incomplete(0n)]) // as after `holdfast seek`
-    await database.pool.query('TRUNCATE dead_letters')
+    await database.pool.query('TRUNCATE holdfast.dead_letters')
     await reindex()
     expect(await rows()).toMatchObject([{ failures: '2' }, { failures: '1' }])
   })
@@ -223,10 +225,10 @@ describe('an index made anew from the topic', () => {
 
   it('lacks what was purged', async () => {
     await settle([incomplete(0n), incomplete(1n)])
-    await database.pool.query(`DELETE FROM dead_letters WHERE source_offset = 0`)
-    await database.pool.query(`INSERT INTO dead_letters_purged (id) VALUES ('orders-0-0')`)
+    await database.pool.query(`DELETE FROM holdfast.dead_letters WHERE source_offset = 0`)
+    await database.pool.query(`INSERT INTO holdfast.dead_letters_purged (id) VALUES ('orders-0-0')`)
     await database.pool.query(
-      `INSERT INTO dead_letters_purged_counts VALUES ('orders', 0, 'holdfast', 'schema_violation', 'required', '', 'resolved', 1, 1)`,
+      `INSERT INTO holdfast.dead_letters_purged_counts VALUES ('orders', 0, 'holdfast', 'schema_violation', 'required', '', 'resolved', 1, 1)`,
     )
     expect(await reindex()).toMatchObject({ letters: 2, added: 0, purged: 1 })
     expect(await rows()).toHaveLength(1)
@@ -237,9 +239,9 @@ describe('a full index', () => {
   it('only gets what it lacks', async () => {
     await aLife()
     await database.pool.query(
-      `UPDATE dead_letters SET message = 'as it was', dlq_partition = NULL, dlq_offset = NULL WHERE source_offset < 3`,
+      `UPDATE holdfast.dead_letters SET message = 'as it was', dlq_partition = NULL, dlq_offset = NULL WHERE source_offset < 3`,
     )
-    await database.pool.query('DELETE FROM dead_letters WHERE source_offset = 6')
+    await database.pool.query('DELETE FROM holdfast.dead_letters WHERE source_offset = 6')
     const before = await rows()
     expect(await reindex()).toMatchObject({ letters: 8, added: 1, placed: 3 })
     const after = await rows()
@@ -325,7 +327,7 @@ describe('dead letters of other programs', () => {
     dlq.put(0, { value: '{', headers: spring(0n) })
     await settle([incomplete(0n)])
     dlq.put(0, { value: '{', headers: spring(0n) })
-    await database.pool.query('TRUNCATE dead_letters')
+    await database.pool.query('TRUNCATE holdfast.dead_letters')
     await reindex()
     expect(await rows()).toMatchObject([
       { id: 'orders-0-0', written_by: 'holdfast', reason: 'schema_violation', dlq_offset: '1', failures: '1' },

@@ -31,14 +31,16 @@ export function settlementFaultsSuite(copyFrom: number): void {
   beforeAll(async () => {
     database = await migratedDatabase()
     pool = database.pool
-    hasty = createPool({ url: database.url, max: 2, statementTimeoutMs: 1_000, name: 'hasty' })
+    hasty = createPool({ url: database.url, schema: 'holdfast', max: 2, statementTimeoutMs: 1_000, name: 'hasty' })
   })
   afterAll(async () => {
     await hasty.end()
     await database[Symbol.asyncDispose]()
   })
   beforeEach(async () => {
-    await pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters')
+    await pool.query(
+      'TRUNCATE orders, deliveries, payments, items, holdfast.stream_progress, holdfast.stream_ledger, holdfast.dead_letters',
+    )
   })
 
   async function started(tables: Tables<Order> = orderTables, through = pool): Promise<SettlementStore<Order>> {
@@ -71,7 +73,13 @@ export function settlementFaultsSuite(copyFrom: number): void {
   describe('a reply that is lost', () => {
     it('to COMMIT: the next attempt finds the batch settled, and writes it no second time', async () => {
       const wire = await wireToPostgres(database.url)
-      const throughWire = createPool({ url: wire.url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+      const throughWire = createPool({
+        url: wire.url,
+        schema: 'holdfast',
+        max: 1,
+        statementTimeoutMs: 10_000,
+        name: 'test',
+      })
       await started()
       const store = createStreamSettlement({ pool: throughWire, stream: 'orders', tables: orderTables, copyFrom })
       const work = aWork(four, { from: 0n, deadLetters: [aDeadLetter(4n)] })
@@ -85,13 +93,19 @@ export function settlementFaultsSuite(copyFrom: number): void {
         counts: { written: 4, duplicate: 0, stale: 0, superseded: 0, dead_lettered: 1 },
         written: undefined,
       })
-      expect(await count('stream_ledger')).toBe(1)
+      expect(await count('holdfast.stream_ledger')).toBe(1)
       await throughWire.end()
     })
 
     it('because nothing moves any more: the wait ends, and the next connection works', async () => {
       const wire = await wireToPostgres(database.url)
-      const throughWire = createPool({ url: wire.url, max: 1, statementTimeoutMs: 1_000, name: 'test' })
+      const throughWire = createPool({
+        url: wire.url,
+        schema: 'holdfast',
+        max: 1,
+        statementTimeoutMs: 1_000,
+        name: 'test',
+      })
       await started()
       const store = createStreamSettlement({ pool: throughWire, stream: 'orders', tables: orderTables, copyFrom })
       await store.probe()
@@ -118,7 +132,7 @@ export function settlementFaultsSuite(copyFrom: number): void {
         /the stream orders consumes orders-0, in the group holdfast: .*returns.*; give the stream returns a topic/
       await expect(returns.readProgress(group, [place])).rejects.toThrow(refused)
       await expect(returns.startProgress(group, { ...place, nextOffset: 0n })).rejects.toThrow(refused)
-      expect(await count('stream_progress')).toBe(1)
+      expect(await count('holdfast.stream_progress')).toBe(1)
     })
 
     it('is refused as it starts at the same time as the first one, and leaves nothing behind', async () => {
@@ -130,7 +144,7 @@ export function settlementFaultsSuite(copyFrom: number): void {
       )
       const ends = await Promise.allSettled(starts)
       expect(ends.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
-      expect(await count('stream_progress')).toBe(1)
+      expect(await count('holdfast.stream_progress')).toBe(1)
     })
 
     it('consumes it once what is stored has its name, as the manual says', async () => {
@@ -138,20 +152,26 @@ export function settlementFaultsSuite(copyFrom: number): void {
       const manual = readFileSync(new URL('../../docs/streams.md', import.meta.url), 'utf8')
       const [, sql = ''] = /## Renaming a stream.*?```sql\n(.*?)```/s.exec(manual) ?? []
       const { rows: tables } = await pool.query(
-        "SELECT table_name AS name FROM information_schema.columns WHERE column_name = 'stream' AND table_schema = 'public'",
+        "SELECT table_name AS name FROM information_schema.columns WHERE column_name = 'stream' AND table_schema = 'holdfast'",
       )
-      for (const { name } of tables) expect(sql).toContain(`UPDATE ${name} SET`)
+      for (const { name } of tables) expect(sql).toContain(`UPDATE holdfast.${name} SET`)
       await pool.query(sql.replaceAll("'old-name'", "'orders'").replaceAll("'new-name'", "'returns'"))
       const returns = createStreamSettlement({ pool, stream: 'returns', tables: orderTables })
       expect(await returns.readProgress('holdfast', [place])).toMatchObject([{ nextOffset: 0n }])
-      await pool.query("UPDATE stream_progress SET stream = 'orders'")
+      await pool.query("UPDATE holdfast.stream_progress SET stream = 'orders'")
     })
   })
 
   describe('a COMMIT that writes nothing', () => {
     it('is found out by its answer: the batch is not taken for settled', async () => {
       // Given a transaction that has failed on the server without an error that anybody was told
-      const spoiled = createPool({ url: database.url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+      const spoiled = createPool({
+        url: database.url,
+        schema: 'holdfast',
+        max: 1,
+        statementTimeoutMs: 10_000,
+        name: 'test',
+      })
       const client = await spoiled.connect()
       const send = client.query.bind(client) as (statement: unknown) => Promise<unknown>
       Object.assign(client, {
@@ -167,7 +187,7 @@ export function settlementFaultsSuite(copyFrom: number): void {
       const store = createStreamSettlement({ pool: spoiled, stream: 'orders', tables: orderTables, copyFrom })
       await expect(store.settle(aWork(four, { from: 0n }))).rejects.toThrow(/COMMIT was answered with ROLLBACK/)
       await expect(store.expire('holdfast', { topic: 'orders', partition: 0 }, 0n, 4n)).rejects.toThrow(/ROLLBACK/)
-      expect([await count('orders'), await count('stream_ledger')]).toEqual([0, 0])
+      expect([await count('orders'), await count('holdfast.stream_ledger')]).toEqual([0, 0])
       await spoiled.end()
     })
   })
@@ -175,7 +195,7 @@ export function settlementFaultsSuite(copyFrom: number): void {
   describe('a server that goes away', () => {
     it('in the middle of a batch: nothing of it is written, nobody crashes, and it can be tried again', async () => {
       const store = await started()
-      await whileLocked('SELECT 1 FROM stream_progress FOR UPDATE', async () => {
+      await whileLocked('SELECT 1 FROM holdfast.stream_progress FOR UPDATE', async () => {
         const settling = store.settle(aWork(four, { from: 0n }))
         const outcome = expect(settling).rejects.toThrow(StoreUnavailableError)
         await someoneWaitsForALock(pool)
@@ -191,7 +211,13 @@ export function settlementFaultsSuite(copyFrom: number): void {
 
     it('between two batches: an idle connection that broke is not lent again', async () => {
       await started()
-      const one = createPool({ url: database.url, max: 1, statementTimeoutMs: 10_000, name: 'idle' })
+      const one = createPool({
+        url: database.url,
+        schema: 'holdfast',
+        max: 1,
+        statementTimeoutMs: 10_000,
+        name: 'idle',
+      })
       const store = createStreamSettlement({ pool: one, stream: 'orders', tables: orderTables, copyFrom })
       await store.probe()
       const removed = new Promise<void>(resolve => one.once('remove', () => resolve()))
@@ -205,10 +231,22 @@ export function settlementFaultsSuite(copyFrom: number): void {
 
     it('and comes back as a standby: it counts as away, for the batch and for the probe', async () => {
       const store = await started()
-      const admin = createPool({ url: database.url, max: 1, statementTimeoutMs: 10_000, name: 'admin' })
+      const admin = createPool({
+        url: database.url,
+        schema: 'holdfast',
+        max: 1,
+        statementTimeoutMs: 10_000,
+        name: 'admin',
+      })
       const name = new URL(database.url).pathname.slice(1)
       await admin.query(`ALTER DATABASE ${name} SET default_transaction_read_only = on`)
-      const readOnly = createPool({ url: database.url, max: 2, statementTimeoutMs: 10_000, name: 'test' })
+      const readOnly = createPool({
+        url: database.url,
+        schema: 'holdfast',
+        max: 2,
+        statementTimeoutMs: 10_000,
+        name: 'test',
+      })
       const storeThere = createStreamSettlement({ pool: readOnly, stream: 'orders', tables: orderTables, copyFrom })
       try {
         await expect(storeThere.probe()).rejects.toThrow(StoreUnavailableError)
@@ -267,7 +305,7 @@ export function settlementFaultsSuite(copyFrom: number): void {
 
     it('on the fence is never pinned on an order', async () => {
       const store = await started(orderTables, hasty)
-      await whileLocked('SELECT 1 FROM stream_progress FOR UPDATE', async () => {
+      await whileLocked('SELECT 1 FROM holdfast.stream_progress FOR UPDATE', async () => {
         await expect(store.settle(aWork(four, { from: 0n, isolate: true }))).rejects.toThrow(StoreContendedError)
       })
     })
@@ -311,7 +349,13 @@ export function settlementFaultsSuite(copyFrom: number): void {
   describe('what the server answers', () => {
     it('never costs a connection: neither a refusal nor a lost partition does', async () => {
       await started()
-      const one = createPool({ url: database.url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+      const one = createPool({
+        url: database.url,
+        schema: 'holdfast',
+        max: 1,
+        statementTimeoutMs: 10_000,
+        name: 'test',
+      })
       const store = createStreamSettlement({ pool: one, stream: 'orders', tables: orderTables, copyFrom })
       let removed = 0
       one.on('remove', () => {
@@ -387,13 +431,20 @@ export function settlementFaultsSuite(copyFrom: number): void {
       user.username = 'test_only'
       user.password = 'test_only'
       const up = `CREATE ROLE test_only LOGIN PASSWORD 'test_only';
-      GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO test_only;
+      GRANT USAGE ON SCHEMA holdfast TO test_only;
+      GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public, holdfast TO test_only;
       ALTER TABLE orders ENABLE ROW LEVEL SECURITY;
       CREATE POLICY test_only ON orders USING (true) WITH CHECK (order_uid <> 'b')`
       const down = `DROP POLICY test_only ON orders; ALTER TABLE orders DISABLE ROW LEVEL SECURITY;
       DROP OWNED BY test_only; DROP ROLE test_only`
       await whilst(up, down, async () => {
-        const limited = createPool({ url: user.href, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+        const limited = createPool({
+          url: user.href,
+          schema: 'holdfast',
+          max: 1,
+          statementTimeoutMs: 10_000,
+          name: 'test',
+        })
         const store = await started(orderTables, limited)
         expect(await store.settle(aWork(four, { from: 0n }))).toMatchObject({
           culprits: [{ index: 1, error: '42501' }],
@@ -446,11 +497,11 @@ export function settlementFaultsSuite(copyFrom: number): void {
   describe('a database that does not fit', () => {
     it('is named with what is missing and what to do, and no record is blamed', async () => {
       const url = await freshDatabase()
-      const empty = createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+      const empty = createPool({ url, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
       const store = createStreamSettlement({ pool: empty, stream: 'orders', tables: orderTables, copyFrom })
       const settling = store.settle(aWork(four, { from: 0n, isolate: true }))
       await expect(settling).rejects.toThrow(StoreMisconfiguredError)
-      await expect(settling).rejects.toThrow(/relation "stream_progress" does not exist.*holdfast migrate up/)
+      await expect(settling).rejects.toThrow(/relation "holdfast.stream_progress" does not exist.*holdfast migrate up/)
       await expect(store.probe()).rejects.toThrow(StoreMisconfiguredError)
       await empty.end()
     })
@@ -470,14 +521,14 @@ export function settlementFaultsSuite(copyFrom: number): void {
       'that rejects the ledger row of %i records stops the stream: a COMMIT that answers ROLLBACK is not taken for one',
       async size => {
         const store = await started()
-        await pool.query(`ALTER TABLE stream_ledger ADD CONSTRAINT test_only CHECK (records <> ${size})`)
+        await pool.query(`ALTER TABLE holdfast.stream_ledger ADD CONSTRAINT test_only CHECK (records <> ${size})`)
         try {
           const settling = store.settle(aWork(four.slice(0, size), { from: 0n }))
           await expect(settling).rejects.toThrow(StoreMisconfiguredError)
           await expect(settling).rejects.toThrow(/no record is to blame.*test_only of stream_ledger/)
           expect(await count('orders')).toBe(0)
         } finally {
-          await pool.query('ALTER TABLE stream_ledger DROP CONSTRAINT test_only')
+          await pool.query('ALTER TABLE holdfast.stream_ledger DROP CONSTRAINT test_only')
         }
       },
     )
@@ -485,7 +536,13 @@ export function settlementFaultsSuite(copyFrom: number): void {
     it('with a wrong password is named as that', async () => {
       const url = new URL(database.url)
       url.password = 'wrong'
-      const refused = createPool({ url: url.href, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+      const refused = createPool({
+        url: url.href,
+        schema: 'holdfast',
+        max: 1,
+        statementTimeoutMs: 10_000,
+        name: 'test',
+      })
       const store = createStreamSettlement({ pool: refused, stream: 'orders', tables: orderTables, copyFrom })
       await expect(store.probe()).rejects.toThrow(/password authentication failed.*DATABASE_URL/)
       await refused.end()
@@ -498,7 +555,7 @@ export function settlementFaultsSuite(copyFrom: number): void {
     const zombie = await hasty.connect()
     const woken = new Promise<void>(resolve => zombie.once('end', () => resolve()))
     await zombie.query('BEGIN')
-    await zombie.query('UPDATE stream_progress SET next_offset = 9')
+    await zombie.query('UPDATE holdfast.stream_progress SET next_offset = 9')
     await woken // its session idled beyond the limit, and the server ended it
     zombie.release(true)
 

@@ -51,7 +51,9 @@ describe.each([
 
   settlementStoreSuite(async (): Promise<Harness> => {
     const { pool } = database
-    await pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters')
+    await pool.query(
+      'TRUNCATE orders, deliveries, payments, items, holdfast.stream_progress, holdfast.stream_ledger, holdfast.dead_letters',
+    )
     return {
       store: createStreamSettlement({ pool, stream: 'orders', tables: orderTables, copyFrom }),
       order: async uid => {
@@ -75,9 +77,10 @@ describe.each([
         }
       },
       ledger: async partition => {
-        const { rows } = await pool.query('SELECT * FROM stream_ledger WHERE partition = $1 ORDER BY from_offset', [
-          partition,
-        ])
+        const { rows } = await pool.query(
+          'SELECT * FROM holdfast.stream_ledger WHERE partition = $1 ORDER BY from_offset',
+          [partition],
+        )
         return rows.map(row => ({
           from: BigInt(row.from_offset),
           to: BigInt(row.to_offset),
@@ -90,7 +93,7 @@ describe.each([
         }))
       },
       deadLetters: async () => {
-        const { rows } = await pool.query('SELECT id, reason FROM dead_letters ORDER BY id')
+        const { rows } = await pool.query('SELECT id, reason FROM holdfast.dead_letters ORDER BY id')
         return new Map(rows.map(row => [row.id, { reason: row.reason }]))
       },
     }

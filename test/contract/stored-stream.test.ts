@@ -12,14 +12,16 @@ beforeAll(async () => {
 })
 afterAll(() => database[Symbol.asyncDispose]())
 beforeEach(async () => {
-  await database.pool.query('TRUNCATE stream_progress, stream_ledger, dead_letters, audit_log')
+  await database.pool.query(
+    'TRUNCATE holdfast.stream_progress, holdfast.stream_ledger, holdfast.dead_letters, holdfast.audit_log',
+  )
   stored = createStoredStream(database.pool, { stream: 'orders', topic: 'orders', groupId: 'holdfast' })
 })
 
 /** Batches that were settled so many seconds ago, the newest last. */
 async function settled(partition: number, from: number, records: number, secondsAgo: number[], group = 'holdfast') {
   await database.pool.query(
-    `INSERT INTO stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written, duplicate, stale,
+    `INSERT INTO holdfast.stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written, duplicate, stale,
        superseded, dead_lettered, gaps, expired, skipped, settled_at)
      SELECT 'orders', $1, $2, start, start + $4::bigint, $4, $4, 0, 0, 0, 0, 0, 0, 0, now() - make_interval(secs => ago)
      FROM (SELECT $3::bigint + (nth - 1) * $4::bigint AS start, ago FROM unnest($5::float8[]) WITH ORDINALITY AS a (ago, nth)) AS batches`,
@@ -29,7 +31,7 @@ async function settled(partition: number, from: number, records: number, seconds
 
 async function progress(partition: number, next: number, pausedFor: string | null = null, group = 'holdfast') {
   await database.pool.query(
-    `INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset, paused_for, paused_at,
+    `INSERT INTO holdfast.stream_progress (topic, partition, group_id, first_offset, next_offset, paused_for, paused_at,
        dead_letters_in_a_row)
      VALUES ('orders', $1, $2, 0, $3, $4, now(), 1000)`,
     [partition, group, next, pausedFor],
@@ -80,11 +82,11 @@ describe('the state of a stream in the database', () => {
   it('tell at first what the row of many batches says on average, and then how far progress came', async () => {
     await progress(0, 1_000)
     await settled(0, 0, 1_000, [0])
-    await database.pool.query(`UPDATE stream_ledger SET since = now() - interval '100 seconds'`)
+    await database.pool.query(`UPDATE holdfast.stream_ledger SET since = now() - interval '100 seconds'`)
     // Some of the five seconds has passed by the time of the question.
     expect(await stored.rate()).toBeGreaterThan(5)
     expect(await stored.rate()).toBeLessThanOrEqual(10)
-    await database.pool.query('UPDATE stream_progress SET next_offset = next_offset + 3000')
+    await database.pool.query('UPDATE holdfast.stream_progress SET next_offset = next_offset + 3000')
     const rate = await eventually(async () => {
       const now = await stored.rate()
       return now > 20 ? now : undefined
@@ -96,7 +98,9 @@ describe('the state of a stream in the database', () => {
     await progress(0, 1_000)
     await progress(1, 5_000)
     expect(await stored.rate()).toBe(0)
-    await database.pool.query('UPDATE stream_progress SET next_offset = CASE partition WHEN 0 THEN 3000 ELSE 0 END')
+    await database.pool.query(
+      'UPDATE holdfast.stream_progress SET next_offset = CASE partition WHEN 0 THEN 3000 ELSE 0 END',
+    )
     const rate = await eventually(async () => {
       const now = await stored.rate()
       return now !== 0 ? now : undefined
@@ -141,7 +145,7 @@ describe('the state of a stream in the database', () => {
     const by = { who: 'chief', because: 'fixed' }
     expect(await stored.liftPauses(1, undefined, by)).toEqual({ lifted, remaining: [] })
     expect((await stored.partitions()).map(({ pausedFor }) => pausedFor)).toEqual(['storm_guard', undefined])
-    const { rows } = await database.pool.query('SELECT who, what, because FROM audit_log')
+    const { rows } = await database.pool.query('SELECT who, what, because FROM holdfast.audit_log')
     expect(rows).toEqual([{ who: 'chief', what: 'resume', because: 'fixed' }])
     expect((await stored.liftPauses(undefined, undefined, by)).lifted).toHaveLength(1)
   })

@@ -24,14 +24,16 @@ let pool: pg.Pool
 
 beforeAll(async () => {
   const url = await freshDatabase({ migrated: true })
-  pool = createPool({ url, max: 2, statementTimeoutMs: 5_000, name: 'test' })
+  pool = createPool({ url, schema: 'holdfast', max: 2, statementTimeoutMs: 5_000, name: 'test' })
 })
 afterAll(() => pool.end())
 
 beforeEach(async () => {
-  await pool.query('TRUNCATE stream_progress, stream_ledger, audit_log, stream_pauses, stream_moves')
   await pool.query(
-    `INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset)
+    'TRUNCATE holdfast.stream_progress, holdfast.stream_ledger, holdfast.audit_log, holdfast.stream_pauses, holdfast.stream_moves',
+  )
+  await pool.query(
+    `INSERT INTO holdfast.stream_progress (topic, partition, group_id, first_offset, next_offset)
      VALUES ('orders', 0, 'g', 10, 10), ('orders', 1, 'g', 0, 0)`,
   )
 })
@@ -44,7 +46,7 @@ it('counts starts, and remembers the suspect only while it is the next record', 
   expect(await counts.noteStart(GROUP, P0)).toEqual({ starts: 5, suspect: 10n, deaths: 1 })
   await counts.noteSuspect(GROUP, P0, 10n, 4)
   expect(await counts.noteStart(GROUP, P0)).toEqual({ starts: 6, suspect: 10n, deaths: 2 })
-  await pool.query('UPDATE stream_progress SET next_offset = 11 WHERE partition = 0')
+  await pool.query('UPDATE holdfast.stream_progress SET next_offset = 11 WHERE partition = 0')
   expect(await counts.noteStart(GROUP, P0)).toMatchObject({ suspect: undefined, deaths: 0 })
 })
 
@@ -82,12 +84,12 @@ it('takes back a start that did not end in a crash', async () => {
 })
 
 it('lifts the pauses that are asked for, and writes down who did', async () => {
-  await pool.query(`UPDATE stream_progress SET paused_for = 'storm_guard', dead_letters_in_a_row = 7`)
+  await pool.query(`UPDATE holdfast.stream_progress SET paused_for = 'storm_guard', dead_letters_in_a_row = 7`)
   const one = await liftPauses(pool, { ...STREAM, partition: 1 }, WHY)
   expect(one).toEqual({ lifted: [{ partition: 1, kind: 'storm_guard', deadLettersInARow: 7 }], remaining: [] })
   expect((await liftPauses(pool, STREAM, WHY)).lifted).toMatchObject([{ partition: 0 }])
   expect((await liftPauses(pool, STREAM, WHY)).lifted).toEqual([])
-  const { rows } = await pool.query('SELECT who, what, because, counts FROM audit_log ORDER BY id')
+  const { rows } = await pool.query('SELECT who, what, because, counts FROM holdfast.audit_log ORDER BY id')
   expect(rows.map(({ counts }) => counts)).toEqual([{ lifted: 1 }, { lifted: 1 }, { lifted: 0 }])
   expect(rows[0]).toMatchObject({ who: 'tester', what: 'resume', because: 'a test' })
 })
@@ -98,13 +100,13 @@ describe('a pause of an operator', () => {
     (await requests().read()).pauses.map(({ partition, by, because }) => [partition, by, because])
   const stopByGuard = (partition: number) =>
     pool.query(
-      `UPDATE stream_progress SET paused_for = 'storm_guard', paused_because = 'a storm', dead_letters_in_a_row = 7 WHERE partition = $1`,
+      `UPDATE holdfast.stream_progress SET paused_for = 'storm_guard', paused_because = 'a storm', dead_letters_in_a_row = 7 WHERE partition = $1`,
       [partition],
     )
   const guarded = async () =>
-    (await pool.query('SELECT partition FROM stream_progress WHERE paused_for IS NOT NULL ORDER BY 1')).rows.map(
-      ({ partition }) => partition,
-    )
+    (
+      await pool.query('SELECT partition FROM holdfast.stream_progress WHERE paused_for IS NOT NULL ORDER BY 1')
+    ).rows.map(({ partition }) => partition)
 
   it('is of a partition, or of the whole stream; it says by whom and why, and stands in the audit log', async () => {
     const made = await pauseByOperator(pool, { ...STREAM, partition: 1 }, { who: 'ada', because: 'a drill' })
@@ -115,7 +117,7 @@ describe('a pause of an operator', () => {
       [undefined, 'ben', 'maintenance'],
       [1, 'ada', 'a drill'],
     ])
-    expect((await pool.query('SELECT who, what, filter, counts FROM audit_log ORDER BY id')).rows).toEqual([
+    expect((await pool.query('SELECT who, what, filter, counts FROM holdfast.audit_log ORDER BY id')).rows).toEqual([
       { who: 'ada', what: 'pause', filter: 'topic:orders group:g partition:1', counts: { paused: 1 } },
       { who: 'ben', what: 'pause', filter: 'topic:orders group:g', counts: { paused: 1 } },
     ])
@@ -134,7 +136,7 @@ describe('a pause of an operator', () => {
         /^the whole stream is paused by ada since 20.*Z \(a drill\) already; to give another reason, resume it first$/,
       ),
     })
-    expect((await pool.query('SELECT 1 FROM audit_log')).rowCount).toBe(1)
+    expect((await pool.query('SELECT 1 FROM holdfast.audit_log')).rowCount).toBe(1)
   })
 
   it('of the whole stream is lifted as such, and leaves those of single partitions, which it names', async () => {
@@ -195,7 +197,7 @@ describe('a request to move a partition', () => {
     const proof = await readProof(pool, provenOrders('orders', GROUP))
     expect(proof.findings).toEqual([])
     expect(proof.skipped).toEqual([{ partition: 0, from: 10n, to: 25n }])
-    expect((await pool.query('SELECT who, what, because, counts FROM audit_log')).rows).toEqual([
+    expect((await pool.query('SELECT who, what, because, counts FROM holdfast.audit_log')).rows).toEqual([
       { who: 'ada', what: 'seek', because: 'a drill', counts: { from: '10', to: '25' } },
     ])
   })
@@ -208,7 +210,7 @@ describe('a request to move a partition', () => {
     expect(await carryOut(pool, id)).toBeUndefined()
 
     const old = await requestMove(pool, move, WHY)
-    await pool.query(`UPDATE stream_moves SET expires_at = now() - interval '1 s'`)
+    await pool.query(`UPDATE holdfast.stream_moves SET expires_at = now() - interval '1 s'`)
     expect([await moveState(pool, old), (await requests().read()).moves]).toEqual([{ kind: 'expired' }, []])
     expect(await carryOut(pool, old)).toBeUndefined()
     const next = await requestMove(pool, { ...move, to: 3n }, WHY)
@@ -216,16 +218,16 @@ describe('a request to move a partition', () => {
     expect(await carryOut(pool, next)).toEqual({ from: 10n })
     await withdrawMove(pool, next)
     expect(await moveState(pool, next), 'what was done cannot be taken back').toEqual({ kind: 'moved', from: 10n })
-    expect((await pool.query('SELECT next_offset FROM stream_progress WHERE partition = 0')).rows).toEqual([
+    expect((await pool.query('SELECT next_offset FROM holdfast.stream_progress WHERE partition = 0')).rows).toEqual([
       { next_offset: '3' },
     ])
   })
 
   it('leaves the pause of an operator, and lifts that of the storm guard', async () => {
-    await pool.query(`UPDATE stream_progress SET paused_for = 'storm_guard' WHERE partition = 0`)
+    await pool.query(`UPDATE holdfast.stream_progress SET paused_for = 'storm_guard' WHERE partition = 0`)
     await pauseByOperator(pool, { ...STREAM, partition: 0 }, WHY)
     await carryOut(pool, await requestMove(pool, move, WHY))
-    expect((await pool.query('SELECT paused_for FROM stream_progress WHERE partition = 0')).rows).toEqual([
+    expect((await pool.query('SELECT paused_for FROM holdfast.stream_progress WHERE partition = 0')).rows).toEqual([
       { paused_for: null },
     ])
     expect((await requests().read()).pauses).toHaveLength(1)
@@ -234,7 +236,7 @@ describe('a request to move a partition', () => {
   it('to where the partition is already is done, and notes nothing', async () => {
     const id = await requestMove(pool, { ...move, to: 10n }, WHY)
     expect(await carryOut(pool, id)).toEqual({ from: 10n })
-    expect((await pool.query('SELECT 1 FROM audit_log')).rowCount).toBe(0)
+    expect((await pool.query('SELECT 1 FROM holdfast.audit_log')).rowCount).toBe(0)
   })
 })
 
@@ -250,7 +252,7 @@ it('moves a partition forward and back so that the ledger still adds up', async 
     { partition: 0, from: 10n, to: 25n },
     { partition: 0, from: 25n, to: 12n },
   ])
-  expect((await pool.query('SELECT what, counts FROM audit_log ORDER BY id')).rows).toEqual([
+  expect((await pool.query('SELECT what, counts FROM holdfast.audit_log ORDER BY id')).rows).toEqual([
     { what: 'seek', counts: { from: '10', to: '25' } },
     { what: 'seek', counts: { from: '25', to: '12' } },
   ])
@@ -292,7 +294,7 @@ it('enters what a partition that was never consumed skips when it is told where 
 it('goes on from the end of a ledger whose progress row was removed, so that the proof holds', async () => {
   const at = { topic: 'orders', partition: 5, groupId: GROUP }
   await movePartition(pool, { stream: 'orders', ...at, to: 7n, low: 2n }, WHY)
-  await pool.query('DELETE FROM stream_progress WHERE partition = 5')
+  await pool.query('DELETE FROM holdfast.stream_progress WHERE partition = 5')
   const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
   expect(await store.startProgress(GROUP, { topic: 'orders', partition: 5, nextOffset: 3n })).toBe(3n)
   const proof = await readProof(pool, provenOrders('orders', GROUP))
@@ -303,8 +305,8 @@ it('goes on from the end of a ledger whose progress row was removed, so that the
 it('takes the migration back although offsets stand twice in the ledger', async () => {
   const url = await freshDatabase()
   await migrate(url, 'up')
-  const other = createPool({ url, max: 1, statementTimeoutMs: 5_000, name: 'test' })
-  await other.query(`INSERT INTO stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written,
+  const other = createPool({ url, schema: 'holdfast', max: 1, statementTimeoutMs: 5_000, name: 'test' })
+  await other.query(`INSERT INTO holdfast.stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written,
     duplicate, stale, superseded, dead_lettered, gaps, expired, skipped)
     SELECT 'orders', 0, 'g', 0, 5, 5, 5, 0, 0, 0, 0, 0, 0, 0 FROM generate_series(1, 2)`)
   await other.end()

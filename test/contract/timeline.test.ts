@@ -17,7 +17,7 @@ beforeAll(async () => {
   database = await migratedDatabase()
 })
 afterAll(() => database[Symbol.asyncDispose]())
-beforeEach(() => database.pool.query('TRUNCATE timeline_steps'))
+beforeEach(() => database.pool.query('TRUNCATE holdfast.timeline_steps'))
 
 const aProcess = () => createTimelineStore(database.pool, randomUUID())
 
@@ -145,7 +145,7 @@ describe('marks of the time line', () => {
     await start('1.1.0', 19.9)
     const act = (stream: string, what: string, minutesAgo: number) =>
       pool.query(
-        `INSERT INTO audit_log (stream, at, who, what, filter, because, counts)
+        `INSERT INTO holdfast.audit_log (stream, at, who, what, filter, because, counts)
          VALUES ($1, now() - $3 * interval '1 minute', 'ada', $2, 'state:open', 'a test', '{}')`,
         [stream, what, minutesAgo],
       )
@@ -174,7 +174,7 @@ describe('marks of the time line', () => {
 /** Rows by the length of their step. */
 async function stored(): Promise<[seconds: number, rows: number][]> {
   const { rows } = await database.pool.query(
-    'SELECT step_seconds, count(*)::int AS rows FROM timeline_steps GROUP BY step_seconds ORDER BY step_seconds',
+    'SELECT step_seconds, count(*)::int AS rows FROM holdfast.timeline_steps GROUP BY step_seconds ORDER BY step_seconds',
   )
   return rows.map(row => [row.step_seconds, row.rows])
 }

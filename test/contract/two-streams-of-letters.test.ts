@@ -23,7 +23,9 @@ afterAll(async () => {
   await database[Symbol.asyncDispose]()
 })
 beforeEach(async () => {
-  await database.pool.query('TRUNCATE dead_letters, dead_letter_events, replays, replay_items, audit_log, switches')
+  await database.pool.query(
+    'TRUNCATE holdfast.dead_letters, holdfast.dead_letter_events, holdfast.replays, holdfast.replay_items, holdfast.audit_log, holdfast.switches',
+  )
   for (const stream of NAMES) {
     const own = { stream, source_topic: stream, failed_at: '2026-01-01T00:00:00Z' }
     await insertLetters(database.pool, [
@@ -82,7 +84,7 @@ describe('two streams with dead letters in one database', () => {
   it('are purged apart, and each has a switch of its own', async () => {
     const { pool } = database
     expect(await purgeSettled(pool, 'returns', DAY_MS, 10)).toBe(1)
-    const left = await pool.query('SELECT id FROM dead_letters ORDER BY id')
+    const left = await pool.query('SELECT id FROM holdfast.dead_letters ORDER BY id')
     expect(left.rows.map(({ id }) => id)).toEqual(['orders-0-0', 'orders-0-1', 'returns-0-0'])
     const [orders, returns] = NAMES.map(stream => createAutomaticRedrive({ pool, stream, preset: false, now: () => 0 }))
     expect(await orders?.set(true, WHO)).toMatchObject({ on: true })

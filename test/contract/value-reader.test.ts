@@ -23,7 +23,9 @@ afterAll(async () => {
   await database[Symbol.asyncDispose]()
 })
 beforeEach(async () => {
-  await database.pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger')
+  await database.pool.query(
+    'TRUNCATE orders, deliveries, payments, items, holdfast.stream_progress, holdfast.stream_ledger',
+  )
 })
 
 function ready(value: Order, offset = 0n): ReadyRecord<Order> {
@@ -223,7 +225,9 @@ describe('a page of orders', () => {
 describe('what became of a published record', () => {
   it('is known once its own group has settled it: stored, overtaken by a newer one, or set aside', async () => {
     const { pool } = database
-    await pool.query('TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters')
+    await pool.query(
+      'TRUNCATE orders, deliveries, payments, items, holdfast.stream_progress, holdfast.stream_ledger, holdfast.dead_letters',
+    )
     const store = createStreamSettlement({ pool, stream: 'orders', tables: orderTables })
     await store.startProgress('holdfast', { topic: 'orders', partition: 0, nextOffset: 0n })
     const uid = modelOrder.order_uid
@@ -261,19 +265,25 @@ describe('a reader whose store does not answer', () => {
   it('says that it is away when nobody listens there', async () => {
     const url = new URL(database.url)
     url.port = '1'
-    await using pool = disposable(createPool({ url: url.href, max: 1, statementTimeoutMs: 10_000, name: 'test' }))
+    await using pool = disposable(
+      createPool({ url: url.href, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' }),
+    )
     await expect(createValueReader(pool.value, orderQueries).read('a')).rejects.toThrow(StoreUnavailableError)
   })
 
   it('says that it is away when the answer takes too long', async () => {
     const slow = { ...orderQueries, one: { name: 'slow', text: 'SELECT pg_sleep(60), $1::text' } }
-    await using pool = disposable(createPool({ url: database.url, max: 1, statementTimeoutMs: 50, name: 'test' }))
+    await using pool = disposable(
+      createPool({ url: database.url, schema: 'holdfast', max: 1, statementTimeoutMs: 50, name: 'test' }),
+    )
     await expect(createValueReader(pool.value, slow).read('a')).rejects.toThrow(StoreUnavailableError)
   })
 
   it('names the missing table', async () => {
     const url = await freshDatabase()
-    await using pool = disposable(createPool({ url, max: 1, statementTimeoutMs: 10_000, name: 'test' }))
+    await using pool = disposable(
+      createPool({ url, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' }),
+    )
     const reading = createValueReader(pool.value, orderQueries).read('a')
     await expect(reading).rejects.toThrow(StoreMisconfiguredError)
     await expect(reading).rejects.toThrow(/relation "orders" does not exist.*holdfast migrate up/)

@@ -129,8 +129,8 @@ export const BOOKS_FAULTS: readonly Mutation[] = [
     ],
     [
       'the audit log of another stream is removed',
-      'FROM audit_log AS entry WHERE stream = $1',
-      'FROM audit_log AS entry WHERE $1::text IS NOT NULL',
+      'FROM holdfast.audit_log AS entry WHERE stream = $1',
+      'FROM holdfast.audit_log AS entry WHERE $1::text IS NOT NULL',
     ],
     ['a redrive to a topic is removed', "AND topic = '' AND", 'AND'],
     ['a redrive under way is removed', 'redrivesWhere(state => state.final)', 'redrivesWhere(() => true)'],

@@ -195,7 +195,7 @@ export const INBOX_FAULTS: readonly Mutation[] = [
   ...faultsOf('inbox/postgres/reindex-sql', contract('reindex'), [
     [
       'what was purged comes back',
-      '      AND NOT EXISTS (SELECT FROM dead_letters_purged AS gone WHERE gone.id = letter.id)\n    ON CONFLICT',
+      '      AND NOT EXISTS (SELECT FROM holdfast.dead_letters_purged AS gone WHERE gone.id = letter.id)\n    ON CONFLICT',
       '    ON CONFLICT',
     ],
     [

@@ -65,7 +65,7 @@ it('condemns no record for processes that are killed while it waits for a lock',
   // Then each of the orders is stored
   const service: Service = await startService({ ...stream, env: killed })
   await eventually(async () => (await stream.settled()) === records.length, 'all of them being settled')
-  expect(await stream.query('SELECT reason FROM dead_letters')).toEqual([])
+  expect(await stream.query('SELECT reason FROM holdfast.dead_letters')).toEqual([])
   expect(await differences(stream, modelOf(records))).toEqual([])
   expect(await service.stop()).toBe(0)
 })

@@ -58,7 +58,7 @@ it('partitions added: they are taken over within a minute without a restart, fro
   expect(stop.longestMs).toBeLessThan(20_000)
   await flow.endsWhole({ keysMoved: true })
   const [{ partitions } = { partitions: 0 }] = await stream.query<{ partitions: number }>(
-    'SELECT count(*)::int AS partitions FROM stream_progress WHERE topic = $1 AND next_offset > 0 AND first_offset = 0',
+    'SELECT count(*)::int AS partitions FROM holdfast.stream_progress WHERE topic = $1 AND next_offset > 0 AND first_offset = 0',
     [stream.topic],
   )
   expect(partitions).toBe(2 * PARTITIONS)
@@ -176,7 +176,7 @@ it('dead-letter topic with too few replicas in sync: what needs it waits and say
 
 async function settledOn({ query, topic, groupId }: Stream, partition: number): Promise<number> {
   const [row] = await query<{ next: string }>(
-    'SELECT next_offset AS next FROM stream_progress WHERE topic = $1 AND group_id = $2 AND partition = $3',
+    'SELECT next_offset AS next FROM holdfast.stream_progress WHERE topic = $1 AND group_id = $2 AND partition = $3',
     [topic, groupId, partition],
   )
   return Number(row?.next ?? 0)

@@ -168,7 +168,7 @@ async function readiness(service: Parameters<typeof ask>[0]): Promise<string> {
 
 async function progressOf({ query, topic, groupId }: Stream, partition: number): Promise<number> {
   const [row] = await query<{ next: string }>(
-    'SELECT next_offset AS next FROM stream_progress WHERE topic = $1 AND group_id = $2 AND partition = $3',
+    'SELECT next_offset AS next FROM holdfast.stream_progress WHERE topic = $1 AND group_id = $2 AND partition = $3',
     [topic, groupId, partition],
   )
   return Number(row?.next ?? 0)

@@ -51,7 +51,7 @@ it('reads again what the copy lacks, though nothing new comes, and what it has i
   const ids = (await stream.readAll(stream.dlqTopic)).map(openDeadLetter).map(letter => addedText(letter, 'id'))
   expect(ids.length).toBe(6)
   expect(new Set(ids).size).toBe(4)
-  const [letters] = await stream.query<{ n: number }>('SELECT count(*)::int AS n FROM dead_letters')
+  const [letters] = await stream.query<{ n: number }>('SELECT count(*)::int AS n FROM holdfast.dead_letters')
   expect(letters?.n).toBe(4)
   await eventually(async () => (await stream.committed()) === 204, 'the commits')
   expect(await stream.findings()).toEqual([])
@@ -99,9 +99,9 @@ async function forget({ query, topic }: Stream, partition: number): Promise<void
   const tables = ['stream_progress', 'stream_ledger']
   await query(
     `WITH gone AS (DELETE FROM orders WHERE source_topic = $1 AND source_partition = $2 RETURNING order_uid),
-      letters AS (DELETE FROM dead_letters WHERE source_topic = $1 AND source_partition = $2),
+      letters AS (DELETE FROM holdfast.dead_letters WHERE source_topic = $1 AND source_partition = $2),
       ${children.map(table => `${table}_gone AS (DELETE FROM ${table} USING gone WHERE ${table}.order_uid = gone.order_uid)`).join(', ')},
-      ${tables.map(table => `${table}_gone AS (DELETE FROM ${table} WHERE topic = $1 AND partition = $2)`).join(', ')}
+      ${tables.map(table => `${table}_gone AS (DELETE FROM holdfast.${table} WHERE topic = $1 AND partition = $2)`).join(', ')}
     SELECT count(*) FROM gone`,
     [topic, partition],
   )

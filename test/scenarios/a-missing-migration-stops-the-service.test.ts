@@ -130,9 +130,9 @@ async function nobodyPaid(stream: Stream, committed: number): Promise<void> {
   expect(await stream.readAll(stream.dlqTopic)).toEqual([])
   expect(await stream.committed()).toBe(committed)
   expect(await stream.settled()).toBe(committed)
-  expect(await stream.query('SELECT 1 FROM dead_letters')).toEqual([])
+  expect(await stream.query('SELECT 1 FROM holdfast.dead_letters')).toEqual([])
   // An end that the service has chosen is no crash: the next start takes whole batches
-  expect(await stream.query('SELECT partition, starts FROM stream_progress WHERE starts > 0')).toEqual([])
+  expect(await stream.query('SELECT partition, starts FROM holdfast.stream_progress WHERE starts > 0')).toEqual([])
 }
 
 /** Of a service that ends by itself; one that goes on fails the test, and does not hang it. */

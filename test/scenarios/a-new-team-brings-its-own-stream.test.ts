@@ -60,9 +60,9 @@ it('from the package and a sample to tables, dead letters, answers and a proof, 
   const letters = await stream.readAll(names.dlqTopic)
   const byId = new Map(letters.map(letter => [idOf(letter), letter.value]))
   expect(texts([...byId.values()])).toEqual(texts(invalid))
-  expect(await stream.query('SELECT count(*)::int AS letters FROM dead_letters WHERE stream = $1', [name])).toEqual([
-    { letters: invalid.length },
-  ])
+  expect(
+    await stream.query('SELECT count(*)::int AS letters FROM holdfast.dead_letters WHERE stream = $1', [name]),
+  ).toEqual([{ letters: invalid.length }])
 
   // And each is read back as it was sent, alone and in a list
   for (const [key, value] of [...newest].slice(0, 50)) expect(await get(service, `/${name}/${key}`)).toEqual(value)

@@ -35,12 +35,12 @@ it('after seek: resolves the letters of records that are written this time, and 
   // Then they are stored, their letters are resolved and say how, and the fourth one waits still
   expect(await differences(stream, modelOf(records))).toEqual([])
   expect(await states()).toEqual({ open: 1, resolved: 3 })
-  const events = await stream.query('SELECT what, detail FROM dead_letter_events ORDER BY dead_letter_id')
+  const events = await stream.query('SELECT what, detail FROM holdfast.dead_letter_events ORDER BY dead_letter_id')
   expect(events).toEqual(refused.map(() => ({ what: 'resolved', detail: { outcome: 'written', read_again: true } })))
   expect(await stream.findings()).toEqual([])
 
   // And an index that is made anew from the topic says the same
-  await stream.query('DELETE FROM dead_letters')
+  await stream.query('DELETE FROM holdfast.dead_letters')
   await holdfast(stream, 'dlq', 'reindex')
   expect(await states()).toEqual({ open: 1, resolved: 3 })
   expect(await stream.findings()).toEqual([])
@@ -48,7 +48,7 @@ it('after seek: resolves the letters of records that are written this time, and 
 
   async function states(): Promise<Record<string, number>> {
     const rows = await stream.query<{ state: string; n: number }>(
-      'SELECT state, count(*)::int AS n FROM dead_letters GROUP BY state',
+      'SELECT state, count(*)::int AS n FROM holdfast.dead_letters GROUP BY state',
     )
     return Object.fromEntries(rows.map(({ state, n }) => [state, n]))
   }

@@ -42,7 +42,7 @@ it('dead-letters it as crash_loop after CRASH_LOOP_MAX_STARTS, and only it; the 
   // then the guilty one is a dead letter, its neighbours are orders, and each offset is accounted for
   expect(starts - 1, 'deaths').toBeGreaterThanOrEqual(MAX_STARTS)
   expect(starts).toBeLessThanOrEqual(5)
-  const [letter, ...others] = await stream.query('SELECT source_offset, reason, key FROM dead_letters')
+  const [letter, ...others] = await stream.query('SELECT source_offset, reason, key FROM holdfast.dead_letters')
   expect(letter).toMatchObject({ source_offset: '5', reason: 'crash_loop' })
   expect(others).toEqual([])
   expect(await stream.query('SELECT order_uid FROM orders ORDER BY order_uid')).toHaveLength(9)

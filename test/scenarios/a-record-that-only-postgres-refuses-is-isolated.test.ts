@@ -53,7 +53,7 @@ it.each([
     expect(addedText(letter, 'message')).not.toContain(POISON)
     expect(letter.timestampMs).toBeGreaterThanOrEqual(startedMs)
   }
-  const index = await stream.query('SELECT reason, error, key FROM dead_letters ORDER BY source_offset')
+  const index = await stream.query('SELECT reason, error, key FROM holdfast.dead_letters ORDER BY source_offset')
   expect(index).toEqual(culprits.map(i => ({ reason: 'store_rejected', error: '23514', key: nameOf(i) })))
   expect(JSON.stringify(service.log)).not.toContain(POISON)
 
@@ -83,7 +83,7 @@ it('sets aside the one record of 50 for which a trigger raises an exception, in 
   // Then the others are written, these two are dead letters with what Postgres said, and nothing quotes the row
   const [stored] = await stream.query<{ count: string }>('SELECT count(*) FROM orders')
   expect(stored?.count).toBe('50')
-  const index = await stream.query('SELECT reason, error, key FROM dead_letters ORDER BY source_offset')
+  const index = await stream.query('SELECT reason, error, key FROM holdfast.dead_letters ORDER BY source_offset')
   expect(index).toEqual([17, 50].map(i => ({ reason: 'store_rejected', error: 'P0001', key: nameOf(i) })))
   const letters = (await stream.readAll(stream.dlqTopic)).map(openDeadLetter)
   for (const letter of letters) expect(addedText(letter, 'message')).toMatch(/function refuse \(SQLSTATE P0001\)$/)

@@ -98,7 +98,7 @@ it('settles 3,000 letters beside live traffic, through kill -9, and neither topi
 
   // Then nothing of that page has had an effect
   const halfDone =
-    await stream.query(`SELECT FROM replay_items AS item JOIN dead_letters AS d ON d.id = item.dead_letter_id
+    await stream.query(`SELECT FROM holdfast.replay_items AS item JOIN holdfast.dead_letters AS d ON d.id = item.dead_letter_id
     JOIN orders AS o ON o.source_topic = d.source_topic AND o.source_partition = d.source_partition
       AND o.source_offset = d.source_offset
     WHERE item.state = 'claimed' OR d.state = 'replaying'`)
@@ -121,14 +121,14 @@ it('settles 3,000 letters beside live traffic, through kill -9, and neither topi
   ])
   expect(await letterCounts(stream)).toEqual({ 'resolved 1': OF_EACH_KIND, 'open 1': OF_EACH_KIND })
   const outcomes = await stream.query(
-    'SELECT outcome, count(*)::int FROM replay_items GROUP BY outcome ORDER BY outcome',
+    'SELECT outcome, count(*)::int FROM holdfast.replay_items GROUP BY outcome ORDER BY outcome',
   )
   expect(outcomes).toEqual([
     { outcome: 'schema_violation', count: OF_EACH_KIND },
     { outcome: 'stale', count: newer.length },
     { outcome: 'written', count: OF_EACH_KIND - newer.length },
   ])
-  const events = await stream.query(`SELECT max(count)::int FROM (SELECT count(*) FROM dead_letter_events
+  const events = await stream.query(`SELECT max(count)::int FROM (SELECT count(*) FROM holdfast.dead_letter_events
     WHERE what IN ('resolved', 'failed_again') GROUP BY dead_letter_id) AS counted`)
   expect(events).toEqual([{ max: 1 }])
 
@@ -166,7 +166,7 @@ it('stores an edited value at the place of its letter, and keeps the letter of o
   await stream.query('ALTER TABLE payments ADD CONSTRAINT test_only CHECK (amount <> 666)')
   const repaired = (uid: string, amount: number) => JSON.stringify(anOrder({ uid, amount }))
   const redrive = async (uid: string, amount: number) => {
-    const [letter] = await stream.query<{ id: string }>('SELECT id FROM dead_letters WHERE key = $1', [uid])
+    const [letter] = await stream.query<{ id: string }>('SELECT id FROM holdfast.dead_letters WHERE key = $1', [uid])
     const edit = ['dlq', 'replay', `id:${letter?.id}`, '--edit', await aFile(repaired(uid, amount)), '--yes', '--json']
     return { id: letter?.id ?? '', asked: holdfast(stream, ...edit) }
   }
@@ -190,7 +190,7 @@ it('stores an edited value at the place of its letter, and keeps the letter of o
   await eventually(async () => (await stream.findings({ deep: true })).length === 0, 'the proof')
 
   // And an index that was lost knows how often it was redriven and why it failed: its history says so, the topic does not
-  await stream.query('TRUNCATE dead_letters')
+  await stream.query('TRUNCATE holdfast.dead_letters')
   await holdfast(stream, 'dlq', 'reindex')
   expect(await letterCounts(stream)).toEqual({ 'open 0': 1, 'open 1': 1, 'resolved 1': 1 })
   const again = JSON.parse((await holdfast(stream, 'dlq', 'show', bad.id, '--json')).stdout)

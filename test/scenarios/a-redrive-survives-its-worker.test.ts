@@ -76,7 +76,9 @@ it('goes on after kill -9 where it stood, and sends each member once, whether a 
   expect(resumed.stdout).toContain('400 of 400 published; 400 wait for a consumer')
 
   // Then each member is in the topic once, in the order in which they first stood
-  const members = await stream.query<{ id: string }>('SELECT dead_letter_id AS id FROM replay_items ORDER BY position')
+  const members = await stream.query<{ id: string }>(
+    'SELECT dead_letter_id AS id FROM holdfast.replay_items ORDER BY position',
+  )
   const sent = await redriven(stream)
   expect(sent.map(record => record.id)).toEqual(members.map(member => member.id))
   expect(new Set(sent.map(record => record.redriveId))).toEqual(new Set([id]))
@@ -86,7 +88,7 @@ it('goes on after kill -9 where it stood, and sends each member once, whether a 
   await eventually(async () => (await stream.settled()) === 820, 'them being settled once more')
   expect(await redrives(stream)).toMatchObject([{ state: 'done', published: 400, failed_again: 400, skipped: 0 }])
   expect(await letterCounts(stream)).toEqual({ 'open 0': 20, 'open 1': 400 })
-  const [failures] = await stream.query<{ sum: string }>('SELECT sum(failures) FROM dead_letters')
+  const [failures] = await stream.query<{ sum: string }>('SELECT sum(failures) FROM holdfast.dead_letters')
   expect(Number(failures?.sum)).toBe(820)
   await eventually(async () => (await stream.findings()).length === 0, 'the ledger adding up')
 })
@@ -139,7 +141,7 @@ it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open wh
   const times = (await redriven(stream)).map(({ atMs }) => atMs)
   expect(times).toHaveLength(400)
   const [begun] = await stream.query<{ ms: number }>(
-    'SELECT (extract(epoch FROM created_at) * 1000)::float8 AS ms FROM replays',
+    'SELECT (extract(epoch FROM created_at) * 1000)::float8 AS ms FROM holdfast.replays',
   )
   expect(Math.max(...times) - (begun?.ms ?? 0)).toBeGreaterThan((399 / 50) * 1000)
   expect(Math.max(...times) - Math.min(...times)).toBeLessThan(9_000)
@@ -177,7 +179,9 @@ it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open wh
   expect(ids).toHaveLength(400 + cancelled.published)
   await eventually(async () => (await stream.settled()) === 500 + ids.length, 'it being settled')
   expect(await letterCounts(stream)).toEqual({ 'open 0': 500 - ids.length, 'open 1': ids.length })
-  const log = await stream.query<{ what: string; because: string }>('SELECT what, because FROM audit_log ORDER BY id')
+  const log = await stream.query<{ what: string; because: string }>(
+    'SELECT what, because FROM holdfast.audit_log ORDER BY id',
+  )
   expect(log.map(({ what }) => what)).toEqual(['replay', 'replay', 'replay_pause', 'replay_resume', 'replay_cancel'])
   expect(log.at(-1)).toMatchObject({ because: 'enough' })
 })

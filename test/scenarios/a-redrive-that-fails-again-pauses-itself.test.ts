@@ -66,7 +66,7 @@ it('after its canary, and again after a person let it go on; the live stream not
   await stream.produce([...Array(3).keys()].map(partition => aGoodOrder(`live-${partition}`, partition)))
   await eventually(async () => (await stream.query('SELECT 1 FROM orders')).length === 3, 'live orders being written')
   expect(service.log.filter(({ event }) => event?.includes('paused'))).toEqual([])
-  expect(await stream.query('SELECT 1 FROM stream_progress WHERE paused_for IS NOT NULL')).toEqual([])
+  expect(await stream.query('SELECT 1 FROM holdfast.stream_progress WHERE paused_for IS NOT NULL')).toEqual([])
   await eventually(async () => (await stream.findings()).length === 0, 'the proof')
   expect(await service.stop()).toBe(0)
 })

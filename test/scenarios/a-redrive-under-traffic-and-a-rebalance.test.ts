@@ -37,7 +37,13 @@ it('changes hands with the partitions under live traffic, and every promise is k
   })
 
   // When a redrive is asked for
-  const pool = createPool({ url: stream.databaseUrl, max: 1, statementTimeoutMs: 10_000, name: 'test' })
+  const pool = createPool({
+    url: stream.databaseUrl,
+    schema: 'holdfast',
+    max: 1,
+    statementTimeoutMs: 10_000,
+    name: 'test',
+  })
   onTestFinished(() => pool.end())
   const redrives = createRedrives({ pool, stream: 'orders', topic: stream.topic, check: async function* () {} })
   const request: RedriveRequest = {

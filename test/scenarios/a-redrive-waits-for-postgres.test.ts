@@ -83,7 +83,7 @@ it('redrives by itself what was set aside while the store could not take it, onc
   await stream.produce(orders.map((order, n) => ({ value: JSON.stringify(order), partition: n % 3 })))
   await eventually(async () => (await letterCounts(stream))['open 0'] === 12, 'them being set aside')
   await lock.release()
-  const reasons = await stream.query('SELECT DISTINCT reason FROM dead_letters')
+  const reasons = await stream.query('SELECT DISTINCT reason FROM holdfast.dead_letters')
   expect(reasons).toEqual([{ reason: 'retries_exhausted' }])
 
   // When the schedule comes and it is off, nothing happens; when it is switched on, they are redriven

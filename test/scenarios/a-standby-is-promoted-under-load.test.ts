@@ -74,7 +74,7 @@ it('what an asynchronous standby lacks is read again, and the old primary that c
   servers.replication({ kind: 'reset' })
   const [kept] = await ask<{ n: string }>(
     servers.standby.url,
-    'SELECT sum(next_offset - first_offset) AS n FROM stream_progress WHERE group_id = $1',
+    'SELECT sum(next_offset - first_offset) AS n FROM holdfast.stream_progress WHERE group_id = $1',
     [stream.groupId],
   )
   expect(Number(kept?.n)).toBeLessThan(await stream.committed())
@@ -86,7 +86,7 @@ it('what an asynchronous standby lacks is read again, and the old primary that c
 
   // When the old primary comes back as what it was, first in the URL, and every session ends
   await servers.primary.restart()
-  const rowsOfOld = await ask(servers.primary.url, 'SELECT * FROM stream_progress ORDER BY partition')
+  const rowsOfOld = await ask(servers.primary.url, 'SELECT * FROM holdfast.stream_progress ORDER BY partition')
   await ask(
     servers.standby.url,
     'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE $1',
@@ -100,7 +100,7 @@ it('what an asynchronous standby lacks is read again, and the old primary that c
   expect(await service.stop()).toBe(0)
   const second = await startService({ ...stream, env: RETRY_SOON })
   await goesOn(stream, second, traffic)
-  expect(await ask(servers.primary.url, 'SELECT * FROM stream_progress ORDER BY partition')).toEqual(rowsOfOld)
+  expect(await ask(servers.primary.url, 'SELECT * FROM holdfast.stream_progress ORDER BY partition')).toEqual(rowsOfOld)
 
   // And while it is the only one that can be reached, the service waits rather than write to it
   await servers.standby.stop()
@@ -111,7 +111,7 @@ it('what an asynchronous standby lacks is read again, and the old primary that c
   await servers.standby.restart()
   await goesOn(stream, second, traffic)
   await traffic.stop()
-  expect(await ask(servers.primary.url, 'SELECT * FROM stream_progress ORDER BY partition')).toEqual(rowsOfOld)
+  expect(await ask(servers.primary.url, 'SELECT * FROM holdfast.stream_progress ORDER BY partition')).toEqual(rowsOfOld)
   await expectWhole(stream, second, traffic)
   expect(await second.stop()).toBe(0)
 })

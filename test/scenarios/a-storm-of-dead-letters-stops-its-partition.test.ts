@@ -63,7 +63,9 @@ it('stops at the limit, says so, and goes on after holdfast resume', async () =>
   expect(stdout).toContain('partition 0 resumed')
   await eventually(async () => (await stream.settled()) === 121, 'the rest')
   expect((await fetch(`${second.url}/order/${model.order_uid}`)).status).toBe(200)
-  expect(await stream.query('SELECT what, because FROM audit_log')).toEqual([{ what: 'resume', because: 'a test' }])
+  expect(await stream.query('SELECT what, because FROM holdfast.audit_log')).toEqual([
+    { what: 'resume', because: 'a test' },
+  ])
   expect(await second.stop()).toBe(0)
   await holdfast(stream, 'verify')
 })
@@ -132,7 +134,7 @@ it.each([
     await holdfast(stream, 'resume', '--because', 'mended')
     await eventually(async () => (await stream.settled()) === records.length, 'all of them')
     expect(await stream.query('SELECT count(*)::int AS orders FROM orders')).toEqual([{ orders: records.length }])
-    expect(await stream.query('SELECT 1 FROM dead_letters')).toEqual([])
+    expect(await stream.query('SELECT 1 FROM holdfast.dead_letters')).toEqual([])
     expect(await stream.findings()).toEqual([])
   },
 )
@@ -153,7 +155,7 @@ it('every second one bad: stops at half of the last 1,000 records', async () => 
   await eventually(async () => (await stream.committed()) === 1_000, 'the commit')
   expect(await stream.settled()).toBe(1_000)
   expect(await stream.readAll(stream.dlqTopic)).toHaveLength(500)
-  const [row] = await stream.query<{ paused_because: string }>('SELECT paused_because FROM stream_progress')
+  const [row] = await stream.query<{ paused_because: string }>('SELECT paused_because FROM holdfast.stream_progress')
   expect(row?.paused_because).toMatch(
     /^500 dead letters among its last 1,000 records, .*schema_violation \(required\)$/,
   )
@@ -175,7 +177,9 @@ it('seek moves a partition of a stopped service: it reads again and skips, and t
   await holdfast(stream, 'verify')
   const again = await startService(stream)
   await eventually(async () => {
-    const [row] = await stream.query<{ duplicate: string }>('SELECT sum(duplicate) AS duplicate FROM stream_ledger')
+    const [row] = await stream.query<{ duplicate: string }>(
+      'SELECT sum(duplicate) AS duplicate FROM holdfast.stream_ledger',
+    )
     return Number(row?.duplicate) === 10
   }, 'ten duplicates')
   expect(await again.stop()).toBe(0)

@@ -167,7 +167,7 @@ it('grouped by cause, turned page by page, shown byte for byte, checked, discard
   const discardLarge = ['dlq', 'discard', 'reason:too_large', '--because', 'x'] as const
   await expect(cli(...discardLarge)).rejects.toMatchObject({ code: 2 })
   const states = () =>
-    stream.query('SELECT state, count(*)::int AS n, max(state_changed_at) FROM dead_letters GROUP BY 1')
+    stream.query('SELECT state, count(*)::int AS n, max(state_changed_at) FROM holdfast.dead_letters GROUP BY 1')
   const untouched = await states()
   expect(untouched).toMatchObject([{ state: 'open', n: TOTAL }])
   expect(rows(await cli(...discardLarge, '--dry-run', '--json'))).toEqual([
@@ -185,7 +185,7 @@ it('grouped by cause, turned page by page, shown byte for byte, checked, discard
   })
 
   // The index is lost, and made anew from the topic, under the settings of the service
-  await stream.query('TRUNCATE dead_letters')
+  await stream.query('TRUNCATE holdfast.dead_letters')
   const reindexed = rows(
     await commandLine(stream, { RECORD_MAX_BYTES: String(LIMIT_BYTES) })('dlq', 'reindex', '--json'),
   )

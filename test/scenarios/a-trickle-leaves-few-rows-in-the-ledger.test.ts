@@ -15,7 +15,7 @@ const RECORDS_A_STEP = 9
 /** The clock is shortened: everything that the ledger holds was settled so much earlier. */
 async function passes(stream: Stream, minutes: number): Promise<void> {
   await stream.query(
-    `UPDATE stream_ledger SET settled_at = settled_at - make_interval(mins => $1), since = since - make_interval(mins => $1)`,
+    `UPDATE holdfast.stream_ledger SET settled_at = settled_at - make_interval(mins => $1), since = since - make_interval(mins => $1)`,
     [minutes],
   )
 }

@@ -70,7 +70,7 @@ it('takes a record for a new one when the redrive that its headers name did not 
   await settle(stream, { ...version(2, { partition: 0, timestampMs: FIRST_MS }), headers: forged })
   // And the position of the dead letter, with a redrive that exists and has it in its set, not yet published
   await aRedrive(stream, 'waiting', `${stream.topic}-0-1`)
-  await stream.query("UPDATE replay_items SET state = 'pending'")
+  await stream.query("UPDATE holdfast.replay_items SET state = 'pending'")
   const another = { key: null, value: JSON.stringify(anOrder({ uid: 'order-2' })), partition: 0 }
   await settle(stream, { ...another, headers: redriven(stream, 1, FIRST_MS, 'waiting') })
   // And one whose record is invalid
@@ -84,11 +84,13 @@ it('takes a record for a new one when the redrive that its headers name did not 
     { order_uid: 'order-1', source_offset: '5' },
     { order_uid: 'order-2', source_offset: '3' },
   ])
-  expect(await stream.query('SELECT id, state, replay_count FROM dead_letters ORDER BY source_offset')).toEqual([
+  expect(
+    await stream.query('SELECT id, state, replay_count FROM holdfast.dead_letters ORDER BY source_offset'),
+  ).toEqual([
     { id: `${stream.topic}-0-1`, state: 'open', replay_count: 0 },
     { id: `${stream.topic}-0-4`, state: 'open', replay_count: 0 },
   ])
-  expect(await stream.query('SELECT state FROM replay_items')).toEqual([{ state: 'pending' }])
+  expect(await stream.query('SELECT state FROM holdfast.replay_items')).toEqual([{ state: 'pending' }])
   const metrics = await (await fetch(`${service.url}/metrics`)).text()
   expect(metrics).toMatch(/^holdfast_unusual_records_total\{[^}]*kind="foreign_provenance"\} 3$/m)
   expect(await stream.findings()).toEqual([])

@@ -29,7 +29,9 @@ const pausedOn = (service: Service, partition: number) =>
   service.metric('partition_paused', { partition: String(partition), reason: 'operator' })
 
 async function progressOf(stream: Stream): Promise<bigint[]> {
-  const rows = await stream.query<{ next_offset: string }>('SELECT next_offset FROM stream_progress ORDER BY partition')
+  const rows = await stream.query<{ next_offset: string }>(
+    'SELECT next_offset FROM holdfast.stream_progress ORDER BY partition',
+  )
   return rows.map(({ next_offset }) => BigInt(next_offset))
 }
 
@@ -174,7 +176,7 @@ it('seek moves a partition of a running service under load, to a time and to the
   ])
   expect(await differences(stream, modelOf(traffic.sent))).toEqual([])
   expect(await stream.findings({ deep: true })).toEqual([])
-  const audited = await stream.query(`SELECT who, counts FROM audit_log WHERE what = 'seek' ORDER BY id`)
+  const audited = await stream.query(`SELECT who, counts FROM holdfast.audit_log WHERE what = 'seek' ORDER BY id`)
   expect(audited).toEqual([
     { who: 'ada', counts: { from: toTime.from, to: toTime.to } },
     { who: 'ada', counts: { from: toStart.from, to: '0' } },
@@ -206,7 +208,7 @@ it('a crash of the owner between request and move leaves the old position, until
   first.kill('SIGSTOP')
   const moving = holdfast(stream, 'seek', '--partition', '0', '--to', 'earliest', '--because', 'x', '--json')
   moving.catch(() => {})
-  await eventually(async () => (await stream.query('SELECT 1 FROM stream_moves')).length === 1, 'the request')
+  await eventually(async () => (await stream.query('SELECT 1 FROM holdfast.stream_moves')).length === 1, 'the request')
   const [before = 0n] = await progressOf(stream)
 
   // When it is killed, the position is the old one, and the next owner moves it

@@ -150,7 +150,7 @@ it('from the causes to each outcome, with what passes now redriven, the rest edi
   // Then every record is accounted for, also those that went round twice
   expect(await stream.findings()).toEqual([])
   const states = await stream.query<{ state: string; n: number }>(
-    'SELECT state, count(*)::int AS n FROM dead_letters GROUP BY 1',
+    'SELECT state, count(*)::int AS n FROM holdfast.dead_letters GROUP BY 1',
   )
   expect(Object.fromEntries(states.map(({ state, n }) => [state, n]))).toEqual({
     resolved: LARGE + 1,

@@ -39,7 +39,7 @@ async function settle(stream: Stream, ...values: string[]): Promise<void> {
 type Row = DeadLetterRow & { readonly source_timestamp: string }
 
 async function letters(stream: Stream): Promise<Row[]> {
-  return await stream.query<Row>('SELECT * FROM dead_letters ORDER BY source_offset, id')
+  return await stream.query<Row>('SELECT * FROM holdfast.dead_letters ORDER BY source_offset, id')
 }
 
 /** Its bytes, from where the index says that they stand. */
@@ -130,7 +130,7 @@ it('redriven records close the loop of their letters, and the index can be made 
 
   // And an index that is lost comes back as it was, while the service runs
   const before = await letters(stream)
-  await stream.query('TRUNCATE dead_letters')
+  await stream.query('TRUNCATE holdfast.dead_letters')
   const { stdout } = await holdfast(stream, 'dlq', 'reindex', '--json')
   expect(JSON.parse(stdout)).toMatchObject({ read: 4, letters: 3, added: 3, placed: 0, written_by: { holdfast: 3 } })
   const changes = (rows: Row[]) => rows.map(({ state_changed_at: _, ...row }) => row)
@@ -141,11 +141,11 @@ it('redriven records close the loop of their letters, and the index can be made 
 /** A group begins at `next`: what stands before it, other programs have had, and the ledger says that it was skipped. */
 async function beginsAt({ query, topic, groupId }: Stream, next: number): Promise<void> {
   await query(
-    'INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset) VALUES ($1, 0, $2, 0, $3)',
+    'INSERT INTO holdfast.stream_progress (topic, partition, group_id, first_offset, next_offset) VALUES ($1, 0, $2, 0, $3)',
     [topic, groupId, next],
   )
   await query(
-    `INSERT INTO stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written, duplicate, stale,
+    `INSERT INTO holdfast.stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written, duplicate, stale,
        superseded, dead_lettered, gaps, expired, skipped, inserted)
      VALUES ($1, 0, $2, 0, $3, 0, 0, 0, 0, 0, 0, 0, 0, $3, 0)`,
     [topic, groupId, next],

@@ -42,7 +42,9 @@ it('resolves what a repaired schema lets pass, parks what never will, and stores
   await stream.produce([...british, ...brokenOrders(6)])
   const strict = await startService({ ...stream, env: { NODE_OPTIONS: `--import=${STRICTER}` } })
   await eventually(async () => (await stream.settled()) === 12, 'them being set aside')
-  const groups = await stream.query('SELECT error, pointer, count(*)::int FROM dead_letters GROUP BY 1, 2 ORDER BY 1')
+  const groups = await stream.query(
+    'SELECT error, pointer, count(*)::int FROM holdfast.dead_letters GROUP BY 1, 2 ORDER BY 1',
+  )
   expect(groups).toEqual([
     { error: 'pattern', pointer: '/delivery/zip', count: 6 },
     { error: 'type', pointer: '/payment/amount', count: 6 },
@@ -61,7 +63,7 @@ it('resolves what a repaired schema lets pass, parks what never will, and stores
   const checked = (await holdfast(stream, 'dlq', 'check', 'state:open', '--json')).stdout.trimEnd().split('\n')
   const passes = checked.map(line => JSON.parse(line) as { id: string; passes: boolean }).filter(({ passes }) => passes)
   const mistaken = await stream.query<{ id: string }>(
-    "SELECT id FROM dead_letters WHERE pointer = '/delivery/zip' ORDER BY id",
+    "SELECT id FROM holdfast.dead_letters WHERE pointer = '/delivery/zip' ORDER BY id",
   )
   expect(checked).toHaveLength(12)
   expect(passes.map(({ id }) => id).toSorted()).toEqual(mistaken.map(({ id }) => id).toSorted())
@@ -73,7 +75,7 @@ it('resolves what a repaired schema lets pass, parks what never will, and stores
   expect(await letterCounts(stream)).toEqual({ 'open 0': 6, 'resolved 1': 6 })
   // The older version of what was written meanwhile is stale, which resolves it as well
   const outcomes = await stream.query<{ outcome: string; ids: string[] }>(
-    'SELECT outcome, array_agg(dead_letter_id) AS ids FROM replay_items GROUP BY outcome ORDER BY outcome',
+    'SELECT outcome, array_agg(dead_letter_id) AS ids FROM holdfast.replay_items GROUP BY outcome ORDER BY outcome',
   )
   expect(outcomes).toMatchObject([{ outcome: 'stale', ids: [`${stream.topic}-0-0`] }, { outcome: 'written' }])
   const stored = await fetch(`${service.url}/order/british-0`)
@@ -93,7 +95,7 @@ it('resolves what a repaired schema lets pass, parks what never will, and stores
   // When one of them is repaired: what would fail again is refused, what is right is stored
   const id = `${stream.topic}-1-2`
   const [{ uid } = { uid: '' }] = await stream.query<{ uid: string }>(
-    'SELECT key AS uid FROM dead_letters WHERE id = $1',
+    'SELECT key AS uid FROM holdfast.dead_letters WHERE id = $1',
     [id],
   )
   const edit = await aFile(JSON.stringify({ ...anOrder({ uid }), items: [] }))
@@ -129,7 +131,7 @@ it('resolves what a repaired schema lets pass, parks what never will, and stores
   expect(kept).toHaveLength(4)
   expect(new Set(kept.map(record => JSON.parse(String(record.value)).payment.amount))).toEqual(new Set(['much']))
   const history = await stream.query<{ what: string }>(
-    'SELECT what FROM dead_letter_events WHERE dead_letter_id = $1 ORDER BY id',
+    'SELECT what FROM holdfast.dead_letter_events WHERE dead_letter_id = $1 ORDER BY id',
     [id],
   )
   expect(history.map(({ what }) => what)).toEqual([
@@ -147,7 +149,7 @@ it('resolves what a repaired schema lets pass, parks what never will, and stores
 
   // When they have been resolved for longer than 30 days, but for one
   await stream.query(
-    `UPDATE dead_letters SET state_changed_at = now() - CASE WHEN id = $1 THEN interval '29 days' ELSE interval '31 days' END`,
+    `UPDATE holdfast.dead_letters SET state_changed_at = now() - CASE WHEN id = $1 THEN interval '29 days' ELSE interval '31 days' END`,
     [id],
   )
   await stream.query(
@@ -156,7 +158,9 @@ it('resolves what a repaired schema lets pass, parks what never will, and stores
   // Then the job of the service takes those away, and their counts stay
   await eventually(async () => !('resolved 1' in (await letterCounts(stream))), 'their removal')
   expect(await letterCounts(stream)).toEqual({ 'parked 3': 5, 'resolved 4': 1 })
-  const gone = await stream.query('SELECT state, pointer, letters::int, failures::int FROM dead_letters_purged_counts')
+  const gone = await stream.query(
+    'SELECT state, pointer, letters::int, failures::int FROM holdfast.dead_letters_purged_counts',
+  )
   expect(gone.every(row => row.state === 'resolved' && row.pointer === '/delivery/zip')).toBe(true)
   expect(gone.reduce((sum, row) => sum + row.letters, 0)).toBe(6)
   await eventually(async () => (await stream.findings({ deep: true })).length === 0, 'the proof without them')

@@ -65,7 +65,9 @@ it('orders that were stored whole and a stream of its own go on in eight parts: 
     expect(parts).toEqual(Array.from({ length: PARTS }, (_, part) => ({ part: `${table}_${part}` })))
   }
   expect(await differences(orders, modelOf(model))).toEqual([])
-  const letters = await orders.query('SELECT reason, count(*)::int AS n FROM dead_letters GROUP BY 1 ORDER BY 1')
+  const letters = await orders.query(
+    'SELECT reason, count(*)::int AS n FROM holdfast.dead_letters GROUP BY 1 ORDER BY 1',
+  )
   expect(letters).toEqual([
     { reason: 'schema_violation', n: 4 },
     { reason: 'store_rejected', n: 1 },

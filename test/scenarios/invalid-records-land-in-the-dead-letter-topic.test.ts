@@ -153,7 +153,7 @@ it('sets each of them aside byte for byte, says why, and writes their neighbours
   // And each has its row in the index
   const rows = await stream.query<Record<string, unknown>>(
     `SELECT id, reason, error, pointer, key, source_topic, source_partition, source_offset, source_timestamp,
-       group_id, failures, attempts, replay_count, state, bytes FROM dead_letters`,
+       group_id, failures, attempts, replay_count, state, bytes FROM holdfast.dead_letters`,
   )
   expect(new Map(rows.map(row => [row.id, row]))).toEqual(
     new Map(

@@ -65,7 +65,7 @@ it('holdfast lag tells of each partition how far it is behind, whether the servi
   expectAge(Number(lines[2]?.split(/ +/).at(-1)), third, askedAtMs)
 
   // When progress lies beyond the end, as after the topic was made anew: then what waits is not known, and the way out is told
-  await stream.query('UPDATE stream_progress SET next_offset = 9 WHERE partition = 1')
+  await stream.query('UPDATE holdfast.stream_progress SET next_offset = 9 WHERE partition = 1')
   expect((await lagOf(stream))[1]).toMatchObject({ next_offset: '9', end_offset: '3', lag_records: null })
   expect((await holdfast(stream, 'lag')).stderr).toContain('holdfast seek --partition 1')
   expect((await holdfast(stream, 'resume', '--partition', '1')).stderr).toContain('partition 1 does not wait')

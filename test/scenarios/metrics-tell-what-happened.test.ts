@@ -89,7 +89,9 @@ it('every fact has its metric, every label its closed set, and nothing of an ord
   expect([0, 4]).toContain(of('dead_letters_open'))
 
   // And another replica, started now, finds the dead letters, and one of them two hours old
-  await stream.query(`UPDATE dead_letters SET failed_at = now() - interval '2 hours' WHERE reason = 'empty_value'`)
+  await stream.query(
+    `UPDATE holdfast.dead_letters SET failed_at = now() - interval '2 hours' WHERE reason = 'empty_value'`,
+  )
   const reader = await startService({ ...stream, roles: ['api'] })
   const found = await eventually(async () => {
     const page = await pageOf(reader)

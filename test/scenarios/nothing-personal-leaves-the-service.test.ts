@@ -137,7 +137,7 @@ it('in no log line, trace, metric, added header or error, however a record or a 
 
   // Then nobody is named in what it says
   const letters = (await stream.readAll(stream.dlqTopic)).map(openDeadLetter)
-  const index = await stream.query('SELECT reason, error, pointer, message, violations FROM dead_letters')
+  const index = await stream.query('SELECT reason, error, pointer, message, violations FROM holdfast.dead_letters')
   expect(letters).toHaveLength(invalid.length + refused.length)
   const said = {
     logs: service.output.join('\n'),

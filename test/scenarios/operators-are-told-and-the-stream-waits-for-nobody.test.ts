@@ -33,12 +33,12 @@ it('of a new cause, once and with a link, after the receiver was away and then s
   // Then the message is tried, and waits in the database
   const failed = () => service.metric('notifications_total', { kind: 'cause_new', result: 'failed' })
   await eventually(async () => (await failed()) > 0, 'a first attempt')
-  expect(await stream.query('SELECT subject FROM notices WHERE due_at IS NOT NULL')).toHaveLength(1)
+  expect(await stream.query('SELECT subject FROM holdfast.notices WHERE due_at IS NOT NULL')).toHaveLength(1)
 
   // When the receiver takes connections and says nothing, the stream goes on
   receiver.reacts('silence')
   await receiver.back()
-  await stream.query('UPDATE notices SET due_at = now() WHERE due_at IS NOT NULL')
+  await stream.query('UPDATE holdfast.notices SET due_at = now() WHERE due_at IS NOT NULL')
   await eventually(() => receiver.asked.length > 0, 'being asked')
   await stream.produce(some(100))
   await eventually(async () => (await stream.settled()) === 80, 'all being settled beside it')
@@ -49,7 +49,7 @@ it('of a new cause, once and with a link, after the receiver was away and then s
   // When it answers, the message arrives, once, with a link and without anything of the records
   receiver.reacts({ status: 200 })
   await eventually(async () => {
-    await stream.query('UPDATE notices SET due_at = now() WHERE due_at IS NOT NULL')
+    await stream.query('UPDATE holdfast.notices SET due_at = now() WHERE due_at IS NOT NULL')
     return receiver.taken.length > 0
   }, 'the message')
   await stream.produce(some(200))

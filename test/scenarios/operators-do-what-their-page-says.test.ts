@@ -44,7 +44,7 @@ it('docs/operations.md: a start is checked, 10,000 letters are redriven, a parti
   expect(await openLetters(stream)).toBe(0)
   expect(await differences(stream, modelOf(orders))).toEqual([])
   expect(await stream.findings()).toEqual([])
-  const audit = await stream.query<{ who: string }>(`SELECT DISTINCT who FROM audit_log`)
+  const audit = await stream.query<{ who: string }>(`SELECT DISTINCT who FROM holdfast.audit_log`)
   expect(audit).toEqual([{ who: 'ada' }])
 
   // And a partition that is moved back changes nothing
@@ -133,6 +133,8 @@ async function operator(stream: Stream): Promise<Reader & { readonly folder: str
 }
 
 async function openLetters(stream: Stream): Promise<number> {
-  const [row] = await stream.query<{ n: number }>(`SELECT count(*)::int AS n FROM dead_letters WHERE state = 'open'`)
+  const [row] = await stream.query<{ n: number }>(
+    `SELECT count(*)::int AS n FROM holdfast.dead_letters WHERE state = 'open'`,
+  )
   return row?.n ?? 0
 }

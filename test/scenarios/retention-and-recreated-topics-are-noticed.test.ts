@@ -166,7 +166,7 @@ function recordsFor(partition: number, count: number) {
 
 async function progressOf({ query, topic, groupId }: Stream, partition: number): Promise<number> {
   const [row] = await query<{ next: string }>(
-    'SELECT next_offset AS next FROM stream_progress WHERE topic = $1 AND group_id = $2 AND partition = $3',
+    'SELECT next_offset AS next FROM holdfast.stream_progress WHERE topic = $1 AND group_id = $2 AND partition = $3',
     [topic, groupId, partition],
   )
   return Number(row?.next ?? 0)

@@ -81,7 +81,7 @@ it('serve --streams runs only the streams that it names, and another process may
   expect(JSON.parse((await ask(one, '/streams')).body).streams).toMatchObject([{ name: 'returns' }])
   expect((await ask(one, '/returns/return-4')).status).toBe(200)
   expect((await ask(one, '/orders')).status).toBe(404)
-  expect(await orders.query('SELECT DISTINCT topic FROM stream_progress')).toEqual([{ topic: returns.topic }])
+  expect(await orders.query('SELECT DISTINCT topic FROM holdfast.stream_progress')).toEqual([{ topic: returns.topic }])
   expect(await orders.committed()).toBe(0)
 
   // And when a second process runs the other, nothing of either is missing

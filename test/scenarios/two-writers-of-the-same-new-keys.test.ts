@@ -20,7 +20,13 @@ it('loses nothing, and the newest version wins, however often both bring keys th
   await using database = await migratedDatabase()
   const sides = await Promise.all(
     TOPICS.map(async topic => {
-      const pool = createPool({ url: database.url, max: 1, statementTimeoutMs: 20_000, name: topic })
+      const pool = createPool({
+        url: database.url,
+        schema: 'holdfast',
+        max: 1,
+        statementTimeoutMs: 20_000,
+        name: topic,
+      })
       onTestFinished(() => pool.end())
       const obstacles: string[] = []
       const onObstacle = (because: string) => void obstacles.push(because)
@@ -62,7 +68,7 @@ it('loses nothing, and the newest version wins, however often both bring keys th
   )
   // And the ledgers add up: each record has an end, and as many keys were new as there are orders
   const { rows: ledger } = await database.pool.query(
-    'SELECT sum(written + duplicate + stale)::int AS ends, sum(inserted)::int AS inserted FROM stream_ledger',
+    'SELECT sum(written + duplicate + stale)::int AS ends, sum(inserted)::int AS inserted FROM holdfast.stream_ledger',
   )
   expect(ledger).toEqual([{ ends: 2 * ROUNDS * KEYS, inserted: ROUNDS * KEYS }])
   // And the race took place: COPY met keys that it could not see before, and kept on being tried

@@ -75,7 +75,7 @@ it('names each place that does not add up, with partition and offset, and fails'
   // When a row of the ledger is deleted, in partition 0
   const [, second, third] = (await stream.ledger()).filter(({ partition }) => partition === 0)
   expect(third?.from).toBe(second?.to)
-  await stream.query('DELETE FROM stream_ledger WHERE partition = 0 AND from_offset = $1', [second?.from])
+  await stream.query('DELETE FROM holdfast.stream_ledger WHERE partition = 0 AND from_offset = $1', [second?.from])
 
   // And an order of partition 1 claims to come from an offset that nobody has read yet
   const uid = records.find(({ uid }, i) => uid !== null && at[i]?.partition === 1)?.uid
@@ -85,15 +85,15 @@ it('names each place that does not add up, with partition and offset, and fails'
   // And the index knows of a dead letter of partition 2 that the topic has not got
   const lonely = `${stream.topic}-2-${beyond}`
   await stream.query(
-    `INSERT INTO dead_letters
+    `INSERT INTO holdfast.dead_letters
      SELECT (jsonb_populate_record(letter, jsonb_build_object('id', $1::text, 'source_partition', 2, 'source_offset', $2::bigint))).*
-     FROM dead_letters AS letter LIMIT 1`,
+     FROM holdfast.dead_letters AS letter LIMIT 1`,
     [lonely, beyond],
   )
 
   // And somebody commits beyond what is settled, in partition 3
   const [progress] = await stream.query<{ next: string }>(
-    'SELECT next_offset AS next FROM stream_progress WHERE partition = 3',
+    'SELECT next_offset AS next FROM holdfast.stream_progress WHERE partition = 3',
   )
   const ahead = BigInt(progress?.next ?? 0) + 1n
   await commit(stream, 3, ahead)
@@ -137,8 +137,8 @@ it('takes nothing for proven that it could not ask, or has not seen', async () =
   // And progress of topics that are not there, as seen on another cluster, and of one of which the beginning was left out
   const copy = (topic: string, set: string) =>
     stream.query(
-      `INSERT INTO stream_progress SELECT (jsonb_populate_record(p, jsonb_build_object('topic', $1::text) || ${set})).*
-       FROM stream_progress AS p WHERE topic = $2`,
+      `INSERT INTO holdfast.stream_progress SELECT (jsonb_populate_record(p, jsonb_build_object('topic', $1::text) || ${set})).*
+       FROM holdfast.stream_progress AS p WHERE topic = $2`,
       [topic, stream.topic],
     )
   const late = await aStream({ partitions: 4, databaseUrl: stream.databaseUrl, migrated: false })

@@ -68,8 +68,9 @@ export function letterRows(letters: readonly Partial<LetterFields>[]): LetterFie
 /** Puts {@link letterRows} into the index, as they would be long after their settlement. @returns them */
 export async function insertLetters(pool: pg.Pool, letters: readonly Partial<LetterFields>[]): Promise<LetterFields[]> {
   const rows = letterRows(letters)
-  await pool.query('INSERT INTO dead_letters SELECT * FROM jsonb_populate_recordset(NULL::dead_letters, $1::jsonb)', [
-    JSON.stringify(rows),
-  ])
+  await pool.query(
+    'INSERT INTO holdfast.dead_letters SELECT * FROM jsonb_populate_recordset(NULL::holdfast.dead_letters, $1::jsonb)',
+    [JSON.stringify(rows)],
+  )
   return rows
 }

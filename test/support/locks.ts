@@ -22,7 +22,7 @@ export function lockOrder(stream: Stream, uid: string): Promise<Lock> {
 
 /** Keeps the worker of a redrive from noting what it has sent of the page in hand, when there is one. In the order in which it locks. */
 export function lockPageInHand(stream: Stream): Promise<Lock> {
-  return lock(stream, `SELECT 1 FROM replay_items WHERE state = 'claimed' ORDER BY dead_letter_id FOR UPDATE`)
+  return lock(stream, `SELECT 1 FROM holdfast.replay_items WHERE state = 'claimed' ORDER BY dead_letter_id FOR UPDATE`)
 }
 
 /** Ends the sessions of a killed process, because the server would otherwise continue with its last statement. */

@@ -73,8 +73,8 @@ export function memoryRedriveHarness(): RedriveHarness {
 }
 
 export async function postgresRedriveHarness(pool: pg.Pool, copyFrom?: number): Promise<RedriveHarness> {
-  await pool.query(`TRUNCATE orders, deliveries, payments, items, stream_progress, stream_ledger, dead_letters,
-    dead_letter_events, replays, replay_items, dead_letters_purged, replay_items_purged, value_count_changes`)
+  await pool.query(`TRUNCATE orders, deliveries, payments, items, holdfast.stream_progress, holdfast.stream_ledger, holdfast.dead_letters,
+    holdfast.dead_letter_events, holdfast.replays, holdfast.replay_items, holdfast.dead_letters_purged, holdfast.replay_items_purged, holdfast.value_count_changes`)
   await pool.query(
     'ALTER TABLE payments DROP CONSTRAINT IF EXISTS test_only, ADD CONSTRAINT test_only CHECK (amount <> 666)',
   )
@@ -83,7 +83,7 @@ export async function postgresRedriveHarness(pool: pg.Pool, copyFrom?: number): 
     store: createStreamSettlement(options),
     pages: createRedrivePages(options),
     async letter(id) {
-      const { rows } = await pool.query('SELECT * FROM dead_letters WHERE id = $1', [id])
+      const { rows } = await pool.query('SELECT * FROM holdfast.dead_letters WHERE id = $1', [id])
       const [row] = rows
       if (row === undefined) return undefined
       const { state, reason, failures, replay_count, dlq_partition, dlq_offset } = row
@@ -96,32 +96,39 @@ export async function postgresRedriveHarness(pool: pg.Pool, copyFrom?: number): 
       }
     },
     async setState(id, state, redriveId) {
-      await pool.query('UPDATE dead_letters SET state = $2, replay_id = $3 WHERE id = $1', [id, state, redriveId])
+      await pool.query('UPDATE holdfast.dead_letters SET state = $2, replay_id = $3 WHERE id = $1', [
+        id,
+        state,
+        redriveId,
+      ])
     },
     async addItem(redriveId, id, state) {
       await pool.query(
-        `INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total, topic)
+        `INSERT INTO holdfast.replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total, topic)
           VALUES ($1, 'done', '', 'test', '', false, false, false, 1, 'orders') ON CONFLICT DO NOTHING`,
         [redriveId],
       )
       await pool.query(
-        'INSERT INTO replay_items (replay_id, position, dead_letter_id, state) SELECT $1, count(*) + 1, $2, $3 FROM replay_items',
+        'INSERT INTO holdfast.replay_items (replay_id, position, dead_letter_id, state) SELECT $1, count(*) + 1, $2, $3 FROM holdfast.replay_items',
         [redriveId, id, state],
       )
     },
     async hold(redriveId, epoch) {
-      await pool.query(`UPDATE replays SET state = 'running', topic = '', epoch = $2 WHERE id = $1`, [redriveId, epoch])
+      await pool.query(`UPDATE holdfast.replays SET state = 'running', topic = '', epoch = $2 WHERE id = $1`, [
+        redriveId,
+        epoch,
+      ])
     },
     async item(redriveId, id) {
       const { rows } = await pool.query(
-        'SELECT state, outcome FROM replay_items WHERE replay_id = $1 AND dead_letter_id = $2',
+        'SELECT state, outcome FROM holdfast.replay_items WHERE replay_id = $1 AND dead_letter_id = $2',
         [redriveId, id],
       )
       return rows[0]
     },
     async events(id) {
       const { rows } = await pool.query(
-        'SELECT what, detail FROM dead_letter_events WHERE dead_letter_id = $1 ORDER BY dead_letter_events.id',
+        'SELECT what, detail FROM holdfast.dead_letter_events WHERE dead_letter_id = $1 ORDER BY dead_letter_events.id',
         [id],
       )
       return rows
@@ -134,7 +141,7 @@ export async function postgresRedriveHarness(pool: pg.Pool, copyFrom?: number): 
       return rows[0] && { partition: rows[0].partition, offset: BigInt(rows[0].offset) }
     },
     async added() {
-      const { rows } = await pool.query('SELECT sum(values)::int AS sum FROM value_count_changes')
+      const { rows } = await pool.query('SELECT sum(values)::int AS sum FROM holdfast.value_count_changes')
       return rows[0].sum ?? 0
     },
   }

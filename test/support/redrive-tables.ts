@@ -12,17 +12,17 @@ export interface RedriveTables {
 export function redriveTables(pool: pg.Pool): RedriveTables {
   return {
     async letter(id) {
-      return (await pool.query('SELECT state, replay_id FROM dead_letters WHERE id = $1', [id])).rows[0]
+      return (await pool.query('SELECT state, replay_id FROM holdfast.dead_letters WHERE id = $1', [id])).rows[0]
     },
     async items(redriveId) {
       const { rows } = await pool.query(
-        'SELECT dead_letter_id AS id, state, outcome FROM replay_items WHERE replay_id = $1 ORDER BY position',
+        'SELECT dead_letter_id AS id, state, outcome FROM holdfast.replay_items WHERE replay_id = $1 ORDER BY position',
         [redriveId],
       )
       return rows.map(({ id, state, outcome }) => [id, state, ...(outcome === null ? [] : [outcome])].join(' '))
     },
     async events() {
-      const { rows } = await pool.query('SELECT dead_letter_id, what, who FROM dead_letter_events ORDER BY id')
+      const { rows } = await pool.query('SELECT dead_letter_id, what, who FROM holdfast.dead_letter_events ORDER BY id')
       return rows.map(({ dead_letter_id: id, what, who }) => `${id} ${what} ${who}`)
     },
   }

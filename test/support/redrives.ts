@@ -25,13 +25,13 @@ export async function redriven(stream: Stream): Promise<Redriven[]> {
 /** The rows of a redrive that has published these letters; its records are the caller's to produce. */
 export async function aRedrive({ query }: Pick<Stream, 'query'>, redriveId: string, ...ids: string[]): Promise<void> {
   await query(
-    `INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total)
+    `INSERT INTO holdfast.replays (id, state, filter, requested_by, because, automatic, only_passing, edited, total)
       VALUES ($1, 'done', '', 'test', '', false, false, false, 0) ON CONFLICT DO NOTHING`,
     [redriveId],
   )
   await query(
-    `INSERT INTO replay_items (replay_id, position, dead_letter_id, state)
-      SELECT $1, nth + (SELECT count(*) FROM replay_items WHERE replay_id = $1), id, 'published'
+    `INSERT INTO holdfast.replay_items (replay_id, position, dead_letter_id, state)
+      SELECT $1, nth + (SELECT count(*) FROM holdfast.replay_items WHERE replay_id = $1), id, 'published'
       FROM unnest($2::text[]) WITH ORDINALITY AS members (id, nth) ON CONFLICT DO NOTHING`,
     [redriveId, ids],
   )
@@ -47,7 +47,7 @@ export async function redrives(stream: Stream): Promise<Redrive[]> {
 /** Members of redrives by their states, quickly. */
 export async function membersIn(stream: Stream, ...states: readonly string[]): Promise<number> {
   const [row] = await stream.query<{ count: number }>(
-    'SELECT count(*)::int AS count FROM replay_items WHERE state = ANY ($1)',
+    'SELECT count(*)::int AS count FROM holdfast.replay_items WHERE state = ANY ($1)',
     [states],
   )
   return row?.count ?? 0
@@ -56,7 +56,7 @@ export async function membersIn(stream: Stream, ...states: readonly string[]): P
 /** Dead letters by `state replay_count`. */
 export async function letterCounts(stream: Stream): Promise<Readonly<Record<string, number>>> {
   const rows = await stream.query<{ state: string; replay_count: number; count: number }>(
-    'SELECT state, replay_count, count(*)::int AS count FROM dead_letters GROUP BY state, replay_count',
+    'SELECT state, replay_count, count(*)::int AS count FROM holdfast.dead_letters GROUP BY state, replay_count',
   )
   return Object.fromEntries(rows.map(row => [`${row.state} ${row.replay_count}`, row.count]))
 }

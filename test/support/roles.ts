@@ -15,8 +15,9 @@ export async function aRole(stream: Stream): Promise<Role> {
   const url = new URL(stream.databaseUrl)
   const name = `limited_${url.pathname.slice(1)}`
   await stream.query(`CREATE ROLE ${name} LOGIN PASSWORD ${pg.escapeLiteral(name)}`)
-  await stream.query(`GRANT ALL ON ALL TABLES IN SCHEMA public TO ${name}`)
-  await stream.query(`GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO ${name}`)
+  await stream.query(`GRANT USAGE ON SCHEMA holdfast TO ${name}`)
+  await stream.query(`GRANT ALL ON ALL TABLES IN SCHEMA public, holdfast TO ${name}`)
+  await stream.query(`GRANT ALL ON ALL SEQUENCES IN SCHEMA public, holdfast TO ${name}`)
   url.username = name
   url.password = name
   return {

@@ -22,6 +22,8 @@ export async function freshDatabase({ migrated = false } = {}): Promise<string> 
   try {
     // A copy takes a fraction of what the migrations do, and hundreds are needed.
     await client.query(`CREATE DATABASE ${name}${migrated ? ` TEMPLATE ${inject('migratedTemplate')}` : ''}`)
+    // The user has the name of our schema, which `"$user"` would find: a name without it has to fail here as with any other user.
+    await client.query(`ALTER DATABASE ${name} SET search_path = public`)
   } finally {
     await client.end()
   }

@@ -36,7 +36,7 @@ export async function watchForStepsBack(stream: Stream): Promise<Watch> {
   async function look(): Promise<void> {
     const commits = await inspector.committed(partitions)
     const rows = await stream.query<{ partition: number; next_offset: string }>(
-      'SELECT partition, next_offset FROM stream_progress WHERE topic = $1 AND group_id = $2',
+      'SELECT partition, next_offset FROM holdfast.stream_progress WHERE topic = $1 AND group_id = $2',
       [stream.topic, stream.groupId],
     )
     const progress = new Map(rows.map(row => [row.partition, Number(row.next_offset)]))

@@ -120,7 +120,7 @@ export async function aStream(options: StreamOptions = {}): Promise<Stream> {
   const partitions = options.partitions ?? 3
   await ensureTopics(connection, producer, { ...names, partitions, replication: options.replication ?? 1 })
   // As the service reaches it: the URL may name several servers.
-  const pool = createPool({ url: databaseUrl, max: 2, statementTimeoutMs: 60_000, name: 'test' })
+  const pool = createPool({ url: databaseUrl, schema: 'holdfast', max: 2, statementTimeoutMs: 60_000, name: 'test' })
   open.push(() => pool.end())
 
   async function query<Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> {
@@ -149,7 +149,7 @@ export async function aStream(options: StreamOptions = {}): Promise<Stream> {
     },
     async settled() {
       const [row] = await query<{ settled: string | null }>(
-        'SELECT sum(next_offset - first_offset) AS settled FROM stream_progress WHERE topic = $1 AND group_id = $2',
+        'SELECT sum(next_offset - first_offset) AS settled FROM holdfast.stream_progress WHERE topic = $1 AND group_id = $2',
         [names.topic, groupId],
       )
       return Number(row?.settled ?? 0)
@@ -171,7 +171,7 @@ export async function aStream(options: StreamOptions = {}): Promise<Stream> {
       const rows = await query<Record<keyof LedgerRow, string>>(
         `SELECT partition, from_offset AS "from", to_offset AS "to", records, written, duplicate, stale, superseded,
            dead_lettered, gaps, expired, skipped
-         FROM stream_ledger WHERE topic = $1 AND group_id = $2 ORDER BY partition, from_offset`,
+         FROM holdfast.stream_ledger WHERE topic = $1 AND group_id = $2 ORDER BY partition, from_offset`,
         [names.topic, groupId],
       )
       // int8 arrives as text; a test's offsets are small.

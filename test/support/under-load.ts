@@ -70,7 +70,7 @@ export async function startUnderLoad(
   const watching = Promise.all([
     every(async () => {
       const rows = await stream.query<{ partition: number; next: string }>(
-        'SELECT partition, next_offset AS next FROM stream_progress WHERE topic = $1 AND group_id = $2',
+        'SELECT partition, next_offset AS next FROM holdfast.stream_progress WHERE topic = $1 AND group_id = $2',
         [stream.topic, stream.groupId],
       )
       for (const { partition, next } of rows) progress.saw(partition, BigInt(next))

@@ -94,7 +94,10 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   const streams = await loadStreams(config, env)
   // The name that was typed is of DATABASE_URL: no other database may be migrated.
   await requireSupportedPooling(config.postgres)
-  await migrate(config.postgres.direct.url, 'up', { project: projectMigrations(process.cwd()) })
+  await migrate(config.postgres.direct.url, 'up', {
+    schema: config.postgres.schema,
+    project: projectMigrations(process.cwd()),
+  })
   const producer = parts.use(await startProducer({ connection: config.kafka, tracing: traces.tracing }))
   const { topicPartitions: partitions, topicReplication: replication } = config.kafka
   for (const { topic, dlqTopic } of streams) {

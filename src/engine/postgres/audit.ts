@@ -10,7 +10,7 @@ export function audit(
   counts: object,
 ): pg.QueryConfig {
   return {
-    text: 'INSERT INTO audit_log (stream, who, what, filter, because, counts) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id',
+    text: 'INSERT INTO holdfast.audit_log (stream, who, what, filter, because, counts) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id',
     values: [stream, who, what, filter, because, JSON.stringify(counts)],
   }
 }

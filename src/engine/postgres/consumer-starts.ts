@@ -10,8 +10,8 @@ export async function noteConsumerStart(
   { id, version, agoMs }: { readonly id: string; readonly version: string; readonly agoMs: number },
 ): Promise<void> {
   await query(pool, {
-    text: `WITH old AS (DELETE FROM consumer_starts WHERE started_at < now() - $4 * interval '1 day')
-      INSERT INTO consumer_starts (id, started_at, version)
+    text: `WITH old AS (DELETE FROM holdfast.consumer_starts WHERE started_at < now() - $4 * interval '1 day')
+      INSERT INTO holdfast.consumer_starts (id, started_at, version)
       VALUES ($1, now() - $2::float8 * interval '1 millisecond', $3) ON CONFLICT DO NOTHING`,
     values: [id, agoMs, version, KEPT_DAYS],
   })
@@ -19,4 +19,4 @@ export async function noteConsumerStart(
 
 /** Each start with the version of the one before it: a deploy where they differ. */
 export const STARTS_WITH_BEFORE =
-  'SELECT started_at, version, lag(version) OVER (ORDER BY started_at, id) AS before FROM consumer_starts'
+  'SELECT started_at, version, lag(version) OVER (ORDER BY started_at, id) AS before FROM holdfast.consumer_starts'

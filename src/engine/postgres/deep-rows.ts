@@ -44,9 +44,9 @@ export function createDeepRows(
 
     async letters(ids) {
       const facts = await query<{ id: string; kind: LetterFacts['kind'] }>(pool, {
-        text: `SELECT id, CASE state WHEN 'resolved' THEN 'applied' ELSE 'set_aside' END AS kind FROM dead_letters
+        text: `SELECT id, CASE state WHEN 'resolved' THEN 'applied' ELSE 'set_aside' END AS kind FROM holdfast.dead_letters
             WHERE id = ANY ($1::text[])
-          UNION ALL SELECT id, 'purged' FROM dead_letters_purged WHERE id = ANY ($1::text[])`,
+          UNION ALL SELECT id, 'purged' FROM holdfast.dead_letters_purged WHERE id = ANY ($1::text[])`,
         values: [ids],
       })
       const applied = facts.filter(({ kind }) => kind === 'applied').map(({ id }) => id)
@@ -63,7 +63,7 @@ export function createDeepRows(
 
     async erased(keys) {
       const rows = await query<{ key: string }>(pool, {
-        text: 'SELECT DISTINCT key FROM value_count_changes WHERE stream = $2 AND values < 0 AND key = ANY ($1::text[])',
+        text: 'SELECT DISTINCT key FROM holdfast.value_count_changes WHERE stream = $2 AND values < 0 AND key = ANY ($1::text[])',
         values: [keys, name],
       })
       return new Set(rows.map(({ key }) => key))
@@ -71,7 +71,7 @@ export function createDeepRows(
 
     async *pages() {
       const moves = await query<{ partition: number; at: string }>(pool, {
-        text: `SELECT partition, max(settled_at)::text AS at FROM stream_ledger
+        text: `SELECT partition, max(settled_at)::text AS at FROM holdfast.stream_ledger
           WHERE topic = $1 AND group_id = $2 AND skipped < 0 GROUP BY partition`,
         values: [topic, groupId],
       })
@@ -102,7 +102,7 @@ export function createDeepRows(
 
   async function editsOf(ids: readonly string[]): Promise<{ id: string; value: Buffer }[]> {
     return await query<{ id: string; value: Buffer }>(pool, {
-      text: `SELECT dead_letter_id AS id, edited_value AS value FROM replay_items
+      text: `SELECT dead_letter_id AS id, edited_value AS value FROM holdfast.replay_items
         WHERE dead_letter_id = ANY ($1::text[]) AND edited_value IS NOT NULL`,
       values: [ids],
     })
@@ -121,7 +121,7 @@ export async function passedOver(
           coalesce(range_agg(int8range(from_offset, to_offset)) FILTER (WHERE skipped > 0), '{}')
           - coalesce(range_agg(int8range(from_offset, to_offset)) FILTER (WHERE skipped = 0 AND to_offset > from_offset), '{}')
         ) AS part
-        FROM stream_ledger WHERE topic = $1 AND group_id = $2 GROUP BY partition
+        FROM holdfast.stream_ledger WHERE topic = $1 AND group_id = $2 GROUP BY partition
       ) AS parts`,
     values: [topic, groupId],
   })

@@ -41,7 +41,7 @@ export interface MergeOptions {
 export async function mergeLedger(pool: pg.Pool, stream: string, options: MergeOptions): Promise<number> {
   const { olderThanMs, limit, signal } = options
   const chains = await query<Chain>(pool, {
-    text: 'SELECT topic, partition, group_id FROM stream_progress WHERE stream = $1 ORDER BY 1, 2, 3',
+    text: 'SELECT topic, partition, group_id FROM holdfast.stream_progress WHERE stream = $1 ORDER BY 1, 2, 3',
     values: [stream],
   })
   let gone = 0
@@ -84,14 +84,14 @@ const CHAIN = 'topic = $1 AND partition = $2 AND group_id = $3'
 const MERGE = `
   WITH checkpoint AS (
     SELECT coalesce(max((proven->>'ledger_id')::bigint), 0) AS checkpoint_id
-    FROM proof_checkpoints, jsonb_array_elements(partitions) AS proven
+    FROM holdfast.proof_checkpoints, jsonb_array_elements(partitions) AS proven
     WHERE topic = $1 AND group_id = $3 AND (proven->>'partition')::integer = $2
   ), slice AS (
     SELECT l.*, (settled_at AT TIME ZONE 'UTC')::date AS day,
       settled_at < now() - $6::float8 * interval '1 millisecond' AS old,
       expired = 0 AND skipped = 0 AND records + gaps = to_offset - from_offset AND ${OUTCOMES.join(' + ')} = records AS whole
-    FROM stream_ledger AS l
-    WHERE ${CHAIN} AND id >= $4 AND id < (SELECT max(id) FROM stream_ledger WHERE ${CHAIN}) ORDER BY id LIMIT $5
+    FROM holdfast.stream_ledger AS l
+    WHERE ${CHAIN} AND id >= $4 AND id < (SELECT max(id) FROM holdfast.stream_ledger WHERE ${CHAIN}) ORDER BY id LIMIT $5
   ), marked AS (
     SELECT slice.*, coalesce(old AND whole AND lag(old) OVER chain AND lag(whole) OVER chain AND from_offset = lag(to_offset) OVER chain
         AND day = lag(day) OVER chain AND stream = lag(stream) OVER chain
@@ -105,11 +105,11 @@ const MERGE = `
       min(coalesce(since, settled_at)) AS since, ${SUMMED.map(name => `sum(${name}) AS ${name}`).join(', ')}
     FROM numbered GROUP BY run
   ), merged AS (
-    UPDATE stream_ledger AS l SET to_offset = runs.to_offset, settled_at = runs.settled_at, since = runs.since, last_batch = NULL,
+    UPDATE holdfast.stream_ledger AS l SET to_offset = runs.to_offset, settled_at = runs.settled_at, since = runs.since, last_batch = NULL,
       ${SUMMED.map(name => `${name} = runs.${name}`).join(', ')}
     FROM runs WHERE l.topic = $1 AND l.partition = $2 AND l.group_id = $3 AND l.id = runs.id AND runs.rows > 1
   ), gone AS (
-    DELETE FROM stream_ledger AS l USING numbered JOIN runs USING (run)
+    DELETE FROM holdfast.stream_ledger AS l USING numbered JOIN runs USING (run)
     WHERE l.topic = $1 AND l.partition = $2 AND l.group_id = $3 AND l.id = numbered.id AND l.id <> runs.id
     RETURNING 1
   )

@@ -33,7 +33,7 @@ export function advance(range: LedgerRange & Partial<Aftermath>): pg.QueryConfig
         last_offset = COALESCE($11, last_offset), last_leader_epoch = COALESCE($12, last_leader_epoch)`
   return {
     name: storm === undefined ? 'progress_move' : 'progress_advance',
-    text: `UPDATE stream_progress SET next_offset = $5, updated_at = now(), starts = 0, suspect_offset = NULL,
+    text: `UPDATE holdfast.stream_progress SET next_offset = $5, updated_at = now(), starts = 0, suspect_offset = NULL,
         suspect_deaths = 0${storm === undefined ? '' : guarded}
       WHERE topic = $1 AND partition = $2 AND group_id = $3 AND next_offset = $4${storm === undefined ? '' : ' AND paused_for IS NULL'}`,
     values: [
@@ -65,7 +65,7 @@ export function enter(stream: string, range: LedgerRange, counts: LedgerCounts):
   }
 }
 
-const INSERT = `INSERT INTO stream_ledger (topic, partition, group_id, from_offset, to_offset,
+const INSERT = `INSERT INTO holdfast.stream_ledger (topic, partition, group_id, from_offset, to_offset,
     records, written, duplicate, stale, superseded, dead_lettered, gaps, inserted, stream, expired, skipped)`
 
 function rowValues(stream: string, range: LedgerRange, counts: LedgerCounts): unknown[] {
@@ -89,8 +89,8 @@ const LATEST = 'topic = $1 AND partition = $2 AND group_id = $3 ORDER BY id DESC
 export function extend(stream: string, range: LedgerRange, counts: LedgerCounts): pg.QueryConfig {
   return {
     name: 'ledger_extend',
-    text: `WITH latest AS (SELECT id FROM stream_ledger WHERE ${LATEST}), extended AS (
-        UPDATE stream_ledger AS l SET to_offset = $5, records = l.records + $6, written = l.written + $7,
+    text: `WITH latest AS (SELECT id FROM holdfast.stream_ledger WHERE ${LATEST}), extended AS (
+        UPDATE holdfast.stream_ledger AS l SET to_offset = $5, records = l.records + $6, written = l.written + $7,
           duplicate = l.duplicate + $8, stale = l.stale + $9, superseded = l.superseded + $10,
           dead_lettered = l.dead_lettered + $11, gaps = l.gaps + $12, inserted = l.inserted + $13,
           settled_at = now(), since = coalesce(l.since, l.settled_at), last_batch = ARRAY[$4, $7, $8, $9, $10, $11]
@@ -115,10 +115,10 @@ export function lookUp({ topic, partition, groupId, from, to }: LedgerRange): pg
   return {
     name: 'ledger_look_up',
     text: `SELECT progress.next_offset, batch.written, batch.duplicate, batch.stale, batch.superseded, batch.dead_lettered
-      FROM stream_progress AS progress LEFT JOIN (
+      FROM holdfast.stream_progress AS progress LEFT JOIN (
         SELECT coalesce(last_batch[1], from_offset) AS from_offset, to_offset, ${count('written', 2)}, ${count('duplicate', 3)},
           ${count('stale', 4)}, ${count('superseded', 5)}, ${count('dead_lettered', 6)}
-        FROM stream_ledger WHERE ${LATEST}
+        FROM holdfast.stream_ledger WHERE ${LATEST}
       ) AS batch ON batch.from_offset = $4 AND batch.to_offset = $5
       WHERE progress.topic = $1 AND progress.partition = $2 AND progress.group_id = $3`,
     values: [topic, partition, groupId, from, to],

@@ -7,9 +7,12 @@ import pg from 'pg'
 import { dispositionOf, StoreMisconfiguredError, StoreUnavailableError } from '../errors.ts'
 import { toStoreError } from './errors.ts'
 import { createHosts, findPrimary } from './hosts.ts'
-import { type Ask, requireFitServer, requireMigrationRights } from './obstacles.ts'
-import { query } from './pool.ts'
+import { identifier } from './identifiers.ts'
+import { type Ask, FORMER_SCHEMA, hasTable, homeOf, leaveNoViews, makeSchema } from './migration-home.ts'
+import { requireFitServer, requireMigrationRights } from './obstacles.ts'
+import { query, schemaOf } from './pool.ts'
 import { findPooling } from './pooling.ts'
+import { DEFAULT_SCHEMA, MIGRATION_TABLES } from './schema.ts'
 
 /** Migrations of one origin. */
 interface MigrationSet {
@@ -18,12 +21,15 @@ interface MigrationSet {
   readonly table: string
   /** Stands before their names, so that those of a project are not taken for ours. */
   readonly prefix: string
+  /** Where what they name stands: ours in our schema, and, until migration 0022 moves it, in `public`. */
+  readonly searchPath: (schema: string) => string[]
 }
 
 const OURS: MigrationSet = {
   directory: fileURLToPath(new URL('../../../migrations', import.meta.url)),
-  table: 'pgmigrations',
+  table: MIGRATION_TABLES.ours,
   prefix: '',
+  searchPath: schema => [schema, FORMER_SCHEMA],
 }
 /** The folder of a project with migrations of its own streams; also what their names begin with. */
 const PROJECT_FOLDER = 'migrations'
@@ -43,6 +49,8 @@ export interface MigrationOptions {
   readonly count?: number | undefined
   /** The folder of the project, as {@link projectMigrations} finds it. Default: only our own migrations. */
   readonly project?: string | undefined
+  /** Of our own tables (PG_SCHEMA). */
+  readonly schema?: string
 }
 
 /**
@@ -65,7 +73,7 @@ export function projectMigrations(cwd: string): string | undefined {
 export async function migrate(
   url: string,
   direction: 'up' | 'down',
-  { count, project }: MigrationOptions = {},
+  { count, project, schema = DEFAULT_SCHEMA }: MigrationOptions = {},
 ): Promise<string[]> {
   const sets = direction === 'up' ? setsOf(project) : setsOf(project).reverse()
   return await connected(url, async client => {
@@ -79,24 +87,39 @@ export async function migrate(
     const ask: Ask = async (text, values) => (await client.query(text, [...values])).rows
     if (direction === 'up') {
       await requireFitServer(ask)
-      const status = await statusOf(client, sets)
-      if (status.some(({ appliedAt }) => appliedAt === undefined)) await requireMigrationRights(ask)
+      const status = await statusOf(ask, sets, schema)
+      if (status.some(({ appliedAt }) => appliedAt === undefined)) await requireMigrationRights(ask, schema)
     }
+    // Held until the connection ends; the runner takes the same one, which a session may.
+    await client.query(`SELECT pg_advisory_lock(${PG_MIGRATE_LOCK_ID})`)
+    await leaveNoViews(ask, schema)
+    if (direction === 'up') await makeSchema(ask, schema)
     const done: string[] = []
     for (const set of sets) {
       const left = count === undefined ? undefined : count - done.length
       if (left === 0 || (direction === 'down' && count === undefined && done.length > 0)) break
-      done.push(...(await run(client, set, direction, left)))
+      const home = await homeOf(ask, schema)
+      // There is nothing to take back, and the runner would make the table.
+      if (direction === 'down' && !(await hasTable(ask, home, set.table))) continue
+      done.push(...(await run(client, set, direction, { schema, home, count: left })))
     }
+    if (direction === 'down') await leaveNoViews(ask, schema)
     return done
   })
 }
 
+interface RunOptions {
+  readonly schema: string
+  /** Where the tables of migrations stand just now. */
+  readonly home: string
+  readonly count: number | undefined
+}
+
 async function run(
   client: pg.Client,
-  { directory, table, prefix }: MigrationSet,
+  { directory, table, prefix, searchPath }: MigrationSet,
   direction: 'up' | 'down',
-  count: number | undefined,
+  { schema, home, count }: RunOptions,
 ): Promise<string[]> {
   let under: string | undefined
   const logger = {
@@ -112,7 +135,8 @@ async function run(
       dir: directory,
       direction,
       migrationsTable: table,
-      schema: 'public',
+      schema: searchPath(schema),
+      migrationsSchema: home,
       // The runner's own default is a transaction for each, whatever its types say.
       singleTransaction: true,
       advisoryLockMode: 'wait',
@@ -141,26 +165,31 @@ function isOwnWord({ code, where }: pg.DatabaseError): boolean {
 
 function setsOf(project: string | undefined): MigrationSet[] {
   if (project === undefined) return [OURS]
-  return [OURS, { directory: project, table: 'pgmigrations_project', prefix: `${PROJECT_FOLDER}/` }]
+  const ofProject: MigrationSet = {
+    directory: project,
+    table: MIGRATION_TABLES.project,
+    prefix: `${PROJECT_FOLDER}/`,
+    searchPath: () => [FORMER_SCHEMA],
+  }
+  return [OURS, ofProject]
 }
 
 /** Every migration that we, the project or the database have, oldest first. @throws as {@link migrate} */
-export async function migrationStatus(url: string, project?: string): Promise<MigrationStatus[]> {
-  return await connected(url, client => statusOf(client, setsOf(project)))
+export async function migrationStatus(
+  url: string,
+  { project, schema = DEFAULT_SCHEMA }: Pick<MigrationOptions, 'project' | 'schema'> = {},
+): Promise<MigrationStatus[]> {
+  return await connected(url, client =>
+    statusOf(async (text, values) => (await client.query(text, [...values])).rows, setsOf(project), schema),
+  )
 }
 
-async function statusOf(client: pg.Client, sets: readonly MigrationSet[]): Promise<MigrationStatus[]> {
+async function statusOf(ask: Ask, sets: readonly MigrationSet[], schema: string): Promise<MigrationStatus[]> {
   const status: MigrationStatus[] = []
+  const home = await homeOf(ask, schema)
   for (const { directory, table, prefix } of sets) {
     const names = await migrationNames(directory)
-    const { rows: tables } = await client.query<{ present: boolean }>(
-      `SELECT to_regclass('${table}') IS NOT NULL AS present`,
-    )
-    const { rows } = tables[0]?.present
-      ? await client.query<{ name: string; run_on: Date }>(
-          `SELECT name, run_on AT TIME ZONE current_setting('TimeZone') AS run_on FROM ${table} ORDER BY id`,
-        )
-      : { rows: [] }
+    const rows = await appliedIn(ask, home, table)
     const applied = new Map(rows.map(row => [row.name, row.run_on]))
     const unknown = rows.filter(row => !names.includes(row.name))
     status.push(
@@ -171,22 +200,25 @@ async function statusOf(client: pg.Client, sets: readonly MigrationSet[]): Promi
   return status
 }
 
+/** In the order in which they were applied; none where there is no such table. */
+async function appliedIn(ask: Ask, home: string, table: string): Promise<{ name: string; run_on: Date }[]> {
+  if (!(await hasTable(ask, home, table))) return []
+  const text = `SELECT name, run_on AT TIME ZONE current_setting('TimeZone') AS run_on FROM ${identifier(home)}.${table} ORDER BY id`
+  return (await ask(text, [])) as { name: string; run_on: Date }[]
+}
+
 /**
  * The migrations that the database lacks, oldest first: none when the service may start.
  * @param project as {@link projectMigrations} finds it: its migrations, too
  * @throws StoreUnavailableError, StoreMisconfiguredError
  */
 export async function missingMigrations(pool: pg.Pool, project?: string): Promise<string[]> {
-  const missing: string[] = []
-  for (const { directory, table, prefix } of setsOf(project)) {
-    const names = await migrationNames(directory)
-    const [found] = await query<{ present: boolean }>(pool, {
-      text: `SELECT to_regclass('${table}') IS NOT NULL AS present`,
-    })
-    const applied = found?.present ? await query<{ name: string }>(pool, { text: `SELECT name FROM ${table}` }) : []
-    missing.push(...names.filter(name => !applied.some(row => row.name === name)).map(name => prefix + name))
-  }
-  return missing
+  const status = await statusOf(asking(pool), setsOf(project), schemaOf(pool))
+  return status.filter(({ appliedAt }) => appliedAt === undefined).map(({ name }) => name)
+}
+
+function asking(pool: pg.Pool): Ask {
+  return (text, values) => query(pool, { text, values: [...values] })
 }
 
 /** Whether another process applies migrations at this moment: then what is missing is about to come. @throws as {@link missingMigrations} */
@@ -209,9 +241,8 @@ export async function migrationUnderWay(pool: pg.Pool): Promise<boolean> {
  * @throws StoreMisconfiguredError with what to do; StoreUnavailableError
  */
 export async function requireFitDatabase(pool: pg.Pool, missing: readonly string[] = []): Promise<void> {
-  const ask: Ask = (text, values) => query(pool, { text, values: [...values] })
-  await requireFitServer(ask)
-  if (missing.length > 0) await requireMigrationRights(ask)
+  await requireFitServer(asking(pool))
+  if (missing.length > 0) await requireMigrationRights(asking(pool), schemaOf(pool))
 }
 
 /**

@@ -48,7 +48,7 @@ async function prepare(
 ): Promise<{ readonly from: bigint | undefined; readonly isMove: boolean; readonly statements: pg.QueryConfig[] }> {
   const [found] = await pipelined(client, [
     {
-      text: `SELECT next_offset, topic_id FROM stream_progress
+      text: `SELECT next_offset, topic_id FROM holdfast.stream_progress
         WHERE topic = $1 AND partition = $2 AND group_id = $3 FOR UPDATE`,
       values: [topic, partition, groupId],
     },
@@ -64,7 +64,7 @@ async function prepare(
     ...(from === undefined || from === to ? [] : [advance(range), liftPause(range), enter(stream, range, counts)]),
     {
       // From here on it goes by what it reads next: what it had read before may be gone from the log.
-      text: `UPDATE stream_progress SET last_offset = NULL, last_leader_epoch = NULL
+      text: `UPDATE holdfast.stream_progress SET last_offset = NULL, last_leader_epoch = NULL
         WHERE topic = $1 AND partition = $2 AND group_id = $3`,
       values: [topic, partition, groupId],
     },
@@ -72,7 +72,7 @@ async function prepare(
       ? []
       : [
           {
-            text: 'UPDATE stream_progress SET topic_id = $4 WHERE topic = $1 AND partition = $2 AND group_id = $3',
+            text: 'UPDATE holdfast.stream_progress SET topic_id = $4 WHERE topic = $1 AND partition = $2 AND group_id = $3',
             values: [topic, partition, groupId, topicId],
           },
         ]),
@@ -99,7 +99,7 @@ export async function requestMove(
   by: Operator,
 ): Promise<string> {
   const [asked] = await query<{ id: string }>(pool, {
-    text: `INSERT INTO stream_moves AS m (stream, topic, partition, group_id, to_offset, low_offset, topic_id, asked_by, because, expires_at)
+    text: `INSERT INTO holdfast.stream_moves AS m (stream, topic, partition, group_id, to_offset, low_offset, topic_id, asked_by, because, expires_at)
       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now() + make_interval(secs => $10))
       ON CONFLICT (topic, partition, group_id) DO UPDATE SET (id, stream, to_offset, low_offset, topic_id, asked_by, because, expires_at, moved_at,
         moved_from) = ROW (DEFAULT, excluded.stream, excluded.to_offset, excluded.low_offset, excluded.topic_id, excluded.asked_by,
@@ -122,7 +122,7 @@ export type MoveState =
 
 export async function moveState(pool: pg.Pool, id: string): Promise<MoveState> {
   const [row] = await query<{ moved: boolean; moved_from: string | null; expired: boolean }>(pool, {
-    text: `SELECT moved_at IS NOT NULL AS moved, moved_from, expires_at <= now() AS expired FROM stream_moves WHERE id = $1`,
+    text: `SELECT moved_at IS NOT NULL AS moved, moved_from, expires_at <= now() AS expired FROM holdfast.stream_moves WHERE id = $1`,
     values: [id],
   })
   if (row?.moved) return { kind: 'moved', from: row.moved_from === null ? undefined : BigInt(row.moved_from) }
@@ -131,7 +131,7 @@ export async function moveState(pool: pg.Pool, id: string): Promise<MoveState> {
 
 /** Withdraws a request, unless it was carried out already: no process carries it out afterwards. */
 export async function withdrawMove(pool: pg.Pool, id: string): Promise<void> {
-  await query(pool, { text: 'DELETE FROM stream_moves WHERE id = $1 AND moved_at IS NULL', values: [id] })
+  await query(pool, { text: 'DELETE FROM holdfast.stream_moves WHERE id = $1 AND moved_at IS NULL', values: [id] })
 }
 
 /**
@@ -143,7 +143,7 @@ export async function carryOut(pool: pg.Pool, id: string): Promise<{ readonly fr
     const [, claimed] = await pipelined(client, [
       'BEGIN',
       {
-        text: `UPDATE stream_moves SET moved_at = now() WHERE id = $1 AND moved_at IS NULL AND expires_at > now()
+        text: `UPDATE holdfast.stream_moves SET moved_at = now() WHERE id = $1 AND moved_at IS NULL AND expires_at > now()
           RETURNING stream, topic, partition, group_id, to_offset, low_offset, topic_id, asked_by, because`,
         values: [id],
       },
@@ -157,7 +157,7 @@ export async function carryOut(pool: pg.Pool, id: string): Promise<{ readonly fr
     const { from, statements } = await prepare(client, move, { who: row.asked_by, because: row.because })
     await finish(client, [
       ...statements,
-      { text: 'UPDATE stream_moves SET moved_from = $2 WHERE id = $1', values: [id, from ?? null] },
+      { text: 'UPDATE holdfast.stream_moves SET moved_from = $2 WHERE id = $1', values: [id, from ?? null] },
     ])
     return { from }
   })
@@ -177,7 +177,7 @@ interface MoveRow {
 
 function liftPause({ topic, partition, groupId }: LedgerRange): pg.QueryConfig {
   return {
-    text: `UPDATE stream_progress SET ${WITHOUT_PAUSE} WHERE topic = $1 AND partition = $2 AND group_id = $3`,
+    text: `UPDATE holdfast.stream_progress SET ${WITHOUT_PAUSE} WHERE topic = $1 AND partition = $2 AND group_id = $3`,
     values: [topic, partition, groupId],
   }
 }

@@ -7,7 +7,7 @@ import type { SettlementJoin } from '../settlement.ts'
 import type { Statement } from '../value-sql.ts'
 import { pipelined, withClient } from './pool.ts'
 
-/** One for the whole database: each notice names its stream. */
+/** One for each schema of our tables, whose name its connections put in (schema.ts): each notice names its stream. */
 export const CHANNEL = 'holdfast_written'
 
 /** NOTIFY takes payloads shorter than 8,000 bytes (PostgreSQL manual, NOTIFY). */
@@ -129,8 +129,7 @@ const RECONNECT: BackoffPolicy = { initialMs: 100, maxMs: 5_000 }
  */
 const HEARTBEAT: pg.QueryConfig = {
   name: 'listen_heartbeat',
-  text: 'SELECT EXISTS (SELECT FROM pg_listening_channels() AS channel WHERE channel = $1) AS listening',
-  values: [CHANNEL],
+  text: `SELECT EXISTS (SELECT FROM pg_listening_channels() AS channel WHERE channel = '${CHANNEL}') AS listening`,
 }
 
 /**
@@ -172,8 +171,8 @@ export function startWriteListener(options: WriteListenerOptions): WriteListener
     const ended = new AbortController()
     const onEnd = () => ended.abort()
     const wake = AbortSignal.any([stopping, ended.signal])
-    const onNotification = ({ channel, payload }: pg.Notification) => {
-      if (channel !== CHANNEL) return
+    // The session listens to nothing else.
+    const onNotification = ({ payload }: pg.Notification) => {
       const { sender, stream, keys } = readNotice(payload ?? '')
       if (sender !== self) options.onWritten(keys, stream)
     }

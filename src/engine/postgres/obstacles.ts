@@ -1,15 +1,18 @@
 import { StoreMisconfiguredError } from '../errors.ts'
-import { SHARED_TABLES } from './table-rights.ts'
-
-/** Runs one statement. @returns its rows */
-export type Ask = (text: string, values: readonly unknown[]) => Promise<readonly unknown[]>
+import { identifier } from './identifiers.ts'
+import { type Ask, homeOf } from './migration-home.ts'
+import { MIGRATION_TABLES, SHARED_TABLES } from './schema.ts'
 
 interface Rights {
   readonly login: string
   readonly database: string
   readonly encoding: string
-  readonly schema: boolean
-  readonly may_create: boolean
+  /** Whether it is there. */
+  readonly public: boolean
+  readonly public_writable: boolean
+  readonly own: boolean
+  readonly own_writable: boolean
+  readonly may_make: boolean
 }
 
 /** The oldest major version that the tests run against: see docs/requirements.md. */
@@ -47,35 +50,47 @@ export async function requireFitServer(ask: Ask): Promise<void> {
  * with a stack trace.
  * @throws StoreMisconfiguredError with the statement that gives the right
  */
-export async function requireMigrationRights(ask: Ask): Promise<void> {
+export async function requireMigrationRights(ask: Ask, schema: string): Promise<void> {
+  const writable = (name: string) => `coalesce(has_schema_privilege(to_regnamespace(${name}), 'CREATE')
+          AND has_schema_privilege(to_regnamespace(${name}), 'USAGE'), false)`
   const [rights] = (await ask(
-    `SELECT current_user AS login, current_database() AS database, current_setting('server_encoding') AS encoding,
-        to_regnamespace('public') IS NOT NULL AS schema,
-        coalesce(has_schema_privilege(to_regnamespace('public'), 'CREATE')
-          AND has_schema_privilege(to_regnamespace('public'), 'USAGE'), false) AS may_create`,
-    [],
+    `SELECT current_user AS login, current_database() AS database,
+        to_regnamespace('public') IS NOT NULL AS public, ${writable("'public'")} AS public_writable,
+        to_regnamespace(quote_ident($1)) IS NOT NULL AS own, ${writable('quote_ident($1)')} AS own_writable,
+        has_database_privilege(current_database(), 'CREATE') AS may_make`,
+    [schema],
   )) as Rights[]
   if (rights === undefined) return
   const user = identifier(rights.login)
-  if (!rights.schema) {
+  if (!rights.own && !rights.may_make) {
+    throw new StoreMisconfiguredError(
+      `the user ${user} may not create the schema ${schema} (PG_SCHEMA) in the database ${identifier(rights.database)}`,
+      { remedy: `let the owner of the database run: CREATE SCHEMA ${identifier(schema)} AUTHORIZATION ${user}` },
+    )
+  }
+  if (!rights.public) {
     throw new StoreMisconfiguredError(`the database ${identifier(rights.database)} has no schema public`, {
       remedy: `let the owner of the database run: CREATE SCHEMA public AUTHORIZATION ${user}`,
     })
   }
-  if (!rights.may_create) {
-    throw new StoreMisconfiguredError(
-      `the user ${user} may not create tables in the schema public (since PostgreSQL 15 only its owner may)`,
-      { remedy: `let the owner of the database run: GRANT USAGE, CREATE ON SCHEMA public TO ${user}` },
-    )
+  for (const [name, isWritable] of [
+    [schema, rights.own_writable || !rights.own],
+    ['public', rights.public_writable],
+  ] as const) {
+    if (isWritable) continue
+    const note = name === 'public' ? ' (since PostgreSQL 15 only its owner may)' : ''
+    throw new StoreMisconfiguredError(`the user ${user} may not create tables in the schema ${name}${note}`, {
+      remedy: `let the owner of the database run: GRANT USAGE, CREATE ON SCHEMA ${identifier(name)} TO ${user}`,
+    })
   }
   // A table can only be altered by its owner; no GRANT replaces that.
   const [foreign] = (await ask(
     `SELECT pg_get_userbyid(relowner) AS owner, array_agg(relname::text ORDER BY relname) AS tables
       FROM pg_class
-      WHERE relnamespace = to_regnamespace('public') AND relkind IN ('r', 'p') AND relname = ANY ($1)
+      WHERE relnamespace = to_regnamespace(quote_ident($1)) AND relkind IN ('r', 'p') AND relname = ANY ($2)
         AND NOT pg_has_role(relowner, 'USAGE')
       GROUP BY relowner LIMIT 1`,
-    [[...SHARED_TABLES, 'pgmigrations']],
+    [await homeOf(ask, schema), [...SHARED_TABLES, ...Object.values(MIGRATION_TABLES)]],
   )) as { owner: string; tables: string[] }[]
   if (foreign === undefined) return
   const owner = identifier(foreign.owner)
@@ -83,9 +98,4 @@ export async function requireMigrationRights(ask: Ask): Promise<void> {
     `the tables ${foreign.tables.join(', ')} belong to the user ${owner}, and ${user} may not alter them`,
     { remedy: `run the migrations as ${owner}, or let it be shared: GRANT ${owner} TO ${user}` },
   )
-}
-
-/** As it is written in SQL: names that need no quotes have none. */
-function identifier(name: string): string {
-  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
 }

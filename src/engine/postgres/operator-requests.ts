@@ -16,7 +16,7 @@ export function createOperatorRequests(
           readPauses({ topic, groupId }),
           {
             name: 'stream_moves_waiting',
-            text: `SELECT id, partition, to_offset FROM stream_moves
+            text: `SELECT id, partition, to_offset FROM holdfast.stream_moves
               WHERE topic = $1 AND group_id = $2 AND moved_at IS NULL AND expires_at > now()`,
             values: [topic, groupId],
           },

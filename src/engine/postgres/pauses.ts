@@ -26,7 +26,8 @@ export interface PauseRow {
   readonly paused_at: Date
 }
 
-const PAUSES = 'SELECT partition, paused_by, because, paused_at FROM stream_pauses WHERE topic = $1 AND group_id = $2'
+const PAUSES =
+  'SELECT partition, paused_by, because, paused_at FROM holdfast.stream_pauses WHERE topic = $1 AND group_id = $2'
 
 /** Those that are in force, that of the whole stream first. */
 export function readPauses({ topic, groupId }: Omit<StreamPlace, 'stream'>): pg.QueryConfig {
@@ -52,7 +53,7 @@ export async function pauseByOperator(
     const [, begun] = await pipelined(client, [
       'BEGIN',
       {
-        text: 'SELECT partition FROM stream_progress WHERE topic = $1 AND group_id = $2 ORDER BY partition',
+        text: 'SELECT partition FROM holdfast.stream_progress WHERE topic = $1 AND group_id = $2 ORDER BY partition',
         values: [topic, groupId],
       },
     ])
@@ -60,7 +61,7 @@ export async function pauseByOperator(
     if (partition !== undefined && !known.includes(partition)) throw notBegun(place, partition, known)
     const [made] = await pipelined(client, [
       {
-        text: `INSERT INTO stream_pauses (stream, topic, group_id, partition, paused_by, because) VALUES ($1, $2, $3, $4, $5, $6)
+        text: `INSERT INTO holdfast.stream_pauses (stream, topic, group_id, partition, paused_by, because) VALUES ($1, $2, $3, $4, $5, $6)
           ON CONFLICT DO NOTHING RETURNING partition, paused_by, because, paused_at`,
         values: [stream, topic, groupId, partition ?? null, by.who, by.because],
       },
@@ -102,7 +103,7 @@ export async function liftPauses(
         values,
       },
       {
-        text: `SELECT partition, dead_letters_in_a_row FROM stream_progress
+        text: `SELECT partition, dead_letters_in_a_row FROM holdfast.stream_progress
           WHERE topic = $1 AND group_id = $2 AND ($3::integer IS NULL OR partition = $3) AND paused_for IS NOT NULL
           ORDER BY partition FOR UPDATE`,
         values,
@@ -129,11 +130,11 @@ export async function liftPauses(
     ]
     await finish(client, [
       {
-        text: 'DELETE FROM stream_pauses WHERE topic = $1 AND group_id = $2 AND coalesce(partition, -1) = ANY ($3::integer[])',
+        text: 'DELETE FROM holdfast.stream_pauses WHERE topic = $1 AND group_id = $2 AND coalesce(partition, -1) = ANY ($3::integer[])',
         values: [topic, groupId, manually.map(pause => pause.partition ?? -1)],
       },
       {
-        text: `UPDATE stream_progress SET ${WITHOUT_PAUSE} WHERE topic = $1 AND group_id = $2 AND partition = ANY ($3::integer[])`,
+        text: `UPDATE holdfast.stream_progress SET ${WITHOUT_PAUSE} WHERE topic = $1 AND group_id = $2 AND partition = ANY ($3::integer[])`,
         values: [topic, groupId, fromGuard.map(row => row.partition)],
       },
       audit(stream, 'resume', filterOf(place), by, { lifted: lifted.length }),

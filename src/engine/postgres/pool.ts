@@ -5,6 +5,7 @@ import type { CopyStatement } from '../value-sql.ts'
 import { copyIn } from './copy-in.ts'
 import { toStoreError } from './errors.ts'
 import { clientOf, createHosts, type Hosts } from './hosts.ts'
+import { DEFAULT_SCHEMA, inSchema } from './schema.ts'
 import { asPrepared, readySession, settingsOfTransaction } from './session.ts'
 
 export interface PoolSettings {
@@ -13,6 +14,8 @@ export interface PoolSettings {
   readonly hosts?: Hosts
   /** The URL with the login as it is now, asked before each connection, where `hosts` is absent. */
   readonly currentUrl?: () => string
+  /** Where our own tables stand. */
+  readonly schema: string
   /** Connections at most. */
   readonly max: number
   readonly statementTimeoutMs: number
@@ -38,7 +41,8 @@ const READ_MARGIN_MS = 2_000
  */
 export function createPool(settings: PoolSettings): pg.Pool {
   const { url, currentUrl = () => url, hosts = createHosts(currentUrl) } = settings
-  const { max, statementTimeoutMs, preparedStatements = true, name, onLent } = settings
+  const { schema, max, statementTimeoutMs, preparedStatements = true, name, onLent } = settings
+  const place = inSchema(schema)
   // A waiting query is rejected with the error; these handlers only keep the process from ending.
   const ignoreError = () => {}
   const pool = new pg.Pool({
@@ -54,12 +58,35 @@ export function createPool(settings: PoolSettings): pg.Pool {
     // Awaited before the connection is lent; one that cannot be readied is closed.
     onConnect: client => {
       client.on('error', ignoreError)
+      if (schema !== DEFAULT_SCHEMA) placeTexts(client, place)
       return readySession(client, { statementTimeoutMs, preparedStatements })
     },
   })
   pool.on('error', ignoreError)
+  schemas.set(pool, schema)
   if (onLent !== undefined) timeWaits(pool, onLent)
   return pool
+}
+
+const schemas = new WeakMap<pg.Pool, string>()
+
+/** Where our own tables stand for whoever uses this pool. @throws RangeError for one that {@link createPool} did not make */
+export function schemaOf(pool: pg.Pool): string {
+  const schema = schemas.get(pool)
+  if (schema === undefined) throw new RangeError('createPool did not make this pool')
+  return schema
+}
+
+/** Changes the text of each statement before it is sent. A COPY, the only other thing that is sent, names tables of a stream alone. */
+function placeTexts(client: pg.ClientBase, place: (sql: string) => string): void {
+  const send = client.query.bind(client) as (statement: unknown, ...rest: unknown[]) => unknown
+  const placed = (statement: unknown) => {
+    if (typeof statement === 'string') return place(statement)
+    if (typeof statement !== 'object' || statement === null || 'submit' in statement || !('text' in statement))
+      return statement
+    return { ...statement, text: place(String(statement.text)) }
+  }
+  Object.assign(client, { query: (statement: unknown, ...rest: unknown[]) => send(placed(statement), ...rest) })
 }
 
 type Lent = Parameters<Parameters<pg.Pool['connect']>[0]>

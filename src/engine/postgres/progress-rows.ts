@@ -34,7 +34,7 @@ export function createProgressRows(
       const rows = await query<ProgressRow>(pool, {
         text: `SELECT progress.stream, group_id, topic, partition, next_offset, dead_letters_in_a_row, refused_in_a_row, recent_outcomes, paused_for,
             paused_because, topic_id, last_offset, last_leader_epoch
-          FROM stream_progress AS progress
+          FROM holdfast.stream_progress AS progress
           JOIN unnest($2::text[], $3::int4[]) AS wanted (topic, partition) USING (topic, partition)
           WHERE group_id = $1 OR progress.stream <> $4`,
         values: [groupId, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition), stream],
@@ -73,7 +73,7 @@ export function createProgressRows(
 
     async identify(groupId, partitions, topicId) {
       await query(pool, {
-        text: `UPDATE stream_progress AS progress SET topic_id = $4 FROM unnest($2::text[], $3::int4[]) AS wanted (topic, partition)
+        text: `UPDATE holdfast.stream_progress AS progress SET topic_id = $4 FROM unnest($2::text[], $3::int4[]) AS wanted (topic, partition)
           WHERE progress.topic = wanted.topic AND progress.partition = wanted.partition AND group_id = $1`,
         values: [groupId, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition), topicId],
       })
@@ -81,7 +81,7 @@ export function createProgressRows(
 
     async hold(groupId, { topic, partition, nextOffset }, { reason, because }) {
       const rows = await query(pool, {
-        text: `UPDATE stream_progress SET paused_for = $5, paused_because = $6, paused_at = now()
+        text: `UPDATE holdfast.stream_progress SET paused_for = $5, paused_because = $6, paused_at = now()
           WHERE topic = $1 AND partition = $2 AND group_id = $3 AND next_offset = $4 RETURNING 1`,
         values: [topic, partition, groupId, nextOffset, reason, because],
       })
@@ -120,7 +120,7 @@ function lockTopic(topic: string): pg.QueryConfig {
 
 function ownersOf({ topic, partition }: TopicPartition): pg.QueryConfig {
   return {
-    text: 'SELECT stream, group_id, topic, partition, next_offset FROM stream_progress WHERE topic = $1 AND partition = $2',
+    text: 'SELECT stream, group_id, topic, partition, next_offset FROM holdfast.stream_progress WHERE topic = $1 AND partition = $2',
     values: [topic, partition],
   }
 }

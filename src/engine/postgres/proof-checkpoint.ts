@@ -49,8 +49,8 @@ export async function readCheckpoint(pool: pg.Pool, { name, topic, groupId }: Pl
     text: `SELECT proven_at, full_at, partitions, dlq, (proven_at - interval '1 hour')::text AS since,
         (SELECT greatest(coalesce(sum(records) FILTER (WHERE settled_at >= proven_at - interval '1 hour'), 0), coalesce(sum(records), 0)
             - (SELECT coalesce(sum((closed->'sums'->>'records')::bigint), 0) FROM jsonb_array_elements(partitions) AS closed))
-          FROM stream_ledger WHERE topic = $2 AND group_id = $3) AS records_since
-      FROM proof_checkpoints WHERE stream = $1 AND topic = $2 AND group_id = $3 AND proven_at <= now()`,
+          FROM holdfast.stream_ledger WHERE topic = $2 AND group_id = $3) AS records_since
+      FROM holdfast.proof_checkpoints WHERE stream = $1 AND topic = $2 AND group_id = $3 AND proven_at <= now()`,
     values: [name, topic, groupId],
   })
   if (row === undefined) return undefined
@@ -74,8 +74,8 @@ const SUMS = `jsonb_build_object('offsets', coalesce(sum(to_offset - from_offset
 /** Takes the topic as `$1` and the group as `$2`. A partition's latest row may still be extended, so it is left out. */
 export const CLOSED_LEDGER = `
   SELECT l.partition, max(l.id)::text AS ledger_id, max(l.to_offset)::text AS to_offset, ${SUMS} AS sums
-  FROM stream_ledger AS l JOIN (
-    SELECT partition, max(id) AS id FROM stream_ledger WHERE topic = $1 AND group_id = $2 GROUP BY partition
+  FROM holdfast.stream_ledger AS l JOIN (
+    SELECT partition, max(id) AS id FROM holdfast.stream_ledger WHERE topic = $1 AND group_id = $2 GROUP BY partition
   ) AS latest ON latest.partition = l.partition AND l.id < latest.id
   WHERE l.topic = $1 AND l.group_id = $2 GROUP BY l.partition ORDER BY l.partition`
 
@@ -84,7 +84,7 @@ const CHANGED = `
   SELECT (closed->>'partition')::integer AS partition, closed->>'to_offset' AS position,
     string_agg(format('%s %s instead of %s', name, now.sums->>name, sum), ', ' ORDER BY name) AS detail, NULL AS other
   FROM jsonb_array_elements($3::jsonb) AS closed CROSS JOIN LATERAL (
-    SELECT ${SUMS} AS sums FROM stream_ledger WHERE topic = $1 AND group_id = $2
+    SELECT ${SUMS} AS sums FROM holdfast.stream_ledger WHERE topic = $1 AND group_id = $2
       AND partition = (closed->>'partition')::integer AND id <= (closed->>'ledger_id')::bigint
   ) AS now CROSS JOIN LATERAL jsonb_each_text(closed->'sums') AS proven (name, sum)
   WHERE sum IS DISTINCT FROM now.sums->>name GROUP BY 1, 2`
@@ -127,7 +127,7 @@ export async function leaveCheckpoint(
     await pipelined(client, ['BEGIN', lockMerges(name)])
     const [left] = await finish(client, [
       {
-        text: `INSERT INTO proof_checkpoints AS known (topic, group_id, partitions, stream, proven_at, full_at, dlq)
+        text: `INSERT INTO holdfast.proof_checkpoints AS known (topic, group_id, partitions, stream, proven_at, full_at, dlq)
           SELECT $1, $2, $3::jsonb, $4, $5::timestamptz, coalesce($6::timestamptz, $5::timestamptz), $7::jsonb
           WHERE NOT EXISTS (${CHANGED})
           ON CONFLICT (stream, topic, group_id) DO UPDATE SET partitions = excluded.partitions,

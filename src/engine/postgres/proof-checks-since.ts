@@ -17,7 +17,7 @@ export const COUNT_BY_INDEX = 'SET LOCAL random_page_cost = 1'
 
 /** By partition of `$1`, from 0 on: how far any group has ever been. In each row of a pass an array costs less than a join. */
 const ENDS = `(SELECT array_agg(p.next_offset ORDER BY nth)
-  FROM generate_series(0, (SELECT max(partition) FROM stream_progress WHERE topic = $1)) AS nth
+  FROM generate_series(0, (SELECT max(partition) FROM holdfast.stream_progress WHERE topic = $1)) AS nth
     LEFT JOIN (${FURTHEST}) AS p ON p.partition = nth)`
 
 /**

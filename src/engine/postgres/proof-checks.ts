@@ -26,7 +26,7 @@ const CHAIN = `
   SELECT partition, from_offset, to_offset,
     lag(to_offset) OVER (PARTITION BY partition ORDER BY id) AS before,
     row_number() OVER (PARTITION BY partition ORDER BY id DESC) AS from_the_end
-  FROM stream_ledger WHERE topic = $1 AND group_id = $2`
+  FROM holdfast.stream_ledger WHERE topic = $1 AND group_id = $2`
 
 function orphans({ key, root }: StreamPlan, child: TablePlan): Check {
   const own = identifier(key.column)
@@ -76,8 +76,8 @@ export function beyondProgress({ root }: StreamPlan): string {
 /** By partition of `$1`: how far any group has ever been. */
 export const FURTHEST = `
   SELECT p.partition, max(greatest(p.next_offset, l.to_offset)) AS next_offset
-  FROM stream_progress AS p LEFT JOIN (
-    SELECT partition, group_id, max(to_offset) AS to_offset FROM stream_ledger WHERE topic = $1 GROUP BY 1, 2
+  FROM holdfast.stream_progress AS p LEFT JOIN (
+    SELECT partition, group_id, max(to_offset) AS to_offset FROM holdfast.stream_ledger WHERE topic = $1 GROUP BY 1, 2
   ) AS l USING (partition, group_id)
   WHERE p.topic = $1 GROUP BY p.partition`
 
@@ -90,7 +90,7 @@ export function checksOf(plan: StreamPlan): readonly Check[] {
 export const LEDGER_CHECKS: readonly Check[] = [
   {
     text: `SELECT l.partition, l.from_offset AS position, coalesce(l.before, p.first_offset) AS detail, NULL AS other
-      FROM (${CHAIN}) AS l JOIN stream_progress AS p ON p.topic = $1 AND p.group_id = $2 AND p.partition = l.partition
+      FROM (${CHAIN}) AS l JOIN holdfast.stream_progress AS p ON p.topic = $1 AND p.group_id = $2 AND p.partition = l.partition
       WHERE l.from_offset <> coalesce(l.before, p.first_offset) ORDER BY 1, 2`,
     parameters: 2,
     what: ({ position, detail }) => {
@@ -100,14 +100,14 @@ export const LEDGER_CHECKS: readonly Check[] = [
   },
   {
     text: `SELECT p.partition, coalesce(l.to_offset, p.first_offset) AS position, p.next_offset AS detail, NULL AS other
-      FROM stream_progress AS p LEFT JOIN (${CHAIN}) AS l ON l.partition = p.partition AND l.from_the_end = 1
+      FROM holdfast.stream_progress AS p LEFT JOIN (${CHAIN}) AS l ON l.partition = p.partition AND l.from_the_end = 1
       WHERE p.topic = $1 AND p.group_id = $2 AND p.next_offset <> coalesce(l.to_offset, p.first_offset) ORDER BY 1`,
     parameters: 2,
     what: row => `the ledger ends at ${row.position}, but progress is at ${row.detail}`,
   },
   {
-    text: `SELECT l.partition, min(l.from_offset) AS position, count(*) AS detail, NULL AS other FROM stream_ledger AS l
-      WHERE l.topic = $1 AND l.group_id = $2 AND NOT EXISTS (SELECT FROM stream_progress AS p
+    text: `SELECT l.partition, min(l.from_offset) AS position, count(*) AS detail, NULL AS other FROM holdfast.stream_ledger AS l
+      WHERE l.topic = $1 AND l.group_id = $2 AND NOT EXISTS (SELECT FROM holdfast.stream_progress AS p
         WHERE p.topic = $1 AND p.group_id = $2 AND p.partition = l.partition) GROUP BY l.partition ORDER BY 1`,
     parameters: 2,
     what: row => `the ledger has ${row.detail} rows of a partition that has no progress`,
@@ -115,7 +115,7 @@ export const LEDGER_CHECKS: readonly Check[] = [
   {
     text: `SELECT partition, from_offset AS position, records + gaps + expired + skipped AS detail,
         to_offset - from_offset AS other
-      FROM stream_ledger WHERE topic = $1 AND group_id = $2
+      FROM holdfast.stream_ledger WHERE topic = $1 AND group_id = $2
         AND records + gaps + expired + skipped <> to_offset - from_offset ORDER BY 1, 2`,
     parameters: 2,
     what: row => `${row.other} offsets are said to hold ${row.detail} (records, gaps, expired, skipped)`,
@@ -123,7 +123,7 @@ export const LEDGER_CHECKS: readonly Check[] = [
   {
     text: `SELECT partition, from_offset AS position, written + duplicate + stale + superseded + dead_lettered AS detail,
         records AS other
-      FROM stream_ledger WHERE topic = $1 AND group_id = $2
+      FROM holdfast.stream_ledger WHERE topic = $1 AND group_id = $2
         AND written + duplicate + stale + superseded + dead_lettered <> records ORDER BY 1, 2`,
     parameters: 2,
     what: row => `${row.other} records are said to have ended in ${row.detail} ways`,
@@ -135,9 +135,9 @@ export function counted(stream: string): string {
   // Over every topic and group of the stream, because a row does not say which group stored it first. Ledger rows without a
   // count come from a version that did not count new keys.
   return `SELECT coalesce(sum(inserted), 0)
-        + (SELECT coalesce(sum(values), 0) FROM value_count_changes WHERE stream = ${stream}) AS least,
+        + (SELECT coalesce(sum(values), 0) FROM holdfast.value_count_changes WHERE stream = ${stream}) AS least,
       coalesce(sum(written) FILTER (WHERE inserted IS NULL), 0) AS unsure
-    FROM stream_ledger WHERE stream = ${stream}`
+    FROM holdfast.stream_ledger WHERE stream = ${stream}`
 }
 
 export function deadLetterCounts(plan: StreamPlan): Check {
@@ -147,19 +147,19 @@ export function deadLetterCounts(plan: StreamPlan): Check {
     // counts in the ledger where it was read, and in the index where it first stood. Those of other programs are in no
     // ledger, and so count nothing in the index.
     text: `WITH sums AS (
-      SELECT (SELECT coalesce(sum(dead_lettered), 0) FROM stream_ledger WHERE stream = ${stream}) AS ledger,
-        (SELECT coalesce(sum(failures), 0) FROM dead_letters WHERE stream = ${stream})
-        + (SELECT coalesce(sum(failures), 0) FROM dead_letters_purged_counts WHERE stream = ${stream}) AS index
+      SELECT (SELECT coalesce(sum(dead_lettered), 0) FROM holdfast.stream_ledger WHERE stream = ${stream}) AS ledger,
+        (SELECT coalesce(sum(failures), 0) FROM holdfast.dead_letters WHERE stream = ${stream})
+        + (SELECT coalesce(sum(failures), 0) FROM holdfast.dead_letters_purged_counts WHERE stream = ${stream}) AS index
     ), places AS (
-      SELECT source_topic, source_partition, source_offset FROM dead_letters WHERE failures > 0 AND stream = ${stream}
+      SELECT source_topic, source_partition, source_offset FROM holdfast.dead_letters WHERE failures > 0 AND stream = ${stream}
       UNION ALL
       SELECT place[1], place[2]::integer, place[3]::bigint
-      FROM dead_letters_purged, regexp_match(id, '^(.+)-([0-9]+)-([0-9]+)$') AS place
+      FROM holdfast.dead_letters_purged, regexp_match(id, '^(.+)-([0-9]+)-([0-9]+)$') AS place
     ), lacking AS (
       SELECT l.partition, l.from_offset, l.dead_lettered,
         (SELECT count(*) FROM places AS d WHERE d.source_topic = $1 AND d.source_partition = l.partition
           AND d.source_offset >= l.from_offset AND d.source_offset < l.to_offset) AS indexed
-      FROM stream_ledger AS l CROSS JOIN sums
+      FROM holdfast.stream_ledger AS l CROSS JOIN sums
       WHERE sums.ledger <> sums.index AND l.topic = $1 AND l.group_id = $2 AND l.dead_lettered > 0
     )
     SELECT partition, from_offset AS position, dead_lettered AS detail, indexed AS other

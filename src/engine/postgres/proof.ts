@@ -185,7 +185,7 @@ export async function* indexedLetters(
   const page = 5_000
   for (let after = '', rows: LetterRow[] = []; ; after = rows.at(-1)?.id ?? '') {
     rows = await query<LetterRow>(pool, {
-      text: `SELECT id, source_partition, source_offset, dlq_partition, dlq_offset FROM dead_letters AS d
+      text: `SELECT id, source_partition, source_offset, dlq_partition, dlq_offset FROM holdfast.dead_letters AS d
         WHERE source_topic = $1 AND written_by = 'holdfast' AND id > $2 AND NOT EXISTS (
           SELECT FROM unnest($4::int4[], $5::int8[]) AS read (partition, before)
           WHERE d.dlq_partition = read.partition AND d.dlq_offset < read.before AND d.failed_at < $6::timestamptz)
@@ -226,7 +226,7 @@ const PARTITION_SUMS = `
   SELECT p.partition, p.first_offset, p.next_offset, p.topic_id,
     least(p.first_offset, min(l.to_offset)) AS accounted_from,
     ${SUMS.map(name => `coalesce(sum(l.${name}), 0) AS ${name}`).join(', ')}
-  FROM stream_progress AS p LEFT JOIN stream_ledger AS l USING (topic, partition, group_id)
+  FROM holdfast.stream_progress AS p LEFT JOIN holdfast.stream_ledger AS l USING (topic, partition, group_id)
   WHERE p.topic = $1 AND p.group_id = $2
   GROUP BY p.partition, p.first_offset, p.next_offset, p.topic_id ORDER BY p.partition`
 
@@ -239,7 +239,7 @@ async function nothingConsumed(
 ): Promise<Finding> {
   const [answer] = await pipelined(client, [
     {
-      text: `SELECT topic, group_id, count(*) AS partitions FROM stream_progress WHERE stream = $1
+      text: `SELECT topic, group_id, count(*) AS partitions FROM holdfast.stream_progress WHERE stream = $1
         GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ${KNOWN_AT_MOST}`,
       values: [stream],
     },
@@ -278,12 +278,12 @@ function hint(what: string, name: string, known: readonly string[]): string {
 }
 
 const UNREAD_RANGES = `
-  SELECT partition, from_offset, to_offset, expired, skipped FROM stream_ledger
+  SELECT partition, from_offset, to_offset, expired, skipped FROM holdfast.stream_ledger
   WHERE topic = $1 AND group_id = $2 AND (expired > 0 OR skipped <> 0) ORDER BY partition, id`
 
 function rowCounts(tables: readonly string[]): string {
   const counts = tables.map((name, index) => `(SELECT count(*) FROM ${identifier(name)}) AS rows_${index}`)
-  const letters = '(SELECT count(*) FROM dead_letters WHERE source_topic = $1) AS dead_letters'
+  const letters = '(SELECT count(*) FROM holdfast.dead_letters WHERE source_topic = $1) AS dead_letters'
   return `SELECT ${[...counts, letters, 'now()::text AS at'].join(', ')}`
 }
 

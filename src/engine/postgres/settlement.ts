@@ -62,7 +62,7 @@ export function createSettlementStore<T>(options: SettlementOptions<T>): Settlem
 
     async probe() {
       // Write-shaped: a standby, or a server that turned read-only, must fail it. It changes nothing and locks no row.
-      await query(pool, { text: 'UPDATE stream_progress SET next_offset = next_offset WHERE false' })
+      await query(pool, { text: 'UPDATE holdfast.stream_progress SET next_offset = next_offset WHERE false' })
     },
   }
 

@@ -8,7 +8,7 @@ export function createStartCounts(pool: pg.Pool): StartCounts {
     async noteStart(groupId, { topic, partition }) {
       const [row] = await query<{ starts: number; suspect_offset: string | null; suspect_deaths: number }>(pool, {
         // Not only at progress itself: a transaction's marker may stand between it and the record.
-        text: `UPDATE stream_progress SET starts = starts + 1
+        text: `UPDATE holdfast.stream_progress SET starts = starts + 1
           WHERE topic = $1 AND partition = $2 AND group_id = $3
           RETURNING starts, CASE WHEN suspect_offset >= next_offset THEN suspect_offset END AS suspect_offset, suspect_deaths`,
         values: [topic, partition, groupId],
@@ -22,7 +22,7 @@ export function createStartCounts(pool: pg.Pool): StartCounts {
     },
     async noteSuspect(groupId, { topic, partition }, offset, starts) {
       await query(pool, {
-        text: `UPDATE stream_progress SET starts = greatest(starts, $5), suspect_offset = $4,
+        text: `UPDATE holdfast.stream_progress SET starts = greatest(starts, $5), suspect_offset = $4,
             suspect_deaths = CASE WHEN suspect_offset = $4 THEN suspect_deaths + 1 ELSE 1 END
           WHERE topic = $1 AND partition = $2 AND group_id = $3`,
         values: [topic, partition, groupId, offset, starts],
@@ -30,7 +30,7 @@ export function createStartCounts(pool: pg.Pool): StartCounts {
     },
     async clearSuspect(groupId, { topic, partition }, { start }) {
       await query(pool, {
-        text: `UPDATE stream_progress SET suspect_offset = NULL, suspect_deaths = 0, starts = greatest(starts - $4, 0)
+        text: `UPDATE holdfast.stream_progress SET suspect_offset = NULL, suspect_deaths = 0, starts = greatest(starts - $4, 0)
           WHERE topic = $1 AND partition = $2 AND group_id = $3`,
         values: [topic, partition, groupId, start ? 1 : 0],
       })

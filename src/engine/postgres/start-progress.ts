@@ -17,7 +17,7 @@ export async function startRow(
   { at, skippedFrom = at }: { readonly at: bigint; readonly skippedFrom?: bigint | undefined },
 ): Promise<boolean> {
   const place = [topic, partition, groupId]
-  const ledger = 'FROM stream_ledger WHERE topic = $1 AND partition = $2 AND group_id = $3 ORDER BY id'
+  const ledger = 'FROM holdfast.stream_ledger WHERE topic = $1 AND partition = $2 AND group_id = $3 ORDER BY id'
   const [ends] = await pipelined(client, [
     {
       text: `SELECT (SELECT from_offset ${ledger} LIMIT 1) AS first, (SELECT to_offset ${ledger} DESC LIMIT 1) AS last`,
@@ -29,7 +29,7 @@ export async function startRow(
   const from = found?.last == null ? skippedFrom : BigInt(found.last)
   const [made] = await pipelined(client, [
     {
-      text: `INSERT INTO stream_progress (topic, partition, group_id, first_offset, next_offset, stream)
+      text: `INSERT INTO holdfast.stream_progress (topic, partition, group_id, first_offset, next_offset, stream)
         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
       values: [...place, first, at, stream],
     },

@@ -18,13 +18,13 @@ export async function readStreamCounts(pool: pg.Pool, topic: string, groupId: st
   const [[sums], reasons] = await Promise.all([
     query<Sums>(pool, {
       text: `SELECT ${OUTCOMES.map(name => `coalesce(sum(${name}), 0) AS ${name}`).join(', ')}
-        FROM stream_ledger WHERE topic = $1 AND group_id = $2`,
+        FROM holdfast.stream_ledger WHERE topic = $1 AND group_id = $2`,
       values: [topic, groupId],
     }),
     query<{ reason: string; count: string }>(pool, {
       text: `SELECT reason, sum(failures) AS count FROM (
-          SELECT reason, failures, source_topic, group_id FROM dead_letters
-          UNION ALL SELECT reason, failures, source_topic, group_id FROM dead_letters_purged_counts
+          SELECT reason, failures, source_topic, group_id FROM holdfast.dead_letters
+          UNION ALL SELECT reason, failures, source_topic, group_id FROM holdfast.dead_letters_purged_counts
         ) AS letters
         WHERE source_topic = $1 AND group_id = $2 AND failures > 0 GROUP BY reason ORDER BY reason`,
       values: [topic, groupId],

@@ -84,7 +84,7 @@ interface StopRow {
 }
 
 const WRITE = `
-  INSERT INTO timeline_steps (stream, at, step_seconds, process, settled, dead_lettered, lag_records, lag_seconds, stops)
+  INSERT INTO holdfast.timeline_steps (stream, at, step_seconds, process, settled, dead_lettered, lag_records, lag_seconds, stops)
   SELECT stream, at, $2::int, $1::uuid, settled, dead_lettered, lag_records, lag_seconds, stops
   FROM jsonb_to_recordset($3::jsonb) AS step (stream text, at timestamptz, settled bigint, dead_lettered bigint,
     lag_records bigint, lag_seconds float8, stops text[])
@@ -99,7 +99,7 @@ const MOMENTS = `
 
 const FIGURES = `
   WITH moments AS (
-    ${MOMENTS} FROM timeline_steps WHERE stream = $1 AND at >= $2 AND at < $3 GROUP BY stream, at, step_seconds
+    ${MOMENTS} FROM holdfast.timeline_steps WHERE stream = $1 AND at >= $2 AND at < $3 GROUP BY stream, at, step_seconds
   )
   SELECT floor(extract(epoch FROM at - $2::timestamptz) / $4::int)::int AS step, (sum(settled) / sum(step_seconds))::float8 AS rate,
     sum(dead_lettered)::float8 AS dead_lettered, max(lag_records)::float8 AS lag_records, max(lag_seconds) AS lag_seconds
@@ -109,7 +109,7 @@ const FIGURES = `
 const STOPS = `
   WITH stood AS (
     SELECT stop, unnest(range_agg(tstzrange(at, at + make_interval(secs => step_seconds)))) AS during
-    FROM timeline_steps, unnest(stops) AS stop WHERE stream = $1 AND at >= $2 AND at < $3 GROUP BY stop
+    FROM holdfast.timeline_steps, unnest(stops) AS stop WHERE stream = $1 AND at >= $2 AND at < $3 GROUP BY stop
   ), parted AS (
     SELECT split_part(stop, '/', 1) AS kind, split_part(stop, '/', 2) AS name,
       nullif(split_part(stop, '/', 3), '')::int AS partition, during FROM stood
@@ -125,7 +125,7 @@ const STOPS = `
 function rollUpOf({ seconds, keptMs, into }: Level, nowMs: number): pg.QueryConfig {
   const longer = into ?? seconds
   const before = new Date(Math.floor((nowMs - keptMs) / (longer * 1_000)) * longer * 1_000)
-  const old = `DELETE FROM timeline_steps WHERE step_seconds = $1 AND at < $2
+  const old = `DELETE FROM holdfast.timeline_steps WHERE step_seconds = $1 AND at < $2
     AND (SELECT pg_try_advisory_xact_lock(hashtextextended('holdfast timeline', 0)))`
   if (into === undefined) return { name: 'timeline_remove', text: old, values: [seconds, before] }
   return {
@@ -136,7 +136,7 @@ function rollUpOf({ seconds, keptMs, into }: Level, nowMs: number): pg.QueryConf
         SELECT stream, ${longerOf('at')} AS longer, array_agg(DISTINCT stop) AS stops
         FROM old, unnest(stops) AS stop GROUP BY stream, longer
       )
-      INSERT INTO timeline_steps AS kept
+      INSERT INTO holdfast.timeline_steps AS kept
         (stream, at, step_seconds, process, settled, dead_lettered, lag_records, lag_seconds, stops)
       SELECT stream, longer, $3::int, '${SEVERAL}', sum(settled), sum(dead_lettered), max(lag_records), max(lag_seconds),
         coalesce((SELECT stops FROM stood WHERE stood.stream = moments.stream AND stood.longer = moments.longer), '{}')

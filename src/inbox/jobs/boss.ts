@@ -4,7 +4,7 @@ import { runningLifecycle } from '../../engine/lifecycle.ts'
 import type { Clock } from '../../engine/ports.ts'
 import { retry } from '../../engine/retry.ts'
 import type { JobObserver } from '../redrive-work.ts'
-import { FORMER_QUEUES, QUEUE_SCHEMA, requireQueueSchema } from './queue-schema.ts'
+import { FORMER_QUEUES, requireQueueSchema } from './queue-schema.ts'
 
 /** One kind of job: a queue of pg-boss, what works on it, and when it is scheduled. */
 export interface Job {
@@ -19,7 +19,11 @@ export interface Job {
 
 export interface BossOptions {
   /** Runs statements on connections of their own. Errors are passed as `pg` throws them: pg-boss reads their codes. */
-  readonly database: { executeSql(text: string, values?: unknown[]): Promise<{ rows: unknown[] }> }
+  readonly database: {
+    /** Of the queues. */
+    readonly schema: string
+    executeSql(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>
+  }
   readonly jobs: readonly Job[]
   /** How long a job may take to end after it was asked to. */
   readonly stopTimeoutMs: number
@@ -64,24 +68,30 @@ export function startBoss({ database, jobs, stopTimeoutMs, observer, clock, rand
   }
 
   async function startOnce(): Promise<void> {
-    const boss = open()
+    let boss: PgBoss | undefined
     try {
-      await requireQueueSchema(async (text, values) => (await database.executeSql(text, [...values])).rows)
+      const isThere = await requireQueueSchema(
+        async (text, values) => (await database.executeSql(text, [...values])).rows,
+        database.schema,
+      )
+      boss = open(!isThere)
       await boss.start()
       await setUp(boss)
       running = boss
       observer.observe({ kind: 'jobs_started' })
     } catch (error) {
       observer.observe({ kind: 'jobs_trouble', error })
-      await boss.stop({ graceful: false, close: false }).catch(() => {})
+      await boss?.stop({ graceful: false, close: false }).catch(() => {})
       throw error
     }
   }
 
-  function open(): PgBoss {
+  /** @param createSchema CREATE SCHEMA IF NOT EXISTS fails without the right to create one, also where it exists */
+  function open(createSchema: boolean): PgBoss {
     const boss = new PgBoss({
       db: database,
-      schema: QUEUE_SCHEMA,
+      schema: database.schema,
+      createSchema,
       schedule: jobs.some(job => job.cron !== undefined),
       superviseIntervalSeconds: LOOK_SECONDS,
       monitorIntervalSeconds: LOOK_SECONDS,

@@ -18,7 +18,7 @@ export async function readAudit(
 ): Promise<AuditEntry[]> {
   if (before !== undefined && !NUMBER.test(before)) throw new UsageError('the audit log is paged by numbers')
   const rows = await query<Omit<AuditEntry, 'at'> & { at: Date }>(pool, {
-    text: `SELECT id, at, stream, who, what, filter, because, counts FROM audit_log
+    text: `SELECT id, at, stream, who, what, filter, because, counts FROM holdfast.audit_log
       WHERE ($2::bigint IS NULL OR id < $2) AND ($3::text IS NULL OR stream = $3)
         AND ($4::text[] IS NULL OR who = ANY ($4)) AND ($5::text[] IS NULL OR what = ANY ($5))
         AND ($6::timestamptz IS NULL OR at >= $6) AND ($7::timestamptz IS NULL OR at < $7)

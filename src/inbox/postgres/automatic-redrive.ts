@@ -21,7 +21,7 @@ export function createAutomaticRedrive(options: {
 
   async function status(): Promise<AutomaticRedriveStatus> {
     const [row] = await query<{ on_off: boolean; changed_by: string; changed_at: Date }>(pool, {
-      text: 'SELECT on_off, changed_by, changed_at FROM switches WHERE stream = $1 AND name = $2',
+      text: 'SELECT on_off, changed_by, changed_at FROM holdfast.switches WHERE stream = $1 AND name = $2',
       values: [stream, SWITCH],
     })
     const on = row?.on_off ?? preset
@@ -41,7 +41,7 @@ export function createAutomaticRedrive(options: {
         await pipelined(client, [
           'BEGIN',
           {
-            text: `INSERT INTO switches (stream, name, on_off, changed_by, changed_at) VALUES ($1, $2, $3, $4, clock_timestamp())
+            text: `INSERT INTO holdfast.switches (stream, name, on_off, changed_by, changed_at) VALUES ($1, $2, $3, $4, clock_timestamp())
               ON CONFLICT (stream, name) DO UPDATE
                 SET on_off = excluded.on_off, changed_by = excluded.changed_by, changed_at = excluded.changed_at`,
             values: [stream, SWITCH, on, by.who],

@@ -37,7 +37,7 @@ export const causeId = (g: string, stream: string) =>
 const LOCK_KEY = `hashtextextended('holdfast causes ' || $1, 0)`
 
 const versionAt = (instant: string) =>
-  `(SELECT s.version FROM consumer_starts AS s WHERE s.started_at <= ${instant} ORDER BY s.started_at DESC LIMIT 1)`
+  `(SELECT s.version FROM holdfast.consumer_starts AS s WHERE s.started_at <= ${instant} ORDER BY s.started_at DESC LIMIT 1)`
 
 /** All letters of the stream by cause, in one reading of the index. */
 const LETTERS = `
@@ -49,7 +49,7 @@ const LETTERS = `
     max(d.failed_at) AS last_failed_at,
     max(d.failed_at) FILTER (WHERE d.state IN (${sqlList(WAITING)})) AS last_waiting,
     max(d.state_changed_at) FILTER (WHERE d.state IN (${sqlList(SETTLED)})) AS last_settled_at
-  FROM dead_letters AS d WHERE d.stream = $1 GROUP BY d.reason, d.error, d.pointer`
+  FROM holdfast.dead_letters AS d WHERE d.stream = $1 GROUP BY d.reason, d.error, d.pointer`
 
 /**
  * What follows from the letters. Times of failures are compared with one another only, so that it does not matter how the clocks of
@@ -70,24 +70,24 @@ const JUDGED = `
       WHEN c.state = 'snoozed' AND (c.snoozed_until <= now() OR l.waiting >= c.snoozed_above) THEN 'due'
       ELSE c.state
     END AS state
-  FROM letters AS l FULL JOIN (SELECT * FROM causes WHERE stream = $1) AS c USING (reason, error, pointer)`
+  FROM letters AS l FULL JOIN (SELECT * FROM holdfast.causes WHERE stream = $1) AS c USING (reason, error, pointer)`
 
 const REFRESH = `
   WITH letters AS (${LETTERS}), judged AS (${JUDGED}), changed AS (
     SELECT j.*, coalesce(CASE j.state
       WHEN 'new' THEN j.first_seen
       WHEN 'regressed' THEN CASE WHEN j.was = 'resolved' THEN (
-          SELECT min(d.failed_at) FROM dead_letters AS d
+          SELECT min(d.failed_at) FROM holdfast.dead_letters AS d
           WHERE d.stream = $1 AND d.failed_at > j.mark AND d.state IN (${sqlList(WAITING)})
             AND d.reason = j.reason AND d.error = j.error AND d.pointer = j.pointer)
         ELSE j.first_unsettled END
       END, now()) AS since
     FROM judged AS j WHERE j.state IS DISTINCT FROM j.was
   ), gone AS (
-    DELETE FROM causes AS c WHERE c.stream = $1 AND c.state = 'resolved' AND c.since < now() - ${KEPT}
+    DELETE FROM holdfast.causes AS c WHERE c.stream = $1 AND c.state = 'resolved' AND c.since < now() - ${KEPT}
       AND NOT EXISTS (SELECT FROM letters AS l WHERE (l.reason, l.error, l.pointer) = (c.reason, c.error, c.pointer))
   )
-  INSERT INTO causes AS c (id, stream, reason, error, pointer, state, since, version, last_failed_at)
+  INSERT INTO holdfast.causes AS c (id, stream, reason, error, pointer, state, since, version, last_failed_at)
   SELECT coalesce(known, ${causeId('changed', '$1')}), $1, reason, error, pointer, state, since, ${versionAt('since')}, last_failed_at
   FROM changed
   ON CONFLICT (id) DO UPDATE SET state = excluded.state, since = excluded.since, noted_at = now(), last_failed_at = excluded.last_failed_at,
@@ -98,12 +98,12 @@ const LIST = `
   WITH letters AS (${LETTERS})
   SELECT c.id, c.reason, c.error, c.pointer, ${causeColumns('c')},
     coalesce(l.waiting, 0)::float8 AS waiting, coalesce(l.count, 0)::float8 AS count
-  FROM causes AS c LEFT JOIN letters AS l USING (reason, error, pointer)
+  FROM holdfast.causes AS c LEFT JOIN letters AS l USING (reason, error, pointer)
   WHERE c.stream = $1 AND ($2::text IS NULL OR c.id = $2)
   ORDER BY waiting DESC, c.since DESC, c.id`
 
 const CHANGE = `
-  UPDATE causes AS c SET owner = coalesce(nullif($3::text, ''), CASE WHEN $3 IS NULL THEN c.owner END),
+  UPDATE holdfast.causes AS c SET owner = coalesce(nullif($3::text, ''), CASE WHEN $3 IS NULL THEN c.owner END),
     note = coalesce(nullif($4::text, ''), CASE WHEN $4 IS NULL THEN c.note END),
     state = coalesce($5::text, c.state), since = CASE WHEN $5 IS NULL THEN c.since ELSE now() END,
     last_failed_at = CASE WHEN $5 IS NULL THEN c.last_failed_at ELSE coalesce(l.last_failed_at, c.last_failed_at) END,
@@ -111,7 +111,7 @@ const CHANGE = `
     snoozed_above = CASE WHEN $5 IS NULL THEN c.snoozed_above ELSE coalesce(l.waiting, 0) + $7::bigint END,
     resolved_by = CASE WHEN $5 IS NULL THEN c.resolved_by WHEN $5 = 'resolved' THEN $8 END,
     changed_by = $8, changed_at = now()
-  FROM causes AS before LEFT JOIN (${LETTERS}) AS l USING (reason, error, pointer)
+  FROM holdfast.causes AS before LEFT JOIN (${LETTERS}) AS l USING (reason, error, pointer)
   WHERE before.id = $2 AND before.stream = $1 AND c.id = before.id
   RETURNING c.id, c.reason, c.error, c.pointer, ${causeColumns('c')}, before.state AS was,
     coalesce(l.waiting, 0)::float8 AS waiting, coalesce(l.count, 0)::float8 AS count`

@@ -33,7 +33,7 @@ export async function readArrivals(
     text: `WITH day AS (SELECT date_trunc('hour', now()) - ($1 - 1) * $2 * interval '1 second' AS since),
         counted AS (
           SELECT d.reason, d.error, d.pointer, count(*) AS count, ${stepOf('d.first_failed_at')} AS step
-          FROM dead_letters AS d, day WHERE d.stream = $3 AND d.first_failed_at >= day.since AND ${text}
+          FROM holdfast.dead_letters AS d, day WHERE d.stream = $3 AND d.first_failed_at >= day.since AND ${text}
           GROUP BY d.reason, d.error, d.pointer, step
         ), started AS (${STARTS_WITH_BEFORE}), starts AS (
           SELECT ${stepOf('started_at')} AS step, version, count(*) AS count, max(started_at) AS at,

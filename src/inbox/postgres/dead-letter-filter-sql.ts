@@ -58,7 +58,7 @@ function conditionOf(term: FilterTerm, d: string, parameter: Parameter): string 
     case 'replays':
       return `${d}.replay_count ${term.comparison} ${parameter(term.count)}::integer`
     case 'replay':
-      return `EXISTS (SELECT FROM replay_items AS item
+      return `EXISTS (SELECT FROM holdfast.replay_items AS item
         WHERE item.dead_letter_id = ${d}.id AND item.replay_id = ANY (${parameter(term.values)}::text[]))`
     case 'found':
       return `${d}.id = ANY (${parameter(term.ids)}::text[])`

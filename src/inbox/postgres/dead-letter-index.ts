@@ -8,7 +8,7 @@ export function createDeadLetterIndex(pool: pg.Pool, stream: string): DeadLetter
   return {
     async ofKey(key) {
       const rows = await query<DeadLetterHint>(pool, {
-        text: `SELECT id, reason, error, pointer FROM dead_letters
+        text: `SELECT id, reason, error, pointer FROM holdfast.dead_letters
           WHERE key = $1 AND stream = $2 AND state NOT IN (${sqlList(SETTLED)}) ORDER BY failed_at DESC, id DESC LIMIT 1`,
         values: [key, stream],
       })
@@ -20,10 +20,10 @@ export function createDeadLetterIndex(pool: pg.Pool, stream: string): DeadLetter
         text: `SELECT id, reason, error, pointer, state, ${rfc3339('failed_at')} AS failed_at, (
             SELECT coalesce(jsonb_agg(jsonb_build_object('at', ${rfc3339('e.at')}, 'what', e.what, 'who', e.who,
               'redrive', e.detail->>'replay_id') ORDER BY e.id), '[]')
-            FROM (SELECT * FROM dead_letter_events AS latest WHERE latest.dead_letter_id = d.id
+            FROM (SELECT * FROM holdfast.dead_letter_events AS latest WHERE latest.dead_letter_id = d.id
               ORDER BY latest.id DESC LIMIT 20) AS e
           ) AS events
-          FROM dead_letters AS d WHERE key = $1 AND stream = $2 ORDER BY d.failed_at DESC, d.id DESC LIMIT 20`,
+          FROM holdfast.dead_letters AS d WHERE key = $1 AND stream = $2 ORDER BY d.failed_at DESC, d.id DESC LIMIT 20`,
         values: [key, stream],
       })
     },

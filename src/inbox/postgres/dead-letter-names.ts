@@ -8,8 +8,8 @@ export const readNamed =
   async texts => {
     const rows = await query<{ text: string; is_id: boolean; is_key: boolean }>(pool, {
       text: `SELECT text,
-          EXISTS (SELECT FROM dead_letters AS d WHERE d.stream = $1 AND d.id = text COLLATE "C") AS is_id,
-          EXISTS (SELECT FROM dead_letters AS d WHERE d.stream = $1 AND d.key = text) AS is_key
+          EXISTS (SELECT FROM holdfast.dead_letters AS d WHERE d.stream = $1 AND d.id = text COLLATE "C") AS is_id,
+          EXISTS (SELECT FROM holdfast.dead_letters AS d WHERE d.stream = $1 AND d.key = text) AS is_key
         FROM unnest($2::text[]) AS given (text)`,
       values: [stream, texts],
     })
@@ -38,7 +38,7 @@ export const readFieldValues =
     const rows = await query<{ field: keyof FieldValues; value: string }>(pool, {
       text: `WITH counted AS (
           SELECT d.reason, d.error, d.pointer, d.source_topic, d.source_partition, count(*) AS count
-          FROM dead_letters AS d WHERE d.stream = $1 GROUP BY 1, 2, 3, 4, 5
+          FROM holdfast.dead_letters AS d WHERE d.stream = $1 GROUP BY 1, 2, 3, 4, 5
         )
         SELECT field, value FROM (${fields.join(' UNION ALL ')}) AS counted_values ORDER BY field, count DESC, value`,
       values: [stream],

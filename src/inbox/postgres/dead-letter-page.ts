@@ -40,7 +40,7 @@ export const readPage =
     const place = `ARRAY[${keys.map(key => key.text ?? `d.${key.column}::text`).join(', ')}] AS place`
     const parts = (after === undefined ? ['true'] : restOf(keys, beyond)).map(
       rest =>
-        `(SELECT ${LETTER_COLUMNS}, ${place} FROM dead_letters AS d WHERE d.stream = $2 AND ${text} AND ${rest} ORDER BY ${order} LIMIT $1)`,
+        `(SELECT ${LETTER_COLUMNS}, ${place} FROM holdfast.dead_letters AS d WHERE d.stream = $2 AND ${text} AND ${rest} ORDER BY ${order} LIMIT $1)`,
     )
     const rows = await query<LetterColumns & { place: string[] }>(pool, {
       text: `SELECT * FROM (${parts.join(' UNION ALL ')}) AS page ORDER BY ${order} LIMIT $1`,

@@ -30,30 +30,30 @@ export async function purgeSettled(pool: pg.Pool, stream: string, olderThanMs: n
  */
 const PURGE = `
   WITH target AS (
-    SELECT id FROM dead_letters
+    SELECT id FROM holdfast.dead_letters
     WHERE stream = $3 AND state IN (${sqlList(SETTLED)}) AND state_changed_at < now() - $1::float8 * interval '1 millisecond'
     ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
   ), gone AS (
-    DELETE FROM dead_letters AS d USING target WHERE d.id = target.id
+    DELETE FROM holdfast.dead_letters AS d USING target WHERE d.id = target.id
     RETURNING d.id, d.source_topic, d.source_partition, d.group_id, d.reason, d.error, d.pointer, d.state, d.failures
   ), ids AS (
-    INSERT INTO dead_letters_purged (id) SELECT id FROM gone ON CONFLICT DO NOTHING
+    INSERT INTO holdfast.dead_letters_purged (id) SELECT id FROM gone ON CONFLICT DO NOTHING
   ), counts AS (
-    INSERT INTO dead_letters_purged_counts AS known
+    INSERT INTO holdfast.dead_letters_purged_counts AS known
       (stream, source_topic, source_partition, group_id, reason, error, pointer, state, letters, failures)
     SELECT $3, source_topic, source_partition, group_id, reason, error, pointer, state, count(*), sum(failures)
     FROM gone GROUP BY source_topic, source_partition, group_id, reason, error, pointer, state
     ON CONFLICT (stream, source_topic, source_partition, group_id, reason, error, pointer, state)
       DO UPDATE SET letters = known.letters + excluded.letters, failures = known.failures + excluded.failures
   ), events AS (
-    DELETE FROM dead_letter_events AS event USING gone WHERE event.dead_letter_id = gone.id
+    DELETE FROM holdfast.dead_letter_events AS event USING gone WHERE event.dead_letter_id = gone.id
   ), members AS (
-    DELETE FROM replay_items AS item USING gone
+    DELETE FROM holdfast.replay_items AS item USING gone
     WHERE item.dead_letter_id = gone.id AND (item.state NOT IN (${sqlList(membersWhere('left'))}) OR EXISTS (
-      SELECT FROM replays AS r WHERE r.id = item.replay_id AND r.state IN (${sqlList(redrivesWhere(state => state.final))})))
+      SELECT FROM holdfast.replays AS r WHERE r.id = item.replay_id AND r.state IN (${sqlList(redrivesWhere(state => state.final))})))
     RETURNING item.replay_id, item.state
   ), replays AS (
-    INSERT INTO replay_items_purged AS known (replay_id, state, count)
+    INSERT INTO holdfast.replay_items_purged AS known (replay_id, state, count)
     SELECT replay_id, state, count(*) FROM members GROUP BY replay_id, state
     ON CONFLICT (replay_id, state) DO UPDATE SET count = known.count + excluded.count
   )

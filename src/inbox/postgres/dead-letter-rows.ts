@@ -72,7 +72,7 @@ export function toLetterRow(row: LetterColumns): DeadLetterRow {
  */
 export function stateBefore(what: 'discarded' | 'replayed'): string {
   return `CASE (
-      SELECT e.detail->>'was_state' FROM dead_letter_events AS e
+      SELECT e.detail->>'was_state' FROM holdfast.dead_letter_events AS e
       WHERE e.dead_letter_id = d.id AND e.what = '${what}' ORDER BY e.id DESC LIMIT 1
     ) WHEN 'parked' THEN 'parked' ELSE 'open' END`
 }

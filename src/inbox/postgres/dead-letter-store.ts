@@ -41,7 +41,7 @@ export function createDeadLetterStore(pool: pg.Pool, stream: string): DeadLetter
 
     async get(id) {
       const [row] = await query<LetterColumns & ViolationsColumn>(pool, {
-        text: `SELECT ${LETTER_COLUMNS}, d.violations FROM dead_letters AS d WHERE d.id = $1 AND d.stream = $2`,
+        text: `SELECT ${LETTER_COLUMNS}, d.violations FROM holdfast.dead_letters AS d WHERE d.id = $1 AND d.stream = $2`,
         values: [id, stream],
       })
       return row === undefined ? undefined : { ...toLetterRow(row), violations: row.violations }
@@ -49,12 +49,12 @@ export function createDeadLetterStore(pool: pg.Pool, stream: string): DeadLetter
 
     async history(id) {
       const [letter] = await query<LetterColumns>(pool, {
-        text: `SELECT ${LETTER_COLUMNS} FROM dead_letters AS d WHERE d.id = $1 AND d.stream = $2`,
+        text: `SELECT ${LETTER_COLUMNS} FROM holdfast.dead_letters AS d WHERE d.id = $1 AND d.stream = $2`,
         values: [id, stream],
       })
       if (letter === undefined) return []
       const events = await query<EventColumns>(pool, {
-        text: 'SELECT at, what, who, detail FROM dead_letter_events AS e WHERE dead_letter_id = $1 ORDER BY e.id',
+        text: 'SELECT at, what, who, detail FROM holdfast.dead_letter_events AS e WHERE dead_letter_id = $1 ORDER BY e.id',
         values: [id],
       })
       return toHistory(letter, events)
@@ -64,14 +64,14 @@ export function createDeadLetterStore(pool: pg.Pool, stream: string): DeadLetter
       const { text, values } = filterSql(filter, { first: 7 })
       const { action, count } = await acting('discard', printFilter(filter), by, 'discarded', {
         text: `WITH target AS (
-            SELECT d.id, d.state FROM dead_letters AS d
+            SELECT d.id, d.state FROM holdfast.dead_letters AS d
             WHERE d.stream = $6 AND d.id > $4 AND ${text} AND d.state IN (${sqlList(LETTER_MOVES.discard.from)})
             ORDER BY d.id LIMIT $5 FOR UPDATE
           ), moved AS (
-            UPDATE dead_letters AS d SET state = 'discarded', state_changed_at = now(), discard_action = $1
+            UPDATE holdfast.dead_letters AS d SET state = 'discarded', state_changed_at = now(), discard_action = $1
             FROM target WHERE d.id = target.id RETURNING d.id, target.state AS was_state
           ), noted AS (
-            INSERT INTO dead_letter_events (dead_letter_id, what, who, detail)
+            INSERT INTO holdfast.dead_letter_events (dead_letter_id, what, who, detail)
             SELECT id, 'discarded', $2,
               jsonb_build_object('because', $3::text, 'action', $1::bigint::text, 'was_state', was_state) FROM moved
             RETURNING dead_letter_id
@@ -84,19 +84,19 @@ export function createDeadLetterStore(pool: pg.Pool, stream: string): DeadLetter
     async restore(action, by) {
       if (!NUMBER.test(action)) throw new UsageError(`${JSON.stringify(action)} is no number of a discard`)
       const [entry] = await query<{ filter: string }>(pool, {
-        text: `SELECT filter FROM audit_log WHERE id = $1 AND what = 'discard' AND stream = $2`,
+        text: `SELECT filter FROM holdfast.audit_log WHERE id = $1 AND what = 'discard' AND stream = $2`,
         values: [action, stream],
       })
       if (entry === undefined) throw new UsageError(`the audit log has no discard with the number ${action}`)
       const { count } = await acting('restore', entry.filter, by, 'restored', {
         text: `WITH target AS (
-            SELECT d.id FROM dead_letters AS d
+            SELECT d.id FROM holdfast.dead_letters AS d
             WHERE d.stream = $6 AND d.id > $4 AND d.discard_action = $7 AND d.state = 'discarded' ORDER BY d.id LIMIT $5 FOR UPDATE
           ), moved AS (
-            UPDATE dead_letters AS d SET state = ${stateBefore('discarded')}, state_changed_at = now(), discard_action = NULL
+            UPDATE holdfast.dead_letters AS d SET state = ${stateBefore('discarded')}, state_changed_at = now(), discard_action = NULL
             FROM target WHERE d.id = target.id RETURNING d.id, d.state
           ), noted AS (
-            INSERT INTO dead_letter_events (dead_letter_id, what, who, detail)
+            INSERT INTO holdfast.dead_letter_events (dead_letter_id, what, who, detail)
             SELECT id, 'restored', $2,
               jsonb_build_object('because', $3::text, 'action', $1::bigint::text, 'state', state) FROM moved
             RETURNING dead_letter_id
@@ -110,10 +110,10 @@ export function createDeadLetterStore(pool: pg.Pool, stream: string): DeadLetter
       if (ids.length === 0) return
       await acting('reveal', filter, by, 'revealed', {
         text: `WITH noted AS (
-            INSERT INTO dead_letter_events (dead_letter_id, what, who, detail)
+            INSERT INTO holdfast.dead_letter_events (dead_letter_id, what, who, detail)
             SELECT id, 'revealed', $2, jsonb_build_object('because', $3::text, 'action', $1::bigint::text)
             FROM (SELECT id COLLATE "C" AS id FROM unnest($7::text[]) AS shown (id)) AS shown
-            WHERE id > $4 AND EXISTS (SELECT FROM dead_letters AS d WHERE d.id = shown.id AND d.stream = $6) ORDER BY id LIMIT $5
+            WHERE id > $4 AND EXISTS (SELECT FROM holdfast.dead_letters AS d WHERE d.id = shown.id AND d.stream = $6) ORDER BY id LIMIT $5
             RETURNING dead_letter_id
           ) ${COUNT_NOTED}`,
         values: [ids],
@@ -152,7 +152,7 @@ export function createDeadLetterStore(pool: pg.Pool, stream: string): DeadLetter
         const { noted = 0, last }: { noted?: number; last?: string | null } = done?.rows[0] ?? {}
         const counts = JSON.stringify({ [counted]: count + noted })
         await pipelined(client, [
-          { text: 'UPDATE audit_log SET counts = $2 WHERE id = $1', values: [number, counts] },
+          { text: 'UPDATE holdfast.audit_log SET counts = $2 WHERE id = $1', values: [number, counts] },
           'COMMIT',
         ])
         action = number
@@ -194,7 +194,7 @@ function groupsSql(condition: string): string {
     WITH counted AS (
       SELECT d.reason, d.error, d.pointer, d.state, count(*) AS count,
         min(d.first_failed_at) AS first_seen, max(d.failed_at) AS last_seen
-      FROM dead_letters AS d WHERE d.stream = $1 AND ${condition} GROUP BY d.reason, d.error, d.pointer, d.state
+      FROM holdfast.dead_letters AS d WHERE d.stream = $1 AND ${condition} GROUP BY d.reason, d.error, d.pointer, d.state
     ), grouped AS (
       SELECT reason, error, pointer, sum(count) AS count, jsonb_object_agg(state, count) AS states,
         min(first_seen) AS first_seen, max(last_seen) AS last_seen
@@ -203,9 +203,9 @@ function groupsSql(condition: string): string {
     SELECT g.*, sample.id AS sample_id, sample.key AS sample_key, sample.message AS sample_message,
       coalesce(c.id, ${causeId('g', '$1')}) AS cause_id, ${causeColumns('c')}
     FROM grouped AS g
-    LEFT JOIN causes AS c ON c.stream = $1 AND (c.reason, c.error, c.pointer) = (g.reason, g.error, g.pointer)
+    LEFT JOIN holdfast.causes AS c ON c.stream = $1 AND (c.reason, c.error, c.pointer) = (g.reason, g.error, g.pointer)
     CROSS JOIN LATERAL (
-      SELECT d.id, d.key, d.message FROM dead_letters AS d
+      SELECT d.id, d.key, d.message FROM holdfast.dead_letters AS d
       WHERE d.stream = $1 AND d.failed_at = g.last_seen AND d.reason = g.reason AND d.error = g.error AND d.pointer = g.pointer
         AND ${condition}
       ORDER BY d.id DESC LIMIT 1

@@ -8,7 +8,7 @@ export async function readViolations(
   ids: readonly string[],
 ): Promise<Map<string, readonly Violation[]>> {
   const rows = await query<{ id: string; violations: readonly Violation[] }>(pool, {
-    text: 'SELECT id, violations FROM dead_letters WHERE id = ANY ($1::text[])',
+    text: 'SELECT id, violations FROM holdfast.dead_letters WHERE id = ANY ($1::text[])',
     values: [ids],
   })
   return new Map(rows.map(({ id, violations }) => [id, violations]))

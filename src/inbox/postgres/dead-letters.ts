@@ -108,7 +108,7 @@ function firstState(redriveMax: number): string {
 
 function indexSql(redriveMax: number): string {
   return `
-  INSERT INTO dead_letters AS known (${NAMES}, state)
+  INSERT INTO holdfast.dead_letters AS known (${NAMES}, state)
   SELECT ${LETTER_INPUT.select}, ${firstState(redriveMax)}
   FROM ${LETTER_INPUT.input}
   ON CONFLICT (id) DO UPDATE SET
@@ -131,7 +131,7 @@ function indexSql(redriveMax: number): string {
 function renewSql(redriveMax: number): string {
   const input = FIELDS.map(({ name, select }) => (select === undefined ? name : `${select} AS ${name}`)).join(', ')
   return `
-  UPDATE dead_letters AS known SET
+  UPDATE holdfast.dead_letters AS known SET
     ${RENEWED.map(name => `${name} = ${name === 'key' ? 'coalesce(excluded.key, known.key)' : `excluded.${name}`}`).join(', ')},
     failed_at = excluded.failed_at, attempts = excluded.attempts,
     replay_count = greatest(known.replay_count, excluded.replay_count),

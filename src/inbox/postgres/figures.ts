@@ -8,11 +8,11 @@ import { membersWhere, redrivesWhere, sqlList, WAITING } from '../letter-states.
 const DEAD_LETTERS = `
   WITH waiting AS (
     SELECT state, reason, error, pointer, count(*) AS count, min(failed_at) AS oldest
-    FROM dead_letters WHERE stream = $1 AND state IN (${sqlList(WAITING)}) GROUP BY state, reason, error, pointer
+    FROM holdfast.dead_letters WHERE stream = $1 AND state IN (${sqlList(WAITING)}) GROUP BY state, reason, error, pointer
   ), attention AS (
     SELECT coalesce(c.state, 'new') AS state, count(*) AS causes
     FROM (SELECT DISTINCT reason, error, pointer FROM waiting) AS w
-      LEFT JOIN causes AS c ON c.stream = $1 AND (c.reason, c.error, c.pointer) = (w.reason, w.error, w.pointer)
+      LEFT JOIN holdfast.causes AS c ON c.stream = $1 AND (c.reason, c.error, c.pointer) = (w.reason, w.error, w.pointer)
     WHERE coalesce(c.state, 'new') IN (${sqlList(ATTENTION)}) GROUP BY coalesce(c.state, 'new')
   )
   SELECT state, reason, sum(count)::float8 AS count, extract(epoch FROM min(oldest))::float8 * 1000 AS oldest_ms,
@@ -21,9 +21,9 @@ const DEAD_LETTERS = `
 
 /** The states are those of the index `replays_one_at_a_time`: a stream has one such redrive at most. */
 const REDRIVE = `
-  SELECT (SELECT count(*) FROM replay_items AS item
+  SELECT (SELECT count(*) FROM holdfast.replay_items AS item
           WHERE item.replay_id = replays.id AND item.state IN (${sqlList(membersWhere('left'))}))::float8 AS pending
-  FROM replays WHERE stream = $1 AND state IN (${sqlList(redrivesWhere(state => state.underWay))})`
+  FROM holdfast.replays WHERE stream = $1 AND state IN (${sqlList(redrivesWhere(state => state.underWay))})`
 
 interface Group {
   readonly state: 'open' | 'parked'

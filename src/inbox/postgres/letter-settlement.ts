@@ -71,7 +71,7 @@ export function createLetterLookups(pool: pg.Pool, stream: string): LetterLookup
       if (from.length === 0) return new Map()
       const rows = await query<{ topic: string; partition: number; last: string }>(pool, {
         text: `SELECT topic, partition, (
-            SELECT max(source_offset) FROM dead_letters WHERE stream = $1 AND source_topic = topic
+            SELECT max(source_offset) FROM holdfast.dead_letters WHERE stream = $1 AND source_topic = topic
               AND source_partition = partition AND source_offset >= next_offset AND state IN (${sqlList(WAITING)})
           ) AS last
           FROM unnest($2::text[], $3::int4[], $4::int8[]) AS progress (topic, partition, next_offset)`,

@@ -50,19 +50,19 @@ async function purge(
 const OLD = `now() - $2::float8 * interval '1 millisecond'`
 
 const PURGE_AUDIT = `
-  DELETE FROM audit_log WHERE id IN (
-    SELECT id FROM audit_log AS entry WHERE stream = $1 AND at < ${OLD}
-      AND NOT EXISTS (SELECT FROM dead_letters AS d WHERE d.discard_action = entry.id AND d.state = 'discarded')
+  DELETE FROM holdfast.audit_log WHERE id IN (
+    SELECT id FROM holdfast.audit_log AS entry WHERE stream = $1 AND at < ${OLD}
+      AND NOT EXISTS (SELECT FROM holdfast.dead_letters AS d WHERE d.discard_action = entry.id AND d.state = 'discarded')
     ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
   ) RETURNING 1`
 
 const PURGE_REDRIVES = `
   WITH target AS (
-    SELECT id FROM replays AS r WHERE stream = $1 AND topic = '' AND coalesce(finished_at, created_at) < ${OLD}
+    SELECT id FROM holdfast.replays AS r WHERE stream = $1 AND topic = '' AND coalesce(finished_at, created_at) < ${OLD}
       AND state IN (${sqlList(redrivesWhere(state => state.final))})
-      AND NOT EXISTS (SELECT FROM replay_items AS item WHERE item.replay_id = r.id)
+      AND NOT EXISTS (SELECT FROM holdfast.replay_items AS item WHERE item.replay_id = r.id)
     ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
   ), counts AS (
-    DELETE FROM replay_items_purged AS gone USING target WHERE gone.replay_id = target.id
+    DELETE FROM holdfast.replay_items_purged AS gone USING target WHERE gone.replay_id = target.id
   )
-  DELETE FROM replays AS r USING target WHERE r.id = target.id RETURNING 1`
+  DELETE FROM holdfast.replays AS r USING target WHERE r.id = target.id RETURNING 1`

@@ -50,11 +50,11 @@ const REDRIVES = `
       + CASE WHEN item.state IN (${sqlList(membersWhere('settled'))}) THEN 0 ELSE 1 END) AS count
   FROM unnest($3::text[], $4::text[], $5::text[], $6::int4[]) WITH ORDINALITY
       AS claimed (replay, letter, topic, partition, at)
-    JOIN replays AS redrive ON redrive.id = claimed.replay AND coalesce(redrive.topic, $2) = $2
-    LEFT JOIN replay_items AS item ON item.replay_id = claimed.replay AND item.dead_letter_id = claimed.letter
-    LEFT JOIN dead_letters AS letter ON letter.id = claimed.letter
-    LEFT JOIN stream_progress AS progress ON progress.topic = claimed.topic AND progress.partition = claimed.partition
+    JOIN holdfast.replays AS redrive ON redrive.id = claimed.replay AND coalesce(redrive.topic, $2) = $2
+    LEFT JOIN holdfast.replay_items AS item ON item.replay_id = claimed.replay AND item.dead_letter_id = claimed.letter
+    LEFT JOIN holdfast.dead_letters AS letter ON letter.id = claimed.letter
+    LEFT JOIN holdfast.stream_progress AS progress ON progress.topic = claimed.topic AND progress.partition = claimed.partition
       AND progress.group_id = $1
   WHERE item.state <> 'pending' OR item.state IS NULL
-    AND EXISTS (SELECT FROM dead_letters_purged AS gone WHERE gone.id = claimed.letter)
-    AND EXISTS (SELECT FROM replay_items_purged AS gone WHERE gone.replay_id = claimed.replay)`
+    AND EXISTS (SELECT FROM holdfast.dead_letters_purged AS gone WHERE gone.id = claimed.letter)
+    AND EXISTS (SELECT FROM holdfast.replay_items_purged AS gone WHERE gone.replay_id = claimed.replay)`

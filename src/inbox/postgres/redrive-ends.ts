@@ -71,14 +71,14 @@ export function toClosings(rows: readonly Readonly<Record<string, unknown>>[]): 
 }
 
 const FAILED_AGAIN = `
-  INSERT INTO dead_letter_events (dead_letter_id, what, detail)
+  INSERT INTO holdfast.dead_letter_events (dead_letter_id, what, detail)
   SELECT known.id, 'failed_again', jsonb_build_object('replay_id', input.replay_id, 'replay_count', input.replay_count,
     'reason', input.reason, 'error', input.error, 'pointer', input.pointer,
     'was_reason', known.reason, 'was_error', known.error, 'was_pointer', known.pointer,
     'was_dlq_partition', known.dlq_partition, 'was_dlq_offset', known.dlq_offset)
   FROM unnest($1::text[], $2::text[], $3::int4[], $4::text[], $5::text[], $6::text[])
       AS input (id, replay_id, replay_count, reason, error, pointer)
-    JOIN dead_letters AS known ON known.id = input.id`
+    JOIN holdfast.dead_letters AS known ON known.id = input.id`
 
 /**
  * A letter whose record had its effect is resolved in whatever state it was, unless an operator has discarded it. The members
@@ -91,11 +91,11 @@ const CLOSE = `
     SELECT * FROM unnest($1::text[], $2::text[], $3::int4[], $4::text[], $5::text[])
       AS input (id, replay_id, replay_count, outcome, reason)
   ), locked AS (
-    SELECT d.id, d.state FROM dead_letters AS d WHERE d.id = ANY ($1::text[]) ORDER BY d.id FOR UPDATE
+    SELECT d.id, d.state FROM holdfast.dead_letters AS d WHERE d.id = ANY ($1::text[]) ORDER BY d.id FOR UPDATE
   ), effective AS (
     SELECT id, max(replay_count) AS replay_count, max(replay_id) AS replay_id FROM input WHERE outcome <> '' GROUP BY id
   ), resolved AS (
-    UPDATE dead_letters AS d SET state = 'resolved', state_changed_at = now(),
+    UPDATE holdfast.dead_letters AS d SET state = 'resolved', state_changed_at = now(),
       replay_count = greatest(d.replay_count, effective.replay_count), replay_id = coalesce(d.replay_id, effective.replay_id)
     FROM effective JOIN locked USING (id)
     WHERE d.id = effective.id AND locked.state IN (${sqlList(LETTER_MOVES.resolve.from)})
@@ -105,14 +105,14 @@ const CLOSE = `
     FROM input LEFT JOIN locked ON locked.id = input.id
   ), members AS (
     SELECT item.position, ends.* FROM (SELECT * FROM closed ORDER BY replay_id, id) AS ends CROSS JOIN LATERAL (
-      SELECT position FROM replay_items WHERE replay_id = ends.replay_id AND dead_letter_id = ends.id
+      SELECT position FROM holdfast.replay_items WHERE replay_id = ends.replay_id AND dead_letter_id = ends.id
         AND state NOT IN (${sqlList(membersWhere('settled'))}) FOR UPDATE
     ) AS item
   ), settled AS (
-    UPDATE replay_items AS item SET state = members.result, outcome = coalesce(nullif(members.outcome, ''), members.reason)
+    UPDATE holdfast.replay_items AS item SET state = members.result, outcome = coalesce(nullif(members.outcome, ''), members.reason)
     FROM members WHERE item.replay_id = members.replay_id AND item.position = members.position
   ), noted AS (
-    INSERT INTO dead_letter_events (dead_letter_id, what, detail)
+    INSERT INTO holdfast.dead_letter_events (dead_letter_id, what, detail)
     SELECT id, result, jsonb_build_object('replay_id', replay_id, 'replay_count', replay_count) ||
       CASE WHEN outcome <> '' THEN jsonb_build_object('outcome', outcome) ELSE '{}' END
     FROM closed WHERE known AND result <> 'failed_again'
@@ -123,12 +123,12 @@ const READ_AGAIN = `
   WITH input AS (
     SELECT * FROM unnest($1::text[], $2::int8[], $3::text[]) AS input (id, source_timestamp, outcome)
   ), locked AS (
-    SELECT d.id, input.outcome FROM dead_letters AS d JOIN input USING (id, source_timestamp)
+    SELECT d.id, input.outcome FROM holdfast.dead_letters AS d JOIN input USING (id, source_timestamp)
     WHERE d.state IN (${sqlList(LETTER_MOVES.read_again.from)}) ORDER BY d.id FOR UPDATE OF d
   ), resolved AS (
-    UPDATE dead_letters AS d SET state = 'resolved', state_changed_at = now() FROM locked WHERE d.id = locked.id
+    UPDATE holdfast.dead_letters AS d SET state = 'resolved', state_changed_at = now() FROM locked WHERE d.id = locked.id
   )
-  INSERT INTO dead_letter_events (dead_letter_id, what, detail)
+  INSERT INTO holdfast.dead_letter_events (dead_letter_id, what, detail)
   SELECT id, 'resolved', jsonb_build_object('outcome', outcome, 'read_again', true) FROM locked`
 
 function texts(ends: readonly RedriveEnd[], of: (end: RedriveEnd) => string): Column {

@@ -81,7 +81,7 @@ export function createRedrivePages<T>(options: RedrivePagesOptions<T>): RedriveP
 function lockLetters(ends: readonly { readonly id: string }[]): Statement {
   return {
     name: 'redrive_lock_letters',
-    text: 'SELECT FROM dead_letters WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE',
+    text: 'SELECT FROM holdfast.dead_letters WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE',
     columns: [{ type: 'text', values: ends.map(({ id }) => id) }],
   }
 }
@@ -90,7 +90,7 @@ function lockLetters(ends: readonly { readonly id: string }[]): Statement {
 function countNewKeys(stream: string, { id }: RedriveInHand, inserted: number): pg.QueryConfig {
   return {
     name: 'redrive_count_new_keys',
-    text: `INSERT INTO value_count_changes AS known (stream, replay_id, values, because)
+    text: `INSERT INTO holdfast.value_count_changes AS known (stream, replay_id, values, because)
       VALUES ($1, $2, $3, 'redriven into the store')
       ON CONFLICT (replay_id) WHERE replay_id IS NOT NULL DO UPDATE SET values = known.values + excluded.values, at = now()`,
     values: [stream, id, inserted],

@@ -25,7 +25,7 @@ export const SELECT_REDRIVES = `
     r.canary::float8 AS canary, r.max_failures::float8 AS max_failures, r.yield_above, r.paused_because,
     CASE WHEN r.state = 'running' THEN r.waiting_for END AS waiting_for,
     r.total::float8 AS total, items.*, r.created_at, r.started_at, r.finished_at, r.error
-  FROM replays AS r CROSS JOIN LATERAL (
+  FROM holdfast.replays AS r CROSS JOIN LATERAL (
     SELECT
       coalesce(sum(count) FILTER (WHERE state IN (${sqlList(membersWhere('left'))}) AND r.state NOT IN (${OVER})), 0)::float8
         AS pending,
@@ -40,8 +40,8 @@ export const SELECT_REDRIVES = `
       coalesce(jsonb_object_agg(why, count) FILTER (WHERE why IS NOT NULL), '{}') AS skipped_because
     FROM (
       SELECT state, CASE state WHEN 'skipped' THEN outcome END AS why, count(*) AS count
-      FROM replay_items WHERE replay_id = r.id GROUP BY state, why
-      UNION ALL SELECT state, NULL, count FROM replay_items_purged WHERE replay_id = r.id
+      FROM holdfast.replay_items WHERE replay_id = r.id GROUP BY state, why
+      UNION ALL SELECT state, NULL, count FROM holdfast.replay_items_purged WHERE replay_id = r.id
     ) AS members
   ) AS items`
 
@@ -68,10 +68,10 @@ export const IS_ALIVE = `coalesce(heartbeat_at BETWEEN clock_timestamp() - ${LEA
  */
 export function letGo(guard: string): string {
   return `let_go AS (
-      UPDATE replay_items SET state = 'cancelled'
+      UPDATE holdfast.replay_items SET state = 'cancelled'
       WHERE replay_id = $1 AND state = 'claimed' AND ${guard} RETURNING dead_letter_id
     ), reopened AS (
-      UPDATE dead_letters AS d SET state = ${stateBefore('replayed')}, state_changed_at = clock_timestamp()
+      UPDATE holdfast.dead_letters AS d SET state = ${stateBefore('replayed')}, state_changed_at = clock_timestamp()
       WHERE state = 'replaying' AND replay_id = $1 AND id IN (SELECT dead_letter_id FROM let_go)
     )`
 }

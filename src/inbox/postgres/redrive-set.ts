@@ -75,7 +75,7 @@ function judged(
           WHEN d.dlq_partition IS NULL OR d.dlq_offset IS NULL THEN 'place_unknown'
           WHEN d.id <> ALL (${passingAt}::text[]) THEN 'over_limit'
         END AS left_out
-      FROM dead_letters AS d WHERE d.stream = ${streamAt} AND ${condition.text}`,
+      FROM holdfast.dead_letters AS d WHERE d.stream = ${streamAt} AND ${condition.text}`,
     values: [...own, ...condition.values],
   }
 }

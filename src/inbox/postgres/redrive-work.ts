@@ -45,7 +45,7 @@ export function createRedriveStore(
   return {
     async waiting() {
       const [row] = await query<{ id: string }>(pool, {
-        text: `SELECT id FROM replays WHERE stream = $2 AND ${IS_FREE} AND ${goesTo('$1')}`,
+        text: `SELECT id FROM holdfast.replays WHERE stream = $2 AND ${IS_FREE} AND ${goesTo('$1')}`,
         values: [topic, stream],
       })
       return row?.id
@@ -53,7 +53,7 @@ export function createRedriveStore(
 
     async take(id) {
       const [row] = await query<TakenRow>(pool, {
-        text: `UPDATE replays SET epoch = epoch + 1, heartbeat_at = clock_timestamp(),
+        text: `UPDATE holdfast.replays SET epoch = epoch + 1, heartbeat_at = clock_timestamp(),
             state = CASE state WHEN 'queued' THEN 'running' ELSE state END,
             started_at = coalesce(started_at, clock_timestamp()), waiting_for = NULL
           WHERE id = $1 AND stream = $3 AND ${IS_FREE} AND ${goesTo('$2')} 
@@ -66,7 +66,7 @@ export function createRedriveStore(
     async beat(redrive) {
       const { state } = await asOwner<{ mine: boolean; state: RedriveState }>(
         redrive,
-        `, beat AS (UPDATE replays SET heartbeat_at = clock_timestamp() WHERE id = $1 AND ${BY_ME})
+        `, beat AS (UPDATE holdfast.replays SET heartbeat_at = clock_timestamp() WHERE id = $1 AND ${BY_ME})
           SELECT true AS mine, state FROM mine`,
       )
       return state
@@ -85,7 +85,7 @@ export function createRedriveStore(
               'offset', d.source_offset::text, 'timestamp', d.source_timestamp, 'replay_count', d.replay_count, 'bytes', d.bytes,
               'dlq_partition', d.dlq_partition, 'dlq_offset', d.dlq_offset::text, 'edited', encode(item.edited_value, 'base64'),
               'ahead', ${IS_AHEAD})
-            FROM replay_items AS item LEFT JOIN dead_letters AS d ON d.id = item.dead_letter_id
+            FROM holdfast.replay_items AS item LEFT JOIN holdfast.dead_letters AS d ON d.id = item.dead_letter_id
             WHERE item.replay_id = $1 AND item.state = '${state}' ORDER BY item.position LIMIT $3
           ) AS items FROM mine`,
           [limit ?? null],
@@ -101,14 +101,14 @@ export function createRedriveStore(
     async claim(redrive, ids, marks) {
       const { claimed } = await asOwner<{ mine: boolean; claimed: string[] }>(
         redrive,
-        `, marked AS (UPDATE replays SET page_marks = $4 WHERE id = $1 AND ${BY_ME}), locked AS (
-            SELECT d.id, d.state FROM dead_letters AS d, mine WHERE d.id = ANY ($3::text[]) AND d.state = ANY (mine.takes)
+        `, marked AS (UPDATE holdfast.replays SET page_marks = $4 WHERE id = $1 AND ${BY_ME}), locked AS (
+            SELECT d.id, d.state FROM holdfast.dead_letters AS d, mine WHERE d.id = ANY ($3::text[]) AND d.state = ANY (mine.takes)
             ORDER BY d.id FOR UPDATE OF d
           ), letters AS (
-            UPDATE dead_letters AS d SET state = 'replaying', replay_id = $1, state_changed_at = clock_timestamp()
+            UPDATE holdfast.dead_letters AS d SET state = 'replaying', replay_id = $1, state_changed_at = clock_timestamp()
             FROM locked WHERE d.id = locked.id RETURNING d.id, d.replay_count, locked.state AS was_state
           ), items AS (
-            UPDATE replay_items AS item SET
+            UPDATE holdfast.replay_items AS item SET
               state = CASE WHEN letters.id IS NULL THEN 'skipped' ELSE 'claimed' END,
               outcome = CASE WHEN letters.id IS NULL THEN 'not_open' END
             FROM unnest($3::text[]) AS wanted (id) LEFT JOIN letters ON letters.id = wanted.id
@@ -116,7 +116,7 @@ export function createRedriveStore(
             RETURNING item.dead_letter_id AS id, item.state, item.edited_value IS NOT NULL AS edited, letters.replay_count,
               letters.was_state
           ), events AS (
-            INSERT INTO dead_letter_events (dead_letter_id, what, who, detail)
+            INSERT INTO holdfast.dead_letter_events (dead_letter_id, what, who, detail)
             SELECT items.id, happened.what, mine.requested_by,
               jsonb_build_object('replay_id', $1, 'replay_count', items.replay_count + 1, 'was_state', items.was_state)
             FROM items, mine, (VALUES (1, 'edited'), (2, 'replayed')) AS happened (nth, what)
@@ -131,7 +131,7 @@ export function createRedriveStore(
     async inherit(redrive) {
       const { deaths } = await asOwner<{ mine: boolean; deaths: number }>(
         redrive,
-        `, noted AS (UPDATE replays SET page_deaths = page_deaths + 1 WHERE id = $1 AND ${BY_ME} RETURNING page_deaths)
+        `, noted AS (UPDATE holdfast.replays SET page_deaths = page_deaths + 1 WHERE id = $1 AND ${BY_ME} RETURNING page_deaths)
           SELECT true AS mine, page_deaths AS deaths FROM noted`,
       )
       return deaths
@@ -140,7 +140,7 @@ export function createRedriveStore(
     async spare(redrive) {
       await asOwner(
         redrive,
-        `, spared AS (UPDATE replays SET page_deaths = 0 WHERE id = $1 AND ${BY_ME}) SELECT true AS mine FROM mine`,
+        `, spared AS (UPDATE holdfast.replays SET page_deaths = 0 WHERE id = $1 AND ${BY_ME}) SELECT true AS mine FROM mine`,
       )
     },
 
@@ -149,11 +149,11 @@ export function createRedriveStore(
       await asOwner(
         redrive,
         `, members AS (
-            SELECT position FROM replay_items
+            SELECT position FROM holdfast.replay_items
             WHERE replay_id = $1 AND dead_letter_id = ANY ($3::text[]) AND state = 'claimed' AND ${BY_ME}
             ORDER BY dead_letter_id FOR UPDATE
           ), items AS (
-            UPDATE replay_items AS item SET state = 'published' FROM members
+            UPDATE holdfast.replay_items AS item SET state = 'published' FROM members
             WHERE item.replay_id = $1 AND item.position = members.position
           )
           SELECT true AS mine FROM mine`,
@@ -165,13 +165,13 @@ export function createRedriveStore(
       await asOwner(
         redrive,
         `, items AS (
-            UPDATE replay_items SET state = 'skipped', outcome = CASE
+            UPDATE holdfast.replay_items SET state = 'skipped', outcome = CASE
               -- Settled and purged since.
-              WHEN EXISTS (SELECT FROM dead_letters AS d WHERE d.id = dead_letter_id) THEN $4 ELSE 'not_open' END
+              WHEN EXISTS (SELECT FROM holdfast.dead_letters AS d WHERE d.id = dead_letter_id) THEN $4 ELSE 'not_open' END
             WHERE replay_id = $1 AND dead_letter_id = ANY ($3::text[]) AND state IN (${sqlList(membersWhere('left'))}) AND ${BY_ME}
             RETURNING dead_letter_id
           ), reopened AS (
-            UPDATE dead_letters AS d SET state = ${stateBefore('replayed')}, state_changed_at = clock_timestamp()
+            UPDATE holdfast.dead_letters AS d SET state = ${stateBefore('replayed')}, state_changed_at = clock_timestamp()
             WHERE state = 'replaying' AND replay_id = $1 AND id IN (SELECT dead_letter_id FROM items)
           )
           SELECT true AS mine FROM mine`,
@@ -185,7 +185,7 @@ export function createRedriveStore(
         `SELECT true AS mine, ARRAY(
             SELECT jsonb_build_object('position', item.position, 'state', item.state, 'reason', item.outcome, 'error', d.error,
               'pointer', d.pointer)
-            FROM replay_items AS item LEFT JOIN dead_letters AS d ON d.id = item.dead_letter_id
+            FROM holdfast.replay_items AS item LEFT JOIN holdfast.dead_letters AS d ON d.id = item.dead_letter_id
             WHERE item.replay_id = $1 AND item.position > $3 ORDER BY item.position LIMIT ${MOST_OUTCOMES}
           ) AS members FROM mine`,
         [after],
@@ -205,7 +205,7 @@ export function createRedriveStore(
     async noteGuard(redrive, counts, waitingFor) {
       await asOwner(
         redrive,
-        `, noted AS (UPDATE replays SET guard = $3, waiting_for = $4 WHERE id = $1 AND ${BY_ME}) SELECT true AS mine FROM mine`,
+        `, noted AS (UPDATE holdfast.replays SET guard = $3, waiting_for = $4 WHERE id = $1 AND ${BY_ME}) SELECT true AS mine FROM mine`,
         [counts, waitingFor ?? null],
       )
     },
@@ -216,7 +216,7 @@ export function createRedriveStore(
       await asOwner(
         redrive,
         `, parted AS (
-            UPDATE replays SET heartbeat_at = NULL, page_deaths = 0, error = $4, waiting_for = NULL,
+            UPDATE holdfast.replays SET heartbeat_at = NULL, page_deaths = 0, error = $4, waiting_for = NULL,
               paused_because = coalesce($5::jsonb, paused_because), guard = coalesce($6::jsonb, guard),
               -- What an operator has asked for meanwhile is not forgotten: the next worker, or none, does it.
               state = CASE
@@ -291,17 +291,17 @@ function goesTo(parameter: string): string {
  * The origin of `dead_letters AS d` is a place of a topic that we consume, and no group has settled it. A partition that an operator has
  * moved back was settled as far as the ledger says.
  */
-const IS_AHEAD = `(EXISTS (SELECT FROM stream_progress AS p WHERE p.topic = d.source_topic)
-  AND NOT EXISTS (SELECT FROM stream_progress AS p WHERE p.topic = d.source_topic AND p.partition = d.source_partition
+const IS_AHEAD = `(EXISTS (SELECT FROM holdfast.stream_progress AS p WHERE p.topic = d.source_topic)
+  AND NOT EXISTS (SELECT FROM holdfast.stream_progress AS p WHERE p.topic = d.source_topic AND p.partition = d.source_partition
     AND p.next_offset > d.source_offset)
-  AND NOT EXISTS (SELECT FROM stream_ledger AS l WHERE l.topic = d.source_topic AND l.partition = d.source_partition
+  AND NOT EXISTS (SELECT FROM holdfast.stream_ledger AS l WHERE l.topic = d.source_topic AND l.partition = d.source_partition
     AND l.from_offset <= d.source_offset AND l.to_offset > d.source_offset))`
 
 const IS_MINE = `id = $1 AND epoch = $2 AND state IN (${HELD})`
 
 /** Locks the row while it is ours. */
 const MINE = `mine AS (
-  SELECT state, takes, requested_by, page_marks FROM replays WHERE ${IS_MINE} FOR UPDATE
+  SELECT state, takes, requested_by, page_marks FROM holdfast.replays WHERE ${IS_MINE} FOR UPDATE
 )`
 /**
  * The fence of a transaction that settles a page: updates the row while it is ours, and keeps others from taking it until the end. It
@@ -310,7 +310,7 @@ const MINE = `mine AS (
 export function holdRedrive({ id, epoch }: RedriveInHand): pg.QueryConfig {
   return {
     name: 'redrive_hold',
-    text: `UPDATE replays SET heartbeat_at = clock_timestamp(), page_deaths = 0 WHERE ${IS_MINE}`,
+    text: `UPDATE holdfast.replays SET heartbeat_at = clock_timestamp(), page_deaths = 0 WHERE ${IS_MINE}`,
     values: [id, epoch],
   }
 }

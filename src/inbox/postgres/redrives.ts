@@ -108,7 +108,7 @@ export function createRedrives({ pool, stream, topic, dlqTopic, check }: Redrive
           'BEGIN',
           `SET LOCAL statement_timeout = ${FREEZE_TIMEOUT_MS}`,
           {
-            text: `INSERT INTO replays (id, state, filter, requested_by, because, automatic, only_passing, edited, rate,
+            text: `INSERT INTO holdfast.replays (id, state, filter, requested_by, because, automatic, only_passing, edited, rate,
                 total, takes, topic, stream)
               VALUES ($1, 'queued', $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11)`,
             values: [
@@ -119,7 +119,7 @@ export function createRedrives({ pool, stream, topic, dlqTopic, check }: Redrive
           },
           Object.assign(
             {
-              text: `${text} INSERT INTO replay_items (replay_id, position, dead_letter_id, edited_value)
+              text: `${text} INSERT INTO holdfast.replay_items (replay_id, position, dead_letter_id, edited_value)
                 SELECT $1, row_number() OVER (ORDER BY source_partition, source_offset), id, $2 FROM limited
                 WHERE left_out IS NULL`,
               values: [id, request.edited ?? null, ...values],
@@ -138,7 +138,7 @@ export function createRedrives({ pool, stream, topic, dlqTopic, check }: Redrive
         const { canary, maxFailures, yieldAboveSeconds } = guardRules(request.guard, total)
         await pipelined(client, [
           {
-            text: 'UPDATE replays SET total = $2, canary = $3, max_failures = $4, yield_above = $5 WHERE id = $1',
+            text: 'UPDATE holdfast.replays SET total = $2, canary = $3, max_failures = $4, yield_above = $5 WHERE id = $1',
             values: [id, total, canary, maxFailures, yieldAboveSeconds],
           },
           audit(stream, 'replay', filter, by, { replay: id, letters: total }),
@@ -184,7 +184,7 @@ export function createRedrives({ pool, stream, topic, dlqTopic, check }: Redrive
         const [, locked] = await pipelined(client, [
           'BEGIN',
           {
-            text: `SELECT state, filter, topic, guard, paused_because, ${IS_ALIVE} AS alive FROM replays WHERE id = $1 AND stream = $2 FOR UPDATE`,
+            text: `SELECT state, filter, topic, guard, paused_because, ${IS_ALIVE} AS alive FROM holdfast.replays WHERE id = $1 AND stream = $2 FOR UPDATE`,
             values: [id, stream],
           },
         ])
@@ -203,7 +203,7 @@ export function createRedrives({ pool, stream, topic, dlqTopic, check }: Redrive
         const atOnce = next === 'paused' || next === 'cancelled'
         await pipelined(client, [
           {
-            text: `UPDATE replays SET state = $2, epoch = epoch + CASE WHEN $3 THEN 1 ELSE 0 END,
+            text: `UPDATE holdfast.replays SET state = $2, epoch = epoch + CASE WHEN $3 THEN 1 ELSE 0 END,
                 heartbeat_at = CASE WHEN $3 THEN NULL ELSE heartbeat_at END,
                 finished_at = CASE WHEN $2 = 'cancelled' THEN clock_timestamp() END,
                 guard = coalesce($4::jsonb, guard),

@@ -9,7 +9,7 @@ export const DROP_TABLES =
   'DROP TABLE IF EXISTS pg_temp.reindex_copies, pg_temp.reindex_letters, pg_temp.reindex_in_hand'
 
 /** Record by record, as they come. */
-export const CREATE_COPIES = 'CREATE TEMP TABLE reindex_copies (LIKE dead_letters INCLUDING DEFAULTS)'
+export const CREATE_COPIES = 'CREATE TEMP TABLE reindex_copies (LIKE holdfast.dead_letters INCLUDING DEFAULTS)'
 export const STAGE = `INSERT INTO reindex_copies (${LETTER_INPUT.names}) SELECT ${LETTER_INPUT.select} FROM ${LETTER_INPUT.input}`
 
 const OURS = `written_by = 'holdfast'`
@@ -39,7 +39,7 @@ export const PREPARE = [
   'CREATE INDEX ON reindex_copies (id)',
   // By letter, for which replay_items has no index.
   `CREATE TEMP TABLE reindex_in_hand AS SELECT dead_letter_id AS id, max(replay_id) AS replay_id
-    FROM replay_items WHERE state IN (${sqlList(membersWhere('inHand'))}) GROUP BY dead_letter_id`,
+    FROM holdfast.replay_items WHERE state IN (${sqlList(membersWhere('inHand'))}) GROUP BY dead_letter_id`,
   'ALTER TABLE reindex_in_hand ADD PRIMARY KEY (id)',
   'ANALYZE reindex_letters, reindex_copies, reindex_in_hand',
 ]
@@ -47,7 +47,7 @@ export const PREPARE = [
 /** The latest event of these kinds. */
 function latest(what: readonly string[]): string {
   return `LATERAL (
-      SELECT what, at, detail FROM dead_letter_events AS e
+      SELECT what, at, detail FROM holdfast.dead_letter_events AS e
       WHERE e.dead_letter_id = letter.id AND what IN (${what.map(kind => `'${kind}'`).join(', ')})
       ORDER BY e.id DESC LIMIT 1
     )`
@@ -73,7 +73,7 @@ export function addStatement({ root, key }: StreamPlan): string {
   WITH slice AS (
     SELECT * FROM reindex_letters WHERE id > $1 ORDER BY id LIMIT $2
   ), added AS (
-    INSERT INTO dead_letters (id, stream, reason, error, pointer, message, violations, key, group_id, source_topic,
+    INSERT INTO holdfast.dead_letters (id, stream, reason, error, pointer, message, violations, key, group_id, source_topic,
       source_partition, source_offset, source_timestamp, first_failed_at, failed_at, failures, attempts, bytes,
       dlq_partition, dlq_offset, written_by, replay_count, replay_id, state, state_changed_at, discard_action)
     SELECT letter.id, letter.stream, ${(['reason', 'error', 'pointer'] as const).map(ofLatest).join(', ')},
@@ -111,8 +111,8 @@ export function addStatement({ root, key }: StreamPlan): string {
       SELECT coalesce((again.detail->>'replay_count')::integer > letter.replay_count, false) AS only
     ) AS later
     LEFT JOIN ${latest(['replayed', 'resolved', 'failed_again'])} AS redriven ON true
-    WHERE NOT EXISTS (SELECT FROM dead_letters AS known WHERE known.id = letter.id)
-      AND NOT EXISTS (SELECT FROM dead_letters_purged AS gone WHERE gone.id = letter.id)
+    WHERE NOT EXISTS (SELECT FROM holdfast.dead_letters AS known WHERE known.id = letter.id)
+      AND NOT EXISTS (SELECT FROM holdfast.dead_letters_purged AS gone WHERE gone.id = letter.id)
     ON CONFLICT (id) DO NOTHING
     RETURNING id
   )
@@ -127,25 +127,25 @@ export const PLACE = `
   WITH ends AS (
     SELECT * FROM unnest($1::integer[], $2::bigint[], $3::bigint[]) AS ends (partition, read, now)
   ), wrong AS (
-    SELECT d.id FROM dead_letters AS d JOIN reindex_letters AS letter ON letter.id = d.id
+    SELECT d.id FROM holdfast.dead_letters AS d JOIN reindex_letters AS letter ON letter.id = d.id
       LEFT JOIN ends ON ends.partition = d.dlq_partition
     WHERE d.dlq_offset IS NULL OR ends.now IS NULL OR d.dlq_offset >= ends.now OR d.dlq_offset < ends.read AND NOT EXISTS (
       SELECT FROM reindex_copies AS copy
       WHERE copy.id = d.id AND copy.dlq_partition = d.dlq_partition AND copy.dlq_offset = d.dlq_offset)
     ORDER BY d.id FOR UPDATE OF d
   )
-  UPDATE dead_letters AS d SET dlq_partition = letter.dlq_partition, dlq_offset = letter.dlq_offset
+  UPDATE holdfast.dead_letters AS d SET dlq_partition = letter.dlq_partition, dlq_offset = letter.dlq_offset
   FROM wrong JOIN reindex_letters AS letter ON letter.id = wrong.id WHERE d.id = wrong.id`
 
 /** Dead letters that the ledger counts and the index does not, by topic. */
 const LACKING = `
   SELECT source_topic, lacking FROM (
     SELECT topics.source_topic,
-      (SELECT coalesce(sum(dead_lettered), 0) FROM stream_ledger AS l
+      (SELECT coalesce(sum(dead_lettered), 0) FROM holdfast.stream_ledger AS l
         WHERE l.topic = topics.source_topic AND l.stream = topics.stream)
-      - (SELECT coalesce(sum(failures), 0) FROM dead_letters AS d
+      - (SELECT coalesce(sum(failures), 0) FROM holdfast.dead_letters AS d
           WHERE d.source_topic = topics.source_topic AND d.stream = topics.stream)
-      - (SELECT coalesce(sum(failures), 0) FROM dead_letters_purged_counts AS gone
+      - (SELECT coalesce(sum(failures), 0) FROM holdfast.dead_letters_purged_counts AS gone
           WHERE gone.source_topic = topics.source_topic AND gone.stream = topics.stream) AS lacking
     FROM (SELECT DISTINCT stream, source_topic FROM reindex_letters WHERE ${OURS}) AS topics
   ) AS counted WHERE lacking > 0`
@@ -157,22 +157,22 @@ const LACKING = `
  */
 export const COUNT_FAILURES = {
   lacking: LACKING,
-  lock: 'LOCK TABLE dead_letters IN SHARE ROW EXCLUSIVE MODE',
+  lock: 'LOCK TABLE holdfast.dead_letters IN SHARE ROW EXCLUSIVE MODE',
   count: `
     WITH lacking AS (${LACKING}), owed AS (
       SELECT d.id, d.source_topic, row_number() OVER (PARTITION BY d.source_topic
         ORDER BY CASE WHEN nth = 1 THEN 0 WHEN nth <= letter.sure_failures THEN 1 ELSE 2 END, d.failed_at, d.id, nth) AS turn
-      FROM reindex_letters AS letter JOIN dead_letters AS d ON d.id = letter.id
+      FROM reindex_letters AS letter JOIN holdfast.dead_letters AS d ON d.id = letter.id
         CROSS JOIN LATERAL generate_series(d.failures + 1, letter.sure_failures + letter.further_copies) AS nth
     ), given AS (
       SELECT owed.id, count(*) AS failures FROM owed JOIN lacking USING (source_topic)
       WHERE owed.turn <= lacking.lacking GROUP BY owed.id
     )
-    UPDATE dead_letters AS d SET failures = d.failures + given.failures FROM given WHERE d.id = given.id`,
+    UPDATE holdfast.dead_letters AS d SET failures = d.failures + given.failures FROM given WHERE d.id = given.id`,
 }
 
 export const PURGED = `
-  SELECT count(*) AS count FROM reindex_letters AS letter JOIN dead_letters_purged AS gone ON gone.id = letter.id
-  WHERE NOT EXISTS (SELECT FROM dead_letters AS d WHERE d.id = letter.id)`
+  SELECT count(*) AS count FROM reindex_letters AS letter JOIN holdfast.dead_letters_purged AS gone ON gone.id = letter.id
+  WHERE NOT EXISTS (SELECT FROM holdfast.dead_letters AS d WHERE d.id = letter.id)`
 
 export const WRITERS = 'SELECT written_by, count(*) AS count FROM reindex_letters GROUP BY written_by'

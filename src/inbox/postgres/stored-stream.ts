@@ -18,13 +18,13 @@ const READINGS_APART_MS = { least: 1_000, most: 2 * RATE_SECONDS * 1_000 }
  */
 const RATE = `
   SELECT coalesce(sum(recent.records / recent.seconds), 0) AS rate
-  FROM stream_progress AS p CROSS JOIN LATERAL (
+  FROM holdfast.stream_progress AS p CROSS JOIN LATERAL (
     SELECT sum(records * least(1, extract(epoch FROM settled_at - now() + make_interval(secs => $3))
         / nullif(extract(epoch FROM settled_at - since), 0))) AS records,
       CASE WHEN count(*) < $4 THEN $3::float8
         ELSE greatest(extract(epoch FROM now() - min(settled_at)), 0.001) END AS seconds
     FROM (
-      SELECT records, since, settled_at FROM stream_ledger AS l
+      SELECT records, since, settled_at FROM holdfast.stream_ledger AS l
       WHERE l.topic = p.topic AND l.partition = p.partition AND l.group_id = p.group_id ORDER BY id DESC LIMIT $4
     ) AS newest
     WHERE settled_at > now() - make_interval(secs => $3)
@@ -89,7 +89,7 @@ export function createStoredStream(
   async function progressRows(): Promise<PartitionRow[]> {
     return await query<PartitionRow>(pool, {
       name: 'stream_books_partitions',
-      text: `SELECT partition, next_offset AS next, paused_for, paused_because, updated_at FROM stream_progress
+      text: `SELECT partition, next_offset AS next, paused_for, paused_because, updated_at FROM holdfast.stream_progress
         WHERE topic = $1 AND group_id = $2 ORDER BY partition`,
       values: [topic, groupId],
     })

@@ -29,7 +29,7 @@ export async function readActions(
 ): Promise<ActionMark[]> {
   return await query<ActionMark & pg.QueryResultRow>(pool, {
     name: 'timeline_actions',
-    text: `SELECT at, who, what, filter, because FROM audit_log
+    text: `SELECT at, who, what, filter, because FROM holdfast.audit_log
       WHERE stream = $1 AND at >= $2 AND at < $3 AND what <> 'reveal' ORDER BY at DESC LIMIT $4`,
     values: [stream, from, to, limit],
   })

@@ -12,10 +12,10 @@ const NEWS = { cause: `interval '1 day'`, redrive: `interval '1 hour'` } as cons
 /** Records of a redrive to the topic are settled after it has ended; those that are not by then are not waited for. */
 const SETTLES_WITHIN = `interval '5 minutes'`
 
-const CAUSES = `SELECT id, state, reason, error, pointer, version, noted_at AS at FROM causes
+const CAUSES = `SELECT id, state, reason, error, pointer, version, noted_at AS at FROM holdfast.causes
   WHERE stream = $1 AND state IN (${sqlList(ATTENTION)}) AND noted_at > now() - ${NEWS.cause} AND since > now() - ${NEWS.cause}`
 
-const STORMS = `SELECT topic, partition, paused_because AS because, paused_at AS at FROM stream_progress
+const STORMS = `SELECT topic, partition, paused_because AS because, paused_at AS at FROM holdfast.stream_progress
   WHERE stream = $1 AND paused_for = 'storm_guard' AND paused_at IS NOT NULL`
 
 /**
@@ -25,12 +25,12 @@ const STORMS = `SELECT topic, partition, paused_because AS because, paused_at AS
 const REDRIVES = `SELECT r.id, r.state, r.automatic, r.epoch, coalesce(r.error, r.paused_because ->> 'message') AS because,
     r.total::float8 AS total, m.resolved, m.failed, m.skipped,
     CASE r.state WHEN 'paused' THEN coalesce(r.started_at, r.created_at) ELSE r.finished_at END AS at
-  FROM replays AS r CROSS JOIN LATERAL (
+  FROM holdfast.replays AS r CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE state = 'resolved')::float8 AS resolved,
       count(*) FILTER (WHERE state IN ('failed_again', 'parked'))::float8 AS failed,
       count(*) FILTER (WHERE state = 'skipped')::float8 AS skipped,
       count(*) FILTER (WHERE state IN (${sqlList(membersWhere('inHand'))})) AS unsettled
-    FROM replay_items WHERE replay_id = r.id
+    FROM holdfast.replay_items WHERE replay_id = r.id
   ) AS m
   WHERE r.stream = $1 AND (
     r.state IN ('done', 'failed') AND r.finished_at > now() - ${NEWS.redrive}

@@ -31,17 +31,17 @@ const NOTE = `
     FROM jsonb_to_recordset($1::jsonb) AS e (subject text, kind text, stream text, title text, facts jsonb, path text,
       at timestamptz, ago_ms float8)
   ), news AS (
-    SELECT e.* FROM events AS e LEFT JOIN notices AS n USING (subject)
+    SELECT e.* FROM events AS e LEFT JOIN holdfast.notices AS n USING (subject)
     WHERE n.subject IS NULL OR n.noted_at < e.since - e.tolerance
   ), waiting AS (
-    SELECT count(*) AS count FROM notices WHERE due_at IS NOT NULL
+    SELECT count(*) AS count FROM holdfast.notices WHERE due_at IS NOT NULL
   ), taken AS (
     SELECT * FROM news ORDER BY since, subject LIMIT (SELECT greatest(0, $2 - count) FROM waiting)
   ), gone AS (
-    DELETE FROM notices AS n WHERE due_at IS NULL AND noted_at < now() - ${KEPT}
+    DELETE FROM holdfast.notices AS n WHERE due_at IS NULL AND noted_at < now() - ${KEPT}
       AND NOT EXISTS (SELECT FROM events AS e WHERE e.subject = n.subject)
   ), noted AS (
-    INSERT INTO notices AS n (subject, kind, stream, since, noted_at, title, facts, path, due_at)
+    INSERT INTO holdfast.notices AS n (subject, kind, stream, since, noted_at, title, facts, path, due_at)
     SELECT subject, kind, stream, since, clock_timestamp(), title, facts, path, now() FROM taken ORDER BY subject
     ON CONFLICT (subject) DO UPDATE SET id = excluded.id, kind = excluded.kind, stream = excluded.stream, since = excluded.since,
       noted_at = excluded.noted_at, title = excluded.title, facts = excluded.facts, path = excluded.path,
@@ -52,20 +52,20 @@ const NOTE = `
   SELECT (SELECT count(*) FROM news) - (SELECT count(*) FROM taken) AS refused`
 
 const CLAIM_ONE = `
-  UPDATE notices AS n SET attempts = attempts + 1, claimed_until = clock_timestamp() + ${CLAIM}
+  UPDATE holdfast.notices AS n SET attempts = attempts + 1, claimed_until = clock_timestamp() + ${CLAIM}
   WHERE subject = (
-    SELECT subject FROM notices
+    SELECT subject FROM holdfast.notices
     WHERE due_at <= clock_timestamp() AND (claimed_until IS NULL OR claimed_until < clock_timestamp())
     ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
   )
   RETURNING id::text, kind, stream, subject, title, facts, path, since, attempts AS attempt`
 
 /** What happens to the subject while its message is being sent is reported an hour later. */
-const SENT = `UPDATE notices SET sent_at = clock_timestamp(), claimed_until = NULL, attempts = 0,
+const SENT = `UPDATE holdfast.notices SET sent_at = clock_timestamp(), claimed_until = NULL, attempts = 0,
     due_at = CASE WHEN id = $2 THEN NULL ELSE clock_timestamp() + ${QUIET} END
   WHERE subject = $1`
 
-const FAILED = `UPDATE notices SET claimed_until = NULL,
+const FAILED = `UPDATE holdfast.notices SET claimed_until = NULL,
     due_at = CASE WHEN $3::float8 IS NULL AND id = $2 THEN NULL
       ELSE clock_timestamp() + coalesce($3::float8, 0) * interval '1 millisecond' END
   WHERE subject = $1`

@@ -15,7 +15,7 @@ export function createRecordOutcomes(pool: pg.Pool, queries: ValueQueries, group
       // Progress first: what is read after it is of a time at which this record was settled.
       const [settled] = await query(pool, {
         name: 'record_settled',
-        text: `SELECT FROM stream_progress WHERE topic = $1 AND partition = $2 AND group_id = $3 AND next_offset > $4`,
+        text: `SELECT FROM holdfast.stream_progress WHERE topic = $1 AND partition = $2 AND group_id = $3 AND next_offset > $4`,
         values: [at.topic, at.partition, groupId, at.offset],
       })
       if (settled === undefined) return { kind: 'pending' }
@@ -25,7 +25,7 @@ export function createRecordOutcomes(pool: pg.Pool, queries: ValueQueries, group
       if (standing === 'older') return { kind: 'overtaken' }
       const [letter] = await query<{ reason: Reason; error: string }>(pool, {
         name: 'record_letter',
-        text: 'SELECT reason, error FROM dead_letters WHERE id = $1',
+        text: 'SELECT reason, error FROM holdfast.dead_letters WHERE id = $1',
         values: [originId(at)],
       })
       // Neither written nor set aside: an operator has passed it over, and may read it again.

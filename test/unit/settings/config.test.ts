@@ -32,6 +32,7 @@ describe('an empty environment', () => {
         url: 'postgres://localhost:5432/holdfast',
         direct: { url: 'postgres://localhost:5432/holdfast' },
         preparedStatements: true,
+        schema: 'holdfast',
         poolMax: 4,
         statementTimeoutMs: 10_000,
       },
@@ -216,6 +217,21 @@ describe('settings that cannot be used', () => {
     ['reconnect.backoff.ms=3000', /^KAFKA_CONFIG: reconnect\.backoff\.ms \(3000\) must be at most reconnect/],
   ])('KAFKA_CONFIG refuses %s, which the other properties do not allow', (KAFKA_CONFIG, expected) => {
     expect(problemsOf({ KAFKA_CONFIG })).toEqual([expect.stringMatching(expected)])
+  })
+})
+
+describe('the schema of our own tables', () => {
+  it.each(['public', 'pg_holdfast', 'information_schema', 'Orders', '1st', 'a-b', 'a.b', '"a"', 'x'.repeat(49)])(
+    'is not %s',
+    PG_SCHEMA => {
+      expect(problemsOf({ PG_SCHEMA })).toEqual([
+        expect.stringMatching(/^PG_SCHEMA is .* 1 to 48 of a-z 0-9 '_'.* not public/),
+      ])
+    },
+  )
+
+  it.each(['holdfast', '_orders_2', 'user', 'x'.repeat(48)])('may be %s', PG_SCHEMA => {
+    expect(loadConfig({ PG_SCHEMA }).postgres.schema).toBe(PG_SCHEMA)
   })
 })
 

@@ -12,7 +12,7 @@ it('a URL of one host is taken as it stands, and nobody is asked', async () => {
 it('servers of which none can be reached are an outage, which names each and no password', async () => {
   const [one = 0, two = 0] = await freePorts(2)
   const url = `postgres://u:secret@127.0.0.1:${one},127.0.0.1:${two}/d?target_session_attrs=read-write`
-  const pool = createPool({ url, max: 1, statementTimeoutMs: 1_000, name: 'test' })
+  const pool = createPool({ url, schema: 'holdfast', max: 1, statementTimeoutMs: 1_000, name: 'test' })
   const failed = await withClient(pool, async () => {}).catch((error: Error) => error)
   await pool.end()
   expect(failed).toBeInstanceOf(StoreUnavailableError)

@@ -1,0 +1,77 @@
+-- Up Migration
+
+-- Our own tables stand in a schema of their own (PG_SCHEMA), and those of the stream `orders` in public, so that tables of other programs in
+-- public are never in the way. The search path names our schema first, and then public.
+--
+-- A new installation has made all tables in our schema: those of the stream go to public, unless another program or installation has
+-- tables of these names there. An existing one has made them in public, and they are moved; each leaves a view there, under its old name, with
+-- the same rights: processes of the version before go on through them. Views of one table take INSERT, UPDATE, DELETE and locks.
+DO $$
+DECLARE
+  home     CONSTANT text := current_schema();
+  -- In the order in which a batch takes them, so that the two do not wait for one another.
+  shared   CONSTANT text[] := '{stream_progress, dead_letters, dead_letters_purged, dead_letters_purged_counts, dead_letter_events, replays,
+    replay_items, replay_items_purged, value_count_changes, stream_ledger, stream_pauses, stream_moves, proof_checkpoints, audit_log, switches,
+    consumer_starts, timeline_steps, causes, notices, pgmigrations_project, pgmigrations}';
+  is_new   CONSTANT boolean := to_regclass(format('%I.pgmigrations', home)) IS NOT NULL;
+  stands   boolean;
+  moving   text;
+  given    record;
+BEGIN
+  IF home = 'public' THEN RAISE EXCEPTION 'the schema of PG_SCHEMA is not there'; END IF;
+  FOREACH moving IN ARRAY '{orders, deliveries, payments, items}'::text[] LOOP
+    CONTINUE WHEN to_regclass(format('%I.%I', home, moving)) IS NULL;
+    IF to_regclass(format('public.%I', moving)) IS NULL THEN
+      EXECUTE format('ALTER TABLE %I.%I SET SCHEMA public', home, moving);
+    ELSE
+      EXECUTE format('DROP TABLE %I.%I', home, moving);
+    END IF;
+  END LOOP;
+  IF is_new THEN RETURN; END IF;
+
+  FOREACH moving IN ARRAY shared LOOP
+    -- One that a migration of this run has made stands in our schema, and that in public, if any, is of another program.
+    stands := to_regclass(format('%I.%I', home, moving)) IS NOT NULL;
+    CONTINUE WHEN stands OR to_regclass(format('public.%I', moving)) IS NULL;
+    EXECUTE format('ALTER TABLE public.%I SET SCHEMA %I', moving, home);
+    EXECUTE format('CREATE VIEW public.%I AS SELECT * FROM %I.%I', moving, home, moving);
+    EXECUTE format('COMMENT ON VIEW public.%I IS %L', moving,
+      format('Holdfast: for processes of a version before the tables moved to %I; nothing else needs it', home));
+    FOR given IN
+      SELECT DISTINCT acl.privilege_type, CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END AS to_whom
+      FROM pg_class CROSS JOIN aclexplode(relacl) AS acl
+      WHERE pg_class.oid = to_regclass(format('%I.%I', home, moving)) AND acl.grantee <> relowner
+        AND acl.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
+    LOOP
+      EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', home, given.to_whom);
+      EXECUTE format('GRANT %s ON public.%I TO %s', given.privilege_type, moving, given.to_whom);
+    END LOOP;
+  END LOOP;
+END $$;
+
+-- Down Migration
+
+-- The version before has all tables in public. What they stand beside there stays; a table of another program that has the name of one of
+-- ours must go first.
+DO $$
+DECLARE
+  home     CONSTANT text := current_schema();
+  shared   CONSTANT text[] := '{stream_progress, dead_letters, dead_letters_purged, dead_letters_purged_counts, dead_letter_events, replays,
+    replay_items, replay_items_purged, value_count_changes, stream_ledger, stream_pauses, stream_moves, proof_checkpoints, audit_log, switches,
+    consumer_starts, timeline_steps, causes, notices, pgmigrations_project, pgmigrations}';
+  stands   regclass;
+  moving   text;
+BEGIN
+  FOREACH moving IN ARRAY shared LOOP
+    CONTINUE WHEN to_regclass(format('%I.%I', home, moving)) IS NULL;
+    stands := to_regclass(format('public.%I', moving));
+    IF obj_description(stands, 'pg_class') LIKE 'Holdfast: %' THEN
+      EXECUTE format('DROP VIEW public.%I', moving);
+    ELSIF stands IS NOT NULL THEN
+      RAISE EXCEPTION 'public.% is of another program, and ours would have to stand there: rename it first', moving;
+    END IF;
+    EXECUTE format('ALTER TABLE %I.%I SET SCHEMA public', home, moving);
+  END LOOP;
+  -- The runner takes this migration out of the table in its old place, and removes the view afterwards.
+  EXECUTE format('CREATE VIEW %I.pgmigrations AS SELECT * FROM public.pgmigrations', home);
+END $$;
