@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
-import { summaryOf } from '#tools/demo/report.ts'
+import { addressLines, summaryOf } from '#tools/demo/report.ts'
 import { blocksOf, document } from '../support/documents.ts'
 import { COMPILED } from '../support/service.ts'
 
@@ -19,8 +19,21 @@ it('is short enough to be read', () => {
   expect(README.text.trimEnd().split('\n').length).toBeLessThanOrEqual(150)
 })
 
+it('shows addresses of the demo as the demo prints them', () => {
+  const [, ...shown] = block('console', 'Search page')
+    .split('\n')
+    .filter(line => line !== '…')
+  const [url = '', console = '', adminKey = ''] = shown.map(line => line.slice(15))
+  expect(console).toBe(`${url}/admin`)
+  const printed = addressLines({
+    ...{ url, metricsUrl: '', kafka: '', database: '', prometheus: '', traces: undefined, adminKey },
+    ...{ keyFile: undefined, logFile: '', exports: undefined, endsByItself: false },
+  })
+  expect(printed).toEqual(expect.arrayContaining(shown))
+})
+
 it('shows the summary of the demo as the demo prints it', () => {
-  const [, ...lines] = block('console', 'make demo').split('\n')
+  const [, ...lines] = block('console', 'make demo ARGS').split('\n')
   const cells = new Map(lines.map(line => [line.slice(0, 14).trim(), line.slice(14).trim()]))
   const number = (text = '') => Number(text.replaceAll(',', ''))
   const reasons = (cells.get('dead-lettered') ?? '').split(/, (?=[a-z])/).map(text => text.split(' '))
