@@ -116,8 +116,9 @@ const LOGIN_REMEDIES: readonly (readonly [RegExp, string])[] = [
 ]
 
 /**
- * PgBouncer reports nearly everything of its own as a protocol violation (08P01): that it shuts down, that it waits for a server in vain, that a
- * session was lost. Those are outages. These texts are not; what would help, by text. Other poolers have codes of the class 08 for both.
+ * PgBouncer reports nearly everything of its own as a protocol violation (08P01): that it shuts down, that it waits for a server in vain,
+ * that a session was lost (`invalid server parameter`: while PgBouncer readied it). Those are outages. These texts are not; what would
+ * help, by text. Other poolers have codes of the class 08 for both.
  */
 const POOLER_REFUSALS: readonly (readonly [RegExp, remedy: string])[] = [
   [
@@ -130,7 +131,6 @@ const POOLER_REFUSALS: readonly (readonly [RegExp, remedy: string])[] = [
   ],
   [/prepared statement/, STATEMENTS_REMEDY],
   [/PQexec disallowed/, 'set disable_pqexec = 0 in the pooler'],
-  [/invalid server parameter/, 'take parameters of the session out of DATABASE_URL'],
   [/^SSL required/, 'the pooler takes TLS only: add ?sslmode=verify-full to DATABASE_URL'],
   [
     /no such (?:user|database)|does not exist|authentication|login rejected|password|pg_hba|no auth/i,

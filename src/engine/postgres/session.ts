@@ -48,7 +48,13 @@ export async function readySession(
   const isPooled = `pg_backend_pid() <> ${announcedPid(client)}`
   const made = settings.map(([name, value]) => `set_config('${name}', '${value}', ${isPooled})`)
   const question = { text: `SELECT ${isPooled} AS pooled, ${made.join(', ')}`, query_timeout: READY_TIMEOUT_MS }
-  const { rows } = await client.query(question)
+  const { rows } = await client.query(question).catch(error => {
+    if (!(error instanceof Error && error.message === 'Query read timeout')) throw error
+    const seconds = READY_TIMEOUT_MS / 1_000
+    throw new Error(
+      `no answer within ${seconds} s of connecting: a pooler may have no session to lend (default_pool_size)`,
+    )
+  })
   if (rows[0]?.pooled === true) {
     pooled.set(client, settings.map(([name, value]) => `SET LOCAL ${name} = '${value}'`).join('; '))
   }

@@ -15,7 +15,7 @@ import { type EmbeddedPostgres, startPostgres } from '#tools/demo/servers/postgr
 import { startKafkaBehindAWire } from '../kafka-behind-a-wire.ts'
 import { type KafkaCluster, startKafkaCluster } from '../kafka-cluster.ts'
 import { oauthBroker } from '../oauth-broker.ts'
-import { type PgBouncer, type PgBouncerOptions, startPgBouncer } from '../pgbouncer.ts'
+import { type PgBouncer, type PgBouncerOptions, type PoolMode, startPgBouncer } from '../pgbouncer.ts'
 import { createReplica, type Replica } from './replica.ts'
 import { startWire, type WireProcess } from './start-wire.ts'
 
@@ -158,6 +158,13 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   }
 }
 
+/** In session mode each connection of each replica has a session of its own. */
+const SIZES: Readonly<Record<PoolMode, Readonly<Record<string, string>>>> = {
+  session: { default_pool_size: '120' },
+  transaction: {},
+  statement: {},
+}
+
 /** With a pooler there are two ways, and what happens on the wire happens on both. */
 async function startWayToStore(
   postgres: EmbeddedPostgres,
@@ -171,7 +178,9 @@ async function startWayToStore(
   const wire = parts.use(await startWire({ targetPort: postgres.port }))
   const direct = at(postgres.url, wire.port)
   if (options === undefined) return { pooler: undefined, storeWire: wire, databaseUrls: { DATABASE_URL: direct } }
-  const pooler = parts.use(await startPgBouncer({ databaseUrl: postgres.url, ...options }))
+  const pooler = parts.use(
+    await startPgBouncer({ databaseUrl: postgres.url, settings: SIZES[options.mode], ...options }),
+  )
   const pooledWire = parts.use(await startWire({ targetPort: pooler.port }))
   const isTransaction = options.mode === 'transaction'
   return {

@@ -112,6 +112,9 @@ describe('a SQLSTATE', () => {
     'no more connections allowed (max_client_conn)',
     'server login has been failing, try again later (server_login_retry)',
     'client_idle_timeout',
+    // As a server that shuts down answers when PgBouncer readies one of its sessions.
+    'invalid server parameter',
+    'server login has been failing, cached error: the database system is shutting down (server_login_retry)',
   ])('of a pooler that says "%s" is an outage', message => {
     const error = toStoreError(fromPooler(message))
     expect(error).toBeInstanceOf(StoreUnavailableError)
