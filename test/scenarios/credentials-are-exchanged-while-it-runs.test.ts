@@ -112,6 +112,33 @@ it('the secret of a client of OIDC: the next token is asked for with the new one
   await ended(stream, service, load)
 })
 
+it('tokens that live 30 seconds, for two minutes under load, through an outage of their issuer', async () => {
+  const { issuer } = secured
+  const [stream, service] = await serve(
+    issuer.clientId,
+    oauth(secured, {
+      KAFKA_SASL_OAUTH_TOKEN_URL: issuer.tokenUrl,
+      KAFKA_SASL_OAUTH_CLIENT_ID: issuer.clientId,
+      KAFKA_SASL_OAUTH_CLIENT_SECRET: issuer.clientSecret,
+    }),
+  )
+  const load = startLoad(stream)
+  const before = issuer.issued
+  const startedMs = performance.now()
+  await eventually(() => issuer.issued >= before + 3, 'three more tokens', 120_000)
+  // Given an issuer that gives none for longer than a token lives
+  issuer.broken = 503
+  const told = () => service.output.some(line => line.includes('answered 503'))
+  await eventually(told, 'the log saying that no token is to be had', 60_000)
+  await new Promise(resolve => setTimeout(resolve, 20_000))
+  issuer.broken = undefined
+  const settled = await stream.settled()
+  await eventually(async () => (await stream.settled()) > settled + 100, 'going on', 60_000)
+  await eventually(() => performance.now() - startedMs > 120_000, 'two minutes', 130_000)
+  await ended(stream, service, load)
+  expect(service.output.join('\n')).not.toMatch(/eyJ/)
+})
+
 it('tokens of a program', async () => {
   const { issuer } = secured
   const token = secretFile('')
