@@ -81,11 +81,18 @@ async function probe(url: string, options: pg.ClientConfig): Promise<HostState> 
   client.on('error', () => {}) // the query rejects with it
   try {
     await client.connect()
-    return await hostState(client)
-  } finally {
-    // A server that does not answer does not say goodbye either.
+    const state = await hostState(client)
     void client.end().catch(() => {})
+    return state
+  } catch (error) {
+    abandon(client)
+    throw error
   }
+}
+
+/** A server that did not answer would not answer a goodbye either: the socket would stay open for as long as it is frozen. */
+function abandon(client: pg.Client): void {
+  client.connection.stream.destroy()
 }
 
 /**
@@ -177,7 +184,7 @@ export function clientOf(hosts: Hosts): new (options?: pg.ClientConfig) => pg.Cl
         hosts.timeline = Math.max(hosts.timeline, state.timeline)
       } catch (error) {
         hosts.current = undefined
-        void this.end().catch(() => {})
+        abandon(this)
         throw error
       }
     }
