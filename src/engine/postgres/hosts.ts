@@ -155,6 +155,8 @@ export function clientOf(hosts: Hosts): new (options?: pg.ClientConfig) => pg.Cl
     }
 
     async #connect(): Promise<pg.Client> {
+      // A session may be ended in the very moment in which it is ready: nothing else listens before the pool is told of it.
+      this.on('error', () => {})
       try {
         if (hosts.urls().length === 1) await super.connect()
         else await this.#connectToPrimary()
@@ -166,7 +168,6 @@ export function clientOf(hosts: Hosts): new (options?: pg.ClientConfig) => pg.Cl
     }
 
     async #connectToPrimary(): Promise<void> {
-      this.on('error', () => {}) // while it is asked; later the pool listens
       const name = hosts.current
       const known = hosts.urls().find(url => hostName(url) === name)
       const url = known ?? (await findPrimary(hosts, this.#options))
