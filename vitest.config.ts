@@ -64,6 +64,7 @@ const LONG = [
   'test/scenarios/a-storm-of-dead-letters-stops-its-partition.test.ts',
   'test/scenarios/a-thousand-dead-letters-are-an-inbox.test.ts',
   'test/scenarios/an-outage-is-in-the-time-line-afterwards.test.ts',
+  'test/scenarios/an-upgrade-goes-out-and-back-under-load.test.ts',
   'test/scenarios/credentials-are-exchanged-while-it-runs.test.ts',
   'test/scenarios/dashboards-show-a-run-with-faults.test.ts',
   'test/scenarios/postgres-that-refuses-slows-or-says-nothing-is-waited-for.test.ts',

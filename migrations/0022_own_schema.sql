@@ -6,6 +6,8 @@
 -- A new installation has made all tables in our schema: those of the stream go to public, unless another program or installation has
 -- tables of these names there. An existing one has made them in public, and they are moved; each leaves a view there, under its old name, with
 -- the same rights: processes of the version before go on through them. Views of one table take INSERT, UPDATE, DELETE and locks.
+-- Where it stands which migrations were applied, a table stays that ours inherits and that passes on what is inserted: "migrate up" of the
+-- version before, which a deployment that goes back may run, adds a primary key to anything that has none.
 DO $$
 DECLARE
   home     CONSTANT text := current_schema();
@@ -16,6 +18,7 @@ DECLARE
   is_new   CONSTANT boolean := to_regclass(format('%I.pgmigrations', home)) IS NOT NULL;
   stands   boolean;
   moving   text;
+  kind     text;
   given    record;
 BEGIN
   IF home = 'public' THEN RAISE EXCEPTION 'the schema of PG_SCHEMA is not there'; END IF;
@@ -34,8 +37,17 @@ BEGIN
     stands := to_regclass(format('%I.%I', home, moving)) IS NOT NULL;
     CONTINUE WHEN stands OR to_regclass(format('public.%I', moving)) IS NULL;
     EXECUTE format('ALTER TABLE public.%I SET SCHEMA %I', moving, home);
-    EXECUTE format('CREATE VIEW public.%I AS SELECT * FROM %I.%I', moving, home, moving);
-    EXECUTE format('COMMENT ON VIEW public.%I IS %L', moving,
+    IF moving LIKE 'pgmigrations%' THEN
+      EXECUTE format('CREATE TABLE public.%I (id integer PRIMARY KEY, name varchar(255) NOT NULL, run_on timestamp NOT NULL)', moving);
+      EXECUTE format('ALTER TABLE %I.%I INHERIT public.%I', home, moving, moving);
+      EXECUTE format('CREATE RULE passed_on AS ON INSERT TO public.%I DO INSTEAD INSERT INTO %I.%I (name, run_on) VALUES (new.name, new.run_on)',
+        moving, home, moving);
+      kind := 'TABLE';
+    ELSE
+      EXECUTE format('CREATE VIEW public.%I AS SELECT * FROM %I.%I', moving, home, moving);
+      kind := 'VIEW';
+    END IF;
+    EXECUTE format('COMMENT ON %s public.%I IS %L', kind, moving,
       format('Holdfast: for processes of a version before the tables moved to %I; nothing else needs it', home));
     FOR given IN
       SELECT DISTINCT acl.privilege_type, CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END AS to_whom
@@ -66,7 +78,12 @@ BEGIN
     CONTINUE WHEN to_regclass(format('%I.%I', home, moving)) IS NULL;
     stands := to_regclass(format('public.%I', moving));
     IF obj_description(stands, 'pg_class') LIKE 'Holdfast: %' THEN
-      EXECUTE format('DROP VIEW public.%I', moving);
+      IF moving LIKE 'pgmigrations%' THEN
+        EXECUTE format('ALTER TABLE %I.%I NO INHERIT public.%I', home, moving, moving);
+        EXECUTE format('DROP TABLE public.%I', moving);
+      ELSE
+        EXECUTE format('DROP VIEW public.%I', moving);
+      END IF;
     ELSIF stands IS NOT NULL THEN
       RAISE EXCEPTION 'public.% is of another program, and ours would have to stand there: rename it first', moving;
     END IF;

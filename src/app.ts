@@ -6,6 +6,7 @@ import { openPublisher } from './app/intake.ts'
 import { prepareJobs } from './app/jobs.ts'
 import { composeNotify } from './app/notify.ts'
 import { createPools } from './app/pools.ts'
+import { notePresence } from './app/presence.ts'
 import { keepCoherent } from './app/read.ts'
 import { watchSecrets } from './app/secrets.ts'
 import { createStartGate } from './app/start.ts'
@@ -180,11 +181,14 @@ export async function startApp(
   }
 
   async function run(): Promise<void> {
+    await using presence = new AsyncDisposableStack()
     await gate.until('Postgres', async () => {
       await requireSupportedPooling(config.postgres)
       const missing = await requireMigrated(readPool, projectMigrations(process.cwd()))
       if (missing.length > 0) observer.observe({ kind: 'migrations_missing', names: missing })
       if (consumes) await noteConsumerStart(readPool, { ...self, agoMs: performance.now() })
+      // The last of them, because all are tried again when one fails.
+      presence.use(await notePresence({ pool: readPool, id: self.id, roles, observer, clock }))
     })
     if (listener !== undefined) await Promise.race([listener.connected, clock.sleep(LISTEN_WAIT_MS, signal)])
     if (signal.aborted) return

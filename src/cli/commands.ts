@@ -79,6 +79,14 @@ Examples:
   load: async () => (await import('./serve.ts')).serve,
 }
 
+function forceOptions() {
+  return [
+    option('--force', 'although processes run that then fail (audited)'),
+    option('--because <text>', 'with --force: why, for the audit log'),
+    asOption(),
+  ]
+}
+
 const MIGRATE: CommandGroup = {
   name: 'migrate',
   summary: 'bring the tables of DATABASE_URL up to date, or revert migrations',
@@ -93,8 +101,12 @@ Examples:
     {
       name: 'up',
       summary: 'apply what is missing',
-      options: [option('--json', 'the names as a JSON object')],
-      help: 'Example:\n  holdfast migrate up',
+      options: [...forceOptions(), option('--json', 'the names as a JSON object')],
+      help: `The old version may run meanwhile. A migration that it cannot work with is refused, with the names of the processes, until
+they have ended; what runs in spite of --force fails.
+
+Example:
+  holdfast migrate up`,
       load: async () => (await migrate()).up,
     },
     {
@@ -102,16 +114,23 @@ Examples:
       summary: 'revert the last migration',
       options: [
         option('--count <n>', 'how many of them', parseCount, 1),
+        ...forceOptions(),
         option('--json', 'the names as a JSON object'),
       ],
-      help: 'Example:\n  holdfast migrate down --count 2',
+      help: `Refused while a process runs that needs what would be taken away.
+
+Example:
+  holdfast migrate down --count 2`,
       load: async () => (await migrate()).down,
     },
     {
       name: 'status',
-      summary: 'which migrations are applied; exit code 1 when one is missing',
+      summary: 'which migrations are applied, and what runs; exit code 1 when one is missing',
       options: [option('--json', 'one JSON object a line')],
-      help: 'Example:\n  holdfast migrate status --json',
+      help: `What runs is told on stderr; in JSON "blocked_by" names the processes that keep a migration from being applied.
+
+Example:
+  holdfast migrate status --json`,
       load: async () => (await migrate()).status,
     },
   ],

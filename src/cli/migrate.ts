@@ -1,39 +1,67 @@
-import { type MigrationStatus, migrate, migrationStatus, projectMigrations } from '../engine/postgres/migrate.ts'
-import { loadConfig } from '../settings/config.ts'
+import {
+  type MigrationOptions,
+  type MigrationStatus,
+  migrate,
+  migrationStatus,
+  projectMigrations,
+  whoRuns,
+} from '../engine/postgres/migrate.ts'
+import { type InTheWay, namesOf } from '../engine/postgres/migration-rules.ts'
+import { type Config, loadConfig } from '../settings/config.ts'
 import { CommandFailed } from './failure.ts'
+import { type ActingOptions, actingOperator } from './operator-name.ts'
 import { note, print } from './output.ts'
 
-interface Options {
+interface Options extends ActingOptions {
   readonly json?: boolean
+  readonly force?: boolean
 }
 
-export async function up({ json }: Options): Promise<void> {
-  const { url, options } = database()
-  const names = await migrate(url, 'up', options)
+export async function up({ json, ...acting }: Options): Promise<void> {
+  const { url, config, options } = database()
+  const names = await migrate(url, 'up', { ...options, ...forced(config, acting) })
   if (json) return print(JSON.stringify({ applied: names }))
   for (const name of names) print(`applied ${name}`)
   if (names.length === 0) note('nothing to do: up to date')
 }
 
-export async function down({ json, count }: Options & { readonly count: number }): Promise<void> {
-  const { url, options } = database()
-  const names = await migrate(url, 'down', { ...options, count })
+export async function down({ json, count, ...acting }: Options & { readonly count: number }): Promise<void> {
+  const { url, config, options } = database()
+  const names = await migrate(url, 'down', { ...options, count, ...forced(config, acting) })
   if (json) return print(JSON.stringify({ taken_back: names }))
   for (const name of names) print(`taken back ${name}`)
   if (names.length === 0) note('nothing to take back')
 }
 
+/** Absent: what runs is not failed on purpose. */
+function forced(
+  config: Config,
+  { force, ...acting }: Omit<Options, 'json'>,
+): Pick<MigrationOptions, 'force' | 'onForced'> {
+  if (!force) return {}
+  return {
+    force: actingOperator(config, acting),
+    onForced: inTheWay => note(`--force: these will fail: ${namesOf(inTheWay).join('; ')}`),
+  }
+}
+
 export async function status({ json }: Options): Promise<void> {
   const { url, options } = database()
   const rows = await migrationStatus(url, options)
-  for (const row of rows) print(json ? JSON.stringify(statusJson(row)) : statusLine(row))
+  const { running, inTheWay } = await whoRuns(url, options)
+  for (const row of rows) print(json ? JSON.stringify(statusJson(row, inTheWay)) : statusLine(row))
+  for (const { what } of running) note(`runs: ${what}`)
+  for (const one of inTheWay) {
+    note(`${one.migration} is not applied while these run (${one.because}): ${namesOf([one]).join('; ')}`)
+  }
   if (rows.some(({ appliedAt }) => appliedAt === undefined)) {
     throw new CommandFailed('migrations are missing; run: holdfast migrate up')
   }
 }
 
-function statusJson({ name, appliedAt, known }: MigrationStatus): object {
-  return { name, applied_at: appliedAt?.toISOString() ?? null, known }
+function statusJson({ name, appliedAt, known }: MigrationStatus, inTheWay: readonly InTheWay[]): object {
+  const blockedBy = namesOf(inTheWay.filter(({ migration }) => migration === name))
+  return { name, applied_at: appliedAt?.toISOString() ?? null, known, blocked_by: blockedBy }
 }
 
 function statusLine({ name, appliedAt, known }: MigrationStatus): string {
@@ -44,8 +72,10 @@ function statusLine({ name, appliedAt, known }: MigrationStatus): string {
 /** With the schema of our tables, and the migrations of the project in the working directory. */
 function database(): {
   readonly url: string
+  readonly config: Config
   readonly options: { readonly schema: string; readonly project: string | undefined }
 } {
-  const { direct, schema } = loadConfig(process.env).postgres
-  return { url: direct.url, options: { schema, project: projectMigrations(process.cwd()) } }
+  const config = loadConfig(process.env)
+  const { direct, schema } = config.postgres
+  return { url: direct.url, config, options: { schema, project: projectMigrations(process.cwd()) } }
 }

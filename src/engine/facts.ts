@@ -119,6 +119,8 @@ export type Fact =
   | { readonly kind: 'figures_unknown'; readonly error: unknown }
   /** Steps of the time line were refused: they wait in memory, the oldest give way. */
   | { readonly kind: 'timeline_unwritten'; readonly error: unknown }
+  /** The process could not say that it runs: a migration may be applied that it cannot work with. */
+  | { readonly kind: 'presence_unnoted'; readonly error: unknown }
   | {
       readonly kind: 'unusual_record'
       readonly partition: TopicPartition

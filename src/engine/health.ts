@@ -88,7 +88,7 @@ function partitionHealth(partitions: readonly PartitionStatus[], stream: string 
     if (contended !== undefined) {
       const reason =
         `the batch of partition ${partition} is tried again and again: ${contended.reason}; if another session holds a lock, find ` +
-        `it with: SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity WHERE application_name = 'holdfast-lanes'`
+        `it with: SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity WHERE application_name LIKE 'holdfast-lanes/%'`
       return [{ reason, since: contended.sinceMs }]
     }
     if (!paused.includes('storm_guard')) return []

@@ -265,6 +265,10 @@ export function createEngineObserver({ stream, metrics, log, now }: StreamFactTo
         log.repeated('', 'warn', fact.kind, { error: fact.error }, 'the time line cannot be written: it has a gap')
         break
 
+      case 'presence_unnoted':
+        log.repeated('', 'warn', fact.kind, { error: fact.error }, 'this process could not note that it runs')
+        break
+
       case 'copy_unavailable': {
         const text = 'COPY cannot write the tables: new keys go by the upsert, which costs Postgres twice as much'
         log.line('warn', fact.kind, { reason: fact.because }, text)

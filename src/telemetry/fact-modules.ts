@@ -38,6 +38,7 @@ const ENGINE: Readonly<Record<Fact['kind'], LogModule>> = {
   copy_unavailable: 'stream',
   figures_unknown: 'process',
   timeline_unwritten: 'process',
+  presence_unnoted: 'process',
 }
 
 const READ: Readonly<Record<ReadFact['kind'], LogModule>> = {

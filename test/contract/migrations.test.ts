@@ -60,6 +60,7 @@ describe('migrations', () => {
     await migrate(url, 'up')
     expect(await tablesIn(url)).toEqual([
       'holdfast.audit_log',
+      'holdfast.breaking_migrations',
       'holdfast.causes',
       'holdfast.consumer_starts',
       'holdfast.dead_letter_events',
@@ -68,6 +69,7 @@ describe('migrations', () => {
       'holdfast.dead_letters_purged_counts',
       'holdfast.notices',
       'holdfast.pgmigrations',
+      'holdfast.processes',
       'holdfast.proof_checkpoints',
       'holdfast.replay_items',
       'holdfast.replay_items_purged',
@@ -276,7 +278,7 @@ describe('a database that migrations cannot be applied to', () => {
     const theirs = await asRole(url, role)
     const pool = createPool({ url, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
     await pool.query(
-      `GRANT USAGE, CREATE ON SCHEMA public, holdfast TO ${role}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${role}`,
+      `GRANT USAGE, CREATE ON SCHEMA public, holdfast TO ${role}; GRANT SELECT ON ALL TABLES IN SCHEMA public, holdfast TO ${role}`,
     )
     await pool.end()
     await expect(migrate(theirs, 'up')).rejects.toThrow(

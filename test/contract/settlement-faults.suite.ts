@@ -222,7 +222,7 @@ export function settlementFaultsSuite(copyFrom: number): void {
       await store.probe()
       const removed = new Promise<void>(resolve => one.once('remove', () => resolve()))
       await pool.query(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holdfast-idle'",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'holdfast-idle/%'",
       )
       await removed
       expect(await store.settle(aWork(four, { from: 0n }))).toMatchObject({ kind: 'settled' })

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { expect, it } from 'vitest'
-import { migrate } from '#src/engine/postgres/migrate.ts'
+import { migrate, newestMigration } from '#src/engine/postgres/migrate.ts'
+import { VERSION } from '#src/version.ts'
 import { differences, generated, modelOf } from '../support/model.ts'
 import { aRole } from '../support/roles.ts'
 import { ask, eventually, isReady, type Service, startService } from '../support/service.ts'
@@ -67,6 +68,37 @@ it('waits for migrations that are being applied: alive, not ready, and says for 
   await other.end()
   await migrating
   await eventually(() => isReady(service), 'its being ready')
+})
+
+it('starts on tables of a newer version, notes that it runs, and does not start once they are none of its own', async () => {
+  // Given a newer version that has added something
+  const stream = await aStream()
+  const newer = (name: string) =>
+    stream.query('INSERT INTO holdfast.pgmigrations (name, run_on) VALUES ($1, now())', [name])
+  await newer('9000_adds_something')
+  const service = await startService({ ...stream, roles: ['consumer', 'api'] })
+  await eventually(() => isReady(service), 'its being ready')
+
+  // Then migrations know whom they would break, until it has ended
+  const running = () => stream.query('SELECT version, migration, roles, pid FROM holdfast.processes')
+  expect(await running()).toEqual([
+    { version: VERSION, migration: await newestMigration(), roles: ['consumer', 'api'], pid: service.pid },
+  ])
+  expect(await service.stop()).toBe(0)
+  expect(await running()).toEqual([])
+
+  // When the newer version then takes away what this one works with, it ends by itself, and says what to do
+  await newer('9001_takes_something')
+  await stream.query(
+    `INSERT INTO holdfast.breaking_migrations (name, before) VALUES ('9001_takes_something', '99.0.0')`,
+  )
+  await stream.produce(generated(20, { seed: 20 }))
+  const late = await startService(stream)
+  expect(await exitCodeOf(late)).toBe(1)
+  expect(lastWords(late)).toContain(
+    '9001_takes_something of a newer version: versions before 99.0.0 cannot work with it',
+  )
+  expect(await stream.committed()).toBe(0)
 })
 
 it('stops when a column goes missing under it: no record is blamed, nothing is committed past it', async () => {

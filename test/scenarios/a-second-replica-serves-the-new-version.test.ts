@@ -61,7 +61,7 @@ it('serves what another process wrote within a second, and never an older versio
 const isCoherent = (replica: Service) => replica.log.some(({ event }) => event === 'coherence_established')
 
 const KILL = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-  WHERE datname = current_database() AND application_name = 'holdfast-listen'`
+  WHERE datname = current_database() AND application_name LIKE 'holdfast-listen/%'`
 
 /** The version of an order is its `sm_id`: versions `from` to `to`, of each uid in turn, at a steady pace. */
 async function update(stream: Stream, from: number, to: number): Promise<void> {

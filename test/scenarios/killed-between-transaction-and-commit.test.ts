@@ -118,7 +118,7 @@ async function lockOrders({ databaseUrl }: Stream): Promise<{ release(): Promise
 async function aTransactionWaits(stream: Stream): Promise<boolean> {
   const waiting = await stream.query(
     `SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
-       AND application_name = 'holdfast-lanes' AND wait_event_type = 'Lock'`,
+       AND application_name LIKE 'holdfast-lanes/%' AND wait_event_type = 'Lock'`,
   )
   return waiting.length > 0
 }

@@ -32,7 +32,7 @@ it('every fact has its metric, every label its closed set, and nothing of an ord
 
   // When its connections break, and somebody asks for orders in all the usual ways
   await stream.query(
-    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'holdfast-lanes'`,
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'holdfast-lanes/%'`,
   )
   await stream.produce([orderRecord('order-after'), { value: 'broken', partition: 1 }])
   await eventually(async () => (await stream.settled()) === 11, 'the rest being settled')

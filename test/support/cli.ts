@@ -15,13 +15,15 @@ type Configured = FreshTopics & {
   readonly env?: Readonly<Record<string, string>>
   /** A folder that has installed the package: its own command runs, there. Default: this checkout. */
   readonly project?: string
+  /** A checkout of another version: its own command runs, there. */
+  readonly checkout?: string
 }
 
 /** A command as an operator types it, against a test's stream, with further variables in `env`. Rejects with `code`, `stdout` and `stderr` when it fails. */
 export function holdfast(stream: Configured, ...args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
-  const { project } = stream
+  const { project, checkout } = stream
   const command = project === undefined ? 'bin/holdfast' : 'node_modules/.bin/holdfast'
-  return promisify(execFile)(command, args, { cwd: project ?? ROOT, env: environment(stream) })
+  return promisify(execFile)(command, args, { cwd: project ?? checkout ?? ROOT, env: environment(stream) })
 }
 
 /** A command that runs for a while. Ends with the test. */

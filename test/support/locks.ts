@@ -27,9 +27,12 @@ export function lockPageInHand(stream: Stream): Promise<Lock> {
 
 /** Ends the sessions of a killed process, because the server would otherwise continue with its last statement. */
 export async function endSessions(stream: Stream, applicationName: string): Promise<void> {
-  const ask = 'FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1'
-  await stream.query(`SELECT pg_terminate_backend(pid) ${ask}`, [applicationName])
-  await eventually(async () => (await stream.query(`SELECT 1 ${ask}`, [applicationName])).length === 0, 'their end')
+  const ask = 'FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE $1'
+  await stream.query(`SELECT pg_terminate_backend(pid) ${ask}`, [`${applicationName}/%`])
+  await eventually(
+    async () => (await stream.query(`SELECT 1 ${ask}`, [`${applicationName}/%`])).length === 0,
+    'their end',
+  )
 }
 
 async function lock({ databaseUrl }: Stream, statement: string, values: unknown[] = []): Promise<Lock> {
@@ -57,7 +60,7 @@ type State = 'waits for a lock' | 'idle'
 /** Connections of that pool, of all processes. */
 export async function connections(stream: Stream, pool: 'lanes' | 'read' | 'jobs', state: State): Promise<number> {
   const rows = await stream.query(
-    `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'holdfast-${pool}'
+    `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'holdfast-${pool}/%'
        AND ${state === 'idle' ? "state = 'idle in transaction'" : "wait_event_type = 'Lock'"}`,
   )
   return rows.length

@@ -42,6 +42,8 @@ export interface ServiceOptions extends FreshTopics {
   readonly openFiles?: number
   /** A folder that has installed the package: its own command runs, there. Default: this checkout. */
   readonly project?: string
+  /** A checkout of another version: its own command runs, there. */
+  readonly checkout?: string
 }
 
 const LINES_OF_A_FAILURE = 40
@@ -51,18 +53,23 @@ export const COMPILED = { NODE_COMPILE_CACHE: `${ROOT}node_modules/.cache/compil
 
 /** Starts it and waits until it listens; it may not be ready yet. */
 export async function startService(options: ServiceOptions): Promise<Service> {
-  const { roles, streams, project } = options
+  const { roles, streams, project, checkout } = options
   const flags = [
     ...(roles === undefined ? [] : ['--roles', roles.join()]),
     ...(streams === undefined ? [] : ['--streams', streams.join()]),
   ]
   const script = flags.length === 0 ? ['src/main.ts'] : ['src/cli/main.ts', 'serve', ...flags]
-  const program = project === undefined ? [process.execPath, ...script] : ['node_modules/.bin/holdfast', 'serve']
+  const program =
+    project !== undefined
+      ? ['node_modules/.bin/holdfast', 'serve']
+      : checkout !== undefined
+        ? ['bin/holdfast', 'serve', ...flags]
+        : [process.execPath, ...script]
   // The shell sets the limit and then becomes the service: same process, same signals.
   const limited = ['/bin/sh', '-c', `ulimit -n ${options.openFiles} && exec "$@"`, 'sh', ...program]
   const [command = '', ...args] = options.openFiles === undefined ? program : limited
   const child = spawn(command, args, {
-    cwd: project ?? ROOT,
+    cwd: project ?? checkout ?? ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       PATH: `${dirname(process.execPath)}:${process.env.PATH}`,

@@ -91,6 +91,8 @@ export interface StreamOptions {
   readonly migrated?: boolean
   /** Default: names that no other test uses. */
   readonly names?: FreshTopics
+  /** Where our own tables stand just now, for what this looks up. Default: `holdfast`; before migration 0022 it is `public`. */
+  readonly home?: () => string
 }
 
 const open: (() => Promise<void>)[] = []
@@ -124,7 +126,8 @@ export async function aStream(options: StreamOptions = {}): Promise<Stream> {
   open.push(() => pool.end())
 
   async function query<Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> {
-    return (await pool.query<Row>(text, values)).rows
+    const placed = options.home === undefined ? text : text.replaceAll('holdfast.', `${options.home()}.`)
+    return (await pool.query<Row>(placed, values)).rows
   }
 
   const seenAs = (groupId: string): Stream => ({

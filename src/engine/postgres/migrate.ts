@@ -5,14 +5,27 @@ import { fileURLToPath } from 'node:url'
 import { PG_MIGRATE_LOCK_ID, runner } from 'node-pg-migrate'
 import pg from 'pg'
 import { dispositionOf, StoreMisconfiguredError, StoreUnavailableError } from '../errors.ts'
+import type { Operator } from '../operator.ts'
+import { audit } from './audit.ts'
 import { toStoreError } from './errors.ts'
 import { createHosts, findPrimary } from './hosts.ts'
 import { identifier } from './identifiers.ts'
 import { type Ask, FORMER_SCHEMA, hasTable, homeOf, leaveNoViews, makeSchema } from './migration-home.ts'
+import {
+  breakingMigrations,
+  brokenProcesses,
+  type InTheWay,
+  namesOf,
+  needyProcesses,
+  noteBreaking,
+  requireNobodyInTheWay,
+  requireNotBroken,
+} from './migration-rules.ts'
 import { requireFitServer, requireMigrationRights } from './obstacles.ts'
 import { query, schemaOf } from './pool.ts'
 import { findPooling } from './pooling.ts'
-import { DEFAULT_SCHEMA, MIGRATION_TABLES } from './schema.ts'
+import { type RunningProcess, runningProcesses } from './processes.ts'
+import { DEFAULT_SCHEMA, inSchema, MIGRATION_TABLES } from './schema.ts'
 
 /** Migrations of one origin. */
 interface MigrationSet {
@@ -51,6 +64,12 @@ export interface MigrationOptions {
   readonly project?: string | undefined
   /** Of our own tables (PG_SCHEMA). */
   readonly schema?: string
+  /** Does it although processes run that then fail. The audit log keeps who wanted it, and what ran. */
+  readonly force?: Operator | undefined
+  /** Is called with what runs, and in spite of which it is done. */
+  readonly onForced?: ((inTheWay: readonly InTheWay[]) => void) | undefined
+  /** Of our own migrations. Default: those of this version. */
+  readonly directory?: string
 }
 
 /**
@@ -73,9 +92,9 @@ export function projectMigrations(cwd: string): string | undefined {
 export async function migrate(
   url: string,
   direction: 'up' | 'down',
-  { count, project, schema = DEFAULT_SCHEMA }: MigrationOptions = {},
+  { count, project, schema = DEFAULT_SCHEMA, force, onForced, directory }: MigrationOptions = {},
 ): Promise<string[]> {
-  const sets = direction === 'up' ? setsOf(project) : setsOf(project).reverse()
+  const sets = direction === 'up' ? setsOf(project, directory) : setsOf(project, directory).reverse()
   return await connected(url, async client => {
     // The lock that replicas wait at belongs to a session.
     if ((await findPooling(url)).lends === 'transaction') {
@@ -84,7 +103,7 @@ export async function migrate(
         { remedy: 'set DATABASE_DIRECT_URL to the URL of the same database past the pooler' },
       )
     }
-    const ask: Ask = async (text, values) => (await client.query(text, [...values])).rows
+    const ask = askingOn(client)
     if (direction === 'up') {
       await requireFitServer(ask)
       const status = await statusOf(ask, sets, schema)
@@ -101,11 +120,51 @@ export async function migrate(
       const home = await homeOf(ask, schema)
       // There is nothing to take back, and the runner would make the table.
       if (direction === 'down' && !(await hasTable(ask, home, set.table))) continue
+      const isOurs = set.prefix === ''
+      if (isOurs) await requireFree(ask, set, direction, { home, count: left, force, onForced })
       done.push(...(await run(client, set, direction, { schema, home, count: left })))
+      // Once more, where the table for it is made by one of them.
+      if (isOurs && direction === 'up') {
+        await noteBreaking(ask, await homeOf(ask, schema), await breakingMigrations(set.directory))
+      }
     }
     if (direction === 'down') await leaveNoViews(ask, schema)
     return done
   })
+}
+
+interface FreeOptions extends Pick<MigrationOptions, 'count' | 'force' | 'onForced'> {
+  readonly home: string
+}
+
+/** Nobody who runs may be in the way of our own migrations. @throws StoreMisconfiguredError that names who is, unless it is forced */
+async function requireFree(
+  ask: Ask,
+  { directory, table }: MigrationSet,
+  direction: 'up' | 'down',
+  { home, count, force, onForced }: FreeOptions,
+): Promise<void> {
+  const applied = (await appliedIn(ask, home, table)).map(({ name }) => name)
+  const breaking = await breakingMigrations(directory)
+  // Before it is applied: a process that starts in the very moment in which it is committed finds it noted.
+  if (direction === 'up') await noteBreaking(ask, home, breaking)
+  const pending = (await migrationNames(directory)).filter(name => !applied.includes(name)).slice(0, count)
+  const names = direction === 'up' ? pending : applied.slice(-(count ?? 1)).reverse()
+  const inTheWay =
+    direction === 'up'
+      ? await brokenProcesses(
+          ask,
+          home,
+          breaking.filter(({ name }) => names.includes(name)),
+        )
+      : await needyProcesses(ask, home, names)
+  if (force === undefined) return requireNobodyInTheWay(direction, inTheWay)
+  if (inTheWay.length === 0) return
+  onForced?.(inTheWay)
+  if (!(await hasTable(ask, home, 'audit_log'))) return
+  const ran = namesOf(inTheWay)
+  const { text, values = [] } = audit('', `migrate_${direction}_force`, names.join(' '), force, { ran })
+  await ask(inSchema(home)(text), values)
 }
 
 interface RunOptions {
@@ -163,25 +222,38 @@ function isOwnWord({ code, where }: pg.DatabaseError): boolean {
   return code === 'P0001' && where?.startsWith('PL/pgSQL function inline_code_block ') === true
 }
 
-function setsOf(project: string | undefined): MigrationSet[] {
-  if (project === undefined) return [OURS]
+function setsOf(project: string | undefined, directory = OURS.directory): MigrationSet[] {
+  const ours = { ...OURS, directory }
+  if (project === undefined) return [ours]
   const ofProject: MigrationSet = {
     directory: project,
     table: MIGRATION_TABLES.project,
     prefix: `${PROJECT_FOLDER}/`,
     searchPath: () => [FORMER_SCHEMA],
   }
-  return [OURS, ofProject]
+  return [ours, ofProject]
 }
 
 /** Every migration that we, the project or the database have, oldest first. @throws as {@link migrate} */
 export async function migrationStatus(
   url: string,
-  { project, schema = DEFAULT_SCHEMA }: Pick<MigrationOptions, 'project' | 'schema'> = {},
+  { project, schema = DEFAULT_SCHEMA, directory }: Pick<MigrationOptions, 'project' | 'schema' | 'directory'> = {},
 ): Promise<MigrationStatus[]> {
-  return await connected(url, client =>
-    statusOf(async (text, values) => (await client.query(text, [...values])).rows, setsOf(project), schema),
-  )
+  return await connected(url, client => statusOf(askingOn(client), setsOf(project, directory), schema))
+}
+
+/** Who runs on the database at this moment, and which missing migrations that keeps from being applied. @throws as {@link migrate} */
+export async function whoRuns(
+  url: string,
+  { schema = DEFAULT_SCHEMA, directory = OURS.directory }: Pick<MigrationOptions, 'schema' | 'directory'> = {},
+): Promise<{ readonly running: readonly RunningProcess[]; readonly inTheWay: readonly InTheWay[] }> {
+  return await connected(url, async client => {
+    const ask = askingOn(client)
+    const home = await homeOf(ask, schema)
+    const applied = (await appliedIn(ask, home, OURS.table)).map(({ name }) => name)
+    const pending = (await breakingMigrations(directory)).filter(({ name }) => !applied.includes(name))
+    return { running: await runningProcesses(ask, home), inTheWay: await brokenProcesses(ask, home, pending) }
+  })
 }
 
 async function statusOf(ask: Ask, sets: readonly MigrationSet[], schema: string): Promise<MigrationStatus[]> {
@@ -215,6 +287,10 @@ async function appliedIn(ask: Ask, home: string, table: string): Promise<{ name:
 export async function missingMigrations(pool: pg.Pool, project?: string): Promise<string[]> {
   const status = await statusOf(asking(pool), setsOf(project), schemaOf(pool))
   return status.filter(({ appliedAt }) => appliedAt === undefined).map(({ name }) => name)
+}
+
+function askingOn(client: pg.Client): Ask {
+  return async (text, values) => (await client.query(text, [...values])).rows
 }
 
 function asking(pool: pg.Pool): Ask {
@@ -254,14 +330,26 @@ export async function requireFitDatabase(pool: pg.Pool, missing: readonly string
  */
 export async function requireMigrated(pool: pg.Pool, project?: string): Promise<string[]> {
   await requireFitDatabase(pool)
-  if ((await missingMigrations(pool, project)).length === 0) return []
+  if ((await missingMigrations(pool, project)).length === 0) {
+    await requireNotBroken(asking(pool), schemaOf(pool), await migrationNames(OURS.directory))
+    return []
+  }
   if (await migrationUnderWay(pool)) throw new StoreUnavailableError('migrations are being applied')
   // Another process may have committed them between those two questions.
   const ours = await missingMigrations(pool)
   const missing = project === undefined ? ours : await missingMigrations(pool, project)
-  if (ours.length === 0) return missing
+  if (ours.length === 0) {
+    await requireNotBroken(asking(pool), schemaOf(pool), await migrationNames(OURS.directory))
+    return missing
+  }
   const which = `${ours.length === 1 ? 'the migration' : 'the migrations'} ${ours.join(', ')}`
   throw new StoreMisconfiguredError(`the database lacks ${which}`, { remedy: 'run: holdfast migrate up' })
+}
+
+/** The name of the newest of our own migrations that this version has. */
+export async function newestMigration(): Promise<string> {
+  const names = await migrationNames(OURS.directory)
+  return names.at(-1) ?? ''
 }
 
 async function migrationNames(directory: string): Promise<string[]> {

@@ -11,7 +11,8 @@ const FIRST_MIGRATION = '0001_order_tables'
 
 /**
  * Where an installation notes its migrations, and has its own tables: in its schema, or still in `public`. One in `public` is known by
- * the name of our first migration in the table that our runner makes there: other programs use the same runner, and have its table too.
+ * the name of our first migration in the table that our runner makes there: other programs use the same runner, and have its table too. What
+ * an installation that has moved leaves there for the version before (migration 0022) is known by its comment.
  * @returns `schema` as well where nothing is installed
  */
 export async function homeOf(ask: Ask, schema: string): Promise<string> {
@@ -20,6 +21,7 @@ export async function homeOf(ask: Ask, schema: string): Promise<string> {
     `SELECT EXISTS (
         SELECT FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'name'
         WHERE c.relnamespace = to_regnamespace($1) AND c.relname = $2 AND c.relkind = 'r' AND has_table_privilege(c.oid, 'SELECT')
+          AND coalesce(obj_description(c.oid, 'pg_class'), '') NOT LIKE 'Holdfast: %'
       ) AS readable`,
     [FORMER_SCHEMA, MIGRATION_TABLES.ours],
   )) as { readable: boolean }[]

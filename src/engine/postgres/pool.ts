@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { VERSION } from '../../version.ts'
 import { StoreMisconfiguredError, StoreUnavailableError } from '../errors.ts'
 import type { PoolName, PoolStatus } from '../status.ts'
 import type { CopyStatement } from '../value-sql.ts'
@@ -21,7 +22,7 @@ export interface PoolSettings {
   readonly statementTimeoutMs: number
   /** Default: true. Behind a pooler that lends sessions by the transaction and keeps no account of statements it must be false. */
   readonly preparedStatements?: boolean
-  /** Shown by the server as `holdfast-<name>`. Lanes, API and jobs have pools of their own, so that none starves another. */
+  /** Shown by the server as `holdfast-<name>/<version>`. Lanes, API and jobs have pools of their own, so that none starves another. */
   readonly name: string
   /** Is called with how long each caller waited for a connection, also if it got none. */
   readonly onLent?: (waitedSeconds: number) => void
@@ -49,7 +50,7 @@ export function createPool(settings: PoolSettings): pg.Pool {
     connectionString: hosts.urls()[0],
     Client: clientOf(hosts),
     max,
-    application_name: `holdfast-${name}`,
+    application_name: `holdfast-${name}/${VERSION}`,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     query_timeout: statementTimeoutMs + READ_MARGIN_MS,
     keepAlive: true,

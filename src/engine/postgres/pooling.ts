@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
+import { VERSION } from '../../version.ts'
 import { StoreMisconfiguredError } from '../errors.ts'
 import { toStoreError } from './errors.ts'
 import { createHosts, findPrimary } from './hosts.ts'
@@ -126,7 +127,7 @@ async function databaseAt(url: string): Promise<string | undefined> {
 async function connected<R>(url: string, work: (client: pg.Client) => Promise<R>): Promise<R> {
   const client = new pg.Client({
     connectionString: await findPrimary(createHosts(() => url)),
-    application_name: 'holdfast-check',
+    application_name: `holdfast-check/${VERSION}`,
     connectionTimeoutMillis: TIMEOUT_MS,
     query_timeout: TIMEOUT_MS,
   })

@@ -10,6 +10,7 @@ export const SHARED_TABLES = [
   ...['audit_log', 'switches', 'consumer_starts', 'timeline_steps', 'causes', 'notices'],
   ...['dead_letters', 'dead_letter_events', 'dead_letters_purged', 'dead_letters_purged_counts'],
   ...['replays', 'replay_items', 'replay_items_purged'],
+  ...['processes', 'breaking_migrations'],
 ]
 
 /** Where it stands which of our migrations were applied, and which of the project's. */

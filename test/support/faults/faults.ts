@@ -142,7 +142,7 @@ export const FAULTS: readonly FaultKind[] = [
   server('store-backend-kill', 'store', [500, 1_000], 500, world => ({
     inject: async () => {
       const [row] = await world.query<{ pid: number }>(
-        `SELECT pid FROM pg_stat_activity WHERE application_name = 'holdfast-lanes' ORDER BY query_start DESC LIMIT 1`,
+        `SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'holdfast-lanes/%' ORDER BY query_start DESC LIMIT 1`,
       )
       if (row !== undefined) process.kill(row.pid, 'SIGKILL')
     },
