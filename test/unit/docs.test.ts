@@ -42,6 +42,12 @@ describe('documents', () => {
     expect(pages.map(({ path }) => path).filter(path => path.startsWith('docs/') && !linked.has(path))).toEqual([])
   })
 
+  it('are in the map of the README', () => {
+    const readme = document('README.md')
+    const map = new Set(linksOf(readme).map(link => targetOf(readme, link)?.path))
+    expect(pages.map(({ path }) => path).filter(path => /^docs\/[^/]+\.md$/.test(path) && !map.has(path))).toEqual([])
+  })
+
   it('name only files that there are', () => {
     const named = pages.flatMap(page => codeSpansOf(page).map(text => ({ path: page.path, text })))
     const files = named.filter(({ text }) =>
