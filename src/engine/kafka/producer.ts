@@ -59,7 +59,7 @@ const MAX_UNACKED = 10_000
 
 /** A record that waits longer than this for its acknowledgement has its topic looked up: its partition may be led elsewhere now. */
 const LOOK_UP_AFTER_MS = 2_000
-/** A leader that has not answered for this long is given up: the record goes to the next one, and is in the topic once all the same. */
+/** A leader that has not answered for this long is given up, and the record goes to the next one. */
 const SOCKET_TIMEOUT_MS = 6_000
 /** Waiting longer than this for an acknowledgement, or for an answer, the producer tries whether another client fares better. */
 const RENEW_AFTER_MS = 10_000
