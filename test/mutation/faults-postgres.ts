@@ -245,4 +245,22 @@ export const POSTGRES_FAULTS: readonly Mutation[] = [
     ['an optional object that is absent is there', 'row[present] === true ? values(row) : undefined', 'values(row)'],
     ['a page goes beyond its last date', 'AND ${column} < ${to}::${type}', 'AND ${column} <= ${to}::${type}'],
   ]),
+  ...faultsOf(
+    'engine/postgres/migration-rules',
+    [...unit('engine/postgres/migration-rules'), ...contract('migration-rules')],
+    [
+      [
+        'a version that can work with a migration keeps it out',
+        'compareVersions(version, before) < 0',
+        'compareVersions(version, before) <= 0',
+      ],
+      ['a migration is taken from under a process that knows it', 'migration >= name', 'migration > name'],
+      ['what runs is broken by a migration that says so', 'if (first === undefined) return\n', 'return\n'],
+      [
+        'a version starts on tables that it cannot work with',
+        'compareVersions(VERSION, least) >= 0',
+        'compareVersions(VERSION, least) < 0',
+      ],
+    ],
+  ),
 ]
