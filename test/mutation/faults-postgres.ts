@@ -50,7 +50,36 @@ export const POSTGRES_FAULTS: readonly Mutation[] = [
       'found.written === null',
     ],
     ['expired offsets are not behind the fence', '        if (fence?.rowCount !== 1) return false\n', ''],
+    [
+      'another consumer is blamed for progress that went back',
+      'isBack ? ProgressSetBackError : OwnershipLostError',
+      'OwnershipLostError',
+    ],
   ]),
+  ...faultsOf('engine/postgres/obstacles', unit('engine/postgres/obstacles'), [
+    ['an old server is taken', 'row.major < OLDEST_POSTGRES', 'row.major < 0'],
+  ]),
+  ...faultsOf(
+    'engine/postgres/hosts',
+    ['test/scenarios/a-standby-is-promoted-under-load.test.ts'],
+    [
+      [
+        'a primary of before the failover is used',
+        'if (timeline >= hosts.timeline) return undefined',
+        'if (timeline >= 0) return undefined',
+      ],
+      [
+        'of two servers that take writes the first is used',
+        '(found === undefined || timeline > found.timeline)',
+        'found === undefined',
+      ],
+    ],
+  ),
+  ...faultsOf(
+    'engine/postgres/hosts',
+    ['test/scenarios/a-password-of-postgres-is-exchanged-while-it-runs.test.ts'],
+    [['a password that was exchanged stops the stream', 'hosts.loginMayChange && hosts.wasReached', 'false']],
+  ),
   ...faultsOf('engine/postgres/pool', FAULTS, [
     ['a COMMIT that wrote nothing counts as done', "if (tag !== 'COMMIT')", 'if (tag === undefined)'],
   ]),
