@@ -5,6 +5,7 @@ import { BrokerFatalError, BrokerUnavailableError } from '#src/engine/errors.ts'
 import { createConsumer } from '#src/engine/kafka/consumer.ts'
 import { startInspector } from '#src/engine/kafka/inspector.ts'
 import { startProducer } from '#src/engine/kafka/producer.ts'
+import type { TokenSource } from '#src/engine/kafka/tokens.ts'
 import { loadConfig } from '#src/settings/config.ts'
 import { holdfast } from '../support/cli.ts'
 import { migratedDatabase } from '../support/database.ts'
@@ -37,9 +38,10 @@ async function connecting(
   brokers: string,
   security: Readonly<Record<string, string>>,
   connectTimeoutMs = CONNECT_TIMEOUT_MS,
+  tokens?: TokenSource,
 ): Promise<Failure> {
   const startedAtMs = performance.now()
-  const connection = { brokers: [brokers], security, extra: {} }
+  const connection = { brokers: [brokers], security, extra: {}, tokens }
   try {
     await using _ = await startProducer({ connection, connectTimeoutMs })
   } catch (error) {
@@ -141,6 +143,17 @@ describe('a client that does not reach Kafka says why within seconds, and what t
     expect(seconds).toBeLessThan(WITHIN_S)
   })
 
+  it.concurrent('a token that the brokers do not take', async () => {
+    const token = { value: 'e30.e30.e30', expiresAtMs: Date.now() + 600_000, principal: '', extensions: {} }
+    const security = { ...tls({ 'security.protocol': 'sasl_ssl' }), 'sasl.mechanism': 'OAUTHBEARER' }
+    const source = { get: async () => ({ token }) }
+    const { message, isMistake, seconds } = await connecting(secured.at.OAUTH, security, CONNECT_TIMEOUT_MS, source)
+    expect(message).toMatch(/refuses the token \(it says: .*invalid_token.*\).*sasl\.oauthbearer\.expected/)
+    expect(message).not.toContain('e30')
+    expect(isMistake).toBe(true)
+    expect(seconds).toBeLessThan(WITHIN_S)
+  })
+
   it.concurrent('a name that does not resolve', async () => {
     const { message, isMistake, seconds } = await connecting('nowhere.invalid:9092', {})
     expect(message).toMatch(/the name nowhere\.invalid cannot be resolved.*KAFKA_BROKERS/)
@@ -235,6 +248,44 @@ describe('a right that is missing', () => {
     await secured.allow('carol', { topic: 'seen.dlq' }, 'write')
     await secured.allow('carol', { group: 'seen-group' }, 'read')
     expect((await examined('carol', 'seen')).filter(({ ok }) => !ok)).toEqual([])
+  })
+
+  it('is named with whom the brokers take us for: by a certificate, and by a token', async () => {
+    await topics('unseen')
+    const { issuer, at, ca, certify } = secured
+    const files = certify('nobody')
+    const common = {
+      KAFKA_TOPIC: 'unseen',
+      KAFKA_DLQ_TOPIC: 'unseen.dlq',
+      KAFKA_GROUP_ID: 'unseen-group',
+      KAFKA_SSL_CA_LOCATION: ca,
+      DATABASE_URL: 'postgres://127.0.0.1:1/none',
+      HTTP_PORT: '0',
+    }
+    const byCertificate = {
+      ...common,
+      KAFKA_BROKERS: at.MUTUAL,
+      KAFKA_SECURITY_PROTOCOL: 'ssl',
+      KAFKA_SSL_CERTIFICATE_LOCATION: files.certificate,
+      KAFKA_SSL_KEY_LOCATION: files.key,
+    }
+    const byToken = {
+      ...common,
+      KAFKA_BROKERS: at.OAUTH,
+      KAFKA_SECURITY_PROTOCOL: 'sasl_ssl',
+      KAFKA_SASL_MECHANISM: 'OAUTHBEARER',
+      KAFKA_SASL_OAUTH_TOKEN_URL: issuer.tokenUrl,
+      KAFKA_SASL_OAUTH_CLIENT_ID: issuer.clientId,
+      KAFKA_SASL_OAUTH_CLIENT_SECRET: issuer.clientSecret,
+    }
+    for (const [env, principal] of [
+      [byCertificate, "User:'CN=nobody'"],
+      [byToken, `User:${issuer.clientId}`],
+    ] as const) {
+      const found = (await Array.fromAsync(examine(env))).filter(({ name }) => name.startsWith('topic '))
+      expect(found.map(({ ok }) => ok)).toEqual([false, false])
+      for (const { fix } of found) expect(fix).toContain(`--allow-principal ${principal} --operation`)
+    }
   })
 
   it('leaves the proof without an answer, and is named there', async () => {
