@@ -10,7 +10,7 @@ import { startWriteListener } from '#src/engine/postgres/notifications.ts'
 import { createPool } from '#src/engine/postgres/pool.ts'
 import { readProof } from '#src/engine/postgres/proof.ts'
 import { serverFacts } from '#src/engine/postgres/table-rights.ts'
-import { queueSchemaOf } from '#src/inbox/jobs/queue-schema.ts'
+import { queueSchemaOf, requireQueueSchema } from '#src/inbox/jobs/queue-schema.ts'
 import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
 import type { Order } from '../support/order.ts'
 import { orderTables } from '../support/order-stream.ts'
@@ -104,11 +104,7 @@ describe('an installation in public', () => {
     expect(await missingMigrations(pool)).toEqual([])
     expect((await migrationStatus(url)).every(({ appliedAt }) => appliedAt !== undefined)).toBe(true)
     const tables = (await relations(pool, 'public')).filter(it => it.startsWith('r '))
-    expect(tables).toEqual([
-      ...['r public.deliveries', 'r public.items', 'r public.orders', 'r public.payments'],
-      // For the runner of the version before, which wants a table.
-      'r public.pgmigrations',
-    ])
+    expect(tables).toEqual(['r public.deliveries', 'r public.items', 'r public.orders', 'r public.payments'])
     expect((await relations(pool, 'public')).filter(it => it.startsWith('S '))).toEqual([])
     expect((await pool.query('SELECT who FROM holdfast.audit_log')).rows).toEqual([{ who: 'ada' }])
     await settle(pool, 0n, 'a', 'b')
@@ -228,7 +224,13 @@ describe('a new installation', () => {
     await expect(migrate(theirs, 'up')).rejects.toThrow(`let the owner of the database run: ${statement}`)
     await admin.query(statement)
     await migrate(theirs, 'up')
-    expect((await serverFacts(aPool(theirs), [])).forbidden).toEqual([])
+    const tenant = aPool(theirs)
+    expect((await serverFacts(tenant, [])).forbidden).toEqual([])
+    // The queues of jobs likewise.
+    const ask = async (text: string, values: readonly unknown[]) => (await tenant.query(text, [...values])).rows
+    await expect(requireQueueSchema(ask, 'pgboss')).rejects.toThrow(`CREATE SCHEMA pgboss AUTHORIZATION "${role}"`)
+    await admin.query(`CREATE SCHEMA pgboss AUTHORIZATION ${role}`)
+    expect(await requireQueueSchema(ask, 'pgboss')).toBe(true)
     await admin.query(`ALTER SCHEMA holdfast OWNER TO CURRENT_USER; REVOKE ALL ON SCHEMA holdfast FROM ${role}`)
     expect((await serverFacts(aPool(theirs), [])).forbidden).toContain('stream_progress')
   })
