@@ -104,7 +104,11 @@ describe('an installation in public', () => {
     expect(await missingMigrations(pool)).toEqual([])
     expect((await migrationStatus(url)).every(({ appliedAt }) => appliedAt !== undefined)).toBe(true)
     const tables = (await relations(pool, 'public')).filter(it => it.startsWith('r '))
-    expect(tables).toEqual(['r public.deliveries', 'r public.items', 'r public.orders', 'r public.payments'])
+    expect(tables).toEqual([
+      ...['r public.deliveries', 'r public.items', 'r public.orders', 'r public.payments'],
+      // For the runner of the version before, which wants a table.
+      'r public.pgmigrations',
+    ])
     expect((await relations(pool, 'public')).filter(it => it.startsWith('S '))).toEqual([])
     expect((await pool.query('SELECT who FROM holdfast.audit_log')).rows).toEqual([{ who: 'ada' }])
     await settle(pool, 0n, 'a', 'b')
