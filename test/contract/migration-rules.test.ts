@@ -140,3 +140,24 @@ it('who could write the tables before may write those that are new', async () =>
   expect(rows).toEqual([{ may: true, may_not: false }])
   await pool.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
 })
+
+it('a migration that waits for a table lets those through that stand behind it, and is applied once the table is free', async () => {
+  const { url, pool } = await aDatabase()
+  const directory = later({
+    '9001_locking': '-- Up Migration\nALTER TABLE stream_progress ADD COLUMN of_later text;\n-- Down Migration\n',
+  })
+  const reader = await pool.connect()
+  onTestFinished(() => reader.release(true))
+  await reader.query('BEGIN; LOCK TABLE holdfast.stream_progress IN ACCESS SHARE MODE')
+  const waiting = () => pool.query(`SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'`)
+
+  const applied = migrate(url, 'up', { directory })
+  applied.catch(() => {})
+  await expect.poll(async () => (await waiting()).rowCount).toBe(1)
+  const behind = pool.query('UPDATE holdfast.stream_progress SET next_offset = next_offset WHERE false')
+  await behind
+  expect((await waiting()).rowCount).toBe(0)
+
+  await reader.query('COMMIT')
+  expect(await applied).toEqual(['9001_locking'])
+})

@@ -11,6 +11,7 @@ import { toStoreError } from './errors.ts'
 import { createHosts, findPrimary } from './hosts.ts'
 import { identifier } from './identifiers.ts'
 import { type Ask, FORMER_SCHEMA, hasTable, homeOf, leaveNoViews, makeSchema } from './migration-home.ts'
+import { withLocks } from './migration-locks.ts'
 import {
   breakingMigrations,
   brokenProcesses,
@@ -122,7 +123,7 @@ export async function migrate(
       if (direction === 'down' && !(await hasTable(ask, home, set.table))) continue
       const isOurs = set.prefix === ''
       if (isOurs) await requireFree(ask, set, direction, { home, count: left, force, onForced })
-      done.push(...(await run(client, set, direction, { schema, home, count: left })))
+      done.push(...(await withLocks(ask, () => run(client, set, direction, { schema, home, count: left }))))
       // Once more, where the table for it is made by one of them.
       if (isOurs && direction === 'up') {
         await noteBreaking(ask, await homeOf(ask, schema), await breakingMigrations(set.directory))
