@@ -1,8 +1,10 @@
-import { afterAll, beforeAll, describe, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { ensureTopics } from '#src/engine/kafka/admin.ts'
 import { createConsumer } from '#src/engine/kafka/consumer.ts'
+import { groupFacts } from '#src/engine/kafka/group-rights.ts'
 import { type KafkaProducer, startProducer } from '#src/engine/kafka/producer.ts'
 import type { RecordSource } from '#src/engine/ports.ts'
+import type { TopicPartition } from '#src/engine/record.ts'
 import { freshTopics, kafkaBrokers } from '../support/stack.ts'
 import { recordSourceSuite } from './record-source.suite.ts'
 
@@ -60,14 +62,53 @@ describe('the group consumer', () => {
       lose: () => new Promise(resolve => setTimeout(resolve, MAX_POLL_MS + 500)),
     }
   })
+
+  it('is gone at once when it closes, also one that has no partition', async () => {
+    const names = freshTopics('source')
+    await ensureTopics(connection(), producer, { ...names, partitions: 1, replication: 1 })
+    const stop = new AbortController()
+    const member = async () => {
+      const source = createConsumer({ connection: connection(), ...names, onWarning: () => {} })
+      onTestFinished(() => source.close())
+      await source.start()
+      const owned = new Set<number>()
+      const assigned = Promise.withResolvers<void>()
+      const serving = serve(source, stop.signal, partitions => {
+        for (const { partition } of partitions) owned.add(partition)
+        assigned.resolve()
+      })
+      onTestFinished(() => serving)
+      onTestFinished(() => stop.abort())
+      await assigned.promise
+      return { source, owned }
+    }
+    const members = async () => {
+      const ask = () => first.source.committed([{ topic: names.topic, partition: 0 }])
+      return (await groupFacts(connection(), names.groupId, ask)).members
+    }
+    const first = await member()
+    const second = await member()
+    expect([first.owned.size, second.owned.size]).toEqual([1, 0])
+    expect(await members()).toBe(2)
+
+    await second.source.close()
+
+    expect(await members()).toBe(1)
+  })
 })
 
 /** Polls and answers rebalances, as a loop does. */
-async function serve(source: RecordSource, signal: AbortSignal): Promise<void> {
+async function serve(
+  source: RecordSource,
+  signal: AbortSignal,
+  onAssigned: (partitions: readonly TopicPartition[]) => void = () => {},
+): Promise<void> {
   while (!signal.aborted) {
     await source.poll(10, 50)
     const event = source.nextEvent()
-    if (event?.kind === 'assigned') source.assign(event.partitions.map(at => ({ ...at, nextOffset: 0n })))
-    else if (event?.kind === 'revoked') source.unassign(event.partitions)
+    if (event?.kind === 'assigned') {
+      source.assign(event.partitions.map(at => ({ ...at, nextOffset: 0n })))
+      onAssigned(event.partitions)
+    } else if (event?.kind === 'revoked') source.unassign(event.partitions)
   }
 }

@@ -94,6 +94,9 @@ export function createFakeClient(
     subscribe: () => {
       subscribed = true
     },
+    unsubscribe: () => {
+      subscribed = false
+    },
     setDefaultConsumeTimeout: ms => {
       consumeTimeoutMs = ms
     },

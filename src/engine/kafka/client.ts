@@ -78,6 +78,8 @@ export interface NativePartition {
 
 export interface NativeConsumer extends NativeClient {
   subscribe(topics: readonly string[]): void
+  /** Without effect where it is not subscribed. */
+  unsubscribe(): void
   setDefaultConsumeTimeout(ms: number): void
   setDefaultIsTimeoutOnlyForFirstMessage(only: boolean): void
   consume(max: number, done: (error: NativeError | null, records: NativeRecord[]) => void): void
