@@ -223,7 +223,7 @@ is no progress, from where the service would start (KAFKA_START_AT); while Postg
 which follows it. A partition that Kafka cannot serve, because it has no leader, is shown with the reason. The end is that
 of committed records: what stands behind the start of an open transaction is no lag, and is named on stderr. Joins no group and
 moves nothing, so it works beside the service and without it. "paused for" is storm_guard, operator (with who
-paused it, since when and why), or unreadable_batch: then stderr says what to do.
+paused it, since when and why), position_unknown, or unreadable_batch: then stderr says what to do. Outages are on /readyz?verbose.
 
 Examples:
   holdfast lag

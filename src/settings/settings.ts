@@ -30,7 +30,11 @@ const pemFile = { default: undefined, expected: PEM_FILE } as const
  */
 export const SETTINGS = {
   KAFKA_BROKERS: setting(
-    { default: 'localhost:9092', expected: 'a list as in host:9092,other:9092', about: 'Where to find the cluster.' },
+    {
+      default: 'localhost:9092',
+      expected: 'a list as in host:9092,other:9092',
+      about: 'Brokers of the cluster; the client learns the others from them.',
+    },
     readBrokers,
   ),
   KAFKA_TOPIC: text({
@@ -110,14 +114,14 @@ export const SETTINGS = {
     pattern: /\S/,
     expected: 'the id of a client',
     inFile: true,
-    about: 'Who we are there.',
+    about: 'The id of the client there.',
   }),
   KAFKA_SASL_OAUTH_CLIENT_SECRET: text({
     default: undefined,
     pattern: /./s,
     expected: 'the secret of that client',
     secret: true,
-    about: 'Its secret.',
+    about: 'The secret of that client.',
   }),
   KAFKA_SASL_OAUTH_SCOPE: text({
     default: undefined,
@@ -146,7 +150,7 @@ export const SETTINGS = {
     readable,
   ),
   KAFKA_SSL_CERTIFICATE_LOCATION: setting(
-    { ...pemFile, about: 'Our own certificate, where brokers ask for one.' },
+    { ...pemFile, about: 'The certificate of this client, where brokers ask for one.' },
     readable,
   ),
   KAFKA_SSL_KEY_LOCATION: setting({ ...pemFile, about: 'The key of that certificate.' }, readable),
@@ -155,7 +159,7 @@ export const SETTINGS = {
     pattern: /./s,
     expected: 'a password',
     secret: true,
-    about: 'With which that key is encrypted, where it is.',
+    about: 'The password of that key, where it is encrypted.',
   }),
   KAFKA_CONFIG: pairs({
     default: undefined,
@@ -246,7 +250,7 @@ export const SETTINGS = {
     default: undefined,
     pattern: /^https?:\/\/[^\s{}]+\{trace_id\}[^\s{}]*$/,
     expected: 'a URL with {trace_id} in it, as in http://localhost:16686/trace/{trace_id}',
-    about: 'Where a trace can be looked at: dead letters link to theirs.',
+    about: 'Where a trace can be looked at: dead letters link to it.',
   }),
   GRAFANA_URL: text({
     default: undefined,
@@ -275,7 +279,7 @@ export const SETTINGS = {
   NOTIFY_FORMAT: oneOf({
     default: 'json',
     values: ['json', 'slack', 'teams'],
-    about: 'What a message is for: any program, an incoming webhook of Slack, a workflow of Microsoft Teams.',
+    about: 'Who reads the messages: any program, an incoming webhook of Slack, or a workflow of Microsoft Teams.',
   }),
   AUTH: oneOf({
     default: 'on',
@@ -321,7 +325,7 @@ export const SETTINGS = {
     min: 0,
     max: 60_000,
     unit: 'ms',
-    about: 'How long a record may wait for company.',
+    about: 'How long a record may wait for others to fill its batch.',
   }),
   RECORD_MAX_BYTES: bytes({
     default: '1MiB',
@@ -356,18 +360,18 @@ export const SETTINGS = {
     max: 1_000_000_000,
     unit: 'dead letters',
     about:
-      'So many in a row on a partition, of whatever reason, pause it until `holdfast resume`; so does a batch whose every record the database refuses, before any of them is a dead letter. 0: never.',
+      'So many dead letters in a row on a partition, for whatever reasons, pause it until `holdfast resume`; so does a batch of which the database refuses every record, before any of them is a dead letter. 0: never.',
   }),
   DLQ_STORM_RATIO: fraction({
     default: '0.5',
-    about: "This share of a partition's last 1,000 records as dead letters pauses it likewise; 0: never.",
+    about: 'A partition is paused likewise when this share of its last 1,000 records became dead letters; 0: never.',
   }),
   CRASH_LOOP_MAX_STARTS: integer({
     default: '5',
     min: 0,
     max: 1000,
     unit: 'starts',
-    about: 'A record that ended the process so often is a dead letter (`crash_loop`); 0: never.',
+    about: 'A record that has ended the process this many times becomes a dead letter (`crash_loop`); 0: never.',
   }),
   REPLAY_MAX: integer({
     default: '3',
@@ -380,7 +384,7 @@ export const SETTINGS = {
     default: 'off',
     values: ['on', 'off'],
     about:
-      'Whether dead letters with a temporary cause (`retries_exhausted`, `unexpected_error`) are redriven automatically; `holdfast dlq auto` overrides it while the service runs.',
+      'Whether dead letters with a temporary cause (`retries_exhausted`, `unexpected_error`) are redriven automatically; `holdfast dlq auto` overrides it for all processes.',
   }),
   AUTO_REDRIVE_DELAYS: setting(
     {
@@ -396,7 +400,8 @@ export const SETTINGS = {
     min: 0,
     max: 36_500,
     unit: 'days',
-    about: 'So long after they were resolved or discarded, dead letters leave the index; 0: never. Their counts stay.',
+    about:
+      'How long dead letters stay in the index after they were resolved or discarded; 0: for ever. Their counts stay.',
   }),
   LEDGER_MERGE_AFTER: setting(
     {
