@@ -5,7 +5,8 @@
 --
 -- A new installation has made all tables in our schema: those of the stream go to public, unless another program or installation has
 -- tables of these names there. An existing one has made them in public, and they are moved; each leaves a view there, under its old name, with
--- the same rights: processes of the version before go on through them. Views of one table take INSERT, UPDATE, DELETE and locks.
+-- the same rights, also for the owner of the table where another user migrates: processes of the version before go on through them. Views of
+-- one table take INSERT, UPDATE, DELETE and locks.
 -- Where it stands which migrations were applied, a table stays that ours inherits and that passes on what is inserted: "migrate up" of the
 -- version before, which a deployment that goes back may run, adds a primary key to anything that has none.
 DO $$
@@ -22,15 +23,17 @@ DECLARE
   given    record;
 BEGIN
   IF home = 'public' THEN RAISE EXCEPTION 'the schema of PG_SCHEMA is not there'; END IF;
-  FOREACH moving IN ARRAY '{orders, deliveries, payments, items}'::text[] LOOP
-    CONTINUE WHEN to_regclass(format('%I.%I', home, moving)) IS NULL;
-    IF to_regclass(format('public.%I', moving)) IS NULL THEN
-      EXECUTE format('ALTER TABLE %I.%I SET SCHEMA public', home, moving);
-    ELSE
-      EXECUTE format('DROP TABLE %I.%I', home, moving);
-    END IF;
-  END LOOP;
-  IF is_new THEN RETURN; END IF;
+  IF is_new THEN
+    FOREACH moving IN ARRAY '{orders, deliveries, payments, items}'::text[] LOOP
+      CONTINUE WHEN to_regclass(format('%I.%I', home, moving)) IS NULL;
+      IF to_regclass(format('public.%I', moving)) IS NULL THEN
+        EXECUTE format('ALTER TABLE %I.%I SET SCHEMA public', home, moving);
+      ELSE
+        EXECUTE format('DROP TABLE %I.%I', home, moving);
+      END IF;
+    END LOOP;
+    RETURN;
+  END IF;
 
   FOREACH moving IN ARRAY shared LOOP
     -- One that a migration of this run has made stands in our schema, and that in public, if any, is of another program.
@@ -51,8 +54,8 @@ BEGIN
       format('Holdfast: for processes of a version before the tables moved to %I; nothing else needs it', home));
     FOR given IN
       SELECT DISTINCT acl.privilege_type, CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END AS to_whom
-      FROM pg_class CROSS JOIN aclexplode(relacl) AS acl
-      WHERE pg_class.oid = to_regclass(format('%I.%I', home, moving)) AND acl.grantee <> relowner
+      FROM pg_class CROSS JOIN aclexplode(coalesce(relacl, acldefault('r', relowner))) AS acl
+      WHERE pg_class.oid = to_regclass(format('%I.%I', home, moving)) AND pg_get_userbyid(acl.grantee) <> current_user
         AND acl.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
     LOOP
       EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', home, given.to_whom);

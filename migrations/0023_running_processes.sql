@@ -22,15 +22,15 @@ CREATE TABLE breaking_migrations (
 COMMENT ON TABLE breaking_migrations IS 'migrations that versions before a certain one cannot work with, once they are applied';
 COMMENT ON COLUMN breaking_migrations.before IS 'the first version that can';
 
--- Users who do not own the tables may do with these what they may do with the starts of consumers.
+-- Other users may do with these what they may do with the starts of consumers, also its owner where another one migrates.
 DO $$
 DECLARE
   given record;
 BEGIN
   FOR given IN
     SELECT DISTINCT acl.privilege_type, CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END AS to_whom
-    FROM pg_class CROSS JOIN aclexplode(relacl) AS acl
-    WHERE pg_class.oid = 'consumer_starts'::regclass AND acl.grantee <> relowner
+    FROM pg_class CROSS JOIN aclexplode(coalesce(relacl, acldefault('r', relowner))) AS acl
+    WHERE pg_class.oid = 'consumer_starts'::regclass AND pg_get_userbyid(acl.grantee) <> current_user
       AND acl.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
   LOOP
     EXECUTE format('GRANT %s ON processes, breaking_migrations TO %s', given.privilege_type, given.to_whom);

@@ -8,6 +8,7 @@ import { systemClock } from '#src/clock.ts'
 import { migrate, migrationStatus, missingMigrations } from '#src/engine/postgres/migrate.ts'
 import { startWriteListener } from '#src/engine/postgres/notifications.ts'
 import { createPool } from '#src/engine/postgres/pool.ts'
+import { forgetProcess, noteProcess } from '#src/engine/postgres/processes.ts'
 import { readProof } from '#src/engine/postgres/proof.ts'
 import { serverFacts } from '#src/engine/postgres/table-rights.ts'
 import { queueSchemaOf, requireQueueSchema } from '#src/inbox/jobs/queue-schema.ts'
@@ -62,7 +63,7 @@ async function aRole(url: string, name: string): Promise<{ readonly role: string
   onTestFinished(async () => {
     const cleaning = new pg.Client({ connectionString: url })
     await cleaning.connect()
-    await cleaning.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
+    await cleaning.query(`DROP OWNED BY ${role} CASCADE; DROP ROLE ${role}`)
     await cleaning.end()
   })
   const as = new URL(url)
@@ -165,6 +166,45 @@ describe('an installation in public', () => {
     await expect(migrate(url, 'down', { count: ALL.length - BEFORE })).rejects.toThrow(
       /no migration was taken back, because of 0022_own_schema: public.causes is of another program/,
     )
+  })
+
+  it('is moved past tables of others in a schema that has the name of ours', async () => {
+    const url = await freshDatabase()
+    await anInstallationInPublic(url)
+    const other = aStranger(url)
+    await other.query(`CREATE SCHEMA holdfast; CREATE TABLE holdfast.orders (theirs text); INSERT INTO holdfast.orders VALUES ('x');
+      CREATE TABLE holdfast.items AS TABLE public.items`)
+
+    await migrate(url, 'up')
+
+    expect((await other.query('TABLE holdfast.orders')).rows).toEqual([{ theirs: 'x' }])
+    expect(await relations(other, 'holdfast')).toContain('r holdfast.items')
+  })
+
+  it('is moved by a member of the role that owns it, and the owner goes on, in this version and in the one before', async () => {
+    const url = await freshDatabase()
+    const admin = aStranger(url)
+    const { role: owner, url: ofOwner } = await aRole(url, 'owner')
+    const { role: deployer, url: ofDeployer } = await aRole(url, 'deployer')
+    const database = new URL(url).pathname.slice(1)
+    await admin.query(`GRANT CREATE ON SCHEMA public TO ${owner}, ${deployer}; GRANT CREATE ON DATABASE ${database} TO ${deployer};
+      GRANT ${owner} TO ${deployer}`)
+    await anInstallationInPublic(ofOwner)
+
+    await migrate(ofDeployer, 'up')
+
+    const pool = aPool(ofOwner)
+    expect((await serverFacts(pool, [])).forbidden).toEqual([])
+    await settle(pool, 0n, 'a')
+    const before = aStranger(ofOwner)
+    await before.query(`UPDATE stream_progress SET next_offset = 5`)
+    expect((await before.query('SELECT count(*)::int AS migrations FROM pgmigrations')).rows).toEqual([
+      { migrations: ALL.length },
+    ])
+    const me = { id: randomUUID(), migration: ALL.at(-1) ?? '', roles: ['api'], host: 'here', pid: 1 }
+    await noteProcess(pool, me)
+    await forgetProcess(pool, me.id)
+    expect(await missingMigrations(pool)).toEqual([])
   })
 
   it('is waited for, while a batch of the version before is under way, and neither fails', async () => {
