@@ -18,8 +18,8 @@ export const PAUSE: CommandSpec = {
   ],
   help: `Kept in Postgres, so that it survives restarts and rebalances. A running service settles what it has in hand, within a second
 or two, and reads nothing more of it; other partitions go on. /readyz stays 200 and names the pause; \`holdfast lag\`, the console and
-the metric partition_paused{reason="operator"} show it. A pause of the storm guard is another one: neither lifts the other.
-Redrives are paused for themselves (holdfast dlq pause).
+the metric partition_paused{reason="operator"} show it. A pause of the storm guard is separate: lifting one leaves the other.
+Redrives are paused separately (holdfast dlq pause).
 
 Examples:
   holdfast pause --because "maintenance of the warehouse"
@@ -29,7 +29,7 @@ Examples:
 
 export const RESUME: CommandSpec = {
   name: 'resume',
-  summary: 'lift a pause: of an operator, or of the storm guard',
+  summary: 'lift the pause of an operator, or of the storm guard',
   options: [
     stream(),
     option(
@@ -48,7 +48,7 @@ export const RESUME: CommandSpec = {
   ],
   help: `The service continues within a second or two. After the storm guard it counts from 0, and stops again while the cause persists:
 \`holdfast lag\` names it. Where one partition waits for both, or a pause of each kind is in force, it refuses and names them, until
---lift says which. While a whole stream is paused, resume lifts that; partitions that were paused for themselves stay paused, and are named.
+--lift says which. While a whole stream is paused, resume lifts that; partitions that were paused singly stay paused, and are named.
 
 Examples:
   holdfast resume
@@ -71,7 +71,7 @@ export const SEEK: CommandSpec = {
   help: `A time means the first record whose timestamp is not before it; where there is none, it says so and moves nothing. Noted in the
 ledger and in the audit log. A running service is asked to let go of the partition: it settles what it has in hand, moves, and
 goes on at the new place; the command waits for that. Reading again is harmless: what is stored already counts as duplicate or stale.
-A pause of the storm guard is lifted by it, a pause of an operator is not.
+It lifts a pause of the storm guard, but not one of an operator.
 
 Examples:
   holdfast seek --partition 2 --to earliest --because "read again after a fix"

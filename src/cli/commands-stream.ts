@@ -20,7 +20,7 @@ function collect(text: string, before: readonly string[] = []): readonly string[
 export const STREAM: CommandGroup = {
   name: 'stream',
   summary: 'the streams of this project: list them, start a new one, compare them with the database',
-  help: `holdfast.config.ts in the working directory (or HOLDFAST_CONFIG) lists them; without it there are orders alone.
+  help: `holdfast.config.ts in the working directory (or HOLDFAST_CONFIG) lists them; without it there is only the stream orders.
 
 Examples:
   holdfast stream ls
@@ -39,7 +39,7 @@ Examples:
       summary: 'write the files of a new stream, from samples of its values',
       arguments: [new Argument('<name>', 'also its topic, route and root table, as returns')],
       options: [
-        required('--from <path>', 'a sample; of an array or NDJSON each; - reads stdin; may be repeated').argParser(
+        required('--from <path>', 'a sample; each one of an array or NDJSON; - reads stdin; may be repeated').argParser(
           collect,
         ),
         option('--json', 'what was written and assumed, as one JSON object'),
@@ -73,11 +73,7 @@ Examples:
       arguments: [new Argument('<name>', 'which stream')],
       options: [
         option('--down', 'only the SQL that reverts it'),
-        option(
-          '--partitions <n>',
-          'tables in so many parts, by a hash of the key; divides those that are there',
-          parseParts,
-        ),
+        option('--partitions <n>', 'tables in so many parts, by a hash of the key; divides existing ones', parseParts),
         offline(),
       ],
       help: `As a file of migrations/, to be read before it is applied. Changes nothing.

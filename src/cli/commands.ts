@@ -81,7 +81,7 @@ Examples:
 
 function forceOptions() {
   return [
-    option('--force', 'although processes run that then fail (audited)'),
+    option('--force', 'even if running processes will fail (audited)'),
     option('--because <text>', 'with --force: why, for the audit log'),
     asOption(),
   ]
@@ -127,7 +127,7 @@ Example:
       name: 'status',
       summary: 'which migrations are applied, and what runs; exit code 1 when one is missing',
       options: [option('--json', 'one JSON object a line')],
-      help: `What runs is told on stderr; in JSON "blocked_by" names the processes that keep a migration from being applied.
+      help: `Running processes are listed on stderr; in JSON "blocked_by" names the processes that keep a migration from being applied.
 
 Example:
   holdfast migrate status --json`,
@@ -148,10 +148,7 @@ const PRODUCE: CommandSpec = {
     option('--updates <p%>', 'share that is a new version of an earlier value (default: 10%)', parsePercent).conflicts(
       'file',
     ),
-    option(
-      '--file <path>',
-      'send this value as it stands, even when invalid; of an array or NDJSON each; - reads stdin',
-    ),
+    option('--file <path>', 'send this value as it is, even if invalid; each one of an array or NDJSON; - reads stdin'),
     option('--key <key>', "key of the records of --file (default: each one's own)"),
     option('--json', 'the summary as a JSON object'),
   ],

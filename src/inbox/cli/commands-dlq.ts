@@ -52,13 +52,13 @@ const CAUSE: CommandSpec = {
   arguments: [new Argument('<id>', 'as "dlq causes" lists it')],
   options: [
     stream(),
-    option('--known', 'it is known: it asks for attention no more').conflicts(['resolve', 'snooze']),
+    option('--known', 'it is known, and no longer asks for attention').conflicts(['resolve', 'snooze']),
     option(
       '--snooze <end>',
       'until a time has passed (24h, 7d), or until so many more wait than now (+100)',
       parseSnooze,
     ).conflicts('resolve'),
-    option('--resolve', 'it is mended: should it fail once more, it came back'),
+    option('--resolve', 'it is fixed: another failure makes it regressed'),
     option('--owner <name>', 'who takes care of it; empty: no owner'),
     option('--note <text>', 'what is known of it; empty: nothing. No personal data'),
     because(),
@@ -165,7 +165,7 @@ const REDRIVE: CommandSpec = {
   options: [
     stream(),
     option('--dry-run', 'only say what would be redriven, and how many would pass now').conflicts('resume'),
-    new Option('--to <where>', 'store: into its tables; topic: publish once more, to all who read the topic')
+    new Option('--to <where>', 'store: into its tables; topic: publish once more, to all readers of the topic')
       .choices(REDRIVE_TARGETS)
       .default(undefined, USUAL_TARGET)
       .conflicts('resume'),
@@ -271,7 +271,7 @@ const RESTORE: CommandSpec = {
   summary: 'undo a discard',
   arguments: [new Argument('<action>', 'the number that the discard ended with; the audit log has it, too')],
   options: [stream(), because(), as(), option('--json', 'what was done as a JSON object')],
-  help: `What it discarded, and is still discarded, is open again, or parked if it was.
+  help: `What it discarded, as far as it is still discarded, is open again, or parked if it was.
 
 Example:
   holdfast dlq restore 42 --because "the producer was right"`,
@@ -280,10 +280,10 @@ Example:
 
 const EXPORT: CommandSpec = {
   name: 'export',
-  summary: 'all there is of each, one JSON object a line: columns, violations, headers, key and value',
+  summary: 'everything about each, one JSON object a line: columns, violations, headers, key and value',
   arguments: [anyFilter()],
   options: [stream(), as(), option('--json', 'accepted for consistency; the output is always NDJSON')],
-  help: `What is text in UTF-8 stands in "text", anything else in "base64". Nothing is masked, so that a value can be repaired or handed over as it was sent: each
+  help: `UTF-8 text is in "text", anything else in "base64". Nothing is masked, so that a value can be repaired or handed over as it was sent: each
 export is noted in the audit log, with the ids. "dlq ls --json" has the columns without any bytes.
 
 Examples:
