@@ -160,7 +160,7 @@ export function commandTokens({ command, extensions, timeoutMs = TIMEOUT_MS }: C
     const { error, stdout, stderr } = await run(program, args, timeoutMs)
     if (error !== null) {
       const { code, killed } = error
-      if (code === 'ENOENT' || code === 'EACCES') {
+      if (typeof code === 'string' && NEVER_RUNS.has(code)) {
         const correct = 'correct KAFKA_SASL_OAUTH_TOKEN_COMMAND'
         throw noToken(`the program ${printable(program)} cannot be run (${code})`, correct, true)
       }
@@ -184,18 +184,25 @@ interface Ran {
   readonly stderr: string
 }
 
+/** Why the system starts no program of this name, whenever it is tried. */
+const NEVER_RUNS: ReadonlySet<string> = new Set([
+  'ENOENT',
+  'EACCES',
+  'ENOTDIR',
+  'ELOOP',
+  'ENAMETOOLONG',
+  'ENOEXEC',
+  'E2BIG',
+])
+
 function run(program: string, args: readonly string[], timeout: number): Promise<Ran> {
-  return new Promise(resolve => {
+  const options = { timeout, maxBuffer: MAX_BYTES, killSignal: 'SIGKILL' } as const
+  return new Promise<Ran>(resolve => {
     // No shell: what it is given is not interpreted.
-    const child = execFile(
-      program,
-      args,
-      { timeout, maxBuffer: MAX_BYTES, killSignal: 'SIGKILL' },
-      (error, stdout, stderr) => resolve({ error, stdout, stderr }),
-    )
+    const child = execFile(program, args, options, (error, stdout, stderr) => resolve({ error, stdout, stderr }))
     // A program that waits for input would wait until its timeout.
     child.stdin?.end()
-  })
+  }).catch((error: Error) => ({ error, stdout: '', stderr: '' })) // Some failures of a start are thrown, others reported.
 }
 
 type Read = Pick<Token, 'value' | 'expiresAtMs'> & { readonly principal: string | undefined }

@@ -177,6 +177,12 @@ describe('a program that prints tokens', () => {
       true,
     ],
     [
+      'lies below a file',
+      () => commandTokens({ command: ['/etc/passwd/sign'], extensions: {} }),
+      /\/etc\/passwd\/sign cannot be run \(ENOTDIR\)/,
+      true,
+    ],
+    [
       'fails, without what looks like a token',
       () => printing(`console.error('denied: ${'a'.repeat(40)}'); process.exit(3)`),
       /ended with 3 \(it says: denied: \*\*\*\); KAFKA_SASL_OAUTH_TOKEN_COMMAND must print/,
