@@ -185,9 +185,10 @@ export const SETTINGS = {
   }),
   PG_SCHEMA: text({
     default: DEFAULT_SCHEMA,
-    pattern: /^(?!pg_|public$|information_schema$)[a-z_][a-z0-9_]{0,47}$/,
+    // 45: pg-boss takes at most 50 for the schema of the queues, which has `_jobs` behind it.
+    pattern: /^(?!pg_|public$|information_schema$|pgboss$)[a-z_][a-z0-9_]{0,44}$/,
     expected:
-      "1 to 48 of a-z 0-9 '_', the first no digit; not public, where tables of streams stand, and not the name of a schema of Postgres itself (pg_…, information_schema)",
+      "1 to 45 of a-z 0-9 '_', the first no digit; not public, where tables of streams stand, not pgboss, where queues do, and not the name of a schema of Postgres itself (pg_…, information_schema)",
     about:
       'The schema of the tables of Holdfast itself; `holdfast migrate up` makes it, and moves them there from `public`. Installations that share a database have one each.',
   }),
