@@ -385,7 +385,7 @@ export const SETTINGS = {
     default: 'off',
     values: ['on', 'off'],
     about:
-      'Whether dead letters with a temporary cause (`retries_exhausted`, `unexpected_error`) are redriven automatically; `holdfast dlq auto` overrides it for all processes.',
+      'Whether dead letters with a temporary cause (`retries_exhausted`, `unexpected_error`) are redriven automatically; `holdfast dlq auto` overrides it for all processes, also after restarts.',
   }),
   AUTO_REDRIVE_DELAYS: setting(
     {

@@ -311,7 +311,7 @@ const AUTO: CommandSpec = {
   arguments: [new Argument('<what>').choices(['on', 'off', 'status'])],
   options: [stream(), because(), as(), option('--json', 'as a JSON object')],
   help: `They redrive retries_exhausted and unexpected_error after the waits of AUTO_REDRIVE_DELAYS, and stand in the list of redrives
-like any other. The switch holds for all processes and overrides AUTO_REDRIVE.
+like any other. The switch holds for all processes, also after restarts, and overrides AUTO_REDRIVE.
 
 Examples:
   holdfast dlq auto status
