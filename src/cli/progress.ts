@@ -75,8 +75,9 @@ export function startProgress(options: ProgressOptions): Progress {
 }
 
 function describe(label: string, { done, total, text }: ProgressState): string {
-  const count = total === undefined ? grouped(done) : `${grouped(done)} of ${grouped(total)}`
-  const percent = total === undefined || total === 0 ? '' : ` (${Math.floor((100 * done) / total)}%)`
+  // More is done than there was to do where records are read again, or another producer sends some.
+  const count = total === undefined || done > total ? grouped(done) : `${grouped(done)} of ${grouped(total)}`
+  const percent = total === undefined || total === 0 || done > total ? '' : ` (${Math.floor((100 * done) / total)}%)`
   return visible(`${label} ${count}${percent}${text === undefined || text === '' ? '' : `  ${text}`}`)
 }
 

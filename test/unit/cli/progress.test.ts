@@ -53,6 +53,14 @@ describe('progress', () => {
     expect(text()).toBe('produced 1 of 20 (5%)\nproduced 20 of 20 (100%)  5/s\n')
   })
 
+  it('claims no share of a total that is exceeded, as when an operator has records read again', () => {
+    const { stream, text } = screen(false)
+    const progress = startProgress({ label: 'settled', stream })
+    progress.update({ done: 33_711, total: 30_768, text: 'lag 1' })
+    progress.stop()
+    expect(text()).toBe('settled 33,711  lag 1\n')
+  })
+
   it('leaves a line of its own above the bar', () => {
     const { stream, text } = screen(true)
     const progress = startProgress({ label: 'settled', stream })
