@@ -66,9 +66,10 @@ export function createReader({ folder, env, instead = script => script }: Reader
   const running: ChildProcess[] = []
   writeFileSync(state, '')
 
-  function shell(script: string, options: { readonly detached: boolean }): ChildProcess {
-    const text = `set -e\n. '${state}'\n${instead(script)}\nexport -p > '${state}'\npwd > '${state}.cwd'`
-    return spawn('bash', ['-c', text], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], ...options })
+  function shell(script: string): ChildProcess {
+    // One pipe, as a terminal is one: what is written to two may be read in another order.
+    const text = `exec 2>&1\nset -e\n. '${state}'\n${instead(script)}\nexport -p > '${state}'\npwd > '${state}.cwd'`
+    return spawn('bash', ['-c', text], { cwd, env, stdio: ['ignore', 'pipe', 'inherit'] })
   }
 
   return {
@@ -89,9 +90,11 @@ export function createReader({ folder, env, instead = script => script }: Reader
         running.push(child)
         return
       }
-      const child = shell(step.script, { detached: false })
+      const child = shell(step.script)
       let said = ''
-      for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (said += chunk))
+      child.stdout?.on('data', (chunk: Buffer) => {
+        said += chunk
+      })
       const [code] = (await once(child, 'close')) as [number | null]
       if (code !== 0) throw new Error(`$ ${step.script}\n${said}\nexit code ${code}`)
       cwd = readFileSync(`${state}.cwd`, 'utf8').trim()
