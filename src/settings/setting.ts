@@ -132,6 +132,14 @@ function maskText(value: string): string {
   )
 }
 
+/** A program with its arguments. What follows an option is hidden where its name says that it is a secret: `--client-secret abc`. */
+export function maskCommand(value: string): string {
+  return maskText(value).replace(
+    /(--?[\w-]+)(\s+|=)("[^"]*"|'[^']*'|["'].*|\S+)/gs,
+    (all, option: string, between: string) => (isSecretName(option) ? `${option}${between}${HIDDEN}` : all),
+  )
+}
+
 /** Without the password and query values that look secret. What is no URL, or is cut in odd places, is hidden as a whole. */
 export function maskUrl(value: string): string {
   const url = URL.parse(value)

@@ -14,7 +14,19 @@ import {
   readWebhook,
   readWords,
 } from './readers.ts'
-import { bytes, fraction, hideAll, integer, oneOf, pairs, postgresUrl, type Setting, setting, text } from './setting.ts'
+import {
+  bytes,
+  fraction,
+  hideAll,
+  integer,
+  maskCommand,
+  oneOf,
+  pairs,
+  postgresUrl,
+  type Setting,
+  setting,
+  text,
+} from './setting.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -142,6 +154,7 @@ export const SETTINGS = {
       expected: 'a program and its arguments, separated by spaces; quotes keep one together',
       about:
         'With OAUTHBEARER, instead of a URL: a program that prints a token, for the IAM of a cloud. It is run without a shell; docs/kafka.md says what it prints.',
+      shown: maskCommand,
     },
     readWords,
   ),

@@ -332,6 +332,9 @@ describe('secrets', () => {
     { DATABASE_URL: `postgres://u:${secret}@h1:1,h2:2/d` },
     { DATABASE_URL: `postgres://u:a,${secret}@h1:1,h2:x/d` },
     { API_KEYS: `web:read:a,${secret},b` },
+    { KAFKA_SASL_OAUTH_TOKEN_COMMAND: `sign --client-secret ${secret} --region eu` },
+    { KAFKA_SASL_OAUTH_TOKEN_COMMAND: `sign -password='a ${secret}' --url https://u:${secret}@h` },
+    { KAFKA_SASL_OAUTH_TOKEN_COMMAND: `sign --api-key "a ${secret}` },
   ]
   it.each(environments)('are neither told nor shown: %j', env => {
     expect(JSON.stringify(problemsOf(env))).not.toContain(secret)
@@ -340,6 +343,12 @@ describe('secrets', () => {
 })
 
 describe('the description', () => {
+  it('shows a program with its arguments', () => {
+    const command = 'node /app/token.mjs --region "eu west"'
+    const rows = describeConfig({ KAFKA_SASL_OAUTH_TOKEN_COMMAND: command })
+    expect(rows).toContainEqual(expect.objectContaining({ name: 'KAFKA_SASL_OAUTH_TOKEN_COMMAND', value: command }))
+  })
+
   it('says what is in effect, and where it comes from', () => {
     const rows = describeConfig({ HTTP_PORT: '9000', DATABASE_URL: 'postgres://u:p@h/d' })
     expect(rows.find(({ name }) => name === 'HTTP_PORT')).toMatchObject({ value: '9000', origin: 'environment' })
