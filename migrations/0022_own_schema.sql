@@ -38,7 +38,14 @@ BEGIN
   FOREACH moving IN ARRAY shared LOOP
     -- One that a migration of this run has made stands in our schema, and that in public, if any, is of another program.
     stands := to_regclass(format('%I.%I', home, moving)) IS NOT NULL;
-    CONTINUE WHEN stands OR to_regclass(format('public.%I', moving)) IS NULL;
+    CONTINUE WHEN to_regclass(format('public.%I', moving)) IS NULL;
+    IF stands AND NOT EXISTS (
+      SELECT FROM pg_class WHERE oid = to_regclass(format('%I.%I', home, moving)) AND xmin::text = pg_current_xact_id()::xid::text
+    ) THEN
+      RAISE EXCEPTION '%.% is of another program, and ours would have to stand there: rename it first, or let PG_SCHEMA name another schema',
+        home, moving;
+    END IF;
+    CONTINUE WHEN stands;
     EXECUTE format('ALTER TABLE public.%I SET SCHEMA %I', moving, home);
     IF moving LIKE 'pgmigrations%' THEN
       EXECUTE format('CREATE TABLE public.%I (id integer PRIMARY KEY, name varchar(255) NOT NULL, run_on timestamp NOT NULL)', moving);

@@ -181,6 +181,21 @@ describe('an installation in public', () => {
     expect(await relations(other, 'holdfast')).toContain('r holdfast.items')
   })
 
+  it('is not moved to where another program has a table of the name of one of ours', async () => {
+    const url = await freshDatabase()
+    await anInstallationInPublic(url)
+    const other = aStranger(url)
+    await other.query('CREATE SCHEMA holdfast; CREATE TABLE holdfast.notices (theirs text)')
+
+    await expect(migrate(url, 'up')).rejects.toThrow(
+      /no migration was applied, because of 0022_own_schema: holdfast.notices is of another program.*PG_SCHEMA/,
+    )
+
+    await migrate(url, 'up', { schema: 'shop' })
+    expect(await relations(other, 'holdfast')).toEqual(['r holdfast.notices'])
+    expect(await missingMigrations(aPool(url, 'shop'))).toEqual([])
+  })
+
   it('is moved by a member of the role that owns it, and the owner goes on, in this version and in the one before', async () => {
     const url = await freshDatabase()
     const admin = aStranger(url)
