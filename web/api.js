@@ -37,7 +37,10 @@ export async function call(path, init, again) {
   const headers = new Headers(init.headers)
   if (key !== null) headers.set('Authorization', `Bearer ${key}`)
   const response = await fetch(path, { ...init, headers, cache: 'no-store' })
-  if (response.status === 401) askForKey(key !== null, again)
+  if (response.status !== 401) return response
+  // Refused with a key that has been replaced meanwhile, or without the one that was typed since: that one stays.
+  if (sessionStorage.getItem(STORED) !== key) again()
+  else askForKey(key !== null, again)
   return response
 }
 

@@ -94,6 +94,35 @@ describe('the order page', () => {
     })
   })
 
+  it('keeps a key that was typed while a request without one was under way', async () => {
+    const key = 'late'
+    const sha256 = createHash('sha256').update(key).digest('hex')
+    await using locked = await startPages(browser, {
+      orders: [MODEL],
+      keys: [{ name: 'ops', role: 'read', sha256 }],
+      keyless: 'nobody',
+    })
+    await locked.visit('/', async page => {
+      const typed = Promise.withResolvers<void>()
+      const asksForOrder = (url: URL) => url.pathname === `/order/${UID}`
+      await page.route(asksForOrder, async route => {
+        const answer = await route.fetch()
+        if (answer.status() === 401) await typed.promise
+        await route.fulfill({ response: answer })
+      })
+      await page.locator('#key-form').waitFor()
+      await page.locator('#uid').fill(UID)
+      const asked = page.waitForRequest(request => asksForOrder(new URL(request.url())))
+      await page.locator('#uid').press('Enter')
+      await asked
+      await page.locator('#key').fill(key)
+      await page.locator('#key').press('Enter')
+      typed.resolve()
+      await resultWith(page, 'Test Testov')
+      expect(await page.locator('#key-form').isHidden()).toBe(true)
+    })
+  })
+
   it('finds the orders of a customer and of a day, at an address that can be kept', () =>
     pages.visit('/', async page => {
       await page.getByLabel('Customer id').fill(MODEL.customer_id)

@@ -30,7 +30,7 @@ it('with none left, because clients hold them all, waits and goes on when they l
   await eventually(async () => {
     await stream.query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()
-         AND application_name LIKE 'holdfast-%'`,
+         AND application_name LIKE 'holdfast-%' AND application_name NOT LIKE 'holdfast-test/%'`,
     )
     await stream.produce([orders[200], orders[201]].flatMap(order => order ?? []))
     return service.log.some(({ error }) => JSON.stringify(error ?? '').includes('EMFILE'))

@@ -151,7 +151,7 @@ export const FAULTS: readonly FaultKind[] = [
   server('store-terminate', 'store', [500, 1_000], 0, world => ({
     inject: async () => {
       await world.query(
-        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'holdfast-%'`,
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'holdfast-%' AND pid <> pg_backend_pid()`,
       )
     },
     heal: () => answers(world),
