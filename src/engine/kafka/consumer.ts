@@ -38,7 +38,7 @@ export function createConsumer(options: ConsumerOptions): RecordSource {
 
   function create(): Member {
     const hearing = createHearing(() => created.hearsBroker())
-    const created = createMember(options, hearing.heard)
+    const created = createMember(options, hearing.heard, () => hearing.deafMs() === 0)
     hearings.set(created, hearing)
     return created
   }

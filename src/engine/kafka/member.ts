@@ -62,8 +62,11 @@ const QUERY_TIMEOUT_MS = 5_000
 /** A native poll that takes so much longer than it was given goes on without us; its records come with a later poll. */
 const POLL_GRACE_MS = 1_000
 
-/** @param heard called whenever a broker has answered */
-export function createMember(options: ConsumerOptions, heard: () => void): Member {
+/**
+ * @param heard called whenever a broker has answered
+ * @param hears whether brokers answer it at present
+ */
+export function createMember(options: ConsumerOptions, heard: () => void, hears: () => boolean): Member {
   const { connection, topic: subscription } = options
   const events: SourceEvent[] = []
   /** The rebalance that the loop works on: handed out, and not answered yet. */
@@ -192,8 +195,8 @@ export function createMember(options: ConsumerOptions, heard: () => void): Membe
     answerAll()
     // A client without partitions closes without telling the group (librdkafka 2.15.1). The group then waits for it until its session ends: a
     // member that joins again meanwhile gets no answer, and behind that question neither its commit nor its own farewell does.
-    // A static member stays one on purpose.
-    if (owned.size === 0 && connection.extra['group.instance.id'] === undefined) unsubscribe()
+    // A static member stays one on purpose. A client that no broker answers would wait for the answer to its farewell, and nothing ends that.
+    if (owned.size === 0 && hears() && connection.extra['group.instance.id'] === undefined) unsubscribe()
     await new Promise<void>(resolve => client.disconnect(resolve))
   }
 

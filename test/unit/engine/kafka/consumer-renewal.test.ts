@@ -241,6 +241,17 @@ it('closes while it looks for a better client, and lets that one go as well', as
   expect(stage.client(1).subscribed).toBe(false)
 })
 
+it('without partitions, tells the group that it leaves; not through a client that hears nobody, which would wait for the answer', async () => {
+  const { source, client, clients, poll } = await aMember()
+  client(0).hears = false
+  await poll(25_000)
+  expect(clients).toHaveLength(2)
+  expect(client(0)).toMatchObject({ disconnected: true, subscribed: true })
+
+  await soon(source.close())
+  expect(client(1)).toMatchObject({ disconnected: true, subscribed: false })
+})
+
 it('joins no group when it is closed while it connects, and leaves no client behind', async () => {
   const clients: FakeClient[] = []
   const source = createConsumer({
