@@ -159,7 +159,7 @@ it('dead-letter topic with too few replicas in sync: what needs it waits and say
   await eventually(async () => (await settledOn(stream, 1)) === 30 && (await settledOn(stream, 2)) === 30, 'the others')
   expect(await settledOn(stream, 0)).toBe(20)
   expect(await ask(service, '/livez')).toMatchObject({ status: 200 })
-  expect(await service.metric('partition_paused', { partition: '0', reason: 'dlq_away' })).toBe(1)
+  await expect.poll(() => service.metric('partition_paused', { partition: '0', reason: 'dlq_away' })).toBe(1)
 
   const env = { KAFKA_BROKERS: stream.brokers, KAFKA_TOPIC: stream.topic, KAFKA_DLQ_TOPIC: stream.dlqTopic }
   const found = await Array.fromAsync(examine({ ...env, DATABASE_URL: stream.databaseUrl, HTTP_PORT: '0' }))
