@@ -180,6 +180,14 @@ export async function startSecuredKafka(): Promise<SecuredKafka> {
   }
 }
 
+/** Rules as both requests write them: to be made, or as filters for what is to go. */
+function bindingsOf(principal: string, resource: Resource, rights: readonly Right[]): Buffer[] {
+  const [type, name] = kindAndName(resource)
+  // The pattern type 3 is a literal name, `*` is any host, and the last 3 allows.
+  const before = [int8(type), text(name), int8(3), text(`User:${principal}`), text('*')]
+  return rights.map(right => Buffer.concat([...before, int8(RIGHTS[right]), int8(3)]))
+}
+
 /** CreateAcls v1 of Kafka's protocol, by hand: the native client has no call for it, and Kafka's own tool takes seconds. */
 async function createAcls(
   brokers: string,
@@ -187,19 +195,7 @@ async function createAcls(
   resource: Resource,
   rights: readonly Right[],
 ): Promise<void> {
-  const [type, name] = kindAndName(resource)
-  const rules = rights.map(right =>
-    // The pattern type 3 is a literal name, `*` is any host, and the last 3 allows.
-    Buffer.concat([
-      int8(type),
-      text(name),
-      int8(3),
-      text(`User:${principal}`),
-      text('*'),
-      int8(RIGHTS[right]),
-      int8(3),
-    ]),
-  )
+  const rules = bindingsOf(principal, resource, rights)
   const head = [int16(30), int16(1), int32(1), int16(-1)] // api key, version, correlation id, no client id
   const request = Buffer.concat([...head, int32(rules.length), ...rules])
   const answer = await askBroker(brokers, request)
@@ -214,18 +210,7 @@ async function deleteAcls(
   resource: Resource,
   rights: readonly Right[],
 ): Promise<void> {
-  const [type, name] = kindAndName(resource)
-  const filters = rights.map(right =>
-    Buffer.concat([
-      int8(type),
-      text(name),
-      int8(3),
-      text(`User:${principal}`),
-      text('*'),
-      int8(RIGHTS[right]),
-      int8(3),
-    ]),
-  )
+  const filters = bindingsOf(principal, resource, rights)
   const head = [int16(31), int16(1), int32(1), int16(-1)]
   const answer = await askBroker(brokers, Buffer.concat([...head, int32(filters.length), ...filters]))
   // Correlation id, throttle time, number of results; of the first its error code, its message, the number of rules that it met.
