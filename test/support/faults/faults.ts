@@ -329,24 +329,24 @@ async function startAgain(replica: Replica): Promise<void> {
 
 /** After a crash the last sessions of the old server may hold its memory for a moment more, and a start is refused. */
 async function startStoreAgain(postgres: World['postgres']): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await postgres.restart()
-    } catch (error) {
-      if (attempt === 10) throw error
-      await wait(500)
-    }
-  }
+  await untilItSucceeds(() => postgres.restart())
 }
 
+/** The server replays its log before it takes connections. */
 async function answers(world: World): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
+  await untilItSucceeds(() => world.query('SELECT 1'))
+}
+
+/** Tries for a minute, because a server's recovery takes that long on a busy machine. */
+async function untilItSucceeds(step: () => Promise<unknown>): Promise<void> {
+  const until = performance.now() + 60_000
+  for (;;) {
     try {
-      await world.query('SELECT 1')
+      await step()
       return
     } catch (error) {
-      if (attempt === 100) throw error
-      await wait(100)
+      if (performance.now() > until) throw error
+      await wait(200)
     }
   }
 }
