@@ -2,7 +2,7 @@ import { call } from './api.js'
 import { element, toDom } from './dom.js'
 import { readEvents } from './events.js'
 import { formatNumber } from './format.js'
-import { addressOf, keyIn, stream } from './stream.js'
+import { addressOf, command, keyIn, stream } from './stream.js'
 import { h, text } from './tree.js'
 
 /** A view may say what the list shows of a value besides its key. */
@@ -30,7 +30,7 @@ const RETRY_MAX_MS = 30_000
 const NONE_YET =
   stream.list === null
     ? `New ${ONE}s appear here as they are stored.`
-    : `There are no ${ONE}s yet. Add one below, or start the generator: bin/holdfast produce`
+    : `There are no ${ONE}s yet. Add one below, or start the generator: ${command} produce --stream ${stream.name}`
 
 const section = element('#latest')
 const list = element('#latest-list')
@@ -158,7 +158,9 @@ function draw() {
   if (unknown !== undefined) return tell(unknown)
   if (values.length === 0) return tell(NONE_YET)
   tell(
-    stored === 0 ? 'New ones appear here as they are stored.' : `${formatNumber(stored)} stored since you came here.`,
+    stored === 0
+      ? 'New ones appear here as they are stored.'
+      : `${formatNumber(stored)} stored since this page was opened.`,
   )
 }
 

@@ -10,6 +10,9 @@
 /** @type {Stream} */
 export const stream = JSON.parse(document.querySelector('main')?.dataset.stream ?? '{}')
 
+/** What people start the command line with. */
+export const command = document.querySelector('main')?.dataset.command ?? 'bin/holdfast'
+
 /** Whether the address names the stream: then links to other keys do so, too. */
 export const isNamed = new URLSearchParams(location.search).has('stream')
 

@@ -55,7 +55,7 @@ export function sendHealthPage(
   const rows = (checks ?? []).map(
     ({ name, ok, reason, since }) => html`<tr data-ok="${String(ok)}">
         <td data-label="Check"><code>${name}</code></td>
-        <td data-label="State">${ok ? 'holds' : 'fails'}</td>
+        <td data-label="State">${ok ? 'ok' : 'fails'}</td>
         <td data-label="Reason">${reason ?? ''}${since === undefined ? '' : html` <span class="sub">since ${since}</span>`}</td>
       </tr>`,
   )

@@ -54,7 +54,7 @@ describe('the list of the latest orders', () => {
       await rowsBecome(page, ['three', 'two', 'one'])
       pages.store(orderOf('one'))
       await rowsBecome(page, ['one', 'three', 'two'])
-      await page.getByText('2 stored since you came here.').waitFor()
+      await page.getByText('2 stored since this page was opened.').waitFor()
     })
   })
 

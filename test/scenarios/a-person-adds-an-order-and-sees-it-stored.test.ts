@@ -24,7 +24,7 @@ it('shows an order in a browser as it is stored, and closes although somebody wa
   // When orders arrive by the stream, the list shows the latest, and counts all of them
   const records = generated(50, { seed: 11 })
   await stream.produce(records)
-  await page.getByText('50 stored since you came here.').waitFor()
+  await page.getByText('50 stored since this page was opened.').waitFor()
   expect(await page.locator('#latest-list li').count()).toBeGreaterThanOrEqual(1)
 
   // When the person adds an order of this moment, it takes the same road, and stands on top: the list is ordered by the time that it shows

@@ -145,7 +145,7 @@ function filterForm(app, filter) {
 
 function auditLine(filter) {
   const flags = Object.entries(filter).flatMap(([name, value]) => [`--${name}`, shellQuoted(value)])
-  return ['bin/holdfast audit', ...flags].join(' ')
+  return ['audit', ...flags].join(' ')
 }
 
 function countWords(app, counts) {

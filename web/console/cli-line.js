@@ -1,4 +1,4 @@
-/** The CLI command that does the same as a button, quoted for a POSIX shell. */
+/** The CLI command that does the same as a button, without the program's name, quoted for a POSIX shell. */
 
 const PLAIN = /^[A-Za-z0-9_@%+:,./-][A-Za-z0-9_@%+=:,./-]*$/
 /** Characters that a terminal would interpret when pasted, or that are invisible: control characters, turned or hidden text. */
@@ -28,5 +28,5 @@ function octal(text) {
 export function dlqLine(command, filter = '', ...flags) {
   const words = flags.filter(flag => flag !== undefined && flag !== false).map(flag => shellQuoted(String(flag)))
   const argument = filter === '' ? [] : [shellQuoted(filter)]
-  return ['bin/holdfast dlq', command, ...words, ...argument].join(' ')
+  return ['dlq', command, ...words, ...argument].join(' ')
 }

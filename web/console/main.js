@@ -11,7 +11,7 @@ import { listenToKeys } from './keys.js'
 import { later } from './later.js'
 import { letterView } from './letter.js'
 import { listView } from './list.js'
-import { cliLine, keepAges, nameStream, notice, put } from './parts.js'
+import { cliLine, keepAges, notice, put, useCommand } from './parts.js'
 import { createRedriveBar } from './redrive-bar.js'
 import { redrivesView, redriveView } from './redrives.js'
 import { ask, onKey, useStream } from './requests.js'
@@ -307,7 +307,7 @@ async function begin() {
   if (!choice.isKnown) return content.before(unknownStream(choice))
   stream = choice.current
   useStream(stream)
-  nameStream(stream)
+  useCommand(choice.command, stream)
   // The address names the stream, so that it can be bookmarked and shared.
   if (stream !== undefined) history.replaceState(null, '', addressOf({ ...placeOfAddress(location.search), stream }))
   if (hasKey()) void start()

@@ -84,10 +84,15 @@ export function notice(title, words, ...more) {
   return h('div', { class: 'notice' }, h('h2', {}, title), ...(words === undefined ? [] : [h('p', {}, words)]), ...more)
 }
 
+let program = 'bin/holdfast'
 let stream
 
-/** @param {string | undefined} name the stream that lines for the shell name; undefined: the only one */
-export function nameStream(name) {
+/**
+ * @param {string} command what lines for the shell begin with
+ * @param {string | undefined} name the stream that they name; undefined: the only one
+ */
+export function useCommand(command, name) {
+  program = command
   stream = name
 }
 
@@ -102,10 +107,11 @@ export function cliLine() {
   const node = toDom(h('div', { class: 'cli' }, h('span', { class: 'prompt', 'aria-hidden': 'true' }, '$'), code, copy))
   return {
     node,
+    /** @param {string | undefined} words without the program's name; undefined: there is no such command */
     say(words) {
       node.hidden = words === undefined
       const flag = stream === undefined ? '' : ` --stream ${shellQuoted(stream)}`
-      code.textContent = words === undefined ? '' : words + flag
+      code.textContent = words === undefined ? '' : `${program} ${words}${flag}`
     },
   }
 }

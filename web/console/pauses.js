@@ -45,7 +45,7 @@ export function openPause(app, partition, reload) {
     words: `Batches in flight are settled, and nothing more is read until an operator resumes it; nothing is lost. It survives restarts. ${scope}`,
     hint: 'Kept in the audit log, and shown with the stream.',
     submit: 'Pause',
-    line: `bin/holdfast pause${flagOf(partition)} --because …`,
+    line: `pause${flagOf(partition)} --because …`,
     async act(because) {
       await ask('/admin/stream/pause', { body: { partition, because } })
       app.tell(`${partition === undefined ? 'The stream' : `Partition ${partition}`} is being paused.`)
@@ -66,7 +66,7 @@ export function openResume(app, { partition, lift }, reload) {
     title: `Resume ${what}`,
     hint: 'The audit log keeps it.',
     submit: 'Resume',
-    line: `bin/holdfast resume${flagOf(partition)} --lift ${lift}`,
+    line: `resume${flagOf(partition)} --lift ${lift}`,
     async act(because) {
       const { lifted } = await ask('/admin/stream/resume', { body: { partition, lift, because } })
       const gone = lifted.map(({ partition: one }) => (one === null ? 'the stream' : `partition ${one}`)).join(', ')

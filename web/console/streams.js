@@ -8,19 +8,20 @@ import { h } from '../tree.js'
 
 /**
  * @typedef {{ name: string }} Stream
- * @typedef {{ current: string | undefined, all: readonly string[], isKnown: boolean }} Choice
+ * @typedef {{ current: string | undefined, all: readonly string[], isKnown: boolean, command: string }} Choice
  */
 
 /**
  * @param {readonly Stream[]} streams of the process, as `GET /streams` lists them
  * @param {string} search of a location
+ * @param {string} [command] how people start the command line of this installation
  * @returns {Choice} `current` is undefined while there is only one: nothing needs to name it
  */
-export function choiceOf(streams, search) {
+export function choiceOf(streams, search, command = 'bin/holdfast') {
   const named = new URLSearchParams(search).get('stream') || undefined
   const all = streams.map(({ name }) => name)
   const isKnown = named === undefined || all.length === 0 || all.includes(named)
-  return { all, isKnown, current: named ?? (all.length > 1 ? all[0] : undefined) }
+  return { all, isKnown, command, current: named ?? (all.length > 1 ? all[0] : undefined) }
 }
 
 /**
@@ -30,8 +31,8 @@ export function choiceOf(streams, search) {
 export async function chosenStream() {
   try {
     const response = await fetch('/streams')
-    const { streams } = await response.json()
-    return choiceOf(streams, location.search)
+    const { streams, command } = await response.json()
+    return choiceOf(streams, location.search, command)
   } catch {
     return choiceOf([], location.search)
   }

@@ -1,3 +1,4 @@
+import { withArticle } from '../../engine/http-names.ts'
 import { html, type Markup, markup } from '../../http/html.ts'
 import type { ReadStream } from './stream-reading.ts'
 
@@ -52,6 +53,11 @@ export function streamSwitch(streams: readonly ReadStream[], current: ReadStream
     return html`<a href="${href}"${isCurrent ? html` aria-current="page"` : ''}>${stream.name}</a>`
   })
   return html`<nav class="streams" aria-label="Streams">${markup(links)}</nav>`
+}
+
+/** `Find an order`; `Find a value of returns` where neither its word nor the links to other streams say which stream it is. */
+export function findTitle(streams: readonly ReadStream[], { name, http: { one } }: ReadStream): string {
+  return `Find ${withArticle(one)}${one === 'value' && streams.length < 2 ? ` of ${name}` : ''}`
 }
 
 /** `Orders`. */

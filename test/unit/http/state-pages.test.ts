@@ -43,7 +43,7 @@ it('a browser gets pages with the same status, and what a check says is text', a
   expect(await visit('/livez')).toMatchObject({ status: 200, page: expect.stringContaining('>Alive</h1>') })
   const ready = await visit('/readyz')
   expect(ready).toMatchObject({ status: 503, page: expect.stringContaining('>Not ready</h1>') })
-  for (const part of ['kafka', 'holds', 'postgres', 'fails', '&lt;img', 'since 1970-01-01'])
+  for (const part of ['kafka', '>ok<', 'postgres', 'fails', '&lt;img', 'since 1970-01-01'])
     expect(ready.page).toContain(part)
   expect(await visit('/nothing-here')).toMatchObject({ status: 404, page: expect.stringContaining('/admin') })
 })

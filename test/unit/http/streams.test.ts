@@ -3,6 +3,8 @@ import { UsageError } from '#src/engine/errors.ts'
 import { httpNames } from '#src/engine/http-names.ts'
 import { openapiDocument } from '#src/http/openapi-document.ts'
 import { startHttp } from '#src/http/server.ts'
+import { findTitle } from '#src/read/http/page-frame.ts'
+import { commandOf } from '#src/read/http/routes/streams.ts'
 import { httpParts, orderStream } from '../../support/http-parts.ts'
 import { aReturn, memoryReturns, returnsStream } from '../../support/returns.ts'
 import { startService, UID } from './support.ts'
@@ -89,7 +91,7 @@ describe('a second stream', () => {
     }
     expect(page).not.toContain('<b>')
     const home = await (await both.ask('/?stream=returns')).text()
-    expect(home).toContain('Find a value')
+    expect(home).toContain('Find a value<')
     expect(home).toContain('name="file"')
     expect(home).not.toMatch(/\buid of\b|order_file/)
     for (const path of ['/?stream=nothing', '/view?stream=nothing&key=x']) {
@@ -98,6 +100,13 @@ describe('a second stream', () => {
       expect(await response.text()).toContain('This service has orders, returns')
     }
   })
+})
+
+it('the title of the search page says which stream it is where nothing else does', () => {
+  const nameless = { ...returnsStream, http: httpNames('returns') }
+  expect(findTitle([nameless], nameless)).toBe('Find a value of returns')
+  expect(findTitle([orderStream, nameless], nameless)).toBe('Find a value')
+  expect(findTitle([orderStream], orderStream)).toBe('Find an order')
 })
 
 describe('/streams', () => {
@@ -117,6 +126,12 @@ describe('/streams', () => {
     await using both = await startBoth()
     const all = (await (await both.ask('/streams')).json()) as { streams: { name: string }[] }
     expect(all.streams.map(({ name }) => name)).toEqual(['orders', 'returns'])
+  })
+
+  it('says what starts the command line, so that pages show lines that can be copied', async () => {
+    await using service = await startService()
+    expect(await (await service.get('/streams')).json()).toMatchObject({ command: 'bin/holdfast' })
+    expect(commandOf('file:///srv/app/node_modules/holdfast/dist/read/http/routes/streams.js')).toBe('npx holdfast')
   })
 })
 

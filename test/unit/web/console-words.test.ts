@@ -43,10 +43,8 @@ describe('the line for the shell', () => {
     expect(shellQuoted('state:open')).toBe('state:open')
     expect(shellQuoted("it's; rm -rf $HOME")).toBe("'it'\\''s; rm -rf $HOME'")
     expect(shellQuoted('=ls')).toBe("'=ls'")
-    expect(dlqLine('ls', 'state:open pointer:/a*', '--limit', 50)).toBe(
-      "bin/holdfast dlq ls --limit 50 'state:open pointer:/a*'",
-    )
-    expect(dlqLine('stats', '-reason:too_large')).toBe('bin/holdfast dlq stats -reason:too_large')
+    expect(dlqLine('ls', 'state:open pointer:/a*', '--limit', 50)).toBe("dlq ls --limit 50 'state:open pointer:/a*'")
+    expect(dlqLine('stats', '-reason:too_large')).toBe('dlq stats -reason:too_large')
   })
 
   it.each([

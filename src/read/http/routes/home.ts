@@ -3,10 +3,10 @@ import { type Response, Router } from 'express'
 import { withArticle } from '../../../engine/http-names.ts'
 import { matchesEtag } from '../../../http/etag.ts'
 import { html, type Markup } from '../../../http/html.ts'
-import { PAGE_END, pageStart, streamNamed, streamSwitch, titleOf } from '../page-frame.ts'
+import { findTitle, PAGE_END, pageStart, streamNamed, streamSwitch, titleOf } from '../page-frame.ts'
 import type { ReadStream } from '../stream-reading.ts'
 import { listForm } from './found.ts'
-import { streamEntry } from './streams.ts'
+import { COMMAND, streamEntry } from './streams.ts'
 import { searchFields } from './view.ts'
 
 const STYLES = ['style.css', 'order.css', 'home.css']
@@ -69,7 +69,7 @@ function homePage(streams: readonly ReadStream[], stream: ReadStream): Markup {
     preload: stream.http.view,
     description: `Find ${an} by its ${keyWord}.`,
   })}
-  <main data-stream="${JSON.stringify(streamEntry(stream))}">
+  <main data-stream="${JSON.stringify(streamEntry(stream))}" data-command="${COMMAND}">
     <form id="key-form" class="notice key" hidden>
       <label for="key">Key</label>
       <p id="key-why" role="status"></p>
@@ -82,7 +82,7 @@ function homePage(streams: readonly ReadStream[], stream: ReadStream): Markup {
     ${streamSwitch(streams, stream, '/')}
     <search>
     <form id="search" class="search" action="/view" method="get" novalidate>
-      <h1><label for="uid">Find ${an}</label></h1>
+      <h1><label for="uid">${findTitle(streams, stream)}</label></h1>
       <div class="box">
         ${searchFields(stream, '')}
         <button type="submit">Find</button>

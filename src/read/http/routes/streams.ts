@@ -46,10 +46,21 @@ export function streamEntry({ name, topic, key, queries: { list }, http }: ReadS
   }
 }
 
-/** `GET /streams`: the streams of this process. Without a key, as the OpenAPI document, which names them as well. */
+/**
+ * How people start the command line where this file is installed: from the root of a checkout, or of a project that has the package.
+ * @param url of a module of this installation
+ */
+export function commandOf(url: string): string {
+  return url.includes('/node_modules/') ? 'npx holdfast' : 'bin/holdfast'
+}
+
+/** What pages put before a command that a person may copy. */
+export const COMMAND = commandOf(import.meta.url)
+
+/** `GET /streams`: the streams of this process, and its command line. Without a key, as the OpenAPI document, which names them as well. */
 export function streamsRoute(streams: readonly ReadStream[]): Router {
   const router = Router({ caseSensitive: true })
-  const body = Buffer.from(JSON.stringify({ streams: streams.map(streamEntry) }))
+  const body = Buffer.from(JSON.stringify({ streams: streams.map(streamEntry), command: COMMAND }))
   router.get('/streams', (_req, res) => {
     res.writeHead(200, {
       'Content-Type': 'application/json; charset=utf-8',

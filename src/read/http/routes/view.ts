@@ -7,7 +7,7 @@ import type { Auth } from '../../../http/auth.ts'
 import { html, htmlPieces, type Markup } from '../../../http/html.ts'
 import { writePieces } from '../../../http/pieces.ts'
 import type { Lookup } from '../../read-side.ts'
-import { PAGE_END, pageStart, streamNamed, streamSwitch, titleOf } from '../page-frame.ts'
+import { findTitle, PAGE_END, pageStart, streamNamed, streamSwitch, titleOf } from '../page-frame.ts'
 import { storyIfKnown } from '../story.ts'
 import type { ReadStream, StreamReading } from '../stream-reading.ts'
 import type { ValueView } from '../value-views.ts'
@@ -170,12 +170,12 @@ function headOf(streams: readonly ReadStream[], { title, stream, key }: Page): s
     ${streamSwitch(streams, stream, '/view')}
     <search>
     <form class="search" action="/view" method="get">
-      <h1><label for="uid">Find ${withArticle(stream.http.one)}</label></h1>
+      <h1><label for="uid">${findTitle(streams, stream)}</label></h1>
       <div class="box">
         ${searchFields(stream, key)}
         <button type="submit">Find</button>
       </div>
-      <p id="hint" class="hint">This page works without JavaScript. <a href="${home}">With it</a>, there is more to see.</p>
+      <p id="hint" class="hint">This page needs no JavaScript. <a href="${home}">The search page</a> also shows what arrives.</p>
     </form>
     </search>
     <section id="result" aria-label="Result">`.text
