@@ -4,6 +4,9 @@ import { CommandFailed } from './failure.ts'
 import { paintData, print } from './output.ts'
 import { plural } from './words.ts'
 
+/** Wide enough for `group NAME` and `topic NAME.dlq` of usual names, so that what was found stands in one column. */
+const NAME_WIDTH = 24
+
 export async function doctor({ json, stream }: { readonly json?: boolean; readonly stream?: string }): Promise<void> {
   let failed = 0
   for await (const { name, ok, detail, fix } of examine(process.env, stream)) {
@@ -12,8 +15,8 @@ export async function doctor({ json, stream }: { readonly json?: boolean; readon
       print(JSON.stringify({ name, ok, detail, fix: fix ?? null }))
       continue
     }
-    print(`${ok ? paintData('green', '✓') : paintData('red', '✗')} ${name.padEnd(16)} ${visible(detail)}`)
-    if (fix !== undefined) print(`${' '.repeat(19)}${fix}`)
+    print(`${ok ? paintData('green', '✓') : paintData('red', '✗')} ${name.padEnd(NAME_WIDTH)} ${visible(detail)}`)
+    if (fix !== undefined) print(`${' '.repeat(NAME_WIDTH + 3)}${fix}`)
   }
   if (failed > 0) throw new CommandFailed(`${plural(failed, 'check')} failed`)
 }

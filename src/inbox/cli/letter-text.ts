@@ -42,7 +42,7 @@ export function letterText({ letter, record, history, trace, nowMs, paint = pain
     ['produced', when(letter.source_timestamp)],
     ['failed', `${when(letter.failed_at)}, ${plural(letter.attempts, 'attempt')}`],
     ['redriven', letter.replay_count === 0 ? 'never' : plural(letter.replay_count, 'time')],
-    ['stands', placeText(letter)],
+    ['stored', placeText(letter)],
     ['bytes', String(letter.bytes)],
     ...(trace === undefined ? [] : [traceFact(trace)]),
   ]
