@@ -11,6 +11,8 @@ import { ATTENTION } from './states.js'
 import { CAUSE_STATES, causeOf, duration, named, PAUSES, plural } from './words.js'
 
 const ARRIVALS_MS = 60_000
+/** Sooner when another number is open than at the last time, because both figures stand side by side. */
+const ARRIVALS_CHANGED_MS = 10_000
 const HOURS = 24
 /** Redraws this often, because the ages on the page grow while no events arrive. */
 const REDRAW_MS = 1_000
@@ -38,6 +40,7 @@ export function createGlance(place, app) {
   let stream
   let arrivals
   let askedMs = Number.NEGATIVE_INFINITY
+  let openWhenAsked
   let heardMs = performance.now()
   let decided
   let guided
@@ -47,7 +50,11 @@ export function createGlance(place, app) {
     useDashboard(stream.grafana_url)
     heardMs = performance.now()
     draw()
-    if (performance.now() - askedMs > ARRIVALS_MS) void lookAtArrivals()
+    const open = stream.dead_letters?.open
+    const waitMs = open === openWhenAsked ? ARRIVALS_MS : ARRIVALS_CHANGED_MS
+    if (performance.now() - askedMs <= waitMs) return
+    openWhenAsked = open
+    void lookAtArrivals()
   }
 
   /** Counts all dead letters, independent of the filter of the view below. */
@@ -282,7 +289,7 @@ function arrivalsFigure(arrivals) {
   if (arrivals === null) return figure('Arrivals, 24 h', '–', ['not known'])
   const { counts, starts, atMs } = arrivals
   const readSeconds = (performance.now() - atMs) / 1000
-  // The counts are fetched again each minute.
+  // The counts are fetched again each minute at least.
   const old = readSeconds > (2 * ARRIVALS_MS) / 1000 ? agoOf(readSeconds) : undefined
   const sum = formatNumber(sumOf(counts))
   // A deploy is preferred to the restarts that followed it, because it explains more.
