@@ -5,7 +5,15 @@ import { loadConfig } from '../settings/config.ts'
 import { loadStreams, streamNamed } from '../settings/streams.ts'
 import { CommandFailed } from './failure.ts'
 import { note, print } from './output.ts'
-import { allTables, type ComparedTables, compareTables, dividedTables, joined, migrationFile } from './stream-tables.ts'
+import {
+  allTables,
+  type ComparedTables,
+  compareTables,
+  dividedTables,
+  foundElsewhere,
+  joined,
+  migrationFile,
+} from './stream-tables.ts'
 
 interface MigrationOptions {
   readonly down?: boolean
@@ -27,6 +35,7 @@ export async function migration(name: string, { down, offline, partitions }: Mig
       cause: compared,
     })
   }
+  if (compared?.exist === false) for (const clause of foundElsewhere(compared)) note(clause)
   const sql = compared?.exist ? changeOf(name, plan, compared, partitions) : allTables(plan, partitions)
   if (sql !== undefined) print(down ? sql.down : migrationFile(sql).trimEnd())
 }

@@ -2,21 +2,27 @@ import type { StreamPlan } from '../engine/definition/plan.ts'
 import { StreamError } from '../engine/errors.ts'
 import { createInParts, divideTable } from '../engine/postgres/hash-partitions.ts'
 import {
-  type LiveTable,
+  type LiveTables,
+  otherSchema,
   readLiveTables,
   type TableDifference,
   tableDifferences,
 } from '../engine/postgres/live-tables.ts'
 import { createPool, type PoolSettings, query } from '../engine/postgres/pool.ts'
-import { createTable, type MigrationSql, type WantedTable, wantedTables } from '../engine/postgres/wanted-tables.ts'
+import {
+  createSchema,
+  createTable,
+  type MigrationSql,
+  type WantedTable,
+  wantedTables,
+} from '../engine/postgres/wanted-tables.ts'
 
 /** The tables of a stream beside what its definition needs. */
 export interface ComparedTables {
   /** Whether the database has any of them. */
   readonly exist: boolean
   readonly differences: readonly TableDifference[]
-  /** By name. */
-  readonly live: ReadonlyMap<string, LiveTable>
+  readonly live: LiveTables
 }
 
 /**
@@ -30,14 +36,21 @@ export async function compareTables(
   await using parts = new AsyncDisposableStack()
   const pool = createPool({ ...postgres, max: 1, name: 'stream' })
   parts.defer(() => pool.end())
-  const names = wantedTables(plan).map(({ name }) => name)
   try {
-    const live = await readLiveTables((text, values) => query(pool, { text, values: [...values] }), names)
-    return { exist: live.size > 0, differences: tableDifferences(plan, live), live }
+    const live = await readLiveTables((text, values) => query(pool, { text, values: [...values] }), plan)
+    return { exist: live.tables.size > 0, differences: tableDifferences(plan, live), live }
   } catch (error) {
     if (error instanceof StreamError) return error
     throw error
   }
+}
+
+/** Where the search path finds tables of these names instead: a clause for each schema. */
+export function foundElsewhere({ live: { elsewhere } }: ComparedTables): string[] {
+  return [...new Set(elsewhere.values())].map(schema => {
+    const names = [...elsewhere.keys()].filter(name => elsewhere.get(name) === schema)
+    return otherSchema(names.join(', '), schema)
+  })
 }
 
 /**
@@ -47,18 +60,15 @@ export async function compareTables(
 export function allTables(plan: StreamPlan, parts?: number): MigrationSql {
   const create = (table: WantedTable) =>
     parts === undefined ? createTable(table) : createInParts(table, plan.key.column, parts)
-  return joined(wantedTables(plan).map(create))
+  const schema = createSchema(plan)
+  return joined([...(schema === undefined ? [] : [schema]), ...wantedTables(plan).map(create)])
 }
 
 /** SQL that divides those tables of a plan which are whole. `undefined`: all are divided. */
-export function dividedTables(
-  plan: StreamPlan,
-  live: ReadonlyMap<string, LiveTable>,
-  parts: number,
-): MigrationSql | undefined {
-  const whole = wantedTables(plan).flatMap(({ name }) => {
-    const table = live.get(name)
-    return table === undefined || table.partitioned ? [] : [divideTable(name, table, plan.key.column, parts)]
+export function dividedTables(plan: StreamPlan, { tables }: LiveTables, parts: number): MigrationSql | undefined {
+  const whole = wantedTables(plan).flatMap(wanted => {
+    const table = tables.get(wanted.name)
+    return table === undefined || table.partitioned ? [] : [divideTable(wanted, table, plan.key.column, parts)]
   })
   return whole.length === 0 ? undefined : joined(whole)
 }
@@ -69,6 +79,7 @@ export function joined(parts: readonly MigrationSql[]): MigrationSql {
     up: parts.map(({ up }) => up).join('\n\n'),
     down: parts
       .map(({ down }) => down)
+      .filter(text => text !== '')
       .reverse()
       .join('\n'),
   }

@@ -51,6 +51,8 @@ export interface StreamDefinition<T = unknown, S = JsonSchema> {
   readonly generator?: (options: GeneratorOptions) => RecordGenerator
   /** Where the key stands. Required by the schema, and a string. */
   readonly key: Pointer
+  /** The schema of Postgres in which all of its tables stand. Default: `public`. */
+  readonly tablesIn?: string
   /** By name; exactly one of them is the root table. */
   readonly tables: Readonly<Record<string, TableDefinition<T>>>
   /** Keep the whole value as `jsonb` in the root table, in a column of this name. */

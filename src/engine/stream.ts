@@ -62,7 +62,7 @@ export interface Stream<T = unknown> {
   /** What its tables are: all SQL about them is made from this. */
   readonly plan: StreamPlan
   readonly readBack: ReadBack
-  /** Its tables, the root table first. */
+  /** Its tables as messages name them, the root table first. */
   readonly tableNames: readonly string[]
   readonly tables: Tables<T>
   readonly queries: ValueQueries

@@ -1,9 +1,11 @@
 import { checkDefinitions, isWellFormed } from '../engine/definition/check.ts'
 import { compileStream } from '../engine/definition/compile.ts'
+import { DEFAULT_TABLES_IN } from '../engine/definition/plan.ts'
 import type { StreamDefinition } from '../engine/definition.ts'
 import { ConfigError, UsageError } from '../engine/errors.ts'
 import { nearest } from '../engine/nearest.ts'
 import type { Stream } from '../engine/stream.ts'
+import { queueSchemaOf } from '../inbox/jobs/queue-schema.ts'
 import { orders } from '../streams/orders/definition.ts'
 import type { Config, Environment } from './config.ts'
 import { Mismatch, type Setting } from './setting.ts'
@@ -47,7 +49,10 @@ export function prepareStreams(
   const named = definitions
     .filter(definition => typeof definition?.name === 'string' && isWellFormed(definition))
     .map(definition => ({ definition, names: namesOf(definition, env, problems) }))
-  for (const { definition } of named) checkNumbers(definition, config, problems)
+  for (const { definition } of named) {
+    checkNumbers(definition, config, problems)
+    checkTablesIn(definition, config, problems)
+  }
   problems.push(...clashes(named.map(({ definition, names }) => ({ name: definition.name, ...names }))))
   if (problems.length > 0) throw new ConfigError(problems, 'mistakes in the streams')
   const streams = named.map(({ definition, names }) =>
@@ -69,8 +74,20 @@ export async function loadDefinitions(config: Config, cwd = process.cwd()): Prom
   return path === undefined ? [orders] : await readStreamFile(path)
 }
 
+/** Tables of streams and our own are kept apart, so that neither is in the way of the other, whatever its names will be. */
+function checkTablesIn({ name, tablesIn }: StreamDefinition, { postgres }: Config, problems: string[]): void {
+  const ours = new Map([
+    [postgres.schema, "Holdfast's own tables (PG_SCHEMA)"],
+    [queueSchemaOf(postgres.schema), 'the queues of jobs'],
+  ])
+  const holds = tablesIn === undefined ? undefined : ours.get(tablesIn)
+  if (holds === undefined) return
+  problems.push(`stream ${name}: tablesIn: the schema ${JSON.stringify(tablesIn)} holds ${holds}; choose another`)
+}
+
 /** @returns a table of this definition that the migrations of Holdfast create in each database for a stream of its own; else `undefined` */
-export function bundledTable({ tables }: StreamDefinition): string | undefined {
+export function bundledTable({ tablesIn = DEFAULT_TABLES_IN, tables }: StreamDefinition): string | undefined {
+  if (tablesIn !== DEFAULT_TABLES_IN) return undefined
   return Object.keys(tables).find(table => Object.hasOwn(orders.tables, table))
 }
 

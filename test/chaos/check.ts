@@ -56,7 +56,7 @@ async function checkValues(
 ): Promise<number> {
   const { differences } = underChaos(name)
   const { root, key: keyPlan } = plan
-  const [count] = await world.query<{ values: string }>(`SELECT count(*) AS values FROM ${root.name}`)
+  const [count] = await world.query<{ values: string }>(`SELECT count(*) AS values FROM ${root.sqlName}`)
   if (Number(count?.values) > input.newest.size)
     verdicts.violated('I2', `${count?.values} ${name} are stored, ${input.newest.size} were produced`)
   verdicts.checked('I2', Number(count?.values))
@@ -68,7 +68,7 @@ async function checkValues(
     for (const what of await differences(world, page)) verdicts.violated('I3', `${name}: ${what}`)
     const rows = await world.query<{ key: string; partition: number; offset: string }>(
       `SELECT ${keyPlan.column} AS key, source_partition AS partition, source_offset AS offset
-       FROM ${root.name} WHERE ${keyPlan.column} = ANY($1)`,
+       FROM ${root.sqlName} WHERE ${keyPlan.column} = ANY($1)`,
       [keys],
     )
     const stored = new Map(rows.map(row => [row.key, `${row.partition}-${row.offset}`]))

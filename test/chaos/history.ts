@@ -19,7 +19,7 @@ export async function recordHistory({ query }: Asked, streams: readonly Recorded
       RETURN NULL;
     END $$`)
   for (const { name, plan } of streams) {
-    await query(`CREATE TRIGGER chaos AFTER INSERT OR UPDATE ON ${plan.root.name}
+    await query(`CREATE TRIGGER chaos AFTER INSERT OR UPDATE ON ${plan.root.sqlName}
       FOR EACH ROW EXECUTE FUNCTION chaos_note('${name}', '${plan.key.column}')`)
   }
 }

@@ -9,7 +9,7 @@ import type { ReadyRecord } from '#src/engine/verdict.ts'
 import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import type { Order } from '../support/order.ts'
-import { orderTables } from '../support/order-stream.ts'
+import { ordersIn, orderTables } from '../support/order-stream.ts'
 import { aDeadLetter, aReadyOrder, aWork } from '../support/orders.ts'
 
 /** New keys go by COPY, and nobody can tell: neither from the tables, nor from how batches end. */
@@ -326,8 +326,7 @@ describe('what COPY cannot write', () => {
   })
 
   it('is found by the count of its rows where a partition of a table suppresses one: nothing of it stays', async () => {
-    const url = new URL(database.url)
-    url.searchParams.set('options', '-c search_path=in_partitions,public')
+    const { tables } = ordersIn('in_partitions')
     await pool.query('CREATE SCHEMA in_partitions')
     for (const table of TABLES) {
       await pool.query(`CREATE TABLE in_partitions.${table} (LIKE public.${table} INCLUDING INDEXES)
@@ -336,18 +335,19 @@ describe('what COPY cannot write', () => {
         FOR VALUES WITH (MODULUS 1, REMAINDER 0)`)
     }
     await pool.query(trigger("WHEN (NEW.order_uid = 'c')", 'BEFORE INSERT ON in_partitions.orders_0', 'RETURN NULL;'))
-    const there = createPool({ url: url.href, schema: 'holdfast', max: 2, statementTimeoutMs: 10_000, name: 'test' })
     try {
       const works = [aWork(batch(0, ['a', 'b', 'c', 'd']), { from: 0n })]
-      const counted = 'SELECT count(*)::int AS n FROM orders JOIN deliveries USING (order_uid)'
-      const byCopy = await settled(COPY, works, { through: there })
-      expect((await there.query(counted)).rows).toEqual([{ n: 3 }])
-      await there.query('TRUNCATE orders, deliveries, payments, items')
-      const byUpsert = await settled(UPSERT, works, { through: there })
+      const counted =
+        'SELECT count(*)::int AS n FROM in_partitions.orders JOIN in_partitions.deliveries USING (order_uid)'
+      const byCopy = await settled(COPY, works, { tables })
+      expect((await pool.query(counted)).rows).toEqual([{ n: 3 }])
+      await pool.query(`TRUNCATE ${TABLES.map(table => `in_partitions.${table}`).join(', ')}`)
+      const byUpsert = await settled(UPSERT, works, { tables })
       expect(byCopy.ends).toEqual(byUpsert.ends)
-      expect(byCopy.obstacles).toEqual([expect.stringMatching(/^the database keeps rows out of it.*COPY orders/)])
+      expect(byCopy.obstacles).toEqual([
+        expect.stringMatching(/^the database keeps rows out of it.*COPY in_partitions\.orders/),
+      ])
     } finally {
-      await there.end()
       await pool.query('DROP SCHEMA in_partitions CASCADE; DROP FUNCTION test_only() CASCADE')
     }
   })

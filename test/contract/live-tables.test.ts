@@ -26,6 +26,7 @@ let number = 0
 /** The tables `NAME` and `NAME_lines` of a plan, created and then altered. */
 async function altered(
   alter: (table: string) => string,
+  tablesIn = 'public',
 ): Promise<{ readonly name: string; readonly plan: StreamPlan }> {
   const name = `live_${number++}`
   const { plan } = compileTables({
@@ -42,6 +43,7 @@ async function altered(
       },
     },
     key: '/id',
+    tablesIn,
     tables: {
       [name]: { columns: ['/at', '/city', { at: '/price', type: 'numeric(12,2)' }] },
       [`${name}_lines`]: { each: '/lines' },
@@ -54,10 +56,9 @@ async function altered(
 }
 
 async function differencesOf(plan: StreamPlan): Promise<TableDifference[]> {
-  const names = wantedTables(plan).map(({ name }) => name)
   return tableDifferences(
     plan,
-    await readLiveTables(async (text, values) => (await database.pool.query(text, [...values])).rows, names),
+    await readLiveTables(async (text, values) => (await database.pool.query(text, [...values])).rows, plan),
   )
 }
 
@@ -139,7 +140,7 @@ describe('tables that are not as a definition needs them', () => {
     ],
     ['a type', t => `DROP TABLE ${t}_lines; CREATE TYPE ${t}_lines AS (n int)`, /_lines is a type, not a table/],
     ['an index', t => `DROP TABLE ${t}_lines; CREATE INDEX ${t}_lines ON ${t} (at)`, /_lines is an index, not a table/],
-    ['a missing table', t => `DROP TABLE ${t}_lines`, /there is no table live_\d+_lines/],
+    ['a missing table', t => `DROP TABLE ${t}_lines`, /there is no table public\.live_\d+_lines/],
     [
       'no partition',
       t => `DROP TABLE ${t}_lines; CREATE TABLE ${t}_lines (id text COLLATE "C" NOT NULL, position int NOT NULL, n bigint,
@@ -152,16 +153,46 @@ describe('tables that are not as a definition needs them', () => {
     expect((await differencesOf(plan)).map(difference => difference.what).join('; ')).toMatch(what)
   })
 
-  it('rights are asked for where the tables are, in whatever schema', async () => {
+  it('rights are asked for where the tables are, and USAGE of their schema is named', async () => {
     const role = `reader_${process.pid}`
-    const { name } = await altered(t => `CREATE SCHEMA elsewhere; ALTER TABLE ${t}_lines SET SCHEMA elsewhere`)
-    await sql(`CREATE ROLE ${role}; GRANT USAGE ON SCHEMA elsewhere TO ${role}`)
+    await sql('CREATE SCHEMA elsewhere')
+    const { name, plan } = await altered(() => '', 'elsewhere')
+    await sql(`CREATE ROLE ${role}`)
     const url = new URL(database.url)
-    url.searchParams.set('options', `-c search_path=elsewhere,public -c role=${role}`)
+    url.searchParams.set('options', `-c role=${role}`)
     const pool = createPool({ url: url.href, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
-    const { forbidden } = await serverFacts(pool, [name, `${name}_lines`])
+    const tables = [`elsewhere.${name}`, `elsewhere.${name}_lines`]
+
+    const barred = await serverFacts(pool, [{ plan }])
+    expect(barred).toMatchObject({ schemas: ['holdfast', 'elsewhere'], barred: ['elsewhere', 'holdfast'] })
+    expect(barred.forbidden).toEqual(expect.arrayContaining(tables))
+    await expect(requireTables(pool, name, plan)).rejects.toThrow(
+      `the user ${role} may not use the schema elsewhere, in which the tables stand`,
+    )
+
+    await sql(`GRANT USAGE ON SCHEMA elsewhere TO ${role}`)
+    const forbidden = await serverFacts(pool, [{ plan }])
+    expect(forbidden.barred).toEqual(['holdfast'])
+    expect(forbidden.forbidden).toEqual(expect.arrayContaining(tables))
+    await requireTables(pool, name, plan)
+
+    await sql(`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA elsewhere TO ${role}`)
+    expect((await serverFacts(pool, [{ plan }])).forbidden).not.toEqual(expect.arrayContaining([tables[0]]))
     await pool.end()
-    await sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
-    expect(forbidden).toEqual(expect.arrayContaining([name, `${name}_lines`]))
+    await sql(`DROP OWNED BY ${role}; DROP ROLE ${role}; DROP SCHEMA elsewhere CASCADE`)
+  })
+
+  it('a table that only the search path finds is named with its schema and what to write', async () => {
+    const { name, plan } = await altered(t => `CREATE SCHEMA former; ALTER TABLE ${t}_lines SET SCHEMA former`)
+    const url = new URL(database.url)
+    url.searchParams.set('options', '-c search_path=former,public')
+    const pool = createPool({ url: url.href, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    const started = requireTables(pool, name, plan)
+    await expect(started).rejects.toThrow(`there is no table public.${name}_lines; search_path finds one of that name`)
+    await expect(started).rejects.toThrow(
+      "in the schema former, which no statement looks through: if it is meant, the definition needs tablesIn: 'former'",
+    )
+    await pool.end()
+    await sql('DROP SCHEMA former CASCADE')
   })
 })

@@ -6,7 +6,7 @@ import type { ReadyRecord } from '#src/engine/verdict.ts'
 import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
 import { type MigratedDatabase, migratedDatabase, someoneWaitsForALock } from '../support/database.ts'
 import type { Order } from '../support/order.ts'
-import { orderTables } from '../support/order-stream.ts'
+import { ordersIn, orderTables } from '../support/order-stream.ts'
 import { aReadyOrder, aWork } from '../support/orders.ts'
 
 let database: MigratedDatabase
@@ -107,13 +107,13 @@ describe('tables that are partitioned by order_uid', () => {
             FOR VALUES WITH (MODULUS 2, REMAINDER ${remainder})`)
         }
       }
-      await client.query('SET search_path = partitioned')
+      const { tables } = ordersIn('partitioned')
       const versions = [0n, 1n, 1n].map(offset =>
         ['a', 'b', 'c', 'd'].map(uid => aReadyOrder({ uid, offset, items: 2 })),
       )
       const answers = []
       for (const records of versions) {
-        const { rows } = await client.query(toQuery(orderTables.upsert(records)))
+        const { rows } = await client.query(toQuery(tables.upsert(records)))
         answers.push(new Set(rows.map(row => `${row.outcome} ${row.replaced}`)))
       }
       expect(answers).toEqual([new Set(['written false']), new Set(['written true']), new Set(['duplicate false'])])

@@ -121,10 +121,10 @@ it('stream check names each difference with its fix, and stream migration is the
     'deliveries.order_uid has the collation default; a key needs "C", which compares bytes',
     'payments.by hand is NOT NULL without a default, and the definition does not fill it',
     'payments has no primary key; the definition needs (order_uid)',
-    'there is no table items',
+    'there is no table public.items',
   ])
   expect(findings.map(({ fix }) => fix)).toContain(
-    'ALTER TABLE orders ALTER COLUMN sm_id TYPE bigint USING sm_id::bigint;',
+    'ALTER TABLE public.orders ALTER COLUMN sm_id TYPE bigint USING sm_id::bigint;',
   )
 
   // When the migration that is printed is applied, then nothing differs; and taken back, everything does again

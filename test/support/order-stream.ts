@@ -8,7 +8,13 @@ export function createOrderStream(options: CompileOptions): Stream<Order> {
   return compileStream<Order>(orders, options)
 }
 
-const stream = createOrderStream({ topic: 'orders', dlqTopic: 'orders.dlq', groupId: 'holdfast', maxBytes: 0 })
+const names = { topic: 'orders', dlqTopic: 'orders.dlq', groupId: 'holdfast', maxBytes: 0 }
+const stream = createOrderStream(names)
 
 /** How orders are written and read, whatever the names of their topics. */
 export const { plan: orderPlan, tables: orderTables, queries: orderQueries } = stream
+
+/** Orders whose tables stand in this schema. */
+export function ordersIn(tablesIn: string): Stream<Order> {
+  return compileStream<Order>({ ...orders, tablesIn }, names)
+}

@@ -74,7 +74,7 @@ it('has a stream of twenty lines that works, with the sample that stands above i
     stdout: expect.stringContaining('fits its schema; GET rebuilds values from the tables'),
   })
   const { stdout: sql } = await stream(project, 'migration', 'returns', '--offline')
-  expect(sql).toMatch(/CREATE TABLE returns_lines \([^;]*price +numeric\(12,2\) NOT NULL/)
+  expect(sql).toMatch(/CREATE TABLE public\.returns_lines \([^;]*price +numeric\(12,2\) NOT NULL/)
 })
 
 function stream(cwd: string, ...args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {

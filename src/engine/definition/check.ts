@@ -1,10 +1,10 @@
 import type { StreamDefinition } from '../definition.ts'
 import { type HttpDefinition, RESERVED_ROUTES } from '../http-names.ts'
-import { MAX_NAME_BYTES } from '../postgres/identifiers.ts'
+import { MAX_NAME_BYTES, qualified } from '../postgres/identifiers.ts'
 import { segmentsOf } from '../values/pointer.ts'
 import { schemaProblems } from '../values/schema-problems.ts'
 import { checkMembers } from './members.ts'
-import { columnNames, planOf, type StreamPlan } from './plan.ts'
+import { columnNames, DEFAULT_TABLES_IN, planOf, type StreamPlan, titleOf } from './plan.ts'
 import { ENGINE_TABLES, STATEMENT_NAMES } from './reserved.ts'
 import { entryOf, fieldOf, rootNode, type SchemaNode } from './schema.ts'
 
@@ -43,6 +43,7 @@ function checkDefinition(definition: StreamDefinition, index: number): string[] 
   for (const { at, message } of wrong) mistake('schema', `${at} ${message}`)
   if (!wellFormed) return problems
   checkRoute(definition, mistake)
+  checkTablesIn(definition, mistake)
   for (const member of ['key', 'tables'] as const) {
     if (definition[member] === undefined) mistake(member, 'a definition must have it')
   }
@@ -71,6 +72,15 @@ function checkRoute({ name, route = name, http = {} }: StreamDefinition, mistake
       segment === route ? 'route' : 'http',
       `${JSON.stringify(segment)} is an address of Holdfast itself; ${remedy}`,
     )
+  }
+}
+
+function checkTablesIn({ tablesIn }: StreamDefinition, mistake: Mistake): void {
+  if (tablesIn === undefined) return
+  const why = whyNoName(tablesIn)
+  if (why !== undefined) mistake('tablesIn', `the name of the schema ${why}`)
+  if (tablesIn.startsWith('pg_') || tablesIn === 'information_schema') {
+    mistake('tablesIn', `the schema ${JSON.stringify(tablesIn)} is one of Postgres itself; choose another`)
   }
 }
 
@@ -153,14 +163,16 @@ function clashes(definitions: readonly StreamDefinition[]): string[] {
   const problems: string[] = []
   const taken = new Map<string, string>()
   for (const definition of definitions) {
-    const { name, route = name, http = {}, tables } = definition
+    const { name, route = name, http = {}, tablesIn = DEFAULT_TABLES_IN, tables } = definition
     const claims = [
-      ...[...firstSegments(route, http)].map(segment => ['route', segment]),
-      ...Object.keys(tables ?? {}).map(table => ['table', table]),
+      ...[...firstSegments(route, http)].map(segment => ({ what: 'route', value: segment, id: segment })),
+      ...Object.keys(tables ?? {}).map(table => {
+        return { what: 'table', value: titleOf(tablesIn, table), id: qualified(tablesIn, table) }
+      }),
     ]
-    for (const [what, value] of claims) {
-      const other = taken.get(`${what} ${value}`)
-      if (other === undefined) taken.set(`${what} ${value}`, name)
+    for (const { what, value, id } of claims) {
+      const other = taken.get(`${what} ${id}`)
+      if (other === undefined) taken.set(`${what} ${id}`, name)
       else if (other !== name)
         problems.push(
           `stream ${name}: the ${what} ${JSON.stringify(value)} is already that of the stream ${other}; choose another`,

@@ -87,7 +87,7 @@ export function compileStream<T>(definition: StreamDefinition<T>, { maxBytes, ..
     mask: values.mask,
     plan,
     readBack: { from, dropped, merged },
-    tableNames: [plan.root.name, ...plan.children.map(child => child.name)],
+    tableNames: [plan.root, ...plan.children].map(({ title }) => title),
     tables: createTables<T>(plan),
     queries: createQueries({ plan, from, json: value => values.json(value as T), assemble: shape.assemble }),
   }

@@ -116,7 +116,7 @@ function needs(value: unknown, names: readonly string[], place: string, mistake:
 export const checkMembers: Rule = members('a definition', {
   ...{ name: text, topic: text, dlqTopic: text, group: text, route: text, http },
   settings: members('"settings"', { topic: text, dlqTopic: text, group: text }),
-  ...{ command: text, generator: callback, schema: anything, key: pointer, tables },
+  ...{ command: text, generator: callback, schema: anything, key: pointer, tablesIn: text, tables },
   keep: be('"value"', value => value === 'value'),
   ...{ list, personal: listOf(pointer), unusual: callback, unusualKinds: listOf(text) },
   unusualReads: listOf(pointer),

@@ -1,4 +1,5 @@
 import type { ColumnDefinition, StreamDefinition, TableDefinition } from '../definition.ts'
+import { qualified } from '../postgres/identifiers.ts'
 import { segmentsOf } from '../values/pointer.ts'
 import { entryOf, fieldOf, fieldsOf, isScalar, pointerOf, rootNode, type SchemaNode } from './schema.ts'
 import { canHold, parseType, type SqlType, TYPE_NAMES, typeOfNode } from './types.ts'
@@ -14,6 +15,10 @@ export interface ColumnPlan extends SqlType {
 
 export interface TablePlan {
   readonly name: string
+  /** As every statement names it: `public.orders`, quoted where that is needed. */
+  readonly sqlName: string
+  /** As messages name it: with its schema, unless that is the default. */
+  readonly title: string
   /** `one`: a row for an object; `many`: a row for each entry of an array. */
   readonly kind: 'root' | 'one' | 'many'
   /** Where the object or array stands in the value. */
@@ -30,6 +35,8 @@ export interface TablePlan {
 /** What the tables of a stream are, and where each column's value comes from. All SQL of the stream is made from it. */
 export interface StreamPlan {
   readonly stream: string
+  /** Where all of its tables stand. */
+  readonly schema: string
   readonly key: { readonly column: string; readonly path: readonly string[] }
   readonly root: TablePlan
   readonly children: readonly TablePlan[]
@@ -37,6 +44,9 @@ export interface StreamPlan {
   readonly keep: string | undefined
   readonly list: { readonly newest: ColumnPlan; readonly by: readonly ColumnPlan[] } | undefined
 }
+
+/** Where the tables of a stream stand whose definition does not say it. */
+export const DEFAULT_TABLES_IN = 'public'
 
 /** Columns of the root table that say which record wrote the row, and when. */
 export const SOURCE_COLUMNS = ['source_topic', 'source_partition', 'source_offset', 'source_timestamp'] as const
@@ -52,7 +62,8 @@ export type Mistakes = (place: string, what: string) => void
  * @returns `undefined` when there is no root table or no key
  */
 export function planOf(definition: StreamDefinition, mistake: Mistakes): StreamPlan | undefined {
-  const planner: Planner = { top: rootNode(definition.schema), mistake }
+  const schema = definition.tablesIn ?? DEFAULT_TABLES_IN
+  const planner: Planner = { top: rootNode(definition.schema), schema, mistake }
   const key = planKey(planner, definition)
   const tables = Object.entries(definition.tables)
   const roots = tables.filter(([, table]) => table.at === undefined && table.each === undefined)
@@ -68,12 +79,18 @@ export function planOf(definition: StreamDefinition, mistake: Mistakes): StreamP
   if (key === undefined || root === undefined) return undefined
   return {
     stream: definition.name,
+    schema,
     key: { column: keyColumn(definition.tables[root.name], key), path: key },
     root,
     children: plans.filter(plan => plan.kind !== 'root'),
     keep: definition.keep,
     list,
   }
+}
+
+/** A table as messages name it. */
+export function titleOf(schema: string, name: string): string {
+  return schema === DEFAULT_TABLES_IN ? name : `${schema}.${name}`
 }
 
 /** Every column of a table in the order of the migration, those of the engine included. */
@@ -86,6 +103,8 @@ export function columnNames(plan: StreamPlan, table: TablePlan): string[] {
 
 interface Planner {
   readonly top: SchemaNode
+  /** Of the tables. */
+  readonly schema: string
   readonly mistake: Mistakes
 }
 
@@ -160,7 +179,7 @@ function planTable(
   table: TableDefinition,
   key: readonly string[] | undefined,
 ): TablePlan {
-  const { top, mistake } = planner
+  const { top, schema, mistake } = planner
   const place = `tables.${name}`
   if (table.at !== undefined && table.each !== undefined) mistake(place, 'it has both "at" and "each": a table has one')
   const kind = table.each !== undefined ? 'many' : table.at !== undefined ? 'one' : 'root'
@@ -171,6 +190,8 @@ function planTable(
   const optional = (nodes ?? []).some(each => !each.required || each.nullable)
   return {
     name,
+    sqlName: qualified(schema, name),
+    title: titleOf(schema, name),
     kind,
     path: segmentsOf(pointer),
     optional: kind === 'one' && optional,

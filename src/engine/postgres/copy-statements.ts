@@ -13,18 +13,18 @@ export function createCopies<T>(plan: StreamPlan): Pick<Tables<T>, 'beforeCopy' 
   const key = identifier(plan.key.column)
   const texts = tables.map(
     table =>
-      `COPY ${identifier(table.name)} (${columnNames(plan, table).map(identifier).join(', ')}) FROM STDIN (FORMAT binary)`,
+      `COPY ${table.sqlName} (${columnNames(plan, table).map(identifier).join(', ')}) FROM STDIN (FORMAT binary)`,
   )
   const encode = copyRowsOf(plan)
   return {
     beforeCopy: {
       // What an INSERT takes as well, but for all tables before the first row. ONLY: partitions are locked as rows go there.
-      lock: `LOCK TABLE ${tables.map(({ name }) => `ONLY ${identifier(name)}`).join(', ')} IN ROW EXCLUSIVE MODE`,
+      lock: `LOCK TABLE ${tables.map(({ sqlName }) => `ONLY ${sqlName}`).join(', ')} IN ROW EXCLUSIVE MODE`,
       obstacle: { name: statementName(plan.stream, 'copy_obstacle'), text: obstacleText(plan), columns: [] },
       known: keys => ({
         // A plan that was made while the table was small would read all of it for ever.
         name: '',
-        text: `SELECT ${key} AS key FROM ${identifier(plan.root.name)} WHERE ${key} = ANY ($1::text[])`,
+        text: `SELECT ${key} AS key FROM ${plan.root.sqlName} WHERE ${key} = ANY ($1::text[])`,
         columns: [{ type: 'text', values: keys }],
       }),
     },
@@ -44,11 +44,12 @@ function obstacleText(plan: StreamPlan): string {
   const tables = [plan.root, ...plan.children].map(table => {
     const types = typesOf(plan, table)
     const names = `ARRAY[${[...types.keys()].map(pg.escapeLiteral).join(', ')}]::name[]`
-    return `(${pg.escapeLiteral(identifier(table.name))}, ${names}, ARRAY[${[...types.values()].join(', ')}]::oid[])`
+    const relation = [table.sqlName, table.title].map(pg.escapeLiteral).join(', ')
+    return `(${relation}, ${names}, ARRAY[${[...types.values()].join(', ')}]::oid[])`
   })
   return `
   SELECT (extract(epoch FROM now()) * 1000000)::int8::text AS now, (
-    SELECT min(wanted.name || CASE
+    SELECT min(wanted.title || CASE
       WHEN c.relkind NOT IN ('r', 'p') THEN ' is no table'
       WHEN EXISTS (SELECT FROM pg_rewrite WHERE ev_class = c.oid) THEN ' has a rule'
       WHEN row_security_active(c.oid) THEN ' has row-level security for this role'
@@ -60,7 +61,7 @@ function obstacleText(plan: StreamPlan): string {
         JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = own.name AND a.atttypid = own.type
       ) THEN ' has a column that differs from the definition'
     END)
-    FROM (VALUES ${tables.join(',\n      ')}) AS wanted (name, columns, types)
+    FROM (VALUES ${tables.join(',\n      ')}) AS wanted (name, title, columns, types)
     JOIN pg_class AS c ON c.oid = to_regclass(wanted.name)
   ) AS obstacle`
 }

@@ -19,7 +19,7 @@ export function createDeepRows(
   { name, topic, groupId, queries, plan }: Pick<Stream, 'name' | 'topic' | 'groupId' | 'queries' | 'plan'>,
   redrives: DeepRows['redrives'],
 ): DeepRows {
-  const root = identifier(plan.root.name)
+  const root = plan.root.sqlName
   const own = identifier(plan.key.column)
   return {
     async positions(keys) {

@@ -1,4 +1,4 @@
-import { identifier, shortened } from './identifiers.ts'
+import { identifier, qualified, shortened } from './identifiers.ts'
 import type { LiveTable } from './live-tables.ts'
 import { createIndex, createTable, type MigrationSql, type WantedTable } from './wanted-tables.ts'
 
@@ -6,13 +6,13 @@ import { createIndex, createTable, type MigrationSql, type WantedTable } from '.
 
 /** Creates a table in so many parts, with its indexes. */
 export function createInParts(wanted: WantedTable, key: string, parts: number): MigrationSql {
-  const { name, indexes } = wanted
+  const { sqlName, indexes } = wanted
   const { up, down } = createTable({ ...wanted, indexes: [] })
   return {
     up: [
       up.replace(/;$/, ` PARTITION BY HASH (${identifier(key)});`),
-      ...partsOf(name, parts),
-      ...indexes.map(index => createIndex(name, index)),
+      ...partsOf(wanted, parts),
+      ...indexes.map(index => createIndex(sqlName, index)),
     ].join('\n'),
     down,
   }
@@ -23,38 +23,41 @@ export function createInParts(wanted: WantedTable, key: string, parts: number): 
  * keep their names, because later migrations know them by those.
  */
 export function divideTable(
-  name: string,
+  wanted: WantedTable,
   { primaryKey, indexes }: LiveTable,
   key: string,
   parts: number,
 ): MigrationSql {
+  const { schema, name, sqlName } = wanted
   const again = [
     ...(primaryKey === undefined
       ? []
       : [
-          `ALTER TABLE ${identifier(name)} ADD CONSTRAINT ${identifier(primaryKey.constraint)} PRIMARY KEY (${primaryKey.columns.map(identifier).join(', ')});`,
+          `ALTER TABLE ${sqlName} ADD CONSTRAINT ${identifier(primaryKey.constraint)} PRIMARY KEY (${primaryKey.columns.map(identifier).join(', ')});`,
         ]),
-    ...indexes.filter(index => index.name !== primaryKey?.constraint).map(index => createIndex(name, index)),
+    ...indexes.filter(index => index.name !== primaryKey?.constraint).map(index => createIndex(sqlName, index)),
   ]
-  const replace = (former: string, division: string, partitions: readonly string[]) =>
-    [
-      `ALTER TABLE ${identifier(name)} RENAME TO ${identifier(former)};`,
-      `CREATE TABLE ${identifier(name)} (LIKE ${identifier(former)} INCLUDING ALL EXCLUDING INDEXES)${division};`,
+  const replace = (formerName: string, division: string, partitions: readonly string[]) => {
+    const former = qualified(schema, formerName)
+    return [
+      `ALTER TABLE ${sqlName} RENAME TO ${identifier(formerName)};`,
+      `CREATE TABLE ${sqlName} (LIKE ${former} INCLUDING ALL EXCLUDING INDEXES)${division};`,
       ...partitions,
-      `INSERT INTO ${identifier(name)} SELECT * FROM ${identifier(former)};`,
-      `DROP TABLE ${identifier(former)};`,
+      `INSERT INTO ${sqlName} SELECT * FROM ${former};`,
+      `DROP TABLE ${former};`,
       ...again,
     ].join('\n')
+  }
   return {
-    up: replace(shortened(`${name}_whole`), ` PARTITION BY HASH (${identifier(key)})`, partsOf(name, parts)),
+    up: replace(shortened(`${name}_whole`), ` PARTITION BY HASH (${identifier(key)})`, partsOf(wanted, parts)),
     down: replace(shortened(`${name}_parts`), '', []),
   }
 }
 
-function partsOf(name: string, parts: number): string[] {
+function partsOf({ schema, name, sqlName }: WantedTable, parts: number): string[] {
   return Array.from(
     { length: parts },
     (_, part) =>
-      `CREATE TABLE ${identifier(shortened(`${name}_${part}`))} PARTITION OF ${identifier(name)} FOR VALUES WITH (MODULUS ${parts}, REMAINDER ${part});`,
+      `CREATE TABLE ${qualified(schema, shortened(`${name}_${part}`))} PARTITION OF ${sqlName} FOR VALUES WITH (MODULUS ${parts}, REMAINDER ${part});`,
   )
 }

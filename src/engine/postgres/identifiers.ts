@@ -37,6 +37,11 @@ export function identifier(name: string): string {
   return isPlain(name) ? name : `"${name.replaceAll('"', '""')}"`
 }
 
+/** A relation as SQL writes it: with its schema, so that no search path decides which one is meant. */
+export function qualified(schema: string, name: string): string {
+  return `${identifier(schema)}.${identifier(name)}`
+}
+
 /** A text as SQL writes it. */
 export function literal(text: string): string {
   const escaped = text.replaceAll("'", "''")

@@ -1,5 +1,5 @@
 import type { StreamPlan } from '../definition/plan.ts'
-import { identifier, shortened } from './identifiers.ts'
+import { identifier, qualified, shortened } from './identifiers.ts'
 import {
   columnType,
   createIndex,
@@ -44,9 +44,18 @@ export interface LiveTable {
   readonly withoutPartitions: boolean
 }
 
+/** What the database has under the names of a stream's tables. */
+export interface LiveTables {
+  /** By name; absent where the schema of the stream has no such relation. */
+  readonly tables: ReadonlyMap<string, LiveTable>
+  /** By name: the other schema in which the search path of the session finds a table of this name. No statement goes there. */
+  readonly elsewhere: ReadonlyMap<string, string>
+  /** The user of the session, where it lacks USAGE on the schema of the stream. */
+  readonly barred: string | undefined
+}
+
 /** A place where the database is not as the definition needs it. */
 export interface TableDifference {
-  readonly table: string
   /** A sentence. */
   readonly what: string
   /** Whether records cannot be written, or values not be read back, as it is. */
@@ -72,7 +81,8 @@ const INDEXES = `
       FROM pg_index AS i JOIN pg_class AS named ON named.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisvalid)`
 
 const live = (indexes: string) => `
-  SELECT wanted.name, c.relkind,
+  SELECT wanted.name, c.relkind, found.schema AS elsewhere,
+    CASE WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN current_user::text END AS barred,
     (SELECT coalesce(json_object_agg(a.attname, json_build_object('type', format_type(a.atttypid, a.atttypmod),
         'notNull', a.attnotnull, 'hasDefault', a.atthasdef OR a.attidentity <> '',
         'always', CASE WHEN a.attgenerated = 's' THEN 'stored' WHEN a.attgenerated <> '' THEN 'virtual'
@@ -86,73 +96,108 @@ const live = (indexes: string) => `
       FROM pg_constraint AS k WHERE k.conrelid = c.oid AND k.contype = 'p') AS primary_key,
     c.relkind = 'p' AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid) AS without_partitions,
     ${indexes} AS indexes
-  FROM unnest($1::text[]) AS wanted (name) JOIN pg_class AS c ON c.oid = to_regclass(quote_ident(wanted.name))`
+  FROM unnest($2::text[]) AS wanted (name)
+    LEFT JOIN (pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = $1::text) ON c.relname = wanted.name
+    LEFT JOIN LATERAL (
+      SELECT s.nspname AS schema FROM pg_class AS o JOIN pg_namespace AS s ON s.oid = o.relnamespace
+      WHERE o.oid = to_regclass(quote_ident(wanted.name)) AND o.relkind IN ('r', 'p') AND s.nspname <> $1::text
+    ) AS found ON true`
 
 /**
  * @param options.indexes whether to read them: the definition of one with an expression waits for whatever session has locked its table
- * @returns by name; absent where there is no such relation
  * @throws what `ask` throws
  */
 export async function readLiveTables(
   ask: AskRows,
-  names: readonly string[],
+  { schema, root, children }: Pick<StreamPlan, 'schema' | 'root' | 'children'>,
   options = { indexes: true },
-): Promise<ReadonlyMap<string, LiveTable>> {
-  const rows = await ask(live(options.indexes ? INDEXES : `'[]'::json`), [names])
-  return new Map(
-    rows.map(row => [
-      String(row.name),
-      {
-        kind: KINDS[String(row.relkind)] ?? 'relation of another kind',
-        columns: new Map(Object.entries(row.columns as Record<string, LiveColumn>)),
-        primaryKey: (row.primary_key as LiveTable['primaryKey'] | null) ?? undefined,
-        indexes: row.indexes as readonly WantedIndex[],
-        partitioned: row.relkind === 'p',
-        withoutPartitions: row.without_partitions === true,
-      },
-    ]),
-  )
+): Promise<LiveTables> {
+  const names = [root, ...children].map(({ name }) => name)
+  const rows = await ask(live(options.indexes ? INDEXES : `'[]'::json`), [schema, names])
+  const there = rows.filter(({ relkind }) => relkind !== null)
+  const elsewhere = rows.filter(row => row.elsewhere !== null)
+  return {
+    tables: new Map(there.map(row => [String(row.name), toTable(row)])),
+    elsewhere: new Map(elsewhere.map(row => [String(row.name), String(row.elsewhere)])),
+    barred: there.map(row => row.barred as string | null).find(user => user !== null),
+  }
+}
+
+function toTable(row: Readonly<Record<string, unknown>>): LiveTable {
+  return {
+    kind: KINDS[String(row.relkind)] ?? 'relation of another kind',
+    columns: new Map(Object.entries(row.columns as Record<string, LiveColumn>)),
+    primaryKey: (row.primary_key as LiveTable['primaryKey'] | null) ?? undefined,
+    indexes: row.indexes as readonly WantedIndex[],
+    partitioned: row.relkind === 'p',
+    withoutPartitions: row.without_partitions === true,
+  }
 }
 
 /** Each difference, in the order of the tables and their columns. None: a migration has nothing to do. */
-export function tableDifferences(plan: StreamPlan, live: ReadonlyMap<string, LiveTable>): TableDifference[] {
-  return wantedTables(plan).flatMap(wanted => {
-    const table = wanted.name
-    const found = live.get(table)
+export function tableDifferences(plan: StreamPlan, { tables, elsewhere, barred }: LiveTables): TableDifference[] {
+  const differences = wantedTables(plan).flatMap(wanted => {
+    const { name, title } = wanted
+    const found = tables.get(name)
     if (found === undefined) {
-      return [{ table, what: `there is no table ${table}`, blocks: true, sql: createTable(wanted) }]
+      const other = elsewhere.get(name)
+      const hint = other === undefined ? '' : `; ${otherSchema('one of that name', other)}`
+      return [{ what: `there is no table ${wanted.sqlName}${hint}`, blocks: true, sql: createTable(wanted) }]
     }
     if (found.kind !== 'table') {
-      const note = `-- ${table} has to be a table: rename the ${found.kind}, or the table in the definition`
+      const note = `-- ${title} has to be a table: rename the ${found.kind}, or the table in the definition`
       const article = /^[aeiou]/.test(found.kind) ? 'an' : 'a'
-      const what = `${table} is ${article} ${found.kind}, not a table`
-      return [{ table, what, blocks: true, sql: { up: note, down: note } }]
+      const what = `${title} is ${article} ${found.kind}, not a table`
+      return [{ what, blocks: true, sql: { up: note, down: note } }]
     }
     return [
-      ...wanted.columns.flatMap(column => columnDifferences(table, column, found.columns.get(column.name))),
+      ...wanted.columns.flatMap(column => columnDifferences(wanted, column, found.columns.get(column.name))),
       ...neededColumns(wanted, found),
-      ...missingPartitions(table, found),
+      ...missingPartitions(wanted, found),
       ...keyDifference(wanted, found),
       ...missingIndexes(wanted, found),
     ]
   })
+  return barred === undefined ? differences : [missingUsage(plan, barred), ...differences]
 }
 
-function columnDifferences(table: string, wanted: WantedColumn, found: LiveColumn | undefined): TableDifference[] {
+/** Whoever may not use a schema may read no table of it, whatever rights it has on the table. */
+function missingUsage({ schema }: StreamPlan, user: string): TableDifference {
+  const right = (verb: string, to: string) => `${verb} USAGE ON SCHEMA ${identifier(schema)} ${to} ${identifier(user)};`
+  return {
+    what: `the user ${user} may not use the schema ${schema}, in which the tables stand`,
+    blocks: true,
+    sql: { up: right('GRANT', 'TO'), down: right('REVOKE', 'FROM') },
+  }
+}
+
+/**
+ * Until 0.2 statements named tables without a schema, and whoever relied on that has them where the search path leads.
+ * @param what is found: "one of that name"
+ */
+export function otherSchema(what: string, schema: string): string {
+  return `search_path finds ${what} in the schema ${schema}, which no statement looks through: if it is meant, the definition needs tablesIn: '${schema}'`
+}
+
+function columnDifferences(
+  { sqlName, title }: WantedTable,
+  wanted: WantedColumn,
+  found: LiveColumn | undefined,
+): TableDifference[] {
   const name = identifier(wanted.name)
-  const place = `${table}.${wanted.name}`
-  const alter = (action: string) => `ALTER TABLE ${identifier(table)} ${action};`
+  const place = `${title}.${wanted.name}`
+  const alter = (action: string) => `ALTER TABLE ${sqlName} ${action};`
   if (found === undefined) {
     const hint = wanted.notNull ? ' -- existing rows need a value: give the column a DEFAULT' : ''
     const sql = {
       up: `${alter(`ADD COLUMN ${name} ${columnType(wanted)}`)}${hint}`,
       down: alter(`DROP COLUMN ${name}`),
     }
-    return [{ table, what: `there is no column ${place} (${wanted.type})`, blocks: true, sql }]
+    return [{ what: `there is no column ${place} (${wanted.type})`, blocks: true, sql }]
   }
   const differences: TableDifference[] = []
   function differs(what: string, blocks: boolean, up: string, down: string): void {
-    differences.push({ table, what, blocks, sql: { up: alter(up), down: alter(down) } })
+    differences.push({ what, blocks, sql: { up: alter(up), down: alter(down) } })
   }
   if (found.type !== wanted.type) {
     const to = (type: string) => `ALTER COLUMN ${name} TYPE ${type} USING ${name}::${type}`
@@ -184,42 +229,43 @@ function columnDifferences(table: string, wanted: WantedColumn, found: LiveColum
 }
 
 /** A column that the definition does not know matters only where no row can be written without it. */
-function neededColumns({ name: table, columns }: WantedTable, live: LiveTable): TableDifference[] {
+function neededColumns({ sqlName, title, columns }: WantedTable, live: LiveTable): TableDifference[] {
   const known = new Set(columns.map(({ name }) => name))
   const needed = [...live.columns].filter(
     ([name, { notNull, hasDefault }]) => !known.has(name) && notNull && !hasDefault,
   )
   return needed.map(([name]) => {
-    const alter = `ALTER TABLE ${identifier(table)} ALTER COLUMN ${identifier(name)}`
+    const alter = `ALTER TABLE ${sqlName} ALTER COLUMN ${identifier(name)}`
     return {
-      table,
-      what: `${table}.${name} is NOT NULL without a default, and the definition does not fill it`,
+      what: `${title}.${name} is NOT NULL without a default, and the definition does not fill it`,
       blocks: true,
       sql: { up: `${alter} DROP NOT NULL;`, down: `${alter} SET NOT NULL;` },
     }
   })
 }
 
-function missingPartitions(table: string, { withoutPartitions }: LiveTable): TableDifference[] {
+function missingPartitions({ sqlName, title }: WantedTable, { withoutPartitions }: LiveTable): TableDifference[] {
   if (!withoutPartitions) return []
-  const note = `-- CREATE TABLE … PARTITION OF ${identifier(table)} …`
-  return [{ table, what: `${table} is partitioned and has no partition`, blocks: true, sql: { up: note, down: note } }]
+  const note = `-- CREATE TABLE … PARTITION OF ${sqlName} …`
+  return [{ what: `${title} is partitioned and has no partition`, blocks: true, sql: { up: note, down: note } }]
 }
 
-function keyDifference({ name: table, primaryKey }: WantedTable, { primaryKey: found }: LiveTable): TableDifference[] {
+function keyDifference(
+  { name: table, sqlName, title, primaryKey }: WantedTable,
+  { primaryKey: found }: LiveTable,
+): TableDifference[] {
   const isSame = found !== undefined && found.columns.join() === primaryKey.join()
   if (isSame && !found.deferrable) return []
   const key = (columns: readonly string[]) => `(${columns.map(identifier).join(', ')})`
   const name = identifier(found?.constraint ?? shortened(`${table}_pkey`))
-  const alter = `ALTER TABLE ${identifier(table)}`
+  const alter = `ALTER TABLE ${sqlName}`
   const drop = `DROP CONSTRAINT ${name}`
   const add = (columns: readonly string[]) => `ADD CONSTRAINT ${name} PRIMARY KEY ${key(columns)}`
   const deferrable = found?.deferrable ? ' DEFERRABLE' : ''
   const has = found === undefined ? 'no primary key' : `the primary key ${key(found.columns)}${deferrable}`
   return [
     {
-      table,
-      what: `${table} has ${has}; the definition needs ${key(primaryKey)}${isSame ? ', which each statement checks' : ''}`,
+      what: `${title} has ${has}; the definition needs ${key(primaryKey)}${isSame ? ', which each statement checks' : ''}`,
       blocks: true,
       sql: {
         up: `${alter} ${found === undefined ? '' : `${drop}, `}${add(primaryKey)};`,
@@ -229,17 +275,16 @@ function keyDifference({ name: table, primaryKey }: WantedTable, { primaryKey: f
   ]
 }
 
-function missingIndexes({ name: table, indexes }: WantedTable, live: LiveTable): TableDifference[] {
+function missingIndexes({ schema, sqlName, title, indexes }: WantedTable, live: LiveTable): TableDifference[] {
   return indexes
     .filter(index => !live.indexes.some(({ columns }) => columns === index.columns))
     .map(index => {
-      const drop = `DROP INDEX ${identifier(index.name)};`
+      const drop = `DROP INDEX ${qualified(schema, index.name)};`
       // One over a column of another type has our name, and another definition.
       const taken = live.indexes.find(({ name }) => name === index.name)
-      const create = createIndex(table, index)
+      const create = createIndex(sqlName, index)
       return {
-        table,
-        what: `${table} has no index on ${index.columns}: each page of its list would sort the whole table`,
+        what: `${title} has no index on ${index.columns}: each page of its list would sort the whole table`,
         blocks: false,
         sql: taken === undefined ? { up: create, down: drop } : { up: `${drop}\n${create}`, down: '' },
       }

@@ -27,24 +27,24 @@ const ENDS = `(SELECT array_agg(p.next_offset ORDER BY nth)
  */
 function rootRows({ stream, root, children, key }: StreamPlan, since: string): Check {
   const own = identifier(key.column)
-  const one = children.filter(child => child.kind === 'one' && isAlwaysThere(child)).map(({ name }) => name)
-  const tables = one.map((name, nth) => `CROSS JOIN (SELECT count(*) AS rows FROM ${identifier(name)}) AS child_${nth}`)
+  const one = children.filter(child => child.kind === 'one' && isAlwaysThere(child))
+  const tables = one.map(({ sqlName }, nth) => `CROSS JOIN (SELECT count(*) AS rows FROM ${sqlName}) AS child_${nth}`)
   const differ = one.map((_, nth) => ` OR child_${nth}.rows <> root.rows`).join('')
   const said = [
     `${literal(`${root.name} `)} || root.rows`,
-    ...one.map((name, nth) => `${literal(`${name} `)} || child_${nth}.rows`),
+    ...one.map(({ name }, nth) => `${literal(`${name} `)} || child_${nth}.rows`),
   ]
   const lacking = children.map(child => {
     const name = literal(child.name)
     if (child.kind !== 'many') {
       return isAlwaysThere(child)
         ? `SELECT NULL::bigint, key, ${name} FROM recent
-            WHERE NOT EXISTS (SELECT FROM ${identifier(child.name)} AS c WHERE c.${own} = recent.key)`
+            WHERE NOT EXISTS (SELECT FROM ${child.sqlName} AS c WHERE c.${own} = recent.key)`
         : ''
     }
     const nth = `c.${identifier(child.position)}`
     const least = isAlwaysThere(child) ? `coalesce(min(${nth}), -1)` : `coalesce(min(${nth}), 0)`
-    return `SELECT NULL::bigint, key, ${name} FROM recent LEFT JOIN ${identifier(child.name)} AS c ON c.${own} = recent.key
+    return `SELECT NULL::bigint, key, ${name} FROM recent LEFT JOIN ${child.sqlName} AS c ON c.${own} = recent.key
       GROUP BY key HAVING ${least} <> 0 OR coalesce(max(${nth}), -1) <> count(${nth}) - 1`
   })
   const counts = `SELECT root.beyond, concat_ws(', ', ${said.join(', ')}), NULL
@@ -54,7 +54,7 @@ function rootRows({ stream, root, children, key }: StreamPlan, since: string): C
     text: `WITH root AS MATERIALIZED (
         SELECT count(*) AS rows, array_agg(${own}) FILTER (WHERE stored_at >= ${literal(since)}::timestamptz) AS recent,
           count(*) FILTER (WHERE source_topic = $1 AND source_offset >= coalesce((${ENDS})[source_partition + 1], 0)) AS beyond
-        FROM ${identifier(root.name)}
+        FROM ${root.sqlName}
       ), recent AS MATERIALIZED (SELECT unnest(recent) AS key FROM root)
       SELECT NULL::integer AS partition, beyond::text AS position, detail, name AS other
       FROM (${[counts, ...lacking.filter(text => text !== '')].join(' UNION ALL ')}) AS found (beyond, detail, name)`,

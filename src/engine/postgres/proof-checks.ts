@@ -31,8 +31,8 @@ const CHAIN = `
 function orphans({ key, root }: StreamPlan, child: TablePlan): Check {
   const own = identifier(key.column)
   return {
-    text: `SELECT NULL::integer AS partition, NULL AS position, c.${own} AS detail, NULL AS other FROM ${identifier(child.name)} AS c
-      WHERE NOT EXISTS (SELECT FROM ${identifier(root.name)} AS o WHERE o.${own} = c.${own})`,
+    text: `SELECT NULL::integer AS partition, NULL AS position, c.${own} AS detail, NULL AS other FROM ${child.sqlName} AS c
+      WHERE NOT EXISTS (SELECT FROM ${root.sqlName} AS o WHERE o.${own} = c.${own})`,
     parameters: 0,
     what: row => `${child.name} holds a row for ${row.detail}, which is not in ${root.name}`,
   }
@@ -43,8 +43,8 @@ function childless({ stream, key, root }: StreamPlan, child: TablePlan): Check {
   return {
     text: `SELECT CASE WHEN o.source_topic = $1 THEN o.source_partition END AS partition,
         CASE WHEN o.source_topic = $1 THEN o.source_offset END AS position, o.${own} AS detail, NULL AS other
-      FROM ${identifier(root.name)} AS o
-      WHERE NOT EXISTS (SELECT FROM ${identifier(child.name)} AS c WHERE c.${own} = o.${own})`,
+      FROM ${root.sqlName} AS o
+      WHERE NOT EXISTS (SELECT FROM ${child.sqlName} AS c WHERE c.${own} = o.${own})`,
     parameters: 1,
     what: row => `value ${row.detail} of ${stream} has no row in ${child.name}`,
   }
@@ -55,7 +55,7 @@ function unnumbered({ stream, key }: StreamPlan, child: TablePlan): Check {
   const own = identifier(key.column)
   const position = identifier(child.position)
   return {
-    text: `SELECT NULL::integer AS partition, NULL AS position, ${own} AS detail, count(*) AS other FROM ${identifier(child.name)}
+    text: `SELECT NULL::integer AS partition, NULL AS position, ${own} AS detail, count(*) AS other FROM ${child.sqlName}
       GROUP BY ${own} HAVING min(${position}) <> 0 OR max(${position}) <> count(*) - 1 ORDER BY 3`,
     parameters: 0,
     what: row =>
@@ -69,7 +69,7 @@ function unnumbered({ stream, key }: StreamPlan, child: TablePlan): Check {
  * offset (`verify --repair`).
  */
 export function beyondProgress({ root }: StreamPlan): string {
-  return `FROM ${identifier(root.name)} AS o LEFT JOIN (${FURTHEST}) AS p ON p.partition = o.source_partition
+  return `FROM ${root.sqlName} AS o LEFT JOIN (${FURTHEST}) AS p ON p.partition = o.source_partition
       WHERE o.source_topic = $1 AND o.source_offset >= coalesce(p.next_offset, 0)`
 }
 
@@ -186,7 +186,7 @@ function tableChecks(plan: StreamPlan): readonly Check[] {
     {
       text: `SELECT NULL::integer AS partition, NULL AS position, stored.rows AS detail,
         CASE WHEN stored.rows < counted.least THEN counted.least ELSE counted.least + counted.unsure END AS other
-      FROM (SELECT count(*) AS rows FROM ${identifier(root.name)}) AS stored CROSS JOIN (${counted(stream)}) AS counted
+      FROM (SELECT count(*) AS rows FROM ${root.sqlName}) AS stored CROSS JOIN (${counted(stream)}) AS counted
       WHERE stored.rows NOT BETWEEN counted.least AND counted.least + counted.unsure`,
       parameters: 0,
       what: ({ detail, other }) => {

@@ -54,7 +54,7 @@ export async function setBack(
   values: readonly BeyondProgress[],
   by: Operator,
 ): Promise<number> {
-  const root = identifier(plan.root.name)
+  const root = plan.root.sqlName
   const own = identifier(plan.key.column)
   return await transaction(pool, async client => {
     const [, changed] = await pipelined(client, [

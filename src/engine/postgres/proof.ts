@@ -1,9 +1,9 @@
 import type pg from 'pg'
 import type { DlqPosition } from '../dead-letter.ts'
+import type { TablePlan } from '../definition/plan.ts'
 import { nearest } from '../nearest.ts'
 import type { OutcomeCounts } from '../outcome.ts'
 import type { Stream } from '../stream.ts'
-import { identifier } from './identifiers.ts'
 import { pipelined, query, transaction } from './pool.ts'
 import {
   type Checkpoint,
@@ -112,7 +112,7 @@ export async function readProof(
   from?: Checkpoint,
 ): Promise<Proof> {
   const tables = from === undefined ? [plan.root, ...plan.children] : []
-  const counted = tables.filter(({ kind }) => kind !== 'one').map(({ name }) => name)
+  const counted = tables.filter(({ kind }) => kind !== 'one')
   return await transaction(pool, async client => {
     const begin = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY'
     await pipelined(client, from === undefined ? [begin] : [begin, COUNT_BY_INDEX])
@@ -144,7 +144,7 @@ export async function readProof(
       partitions,
       totals: addUp(partitions),
       rows: {
-        tables: Object.fromEntries(counted.map((name, index) => [name, Number(rows?.rows[0]?.[`rows_${index}`])])),
+        tables: Object.fromEntries(counted.map(({ name }, index) => [name, Number(rows?.rows[0]?.[`rows_${index}`])])),
         deadLetters: Number(rows?.rows[0]?.dead_letters),
       },
       expired: expired.map(toRange),
@@ -281,8 +281,8 @@ const UNREAD_RANGES = `
   SELECT partition, from_offset, to_offset, expired, skipped FROM holdfast.stream_ledger
   WHERE topic = $1 AND group_id = $2 AND (expired > 0 OR skipped <> 0) ORDER BY partition, id`
 
-function rowCounts(tables: readonly string[]): string {
-  const counts = tables.map((name, index) => `(SELECT count(*) FROM ${identifier(name)}) AS rows_${index}`)
+function rowCounts(tables: readonly TablePlan[]): string {
+  const counts = tables.map(({ sqlName }, index) => `(SELECT count(*) FROM ${sqlName}) AS rows_${index}`)
   const letters = '(SELECT count(*) FROM holdfast.dead_letters WHERE source_topic = $1) AS dead_letters'
   return `SELECT ${[...counts, letters, 'now()::text AS at'].join(', ')}`
 }

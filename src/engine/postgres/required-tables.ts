@@ -10,9 +10,8 @@ import { query } from './pool.ts'
  * @throws StoreMisconfiguredError naming every difference that keeps values from being written or read back; StoreUnavailableError
  */
 export async function requireTables(pool: pg.Pool, stream: string, plan: StreamPlan): Promise<void> {
-  const names = [plan.root, ...plan.children].map(({ name }) => name)
   // A missing index keeps nothing from being written, and a table that another session has locked must not keep a stream from starting.
-  const live = await readLiveTables((text, values) => query(pool, { text, values: [...values] }), names, {
+  const live = await readLiveTables((text, values) => query(pool, { text, values: [...values] }), plan, {
     indexes: false,
   })
   const differences = tableDifferences(plan, live).filter(({ blocks }) => blocks)

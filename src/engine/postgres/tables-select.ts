@@ -51,7 +51,7 @@ export function createQueries({ plan, from, json, assemble }: QueriesOptions): V
     page: pageOf,
     origin: {
       name: name('origin'),
-      text: `SELECT ${source}, (extract(epoch FROM ${STORED_AT}) * 1000)::float8 AS stored_at_ms FROM ${identifier(plan.root.name)} WHERE ${key} = $1`,
+      text: `SELECT ${source}, (extract(epoch FROM ${STORED_AT}) * 1000)::float8 AS stored_at_ms FROM ${plan.root.sqlName} WHERE ${key} = $1`,
     },
     toOrigin,
     toValue(row) {
@@ -100,7 +100,7 @@ export function createQueries({ plan, from, json, assemble }: QueriesOptions): V
         : [output(selectExpression(newest.type, `${root}.${identifier(newest.name)}`, false), dated, newest.name)]
     return `
   SELECT ${[`${root}.${key}`, ...read.root, ...date, ...sources, ...read.children].join(', ')}
-  FROM ${[`${identifier(plan.root.name)} AS ${root}`, ...read.joins].join(' ')}`
+  FROM ${[`${plan.root.sqlName} AS ${root}`, ...read.joins].join(' ')}`
   }
 
   interface Read {
@@ -168,7 +168,7 @@ export function createQueries({ plan, from, json, assemble }: QueriesOptions): V
   function readChild(child: TablePlan, alias: string): ChildRead {
     if (child.kind === 'many') return readEntries(child, alias)
     const { texts, values } = readRow(child, alias)
-    const table = `${identifier(child.name)} AS ${alias} USING (${key})`
+    const table = `${child.sqlName} AS ${alias} USING (${key})`
     if (!child.optional) return { texts, values, join: `JOIN ${table}`, isJson: false }
     const present = names.take(`${alias}_present`)
     return {
@@ -192,7 +192,7 @@ export function createQueries({ plan, from, json, assemble }: QueriesOptions): V
     const toRow = (found: Row): RowValues => decode.map(({ column, of }) => of?.(found[column]))
     return {
       texts: [
-        `(SELECT coalesce(json_agg(${entry} ORDER BY ${alias}.${identifier(child.position)}), '[]') FROM ${identifier(child.name)} AS ${alias} WHERE ${alias}.${key} = ${root}.${key}) AS ${identifier(result)}`,
+        `(SELECT coalesce(json_agg(${entry} ORDER BY ${alias}.${identifier(child.position)}), '[]') FROM ${child.sqlName} AS ${alias} WHERE ${alias}.${key} = ${root}.${key}) AS ${identifier(result)}`,
       ],
       values: row =>
         (row[result] as readonly (Row | readonly Row[])[]).map(found =>

@@ -112,7 +112,7 @@ export function createTables<T>(plan: StreamPlan): Tables<T> {
     const conflict = fields.length === 0 ? 'DO NOTHING' : `DO UPDATE SET ${replace(fields)}`
     return {
       table,
-      text: `INSERT INTO ${identifier(table.name)} (${namesOf([...keys, ...fields])})
+      text: `INSERT INTO ${table.sqlName} (${namesOf([...keys, ...fields])})
     SELECT * FROM ${rowsOf([...keys, ...fields])} WHERE input.${key.name} IN (SELECT ${key.name} FROM written)
     ON CONFLICT (${namesOf(keys)}) ${conflict}`,
     }
@@ -134,7 +134,7 @@ export function createTables<T>(plan: StreamPlan): Tables<T> {
    * The scalar subquery, unlike EXISTS, is never planned as a hash of the whole table.
    */
   function upsertOf(): string {
-    const root = identifier(plan.root.name)
+    const root = plan.root.sqlName
     const parts = stepNames(plan)
     const steps = children.map(({ text }, index) => `, ${parts[index]} AS (\n    ${text}\n  )`)
     return `
@@ -239,11 +239,10 @@ function trimOf(
   const shrinking = plan.children.filter(child => child.kind === 'many' || child.optional)
   const key = identifier(plan.key.column)
   const deletes = shrinking.map((child, index) => {
-    const table = identifier(child.name)
-    const surplus = child.kind === 'many' ? `${table}.${identifier(child.position)} >= kept.count` : 'kept.count = 0'
+    const surplus = child.kind === 'many' ? `stored.${identifier(child.position)} >= kept.count` : 'kept.count = 0'
     return `
-  DELETE FROM ${table} USING unnest($1::text[], $${index + 2}::int4[]) AS kept (${key}, count)
-  WHERE ${table}.${key} = kept.${key} AND ${surplus}`
+  DELETE FROM ${child.sqlName} AS stored USING unnest($1::text[], $${index + 2}::int4[]) AS kept (${key}, count)
+  WHERE stored.${key} = kept.${key} AND ${surplus}`
   })
   const last = deletes.pop()
   if (last === undefined) return undefined

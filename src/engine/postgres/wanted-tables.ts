@@ -1,4 +1,4 @@
-import { STORED_AT, type StreamPlan, type TablePlan } from '../definition/plan.ts'
+import { DEFAULT_TABLES_IN, STORED_AT, type StreamPlan, type TablePlan } from '../definition/plan.ts'
 import { identifier, shortened } from './identifiers.ts'
 
 export interface WantedColumn {
@@ -17,8 +17,9 @@ export interface WantedIndex {
 }
 
 /** A table as the statements of a stream need it. */
-export interface WantedTable {
-  readonly name: string
+export interface WantedTable extends Pick<TablePlan, 'name' | 'sqlName' | 'title'> {
+  /** In which it stands. */
+  readonly schema: string
   /** In the order of the migration. */
   readonly columns: readonly WantedColumn[]
   readonly primaryKey: readonly string[]
@@ -33,7 +34,8 @@ const INDEXED_CHARACTERS = 128
 /** The tables of a plan, the root table first. */
 export function wantedTables(plan: StreamPlan): readonly WantedTable[] {
   return [plan.root, ...plan.children].map(table => ({
-    name: table.name,
+    schema: plan.schema,
+    ...{ name: table.name, sqlName: table.sqlName, title: table.title },
     columns: columnsOf(plan, table),
     primaryKey: [plan.key.column, ...(table.kind === 'many' ? [table.position] : [])],
     indexes: table.kind === 'root' ? indexesOf(plan) : [],
@@ -78,23 +80,31 @@ export interface MigrationSql {
   readonly down: string
 }
 
+/** What must come before the first table of a schema. Nothing takes it back, because it may hold more. `undefined`: each database has it. */
+export function createSchema({ schema }: StreamPlan): MigrationSql | undefined {
+  return schema === DEFAULT_TABLES_IN
+    ? undefined
+    : { up: `CREATE SCHEMA IF NOT EXISTS ${identifier(schema)};`, down: '' }
+}
+
 /** Creates a table with its indexes. */
-export function createTable({ name, columns, primaryKey, indexes }: WantedTable): MigrationSql {
+export function createTable({ sqlName, columns, primaryKey, indexes }: WantedTable): MigrationSql {
   const widest = Math.max(...columns.map(column => identifier(column.name).length))
   const lines = [
     ...columns.map(column => `${identifier(column.name).padEnd(widest)} ${columnType(column)}`),
     `PRIMARY KEY (${primaryKey.map(identifier).join(', ')})`,
   ]
-  const table = `CREATE TABLE ${identifier(name)} (\n${lines.map(line => `  ${line}`).join(',\n')}\n);`
+  const table = `CREATE TABLE ${sqlName} (\n${lines.map(line => `  ${line}`).join(',\n')}\n);`
   return {
-    up: [table, ...indexes.map(index => createIndex(name, index))].join('\n'),
-    down: `DROP TABLE ${identifier(name)};`,
+    up: [table, ...indexes.map(index => createIndex(sqlName, index))].join('\n'),
+    down: `DROP TABLE ${sqlName};`,
   }
 }
 
+/** @param table as SQL names it; the index stands in its schema */
 export function createIndex(table: string, { name, columns }: WantedIndex): string {
   // Without the quotes that Postgres puts around its own function.
-  return `CREATE INDEX ${identifier(name)} ON ${identifier(table)} ${columns.replaceAll('"left"(', 'left(')};`
+  return `CREATE INDEX ${identifier(name)} ON ${table} ${columns.replaceAll('"left"(', 'left(')};`
 }
 
 /** `text COLLATE "C" NOT NULL` */

@@ -101,7 +101,7 @@ export function addStatement({ root, key }: StreamPlan): string {
       CASE WHEN decided.what = 'discarded' THEN (decided.detail->>'action')::bigint END
     FROM slice AS letter
     LEFT JOIN reindex_in_hand AS in_hand ON in_hand.id = letter.id
-    LEFT JOIN ${identifier(root.name)} AS stored ON letter.written_by = 'holdfast' AND ${storedKey} = letter.key
+    LEFT JOIN ${root.sqlName} AS stored ON letter.written_by = 'holdfast' AND ${storedKey} = letter.key
       AND ${SOURCE_PLACE.map(column => `stored.${column} = letter.${column}`).join(' AND ')}
     LEFT JOIN ${latest(['discarded', 'restored'])} AS decided ON true
     LEFT JOIN ${latest(['resolved'])} AS resolved ON true

@@ -12,6 +12,7 @@ export const orders = defineStream({
   command: 'order',
   schema: orderSchema,
   key: '/order_uid',
+  tablesIn: 'public',
   tables: {
     orders: {},
     deliveries: { at: '/delivery' },

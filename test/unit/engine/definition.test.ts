@@ -135,6 +135,21 @@ describe('a mistake of a definition is named with its place', () => {
       `stream returns: tables.${name}: statements of Holdfast have a part of this name; choose another`,
     ]),
     [
+      'a schema of its tables that is none',
+      { tablesIn: 5 as never },
+      'stream returns: tablesIn: must be a text, not 5',
+    ],
+    [
+      'a schema whose name Postgres would cut',
+      { tablesIn: 'x'.repeat(64) },
+      'stream returns: tablesIn: the name of the schema has 64 bytes, and Postgres keeps 63',
+    ],
+    ...['pg_temp', 'information_schema'].map((tablesIn): [string, Partial<StreamDefinition>, string] => [
+      `a schema of Postgres itself: ${tablesIn}`,
+      { tablesIn },
+      `stream returns: tablesIn: the schema "${tablesIn}" is one of Postgres itself; choose another`,
+    ]),
+    [
       'a reserved route',
       { route: 'admin' },
       'stream returns: route: "admin" is an address of Holdfast itself; give the stream another one with "route"',
@@ -254,7 +269,7 @@ describe('a mistake of a definition is named with its place', () => {
   it('whatever stands for a member, in a sentence', () => {
     const mistaken = [null, 5, '', true, {}, [], [null], Symbol('s'), 1n, () => []]
     const allowed: Readonly<Record<string, readonly unknown[]>> = {
-      ...{ name: [], topic: [], route: [], key: [], keep: [], list: [] },
+      ...{ name: [], topic: [], route: [], key: [], keep: [], list: [], tablesIn: [] },
       ...{ tables: [{}], http: [{}], settings: [{}], batch: [{}], retry: [{}], storm: [{}] },
       ...{ personal: [[]], unusualKinds: [[]], unusual: [mistaken.at(-1)], generator: [mistaken.at(-1)] },
     }
@@ -283,6 +298,14 @@ describe('a mistake of a definition is named with its place', () => {
     expect(checkDefinitions([orders, { ...(returns as StreamDefinition), route: 'order' }])).toEqual([
       'stream returns: the route "order" is already that of the stream orders; choose another',
     ])
+  })
+
+  it('but not the tables of two streams that stand in schemas of their own', () => {
+    const other = { ...(returns as StreamDefinition), name: 'refunds', tablesIn: 'shop' }
+    expect(checkDefinitions([returns, other])).toEqual([])
+    expect(checkDefinitions([other, { ...other, name: 'repairs' }])[0]).toBe(
+      `stream repairs: the table "shop.${Object.keys(returns.tables)[0]}" is already that of the stream refunds; choose another`,
+    )
   })
 
   it('also where there is no definition at all', () => {

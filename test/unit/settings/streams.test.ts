@@ -59,6 +59,19 @@ describe('without a file', () => {
   })
 })
 
+it.each<[string, Record<string, string>, string]>([
+  ['holdfast', {}, "Holdfast's own tables (PG_SCHEMA)"],
+  ['pgboss', {}, 'the queues of jobs'],
+  ['team_a', { PG_SCHEMA: 'team_a' }, "Holdfast's own tables (PG_SCHEMA)"],
+  ['team_a_jobs', { PG_SCHEMA: 'team_a' }, 'the queues of jobs'],
+])('tables of a stream do not stand in %s with %j', (tablesIn, env, holds) => {
+  expect(() => prepareStreams([{ ...orders, tablesIn }], loadConfig(env), {})).toThrow(
+    expect.objectContaining({
+      problems: [`stream orders: tablesIn: the schema "${tablesIn}" holds ${holds}; choose another`],
+    }),
+  )
+})
+
 it('numbers of a definition are held to the limits of the settings that they stand for', () => {
   const definition = {
     ...orders,

@@ -59,7 +59,7 @@ function elementsOf(array: Buffer): (Buffer | null)[] {
 /** The upsert's parameters of a table, row by row, in the order in which COPY names its columns; without `stored_at`, which is none. */
 function upsertRows(plan: StreamPlan, table: TablePlan, text: string, values: readonly Buffer[]): (Buffer | null)[][] {
   const insert = new RegExp(
-    `INSERT INTO "?${table.name}"?(?: AS stored)? \\(([^)]*)\\)\\s+SELECT .*? FROM unnest\\(([^)]*)\\)`,
+    `INSERT INTO ${RegExp.escape(table.sqlName)}(?: AS stored)? \\(([^)]*)\\)\\s+SELECT .*? FROM unnest\\(([^)]*)\\)`,
   )
   const [, columns = '', parameters = ''] = insert.exec(text) ?? []
   const numbers = [...parameters.matchAll(/\$(\d+)/g)].map(([, number]) => Number(number) - 1)

@@ -8,6 +8,6 @@
         'chrt_id', i.chrt_id, 'track_number', i.track_number, 'price', i.price, 'rid', i.rid, 'name', i.name,
         'sale', i.sale, 'size', i.size, 'total_price', i.total_price, 'nm_id', i.nm_id, 'brand', i.brand,
         'status', i.status) ORDER BY i.position), '[]')
-      FROM items AS i WHERE i.order_uid = o.order_uid) AS items
-  FROM orders AS o JOIN deliveries AS d USING (order_uid) JOIN payments AS p USING (order_uid) WHERE (o.date_created, o.order_uid) < ($2::timestamptz, $3)
+      FROM public.items AS i WHERE i.order_uid = o.order_uid) AS items
+  FROM public.orders AS o JOIN public.deliveries AS d USING (order_uid) JOIN public.payments AS p USING (order_uid) WHERE (o.date_created, o.order_uid) < ($2::timestamptz, $3)
       ORDER BY o.date_created DESC, o.order_uid DESC LIMIT $1
