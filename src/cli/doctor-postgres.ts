@@ -6,7 +6,7 @@ import { missingMigrations, projectMigrations, requireFitDatabase } from '../eng
 import { createPool, query } from '../engine/postgres/pool.ts'
 import { type Pooling, requireSupportedPooling } from '../engine/postgres/pooling.ts'
 import { requireTables } from '../engine/postgres/required-tables.ts'
-import { serverFacts } from '../engine/postgres/table-rights.ts'
+import { type ServerFacts, serverFacts } from '../engine/postgres/table-rights.ts'
 import type { Stream } from '../engine/stream.ts'
 import { queueSchemaOf, requireQueueSchema } from '../inbox/jobs/queue-schema.ts'
 import type { Config } from '../settings/config.ts'
@@ -24,7 +24,6 @@ export async function* postgresFindings(
   streams: readonly Stream[],
 ): AsyncGenerator<Finding> {
   await using parts = new AsyncDisposableStack()
-  const schema = identifier(settings.schema)
   const pool = createPool({ ...settings, max: 1, name: 'doctor' })
   parts.defer(() => pool.end())
   const urls = urlsOfHosts(settings.url)
@@ -32,8 +31,8 @@ export async function* postgresFindings(
   // The check that is under way: its finding has this name when it fails.
   let name = 'postgres'
   try {
-    const tables = streams.flatMap(({ tableNames }) => tableNames)
-    const { version, readOnly, forbidden } = await serverFacts(pool, tables)
+    const facts = await serverFacts(pool, streams)
+    const { version, readOnly } = facts
     yield {
       name,
       ok: !readOnly,
@@ -55,17 +54,7 @@ export async function* postgresFindings(
       ...(missing.length === 0 ? {} : { fix: 'run: holdfast migrate up' }),
     }
     if (missing.length > 0) return
-    yield {
-      name: 'table rights',
-      ok: forbidden.length === 0,
-      detail:
-        forbidden.length === 0 ? 'may read and write' : `this user may not read and write ${forbidden.join(', ')}`,
-      ...(forbidden.length === 0
-        ? {}
-        : {
-            fix: `GRANT USAGE ON SCHEMA ${schema} TO it; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema}, public TO it`,
-          }),
-    }
+    yield rightsFinding(facts)
     for (const stream of streams) {
       name = `tables of ${stream.name}`
       await requireTables(pool, stream.name, stream.plan)
@@ -84,6 +73,23 @@ export async function* postgresFindings(
       detail: messageOf(error),
       fix: remedyOf(error) ?? 'check DATABASE_URL; "holdfast demo" or "docker compose up" start a server',
     }
+  }
+}
+
+function rightsFinding({ schemas, barred, forbidden }: ServerFacts): Finding {
+  if (barred.length === 0 && forbidden.length === 0) {
+    return { name: 'table rights', ok: true, detail: 'may read and write' }
+  }
+  const lacking = [
+    ...(barred.length === 0 ? [] : [`use the schema ${barred.join(', ')}`]),
+    ...(forbidden.length === 0 ? [] : [`read and write ${forbidden.join(', ')}`]),
+  ]
+  const all = schemas.map(identifier).join(', ')
+  return {
+    name: 'table rights',
+    ok: false,
+    detail: `this user may not ${lacking.join(', and not ')}`,
+    fix: `GRANT USAGE ON SCHEMA ${all} TO it; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${all} TO it`,
   }
 }
 

@@ -291,7 +291,7 @@ describe('a new installation', () => {
     await admin.query(`CREATE SCHEMA pgboss AUTHORIZATION ${role}`)
     expect(await requireQueueSchema(ask, 'pgboss')).toBe(true)
     await admin.query(`ALTER SCHEMA holdfast OWNER TO CURRENT_USER; REVOKE ALL ON SCHEMA holdfast FROM ${role}`)
-    expect((await serverFacts(aPool(theirs), [])).forbidden).toContain('stream_progress')
+    expect((await serverFacts(aPool(theirs), [])).forbidden).toContain('holdfast.stream_progress')
   })
 })
 
