@@ -42,6 +42,7 @@ Examples:
         required('--from <path>', 'a sample; each one of an array or NDJSON; - reads stdin; may be repeated').argParser(
           collect,
         ),
+        option('--tables-in <schema>', 'the schema of its tables (default: public)'),
         option('--json', 'what was written and assumed, as one JSON object'),
       ],
       help: `Writes streams/NAME.ts, its schema, its samples, a test, a migration, and holdfast.config.ts, package.json and tsconfig.json where

@@ -30,6 +30,7 @@ import { plural } from './words.ts'
 
 interface InitOptions {
   readonly from: readonly string[]
+  readonly tablesIn?: string
   readonly json?: boolean
 }
 
@@ -40,12 +41,12 @@ type Files = ReadonlyMap<string, string>
  * Writes the files of a new stream into the working directory. It asks nothing, overwrites nothing, and reports what it assumed.
  * @throws UsageError when the name or the samples cannot be used; CommandFailed when a file is in the way: then nothing is written
  */
-export async function init(name: string, { from, json: asJson }: InitOptions): Promise<void> {
+export async function init(name: string, { from, tablesIn, json: asJson }: InitOptions): Promise<void> {
   const project = process.cwd()
   requireName(name)
   const read = (await Promise.all(from.map(readSamples))).flat()
   const samples = read.map(({ value }) => value)
-  const inferred = infer(name, samples)
+  const inferred = infer(name, samples, tablesIn)
   requireValid(inferred.definition, read)
   const migration = join(
     'migrations',
@@ -130,11 +131,13 @@ function requireValid(definition: StreamDefinition, samples: readonly Sample[]):
   if (problems.length > 0) throw new UsageError(problems.join('; '))
 }
 
-function infer(name: string, samples: readonly unknown[]): Inferred {
+function infer(name: string, samples: readonly unknown[], tablesIn: string | undefined): Inferred {
   try {
     const inferred = inferStream(name, samples)
-    requireUsable(inferred.definition)
-    return inferred
+    const { tables, ...rest } = inferred.definition
+    const definition = tablesIn === undefined ? inferred.definition : { ...rest, tablesIn, tables }
+    requireUsable(definition)
+    return { ...inferred, definition }
   } catch (error) {
     if (error instanceof InferenceError) throw new UsageError(`--from: ${error.message}`)
     throw error

@@ -20,6 +20,8 @@ export async function ls({ json }: { readonly json?: boolean }): Promise<void> {
   )
 }
 
-function streamJson({ name, topic, dlqTopic, groupId, route, tableNames }: Stream): object {
-  return { name, topic, dlq_topic: dlqTopic, group_id: groupId, route: `/${route}`, tables: tableNames }
+function streamJson({ name, topic, dlqTopic, groupId, route, plan }: Stream): object {
+  const { schema, root, children } = plan
+  const tables = [root, ...children].map(table => table.name)
+  return { name, topic, dlq_topic: dlqTopic, group_id: groupId, route: `/${route}`, tables_in: schema, tables }
 }

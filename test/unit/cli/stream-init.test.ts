@@ -69,7 +69,7 @@ describe('holdfast stream init', () => {
     expect(text('streams/returns.ts')).toMatch(/key: '\/return_id',/)
     expect(JSON.parse(text('streams/returns.sample.json'))).toEqual(SAMPLE)
     expect(text('migrations/0001_returns.sql')).toMatch(
-      /^-- Up Migration\n\nCREATE TABLE returns \(\n {2}return_id +text COLLATE "C" NOT NULL,/,
+      /^-- Up Migration\n\nCREATE TABLE public\.returns \(\n {2}return_id +text COLLATE "C" NOT NULL,/,
     )
     expect(text('migrations/0001_returns.sql')).toMatch(/\n {2}note +jsonb,\n/)
     expect(text('holdfast.config.ts')).toContain('streams: [returns]')
@@ -83,6 +83,18 @@ describe('holdfast stream init', () => {
     const { code, stdout, stderr } = await stream('migration', 'returns', '--offline')
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toBe(text('migrations/0001_returns.sql'))
+  })
+
+  it('has the tables in a schema of their own, which the migration makes first', async () => {
+    await stream('init', 'returns', '--from', 'sample.json', '--tables-in', 'shop')
+    installPackage()
+    expect(text('streams/returns.ts')).toMatch(/tablesIn: 'shop',/)
+    const sql = text('migrations/0001_returns.sql')
+    expect(sql).toMatch(/^-- Up Migration\n\nCREATE SCHEMA IF NOT EXISTS shop;\n\nCREATE TABLE shop\.returns \(/)
+    expect(sql).toMatch(
+      /-- Down Migration\n\nDROP TABLE shop\.returns_lines;\nDROP TABLE shop\.returns_address;\nDROP TABLE shop\.returns;\n$/,
+    )
+    expect((await stream('migration', 'returns', '--offline')).stdout).toBe(sql)
   })
 
   it.each<[string, object, readonly string[]]>([
@@ -220,6 +232,7 @@ describe('holdfast stream', () => {
     const { stdout } = await stream('ls', '--json')
     expect(JSON.parse(stdout)).toEqual({
       ...{ name: 'orders', topic: 'orders', dlq_topic: 'orders.dlq', group_id: 'holdfast', route: '/orders' },
+      tables_in: 'public',
       tables: ['orders', 'deliveries', 'payments', 'items'],
     })
     expect((await stream('ls')).stdout).toMatch(/^name {4}topic .*\norders /)
