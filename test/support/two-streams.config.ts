@@ -2,7 +2,7 @@ import { defineStream } from '#src/engine/definition.ts'
 import { orders } from '#src/streams/orders/definition.ts'
 
 /** A stream beside orders, of the smallest useful kind. Its topics and its group come from the environment, as those of orders do. */
-const returns = defineStream({
+export const returns = defineStream({
   name: 'returns',
   settings: { topic: 'RETURNS_TOPIC', dlqTopic: 'RETURNS_DLQ_TOPIC', group: 'RETURNS_GROUP_ID' },
   schema: {
