@@ -1,6 +1,6 @@
 -- Up Migration
 
-CREATE TABLE returns (
+CREATE TABLE public.returns (
   return_id        text COLLATE "C" NOT NULL,
   created_at       timestamptz NOT NULL,
   reason           text,
@@ -11,8 +11,8 @@ CREATE TABLE returns (
   stored_at        timestamptz NOT NULL,
   PRIMARY KEY (return_id)
 );
-CREATE INDEX returns_newest ON returns (created_at DESC, return_id DESC);
+CREATE INDEX returns_newest ON public.returns (created_at DESC, return_id DESC);
 
 -- Down Migration
 
-DROP TABLE returns;
+DROP TABLE public.returns;
