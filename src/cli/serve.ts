@@ -1,5 +1,5 @@
 import type { Role } from '../app.ts'
-import { checkProperties } from '../engine/kafka/client.ts'
+import { checkProperties } from '../engine/kafka/connect.ts'
 import { runService } from '../main.ts'
 import { loadConfig } from '../settings/config.ts'
 import { loadStreams } from '../settings/streams.ts'

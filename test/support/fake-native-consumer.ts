@@ -1,4 +1,4 @@
-import type { ConsumerCallbacks, NativeConsumer, NativeError, NativeRecord } from '#src/engine/kafka/client.ts'
+import type { ConsumerCallbacks, NativeConsumer, NativeError, NativeRecord } from '#src/engine/kafka/native.ts'
 
 /** A native client under a test's control: whether a broker answers it, what it delivers, which rebalances it reports. */
 export interface FakeClient extends NativeConsumer {

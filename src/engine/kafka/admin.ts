@@ -1,6 +1,7 @@
 import { BrokerUnavailableError } from '../errors.ts'
-import { call, type KafkaConnection, nativeAdmin } from './client.ts'
+import { type KafkaConnection, nativeAdmin } from './client.ts'
 import { CODE, describe, toStreamError } from './errors.ts'
+import { call } from './native.ts'
 import { type KafkaProducer, PRODUCE_MAX_BYTES } from './producer.ts'
 
 export interface TopicPlan {

@@ -6,9 +6,9 @@ import {
   type StreamError,
 } from '../errors.ts'
 import { isMistake } from './causes.ts'
-import type { NativeError } from './client.ts'
 import { within } from './hearing.ts'
 import { causesOf } from './listening.ts'
+import type { NativeError } from './native.ts'
 
 /** librdkafka codes that modules above must distinguish. Negative: the client's own; positive: the broker's. */
 export const CODE = {

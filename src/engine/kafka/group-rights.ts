@@ -1,5 +1,6 @@
-import { call, type KafkaConnection, type NativeGroups, nativeAdmin } from './client.ts'
+import { type KafkaConnection, nativeAdmin } from './client.ts'
 import { describe, toStreamError } from './errors.ts'
+import { call, type NativeGroups } from './native.ts'
 import { ALLOWED } from './topic-rights.ts'
 
 /** What this user finds of a consumer group. */

@@ -1,4 +1,4 @@
-import { call, type NativeClient, type NativeMetadata } from './client.ts'
+import { call, type NativeClient, type NativeMetadata } from './native.ts'
 
 /** Determines whether a client still reaches a broker, by a request when the client has been silent for a while. */
 export interface Hearing {

@@ -1,21 +1,20 @@
 import { runningLifecycle } from '../lifecycle.ts'
 import type { CommitResult, Progress, SourceEvent, Watermarks } from '../ports.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../record.ts'
+import { type KafkaConnection, nativeConsumer } from './client.ts'
+import { connect } from './connect.ts'
+import { CODE, describe, toConnectError, toStreamError, unreadableBecause, warningText } from './errors.ts'
+import { hearsBroker, within } from './hearing.ts'
+import { causesOf } from './listening.ts'
 import {
   type ConsumerCallbacks,
   call,
-  connect,
-  fromNative,
-  type KafkaConnection,
   type NativeConsumer,
   type NativeError,
   type NativePosition,
   type NativeTopicPartition,
-  nativeConsumer,
-} from './client.ts'
-import { CODE, describe, toConnectError, toStreamError, unreadableBecause, warningText } from './errors.ts'
-import { hearsBroker, within } from './hearing.ts'
-import { causesOf } from './listening.ts'
+} from './native.ts'
+import { fromNative } from './native-records.ts'
 import { CONSUMER_PROPERTIES } from './properties.ts'
 import { askCommitted, askWatermarks } from './questions.ts'
 

@@ -1,16 +1,11 @@
 import { BrokerUnavailableError, UnreadableBatchError } from '../errors.ts'
 import type { Watermarks } from '../ports.ts'
 import type { SourceRecord } from '../record.ts'
-import {
-  call,
-  connect,
-  fromNative,
-  type KafkaConnection,
-  type NativePosition,
-  type NativeRecord,
-  nativeConsumer,
-} from './client.ts'
+import { type KafkaConnection, nativeConsumer } from './client.ts'
+import { connect } from './connect.ts'
 import { CODE, describe, toConnectError, toStreamError, unreadableBecause } from './errors.ts'
+import { call, type NativePosition, type NativeRecord } from './native.ts'
+import { fromNative } from './native-records.ts'
 import { askPartitions, askWatermarks } from './questions.ts'
 
 /**

@@ -3,20 +3,13 @@ import { BrokerUnavailableError } from '../errors.ts'
 import { runningLifecycle } from '../lifecycle.ts'
 import type { Header } from '../record.ts'
 import { NO_TRACING, type SendTracing } from '../tracing.ts'
-import {
-  abandon,
-  call,
-  connect,
-  type KafkaConnection,
-  type NativeError,
-  type NativeMetadata,
-  type NativeProducer,
-  nativeProducer,
-  toNativeHeaders,
-} from './client.ts'
+import { type KafkaConnection, nativeProducer } from './client.ts'
+import { abandon, connect } from './connect.ts'
 import { CODE, describe, toConnectError, toLastError, toStreamError, warningText } from './errors.ts'
 import { createHearing, hearsBroker } from './hearing.ts'
 import { causesOf } from './listening.ts'
+import { call, type NativeError, type NativeMetadata, type NativeProducer } from './native.ts'
+import { toNativeHeaders } from './native-records.ts'
 import { isShort, lookUp, whyUnacknowledged } from './unacknowledged.ts'
 
 /** A record to be produced. Without `partition` the key decides; without `timestampMs` it is now. */

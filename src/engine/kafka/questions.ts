@@ -1,13 +1,13 @@
 import type { Progress, Watermarks } from '../ports.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
+import { CODE, describe, toPartitionError, toStreamError } from './errors.ts'
 import {
   call,
   type NativeClient,
   type NativeConsumer,
   type NativeMetadata,
   type NativeTopicPartition,
-} from './client.ts'
-import { CODE, describe, toPartitionError, toStreamError } from './errors.ts'
+} from './native.ts'
 
 /** Questions to the broker that every reader of a topic has, put through the client that it owns. */
 

@@ -1,5 +1,6 @@
-import { call, type KafkaConnection, type NativeTopic, nativeAdmin } from './client.ts'
+import { type KafkaConnection, nativeAdmin } from './client.ts'
 import { toStreamError } from './errors.ts'
+import { call, type NativeTopic } from './native.ts'
 
 /** The id that stands for no topic id. */
 const ZERO = 'AAAAAAAAAAAAAAAAAAAAAA'

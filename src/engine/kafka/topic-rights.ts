@@ -1,5 +1,6 @@
-import { call, type KafkaConnection, type NativeTopic, nativeAdmin } from './client.ts'
+import { type KafkaConnection, nativeAdmin } from './client.ts'
 import { CODE, toStreamError } from './errors.ts'
+import { call, type NativeTopic } from './native.ts'
 
 /** What this user finds on a topic. */
 export interface TopicRights {

@@ -1,5 +1,6 @@
-import { call, type KafkaConnection, type NativeTopic, nativeAdmin } from './client.ts'
+import { type KafkaConnection, nativeAdmin } from './client.ts'
 import { CODE, toStreamError } from './errors.ts'
+import { call, type NativeTopic } from './native.ts'
 
 /** Whether the cluster shows a topic to this user. `hidden`: it may be there, but the user lacks DESCRIBE on it. */
 export type TopicSight = 'shown' | 'missing' | 'hidden'

@@ -1,13 +1,13 @@
 import { BrokerUnavailableError, type StreamError } from '../errors.ts'
+import { CODE, describe } from './errors.ts'
+import { within } from './hearing.ts'
 import {
   call,
   type NativeClient,
   type NativeMetadata,
   type NativePartition,
   type NativeTopicPartition,
-} from './client.ts'
-import { CODE, describe } from './errors.ts'
-import { within } from './hearing.ts'
+} from './native.ts'
 
 /** Why a partition acknowledges nothing, as the cluster itself shows it. */
 interface Shortage {

@@ -1,8 +1,9 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { expect, it, vi } from 'vitest'
 import { BrokerUnavailableError } from '#src/engine/errors.ts'
-import { call, nativeAdmin, nativeProducer } from '#src/engine/kafka/client.ts'
+import { nativeAdmin, nativeProducer } from '#src/engine/kafka/client.ts'
 import { startInspector } from '#src/engine/kafka/inspector.ts'
+import { call } from '#src/engine/kafka/native.ts'
 import { startProducer } from '#src/engine/kafka/producer.ts'
 import type { Token } from '#src/engine/kafka/tokens.ts'
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
-import { checkProperties } from '#src/engine/kafka/client.ts'
+import { checkProperties } from '#src/engine/kafka/connect.ts'
 import { loadConfig } from '#src/settings/config.ts'
 import { makeAuthority } from '../../../support/certificates.ts'
 

@@ -6,9 +6,10 @@ import { join } from 'node:path'
 import { createServer } from 'node:tls'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { BrokerFatalError, BrokerUnavailableError } from '#src/engine/errors.ts'
-import { connect, type NativeClient } from '#src/engine/kafka/client.ts'
+import { connect } from '#src/engine/kafka/connect.ts'
 import { toLastError, toStreamError, warningText } from '#src/engine/kafka/errors.ts'
 import { causesOf, listen } from '#src/engine/kafka/listening.ts'
+import type { NativeClient } from '#src/engine/kafka/native.ts'
 import { makeAuthority } from '../../../support/certificates.ts'
 
 let client: EventEmitter

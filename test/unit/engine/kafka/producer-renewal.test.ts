@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import type { NativeError, NativeMetadata, NativeProducer } from '#src/engine/kafka/client.ts'
+import type { NativeError, NativeMetadata, NativeProducer } from '#src/engine/kafka/native.ts'
 import { type KafkaProducer, startProducer } from '#src/engine/kafka/producer.ts'
 
 /** What a producer does about a native client that does not find its brokers again. The clients and the time are played. */

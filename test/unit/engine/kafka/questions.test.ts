@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { NativeClient, NativeError } from '#src/engine/kafka/client.ts'
+import type { NativeClient, NativeError } from '#src/engine/kafka/native.ts'
 import { askWatermarks } from '#src/engine/kafka/questions.ts'
 
 /** What is asked about a partition whose broker, or whose own client, does not know it yet. */
