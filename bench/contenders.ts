@@ -1,6 +1,6 @@
 /** Who works off a topic of orders: PostgreSQL alone, the service, its variants, other checkouts, rivals. */
 import { basename, join } from 'node:path'
-import { describeConfig } from '#src/settings/config.ts'
+import { describeConfig } from '#src/settings/describe.ts'
 import type { Backlog } from './backlog.ts'
 import {
   deadLetterFailures,

@@ -5,7 +5,7 @@
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describeConfig } from '#src/settings/config.ts'
+import { describeConfig } from '#src/settings/describe.ts'
 import { ask } from './database.ts'
 import { isCorrect, latestOf, type ShapeResult } from './figures.ts'
 import { describeMachine } from './machine.ts'

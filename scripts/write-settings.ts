@@ -1,6 +1,6 @@
 /** Writes the tables of settings into docs/settings.md: node scripts/write-settings.ts */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { settingsTables } from '../src/settings/config.ts'
+import { settingsTables } from '../src/settings/describe.ts'
 
 const page = new URL('../docs/settings.md', import.meta.url)
 const text = readFileSync(page, 'utf8')

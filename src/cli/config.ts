@@ -1,4 +1,5 @@
-import { describeConfig, loadConfig } from '../settings/config.ts'
+import { loadConfig } from '../settings/config.ts'
+import { describeConfig } from '../settings/describe.ts'
 import { envFile } from './env-file.ts'
 import { print, table } from './output.ts'
 

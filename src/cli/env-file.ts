@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import { ConfigError } from '../engine/errors.ts'
-import type { Environment } from '../settings/config.ts'
+import type { Environment } from '../settings/origins.ts'
 
 /** What `.env` holds where the shim made Node read it, else nothing. Node has put it into the environment already. */
 export function envFile(): Environment {

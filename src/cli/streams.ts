@@ -1,6 +1,7 @@
 import { UsageError } from '../engine/errors.ts'
 import type { Stream } from '../engine/stream.ts'
-import { type Config, type Environment, loadConfig } from '../settings/config.ts'
+import { type Config, loadConfig } from '../settings/config.ts'
+import type { Environment } from '../settings/origins.ts'
 import { loadStreams, type Streams, streamNamed } from '../settings/streams.ts'
 
 /** What a command works with: the settings, and the streams of this project. */

@@ -1,20 +1,13 @@
 import { ConfigError } from '../engine/errors.ts'
 import { createLogins } from '../engine/kafka/logins.ts'
-import { disagreementsOf } from '../engine/kafka/properties.ts'
 import { commandTokens, oidcTokens, type TokenSource } from '../engine/kafka/tokens.ts'
 import { firstUrl, throughOneHost } from '../engine/postgres/database-url.ts'
 import type { Keyless } from './access.ts'
-import { hostNameOfAddress, isLoopbackName } from './hosts.ts'
-import { filesOfKafka, filesOfPostgres, refusedInUrl } from './nested-settings.ts'
-import { readSecretFile, rereading } from './secret-files.ts'
-import { Mismatch, type Setting } from './setting.ts'
-import { SETTINGS } from './settings.ts'
-
-type SettingName = keyof typeof SETTINGS
-type Values = { readonly [N in SettingName]: (typeof SETTINGS)[N] extends Setting<infer T> ? T : never }
-
-/** What `process.env` is. */
-export type Environment = Readonly<Record<string, string | undefined>>
+import { disagreements } from './disagreements.ts'
+import { type Environment, effective, filesOf, isGiven } from './origins.ts'
+import { rereading } from './secret-files.ts'
+import { Mismatch } from './setting.ts'
+import { type SettingName, settings, type Values } from './settings.ts'
 
 export type Config = Frozen<ReturnType<typeof toConfig> & { readonly files: SettingFiles }>
 type Frozen<T> = T extends (...args: never) => unknown
@@ -24,8 +17,7 @@ type Frozen<T> = T extends (...args: never) => unknown
     : T
 
 /**
- * Reads the environment, and the files that it names, into a frozen Config. An empty variable is an unset one: compose files
- * cannot leave one out.
+ * Reads the environment, and the files that it names, into a frozen Config.
  * @throws ConfigError naming every setting that cannot be used
  */
 export function loadConfig(env: Environment): Config {
@@ -108,110 +100,6 @@ function withLogin(address: string, login: string): string {
     url.password = password
     return url.href
   })
-}
-
-/** Settings that are right one by one and wrong together. */
-function disagreements(values: Partial<Values>): string[] {
-  const problems: string[] = []
-  const { KAFKA_SECURITY_PROTOCOL: protocol = 'plaintext', HTTP_HOST: host, AUTH: auth } = values
-  problems.push(...saslProblems(values))
-  const tls = [
-    ...(['KAFKA_SSL_CA_LOCATION', 'KAFKA_SSL_CERTIFICATE_LOCATION', 'KAFKA_SSL_KEY_LOCATION'] as const),
-    'KAFKA_SSL_KEY_PASSWORD' as const,
-  ]
-  for (const name of tls) {
-    if (values[name] !== undefined && !protocol.endsWith('ssl')) {
-      problems.push(`${name} is set, but KAFKA_SECURITY_PROTOCOL is ${protocol}: it must be ssl or sasl_ssl`)
-    }
-  }
-  if ((values.KAFKA_SSL_CERTIFICATE_LOCATION === undefined) !== (values.KAFKA_SSL_KEY_LOCATION === undefined)) {
-    problems.push('KAFKA_SSL_CERTIFICATE_LOCATION and KAFKA_SSL_KEY_LOCATION must be set together, or neither')
-  }
-  if (values.KAFKA_TOPIC !== undefined && values.KAFKA_TOPIC === values.KAFKA_DLQ_TOPIC) {
-    problems.push(`KAFKA_DLQ_TOPIC is "${values.KAFKA_DLQ_TOPIC}": it must be another topic than KAFKA_TOPIC`)
-  }
-  const { HTTP_PORT: port = 0, METRICS_PORT: metricsPort, METRICS_HOST: metricsHost } = values
-  if (port > 0 && metricsPort === port && metricsHost === host) {
-    problems.push(`METRICS_PORT is "${metricsPort}": it must be another port than HTTP_PORT`)
-  }
-  for (const problem of disagreementsOf(values.KAFKA_CONFIG ?? {})) problems.push(`KAFKA_CONFIG: ${problem}`)
-  const { RETRY_INITIAL_MS: initialMs = 0, RETRY_MAX_MS: maxMs = Number.POSITIVE_INFINITY } = values
-  if (maxMs < initialMs) {
-    problems.push(`RETRY_MAX_MS is "${maxMs}": it must be at least RETRY_INITIAL_MS (${initialMs})`)
-  }
-  const { STUCK_AFTER_MS: stuckAfterMs = 0, PG_STATEMENT_TIMEOUT_MS: statementTimeoutMs = 0 } = values
-  if (stuckAfterMs > 0 && stuckAfterMs <= statementTimeoutMs) {
-    problems.push(
-      `STUCK_AFTER_MS is "${stuckAfterMs}": it must be more than PG_STATEMENT_TIMEOUT_MS (${statementTimeoutMs}), or 0; ` +
-        'a statement that may take so long is not stuck',
-    )
-  }
-  problems.push(...filesOfKafka(values.KAFKA_CONFIG ?? {}))
-  for (const setting of ['DATABASE_URL', 'DATABASE_DIRECT_URL'] as const) {
-    const url = values[setting]
-    if (url === undefined) continue
-    problems.push(...filesOfPostgres(setting, url))
-    for (const name of refusedInUrl(url)) {
-      problems.push(
-        `${setting} holds ${name}, which would replace a value of Holdfast: leave it out (PG_STATEMENT_TIMEOUT_MS bounds statements)`,
-      )
-    }
-  }
-  // Keys that cannot be parsed have a message of their own.
-  const hasKeys = values.API_KEYS === undefined || values.API_KEYS.length > 0
-  if (host !== undefined && auth === 'on' && !hasKeys && !isLoopbackName(hostNameOfAddress(host))) {
-    problems.push(
-      `HTTP_HOST is "${host}", which others can reach: it must be 127.0.0.1, unless API_KEYS says who may, or AUTH=off that all may`,
-    )
-  }
-  return problems
-}
-
-const PASSWORD_LOGIN = ['KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD'] as const
-const OAUTH_CLIENT = ['KAFKA_SASL_OAUTH_CLIENT_ID', 'KAFKA_SASL_OAUTH_CLIENT_SECRET'] as const
-const OAUTH = [
-  'KAFKA_SASL_OAUTH_TOKEN_URL',
-  ...OAUTH_CLIENT,
-  'KAFKA_SASL_OAUTH_SCOPE',
-  'KAFKA_SASL_OAUTH_EXTENSIONS',
-  'KAFKA_SASL_OAUTH_TOKEN_COMMAND',
-] as const
-
-/** Which of the settings of SASL belong together. */
-function saslProblems(values: Partial<Values>): string[] {
-  const { KAFKA_SECURITY_PROTOCOL: protocol = 'plaintext', KAFKA_SASL_MECHANISM: mechanism } = values
-  const isSet = (name: SettingName) => values[name] !== undefined && !isEmpty(values[name])
-  const needed = (because: string, names: readonly SettingName[]) =>
-    names.filter(name => !isSet(name)).map(name => `${name} is not set: ${because} needs it`)
-  const unneeded = (because: string, names: readonly SettingName[]) =>
-    names.filter(isSet).map(name => `${name} is set, but ${because}`)
-  if (!protocol.startsWith('sasl')) {
-    const because = `KAFKA_SECURITY_PROTOCOL is ${protocol}: it must be sasl_ssl or sasl_plaintext`
-    return unneeded(because, ['KAFKA_SASL_MECHANISM', ...PASSWORD_LOGIN, ...OAUTH])
-  }
-  const because = `KAFKA_SECURITY_PROTOCOL=${protocol}`
-  if (mechanism === undefined) return needed(because, ['KAFKA_SASL_MECHANISM', ...PASSWORD_LOGIN])
-  if (mechanism !== 'OAUTHBEARER') {
-    const other = `KAFKA_SASL_MECHANISM is ${mechanism}: it must be OAUTHBEARER`
-    return [...needed(because, PASSWORD_LOGIN), ...unneeded(other, OAUTH)]
-  }
-  const problems = unneeded('KAFKA_SASL_MECHANISM is OAUTHBEARER, which has none: leave it out', PASSWORD_LOGIN)
-  if (isSet('KAFKA_SASL_OAUTH_TOKEN_COMMAND')) {
-    const byCommand = 'KAFKA_SASL_OAUTH_TOKEN_COMMAND gets the tokens: leave one of them out'
-    return [
-      ...problems,
-      ...unneeded(byCommand, ['KAFKA_SASL_OAUTH_TOKEN_URL', ...OAUTH_CLIENT, 'KAFKA_SASL_OAUTH_SCOPE']),
-    ]
-  }
-  if (!isSet('KAFKA_SASL_OAUTH_TOKEN_URL')) {
-    const what = 'KAFKA_SASL_OAUTH_TOKEN_URL or KAFKA_SASL_OAUTH_TOKEN_COMMAND must be set'
-    return [...problems, `${what}: KAFKA_SASL_MECHANISM=OAUTHBEARER needs one of them`]
-  }
-  return [...problems, ...needed('KAFKA_SASL_OAUTH_TOKEN_URL', OAUTH_CLIENT)]
-}
-
-function isEmpty(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && Object.keys(value).length === 0
 }
 
 /** Tokens of OAUTHBEARER, the secret of the client as its file holds it; `undefined` with another mechanism. */
@@ -358,102 +246,6 @@ function addressOf(url: string, latest: () => string) {
 function keylessOf(values: Values): Keyless {
   if (values.AUTH === 'off') return 'everyone'
   return values.API_KEYS.length === 0 && values.HTTP_TRUST_LOOPBACK === 'on' ? 'loopback' : 'nobody'
-}
-
-export interface SettingRow {
-  readonly name: string
-  /** In effect, secrets hidden; empty when unset. */
-  readonly value: string
-  readonly origin: 'default' | 'environment' | '.env' | 'file'
-  readonly description: string
-}
-
-/**
- * Every setting as it is in effect, in the order of the table.
- * @param file what `.env` holds. Node has put it into the environment already, where that did not say otherwise.
- */
-export function describeConfig(env: Environment, file: Environment = {}): SettingRow[] {
-  return settings().map(([name, { shown, about }]) => {
-    const { text, origin } = effective(env, name)
-    const fromFile = origin === 'environment' && file[name] === text
-    return {
-      name,
-      value: text === undefined ? '' : shown(text),
-      origin: fromFile ? '.env' : origin,
-      description: about,
-    }
-  })
-}
-
-/** The first setting of each part of the page: a setting belongs to the part above it. */
-const PARTS: Readonly<Partial<Record<SettingName, string>>> = {
-  KAFKA_BROKERS: 'Kafka',
-  DATABASE_URL: 'Postgres',
-  HTTP_HOST: 'HTTP, console and messages to operators',
-  METRICS_HOST: 'A port for metrics and probes',
-  BATCH_MAX_RECORDS: 'Batches and retries',
-  DLQ_STORM_MAX_CONSECUTIVE: 'Dead letters and redrives',
-  DEAD_LETTER_RETENTION_DAYS: 'What is kept for how long',
-  HOLDFAST_CONFIG: 'Streams and operators',
-  CACHE_MAX_BYTES: 'Cache',
-  LOG_LEVEL: 'Log, liveness and stop',
-}
-
-/** Every setting in tables of Markdown, under the headings of its parts. */
-export function settingsTables(): string {
-  const lines = settings().flatMap(([name, setting]) => {
-    const value = setting.default ? `\`${setting.default}\`` : ''
-    const file = setting.inFile ? ` Or \`${name}_FILE\`: a file that holds it.` : ''
-    const cells = [`\`${name}\``, value, `${setting.about} Takes ${setting.expected}.${file}`]
-    const row = `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |`
-    const part = PARTS[name]
-    return part === undefined ? [row] : ['', `## ${part}`, '', '| variable | default | |', '| --- | --- | --- |', row]
-  })
-  return lines.join('\n').trim()
-}
-
-function settings(): [SettingName, Setting<unknown>][] {
-  return Object.entries(SETTINGS) as [SettingName, Setting<unknown>][]
-}
-
-interface Effective {
-  readonly text: string | undefined
-  readonly origin: 'default' | 'environment' | 'file'
-  /** Where the text was read. */
-  readonly file?: string
-  /** Why there is no text. */
-  readonly problem?: string
-}
-
-/** Whether it has a value of its own, one that can be used or not. */
-function isGiven(env: Environment, name: SettingName): boolean {
-  return effective(env, name).origin !== 'default'
-}
-
-function effective(env: Environment, name: SettingName): Effective {
-  const given = env[name]
-  const isSet = given !== undefined && given.trim() !== ''
-  const file = fileOf(env, name)
-  if (file === undefined) {
-    return isSet ? { text: given, origin: 'environment' } : { text: SETTINGS[name].default, origin: 'default' }
-  }
-  if (isSet) {
-    return { text: undefined, origin: 'file', problem: `${name} and ${name}_FILE are both set: leave one of them out` }
-  }
-  const text = readSecretFile(file)
-  if (!(text instanceof Mismatch)) return { text, origin: 'file', file }
-  return { text: undefined, origin: 'file', problem: `${name}_FILE is "${file}": it must be ${text.expected}` }
-}
-
-/** The file that holds a setting; `undefined` where it has none, or may have none. */
-function fileOf(env: Environment, name: SettingName): string | undefined {
-  const path = SETTINGS[name].inFile ? env[`${name}_FILE`] : undefined
-  return path === undefined || path.trim() === '' ? undefined : path
-}
-
-function filesOf(env: Environment): ReadonlyMap<SettingName, string> {
-  const files = settings().map(([name]) => [name, fileOf(env, name)] as const)
-  return new Map(files.filter((entry): entry is [SettingName, string] => entry[1] !== undefined))
 }
 
 function present(properties: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string>> {

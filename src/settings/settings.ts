@@ -513,3 +513,12 @@ export const SETTINGS = {
     about: 'How long a stop may take to settle what is in flight.',
   }),
 } as const satisfies Record<string, Setting<unknown>>
+
+export type SettingName = keyof typeof SETTINGS
+/** What is read of all of them. */
+export type Values = { readonly [N in SettingName]: (typeof SETTINGS)[N] extends Setting<infer T> ? T : never }
+
+/** The table, row by row. */
+export function settings(): [SettingName, Setting<unknown>][] {
+  return Object.entries(SETTINGS) as [SettingName, Setting<unknown>][]
+}

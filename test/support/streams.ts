@@ -1,4 +1,5 @@
-import { type Environment, loadConfig } from '#src/settings/config.ts'
+import { loadConfig } from '#src/settings/config.ts'
+import type { Environment } from '#src/settings/origins.ts'
 import { prepareStreams } from '#src/settings/streams.ts'
 import { orders } from '#src/streams/orders/definition.ts'
 import { createOrderStream } from './order-stream.ts'

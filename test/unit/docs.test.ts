@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { PAUSE_REASONS } from '#src/engine/facts.ts'
-import { settingsTables } from '#src/settings/config.ts'
+import { settingsTables } from '#src/settings/describe.ts'
 import { cliPage } from '../../scripts/cli-page.ts'
 import { anchorsOf, codeSpansOf, document, documents, linksOf, ROOT, targetOf } from '../support/documents.ts'
 

@@ -3,7 +3,8 @@
 import { confirmByTyping, type TypedQuestion } from '../../src/cli/confirm.ts'
 import { UsageError } from '../../src/engine/errors.ts'
 import { firstUrl, urlsOfHosts } from '../../src/engine/postgres/database-url.ts'
-import { type Environment, loadConfig } from '../../src/settings/config.ts'
+import { loadConfig } from '../../src/settings/config.ts'
+import type { Environment } from '../../src/settings/origins.ts'
 import { loadStreams } from '../../src/settings/streams.ts'
 
 export interface DemoSettings {

@@ -3,7 +3,9 @@ import { PgBoss } from 'pg-boss'
 import { describe, expect, it } from 'vitest'
 import { ConfigError, UsageError } from '#src/engine/errors.ts'
 import { queueSchemaOf } from '#src/inbox/jobs/queue-schema.ts'
-import { describeConfig, type Environment, loadConfig, settingsTables } from '#src/settings/config.ts'
+import { loadConfig } from '#src/settings/config.ts'
+import { describeConfig, settingsTables } from '#src/settings/describe.ts'
+import type { Environment } from '#src/settings/origins.ts'
 
 const FILE = fileURLToPath(import.meta.url)
 

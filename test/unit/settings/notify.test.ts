@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { describeConfig, loadConfig } from '#src/settings/config.ts'
+import { loadConfig } from '#src/settings/config.ts'
+import { describeConfig } from '#src/settings/describe.ts'
 
 describe('NOTIFY_WEBHOOK_URL', () => {
   const NOTIFY_WEBHOOK_URL = 'https://hooks.example.com/services/T0/secret-part'

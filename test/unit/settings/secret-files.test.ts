@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { ConfigError } from '#src/engine/errors.ts'
-import { describeConfig, type Environment, loadConfig } from '#src/settings/config.ts'
+import { loadConfig } from '#src/settings/config.ts'
+import { describeConfig } from '#src/settings/describe.ts'
 import { misspeltSettings } from '#src/settings/environment.ts'
+import type { Environment } from '#src/settings/origins.ts'
 import { SETTINGS } from '#src/settings/settings.ts'
 
 let dir: string
