@@ -1,5 +1,5 @@
 import { runningLifecycle } from '../lifecycle.ts'
-import type { CommitResult, Progress, SourceEvent, Watermarks } from '../ports.ts'
+import type { CommitResult, Progress, RecordSource, SourceEvent } from '../ports.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../record.ts'
 import { type KafkaConnection, nativeConsumer } from './client.ts'
 import { connect } from './connect.ts'
@@ -31,25 +31,14 @@ export interface ConsumerOptions {
   ) => NativeConsumer
 }
 
-/** One native client and its membership of the group, from its connection until it is released. */
-export interface Member {
+/** One native client and its membership of the group, from its connection until it is released. What is asked of it while it is one is the port's. */
+export interface Member extends Omit<RecordSource, 'start' | 'close'> {
   /** Partitions that it was assigned to read. */
   readonly owned: ReadonlyMap<string, TopicPartition>
   /** @throws BrokerUnavailableError when no broker answers; let it leave then, it would go on complaining. */
   connect(timeoutMs: number): Promise<void>
   /** Joins the group. */
   join(): void
-  poll(max: number, timeoutMs: number): Promise<SourceRecord[]>
-  nextEvent(): SourceEvent | undefined
-  assign(positions: readonly Progress[]): void
-  unassign(partitions: readonly TopicPartition[]): void
-  pause(partitions: readonly TopicPartition[]): void
-  resume(partitions: readonly TopicPartition[]): void
-  seek(to: Progress): Promise<void>
-  commit(positions: readonly Progress[]): Promise<CommitResult>
-  committed(partitions: readonly TopicPartition[]): Promise<Progress[]>
-  watermarks(partition: TopicPartition): Promise<Watermarks>
-  cachedWatermarks(partition: TopicPartition): Watermarks | undefined
   /** Whether a broker answers this client a simple question. Never rejects. */
   hearsBroker(): Promise<boolean>
   /** Answers what is open, leaves the group and disconnects. What it reports from then on is ignored. */
