@@ -1,32 +1,19 @@
 import type { Violation } from '../../engine/dead-letter.ts'
 import { timestampToInstant } from '../../engine/timestamp.ts'
-import type { DeadLetterEvent, DeadLetterRow, WrittenBy } from '../ports.ts'
+import type { DeadLetterEvent, DeadLetterRow } from '../ports.ts'
 
-/** A row of `dead_letters` as `pg` delivers it: `int8` arrives as text. */
-export interface LetterColumns {
-  readonly id: string
-  readonly reason: string
-  readonly error: string
-  readonly pointer: string
-  readonly message: string
-  readonly key: string | null
-  readonly group_id: string
-  readonly source_topic: string
-  readonly source_partition: number
-  readonly source_offset: string
+/** What of a row arrives in another form than it is given out in. */
+interface RawColumns {
+  /** Milliseconds since the epoch; `int8` arrives as text. */
   readonly source_timestamp: string
   readonly first_failed_at: Date
   readonly failed_at: Date
-  readonly attempts: number
-  readonly replay_count: number
-  readonly state: DeadLetterRow['state']
   readonly state_changed_at: Date
   readonly bytes: string
-  readonly written_by: WrittenBy
-  readonly dlq_partition: number | null
-  readonly dlq_offset: string | null
-  readonly replay_id: string | null
 }
+
+/** A row of `dead_letters` as `pg` delivers it. */
+export interface LetterColumns extends Omit<DeadLetterRow, keyof RawColumns>, RawColumns {}
 
 /** Columns of `dead_letters AS d`, in the order of {@link LetterColumns}. */
 export const LETTER_COLUMNS = [
