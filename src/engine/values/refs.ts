@@ -38,8 +38,8 @@ function decode(text: string): string {
   }
 }
 
-/** The target of a `$ref` may repeat these keywords, because they are only annotations. */
-const ANNOTATIONS = new Set([
+/** Keywords that only describe. */
+export const ANNOTATIONS = [
   '$comment',
   'title',
   'description',
@@ -48,9 +48,9 @@ const ANNOTATIONS = new Set([
   'deprecated',
   'readOnly',
   'writeOnly',
-  '$defs',
-  'definitions',
-])
+]
+/** The target of a `$ref` may repeat these keywords. */
+const REPEATABLE = new Set([...ANNOTATIONS, '$defs', 'definitions'])
 
 /**
  * The schema without `$ref`: where one stands, there is what it leads to, with what stands beside it.
@@ -95,7 +95,7 @@ export function withoutRefs(root: JsonSchema): {
       return {}
     }
     for (const name of Object.keys(beside)) {
-      if (!ANNOTATIONS.has(name) && Object.hasOwn(target, name)) {
+      if (!REPEATABLE.has(name) && Object.hasOwn(target, name)) {
         problems.push({
           at: `${at}/${name}`,
           message: `stands beside a $ref that leads to another "${name}"; write both in one schema, or the $ref under allOf`,

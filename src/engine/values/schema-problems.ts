@@ -2,7 +2,7 @@ import type { JsonSchema } from '../definition.ts'
 import { MAX_DEPTH } from './depth.ts'
 import { FORMATS } from './formats.ts'
 import { escapeSegment, isFieldName } from './pointer.ts'
-import { isSchema, type SchemaProblem, SUBSCHEMAS, withoutRefs } from './refs.ts'
+import { ANNOTATIONS, isSchema, type SchemaProblem, SUBSCHEMAS, withoutRefs } from './refs.ts'
 import { type Shape, shapeOf, typesOf } from './shape.ts'
 import { newAjv } from './violations.ts'
 
@@ -10,19 +10,7 @@ const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
 
 /** Keywords of 2020-12 that hold no schemas and are supported. */
 const PLAIN = new Set([
-  ...[
-    '$schema',
-    '$id',
-    '$comment',
-    '$ref',
-    'title',
-    'description',
-    'default',
-    'examples',
-    'deprecated',
-    'readOnly',
-    'writeOnly',
-  ],
+  ...['$schema', '$id', '$ref', ...ANNOTATIONS],
   ...['contentEncoding', 'contentMediaType', 'type', 'enum', 'const', 'format', 'pattern', 'minLength', 'maxLength'],
   ...['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf', 'required', 'dependentRequired'],
   ...['minProperties', 'maxProperties', 'minItems', 'maxItems', 'uniqueItems', 'minContains', 'maxContains'],

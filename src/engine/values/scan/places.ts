@@ -2,7 +2,7 @@ import type { JsonSchema } from '../../definition.ts'
 import { FORMATS } from '../formats.ts'
 import { numberColumn } from '../numbers.ts'
 import { escapeSegment } from '../pointer.ts'
-import { isSchema } from '../refs.ts'
+import { ANNOTATIONS, isSchema } from '../refs.ts'
 import { typesOf } from '../shape.ts'
 import { TEXT_PATTERN } from '../text.ts'
 
@@ -85,11 +85,8 @@ export type PlaceColumns = ReadonlyMap<string, readonly string[]>
 /** The first cell of a frame is no place's. */
 const FIRST_CELL = 1
 
-/** Keywords that only describe. */
-const ANNOTATIONS = [
-  ...['$schema', '$id', '$comment', 'title', 'description', 'default', 'examples', 'deprecated', 'readOnly'],
-  ...['writeOnly', 'contentEncoding', 'contentMediaType'],
-]
+/** Keywords that judge nothing. */
+const WITHOUT_JUDGEMENT = ['$schema', '$id', 'contentEncoding', 'contentMediaType', ...ANNOTATIONS]
 const KEYWORDS = {
   string: ['type', 'enum', 'const', 'minLength', 'maxLength', 'pattern', 'format', 'if', 'then', 'else'],
   number: ['type', 'enum', 'const', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
@@ -191,7 +188,7 @@ function unsupported(at: string, what: string): Unsupported {
 }
 
 function only(schema: JsonSchema, known: readonly string[], at: string): JsonSchema {
-  const other = Object.keys(schema).find(name => !known.includes(name) && !ANNOTATIONS.includes(name))
+  const other = Object.keys(schema).find(name => !known.includes(name) && !WITHOUT_JUDGEMENT.includes(name))
   if (other !== undefined) throw unsupported(at, `has the keyword ${other}`)
   return schema
 }
