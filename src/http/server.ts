@@ -26,17 +26,18 @@ import { includesRole } from '../settings/access.ts'
 import { addressOf } from './address.ts'
 import { type Auth, type AuthOptions, createAuth } from './auth.ts'
 import type { ConnectionLimits } from './connections.ts'
+import { fixedJsonRoute } from './fixed-json.ts'
 import { createGuard, type Limits } from './guard.ts'
 import { createHostGate, type HostGate, requireHost } from './host-gate.ts'
 import { type Lifecycle, type Listener, startListener } from './listener.ts'
 import { failed, timed } from './observed.ts'
+import { openapiDocument } from './openapi-document.ts'
 import { pageFiles } from './page-files.ts'
 import { sendProblem } from './problem.ts'
 import { refuseMethod } from './refuse-method.ts'
 import { docsRoutes } from './routes/docs.ts'
 import { healthRoutes } from './routes/health.ts'
 import { type MetricsPage, metricsRoute } from './routes/metrics.ts'
-import { openapiRoute } from './routes/openapi.ts'
 import { runbookRoutes } from './routes/runbooks.ts'
 import { securityHeaders } from './security-headers.ts'
 import { prefersPage, sendNotFoundPage } from './state-pages.ts'
@@ -170,7 +171,7 @@ function createHttpApp(
   app.use(docsRoutes())
   app.use(consoleRoute())
   app.use(runbookRoutes())
-  app.use(openapiRoute(streams))
+  app.use(fixedJsonRoute('/openapi.json', openapiDocument(streams)))
   app.use(['/livez', '/readyz'], guard.limitBadKeys)
   // Strangers learn whether it works, but not why not.
   app.use(healthRoutes({ ...options, mayKnowWhy: req => gate.knows(req) && auth.check(req, 'read').ok, pages: true }))

@@ -1,4 +1,5 @@
-import { Router } from 'express'
+import type { Router } from 'express'
+import { fixedJsonRoute } from '../../../http/fixed-json.ts'
 import type { ReadStream } from '../stream-reading.ts'
 
 /** A stream, for the pages and for programs that should work with any. */
@@ -59,15 +60,5 @@ export const COMMAND = commandOf(import.meta.url)
 
 /** `GET /streams`: the streams of this process, and its command line. Without a key, as the OpenAPI document, which names them as well. */
 export function streamsRoute(streams: readonly ReadStream[]): Router {
-  const router = Router({ caseSensitive: true })
-  const body = Buffer.from(JSON.stringify({ streams: streams.map(streamEntry), command: COMMAND }))
-  router.get('/streams', (_req, res) => {
-    res.writeHead(200, {
-      'Content-Type': 'application/json; charset=utf-8',
-      'Content-Length': body.length,
-      'Cache-Control': 'no-cache',
-    })
-    res.end(body)
-  })
-  return router
+  return fixedJsonRoute('/streams', { streams: streams.map(streamEntry), command: COMMAND })
 }
