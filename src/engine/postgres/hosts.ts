@@ -203,3 +203,23 @@ function exchanged(cause: unknown): StoreUnavailableError {
     { cause, sqlState: '28P01' },
   )
 }
+
+/**
+ * Works on a connection of its own to the server that takes writes.
+ * @param options for the connection: all that is not in the URL
+ * @throws what {@link findPrimary}, the client and the work throw
+ */
+export async function onPrimary<R>(
+  url: string,
+  options: pg.ClientConfig,
+  work: (client: pg.Client) => Promise<R>,
+): Promise<R> {
+  const client = new pg.Client({ ...options, connectionString: await findPrimary(createHosts(() => url)) })
+  client.on('error', () => {}) // the current query rejects with it
+  try {
+    await client.connect()
+    return await work(client)
+  } finally {
+    await client.end().catch(() => {})
+  }
+}

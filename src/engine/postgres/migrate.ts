@@ -8,7 +8,7 @@ import { dispositionOf, StoreMisconfiguredError, StoreUnavailableError } from '.
 import type { Operator } from '../operator.ts'
 import { audit } from './audit.ts'
 import { toStoreError } from './errors.ts'
-import { createHosts, findPrimary } from './hosts.ts'
+import { onPrimary } from './hosts.ts'
 import { identifier } from './identifiers.ts'
 import { type Ask, FORMER_SCHEMA, hasTable, homeOf, leaveNoViews, makeSchema } from './migration-home.ts'
 import { withLocks } from './migration-locks.ts'
@@ -362,22 +362,17 @@ async function migrationNames(directory: string): Promise<string[]> {
 }
 
 async function connected<R>(url: string, work: (client: pg.Client) => Promise<R>): Promise<R> {
-  const client = new pg.Client({
-    connectionString: await findPrimary(createHosts(() => url)),
+  const options = {
     application_name: 'holdfast-migrate',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
-  })
-  client.on('error', () => {}) // the current query rejects with it
+  }
   try {
-    await client.connect()
-    return await work(client)
+    return await onPrimary(url, options, work)
   } catch (error) {
     // The runner wraps errors of creating its own table, and reports migrations out of order as plain text.
     const known = toStoreError(error)
     throw known === error || error instanceof pg.DatabaseError ? known : refused(error, known)
-  } finally {
-    await client.end().catch(() => {})
   }
 }
 

@@ -3,7 +3,7 @@ import pg from 'pg'
 import { VERSION } from '../../version.ts'
 import { StoreMisconfiguredError } from '../errors.ts'
 import { toStoreError } from './errors.ts'
-import { createHosts, findPrimary } from './hosts.ts'
+import { onPrimary } from './hosts.ts'
 import { announcedPid } from './session.ts'
 
 /** Who has a session of the server, and for how long. A pooler that lends it for a single statement takes no transactions at all. */
@@ -125,19 +125,14 @@ async function databaseAt(url: string): Promise<string | undefined> {
 }
 
 async function connected<R>(url: string, work: (client: pg.Client) => Promise<R>): Promise<R> {
-  const client = new pg.Client({
-    connectionString: await findPrimary(createHosts(() => url)),
+  const options = {
     application_name: `holdfast-check/${VERSION}`,
     connectionTimeoutMillis: TIMEOUT_MS,
     query_timeout: TIMEOUT_MS,
-  })
-  client.on('error', () => {}) // the current query rejects with it
+  }
   try {
-    await client.connect()
-    return await work(client)
+    return await onPrimary(url, options, work)
   } catch (error) {
     throw toStoreError(error)
-  } finally {
-    await client.end().catch(() => {})
   }
 }
