@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
-import { createGenerator, type GeneratedRecord, type GeneratorOptions } from '#src/streams/orders/generator.ts'
+import type { GeneratorOptions } from '#src/engine/generator.ts'
+import { createGenerator, type GeneratedOrder } from '#src/streams/orders/generator.ts'
 import { type Order, parseInstant } from './order.ts'
 import type { Stream } from './stream.ts'
 
@@ -7,11 +8,11 @@ import type { Stream } from './stream.ts'
 export interface Model {
   readonly orders: ReadonlyMap<string, Order>
   /** Those that must become dead letters. */
-  readonly invalid: readonly GeneratedRecord[]
+  readonly invalid: readonly GeneratedOrder[]
 }
 
 /** @param records in the order in which they are produced; an order keeps its key, and so its partition */
-export function modelOf(records: readonly GeneratedRecord[]): Model {
+export function modelOf(records: readonly GeneratedOrder[]): Model {
   const orders = new Map<string, Order>()
   for (const { uid, value } of records) {
     if (uid !== null && value !== null) orders.set(uid, JSON.parse(value.toString()) as Order)
@@ -20,7 +21,7 @@ export function modelOf(records: readonly GeneratedRecord[]): Model {
 }
 
 /** The first `count` records of the generator. */
-export function generated(count: number, options: Partial<GeneratorOptions> & { seed: number }): GeneratedRecord[] {
+export function generated(count: number, options: Partial<GeneratorOptions> & { seed: number }): GeneratedOrder[] {
   const generator = createGenerator({ invalidRatio: 0, updatesRatio: 0, ...options })
   return Array.from({ length: count }, () => generator.next())
 }

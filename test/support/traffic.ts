@@ -1,11 +1,12 @@
 import { setTimeout as interval } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
-import { createGenerator, type GeneratedRecord, type GeneratorOptions } from '#src/streams/orders/generator.ts'
+import type { GeneratorOptions } from '#src/engine/generator.ts'
+import { createGenerator, type GeneratedOrder } from '#src/streams/orders/generator.ts'
 import type { Stream } from './stream.ts'
 
 export interface Traffic {
   /** What has been acknowledged so far, in order. */
-  readonly sent: readonly GeneratedRecord[]
+  readonly sent: readonly GeneratedOrder[]
   /** Resolves once all that was under way is acknowledged. */
   stop(): Promise<void>
 }
@@ -18,7 +19,7 @@ export function startTraffic(
   orders: Partial<GeneratorOptions> & { readonly seed: number },
 ): Traffic {
   const generator = createGenerator({ invalidRatio: 0, updatesRatio: 0, ...orders })
-  const sent: GeneratedRecord[] = []
+  const sent: GeneratedOrder[] = []
   let going = true
   async function run(): Promise<void> {
     for (; going; await interval(everyMs)) {

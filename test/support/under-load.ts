@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { expect, onTestFinished } from 'vitest'
 import { HEADER, headerText } from '#src/engine/headers.ts'
 import type { SourceRecord } from '#src/engine/record.ts'
-import { createGenerator, type GeneratedRecord } from '#src/streams/orders/generator.ts'
+import { createGenerator, type GeneratedOrder } from '#src/streams/orders/generator.ts'
 import { readHistory, recordHistory } from '../chaos/history.ts'
 import { createVerdicts } from '../chaos/invariants.ts'
 import { SHARES, sequenceOf, startLoad } from '../chaos/load.ts'
@@ -127,10 +127,10 @@ export async function startUnderLoad(
 interface Placed {
   readonly sequence: number
   readonly partition: number
-  readonly record: GeneratedRecord
+  readonly record: GeneratedOrder
 }
 
-function placedIn(topic: readonly SourceRecord[], sent: readonly GeneratedRecord[]): Placed[] {
+function placedIn(topic: readonly SourceRecord[], sent: readonly GeneratedOrder[]): Placed[] {
   return topic.flatMap(found => {
     const sequence = sequenceOf(found) ?? -1
     const record = sent[sequence]
@@ -139,7 +139,7 @@ function placedIn(topic: readonly SourceRecord[], sent: readonly GeneratedRecord
 }
 
 /** On a partition the higher offset is the newer version; of a key that is on several, what was sent later. */
-function newestLast(placed: readonly Placed[]): GeneratedRecord[] {
+function newestLast(placed: readonly Placed[]): GeneratedOrder[] {
   const newest = new Map<string, Placed>()
   for (const one of placed) {
     const { uid } = one.record

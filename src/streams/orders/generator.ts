@@ -1,31 +1,17 @@
-import type { Reason } from '../../engine/dead-letter.ts'
+import type { GeneratedRecord, GeneratorOptions } from '../../engine/generator.ts'
 import { formatInstant } from '../../engine/values/instant.ts'
 import { createRandom, hex32, type Random, scramble } from '../../engine/values/random.ts'
 import { DELIVERY_SERVICES, MAIL_HOSTS, MAILBOXES, MARKETS, PRODUCTS, PROVIDERS, STATUSES } from './generator-data.ts'
 import { FAULTS } from './generator-faults.ts'
 import type { Delivery, Item, Order } from './schema.ts'
 
-export interface GeneratorOptions {
-  /** Whole number. The same seed and ratios give the same bytes. */
-  readonly seed: number
-  /** Share of records that no consumer can take, 0 to 1. */
-  readonly invalidRatio: number
-  /** Share of the valid ones that are a new version of an earlier order, 0 to 1. */
-  readonly updatesRatio: number
-}
-
-export interface GeneratedRecord {
-  readonly key: Buffer
-  readonly value: Buffer | null
-  readonly kind: 'new' | 'update' | 'invalid'
+export interface GeneratedOrder extends GeneratedRecord {
   /** Key of the order that is to be stored; `null` for an invalid one. */
   readonly uid: string | null
-  /** How it must be judged; `null` for a valid one. */
-  readonly expect: Reason | null
 }
 
 export interface Generator {
-  next(): GeneratedRecord
+  next(): GeneratedOrder
 }
 
 /** Orders of the generator are dated from here on: no clock is read. */

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import type { GeneratorOptions } from '#src/engine/generator.ts'
 import { createRandom } from '#src/engine/values/random.ts'
-import { createGenerator, type GeneratedRecord, type GeneratorOptions } from '#src/streams/orders/generator.ts'
+import { createGenerator, type GeneratedOrder } from '#src/streams/orders/generator.ts'
 import { FAULTS } from '#src/streams/orders/generator-faults.ts'
 import { rounds } from '../../../support/effort.ts'
 import { createOrderJudge, type Order } from '../../../support/order.ts'
@@ -9,12 +10,12 @@ import { createOrderJudge, type Order } from '../../../support/order.ts'
 const judge = createOrderJudge({ maxBytes: 1024 * 1024 })
 const usual: GeneratorOptions = { seed: 42, invalidRatio: 0.1, updatesRatio: 0.3 }
 
-function generate(count: number, options: GeneratorOptions): GeneratedRecord[] {
+function generate(count: number, options: GeneratorOptions): GeneratedOrder[] {
   const generator = createGenerator(options)
   return Array.from({ length: count }, () => generator.next())
 }
 
-const orderOf = ({ value }: GeneratedRecord): Order => JSON.parse(String(value))
+const orderOf = ({ value }: GeneratedOrder): Order => JSON.parse(String(value))
 
 describe('the generator', () => {
   it('gives the same bytes for the same seed, today and on any machine', () => {
