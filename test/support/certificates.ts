@@ -1,12 +1,32 @@
 /** Certificates made on the spot: Node can sign, but writes none, and a fresh machine need not have openssl. */
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { isIPv4 } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 
 export interface Authority {
   /** Its certificate, PEM: what a client must trust. */
   readonly certificate: string
   /** @returns certificate and PKCS #8 key, PEM, valid from yesterday until `validUntil` (default: tomorrow) */
   issue(host: string, validUntil?: Date): { readonly certificate: string; readonly key: string }
+}
+
+/** A folder for keys and certificates, which goes with the test. */
+export interface CertificateFolder extends Disposable {
+  /** Writes a file that nobody else may read. @returns its path */
+  file(name: string, text: string): string
+}
+
+export function certificateFolder(): CertificateFolder {
+  const dir = mkdtempSync(join(tmpdir(), 'holdfast-certificates-'))
+  return {
+    file(name, text) {
+      writeFileSync(join(dir, name), text, { mode: 0o600 })
+      return join(dir, name)
+    },
+    [Symbol.dispose]: () => rmSync(dir, { recursive: true, force: true }),
+  }
 }
 
 const DAY_MS = 86_400_000

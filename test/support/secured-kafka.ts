@@ -1,9 +1,6 @@
 import { pbkdf2Sync, randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type EmbeddedKafka, startKafka } from '#tools/demo/servers/kafka.ts'
-import { type Authority, makeAuthority } from './certificates.ts'
+import { type Authority, certificateFolder, makeAuthority } from './certificates.ts'
 import { askBroker, int8, int16, int32, text } from './kafka-protocol.ts'
 import { type OidcIssuer, startOidcIssuer } from './oidc-issuer.ts'
 
@@ -92,12 +89,7 @@ const UNKNOWN_HOST = 'kafka-in-docker.invalid'
 
 export async function startSecuredKafka(): Promise<SecuredKafka> {
   await using parts = new AsyncDisposableStack()
-  const dir = mkdtempSync(join(tmpdir(), 'holdfast-certificates-'))
-  parts.defer(() => rmSync(dir, { recursive: true, force: true }))
-  const file = (name: string, text: string) => {
-    writeFileSync(join(dir, name), text, { mode: 0o600 })
-    return join(dir, name)
-  }
+  const { file } = parts.use(certificateFolder())
   const authority = makeAuthority('Test authority')
   const other = makeAuthority('Another authority')
   const ca = file('ca.pem', authority.certificate)

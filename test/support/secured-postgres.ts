@@ -1,9 +1,8 @@
-import { chownSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chownSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import type { EmbeddedPostgres } from '#tools/demo/servers/postgres.ts'
-import { makeAuthority } from './certificates.ts'
+import { certificateFolder, makeAuthority } from './certificates.ts'
 import { ownPostgres } from './own-servers.ts'
 import { ask } from './standby.ts'
 
@@ -22,12 +21,9 @@ export interface SecuredPostgres {
 }
 
 export async function securedPostgres(): Promise<SecuredPostgres> {
-  const dir = mkdtempSync(join(tmpdir(), 'holdfast-certificates-'))
-  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
-  const file = (name: string, text: string) => {
-    writeFileSync(join(dir, name), text, { mode: 0o600 })
-    return join(dir, name)
-  }
+  const folder = certificateFolder()
+  onTestFinished(() => folder[Symbol.dispose]())
+  const { file } = folder
   const authority = makeAuthority('Test authority')
   const other = makeAuthority('Another authority')
   const ca = file('ca.pem', authority.certificate)
