@@ -20,7 +20,7 @@ export async function tallyOf(url: string): Promise<Tally> {
   }
 }
 
-export const ALL_FIGURES = ['orders', 'deliveries', 'payments', 'items', 'amount', 'totalPrice'] as const
+const ALL_FIGURES = ['orders', 'deliveries', 'payments', 'items', 'amount', 'totalPrice'] as const
 /** Without items: what trims none keeps the last ones of an order that has grown shorter. */
 export const FIGURES_WITHOUT_ITEMS = ['orders', 'deliveries', 'payments', 'amount'] as const
 

@@ -14,7 +14,7 @@ interface Target {
   readonly better: 'higher' | 'lower'
 }
 
-export const TARGETS: readonly Target[] = [
+const TARGETS: readonly Target[] = [
   ratio('plain', 'drain_of_upsert_limit', 'drain / upsert limit', 0.85, 1.1),
   ratio('plain', 'drain_of_copy_limit', 'drain / copy limit', 0.5, 0.65),
   ratio('plain', 'drain_of_before', 'drain / the version before (--against)', 1.8, 2.4),

@@ -14,7 +14,7 @@ export interface Locked {
 }
 
 /** Permissive ones, as SPDX names them. Another one is a decision: look at its terms before it is added. */
-export const ALLOWED_LICENCES: ReadonlySet<string> = new Set([
+const ALLOWED_LICENCES: ReadonlySet<string> = new Set([
   '0BSD',
   'Apache-2.0',
   'BlueOak-1.0.0',

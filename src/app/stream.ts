@@ -99,7 +99,7 @@ export function composeStream(parts: UnitParts): StreamUnit {
 }
 
 /** Connections that write are of the process: each stream has its share, and at least one, so that none can take another's. */
-export function lanesOf(config: Config, streams: number): number {
+function lanesOf(config: Config, streams: number): number {
   return Math.max(1, Math.floor(config.postgres.poolMax / streams))
 }
 

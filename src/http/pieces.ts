@@ -13,7 +13,7 @@ export async function writePieces(res: ServerResponse, pieces: Iterable<string |
   res.end()
 }
 
-export function nextTurn(): Promise<void> {
+function nextTurn(): Promise<void> {
   return new Promise<void>(resolve => setImmediate(resolve))
 }
 

@@ -24,7 +24,7 @@ export type AttentionState = {
 }[CauseState]
 export const ATTENTION = names.filter((state): state is AttentionState => CAUSE_STATES[state].attention)
 /** States that an operator may set; the others follow from the dead letters. */
-export const SETTABLE = ['known', 'snoozed', 'resolved'] as const satisfies readonly CauseState[]
+const SETTABLE = ['known', 'snoozed', 'resolved'] as const satisfies readonly CauseState[]
 export type SettableState = (typeof SETTABLE)[number]
 
 /** Identifies a cause within its stream. */
@@ -81,10 +81,10 @@ export interface CauseChange {
   readonly note?: string
 }
 
-export const MAX_OWNER = 100
-export const MAX_NOTE = 2_000
+const MAX_OWNER = 100
+const MAX_NOTE = 2_000
 /** Ten years: what is added to now must still be a date. */
-export const MAX_SNOOZE_SECONDS = 315_360_000
+const MAX_SNOOZE_SECONDS = 315_360_000
 const MAX_SNOOZE_MORE = 1_000_000_000
 
 /** @throws UsageError that names what is wrong, and what would be right */

@@ -179,9 +179,6 @@ type Whys<K extends 'leftOut' | 'skipped'> = {
 }[keyof typeof LEFT_OUT]
 export type LeftOutReason = Whys<'leftOut'>
 export type SkipReason = Whys<'skipped'>
-export const LEFT_OUT_REASONS = (Object.keys(LEFT_OUT) as (keyof typeof LEFT_OUT)[]).filter(
-  (why): why is LeftOutReason => LEFT_OUT[why].leftOut,
-)
 
 /** `2 not open, 1 beyond the limit`: in the order of the table. */
 export function leftOutWords(counts: Readonly<Partial<Record<LeftOutReason | SkipReason, number>>>): string {

@@ -53,7 +53,7 @@ export interface DeadLetterRow {
   readonly replay_id: string | null
 }
 
-export const WRITTEN_BY = ['holdfast', 'kafka', 'spring', 'connect', 'streams', 'unknown'] as const
+const WRITTEN_BY = ['holdfast', 'kafka', 'spring', 'connect', 'streams', 'unknown'] as const
 export type WrittenBy = (typeof WRITTEN_BY)[number]
 
 export interface DeadLetterGroup {
@@ -250,7 +250,6 @@ export interface CheckedPage {
 
 /** What became of a member of the frozen set. Also the values of the metric label `result`. */
 export const REDRIVE_RESULTS = ['published', 'resolved', 'failed_again', 'parked', 'skipped'] as const
-export type RedriveResult = (typeof REDRIVE_RESULTS)[number]
 
 /** Where a redrive goes: into the tables of the stream (no other consumer notices), or to its topic once more (every consumer of it does). */
 export const REDRIVE_TARGETS = ['store', 'topic'] as const

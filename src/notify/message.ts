@@ -1,6 +1,6 @@
 import type { DueNotice } from './notice.ts'
 
-export const NOTIFY_FORMATS = ['json', 'slack', 'teams'] as const
+const NOTIFY_FORMATS = ['json', 'slack', 'teams'] as const
 export type NotifyFormat = (typeof NOTIFY_FORMATS)[number]
 
 /** The body of the request. @param link to the console; `undefined`: its address is not known */

@@ -17,7 +17,6 @@ export type NoticeKind = (typeof NOTICE_KINDS)[number]
 
 /** What became of a message. A closed set: also the values of the metric label `result`. */
 export const NOTICE_RESULTS = ['sent', 'failed', 'dropped'] as const
-export type NoticeResult = (typeof NOTICE_RESULTS)[number]
 
 /** An event that operators get a message about. */
 export interface Notice {

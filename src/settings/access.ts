@@ -1,7 +1,7 @@
 import { isOperatorName } from '../engine/operator.ts'
 
 /** What a caller of the API may do; each includes those before it. */
-export const ACCESS_ROLES = ['read', 'write', 'admin'] as const
+const ACCESS_ROLES = ['read', 'write', 'admin'] as const
 export type AccessRole = (typeof ACCESS_ROLES)[number]
 
 /** A key that callers present. Only its hash is known here. */

@@ -11,7 +11,7 @@ export interface StreamFile {
 }
 
 /** Looked for in the working directory, in this order, when HOLDFAST_CONFIG is not set. */
-export const STREAM_FILES = ['ts', 'mts', 'cts', 'js', 'mjs', 'cjs'].map(extension => `holdfast.config.${extension}`)
+const STREAM_FILES = ['ts', 'mts', 'cts', 'js', 'mjs', 'cjs'].map(extension => `holdfast.config.${extension}`)
 
 const SHAPE = 'export default defineConfig({ streams: [orders, …] })'
 

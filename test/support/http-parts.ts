@@ -76,7 +76,7 @@ export function patientClock(): { monotonic(): number; sleep(ms: number, signal?
 }
 
 /** When orders in memory were stored. */
-export const STORED_AT_MS = Date.UTC(2026, 0, 2, 3, 4, 5)
+const STORED_AT_MS = Date.UTC(2026, 0, 2, 3, 4, 5)
 
 /** A dead letter that was resolved; its events are left to the test. */
 export const RESOLVED_LETTER: LetterOfKey = {

@@ -25,7 +25,7 @@ interface Letters {
   now(): number
 }
 
-export function causeIdOf({ reason, error, pointer }: CauseKey): string {
+function causeIdOf({ reason, error, pointer }: CauseKey): string {
   return `c${createHash('sha256').update([reason, error, pointer].join('\0')).digest('hex').slice(0, 12)}`
 }
 

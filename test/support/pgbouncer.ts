@@ -35,7 +35,7 @@ export interface PgBouncer extends AsyncDisposable {
 const DOCUMENT = fileURLToPath(new URL('../../docs/postgres.md', import.meta.url))
 
 /** `pgbouncer.ini` as the document has it. */
-export function documentedIni(): string {
+function documentedIni(): string {
   const [, ini] = /```ini\n(.*?)```/s.exec(readFileSync(DOCUMENT, 'utf8')) ?? []
   if (ini === undefined) throw new Error(`${DOCUMENT} shows no pgbouncer.ini`)
   return ini

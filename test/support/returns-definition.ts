@@ -4,7 +4,7 @@ const money = { type: 'number', minimum: 0, maximum: 1_000_000 } as const
 const text = { type: 'string', minLength: 1, maxLength: 200 } as const
 
 /** What a team would bring: nested objects, an address, lines with two levels of fields, optional fields, decimals, dates, a uuid as key. */
-export const returnsSchema = {
+const returnsSchema = {
   $schema: 'https://json-schema.org/draft/2020-12/schema',
   title: 'Return',
   type: 'object',
@@ -99,9 +99,6 @@ export const returns = defineStream({
   list: { newest: '/created_at', by: ['/customer/id'] },
   personal: ['/customer/email', '/address', '/pickup'],
 })
-
-/** The tables of {@link returns}, the root table first. */
-export const returnTables = ['returns', 'return_addresses', 'return_pickups', 'return_lines']
 
 export const returnSample = {
   return_id: '3f1c1c2e-8f0b-4c3d-9a64-0242ac120002',

@@ -20,7 +20,7 @@ export const SPANS = /** @type {const} */ ([
 export const USUAL_SPAN = '1h'
 
 /** The fields of the audit log's filter, as the API names them. */
-export const AUDIT_FIELDS = /** @type {(keyof AuditFilter)[]} */ (['who', 'what', 'since', 'until'])
+const AUDIT_FIELDS = /** @type {(keyof AuditFilter)[]} */ (['who', 'what', 'since', 'until'])
 
 /**
  * @typedef {'groups' | 'list' | 'letter' | 'replays' | 'replay' | 'timeline' | 'audit'} View

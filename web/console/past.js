@@ -32,7 +32,7 @@ export function ticksOf({ fromMs, toMs }, most) {
 }
 
 /** @param {number} ms @returns `10:02:30`, or `29 Nov, 10:02` where it may be of another day */
-export function timeWords(ms, withDay = false) {
+function timeWords(ms, withDay = false) {
   const date = new Date(ms)
   const time = date.toISOString().slice(11, withDay ? 16 : 19)
   return withDay ? `${DAY.format(date)}, ${time}` : time
@@ -130,7 +130,7 @@ function moment(kind, at) {
 const DEPENDENCIES = { postgres: 'Postgres', kafka: 'Kafka', dlq: 'the dead-letter topic' }
 
 /** @param {{ kind: string, name: string }} stop @returns `waits for Postgres`, `Kafka unreachable` */
-export function stopWords({ kind, name }) {
+function stopWords({ kind, name }) {
   if (kind === 'breaker') return `${named(DEPENDENCIES, name)} unreachable`
   if (kind === 'stream') return `the stream was ${name}`
   return named(PAUSES, name)

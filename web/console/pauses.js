@@ -7,7 +7,7 @@ import { ask } from './requests.js'
 /** Pauses that operators make and lift: of a partition, or of the whole stream. */
 
 /** @param {number | undefined} partition the whole stream */
-export const placeWords = partition => (partition === undefined ? 'the stream' : `partition ${partition}`)
+const placeWords = partition => (partition === undefined ? 'the stream' : `partition ${partition}`)
 
 /**
  * A notice with the way on.

@@ -17,7 +17,7 @@ import { h } from '../tree.js'
  * @param {string} [command] how people start the command line of this installation
  * @returns {Choice} `current` is undefined while there is only one: nothing needs to name it
  */
-export function choiceOf(streams, search, command = 'bin/holdfast') {
+function choiceOf(streams, search, command = 'bin/holdfast') {
   const named = new URLSearchParams(search).get('stream') || undefined
   const all = streams.map(({ name }) => name)
   const isKnown = named === undefined || all.length === 0 || all.includes(named)

@@ -19,7 +19,7 @@ const MOST = 20
 const MOST_CHARACTERS = 40
 
 /** @returns {{ name: string, view: string, q: string, sort: string }[]} what is not understood is left out */
-export function savedViews() {
+function savedViews() {
   try {
     const stored = JSON.parse(localStorage.getItem(STORED) ?? '[]')
     return Array.isArray(stored) ? stored.flatMap(readView).slice(0, MOST) : []

@@ -6,7 +6,7 @@ import type { NativeRecord } from './native.ts'
  * Headers as the client delivers them (objects of one key) to name and value, in order, repeats kept. A header called
  * `__proto__` arrives as the object's prototype, with no key of its own.
  */
-export function fromNativeHeaders(headers: readonly object[] | undefined): readonly Header[] {
+function fromNativeHeaders(headers: readonly object[] | undefined): readonly Header[] {
   if (headers === undefined || headers.length === 0) return NO_HEADERS
   return headers.map((header): Header => {
     const [entry] = Object.entries(header) as [string, Buffer | string][]

@@ -14,7 +14,7 @@ export interface CopyData {
 }
 
 /** Columns that a root row has behind those of its plan, in this order. */
-export const SETTLED_COLUMNS: readonly string[] = [...SOURCE_COLUMNS, STORED_AT]
+const SETTLED_COLUMNS: readonly string[] = [...SOURCE_COLUMNS, STORED_AT]
 
 /**
  * Compiles the encoder of a plan: code that is made once, as `rowsOf` of a definition is, because it runs for each column of each record.

@@ -168,7 +168,7 @@ export function toStoreError(error: unknown): Error {
 }
 
 /** What a SQLSTATE means to us, and in words. */
-export function classify(sqlState: string): readonly [FailureClass, string] {
+function classify(sqlState: string): readonly [FailureClass, string] {
   return CODES[sqlState] ?? CLASSES[sqlState.slice(0, 2)] ?? ['undecided', 'the server rejects the statement']
 }
 

@@ -42,7 +42,7 @@ export function hostName(url: string): string {
   return `${hostname}:${port || '5432'}`
 }
 
-export async function hostState(client: pg.ClientBase): Promise<HostState> {
+async function hostState(client: pg.ClientBase): Promise<HostState> {
   const { rows } = await client.query<{ takes_writes: boolean }>(
     `SELECT NOT pg_is_in_recovery() AND NOT current_setting('transaction_read_only')::boolean AS takes_writes`,
   )

@@ -299,7 +299,7 @@ function asking(pool: pg.Pool): Ask {
 }
 
 /** Whether another process applies migrations at this moment: then what is missing is about to come. @throws as {@link missingMigrations} */
-export async function migrationUnderWay(pool: pg.Pool): Promise<boolean> {
+async function migrationUnderWay(pool: pg.Pool): Promise<boolean> {
   const [row] = await query<{ held: boolean }>(pool, {
     // How Postgres shows a lock on one bigint: in two halves.
     text: `SELECT EXISTS (

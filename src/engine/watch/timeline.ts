@@ -100,7 +100,7 @@ export function createTimelineRecorder(stream: string, status: () => StreamStatu
 }
 
 /** A stop as it is stored: its kind, its name, and the partition, where it is of one. The parts come from closed sets. */
-export function stopOf(kind: 'pause' | 'breaker' | 'stream', name: string, partition?: number): string {
+function stopOf(kind: 'pause' | 'breaker' | 'stream', name: string, partition?: number): string {
   return [kind, name, ...(partition === undefined ? [] : [partition])].join('/')
 }
 

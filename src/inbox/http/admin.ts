@@ -61,7 +61,7 @@ export interface PatientGuard extends AdminGuard {
   readonly storeSilentMs: AdminParts['storeSilentMs']
 }
 
-export const RETRY_AFTER = { 'Retry-After': '5' }
+const RETRY_AFTER = { 'Retry-After': '5' }
 const MAX_BODY_BYTES = 64 * 1024
 /** A selection of a thousand dead letters by their ids. In an address, HTTP's own limits come first. */
 const MAX_FILTER_CHARACTERS = 32 * 1024

@@ -143,7 +143,7 @@ function renewSql(redriveMax: number): string {
 }
 
 /** Never parks. */
-export const NO_REDRIVE_MAX = 2_147_483_647
+const NO_REDRIVE_MAX = 2_147_483_647
 
 /**
  * The rows of `dead_letters` for a batch of a stream. A record that failed before (the same origin) keeps its row: with a redrive

@@ -46,7 +46,7 @@ export function createStreamSettlement<T>(options: {
  * Enters the dead letters of a batch into the index, and closes the loops of its redriven records. The order matters: the
  * events of those that failed again keep what the index is about to replace, and the loops are closed by what it then holds.
  */
-export function letterJoin<T>(stream: string, redriveMax: number | undefined): SettlementJoin<T> {
+function letterJoin<T>(stream: string, redriveMax: number | undefined): SettlementJoin<T> {
   return ({ work, outcomeOf }) => {
     const ends = redriveEnds(work, outcomeOf)
     const readAgain = work.readAgain === true ? readAgainEnds(work, outcomeOf) : []
@@ -65,7 +65,7 @@ function joined(statement: Statement | undefined): JoinedStatement[] {
   return statement === undefined ? [] : [{ statement }]
 }
 
-export function createLetterLookups(pool: pg.Pool, stream: string): LetterLookups {
+function createLetterLookups(pool: pg.Pool, stream: string): LetterLookups {
   return {
     async lastOpen(from) {
       if (from.length === 0) return new Map()

@@ -8,7 +8,7 @@ import type { CachedValue } from '../read-side.ts'
  * bytes: resident memory grew by 1,090 to 1,250 bytes an entry more than the JSON, of which 500 are V8's heap (entry,
  * Buffer, origin, tag, slots of map and list) and the rest is what a backing store of its own costs.
  */
-export const ENTRY_OVERHEAD_BYTES = 1_200
+const ENTRY_OVERHEAD_BYTES = 1_200
 
 /** One serialized version of a value, alone in its memory. */
 export class Entry implements CachedValue {

@@ -19,9 +19,9 @@ const text = { type: 'string', minLength: 1, maxLength: MAX_LENGTH, pattern: TEX
 const textOrEmpty = { type: 'string', maxLength: MAX_LENGTH, pattern: TEXT_PATTERN } as const
 const integer = { type: 'integer', minimum: 0, maximum: MAX_INTEGER } as const
 
-export const UID_PATTERN = '^[A-Za-z0-9_-]{1,64}$'
+const UID_PATTERN = '^[A-Za-z0-9_-]{1,64}$'
 
-export const itemSchema = {
+const itemSchema = {
   type: 'object',
   required: [
     'chrt_id',

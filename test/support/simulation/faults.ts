@@ -4,7 +4,7 @@ import type { Random } from '#src/engine/values/random.ts'
  * What may go wrong with a request. Each kind is switched on for a part of the schedules only, and then fires now and
  * then (as FoundationDB's "buggify" does): schedules differ in character, instead of all being the same noise.
  */
-export const REQUEST_FAULTS = [
+const REQUEST_FAULTS = [
   /** Takes long. */
   'slow',
   /** Fails without effect. */
@@ -19,7 +19,7 @@ export const REQUEST_FAULTS = [
 export type RequestFault = (typeof REQUEST_FAULTS)[number]
 
 /** What may happen to the processes and servers. */
-export const WORLD_FAULTS = [
+const WORLD_FAULTS = [
   'rebalance',
   'expel',
   'crash',

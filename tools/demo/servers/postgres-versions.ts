@@ -17,7 +17,7 @@ interface Release {
 }
 
 /** Major version -> the release that the tests run against. 18 is the one of package.json. */
-export const POSTGRES_RELEASES: Readonly<Record<string, Release>> = {
+const POSTGRES_RELEASES: Readonly<Record<string, Release>> = {
   '14': {
     version: '14.23.0-beta.17',
     integrity: 'sha512-WlG1LDcOwA+V0uYSdSGCwqk/aDPiMX/X23cgNdYY5YcBprXjOH3IFoeCrgeXsct4Ep8LL8UsBP9/Ho2mpoea1w==',
