@@ -132,12 +132,20 @@ function maskText(value: string): string {
   )
 }
 
+/** An option, and ahead of it what may be its value: an option without one has the next option there. */
+const OPTION = /(--?[\w-]+)(?:\s+|=)(?=("[^"]*"|'[^']*'|["'].*|\S+))/gs
+
 /** A program with its arguments. What follows an option is hidden where its name says that it is a secret: `--client-secret abc`. */
 export function maskCommand(value: string): string {
-  return maskText(value).replace(
-    /(--?[\w-]+)(\s+|=)("[^"]*"|'[^']*'|["'].*|\S+)/gs,
-    (all, option: string, between: string) => (isSecretName(option) ? `${option}${between}${HIDDEN}` : all),
-  )
+  const text = maskText(value)
+  let masked = ''
+  let from = 0
+  for (const { 0: all, 1: option = '', 2: argument = '', index } of text.matchAll(OPTION)) {
+    if (!isSecretName(option) || index < from) continue
+    masked += text.slice(from, index + all.length) + HIDDEN
+    from = index + all.length + argument.length
+  }
+  return masked + text.slice(from)
 }
 
 /** Without the password and query values that look secret. What is no URL, or is cut in odd places, is hidden as a whole. */

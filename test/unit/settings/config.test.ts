@@ -337,6 +337,8 @@ describe('secrets', () => {
     { KAFKA_SASL_OAUTH_TOKEN_COMMAND: `sign --client-secret ${secret} --region eu` },
     { KAFKA_SASL_OAUTH_TOKEN_COMMAND: `sign -password='a ${secret}' --url https://u:${secret}@h` },
     { KAFKA_SASL_OAUTH_TOKEN_COMMAND: `sign --api-key "a ${secret}` },
+    { KAFKA_SASL_OAUTH_TOKEN_COMMAND: `sign --verbose --password ${secret}` },
+    { KAFKA_SASL_OAUTH_TOKEN_COMMAND: `sign -- --password ${secret} --x` },
   ]
   it.each(environments)('are neither told nor shown: %j', env => {
     expect(JSON.stringify(problemsOf(env))).not.toContain(secret)
