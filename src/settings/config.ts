@@ -1,10 +1,11 @@
 import { ConfigError } from '../engine/errors.ts'
 import { createLogins } from '../engine/kafka/logins.ts'
-import { commandTokens, oidcTokens, type TokenSource } from '../engine/kafka/tokens.ts'
+import { commandTokens } from '../engine/kafka/token-command.ts'
+import { oidcTokens, type TokenSource } from '../engine/kafka/tokens.ts'
 import { firstUrl, throughOneHost } from '../engine/postgres/database-url.ts'
 import type { Keyless } from './access.ts'
 import { disagreements } from './disagreements.ts'
-import { type Environment, effective, filesOf, isGiven } from './origins.ts'
+import { type Environment, effective, filesOf, isGiven, secretsOf } from './origins.ts'
 import { rereading } from './secret-files.ts'
 import { Mismatch } from './setting.ts'
 import { type SettingName, settings, type Values } from './settings.ts'
@@ -27,7 +28,7 @@ export function loadConfig(env: Environment): Config {
   const problemsOf = (error: unknown) => (error instanceof ConfigError ? error.problems : [String(error)])
   const { latest, problems } = rereading([...files.values()], first, again, problemsOf)
   return freeze({
-    ...toConfig(first, latest),
+    ...toConfig(first, latest, () => secretsOf(env)),
     files: { names: [...files.keys()], look: () => changesSince(first, latest(), problems()) },
   })
 }
@@ -54,6 +55,7 @@ function readValues(env: Environment): Values {
   const isKnown = (problem: string) => mistaken.some(([name]) => problem.startsWith(`${name} is not set`))
   problems.push(...disagreements(values as Partial<Values>).filter(problem => !isKnown(problem)))
   if (problems.length > 0) throw new ConfigError(problems)
+  // The table gives each name its type; what could not be read is absent, and then nothing is built from it.
   return values as Values
 }
 
@@ -103,10 +105,10 @@ function withLogin(address: string, login: string): string {
 }
 
 /** Tokens of OAUTHBEARER, the secret of the client as its file holds it; `undefined` with another mechanism. */
-function tokensOf(values: Values, latest: () => Values): TokenSource | undefined {
+function tokensOf(values: Values, latest: () => Values, secrets: () => string[]): TokenSource | undefined {
   const command = values.KAFKA_SASL_OAUTH_TOKEN_COMMAND
   const extensions = values.KAFKA_SASL_OAUTH_EXTENSIONS
-  if (command !== undefined) return commandTokens({ command, extensions })
+  if (command !== undefined) return commandTokens({ command, extensions, secrets })
   const url = values.KAFKA_SASL_OAUTH_TOKEN_URL
   if (url === undefined) return undefined
   return oidcTokens({
@@ -117,14 +119,16 @@ function tokensOf(values: Values, latest: () => Values): TokenSource | undefined
     },
     scope: values.KAFKA_SASL_OAUTH_SCOPE,
     extensions,
+    secrets,
   })
 }
 
 /**
  * @param latest the values as files hold them now. What is a function in the Config answers by them; all else is as it was at
  * the start.
+ * @param secrets that no message may quote, as they are now
  */
-function toConfig(values: Values, latest: () => Values) {
+function toConfig(values: Values, latest: () => Values, secrets: () => string[]) {
   return {
     kafka: {
       brokers: values.KAFKA_BROKERS,
@@ -152,7 +156,7 @@ function toConfig(values: Values, latest: () => Values) {
               const { KAFKA_SASL_USERNAME: username = '', KAFKA_SASL_PASSWORD: password = '' } = latest()
               return { username, password }
             }),
-      tokens: tokensOf(values, latest),
+      tokens: tokensOf(values, latest, secrets),
       /** Further librdkafka properties, checked against those that the guarantees rest on. */
       extra: values.KAFKA_CONFIG,
     },

@@ -1,5 +1,5 @@
 import { readSecretFile } from './secret-files.ts'
-import { Mismatch } from './setting.ts'
+import { hiddenPieces, Mismatch } from './setting.ts'
 import { SETTINGS, type SettingName, settings } from './settings.ts'
 
 /** What `process.env` is. */
@@ -46,4 +46,12 @@ function fileOf(env: Environment, name: SettingName): string | undefined {
 export function filesOf(env: Environment): ReadonlyMap<SettingName, string> {
   const files = settings().map(([name]) => [name, fileOf(env, name)] as const)
   return new Map(files.filter((entry): entry is [SettingName, string] => entry[1] !== undefined))
+}
+
+/** What the settings hide. A program that is given the environment may repeat it. */
+export function secretsOf(env: Environment): string[] {
+  return settings().flatMap(([name, { shown }]) => {
+    const { text } = effective(env, name)
+    return text === undefined ? [] : hiddenPieces(text, shown(text))
+  })
 }

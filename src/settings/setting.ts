@@ -1,4 +1,5 @@
 import { isDatabaseUrl, throughOneHost } from '../engine/postgres/database-url.ts'
+import { isSecretName } from '../engine/secret-text.ts'
 
 /** How one setting is read from its text: pure, so that a table of them can be read, checked and documented alike. */
 export interface Setting<T> {
@@ -26,6 +27,28 @@ export class Mismatch {
 const HIDDEN = '***'
 /** For a text that is a secret as a whole. */
 export const hideAll = () => HIDDEN
+
+/**
+ * What a setting hides of its text, piece by piece, as other programs may repeat it.
+ * @param shown the text as the setting shows it
+ */
+export function hiddenPieces(text: string, shown: string): readonly string[] {
+  if (shown === text) return []
+  const around = shown.split(HIDDEN).map(part => RegExp.escape(part))
+  // A text that is shown in another notation (a list without its spaces) hides the words of it that are not shown.
+  const unseen = () => text.split(/[\s,;&?=:@/]+/).filter(word => !shown.includes(word))
+  const pieces = new RegExp(`^${around.join('(.+?)')}$`, 's').exec(text)?.slice(1) ?? [text, ...unseen()]
+  return pieces.map(piece => piece.replace(/^(["'])(.*)\1$/s, '$2')).flatMap(piece => [piece, unescaped(piece)])
+}
+
+/** As it was before it was written into a URL. */
+function unescaped(piece: string): string {
+  try {
+    return decodeURIComponent(piece)
+  } catch {
+    return piece
+  }
+}
 
 interface Words<D extends string | undefined = string | undefined> {
   readonly default: D
@@ -218,10 +241,4 @@ function kindsOf(parts: readonly string[]): PartKind[] {
     else before = isSecretName(name) ? 'secret' : 'plain'
     return before
   })
-}
-
-function isSecretName(name: string): boolean {
-  return /pass|pwd|secret|token|jaas|credential|signature|\bsig\b|api-?key|\bauth|oauthbearer\.(?:config|assertion)|kinit|\.pem\s*$|key\s*$/i.test(
-    name,
-  )
 }

@@ -1,5 +1,5 @@
-import { execFile } from 'node:child_process'
 import { BrokerUnavailableError } from '../errors.ts'
+import { quoted } from '../secret-text.ts'
 
 /** A token of OAUTHBEARER. */
 export interface Token {
@@ -28,7 +28,8 @@ const RENEW_AFTER = 0.8
 const MARGIN_MS = 1_000
 /** After a failure, in ms: several clients ask at the same time. */
 const PAUSE_MS = 1_000
-const TIMEOUT_MS = 10_000
+/** For an answer with a token, in ms. */
+export const TIMEOUT_MS = 10_000
 const MAX_BYTES = 256 * 1024
 
 /** @param fetch gets a new one; its failures say what to do */
@@ -67,7 +68,7 @@ export function createTokenSource(fetch: () => Promise<Token>, now: () => number
   }
 }
 
-function noToken(what: string, remedy: string, isMistake = false, cause?: unknown): BrokerUnavailableError {
+export function noToken(what: string, remedy: string, isMistake = false, cause?: unknown): BrokerUnavailableError {
   return new BrokerUnavailableError(`Kafka, getting a token: ${what}`, { remedy, isMistake, cause })
 }
 
@@ -78,6 +79,8 @@ export interface OidcOptions {
   readonly client: () => { readonly id: string; readonly secret: string }
   readonly scope: string | undefined
   readonly extensions: Readonly<Record<string, string>>
+  /** What of the provider's words must not be quoted. */
+  readonly secrets?: () => readonly string[]
 }
 
 const ENDPOINT_REMEDY = 'check KAFKA_SASL_OAUTH_TOKEN_URL, and that the identity provider can be reached from here'
@@ -86,7 +89,7 @@ const ENDPOINT_REMEDY = 'check KAFKA_SASL_OAUTH_TOKEN_URL, and that the identity
  * Tokens for client credentials (RFC 6749, section 4.4). Not those of librdkafka's own `method=oidc`: a build without libcurl has none,
  * and it reads the secret of the client once, when it starts.
  */
-export function oidcTokens({ url, client, scope, extensions }: OidcOptions): TokenSource {
+export function oidcTokens({ url, client, scope, extensions, secrets = () => [] }: OidcOptions): TokenSource {
   return createTokenSource(async () => {
     const { id, secret } = client()
     const login = Buffer.from(`${formEncoded(id)}:${formEncoded(secret)}`).toString('base64')
@@ -115,7 +118,7 @@ export function oidcTokens({ url, client, scope, extensions }: OidcOptions): Tok
     }
     // 401 and invalid_client, invalid_scope … (RFC 6749, section 5.2): the description is for people.
     const said = [answer?.error, answer?.error_description].filter(part => typeof part === 'string').join(': ')
-    const what = `${originOf(url)} answered ${status}${said === '' ? '' : ` (${printable(said)})`}`
+    const what = `${originOf(url)} answered ${status}${said === '' ? '' : ` (${quoted(said, [secret, ...secrets()])})`}`
     const refused = status >= 400 && status < 500 && status !== 408 && status !== 429
     if (!refused) throw noToken(what, ENDPOINT_REMEDY)
     const remedy =
@@ -145,66 +148,6 @@ function unreachable(error: unknown, url: string): BrokerUnavailableError {
   return noToken(`${originOf(url)} cannot be reached (${why})`, ENDPOINT_REMEDY)
 }
 
-export interface CommandOptions {
-  /** The program and its arguments. */
-  readonly command: readonly string[]
-  readonly extensions: Readonly<Record<string, string>>
-  readonly timeoutMs?: number
-}
-
-/** Tokens that a program prints: as JSON (`access_token` or `token`, with `expires_in` in s, or `expires_at` or `expiryTime`), or a bare JWT. */
-export function commandTokens({ command, extensions, timeoutMs = TIMEOUT_MS }: CommandOptions): TokenSource {
-  const [program = '', ...args] = command
-  const remedy = 'KAFKA_SASL_OAUTH_TOKEN_COMMAND must print a token and end with 0; run it by hand'
-  return createTokenSource(async () => {
-    const { error, stdout, stderr } = await run(program, args, timeoutMs)
-    if (error !== null) {
-      const { code, killed } = error
-      if (typeof code === 'string' && NEVER_RUNS.has(code)) {
-        const correct = 'correct KAFKA_SASL_OAUTH_TOKEN_COMMAND'
-        throw noToken(`the program ${printable(program)} cannot be run (${code})`, correct, true)
-      }
-      const how = killed
-        ? `did not end within ${timeoutMs / 1000} s`
-        : `ended with ${code ?? error.signal ?? 'an error'}`
-      const said = printable(stderr.trim().split('\n').at(-1) ?? '')
-      throw noToken(`the program ${printable(program)} ${how}${said === '' ? '' : ` (it says: ${said})`}`, remedy)
-    }
-    const text = stdout.trim()
-    const token = tokenOf(objectOf(text) ?? { token: text })
-    if (typeof token === 'string')
-      throw noToken(`the program ${printable(program)} printed no token that can be used: ${token}`, remedy)
-    return { ...token, principal: token.principal ?? '', extensions }
-  })
-}
-
-interface Ran {
-  readonly error: (Error & { code?: string | number | null; signal?: string | null; killed?: boolean }) | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-/** Why the system starts no program of this name, whenever it is tried. */
-const NEVER_RUNS: ReadonlySet<string> = new Set([
-  'ENOENT',
-  'EACCES',
-  'ENOTDIR',
-  'ELOOP',
-  'ENAMETOOLONG',
-  'ENOEXEC',
-  'E2BIG',
-])
-
-function run(program: string, args: readonly string[], timeout: number): Promise<Ran> {
-  const options = { timeout, maxBuffer: MAX_BYTES, killSignal: 'SIGKILL' } as const
-  return new Promise<Ran>(resolve => {
-    // No shell: what it is given is not interpreted.
-    const child = execFile(program, args, options, (error, stdout, stderr) => resolve({ error, stdout, stderr }))
-    // A program that waits for input would wait until its timeout.
-    child.stdin?.end()
-  }).catch((error: Error) => ({ error, stdout: '', stderr: '' })) // Some failures of a start are thrown, others reported.
-}
-
 type Read = Pick<Token, 'value' | 'expiresAtMs'> & { readonly principal: string | undefined }
 
 /** @returns the token, or what is missing, in a clause that quotes nothing of it */
@@ -231,7 +174,7 @@ function expiryOf(answer: Readonly<Record<string, unknown>>, nowMs: number): num
   return ms < SECONDS_MAX ? ms * 1000 : ms
 }
 
-function objectOf(text: string): Readonly<Record<string, unknown>> | undefined {
+export function objectOf(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const parsed: unknown = JSON.parse(text)
     return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed) ? { ...parsed } : undefined
@@ -243,12 +186,4 @@ function objectOf(text: string): Readonly<Record<string, unknown>> | undefined {
 /** Without its path and query, which may be a secret. */
 function originOf(url: string): string {
   return URL.parse(url)?.origin ?? 'the identity provider'
-}
-
-/** One line, bounded, without what looks like a token or a key. */
-function printable(text: string): string {
-  return text
-    .replace(/[\w\-+=.~]{32,}/g, '***')
-    .replace(/[^\x20-\x7e]+/g, ' ')
-    .slice(0, 200)
 }
