@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { defineStream } from '#src/index.ts'
 import { orders } from '#src/streams/orders/definition.ts'
 import { judge } from '#src/testing.ts'
+import { measureCpuMs } from '../support/cpu-time.ts'
 
 const order = readFileSync(new URL('../../data/model.json', import.meta.url), 'utf8')
 
@@ -40,9 +41,9 @@ describe('a record that is judged without servers', () => {
   it('compiles a definition once', () => {
     const definition = { ...orders }
     judge(definition, order)
-    const startedMs = performance.now()
+    const spentMs = measureCpuMs()
     for (let n = 0; n < 1_000; n++) judge(definition, order)
-    expect(performance.now() - startedMs).toBeLessThan(2_000)
+    expect(spentMs()).toBeLessThan(2_000)
   })
 
   it('names what is wrong with a definition', () => {
