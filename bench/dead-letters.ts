@@ -2,6 +2,7 @@
  * How long operators wait for the index of dead letters, and what each of its secondary indexes costs the stream that
  * writes it. Real PostgreSQL, default settings.
  */
+import { grouped } from '../src/engine/grouped.ts'
 import { Command } from 'commander'
 import type pg from 'pg'
 import { parseCount } from '#src/cli/arguments.ts'
@@ -66,7 +67,7 @@ async function askQuestions(): Promise<void> {
     ['the letter of an order', () => index.ofKey('uid-77')],
     ['the letter of an order that has none', () => index.ofKey('nobody')],
   ]
-  console.log(`${letters.toLocaleString('en')} dead letters; milliseconds, median (highest) of ${runs}`)
+  console.log(`${grouped(letters)} dead letters; milliseconds, median (highest) of ${runs}`)
   for (const [name, ask] of questions) {
     for (let i = 0; i < 3; i++) await ask()
     const times: number[] = []

@@ -1,5 +1,6 @@
 /** Measurements of reads, for people. */
 
+import { grouped } from '../src/engine/grouped.ts'
 import type { Machine } from './machine.ts'
 import { median } from './measurement.ts'
 import type { LoadResult } from './read-load.ts'
@@ -96,7 +97,7 @@ function ratios({ measurements }: ReadReport, name: string): number[] {
 }
 
 const reached = (is: boolean) => (is ? 'reached' : 'missed')
-const whole = (value: number) => Math.round(value).toLocaleString('en')
+const whole = (value: number) => grouped(Math.round(value))
 const mega = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`
 
 function spread(values: readonly number[], show: (value: number) => string): string {

@@ -2,6 +2,7 @@
  * How fast dead letters are redriven, into the store and to the topic, by the command beside a running service. Real Kafka and
  * PostgreSQL, default settings. The letters are orders that an earlier version of the service refused by mistake.
  */
+import { grouped } from '../src/engine/grouped.ts'
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -43,9 +44,9 @@ try {
     const ways = round % 2 === 0 ? REDRIVE_TARGETS : REDRIVE_TARGETS.toReversed()
     for (const to of ways) seconds.set(to, [...(seconds.get(to) ?? []), await measure(`r${round}_${to}`, to)])
   }
-  console.log(`${letters.toLocaleString('en')} dead letters, all of which pass; median of ${rounds}`)
+  console.log(`${grouped(letters)} dead letters, all of which pass; median of ${rounds}`)
   for (const [to, times] of seconds) {
-    const rate = Math.round(letters / median(times)).toLocaleString('en')
+    const rate = grouped(Math.round(letters / median(times)))
     console.log(
       `  --to ${to.padEnd(6)} ${median(times).toFixed(1).padStart(6)} s  ${rate}/s  (${times.map(time => time.toFixed(1)).join(', ')})`,
     )

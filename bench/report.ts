@@ -1,4 +1,5 @@
 /** Measurements for people. */
+import { grouped } from '../src/engine/grouped.ts'
 import { COPY_LIMIT, UPSERT_LIMIT } from './contenders.ts'
 import { figuresOf, mebibytes, micros, type ShapeResult } from './figures.ts'
 import { LIMIT_BATCH, LIMIT_CONNECTIONS } from './limits.ts'
@@ -133,7 +134,7 @@ function middle(values: readonly number[], show: (value: number) => string): str
 }
 
 function whole(value: number): string {
-  return Math.round(value).toLocaleString('en')
+  return grouped(Math.round(value))
 }
 
 function precise(value: number): string {

@@ -1,4 +1,5 @@
 /** What the service is to reach, and whether it has. */
+import { grouped } from '../src/engine/grouped.ts'
 import type { Figures } from './figures.ts'
 import type { ShapeName } from './shapes.ts'
 
@@ -47,7 +48,7 @@ function reaches(figure: number, bound: number, { better }: Target): boolean {
 }
 
 function shown(figure: number): string {
-  return figure < 10 ? figure.toFixed(2) : Math.round(figure).toLocaleString('en')
+  return figure < 10 ? figure.toFixed(2) : grouped(Math.round(figure))
 }
 
 function ratio(shape: ShapeName, name: string, about: string, floor: number, aim: number): Target {

@@ -1,7 +1,7 @@
+import { grouped } from '../engine/grouped.ts'
 import { createInterface } from 'node:readline/promises'
 import { UsageError } from '../engine/errors.ts'
 import { CommandFailed } from './failure.ts'
-import { grouped } from './progress.ts'
 
 export interface Question {
   /** What is done with them, as `Discard`. */

@@ -125,7 +125,7 @@ async function* topics(
         ? { name: of.name, ok: true, detail: coming }
         : { name: of.name, ok: false, detail: 'not there', fix: 'create it, or set KAFKA_CREATE_TOPICS=true' }
     } else if (lacking.length > 0) {
-      const detail = `${found.partitions} partitions; this user may not ${lacking.join(' and ').toLowerCase()}`
+      const detail = `${plural(found.partitions, 'partition')}; this user may not ${lacking.join(' and ').toLowerCase()}`
       yield { name: of.name, ok: false, detail, fix: grant(settings, principal, lacking, of.resource) }
     } else {
       const only =
@@ -133,7 +133,7 @@ async function* topics(
           ? ', and not write: adding values over HTTP and redrives to the topic need that'
           : ''
       const may = needed.join(' and ').toLowerCase()
-      const held = `${found.partitions} partitions with ${plural(found.replicas, 'replica')}`
+      const held = `${plural(found.partitions, 'partition')} with ${plural(found.replicas, 'replica')}`
       yield { name: of.name, ok: true, detail: `${held}; this user may ${may}${only}` }
     }
     if (found.leaderless.length > 0) {

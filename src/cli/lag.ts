@@ -1,3 +1,4 @@
+import { grouped } from '../engine/grouped.ts'
 import type { Stream } from '../engine/stream.ts'
 import { CommandFailed } from './failure.ts'
 import { measureLag, type PartitionLag, type StreamLag } from './lag-measure.ts'
@@ -77,7 +78,7 @@ function cellsOf(row: PartitionLag): string[] {
     String(row.partition),
     row.next_offset ?? '?',
     row.end_offset ?? '?',
-    String(row.lag_records ?? '?'),
+    row.lag_records === null ? '?' : grouped(row.lag_records),
     row.lag_seconds === null ? '?' : row.lag_seconds.toFixed(1),
     [stopped, held, unknown].filter(reason => reason !== null).join(', '),
   ]
@@ -85,7 +86,7 @@ function cellsOf(row: PartitionLag): string[] {
 
 function openTransaction(topic: string, partition: number, held: number): string {
   return (
-    `${topic}-${partition}: ${held} offsets stand behind the start of a producer's open transaction; readers of committed records ` +
+    `${topic}-${partition}: ${grouped(held)} offsets stand behind the start of a producer's open transaction; readers of committed records ` +
     'do not get them before it ends, and they are not counted as lag. If it lasts, kafka-transactions.sh find-hanging names it, and abort ends it'
   )
 }

@@ -1,3 +1,4 @@
+import { grouped } from '../engine/grouped.ts'
 import { visible, visibleLines } from '../engine/visible.ts'
 
 export interface ProgressState {
@@ -85,9 +86,4 @@ function bar({ done, total }: ProgressState): string {
   if (total === undefined || total === 0) return ''
   const filled = Math.min(BAR_WIDTH, Math.floor((BAR_WIDTH * done) / total))
   return `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} `
-}
-
-/** With commas between thousands, whatever the locale. */
-export function grouped(count: number): string {
-  return String(count).replace(/\B(?=(\d{3})+$)/g, ',')
 }

@@ -1,3 +1,4 @@
+import { plural } from './words.ts'
 import { BrokerUnavailableError } from '../engine/errors.ts'
 import type { KafkaInspector } from '../engine/kafka/inspector.ts'
 import { type TopicSight, topicSight } from '../engine/kafka/topic-sight.ts'
@@ -44,7 +45,7 @@ export async function compareDeadLetters(
   if (ends.size > 0) return { findings: await missingDeadLetters(inspector, dlqTopic, letters), mark }
   const sight = await topicSight(kafka, dlqTopic)
   if (sight !== 'missing') throw notShown(kafka, dlqTopic, sight)
-  const what = `the dead-letter topic ${dlqTopic} does not exist; the index holds ${letters.size} dead letters of it`
+  const what = `the dead-letter topic ${dlqTopic} does not exist; the index holds ${plural(letters.size, 'dead letter')} of it`
   return { findings: [{ partition: undefined, offset: undefined, what }], mark: undefined }
 }
 

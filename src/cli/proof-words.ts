@@ -1,8 +1,9 @@
+import { grouped } from '../engine/grouped.ts'
 import type { Checkpoint } from '../engine/postgres/proof-checkpoint.ts'
 import type { DeepProof } from '../engine/proof/deep-proof.ts'
 import { visible } from '../engine/visible.ts'
 import { note, paint, print, table } from './output.ts'
-import { grouped, startProgress } from './progress.ts'
+import { startProgress } from './progress.ts'
 import type { Verification } from './proof.ts'
 import type { OnDeepRead } from './proof-deep.ts'
 import { plural } from './words.ts'
@@ -24,7 +25,7 @@ export function showProof(proof: Verification, several = false): void {
         String(sums.firstOffset),
         String(sums.nextOffset),
         String(proof.committed.get(sums.partition) ?? '-'),
-        ...COLUMNS.map(column => String(sums[column])),
+        ...COLUMNS.map(column => grouped(sums[column])),
       ]),
     ),
   )
@@ -42,7 +43,7 @@ export function showProof(proof: Verification, several = false): void {
   }
   for (const { what, why } of unasked) note(`${paint('yellow', 'could not ask')} for ${visible(`${what}: ${why}`)}`)
   if (proof.result === 'ok')
-    note(`${paint('green', 'ok')}: stream ${proof.stream}, ${totals.records} records, each accounted for`)
+    note(`${paint('green', 'ok')}: stream ${proof.stream}, ${plural(totals.records, 'record')}, each accounted for`)
   if (proof.result === 'ok' && !proof.checkpointLeft) {
     note('no checkpoint was left: the ledger was merged at the same time, or this user of the database may not write')
   }
@@ -73,7 +74,7 @@ function showDeep({ records, compared, edited, elsewhere, unknown, erased }: Dee
   if (erased > 0) note(`removed on purpose: ${plural(erased, 'value')}`)
   if (elsewhere > 0) note(`from records that are not in what was read: ${plural(elsewhere, 'value')}`)
   if (unknown > 0)
-    note(`${unknown} could not be compared: the record that would decide was purged, compacted or removed`)
+    note(`${grouped(unknown)} could not be compared: the record that would decide was purged, compacted or removed`)
 }
 
 /** One JSON object: names as the columns are named, offsets as text. */

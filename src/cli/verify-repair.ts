@@ -1,3 +1,4 @@
+import { grouped } from '../engine/grouped.ts'
 import { createPool } from '../engine/postgres/pool.ts'
 import { setBack, valuesBeyondProgress } from '../engine/postgres/proof-repair.ts'
 import type { Stream } from '../engine/stream.ts'
@@ -28,7 +29,7 @@ export async function repair(
   for (const { key, partition, offset, progress } of beyond.slice(0, SHOWN_AT_MOST)) {
     note(`${visible(key)} points at partition ${partition} offset ${offset}; progress is ${progress ?? 'none'}`)
   }
-  if (beyond.length > SHOWN_AT_MOST) note(`and ${beyond.length - SHOWN_AT_MOST} more`)
+  if (beyond.length > SHOWN_AT_MOST) note(`and ${grouped(beyond.length - SHOWN_AT_MOST)} more`)
   note(
     'They get the position before every record: the next genuine version replaces them. What is stored stays until then.',
   )

@@ -1,3 +1,4 @@
+import { plural } from './words.ts'
 import { StreamError } from '../engine/errors.ts'
 import type { Stream } from '../engine/stream.ts'
 import type { Config } from '../settings/config.ts'
@@ -66,7 +67,7 @@ function conclude(proven: readonly Proven[]): void {
   if (failed.length > 0) {
     const count = failed.reduce((sum, { findings }) => sum + findings.length, 0)
     const where = failed.map(({ stream }) => stream).join(', ')
-    throw new CommandFailed(`the proof of ${where} failed: ${count} ${count === 1 ? 'finding' : 'findings'}`)
+    throw new CommandFailed(`the proof of ${where} failed: ${plural(count, 'finding')}`)
   }
   for (const one of proven) {
     if (one.proof !== undefined) continue

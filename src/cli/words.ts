@@ -1,3 +1,5 @@
+import { grouped } from '../engine/grouped.ts'
+
 /** How long ago, in the largest unit that fits. */
 export function ago(instant: string, nowMs: number): string {
   const seconds = Math.max(0, (nowMs - Date.parse(instant)) / 1000)
@@ -8,5 +10,5 @@ export function ago(instant: string, nowMs: number): string {
 }
 
 export function plural(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`
+  return `${grouped(count)} ${count === 1 ? one : many}`
 }

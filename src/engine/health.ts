@@ -1,3 +1,4 @@
+import { grouped } from './grouped.ts'
 import type { BreakerStatus, HealthCheck, HealthResult, PartitionStatus, StreamStatus } from './status.ts'
 
 /** A member that has lost its partitions is given so long to get new ones before that is called trouble. */
@@ -134,7 +135,7 @@ function movement(partitions: readonly PartitionStatus[], limitMs: number, nowMs
   if (stuck.length === 0) return ok()
   const reasons = stuck.map(({ topic, partition, stalledMs = 0, inFlightRecords, bufferedRecords, lagRecords }) => {
     const inHand = inFlightRecords + bufferedRecords
-    const work = inHand > 0 ? `${inHand} records in hand` : `${lagRecords ?? 'some'} records to fetch`
+    const work = inHand > 0 ? `${grouped(inHand)} records in hand` : `${lagRecords === null ? 'some' : grouped(lagRecords)} records to fetch`
     return `${topic}-${partition} has stood still for ${inSeconds(stalledMs)} with ${work}`
   })
   const longestMs = Math.max(...stuck.map(({ stalledMs = 0 }) => stalledMs))

@@ -1,3 +1,4 @@
+import { grouped } from '../engine/grouped.ts'
 import type { Violation } from '../engine/dead-letter.ts'
 import { counted } from './redrive-guard.ts'
 
@@ -59,15 +60,15 @@ export function allPass(count: number): RedriveCheck {
 
 function checkWords({ checked, passing, failing, gone, complete, causes }: Omit<RedriveCheck, 'message'>): string {
   const named = causes.slice(0, NAMED_CAUSES).map(({ error, pointer, count }) => {
-    const number = causes.length === 1 ? '' : `${counted(count)} `
+    const number = causes.length === 1 ? '' : `${grouped(count)} `
     return number + [error, pointer].filter(part => part !== '').join(' ')
   })
   const rest = causes.length > NAMED_CAUSES ? ['…'] : []
   const why = named.length === 0 ? '' : ` (${[...named, ...rest].join(', ')})`
   const passes = complete
-    ? `${counted(passing)} of ${counted(checked)} would pass now`
-    : `of the first ${counted(checked)} checked, ${counted(passing)} would pass now`
-  const fails = failing === 0 ? '' : `; ${counted(failing)} would fail again${why}`
-  const lost = gone === 0 ? '' : `; ${counted(gone)} cannot be checked: their bytes are gone`
+    ? `${grouped(passing)} of ${grouped(checked)} would pass now`
+    : `of the first ${grouped(checked)} checked, ${grouped(passing)} would pass now`
+  const fails = failing === 0 ? '' : `; ${grouped(failing)} would fail again${why}`
+  const lost = gone === 0 ? '' : `; ${grouped(gone)} cannot be checked: their bytes are gone`
   return passes + fails + lost
 }

@@ -1,3 +1,5 @@
+import { grouped } from '../engine/grouped.ts'
+
 /**
  * The rules by which a redrive protects those who start it. It redrives a small part first, the canary, and pauses by itself when
  * half of that fails again; later when too many in a row do; and it rests while the live stream is behind. All of this is pure:
@@ -196,15 +198,15 @@ function pausedWords(kind: PauseKind, counts: PausedBecause['counts'], main: Fai
   const { failed_again: failed, of, settled, same_cause: same } = counts
   if (kind === 'unsettled') {
     return (
-      `paused itself: ${counted(settled)} of the ${counted(of)} records of the canary were settled within ${CANARY_WAIT_MS / 1000} s. ` +
+      `paused itself: ${grouped(settled)} of the ${grouped(of)} records of the canary were settled within ${CANARY_WAIT_MS / 1000} s. ` +
       '"holdfast lag" says whether a consumer settles them'
     )
   }
   const cause = main === undefined ? '' : ` with ${causeWords(main)}`
-  const most = same < failed && main !== undefined ? `, ${counted(same)} of them` : ''
+  const most = same < failed && main !== undefined ? `, ${grouped(same)} of them` : ''
   return kind === 'canary'
-    ? `paused itself after the canary: ${counted(failed)} of ${counted(of)} failed again${most}${cause}`
-    : `paused itself: ${counted(failed)} in a row failed again${most}${cause}`
+    ? `paused itself after the canary: ${grouped(failed)} of ${grouped(of)} failed again${most}${cause}`
+    : `paused itself: ${grouped(failed)} in a row failed again${most}${cause}`
 }
 
 /** `schema_violation required /payment/bank` */
@@ -235,7 +237,7 @@ export const WAITS_FOR_OUTCOMES: WaitingFor = {
 /** @param lagSeconds of the live stream; `undefined`: it is not known, and holds nothing up */
 export function restsFor({ yieldAboveSeconds }: GuardRules, lagSeconds: number | undefined): WaitingFor | undefined {
   if (yieldAboveSeconds === 0 || lagSeconds === undefined || lagSeconds <= yieldAboveSeconds) return undefined
-  const message = `rests: the stream is ${counted(Math.round(lagSeconds))} s behind, and it goes on below ${counted(yieldAboveSeconds)} s`
+  const message = `rests: the stream is ${grouped(Math.round(lagSeconds))} s behind, and it goes on below ${grouped(yieldAboveSeconds)} s`
   return { kind: 'lag', message }
 }
 
@@ -258,4 +260,3 @@ export function verdictOf(redrive: {
 }
 
 /** With separators, as in `1,000`. */
-export const counted = (count: number): string => count.toLocaleString('en-US')

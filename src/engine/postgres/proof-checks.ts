@@ -1,3 +1,4 @@
+import { grouped } from '../grouped.ts'
 import type { StreamPlan, TablePlan } from '../definition/plan.ts'
 import { identifier, literal } from './identifiers.ts'
 
@@ -59,7 +60,7 @@ function unnumbered({ stream, key }: StreamPlan, child: TablePlan): Check {
       GROUP BY ${own} HAVING min(${position}) <> 0 OR max(${position}) <> count(*) - 1 ORDER BY 3`,
     parameters: 0,
     what: row =>
-      `the ${row.other} rows of value ${row.detail} of ${stream} in ${child.name} are not numbered from 0 on`,
+      `the ${grouped(row.other ?? 0)} rows of value ${row.detail} of ${stream} in ${child.name} are not numbered from 0 on`,
   }
 }
 
@@ -110,7 +111,7 @@ export const LEDGER_CHECKS: readonly Check[] = [
       WHERE l.topic = $1 AND l.group_id = $2 AND NOT EXISTS (SELECT FROM holdfast.stream_progress AS p
         WHERE p.topic = $1 AND p.group_id = $2 AND p.partition = l.partition) GROUP BY l.partition ORDER BY 1`,
     parameters: 2,
-    what: row => `the ledger has ${row.detail} rows of a partition that has no progress`,
+    what: row => `the ledger has ${grouped(row.detail)} rows of a partition that has no progress`,
   },
   {
     text: `SELECT partition, from_offset AS position, records + gaps + expired + skipped AS detail,
@@ -118,7 +119,7 @@ export const LEDGER_CHECKS: readonly Check[] = [
       FROM holdfast.stream_ledger WHERE topic = $1 AND group_id = $2
         AND records + gaps + expired + skipped <> to_offset - from_offset ORDER BY 1, 2`,
     parameters: 2,
-    what: row => `${row.other} offsets are said to hold ${row.detail} (records, gaps, expired, skipped)`,
+    what: row => `${grouped(row.other ?? 0)} offsets are said to hold ${grouped(row.detail)} (records, gaps, expired, skipped)`,
   },
   {
     text: `SELECT partition, from_offset AS position, written + duplicate + stale + superseded + dead_lettered AS detail,
@@ -126,7 +127,7 @@ export const LEDGER_CHECKS: readonly Check[] = [
       FROM holdfast.stream_ledger WHERE topic = $1 AND group_id = $2
         AND written + duplicate + stale + superseded + dead_lettered <> records ORDER BY 1, 2`,
     parameters: 2,
-    what: row => `${row.other} records are said to have ended in ${row.detail} ways`,
+    what: row => `${grouped(row.other ?? 0)} records are said to have ended in ${grouped(row.detail)} ways`,
   },
 ]
 
@@ -168,7 +169,7 @@ export function deadLetterCounts(plan: StreamPlan): Check {
     SELECT NULL, NULL, ledger, index FROM sums WHERE ledger <> index`,
     parameters: 2,
     what: row =>
-      `${row.detail} dead letters are in the ledger, ${row.other} in the index${row.partition === null ? `, in all of ${plan.stream}` : ''}`,
+      `${grouped(row.detail)} dead letters are in the ledger, ${grouped(row.other ?? 0)} in the index${row.partition === null ? `, in all of ${plan.stream}` : ''}`,
   }
 }
 
@@ -191,8 +192,8 @@ function tableChecks(plan: StreamPlan): readonly Check[] {
       parameters: 0,
       what: ({ detail, other }) => {
         const lacking = BigInt(other ?? 0) - BigInt(detail)
-        const rest = lacking > 0n ? `${lacking} are missing` : `${-lacking} came from elsewhere`
-        return `${root.name} holds ${detail} rows, but the ledger counts ${other} new keys: ${rest}`
+        const rest = lacking > 0n ? `${grouped(lacking)} are missing` : `${grouped(-lacking)} came from elsewhere`
+        return `${root.name} holds ${grouped(detail)} rows, but the ledger counts ${grouped(other ?? 0)} new keys: ${rest}`
       },
     },
     ...children.filter(isAlwaysThere).map(child => childless(plan, child)),

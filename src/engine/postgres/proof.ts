@@ -1,3 +1,4 @@
+import { grouped } from '../grouped.ts'
 import type pg from 'pg'
 import type { DlqPosition } from '../dead-letter.ts'
 import type { TablePlan } from '../definition/plan.ts'
@@ -155,7 +156,7 @@ export async function readProof(
       findings: [
         ...findings,
         ...expired.map(({ partition, from, to, expired: count }) => {
-          const what = `${count} offsets in [${from}, ${to}) were removed by retention before they were read`
+          const what = `${grouped(count)} offsets in [${from}, ${to}) were removed by retention before they were read`
           return { partition, offset: from, what }
         }),
       ],

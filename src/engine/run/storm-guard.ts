@@ -1,3 +1,4 @@
+import { grouped } from '../grouped.ts'
 import type { DeadLetter } from '../dead-letter.ts'
 import type { SourceRecord } from '../record.ts'
 import { type Pause, STORM_WINDOW, type StormTally } from '../settlement.ts'
@@ -71,10 +72,10 @@ export function checkStorm(
 
   function cause(): string | undefined {
     if (rules.maxConsecutive > 0 && deadLettersInARow >= rules.maxConsecutive) {
-      return `${counted(deadLettersInARow)} dead letters in a row${example()}`
+      return `${grouped(deadLettersInARow)} dead letters in a row${example()}`
     }
     if (rules.ratio > 0 && outcomes.length >= STORM_WINDOW && dying >= rules.ratio * STORM_WINDOW) {
-      return `${counted(dying)} dead letters among its last ${counted(STORM_WINDOW)} records${example()}`
+      return `${grouped(dying)} dead letters among its last ${grouped(STORM_WINDOW)} records${example()}`
     }
     return undefined
   }
@@ -98,7 +99,7 @@ export function checkRefusals(
   const last = counting.at(-1)
   if (rules.maxConsecutive === 0 || last === undefined || inARow < REFUSALS) return undefined
   const because =
-    `the store refused each of the last ${counted(inARow)} records, so that it is suspect and not they; the last one for ` +
+    `the store refused each of the last ${grouped(inARow)} records, so that it is suspect and not they; the last one for ` +
     `${reasonOf(last)}; none of this batch was dead-lettered`
   return { reason: 'storm_guard', because }
 }
@@ -109,4 +110,3 @@ function reasonOf({ rejection: { reason, error, message } }: DeadLetter): string
   return reason === 'store_rejected' ? `${cause}: ${message}` : cause
 }
 
-const counted = (count: number): string => count.toLocaleString('en-US')

@@ -1,3 +1,4 @@
+import { grouped } from '../../engine/grouped.ts'
 import { type ActingOptions, actingOperator } from '../../cli/operator-name.ts'
 import { note, print, table } from '../../cli/output.ts'
 import { ago, plural } from '../../cli/words.ts'
@@ -23,7 +24,7 @@ export async function causes(options: CausesOptions): Promise<void> {
       table(
         ['id', 'state', 'since', 'waiting', 'reason', 'error', 'pointer', 'version', 'owner', 'note'],
         listed.map(cause => [
-          ...[cause.id, stateWords(cause), ago(cause.since, now), String(cause.waiting)],
+          ...[cause.id, stateWords(cause), ago(cause.since, now), grouped(cause.waiting)],
           ...[cause.reason, cause.error, cause.pointer, cause.version ?? ''],
           ...[cause.owner ?? '', firstLine(cause.note ?? '')],
         ]),
@@ -31,7 +32,7 @@ export async function causes(options: CausesOptions): Promise<void> {
     )
   }
   const asking = listed.filter(({ state, waiting }) => waiting > 0 && ATTENTION.some(name => name === state)).length
-  note(listed.length === 0 ? 'no causes' : `${plural(listed.length, 'cause')}, ${asking} to look at`)
+  note(listed.length === 0 ? 'no causes' : `${plural(listed.length, 'cause')}, ${grouped(asking)} to look at`)
 }
 
 interface CauseOptions extends DlqOptions, ActingOptions {
@@ -72,7 +73,7 @@ function causeText(cause: ListedCause, nowMs: number): string {
   const lines: [string, string | undefined][] = [
     ['cause', `${reason} ${error}${pointer === '' ? '' : ` at ${pointer}`}`],
     ['state', `${stateWords(cause)}, for ${ago(since, nowMs)}`],
-    ['waiting', `${waiting} of ${plural(count, 'dead letter')}`],
+    ['waiting', `${grouped(waiting)} of ${plural(count, 'dead letter')}`],
     ['version', version ?? undefined],
     ['owner', owner ?? undefined],
     ['note', note ?? undefined],

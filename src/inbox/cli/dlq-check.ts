@@ -1,3 +1,4 @@
+import { grouped } from '../../engine/grouped.ts'
 import { CommandFailed } from '../../cli/failure.ts'
 import { onInterrupt } from '../../cli/interrupt.ts'
 import { note, paint, printAll } from '../../cli/output.ts'
@@ -37,8 +38,8 @@ export async function check(words: readonly string[], options: CheckOptions): Pr
   if (json) return
   const { passing, failing, gone } = counts
   const lost =
-    gone === 0 ? '' : `, ${gone} cannot be checked: their bytes are gone, or their place in the topic is not known`
-  note(`${plural(checked, 'dead letter')}: ${paint('green', `${passing} would pass`)}, ${failing} would not${lost}`)
+    gone === 0 ? '' : `, ${grouped(gone)} cannot be checked: their bytes are gone, or their place in the topic is not known`
+  note(`${plural(checked, 'dead letter')}: ${paint('green', `${grouped(passing)} would pass`)}, ${grouped(failing)} would not${lost}`)
 }
 
 async function* resultsOf(pages: AsyncIterable<CheckedPage>): AsyncIterable<CheckResult> {

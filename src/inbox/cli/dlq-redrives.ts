@@ -1,3 +1,4 @@
+import { grouped } from '../../engine/grouped.ts'
 import { note, print, table } from '../../cli/output.ts'
 import { ago } from '../../cli/words.ts'
 import { type DlqOptions, openDeadLetters } from './dlq-parts.ts'
@@ -34,7 +35,7 @@ export async function redrives(options: RedrivesOptions): Promise<void> {
         stateText(row),
         row.requested_by,
         row.to,
-        ...counts.map(count => String(row[count])),
+        ...counts.map(count => grouped(row[count])),
         row.filter,
       ]),
     ),

@@ -1,3 +1,4 @@
+import { grouped } from '../../engine/grouped.ts'
 import { CommandFailed } from '../../cli/failure.ts'
 import { onInterrupt } from '../../cli/interrupt.ts'
 import { actingOperator } from '../../cli/operator-name.ts'
@@ -54,12 +55,12 @@ export async function reindex(options: ReindexOptions): Promise<void> {
     progress.stop()
     if (json) return print(JSON.stringify(report))
     const { holdfast = 0, ...others } = report.written_by
-    const foreign = Object.entries(others).map(([program, count]) => `, ${count} of ${program}`)
+    const foreign = Object.entries(others).map(([program, count]) => `, ${grouped(count)} of ${program}`)
     note(
       `${plural(report.read, 'record')} of ${dlqTopic}: ${plural(holdfast, 'dead letter')} of ours${foreign.join('')}`,
     )
-    print(`${report.added} added, ${report.placed} places noted`)
-    if (report.purged > 0) note(`${report.purged} were purged and stay away`)
+    print(`${grouped(report.added)} added, ${plural(report.placed, 'place')} noted`)
+    if (report.purged > 0) note(`${grouped(report.purged)} were purged and stay away`)
   } finally {
     progress.stop()
   }

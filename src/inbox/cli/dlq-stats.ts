@@ -1,3 +1,4 @@
+import { grouped } from '../../engine/grouped.ts'
 import { note, print, table } from '../../cli/output.ts'
 import { inRounds, type WatchOptions } from '../../cli/watch.ts'
 import { ago, plural } from '../../cli/words.ts'
@@ -32,8 +33,8 @@ async function oneRound(
       table(
         ['count', 'open', 'reason', 'error', 'pointer', 'first', 'last', 'one of them'],
         groups.map(group => [
-          String(group.count),
-          String(group.states.open ?? 0),
+          grouped(group.count),
+          grouped(group.states.open ?? 0),
           group.reason,
           group.error,
           group.pointer,
@@ -49,6 +50,6 @@ async function oneRound(
   note(
     total === 0
       ? 'no dead letters'
-      : `${plural(total, 'dead letter')}, ${open} open, ${plural(groups.length, 'cause')}`,
+      : `${plural(total, 'dead letter')}, ${grouped(open)} open, ${plural(groups.length, 'cause')}`,
   )
 }

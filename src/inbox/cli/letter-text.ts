@@ -1,3 +1,4 @@
+import { grouped } from '../../engine/grouped.ts'
 import { styleText } from 'node:util'
 import { hexDump } from '../../../web/console/hex.js'
 import { jsonLines, placeOf } from '../../../web/console/json-lines.js'
@@ -43,7 +44,7 @@ export function letterText({ letter, record, history, trace, nowMs, paint = pain
     ['failed', `${when(letter.failed_at)}, ${plural(letter.attempts, 'attempt')}`],
     ['redriven', letter.replay_count === 0 ? 'never' : plural(letter.replay_count, 'time')],
     ['stored', placeText(letter)],
-    ['bytes', String(letter.bytes)],
+    ['bytes', grouped(letter.bytes)],
     ...(trace === undefined ? [] : [traceFact(trace)]),
   ]
   const lines = [

@@ -1,3 +1,4 @@
+import { grouped } from '../../engine/grouped.ts'
 import type pg from 'pg'
 import { query } from '../../engine/postgres/pool.ts'
 import { ATTENTION, type AttentionState, type CauseKey } from '../../inbox/causes.ts'
@@ -124,5 +125,5 @@ function redriveNotice(stream: string, row: RedriveRow): Notice {
 function endOf({ state, failed, total }: RedriveRow): string {
   if (state === 'paused') return 'paused by itself and waits for an operator'
   if (state === 'failed') return 'failed'
-  return failed === 0 ? 'is done' : `is done: ${failed} of ${total} failed again`
+  return failed === 0 ? 'is done' : `is done: ${grouped(failed)} of ${grouped(total)} failed again`
 }
