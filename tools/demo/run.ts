@@ -1,22 +1,24 @@
+import { grouped } from '../../src/engine/grouped.ts'
 import { randomInt } from 'node:crypto'
 import { accessSync, constants, createWriteStream } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import type pg from 'pg'
 import { type App, ROLES, startApp } from '../../src/app.ts'
 import { CommandFailed } from '../../src/cli/failure.ts'
 import { onInterrupt } from '../../src/cli/interrupt.ts'
 import { note, paint, print } from '../../src/cli/output.ts'
-import { grouped, type Progress, startProgress } from '../../src/cli/progress.ts'
+import { type Progress, startProgress } from '../../src/cli/progress.ts'
 import { verifyStream } from '../../src/cli/proof.ts'
-import { type PublishResult, publish } from '../../src/cli/publish.ts'
+import { type PublishResult, publish, type RecordPublisher } from '../../src/cli/publish.ts'
 import { whyNot } from '../../src/cli/value-file.ts'
 import { systemClock } from '../../src/clock.ts'
-import { dispositionOf, UsageError } from '../../src/engine/errors.ts'
+import { UsageError } from '../../src/engine/errors.ts'
 import { withArticle } from '../../src/engine/http-names.ts'
 import { ensureTopics } from '../../src/engine/kafka/admin.ts'
 import { type KafkaProducer, startProducer } from '../../src/engine/kafka/producer.ts'
 import { migrate, projectMigrations } from '../../src/engine/postgres/migrate.ts'
-import { createPool } from '../../src/engine/postgres/pool.ts'
+import { createPool, query } from '../../src/engine/postgres/pool.ts'
 import { requireSupportedPooling } from '../../src/engine/postgres/pooling.ts'
 import { readStreamCounts, type StreamCounts } from '../../src/engine/postgres/stream-counts.ts'
 import type { Stream } from '../../src/engine/stream.ts'
@@ -31,6 +33,7 @@ import { SetupError } from './servers/machine.ts'
 import { keptFolder, openLog, temporaryFolder, writePrivate } from './servers/private-files.ts'
 import { startStack } from './servers/stack.ts'
 import { type DemoSettings, exportLine } from './settings.ts'
+import { createEnds, type Ends, type Progressed, unlessAway, untilSettled } from './settled.ts'
 import type { DemoTraces } from './traces.ts'
 
 export interface DemoOptions {
@@ -51,8 +54,6 @@ const UPDATES = 0.1
 const STORMY = 0.4
 /** What the search page of orders offers to try. */
 const SAMPLE = new URL('../../data/model.json', import.meta.url)
-/** Without any progress for this long, the unsettled records are taken as stuck. */
-const STALLED_AFTER_MS = 60_000
 const LOOK_EVERY_MS = 250
 
 /** Runs the whole system on this machine, from an empty start to the verified result. */
@@ -139,20 +140,26 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   const counts = async () => countsSince(await read(), before)
   const shown: Describe = now => describe(now, app, streams)
   const started = performance.now()
-  const stuck = new AbortController()
   const ending = AbortSignal.any([
     signal,
     failed.signal,
-    stuck.signal,
     ...(options.for === undefined ? [] : [AbortSignal.timeout(options.for)]),
   ])
+  const ends = createEnds()
+  const generated = new AbortController()
   const [produced] = await Promise.all([
-    options.produce ? generate(producer, streams, options, ending, say).then(endIfStuck) : idle(ending),
-    showProgress(shown, counts, example, progress, options, ending),
+    (options.produce ? generate(noting(producer, ends), streams, options, ending, say) : idle(ending)).finally(() =>
+      generated.abort(),
+    ),
+    showProgress(shown, counts, example, progress, options, AbortSignal.any([ending, generated.signal])),
   ])
   throwFailure(failed.signal)
   // Produced is not settled: nothing is proven while records are on their way.
-  const settledMs = await settleAll(shown, counts, produced.produced, progress, failed.signal)
+  const settledMs = await untilSettled({
+    ...{ ends, produced: produced.produced, readCounts: counts, failed: failed.signal, clock: systemClock },
+    readProgress: async () => (await Promise.all(streams.map(stream => readProgress(pool, stream)))).flat(),
+    show: (done, now) => progress?.update({ done, total: produced.produced, text: shown(now) }),
+  })
   throwFailure(failed.signal)
   await stopApp()
   const verify = (await provenAll()) ? 'ok' : 'failed'
@@ -178,12 +185,6 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
       }
     }
     return undefined
-  }
-
-  /** With --orders: what was not taken will never be settled, so that waiting for it would not end. */
-  function endIfStuck(result: PublishResult): PublishResult {
-    if (result.error !== undefined) stuck.abort()
-    return result
   }
 
   /** The native client may never come back from a broker that is gone. The watchers stop the servers when this process ends. */
@@ -258,7 +259,7 @@ function* sampleFor(streams: Streams, value: Buffer) {
 
 /** The streams take turns; the sample goes to the one whose search page offers it. */
 async function generate(
-  producer: KafkaProducer,
+  publisher: RecordPublisher,
   streams: Streams,
   options: DemoOptions,
   signal: AbortSignal,
@@ -281,11 +282,24 @@ async function generate(
       }
     }
   }
-  const parts = { publisher: producer, clock: systemClock, ratePerSecond: options.rate, signal }
+  const parts = { publisher, clock: systemClock, ratePerSecond: options.rate, signal }
   if (options.orders !== undefined) return await publish(records(), parts)
   const onFailure = (error: unknown) =>
     say(`Kafka did not take the generator's records (${firstLineOf(error)}); it goes on with new ones`)
   return await publish(records(), { ...parts, onFailure })
+}
+
+/** @param ends hears where each record that was acknowledged stands */
+function noting(producer: KafkaProducer, ends: Ends): RecordPublisher {
+  return { produce: async record => ends.note(record.topic, await producer.produce(record)) }
+}
+
+async function readProgress(pool: pg.Pool, { topic, groupId }: Stream): Promise<Progressed[]> {
+  const rows = await query<{ partition: number; next_offset: string }>(pool, {
+    text: 'SELECT partition, next_offset FROM holdfast.stream_progress WHERE topic = $1 AND group_id = $2',
+    values: [topic, groupId],
+  })
+  return rows.map(row => ({ topic, partition: row.partition, nextOffset: BigInt(row.next_offset) }))
 }
 
 async function idle(signal: AbortSignal): Promise<PublishResult> {
@@ -295,7 +309,7 @@ async function idle(signal: AbortSignal): Promise<PublishResult> {
 
 type Describe = (counts: StreamCounts | undefined) => string
 
-/** Until the generator's end comes, from either side. */
+/** Until the generator has ended. */
 async function showProgress(
   describe: Describe,
   counts: () => Promise<StreamCounts>,
@@ -315,49 +329,7 @@ async function showProgress(
       shownOne = true
       progress.log(`  ${found[0].padEnd(12)} ${paint('cyan', found[1])}\n`)
     }
-    if (options.orders !== undefined && done >= options.orders) return
     await systemClock.sleep(LOOK_EVERY_MS, signal)
-  }
-}
-
-/** @returns when the last record was seen settled, as `performance.now()` */
-async function settleAll(
-  describe: Describe,
-  counts: () => Promise<StreamCounts>,
-  produced: number,
-  progress: Progress,
-  failed: AbortSignal,
-): Promise<number> {
-  let last = 0
-  let lastAt = performance.now()
-  for (;;) {
-    const now = await unlessAway(counts())
-    const done = now === undefined ? last : settledOf(now)
-    if (done !== last) {
-      last = done
-      lastAt = performance.now()
-    }
-    progress.update({ done, total: produced, text: describe(now) })
-    if (done >= produced || failed.aborted) return performance.now()
-    if (performance.now() - lastAt > STALLED_AFTER_MS) {
-      throw new CommandFailed(
-        `${grouped(produced - done)} of ${grouped(produced)} records are still not settled, and nothing moves`,
-      )
-    }
-    await systemClock.sleep(50)
-  }
-}
-
-/**
- * Postgres may be stopped on purpose, to see what happens: the service waits for it, and so does the demo.
- * @returns `undefined` while Postgres is unavailable
- */
-async function unlessAway<R>(look: Promise<R>): Promise<R | undefined> {
-  try {
-    return await look
-  } catch (error) {
-    if (dispositionOf(error) !== 'retry') throw error
-    return undefined
   }
 }
 
