@@ -1,6 +1,7 @@
 /**
- * What package-lock.json promises: each package is pinned by its SHA-512, and each that users get has a licence that a program under MIT may
- * be shipped with. `make lint` runs it; exit code 1 names each that is not so.
+ * What package-lock.json promises: each package is pinned by its SHA-512, each that users get has a licence that a program under MIT may
+ * be shipped with, and of each that brings a script for its installation package.json says whether it may run. `make lint` runs it; exit
+ * code 1 names each that is not so.
  */
 import { readFileSync } from 'node:fs'
 
@@ -11,6 +12,7 @@ export interface Locked {
   /** Only for the development of Holdfast. */
   readonly dev?: boolean
   readonly link?: boolean
+  readonly hasInstallScript?: boolean
 }
 
 /** Permissive ones, as SPDX names them. Another one is a decision: look at its terms before it is added. */
@@ -41,6 +43,19 @@ export function lockfileProblems(packages: Readonly<Record<string, Locked>>): st
   })
 }
 
+/** @param allowed `allowScripts` of package.json. @returns a sentence for each package whose script it neither allows nor denies */
+export function scriptProblems(
+  packages: Readonly<Record<string, Locked>>,
+  allowed: Readonly<Record<string, boolean>>,
+): string[] {
+  const names = Object.entries(packages)
+    .filter(([path, { hasInstallScript, link }]) => path !== '' && hasInstallScript === true && link !== true)
+    .map(([path]) => path.replace(/^.*node_modules\//, ''))
+  return [...new Set(names)]
+    .filter(name => !Object.hasOwn(allowed, name))
+    .map(name => `${name} runs a script when it is installed, and allowScripts of package.json does not say whether it may`)
+}
+
 /** Of "A OR B" one is enough, of "A AND B" each is needed. */
 function isAllowed(licence: string | undefined): boolean {
   if (licence === undefined) return false
@@ -54,7 +69,10 @@ if (import.meta.main) {
   const lockfile = JSON.parse(readFileSync(new URL('../package-lock.json', import.meta.url), 'utf8')) as {
     packages: Record<string, Locked>
   }
-  const problems = lockfileProblems(lockfile.packages)
+  const { allowScripts } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    allowScripts: Record<string, boolean>
+  }
+  const problems = [...lockfileProblems(lockfile.packages), ...scriptProblems(lockfile.packages, allowScripts)]
   for (const problem of problems) console.error(`package-lock.json: ${problem}`)
   process.exitCode = problems.length === 0 ? 0 : 1
 }
