@@ -12,7 +12,7 @@ export function showConfig({ json }: { readonly json?: boolean }): void {
     print(
       table(
         ['name', 'value', 'origin'],
-        rows.map(({ name, value, origin }) => [name, value, origin]),
+        rows.map(({ name, value, origin, file }) => [name, value, file === undefined ? origin : `${origin} ${file}`]),
       ),
     )
 }

@@ -50,7 +50,6 @@ function readValues(env: Environment): Values {
         `${name}_FILE is "${file}", which holds ${JSON.stringify(shown(text))}: it must be ${value.expected}`,
       )
   }
-  // The table gives each name its type; what could not be read is absent, and then nothing is built from it.
   const mistaken = settings().filter(([name]) => !(name in values) && isGiven(env, name))
   const isKnown = (problem: string) => mistaken.some(([name]) => problem.startsWith(`${name} is not set`))
   problems.push(...disagreements(values as Partial<Values>).filter(problem => !isKnown(problem)))

@@ -6,6 +6,8 @@ export interface SettingRow {
   /** In effect, secrets hidden; empty when unset. */
   readonly value: string
   readonly origin: 'default' | 'environment' | '.env' | 'file'
+  /** Where the origin is a file: its path. */
+  readonly file: string | undefined
   readonly description: string
 }
 
@@ -15,12 +17,13 @@ export interface SettingRow {
  */
 export function describeConfig(env: Environment, file: Environment = {}): SettingRow[] {
   return settings().map(([name, { shown, about }]) => {
-    const { text, origin } = effective(env, name)
+    const { text, origin, file: path } = effective(env, name)
     const fromFile = origin === 'environment' && file[name] === text
     return {
       name,
       value: text === undefined ? '' : shown(text),
       origin: fromFile ? '.env' : origin,
+      file: path,
       description: about,
     }
   })

@@ -364,6 +364,13 @@ describe('the description', () => {
     expect(several?.value).toBe('postgres://u:***@h1:1,h2:2/d')
   })
 
+  it('says which file a secret comes from, and nothing of what it holds', () => {
+    const rows = describeConfig({ KAFKA_SASL_PASSWORD_FILE: FILE })
+    expect(rows.find(({ name }) => name === 'KAFKA_SASL_PASSWORD')).toMatchObject({
+      ...{ value: '***', origin: 'file', file: FILE },
+    })
+  })
+
   it('tells what stands in .env from what the environment says otherwise', () => {
     const rows = describeConfig({ HTTP_PORT: '9000', LOG_LEVEL: 'warn' }, { HTTP_PORT: '9001', LOG_LEVEL: 'warn' })
     expect(rows.find(({ name }) => name === 'HTTP_PORT')).toMatchObject({ value: '9000', origin: 'environment' })
