@@ -12,7 +12,7 @@ export interface HttpDefinition {
   readonly many?: string
   /** Member that holds the key where we answer about a value. Default: `key`. */
   readonly keyField?: string
-  /** What people call one value, and its key. Default: `value`, `key`. */
+  /** What people call one value, and its key. Default: the stream's `command`, else the title of its schema, else `value`; and `key`. */
   readonly one?: string
   readonly keyWord?: string
   /** What a key looks like, as a sentence. */
@@ -61,9 +61,25 @@ export const RESERVED_ROUTES: ReadonlySet<string> = new Set([
   'view',
 ])
 
-/** @param route first segment of the stream's paths, without a slash */
-export function httpNames(route: string, given: HttpDefinition = {}): HttpNames {
-  const one = given.one ?? 'value'
+/** A title that can stand in a sentence: a word or a few, and no sentence itself. */
+const PLAIN_TITLE = /^\p{L}[\p{L}\p{N}]*(?:[ -][\p{L}\p{N}]+){0,2}$/u
+
+/**
+ * What the definition calls one value without saying so for HTTP.
+ * @param title of its schema. It begins a line there: `Return` is `return` in a sentence, and `SKU` stays
+ */
+export function wordFor(command: string | undefined, title: unknown): string | undefined {
+  if (command !== undefined) return command
+  if (typeof title !== 'string' || title.length > 40 || !PLAIN_TITLE.test(title)) return undefined
+  return /^\p{Lu}\p{Lu}/u.test(title) ? title : title.charAt(0).toLowerCase() + title.slice(1)
+}
+
+/**
+ * @param route first segment of the stream's paths, without a slash
+ * @param word what one value is called unless `given` says it, as {@link wordFor} finds it
+ */
+export function httpNames(route: string, given: HttpDefinition = {}, word = 'value'): HttpNames {
+  const one = given.one ?? word
   return {
     paths: given.paths ?? [`/${route}/:key`],
     query: given.query,
@@ -77,7 +93,7 @@ export function httpNames(route: string, given: HttpDefinition = {}): HttpNames 
     one,
     keyWord: given.keyWord ?? 'key',
     keyRule:
-      given.keyRule ?? `This text cannot be the key of a ${one}: the schema of the stream says what a key looks like.`,
+      given.keyRule ?? `This text cannot be the key of ${withArticle(one)}: the schema of the stream says what a key looks like.`,
     codes: given.codes ?? { malformedKey: 'malformed_key', notFound: 'value_not_found' },
     view: given.view ?? 'value-view.js',
     sample: given.sample,

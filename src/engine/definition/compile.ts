@@ -1,5 +1,5 @@
 import type { StreamDefinition } from '../definition.ts'
-import { httpNames } from '../http-names.ts'
+import { httpNames, wordFor } from '../http-names.ts'
 import { createTables } from '../postgres/tables.ts'
 import { createQueries } from '../postgres/tables-select.ts'
 import type { ReadBack, Stream } from '../stream.ts'
@@ -73,7 +73,7 @@ export function compileStream<T>(definition: StreamDefinition<T>, { maxBytes, ..
   return {
     ...names,
     ...{ name, route, schema, key, command, unusualKinds, json },
-    http: httpNames(route, http),
+    http: httpNames(route, http, wordFor(command, schema.title)),
     createGenerator: definition.generator ?? values.createGenerator,
     overrides: {
       ...(batch === undefined ? {} : { batch }),
