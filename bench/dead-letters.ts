@@ -2,7 +2,7 @@
  * How long operators wait for the index of dead letters, and what each of its secondary indexes costs the stream that
  * writes it. Real PostgreSQL, default settings.
  */
-import { grouped } from '../src/engine/grouped.ts'
+
 import { Command } from 'commander'
 import type pg from 'pg'
 import { parseCount } from '#src/cli/arguments.ts'
@@ -14,6 +14,7 @@ import { createDeadLetterIndex } from '#src/inbox/postgres/dead-letter-index.ts'
 import { createDeadLetterStore } from '#src/inbox/postgres/dead-letter-store.ts'
 import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
 import { startPostgres } from '#tools/demo/servers/postgres.ts'
+import { grouped } from '../src/engine/grouped.ts'
 import type { Order } from '../test/support/order.ts'
 import { orderTables } from '../test/support/order-stream.ts'
 import { freshDatabase } from './database.ts'

@@ -2,7 +2,7 @@
  * How fast dead letters are redriven, into the store and to the topic, by the command beside a running service. Real Kafka and
  * PostgreSQL, default settings. The letters are orders that an earlier version of the service refused by mistake.
  */
-import { grouped } from '../src/engine/grouped.ts'
+
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,6 +15,7 @@ import { ensureTopics } from '#src/engine/kafka/admin.ts'
 import { startProducer } from '#src/engine/kafka/producer.ts'
 import { REDRIVE_TARGETS, type Redrive, type RedriveTarget } from '#src/inbox/ports.ts'
 import { startGuarded } from '#tools/demo/servers/guarded-process.ts'
+import { grouped } from '../src/engine/grouped.ts'
 import { anOrder } from '../test/support/orders.ts'
 import { ask, freshDatabase } from './database.ts'
 import { median } from './measurement.ts'

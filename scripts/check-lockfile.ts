@@ -53,7 +53,10 @@ export function scriptProblems(
     .map(([path]) => path.replace(/^.*node_modules\//, ''))
   return [...new Set(names)]
     .filter(name => !Object.hasOwn(allowed, name))
-    .map(name => `${name} runs a script when it is installed, and allowScripts of package.json does not say whether it may`)
+    .map(
+      name =>
+        `${name} runs a script when it is installed, and allowScripts of package.json does not say whether it may`,
+    )
 }
 
 /** Of "A OR B" one is enough, of "A AND B" each is needed. */

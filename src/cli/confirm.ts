@@ -1,6 +1,6 @@
-import { grouped } from '../engine/grouped.ts'
 import { createInterface } from 'node:readline/promises'
 import { UsageError } from '../engine/errors.ts'
+import { grouped } from '../engine/grouped.ts'
 import { CommandFailed } from './failure.ts'
 
 export interface Question {

@@ -1,7 +1,7 @@
-import { grouped } from '../engine/grouped.ts'
 import { randomInt } from 'node:crypto'
 import { systemClock } from '../clock.ts'
 import { UsageError } from '../engine/errors.ts'
+import { grouped } from '../engine/grouped.ts'
 import { ensureTopics } from '../engine/kafka/admin.ts'
 import { startProducer } from '../engine/kafka/producer.ts'
 import type { Stream } from '../engine/stream.ts'

@@ -1,4 +1,3 @@
-import { plural } from './words.ts'
 import { BrokerUnavailableError } from '../engine/errors.ts'
 import type { KafkaInspector } from '../engine/kafka/inspector.ts'
 import { type TopicSight, topicSight } from '../engine/kafka/topic-sight.ts'
@@ -8,6 +7,7 @@ import type { Checkpoint, DlqMark } from '../engine/postgres/proof-checkpoint.ts
 import type { Stream } from '../engine/stream.ts'
 import type { Config } from '../settings/config.ts'
 import { missingDeadLetters } from './proof-broker.ts'
+import { plural } from './words.ts'
 
 export interface LettersProven {
   readonly findings: readonly Finding[]

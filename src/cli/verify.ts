@@ -1,4 +1,3 @@
-import { plural } from './words.ts'
 import { StreamError } from '../engine/errors.ts'
 import type { Stream } from '../engine/stream.ts'
 import type { Config } from '../settings/config.ts'
@@ -9,6 +8,7 @@ import { type Verification, verifyStream } from './proof.ts'
 import { proofJson, showProof, showReading } from './proof-words.ts'
 import { loadSetup, namedOrAll } from './streams.ts'
 import { repair } from './verify-repair.ts'
+import { plural } from './words.ts'
 
 interface VerifyOptions extends ActingOptions {
   readonly stream?: string

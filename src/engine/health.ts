@@ -135,7 +135,10 @@ function movement(partitions: readonly PartitionStatus[], limitMs: number, nowMs
   if (stuck.length === 0) return ok()
   const reasons = stuck.map(({ topic, partition, stalledMs = 0, inFlightRecords, bufferedRecords, lagRecords }) => {
     const inHand = inFlightRecords + bufferedRecords
-    const work = inHand > 0 ? `${grouped(inHand)} records in hand` : `${lagRecords === null ? 'some' : grouped(lagRecords)} records to fetch`
+    const work =
+      inHand > 0
+        ? `${grouped(inHand)} records in hand`
+        : `${lagRecords === undefined ? 'some' : grouped(lagRecords)} records to fetch`
     return `${topic}-${partition} has stood still for ${inSeconds(stalledMs)} with ${work}`
   })
   const longestMs = Math.max(...stuck.map(({ stalledMs = 0 }) => stalledMs))

@@ -93,7 +93,8 @@ export function httpNames(route: string, given: HttpDefinition = {}, word = 'val
     one,
     keyWord: given.keyWord ?? 'key',
     keyRule:
-      given.keyRule ?? `This text cannot be the key of ${withArticle(one)}: the schema of the stream says what a key looks like.`,
+      given.keyRule ??
+      `This text cannot be the key of ${withArticle(one)}: the schema of the stream says what a key looks like.`,
     codes: given.codes ?? { malformedKey: 'malformed_key', notFound: 'value_not_found' },
     view: given.view ?? 'value-view.js',
     sample: given.sample,

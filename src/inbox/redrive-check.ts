@@ -1,6 +1,5 @@
-import { grouped } from '../engine/grouped.ts'
 import type { Violation } from '../engine/dead-letter.ts'
-import { counted } from './redrive-guard.ts'
+import { grouped } from '../engine/grouped.ts'
 
 /** The check that a redrive begins with: how many of its members would pass now, by today's schema. */
 

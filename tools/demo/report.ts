@@ -1,7 +1,7 @@
 /** The demo's output: all addresses once it is ready, and the outcome of the records at its end. */
 
-import { grouped } from '../../src/engine/grouped.ts'
 import { paint } from '../../src/cli/output.ts'
+import { grouped } from '../../src/engine/grouped.ts'
 import type { StreamCounts } from '../../src/engine/postgres/stream-counts.ts'
 import { maskUrl } from '../../src/settings/setting.ts'
 import { FIRST_GRAPH } from './prometheus.ts'

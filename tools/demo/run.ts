@@ -1,4 +1,3 @@
-import { grouped } from '../../src/engine/grouped.ts'
 import { randomInt } from 'node:crypto'
 import { accessSync, constants, createWriteStream } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
@@ -14,6 +13,7 @@ import { type PublishResult, publish, type RecordPublisher } from '../../src/cli
 import { whyNot } from '../../src/cli/value-file.ts'
 import { systemClock } from '../../src/clock.ts'
 import { UsageError } from '../../src/engine/errors.ts'
+import { grouped } from '../../src/engine/grouped.ts'
 import { withArticle } from '../../src/engine/http-names.ts'
 import { ensureTopics } from '../../src/engine/kafka/admin.ts'
 import { type KafkaProducer, startProducer } from '../../src/engine/kafka/producer.ts'

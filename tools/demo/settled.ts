@@ -1,8 +1,8 @@
-import { grouped } from '../../src/engine/grouped.ts'
-import type { StreamCounts } from '../../src/engine/postgres/stream-counts.ts'
 import { CommandFailed } from '../../src/cli/failure.ts'
 import { dispositionOf } from '../../src/engine/errors.ts'
+import { grouped } from '../../src/engine/grouped.ts'
 import type { Clock } from '../../src/engine/ports.ts'
+import type { StreamCounts } from '../../src/engine/postgres/stream-counts.ts'
 import type { TopicPartition } from '../../src/engine/record.ts'
 
 /** Where a partition stands: below `nextOffset` everything is settled. */

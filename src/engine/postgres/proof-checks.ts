@@ -1,5 +1,5 @@
-import { grouped } from '../grouped.ts'
 import type { StreamPlan, TablePlan } from '../definition/plan.ts'
+import { grouped } from '../grouped.ts'
 import { identifier, literal } from './identifiers.ts'
 
 /** A row that some check found: where, and two details for its sentence. */
@@ -119,7 +119,8 @@ export const LEDGER_CHECKS: readonly Check[] = [
       FROM holdfast.stream_ledger WHERE topic = $1 AND group_id = $2
         AND records + gaps + expired + skipped <> to_offset - from_offset ORDER BY 1, 2`,
     parameters: 2,
-    what: row => `${grouped(row.other ?? 0)} offsets are said to hold ${grouped(row.detail)} (records, gaps, expired, skipped)`,
+    what: row =>
+      `${grouped(row.other ?? 0)} offsets are said to hold ${grouped(row.detail)} (records, gaps, expired, skipped)`,
   },
   {
     text: `SELECT partition, from_offset AS position, written + duplicate + stale + superseded + dead_lettered AS detail,

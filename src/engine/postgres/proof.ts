@@ -1,7 +1,7 @@
-import { grouped } from '../grouped.ts'
 import type pg from 'pg'
 import type { DlqPosition } from '../dead-letter.ts'
 import type { TablePlan } from '../definition/plan.ts'
+import { grouped } from '../grouped.ts'
 import { nearest } from '../nearest.ts'
 import type { OutcomeCounts } from '../outcome.ts'
 import type { Stream } from '../stream.ts'

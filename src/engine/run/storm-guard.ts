@@ -1,5 +1,5 @@
-import { grouped } from '../grouped.ts'
 import type { DeadLetter } from '../dead-letter.ts'
+import { grouped } from '../grouped.ts'
 import type { SourceRecord } from '../record.ts'
 import { type Pause, STORM_WINDOW, type StormTally } from '../settlement.ts'
 
@@ -109,4 +109,3 @@ function reasonOf({ rejection: { reason, error, message } }: DeadLetter): string
   const cause = `${reason} (${error})`
   return reason === 'store_rejected' ? `${cause}: ${message}` : cause
 }
-

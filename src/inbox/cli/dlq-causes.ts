@@ -1,8 +1,8 @@
-import { grouped } from '../../engine/grouped.ts'
 import { type ActingOptions, actingOperator } from '../../cli/operator-name.ts'
 import { note, print, table } from '../../cli/output.ts'
 import { ago, plural } from '../../cli/words.ts'
 import { UsageError } from '../../engine/errors.ts'
+import { grouped } from '../../engine/grouped.ts'
 import { ATTENTION, CAUSE_STATES, type CauseChange, type ListedCause } from '../causes.ts'
 import { type DlqOptions, openDeadLetters } from './dlq-parts.ts'
 

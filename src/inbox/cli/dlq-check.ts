@@ -1,9 +1,9 @@
-import { grouped } from '../../engine/grouped.ts'
 import { CommandFailed } from '../../cli/failure.ts'
 import { onInterrupt } from '../../cli/interrupt.ts'
 import { note, paint, printAll } from '../../cli/output.ts'
 import { startProgress } from '../../cli/progress.ts'
 import { plural } from '../../cli/words.ts'
+import { grouped } from '../../engine/grouped.ts'
 import { visible } from '../../engine/visible.ts'
 import type { CheckedPage, CheckResult } from '../ports.ts'
 import { answerable, filterOf } from './dlq-filter.ts'
@@ -38,8 +38,12 @@ export async function check(words: readonly string[], options: CheckOptions): Pr
   if (json) return
   const { passing, failing, gone } = counts
   const lost =
-    gone === 0 ? '' : `, ${grouped(gone)} cannot be checked: their bytes are gone, or their place in the topic is not known`
-  note(`${plural(checked, 'dead letter')}: ${paint('green', `${grouped(passing)} would pass`)}, ${grouped(failing)} would not${lost}`)
+    gone === 0
+      ? ''
+      : `, ${grouped(gone)} cannot be checked: their bytes are gone, or their place in the topic is not known`
+  note(
+    `${plural(checked, 'dead letter')}: ${paint('green', `${grouped(passing)} would pass`)}, ${grouped(failing)} would not${lost}`,
+  )
 }
 
 async function* resultsOf(pages: AsyncIterable<CheckedPage>): AsyncIterable<CheckResult> {

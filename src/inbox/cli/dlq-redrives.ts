@@ -1,6 +1,6 @@
-import { grouped } from '../../engine/grouped.ts'
 import { note, print, table } from '../../cli/output.ts'
 import { ago } from '../../cli/words.ts'
+import { grouped } from '../../engine/grouped.ts'
 import { type DlqOptions, openDeadLetters } from './dlq-parts.ts'
 import { stateText } from './redrive-words.ts'
 

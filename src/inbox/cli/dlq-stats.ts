@@ -1,7 +1,7 @@
-import { grouped } from '../../engine/grouped.ts'
 import { note, print, table } from '../../cli/output.ts'
 import { inRounds, type WatchOptions } from '../../cli/watch.ts'
 import { ago, plural } from '../../cli/words.ts'
+import { grouped } from '../../engine/grouped.ts'
 import { groupJson } from '../json.ts'
 import { answerable, filterOf } from './dlq-filter.ts'
 import { type DeadLetters, type DlqOptions, openDeadLetters } from './dlq-parts.ts'

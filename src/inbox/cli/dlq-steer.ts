@@ -1,7 +1,7 @@
-import { grouped } from '../../engine/grouped.ts'
 import { confirm } from '../../cli/confirm.ts'
 import { actingOperator } from '../../cli/operator-name.ts'
 import { note, print } from '../../cli/output.ts'
+import { grouped } from '../../engine/grouped.ts'
 import type { Operator } from '../../engine/operator.ts'
 import { offers } from '../letter-states.ts'
 import type { Redrive } from '../ports.ts'

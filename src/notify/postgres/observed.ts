@@ -1,5 +1,5 @@
-import { grouped } from '../../engine/grouped.ts'
 import type pg from 'pg'
+import { grouped } from '../../engine/grouped.ts'
 import { query } from '../../engine/postgres/pool.ts'
 import { ATTENTION, type AttentionState, type CauseKey } from '../../inbox/causes.ts'
 import { membersWhere, sqlList } from '../../inbox/letter-states.ts'

@@ -1,6 +1,6 @@
-import { grouped } from '../../../src/engine/grouped.ts'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { startProgress } from '#src/cli/progress.ts'
+import { grouped } from '../../../src/engine/grouped.ts'
 
 const CLEAR_LINE = '\r\u001b[2K'
 

@@ -406,13 +406,18 @@ it('a column may be NULL where its field may be absent or null', () => {
 
 describe('what one value of a stream is called', () => {
   const WHERE = { topic: 'returns', dlqTopic: 'returns.dlq', groupId: 'g' }
-  const named = (more: object) => compileStream({ ...returns, ...more } as StreamDefinition, { ...WHERE, maxBytes: 1_000_000 }).http.one
+  const named = (more: object) =>
+    compileStream({ ...returns, ...more } as StreamDefinition, { ...WHERE, maxBytes: 1_000_000 }).http.one
   it.each<[string, object, string]>([
     ['as its definition says', { http: { one: 'parcel' }, command: 'return' }, 'parcel'],
     ['by its word of the command line', { command: 'refund' }, 'refund'],
     ['by the title of its schema, as it stands in a sentence', {}, 'return'],
     ['by one that is an abbreviation', { schema: { ...returns.schema, title: 'SKU' } }, 'SKU'],
-    ['a value, where the title is a sentence', { schema: { ...returns.schema, title: 'Goods that come back.' } }, 'value'],
+    [
+      'a value, where the title is a sentence',
+      { schema: { ...returns.schema, title: 'Goods that come back.' } },
+      'value',
+    ],
     ['a value, where there is no title', { schema: { ...returns.schema, title: undefined } }, 'value'],
   ])('%s', (_, more, word) => {
     expect(named(more)).toBe(word)
