@@ -4,6 +4,7 @@ import type { Header, SourceRecord } from '#src/engine/record.ts'
 import type { Stream } from '#src/engine/stream.ts'
 import { addedText, openDeadLetter } from '../support/dead-letters.ts'
 import type { World } from '../support/faults/world.ts'
+import { COMMIT_LOG, commitsThatGoBack } from './commit-log.ts'
 import { readHistory } from './history.ts'
 import { type InputLog, readInput } from './input-log.ts'
 import type { Verdicts } from './invariants.ts'
@@ -35,6 +36,9 @@ export async function checkOutcome(world: World, stream: Stream, load: Load, ver
   verdicts.checked('I10', history.writes)
   for (const id of history.repeated)
     verdicts.violated('I10', `the record ${stream.topic}-${id} was written more than once`)
+  const { commits, backwards } = await commitsThatGoBack(inspector.read(COMMIT_LOG), stream)
+  verdicts.checked('I7', commits)
+  for (const what of backwards) verdicts.violated('I7', what)
   await checkLedger(world, stream, input, history.writes, verdicts)
   return {
     records: input.records,

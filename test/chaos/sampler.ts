@@ -36,7 +36,6 @@ interface Sight {
   readonly partitions: readonly number[]
   readonly inspector: KafkaInspector
   readonly progress: Watermark
-  readonly commits: Watermark
 }
 
 export async function startSampler(
@@ -62,7 +61,6 @@ export async function startSampler(
         partitions: Array.from({ length: partitions[name] ?? 0 }, (_, partition) => partition),
         inspector: await startInspector({ connection: world.config.kafka, groupId }),
         progress: createWatermark(`progress of ${name}`, verdicts, now),
-        commits: createWatermark(`the committed offset of ${name}`, verdicts, now),
       }),
     ),
   )
@@ -81,11 +79,10 @@ export async function startSampler(
   }
 
   /** First Kafka's commits, then progress: what is committed at any moment must be settled at a later one. */
-  async function lookAtCommits({ topic, partitions, inspector, commits }: Sight): Promise<void> {
+  async function lookAtCommits({ topic, partitions, inspector }: Sight): Promise<void> {
     const committed = await inspector.committed(partitions.map(partition => ({ topic, partition })))
     const settled = await readProgress(topic)
     for (const { partition, nextOffset } of committed) {
-      commits.saw(partition, nextOffset)
       verdicts.checked('I6')
       const reached = settled.get(partition) ?? 0n
       if (nextOffset > reached)
