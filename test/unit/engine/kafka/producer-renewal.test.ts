@@ -23,6 +23,8 @@ interface FakeProducer extends NativeProducer {
   readonly disconnected: boolean
   /** Reports on all that it holds. */
   report(error?: NativeError): void
+  /** What it reports as the offset of records that it delivers. Default: the next one. */
+  offset: number | undefined
   /** Inherited by real ones; frees a client that did not connect. */
   _disconnect(done: () => void): void
 }
@@ -34,7 +36,7 @@ function createFakeProducer(hears: boolean): FakeProducer {
   const held: unknown[] = []
   const listeners = new Map<string, (...args: never[]) => void>()
   let disconnected = false
-  let offset = 0
+  let next = 0
   function answer(done: (error: NativeError | null, result: NativeMetadata) => void, timeoutMs: number): void {
     const partition = { id: 0, leader: 1, replicas: [1, 2, 3], isrs: client.isrs }
     const metadata = { brokers: [{ id: 1 }], topics: [{ name: 'orders.dlq', partitions: [partition] }] }
@@ -44,6 +46,7 @@ function createFakeProducer(hears: boolean): FakeProducer {
   const client: FakeProducer = {
     hears,
     acknowledged: true,
+    offset: undefined,
     isrs: [1, 2, 3],
     held,
     get disconnected() {
@@ -51,7 +54,7 @@ function createFakeProducer(hears: boolean): FakeProducer {
     },
     report(error) {
       for (const opaque of held.splice(0)) {
-        const report = { topic: 'orders.dlq', partition: 0, offset: offset++, opaque }
+        const report = { topic: 'orders.dlq', partition: 0, offset: client.offset ?? next++, opaque }
         listeners.get('delivery-report')?.(...([error ?? null, report] as never[]))
       }
     },
@@ -227,4 +230,21 @@ it('lets a new one go that connects only after the close', async () => {
   await waiting
   await closing
   expect(stage.clients.map(({ disconnected }) => disconnected)).toEqual([true, true])
+})
+
+it('takes a record for stored only when the broker has named its offset', async () => {
+  const { client, produce } = await aProducer()
+  client(0).offset = -1001
+  const refused = expect(produce()).rejects.toMatchObject({
+    code: 'broker_unavailable',
+    disposition: 'retry',
+    message: expect.stringContaining('named no offset'),
+  })
+  await vi.advanceTimersByTimeAsync(10)
+  await refused
+
+  client(0).offset = 0
+  const stored = produce()
+  await vi.advanceTimersByTimeAsync(10)
+  expect(await stored).toEqual({ partition: 0, offset: 0n })
 })
