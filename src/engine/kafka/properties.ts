@@ -243,7 +243,8 @@ export const CONSUMER_PROPERTIES = {
   'enable.auto.offset.store': false,
   'partition.assignment.strategy': 'cooperative-sticky',
   'session.timeout.ms': 10_000,
-  'heartbeat.interval.ms': 3_000,
+  // By its answer a member learns that others come or go, and each partition that moves waits for that, two times over; the default is 3 s.
+  'heartbeat.interval.ms': 1_000,
   // Also the bound of a rebalance: well beyond a drain and the longest batch.
   'max.poll.interval.ms': 120_000,
   // What the client may prefetch: the memory bound of the native side.
