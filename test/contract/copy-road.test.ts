@@ -296,7 +296,7 @@ describe('what the database refuses', () => {
       const [copy] = copies
       if (copy === undefined) throw new Error('there is nothing to copy')
       const missing = pipelined(client, [{ ...copy, text: copy.text.replace('orders', 'nowhere') }])
-      await expect(missing).rejects.toThrow(/"nowhere" does not exist/)
+      await expect(missing).rejects.toThrow(/"public\.nowhere" does not exist/)
       expect((await pipelined(client, ['SELECT 7 AS n']))[0]?.rows).toEqual([{ n: 7 }])
     })
   })
@@ -365,7 +365,7 @@ describe('what COPY cannot write', () => {
     const works = [aWork(batch(0, ['a', 'b']), { from: 0n }), aWork(batch(2, ['c', 'd']), { from: 2n })]
     const { ends, obstacles } = await settled(COPY, works, { tables })
     expect(ends).toMatchObject([{ counts: { written: 2 } }, { counts: { written: 2 } }])
-    expect([copied, obstacles]).toEqual([1, [expect.stringMatching(/"nowhere" does not exist/)]])
+    expect([copied, obstacles]).toEqual([1, [expect.stringMatching(/"public\.nowhere" does not exist/)]])
   })
 
   it('is tried again once the cause may be gone', async () => {

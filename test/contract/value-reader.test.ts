@@ -286,7 +286,7 @@ describe('a reader whose store does not answer', () => {
     )
     const reading = createValueReader(pool.value, orderQueries).read('a')
     await expect(reading).rejects.toThrow(StoreMisconfiguredError)
-    await expect(reading).rejects.toThrow(/relation "orders" does not exist.*holdfast migrate up/)
+    await expect(reading).rejects.toThrow(/relation "public\.orders" does not exist.*holdfast migrate up/)
   })
 })
 
