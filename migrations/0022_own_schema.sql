@@ -82,12 +82,21 @@ DECLARE
     replay_items, replay_items_purged, value_count_changes, stream_ledger, stream_pauses, stream_moves, proof_checkpoints, audit_log, switches,
     consumer_starts, timeline_steps, causes, notices, pgmigrations_project, pgmigrations}';
   stands   regclass;
+  is_left  boolean;
   moving   text;
 BEGIN
   FOREACH moving IN ARRAY shared LOOP
     CONTINUE WHEN to_regclass(format('%I.%I', home, moving)) IS NULL;
     stands := to_regclass(format('public.%I', moving));
-    IF obj_description(stands, 'pg_class') LIKE 'Holdfast: %' THEN
+    is_left := coalesce(obj_description(stands, 'pg_class') LIKE 'Holdfast: %', false);
+    -- What leads to a table of ours is ours, by whatever name our schema went when it was left there.
+    IF is_left AND NOT EXISTS (
+      SELECT FROM pg_rewrite JOIN pg_depend ON classid = 'pg_rewrite'::regclass AND objid = pg_rewrite.oid
+      WHERE ev_class = stands AND refclassid = 'pg_class'::regclass AND refobjid = to_regclass(format('%I.%I', home, moving))
+    ) THEN
+      RAISE EXCEPTION 'public.% serves the version before of another installation in this database, and ours would have to stand there: '
+        'take that one back, or drop what it has left in public', moving;
+    ELSIF is_left THEN
       IF moving LIKE 'pgmigrations%' THEN
         EXECUTE format('ALTER TABLE %I.%I NO INHERIT public.%I', home, moving, moving);
         EXECUTE format('DROP TABLE public.%I', moving);

@@ -1,7 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { readdirSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
-import { runner } from 'node-pg-migrate'
 import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { systemClock } from '#src/clock.ts'
@@ -13,25 +10,13 @@ import { readProof } from '#src/engine/postgres/proof.ts'
 import { serverFacts } from '#src/engine/postgres/table-rights.ts'
 import { queueSchemaOf, requireQueueSchema } from '#src/inbox/jobs/queue-schema.ts'
 import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
+import { ALL_MIGRATIONS as ALL, anInstallationInPublic, BEFORE_OWN_SCHEMA as BEFORE } from '../support/installations.ts'
 import type { Order } from '../support/order.ts'
 import { orderTables } from '../support/order-stream.ts'
 import { aReadyOrder, aWork } from '../support/orders.ts'
 import { eventually } from '../support/service.ts'
 import { freshDatabase } from '../support/stack.ts'
 import { provenOrders } from '../support/streams.ts'
-
-const MIGRATIONS = fileURLToPath(new URL('../../migrations', import.meta.url))
-const ALL = readdirSync(MIGRATIONS).map(file => file.replace(/\.sql$/, ''))
-const BEFORE = ALL.indexOf('0022_own_schema')
-
-/** A database as a version before migration 0022 has left it: everything in public. */
-async function anInstallationInPublic(url: string, count = BEFORE): Promise<void> {
-  const log = { info() {}, warn() {}, error() {} }
-  await runner({
-    ...{ databaseUrl: url, dir: MIGRATIONS, migrationsTable: 'pgmigrations', schema: 'public', direction: 'up', count },
-    ...{ singleTransaction: true, logger: log },
-  })
-}
 
 function aPool(url: string, schema = 'holdfast'): pg.Pool {
   const pool = createPool({ url, schema, max: 2, statementTimeoutMs: 10_000, name: 'test' })
