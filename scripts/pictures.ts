@@ -90,7 +90,7 @@ async function takePages(browser: Browser, { url, kafka }: Ready): Promise<void>
   await page.screenshot({ path: join(ROOT, 'docs/search-page.png'), fullPage: true })
   await produce(kafka, {})
   await page.locator('#example').click()
-  await page.locator('#result #order-title').waitFor()
+  await page.getByText('3 items').or(page.getByText('1 item')).first().waitFor()
   await page.screenshot({ path: join(ROOT, 'docs/order-page.png'), fullPage: true })
   await close()
 }

@@ -101,12 +101,20 @@ Examples:
     {
       name: 'up',
       summary: 'apply what is missing',
-      options: [...forceOptions(), option('--json', 'the names as a JSON object')],
+      options: [
+        ...forceOptions(),
+        option('--new', 'a second installation beside one in another schema'),
+        option('--json', 'the names as a JSON object'),
+      ],
       help: `The old version may run meanwhile. A migration that it cannot work with is refused, with the names of the processes, until
 they have ended; what runs in spite of --force fails.
 
-Example:
-  holdfast migrate up`,
+Where PG_SCHEMA names a schema without an installation, and the database has one in another schema that is in use, nothing is done
+without --new: the name may be mistyped, and an empty installation would read the topics from their start.
+
+Examples:
+  holdfast migrate up
+  PG_SCHEMA=shop holdfast migrate up --new`,
       load: async () => (await migrate()).up,
     },
     {

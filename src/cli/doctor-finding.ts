@@ -6,7 +6,7 @@ export interface Finding {
   readonly name: string
   readonly ok: boolean
   readonly detail: string
-  /** What to do about it; only where `ok` is false. */
+  /** What to do about it; where `ok` is true, what may be done. */
   readonly fix?: string
 }
 

@@ -1,8 +1,11 @@
 import { urlsOfHosts } from '../engine/postgres/database-url.ts'
 import { toStoreError } from '../engine/postgres/errors.ts'
+import { dropViews, type FormerViews, formerViews } from '../engine/postgres/former-views.ts'
 import { askHosts, hostName } from '../engine/postgres/hosts.ts'
 import { identifier } from '../engine/postgres/identifiers.ts'
+import { otherInstallations, otherwiseInstalled } from '../engine/postgres/installations.ts'
 import { missingMigrations, projectMigrations, requireFitDatabase } from '../engine/postgres/migrate.ts'
+import type { Ask } from '../engine/postgres/migration-home.ts'
 import { createPool, query } from '../engine/postgres/pool.ts'
 import { type Pooling, requireSupportedPooling } from '../engine/postgres/pooling.ts'
 import { requireTables } from '../engine/postgres/required-tables.ts'
@@ -11,6 +14,7 @@ import type { Stream } from '../engine/stream.ts'
 import { queueSchemaOf, requireQueueSchema } from '../inbox/jobs/queue-schema.ts'
 import type { Config } from '../settings/config.ts'
 import { type Finding, messageOf, remedyOf } from './doctor-finding.ts'
+import { plural } from './words.ts'
 
 const POOLERS = {
   none: 'none in front of Postgres',
@@ -28,6 +32,7 @@ export async function* postgresFindings(
   parts.defer(() => pool.end())
   const urls = urlsOfHosts(settings.url)
   if (urls.length > 1) yield await hostsFinding(urls)
+  const ask: Ask = (text, values) => query(pool, { text, values: [...values] })
   // The check that is under way: its finding has this name when it fails.
   let name = 'postgres'
   try {
@@ -47,13 +52,9 @@ export async function* postgresFindings(
     const missing = await missingMigrations(pool, projectMigrations(process.cwd()))
     // Not advised where it would fail.
     await requireFitDatabase(pool, missing)
-    yield {
-      name,
-      ok: missing.length === 0,
-      detail: missing.length === 0 ? 'up to date' : `missing: ${missing.join(', ')}`,
-      ...(missing.length === 0 ? {} : { fix: 'run: holdfast migrate up' }),
-    }
+    yield { name, ...(await migrationsFound(ask, settings.schema, missing)) }
     if (missing.length > 0) return
+    yield* formerViewsFound(await formerViews(ask, settings.schema))
     yield rightsFinding(facts)
     for (const stream of streams) {
       name = `tables of ${stream.name}`
@@ -61,10 +62,7 @@ export async function* postgresFindings(
       yield { name, ok: true, detail: `${stream.tableNames.join(', ')} are as its definition needs them` }
     }
     name = 'jobs'
-    await requireQueueSchema(
-      (text, values) => query(pool, { text, values: [...values] }),
-      queueSchemaOf(settings.schema),
-    )
+    await requireQueueSchema(ask, queueSchemaOf(settings.schema))
     yield { name, ok: true, detail: 'may use their queue' }
   } catch (error) {
     yield {
@@ -91,6 +89,34 @@ function rightsFinding({ schemas, barred, forbidden }: ServerFacts): Finding {
     detail: `this user may not ${lacking.join(', and not ')}`,
     fix: `GRANT USAGE ON SCHEMA ${all} TO it; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${all} TO it`,
   }
+}
+
+/** Nothing where none are left. */
+function formerViewsFound({ views, neededBy }: FormerViews): Finding[] {
+  if (views.length === 0) return []
+  const what = `${plural(views.length, 'view')} left for the version before by migration 0022`
+  if (neededBy.length > 0) {
+    const who = neededBy.map(process => process.what).join('; ')
+    return [{ name: 'views in public', ok: true, detail: `${what}, which still runs: ${who}` }]
+  }
+  return [
+    {
+      name: 'views in public',
+      ok: true,
+      detail: `${what}, which does not run; where you will not go back to it, they may be dropped`,
+      fix: dropViews(views),
+    },
+  ]
+}
+
+async function migrationsFound(ask: Ask, schema: string, missing: readonly string[]): Promise<Omit<Finding, 'name'>> {
+  const elsewhere = missing.length === 0 ? undefined : await otherwiseInstalled(ask, schema)
+  if (elsewhere !== undefined) return { ok: false, detail: elsewhere.what, fix: elsewhere.remedy }
+  if (missing.length > 0)
+    return { ok: false, detail: `missing: ${missing.join(', ')}`, fix: 'run: holdfast migrate up' }
+  const others = (await otherInstallations(ask, schema)).map(other => identifier(other.schema))
+  const beside = others.length === 0 ? '' : `; this database has other installations, in ${others.join(', ')}`
+  return { ok: true, detail: `up to date in the schema ${identifier(schema)}${beside}` }
 }
 
 /** What each of several servers is: one takes writes, the others are its standbys. */

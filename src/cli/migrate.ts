@@ -17,9 +17,13 @@ interface Options extends ActingOptions {
   readonly force?: boolean
 }
 
-export async function up({ json, ...acting }: Options): Promise<void> {
+interface UpOptions extends Options {
+  readonly new?: boolean
+}
+
+export async function up({ json, new: beside = false, ...acting }: UpOptions): Promise<void> {
   const { url, config, options } = database()
-  const names = await migrate(url, 'up', { ...options, ...forced(config, acting) })
+  const names = await migrate(url, 'up', { ...options, ...forced(config, acting), beside })
   if (json) return print(JSON.stringify({ applied: names }))
   for (const name of names) print(`applied ${name}`)
   if (names.length === 0) note('nothing to do: up to date')

@@ -98,6 +98,7 @@ export async function runDemo(options: DemoOptions, traces: DemoTraces): Promise
   await migrate(config.postgres.direct.url, 'up', {
     schema: config.postgres.schema,
     project: projectMigrations(process.cwd()),
+    beside: false,
   })
   const producer = parts.use(await startProducer({ connection: config.kafka, tracing: traces.tracing }))
   const { topicPartitions: partitions, topicReplication: replication } = config.kafka

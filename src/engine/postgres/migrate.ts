@@ -10,6 +10,7 @@ import { audit } from './audit.ts'
 import { toStoreError } from './errors.ts'
 import { onPrimary } from './hosts.ts'
 import { identifier } from './identifiers.ts'
+import { otherwiseInstalled, requireNoOther, requireNotShared } from './installations.ts'
 import { type Ask, FORMER_SCHEMA, hasTable, homeOf, leaveNoViews, makeSchema } from './migration-home.ts'
 import { withLocks } from './migration-locks.ts'
 import {
@@ -69,6 +70,8 @@ export interface MigrationOptions {
   readonly force?: Operator | undefined
   /** Is called with what runs, and in spite of which it is done. */
   readonly onForced?: ((inTheWay: readonly InTheWay[]) => void) | undefined
+  /** Whether a new installation may be made where the database has one in another schema that is in use. Default: true. */
+  readonly beside?: boolean
   /** Of our own migrations. Default: those of this version. */
   readonly directory?: string
 }
@@ -93,7 +96,7 @@ export function projectMigrations(cwd: string): string | undefined {
 export async function migrate(
   url: string,
   direction: 'up' | 'down',
-  { count, project, schema = DEFAULT_SCHEMA, force, onForced, directory }: MigrationOptions = {},
+  { count, project, schema = DEFAULT_SCHEMA, force, onForced, beside = true, directory }: MigrationOptions = {},
 ): Promise<string[]> {
   const sets = direction === 'up' ? setsOf(project, directory) : setsOf(project, directory).reverse()
   return await connected(url, async client => {
@@ -113,7 +116,10 @@ export async function migrate(
     // Held until the connection ends; the runner takes the same one, which a session may.
     await client.query(`SELECT pg_advisory_lock(${PG_MIGRATE_LOCK_ID})`)
     await leaveNoViews(ask, schema)
-    if (direction === 'up') await makeSchema(ask, schema)
+    if (direction === 'up') {
+      if (!beside) await requireNoOther(ask, schema)
+      await makeSchema(ask, schema)
+    }
     const done: string[] = []
     for (const set of sets) {
       const left = count === undefined ? undefined : count - done.length
@@ -122,7 +128,7 @@ export async function migrate(
       // There is nothing to take back, and the runner would make the table.
       if (direction === 'down' && !(await hasTable(ask, home, set.table))) continue
       const isOurs = set.prefix === ''
-      if (isOurs) await requireFree(ask, set, direction, { home, count: left, force, onForced })
+      if (isOurs) await requireFree(ask, set, direction, { schema, home, count: left, force, onForced })
       done.push(...(await withLocks(ask, () => run(client, set, direction, { schema, home, count: left }))))
       // Once more, where the table for it is made by one of them.
       if (isOurs && direction === 'up') {
@@ -135,15 +141,16 @@ export async function migrate(
 }
 
 interface FreeOptions extends Pick<MigrationOptions, 'count' | 'force' | 'onForced'> {
+  readonly schema: string
   readonly home: string
 }
 
-/** Nobody who runs may be in the way of our own migrations. @throws StoreMisconfiguredError that names who is, unless it is forced */
+/** Nobody who runs, and no other installation, may be in the way of our own migrations. @throws StoreMisconfiguredError that names who is, unless it is forced */
 async function requireFree(
   ask: Ask,
   { directory, table }: MigrationSet,
   direction: 'up' | 'down',
-  { home, count, force, onForced }: FreeOptions,
+  { schema, home, count, force, onForced }: FreeOptions,
 ): Promise<void> {
   const applied = (await appliedIn(ask, home, table)).map(({ name }) => name)
   const breaking = await breakingMigrations(directory)
@@ -159,7 +166,11 @@ async function requireFree(
           breaking.filter(({ name }) => names.includes(name)),
         )
       : await needyProcesses(ask, home, names)
-  if (force === undefined) return requireNobodyInTheWay(direction, inTheWay)
+  if (force === undefined) {
+    requireNobodyInTheWay(direction, inTheWay)
+    if (direction === 'down') await requireNotShared(ask, schema, names)
+    return
+  }
   if (inTheWay.length === 0) return
   onForced?.(inTheWay)
   if (!(await hasTable(ask, home, 'audit_log'))) return
@@ -343,6 +354,8 @@ export async function requireMigrated(pool: pg.Pool, project?: string): Promise<
     await requireNotBroken(asking(pool), schemaOf(pool), await migrationNames(OURS.directory))
     return missing
   }
+  const elsewhere = await otherwiseInstalled(asking(pool), schemaOf(pool))
+  if (elsewhere !== undefined) throw new StoreMisconfiguredError(elsewhere.what, { remedy: elsewhere.remedy })
   const which = `${ours.length === 1 ? 'the migration' : 'the migrations'} ${ours.join(', ')}`
   throw new StoreMisconfiguredError(`the database lacks ${which}`, { remedy: 'run: holdfast migrate up' })
 }

@@ -49,10 +49,6 @@ export interface AssignmentsParts {
   readonly turn: () => Promise<void>
 }
 
-/**
- * Less would make no stop shorter: while a member that was killed holds a rebalance up, the client's leaving waits for the group
- * as well (8.6 s in all with 5 s, 8.9 s with 2 s).
- */
 const COMMIT_TIMEOUT_MS = 5_000
 /** A partition that keeps losing its fence is fought over: do not fight at full speed. */
 const REPOSITION_PAUSE_MS = 1_000

@@ -63,7 +63,7 @@ capabilities:
 name: migrate
 image: {{ include "holdfast.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
-args: [migrate, up]
+args: [migrate, up{{ if .Values.migrations.newInstallation }}, --new{{ end }}]
 {{- if .Values.streams.migrations }}
 # Migrations of a project are those of the working directory.
 workingDir: /app/project
