@@ -4,6 +4,7 @@ import { basename, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PG_MIGRATE_LOCK_ID, runner } from 'node-pg-migrate'
 import pg from 'pg'
+import { VERSION } from '../../version.ts'
 import { dispositionOf, StoreMisconfiguredError, StoreUnavailableError } from '../errors.ts'
 import type { Operator } from '../operator.ts'
 import { audit } from './audit.ts'
@@ -376,7 +377,7 @@ async function migrationNames(directory: string): Promise<string[]> {
 
 async function connected<R>(url: string, work: (client: pg.Client) => Promise<R>): Promise<R> {
   const options = {
-    application_name: 'holdfast-migrate',
+    application_name: `holdfast-migrate/${VERSION}`,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
   }
