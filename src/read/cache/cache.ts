@@ -2,7 +2,7 @@ import { setTimeout as timer } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import { dispositionOf } from '../../engine/errors.ts'
 import type { Clock } from '../../engine/ports.ts'
-import { compareOrigins } from '../../engine/record.ts'
+import { compareOrigins, type Origin } from '../../engine/record.ts'
 import type { ValueReader } from '../ports.ts'
 import type { CacheResult, EvictionCause, Lookup, ValueCache } from '../read-side.ts'
 import { costOf, Entry } from './entry.ts'
@@ -59,7 +59,7 @@ interface Warming {
  * The serialized LRU cache. A hit needs no parsing; and as bytes are held, there is no shared object to be changed.
  *
  * Two rules keep an older version from coming back. (1) A version goes in only when it is newer than the one that is
- * held, or that overtook the load. (2) Dropping a key detaches the load that is under way for it: it answers those who
+ * held, or that overtook the load; where offset and timestamp contradict each other, neither is held. (2) Dropping a key detaches the load that is under way for it: it answers those who
  * asked before, and leaves nothing behind; later callers load again.
  *
  * Where several replicas write, a third keeps a held version from outliving the one that replaced it: (3) What is held is
@@ -212,6 +212,10 @@ export function createCache(options: CacheOptions): ValueCache {
           continue
         }
         const entry = new Entry(value)
+        if (contradicts(entry.origin, entries.peek(value.key)?.origin)) {
+          forget(value.key)
+          continue
+        }
         store(value.key, entry)
         const race = loads.get(value.key)?.race
         if (race === undefined) continue
@@ -303,6 +307,15 @@ export function createCache(options: CacheOptions): ValueCache {
     for (const key of added.toReversed()) entries.get(key)
     for (const key of others) entries.get(key)
   }
+}
+
+/**
+ * What was just stored has a lower offset and a later timestamp than what is held of its partition: the topic may have been created again, and
+ * its offsets have begun anew. Which of both the store has, it says itself.
+ */
+function contradicts(written: Origin, held: Origin | undefined): boolean {
+  if (held === undefined || written.timestampMs <= held.timestampMs) return false
+  return compareOrigins(written, held) === 'older'
 }
 
 /** An abort only ends the wait. */

@@ -125,6 +125,17 @@ describe('an older version never comes back', () => {
     expect(text((await cache.get('a')).value?.json)).toBe('a@2')
   })
 
+  it('when the topic was created again, and later versions have lower offsets: the store says which one it has', async () => {
+    const { cache, reader } = given()
+    const stored = version('a', 900n)
+    cache.put([stored])
+    const { timestampMs } = stored.origin
+    cache.put([{ ...version('a', 5n), origin: { ...stored.origin, offset: 5n, timestampMs: timestampMs + 1 } }])
+    const asked = cache.get('a')
+    reader.answer('a', version('a', 5n))
+    expect(text((await asked).value?.json)).toBe('a@5')
+  })
+
   it('when a write overtakes the load', async () => {
     const { cache, reader } = given()
     const asked = cache.get('a')
