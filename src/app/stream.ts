@@ -7,6 +7,7 @@ import { createStartCounts } from '../engine/postgres/start-counts.ts'
 import type { Stream } from '../engine/stream.ts'
 import type { Tracing } from '../engine/tracing.ts'
 import { createTimelineRecorder, type TimelineRecorder } from '../engine/watch/timeline.ts'
+import { leaveFormerTopic } from '../inbox/postgres/former-topic.ts'
 import { createStreamSettlement } from '../inbox/postgres/letter-settlement.ts'
 import type { Config } from '../settings/config.ts'
 import type { StreamObserver } from '../telemetry/observer.ts'
@@ -84,7 +85,7 @@ export function composeStream(parts: UnitParts): StreamUnit {
         onObstacle: because => observer.observe({ kind: 'copy_unavailable', because }),
       }),
       startCounts: createStartCounts(pool),
-      requests: createOperatorRequests(pool, stream),
+      requests: createOperatorRequests(pool, stream, leaveFormerTopic(stream)),
       lanes,
       onSettled: reading.onSettled,
       requireTables: () => requireTables(pool, stream.name, stream.plan),

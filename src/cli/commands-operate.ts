@@ -71,12 +71,13 @@ export const SEEK: CommandSpec = {
   help: `A time means the first record whose timestamp is not before it; where there is none, it says so and moves nothing. Noted in the
 ledger and in the audit log. A running service is asked to let go of the partition: it settles what it has in hand, moves, and
 goes on at the new place; the command waits for that. Reading again is harmless: what is stored already counts as duplicate or stale.
-It lifts a pause of the storm guard, but not one of an operator.
+It lifts a pause of the storm guard, but not one of an operator. In a topic that was deleted and created again, what was stored from the
+former one is marked first: between the two the later timestamp decides.
 
 Examples:
   holdfast seek --partition 2 --to earliest --because "read again after a fix"
   holdfast seek --partition 2 --to 2026-11-29T08:00:00Z --because "read again since the deploy"
-  holdfast seek --partition 2 --to 81723 --because "topic was recreated"`,
+  holdfast seek --partition 2 --to earliest --because "topic was recreated"`,
   load: async () => (await import('./seek.ts')).seek,
 }
 

@@ -1,6 +1,12 @@
 import { UsageError } from '../engine/errors.ts'
 import { type KafkaInspector, startInspector } from '../engine/kafka/inspector.ts'
 import {
+  type FormerTopic,
+  formerTopicOf,
+  type LeaveFormerTopic,
+  leaveRowsInPages,
+} from '../engine/postgres/former-topic.ts'
+import {
   MOVE_PATIENCE_SECONDS,
   type Move,
   movePartition,
@@ -9,7 +15,9 @@ import {
   withdrawMove,
 } from '../engine/postgres/moves.ts'
 import { createPool } from '../engine/postgres/pool.ts'
-import { partitionKey } from '../engine/record.ts'
+import { formerTopic, partitionKey } from '../engine/record.ts'
+import type { Stream } from '../engine/stream.ts'
+import { leaveFormerTopic, waitingOfFormer } from '../inbox/postgres/former-topic.ts'
 import type { Place } from './arguments.ts'
 import { CommandFailed } from './failure.ts'
 import { onInterrupt } from './interrupt.ts'
@@ -44,8 +52,12 @@ export async function seek({ stream: name, partition, to, because, as, json }: S
   const topicId = await inspector.topicId(topic)
   const move = { stream: stream.name, topic, partition, groupId, to: offset, low, topicId }
   const by = actingOperator(setup.config, { as, because })
+  const former = await formerTopicOf(pool, move, { offset, topicId })
+  if (former !== undefined) await leave(pool, stream, former)
   const { members } = await inspector.group(topic)
-  const from = members > 0 ? await askOwner(inspector, pool, move, by) : await moveAlone(inspector, pool, move, by)
+  const mover = { inspector, pool, move, by, leave: leaveFormerTopic(stream) }
+  const from = members > 0 ? await askOwner(mover) : await moveAlone(mover)
+  if (former !== undefined) await tellOfLetters(pool, stream.name, former)
   if (json) {
     print(JSON.stringify({ stream: stream.name, partition, from: from?.toString() ?? null, to: String(offset) }))
   } else print(`partition ${partition}: from ${from ?? 'nowhere'} to ${offset}`)
@@ -54,9 +66,37 @@ export async function seek({ stream: name, partition, to, because, as, json }: S
 type Pool = ReturnType<typeof createPool>
 type By = ReturnType<typeof actingOperator>
 
+/** Who moves what, and why. */
+interface Mover {
+  readonly inspector: KafkaInspector
+  readonly pool: Pool
+  readonly move: Move
+  readonly by: By
+  readonly leave: LeaveFormerTopic
+}
+
+/** Most of the work of a move into a topic that was created again, before anything waits for it. */
+async function leave(pool: Pool, stream: Stream, former: FormerTopic): Promise<void> {
+  const { topic, partition, topicId } = former
+  const values = await leaveRowsInPages(pool, stream.plan, former)
+  note(
+    `${values} values of partition ${partition} were read of a topic that was deleted (id ${topicId}): they keep their place as one of ` +
+      `${formerTopic(topic, topicId)}, and with records of the topic ${topic} that there is now the later timestamp wins`,
+  )
+}
+
+async function tellOfLetters(pool: Pool, stream: string, former: FormerTopic): Promise<void> {
+  const waiting = await waitingOfFormer(pool, stream, former)
+  if (waiting === 0) return
+  note(
+    `${waiting} of its dead letters wait. Redrive or discard them soon ("holdfast dlq ls partition:${former.partition}"): a record that fails at the ` +
+      'same offset of the topic that there is now takes the place of such a letter in the index',
+  )
+}
+
 /** No process consumes the partition, so the command moves it itself. */
-async function moveAlone(inspector: KafkaInspector, pool: Pool, move: Move, by: By): Promise<bigint | undefined> {
-  const from = await movePartition(pool, move, by)
+async function moveAlone({ inspector, pool, move, by, leave }: Mover): Promise<bigint | undefined> {
+  const from = await movePartition(pool, move, by, leave)
   // Progress is the truth; Kafka's offset follows it, so that lag and proof agree.
   await inspector.commit([{ topic: move.topic, partition: move.partition, nextOffset: move.to }])
   return from
@@ -67,7 +107,8 @@ async function moveAlone(inspector: KafkaInspector, pool: Pool, move: Move, by: 
  * the last member has left meanwhile, the command moves it itself.
  * @throws CommandFailed when no process carried it out
  */
-async function askOwner(inspector: KafkaInspector, pool: Pool, move: Move, by: By): Promise<bigint | undefined> {
+async function askOwner(mover: Mover): Promise<bigint | undefined> {
+  const { inspector, pool, move, by } = mover
   using interrupt = onInterrupt()
   const id = await requestMove(pool, move, by)
   note('the service runs: it is asked to let go of the partition and to move it')
@@ -83,7 +124,7 @@ async function askOwner(inspector: KafkaInspector, pool: Pool, move: Move, by: B
   // It may have been carried out just before.
   const last = await moveState(pool, id)
   if (last.kind === 'moved') return last.from
-  if (members === 0) return await moveAlone(inspector, pool, move, by)
+  if (members === 0) return await moveAlone(mover)
   throw notMoved(move, interrupt.signal.aborted)
 }
 

@@ -1,5 +1,5 @@
 import { REASONS, type Reason } from './dead-letter.ts'
-import { type Header, originId, type TopicPartition } from './record.ts'
+import { type Header, originId, type TopicPartition, topicParts } from './record.ts'
 import { isInt64, MAX_INSTANT_MS, parseTimestamp, timestampToInt64 } from './timestamp.ts'
 
 /** Header names that we add: Kafka's own contract for dead letters (KIP-1191), and ours. All values are UTF-8 text. */
@@ -78,7 +78,10 @@ const REDRIVE_ID = /^[A-Za-z0-9_-]{1,64}$/
 
 const text = textOf(TEXT_BYTES)
 const name = textOf(NAME_BYTES)
-const topic: Codec<string> = { write: value => value, read: value => (TOPIC.test(value) ? value : undefined) }
+const topic: Codec<string> = {
+  write: value => topicParts(value).name,
+  read: value => (TOPIC.test(value) ? value : undefined),
+}
 const omitted: Codec<'omitted'> = {
   write: value => value,
   read: value => (value === 'omitted' ? value : undefined),

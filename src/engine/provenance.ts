@@ -1,5 +1,5 @@
 import { HEADER, readHeader } from './headers.ts'
-import { type Origin, originId, type SourceRecord } from './record.ts'
+import { type Origin, originId, type SourceRecord, topicParts } from './record.ts'
 
 /** The redrive that brought a record. */
 export interface RecordRedrive {
@@ -29,6 +29,8 @@ export interface ProvenanceClaim {
 export interface RedriveFacts {
   /** How often the letter has been redriven, this time included: from the index, not from the header. */
   readonly redriveCount: number
+  /** The topic as it first stood in it: another one than claimed, when that was deleted since (`formerTopic`). `undefined`: forgotten. */
+  readonly topic?: string | undefined
   /** Timestamp of the record as it first stood; `undefined` when the index has forgotten it. */
   readonly timestampMs: number | undefined
   /** Progress of the group on the origin's partition; `undefined` where it has none. */
@@ -55,10 +57,12 @@ export async function provenances(records: readonly SourceRecord[], ask: AskRedr
   return record => {
     const claim = claimOf(record)
     const known = claim === undefined ? undefined : facts.get(claimKey(claim))
-    if (claim === undefined || known === undefined || !isBelow(claim.origin, record, known)) return unconfirmed(record)
-    const { timestampMs = claim.origin.timestampMs, redriveCount } = known
+    if (claim === undefined || known === undefined) return unconfirmed(record)
+    const { topic = claim.origin.topic, timestampMs = claim.origin.timestampMs, redriveCount } = known
+    const origin = { ...claim.origin, topic, timestampMs }
+    if (!isBelow(origin, record, known)) return unconfirmed(record)
     return {
-      origin: { ...claim.origin, timestampMs },
+      origin,
       redrive: { redriveId: claim.redriveId, redriveCount },
       foreign: false,
     }
@@ -86,6 +90,8 @@ function isMarked({ headers }: SourceRecord): boolean {
 
 function isBelow(origin: Origin, record: SourceRecord, { nextOffset }: RedriveFacts): boolean {
   if (origin.topic === record.topic && origin.partition === record.partition) return origin.offset < record.offset
+  // No progress counts in a topic that was deleted.
+  if (topicParts(origin.topic).formerId !== undefined) return true
   if (nextOffset !== undefined) return origin.offset < nextOffset
   // A letter of unknown origin has its place in the dead-letter topic, which the group does not consume: no offset there
   // stands above one of this topic, because between topics the timestamps decide.

@@ -4,7 +4,7 @@ export interface TopicPartition {
   readonly partition: number
 }
 
-/** Where a record stands, and when it was produced. Offsets are `bigint` inside, decimal text in JSON. */
+/** Where a record stands, and when it was produced. Offsets are `bigint` inside, decimal text in JSON. The topic may be a {@link formerTopic}. */
 export interface Origin extends TopicPartition {
   readonly offset: bigint
   /** The record's timestamp: ms since the epoch by convention, any 64-bit integer in fact (`timestamp.ts`). */
@@ -28,9 +28,26 @@ export function partitionKey({ topic, partition }: TopicPartition): string {
   return `${topic}-${partition}`
 }
 
+/** Stands between the name of a topic that was deleted and created again, and the id of the one that was deleted. No name of Kafka's holds it. */
+const FORMER = '@'
+
+/**
+ * What stands for a topic in origins that count in a former one of its name: to {@link compareOrigins}, and to the settling statement,
+ * that is another topic, as it is in fact.
+ */
+export function formerTopic(topic: string, topicId: string): string {
+  return `${topic}${FORMER}${topicId}`
+}
+
+/** The name that Kafka knows, and the id of the former topic where it is one. */
+export function topicParts(topic: string): { readonly name: string; readonly formerId: string | undefined } {
+  const at = topic.indexOf(FORMER)
+  return at === -1 ? { name: topic, formerId: undefined } : { name: topic.slice(0, at), formerId: topic.slice(at + 1) }
+}
+
 /** `topic-partition-offset`: the identity of a record, and of the dead letter made from it (`holdfast.id`). */
 export function originId({ topic, partition, offset }: TopicPartition & { readonly offset: bigint }): string {
-  return `${topic}-${partition}-${offset}`
+  return `${topicParts(topic).name}-${partition}-${offset}`
 }
 
 /** How an arriving record stands to the one that is stored: see {@link compareOrigins}. */

@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { DeadLetter } from '#src/engine/dead-letter.ts'
+import { movePartition } from '#src/engine/postgres/moves.ts'
 import { readProof } from '#src/engine/postgres/proof.ts'
 import type { SettlementStore } from '#src/engine/settlement.ts'
 import type { ReadyRecord } from '#src/engine/verdict.ts'
 import type { DeadLetterStore } from '#src/inbox/ports.ts'
 import { createDeadLetterStore } from '#src/inbox/postgres/dead-letter-store.ts'
+import { leaveFormerTopic } from '#src/inbox/postgres/former-topic.ts'
 import { createStreamSettlement } from '#src/inbox/postgres/letter-settlement.ts'
 import { rebuildIndex } from '#src/inbox/postgres/reindex.ts'
 import { readDlqTopic } from '#src/inbox/reindex.ts'
@@ -220,6 +222,21 @@ describe('an index made anew from the topic', () => {
     expect(await rows()).toMatchObject([{ failures: '0', state: 'open' }])
     await store.settle(aWork([], { from: 0n, deadLetters: [letter] }))
     expect(await rows()).toMatchObject([{ failures: '1', state: 'open' }])
+    expect(await findings()).toEqual([])
+  })
+
+  it('knows which letters are of a topic that was deleted and created again', async () => {
+    await store.identify('holdfast', [{ topic: 'orders', partition: 0 }], 'topic-1')
+    await settle([incomplete(0n), incomplete(1n)])
+    const to = { stream: 'orders', topic: 'orders', partition: 0, groupId: 'holdfast', to: 5n, topicId: 'topic-2' }
+    await movePartition(database.pool, to, someone, leaveFormerTopic(stream))
+    next = 5n
+    await settle([incomplete(5n, { failedAtMs: Date.now() + 60_000 })])
+    const before = await rows()
+    expect(before.map(row => row.former_topic_id)).toEqual(['topic-1', 'topic-1', null])
+    await database.pool.query('TRUNCATE holdfast.dead_letters')
+    expect(await reindex()).toMatchObject({ added: 3 })
+    expect(await rows()).toEqual(before)
     expect(await findings()).toEqual([])
   })
 

@@ -4,6 +4,7 @@ import type { Operator } from '../operator.ts'
 import { countOutcomes } from '../outcome.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
 import { audit } from './audit.ts'
+import { formerOf, LEAVE_PATIENTLY, type LeaveFormerTopic } from './former-topic.ts'
 import { advance, enter, type LedgerRange, WITHOUT_PAUSE } from './ledger.ts'
 import { finish, pipelined, query, transaction } from './pool.ts'
 import { startRow } from './start-progress.ts'
@@ -22,7 +23,8 @@ export interface Move extends TopicPartition {
 /**
  * Moves a partition's progress: forward skips what lies between, back reads it again. The ledger records it in a row of its own
  * whose `skipped` is the distance (negative: back), so that its ranges still follow on one another. In a topic that was made
- * again, the same offset is another place: there progress may also stay where it is.
+ * again, the same offset is another place: there progress may also stay where it is. Anywhere else in it, what was stored from the
+ * former topic is said to be from that.
  * @returns where it was; `undefined` when it was never consumed: then it starts at `to`
  * @throws UsageError when it is there already
  */
@@ -30,10 +32,11 @@ export async function movePartition(
   pool: pg.Pool,
   { stream, topic, partition, groupId, to, low = to, topicId }: Move,
   by: Operator,
+  leave: LeaveFormerTopic = leaveNothing,
 ): Promise<bigint | undefined> {
   return await transaction(pool, async client => {
     await pipelined(client, ['BEGIN'])
-    const moved = await prepare(client, { stream, topic, partition, groupId, to, low, topicId }, by)
+    const moved = await prepare(client, { stream, topic, partition, groupId, to, low, topicId }, by, leave)
     if (!moved.isMove) throw new UsageError(`${partitionKey({ topic, partition })} is at offset ${to} already`)
     await finish(client, moved.statements)
     return moved.from
@@ -45,6 +48,7 @@ async function prepare(
   client: pg.PoolClient,
   { stream, topic, partition, groupId, to, low = to, topicId }: Move,
   by: Operator,
+  leave: LeaveFormerTopic,
 ): Promise<{ readonly from: bigint | undefined; readonly isMove: boolean; readonly statements: pg.QueryConfig[] }> {
   const [found] = await pipelined(client, [
     {
@@ -55,12 +59,16 @@ async function prepare(
   ])
   const row: { next_offset: string; topic_id: string | null } | undefined = found?.rows[0]
   const from = row === undefined ? undefined : BigInt(row.next_offset)
-  const replaced = row !== undefined && row.topic_id !== null && topicId !== undefined && row.topic_id !== topicId
+  const counted = row?.topic_id ?? undefined
+  const replaced = counted !== undefined && topicId !== undefined && counted !== topicId
   if (from === to && !replaced) return { from, isMove: false, statements: [] }
   if (from === undefined) await startRow(client, { stream, topic, partition, groupId }, { at: to, skippedFrom: low })
   const range = { topic, partition, groupId, from: from ?? to, to }
+  const former = formerOf(range, { offset: range.from, topicId: counted }, { offset: to, topicId })
   const counts = { ...countOutcomes([]), records: 0, gaps: 0n, expired: 0n, skipped: range.to - range.from }
   const statements = [
+    // Progress is locked, so no batch writes further values at positions of the former topic.
+    ...(former === undefined ? [] : [{ text: LEAVE_PATIENTLY }, ...leave(former)]),
     ...(from === undefined || from === to ? [] : [advance(range), liftPause(range), enter(stream, range, counts)]),
     {
       // From here on it goes by what it reads next: what it had read before may be gone from the log.
@@ -79,9 +87,14 @@ async function prepare(
     audit(stream, 'seek', `topic:${topic} group:${groupId} partition:${partition}`, by, {
       from: from?.toString() ?? null,
       to: String(to),
+      ...(former === undefined ? {} : { former_topic_id: former.topicId }),
     }),
   ]
   return { from, isMove: true, statements }
+}
+
+function leaveNothing(): readonly pg.QueryConfig[] {
+  return []
 }
 
 /** How long a request waits for the process that has the partition. */
@@ -138,7 +151,11 @@ export async function withdrawMove(pool: pg.Pool, id: string): Promise<void> {
  * Carries a request out, on behalf of the process that has let go of the partition.
  * @returns nothing when it was carried out already, or is too old
  */
-export async function carryOut(pool: pg.Pool, id: string): Promise<{ readonly from: bigint | undefined } | undefined> {
+export async function carryOut(
+  pool: pg.Pool,
+  id: string,
+  leave: LeaveFormerTopic = leaveNothing,
+): Promise<{ readonly from: bigint | undefined } | undefined> {
   return await transaction(pool, async client => {
     const [, claimed] = await pipelined(client, [
       'BEGIN',
@@ -154,7 +171,7 @@ export async function carryOut(pool: pg.Pool, id: string): Promise<{ readonly fr
       ...{ stream: row.stream, topic: row.topic, partition: row.partition, groupId: row.group_id },
       ...{ to: BigInt(row.to_offset), low: BigInt(row.low_offset), topicId: row.topic_id ?? undefined },
     }
-    const { from, statements } = await prepare(client, move, { who: row.asked_by, because: row.because })
+    const { from, statements } = await prepare(client, move, { who: row.asked_by, because: row.because }, leave)
     await finish(client, [
       ...statements,
       { text: 'UPDATE holdfast.stream_moves SET moved_from = $2 WHERE id = $1', values: [id, from ?? null] },

@@ -1,13 +1,18 @@
 import type pg from 'pg'
 import type { RequestStore } from '../operator.ts'
+import type { LeaveFormerTopic } from './former-topic.ts'
 import { carryOut } from './moves.ts'
 import { readPauses, toManualPause } from './pauses.ts'
 import { pipelined, withClient } from './pool.ts'
 
-/** What operators ask of a stream, as the process that consumes it reads it. */
+/**
+ * What operators ask of a stream, as the process that consumes it reads it.
+ * @param leave what a move into a topic that was created again adds to its transaction; default: nothing
+ */
 export function createOperatorRequests(
   pool: pg.Pool,
   { topic, groupId }: { readonly topic: string; readonly groupId: string },
+  leave?: LeaveFormerTopic,
 ): RequestStore {
   return {
     async read() {
@@ -29,6 +34,6 @@ export function createOperatorRequests(
         }
       })
     },
-    move: ({ id }) => carryOut(pool, id),
+    move: ({ id }) => carryOut(pool, id, leave),
   }
 }

@@ -1,6 +1,6 @@
 import { ownSizeOf } from '../../engine/batch.ts'
 import type { DeadLetter } from '../../engine/dead-letter.ts'
-import { originId } from '../../engine/record.ts'
+import { originId, topicParts } from '../../engine/record.ts'
 import { timestampToInt64 } from '../../engine/timestamp.ts'
 import type { Column, Statement } from '../../engine/value-sql.ts'
 import { SETTLED, sqlList } from '../letter-states.ts'
@@ -53,7 +53,11 @@ const FIELDS: readonly Field[] = [
   },
   { ...text('key', letter => letter.key ?? ''), select: "nullif(key, '')" },
   text('group_id', letter => letter.groupId),
-  text('source_topic', letter => letter.origin.topic),
+  text('source_topic', letter => topicParts(letter.origin.topic).name),
+  {
+    ...text('former_topic_id', letter => topicParts(letter.origin.topic).formerId ?? ''),
+    select: "nullif(former_topic_id, '')",
+  },
   int4('source_partition', letter => letter.origin.partition),
   int8('source_offset', ({ letter }) => letter.origin.offset),
   int8('source_timestamp', ({ letter }) => timestampToInt64(letter.origin.timestampMs)),
@@ -77,6 +81,9 @@ const FIELDS: readonly Field[] = [
 /** What a later failure of the same record replaces. Its place and its first failure stay. */
 const RENEWED = ['reason', 'error', 'pointer', 'message', 'violations', 'key', 'group_id']
 
+/** What only another record at the same position replaces. */
+const OF_RECORD = ['former_topic_id', 'source_timestamp', 'first_failed_at']
+
 const NAMES = FIELDS.map(field => field.name).join(', ')
 
 /** Columns of letters as parameters of a statement. */
@@ -90,11 +97,18 @@ export const LETTER_INPUT = {
 }
 
 /**
+ * The known letter is of a topic that was deleted, and a record of the topic that has its name now failed at the same position. The index
+ * has one letter of an id: that of the topic that there is.
+ */
+const IS_ANOTHER = 'known.former_topic_id IS NOT NULL AND excluded.former_topic_id IS NULL'
+
+/**
  * The state of a letter whose record failed once more. A resolved letter had its effect, and a discarded one was decided by
  * an operator: both keep their state. A letter that another redrive holds waits for the record of that redrive. Without a
  * redrive, the record was merely read again.
  */
 const STATE_AFTER_FAILURE = `CASE
+    WHEN ${IS_ANOTHER} THEN excluded.state
     WHEN known.state IN (${sqlList(SETTLED)}) THEN known.state
     WHEN known.state = 'replaying' AND excluded.replay_id <> known.replay_id THEN known.state
     WHEN excluded.replay_count > known.replay_count OR known.state = 'replaying' AND excluded.replay_id IS NOT NULL
@@ -117,8 +131,10 @@ function indexSql(redriveMax: number): string {
     dlq_partition = CASE WHEN excluded.dlq_offset IS NULL THEN known.dlq_partition ELSE excluded.dlq_partition END,
     dlq_offset = coalesce(excluded.dlq_offset, known.dlq_offset),
     failures = known.failures + excluded.failures,
-    replay_count = greatest(known.replay_count, excluded.replay_count),
-    replay_id = coalesce(known.replay_id, excluded.replay_id), written_by = excluded.written_by,
+    ${OF_RECORD.map(name => `${name} = CASE WHEN ${IS_ANOTHER} THEN excluded.${name} ELSE known.${name} END`).join(', ')},
+    replay_count = CASE WHEN ${IS_ANOTHER} THEN excluded.replay_count ELSE greatest(known.replay_count, excluded.replay_count) END,
+    replay_id = CASE WHEN ${IS_ANOTHER} THEN excluded.replay_id ELSE coalesce(known.replay_id, excluded.replay_id) END,
+    written_by = excluded.written_by,
     state = ${STATE_AFTER_FAILURE},
     state_changed_at = CASE WHEN known.state = ${STATE_AFTER_FAILURE} THEN known.state_changed_at
       ELSE excluded.state_changed_at END`

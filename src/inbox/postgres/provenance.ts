@@ -3,6 +3,7 @@ import { query } from '../../engine/postgres/pool.ts'
 import { claimKey, type ProvenanceClaim, type RedriveFacts } from '../../engine/provenance.ts'
 import { originId } from '../../engine/record.ts'
 import { membersWhere, sqlList } from '../letter-states.ts'
+import { originTopic } from './former-topic.ts'
 
 /**
  * What is known of the redrives that records claim to come from.
@@ -15,7 +16,7 @@ export async function readRedrives(
   claims: readonly ProvenanceClaim[],
 ): Promise<Map<string, RedriveFacts>> {
   const keys = claims.map(claimKey)
-  const rows = await query<{ at: string; count: number; timestamp: string | null; next_offset: string | null }>(pool, {
+  const rows = await query<FactsRow>(pool, {
     name: 'redrives_of_records',
     text: REDRIVES,
     values: [
@@ -28,15 +29,24 @@ export async function readRedrives(
     ],
   })
   return new Map(
-    rows.map(({ at, count, timestamp, next_offset }) => [
+    rows.map(({ at, count, topic, timestamp, next_offset }) => [
       keys[Number(at) - 1] ?? '',
       {
         redriveCount: count,
+        topic: topic ?? undefined,
         timestampMs: timestamp === null ? undefined : Number(timestamp),
         nextOffset: next_offset === null ? undefined : BigInt(next_offset),
       },
     ]),
   )
+}
+
+interface FactsRow extends pg.QueryResultRow {
+  readonly at: string
+  readonly count: number
+  readonly topic: string | null
+  readonly timestamp: string | null
+  readonly next_offset: string | null
 }
 
 /**
@@ -45,7 +55,7 @@ export async function readRedrives(
  * id are what is left of it, and the record was redriven at least once.
  */
 const REDRIVES = `
-  SELECT claimed.at, letter.source_timestamp AS timestamp, progress.next_offset,
+  SELECT claimed.at, ${originTopic('letter')} AS topic, letter.source_timestamp AS timestamp, progress.next_offset,
     greatest(1, coalesce(letter.replay_count, 0)
       + CASE WHEN item.state IN (${sqlList(membersWhere('settled'))}) THEN 0 ELSE 1 END) AS count
   FROM unnest($3::text[], $4::text[], $5::text[], $6::int4[]) WITH ORDINALITY

@@ -19,6 +19,7 @@ import {
   RedriveTakenOverError,
 } from '../redrive-work.ts'
 import { stateBefore } from './dead-letter-rows.ts'
+import { originTopic } from './former-topic.ts'
 import { INTO_STORE, IS_ALIVE, letGo } from './redrive-rows.ts'
 
 /**
@@ -81,7 +82,7 @@ export function createRedriveStore(
         const row = await asOwner<PageRow>(
           redrive,
           `SELECT true AS mine, state, page_marks AS marks, ARRAY(
-            SELECT jsonb_build_object('id', item.dead_letter_id, 'topic', d.source_topic, 'partition', d.source_partition,
+            SELECT jsonb_build_object('id', item.dead_letter_id, 'topic', ${originTopic('d')}, 'partition', d.source_partition,
               'offset', d.source_offset::text, 'timestamp', d.source_timestamp, 'replay_count', d.replay_count, 'bytes', d.bytes,
               'dlq_partition', d.dlq_partition, 'dlq_offset', d.dlq_offset::text, 'edited', encode(item.edited_value, 'base64'),
               'ahead', ${IS_AHEAD})
@@ -291,7 +292,7 @@ function goesTo(parameter: string): string {
  * The origin of `dead_letters AS d` is a place of a topic that we consume, and no group has settled it. A partition that an operator has
  * moved back was settled as far as the ledger says.
  */
-const IS_AHEAD = `(EXISTS (SELECT FROM holdfast.stream_progress AS p WHERE p.topic = d.source_topic)
+const IS_AHEAD = `(d.former_topic_id IS NULL AND EXISTS (SELECT FROM holdfast.stream_progress AS p WHERE p.topic = d.source_topic)
   AND NOT EXISTS (SELECT FROM holdfast.stream_progress AS p WHERE p.topic = d.source_topic AND p.partition = d.source_partition
     AND p.next_offset > d.source_offset)
   AND NOT EXISTS (SELECT FROM holdfast.stream_ledger AS l WHERE l.topic = d.source_topic AND l.partition = d.source_partition

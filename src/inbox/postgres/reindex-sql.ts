@@ -2,6 +2,7 @@ import { SOURCE_COLUMNS, type StreamPlan } from '../../engine/definition/plan.ts
 import { identifier } from '../../engine/postgres/identifiers.ts'
 import { membersWhere, sqlList } from '../letter-states.ts'
 import { LETTER_INPUT } from './dead-letters.ts'
+import { originTopic } from './former-topic.ts'
 
 /** Statements of `reindex.ts`, in the order in which they run on one session. */
 
@@ -34,7 +35,21 @@ export const CREATE_LETTERS = `
   ORDER BY copy.id, copy.written_by = 'holdfast' DESC, copy.replay_count DESC, copy.failed_at DESC,
     copy.dlq_partition, copy.dlq_offset DESC`
 
+/** The copies do not say in which topic their positions count; the audit log knows which partitions have left one, and when. */
+const OF_FORMER_TOPICS = `
+  WITH left_topics AS MATERIALIZED (
+    SELECT stream, substring(filter FROM '^topic:([^ ]+) ') AS topic, substring(filter FROM ' partition:([0-9]+)$')::integer AS partition,
+      at, counts->>'former_topic_id' AS topic_id
+    FROM holdfast.audit_log WHERE what = 'seek' AND counts->>'former_topic_id' IS NOT NULL
+  )
+  UPDATE reindex_letters AS letter SET former_topic_id = (
+    SELECT topic_id FROM left_topics AS gone
+    WHERE (gone.stream, gone.topic, gone.partition) = (letter.stream, letter.source_topic, letter.source_partition)
+      AND gone.at > letter.first_failure ORDER BY gone.at LIMIT 1
+  ) WHERE EXISTS (SELECT FROM left_topics)`
+
 export const PREPARE = [
+  OF_FORMER_TOPICS,
   'ALTER TABLE reindex_letters ADD PRIMARY KEY (id)',
   'CREATE INDEX ON reindex_copies (id)',
   // By letter, for which replay_items has no index.
@@ -59,8 +74,8 @@ function ofLatest(cause: 'reason' | 'error' | 'pointer'): string {
 }
 const WORDS_LOST = 'failed again in a redrive into the store; its message went with the index'
 
-/** The columns of a root table, and of `dead_letters`, that say which record a row came from. */
-const SOURCE_PLACE = SOURCE_COLUMNS.slice(0, 3)
+/** The columns of a root table, and of `dead_letters`, that say where in its topic the record of a row stood. */
+const SOURCE_PLACE = SOURCE_COLUMNS.slice(1, 3)
 
 /**
  * Adds the next slice of letters, at most `$2` whose id is greater than `$1`; `$3` redrives park a letter. A letter whose record is the
@@ -74,11 +89,11 @@ export function addStatement({ root, key }: StreamPlan): string {
     SELECT * FROM reindex_letters WHERE id > $1 ORDER BY id LIMIT $2
   ), added AS (
     INSERT INTO holdfast.dead_letters (id, stream, reason, error, pointer, message, violations, key, group_id, source_topic,
-      source_partition, source_offset, source_timestamp, first_failed_at, failed_at, failures, attempts, bytes,
+      former_topic_id, source_partition, source_offset, source_timestamp, first_failed_at, failed_at, failures, attempts, bytes,
       dlq_partition, dlq_offset, written_by, replay_count, replay_id, state, state_changed_at, discard_action)
     SELECT letter.id, letter.stream, ${(['reason', 'error', 'pointer'] as const).map(ofLatest).join(', ')},
       CASE WHEN later.only THEN '${WORDS_LOST}' ELSE message END, CASE WHEN later.only THEN '[]' ELSE violations END,
-      letter.key, group_id, letter.source_topic, letter.source_partition, letter.source_offset, letter.source_timestamp,
+      letter.key, group_id, letter.source_topic, letter.former_topic_id, letter.source_partition, letter.source_offset, letter.source_timestamp,
       first_failure, CASE WHEN later.only THEN again.at ELSE failed_at END, 0, attempts, bytes,
       dlq_partition, dlq_offset, written_by,
       greatest(replay_count, (resolved.detail->>'replay_count')::integer, (happened.detail->>'replay_count')::integer),
@@ -102,7 +117,7 @@ export function addStatement({ root, key }: StreamPlan): string {
     FROM slice AS letter
     LEFT JOIN reindex_in_hand AS in_hand ON in_hand.id = letter.id
     LEFT JOIN ${root.sqlName} AS stored ON letter.written_by = 'holdfast' AND ${storedKey} = letter.key
-      AND ${SOURCE_PLACE.map(column => `stored.${column} = letter.${column}`).join(' AND ')}
+      AND stored.source_topic = ${originTopic('letter')} AND ${SOURCE_PLACE.map(column => `stored.${column} = letter.${column}`).join(' AND ')}
     LEFT JOIN ${latest(['discarded', 'restored'])} AS decided ON true
     LEFT JOIN ${latest(['resolved'])} AS resolved ON true
     LEFT JOIN ${latest(['failed_again', 'parked', 'restored'])} AS happened ON true
