@@ -289,6 +289,8 @@ export interface RedrivePreview {
   readonly newest: string | null
   /** Matching ones that are not members, by why; reasons that none is left out for are absent. */
   readonly left_out: Readonly<Partial<Record<LeftOutReason, number>>>
+  /** Other redrives that are not over, and have letters of this filter in their sets; mostly none. */
+  readonly held_by: readonly HeldBy[]
   /** How many would pass now; `null`: Kafka, which has the bytes, did not answer, or the value is an edited one, which passes. */
   readonly check: RedriveCheck | null
 }
@@ -358,11 +360,8 @@ export class NothingToRedriveError extends UsageError {
   readonly preview: RedrivePreview
   constructor(preview: RedrivePreview) {
     const left = leftOutWords(preview.left_out)
-    super(
-      left === ''
-        ? 'nothing to redrive: no dead letter matches the filter'
-        : `nothing to redrive: what matches the filter is left out (${left})`,
-    )
+    const why = left === '' ? 'no dead letter matches the filter' : `what matches the filter is left out (${left})`
+    super([`nothing to redrive: ${why}`, ...preview.held_by.map(({ message }) => message)].join('; '))
     this.preview = preview
   }
 }

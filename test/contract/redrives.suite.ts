@@ -50,6 +50,7 @@ export function redrivesSuite(open: () => Promise<RedrivesHarness>): void {
         oldest: ago(9),
         newest: ago(1),
         left_out: { not_open: 3, other_topic: 1, place_unknown: 1 },
+        held_by: [],
         check: expect.objectContaining({ checked: 3, complete: true }),
       })
       const redrive = await redrives.start(request, ada)
@@ -74,6 +75,23 @@ export function redrivesSuite(open: () => Promise<RedrivesHarness>): void {
       expect(await audit({ limit: 10, before: undefined })).toMatchObject([
         { what: 'replay', filter: '-reason:too_large', ...ada, counts: { replay: redrive.id, letters: 3 } },
       ])
+    })
+
+    it('say which redrive, that is not over, holds letters of the same filter, and what to do', async () => {
+      const { redrives, insert } = await open()
+      await insert({}, {}, { reason: 'too_large' }, { reason: 'malformed_json' })
+      const { id } = await redrives.start(asking('-reason:malformed_json'), ada)
+      await redrives.pause(id, ada)
+      const held = async (text: string) => (await redrives.preview(asking(text))).held_by
+      expect(await held('reason:schema_violation')).toEqual([
+        { replay: id, state: 'paused', letters: 2, message: expect.stringContaining(`--resume ${id}`) },
+      ])
+      expect(await held('')).toMatchObject([{ replay: id, letters: 3 }])
+      expect(await held('reason:malformed_json')).toEqual([])
+      await redrives.resume(id, ada)
+      expect(await held('')).toMatchObject([{ state: 'queued', message: expect.stringContaining('wait for it') }])
+      await redrives.cancel(id, ada)
+      expect(await held('')).toEqual([])
     })
 
     it('take the oldest when there is a limit', async () => {

@@ -20,6 +20,7 @@ import {
 } from '#src/inbox/ports.ts'
 import { allPass, type RedriveCheck, summarize } from '#src/inbox/redrive-check.ts'
 import { guardRules, verdictOf } from '#src/inbox/redrive-guard.ts'
+import { HOLDING, heldBy } from '#src/inbox/redrive-held.ts'
 import type { MemoryLetters, MutableLetter } from './memory-letters.ts'
 
 /**
@@ -57,7 +58,10 @@ export function createMemoryRedrives({ letters, passes, violations = () => [], t
       else leftOut[why] = (leftOut[why] ?? 0) + 1
     }
     const check = checkOf(request, members)
-    return { members: members.sort(byPlace), preview: { ...summaryOf(members), left_out: leftOut, check } }
+    return {
+      members: members.sort(byPlace),
+      preview: { ...summaryOf(members), left_out: leftOut, held_by: held(request), check },
+    }
 
     function whyNot(row: MutableLetter): LeftOutReason | undefined {
       const takes: readonly StoredLetterState[] = LETTER_MOVES.redrive.from.filter(
@@ -72,6 +76,14 @@ export function createMemoryRedrives({ letters, passes, violations = () => [], t
       if (verdict === undefined) return 'bytes_gone'
       return verdict ? undefined : 'not_passing'
     }
+  }
+
+  function held({ filter }: RedriveRequest): RedrivePreview['held_by'] {
+    const taken = new Set(letters.matching(filter).map(({ id }) => id))
+    return [...running.values()].flatMap(({ id, state }) => {
+      const count = HOLDING.includes(state) ? (sets.get(id) ?? []).filter(member => taken.has(member)).length : 0
+      return count === 0 ? [] : [heldBy(id, state, count)]
+    })
   }
 
   function checkOf(request: RedriveRequest, members: readonly MutableLetter[]): RedriveCheck | null {
@@ -157,7 +169,7 @@ export function createMemoryRedrives({ letters, passes, violations = () => [], t
   }
 }
 
-function summaryOf(members: readonly MutableLetter[]): Omit<RedrivePreview, 'left_out' | 'check'> {
+function summaryOf(members: readonly MutableLetter[]): Omit<RedrivePreview, 'left_out' | 'held_by' | 'check'> {
   const reasons = [...Map.groupBy(members, ({ reason }) => reason)].map(([reason, { length }]) => [reason, length])
   const times = members.map(({ failed_at }) => failed_at).sort()
   const span = { oldest: times[0] ?? null, newest: times.at(-1) ?? null }

@@ -221,14 +221,15 @@ function checkWords(check) {
   return h('p', { class: 'check', 'data-verdict': level }, text(message), '.')
 }
 
-function previewWords({ count, by_reason, oldest, newest, left_out, check }, { to, rate }) {
+function previewWords({ count, by_reason, oldest, newest, left_out, held_by, check }, { to, rate }) {
   const one = count === 1
   const out = Object.entries(left_out).filter(([, n]) => n > 0)
   const leftOut =
     out.length === 0
       ? []
       : [h('p', {}, 'Left out: ', out.map(([why, n]) => `${formatNumber(n)} ${named(LEFT_OUT, why)}`).join('; '), '.')]
-  if (count === 0) return [h('p', {}, 'None of what matches can be redriven.'), ...leftOut]
+  const held = held_by.map(({ message }) => h('p', { class: 'held' }, text(message), '.'))
+  if (count === 0) return [h('p', {}, 'None of what matches can be redriven.'), ...leftOut, ...held]
   const howLong = rate > 0 ? `, in about ${duration(Math.max(1, count / rate))}` : ''
   const reasons = Object.entries(by_reason).sort(([, a], [, b]) => b - a)
   return [
@@ -257,5 +258,6 @@ function previewWords({ count, by_reason, oldest, newest, left_out, check }, { t
       '.',
     ),
     ...leftOut,
+    ...held,
   ]
 }

@@ -8,7 +8,7 @@ import type { Redrive, RedrivePreview } from '../ports.ts'
 
 /** @param isEdited its value was checked when it was read */
 export function previewLines(preview: RedrivePreview, isEdited = false): string[] {
-  const { count, by_reason, oldest, newest, left_out, check } = preview
+  const { count, by_reason, oldest, newest, left_out, held_by, check } = preview
   const reasons = Object.entries(by_reason).map(([reason, letters]) => `${grouped(letters)} ${reason}`)
   const lines = [count === 0 ? 'no dead letter' : `${letters(count)}: ${reasons.join(', ')}`]
   if (oldest !== null && newest !== null) lines.push(`failed from ${oldest} to ${newest}`)
@@ -18,6 +18,7 @@ export function previewLines(preview: RedrivePreview, isEdited = false): string[
   for (const [why, letters] of Object.entries(left_out)) {
     lines.push(`left out: ${grouped(letters)} ${LEFT_OUT[why as LeftOutReason].words}`)
   }
+  for (const { message } of held_by) lines.push(`note: ${visible(message)}`)
   return lines
 }
 

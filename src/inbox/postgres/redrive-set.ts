@@ -2,9 +2,10 @@ import type pg from 'pg'
 import { BrokerUnavailableError } from '../../engine/errors.ts'
 import { query } from '../../engine/postgres/pool.ts'
 import { type DeadLetterFilter, namesState } from '../filter.ts'
-import { type DeadLetterState, LETTER_MOVES, type LeftOutReason } from '../letter-states.ts'
+import { type DeadLetterState, LETTER_MOVES, type LeftOutReason, type RedriveState, sqlList } from '../letter-states.ts'
 import type { CheckResult, LetterToCheck, RedriveRequest } from '../ports.ts'
 import { CHECK_MEMBERS, CHECK_TIME_MS } from '../redrive-check.ts'
+import { HELD_MEMBERS, type HeldBy, HOLDING, heldBy } from '../redrive-held.ts'
 import { type Condition, filterSql } from './dead-letter-filter-sql.ts'
 
 /** Would these pass now? One answer for each, in whatever order. */
@@ -87,6 +88,23 @@ interface Members {
   readonly request: Pick<RedriveRequest, 'filter' | 'limit'>
   readonly topics: readonly string[]
   readonly check: CheckLetters
+}
+
+/** The redrives of the stream that are not over and hold letters that the filter takes, the earliest first. */
+export async function heldByOthers(
+  { pool, stream }: Pick<Members, 'pool' | 'stream'>,
+  filter: DeadLetterFilter,
+): Promise<HeldBy[]> {
+  const condition = filterSql(filter, { first: 2 })
+  const rows = await query<{ id: string; state: RedriveState; letters: number }>(pool, {
+    text: `SELECT r.id, r.state, count(*)::float8 AS letters
+      FROM holdfast.replays AS r JOIN holdfast.replay_items AS item ON item.replay_id = r.id
+        JOIN holdfast.dead_letters AS d ON d.id = item.dead_letter_id
+      WHERE r.stream = $1 AND r.state IN (${sqlList(HOLDING)}) AND item.state IN (${sqlList(HELD_MEMBERS)}) AND ${condition.text}
+      GROUP BY r.id, r.state, r.created_at ORDER BY r.created_at, r.id`,
+    values: [stream, ...condition.values],
+  })
+  return rows.map(({ id, state, letters }) => heldBy(id, state, letters))
 }
 
 /** Looks at the bytes of those that would be members, oldest first, until there are as many as wanted. */

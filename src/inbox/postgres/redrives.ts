@@ -28,6 +28,7 @@ import {
   type CheckLetters,
   checkSample,
   findPassing,
+  heldByOthers,
   matching,
   type PassingLetters,
   takeApart,
@@ -91,6 +92,7 @@ export function createRedrives({ pool, stream, topic, dlqTopic, check }: Redrive
           .at(-1),
       ),
       left_out: passing === undefined ? leftOut : takeApart(leftOut, passing),
+      held_by: await heldByOthers({ pool, stream }, request.filter),
       check: null,
     }
   }

@@ -117,9 +117,10 @@ async function started({ redrives }: RedriveParts, request: RedriveRequest, by: 
   }
 }
 
-function nothing({ left_out }: RedrivePreview): Refusal {
+function nothing({ left_out, held_by }: RedrivePreview): Refusal {
   const why = leftOutWords(left_out)
-  const detail = why === '' ? 'No dead letter matches.' : `Of what matches, nothing may be redriven: ${why}.`
+  const nothing = why === '' ? 'No dead letter matches.' : `Of what matches, nothing may be redriven: ${why}.`
+  const detail = [nothing, ...held_by.map(({ message }) => sentence(message))].join(' ')
   return new Refusal({ status: 422, code: 'nothing_to_replay', detail })
 }
 

@@ -3,6 +3,7 @@ import { endLine, previewLines, stateText } from '#src/inbox/cli/redrive-words.t
 import type { Redrive } from '#src/inbox/ports.ts'
 import { summarize } from '#src/inbox/redrive-check.ts'
 import { judgeOutcomes, NOTHING_COUNTED } from '#src/inbox/redrive-guard.ts'
+import { heldBy } from '#src/inbox/redrive-held.ts'
 import { PLAIN_REDRIVE } from '../../../support/plain-redrive.ts'
 
 it('says what would be redriven, and what would not and why', () => {
@@ -13,6 +14,7 @@ it('says what would be redriven, and what would not and why', () => {
       oldest: '2026-05-01T00:00:00.000Z',
       newest: '2026-05-02T00:00:00.000Z',
       left_out: { not_open: 3, over_limit: 10_000 },
+      held_by: [heldBy('r7', 'paused', 1_100), heldBy('r8', 'running', 2)],
       check: summarize([{ passes: true, violations: [] }], 1_234),
     }),
   ).toEqual([
@@ -21,8 +23,10 @@ it('says what would be redriven, and what would not and why', () => {
     'of the first 1 checked, 1 would pass now',
     'left out: 3 not open',
     'left out: 10,000 beyond the limit',
+    'note: the redrive r7, which is paused, holds 1,100 of what matches: resume it ("holdfast dlq redrive --resume r7"), or cancel it ("holdfast dlq cancel r7")',
+    'note: the redrive r8, which is running, holds 2 of what matches: wait for it, or cancel it ("holdfast dlq cancel r8")',
   ])
-  const none = { count: 0, by_reason: {}, oldest: null, newest: null, left_out: {}, check: null }
+  const none = { count: 0, by_reason: {}, oldest: null, newest: null, left_out: {}, held_by: [], check: null }
   expect(previewLines(none)).toEqual(['no dead letter'])
   const one = { ...none, count: 1, by_reason: { too_large: 1 } }
   expect(previewLines(one).at(-1)).toContain('Kafka, which has the bytes, does not answer')

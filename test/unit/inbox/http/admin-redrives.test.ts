@@ -31,7 +31,7 @@ describe('a redrive', () => {
     const redrives = {
       async preview(request: RedriveRequest) {
         asked.push(request)
-        return { count: 0, by_reason: {}, oldest: null, newest: null, left_out: {}, check: null }
+        return { count: 0, by_reason: {}, oldest: null, newest: null, left_out: {}, held_by: [], check: null }
       },
     }
     await using service = await startAdmin({ inbox: { redrives } })

@@ -5,7 +5,7 @@ import { NothingToRedriveError, type Redrive, type RedriveRequest, RedriveRunnin
 
 const DELAYS_MS = [600_000, 3_600_000, 21_600_000]
 const NOW_MS = Date.UTC(2026, 0, 1)
-const NOTHING = { count: 0, by_reason: {}, oldest: null, newest: null, left_out: {}, check: null }
+const NOTHING = { count: 0, by_reason: {}, oldest: null, newest: null, left_out: {}, held_by: [], check: null }
 const NONE = new NothingToRedriveError(NOTHING)
 const aRedrive = (over: Partial<Redrive> = {}) =>
   ({ id: 'r1', automatic: true, state: 'done', total: 1, skipped: 0, created_at: ago(1), ...over }) as Redrive
