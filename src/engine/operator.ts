@@ -7,7 +7,7 @@ export interface Operator {
   readonly because: string
 }
 
-/** The name under which automatic redrives stand in the audit log; no person can take it. */
+/** The name under which automatic redrives, and pauses that a redrive made by itself, stand in the audit log; no person can take it. */
 export const AUTOMATIC = 'automatic'
 /** What the audit log holds where no reason was given. */
 const NOT_SAID = 'not said'

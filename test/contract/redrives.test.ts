@@ -4,6 +4,7 @@ import type { CheckResult, DlqPlace, Redrives } from '#src/inbox/ports.ts'
 import { createDeadLetterStore } from '#src/inbox/postgres/dead-letter-store.ts'
 import { createRedriveStore } from '#src/inbox/postgres/redrive-work.ts'
 import { createRedrives } from '#src/inbox/postgres/redrives.ts'
+import { NOTHING_COUNTED, pausedUnsettled } from '#src/inbox/redrive-guard.ts'
 import type { RedriveInHand, RedriveStore } from '#src/inbox/redrive-work.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
 import { insertLetters, type LetterFields } from '../support/letters.ts'
@@ -331,6 +332,33 @@ describe('steering', () => {
     await expect(redrives.resume(id, BY)).rejects.toThrow('cancelling')
     const { rows } = await database.pool.query('SELECT what FROM holdfast.audit_log ORDER BY id')
     expect(rows.map(({ what }) => what)).toEqual(['replay', 'replay_pause', 'replay_resume', 'replay_cancel'])
+  })
+
+  it('has a pause that a redrive made by itself in the audit log, with its reason', async () => {
+    await letters([{}, {}])
+    const { id } = await redrives.start(asking('-reason:too_large'), BY)
+    const counts = { ...NOTHING_COUNTED, at: 1, settled: 1, failed: 1 }
+    const because = pausedUnsettled(counts, { canary: 1, maxFailures: 20, yieldAboveSeconds: 10 })
+    await store.part(await taken(id), { to: 'paused', because, counts })
+    const log = () => database.pool.query('SELECT stream, who, what, filter, because, counts FROM holdfast.audit_log ORDER BY id')
+    expect((await log()).rows.slice(1)).toEqual([
+      {
+        ...{ stream: 'orders', who: 'automatic', what: 'replay_pause', filter: '-reason:too_large' },
+        ...{ because: because.message, counts: { replay: id } },
+      },
+    ])
+    // An operator's wish is in the log already, and a worker that stops is no event of the redrive.
+    await redrives.resume(id, BY)
+    await store.part(await taken(id), { to: 'queued' })
+    const again = await taken(id)
+    await redrives.cancel(id, BY)
+    await store.part(again, { to: 'paused', because, counts })
+    expect((await log()).rows.map(({ who, what }) => [who, what])).toEqual([
+      [BY.who, 'replay'],
+      ['automatic', 'replay_pause'],
+      [BY.who, 'replay_resume'],
+      [BY.who, 'replay_cancel'],
+    ])
   })
 
   it('cancels at once when the worker is gone, which finds itself fenced off should it wake', async () => {

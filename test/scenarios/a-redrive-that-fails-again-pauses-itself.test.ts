@@ -44,6 +44,10 @@ it('after its canary, and again after a person let it go on; the live stream not
   const shown = await fetch(`${service.url}/admin/replays/${id}`, { headers })
   expect(await shown.json()).toEqual(paused)
 
+  // And the audit log has it as well, between what people did
+  const { stdout: noted } = await holdfast(stream, 'audit', '--who', 'automatic', '--json')
+  expect(JSON.parse(noted)).toMatchObject({ what: 'replay_pause', because: paused?.paused_because?.message, counts: { replay: id } })
+
   // When a person lets it go on, it counts anew, and pauses itself when more than twenty in a row fail again
   const resumed = await failing(holdfast(stream, 'dlq', 'redrive', '--resume', id, '--json'))
   expect(resumed.code).toBe(3)

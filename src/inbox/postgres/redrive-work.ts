@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { AUTOMATIC } from '../../engine/operator.ts'
 import { query } from '../../engine/postgres/pool.ts'
 import {
   MEMBER_STATES,
@@ -226,7 +227,11 @@ export function createRedriveStore(
                 WHEN $3 = 'paused' AND state = 'running' AND $5::jsonb IS NULL THEN 'queued'
                 ELSE $3 END,
               finished_at = CASE WHEN $3 IN (${sqlList(redrivesWhere(state => state.final))}) THEN clock_timestamp() END
-            WHERE id = $1 AND ${BY_ME}
+            WHERE id = $1 AND ${BY_ME} RETURNING stream, state, filter
+          ), noted AS (
+            INSERT INTO holdfast.audit_log (stream, who, what, filter, because, counts)
+            SELECT stream, '${AUTOMATIC}', 'replay_pause', filter, $5::jsonb->>'message', jsonb_build_object('replay', $1::text)
+            FROM parted WHERE state = 'paused' AND $5::jsonb IS NOT NULL
           )${ended ? `, ${letGo(BY_ME)}` : ''}
           SELECT true AS mine FROM mine`,
         [
