@@ -16,6 +16,7 @@ import {
 } from './letter-states.ts'
 import type { RedriveCheck } from './redrive-check.ts'
 import type { GuardRequest, PausedBecause, RedriveVerdict, WaitingFor } from './redrive-guard.ts'
+import type { HeldBy } from './redrive-held.ts'
 
 /** The index of dead letters as operators work with it, and redrives. Names of fields are those of the columns. */
 
@@ -271,6 +272,24 @@ export interface RedriveRequest {
   readonly guard: GuardRequest
 }
 
+/** What a redrive that goes on does otherwise from then on; absent: as before. There is no second canary. */
+export interface ResumeLimits {
+  /** Records a second; `null`: as fast as it goes. */
+  readonly rate?: number | null | undefined
+  readonly maxFailures?: GuardRequest['maxFailures']
+  readonly yieldAboveSeconds?: GuardRequest['yieldAboveSeconds']
+}
+
+/** Those that are given, by the names of their columns. */
+export function givenLimits({ rate, maxFailures, yieldAboveSeconds }: ResumeLimits): Partial<LimitColumns> {
+  return {
+    ...(rate === undefined ? {} : { rate }),
+    ...(maxFailures === undefined ? {} : { max_failures: maxFailures }),
+    ...(yieldAboveSeconds === undefined ? {} : { yield_above: yieldAboveSeconds }),
+  }
+}
+type LimitColumns = Pick<Redrive, 'rate' | 'max_failures' | 'yield_above'>
+
 /**
  * Whether a value has another key than the letter whose place it takes: the wrong file, most likely. That letter would be
  * resolved, and its value stored nowhere. The key of some letters cannot be read: those take any.
@@ -376,8 +395,8 @@ export interface Redrives {
   list(limit: number): Promise<Redrive[]>
   /** Takes effect between two pages. @throws UsageError when its state does not allow it */
   pause(id: string, by: Operator): Promise<Redrive>
-  /** @throws RedriveRunningError, UsageError */
-  resume(id: string, by: Operator): Promise<Redrive>
+  /** @throws RedriveRunningError; UsageError, also when there are limits and a worker goes by others just now */
+  resume(id: string, by: Operator, limits?: ResumeLimits): Promise<Redrive>
   /** What is published stays published; the others wait as before. */
   cancel(id: string, by: Operator): Promise<Redrive>
 }

@@ -229,6 +229,26 @@ export function redrivesSuite(open: () => Promise<RedrivesHarness>): void {
       expect(entries[0]).toMatchObject({ ...ada, filter: '', counts: { replay: id } })
     })
 
+    it('resumes with other limits, which the audit log has; what is not given stays', async () => {
+      const { redrives, insert, audit } = await open()
+      await insert({}, {})
+      const guard = { maxFailures: 7, yieldAboveSeconds: 3 }
+      const { id } = await redrives.start(asking('', { rate: 50, guard }), ada)
+      await redrives.pause(id, ada)
+      expect(await redrives.resume(id, ada, { rate: 20 })).toMatchObject({
+        ...{ state: 'queued', rate: 20, max_failures: 7, yield_above: 3 },
+      })
+      // It waits for a worker, which will go by what is asked for last.
+      expect(await redrives.resume(id, ada, { rate: null, maxFailures: null, yieldAboveSeconds: 0 })).toMatchObject({
+        ...{ state: 'queued', rate: null, max_failures: null, yield_above: 0 },
+      })
+      const entries = await audit({ limit: 2, before: undefined })
+      expect(entries.map(({ what, counts }) => [what, counts])).toEqual([
+        ['replay_resume', { replay: id, rate: null, max_failures: null, yield_above: 0 }],
+        ['replay_resume', { replay: id, rate: 20 }],
+      ])
+    })
+
     it('changes nothing, and notes nothing, where all is as wanted', async () => {
       const { redrives, insert, audit } = await open()
       await insert({})

@@ -326,6 +326,7 @@ describe('steering', () => {
     expect(await store.beat(redrive)).toBe('running')
     expect(await redrives.pause(id, BY)).toMatchObject({ state: 'pausing' })
     expect(await store.beat(redrive)).toBe('pausing')
+    await expect(redrives.resume(id, BY, { rate: 5 })).rejects.toThrow(/a worker has the redrive .* pause it before/)
     expect(await redrives.resume(id, BY)).toMatchObject({ state: 'running' })
     expect(await redrives.cancel(id, BY)).toMatchObject({ state: 'cancelling' })
     expect(await store.beat(redrive)).toBe('cancelling')

@@ -11,12 +11,14 @@ import {
   type StoredLetterState,
 } from '#src/inbox/letter-states.ts'
 import {
+  givenLimits,
   NothingToRedriveError,
   type Redrive,
   type RedrivePreview,
   type RedriveRequest,
   RedriveRunningError,
   type Redrives,
+  type ResumeLimits,
 } from '#src/inbox/ports.ts'
 import { allPass, type RedriveCheck, summarize } from '#src/inbox/redrive-check.ts'
 import { guardRules, verdictOf } from '#src/inbox/redrive-guard.ts'
@@ -134,18 +136,19 @@ export function createMemoryRedrives({ letters, passes, violations = () => [], t
     return redrive
   }
 
-  async function steer(id: string, by: Operator, step: RedriveStep): Promise<Redrive> {
+  async function steer(id: string, by: Operator, step: RedriveStep, limits: ResumeLimits = {}): Promise<Redrive> {
+    const given = givenLimits(limits)
     const redrive = running.get(id)
     if (redrive === undefined) throw new UsageError(`there is no redrive ${JSON.stringify(id)}`)
     const state = nextState(redrive.state, step, false)
     if (state === undefined)
       throw new UsageError(`the redrive ${id} is ${redrive.state}: it cannot be asked to ${step}`)
-    if (state === redrive.state) return redrive
-    if (underWay.includes(state)) refuseSecond()
+    if (state === redrive.state && Object.keys(given).length === 0) return redrive
+    if (underWay.includes(state) && !underWay.includes(redrive.state)) refuseSecond()
     const resumed = step === 'resume' ? { paused_because: null } : {}
-    const next: Redrive = { ...redrive, ...resumed, state, ...(state === 'cancelled' ? cancelled(redrive) : {}) }
+    const next: Redrive = { ...redrive, ...resumed, ...given, state, ...(state === 'cancelled' ? cancelled(redrive) : {}) }
     running.set(id, next)
-    letters.note(`replay_${step}`, redrive.filter, by, { replay: id })
+    letters.note(`replay_${step}`, redrive.filter, by, { replay: id, ...given })
     return next
   }
 

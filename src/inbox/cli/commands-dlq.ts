@@ -169,9 +169,7 @@ const REDRIVE: CommandSpec = {
       .choices(REDRIVE_TARGETS)
       .default(undefined, USUAL_TARGET)
       .conflicts('resume'),
-    option('--rate <r/s>', `records a second, or off: no limit (default: ${USUAL_RATE}/s)`, orOff(parseRate)).conflicts(
-      'resume',
-    ),
+    option('--rate <r/s>', `records a second, or off: no limit (default: ${USUAL_RATE}/s)`, orOff(parseRate)),
     option('--limit <n>', 'the oldest so many', parseLimit).conflicts('resume'),
     option('--only-passing', 'only those that are valid today').conflicts('resume'),
     option('--edit <file>', 'one dead letter with this value instead of its own; - reads stdin').conflicts('resume'),
@@ -184,12 +182,12 @@ const REDRIVE: CommandSpec = {
       '--max-failures <n>',
       `pauses when more than so many in a row fail again, or off (default: ${USUAL_MAX_FAILURES})`,
       orOff(parseCount),
-    ).conflicts('resume'),
+    ),
     option(
       '--yield-above <time>',
       `rests while the lag of the stream is above, or off (default: ${USUAL_YIELD_ABOVE_SECONDS}s)`,
       orOff(parseDurationMs),
-    ).conflicts('resume'),
+    ),
     because(),
     as(),
     option('--yes', 'do not ask'),
@@ -200,13 +198,13 @@ const REDRIVE: CommandSpec = {
 process, unless a service that runs jobs takes it first. Into the store, each is settled in the tables of the stream at the position where
 it first stood, and no other consumer of the topic notices. With --to topic it is published once more, and the redrive ends when consumers
 have settled each record. Ctrl-C pauses it and says how to continue. It pauses itself when too many fail again, and says why; --resume
-goes on without a canary. Exit code 0: all were resolved; 3: some were, or it is paused; 1: none was.
+goes on without a canary, and takes --rate, --max-failures and --yield-above: what is not given stays as it was. Exit code 0: all were resolved; 3: some were, or it is paused; 1: none was.
 
 Examples:
   holdfast dlq redrive reason:schema_violation 'pointer:/payment/*' --dry-run
   holdfast dlq redrive error:required --only-passing --rate 100/s --because "producer 1.5 is out"
   holdfast dlq redrive id:orders-3-81723 --edit value.json
-  holdfast dlq redrive --resume r4x0c2m8ab`,
+  holdfast dlq redrive --resume r4x0c2m8ab --rate 20/s`,
   load: async () => (await import('./dlq-redrive.ts')).redrive,
 }
 

@@ -6,7 +6,13 @@ import { readBytes } from '../../cli/value-file.ts'
 import { UsageError } from '../../engine/errors.ts'
 import { refuseEdit } from '../edit.ts'
 import type { DeadLetterFilter } from '../filter.ts'
-import { type RedriveRequest, RedriveRunningError, type RedriveTarget, USUAL_TARGET } from '../ports.ts'
+import {
+  type RedriveRequest,
+  RedriveRunningError,
+  type RedriveTarget,
+  type ResumeLimits,
+  USUAL_TARGET,
+} from '../ports.ts'
 import { type GuardRequest, USUAL_RATE } from '../redrive-guard.ts'
 import { answerable, filterOf } from './dlq-filter.ts'
 import { type DeadLetters, type DlqOptions, openDeadLetters } from './dlq-parts.ts'
@@ -39,7 +45,10 @@ export async function redrive(words: readonly string[], options: RedriveOptions)
   const by = actingOperator(inbox.config, options)
   let id: string | undefined
   try {
-    id = resume === undefined ? await start(inbox, words, options) : (await inbox.redrives.resume(resume, by)).id
+    id =
+      resume === undefined
+        ? await start(inbox, words, options)
+        : (await inbox.redrives.resume(resume, by, limitsOf(options))).id
   } catch (error) {
     if (!(error instanceof RedriveRunningError)) throw error
     throw new CommandFailed(
@@ -83,6 +92,13 @@ async function start(
 /** Records a second; `undefined`: without a limit. */
 export function rateOf({ rate = USUAL_RATE }: RedriveOptions): number | undefined {
   return rate === 'off' ? undefined : rate
+}
+
+/** Of a redrive that is resumed: what is not given stays as it was. */
+export function limitsOf(options: RedriveOptions): ResumeLimits {
+  const { maxFailures, yieldAboveSeconds } = guardOf(options)
+  const { rate } = options
+  return { rate: rate === 'off' ? null : rate, maxFailures, yieldAboveSeconds }
 }
 
 export function guardOf({ canary, maxFailures, yieldAbove }: RedriveOptions): GuardRequest {

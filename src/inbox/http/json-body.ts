@@ -45,6 +45,12 @@ export interface Bodies {
     readonly because?: string
   }
   readonly SteerRequest: { readonly because?: string }
+  readonly ResumeReplayRequest: {
+    readonly rate?: number
+    readonly max_failures?: number
+    readonly yield_above?: number
+    readonly because?: string
+  }
   readonly PauseRequest: { readonly partition?: number; readonly because: string }
   readonly ResumeRequest: { readonly partition?: number; readonly lift?: Lift; readonly because: string }
   readonly AutomaticRedriveRequest: { readonly on: boolean; readonly because?: string }

@@ -14,12 +14,14 @@ import {
   sqlList,
 } from '../letter-states.ts'
 import {
+  givenLimits,
   NothingToRedriveError,
   type Redrive,
   type RedrivePreview,
   type RedriveRequest,
   RedriveRunningError,
   type Redrives,
+  type ResumeLimits,
 } from '../ports.ts'
 import { allPass, type RedriveCheck, summarize } from '../redrive-check.ts'
 import { countsAfterResume, type GuardCounts, guardRules, NOTHING_COUNTED } from '../redrive-guard.ts'
@@ -180,7 +182,9 @@ export function createRedrives({ pool, stream, topic, dlqTopic, check }: Redrive
   }
 
   /** Takes the step on the locked row, as the table of states says. @throws UsageError when its state has no such step */
-  async function steer(id: string, by: Operator, what: RedriveStep): Promise<Redrive> {
+  async function steer(id: string, by: Operator, what: RedriveStep, limits: ResumeLimits = {}): Promise<Redrive> {
+    const given = givenLimits(limits)
+    const isLimited = Object.keys(given).length > 0
     try {
       await transaction(pool, async client => {
         const [, locked] = await pipelined(client, [
@@ -200,7 +204,10 @@ export function createRedrives({ pool, stream, topic, dlqTopic, check }: Redrive
         }
         const next = nextState(row.state, what, row.alive)
         if (next === undefined) throw new UsageError(`the redrive ${id} is ${row.state}: ${REFUSED[what]}`)
-        if (next === row.state) return
+        if (isLimited && row.alive) {
+          throw new UsageError(`a worker has the redrive ${id} in hand: pause it before you resume it with other limits`)
+        }
+        if (next === row.state && !isLimited) return
         // At once means without its worker, who must find himself fenced off should he wake.
         const atOnce = next === 'paused' || next === 'cancelled'
         await pipelined(client, [
@@ -213,8 +220,9 @@ export function createRedrives({ pool, stream, topic, dlqTopic, check }: Redrive
               WHERE id = $1`,
             values: [id, next, atOnce, what === 'resume' ? countsOf(row) : null],
           },
+          ...(isLimited ? [limitTo(id, given)] : []),
           ...(next === 'cancelled' ? [{ text: `WITH ${letGo('true')} SELECT`, values: [id] }] : []),
-          audit(stream, `replay_${what}`, row.filter, by, { replay: id }),
+          audit(stream, `replay_${what}`, row.filter, by, { replay: id, ...given }),
           'COMMIT',
         ])
       })
@@ -237,8 +245,17 @@ export function createRedrives({ pool, stream, topic, dlqTopic, check }: Redrive
       return rows.map(toRedrive)
     },
     pause: (id, by) => steer(id, by, 'pause'),
-    resume: (id, by) => steer(id, by, 'resume'),
+    resume: (id, by, limits) => steer(id, by, 'resume', limits),
     cancel: (id, by) => steer(id, by, 'cancel'),
+  }
+}
+
+/** What is given takes the place of what the redrive began with. Its next worker goes by it. */
+function limitTo(id: string, given: Readonly<Record<string, number | null>>): pg.QueryConfig {
+  const columns = Object.keys(given)
+  return {
+    text: `UPDATE holdfast.replays SET ${columns.map((column, index) => `${column} = $${index + 2}`).join(', ')} WHERE id = $1`,
+    values: [id, ...Object.values(given)],
   }
 }
 

@@ -45,7 +45,15 @@ export function adminRedriveRoutes(parts: RedriveParts, guard: PatientGuard): Ro
   route<{ id: string }>('/admin/replays/:id', {
     get: async (req, res) => sendJson(res, 200, await known(req.params.id)),
   })
-  for (const step of ['pause', 'resume', 'cancel'] as const) {
+  route<{ id: string }>('/admin/replays/:id/resume', {
+    post: async (req, res) => {
+      const { because, rate, max_failures, yield_above } = await bodyOf(req, 'ResumeReplayRequest')
+      const { id } = await known(req.params.id)
+      const limits = { rate, maxFailures: max_failures, yieldAboveSeconds: yield_above }
+      sendJson(res, 200, await steer(() => redrives.resume(id, operatorOf(guard, res, because), limits)))
+    },
+  })
+  for (const step of ['pause', 'cancel'] as const) {
     route<{ id: string }>(`/admin/replays/:id/${step}`, {
       post: async (req, res) => {
         const { because } = await bodyOf(req, 'SteerRequest')
