@@ -67,7 +67,7 @@ describe('dlq', () => {
     ['an edit that is not there', ['redrive', 'id:a', '--edit', 'no/such'], /--edit no\/such cannot be read/],
     ['a snooze without an end', ['cause', 'c1', '--snooze', 'soon'], /--snooze.*a duration, as in 24h or 7d/],
     ['two states of a cause', ['cause', 'c1', '--known', '--resolve'], /cannot be used with/],
-    ['a resumed one with a rate', ['redrive', '--resume', 'r1', '--rate', '5'], /cannot be used with/],
+    ['a resumed one with a canary', ['redrive', '--resume', 'r1', '--canary', '5'], /cannot be used with/],
   ])('ends with 2 on %s, and touches nothing', async (_, args, expected) => {
     const { code, stdout, stderr } = await dlq(...args)
     expect(stderr).toMatch(expected)
