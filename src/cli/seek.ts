@@ -1,4 +1,5 @@
 import { UsageError } from '../engine/errors.ts'
+import { grouped } from '../engine/grouped.ts'
 import { type KafkaInspector, startInspector } from '../engine/kafka/inspector.ts'
 import {
   type FormerTopic,
@@ -80,7 +81,7 @@ async function leave(pool: Pool, stream: Stream, former: FormerTopic): Promise<v
   const { topic, partition, topicId } = former
   const values = await leaveRowsInPages(pool, stream.plan, former)
   note(
-    `${values} values of partition ${partition} were read of a topic that was deleted (id ${topicId}): they keep their place as one of ` +
+    `${grouped(values)} values of partition ${partition} were read of a topic that was deleted (id ${topicId}): they keep their place as one of ` +
       `${formerTopic(topic, topicId)}, and with records of the topic ${topic} that there is now the later timestamp wins`,
   )
 }
@@ -89,7 +90,7 @@ async function tellOfLetters(pool: Pool, stream: string, former: FormerTopic): P
   const waiting = await waitingOfFormer(pool, stream, former)
   if (waiting === 0) return
   note(
-    `${waiting} of its dead letters wait. Redrive or discard them soon ("holdfast dlq ls partition:${former.partition}"): a record that fails at the ` +
+    `${grouped(waiting)} of its dead letters wait. Redrive or discard them soon ("holdfast dlq ls partition:${former.partition}"): a record that fails at the ` +
       'same offset of the topic that there is now takes the place of such a letter in the index',
   )
 }

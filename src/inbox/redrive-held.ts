@@ -1,5 +1,5 @@
+import { grouped } from '../engine/grouped.ts'
 import { MEMBER_STATES, type MemberState, REDRIVES, type RedriveState, redrivesWhere } from './letter-states.ts'
-import { counted } from './redrive-guard.ts'
 
 /** Which letters another redrive, which is not over, has in its set: what is redriven twice is found stale, or not open, the second time. */
 
@@ -24,6 +24,6 @@ export const HELD_MEMBERS = (Object.keys(MEMBER_STATES) as MemberState[]).filter
 export function heldBy(replay: string, state: RedriveState, letters: number): HeldBy {
   const resume = `resume it ("holdfast dlq redrive --resume ${replay}")`
   const first = REDRIVES[state].underWay ? 'wait for it' : resume
-  const message = `the redrive ${replay}, which is ${state}, holds ${counted(letters)} of what matches: ${first}, or cancel it ("holdfast dlq cancel ${replay}")`
+  const message = `the redrive ${replay}, which is ${state}, holds ${grouped(letters)} of what matches: ${first}, or cancel it ("holdfast dlq cancel ${replay}")`
   return { replay, state, letters, message }
 }
