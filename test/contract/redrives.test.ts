@@ -341,7 +341,8 @@ describe('steering', () => {
     const counts = { ...NOTHING_COUNTED, at: 1, settled: 1, failed: 1 }
     const because = pausedUnsettled(counts, { canary: 1, maxFailures: 20, yieldAboveSeconds: 10 })
     await store.part(await taken(id), { to: 'paused', because, counts })
-    const log = () => database.pool.query('SELECT stream, who, what, filter, because, counts FROM holdfast.audit_log ORDER BY id')
+    const log = () =>
+      database.pool.query('SELECT stream, who, what, filter, because, counts FROM holdfast.audit_log ORDER BY id')
     expect((await log()).rows.slice(1)).toEqual([
       {
         ...{ stream: 'orders', who: 'automatic', what: 'replay_pause', filter: '-reason:too_large' },

@@ -46,7 +46,11 @@ it('after its canary, and again after a person let it go on; the live stream not
 
   // And the audit log has it as well, between what people did
   const { stdout: noted } = await holdfast(stream, 'audit', '--who', 'automatic', '--json')
-  expect(JSON.parse(noted)).toMatchObject({ what: 'replay_pause', because: paused?.paused_because?.message, counts: { replay: id } })
+  expect(JSON.parse(noted)).toMatchObject({
+    what: 'replay_pause',
+    because: paused?.paused_because?.message,
+    counts: { replay: id },
+  })
 
   // When a person lets it go on, it counts anew, and pauses itself when more than twenty in a row fail again
   const resumed = await failing(holdfast(stream, 'dlq', 'redrive', '--resume', id, '--json'))

@@ -146,7 +146,13 @@ export function createMemoryRedrives({ letters, passes, violations = () => [], t
     if (state === redrive.state && Object.keys(given).length === 0) return redrive
     if (underWay.includes(state) && !underWay.includes(redrive.state)) refuseSecond()
     const resumed = step === 'resume' ? { paused_because: null } : {}
-    const next: Redrive = { ...redrive, ...resumed, ...given, state, ...(state === 'cancelled' ? cancelled(redrive) : {}) }
+    const next: Redrive = {
+      ...redrive,
+      ...resumed,
+      ...given,
+      state,
+      ...(state === 'cancelled' ? cancelled(redrive) : {}),
+    }
     running.set(id, next)
     letters.note(`replay_${step}`, redrive.filter, by, { replay: id, ...given })
     return next

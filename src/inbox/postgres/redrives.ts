@@ -205,7 +205,9 @@ export function createRedrives({ pool, stream, topic, dlqTopic, check }: Redrive
         const next = nextState(row.state, what, row.alive)
         if (next === undefined) throw new UsageError(`the redrive ${id} is ${row.state}: ${REFUSED[what]}`)
         if (isLimited && row.alive) {
-          throw new UsageError(`a worker has the redrive ${id} in hand: pause it before you resume it with other limits`)
+          throw new UsageError(
+            `a worker has the redrive ${id} in hand: pause it before you resume it with other limits`,
+          )
         }
         if (next === row.state && !isLimited) return
         // At once means without its worker, who must find himself fenced off should he wake.
