@@ -83,8 +83,13 @@ export const ENGINE_FAULTS: readonly Mutation[] = [
     ],
     [
       'the timestamp of a header is believed',
-      'const { timestampMs = claim.origin.timestampMs, redriveCount } = known',
-      'const { timestampMs, redriveCount } = { ...known, timestampMs: claim.origin.timestampMs }',
+      'timestampMs = claim.origin.timestampMs, redriveCount } = known',
+      'timestampMs, redriveCount } = { ...known, timestampMs: claim.origin.timestampMs }',
+    ],
+    [
+      'progress decides over an origin of a topic that was deleted',
+      'if (topicParts(origin.topic).formerId !== undefined) return true',
+      '',
     ],
   ]),
   ...faultsOf('engine/timestamp', unit('engine/headers'), [

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { writeHeaders } from '#src/engine/headers.ts'
 import { claimKey, claimOf, type ProvenanceClaim, provenances, type RedriveFacts } from '#src/engine/provenance.ts'
-import type { Origin, SourceRecord } from '#src/engine/record.ts'
+import { formerTopic, type Origin, type SourceRecord } from '#src/engine/record.ts'
 import { aHeader, aRecord } from '../../support/records.ts'
 
 const ORIGIN: Origin = { topic: 'orders', partition: 0, offset: 5n, timestampMs: 1_600_000_000_000 }
@@ -54,6 +54,16 @@ describe('a record', () => {
     expect((await provenanceOf(record)).origin).toEqual(ORIGIN)
     const forgotten = redrives({ ...FACTS, timestampMs: undefined })
     expect((await provenanceOf(record, forgotten)).origin.timestampMs).toBe(9e18)
+  })
+
+  it('counts with the former topic of its letter, whatever offset that had, where the topic was created again', async () => {
+    const origin = { ...ORIGIN, offset: 900n }
+    const of = redrives({ ...FACTS, topic: formerTopic('orders', 'topic-1') }, origin)
+    expect(await provenanceOf(claiming(origin), of)).toEqual({
+      origin: { ...origin, topic: 'orders@topic-1' },
+      redrive: { redriveId: 'r1', redriveCount: 2 },
+      foreign: false,
+    })
   })
 
   it('asks once for all records of a batch', async () => {
