@@ -335,19 +335,23 @@ describe('what COPY cannot write', () => {
         FOR VALUES WITH (MODULUS 1, REMAINDER 0)`)
     }
     await pool.query(trigger("WHEN (NEW.order_uid = 'c')", 'BEFORE INSERT ON in_partitions.orders_0', 'RETURN NULL;'))
+    // Connections of its own: statements of a stream are prepared under its name, and this one is called as that of the other tests.
+    const url = database.url
+    const through = createPool({ url, schema: 'holdfast', max: 2, statementTimeoutMs: 10_000, name: 'test' })
     try {
       const works = [aWork(batch(0, ['a', 'b', 'c', 'd']), { from: 0n })]
       const counted =
         'SELECT count(*)::int AS n FROM in_partitions.orders JOIN in_partitions.deliveries USING (order_uid)'
-      const byCopy = await settled(COPY, works, { tables })
+      const byCopy = await settled(COPY, works, { tables, through })
       expect((await pool.query(counted)).rows).toEqual([{ n: 3 }])
       await pool.query(`TRUNCATE ${TABLES.map(table => `in_partitions.${table}`).join(', ')}`)
-      const byUpsert = await settled(UPSERT, works, { tables })
+      const byUpsert = await settled(UPSERT, works, { tables, through })
       expect(byCopy.ends).toEqual(byUpsert.ends)
       expect(byCopy.obstacles).toEqual([
         expect.stringMatching(/^the database keeps rows out of it.*COPY in_partitions\.orders/),
       ])
     } finally {
+      await through.end()
       await pool.query('DROP SCHEMA in_partitions CASCADE; DROP FUNCTION test_only() CASCADE')
     }
   })
