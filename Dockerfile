@@ -11,14 +11,16 @@ RUN apt-get update \
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 COPY scripts/postinstall.js scripts/native.ts scripts/native-machine.ts scripts/native-prebuilt.ts scripts/
-# No optional ones: they are the embedded PostgreSQL of demo and tests.
-RUN npm ci --omit=dev --omit=optional
+# The client is kept between builds, so that one which changes only packages does not compile it again.
+RUN --mount=type=cache,target=/root/.cache/holdfast npm ci --omit=dev --omit=optional
 # What nothing loads is more than what is loaded: the sources that the client was compiled from, and what packages bring for
 # debuggers and compilers. Their licences stay, and those of librdkafka, which are among the sources.
 RUN client=node_modules/@confluentinc/kafka-javascript \
  && mkdir "$client/LICENSES.librdkafka" && cp "$client"/deps/librdkafka/LICENSE* "$client/LICENSES.librdkafka" \
  && rm -rf "$client/deps" "$client/src" \
  && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete
+# A project below /app that has a package.json of its own finds "holdfast" here, and it is the service itself, not a second copy of it.
+RUN ln -s .. node_modules/holdfast
 
 FROM node:${NODE_VERSION}-bookworm-slim
 # What a compiled client is linked against, the authorities that sign brokers, and a process 1.
@@ -48,8 +50,9 @@ LABEL org.opencontainers.image.title="Holdfast" \
       org.opencontainers.image.base.name="docker.io/library/node:${NODE_VERSION}-bookworm-slim"
 
 ENV NODE_ENV=production
-# Nothing in the image is theirs, so a read-only root file system takes nothing from them.
-USER node
+# The user "node", by number: Kubernetes cannot tell of a name that it is not root (runAsNonRoot). Nothing in the image is theirs, so a
+# read-only root file system takes nothing from them.
+USER 1000:1000
 # The API; where METRICS_PORT opens a port for Prometheus, that is the operator's to choose.
 EXPOSE 8081
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["node", "/app/scripts/healthcheck.ts"]
