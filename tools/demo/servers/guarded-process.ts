@@ -122,6 +122,9 @@ export async function runGuarded(what: string, options: GuardedOptions): Promise
   if (status !== 0) throw new Error(`${what} failed (${status}):\n${logTail(options.logFile)}`)
 }
 
+/** A server takes seconds on an idle machine, and more than a minute on one that compiles beside it. */
+const READY_WITHIN_MS = 120_000
+
 /**
  * Asks again and again whether a server answers, until it does.
  * @param probe resolves when it answers; rejects when it does not yet.
@@ -131,10 +134,11 @@ export async function runGuarded(what: string, options: GuardedOptions): Promise
 export async function untilReady(
   what: string,
   child: GuardedProcess,
-  options: { logFile: string; timeoutMs: number; isFinal?: (error: unknown) => boolean },
+  options: { logFile: string; timeoutMs?: number; isFinal?: (error: unknown) => boolean },
   probe: () => Promise<void>,
 ): Promise<void> {
-  const deadline = performance.now() + options.timeoutMs
+  const { timeoutMs = READY_WITHIN_MS } = options
+  const deadline = performance.now() + timeoutMs
   for (;;) {
     try {
       return await probe()
@@ -143,7 +147,7 @@ export async function untilReady(
       if (options.isFinal?.(error)) throw error
       if (!child.running) throw new Error(`${what} ended while starting (${await child.exited}). ${tail}`)
       if (performance.now() > deadline) {
-        throw new Error(`${what} did not answer within ${options.timeoutMs / 1000} s. ${tail}`, { cause: error })
+        throw new Error(`${what} did not answer within ${timeoutMs / 1000} s. ${tail}`, { cause: error })
       }
       await new Promise(resolve => setTimeout(resolve, 50))
     }

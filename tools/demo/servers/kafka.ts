@@ -133,7 +133,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<EmbeddedKa
   const start = async (): Promise<GuardedProcess> => {
     const broker = await startGuarded(javaProcess('kafka.Kafka', propertiesFile))
     try {
-      await untilReady('Kafka', broker, { logFile, timeoutMs: 60_000 }, () => askForMetadata(port, node?.id ?? 1))
+      await untilReady('Kafka', broker, { logFile }, () => askForMetadata(port, node?.id ?? 1))
       return broker
     } catch (error) {
       await broker.stop('SIGKILL')

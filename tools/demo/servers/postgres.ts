@@ -100,7 +100,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Embe
   const start = async (): Promise<GuardedProcess> => {
     const server = await startGuarded(postgresProcess('postgres', ['-D', data, ...serverArgs]))
     try {
-      const readiness = { logFile, timeoutMs: 60_000, isFinal: isRefusal }
+      const readiness = { logFile, isFinal: isRefusal }
       await untilReady('PostgreSQL', server, readiness, () => query(urlOf('postgres'), 'SELECT 1'))
       return server
     } catch (error) {

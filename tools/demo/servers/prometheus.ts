@@ -102,7 +102,7 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Embed
     if (temporary) rmSync(dir, { recursive: true, force: true, maxRetries: 3 })
   }
   try {
-    await untilReady('Prometheus', server, { logFile, timeoutMs: 60_000 }, async () => {
+    await untilReady('Prometheus', server, { logFile }, async () => {
       const { ok, status } = await fetch(`${url}/-/ready`, { signal: AbortSignal.timeout(1_000) })
       if (!ok) throw new Error(`it answers ${status}`)
     })

@@ -85,7 +85,7 @@ export async function startZipkin({ log = () => {}, signal }: ZipkinOptions = {}
   }
   try {
     const isFinal = () => signal?.aborted === true
-    await untilReady('Zipkin', server, { logFile, timeoutMs: 60_000, isFinal }, async () => {
+    await untilReady('Zipkin', server, { logFile, isFinal }, async () => {
       signal?.throwIfAborted()
       const { ok, status } = await fetch(`${url}/health`, { signal: AbortSignal.timeout(1_000) })
       if (!ok) throw new Error(`it answers ${status}`)
