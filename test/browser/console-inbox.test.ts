@@ -207,15 +207,6 @@ describe('dead letters', () => {
     })
   })
 
-  it('show arrivals that agree with what is open', async () => {
-    await using own = await startConsole(browser, { fill: inbox => void inbox.add({ key: 'first' }) })
-    await own.visit('/admin', async page => {
-      await page.locator('.glance .arrivals', { hasText: '1' }).waitFor()
-      own.inbox.add({ key: 'second' })
-      await page.locator('.glance .arrivals', { hasText: '2' }).waitFor()
-    })
-  })
-
   it('say when there is nothing to do', async () => {
     await using empty = await startConsole(browser)
     await empty.visit('/admin', async page => {

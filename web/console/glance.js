@@ -50,6 +50,10 @@ export function createGlance(place, app) {
     useDashboard(stream.grafana_url)
     heardMs = performance.now()
     draw()
+    lookIfDue()
+  }
+
+  function lookIfDue() {
     const open = stream.dead_letters?.open
     const waitMs = open === openWhenAsked ? ARRIVALS_MS : ARRIVALS_CHANGED_MS
     if (performance.now() - askedMs <= waitMs) return
@@ -222,6 +226,8 @@ export function createGlance(place, app) {
 
   draw()
   setInterval(() => {
+    // An event is sent only when something changes, and the next one may be long in coming.
+    if (stream !== undefined && !document.hidden && place.checkVisibility()) lookIfDue()
     const isOld = agoOf(heardSeconds()) !== undefined || healthOf(stream).level === 'bad'
     // Does not redraw while an element is being pressed, because that would lose the click.
     if (isOld && !document.hidden && place.querySelector(':active') === null) draw()
