@@ -102,8 +102,7 @@ it('settles 3,000 letters beside live traffic, through kill -9, and neither topi
       AND o.source_offset = d.source_offset
     WHERE item.state = 'claimed' OR d.state = 'replaying'`)
   expect([await membersIn(stream, 'claimed'), await membersIn(stream, 'resolved', 'failed_again')]).toEqual([
-    500,
-    1_000,
+    500, 1_000,
   ])
   expect(halfDone).toHaveLength(0)
 
