@@ -125,6 +125,8 @@ export interface StoredProgress extends Progress {
   readonly readAgainTo?: bigint | undefined
   /** Kafka's id of the topic in which it counts. Absent: not known. */
   readonly topicId?: string | undefined
+  /** Set where it has been further on than 0 before: an operator has moved the partition back to its beginning, say. */
+  readonly wasFurther?: boolean
 }
 
 /** Counts starts in the store, so that a record that kills the process is found after the restart. */

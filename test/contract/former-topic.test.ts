@@ -94,6 +94,13 @@ it('leaves no topic where the id is the same or not known, or where the offsets 
   expect(await formerTopicOf(pool, AT, { offset: 0n, topicId: 'topic-3' })).toEqual({ ...FORMER, topicId: 'topic-2' })
 })
 
+it('leaves a topic that was moved back to its beginning, where the offset is the same in each', async () => {
+  await movePartition(pool, { stream: 'orders', ...AT, to: 0n, topicId: 'topic-1' }, WHY, leaveFormerTopic(stream))
+  expect(await store.readProgress('holdfast', [AT])).toMatchObject([{ nextOffset: 0n, wasFurther: true }])
+  await move()
+  expect(await places()).toEqual({ a: `${OLD} 900`, b: `${OLD} 901`, c: `${OLD} 902` })
+})
+
 it('does the same where the process that has the partition carries the move out', async () => {
   const id = await requestMove(pool, { stream: 'orders', ...AT, to: 0n, topicId: 'topic-2' }, WHY)
   await carryOut(pool, id, leaveFormerTopic(stream))

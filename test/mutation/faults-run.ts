@@ -224,8 +224,13 @@ export const RUN_FAULTS: readonly Mutation[] = [
   ...faultsOf('engine/run/position', PIPELINE, [
     [
       'a topic that was created again halts a partition of which nothing was read',
-      ' && counted !== topicId && nextOffset > 0n',
-      ' && counted !== topicId',
+      '(nextOffset > 0n || wasFurther === true)',
+      'true',
+    ],
+    [
+      'a topic that was created again is taken for the former one where that was moved back to its beginning',
+      '(nextOffset > 0n || wasFurther === true)',
+      'nextOffset > 0n',
     ],
     [
       'what retention removed unread is not in the ledger',

@@ -174,6 +174,7 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
                 nextOffset,
                 ...aftermaths.get(key),
                 topicId: topicIds.get(key),
+                wasFurther: nextOffset > 0n || ledger.some(row => keyOf(row, row.groupId) === key && row.to > 0n),
                 readAgainTo: readAgainTo({ topic, partition, nextOffset }),
               },
             ]

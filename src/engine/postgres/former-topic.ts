@@ -24,11 +24,11 @@ interface Counted {
 
 /**
  * The topic that a move leaves, if it does. A move to the same offset of a topic with another id leaves none: that one was moved or restored
- * with its offsets, which go on.
+ * with its offsets, which go on. That both are 0 says nothing of the kind: progress was moved back before.
  */
 export function formerOf({ topic, partition }: TopicPartition, from: Counted, to: Counted): FormerTopic | undefined {
   if (from.topicId === undefined || to.topicId === undefined || from.topicId === to.topicId) return undefined
-  return from.offset === to.offset ? undefined : { topic, partition, topicId: from.topicId }
+  return from.offset === to.offset && to.offset > 0n ? undefined : { topic, partition, topicId: from.topicId }
 }
 
 /** As {@link formerOf}, of a partition that is about to be moved. */

@@ -18,6 +18,7 @@ interface ProgressRow {
   readonly paused_for: OperatorPause | null
   readonly paused_because: string | null
   readonly topic_id: string | null
+  readonly was_further: boolean
   readonly last_offset: string | null
   readonly last_leader_epoch: number | null
 }
@@ -33,7 +34,9 @@ export function createProgressRows(
       if (partitions.length === 0) return []
       const rows = await query<ProgressRow>(pool, {
         text: `SELECT progress.stream, group_id, topic, partition, next_offset, dead_letters_in_a_row, refused_in_a_row, recent_outcomes, paused_for,
-            paused_because, topic_id, last_offset, last_leader_epoch
+            paused_because, topic_id, last_offset, last_leader_epoch,
+            next_offset > 0 OR EXISTS (SELECT FROM holdfast.stream_ledger AS ledger WHERE ledger.topic = progress.topic
+              AND ledger.partition = progress.partition AND ledger.group_id = progress.group_id AND to_offset > 0) AS was_further
           FROM holdfast.stream_progress AS progress
           JOIN unnest($2::text[], $3::int4[]) AS wanted (topic, partition) USING (topic, partition)
           WHERE group_id = $1 OR progress.stream <> $4`,
@@ -53,6 +56,7 @@ export function createProgressRows(
         pause: row.paused_for === null ? undefined : { reason: row.paused_for, because: row.paused_because ?? '' },
         readAgainTo: after(lastOpen.get(partitionKey(row))),
         topicId: row.topic_id ?? undefined,
+        wasFurther: row.was_further,
         lastRead: lastReadOf(row),
       }))
     },

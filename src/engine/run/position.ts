@@ -66,8 +66,10 @@ export async function locate(partitions: readonly TopicPartition[], parts: Locat
   return positions
 
   /** Where nothing was read, the beginning of the one is that of the other. */
-  function isOfAnother({ nextOffset, topicId: counted }: StoredProgress): boolean {
-    return counted !== undefined && topicId !== undefined && counted !== topicId && nextOffset > 0n
+  function isOfAnother({ nextOffset, wasFurther, topicId: counted }: StoredProgress): boolean {
+    return (
+      counted !== undefined && topicId !== undefined && counted !== topicId && (nextOffset > 0n || wasFurther === true)
+    )
   }
 
   async function locateOne(

@@ -481,6 +481,18 @@ describe('a topic that is deleted and made anew', () => {
     expect(await harness.store.readProgress(GROUP, [{ ...P0, partition: 1 }])).toMatchObject([{ topicId: 'topic-2' }])
   })
 
+  it('halts as well where an operator had moved what was read back to its beginning', async () => {
+    const harness = aPipeline({ readTopicId: async () => 'topic-2' })
+    harness.source.append(0, 'a:1', 'b:1', 'c:1')
+    harness.store.moveProgress(P0, GROUP, 0n)
+    for (const to of [2n, 0n]) harness.store.seek(P0, GROUP, to)
+    await harness.store.identify(GROUP, [P0], 'topic-1')
+    harness.source.give(0)
+    start(harness)
+    await until(() => partitionOf(harness, 0)?.halted !== undefined, 'the halt')
+    expect(progress(harness)).toBe(0n)
+  })
+
   it('is known from then on where it was not, and halts nothing', async () => {
     const harness = aPipeline({ readTopicId: async () => 'topic-1' })
     harness.source.append(0, 'a:1', 'b:1')
