@@ -254,6 +254,7 @@ function fits(value: unknown, node: JsonSchema): boolean {
   if (types.includes('boolean')) return typeof value === 'boolean'
   if (types.includes('array'))
     return Array.isArray(value) && value.every(entry => fits(entry, node.items as JsonSchema))
+  if (typeof value !== 'object' || Array.isArray(value)) return false
   const object = value as Record<string, unknown>
   const properties = node.properties as Record<string, JsonSchema>
   // An object of any fields at all is kept whole.
