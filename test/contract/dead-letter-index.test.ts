@@ -77,6 +77,7 @@ it('a dead letter is indexed with where it stood, why it failed and how large it
       key: 'b563',
       group_id: 'holdfast',
       source_topic: 'orders',
+      former_topic_id: null,
       source_partition: 0,
       source_offset: '41',
       source_timestamp: String(record.timestampMs),

@@ -80,7 +80,7 @@ export function redrivenRecordsSuite(createHarness: () => Promise<RedriveHarness
 
   describe('what a record claims of its redrive', () => {
     const claim = { origin: ORIGIN, redriveId: 'r1' }
-    const facts = { timestampMs: ORIGIN.timestampMs, nextOffset: 1n }
+    const facts = { topic: ORIGIN.topic, timestampMs: ORIGIN.timestampMs, nextOffset: 1n }
     const asked = async ({ store }: RedriveHarness, ...claims: ProvenanceClaim[]) =>
       Object.fromEntries(await store.redrives('holdfast', 'orders', claims))
 

@@ -172,7 +172,7 @@ export function createMemoryRedrives({ letters, passes, violations = () => [], t
       get: async id => running.get(id),
       list: async limit => [...running.values()].toReversed().slice(0, limit),
       pause: (id, by) => steer(id, by, 'pause'),
-      resume: (id, by) => steer(id, by, 'resume'),
+      resume: (id, by, limits) => steer(id, by, 'resume', limits),
       cancel: (id, by) => steer(id, by, 'cancel'),
     },
   }

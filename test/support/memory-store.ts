@@ -219,8 +219,9 @@ export function createMemoryStore<T>(options: MemoryStoreOptions<T> = {}): Memor
         const count = inbox.redriveCountOf(claim)
         if (count === undefined) return []
         const nextOffset = progress.get(keyOf(claim.origin, groupId))?.nextOffset
-        const timestampMs = inbox.letters.get(originId(claim.origin))?.origin.timestampMs
-        return [[claimKey(claim), { redriveCount: count, timestampMs, nextOffset }]]
+        const origin = inbox.letters.get(originId(claim.origin))?.origin
+        const known = { topic: origin?.topic, timestampMs: origin?.timestampMs }
+        return [[claimKey(claim), { redriveCount: count, ...known, nextOffset }]]
       })
       return new Map(facts)
     },
