@@ -1,5 +1,5 @@
 import { HEADER, readHeader } from './headers.ts'
-import { type Origin, originId, type SourceRecord, topicParts } from './record.ts'
+import { formerTopic, type Origin, originId, type SourceRecord, topicParts } from './record.ts'
 
 /** The redrive that brought a record. */
 export interface RecordRedrive {
@@ -40,6 +40,9 @@ export interface RedriveFacts {
 /** Facts by {@link claimKey}; a claim of which nothing is known is absent. */
 export type AskRedrives = (claims: readonly ProvenanceClaim[]) => Promise<ReadonlyMap<string, RedriveFacts>>
 
+/** In place of the id of a deleted topic, where the index has forgotten that. */
+const UNKNOWN_ID = 'unknown'
+
 export function claimKey({ origin, redriveId }: ProvenanceClaim): string {
   return `${redriveId} ${originId(origin)}`
 }
@@ -59,7 +62,11 @@ export async function provenances(records: readonly SourceRecord[], ask: AskRedr
     const known = claim === undefined ? undefined : facts.get(claimKey(claim))
     if (claim === undefined || known === undefined) return unconfirmed(record)
     const { topic = claim.origin.topic, timestampMs = claim.origin.timestampMs, redriveCount } = known
-    const origin = { ...claim.origin, topic, timestampMs }
+    // A redrive writes what the index has. With an earlier timestamp it is of a deleted topic, and a later letter has taken its id.
+    const isReplaced = topicParts(topic).formerId === undefined && claim.origin.timestampMs < timestampMs
+    const origin = isReplaced
+      ? { ...claim.origin, topic: formerTopic(topic, UNKNOWN_ID) }
+      : { ...claim.origin, topic, timestampMs }
     if (!isBelow(origin, record, known)) return unconfirmed(record)
     return {
       origin,

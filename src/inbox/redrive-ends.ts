@@ -1,7 +1,7 @@
 import type { Rejection } from '../engine/dead-letter.ts'
 import type { Outcome } from '../engine/outcome.ts'
 import type { RecordRedrive } from '../engine/provenance.ts'
-import { originId } from '../engine/record.ts'
+import { type Origin, originId, topicParts } from '../engine/record.ts'
 import type { SettlementWork } from '../engine/settlement.ts'
 import type { ReadyRecord } from '../engine/verdict.ts'
 
@@ -9,6 +9,8 @@ import type { ReadyRecord } from '../engine/verdict.ts'
 export interface RedriveEnd extends RecordRedrive {
   /** Id of the dead letter. */
   readonly id: string
+  /** Whether its position counts in a topic that was deleted: a letter of the topic that has its name now may have taken its id. */
+  readonly former: boolean
   readonly outcome: Outcome
   /** Set if it was dead-lettered again. */
   readonly failure: Rejection | undefined
@@ -31,15 +33,19 @@ export function redriveEnds<T>(
     if (other === undefined || WEIGHT[end.outcome] > WEIGHT[other.outcome]) ends.set(key, end)
   }
   const noteReady = ({ redrive, origin }: ReadyRecord<T>, outcome: () => Outcome): void => {
-    if (redrive !== undefined) note({ id: originId(origin), ...redrive, outcome: outcome(), failure: undefined })
+    if (redrive !== undefined) note({ ...letterAt(origin), ...redrive, outcome: outcome(), failure: undefined })
   }
   for (const { ready, outcome } of work.collapsed.leftOut ?? []) noteReady(ready, () => outcome)
   for (const ready of work.ready) noteReady(ready, () => outcomeOf(ready))
   for (const { origin, redriveId, redriveCount, rejection } of work.deadLetters) {
     if (redriveId === undefined) continue
-    note({ id: originId(origin), redriveId, redriveCount, outcome: 'dead_lettered', failure: rejection })
+    note({ ...letterAt(origin), redriveId, redriveCount, outcome: 'dead_lettered', failure: rejection })
   }
   return [...ends.values()]
+}
+
+function letterAt(origin: Origin): Pick<RedriveEnd, 'id' | 'former'> {
+  return { id: originId(origin), former: topicParts(origin.topic).formerId !== undefined }
 }
 
 /** Chooses the more informative of two ends of the same letter in one redrive. */

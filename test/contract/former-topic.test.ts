@@ -209,3 +209,29 @@ it('keeps a former letter that failed again in a redrive as what it is', async (
   )
   expect(rows).toEqual([{ state: 'open', source_topic: 'orders', former_topic_id: 'topic-1', replay_count: 1 }])
 })
+
+it('leaves a letter alone that has taken the id of a former one, which was redriven before, whatever becomes of that', async () => {
+  await aRedrive('topic')
+  await move()
+  await pool.query("UPDATE holdfast.replay_items SET state = 'published'")
+  const record = aRecord({ offset: 903n, key: Buffer.from('key'), text: '{', timestampMs: BEFORE_MS + 5 })
+  const failed = aDeadLetter(903n, { record, origin: record, dlq: { partition: 0, offset: 1_000n } })
+  await pool.query('UPDATE holdfast.stream_progress SET next_offset = 903')
+  await store.settle(aWork([], { from: 903n, deadLetters: [failed] }))
+  const letter = () =>
+    pool.query("SELECT * FROM holdfast.dead_letters WHERE id = 'orders-0-903'").then(({ rows }) => rows[0])
+  const before = await letter()
+
+  // The redriven record fails again, and once more it is written.
+  const redriven = { redriveId: 'r1', redriveCount: 1 }
+  const origin = { topic: OLD, partition: 0, offset: 903n, timestampMs: BEFORE_MS }
+  const again = { ...aDeadLetter(903n, { dlq: { partition: 0, offset: 1_001n } }), origin, ...redriven }
+  await store.settle(aWork([], { from: 904n, deadLetters: [again] }))
+  expect(await letter()).toEqual({ ...before, failures: String(Number(before.failures) + 1) })
+  await pool.query("UPDATE holdfast.replay_items SET state = 'published'")
+  const written = { ...aReadyOrder({ uid: 'late', ...origin }), redrive: redriven }
+  expect(await store.settle(aWork([written], { from: 905n }))).toMatchObject({ closings: { resolved: 1 } })
+  expect(await letter()).toMatchObject({ state: 'open', replay_id: null, dlq_offset: '1000' })
+  expect((await pool.query('SELECT what FROM holdfast.dead_letter_events')).rows).toEqual([])
+  expect((await pool.query('SELECT state FROM holdfast.replay_items')).rows).toEqual([{ state: 'resolved' }])
+})

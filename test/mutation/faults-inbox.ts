@@ -115,8 +115,8 @@ export const INBOX_FAULTS: readonly Mutation[] = [
       ],
       [
         'the place of an earlier copy is forgotten',
-        'dlq_offset = coalesce(excluded.dlq_offset, known.dlq_offset)',
-        'dlq_offset = excluded.dlq_offset',
+        "dlq_offset: 'coalesce(excluded.dlq_offset, known.dlq_offset)'",
+        "dlq_offset: 'excluded.dlq_offset'",
       ],
       [
         'a letter is parked one redrive late',

@@ -102,6 +102,9 @@ export const LETTER_INPUT = {
  */
 const IS_ANOTHER = 'known.former_topic_id IS NOT NULL AND excluded.former_topic_id IS NULL'
 
+/** The other way round: what failed once more, in a redrive, is of a deleted topic, and its letter has gone from the index for that reason. */
+const IS_GONE = 'known.former_topic_id IS NULL AND excluded.former_topic_id IS NOT NULL'
+
 /**
  * The state of a letter whose record failed once more. A resolved letter had its effect, and a discarded one was decided by
  * an operator: both keep their state. A letter that another redrive holds waits for the record of that redrive. Without a
@@ -115,6 +118,22 @@ const STATE_AFTER_FAILURE = `CASE
       THEN excluded.state
     ELSE known.state END`
 
+/** What a further failure makes of the columns of a letter, but for the number of failures. */
+const AFTER_FAILURE: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    [...RENEWED, 'failed_at', 'attempts', 'bytes', 'written_by'].map(name => [name, `excluded.${name}`]),
+  ),
+  ...Object.fromEntries(
+    OF_RECORD.map(name => [name, `CASE WHEN ${IS_ANOTHER} THEN excluded.${name} ELSE known.${name} END`]),
+  ),
+  dlq_partition: 'CASE WHEN excluded.dlq_offset IS NULL THEN known.dlq_partition ELSE excluded.dlq_partition END',
+  dlq_offset: 'coalesce(excluded.dlq_offset, known.dlq_offset)',
+  replay_count: `CASE WHEN ${IS_ANOTHER} THEN excluded.replay_count ELSE greatest(known.replay_count, excluded.replay_count) END`,
+  replay_id: `CASE WHEN ${IS_ANOTHER} THEN excluded.replay_id ELSE coalesce(known.replay_id, excluded.replay_id) END`,
+  state: STATE_AFTER_FAILURE,
+  state_changed_at: `CASE WHEN known.state = ${STATE_AFTER_FAILURE} THEN known.state_changed_at ELSE excluded.state_changed_at END`,
+}
+
 /** State of a letter that is new to the index. */
 function firstState(redriveMax: number): string {
   return `CASE WHEN replay_count >= ${redriveMax} THEN 'parked' ELSE 'open' END`
@@ -126,18 +145,10 @@ function indexSql(redriveMax: number): string {
   SELECT ${LETTER_INPUT.select}, ${firstState(redriveMax)}
   FROM ${LETTER_INPUT.input}
   ON CONFLICT (id) DO UPDATE SET
-    ${RENEWED.map(name => `${name} = excluded.${name}`).join(', ')},
-    failed_at = excluded.failed_at, attempts = excluded.attempts, bytes = excluded.bytes,
-    dlq_partition = CASE WHEN excluded.dlq_offset IS NULL THEN known.dlq_partition ELSE excluded.dlq_partition END,
-    dlq_offset = coalesce(excluded.dlq_offset, known.dlq_offset),
     failures = known.failures + excluded.failures,
-    ${OF_RECORD.map(name => `${name} = CASE WHEN ${IS_ANOTHER} THEN excluded.${name} ELSE known.${name} END`).join(', ')},
-    replay_count = CASE WHEN ${IS_ANOTHER} THEN excluded.replay_count ELSE greatest(known.replay_count, excluded.replay_count) END,
-    replay_id = CASE WHEN ${IS_ANOTHER} THEN excluded.replay_id ELSE coalesce(known.replay_id, excluded.replay_id) END,
-    written_by = excluded.written_by,
-    state = ${STATE_AFTER_FAILURE},
-    state_changed_at = CASE WHEN known.state = ${STATE_AFTER_FAILURE} THEN known.state_changed_at
-      ELSE excluded.state_changed_at END`
+    ${Object.entries(AFTER_FAILURE)
+      .map(([name, value]) => `${name} = CASE WHEN ${IS_GONE} THEN known.${name} ELSE ${value} END`)
+      .join(',\n    ')}`
 }
 
 /**
@@ -155,7 +166,7 @@ function renewSql(redriveMax: number): string {
     state_changed_at = CASE WHEN known.state = ${STATE_AFTER_FAILURE} THEN known.state_changed_at
       ELSE excluded.state_changed_at END
   FROM (SELECT ${input}, ${firstState(redriveMax)} AS state FROM ${LETTER_INPUT.input}) AS excluded
-  WHERE known.id = excluded.id`
+  WHERE known.id = excluded.id AND NOT (${IS_GONE})`
 }
 
 /** Never parks. */

@@ -27,6 +27,7 @@ export function failedAgainStatement(ends: readonly RedriveEnd[]): Statement | u
       texts(failed, end => end.failure?.reason ?? ''),
       texts(failed, end => clean(end.failure?.error ?? '')),
       texts(failed, end => clean(end.failure?.pointer ?? '')),
+      flags(failed),
     ],
   }
 }
@@ -44,6 +45,7 @@ export function closeLoopsStatement(ends: readonly RedriveEnd[]): Statement {
       counts(ends),
       texts(ends, end => (end.failure === undefined ? end.outcome : '')),
       texts(ends, end => end.failure?.reason ?? ''),
+      flags(ends),
     ],
   }
 }
@@ -70,15 +72,20 @@ export function toClosings(rows: readonly Readonly<Record<string, unknown>>[]): 
   return { resolved: of('resolved'), failed_again: of('failed_again'), parked: of('parked') }
 }
 
+/** The letter that has the id of an `input` is the one that was redriven, not one of the topic that has the name of a deleted one now. */
+function isItsOwn(letter: string): string {
+  return `NOT (input.former AND ${letter}.former_topic_id IS NULL)`
+}
+
 const FAILED_AGAIN = `
   INSERT INTO holdfast.dead_letter_events (dead_letter_id, what, detail)
   SELECT known.id, 'failed_again', jsonb_build_object('replay_id', input.replay_id, 'replay_count', input.replay_count,
     'reason', input.reason, 'error', input.error, 'pointer', input.pointer,
     'was_reason', known.reason, 'was_error', known.error, 'was_pointer', known.pointer,
     'was_dlq_partition', known.dlq_partition, 'was_dlq_offset', known.dlq_offset)
-  FROM unnest($1::text[], $2::text[], $3::int4[], $4::text[], $5::text[], $6::text[])
-      AS input (id, replay_id, replay_count, reason, error, pointer)
-    JOIN holdfast.dead_letters AS known ON known.id = input.id`
+  FROM unnest($1::text[], $2::text[], $3::int4[], $4::text[], $5::text[], $6::text[], $7::bool[])
+      AS input (id, replay_id, replay_count, reason, error, pointer, former)
+    JOIN holdfast.dead_letters AS known ON known.id = input.id AND ${isItsOwn('known')}`
 
 /**
  * A letter whose record had its effect is resolved in whatever state it was, unless an operator has discarded it. The members
@@ -88,12 +95,13 @@ const FAILED_AGAIN = `
  */
 const CLOSE = `
   WITH input AS (
-    SELECT * FROM unnest($1::text[], $2::text[], $3::int4[], $4::text[], $5::text[])
-      AS input (id, replay_id, replay_count, outcome, reason)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::int4[], $4::text[], $5::text[], $6::bool[])
+      AS input (id, replay_id, replay_count, outcome, reason, former)
   ), locked AS (
-    SELECT d.id, d.state FROM holdfast.dead_letters AS d WHERE d.id = ANY ($1::text[]) ORDER BY d.id FOR UPDATE
+    SELECT d.id, d.state, d.former_topic_id FROM holdfast.dead_letters AS d WHERE d.id = ANY ($1::text[]) ORDER BY d.id FOR UPDATE
   ), effective AS (
-    SELECT id, max(replay_count) AS replay_count, max(replay_id) AS replay_id FROM input WHERE outcome <> '' GROUP BY id
+    SELECT id, max(replay_count) AS replay_count, max(replay_id) AS replay_id FROM input JOIN locked USING (id)
+    WHERE outcome <> '' AND ${isItsOwn('locked')} GROUP BY id
   ), resolved AS (
     UPDATE holdfast.dead_letters AS d SET state = 'resolved', state_changed_at = now(),
       replay_count = greatest(d.replay_count, effective.replay_count), replay_id = coalesce(d.replay_id, effective.replay_id)
@@ -102,7 +110,7 @@ const CLOSE = `
   ), closed AS (
     SELECT input.*, CASE WHEN input.outcome <> '' THEN 'resolved' WHEN locked.state = 'parked' THEN 'parked'
       ELSE 'failed_again' END AS result, locked.id IS NOT NULL AS known
-    FROM input LEFT JOIN locked ON locked.id = input.id
+    FROM input LEFT JOIN locked ON locked.id = input.id AND ${isItsOwn('locked')}
   ), members AS (
     SELECT item.position, ends.* FROM (SELECT * FROM closed ORDER BY replay_id, id) AS ends CROSS JOIN LATERAL (
       SELECT position FROM holdfast.replay_items WHERE replay_id = ends.replay_id AND dead_letter_id = ends.id
@@ -133,6 +141,10 @@ const READ_AGAIN = `
 
 function texts(ends: readonly RedriveEnd[], of: (end: RedriveEnd) => string): Column {
   return { type: 'text', values: ends.map(of) }
+}
+
+function flags(ends: readonly RedriveEnd[]): Column {
+  return { type: 'bool', values: ends.map(end => end.former) }
 }
 
 function counts(ends: readonly RedriveEnd[]): Column {

@@ -45,9 +45,9 @@ it('keeps account of records that it leaves out, and how a redriven one of them 
   ])
   const collapsed = { superseded: 1, stale: 1, duplicate: 1, leftOut }
   expect(redriveEnds({ ready: [], collapsed, deadLetters: [] }, () => 'written')).toEqual([
-    { id: 'orders-0-1', redriveId: 'r1', redriveCount: 1, outcome: 'superseded', failure: undefined },
-    { id: 'orders-0-2', redriveId: 'r1', redriveCount: 1, outcome: 'stale', failure: undefined },
-    { id: 'orders-0-3', redriveId: 'r2', redriveCount: 1, outcome: 'duplicate', failure: undefined },
+    { id: 'orders-0-1', former: false, redriveId: 'r1', redriveCount: 1, outcome: 'superseded', failure: undefined },
+    { id: 'orders-0-2', former: false, redriveId: 'r1', redriveCount: 1, outcome: 'stale', failure: undefined },
+    { id: 'orders-0-3', former: false, redriveId: 'r2', redriveCount: 1, outcome: 'duplicate', failure: undefined },
   ])
 })
 

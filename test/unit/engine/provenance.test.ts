@@ -66,6 +66,11 @@ describe('a record', () => {
     })
   })
 
+  it('counts with a former topic, and its own timestamp, where a letter of a later record has the id of its letter', async () => {
+    const later = redrives({ ...FACTS, topic: 'orders', timestampMs: ORIGIN.timestampMs + 1 })
+    expect((await provenanceOf(claiming(), later)).origin).toEqual({ ...ORIGIN, topic: 'orders@unknown' })
+  })
+
   it('asks once for all records of a batch', async () => {
     const store = redrives()
     await provenances([claiming(), aRecord(), claiming(), claiming()], store.ask)
