@@ -1,8 +1,10 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { createDeepRows } from '#src/engine/postgres/deep-rows.ts'
 import { type FormerTopic, formerTopicOf, leaveRowsInPages } from '#src/engine/postgres/former-topic.ts'
 import { carryOut, movePartition, requestMove } from '#src/engine/postgres/moves.ts'
 import { readProof } from '#src/engine/postgres/proof.ts'
+import { letterKey } from '#src/engine/proof/deep-proof.ts'
 import { formerTopic, type Origin } from '#src/engine/record.ts'
 import type { SettlementStore } from '#src/engine/settlement.ts'
 import { leaveFormerTopic, waitingOfFormer } from '#src/inbox/postgres/former-topic.ts'
@@ -234,4 +236,16 @@ it('leaves a letter alone that has taken the id of a former one, which was redri
   expect(await letter()).toMatchObject({ state: 'open', replay_id: null, dlq_offset: '1000' })
   expect((await pool.query('SELECT what FROM holdfast.dead_letter_events')).rows).toEqual([])
   expect((await pool.query('SELECT state FROM holdfast.replay_items')).rows).toEqual([{ state: 'resolved' }])
+})
+
+it('tells the deep proof of a letter only where its own record is meant, not one at the same offset of the other topic', async () => {
+  const rows = createDeepRows(pool, stream, async () => new Map())
+  const kept = async () => [...(await rows.letters(['orders-0-903', 'orders-0-903@', 'orders-0-1'])).keys()]
+  expect(await kept()).toEqual(['orders-0-903'])
+  await move()
+  expect(await kept()).toEqual(['orders-0-903@'])
+  expect([OLD, 'orders'].map(topic => letterKey({ topic, partition: 0, offset: 903n }))).toEqual([
+    'orders-0-903@',
+    'orders-0-903',
+  ])
 })

@@ -1,5 +1,11 @@
 import type pg from 'pg'
-import type { DeepRange, DeepRows, LetterFacts, RowPosition } from '../proof/deep-proof.ts'
+import {
+  type DeepRange,
+  type DeepRows,
+  FORMER_LETTER,
+  type LetterFacts,
+  type RowPosition,
+} from '../proof/deep-proof.ts'
 import type { Origin } from '../record.ts'
 import type { Stream } from '../stream.ts'
 import type { StoredValue } from '../value-sql.ts'
@@ -42,18 +48,20 @@ export function createDeepRows(
       )
     },
 
-    async letters(ids) {
-      const facts = await query<{ id: string; kind: LetterFacts['kind'] }>(pool, {
-        text: `SELECT id, CASE state WHEN 'resolved' THEN 'applied' ELSE 'set_aside' END AS kind FROM holdfast.dead_letters
-            WHERE id = ANY ($1::text[])
-          UNION ALL SELECT id, 'purged' FROM holdfast.dead_letters_purged WHERE id = ANY ($1::text[])`,
-        values: [ids],
+    async letters(keys) {
+      const facts = await query<{ key: string; id: string; kind: LetterFacts['kind'] }>(pool, {
+        // Of purged ones it is not known in which topic they counted.
+        text: `WITH wanted AS (SELECT asked, rtrim(asked, '${FORMER_LETTER}') AS id FROM unnest($1::text[]) AS asked)
+          SELECT asked AS key, id, CASE state WHEN 'resolved' THEN 'applied' ELSE 'set_aside' END AS kind
+            FROM wanted JOIN holdfast.dead_letters USING (id) WHERE (former_topic_id IS NOT NULL) = (asked <> id)
+          UNION ALL SELECT asked, id, 'purged' FROM wanted JOIN holdfast.dead_letters_purged USING (id)`,
+        values: [keys],
       })
       const applied = facts.filter(({ kind }) => kind === 'applied').map(({ id }) => id)
       const edits = applied.length === 0 ? [] : await editsOf(applied)
       return new Map(
-        facts.map(({ id, kind }): [string, LetterFacts] => [
-          id,
+        facts.map(({ key, id, kind }): [string, LetterFacts] => [
+          key,
           { kind, edits: edits.filter(edit => edit.id === id).map(({ value }) => value) },
         ]),
       )

@@ -1,5 +1,5 @@
 import { type AskRedrives, claimKey, claimOf, provenances } from '../provenance.ts'
-import { compareOrigins, type Origin, originId, type SourceRecord } from '../record.ts'
+import { compareOrigins, type Origin, originId, type SourceRecord, topicParts } from '../record.ts'
 import type { StoredValue } from '../value-sql.ts'
 import type { Verdict } from '../verdict.ts'
 import { createDeepFindings, type DeepFinding, REMEMBERED_AT_MOST } from './deep-findings.ts'
@@ -14,6 +14,13 @@ export interface DeepRange {
   /** Ranges in it that were passed over (skipped) and not read since: what stands there had no effect. */
   readonly passedOver: readonly { readonly from: bigint; readonly to: bigint }[]
 }
+
+/** The id of a record's dead letter, and whether that counts in a topic that was deleted: another record has the same id then. */
+export function letterKey(origin: Pick<Origin, 'topic' | 'partition' | 'offset'>): string {
+  return `${originId(origin)}${topicParts(origin.topic).formerId === undefined ? '' : FORMER_LETTER}`
+}
+/** At the end of such a key. */
+export const FORMER_LETTER = '@'
 
 /** The index entry of a record that was a dead letter once. */
 export interface LetterFacts {
@@ -36,8 +43,8 @@ export interface DeepRows {
   positions(keys: readonly string[]): Promise<ReadonlyMap<string, Origin>>
   /** Whole values, from all tables; absent when a row is missing in one of them. */
   values(keys: readonly string[]): Promise<ReadonlyMap<string, StoredValue>>
-  /** By id of the record's first position. */
-  letters(ids: readonly string[]): Promise<ReadonlyMap<string, LetterFacts>>
+  /** By {@link letterKey} of the record's first position. */
+  letters(keys: readonly string[]): Promise<ReadonlyMap<string, LetterFacts>>
   /** As the pipeline asks. */
   readonly redrives: AskRedrives
   /** Which were removed on purpose. */
@@ -199,9 +206,9 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
       if (!sameTime || !held?.json.equals(toJson(candidate.value))) differing.push({ candidate, held })
     }
     if (differing.length === 0) return
-    const letters = await rows.letters(unique(differing.map(({ candidate }) => originId(candidate.origin))))
+    const letters = await rows.letters(unique(differing.map(({ candidate }) => letterKey(candidate.origin))))
     for (const { candidate, held } of differing) {
-      const letter = letters.get(originId(candidate.origin))
+      const letter = letters.get(letterKey(candidate.origin))
       if (letter?.kind === 'purged') unknown += 1
       else if (held !== undefined && isEdit(held, letter)) edits.add(candidate.key)
       else findings.add('differs', candidate.key, candidate.origin, whatDiffers(candidate, held))
@@ -224,13 +231,13 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
 
   /** Valid records whose row is missing, or older: most have become dead letters, or were removed on purpose. */
   async function explain(doubtful: readonly Candidate<T>[]): Promise<void> {
-    const letters = await rows.letters(unique(doubtful.map(({ origin }) => originId(origin))))
+    const letters = await rows.letters(unique(doubtful.map(({ origin }) => letterKey(origin))))
     const gone = await rows.erased(unique(doubtful.map(({ key }) => key)))
     // Once more, after the letters: a redrive may have settled one of them since the rows were looked at.
     const stored = await rows.positions(unique(doubtful.map(({ key }) => key)))
     for (const candidate of doubtful) {
       const { key, origin } = candidate
-      const letter = letters.get(originId(origin))
+      const letter = letters.get(letterKey(origin))
       const row = stored.get(key)
       if (letter?.kind === 'set_aside' || (row !== undefined && !isNewer(origin, row))) continue
       if (letter?.kind === 'purged') unknown += 1
@@ -298,11 +305,11 @@ export async function deepProof<T>(parts: DeepParts<T>): Promise<DeepProof> {
   /** @returns how many have become younger meanwhile */
   async function explainUnmet(unmet: readonly RowPosition[]): Promise<number> {
     let younger = 0
-    const letters = await rows.letters(unmet.map(row => originId({ topic, ...row })))
+    const letters = await rows.letters(unmet.map(row => letterKey({ topic, ...row })))
     const values = await rows.values(unmet.map(({ key }) => key))
     for (const row of unmet) {
       const { key, partition, offset } = row
-      const letter = letters.get(originId({ topic, ...row }))
+      const letter = letters.get(letterKey({ topic, ...row }))
       const held = values.get(key)
       const at = { partition, offset }
       if (held !== undefined && (held.origin.partition !== partition || held.origin.offset !== offset)) younger += 1
