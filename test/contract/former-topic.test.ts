@@ -249,3 +249,18 @@ it('tells the deep proof of a letter only where its own record is meant, not one
     'orders-0-903',
   ])
 })
+
+it('keeps the letter of the topic that there is where both fail in one batch', async () => {
+  await move()
+  const origin = { topic: OLD, partition: 0, offset: 903n, timestampMs: BEFORE_MS }
+  const deadLetters = [
+    aDeadLetter(903n, { dlq: { partition: 0, offset: 1_000n } }),
+    { ...aDeadLetter(903n, { dlq: { partition: 0, offset: 1_001n } }), origin, redriveId: 'r1', redriveCount: 1 },
+  ]
+  await pool.query('UPDATE holdfast.stream_progress SET next_offset = 903')
+  await store.settle(aWork([], { from: 903n, deadLetters }))
+  const { rows } = await pool.query(
+    "SELECT former_topic_id, dlq_offset, failures FROM holdfast.dead_letters WHERE id = 'orders-0-903'",
+  )
+  expect(rows).toEqual([{ former_topic_id: null, dlq_offset: '1000', failures: '3' }])
+})

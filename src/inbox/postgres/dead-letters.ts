@@ -198,10 +198,17 @@ function rowsOf(stream: string, letters: readonly DeadLetter[]): IndexRow[] {
   const rows = new Map<string, IndexRow>()
   for (const letter of letters) {
     const id = originId(letter.origin)
-    rows.set(id, { id, stream, letter, failures: (rows.get(id)?.failures ?? 0) + 1 })
+    const known = rows.get(id)
+    // As in the index: a letter of the topic that there is goes before one of a deleted topic.
+    const kept = known !== undefined && isFormer(letter) && !isFormer(known.letter) ? known.letter : letter
+    rows.set(id, { id, stream, letter: kept, failures: (known?.failures ?? 0) + 1 })
   }
   // Sorted by id for the same reason as orders are: two lanes must not wait for one another.
   return [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
+}
+
+function isFormer({ origin }: DeadLetter): boolean {
+  return topicParts(origin.topic).formerId !== undefined
 }
 
 function failedAt(rows: readonly IndexRow[]): Column {
