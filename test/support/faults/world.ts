@@ -144,7 +144,8 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     logDir,
     shutdownTimeoutMs: options.shutdownTimeoutMs,
     async query<Row extends pg.QueryResultRow>(text: string, values: unknown[] = []) {
-      const client = new pg.Client({ connectionString: postgres.url, connectionTimeoutMillis: 5_000 })
+      // Long, because a run of an hour must not break off where a busy machine takes no connection for a while.
+      const client = new pg.Client({ connectionString: postgres.url, connectionTimeoutMillis: 30_000 })
       client.on('error', () => {})
       await client.connect()
       try {
