@@ -72,7 +72,7 @@ it('from the package and a sample to tables, dead letters, answers and a proof, 
 
   // And the proof holds, and says of what
   const proof = await command('verify', '--deep')
-  expect(proof.stderr).toContain(`ok: stream ${name}, 10000 records, each accounted for`)
+  expect(proof.stderr).toContain(`ok: stream ${name}, 10,000 records, each accounted for`)
 
   // And the console shows it
   const browser = await launchBrowser()

@@ -114,6 +114,7 @@ it('keeps to its rate, is paused by Ctrl-C, goes on, and leaves the rest open wh
       oldest: expect.any(String),
       newest: expect.any(String),
       left_out: { over_limit: 100 },
+      held_by: [],
       check: expect.objectContaining({ checked: 400, passing: 0, failing: 400, complete: true }),
     },
   })
