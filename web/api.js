@@ -48,11 +48,13 @@ export async function call(path, init, again) {
 export function askForKey(hadOne, again, words) {
   waiting.add(again)
   forgetKey()
-  explained.textContent =
-    words ??
-    (hadOne
-      ? 'This key is not accepted here. Try another one: without API_KEYS, each start of the service makes a new one.'
-      : FIRST)
+  // A late answer to a request without a key does not replace the reason why the last key was refused.
+  if (words !== undefined || hadOne || form.hidden)
+    explained.textContent =
+      words ??
+      (hadOne
+        ? 'This key is not accepted here. Try another one: without API_KEYS, each start of the service makes a new one.'
+        : FIRST)
   form.hidden = false
   // Does not move the focus while the user types in a field.
   if (!(/** @type {any} */ (document.activeElement)?.value)) field.focus()
