@@ -9,7 +9,7 @@ export type Pool = ReturnType<typeof createPool>
 export interface Pools extends AsyncDisposable {
   /** Several may have one name, as the lanes of each stream do. */
   open(name: PoolName, max: number): Pool
-  /** Past a pooler: whoever borrows a connection keeps its session. */
+  /** Past a pooler: a borrowed connection keeps its session. */
   openDirect(name: PoolName, max: number, statementTimeoutMs: number): Pool
   /** One for each name. */
   statuses(): readonly PoolStatus[]

@@ -8,7 +8,7 @@ import type { Pool } from './pools.ts'
 
 export interface PresenceParts {
   readonly pool: Pool
-  /** Of this process. */
+  /** The one of this process. */
   readonly id: string
   readonly roles: ReadonlySet<string>
   readonly observer: Observer

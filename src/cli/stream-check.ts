@@ -85,7 +85,7 @@ async function* examine(config: Config, stream: Stream, { offline }: CheckOption
     yield { check: 'tables', ok: false, what, fix }
   } else if (compared.differences.length === 0) {
     const what = `${stream.tableNames.join(', ')} are as the definition needs them`
-    // Whoever has named a schema knows of others.
+    // A definition that names a schema was written with others in mind.
     const others = plan.schema === DEFAULT_TABLES_IN ? foundElsewhere(compared) : []
     yield { check: 'tables', ok: true, what: [what, ...others].join('; ') }
   } else {

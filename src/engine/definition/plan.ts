@@ -103,7 +103,7 @@ export function columnNames(plan: StreamPlan, table: TablePlan): string[] {
 
 interface Planner {
   readonly top: SchemaNode
-  /** Of the tables. */
+  /** The schema that holds the tables. */
   readonly schema: string
   readonly mistake: Mistakes
 }

@@ -59,7 +59,7 @@ const NEVER_RUNS: ReadonlySet<string> = new Set([
 ])
 
 const MAX_BYTES = 256 * 1024
-/** Of what it says on stderr, of which the last line is quoted. */
+/** How much of stderr is kept; its last line is quoted. */
 const TAIL_LENGTH = 4_096
 
 interface Ran {

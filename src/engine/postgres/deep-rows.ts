@@ -50,7 +50,7 @@ export function createDeepRows(
 
     async letters(keys) {
       const facts = await query<{ key: string; id: string; kind: LetterFacts['kind'] }>(pool, {
-        // Of purged ones it is not known in which topic they counted.
+        // A purged letter does not say in which topic it counted.
         text: `WITH wanted AS (SELECT asked, rtrim(asked, '${FORMER_LETTER}') AS id FROM unnest($1::text[]) AS asked)
           SELECT asked AS key, id, CASE state WHEN 'resolved' THEN 'applied' ELSE 'set_aside' END AS kind
             FROM wanted JOIN holdfast.dead_letters USING (id) WHERE (former_topic_id IS NOT NULL) = (asked <> id)

@@ -161,7 +161,7 @@ export function tableDifferences(plan: StreamPlan, { tables, elsewhere, barred }
   return barred === undefined ? differences : [missingUsage(plan, barred), ...differences]
 }
 
-/** Whoever may not use a schema may read no table of it, whatever rights it has on the table. */
+/** A user without USAGE on a schema may read no table of it, whatever rights it has on the table. */
 function missingUsage({ schema }: StreamPlan, user: string): TableDifference {
   const right = (verb: string, to: string) => `${verb} USAGE ON SCHEMA ${identifier(schema)} ${to} ${identifier(user)};`
   return {
@@ -172,7 +172,7 @@ function missingUsage({ schema }: StreamPlan, user: string): TableDifference {
 }
 
 /**
- * Until 0.2 statements named tables without a schema, and whoever relied on that has them where the search path leads.
+ * Until 0.2 statements named tables without a schema, so that an installation which relied on that has them where the search path leads.
  * @param what is found: "one of that name"
  */
 export function otherSchema(what: string, schema: string): string {

@@ -38,7 +38,7 @@ export interface InTheWay {
   readonly processes: readonly RunningProcess[]
 }
 
-/** Of migrations that are to be applied: which running processes could not work with them. */
+/** For migrations that are to be applied: which running processes could not work with them. */
 export async function brokenProcesses(
   ask: Ask,
   home: string,
@@ -55,7 +55,7 @@ export async function brokenProcesses(
   })
 }
 
-/** Of migrations that are to be taken back: which running processes need them. */
+/** For migrations that are to be taken back: which running processes need them. */
 export async function needyProcesses(ask: Ask, home: string, names: readonly string[]): Promise<InTheWay[]> {
   if (names.length === 0) return []
   const running = await runningProcesses(ask, home)

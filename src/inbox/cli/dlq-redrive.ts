@@ -94,7 +94,7 @@ export function rateOf({ rate = USUAL_RATE }: RedriveOptions): number | undefine
   return rate === 'off' ? undefined : rate
 }
 
-/** Of a redrive that is resumed: what is not given stays as it was. */
+/** Limits for a redrive that is resumed: what is not given stays as it was. */
 export function limitsOf(options: RedriveOptions): ResumeLimits {
   const { maxFailures, yieldAboveSeconds } = guardOf(options)
   const { rate } = options

@@ -3,21 +3,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { BrokerUnavailableError } from '#src/engine/errors.ts'
 import { commandTokens } from '#src/engine/kafka/token-command.ts'
 import { loadConfig } from '#src/settings/config.ts'
 import { eventually } from '../../../support/service.ts'
-
-const jwt = (claims: object) => `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.c2ln`
-
-async function failureOf(attempt: Promise<unknown>): Promise<BrokerUnavailableError> {
-  const error = await attempt.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  if (error instanceof BrokerUnavailableError) return error
-  throw new Error(`it did not fail as it should: ${error}`)
-}
+import { failureOf, jwt } from '../../../support/tokens.ts'
 
 describe('a program that prints tokens', () => {
   const printing = (script: string, timeoutMs?: number) =>

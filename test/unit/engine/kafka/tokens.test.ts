@@ -4,18 +4,9 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { BrokerUnavailableError } from '#src/engine/errors.ts'
 import { createTokenSource, oidcTokens, type Token, tokenOf } from '#src/engine/kafka/tokens.ts'
+import { failureOf, jwt } from '../../../support/tokens.ts'
 
 const tokenFor = (value: string, expiresAtMs: number): Token => ({ value, expiresAtMs, principal: 'p', extensions: {} })
-const jwt = (claims: object) => `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.c2ln`
-
-async function failureOf(attempt: Promise<unknown>): Promise<BrokerUnavailableError> {
-  const error = await attempt.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  if (error instanceof BrokerUnavailableError) return error
-  throw new Error(`it did not fail as it should: ${error}`)
-}
 
 describe('a source of tokens', () => {
   let nowMs = 0
