@@ -12,12 +12,13 @@ streamTools()
 const RECORDS = 600
 const SEED = 71
 const REDRIVEN = 5
+const PARTITIONS = 3
 
 withPrometheus('the dashboards', () => {
   it('show a run with invalid records, an outage of Postgres, a redrive and readers: every query gives series with numbers', async () => {
     // Given a service under a Prometheus with our rules
     const postgres = await ownPostgres()
-    const stream = await aStream({ databaseUrl: postgres.url })
+    const stream = await aStream({ databaseUrl: postgres.url, partitions: PARTITIONS })
     const service = await startService({ ...stream, env: { RETRY_MAX_MS: '500' } })
     await eventually(() => isReady(service), 'the service being ready')
     await using prometheus = await startPrometheus({
@@ -43,6 +44,11 @@ withPrometheus('the dashboards', () => {
     await stream.produce(records.slice(RECORDS / 2))
     await eventually(async () => (await service.metric('breaker_open', { dependency: 'postgres' })) === 1, 'the outage')
     expect(await read('somebody')).toBe(503)
+    // A partition that was paused before it fetched these records learns their age from Kafka, two seconds later.
+    await eventually(
+      async () => (await service.metric('consumer_lag_seconds')) > PARTITIONS,
+      'the partitions being behind by more than a second, on average',
+    )
     await prometheus.scraped(3)
     await postgres.restart()
     await eventually(async () => (await stream.settled()) === RECORDS, 'the rest being settled')
