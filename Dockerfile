@@ -19,8 +19,6 @@ RUN client=node_modules/@confluentinc/kafka-javascript \
  && mkdir "$client/LICENSES.librdkafka" && cp "$client"/deps/librdkafka/LICENSE* "$client/LICENSES.librdkafka" \
  && rm -rf "$client/deps" "$client/src" \
  && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete
-# A project below /app that has a package.json of its own finds "holdfast" here, and it is the service itself, not a second copy of it.
-RUN ln -s .. node_modules/holdfast
 
 FROM node:${NODE_VERSION}-bookworm-slim
 # What a compiled client is linked against, the authorities that sign brokers, and a process 1.

@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { StreamDefinition } from '../engine/definition.ts'
 import { UsageError } from '../engine/errors.ts'
+import { resolveOwnPackage } from './own-package.ts'
 
 /** What `holdfast.config.ts` exports by default. */
 export interface StreamFile {
@@ -44,6 +45,7 @@ export function findStreamFile(named: string | undefined, cwd: string): string |
  * @throws UsageError naming file and line when it cannot be imported, or exports something else
  */
 export async function readStreamFile(path: string): Promise<readonly StreamDefinition[]> {
+  resolveOwnPackage()
   let imported: { readonly default?: unknown }
   try {
     imported = await import(pathToFileURL(path).href)

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -77,8 +77,7 @@ function stream(databaseUrl: string, ...args: readonly string[]) {
 
 async function command(cwd: string, settings: Readonly<Record<string, string>>, ...args: readonly string[]) {
   const env = { PATH: process.env.PATH, NO_COLOR: '1', ...COMPILED, ...settings }
-  const main = ['--conditions=holdfast-source', resolve('src/cli/main.ts')]
-  const run = promisify(execFile)(process.execPath, [...main, ...args], { cwd, env })
+  const run = promisify(execFile)(process.execPath, [resolve('src/cli/main.ts'), ...args], { cwd, env })
   const { stdout, stderr, code } = await run.then(
     said => ({ ...said, code: 0 }),
     (failure: { stdout: string; stderr: string; code: number }) => failure,
@@ -148,12 +147,13 @@ it('stream check says that something else has the name of a table', async () => 
 })
 
 it('a project brings a stream of its own: from a sample to tables, records and what commands say of it', async () => {
-  // Given a folder with a sample, and the package
+  // Given a folder with a sample, and a copy of the package that is not the one that runs
   const name = `r${randomUUID().slice(0, 8)}`
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-project-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-  mkdirSync(join(folder, 'node_modules'))
-  symlinkSync(process.cwd(), join(folder, 'node_modules/holdfast'))
+  mkdirSync(join(folder, 'node_modules/holdfast'), { recursive: true })
+  writeFileSync(join(folder, 'node_modules/holdfast/package.json'), '{"type":"module","exports":"./index.js"}')
+  writeFileSync(join(folder, 'node_modules/holdfast/index.js'), "throw new Error('another copy')")
   const sample = {
     ...{ return_id: randomUUID(), created_at: '2026-03-01T10:00:00Z', refund: 19.99, note: null },
     ...{ customer: { id: 'c-17', name: 'A' }, lines: [{ sku: 's-1', quantity: 2 }] },
