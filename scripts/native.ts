@@ -33,6 +33,8 @@ const parts = [
 ]
 const downloadTimeoutMs = 60_000
 const sayEveryMs = 10_000
+/** The command that comes here again, of a checkout or of a package that was installed. */
+const again = import.meta.url.endsWith('.ts') ? 'make setup' : 'npm rebuild holdfast'
 
 process.exitCode = await climb()
 
@@ -113,8 +115,8 @@ function installMissing(): boolean {
   const sudo = process.getuid?.() === 0 ? '' : 'sudo '
   fail(
     `there is no ready-made build for this machine (${abiKey()}) within reach, and to compile one it lacks ` +
-      `${missing.what.join(', ')}. Install them and run "make setup" again:\n\n    ${sudo}${missing.command}\n\n` +
-      'Or take the build of its makers as it is, unverified: HOLDFAST_UNVERIFIED_CLIENT=1 make setup\n',
+      `${missing.what.join(', ')}. Install them and run "${again}" again:\n\n    ${sudo}${missing.command}\n\n` +
+      `Or take the build of its makers as it is, unverified: HOLDFAST_UNVERIFIED_CLIENT=1 ${again}\n`,
   )
   return false
 }
@@ -136,7 +138,7 @@ async function compile(): Promise<string | undefined> {
     delete env.npm_config_nodedir
     if (headers) env.npm_config_nodedir = headers
     const gyp = nodeGyp(process.env)
-    if (!gyp) return 'node-gyp was not found, which npm brings: run "npm rebuild" or "make setup".'
+    if (!gyp) return `node-gyp was not found, which npm brings: run "${again}".`
     const args = [gyp, 'rebuild', ...(headers ? [`--nodedir=${headers}`] : [])]
     const started = performance.now()
     const ticking = setInterval(() => {
