@@ -88,7 +88,10 @@ export function composeStream(parts: UnitParts): StreamUnit {
       requests: createOperatorRequests(pool, stream, leaveFormerTopic(stream)),
       lanes,
       onSettled: reading.onSettled,
-      requireTables: () => requireTables(pool, stream.name, stream.plan),
+      async requireTables() {
+        for (const what of await requireTables(pool, stream.name, stream.plan))
+          observer.observe({ kind: 'tables_elsewhere', what })
+      },
       async checkTables() {
         await requireTables(pool, stream.name, stream.plan)
         await tryEmptyWrite(pool, stream.tables)

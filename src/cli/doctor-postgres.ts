@@ -58,8 +58,9 @@ export async function* postgresFindings(
     yield rightsFinding(facts)
     for (const stream of streams) {
       name = `tables of ${stream.name}`
-      await requireTables(pool, stream.name, stream.plan)
-      yield { name, ok: true, detail: `${stream.tableNames.join(', ')} are as its definition needs them` }
+      const others = await requireTables(pool, stream.name, stream.plan)
+      const detail = [`${stream.tableNames.join(', ')} are as its definition needs them`, ...others].join('; ')
+      yield { name, ok: true, detail }
     }
     name = 'jobs'
     await requireQueueSchema(ask, queueSchemaOf(settings.schema))

@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { DEFAULT_TABLES_IN } from '../engine/definition/plan.ts'
 import { ConfigError, StreamError } from '../engine/errors.ts'
+import { foundElsewhere, perhapsMeant } from '../engine/postgres/live-tables.ts'
 import type { Stream } from '../engine/stream.ts'
 import { visible } from '../engine/visible.ts'
 import { type Config, loadConfig } from '../settings/config.ts'
 import { loadStreams, streamNamed } from '../settings/streams.ts'
 import { CommandFailed } from './failure.ts'
 import { note, paint, paintData, print } from './output.ts'
-import { compareTables, foundElsewhere } from './stream-tables.ts'
+import { compareTables } from './stream-tables.ts'
 import { readValues } from './value-file.ts'
 import { plural } from './words.ts'
 
@@ -81,13 +81,13 @@ async function* examine(config: Config, stream: Stream, { offline }: CheckOption
     yield { check: 'tables', ok: undefined, what: compared.message }
   } else if (!compared.exist) {
     const fix = `holdfast migrate up (the SQL: holdfast stream migration ${stream.name})`
-    const what = [`the database has none of ${stream.tableNames.join(', ')}`, ...foundElsewhere(compared)].join('; ')
+    const what = [`the database has none of ${stream.tableNames.join(', ')}`, ...foundElsewhere(compared.live)].join(
+      '; ',
+    )
     yield { check: 'tables', ok: false, what, fix }
   } else if (compared.differences.length === 0) {
     const what = `${stream.tableNames.join(', ')} are as the definition needs them`
-    // A definition that names a schema was written with others in mind.
-    const others = plan.schema === DEFAULT_TABLES_IN ? foundElsewhere(compared) : []
-    yield { check: 'tables', ok: true, what: [what, ...others].join('; ') }
+    yield { check: 'tables', ok: true, what: [what, ...perhapsMeant(plan, compared.live)].join('; ') }
   } else {
     for (const { what, sql } of compared.differences) yield { check: 'tables', ok: false, what, fix: sql.up }
   }

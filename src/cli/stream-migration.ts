@@ -1,19 +1,12 @@
 import type { StreamPlan } from '../engine/definition/plan.ts'
 import { StreamError } from '../engine/errors.ts'
+import { foundElsewhere } from '../engine/postgres/live-tables.ts'
 import type { MigrationSql } from '../engine/postgres/wanted-tables.ts'
 import { loadConfig } from '../settings/config.ts'
 import { loadStreams, streamNamed } from '../settings/streams.ts'
 import { CommandFailed } from './failure.ts'
 import { note, print } from './output.ts'
-import {
-  allTables,
-  type ComparedTables,
-  compareTables,
-  dividedTables,
-  foundElsewhere,
-  joined,
-  migrationFile,
-} from './stream-tables.ts'
+import { allTables, type ComparedTables, compareTables, dividedTables, joined, migrationFile } from './stream-tables.ts'
 
 interface MigrationOptions {
   readonly down?: boolean
@@ -35,7 +28,7 @@ export async function migration(name: string, { down, offline, partitions }: Mig
       cause: compared,
     })
   }
-  if (compared?.exist === false) for (const clause of foundElsewhere(compared)) note(clause)
+  if (compared?.exist === false) for (const clause of foundElsewhere(compared.live)) note(clause)
   const sql = compared?.exist ? changeOf(name, plan, compared, partitions) : allTables(plan, partitions)
   if (sql !== undefined) print(down ? sql.down : migrationFile(sql).trimEnd())
 }

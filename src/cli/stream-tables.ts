@@ -3,7 +3,6 @@ import { StreamError } from '../engine/errors.ts'
 import { createInParts, divideTable } from '../engine/postgres/hash-partitions.ts'
 import {
   type LiveTables,
-  otherSchema,
   readLiveTables,
   type TableDifference,
   tableDifferences,
@@ -43,14 +42,6 @@ export async function compareTables(
     if (error instanceof StreamError) return error
     throw error
   }
-}
-
-/** Where the search path finds tables of these names instead: a clause for each schema. */
-export function foundElsewhere({ live: { elsewhere } }: ComparedTables): string[] {
-  return [...new Set(elsewhere.values())].map(schema => {
-    const names = [...elsewhere.keys()].filter(name => elsewhere.get(name) === schema)
-    return otherSchema(names.join(', '), schema)
-  })
 }
 
 /**

@@ -115,6 +115,8 @@ export type Fact =
   | { readonly kind: 'partition_halted'; readonly partition: TopicPartition; readonly error: unknown }
   /** COPY cannot write the tables of the stream, which costs Postgres twice as much for new keys. Once for each cause. */
   | { readonly kind: 'copy_unavailable'; readonly because: string }
+  /** Tables of the stream's names that the search path finds in another schema, and that are not written. */
+  | { readonly kind: 'tables_elsewhere'; readonly what: string }
   /** Something that gauges show could not be read; until it can, they show nothing. */
   | { readonly kind: 'figures_unknown'; readonly error: unknown }
   /** Steps of the time line were refused: they wait in memory, the oldest give way. */

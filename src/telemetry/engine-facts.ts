@@ -275,6 +275,10 @@ export function createEngineObserver({ stream, metrics, log, now }: StreamFactTo
         break
       }
 
+      case 'tables_elsewhere':
+        log.repeated('', 'warn', fact.kind, { reason: fact.what }, 'tables of the same names are in another schema')
+        break
+
       case 'unusual_record': {
         metrics.count('unusual_records_total', { stream, kind: fact.what }, 1)
         if (!log.tells('debug', fact.kind)) break

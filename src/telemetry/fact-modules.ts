@@ -36,6 +36,7 @@ const ENGINE: Readonly<Record<Fact['kind'], LogModule>> = {
   partition_halted: 'stream',
   unusual_record: 'stream',
   copy_unavailable: 'stream',
+  tables_elsewhere: 'stream',
   figures_unknown: 'process',
   timeline_unwritten: 'process',
   presence_unnoted: 'process',

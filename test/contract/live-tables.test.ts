@@ -195,4 +195,21 @@ describe('tables that are not as a definition needs them', () => {
     await pool.end()
     await sql('DROP SCHEMA former CASCADE')
   })
+
+  it('where all are there, tables that the search path finds instead are named, unless the definition chose its schema', async () => {
+    const { name, plan } = await altered(t => `CREATE SCHEMA former; CREATE TABLE former.${t}_lines ()`)
+    const url = new URL(database.url)
+    url.searchParams.set('options', '-c search_path=former,public')
+    const pool = createPool({ url: url.href, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
+    expect(await requireTables(pool, name, plan)).toEqual([
+      `search_path finds ${name}_lines in the schema former, which no statement looks through: if it is meant, the definition needs tablesIn: 'former'`,
+    ])
+    expect(await requireTables(database.pool, name, plan)).toEqual([])
+    await sql(
+      `CREATE SCHEMA chosen; ALTER TABLE ${name} SET SCHEMA chosen; ALTER TABLE ${name}_lines SET SCHEMA chosen`,
+    )
+    expect(await requireTables(pool, name, { ...plan, schema: 'chosen' })).toEqual([])
+    await pool.end()
+    await sql('DROP SCHEMA former CASCADE; DROP SCHEMA chosen CASCADE')
+  })
 })

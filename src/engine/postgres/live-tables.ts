@@ -1,4 +1,4 @@
-import type { StreamPlan } from '../definition/plan.ts'
+import { DEFAULT_TABLES_IN, type StreamPlan } from '../definition/plan.ts'
 import { identifier, qualified, shortened } from './identifiers.ts'
 import {
   columnType,
@@ -177,6 +177,19 @@ function missingUsage({ schema }: StreamPlan, user: string): TableDifference {
  */
 export function otherSchema(what: string, schema: string): string {
   return `search_path finds ${what} in the schema ${schema}, which no statement looks through: if it is meant, the definition needs tablesIn: '${schema}'`
+}
+
+/** Where the search path finds tables of these names instead: a clause for each schema. */
+export function foundElsewhere({ elsewhere }: LiveTables): string[] {
+  return [...new Set(elsewhere.values())].map(schema => {
+    const names = [...elsewhere.keys()].filter(name => elsewhere.get(name) === schema)
+    return otherSchema(names.join(', '), schema)
+  })
+}
+
+/** The same, where it should be known although nothing is missing: a definition that names a schema was written with others in mind. */
+export function perhapsMeant({ schema }: Pick<StreamPlan, 'schema'>, live: LiveTables): string[] {
+  return schema === DEFAULT_TABLES_IN ? foundElsewhere(live) : []
 }
 
 function columnDifferences(

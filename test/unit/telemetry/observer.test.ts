@@ -163,6 +163,14 @@ describe('a fact', () => {
     ])
   })
 
+  it('of tables that the search path finds in another schema is a warning, once', () => {
+    const { observe, lines } = telemetry()
+    for (let start = 0; start < 2; start++) observe({ kind: 'tables_elsewhere', what: 'search_path finds others' })
+    expect(lines).toMatchObject([
+      { level: 'warn', event: 'tables_elsewhere', module: 'stream', reason: 'search_path finds others' },
+    ])
+  })
+
   it('of a lost partition is a warning, of one given back is not', () => {
     const { observe, lines } = telemetry()
     observe({ kind: 'revoked', partitions: [SIX], lost: true, drained: false })
