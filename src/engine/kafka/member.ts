@@ -49,6 +49,11 @@ export interface Member extends Omit<RecordSource, 'start' | 'close'> {
 const QUERY_TIMEOUT_MS = 5_000
 /** A native poll that takes so much longer than it was given goes on without us; its records come with a later poll. */
 const POLL_GRACE_MS = 1_000
+/** A client that is given up answers its last rebalance with the first of these, usually. */
+const ABANDON_POLLS = 5
+const ABANDON_POLL_MS = 100
+/** Such clients are few, and most of them never hear a broker again. */
+const HEARD_AGAIN_PAUSE_MS = 30_000
 
 /**
  * @param heard called whenever a broker has answered
@@ -179,13 +184,34 @@ export function createMember(options: ConsumerOptions, heard: () => void, hears:
   }
 
   async function leave(): Promise<void> {
+    const isCommitting = commitWaiting !== undefined
     endCommit(NOT_A_MEMBER)
     answerAll()
+    if (isCommitting && !(await hearsBroker(client, subscription))) return await abandon()
     // A client without partitions closes without telling the group (librdkafka 2.15.1). The group then waits for it until its session ends: a
     // member that joins again meanwhile gets no answer, and behind that question neither its commit nor its own farewell does.
     // A static member stays one on purpose. A client that no broker answers would wait for the answer to its farewell, and nothing ends that.
     if (owned.size === 0 && hears() && connection.extra['group.instance.id'] === undefined) unsubscribe()
     await new Promise<void>(resolve => client.disconnect(resolve))
+  }
+
+  /**
+   * A disconnect waits for a commit that could not be sent, and such a one is tried without end (librdkafka 2.15.1, rd_kafka_buf_retry): no stream
+   * would resume behind it, and no process end. So the client gives up what it has, and is disconnected once a broker answers it.
+   */
+  async function abandon(): Promise<void> {
+    unsubscribe()
+    // Its answers to the rebalance that this makes are given inside a poll.
+    for (let polls = 0; polls < ABANDON_POLLS && owned.size > 0; polls++) {
+      await within(consume(1, ABANDON_POLL_MS), ABANDON_POLL_MS + POLL_GRACE_MS)
+    }
+    void disconnectOnceHeard()
+  }
+
+  async function disconnectOnceHeard(): Promise<void> {
+    do await new Promise<void>(resolve => setTimeout(resolve, HEARD_AGAIN_PAUSE_MS).unref())
+    while (!(await hearsBroker(client, subscription)))
+    client.disconnect(() => {})
   }
 
   /** Leaves the group. Its answer is waited for by the disconnect. */

@@ -94,7 +94,7 @@ it('is replaced when it hears nothing while another one does; to the loop, its p
 
   // Then it is let go, its partitions are lost, its commit has failed
   expect(clients).toHaveLength(2)
-  expect(client(0)).toMatchObject({ disconnected: true })
+  expect(client(0)).toMatchObject({ subscribed: false })
   expect(await commit).toMatchObject({ ok: false })
   expect(warnings).toEqual([expect.stringContaining('replaced by a new one')])
   expect(source.nextEvent()).toEqual(lostOf(0, 1))
@@ -250,6 +250,25 @@ it('without partitions, tells the group that it leaves; not through a client tha
 
   await soon(source.close())
   expect(client(1)).toMatchObject({ disconnected: true, subscribed: false })
+})
+
+it('with a commit that reaches no broker, closes without its client, which leaves the group and goes once it is heard again', async () => {
+  // Given a member whose commit waits for brokers that are away
+  const { source, client } = await aMember(0)
+  client(0).hears = false
+  const commit = source.commit([at(0, 5n)])
+
+  // When it is closed, then its client is not waited for, and has given up its subscription
+  await soon(source.close())
+  expect(await commit).toMatchObject({ ok: false })
+  expect(client(0)).toMatchObject({ disconnected: false, subscribed: false })
+
+  // And it is disconnected when a broker answers it
+  await vi.advanceTimersByTimeAsync(120_000)
+  expect(client(0).disconnected).toBe(false)
+  client(0).hears = true
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect(client(0).disconnected).toBe(true)
 })
 
 it('joins no group when it is closed while it connects, and leaves no client behind', async () => {
