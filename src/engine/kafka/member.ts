@@ -200,6 +200,9 @@ export function createMember(options: ConsumerOptions, heard: () => void, hears:
    * would resume behind it, and no process end. So the client gives up what it has, and is disconnected once a broker answers it.
    */
   async function abandon(): Promise<void> {
+    options.onWarning(
+      'the last commit reaches no broker: its client is left behind, and closed once a broker answers it',
+    )
     unsubscribe()
     // Its answers to the rebalance that this makes are given inside a poll.
     for (let polls = 0; polls < ABANDON_POLLS && owned.size > 0; polls++) {

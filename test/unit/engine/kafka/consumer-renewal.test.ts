@@ -96,7 +96,10 @@ it('is replaced when it hears nothing while another one does; to the loop, its p
   expect(clients).toHaveLength(2)
   expect(client(0)).toMatchObject({ subscribed: false })
   expect(await commit).toMatchObject({ ok: false })
-  expect(warnings).toEqual([expect.stringContaining('replaced by a new one')])
+  expect(warnings).toEqual([
+    expect.stringContaining('replaced by a new one'),
+    expect.stringContaining('its client is left behind'),
+  ])
   expect(source.nextEvent()).toEqual(lostOf(0, 1))
   source.unassign([at(0), at(1)])
   expect(source.nextEvent()).toBeUndefined()
