@@ -113,7 +113,7 @@ export class RecordTooLargeError extends StreamError {
   readonly disposition = 'dead-letter'
 }
 
-/** The client reports that it cannot continue (fenced, authentication failed): only a restart helps. */
+/** The client reports that it cannot continue (fenced, a right that is missing): only a restart helps. */
 export class BrokerFatalError extends StreamError {
   readonly code = 'broker_fatal'
   readonly disposition = 'halt'

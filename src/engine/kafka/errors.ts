@@ -40,14 +40,13 @@ export const CODE = {
   invalidRecord: 87,
 } as const
 
-const CREDENTIALS = 'check the settings KAFKA_SASL_*'
-
-/** After these only a new process helps: fatal, fenced by another static member, authentication, authorization. */
+/**
+ * After these only a new process helps: fatal, fenced by another static member, authorization. Not authentication: the client calls so whatever
+ * ends a connection while it logs in, and makes a new one; what the broker says of the credentials is among its reports, and ends a start.
+ */
 const FATAL: ReadonlyMap<number, readonly [what: string, remedy?: string]> = new Map([
   [-150, ['the client cannot go on']],
-  [-169, ['authentication failed', CREDENTIALS]],
   [82, ['another consumer with the same group.instance.id has taken its place']],
-  [58, ['authentication failed', CREDENTIALS]],
   [
     29,
     [

@@ -61,6 +61,14 @@ describe('a call that got no answer', () => {
     )
   })
 
+  it('is an outage, too, where a connection ended while it logged in, which the client calls a failed authentication', () => {
+    const cut = { code: -169, message: 'Local: Authentication failure' }
+    expect(toStreamError(cut, 'reading', client)).toMatchObject({
+      disposition: 'retry',
+      message: 'Kafka, reading: Local: Authentication failure (code -169)',
+    })
+  })
+
   it('has none of an earlier time, once a broker has answered', () => {
     wrongPassword('a:9092')
     causesOf(client)?.heard()
