@@ -206,7 +206,8 @@ export function createMember(options: ConsumerOptions, heard: () => void, hears:
     unsubscribe()
     // Its answers to the rebalance that this makes are given inside a poll.
     for (let polls = 0; polls < ABANDON_POLLS && owned.size > 0; polls++) {
-      await within(consume(1, ABANDON_POLL_MS), ABANDON_POLL_MS + POLL_GRACE_MS)
+      const polled = consume(1, ABANDON_POLL_MS).catch(() => [])
+      await within(polled, ABANDON_POLL_MS + POLL_GRACE_MS)
     }
     void disconnectOnceHeard()
   }
