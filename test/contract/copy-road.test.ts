@@ -74,19 +74,19 @@ async function settled(copyFrom: number, works: readonly SettlementWork<Order>[]
 
 const byKey = (a: { readonly key: string }, b: { readonly key: string }) => (a.key < b.key ? -1 : 1)
 
-/** How often the table has been read as a whole. A session reports its scans within a second where the machine is not busy, and at its end. */
+/** How often the table has been read as a whole, in any session of the pool: an idle one reports its scans after ten seconds only, unless it is told to. */
 async function scansOf(table: string): Promise<number> {
-  for (let before: number | undefined; ; ) {
-    await setTimeout(1_100)
-    // Before PostgreSQL 15 there is no such function, nor need of it.
-    await pool.query(`DO $$ BEGIN
+  await setTimeout(1_100)
+  const sessions = await Promise.all(Array.from({ length: pool.totalCount }, () => pool.connect()))
+  for (const session of sessions) {
+    // Before PostgreSQL 15 there is no such function: any statement reports what is older than half a second.
+    await session.query(`DO $$ BEGIN
       IF current_setting('server_version_num')::int >= 150000 THEN PERFORM pg_stat_force_next_flush(); END IF;
     END $$`)
-    const { rows } = await pool.query('SELECT seq_scan FROM pg_stat_user_tables WHERE relname = $1', [table])
-    const scans = Number(rows[0].seq_scan)
-    if (scans === before) return scans
-    before = scans
+    session.release()
   }
+  const { rows } = await pool.query('SELECT seq_scan FROM pg_stat_user_tables WHERE relname = $1', [table])
+  return Number(rows[0].seq_scan)
 }
 
 const batch = (from: number, uids: readonly string[], over: Parameters<typeof aReadyOrder>[0] = {}) =>

@@ -201,14 +201,16 @@ describe('a page of orders', () => {
 
   it('is found by an index, with customer and without', async () => {
     await stored(...records)
-    for (const [by, index] of [
-      [{}, 'orders_newest'],
-      [{ customer_id: 'anna' }, 'orders_customer'],
+    for (const [by, index, other] of [
+      [{}, 'orders_newest', 'orders_customer'],
+      [{ customer_id: 'anna' }, 'orders_customer', 'orders_newest'],
     ] as const) {
       const { text, values } = orderQueries.page({ ...EVERY, by, after: ['2024-01-03T00:00:00Z', 'd'] })
       const client = await database.pool.connect()
       try {
         await client.query('BEGIN')
+        // Which of both costs less depends on when the few rows were last analyzed.
+        await client.query(`DROP INDEX ${other}`)
         await client.query(
           'SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off',
         )
