@@ -247,7 +247,7 @@ export const CONSUMER_PROPERTIES = {
   'heartbeat.interval.ms': 1_000,
   // Also how long the coordinator holds a rebalance open for a member that it takes for alive and that does not join again; beside a broker that
   // crashed it has done so for the whole of it. Well beyond a drain and the longest batch.
-  'max.poll.interval.ms': 45_000,
+  'max.poll.interval.ms': 30_000,
   // What the client may prefetch: the memory bound of the native side.
   'queued.max.messages.kbytes': 4_096,
   // The default of one second stalls a drain whenever the queue has been full.
