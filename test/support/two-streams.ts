@@ -5,12 +5,12 @@ export const TWO_STREAMS = fileURLToPath(new URL('two-streams.config.ts', import
 
 /** Tables of the stream `returns` of two-streams.config.ts. */
 export const RETURN_TABLES = `
-  CREATE TABLE returns (
+  CREATE TABLE public.returns (
     return_id text COLLATE "C" PRIMARY KEY, created_at timestamptz NOT NULL, reason text NOT NULL,
     source_topic text NOT NULL, source_partition int NOT NULL, source_offset bigint NOT NULL, source_timestamp bigint NOT NULL,
     stored_at timestamptz NOT NULL
   );
-  CREATE TABLE return_lines (
+  CREATE TABLE public.return_lines (
     return_id text COLLATE "C", position integer, sku text NOT NULL, quantity bigint NOT NULL, PRIMARY KEY (return_id, position)
   )`
 
