@@ -141,12 +141,12 @@ export const scenes: readonly Scene[] = [
     },
   },
   {
-    what: 'the topic of dead letters refuses a record that is too large for it',
+    what: 'the topic of dead letters takes no record, not even one without its value',
     alerts: [{ name: 'HoldfastBreakerOpen', labels: { dependency: 'dlq' } }],
     async begin(stage) {
       const entity = ['--alter', '--entity-type', 'topics', '--entity-name', 'orders.dlq']
-      await stage.kafkaTool('kafka.admin.ConfigCommand', ...entity, '--add-config', 'max.message.bytes=2000')
-      await produceBroken(stage, 0, 5_000)
+      await stage.kafkaTool('kafka.admin.ConfigCommand', ...entity, '--add-config', 'max.message.bytes=100')
+      await produceBroken(stage, 0)
       return async () => {
         await stage.kafkaTool('kafka.admin.ConfigCommand', ...entity, '--delete-config', 'max.message.bytes')
       }
@@ -277,11 +277,11 @@ async function produceOrders(stage: Stage, count: number, partition: number, tim
   )
 }
 
-async function produceBroken(stage: Stage, partition: number, bytes = 100): Promise<void> {
+async function produceBroken(stage: Stage, partition: number): Promise<void> {
   await stage.producer.produce({
     topic: TOPIC,
     key: null,
-    value: Buffer.from('x'.repeat(bytes)),
+    value: Buffer.from('x'),
     headers: [],
     partition,
   })
