@@ -58,6 +58,7 @@ it('a consumer whose last commit reaches no broker closes all the same, and its 
 }, 90_000)
 
 async function nextLine(lines: ReturnType<typeof createInterface>, member: ChildProcess): Promise<unknown> {
-  const ended = once(member, 'exit').then(([code]) => `ended with ${code}`)
+  // Behind its last line, which the exit may overtake.
+  const ended = once(member, 'close').then(([code]) => `ended with ${code}`)
   return await Promise.race([once(lines, 'line').then(([line]) => line), ended])
 }
