@@ -90,8 +90,8 @@ function forceOptions() {
 const MIGRATE: CommandGroup = {
   name: 'migrate',
   summary: 'bring the tables of DATABASE_URL up to date, or revert migrations',
-  help: `"up" applies Holdfast's own migrations, then those of the folder migrations/ in the working directory, where there is one. Several
-replicas may run it at once: they wait for one another.
+  help: `"up" applies Holdfast's own migrations, then those of the folder migrations/ in the working directory, where there is one. "down"
+reverts Holdfast's own, or with --project those of the folder. Several replicas may run it at once: they wait for one another.
 
 Examples:
   holdfast migrate up
@@ -119,16 +119,18 @@ Examples:
     },
     {
       name: 'down',
-      summary: 'revert the last migration',
+      summary: "revert the last of Holdfast's own migrations",
       options: [
         option('--count <n>', 'how many of them', parseCount, 1),
+        option('--project', 'the last of the folder migrations/ instead: its tables go, with their rows'),
         ...forceOptions(),
         option('--json', 'the names as a JSON object'),
       ],
-      help: `Refused while a process runs that needs what would be taken away.
+      help: `Refused while a process runs that needs what would be taken away; with --project, while any process runs on the database.
 
-Example:
-  holdfast migrate down --count 2`,
+Examples:
+  holdfast migrate down --count 2
+  holdfast migrate down --project`,
       load: async () => (await migrate()).down,
     },
     {

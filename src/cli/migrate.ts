@@ -1,3 +1,4 @@
+import { UsageError } from '../engine/errors.ts'
 import {
   type MigrationOptions,
   type MigrationStatus,
@@ -29,9 +30,18 @@ export async function up({ json, new: beside = false, ...acting }: UpOptions): P
   if (names.length === 0) note('nothing to do: up to date')
 }
 
-export async function down({ json, count, ...acting }: Options & { readonly count: number }): Promise<void> {
+interface DownOptions extends Options {
+  readonly count: number
+  readonly project?: boolean
+}
+
+export async function down({ json, count, project = false, ...acting }: DownOptions): Promise<void> {
   const { url, config, options } = database()
-  const names = await migrate(url, 'down', { ...options, count, ...forced(config, acting) })
+  if (project && options.project === undefined) {
+    throw new UsageError('--project: there is no folder migrations/ of a project in the working directory')
+  }
+  const which = project ? options : { ...options, project: undefined }
+  const names = await migrate(url, 'down', { ...which, count, ...forced(config, acting) })
   if (json) return print(JSON.stringify({ taken_back: names }))
   for (const name of names) print(`taken back ${name}`)
   if (names.length === 0) note('nothing to take back')

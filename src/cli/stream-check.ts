@@ -90,6 +90,7 @@ async function* examine(config: Config, stream: Stream, { offline }: CheckOption
     yield { check: 'tables', ok: true, what: [what, ...perhapsMeant(plan, compared.live)].join('; ') }
   } else {
     for (const { what, sql } of compared.differences) yield { check: 'tables', ok: false, what, fix: sql.up }
+    note(`${stream.name}: all of that as a migration, up and down: holdfast stream migration ${stream.name}`)
   }
 }
 

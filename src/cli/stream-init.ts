@@ -74,7 +74,7 @@ export async function init(name: string, { from, tablesIn, json: asJson }: InitO
   if (config.edited !== undefined) await writeFile(join(project, config.file), config.edited)
 
   const byHand = config.byHand === undefined ? [] : [config.byHand]
-  const steps = [...byHand, ...packageSteps(manifest), ...nextSteps(name, extension)]
+  const steps = [...byHand, ...packageSteps(manifest), ...nextSteps(name, extension, migration)]
   const edited = config.edited === undefined ? [] : [config.file]
   const { assumptions } = inferred
   if (asJson) return print(JSON.stringify({ stream: name, written, edited, assumptions, next: steps }))
@@ -236,9 +236,10 @@ async function readPackage(project: string): Promise<Package | undefined> {
   }
 }
 
-function nextSteps(name: string, extension: Extension): string[] {
+function nextSteps(name: string, extension: Extension, migration: string): string[] {
   return [
     `read streams/${name}.schema.json and streams/${name}.${extension}, and correct what was assumed; then: npx holdfast stream check ${name} --offline`,
+    `where columns or tables changed with that: npx holdfast stream migration ${name} --offline > ${migration}`,
     `npx tsc && node --test "streams/*.test.${extension}"`,
     'npx holdfast migrate up, and: npx holdfast stream check',
     `npx holdfast serve, and beside it: npx holdfast produce --stream ${name} --count 100`,

@@ -114,7 +114,7 @@ function explain(error: NodeJS.ErrnoException, { host, port, settings }: Listene
   function refusalOf(code: string | undefined): string | undefined {
     switch (code) {
       case 'EADDRINUSE':
-        return `Port ${port} on ${host} is in use by another program. Stop it, or choose another port with ${settings.port} (0 takes a free one).`
+        return `Port ${port} on ${host} is in use by another program, perhaps an earlier holdfast. Stop it, or choose another port with ${settings.port} (0 takes a free one).`
       case 'EACCES':
         return `Port ${port} may not be opened by this user. Choose one above 1023 with ${settings.port}.`
       case 'EADDRNOTAVAIL':

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, it, onTestFinished } from 'vitest'
 import {
@@ -13,6 +13,7 @@ import {
   requireMigrated,
 } from '#src/engine/postgres/migrate.ts'
 import { createPool } from '#src/engine/postgres/pool.ts'
+import { noteProcess } from '#src/engine/postgres/processes.ts'
 import { migratedDatabase } from '../support/database.ts'
 import { COMPILED } from '../support/service.ts'
 import { freshDatabase, kafkaBrokers } from '../support/stack.ts'
@@ -29,7 +30,7 @@ function aProject(migrations: Readonly<Record<string, string>>): string {
 const up = (table: string) =>
   `-- Up Migration\nCREATE TABLE ${table} (id text PRIMARY KEY);\n-- Down Migration\nDROP TABLE ${table};\n`
 
-it('migrations of a project come after ours, under names of their own, and are taken back before them', async () => {
+it('migrations of a project come after ours, under names of their own, and are taken back by themselves', async () => {
   const url = await freshDatabase()
   const project = aProject({ '0001_returns.sql': up('returns'), '0002_visits.sql': up('visits') })
 
@@ -49,10 +50,59 @@ it('migrations of a project come after ours, under names of their own, and are t
   expect(await missingMigrations(pool)).toEqual([])
   expect(await requireMigrated(pool, project)).toEqual(['migrations/0002_visits'])
   expect(await requireMigrated(pool)).toEqual([])
-  expect(await migrate(url, 'down', { project, count: 2 })).toEqual(['migrations/0001_returns', applied.at(-3)])
+  // However many: never those of the other.
+  expect(await migrate(url, 'down', { project, count: 2 })).toEqual(['migrations/0001_returns'])
+  expect(await migrate(url, 'up', { project })).toEqual(['migrations/0001_returns', 'migrations/0002_visits'])
+  expect(await migrate(url, 'down')).toEqual([applied.at(-3)])
+  await pool.query('SELECT FROM visits')
   await expect(requireMigrated(pool, project)).rejects.toThrow(
     `lacks the migration ${applied.at(-3)}; run: holdfast migrate up`,
   )
+})
+
+it('migrate down leaves the tables of a project, which go with --project alone, and not under a process that runs', async () => {
+  // Given a project whose table holds a row
+  await using database = await migratedDatabase()
+  const { url, pool } = database
+  const project = aProject({ '0001_returns.sql': up('returns') })
+  await migrate(url, 'up', { project })
+  await pool.query("INSERT INTO returns VALUES ('r1')")
+  const down = (...args: readonly string[]) =>
+    command(dirname(project), { DATABASE_URL: url }, 'migrate', 'down', ...args)
+
+  // When Holdfast goes back by more than its last migration
+  const ours = await down('--count', '2')
+  // Then the row is still there
+  expect(ours).toMatchObject({ code: 0, stdout: expect.stringMatching(/^taken back 00.*\ntaken back 00.*\n$/) })
+  expect((await pool.query('SELECT id FROM returns')).rows).toEqual([{ id: 'r1' }])
+
+  // While a process runs, it may store into the table
+  await migrate(url, 'up')
+  const id = randomUUID()
+  await noteProcess(pool, { id, migration: '0001_of_an_old_version', roles: ['consumer'], host: 'web', pid: 7 })
+  const refused = await down('--project')
+  expect(refused.code).toBe(1)
+  expect(refused.stderr).toMatch(
+    /no migration was taken back: migrations\/0001_returns is needed by what runs .*web, pid 7 \(consumer\).*--force/s,
+  )
+  expect((await pool.query('SELECT id FROM returns')).rows).toEqual([{ id: 'r1' }])
+
+  await pool.query('DELETE FROM holdfast.processes')
+  expect(await down('--project')).toMatchObject({ code: 0, stdout: 'taken back migrations/0001_returns\n' })
+  await expect(pool.query('SELECT FROM returns')).rejects.toThrow('does not exist')
+})
+
+it('migrate down --project names what is missing where there is no project', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-no-project-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  const { code, stderr } = await command(
+    folder,
+    { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' },
+    'migrate',
+    'down',
+    '--project',
+  )
+  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('no folder migrations/ of a project') })
 })
 
 it('a migration of a project that fails is named, and none of its folder is applied', async () => {

@@ -21,6 +21,7 @@ import {
   namesOf,
   needyProcesses,
   noteBreaking,
+  processesWithStreams,
   requireNobodyInTheWay,
   requireNotBroken,
 } from './migration-rules.ts'
@@ -63,7 +64,7 @@ export interface MigrationStatus {
 export interface MigrationOptions {
   /** How many to apply or take back. Default: all, or the last. */
   readonly count?: number | undefined
-  /** The folder of the project, as {@link projectMigrations} finds it. Default: only our own migrations. */
+  /** The folder of the project, as {@link projectMigrations} finds it: applied after ours; taken back instead of ours. Default: only our own migrations. */
   readonly project?: string | undefined
   /** Of our own tables (PG_SCHEMA). */
   readonly schema?: string
@@ -88,9 +89,9 @@ export function projectMigrations(cwd: string): string | undefined {
 }
 
 /**
- * Applies what is missing, ours and then the project's, or takes back the last `count` (default 1), the project's and then ours; each
- * of the two in one transaction: all or nothing. Several replicas may do so at once: they wait for one another at an advisory lock,
- * and the later ones find nothing to do.
+ * Applies what is missing, ours and then the project's, each of the two in one transaction: all or nothing. Or takes back the last `count`
+ * (default 1) of one of the two: whoever goes back to an earlier version of Holdfast must not drop the tables of a stream with it. Several
+ * replicas may do so at once: they wait for one another at an advisory lock, and the later ones find nothing to do.
  * @returns the names of what was applied or taken back, in that order
  * @throws StoreUnavailableError, StoreMisconfiguredError
  */
@@ -99,7 +100,7 @@ export async function migrate(
   direction: 'up' | 'down',
   { count, project, schema = DEFAULT_SCHEMA, force, onForced, beside = true, directory }: MigrationOptions = {},
 ): Promise<string[]> {
-  const sets = direction === 'up' ? setsOf(project, directory) : setsOf(project, directory).reverse()
+  const sets = direction === 'up' ? setsOf(project, directory) : setsOf(project, directory).slice(-1)
   return await connected(url, async client => {
     // The lock that replicas wait at belongs to a session.
     if ((await findPooling(url)).lends === 'transaction') {
@@ -124,12 +125,14 @@ export async function migrate(
     const done: string[] = []
     for (const set of sets) {
       const left = count === undefined ? undefined : count - done.length
-      if (left === 0 || (direction === 'down' && count === undefined && done.length > 0)) break
+      if (left === 0) break
       const home = await homeOf(ask, schema)
       // There is nothing to take back, and the runner would make the table.
       if (direction === 'down' && !(await hasTable(ask, home, set.table))) continue
       const isOurs = set.prefix === ''
-      if (isOurs) await requireFree(ask, set, direction, { schema, home, count: left, force, onForced })
+      if (isOurs || direction === 'down') {
+        await requireFree(ask, set, direction, { schema, home, count: left, force, onForced })
+      }
       done.push(...(await withLocks(ask, () => run(client, set, direction, { schema, home, count: left }))))
       // Once more, where the table for it is made by one of them.
       if (isOurs && direction === 'up') {
@@ -146,38 +149,43 @@ interface FreeOptions extends Pick<MigrationOptions, 'count' | 'force' | 'onForc
   readonly home: string
 }
 
-/** Nobody who runs, and no other installation, may be in the way of our own migrations. @throws StoreMisconfiguredError that names who is, unless it is forced */
+/** Nobody who runs, and no other installation, may be in the way. @throws StoreMisconfiguredError that names who is, unless it is forced */
 async function requireFree(
   ask: Ask,
-  { directory, table }: MigrationSet,
+  { directory, table, prefix }: MigrationSet,
   direction: 'up' | 'down',
   { schema, home, count, force, onForced }: FreeOptions,
 ): Promise<void> {
+  const isOurs = prefix === ''
   const applied = (await appliedIn(ask, home, table)).map(({ name }) => name)
   const breaking = await breakingMigrations(directory)
   // Before it is applied: a process that starts in the very moment in which it is committed finds it noted.
   if (direction === 'up') await noteBreaking(ask, home, breaking)
   const pending = (await migrationNames(directory)).filter(name => !applied.includes(name)).slice(0, count)
   const names = direction === 'up' ? pending : applied.slice(-(count ?? 1)).reverse()
-  const inTheWay =
-    direction === 'up'
-      ? await brokenProcesses(
-          ask,
-          home,
-          breaking.filter(({ name }) => names.includes(name)),
-        )
-      : await needyProcesses(ask, home, names)
+  const inTheWay = await whoIsInTheWay()
   if (force === undefined) {
     requireNobodyInTheWay(direction, inTheWay)
-    if (direction === 'down') await requireNotShared(ask, schema, names)
+    if (direction === 'down' && isOurs) await requireNotShared(ask, schema, names)
     return
   }
   if (inTheWay.length === 0) return
   onForced?.(inTheWay)
   if (!(await hasTable(ask, home, 'audit_log'))) return
   const ran = namesOf(inTheWay)
-  const { text, values = [] } = audit('', `migrate_${direction}_force`, names.join(' '), force, { ran })
+  const what = names.map(name => prefix + name).join(' ')
+  const { text, values = [] } = audit('', `migrate_${direction}_force`, what, force, { ran })
   await ask(inSchema(home)(text), values)
+
+  async function whoIsInTheWay(): Promise<InTheWay[]> {
+    if (direction === 'up') {
+      const broken = breaking.filter(({ name }) => names.includes(name))
+      return await brokenProcesses(ask, home, broken)
+    }
+    if (isOurs) return await needyProcesses(ask, home, names)
+    const ofProject = names.map(name => prefix + name)
+    return await processesWithStreams(ask, home, ofProject)
+  }
 }
 
 interface RunOptions {

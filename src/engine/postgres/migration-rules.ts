@@ -65,6 +65,13 @@ export async function needyProcesses(ask: Ask, home: string, names: readonly str
   })
 }
 
+/** For migrations of a project that are to be taken back: any running process may store into their tables. */
+export async function processesWithStreams(ask: Ask, home: string, names: readonly string[]): Promise<InTheWay[]> {
+  const processes = names.length === 0 ? [] : await runningProcesses(ask, home)
+  if (processes.length === 0) return []
+  return names.map(migration => ({ migration, because: 'they may store into its tables', processes }))
+}
+
 /** @throws StoreMisconfiguredError that names what runs */
 export function requireNobodyInTheWay(direction: 'up' | 'down', inTheWay: readonly InTheWay[]): void {
   const [first] = inTheWay

@@ -100,7 +100,7 @@ describe('holdfast stream init', () => {
     const { stdout } = await stream('init', 'returns', '--from', 'sample.json', '--json')
     expect(text('package.json')).toBe(JSON.stringify(manifest))
     const { next } = JSON.parse(stdout)
-    expect(next.slice(0, -5)).toEqual(steps)
+    expect(next.slice(0, -6)).toEqual(steps)
   })
 
   it.each([
