@@ -29,33 +29,40 @@ const MEMBER = `
   console.log('closed')
   process.exit(0)`
 
-it('a consumer whose last commit reaches no broker closes all the same, and its process ends', async () => {
-  // Given a member of a group that reaches its broker over a wire
-  const { kafka, wire, wiredBrokers, ...behind } = await startKafkaBehindAWire()
-  onTestFinished(() => behind[Symbol.asyncDispose]())
-  const names = freshTopics('unsent-commit')
-  const connection = { brokers: [kafka.brokers], security: {}, extra: {} }
-  await using producer = await startProducer({ connection })
-  await ensureTopics(connection, producer, { ...names, partitions: 1, replication: 1 })
-  const member = spawn(
-    process.execPath,
-    ['--input-type=module', '--eval', MEMBER, wiredBrokers, names.topic, names.groupId],
-    { stdio: ['pipe', 'pipe', 'inherit'] },
-  )
-  onTestFinished(() => void member.kill('SIGKILL'))
-  const lines = createInterface({ input: member.stdout })
-  expect(await nextLine(lines, member)).toBe('joined')
+it.each([
+  ['reaches no broker', 'reset'],
+  ['is not answered by the coordinator, while the broker answers other questions', 'silent-coordinator'],
+] as const)(
+  'a consumer whose last commit %s closes all the same, and its process ends',
+  async (_, kind) => {
+    // Given a member of a group that reaches its broker over a wire
+    const { kafka, wire, wiredBrokers, ...behind } = await startKafkaBehindAWire()
+    onTestFinished(() => behind[Symbol.asyncDispose]())
+    const names = freshTopics('unsent-commit')
+    const connection = { brokers: [kafka.brokers], security: {}, extra: {} }
+    await using producer = await startProducer({ connection })
+    await ensureTopics(connection, producer, { ...names, partitions: 1, replication: 1 })
+    const member = spawn(
+      process.execPath,
+      ['--input-type=module', '--eval', MEMBER, wiredBrokers, names.topic, names.groupId],
+      { stdio: ['pipe', 'pipe', 'inherit'] },
+    )
+    onTestFinished(() => void member.kill('SIGKILL'))
+    const lines = createInterface({ input: member.stdout })
+    expect(await nextLine(lines, member)).toBe('joined')
 
-  // When every connection is cut, and it commits and closes
-  await wire.set({ kind: 'reset' })
-  const closingAt = performance.now()
-  member.stdin.end('close\n')
+    // When its connections are cut, and it commits and closes
+    await wire.set({ kind })
+    const closingAt = performance.now()
+    member.stdin.end('close\n')
 
-  // Then it does not wait for the broker to come back
-  expect(await nextLine(lines, member)).toBe('closed')
-  expect(member.exitCode ?? (await once(member, 'exit'))[0]).toBe(0)
-  expect(performance.now() - closingAt).toBeLessThan(LEFT_WITHIN_MS)
-}, 90_000)
+    // Then it does not wait for an answer
+    expect(await nextLine(lines, member)).toBe('closed')
+    expect(member.exitCode ?? (await once(member, 'exit'))[0]).toBe(0)
+    expect(performance.now() - closingAt).toBeLessThan(LEFT_WITHIN_MS)
+  },
+  90_000,
+)
 
 async function nextLine(lines: ReturnType<typeof createInterface>, member: ChildProcess): Promise<unknown> {
   // Behind its last line, which the exit may overtake.

@@ -42,6 +42,8 @@ export function createFakeClient(
   const answered = () => {
     unanswered = Math.max(0, unanswered - 1)
   }
+  /** It does not end disconnecting before the last commit was answered, either. */
+  let isCommitting = false
 
   /** Calls back as the native client does: asynchronously, and only after the timeout when no broker answers. */
   function answer<R>(done: (error: NativeError | null, result: R) => void, result: R, timeoutMs: number): void {
@@ -65,7 +67,10 @@ export function createFakeClient(
     get disconnected() {
       return disconnected
     },
-    answerCommit: error => callbacks.committed(error ?? null, []),
+    answerCommit(error) {
+      isCommitting = false
+      callbacks.committed(error ?? null, [])
+    },
     give(...partitions) {
       unanswered += 1
       callbacks.rebalance({ message: 'assign', code: -175 }, toPartitions(partitions))
@@ -83,7 +88,7 @@ export function createFakeClient(
       disconnected = true
       setTimeout(function end() {
         if (client.clings) return
-        if (unanswered === 0) done()
+        if (unanswered === 0 && !isCommitting) done()
         else setTimeout(end, 100)
       }, 1)
     },
@@ -105,6 +110,8 @@ export function createFakeClient(
       setTimeout(
         function deliver() {
           if (client.hangs) return void setTimeout(deliver, 1_000)
+          // A rebalance is reported in a poll.
+          if (!subscribed && assigned.size > 0 && unanswered === 0) client.takeAway(...assigned)
           const ready = records
           records = []
           done(null, ready)
@@ -125,6 +132,7 @@ export function createFakeClient(
     rebalanceProtocol: () => 'COOPERATIVE',
     assignmentLost: () => false,
     commit: positions => {
+      isCommitting = true
       commits.push(...positions.map(({ offset }) => offset))
     },
     committed: (partitions, timeoutMs, done) => answer(done, [...partitions], timeoutMs),

@@ -49,9 +49,12 @@ export interface Member extends Omit<RecordSource, 'start' | 'close'> {
 const QUERY_TIMEOUT_MS = 5_000
 /** A native poll that takes so much longer than it was given goes on without us; its records come with a later poll. */
 const POLL_GRACE_MS = 1_000
-/** A client that is given up answers its last rebalance with the first of these, usually. */
-const ABANDON_POLLS = 5
-const ABANDON_POLL_MS = 100
+/** What a client answers, and is answered, comes in polls; while it leaves, in short ones. */
+const LEAVING_POLL_MS = 100
+/** A commit that is under way is answered in milliseconds, or its coordinator is not there. */
+const COMMIT_ANSWER_MS = 2_000
+/** A client that is given up answers its last rebalance in the first poll, usually. */
+const ABANDON_MS = 500
 /** Such clients are few, and most of them never hear a broker again. */
 const HEARD_AGAIN_PAUSE_MS = 30_000
 
@@ -67,6 +70,8 @@ export function createMember(options: ConsumerOptions, heard: () => void, hears:
   const owned = new Map<string, TopicPartition>()
   const paused = new Map<string, TopicPartition>()
   let commitWaiting: ((result: CommitResult) => void) | undefined
+  /** The client has not been answered the last commit; who asked for it may have been. */
+  let isCommitting = false
   let polling: Promise<SourceRecord[]> | undefined
   let cooperative = true
   const lifecycle = runningLifecycle(leave)
@@ -102,6 +107,7 @@ export function createMember(options: ConsumerOptions, heard: () => void, hears:
   }
 
   function onCommitted(error: NativeError | null, _positions: NativePosition[]): void {
+    isCommitting = false
     if (!error) onHeard()
     endCommit(error ? { ok: false, code: error.code, message: error.message } : { ok: true })
   }
@@ -184,42 +190,50 @@ export function createMember(options: ConsumerOptions, heard: () => void, hears:
   }
 
   async function leave(): Promise<void> {
-    const isCommitting = commitWaiting !== undefined
     endCommit(NOT_A_MEMBER)
     answerAll()
-    if (isCommitting && !(await hearsBroker(client, subscription))) return await abandon()
+    await pollWhile(() => isCommitting, COMMIT_ANSWER_MS)
+    if (isCommitting) return await abandon()
     // A client without partitions closes without telling the group (librdkafka 2.15.1). The group then waits for it until its session ends: a
     // member that joins again meanwhile gets no answer, and behind that question neither its commit nor its own farewell does.
-    // A static member stays one on purpose. A client that no broker answers would wait for the answer to its farewell, and nothing ends that.
-    if (owned.size === 0 && hears() && connection.extra['group.instance.id'] === undefined) unsubscribe()
+    // A client that no broker answers would wait for the answer to its farewell, and nothing ends that.
+    if (owned.size === 0 && hears()) unsubscribe()
     await new Promise<void>(resolve => client.disconnect(resolve))
   }
 
   /**
-   * A disconnect waits for a commit that could not be sent, and such a one is tried without end (librdkafka 2.15.1, rd_kafka_buf_retry): no stream
-   * would resume behind it, and no process end. So the client gives up what it has, and is disconnected once a broker answers it.
+   * A disconnect waits for a commit that is under way, and one that cannot be sent is tried without end (librdkafka 2.15.1, rd_kafka_buf_retry): no
+   * stream would resume behind it, and no process end, for it holds a thread. So the client gives up what it has, and is disconnected later.
    */
   async function abandon(): Promise<void> {
     options.onWarning(
-      'the last commit reaches no broker: its client is left behind, and closed once a broker answers it',
+      'the last commit is not answered: its client is left behind, and closed once it is, or has failed',
     )
     unsubscribe()
     // Its answers to the rebalance that this makes are given inside a poll.
-    for (let polls = 0; polls < ABANDON_POLLS && owned.size > 0; polls++) {
-      const polled = consume(1, ABANDON_POLL_MS).catch(() => [])
-      await within(polled, ABANDON_POLL_MS + POLL_GRACE_MS)
-    }
+    await pollWhile(() => owned.size > 0, ABANDON_MS)
     void disconnectOnceHeard()
   }
 
   async function disconnectOnceHeard(): Promise<void> {
-    do await new Promise<void>(resolve => setTimeout(resolve, HEARD_AGAIN_PAUSE_MS).unref())
-    while (!(await hearsBroker(client, subscription)))
+    do {
+      await new Promise<void>(resolve => setTimeout(resolve, HEARD_AGAIN_PAUSE_MS).unref())
+      await pollWhile(() => isCommitting, LEAVING_POLL_MS)
+    } while (isCommitting || !(await hearsBroker(client, subscription)))
     client.disconnect(() => {})
   }
 
-  /** Leaves the group. Its answer is waited for by the disconnect. */
+  async function pollWhile(waits: () => boolean, boundMs: number): Promise<void> {
+    const deadline = performance.now() + boundMs
+    while (waits() && performance.now() < deadline) {
+      const polled = consume(1, LEAVING_POLL_MS).catch(() => [])
+      await within(polled, LEAVING_POLL_MS + POLL_GRACE_MS)
+    }
+  }
+
+  /** Leaves the group, unless it is to stay a static member. The answer is waited for by the disconnect. */
   function unsubscribe(): void {
+    if (connection.extra['group.instance.id'] !== undefined) return
     try {
       client.unsubscribe()
     } catch (error) {
@@ -287,6 +301,7 @@ export function createMember(options: ConsumerOptions, heard: () => void, hears:
         commitWaiting = resolve
         try {
           client.commit(positions.map(toNative))
+          isCommitting = true
         } catch (error) {
           const { code, message } = describe(error)
           endCommit({ ok: false, code: code ?? -1, message })

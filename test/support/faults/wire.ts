@@ -1,6 +1,6 @@
 /** A TCP proxy whose wire can be made bad: what stands between a client and a real server. See `startWire` for its process. */
 import { connect, createServer, type Socket } from 'node:net'
-import { createBrokerRemover } from './no-brokers.ts'
+import { createBrokerRemover, createCoordinatorSilencer, type KafkaFilter } from './kafka-filters.ts'
 
 export type WireMode =
   | { readonly kind: 'pass' }
@@ -19,6 +19,8 @@ export type WireMode =
   | { readonly kind: 'lose-reply'; readonly request: string; readonly reply: string }
   /** To a Kafka client only: every connection is reset, and on new ones the broker reports that the cluster has no brokers. */
   | { readonly kind: 'no-brokers' }
+  /** To a Kafka client only: every connection is reset, and on new ones the coordinator of its group does not answer, while the broker does. */
+  | { readonly kind: 'silent-coordinator' }
 
 export interface Wire extends AsyncDisposable {
   readonly port: number
@@ -70,6 +72,11 @@ export async function createWire({ port = 0, targetPort }: WireOptions): Promise
   }
 }
 
+const FILTERS: ReadonlyMap<WireMode['kind'], () => KafkaFilter> = new Map([
+  ['no-brokers', createBrokerRemover],
+  ['silent-coordinator', createCoordinatorSilencer],
+])
+
 interface Connection {
   modeChanged(): void
   reset(): void
@@ -81,7 +88,7 @@ function createConnection(client: Socket, targetPort: number, mode: () => WireMo
   let holed = false
   let awaited: { readonly seen: (chunk: Buffer) => boolean; readonly timer: NodeJS.Timeout } | undefined
   let requested: { readonly text: string; readonly seen: (chunk: Buffer) => boolean } | undefined
-  const remover = mode().kind === 'no-brokers' ? createBrokerRemover() : undefined
+  const filter = FILTERS.get(mode().kind)?.()
 
   function reset(): void {
     clearTimeout(awaited?.timer)
@@ -91,9 +98,8 @@ function createConnection(client: Socket, targetPort: number, mode: () => WireMo
   for (const socket of [client, upstream]) socket.on('error', reset).on('close', reset)
 
   function request(chunk: Buffer): Buffer {
-    remover?.request(chunk)
     const now = mode()
-    if (now.kind !== 'lose-reply' || awaited !== undefined) return chunk
+    if (now.kind !== 'lose-reply' || awaited !== undefined) return filter === undefined ? chunk : filter.request(chunk)
     if (requested?.text !== now.request) requested = { text: now.request, seen: finder(now.request) }
     if (requested.seen(chunk)) awaited = { seen: finder(now.reply), timer: setTimeout(reset, REPLY_WAIT_MS) }
     return chunk
@@ -105,7 +111,7 @@ function createConnection(client: Socket, targetPort: number, mode: () => WireMo
       if (awaited.seen(chunk)) reset()
       return undefined
     }
-    if (mode().kind !== 'drop-replies') return remover === undefined ? chunk : remover.reply(chunk)
+    if (mode().kind !== 'drop-replies') return filter === undefined ? chunk : filter.reply(chunk)
     holed = true
     return undefined
   }
@@ -114,7 +120,7 @@ function createConnection(client: Socket, targetPort: number, mode: () => WireMo
   return {
     modeChanged() {
       const { kind } = mode()
-      if (holed || kind === 'reset' || kind === 'no-brokers') reset()
+      if (holed || kind === 'reset' || FILTERS.has(kind)) reset()
       else for (const direction of directions) direction.modeChanged()
     },
     reset,

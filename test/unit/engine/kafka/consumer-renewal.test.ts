@@ -32,11 +32,13 @@ interface Stage {
   poll(ms: number): Promise<void>
 }
 
-async function aMember(...partitions: number[]): Promise<Stage> {
+const aMember = (...partitions: number[]) => aMemberWith({}, ...partitions)
+
+async function aMemberWith(extra: Readonly<Record<string, string>>, ...partitions: number[]): Promise<Stage> {
   const clients: FakeClient[] = []
   const warnings: string[] = []
   const source = createConsumer({
-    connection: { brokers: ['kafka:9092'], security: {}, extra: {} },
+    connection: { brokers: ['kafka:9092'], security: {}, extra },
     topic: FAKE_TOPIC,
     groupId: 'group',
     onWarning: text => warnings.push(text),
@@ -264,14 +266,46 @@ it('with a commit that reaches no broker, closes without its client, which leave
   // When it is closed, then its client is not waited for, and has given up its subscription
   await soon(source.close())
   expect(await commit).toMatchObject({ ok: false })
-  expect(client(0)).toMatchObject({ disconnected: false, subscribed: false })
+  expect(client(0)).toMatchObject({ disconnected: false, subscribed: false, assigned: new Set() })
 
   // And it is disconnected when a broker answers it
   await vi.advanceTimersByTimeAsync(120_000)
   expect(client(0).disconnected).toBe(false)
   client(0).hears = true
+  client(0).answerCommit()
   await vi.advanceTimersByTimeAsync(60_000)
   expect(client(0).disconnected).toBe(true)
+})
+
+it('with a commit that its coordinator does not answer, closes without its client, although other brokers answer it', async () => {
+  const { source, client } = await aMember(0)
+  void source.commit([at(0, 5n)])
+  await soon(source.close())
+  expect(client(0)).toMatchObject({ disconnected: false, subscribed: false, assigned: new Set() })
+
+  // A disconnect would wait for the commit, and hold a thread that the end of the process waits for.
+  await vi.advanceTimersByTimeAsync(120_000)
+  expect(client(0).disconnected).toBe(false)
+  client(0).answerCommit({ message: 'Local: Timed out', code: -185 })
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect(client(0).disconnected).toBe(true)
+})
+
+it('waits for a commit that is answered a little later, and leaves no client behind', async () => {
+  const { source, client } = await aMember(0)
+  void source.commit([at(0, 5n)])
+  setTimeout(() => client(0).answerCommit(), 1_000)
+  const closing = performance.now()
+  await soon(source.close())
+  expect(performance.now() - closing).toBeLessThan(1_500)
+  expect(client(0).disconnected).toBe(true)
+})
+
+it('leaves a commit without an answer behind as a static member, too, and stays one', async () => {
+  const { source, client } = await aMemberWith({ 'group.instance.id': 'one' }, 0)
+  void source.commit([at(0, 5n)])
+  await soon(source.close())
+  expect(client(0)).toMatchObject({ disconnected: false, subscribed: true })
 })
 
 it('joins no group when it is closed while it connects, and leaves no client behind', async () => {

@@ -1,17 +1,30 @@
-/**
- * Takes all brokers out of a broker's answers about its cluster, as a lone broker gives them for a moment after it was frozen
- * beyond its session (https://github.com/confluentinc/librdkafka/issues/5301). It follows one connection from its beginning.
- */
-export interface BrokerRemover {
-  /** What the client sends, seen as it passes. */
-  request(chunk: Buffer): void
-  /** What the server sends: the whole answers in it so far, with those about the cluster rewritten. */
+/** Follows one connection of a Kafka client from its beginning. */
+export interface KafkaFilter {
+  /** What the client sends. @returns what goes on to the server */
+  request(chunk: Buffer): Buffer
+  /** What the server sends. @returns what goes on to the client */
   reply(chunk: Buffer): Buffer
 }
 
 const METADATA = 3
+/** OffsetCommit, JoinGroup, Heartbeat, LeaveGroup, SyncGroup. */
+const OF_COORDINATOR: readonly number[] = [8, 11, 12, 13, 14]
 
-export function createBrokerRemover(): BrokerRemover {
+/** What a group asks of its coordinator gets no answer; everything else does, as where the coordinator alone of several brokers hangs. */
+export function createCoordinatorSilencer(): KafkaFilter {
+  const requests = createFrames()
+  return {
+    request: chunk =>
+      Buffer.concat(requests.take(chunk).filter(frame => !OF_COORDINATOR.includes(frame.readInt16BE(4)))),
+    reply: chunk => chunk,
+  }
+}
+
+/**
+ * Takes all brokers out of a broker's answers about its cluster, as a lone broker gives them for a moment after it was frozen
+ * beyond its session (https://github.com/confluentinc/librdkafka/issues/5301).
+ */
+export function createBrokerRemover(): KafkaFilter {
   const requests = createFrames()
   const replies = createFrames()
   /** Versions of the questions about the cluster, by correlation id. */
@@ -21,6 +34,7 @@ export function createBrokerRemover(): BrokerRemover {
       for (const frame of requests.take(chunk)) {
         if (frame.readInt16BE(4) === METADATA) asked.set(frame.readInt32BE(8), frame.readInt16BE(6))
       }
+      return chunk
     },
     reply(chunk) {
       return Buffer.concat(
