@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { extname, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { StreamDefinition } from '../engine/definition.ts'
 import { UsageError } from '../engine/errors.ts'
@@ -76,19 +76,26 @@ function explain(error: unknown, path: string): string {
   return place === undefined || what.includes(place) ? what : `${what} (${place})`
 }
 
+/** Those that are on the way to a file of the project. */
+const OWN_FILES = new URL('.', import.meta.url).href
+
 /** The first line of a file of the project: `/app/streams/returns.ts:12:3`. Files of Node itself have no such path. */
 function placeIn(stack: string): string | undefined {
   for (const line of stack.split('\n')) {
     const [, url, position] = /((?:file:\/\/)?\/[^\s()]+\.[cm]?[jt]s):(\d+(?::\d+)?)\)?$/.exec(line) ?? []
-    if (url === undefined || url.includes('/src/settings/stream-file.')) continue
-    return `${url.startsWith('file:') ? fileURLToPath(url) : url}:${position}`
+    if (url === undefined) continue
+    const path = url.startsWith('file:') ? fileURLToPath(url) : url
+    if (!pathToFileURL(path).href.startsWith(OWN_FILES)) return `${path}:${position}`
   }
   return undefined
 }
 
 /** V8 reports the place of a mistake in JavaScript only when the error ends a process. */
 function syntaxPlace(path: string): string | undefined {
-  const code = `import ${JSON.stringify(pathToFileURL(path).href)}`
+  const hook = new URL(`own-package${extname(import.meta.url)}`, import.meta.url).href
+  const code = `import { resolveOwnPackage } from '${hook}'
+    resolveOwnPackage()
+    await import(${JSON.stringify(pathToFileURL(path).href)})`
   const { stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', code], {
     encoding: 'utf8',
     timeout: 10_000,

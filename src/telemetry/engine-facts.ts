@@ -276,7 +276,13 @@ export function createEngineObserver({ stream, metrics, log, now }: StreamFactTo
       }
 
       case 'tables_elsewhere':
-        log.repeated('', 'warn', fact.kind, { reason: fact.what }, 'tables of the same names are in another schema')
+        log.repeated(
+          fact.what,
+          'warn',
+          fact.kind,
+          { reason: fact.what },
+          'tables of the same names are in another schema',
+        )
         break
 
       case 'unusual_record': {

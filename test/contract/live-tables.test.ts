@@ -26,7 +26,7 @@ let number = 0
 /** The tables `NAME` and `NAME_lines` of a plan, created and then altered. */
 async function altered(
   alter: (table: string) => string,
-  tablesIn = 'public',
+  tablesIn?: string,
 ): Promise<{ readonly name: string; readonly plan: StreamPlan }> {
   const name = `live_${number++}`
   const { plan } = compileTables({
@@ -43,7 +43,7 @@ async function altered(
       },
     },
     key: '/id',
-    tablesIn,
+    ...(tablesIn === undefined ? {} : { tablesIn }),
     tables: {
       [name]: { columns: ['/at', '/city', { at: '/price', type: 'numeric(12,2)' }] },
       [`${name}_lines`]: { each: '/lines' },
@@ -153,6 +153,22 @@ describe('tables that are not as a definition needs them', () => {
     expect((await differencesOf(plan)).map(difference => difference.what).join('; ')).toMatch(what)
   })
 
+  it('a column that is to be jsonb keeps what it holds, and so does one that is taken back', async () => {
+    const { name, plan } = await altered(
+      t => `INSERT INTO ${t} VALUES ('a', '2026-03-01', 'Rome', 12.5, 'topic', 0, 0, 0, now())`,
+    )
+    const columns = plan.root.columns.map(column =>
+      column.name === 'price' ? { ...column, type: 'jsonb' as const, ddl: 'jsonb' } : column,
+    )
+    const differences = await differencesOf({ ...plan, root: { ...plan.root, columns } })
+    for (const { sql: change } of differences) await sql(change.up)
+    const held = async () => (await sql(`SELECT pg_typeof(price)::text AS type, price::text FROM ${name}`)).rows
+    expect(await held()).toEqual([{ type: 'jsonb', price: '12.50' }])
+    for (const { sql: change } of differences) await sql(change.down)
+    expect(await held()).toEqual([{ type: 'numeric', price: '12.50' }])
+    expect(await differencesOf(plan)).toEqual([])
+  })
+
   it('rights are asked for where the tables are, and USAGE of their schema is named', async () => {
     const role = `reader_${process.pid}`
     await sql('CREATE SCHEMA elsewhere')
@@ -205,11 +221,9 @@ describe('tables that are not as a definition needs them', () => {
       `search_path finds ${name}_lines in the schema former, which no statement looks through: if it is meant, the definition needs tablesIn: 'former'`,
     ])
     expect(await requireTables(database.pool, name, plan)).toEqual([])
-    await sql(
-      `CREATE SCHEMA chosen; ALTER TABLE ${name} SET SCHEMA chosen; ALTER TABLE ${name}_lines SET SCHEMA chosen`,
-    )
-    expect(await requireTables(pool, name, { ...plan, schema: 'chosen' })).toEqual([])
+    const chosen = await altered(t => `CREATE TABLE former.${t}_lines ()`, 'public')
+    expect(await requireTables(pool, chosen.name, chosen.plan)).toEqual([])
     await pool.end()
-    await sql('DROP SCHEMA former CASCADE; DROP SCHEMA chosen CASCADE')
+    await sql('DROP SCHEMA former CASCADE')
   })
 })

@@ -37,6 +37,8 @@ export interface StreamPlan {
   readonly stream: string
   /** Where all of its tables stand. */
   readonly schema: string
+  /** Whether the definition says so itself. */
+  readonly namesSchema: boolean
   readonly key: { readonly column: string; readonly path: readonly string[] }
   readonly root: TablePlan
   readonly children: readonly TablePlan[]
@@ -80,6 +82,7 @@ export function planOf(definition: StreamDefinition, mistake: Mistakes): StreamP
   return {
     stream: definition.name,
     schema,
+    namesSchema: definition.tablesIn !== undefined,
     key: { column: keyColumn(definition.tables[root.name], key), path: key },
     root,
     children: plans.filter(plan => plan.kind !== 'root'),

@@ -150,6 +150,15 @@ const TABLE: readonly (readonly [RegExp, Explain])[] = [
     }),
   ],
   [
+    // Not the broker's word but the client's own: the connection ended during the login.
+    /SASL.*: Local: (?!Authentication)(.*)/s,
+    ([, said = ''], { at }) => ({
+      kind: 'closed',
+      what: `${at} ends the connection while we log in (${shortened(said)})`,
+      remedy: 'check the log of the broker, and what stands between here and there',
+    }),
+  ],
+  [
     /SASL (?:authentication error|OAUTHBEARER authentication failed[^:]*): (.*)/s,
     ([, said = ''], { at, security }) =>
       security['sasl.mechanism'] === 'OAUTHBEARER'

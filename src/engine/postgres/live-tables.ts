@@ -1,4 +1,4 @@
-import { DEFAULT_TABLES_IN, type StreamPlan } from '../definition/plan.ts'
+import type { StreamPlan } from '../definition/plan.ts'
 import { identifier, qualified, shortened } from './identifiers.ts'
 import {
   columnType,
@@ -188,8 +188,8 @@ export function foundElsewhere({ elsewhere }: LiveTables): string[] {
 }
 
 /** The same, where it should be known although nothing is missing: a definition that names a schema was written with others in mind. */
-export function perhapsMeant({ schema }: Pick<StreamPlan, 'schema'>, live: LiveTables): string[] {
-  return schema === DEFAULT_TABLES_IN ? foundElsewhere(live) : []
+export function perhapsMeant({ namesSchema }: Pick<StreamPlan, 'namesSchema'>, live: LiveTables): string[] {
+  return namesSchema ? [] : foundElsewhere(live)
 }
 
 function columnDifferences(
@@ -213,9 +213,9 @@ function columnDifferences(
     differences.push({ what, blocks, sql: { up: alter(up), down: alter(down) } })
   }
   if (found.type !== wanted.type) {
-    const to = (type: string) => `ALTER COLUMN ${name} TYPE ${type} USING ${name}::${type}`
+    const alterType = (from: string, to: string) => `ALTER COLUMN ${name} TYPE ${to} USING ${converted(name, from, to)}`
     const what = `${place} has the type ${found.type}; the definition needs ${wanted.type}`
-    differs(what, true, to(wanted.type), to(found.type))
+    differs(what, true, alterType(found.type, wanted.type), alterType(wanted.type, found.type))
   } else if (wanted.bytewise && found.collation !== 'C') {
     const to = (collation: string) => `ALTER COLUMN ${name} TYPE text COLLATE "${collation}"`
     const what = `${place} has the collation ${found.collation}; a key needs "C", which compares bytes`
@@ -239,6 +239,13 @@ function columnDifferences(
     differs(`${place} may be NULL, but the schema requires the field`, false, set, drop)
   }
   return differences
+}
+
+/** Few types have a cast to or from jsonb, and that of a text would parse it. */
+function converted(name: string, from: string, to: string): string {
+  if (to === 'jsonb' && from !== 'json') return `to_jsonb(${name})`
+  if (from === 'jsonb' && to !== 'json') return `(${name} #>> '{}')::${to}`
+  return `${name}::${to}`
 }
 
 /** A column that the definition does not know matters only where no row can be written without it. */

@@ -150,7 +150,19 @@ describe('a file that cannot be used is refused in a sentence', () => {
 
   it('one that imports a file that does not exist', () => {
     writeFileSync(join(cwd, 'holdfast.config.ts'), "import a from './none.ts'\nexport default { streams: [a] }\n")
-    expect(failureInNode()).toContain(`Cannot find module '${cwd}/none.ts' imported from`)
+    expect(failureInNode()).toMatch(
+      new RegExp(`Cannot find module '${cwd}/none\\.ts' imported from ${cwd}/holdfast\\.config\\.ts$`),
+    )
+  })
+
+  it('one that imports from holdfast, and has a mistake of syntax in JavaScript, by file and line', () => {
+    const imports = "import { defineStream } from 'holdfast'\n"
+    writeFileSync(
+      join(cwd, 'holdfast.config.mjs'),
+      `${imports}import a from './a.mjs'\nexport default { streams: [a] }\n`,
+    )
+    writeFileSync(join(cwd, 'a.mjs'), `${imports}export default defineStream({\n  name: 'a' b\n})\n`)
+    expect(failureInNode()).toMatch(/config\.mjs cannot be loaded: SyntaxError: .+a\.mjs:3\)$/)
   })
 
   it('one that throws, by its line', () => {

@@ -42,6 +42,12 @@ describe('a line of librdkafka names its cause:', () => {
       { ...SASL, 'sasl.mechanism': 'OAUTHBEARER' },
       '[thrd:sasl_ssl://127.0.0.1:17235/bootstrap]: sasl_ssl://127.0.0.1:17235/bootstrap: SASL authentication error: {"status":"invalid_token"} (after 37ms in state AUTH_REQ)',
     ],
+    // The client's own words: a wrong password would end a start.
+    [
+      'closed',
+      SASL,
+      '[thrd:sasl_plaintext://127.0.0.1:22626/bootstrap]: sasl_plaintext://127.0.0.1:22626/bootstrap: SASL authentication error: SaslAuthenticateRequest failed: Local: Broker transport failure (after 3ms in state AUTH_REQ)',
+    ],
     [
       'mechanism',
       SASL,
