@@ -3,6 +3,7 @@ import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import {
   OwnershipLostError,
+  ProgressSetBackError,
   StoreContendedError,
   StoreMisconfiguredError,
   StoreUnavailableError,
@@ -95,6 +96,15 @@ export function settlementFaultsSuite(copyFrom: number): void {
       })
       expect(await count('holdfast.stream_ledger')).toBe(1)
       await throughWire.end()
+    })
+
+    it('to COMMIT, and progress was set back since: the batch does not count as settled', async () => {
+      const store = await started()
+      await store.settle(aWork(four.slice(0, 2), { from: 0n }))
+      const last = aWork(four.slice(2), { from: 2n })
+      await store.settle(last)
+      await pool.query('UPDATE holdfast.stream_progress SET next_offset = 0')
+      await expect(store.settle(last)).rejects.toThrow(ProgressSetBackError)
     })
 
     it('because nothing moves any more: the wait ends, and the next connection works', async () => {

@@ -280,6 +280,16 @@ it.each([
   expect(judgeOnBothRoads(stream, { key: null, value: Buffer.from(text) })).toBe('validator')
 })
 
+it.each([
+  ['null where no list of values has it', { type: ['string', 'null'], enum: ['a'] }, 'text', 'null'],
+  ['digits that a double does not keep', { type: 'integer' }, 'bigint', '9007199254740993'],
+])('%s are left to the validator', (_, n, type, text) => {
+  const schema = { type: 'object', required: ['id'], properties: { id: { type: 'string' }, n } }
+  const columns = [{ at: '/n' as const, type }]
+  const stream = compileStream({ name: 's', schema, key: '/id', tables: { s: { columns } } }, names)
+  expect(judgeOnBothRoads(stream, { key: null, value: Buffer.from(`{"id":"a","n":${text}}`) })).toBe('validator')
+})
+
 it('a decimal is the same in columns of each kind, however it is written', () => {
   const number = { type: 'number' }
   const properties = { id: { type: 'string' }, a: number, b: number, c: number }

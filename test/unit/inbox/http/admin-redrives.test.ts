@@ -176,7 +176,8 @@ describe('an edit', () => {
     expect(service.inbox.running.size).toBe(0)
   })
 
-  it.each(['', 'id:none'])('must be of exactly one: %j', async q => {
-    expect(await edit(VALID, q)).toMatchObject({ status: 422, body: { code: 'edit_needs_one' }, begun: 0 })
+  it.each(['', 'id:none'])('must be of exactly one, also to be looked at first: %j', async q => {
+    for (const dryRun of [false, true])
+      expect(await edit(VALID, q, dryRun)).toMatchObject({ status: 422, body: { code: 'edit_needs_one' }, begun: 0 })
   })
 })
