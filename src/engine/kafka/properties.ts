@@ -245,8 +245,8 @@ export const CONSUMER_PROPERTIES = {
   'session.timeout.ms': 10_000,
   // By its answer a member learns that others come or go, and each partition that moves waits for that, two times over; the default is 3 s.
   'heartbeat.interval.ms': 1_000,
-  // Also how long the coordinator holds a rebalance open for a member that it takes for alive and that does not join again; beside a broker that
-  // crashed it has done so for the whole of it. Well beyond a drain and the longest batch.
+  // Also how long the coordinator holds a rebalance open for a member that it takes for alive and that does not join again, as one whose new
+  // positions Postgres does not tell. Well beyond a drain and the longest batch; polls go on during an outage.
   'max.poll.interval.ms': 30_000,
   // What the client may prefetch: the memory bound of the native side.
   'queued.max.messages.kbytes': 4_096,
