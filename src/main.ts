@@ -10,8 +10,8 @@ import { startTracing } from './telemetry/tracing-start.ts'
 import { tellOfTracing } from './telemetry/tracing-warnings.ts'
 import { VERSION } from './version.ts'
 
-/** Fewer threads than this and a waiting poll, a DNS look-up and the file system queue up behind one another. */
-process.env.UV_THREADPOOL_SIZE ??= '8'
+/** As `bin/holdfast` has it, which says why; for a start without it. */
+process.env.UV_THREADPOOL_SIZE ??= '32'
 
 /**
  * The process of the service: signals become `stop()`, the end becomes an exit code. The app is imported here and not above:
