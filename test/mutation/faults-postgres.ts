@@ -274,6 +274,14 @@ export const POSTGRES_FAULTS: readonly Mutation[] = [
     ['an optional object that is absent is there', 'row[present] === true ? values(row) : undefined', 'values(row)'],
     ['a page goes beyond its last date', 'AND ${column} < ${to}::${type}', 'AND ${column} <= ${to}::${type}'],
   ]),
+  ...faultsOf('engine/postgres/migrate', contract('project'), [
+    [
+      'who goes back drops the tables of a project',
+      'setsOf(project, directory).slice(-1)',
+      'setsOf(project, directory).reverse()',
+    ],
+    ['tables go from under a process that stores into them', "if (isOurs || direction === 'down') {", 'if (isOurs) {'],
+  ]),
   ...faultsOf(
     'engine/postgres/migration-rules',
     [...unit('engine/postgres/migration-rules'), ...contract('migration-rules')],
