@@ -196,7 +196,11 @@ export const ENGINE_FAULTS: readonly Mutation[] = [
         'polling = consume(max, timeoutMs)',
       ],
       ['a disconnect waits for a commit that is not answered', 'if (isCommitting) return await abandon()', ''],
-      ['a commit that is answered late is not waited for', 'pollWhile(() => isCommitting, COMMIT_ANSWER_MS)', 'undefined'],
+      [
+        'a commit that is answered late is not waited for',
+        'pollWhile(() => isCommitting, COMMIT_ANSWER_MS)',
+        'undefined',
+      ],
       ['a client that is left behind keeps its partitions', 'pollWhile(() => owned.size > 0, ABANDON_MS)', 'undefined'],
       ['a static member leaves the group', "    if (connection.extra['group.instance.id'] !== undefined) return\n", ''],
     ],
