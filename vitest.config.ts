@@ -43,7 +43,7 @@ const SLOW = [
 ]
 
 /**
- * What takes half a minute or more of two cores, and breaks rarely: random faults, storms, whole clusters, many processes, a project from the
+ * What takes some twenty seconds or more, and breaks rarely: random faults, storms, whole clusters, many processes, logins, a project from the
  * packed package, the servers of the demo. Only `make test-all`, which the build server runs, has them, and who names one.
  */
 const LONG = [
@@ -57,27 +57,36 @@ const LONG = [
   'test/scenarios/a-broker-of-three-is-lost-under-load.test.ts',
   'test/scenarios/a-cluster-is-worked-on-under-load.test.ts',
   'test/scenarios/a-damaged-log-stops-its-partition-alone.test.ts',
+  'test/scenarios/a-database-restored-from-an-older-copy-is-caught-up.test.ts',
   'test/scenarios/a-new-team-brings-its-own-stream.test.ts',
   'test/scenarios/a-pod-lives-as-kubernetes-runs-it.test.ts',
   'test/scenarios/a-pooler-in-between-loses-nothing.test.ts',
+  'test/scenarios/a-record-that-kills-the-process-is-set-aside.test.ts',
   'test/scenarios/a-redrive-into-the-store-is-noticed-by-no-one-else.test.ts',
   'test/scenarios/a-redrive-survives-its-worker.test.ts',
+  'test/scenarios/a-redrive-that-fails-again-pauses-itself.test.ts',
   'test/scenarios/a-redrive-waits-for-postgres.test.ts',
+  'test/scenarios/a-secured-cluster-is-worked-with.test.ts',
   'test/scenarios/a-standby-is-promoted-under-load.test.ts',
+  'test/scenarios/a-stop-at-a-bad-moment-loses-nothing.test.ts',
   'test/scenarios/a-storm-of-dead-letters-stops-its-partition.test.ts',
   'test/scenarios/a-thousand-dead-letters-are-an-inbox.test.ts',
+  'test/scenarios/an-operator-holds-and-moves-a-running-stream.test.ts',
   'test/scenarios/an-outage-is-in-the-time-line-afterwards.test.ts',
   'test/scenarios/an-upgrade-goes-out-and-back-under-load.test.ts',
   'test/scenarios/credentials-are-exchanged-while-it-runs.test.ts',
   'test/scenarios/dashboards-show-a-run-with-faults.test.ts',
-  'test/scenarios/postgres-that-refuses-slows-or-says-nothing-is-waited-for.test.ts',
+  'test/scenarios/dead-letters-and-their-index-stay-together.test.ts',
+  'test/scenarios/operators-are-told-and-the-stream-waits-for-nobody.test.ts',
   'test/scenarios/operators-do-what-their-page-says.test.ts',
+  'test/scenarios/postgres-that-refuses-slows-or-says-nothing-is-waited-for.test.ts',
   'test/scenarios/processes-that-come-and-go-hold-nobody-up.test.ts',
   'test/scenarios/random-faults-lose-nothing.test.ts',
   'test/scenarios/records-compressed-in-any-way-are-read.test.ts',
   'test/scenarios/records-of-every-kind-of-topic-are-accounted-for.test.ts',
   'test/scenarios/retention-and-recreated-topics-are-noticed.test.ts',
   'test/scenarios/rights-that-are-missing-are-named-and-cost-nothing.test.ts',
+  'test/scenarios/tables-stand-where-their-stream-says.test.ts',
   'test/scenarios/the-benchmark-measures-any-program.test.ts',
   'test/scenarios/the-first-stream-is-made-as-its-page-says.test.ts',
 ]

@@ -20,6 +20,9 @@ function settingsOf(statementTimeoutMs: number): readonly (readonly [name: strin
 /** A pooler takes the question at once, and answers when it has a session to lend. */
 const READY_TIMEOUT_MS = 5_000
 
+const QUERY_CANCELED = '57014'
+const STRANGE_LIMIT_TRIES = 10
+
 /** Connections through a pooler, with the statements that each of their transactions begins with. */
 const pooled = new WeakMap<pg.ClientBase, string>()
 /** Connections whose statements are not prepared by name. */
@@ -48,7 +51,7 @@ export async function readySession(
   const isPooled = `pg_backend_pid() <> ${announcedPid(client)}`
   const made = settings.map(([name, value]) => `set_config('${name}', '${value}', ${isPooled})`)
   const question = { text: `SELECT ${isPooled} AS pooled, ${made.join(', ')}`, query_timeout: READY_TIMEOUT_MS }
-  const { rows } = await client.query(question).catch(error => {
+  const { rows } = await uncancelled(STRANGE_LIMIT_TRIES, () => client.query(question)).catch(error => {
     if (!(error instanceof Error && error.message === 'Query read timeout')) throw error
     const seconds = READY_TIMEOUT_MS / 1_000
     throw new Error(
@@ -57,6 +60,17 @@ export async function readySession(
   })
   if (rows[0]?.pooled === true) {
     pooled.set(client, settings.map(([name, value]) => `SET LOCAL ${name} = '${value}'`).join('; '))
+  }
+}
+
+/** Again where the server cancels the question: the limits of a statement are not ours yet, and an administrator's may be a millisecond. */
+async function uncancelled<R>(tries: number, ask: () => Promise<R>): Promise<R> {
+  try {
+    return await ask()
+  } catch (error) {
+    const isCancelled = error instanceof Error && 'code' in error && error.code === QUERY_CANCELED
+    if (!isCancelled || tries <= 1) throw error
+    return await uncancelled(tries - 1, ask)
   }
 }
 
