@@ -99,6 +99,8 @@ const LONG = [
   'test/scenarios/tables-stand-where-their-stream-says.test.ts',
   'test/scenarios/the-benchmark-measures-any-program.test.ts',
   'test/scenarios/the-first-stream-is-made-as-its-page-says.test.ts',
+  'test/unit/engine/run/operator-requests.test.ts',
+  'test/unit/http/connections.test.ts',
 ]
 
 class SlowFirst extends BaseSequencer {
@@ -137,6 +139,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
+          exclude: LONG,
           pool,
           ...metered,
           // By default a core is left free, which of two is half of them.
