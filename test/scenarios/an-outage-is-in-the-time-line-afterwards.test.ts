@@ -42,8 +42,9 @@ it('an outage of Postgres is in the time line once it is over, with the records 
   expect(past.stops.filter(({ kind, name }) => kind === 'pause' && name === 'store_away')).not.toEqual([])
   // And no record is missing or counted twice, whichever process settled it
   expect(Math.round(sumOf(past.rate.map(rate => (rate ?? 0) * past.step_seconds)))).toBe(ORDERS + INVALID)
-  expect(past.starts).toMatchObject([{ count: expect.any(Number), deployed: true }])
-  expect(past.starts.reduce((sum, { count }) => sum + count, 0)).toBe(2)
+  // And both starts, of a new version the first of them; the two may have fallen into two steps
+  expect(sumOf(past.starts.map(({ count }) => count))).toBe(2)
+  expect(past.starts.at(-1)).toMatchObject({ deployed: true })
 }, 180_000)
 
 function order(n: number) {
