@@ -2,19 +2,21 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { ensureTopics } from '#src/engine/kafka/admin.ts'
 import { createConsumer } from '#src/engine/kafka/consumer.ts'
 import { groupFacts } from '#src/engine/kafka/group-rights.ts'
+import { startInspector } from '#src/engine/kafka/inspector.ts'
 import { type KafkaProducer, startProducer } from '#src/engine/kafka/producer.ts'
 import type { RecordSource } from '#src/engine/ports.ts'
 import type { TopicPartition } from '#src/engine/record.ts'
+import { eventually } from '../support/service.ts'
 import { freshTopics, kafkaBrokers } from '../support/stack.ts'
 import { recordSourceSuite } from './record-source.suite.ts'
 
 /** A member that does not poll for so long has left the group. */
-const MAX_POLL_MS = 2_000
+const MAX_POLL_MS = 6_000
 /** A member learns of a rebalance with its next heartbeat, by default every three seconds. */
 const HEARTBEAT = { 'heartbeat.interval.ms': '300' }
 const LOSABLE = {
   'max.poll.interval.ms': String(MAX_POLL_MS),
-  'session.timeout.ms': '1500',
+  'session.timeout.ms': String(MAX_POLL_MS),
   ...HEARTBEAT,
 }
 
@@ -59,7 +61,12 @@ describe('the group consumer', () => {
           },
         }
       },
-      lose: () => new Promise(resolve => setTimeout(resolve, MAX_POLL_MS + 500)),
+      async lose() {
+        // A poll before the client has noticed would save its membership.
+        await using inspector = await startInspector({ connection: connection(), groupId: names.groupId })
+        const hasLeft = async () => (await inspector.group(names.topic)).members === 0
+        await eventually(hasLeft, 'the member that does not poll leaving')
+      },
     }
   })
 
