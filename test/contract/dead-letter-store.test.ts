@@ -40,8 +40,10 @@ describe('starts of consumers', () => {
     await database.pool.query('TRUNCATE holdfast.consumer_starts')
     const { pool } = database
     const HOUR_MS = 3_600_000
+    // All in the middle of an hour of the chart: two of one hour stay together, however long it takes to note them.
+    const middleMs = (Math.floor(Date.now() / HOUR_MS) + 0.5) * HOUR_MS
     const note = (version: string, hoursAgo: number, id: string = crypto.randomUUID()) =>
-      noteConsumerStart(pool, { id, version, agoMs: hoursAgo * HOUR_MS })
+      noteConsumerStart(pool, { id, version, agoMs: Date.now() - middleMs + hoursAgo * HOUR_MS })
     await note('1.0.0', 24 * 31)
     await note('1.0.0', 30)
     await note('1.0.0', 10)
