@@ -32,13 +32,20 @@ const ALL: RedriveRequest = {
 /** Redrives of this test go to the topic. */
 const NO_SETTLEMENT: RedriveSettlement = { settle: () => Promise.reject(new Error('nothing goes into the store')) }
 
+interface Process {
+  readonly facts: readonly JobFact[]
+  /** How many records had arrived when it parted with a redrive: another process may go on at once. */
+  readonly arrivedAtParting: () => number
+  stop(): Promise<void>
+}
+
 interface World {
   readonly database: MigratedDatabase
   readonly redrives: Redrives
   readonly arrived: () => readonly string[]
   readonly purges: () => number
   /** A process that runs jobs. */
-  start(): { readonly facts: readonly JobFact[]; stop(): Promise<void> }
+  start(): Process
 }
 
 async function aWorld(): Promise<World> {
@@ -55,9 +62,15 @@ async function aWorld(): Promise<World> {
     purges: () => purges,
     start() {
       const facts: JobFact[] = []
+      let arrivedAtParting = 0
       const store = createRedriveStore(pool, { stream: 'orders', topic: 'orders' })
       const common = {
-        observer: { observe: (fact: JobFact) => void facts.push(fact) },
+        observer: {
+          observe(fact: JobFact) {
+            facts.push(fact)
+            if (fact.kind === 'replay_parted') arrivedAtParting = fake.arrived.length
+          },
+        },
         clock: systemClock,
         random: Math.random,
       }
@@ -87,7 +100,7 @@ async function aWorld(): Promise<World> {
       })
       const stop = async () => jobs[Symbol.asyncDispose]()
       onTestFinished(stop)
-      return { facts, stop }
+      return { facts, arrivedAtParting: () => arrivedAtParting, stop }
     },
   }
 }
@@ -146,7 +159,7 @@ it('lets go when its process stops, and another one goes on', async () => {
   const before = arrived().length
   await first.stop()
   expect(first.facts.at(-1)).toEqual({ kind: 'replay_parted', id, to: 'queued' })
-  expect(arrived().length - before).toBeLessThanOrEqual(RATE)
+  expect(first.arrivedAtParting() - before).toBeLessThanOrEqual(RATE)
 
   // And the other one goes on where it stopped
   await eventually(async () => (await redrives.get(id))?.state === 'done', 'the other one finishing it')
@@ -167,10 +180,11 @@ it('starts automatic redrives, removes what is old and merges the ledger when th
     { name: 'orders.retention', cron: '17 * * * *' },
   ])
 
-  // What the schedule sends at its time
+  // What the schedule sends at its time, which may be now: a queue takes one job
   for (const name of ['orders.retention', 'orders.ledger-merge', 'orders.automatic-redrive']) {
     await pool.query(
-      `INSERT INTO pgboss.job (name, policy, expire_seconds, retry_limit) SELECT name, policy, 600, 0 FROM pgboss.queue WHERE name = $1`,
+      `INSERT INTO pgboss.job (name, policy, expire_seconds, retry_limit) SELECT name, policy, 600, 0 FROM pgboss.queue WHERE name = $1
+        ON CONFLICT DO NOTHING`,
       [name],
     )
   }
