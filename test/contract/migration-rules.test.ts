@@ -36,7 +36,13 @@ async function aDatabase(): Promise<MigratedDatabase> {
 async function aProcess({ pool }: MigratedDatabase, pid = 7): Promise<string> {
   const id = randomUUID()
   await noteProcess(pool, { id, migration: await newestMigration(), roles: ['consumer', 'api'], host: 'web', pid })
+  await goesOn(pool, id)
   return id
+}
+
+/** As if it said again and again that it runs, however long the test takes. */
+async function goesOn(pool: MigratedDatabase['pool'], id: string): Promise<void> {
+  await pool.query(`UPDATE holdfast.processes SET seen_at = now() + interval '1 hour' WHERE id = $1`, [id])
 }
 
 it('a migration that breaks what runs is refused with the names of the processes, and applied once they have ended', async () => {
@@ -102,6 +108,7 @@ it('nothing is taken back that runs, but by force, which the audit log keeps', a
   await migrate(url, 'up', { directory })
   const id = randomUUID()
   await noteProcess(pool, { id, migration: '9001_later', roles: ['jobs'], host: 'web', pid: 9 })
+  await goesOn(pool, id)
 
   await expect(migrate(url, 'down', { directory })).rejects.toThrow(
     /9001_later is needed by what runs .*web, pid 9 \(jobs\)/,
@@ -149,14 +156,19 @@ it('a migration that waits for a table lets those through that stand behind it, 
   const reader = await pool.connect()
   onTestFinished(() => reader.release(true))
   await reader.query('BEGIN; LOCK TABLE holdfast.stream_progress IN ACCESS SHARE MODE')
-  const waiting = () => pool.query(`SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'`)
+  // The view shows the locks of all databases, and those of other tests are among them.
+  const waiting = async () =>
+    (
+      await pool.query(`SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
+    ).rowCount
 
   const applied = migrate(url, 'up', { directory })
   applied.catch(() => {})
-  await expect.poll(async () => (await waiting()).rowCount).toBe(1)
-  const behind = pool.query('UPDATE holdfast.stream_progress SET next_offset = next_offset WHERE false')
-  await behind
-  expect((await waiting()).rowCount).toBe(0)
+  await expect.poll(waiting).toBe(1)
+  await pool.query('UPDATE holdfast.stream_progress SET next_offset = next_offset WHERE false')
+  // It waits by turns.
+  await expect.poll(waiting).toBe(0)
 
   await reader.query('COMMIT')
   expect(await applied).toEqual(['9001_locking'])

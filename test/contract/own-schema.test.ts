@@ -230,7 +230,7 @@ describe('an installation in public', () => {
           await pool.query(
             `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
           )
-        ).rowCount,
+        ).rowCount === 1,
       'the migration waiting',
     )
     await client.query('COMMIT')
