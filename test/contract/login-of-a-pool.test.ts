@@ -17,7 +17,7 @@ it('each new connection asks for user and password as they are then; open ones s
     url: currentUrl(),
     currentUrl,
     max: 2,
-    statementTimeoutMs: 5_000,
+    statementTimeoutMs: 30_000,
     name: 'test',
   })
   const who = async () => (await query<{ who: string }>(pool, { text: 'SELECT current_user AS who' }))[0]?.who

@@ -113,7 +113,8 @@ export function settlementFaultsSuite(copyFrom: number): void {
         url: wire.url,
         schema: 'holdfast',
         max: 1,
-        statementTimeoutMs: 1_000,
+        // What comes after the silence must not take as long, also on a busy machine.
+        statementTimeoutMs: 5_000,
         name: 'test',
       })
       await started()
@@ -276,14 +277,14 @@ export function settlementFaultsSuite(copyFrom: number): void {
     const locked = "SELECT 1 FROM orders WHERE order_uid = 'c' FOR UPDATE"
 
     it('blames nobody at first: the batch is tried again', async () => {
-      const store = await started(orderTables, hasty)
+      const store = await started()
       await store.settle(aWork(four, { from: 0n }))
       const work = aWork(
         four.map((order, index) => aReadyOrder({ uid: order.key, offset: BigInt(index + 4) })),
         { from: 4n },
       )
       await whileLocked(locked, async () => {
-        await expect(store.settle(work)).rejects.toThrow(StoreContendedError)
+        await expect((await started(orderTables, hasty)).settle(work)).rejects.toThrow(StoreContendedError)
       })
       expect(await store.settle(work)).toMatchObject({ kind: 'settled', counts: { written: 4 } })
     })
@@ -305,8 +306,8 @@ export function settlementFaultsSuite(copyFrom: number): void {
     })
 
     it('over a lock that somebody else holds is never pinned on an order', async () => {
+      await (await started()).settle(aWork(four, { from: 0n }))
       const store = await started(orderTables, hasty)
-      await store.settle(aWork(four, { from: 0n }))
       const again = four.map((order, index) => aReadyOrder({ uid: order.key, offset: BigInt(index + 4) }))
       await whileLocked(locked, async () => {
         await expect(store.settle(aWork(again, { from: 4n, isolate: true }))).rejects.toThrow(StoreContendedError)
@@ -564,8 +565,7 @@ export function settlementFaultsSuite(copyFrom: number): void {
     // The zombie: it holds the fence and an order, and does not go on.
     const zombie = await hasty.connect()
     const woken = new Promise<void>(resolve => zombie.once('end', () => resolve()))
-    await zombie.query('BEGIN')
-    await zombie.query('UPDATE holdfast.stream_progress SET next_offset = 9')
+    await zombie.query('BEGIN; UPDATE holdfast.stream_progress SET next_offset = 9')
     await woken // its session idled beyond the limit, and the server ended it
     zombie.release(true)
 

@@ -24,7 +24,7 @@ let pool: pg.Pool
 
 beforeAll(async () => {
   const url = await freshDatabase({ migrated: true })
-  pool = createPool({ url, schema: 'holdfast', max: 2, statementTimeoutMs: 5_000, name: 'test' })
+  pool = createPool({ url, schema: 'holdfast', max: 2, statementTimeoutMs: 30_000, name: 'test' })
 })
 afterAll(() => pool.end())
 
@@ -305,7 +305,7 @@ it('goes on from the end of a ledger whose progress row was removed, so that the
 it('takes the migration back although offsets stand twice in the ledger', async () => {
   const url = await freshDatabase()
   await migrate(url, 'up')
-  const other = createPool({ url, schema: 'holdfast', max: 1, statementTimeoutMs: 5_000, name: 'test' })
+  const other = createPool({ url, schema: 'holdfast', max: 1, statementTimeoutMs: 30_000, name: 'test' })
   await other.query(`INSERT INTO holdfast.stream_ledger (topic, partition, group_id, from_offset, to_offset, records, written,
     duplicate, stale, superseded, dead_lettered, gaps, expired, skipped)
     SELECT 'orders', 0, 'g', 0, 5, 5, 5, 0, 0, 0, 0, 0, 0, 0 FROM generate_series(1, 2)`)

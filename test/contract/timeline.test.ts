@@ -130,7 +130,7 @@ describe('the time line in Postgres', () => {
     const { steps } = await read(endMs - 7 * DAY_MS, endMs, 1_800)
     expect(steps).toHaveLength(336)
     expect(new Set(steps.map(({ rate, deadLettered }) => `${rate} ${deadLettered}`))).toEqual(new Set(['4 360']))
-  }, 120_000)
+  })
 })
 
 describe('marks of the time line', () => {

@@ -8,7 +8,7 @@ export interface MigratedDatabase extends AsyncDisposable {
 }
 
 /** A database of its own with all migrations, and a pool on it. */
-export async function migratedDatabase(statementTimeoutMs = 10_000): Promise<MigratedDatabase> {
+export async function migratedDatabase(statementTimeoutMs = 30_000): Promise<MigratedDatabase> {
   const url = await freshDatabase({ migrated: true })
   const pool = createPool({ url, schema: 'holdfast', max: 4, statementTimeoutMs, name: 'test' })
   return { url, pool, [Symbol.asyncDispose]: () => pool.end() }
