@@ -3,6 +3,7 @@ import pg from 'pg'
 import { expect, it } from 'vitest'
 import { examine, type Finding } from '#src/cli/doctor-checks.ts'
 import { migrate } from '#src/engine/postgres/migrate.ts'
+import { freshTopics } from '../support/stack.ts'
 import { aStream, type Stream, streamTools } from '../support/stream.ts'
 
 streamTools()
@@ -26,9 +27,10 @@ it('names the fix for what is amiss, and goes on', async () => {
   await new Promise<void>(resolve => other.listen(0, '127.0.0.1', resolve))
   const { port } = other.address() as { port: number }
 
+  const { topic } = freshTopics('not-there')
   const found = await examined(stream, {
     HTTP_PORT: String(port),
-    KAFKA_TOPIC: 'not-there',
+    KAFKA_TOPIC: topic,
     KAFKA_CREATE_TOPICS: 'false',
   }).finally(() => other.close())
 
@@ -39,7 +41,7 @@ it('names the fix for what is amiss, and goes on', async () => {
       detail: expect.stringContaining('EADDRINUSE'),
       fix: expect.stringContaining('HTTP_PORT'),
     },
-    { name: 'topic not-there', ok: false, detail: expect.stringContaining('not there'), fix: expect.any(String) },
+    { name: `topic ${topic}`, ok: false, detail: expect.stringContaining('not there'), fix: expect.any(String) },
     { name: 'migrations', ok: false, detail: `missing: ${undone}`, fix: 'run: holdfast migrate up' },
   ])
 })

@@ -131,11 +131,12 @@ it('is current at once when that is wanted again', async () => {
     ...systemClock,
     async sleep(ms, signal) {
       pausesMs.push(ms)
-      await systemClock.sleep(ms * 10, signal)
+      // Longer than an answer is waited for.
+      await systemClock.sleep(ms * 1_000, signal)
     },
   }
   const other = await listening('other', { clock, isWanted: () => false })
-  await eventually(() => pausesMs.length === 1, 'a pause')
+  await eventually(() => pausesMs.length > 0, 'a pause')
   const { currentAsOfMs } = other.seen
   other.listener.hurry()
   await eventually(() => other.seen.currentAsOfMs > currentAsOfMs, 'an answer before the pause is over')

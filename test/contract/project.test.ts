@@ -80,6 +80,8 @@ it('migrate down leaves the tables of a project, which go with --project alone, 
   await migrate(url, 'up')
   const id = randomUUID()
   await noteProcess(pool, { id, migration: '0001_of_an_old_version', roles: ['consumer'], host: 'web', pid: 7 })
+  // However long a command takes to start
+  await pool.query(`UPDATE holdfast.processes SET seen_at = now() + interval '1 hour'`)
   const refused = await down('--project')
   expect(refused.code).toBe(1)
   expect(refused.stderr).toMatch(
