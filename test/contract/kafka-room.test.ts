@@ -13,6 +13,8 @@ import { type FreshTopics, freshTopics, kafkaBrokers } from '../support/stack.ts
 /** What the client really does, as far as the guarantees rest on it. */
 
 const connection = { brokers: [kafkaBrokers()], security: {}, extra: {} }
+/** It only ends a broken test. */
+const PATIENCE_MS = 90_000
 let producer: KafkaProducer
 
 beforeAll(async () => {
@@ -48,7 +50,7 @@ async function untilEvent<K extends SourceEvent['kind']>(
   kind: K,
   records: SourceRecord[] = [],
 ): Promise<Extract<SourceEvent, { kind: K }>> {
-  for (let tries = 0; tries < 300; tries++) {
+  for (const until = performance.now() + PATIENCE_MS; performance.now() < until; ) {
     const event = source.nextEvent()
     // A new member first hears that nothing is free yet.
     if (event?.kind === 'assigned' && event.partitions.length === 0) source.assign([])
@@ -60,7 +62,8 @@ async function untilEvent<K extends SourceEvent['kind']>(
 
 async function read(source: RecordSource, count: number, max = 1_000): Promise<SourceRecord[]> {
   const records: SourceRecord[] = []
-  for (let tries = 0; tries < 200 && records.length < count; tries++) records.push(...(await source.poll(max, 100)))
+  const until = performance.now() + PATIENCE_MS
+  while (records.length < count && performance.now() < until) records.push(...(await source.poll(max, 100)))
   return records
 }
 
