@@ -24,7 +24,13 @@ it('is stored by the consumer, whichever process took it, and the answer to its 
       body: JSON.stringify(order),
       headers: { ...JSON_TYPE, ...headers },
     })
-  const created = await create({ ...MODEL, order_uid: uid })
+  // (What is not settled within five seconds is answered 202: on a busy machine it is sent again.)
+  const createInTime = (order: object) =>
+    eventually(async () => {
+      const answer = await create(order)
+      return answer.status !== 202 && answer
+    }, 'an answer that says what became of it')
+  const created = await createInTime({ ...MODEL, order_uid: uid })
   expect(created.status).toBe(201)
   // Then it is in the table, and where the answer says
   expect(await stream.query('SELECT track_number FROM orders WHERE order_uid = $1', [uid])).toHaveLength(1)
@@ -33,20 +39,22 @@ it('is stored by the consumer, whichever process took it, and the answer to its 
 
   // And a newer version is what is read once its own answer has come, from the same process at once
   const newer = { ...MODEL, order_uid: uid, track_number: 'NEWER' }
-  expect((await create(newer)).status).toBe(201)
+  expect((await createInTime(newer)).status).toBe(201)
   expect(await (await fetch(api.url + location)).json()).toEqual(newer)
 
   // And one that a newer version has overtaken is not called stored
   const shift = (by: number) => stream.query('UPDATE orders SET source_offset = source_offset + $1', [by])
   await shift(1_000_000)
-  const overtaken = await create({ ...newer, track_number: 'OVERTAKEN' })
+  const overtaken = await createInTime({ ...newer, track_number: 'OVERTAKEN' })
   expect([overtaken.status, await overtaken.json()]).toMatchObject([409, { code: 'newer_version_stored' }])
   await shift(-1_000_000)
 
   // And what is no order never gets as far as the topic
+  const published = (await stream.readAll(stream.topic)).length
+  expect(published).toBeGreaterThanOrEqual(3)
   const invalid = await create({ ...MODEL, order_uid: 'not an uid' })
   expect(invalid.status).toBe(422)
-  expect(await stream.readAll(stream.topic)).toHaveLength(3)
+  expect(await stream.readAll(stream.topic)).toHaveLength(published)
 
   // And what is taken fits: into a record with its key and headers, and into every index
   const padded = (bytes: number) => {
@@ -54,15 +62,15 @@ it('is stored by the consumer, whichever process took it, and the answer to its 
     return { ...order, padding: 'x'.repeat(bytes - Buffer.byteLength(JSON.stringify(order))) }
   }
   const largest = 1_047_564
-  expect((await create(padded(largest))).status).toBe(201)
+  expect((await createInTime(padded(largest))).status).toBe(201)
   expect((await create(padded(largest + 1))).status).toBe(413)
   const customer_id = Array.from({ length: 1_024 }, (_, n) =>
     String.fromCodePoint(0x20000 + ((n * 7919) % 42_000)),
   ).join('')
-  expect((await create({ ...newer, customer_id })).status).toBe(201)
+  expect((await createInTime({ ...newer, customer_id })).status).toBe(201)
   const ofCustomer = await fetch(`${api.url}/orders?${new URLSearchParams({ customer_id })}`)
   expect(await ofCustomer.json()).toEqual({ orders: [{ ...newer, customer_id }], next: null })
-  expect((await create(newer)).status).toBe(201)
+  expect((await createInTime(newer)).status).toBe(201)
 
   // And with the consumer gone it is accepted, and stored when a consumer is back
   expect(await consumer.stop()).toBe(0)

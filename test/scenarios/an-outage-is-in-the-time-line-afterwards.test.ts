@@ -45,7 +45,7 @@ it('an outage of Postgres is in the time line once it is over, with the records 
   // And both starts, of a new version the first of them; the two may have fallen into two steps
   expect(sumOf(past.starts.map(({ count }) => count))).toBe(2)
   expect(past.starts.at(-1)).toMatchObject({ deployed: true })
-}, 180_000)
+})
 
 function order(n: number) {
   return { value: JSON.stringify(anOrder({ uid: `order-${n}` })), partition: n % 2 }

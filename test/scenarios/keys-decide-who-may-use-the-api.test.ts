@@ -32,6 +32,7 @@ it('by API_KEYS, with metrics on a port of their own; or, while none are set, by
   expect(guarded.log.some(({ event }) => event === 'admin_key_made')).toBe(false)
 
   // Given none, this machine reads. The key lies in a file of this user alone, and in no line of the log
+  await eventually(() => isReady(open), 'being ready')
   const key = await adminKeyOf(open)
   const file = String(open.log.find(({ event }) => event === 'admin_key_made')?.file)
   expect(key).toMatch(/^[A-Za-z0-9_-]{43}$/)
