@@ -22,7 +22,8 @@ it('settles, waits and leaves as ever while its clock is set forward and back', 
   const env = {
     NODE_OPTIONS: `--import=${PRELOAD}`,
     CLOCK_STEPS: `${AHEAD_MS},${BEHIND_MS}`,
-    KAFKA_CONFIG: 'session.timeout.ms=6000',
+    // Far below the steps of the clock, and above any pause of a busy machine: no rebalance may come of either.
+    KAFKA_CONFIG: 'session.timeout.ms=30000',
     RETRY_MAX_MS: '1000',
   }
   const service = await startService({ ...stream, databaseUrl: wire.url, env })
@@ -47,7 +48,7 @@ it('settles, waits and leaves as ever while its clock is set forward and back', 
   wire.set({ kind: 'pass' })
   const backAtMs = performance.now()
   await eventually(async () => (await stream.settled()) === 309, 'what came in the outage being settled')
-  expect(performance.now() - backAtMs).toBeLessThan(10_000)
+  expect(performance.now() - backAtMs).toBeLessThan(60_000)
   const closed = await eventually(
     () => service.log.find(({ event }) => event === 'breaker_closed'),
     'the end of the outage being told',
@@ -60,7 +61,7 @@ it('settles, waits and leaves as ever while its clock is set forward and back', 
   await eventually(() => isReady(service), 'readiness, behind')
   expect(await ask(service, '/livez')).toMatchObject({ status: 200 })
   expect(await service.metric('rebalances_total')).toBe(rebalances)
-  expect(await service.metric('consumer_lag_seconds')).toBe(0)
+  await expect.poll(() => service.metric('consumer_lag_seconds')).toBe(0)
   const page = (await ask(service, '/metrics')).body
   expect(page.split('\n').filter(line => /^holdfast_.*seconds[^ ]* -/.test(line))).toEqual([])
 

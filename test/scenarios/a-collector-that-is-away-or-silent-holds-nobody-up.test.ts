@@ -10,7 +10,8 @@ streamTools()
 /** Each with a span of its own: more than ten times of what the exporter's queue holds. */
 const RECORDS = 3_000
 const QUEUE = { OTEL_BSP_MAX_QUEUE_SIZE: '256', OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '128' }
-const STOPS_WITHIN_MS = 15_000
+/** Less than the service's own bound (`SHUTDOWN_TIMEOUT_MS`), at which it would be killed. */
+const STOPS_WITHIN_MS = 24_000
 
 it.each([
   ['away', { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' }],

@@ -10,7 +10,8 @@ streamTools()
 /** How long a partition that is taken away may go on settling (`DRAIN_TIMEOUT_MS` of the service). */
 const DRAIN_BOUND_MS = 10_000
 const env = {
-  KAFKA_CONFIG: 'session.timeout.ms=6000,heartbeat.interval.ms=500',
+  // It hears of the rebalance soon, and does not lose its membership by a pause of the machine: it is to let go by itself.
+  KAFKA_CONFIG: 'session.timeout.ms=30000,heartbeat.interval.ms=500',
   // A lock is waited for half as long: longer than the drain, so that it is the drain that gives up.
   PG_STATEMENT_TIMEOUT_MS: '60000',
 }

@@ -41,6 +41,8 @@ it('waits for migrations that are being applied: alive, not ready, and says for 
   await other.connect()
   await other.query('BEGIN; CREATE TABLE orders ()')
   const migrating = migrate(stream.databaseUrl, 'up')
+  const waits = `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
+  await eventually(async () => (await stream.query(waits)).length > 0, 'their waiting for it')
 
   // When the service starts meanwhile
   const service = await startService(stream)
