@@ -37,7 +37,7 @@ it('goes on after Postgres was away, and ends with its summary and the proof', a
   await eventually(async () => (await stream.settled()) > 50, 'orders being settled')
 
   // When Postgres is away for a while, and then told to stop
-  const status = async () => (await fetch(`${ready.url}/readyz`)).status
+  const status = async () => (await fetch(`${ready.url}/readyz`, { headers: { Connection: 'close' } })).status
   wire.set({ kind: 'reset' })
   await eventually(async () => (await status()) === 503, 'the service noticing')
   await outage(OUTAGE_MS)
