@@ -426,27 +426,36 @@ describe('a key that another transaction is about to commit', () => {
     // Given `c`, which is stored, and held by a transaction that goes on to write `a`
     const { store } = await started(COPY)
     await store.settle(aWork(batch(0, ['c']), { from: 0n }))
-    const other = new pg.Client({ connectionString: database.url })
-    await other.connect()
+    const [other, gate] = [1, 2].map(() => new pg.Client({ connectionString: database.url })) as [pg.Client, pg.Client]
+    await Promise.all([other.connect(), gate.connect()])
+    await pool.query(`CREATE FUNCTION test_only() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END $$;
+      CREATE TRIGGER test_only AFTER INSERT ON items FOR EACH STATEMENT EXECUTE FUNCTION test_only()`)
     try {
-      await other.query("SET deadlock_timeout = '20s'")
+      await other.query("SET deadlock_timeout = '60s'")
       await other.query('BEGIN')
       await other.query("SELECT 1 FROM orders WHERE order_uid = 'c' FOR UPDATE")
 
-      // When a batch has written `a` by COPY, and waits for `c`, then Postgres ends it
+      // When a batch has written `a` by COPY, the other one waits for that, and it goes on to wait for `c`, then Postgres ends it.
+      // Its wait must be the last: a session looks for a deadlock once, a second after its wait began.
+      await gate.query('SELECT pg_advisory_lock(1)')
       const work = aWork(batch(1, ['a', 'c']), { from: 1n })
       const settling = expect(store.settle(work)).rejects.toMatchObject({ code: 'store_contended', sqlState: '40P01' })
-      await lockWaited('WITH written')
+      await lockWaited('COPY')
       const older = batch(7, ['a'], { partition: 1, timestampMs: 1000, items: 5 })
-      await other.query(toQuery(orderTables.upsert(older)))
+      const writing = other.query(toQuery(orderTables.upsert(older)))
+      await lockWaited('WITH written')
+      await gate.query('SELECT pg_advisory_unlock(1)')
       await settling
+      await writing
       await other.query('COMMIT')
 
       // And the next attempt finds `a`
       expect(await store.settle(work)).toMatchObject({ kind: 'settled', counts: { written: 2 } })
       expect(await inserted()).toEqual([1, 0])
     } finally {
-      await other.end()
+      await Promise.all([other.end(), gate.end()])
+      await pool.query('DROP FUNCTION test_only() CASCADE')
     }
   })
 

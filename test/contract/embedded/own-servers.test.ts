@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -25,15 +25,21 @@ it('PostgreSQL keeps what was committed through a crash, a restart and the next 
   {
     await using postgres = await startPostgres({ dir })
     await select(postgres.url, 'CREATE TABLE kept AS SELECT 42 AS answer')
-    // At work when its server is killed: it holds on to the old server's memory until it is done.
+    // At work when its server is killed: it holds on to the old server's memory until it is done, which a file tells it.
+    const done = join(kept, 'done')
     const busy = new pg.Client({ connectionString: postgres.url, application_name: 'busy' })
     busy.on('error', () => {})
     await busy.connect()
-    const work = busy.query('DO $$ BEGIN FOR i IN 1..20000000 LOOP END LOOP; END $$').catch(() => {})
+    const untilDone = `DO $$ BEGIN
+      WHILE pg_stat_file('${done}', true) IS NULL AND clock_timestamp() < now() + interval '2 minutes' LOOP END LOOP;
+    END $$`
+    const work = busy.query(untilDone).catch(() => {})
     const isAtWork = `SELECT 1 FROM pg_stat_activity WHERE application_name = 'busy' AND state = 'active'`
     await eventually(async () => (await select(postgres.url, isAtWork)).length > 0, 'its being at work')
     postgres.kill('SIGKILL')
-    await postgres.restart()
+    const restarted = postgres.restart()
+    setTimeout(() => writeFileSync(done, ''), 500)
+    await restarted
     await work
     expect(await select(postgres.url, 'SELECT answer FROM kept')).toEqual([{ answer: 42 }])
     await postgres.stop('immediate')
