@@ -26,13 +26,11 @@ it('goes on with five of six partitions while another session locks one order, n
 
   // Then five partitions go on, and readiness names the sixth and what to look at
   await eventually(async () => (await stream.committed()) >= 550, 'five partitions being settled')
-  const { body } = await eventually(async () => {
-    const answer = await ask(service, '/readyz?verbose')
-    return answer.status === 503 && answer
+  const wanted = ['the batch of partition 0 is tried again and again', '55P03', 'pg_blocking_pids']
+  await eventually(async () => {
+    const { status, body } = await ask(service, '/readyz?verbose')
+    return status === 503 && wanted.every(text => body.includes(text))
   }, 'readiness naming it')
-  expect(body).toContain('the batch of partition 0 is tried again and again')
-  expect(body).toContain('55P03')
-  expect(body).toContain('pg_blocking_pids')
   expect(await stream.committed()).toBeLessThan(600)
   expect(await ask(service, '/livez')).toMatchObject({ status: 200 })
 
@@ -40,7 +38,7 @@ it('goes on with five of six partitions while another session locks one order, n
   await lock.release()
   const releasedAt = performance.now()
   await eventually(async () => (await stream.committed()) === 600, 'the sixth')
-  expect(performance.now() - releasedAt).toBeLessThan(10_000)
+  expect(performance.now() - releasedAt).toBeLessThan(30_000)
   await eventually(() => isReady(service), 'its being ready')
   expect(await differences(stream, modelOf(records))).toEqual([])
   expect(await service.stop()).toBe(0)

@@ -11,8 +11,9 @@ const PARTITIONS = 2
 const env = {
   // The least that a broker allows: so long it takes until a frozen member is given up.
   KAFKA_CONFIG: 'session.timeout.ms=6000,heartbeat.interval.ms=1000',
-  // Also how long Postgres lets a transaction wait for a process that says nothing; half of it, how long that waits for our lock.
-  PG_STATEMENT_TIMEOUT_MS: '8000',
+  // Also how long Postgres lets a transaction wait for a process that says nothing; half of it, how long that waits for our lock: longer
+  // than this test may be held up between seeing both wait and freezing them.
+  PG_STATEMENT_TIMEOUT_MS: '14000',
 }
 
 it('frozen inside a transaction beyond its session: nothing goes back, and it finds its way', async () => {

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { addedText, openDeadLetter } from '../support/dead-letters.ts'
 import { anOrder } from '../support/orders.ts'
 import { aHeader } from '../support/records.ts'
-import { eventually, startService } from '../support/service.ts'
+import { eventually, isReady, startService } from '../support/service.ts'
 import { aStream, type ProducedRecord, streamTools } from '../support/stream.ts'
 
 streamTools()
@@ -88,7 +88,7 @@ it('sets aside the one record of 50 for which a trigger raises an exception, in 
   const letters = (await stream.readAll(stream.dlqTopic)).map(openDeadLetter)
   for (const letter of letters) expect(addedText(letter, 'message')).toMatch(/function refuse \(SQLSTATE P0001\)$/)
   expect(JSON.stringify(service.log)).not.toContain(POISON)
-  expect((await fetch(`${service.url}/readyz`)).status).toBe(200)
+  await eventually(() => isReady(service), 'readiness')
   expect(await stream.findings()).toEqual([])
 })
 
