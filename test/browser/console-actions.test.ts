@@ -100,6 +100,7 @@ describe('a redrive', () => {
       await page.getByText('5,000 of 12,000 read, 600 would pass …').waitFor()
       // What is on the screen is checked first, whatever the list goes by.
       expect(await page.locator('#view td .verdict').count()).toBe(50)
+      await expect.poll(() => asked).toBe(2)
       await page.getByRole('button', { name: 'Stop' }).click()
       await page.getByText('Stopped. Of 5,000 dead letters, 600 would pass now, 4,400 would not.').waitFor()
       expect(await page.evaluate('document.activeElement.textContent')).toBe('Redrive only those that pass')

@@ -75,6 +75,7 @@ describe('an operator', () => {
     pages.visit('/admin?view=audit', async page => {
       await pages.inbox.automatic.set(true, { who: 'ben', because: 'a drill' })
       await pages.inbox.automatic.set(false, { who: 'cleo', because: 'over' })
+      await pages.inbox.automatic.set(false, { who: 'dora', because: 'still over' })
       await page.reload()
       const form = page.getByRole('search', { name: 'Entries of the audit log' })
       const rows = page.locator('#view tbody tr')

@@ -15,8 +15,11 @@ streamTools()
 const API_KEYS = `ada:admin:${createHash('sha256').update(KEY).digest('hex')}`
 const LETTERS = 30
 const ORDERS = 5
-/** A tab that is opened in an outage shows what is known without a word from the servers that are silent. */
-const AT_ONCE_MS = 5_000
+/**
+ * A tab that is opened in an outage shows what is known without a word from the servers that are silent: sooner than the ten seconds for
+ * which a statement is waited for.
+ */
+const AT_ONCE_MS = 9_000
 
 it('in an outage of Postgres, of both, and of Kafka, the console says at once what is known and how old it is, and comes back by itself', async () => {
   // Given a stream with dead letters, and servers that can fall silent
@@ -47,7 +50,7 @@ it('in an outage of Postgres, of both, and of Kafka, the console says at once wh
     )
 
     // Then an open tab is not green, what is old says how old, what the process knows is of now, and the list stays
-    await health(open, 'Trouble', 'Postgres has not answered for')
+    await health(open, 'Trouble', /Postgres (has not answered|has been unreachable) for/)
     await expect.poll(() => figure(open, 'Open dead letters')).toMatch(new RegExp(`${LETTERS}.*\\d+ s ago`))
     await expect.poll(() => figure(open, 'Lag')).toMatch(/^Lag[1-9].*4 records/)
     await open.locator('#connection', { hasText: 'what is listed below is at least that old' }).waitFor()
@@ -116,7 +119,8 @@ it('in an outage of Postgres, of both, and of Kafka, the console says at once wh
     await page.locator('.letters tbody tr').first().waitFor()
     await page.locator('.summary', { hasText: `${LETTERS} dead letters` }).waitFor()
   })
-})
+  // Two outages, and servers of its own: half a minute, and on a machine that is busy with others minutes.
+}, 600_000)
 
 async function health(page: Page, sign: string, words: string | RegExp): Promise<void> {
   await page.locator('.sign', { hasText: sign }).waitFor()

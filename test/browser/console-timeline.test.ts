@@ -76,7 +76,8 @@ describe('what happened to a stream', () => {
       const { searchParams } = new URL(page.url())
       const [, from = '', to = ''] = /^after:(\S+Z) before:(\S+Z)$/.exec(searchParams.get('q') ?? '') ?? []
       expect(Date.parse(to) - Date.parse(from)).toBe(15 * MINUTE_MS)
-      const failed = [...pages.inbox.rows.values()].filter(row => row.failed_at >= from && row.failed_at < to)
+      const isIn = (ms: number) => ms >= Date.parse(from) && ms < Date.parse(to)
+      const failed = [...pages.inbox.rows.values()].filter(row => isIn(Date.parse(row.failed_at)))
       expect(failed.length).toBeGreaterThan(0)
       await page.getByText(`${failed.length} dead letters`).first().waitFor()
 

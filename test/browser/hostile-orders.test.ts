@@ -63,6 +63,8 @@ describe('without JavaScript', () => {
     let withScript = ''
     await pages.visit(`/?uid=${UID}`, async page => {
       await resultWith(page, 'From')
+      // It comes after the order, with an answer of its own.
+      await page.locator('.story').waitFor()
       withScript = await textOf(page)
     })
     await pages.visit(

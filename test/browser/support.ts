@@ -86,7 +86,7 @@ export async function openPage(
 ): Promise<{ page: Page; wrong: string[]; close: () => Promise<void> }> {
   const context = await browser.newContext(options)
   // Pages answer in ms, and on a machine that is busy with others in seconds; the bound only ends a broken test.
-  context.setDefaultTimeout(30_000)
+  context.setDefaultTimeout(60_000)
   const page = await context.newPage()
   const wrong: string[] = []
   page.on('pageerror', error => wrong.push(`script: ${error.message}`))
