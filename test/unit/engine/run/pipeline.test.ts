@@ -7,8 +7,16 @@ import {
   StoreMisconfiguredError,
   StoreUnavailableError,
 } from '#src/engine/errors.ts'
-import type { Clock } from '#src/engine/ports.ts'
-import { aPipeline, GROUP, type Harness, judge, P0, until, valuesOf } from '../../../support/pipeline-harness.ts'
+import {
+  aPipeline,
+  fastClock,
+  GROUP,
+  type Harness,
+  judge,
+  P0,
+  until,
+  valuesOf,
+} from '../../../support/pipeline-harness.ts'
 
 const away = new StoreUnavailableError('connection refused')
 const refusal = new RecordRefusedError('value out of range', { sqlState: '22003' })
@@ -505,13 +513,7 @@ describe('a topic that is deleted and made anew', () => {
 
   it('halts under the feet of a running stream', async () => {
     let topicId = 'topic-1'
-    // A second passes in a millisecond.
-    const clock: Clock = {
-      now: () => Date.now(),
-      monotonic: () => performance.now() * 1_000,
-      sleep: () => new Promise<void>(resolve => setTimeout(resolve, 1)),
-    }
-    const harness = aPipeline({ readTopicId: async () => topicId, clock })
+    const harness = aPipeline({ readTopicId: async () => topicId, clock: fastClock(1_000) })
     harness.source.append(0, 'a:1', 'b:1')
     harness.source.give(0)
     start(harness)

@@ -1,15 +1,10 @@
 import { expect, it, vi } from 'vitest'
 import { StoreUnavailableError } from '#src/engine/errors.ts'
 import { livenessOf, readinessOf } from '#src/engine/health.ts'
-import type { Clock, Head, HeadReader } from '#src/engine/ports.ts'
-import { aPipeline, GROUP, type Harness, P0, until } from '../../../support/pipeline-harness.ts'
+import type { Head, HeadReader } from '#src/engine/ports.ts'
+import { aPipeline, fastClock, GROUP, type Harness, P0, until } from '../../../support/pipeline-harness.ts'
 
-/** Time that goes by a hundred times as fast. */
-const clock: Clock = {
-  now: () => Date.now(),
-  monotonic: () => performance.now() * 100,
-  sleep: ms => new Promise(resolve => setTimeout(resolve, ms / 100)),
-}
+const clock = fastClock(100)
 const TIMESTAMP_MS = 1_700_000_000_000
 
 const heads = (head: Head): HeadReader => ({
