@@ -14,9 +14,12 @@ interface Ended {
   readonly stderr: string
 }
 
+/** Nothing that this process was given, such as FORCE_COLOR. */
+const PLAIN = { PATH: process.env.PATH, NO_COLOR: '1', ...COMPILED }
+
 async function holdfast(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
   const child = spawn(process.execPath, ['src/cli/main.ts', ...args], {
-    env: { PATH: process.env.PATH, NO_COLOR: '1', ...COMPILED, ...env },
+    env: { ...PLAIN, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const { promise, resolve } = Promise.withResolvers<number | null>()
@@ -129,7 +132,8 @@ describe('the command line', () => {
     child.kill('SIGINT')
     const [, signal] = await once(child, 'exit')
     expect(signal).toBe('SIGINT')
-    expect(performance.now() - askedAt).toBeLessThan(4_000)
+    // It would wait for eight seconds.
+    expect(performance.now() - askedAt).toBeLessThan(7_000)
   })
 
   it('gives the settings to a program as NDJSON', async () => {
@@ -144,22 +148,25 @@ describe('the command line', () => {
     )
   })
 
-  it('says in time that the database is away, and what to do', async () => {
+  it('says in time that the database is away, and what to do', { timeout: 120_000 }, async () => {
+    // Given how long a command takes on this machine just now that asks nobody
+    const began = performance.now()
+    await holdfast(['order', 'get', '../x'])
     const started = performance.now()
     const { code, stdout, stderr } = await holdfast(['order', 'get', 'x'], { DATABASE_URL: 'postgres://127.0.0.1:1/d' })
     expect(code).toBe(1)
     expect(stdout).toBe('')
     expect(stderr).toMatch(/^error: .*ECONNREFUSED.*DATABASE_URL/s)
-    expect(performance.now() - started).toBeLessThan(9_000)
+    expect(performance.now() - started - (started - began)).toBeLessThan(9_000)
   })
 
   it('is quiet when nobody reads on', async () => {
-    const child = spawn('sh', ['-c', `"${process.execPath}" src/cli/main.ts config --json | head -c 1`])
+    const child = spawn('sh', ['-c', `"${process.execPath}" src/cli/main.ts config --json | head -c 1`], { env: PLAIN })
     expect(await text(child.stderr)).toBe('')
   })
 
   it('says so, without a stack, when the disk is full', async () => {
-    const child = spawn('sh', ['-c', `"${process.execPath}" src/cli/main.ts config --json >/dev/full`])
+    const child = spawn('sh', ['-c', `"${process.execPath}" src/cli/main.ts config --json >/dev/full`], { env: PLAIN })
     const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, 'close')])
     expect(stderr).toMatch(/^error: stdout cannot be written: ENOSPC[^\n]*\n$/)
     expect(code).toBe(1)

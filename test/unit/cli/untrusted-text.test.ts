@@ -8,6 +8,7 @@ import { visible, visibleLines } from '#src/engine/visible.ts'
 import { letterText } from '#src/inbox/cli/letter-text.ts'
 import { endLine } from '#src/inbox/cli/redrive-words.ts'
 import type { Redrive } from '#src/inbox/ports.ts'
+import { COMPILED } from '../../support/service.ts'
 
 /** One of each kind that steers a terminal, or that nobody sees. */
 const HOSTILE = '\u001b[2J\u0007\r\n\u009b31m\u007f\u202e\u2066\u200b\ufeff\u2028\u061c\u{e0041}\ud800'
@@ -104,6 +105,7 @@ describe('what a command shows of records', () => {
       try {
         return execFileSync(process.execPath, ['src/cli/main.ts', ...args], {
           cwd: fileURLToPath(new URL('../../..', import.meta.url)),
+          env: { PATH: process.env.PATH, NO_COLOR: '1', ...COMPILED },
           encoding: 'utf8',
           stdio: ['ignore', 'pipe', 'pipe'],
         })

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { escapeSegment } from '#src/engine/values/pointer.ts'
 import { parseFilter } from '#src/inbox/filter-reader.ts'
 import { createValueTest, likeness } from '#src/inbox/value-condition.ts'
+import { measureCpuMs } from '../../support/cpu-time.ts'
 
 /** Whether the value meets the conditions of the filter. */
 function meets(filter: string, value: unknown): boolean {
@@ -89,9 +90,9 @@ describe('a condition on the value', () => {
   })
 
   it('compares with many asterisks in no time', () => {
-    const started = performance.now()
+    const cpuMs = measureCpuMs()
     expect(likeness('*a'.repeat(2_000))('a'.repeat(100_000))).toBe(true)
     expect(likeness(`${'*a'.repeat(2_000)}*b`)('a'.repeat(100_000))).toBe(false)
-    expect(performance.now() - started).toBeLessThan(2_000)
+    expect(cpuMs()).toBeLessThan(2_000)
   })
 })

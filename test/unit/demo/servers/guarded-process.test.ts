@@ -12,6 +12,8 @@ import { cleanLeftovers, noteRun } from '#tools/demo/servers/runs.ts'
 let scratch: string
 let notes: string
 const owners: ChildProcess[] = []
+/** The bound only ends a broken test. */
+const PATIENT = { timeout: 20_000 }
 
 beforeEach(() => {
   scratch = mkdtempSync(join(tmpdir(), 'holdfast-test-'))
@@ -31,8 +33,8 @@ describe('when the owner is killed', () => {
     const { owner, server, folder } = await startOwner()
     owner.kill('SIGKILL')
     await untilGone(server)
-    await vi.waitFor(() => expect(existsSync(folder)).toBe(false), 5_000)
-    await vi.waitFor(() => expect(readdirSync(notes)).toEqual([]), 5_000)
+    await vi.waitFor(() => expect(existsSync(folder)).toBe(false), PATIENT)
+    await vi.waitFor(() => expect(readdirSync(notes)).toEqual([]), PATIENT)
   })
 
   it('and its watcher with it, the next start ends the server', async () => {
@@ -100,7 +102,7 @@ it('kills a server that will not stop', async () => {
 it('tells how a server that cannot start has ended, and shows the end of its log', async () => {
   const options = shell('echo the port is taken; exit 7')
   const server = await startGuarded(options)
-  const waiting = untilReady('The server', server, { logFile: options.logFile, timeoutMs: 5_000 }, refused)
+  const waiting = untilReady('The server', server, { logFile: options.logFile, timeoutMs: 60_000 }, refused)
   await expect(waiting).rejects.toThrow(/ended while starting \(7\)[\s\S]*the port is taken/)
 })
 
@@ -174,7 +176,7 @@ function killChildren(parent: ChildProcess, holding: string): void {
 
 /** The shell has come past its trap. */
 function untilItRuns(): Promise<void> {
-  return vi.waitFor(() => expect(readFileSync(join(scratch, 'server.log'), 'utf8')).toContain('running'), 5_000)
+  return vi.waitFor(() => expect(readFileSync(join(scratch, 'server.log'), 'utf8')).toContain('running'), PATIENT)
 }
 
 function processGroup(pid: number): number {
@@ -182,5 +184,5 @@ function processGroup(pid: number): number {
 }
 
 function untilGone(pid: number): Promise<void> {
-  return vi.waitFor(() => expect(processIdentity(pid)).toBeUndefined(), 5_000)
+  return vi.waitFor(() => expect(processIdentity(pid)).toBeUndefined(), PATIENT)
 }
