@@ -2,8 +2,11 @@ import { afterEach, expect, it, vi } from 'vitest'
 import { NO_TRACING } from '#src/engine/tracing.ts'
 import { openDemoTraces } from '#tools/demo/traces.ts'
 
+const variables = new Set(Object.keys(process.env))
 afterEach(() => {
   vi.unstubAllEnvs()
+  // The demo sets those that are not there, for all of its process; other tests run in this one.
+  for (const name of Object.keys(process.env)) if (!variables.has(name)) delete process.env[name]
 })
 
 it('leaves traces out when nobody wants them, or the environment says so', async () => {

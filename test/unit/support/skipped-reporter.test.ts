@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { beforeEach, expect, it, onTestFinished, vi } from 'vitest'
+import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest'
 import type { TestModule, Vitest } from 'vitest/node'
 import SkippedReporter from '../../support/skipped-reporter.ts'
 
@@ -16,6 +16,11 @@ beforeEach(() => {
   onTestFinished(() => rmSync(dir, { recursive: true }))
   file = join(dir, 'not-run')
   vi.stubEnv('HOLDFAST_NOT_RUN', file)
+})
+// By itself that would be undone before the next test only, which may belong to another file.
+afterEach(() => {
+  vi.unstubAllEnvs()
+  vi.restoreAllMocks()
 })
 
 function reportedBy(config: Partial<Vitest['config']>) {
