@@ -148,8 +148,12 @@ export default defineConfig({
           isolate: false,
           restoreMocks: true,
           unstubEnvs: true,
+          // Tests read texts without colours, also where the environment forces them.
+          env: { FORCE_COLOR: '0' },
+          ...patient,
           sequence: { groupOrder: 0 },
-          testTimeout: 30_000,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       {

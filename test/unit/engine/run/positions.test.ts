@@ -1,16 +1,9 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { systemClock } from '#src/clock.ts'
 import { BrokerUnavailableError, PartitionUnavailableError } from '#src/engine/errors.ts'
 import { livenessOf, readinessOf } from '#src/engine/health.ts'
-import type { Clock } from '#src/engine/ports.ts'
-import { aPipeline, GROUP, type Harness, P0, until, valuesOf } from '../../../support/pipeline-harness.ts'
+import { aPipeline, fastClock, GROUP, type Harness, P0, until, valuesOf } from '../../../support/pipeline-harness.ts'
 
-/** Time that goes by a hundred times as fast. */
-const clock: Clock = {
-  now: () => Date.now(),
-  monotonic: () => performance.now() * 100,
-  sleep: ms => new Promise(resolve => setTimeout(resolve, ms / 100)),
-}
+const clock = fastClock(100)
 const P1 = { topic: 'orders', partition: 1 }
 let running: Harness[] = []
 
@@ -58,8 +51,8 @@ describe('a progress row that is gone', () => {
   })
 
   it('is noticed by the next batch, called what it is, and no other consumer is blamed', async () => {
-    // (in real time, so that nobody has looked before the batch comes)
-    const harness = await aSettledStream({ clock: systemClock })
+    // (not so fast, so that nobody has looked before the batch comes)
+    const harness = await aSettledStream({ clock: fastClock(1) })
     failOver(harness)
     harness.source.append(0, 'c:1')
     await until(() => harness.store.progressOf(P0, GROUP) === 4n, 'all of it, once more')
