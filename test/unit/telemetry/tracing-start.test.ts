@@ -62,18 +62,18 @@ async function loadedWith(env: Readonly<Record<string, string>>): Promise<string
 }
 
 describe("of OpenTelemetry's SDK", () => {
-  it('nothing is loaded without an endpoint, or when it is disabled', { timeout: 60_000 }, async () => {
+  it('nothing is loaded without an endpoint, or when it is disabled', async () => {
     expect(await loadedWith({})).toEqual([])
     expect(await loadedWith({ OTEL_EXPORTER_OTLP_ENDPOINT: ENDPOINT, OTEL_SDK_DISABLED: 'true' })).toEqual([])
   })
 
-  it('what is needed is loaded with one', { timeout: 60_000 }, async () => {
+  it('what is needed is loaded with one', async () => {
     const loaded = await loadedWith({ OTEL_EXPORTER_OTLP_ENDPOINT: ENDPOINT })
     expect(loaded).toContain('@opentelemetry/sdk-node')
     expect(loaded).toContain('@opentelemetry/instrumentation-pg')
   })
 
-  it('what it complains of is told, but that a container has no id of its machine', { timeout: 60_000 }, async () => {
+  it('what it complains of is told, but that a container has no id of its machine', async () => {
     const program = `
       const { startTracing } = await import('#src/telemetry/tracing-start.ts')
       const { diag } = await import('@opentelemetry/api')
@@ -123,7 +123,7 @@ describe('what is followed', () => {
       { OTEL_TRACES_SAMPLER: 'parentbased_traceidratio', OTEL_TRACES_SAMPLER_ARG: '0' },
       [false, true],
     ],
-  ])('is for the variables of OpenTelemetry to say: %s', { timeout: 60_000 }, async (_, env, sampled) => {
+  ])('is for the variables of OpenTelemetry to say: %s', async (_, env, sampled) => {
     expect(await sampledWith(env)).toEqual(sampled)
   })
 })

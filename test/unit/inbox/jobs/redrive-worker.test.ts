@@ -566,6 +566,5 @@ describe('a redrive to the topic', () => {
         { numRuns: rounds(60, 400) },
       )
     },
-    60_000,
   )
 })
