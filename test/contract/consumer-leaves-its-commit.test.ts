@@ -7,8 +7,8 @@ import { startProducer } from '#src/engine/kafka/producer.ts'
 import { startKafkaBehindAWire } from '../support/kafka-behind-a-wire.ts'
 import { freshTopics } from '../support/stack.ts'
 
-/** Between two questions to a broker that does not answer, and more. */
-const LEFT_WITHIN_MS = 15_000
+/** Several times what passes between two questions to a broker that does not answer: the machine may be busy. */
+const LEFT_WITHIN_MS = 40_000
 
 /** Joins and takes its partition; at the first line it commits and closes, and ends as the service does. */
 const MEMBER = `
@@ -61,7 +61,7 @@ it.each([
     expect(member.exitCode ?? (await once(member, 'exit'))[0]).toBe(0)
     expect(performance.now() - closingAt).toBeLessThan(LEFT_WITHIN_MS)
   },
-  90_000,
+  180_000,
 )
 
 async function nextLine(lines: ReturnType<typeof createInterface>, member: ChildProcess): Promise<unknown> {

@@ -30,9 +30,9 @@ interface Failure {
 }
 
 /** Without a cause that waiting does not cure, a client would go on until then. */
-const CONNECT_TIMEOUT_MS = 30_000
-/** It takes one second on a machine that has nothing else to do, and several where each reply is late. */
-const WITHIN_S = 15
+const CONNECT_TIMEOUT_MS = 120_000
+/** It takes one second on a machine that has nothing else to do, and many where each reply is late. */
+const WITHIN_S = 60
 
 async function connecting(
   brokers: string,
@@ -371,7 +371,7 @@ it('a group that another client uses in its own way is named', async () => {
 async function pollUntilItFails(
   consumer: Pick<ReturnType<typeof createConsumer>, 'poll' | 'nextEvent'>,
 ): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
+  for (const until = performance.now() + 90_000; performance.now() < until; ) {
     consumer.nextEvent()
     await consumer.poll(1, 100)
   }
@@ -412,7 +412,7 @@ describe('a command with settings that do not fit', () => {
       expect(said).toContain('KAFKA_SASL_PASSWORD')
       expect(said).not.toContain('guessed')
       // Most of it is the start of the process, on a machine that is busy with other tests.
-      expect(ms).toBeLessThan(20_000)
+      expect(ms).toBeLessThan(60_000)
     },
   )
 
