@@ -122,16 +122,20 @@ function recordsFor(partition: number, count: number) {
   return generated(count, { seed }).map(record => ({ ...record, partition }))
 }
 
-/** Of ten orders each, on partition 0. */
+/** Of ten orders each, on partition 0. Each is sent as soon as it has ten, and not before, however slowly they are handed over. */
 async function threeBatches(stream: Stream) {
   const batches = [recordsFor(0, 10), recordsFor(0, 10), recordsFor(0, 10)]
-  for (const batch of batches) await stream.produce(batch)
+  for (const batch of batches) await produceAnew(stream, batch, { 'batch.num.messages': '10', 'linger.ms': '10000' })
   return batches
 }
 
 /** By a new producer: one that had produced before would miss the records that the broker has lost. */
-async function produceAnew({ topic, brokers }: Stream, records: ReturnType<typeof recordsFor>): Promise<void> {
-  await using producer = await startProducer({ connection: { brokers: [brokers], security: {}, extra: {} } })
+async function produceAnew(
+  { topic, brokers }: Stream,
+  records: ReturnType<typeof recordsFor>,
+  extra: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  await using producer = await startProducer({ connection: { brokers: [brokers], security: {}, extra } })
   await Promise.all(records.map(record => producer.produce({ topic, headers: [], ...record })))
 }
 

@@ -94,7 +94,7 @@ it.each([
     // Given a service whose database begins to refuse every order, and 300 orders for each partition
     const stream = await aStream({ partitions })
     // (So long a linger that no batch is small, however they are fetched.)
-    const started = { ...stream, env: { BATCH_MAX_RECORDS: '100', BATCH_LINGER_MS: '2000' } }
+    const started = { ...stream, env: { BATCH_MAX_RECORDS: '100', BATCH_LINGER_MS: '30000' } }
     const first = await startService(started)
     await eventually(() => isReady(first), 'its being ready')
     await stream.query(up)
@@ -110,7 +110,11 @@ it.each([
       return all.every(partition => body.includes(`holdfast resume --partition ${partition}`)) && body
     }
     await eventually(() => readiness(first.url), 'each partition being stopped')
-    const log = first.log.filter(({ event, reason }) => event === 'paused' && reason === 'storm_guard')
+    // (Readiness may be read before the lines of the log are.)
+    const log = await eventually(() => {
+      const found = first.log.filter(({ event, reason }) => event === 'paused' && reason === 'storm_guard')
+      return found.length >= partitions && found
+    }, 'the log saying so')
     expect(log.map(({ partition }) => partition).sort()).toEqual(all)
     for (const { because } of log) expect(because).toMatch(cause)
     if (restarts) expect(await first.stop()).toBe(0)
