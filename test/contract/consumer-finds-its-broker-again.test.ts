@@ -9,6 +9,8 @@ import { freshTopics } from '../support/stack.ts'
 const SESSION_MS = 6_000
 /** How long a client that is well takes to find its broker again, and more. One that is not is replaced some time later. */
 const BACK_WITHIN_MS = 8_000
+/** Without a bound a client without brokers would be waited for until it is replaced, and longer on a busy machine. */
+const CLOSED_WITHIN_MS = 30_000
 /** One round in three or so leaves the client without any broker; fewer where it is slow to ask. */
 const TRIED_FOR_MS = 150_000
 
@@ -56,24 +58,25 @@ it('finds its broker again after it was told that there is none, and leaves in t
 
   // When they are told that there is no broker, until one of them does not come back
   const triedFrom = performance.now()
-  let rounds = 0
-  do {
+  const replaced = () => warnings.filter(text => text.includes('replaced by a new one'))
+  for (let rounds = 0; replaced().length === 0; rounds++) {
     if (performance.now() - triedFrom > TRIED_FOR_MS)
       throw new Error(`the client has found its broker again ${rounds} times, by itself`)
     await wire.set({ kind: 'no-brokers' })
     // For one to three seconds: how soon it asks depends on the machine.
-    await new Promise<void>(resolve => setTimeout(resolve, 1_000 + (rounds++ % 3) * 1_000))
+    await new Promise<void>(resolve => setTimeout(resolve, 1_000 + (rounds % 3) * 1_000))
     await wire.set({ kind: 'pass' })
-  } while (await isRead(BACK_WITHIN_MS))
+    if (await isRead(BACK_WITHIN_MS)) continue
 
-  // Then a close does not hang on such a client
-  const closingAt = performance.now()
-  await other.close()
-  expect(performance.now() - closingAt).toBeLessThan(SESSION_MS + 5_000)
+    // Then a close does not hang on such a client
+    const closingAt = performance.now()
+    await other.close()
+    expect(performance.now() - closingAt).toBeLessThan(CLOSED_WITHIN_MS)
 
-  // And one that is left to itself begins anew, and reads on from where its loop assigns it
-  expect(await isRead(90_000)).toBe(true)
-  expect(warnings.filter(text => text.includes('replaced by a new one'))).toHaveLength(1)
+    // And one that is left to itself begins anew, and reads on from where its loop assigns it; one that was merely slow is tried once more
+    expect(await isRead(90_000)).toBe(true)
+  }
+  expect(replaced()).toHaveLength(1)
   expect(one.events.map(({ kind }) => kind).slice(-3)).toEqual(['assigned', 'revoked', 'assigned'])
   expect(one.events.at(-2)).toMatchObject({ lost: true })
   await one.close()
