@@ -75,6 +75,7 @@ const LONG = [
   'test/scenarios/a-standby-is-promoted-under-load.test.ts',
   'test/scenarios/a-stop-at-a-bad-moment-loses-nothing.test.ts',
   'test/scenarios/a-storm-of-dead-letters-stops-its-partition.test.ts',
+  'test/scenarios/a-take-over-in-an-outage-stays-in-the-group.test.ts',
   'test/scenarios/a-thousand-dead-letters-are-an-inbox.test.ts',
   'test/scenarios/a-topic-that-is-made-anew-brings-nothing-stale.test.ts',
   'test/scenarios/a-trickle-leaves-few-rows-in-the-ledger.test.ts',

@@ -232,7 +232,7 @@ export function createEngineObserver({ stream, metrics, log, now }: StreamFactTo
 
       case 'position_unknown': {
         const fields = { ...where(fact.partition), error: fact.error }
-        const text = 'Kafka does not answer for this partition: it waits, the others go on'
+        const text = 'it is not known where this partition goes on: it waits, the others go on'
         log.repeated(partitionKey(fact.partition), 'warn', fact.kind, fields, text)
         break
       }

@@ -29,7 +29,11 @@ export const RUN_FAULTS: readonly Mutation[] = [
       'manualPause: pauseOf(pauses, position.partition)',
       'manualPause: undefined',
     ],
-    ['a request to move a partition is forgotten', '    for (const owner of due) await carryOutMove(owner)\n', ''],
+    [
+      'a request to move a partition is forgotten',
+      '    for (const owner of due) if (!(await carryOutMove(owner))) return undefined\n',
+      '',
+    ],
   ]),
   ...faultsOf('engine/watch/rules', REQUESTS, [
     [
@@ -249,6 +253,13 @@ export const RUN_FAULTS: readonly Mutation[] = [
       "hadProgress.has(partitionKey(partition)) ? 'earliest' : parts.startAt",
       'hadProgress.has(partitionKey(partition)) ? parts.startAt : parts.startAt',
     ],
+    [
+      'the group waits for Postgres, and removes the member that does not answer',
+      'turningUntil(done, () => deadline)',
+      'turningUntil(done, () => Number.POSITIVE_INFINITY)',
+    ],
+    ['a store that can be read, but not written, is waited for without end', 'if (!hasFailed) deadline', 'deadline'],
+    ['many partitions, or a slow cluster, pass for a store that is away', '        answered()\n', ''],
   ]),
   ...faultsOf('engine/run/assignments', PIPELINE, [
     [
@@ -263,8 +274,8 @@ export const RUN_FAULTS: readonly Mutation[] = [
     ],
     [
       'a partition that has moved meanwhile is left without a reader',
-      'error instanceof OwnershipLostError || dispositionOf(error)',
-      'dispositionOf(error)',
+      'error => error instanceof OwnershipLostError,\n',
+      '() => false,\n',
     ],
   ]),
   ...faultsOf('engine/run/validate', PIPELINE, [

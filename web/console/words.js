@@ -78,7 +78,7 @@ export const PAUSES = {
   dlq_away: 'waits for the dead-letter topic',
   backpressure: 'slowed down: the writer cannot keep up',
   halted: 'halted',
-  position_unknown: 'waits for Kafka, which does not answer for it',
+  position_unknown: 'where it goes on is not known yet: Kafka or Postgres does not answer',
   storm_guard: 'stopped by the storm guard',
   operator: 'paused by an operator',
 }

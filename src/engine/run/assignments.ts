@@ -1,4 +1,4 @@
-import { dispositionOf, OwnershipLostError, UnreadableBatchError } from '../errors.ts'
+import { dispositionOf, OwnershipLostError, StoreUnavailableError, UnreadableBatchError } from '../errors.ts'
 import type { Observer } from '../facts.ts'
 import { pauseOf, type RequestStore } from '../operator.ts'
 import type { Clock, HeadReader, Progress, RecordSource, SourceEvent } from '../ports.ts'
@@ -50,6 +50,8 @@ export interface AssignmentsParts {
 }
 
 const COMMIT_TIMEOUT_MS = 5_000
+/** The group removes a member that does not answer an assignment within `max.poll.interval.ms`, and rebalances for it twice. */
+const STORE_TIMEOUT_MS = 5_000
 /** A partition that keeps losing its fence is fought over: do not fight at full speed. */
 const REPOSITION_PAUSE_MS = 1_000
 
@@ -68,20 +70,19 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     })
   }
 
-  /** Keeps the consumer served while something else is awaited. Never longer than the bound. */
-  async function turningUntil(done: Promise<unknown>, timeoutMs: number): Promise<boolean> {
+  /** Keeps the consumer served while something else is awaited. Never beyond the deadline, in monotonic ms, which may change meanwhile. */
+  async function turningUntil(done: Promise<unknown>, deadline: () => number): Promise<boolean> {
     let finished = false
     const finish = () => {
       finished = true
     }
     done.then(finish, finish)
-    const deadline = clock.monotonic() + timeoutMs
-    while (!finished && clock.monotonic() < deadline) await turn()
+    while (!finished && clock.monotonic() < deadline()) await turn()
     return finished
   }
 
   /**
-   * Positions of these partitions, however long the store or the broker are away; `undefined` when we stop meanwhile. Again, where a
+   * Positions of these partitions; `undefined` when the store does not give them within the bound, or we stop meanwhile. Again, where a
    * batch that was still in flight somewhere (in this process before a rebalance, say) moved the progress after it was read: the
    * partitions are ours all the same, and giving up would leave them without a reader.
    * @throws what stops the stream
@@ -90,62 +91,86 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     const startAt = (partition: TopicPartition) =>
       hadProgress.has(partitionKey(partition)) ? 'earliest' : parts.startAt
     const locating = { source, store, observer, clock, groupId, startAt, readTopicId, probe }
-    const located = retry(
-      async () => {
+    const located = await served(
+      partitions,
+      async answered => {
         // Before anything is read: a partition that an operator holds stays held, whichever process gets it.
         const { pauses } = await requests.read()
-        const positions = await locate(partitions, locating)
+        const progress = await store.readProgress(groupId, partitions)
+        answered()
+        const positions = await locate(partitions, progress, locating)
         return positions.map(position => ({ ...position, manualPause: pauseOf(pauses, position.partition) }))
       },
-      {
-        ...parts.retry,
-        signal,
-        passes: error => error instanceof OwnershipLostError || dispositionOf(error) === 'retry',
-        onFailed({ error, attempt, delayMs }) {
-          const [partition] = partitions
-          if (!(error instanceof OwnershipLostError) && partition !== undefined)
-            observer.observe({ kind: 'retry', dependency: 'postgres', attempt, delayMs, error, partition })
-        },
-      },
+      error => error instanceof OwnershipLostError,
     )
-    return await served(located)
+    return located?.value
   }
 
-  /** Waits for work on the store while the consumer is served. @returns `undefined` when we stop meanwhile. @throws what stops the stream */
-  async function served<R>(work: Promise<R>): Promise<R | undefined> {
-    await turningUntil(work, Number.POSITIVE_INFINITY)
+  /**
+   * Repeats work on the store while the consumer is served. It waits no longer than {@link STORE_TIMEOUT_MS} for a store that does not answer,
+   * or goes on failing; for the rest of the work, which has bounds of its own and takes longer the more partitions there are, it does wait.
+   * @param work calls `answered` when the store has
+   * @param passes errors after which another attempt may succeed, besides those of a store that is away
+   * @returns `undefined` when it was not done in time, or we stop meanwhile: the last attempt may still succeed
+   * @throws what stops the stream
+   */
+  async function served<R>(
+    partitions: readonly TopicPartition[],
+    work: (answered: () => void) => Promise<R>,
+    passes: (error: unknown) => boolean = () => false,
+  ): Promise<{ readonly value: R } | undefined> {
+    const late = new AbortController()
+    let hasFailed = false
+    let deadline = clock.monotonic() + STORE_TIMEOUT_MS
+    const answered = () => {
+      if (!hasFailed) deadline = Number.POSITIVE_INFINITY
+    }
+    const done = retry(() => work(answered), {
+      ...parts.retry,
+      signal: AbortSignal.any([signal, late.signal]),
+      passes: error => passes(error) || dispositionOf(error) === 'retry',
+      onFailed({ error, attempt, delayMs }) {
+        if (passes(error)) return
+        hasFailed = true
+        deadline = Math.min(deadline, clock.monotonic() + STORE_TIMEOUT_MS)
+        const [partition] = partitions
+        if (partition !== undefined)
+          observer.observe({ kind: 'retry', dependency: 'postgres', attempt, delayMs, error, partition })
+      },
+    })
+    if (!(await turningUntil(done, () => deadline))) {
+      late.abort()
+      return undefined
+    }
     try {
-      return await work
+      return { value: await done }
     } catch (error) {
       if (signal.aborted) return undefined
       throw error
     }
   }
 
-  /** Nothing of the partition is in flight any more, or what is will find the fence: it can be moved. */
-  async function carryOutMove(owner: OwnedPartition): Promise<void> {
+  /**
+   * Nothing of the partition is in flight any more, or what is will find the fence: it can be moved.
+   * @returns whether nothing is left to be moved
+   */
+  async function carryOutMove(owner: OwnedPartition): Promise<boolean> {
     const request = views.of(owner)?.move
-    if (request === undefined) return
+    if (request === undefined) return true
     const partition = { topic: owner.topic, partition: owner.partition }
-    const moved = await served(
-      retry(() => requests.move(request), {
-        ...parts.retry,
-        signal,
-        onFailed({ error, attempt, delayMs }) {
-          observer.observe({ kind: 'retry', dependency: 'postgres', attempt, delayMs, error, partition })
-        },
-      }),
-    )
-    if (moved !== undefined) observer.observe({ kind: 'moved', partition, from: moved.from, to: request.to })
+    const done = await served([partition], () => requests.move(request))
+    if (done?.value !== undefined) observer.observe({ kind: 'moved', partition, from: done.value.from, to: request.to })
+    return done !== undefined
   }
 
   async function onAssigned(partitions: readonly TopicPartition[]): Promise<void> {
-    const positions = await locateServed(partitions).catch((error: unknown) => {
+    const located = await locateServed(partitions).catch((error: unknown) => {
       // The group waits for an answer, whatever becomes of us.
       source.assign([])
       throw error
     })
-    if (positions === undefined) return source.assign([])
+    if (located === undefined && signal.aborted) return source.assign([])
+    const positions = located ?? partitions.map(partition => notLocated(partition))
     // Owned before the consumer may deliver: a record of a partition that is not ours is dropped.
     for (const position of positions) reception.add(createOwnedPartition(position))
     source.assign(positions.map(fetchPosition))
@@ -155,7 +180,14 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     started(positions)
   }
 
-  /** These partitions go on, but for those whose position is not known: they wait until Kafka answers for them. */
+  /** The store has not said where it goes on: it waits for that as a member of the group. */
+  function notLocated(partition: TopicPartition): Position {
+    const error = new StoreUnavailableError('Postgres has not said where it goes on')
+    observer.observe({ kind: 'position_unknown', partition, error })
+    return { ...partition, nextOffset: 0n, fetchFrom: 0n, unlocated: error, uncommitted: false }
+  }
+
+  /** These partitions go on, but for those whose position is not known: they wait until Kafka and the store have answered. */
   function started(positions: readonly Position[]): void {
     const located = positions.filter(({ unlocated }) => unlocated === undefined)
     for (const position of located) hadProgress.add(partitionKey(position))
@@ -175,7 +207,8 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
 
   async function drain(partitions: readonly OwnedPartition[], boundMs: number): Promise<boolean> {
     for (const partition of partitions) partition.close()
-    const drained = await turningUntil(Promise.all(partitions.map(partition => partition.idle())), boundMs)
+    const drainedBy = clock.monotonic() + boundMs
+    const drained = await turningUntil(Promise.all(partitions.map(partition => partition.idle())), () => drainedBy)
     // Beyond the bound the fence protects the next owner: whatever these still do, only one of both can advance.
     for (const partition of partitions) partition.abandon()
     const deadline = clock.monotonic() + COMMIT_TIMEOUT_MS
@@ -213,13 +246,17 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     if (due.length === 0) return
     // What is still in flight may advance the progress: let it end before progress is read.
     await drain(due, drainTimeoutMs())
-    for (const owner of due) await carryOutMove(owner)
-    const positions = (await locateServed(due.map(({ topic, partition }) => ({ topic, partition })))) ?? []
     const moved: Position[] = []
-    for (const position of positions) if (await moveTo(position)) moved.push(position)
+    for (const position of (await relocate(due)) ?? []) if (await moveTo(position)) moved.push(position)
     // The pause counts from here: what is read now must get its chance to be settled.
     for (const partition of due) repositionedAt.set(partition.key, clock.monotonic())
     if (moved.length > 0) started(moved)
+  }
+
+  /** @returns `undefined` when the store does not answer in time: the views go on asking for it, and events of the group come first */
+  async function relocate(due: readonly OwnedPartition[]): Promise<Position[] | undefined> {
+    for (const owner of due) if (!(await carryOutMove(owner))) return undefined
+    return await locateServed(due.map(({ topic, partition }) => ({ topic, partition })))
   }
 
   /**

@@ -1,5 +1,10 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { BrokerUnavailableError, PartitionUnavailableError } from '#src/engine/errors.ts'
+import {
+  BrokerUnavailableError,
+  PartitionUnavailableError,
+  StoreContendedError,
+  StoreUnavailableError,
+} from '#src/engine/errors.ts'
 import { livenessOf, readinessOf } from '#src/engine/health.ts'
 import { aPipeline, fastClock, GROUP, type Harness, P0, until, valuesOf } from '../../../support/pipeline-harness.ts'
 
@@ -165,6 +170,88 @@ describe('a partition of an assignment for which Kafka does not answer', () => {
     await harness.source.takeAway(1)
     await until(() => unready(harness).length === 0, 'readiness')
     expect(harness.pipeline.status().partitions).toHaveLength(1)
+  })
+})
+
+describe('an assignment that comes while Postgres is away', () => {
+  const AWAY = new StoreUnavailableError('connection refused')
+
+  /** Two partitions with records are assigned, and the store says nothing about them. */
+  async function anAssignmentInAnOutage(away: (harness: Harness) => () => void): Promise<Harness & { back(): void }> {
+    // (so that no wait between two attempts is as long as the bound)
+    const harness = run({ retry: { initialMs: 100, maxMs: 1_000, maxAttempts: 3 } })
+    harness.source.append(0, 'a:1')
+    harness.source.append(1, 'b:1', 'c:1')
+    const back = away(harness)
+    harness.source.give(0, 1)
+    void harness.pipeline.run()
+    await until(() => harness.of('position_unknown').length === 2, 'the answer to the assignment')
+    return { ...harness, back }
+  }
+
+  const refused = ({ store }: Harness) => {
+    store.fail(AWAY)
+    return () => store.fail(undefined)
+  }
+  const unanswered = ({ store }: Harness) => {
+    const spy = vi.spyOn(store, 'readProgress').mockImplementation(() => new Promise<never>(() => {}))
+    return () => spy.mockRestore()
+  }
+
+  /** What is there can be read, and no progress row can be added: no breaker opens for that. */
+  const locked = ({ store }: Harness) => {
+    const spy = vi
+      .spyOn(store, 'startProgress')
+      .mockRejectedValue(new StoreContendedError('lock timeout', { sqlState: '55P03' }))
+    return () => spy.mockRestore()
+  }
+
+  it.each([
+    ['refuses', refused],
+    ['says nothing', unanswered],
+    ['is locked', locked],
+  ])('is answered when it %s: nothing is read, and all of it goes on once it is back', async (_, away) => {
+    const harness = await anAssignmentInAnOutage(away)
+    const { source, store, pipeline } = harness
+    await until(() => source.paused.size === 2, 'the pauses')
+    expect(pipeline.status().member).toBe(true)
+    for (const partition of pipeline.status().partitions)
+      expect(partition).toMatchObject({ lagRecords: undefined, unreadable: expect.stringContaining('Postgres') })
+    expect(store.works).toEqual([])
+
+    harness.back()
+    await until(() => source.commits.get(0) === 1n && source.commits.get(1) === 2n, 'the commits')
+    expect(valuesOf(store.rows)).toEqual({ a: 'a:1', b: 'b:1', c: 'c:1' })
+    expect(rangesOf(harness).map(([from]) => from)).toEqual([0n, 0n])
+    expect(source.paused.size).toBe(0)
+  })
+
+  it.each([
+    ['refuses', refused],
+    ['says nothing', unanswered],
+  ])('can be taken away and given again when it %s', async (_, away) => {
+    const harness = await anAssignmentInAnOutage(away)
+    await harness.source.takeAway(1)
+    expect(harness.pipeline.status().partitions).toHaveLength(1)
+    harness.source.give(1)
+    await until(() => harness.of('position_unknown').length === 3, 'the answer to the second assignment')
+    harness.back()
+    await until(() => harness.source.commits.get(1) === 2n, 'the commit')
+    expect(harness.store.progressOf(P1, GROUP)).toBe(2n)
+  })
+
+  it('is waited for where the store answers and Kafka takes its time', async () => {
+    // (a fifth of a second here are 20 s to the stream)
+    const readTopicId = async () => {
+      await new Promise(resolve => setTimeout(resolve, 200))
+      return undefined
+    }
+    const harness = run({ readTopicId })
+    harness.source.append(0, 'a:1')
+    harness.source.give(0)
+    void harness.pipeline.run()
+    await until(() => harness.source.commits.get(0) === 1n, 'the commit')
+    expect(harness.of('position_unknown')).toEqual([])
   })
 })
 
