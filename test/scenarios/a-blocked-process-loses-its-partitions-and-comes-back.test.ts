@@ -30,8 +30,10 @@ it('whose event loop is blocked beyond max.poll.interval.ms: is not alive meanwh
   // When the event loop of one stands still, while orders go on coming
   blocked.kill('SIGUSR2')
   await eventually(() => blocked.log.some(({ msg }) => msg === 'blocked from here on'), 'its standing still')
-  await stream.produce(records.slice(200, 300))
-  const probe = await fetch(`${blocked.url}/livez`, { signal: AbortSignal.timeout(1_000) }).catch(() => undefined)
+  const [probe] = await Promise.all([
+    fetch(`${blocked.url}/livez`, { signal: AbortSignal.timeout(1_000) }).catch(() => undefined),
+    stream.produce(records.slice(200, 300)),
+  ])
 
   // Then a supervisor's probe gets no answer, and the other process takes over
   expect(probe).toBeUndefined()
