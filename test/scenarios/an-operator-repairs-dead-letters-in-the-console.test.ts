@@ -104,7 +104,7 @@ it('from the causes to each outcome, with what passes now redriven, the rest edi
     // Another one, slow enough to be watched, is paused and cancelled: what was published failed again, the others are open
     await page.goto(`${service.url}/admin?q=state%3Aopen+reason%3Aschema_violation`)
     await page.getByRole('button', { name: 'Redrive all 39 …' }).click()
-    await dialog.getByLabel('Records a second').fill('2')
+    await dialog.getByLabel('Records a second').fill('1')
     await dialog.getByRole('button', { name: 'Redrive 39' }).click()
     await view.getByText('a second now').waitFor()
     await expect.poll(() => outcomes(page)).toHaveProperty('failed_again')
