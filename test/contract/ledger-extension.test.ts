@@ -72,9 +72,9 @@ describe('a batch of few records', () => {
     await store.settle(batch(0))
     await store.settle(batch(1, 3))
     await store.settle(batch(4))
-    await passes('59 minutes')
+    await passes('50 minutes')
     await store.settle(batch(5))
-    await passes('2 minutes')
+    await passes('15 minutes')
     await store.settle(batch(6))
     expect(await ranges()).toEqual([
       [0, 1],

@@ -83,7 +83,8 @@ describe('the outbox', () => {
     const { rows } = await database.pool.query('SELECT subject FROM holdfast.notices WHERE due_at IS NOT NULL')
     expect(rows).toEqual([])
     await later(120)
-    await outbox.note([event('a', secondsAgo(120 * 60 + 10)), event('b', 120 * 60_000 + 10_000)])
+    const twoHoursMs = 120 * 60_000
+    await outbox.note([event('a', new Date(since.getTime() - twoHoursMs)), event('b', twoHoursMs + 10_000)])
     expect(await sendAll()).toEqual([])
   })
 

@@ -141,8 +141,9 @@ describe('marks of the time line', () => {
       noteConsumerStart(pool, { id: randomUUID(), version, agoMs: minutesAgo * MINUTE_MS })
     await start('1.0.0', 300)
     await start('1.0.0', 50)
-    await start('1.1.0', 20)
-    await start('1.1.0', 19.9)
+    // In the middle of a step of ten minutes.
+    await start('1.1.0', 15)
+    await start('1.1.0', 14.9)
     const act = (stream: string, what: string, minutesAgo: number) =>
       pool.query(
         `INSERT INTO holdfast.audit_log (stream, at, who, what, filter, because, counts)
