@@ -22,17 +22,18 @@ const env = {
   BATCH_MAX_RECORDS: '50',
   DLQ_STORM_MAX_CONSECUTIVE: '0',
   DLQ_STORM_RATIO: '0',
-  KAFKA_CONFIG: 'session.timeout.ms=6000,heartbeat.interval.ms=500',
+  KAFKA_CONFIG: 'heartbeat.interval.ms=500',
 }
 /** Before a service: its schema has a rule that was a mistake. */
 const STRICTER = fileURLToPath(new URL('../support/stricter-schema.mjs', import.meta.url))
 
-/** Each is of letters of its own, half of which pass. The first two lose their worker in the midst of it, the others while they are paused. */
+/** Each is of letters of its own, half of which pass. The first two lose their worker in the midst of it, the others while they are paused.
+ * Each takes ten seconds at least, in which it has to be paused, or its worker to be lost. */
 const REDRIVES = {
   first: { to: 'store', rate: 5, letters: 60 },
   second: { to: 'topic', rate: 5, letters: 60 },
-  third: { to: 'topic', rate: 10, letters: 40 },
-  fourth: { to: 'store', rate: 10, letters: 40 },
+  third: { to: 'topic', rate: 4, letters: 40 },
+  fourth: { to: 'store', rate: 4, letters: 40 },
 } as const
 type Name = keyof typeof REDRIVES
 const NAMES = Object.keys(REDRIVES) as Name[]
@@ -217,8 +218,14 @@ async function answers(service: Service, stream: Stream): Promise<void> {
     ],
     ...[`/admin/dead-letters/${letter?.id}`],
   ]
-  const told = await Promise.all(paths.map(async path => [path, (await request(service, path)).status]))
-  expect(told).toEqual(paths.map(path => [path, 200]))
+  // (On a machine that is busy with others a server may be away for a moment, which is a 503, and no other answer.)
+  for (const path of paths) {
+    await eventually(async () => {
+      const { status, text } = await request(service, path)
+      expect([200, 503], `${path}: ${text}`).toContain(status)
+      return status === 200
+    }, `${path} being answered`)
+  }
 }
 
 /** A new version of an order that both have read before reaches both of them. @returns what it has produced */

@@ -10,7 +10,7 @@ streamTools()
 
 const STORM_MS = 20_000
 const ROUNDS_AT_LEAST = 4
-const env = { KAFKA_CONFIG: 'session.timeout.ms=6000,heartbeat.interval.ms=500', BATCH_MAX_RECORDS: '50' }
+const env = { KAFKA_CONFIG: 'heartbeat.interval.ms=500', BATCH_MAX_RECORDS: '50' }
 
 it('settles on while a second process joins and leaves all the time, and repeats nothing', async () => {
   // Given one process that stays, under traffic that does not stop
