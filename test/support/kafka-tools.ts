@@ -3,6 +3,9 @@ import kafka from '@confluentinc/kafka-javascript'
 import { startInspector } from '#src/engine/kafka/inspector.ts'
 import { eventually } from './service.ts'
 
+/** It only ends a broken test: a topic is made within a second, and on a machine that is busy with others within many. */
+const PATIENCE_MS = 60_000
+
 interface Admin {
   deleteRecords(
     before: readonly { topic: string; partition: number; offset: number }[],
@@ -23,13 +26,13 @@ interface Admin {
 /** Removes what stands below `offset` in a partition, as retention does. */
 export async function removeBelow(brokers: string, topic: string, partition: number, offset: number): Promise<void> {
   await asAdmin(brokers, (admin, done) =>
-    admin.deleteRecords([{ topic, partition, offset }], { timeout: 10_000 }, done),
+    admin.deleteRecords([{ topic, partition, offset }], { timeout: PATIENCE_MS }, done),
   )
 }
 
 /** Resolves once the broker no longer lists the topic, to which it may still write for a moment after its answer. */
 export async function deleteTopic(brokers: string, topic: string): Promise<void> {
-  await asAdmin(brokers, (admin, done) => admin.deleteTopic(topic, 10_000, done))
+  await asAdmin(brokers, (admin, done) => admin.deleteTopic(topic, PATIENCE_MS, done))
   await using inspector = await startInspector({
     connection: { brokers: [brokers], security: {}, extra: {} },
     groupId: topic,
@@ -46,19 +49,19 @@ export async function createTopic(
   replication = 1,
 ): Promise<void> {
   const plan = { topic, num_partitions: partitions, replication_factor: replication, config }
-  await asAdmin(brokers, (admin, done) => admin.createTopic(plan, 10_000, done))
+  await asAdmin(brokers, (admin, done) => admin.createTopic(plan, PATIENCE_MS, done))
 }
 
 /** @param total partitions that the topic has afterwards */
 export async function addPartitions(brokers: string, topic: string, total: number): Promise<void> {
-  await asAdmin(brokers, (admin, done) => admin.createPartitions(topic, total, 10_000, done))
+  await asAdmin(brokers, (admin, done) => admin.createPartitions(topic, total, PATIENCE_MS, done))
 }
 
 /** Removes a group with the offsets that Kafka holds for it. @returns whether it has; not while it has members */
 export async function forgetGroup(brokers: string, groupId: string): Promise<boolean> {
   let forgotten = false
   await asAdmin(brokers, (admin, done) =>
-    admin.deleteGroups([groupId], { timeout: 10_000 }, (error, results) => {
+    admin.deleteGroups([groupId], { timeout: PATIENCE_MS }, (error, results) => {
       forgotten = !error && results?.every(result => !result.error) === true
       done(null)
     }),
@@ -89,7 +92,7 @@ export async function joinWith(
   client.on('rebalance', () => assigned.resolve())
   const consumer = client as unknown as ForeignConsumer
   await new Promise<void>((resolve, reject) =>
-    consumer.connect({ timeout: 10_000 }, error => (error ? reject(error) : resolve())),
+    consumer.connect({ timeout: PATIENCE_MS }, error => (error ? reject(error) : resolve())),
   )
   consumer.subscribe([topic])
   consumer.consume()

@@ -95,6 +95,9 @@ export interface StreamOptions {
   readonly home?: () => string
 }
 
+/** Bounds of what the tests themselves ask of a broker: on a machine that is busy with others it may be silent for many seconds. */
+const PATIENT = { connectTimeoutMs: 60_000, deliveryTimeoutMs: 60_000 }
+
 const open: (() => Promise<void>)[] = []
 let producers: Map<string, Promise<KafkaProducer>>
 
@@ -116,7 +119,7 @@ export async function aStream(options: StreamOptions = {}): Promise<Stream> {
   const { migrated = true } = options
   const databaseUrl = options.databaseUrl ?? (await freshDatabase({ migrated }))
   if (migrated && options.databaseUrl !== undefined) await migrate(databaseUrl, 'up')
-  const started = producers.get(brokers) ?? startProducer({ connection })
+  const started = producers.get(brokers) ?? startProducer({ connection, ...PATIENT })
   producers.set(brokers, started)
   const producer = await started
   const partitions = options.partitions ?? 3
@@ -158,8 +161,12 @@ export async function aStream(options: StreamOptions = {}): Promise<Stream> {
       return Number(row?.settled ?? 0)
     },
     async readAll(topic) {
-      await using inspector = await startInspector({ connection, groupId })
-      return await Array.fromAsync(inspector.read(topic))
+      const read = async () => {
+        await using inspector = await startInspector({ connection, groupId })
+        return await Array.fromAsync(inspector.read(topic))
+      }
+      // A broker that is silent for seconds, as on a busy machine, is asked again.
+      return await eventually(() => read().catch(unlessAway), 'the topic being read')
     },
     async committed() {
       const ask = async () => {
