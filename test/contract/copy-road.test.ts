@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -309,11 +310,13 @@ describe('what the database refuses', () => {
 describe('what COPY cannot write', () => {
   it('goes by the upsert from then on where row-level security applies', async () => {
     const user = new URL(database.url)
-    user.username = 'copy_only'
-    user.password = 'copy_only'
-    await pool.query(`CREATE ROLE copy_only LOGIN PASSWORD 'copy_only';
-      GRANT USAGE ON SCHEMA holdfast TO copy_only;
-      GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public, holdfast TO copy_only;
+    // Roles are those of the server, which other runs may use as well.
+    const role = `copy_only_${randomUUID().slice(0, 8)}`
+    user.username = role
+    user.password = role
+    await pool.query(`CREATE ROLE ${role} LOGIN PASSWORD '${role}';
+      GRANT USAGE ON SCHEMA holdfast TO ${role};
+      GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public, holdfast TO ${role};
       ALTER TABLE deliveries ENABLE ROW LEVEL SECURITY;
       CREATE POLICY copy_only ON deliveries USING (true)`)
     const limited = createPool({ url: user.href, schema: 'holdfast', max: 1, statementTimeoutMs: 10_000, name: 'test' })
@@ -325,7 +328,7 @@ describe('what COPY cannot write', () => {
     } finally {
       await limited.end()
       await pool.query(`DROP POLICY copy_only ON deliveries; ALTER TABLE deliveries DISABLE ROW LEVEL SECURITY;
-        DROP OWNED BY copy_only; DROP ROLE copy_only`)
+        DROP OWNED BY ${role}; DROP ROLE ${role}`)
     }
   })
 

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -439,15 +440,17 @@ export function settlementFaultsSuite(copyFrom: number): void {
 
     it("is the record's where row-level security forbids its row alone", async () => {
       const user = new URL(database.url)
-      user.username = 'test_only'
-      user.password = 'test_only'
-      const up = `CREATE ROLE test_only LOGIN PASSWORD 'test_only';
-      GRANT USAGE ON SCHEMA holdfast TO test_only;
-      GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public, holdfast TO test_only;
+      // Roles are those of the server, which other runs may use as well.
+      const role = `test_only_${randomUUID().slice(0, 8)}`
+      user.username = role
+      user.password = role
+      const up = `CREATE ROLE ${role} LOGIN PASSWORD '${role}';
+      GRANT USAGE ON SCHEMA holdfast TO ${role};
+      GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public, holdfast TO ${role};
       ALTER TABLE orders ENABLE ROW LEVEL SECURITY;
       CREATE POLICY test_only ON orders USING (true) WITH CHECK (order_uid <> 'b')`
       const down = `DROP POLICY test_only ON orders; ALTER TABLE orders DISABLE ROW LEVEL SECURITY;
-      DROP OWNED BY test_only; DROP ROLE test_only`
+      DROP OWNED BY ${role}; DROP ROLE ${role}`
       await whilst(up, down, async () => {
         const limited = createPool({
           url: user.href,
@@ -461,7 +464,7 @@ export function settlementFaultsSuite(copyFrom: number): void {
           culprits: [{ index: 1, error: '42501' }],
         })
         // A missing right, with the same code, meets a write without rows as well.
-        await pool.query('REVOKE INSERT ON payments FROM test_only')
+        await pool.query(`REVOKE INSERT ON payments FROM ${role}`)
         for (const orders of [four, four.slice(0, 1)]) {
           const settling = store.settle(aWork(orders, { from: 0n }))
           await expect(settling).rejects.toThrow(StoreMisconfiguredError)

@@ -72,17 +72,17 @@ it('Kafka comes back on the same port after a crash, and on other ports with a f
     await kafka.restart()
     expect(kafka.brokers).toBe(brokers)
     expect(kafka.pid).not.toBe(pid)
-    await expect(askForMetadata(portOf(brokers))).resolves.toBeUndefined()
+    await expect.poll(() => askForMetadata(portOf(brokers))).toBeUndefined()
     expect(existsSync(join(dir, 'data', 'meta.properties'))).toBe(true)
   }
   await using again = await startKafka({ dir })
-  await expect(askForMetadata(portOf(again.brokers))).resolves.toBeUndefined()
+  await expect.poll(() => askForMetadata(portOf(again.brokers))).toBeUndefined()
 })
 
 it('Kafka opens a listener for a proxy, and sends its clients through it', async () => {
   await using kafka = await startKafka({ proxyPort: 54321 })
   expect(kafka.proxied?.brokers).toBe('127.0.0.1:54321')
-  await expect(askForMetadata(Number(kafka.proxied?.upstreamPort))).resolves.toBeUndefined()
+  await expect.poll(() => askForMetadata(Number(kafka.proxied?.upstreamPort))).toBeUndefined()
 })
 
 it('a stack starts nothing that the caller brings, and stops only what it started', async () => {
