@@ -7,6 +7,6 @@ PATH=$PWD/.tools/node_modules/.bin:$PWD/node_modules/.bin:$PATH
 export PATH
 tsc -p tsconfig.build.json --outDir "dist.$$"
 tsc -p scripts --outDir "dist.$$/scripts"
-# Replaced as a whole, so that another process that packs at the same time never sees a partial folder.
+# Replaced as a whole: a build that fails leaves the one before. Two builds at once in one checkout are not provided for.
 rm -rf dist
 mv "dist.$$" dist

@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { noteConsumerStart } from '#src/engine/postgres/consumer-starts.ts'
+import { createPool } from '#src/engine/postgres/pool.ts'
 import type { DeadLetterPlace, DeadLetterStore } from '#src/inbox/ports.ts'
 import { createDeadLetterStore } from '#src/inbox/postgres/dead-letter-store.ts'
 import { type MigratedDatabase, migratedDatabase } from '../support/database.ts'
@@ -66,6 +67,21 @@ describe('starts of consumers', () => {
     expect((await pool.query('SELECT FROM holdfast.consumer_starts')).rowCount).toBe(6)
   })
 })
+
+it.each(['Asia/Kathmandu', 'America/St_Johns'])(
+  'arrivals begin at a whole hour of UTC, whatever the zone of a session: %s',
+  async zone => {
+    await using other = await migratedDatabase()
+    await other.pool.query(
+      `ALTER ROLE CURRENT_USER IN DATABASE ${new URL(other.url).pathname.slice(1)} SET timezone = '${zone}'`,
+    )
+    const pool = createPool({ url: other.url, schema: 'holdfast', max: 1, statementTimeoutMs: 30_000, name: 'zone' })
+    onTestFinished(() => pool.end())
+    expect((await pool.query('SHOW timezone')).rows).toEqual([{ TimeZone: zone }])
+    const { since } = await createDeadLetterStore(pool, 'orders').arrivals(plainFilter(''))
+    expect(Date.parse(since) % 3_600_000).toBe(0)
+  },
+)
 
 describe('pages', () => {
   it.each([

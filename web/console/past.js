@@ -59,6 +59,11 @@ export function stepsAround(past, { fromMs, toMs }) {
   return { fromMs: from, toMs: Math.max(edge(toMs ?? whole.toMs, Math.ceil), from + stepMs) }
 }
 
+/** What is left of a part on an axis that has moved on; `undefined` when all of it has left. @param {Span} part */
+export function stillOn(past, part) {
+  return part.toMs > spanOf(past).fromMs ? stepsAround(past, part) : undefined
+}
+
 /** The filter that takes the dead letters which failed in that time. @param {Span} span */
 export function filterOfSpan({ fromMs, toMs }) {
   const instant = ms => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')

@@ -2,7 +2,7 @@ import { toDom } from '../dom.js'
 import { h } from '../tree.js'
 import { SPANS, USUAL_SPAN } from './address.js'
 import { button, put, redraw } from './parts.js'
-import { filterOfSpan, spanOf, stepsAround, sumUp, sumWords, whenWords } from './past.js'
+import { filterOfSpan, spanOf, stepsAround, stillOn, sumUp, sumWords, whenWords } from './past.js'
 import { ask } from './requests.js'
 import { dashboardLink } from './runbooks.js'
 import { chartOf } from './timeline-chart.js'
@@ -67,8 +67,7 @@ export function timelineView(app, { span: asked }) {
   async function load(signal) {
     loadedMs = performance.now()
     past = await ask('/admin/timeline', { query: { span: name }, signal })
-    // What was chosen and has left the axis is not chosen any more.
-    if (selection !== undefined && selection.fromMs < spanOf(past).fromMs) selection = undefined
+    selection = selection && stillOn(past, selection)
     draw()
   }
 

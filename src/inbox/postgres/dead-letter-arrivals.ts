@@ -30,7 +30,7 @@ export async function readArrivals(
     counted: readonly Counted[] | null
     starts: readonly ConsumerStarts[] | null
   }>(pool, {
-    text: `WITH day AS (SELECT date_trunc('hour', now()) - ($1 - 1) * $2 * interval '1 second' AS since),
+    text: `WITH day AS (SELECT date_trunc('hour', now(), 'UTC') - ($1 - 1) * $2 * interval '1 second' AS since),
         counted AS (
           SELECT d.reason, d.error, d.pointer, count(*) AS count, ${stepOf('d.first_failed_at')} AS step
           FROM holdfast.dead_letters AS d, day WHERE d.stream = $3 AND d.first_failed_at >= day.since AND ${text}

@@ -104,6 +104,18 @@ describe('an order that is sent in', () => {
     expect(outcomes.count).toBeLessThan(40)
   })
 
+  it('is looked for once more when the time is over: the process may have stood still meanwhile', async () => {
+    let nowMs = 0
+    const clock = {
+      monotonic: () => nowMs,
+      async sleep() {
+        nowMs += 60_000
+      },
+    }
+    await using service = await startService({ clock, orders: { outcomes: looks('stored'), intake: publishedAt } })
+    expect((await service.create(SAMPLE, JSON_TYPE)).status).toBe(201)
+  })
+
   it('is not waited for when the caller prefers so', async () => {
     const outcomes = looks('pending')
     await using service = await startService({ orders: { outcomes, intake: publishedAt } })

@@ -7,6 +7,7 @@ import {
   happeningsOf,
   happeningWords,
   stepsAround,
+  stillOn,
   sumUp,
   sumWords,
   ticksOf,
@@ -77,6 +78,14 @@ describe('the past in numbers and words', () => {
     expect(around(-500, 5)).toEqual([0, 10])
     expect(around(45, undefined)).toEqual([40, 60])
     expect(around(60, 90)).toEqual([50, 60])
+  })
+
+  it('loses of a part what has left the axis, and the whole of it only when nothing is left', () => {
+    const left = (from: number, to: number) => stillOn(PAST, { fromMs: FROM + from * 1_000, toMs: FROM + to * 1_000 })
+    expect(left(-10, 20)).toEqual({ fromMs: FROM, toMs: FROM + 20_000 })
+    expect(left(10, 60)).toEqual({ fromMs: FROM + 10_000, toMs: FROM + 60_000 })
+    expect(left(-10, 10)).toEqual({ fromMs: FROM, toMs: FROM + 10_000 })
+    expect(left(-10, 0)).toBeUndefined()
   })
 
   it('is a filter of dead letters that the service understands', () => {

@@ -72,9 +72,13 @@ export function createRoute(parts: CreateParts, guard: readonly RequestHandler[]
     try {
       for (let waitMs = FIRST_LOOK_AFTER_MS; ; waitMs = Math.min(waitMs * 2, LOOK_EVERY_MS)) {
         await clock.sleep(waitMs, given)
-        if (given.aborted || clock.monotonic() > deadline) return PENDING
+        if (given.aborted) return PENDING
+        const isLast = clock.monotonic() > deadline
         const outcome = await lookUp(outcomes, key, origin)
-        if (outcome.kind === 'pending') continue
+        if (outcome.kind === 'pending') {
+          if (isLast) return PENDING
+          continue
+        }
         // It may have been written by another process, and this one may remember an older version, or that there was none.
         cache.drop([key])
         return outcome
