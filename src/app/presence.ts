@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
 import type { Observer } from '../engine/facts.ts'
 import type { Clock } from '../engine/ports.ts'
-import { newestMigration } from '../engine/postgres/migrate.ts'
+import { newestMigration } from '../engine/postgres/migration-status.ts'
 import { forgetProcess, noteProcess, PROCESS_BEAT_MS } from '../engine/postgres/processes.ts'
 import { startSampler } from '../telemetry/sampler.ts'
 import type { Pool } from './pools.ts'

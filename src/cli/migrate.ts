@@ -1,13 +1,7 @@
 import { UsageError } from '../engine/errors.ts'
-import {
-  type MigrationOptions,
-  type MigrationStatus,
-  migrate,
-  migrationStatus,
-  projectMigrations,
-  whoRuns,
-} from '../engine/postgres/migrate.ts'
+import { type MigrationOptions, migrate, migrationStatus, whoRuns } from '../engine/postgres/migrate.ts'
 import { type InTheWay, namesOf } from '../engine/postgres/migration-rules.ts'
+import { type MigrationStatus, projectMigrations } from '../engine/postgres/migration-status.ts'
 import { type Config, loadConfig } from '../settings/config.ts'
 import { CommandFailed } from './failure.ts'
 import { type ActingOptions, actingOperator } from './operator-name.ts'

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { DeadLetterHint } from '../engine/dead-letter-hint.ts'
 import { traceIdOf } from '../engine/trace-context.ts'
-import type { Redrive } from '../inbox/ports.ts'
+import type { Redrive } from '../inbox/redrive-ports.ts'
 
 /** What went wrong with a request: RFC 9457, with members of our own. Never holds order data. */
 export interface Problem {

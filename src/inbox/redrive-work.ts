@@ -2,8 +2,8 @@ import { StreamError } from '../engine/errors.ts'
 import type { Origin, SourceRecord } from '../engine/record.ts'
 import type { RedriveClosings } from '../engine/settlement.ts'
 import type { RedriveState, SkipReason } from './letter-states.ts'
-import type { RedriveTarget } from './ports.ts'
 import type { GuardCounts, GuardRules, MemberOutcome, PausedBecause, WaitingFor } from './redrive-guard.ts'
+import type { RedriveTarget } from './redrive-ports.ts'
 import type { RedrivenRecord } from './redriven-record.ts'
 
 /** The work on a redrive: the operations that its worker needs from the database and from Kafka. */

@@ -6,7 +6,7 @@ import { OUTCOMES } from '../engine/outcome.ts'
 import { POOL_STATES, POOLS, type StreamStatus } from '../engine/status.ts'
 import { UNUSUAL } from '../engine/verdict.ts'
 import { ATTENTION } from '../inbox/causes.ts'
-import { REDRIVE_RESULTS } from '../inbox/ports.ts'
+import { REDRIVE_RESULTS } from '../inbox/redrive-ports.ts'
 import { NOTICE_KINDS, NOTICE_RESULTS } from '../notify/notice.ts'
 import { CACHE_RESULTS, type CacheStats, EVICTION_CAUSES, HTTP_METHODS, HTTP_REFUSALS } from '../read/read-side.ts'
 

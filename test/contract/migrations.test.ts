@@ -3,13 +3,8 @@ import { readdirSync } from 'node:fs'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { examine } from '#src/cli/doctor-checks.ts'
 import { StoreMisconfiguredError, StoreUnavailableError } from '#src/engine/errors.ts'
-import {
-  migrate,
-  migrationStatus,
-  missingMigrations,
-  requireFitDatabase,
-  requireMigrated,
-} from '#src/engine/postgres/migrate.ts'
+import { migrate, migrationStatus } from '#src/engine/postgres/migrate.ts'
+import { missingMigrations, requireFitDatabase, requireMigrated } from '#src/engine/postgres/migration-status.ts'
 import { createPool } from '#src/engine/postgres/pool.ts'
 import { prove, readProof } from '#src/engine/postgres/proof.ts'
 import { leaveCheckpoint } from '#src/engine/postgres/proof-checkpoint.ts'

@@ -5,13 +5,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, it, onTestFinished } from 'vitest'
-import {
-  migrate,
-  migrationStatus,
-  missingMigrations,
-  projectMigrations,
-  requireMigrated,
-} from '#src/engine/postgres/migrate.ts'
+import { migrate, migrationStatus } from '#src/engine/postgres/migrate.ts'
+import { missingMigrations, projectMigrations, requireMigrated } from '#src/engine/postgres/migration-status.ts'
 import { createPool } from '#src/engine/postgres/pool.ts'
 import { noteProcess } from '#src/engine/postgres/processes.ts'
 import { migratedDatabase } from '../support/database.ts'

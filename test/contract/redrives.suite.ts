@@ -1,11 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import {
-  type DeadLetterRow,
-  type DeadLetterStore,
-  type RedriveRequest,
-  type Redrives,
-  USUAL_TARGET,
-} from '#src/inbox/ports.ts'
+import type { DeadLetterRow, DeadLetterStore } from '#src/inbox/ports.ts'
+import { type RedriveRequest, type Redrives, USUAL_TARGET } from '#src/inbox/redrive-ports.ts'
 import { plainFilter } from '../support/filter-model.ts'
 import type { LetterFields } from '../support/letters.ts'
 

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { expect, it } from 'vitest'
-import { migrate, newestMigration } from '#src/engine/postgres/migrate.ts'
+import { migrate } from '#src/engine/postgres/migrate.ts'
+import { newestMigration } from '#src/engine/postgres/migration-status.ts'
 import { VERSION } from '#src/version.ts'
 import { differences, generated, modelOf } from '../support/model.ts'
 import { aRole } from '../support/roles.ts'

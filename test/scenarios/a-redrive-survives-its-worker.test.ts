@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { Redrive } from '#src/inbox/ports.ts'
+import type { Redrive } from '#src/inbox/redrive-ports.ts'
 import { brokenOrders } from '../support/broken-orders.ts'
 import { holdfast, startHoldfast } from '../support/cli.ts'
 import { endSessions, lockPageInHand } from '../support/locks.ts'

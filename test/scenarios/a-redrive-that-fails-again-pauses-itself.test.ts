@@ -1,6 +1,6 @@
 import { setTimeout as interval } from 'node:timers/promises'
 import { expect, it } from 'vitest'
-import type { Redrive, RedrivePreview } from '#src/inbox/ports.ts'
+import type { Redrive, RedrivePreview } from '#src/inbox/redrive-ports.ts'
 import { brokenOrders } from '../support/broken-orders.ts'
 import { holdfast, startHoldfast } from '../support/cli.ts'
 import { anOrder } from '../support/orders.ts'

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFailed } from 'vitest'
-import type { Redrive } from '#src/inbox/ports.ts'
+import type { Redrive } from '#src/inbox/redrive-ports.ts'
 import { brokenOrders } from '../support/broken-orders.ts'
 import { holdfast } from '../support/cli.ts'
 import { differences, modelOf } from '../support/model.ts'

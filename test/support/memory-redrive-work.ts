@@ -2,7 +2,6 @@ import { BrokerUnavailableError, StoreUnavailableError } from '#src/engine/error
 import { HEADER, headerText } from '#src/engine/headers.ts'
 import type { SourceRecord } from '#src/engine/record.ts'
 import type { RedriveState } from '#src/inbox/letter-states.ts'
-import type { RedriveTarget } from '#src/inbox/ports.ts'
 import {
   type GuardCounts,
   type GuardRules,
@@ -10,6 +9,7 @@ import {
   type PausedBecause,
   type WaitingFor,
 } from '#src/inbox/redrive-guard.ts'
+import type { RedriveTarget } from '#src/inbox/redrive-ports.ts'
 import {
   type PageMarks,
   type Parting,

@@ -10,6 +10,9 @@ import {
   redrivesWhere,
   type StoredLetterState,
 } from '#src/inbox/letter-states.ts'
+import { allPass, type RedriveCheck, summarize } from '#src/inbox/redrive-check.ts'
+import { guardRules, verdictOf } from '#src/inbox/redrive-guard.ts'
+import { HOLDING, heldBy } from '#src/inbox/redrive-held.ts'
 import {
   givenLimits,
   NothingToRedriveError,
@@ -19,10 +22,7 @@ import {
   RedriveRunningError,
   type Redrives,
   type ResumeLimits,
-} from '#src/inbox/ports.ts'
-import { allPass, type RedriveCheck, summarize } from '#src/inbox/redrive-check.ts'
-import { guardRules, verdictOf } from '#src/inbox/redrive-guard.ts'
-import { HOLDING, heldBy } from '#src/inbox/redrive-held.ts'
+} from '#src/inbox/redrive-ports.ts'
 import type { MemoryLetters, MutableLetter } from './memory-letters.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { Redrive } from '#src/inbox/ports.ts'
+import type { Redrive } from '#src/inbox/redrive-ports.ts'
 
 /** A redrive of four, as it was when it began. */
 export const PLAIN_REDRIVE: Redrive = {

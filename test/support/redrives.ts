@@ -1,5 +1,5 @@
 import { HEADER, headerText } from '#src/engine/headers.ts'
-import type { Redrive } from '#src/inbox/ports.ts'
+import type { Redrive } from '#src/inbox/redrive-ports.ts'
 import { holdfast } from './cli.ts'
 import type { Stream } from './stream.ts'
 

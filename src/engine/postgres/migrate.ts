@@ -1,18 +1,13 @@
-import { existsSync, realpathSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
-import { basename, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { PG_MIGRATE_LOCK_ID, runner } from 'node-pg-migrate'
 import pg from 'pg'
 import { VERSION } from '../../version.ts'
-import { dispositionOf, StoreMisconfiguredError, StoreUnavailableError } from '../errors.ts'
+import { dispositionOf, StoreMisconfiguredError } from '../errors.ts'
 import type { Operator } from '../operator.ts'
 import { audit } from './audit.ts'
 import { toStoreError } from './errors.ts'
 import { onPrimary } from './hosts.ts'
-import { identifier } from './identifiers.ts'
-import { otherwiseInstalled, requireNoOther, requireNotShared } from './installations.ts'
-import { type Ask, FORMER_SCHEMA, hasTable, homeOf, leaveNoViews, makeSchema } from './migration-home.ts'
+import { requireNoOther, requireNotShared } from './installations.ts'
+import { type Ask, hasTable, homeOf, leaveNoViews, makeSchema } from './migration-home.ts'
 import { withLocks } from './migration-locks.ts'
 import {
   breakingMigrations,
@@ -23,43 +18,22 @@ import {
   noteBreaking,
   processesWithStreams,
   requireNobodyInTheWay,
-  requireNotBroken,
 } from './migration-rules.ts'
+import {
+  appliedIn,
+  type MigrationSet,
+  type MigrationStatus,
+  migrationNames,
+  OURS,
+  setsOf,
+  statusOf,
+} from './migration-status.ts'
 import { requireFitServer, requireMigrationRights } from './obstacles.ts'
-import { query, schemaOf } from './pool.ts'
 import { findPooling } from './pooling.ts'
 import { type RunningProcess, runningProcesses } from './processes.ts'
-import { DEFAULT_SCHEMA, inSchema, MIGRATION_TABLES } from './schema.ts'
+import { DEFAULT_SCHEMA, inSchema } from './schema.ts'
 
-/** Migrations of one origin. */
-interface MigrationSet {
-  readonly directory: string
-  /** The table that holds the names of those that were applied. */
-  readonly table: string
-  /** Stands before their names, so that those of a project are not taken for ours. */
-  readonly prefix: string
-  /** Where what they name stands: ours in our schema, and, until migration 0022 moves it, in `public`. */
-  readonly searchPath: (schema: string) => string[]
-}
-
-const OURS: MigrationSet = {
-  directory: fileURLToPath(new URL('../../../migrations', import.meta.url)),
-  table: MIGRATION_TABLES.ours,
-  prefix: '',
-  searchPath: schema => [schema, FORMER_SCHEMA],
-}
-/** The folder of a project with migrations of its own streams; also what their names begin with. */
-const PROJECT_FOLDER = 'migrations'
 const CONNECT_TIMEOUT_MS = 5_000
-
-export interface MigrationStatus {
-  /** Those of a project begin with the name of their folder: `migrations/0001_returns`. */
-  readonly name: string
-  /** `undefined` while it is missing. */
-  readonly appliedAt: Date | undefined
-  /** False for one that a newer version has applied: there is no file for it. */
-  readonly known: boolean
-}
 
 export interface MigrationOptions {
   /** How many to apply or take back. Default: all, or the last. */
@@ -76,16 +50,6 @@ export interface MigrationOptions {
   readonly beside?: boolean
   /** Of our own migrations. Default: those of this version. */
   readonly directory?: string
-}
-
-/**
- * @param cwd the project, most often the working directory
- * @returns its folder `migrations`; `undefined` where there is none, or where it is that of Holdfast itself
- */
-export function projectMigrations(cwd: string): string | undefined {
-  const directory = resolve(cwd, PROJECT_FOLDER)
-  if (!existsSync(directory)) return undefined
-  return realpathSync(directory) === realpathSync(OURS.directory) ? undefined : directory
 }
 
 /**
@@ -243,18 +207,6 @@ function isOwnWord({ code, where }: pg.DatabaseError): boolean {
   return code === 'P0001' && where?.startsWith('PL/pgSQL function inline_code_block ') === true
 }
 
-function setsOf(project: string | undefined, directory = OURS.directory): MigrationSet[] {
-  const ours = { ...OURS, directory }
-  if (project === undefined) return [ours]
-  const ofProject: MigrationSet = {
-    directory: project,
-    table: MIGRATION_TABLES.project,
-    prefix: `${PROJECT_FOLDER}/`,
-    searchPath: () => [FORMER_SCHEMA],
-  }
-  return [ours, ofProject]
-}
-
 /** Every migration that we, the project or the database have, oldest first. @throws as {@link migrate} */
 export async function migrationStatus(
   url: string,
@@ -277,110 +229,8 @@ export async function whoRuns(
   })
 }
 
-async function statusOf(ask: Ask, sets: readonly MigrationSet[], schema: string): Promise<MigrationStatus[]> {
-  const status: MigrationStatus[] = []
-  const home = await homeOf(ask, schema)
-  for (const { directory, table, prefix } of sets) {
-    const names = await migrationNames(directory)
-    const rows = await appliedIn(ask, home, table)
-    const applied = new Map(rows.map(row => [row.name, row.run_on]))
-    const unknown = rows.filter(row => !names.includes(row.name))
-    status.push(
-      ...names.map(name => ({ name: prefix + name, appliedAt: applied.get(name), known: true })),
-      ...unknown.map(row => ({ name: prefix + row.name, appliedAt: row.run_on, known: false })),
-    )
-  }
-  return status
-}
-
-/** In the order in which they were applied; none where there is no such table. */
-async function appliedIn(ask: Ask, home: string, table: string): Promise<{ name: string; run_on: Date }[]> {
-  if (!(await hasTable(ask, home, table))) return []
-  const text = `SELECT name, run_on AT TIME ZONE current_setting('TimeZone') AS run_on FROM ${identifier(home)}.${table} ORDER BY id`
-  return (await ask(text, [])) as { name: string; run_on: Date }[]
-}
-
-/**
- * The migrations that the database lacks, oldest first: none when the service may start.
- * @param project as {@link projectMigrations} finds it: its migrations, too
- * @throws StoreUnavailableError, StoreMisconfiguredError
- */
-export async function missingMigrations(pool: pg.Pool, project?: string): Promise<string[]> {
-  const status = await statusOf(asking(pool), setsOf(project), schemaOf(pool))
-  return status.filter(({ appliedAt }) => appliedAt === undefined).map(({ name }) => name)
-}
-
 function askingOn(client: pg.Client): Ask {
   return async (text, values) => (await client.query(text, [...values])).rows
-}
-
-function asking(pool: pg.Pool): Ask {
-  return (text, values) => query(pool, { text, values: [...values] })
-}
-
-/** Whether another process applies migrations at this moment: then what is missing is about to come. @throws as {@link missingMigrations} */
-async function migrationUnderWay(pool: pg.Pool): Promise<boolean> {
-  const [row] = await query<{ held: boolean }>(pool, {
-    // How Postgres shows a lock on one bigint: in two halves.
-    text: `SELECT EXISTS (
-        SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
-        WHERE datname = current_database() AND locktype = 'advisory' AND objsubid = 1 AND granted
-          AND (classid::bigint << 32 | objid::bigint) = $1
-      ) AS held`,
-    values: [PG_MIGRATE_LOCK_ID],
-  })
-  return row?.held ?? false
-}
-
-/**
- * Refuses a database on which a start would fail however often it is tried.
- * @param missing of {@link missingMigrations}: only then must this user be able to apply them
- * @throws StoreMisconfiguredError with what to do; StoreUnavailableError
- */
-export async function requireFitDatabase(pool: pg.Pool, missing: readonly string[] = []): Promise<void> {
-  await requireFitServer(asking(pool))
-  if (missing.length > 0) await requireMigrationRights(asking(pool), schemaOf(pool))
-}
-
-/**
- * Waits for nothing: whether the service may start on this database.
- * @param project as {@link projectMigrations} finds it
- * @returns migrations of the project that are missing. They keep nothing from starting: its tables are compared with the definitions, and
- *   may have been made by other means
- * @throws StoreMisconfiguredError with what to do; StoreUnavailableError, also while migrations are being applied
- */
-export async function requireMigrated(pool: pg.Pool, project?: string): Promise<string[]> {
-  await requireFitDatabase(pool)
-  if ((await missingMigrations(pool, project)).length === 0) {
-    await requireNotBroken(asking(pool), schemaOf(pool), await migrationNames(OURS.directory))
-    return []
-  }
-  if (await migrationUnderWay(pool)) throw new StoreUnavailableError('migrations are being applied')
-  // Another process may have committed them between those two questions.
-  const ours = await missingMigrations(pool)
-  const missing = project === undefined ? ours : await missingMigrations(pool, project)
-  if (ours.length === 0) {
-    await requireNotBroken(asking(pool), schemaOf(pool), await migrationNames(OURS.directory))
-    return missing
-  }
-  const elsewhere = await otherwiseInstalled(asking(pool), schemaOf(pool))
-  if (elsewhere !== undefined) throw new StoreMisconfiguredError(elsewhere.what, { remedy: elsewhere.remedy })
-  const which = `${ours.length === 1 ? 'the migration' : 'the migrations'} ${ours.join(', ')}`
-  throw new StoreMisconfiguredError(`the database lacks ${which}`, { remedy: 'run: holdfast migrate up' })
-}
-
-/** The name of the newest of our own migrations that this version has. */
-export async function newestMigration(): Promise<string> {
-  const names = await migrationNames(OURS.directory)
-  return names.at(-1) ?? ''
-}
-
-async function migrationNames(directory: string): Promise<string[]> {
-  const files = await readdir(directory)
-  return files
-    .filter(file => file.endsWith('.sql'))
-    .map(file => basename(file, '.sql'))
-    .sort()
 }
 
 async function connected<R>(url: string, work: (client: pg.Client) => Promise<R>): Promise<R> {

@@ -4,8 +4,9 @@ import { type CommandGroup, type CommandSpec, option, required } from '../../cli
 import { asOption } from '../../cli/operator-name.ts'
 import { watchOption } from '../../cli/watch.ts'
 import type { CauseChange } from '../causes.ts'
-import { LETTER_SORTS, REDRIVE_TARGETS, USUAL_SORT, USUAL_TARGET } from '../ports.ts'
+import { LETTER_SORTS, USUAL_SORT } from '../ports.ts'
 import { USUAL_MAX_FAILURES, USUAL_RATE, USUAL_YIELD_ABOVE_SECONDS } from '../redrive-guard.ts'
+import { REDRIVE_TARGETS, USUAL_TARGET } from '../redrive-ports.ts'
 
 const because = () => option('--because <text>', 'for the audit log')
 const as = asOption

@@ -6,14 +6,14 @@ import { readBytes } from '../../cli/value-file.ts'
 import { UsageError } from '../../engine/errors.ts'
 import { refuseEdit } from '../edit.ts'
 import type { DeadLetterFilter } from '../filter.ts'
+import { type GuardRequest, USUAL_RATE } from '../redrive-guard.ts'
 import {
   type RedriveRequest,
   RedriveRunningError,
   type RedriveTarget,
   type ResumeLimits,
   USUAL_TARGET,
-} from '../ports.ts'
-import { type GuardRequest, USUAL_RATE } from '../redrive-guard.ts'
+} from '../redrive-ports.ts'
 import { answerable, filterOf } from './dlq-filter.ts'
 import { type DeadLetters, type DlqOptions, openDeadLetters } from './dlq-parts.ts'
 import { runRedrive } from './redrive-run.ts'

@@ -4,7 +4,7 @@ import { note, print } from '../../cli/output.ts'
 import { grouped } from '../../engine/grouped.ts'
 import type { Operator } from '../../engine/operator.ts'
 import { offers } from '../letter-states.ts'
-import type { Redrive } from '../ports.ts'
+import type { Redrive } from '../redrive-ports.ts'
 import { type DeadLetters, type DlqOptions, openDeadLetters } from './dlq-parts.ts'
 import { endLine } from './redrive-words.ts'
 

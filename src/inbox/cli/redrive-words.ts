@@ -2,7 +2,7 @@ import { paintData } from '../../cli/output.ts'
 import { grouped } from '../../engine/grouped.ts'
 import { visible } from '../../engine/visible.ts'
 import { LEFT_OUT, type LeftOutReason, type SkipReason } from '../letter-states.ts'
-import type { Redrive, RedrivePreview } from '../ports.ts'
+import type { Redrive, RedrivePreview } from '../redrive-ports.ts'
 
 /** Redrives as text. */
 

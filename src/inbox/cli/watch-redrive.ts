@@ -1,7 +1,7 @@
 import { StoreUnavailableError } from '../../engine/errors.ts'
 import type { Operator } from '../../engine/operator.ts'
 import type { Clock } from '../../engine/ports.ts'
-import type { Redrive, Redrives } from '../ports.ts'
+import type { Redrive, Redrives } from '../redrive-ports.ts'
 
 export interface WatchParts {
   readonly redrives: Pick<Redrives, 'get' | 'pause'>

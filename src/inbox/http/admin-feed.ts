@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import { dispositionOf } from '../../engine/errors.ts'
 import type { Clock } from '../../engine/ports.ts'
 import { createAudience, eventOf } from '../../http/event-stream.ts'
-import type { Redrive } from '../ports.ts'
+import type { Redrive } from '../redrive-ports.ts'
 import type { StreamOverview } from './stream-overview.ts'
 
 /** Sends server-sent events about the stream and its redrives to operators who watch. */

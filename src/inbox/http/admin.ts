@@ -9,14 +9,8 @@ import { refuseMethod } from '../../http/refuse-method.ts'
 import type { Causes } from '../causes.ts'
 import type { DeadLetterFilter, WrittenFilter } from '../filter.ts'
 import { parseFilter } from '../filter-reader.ts'
-import {
-  type CheckedPage,
-  type DeadLetterRecords,
-  type DeadLetterStore,
-  type LetterQuery,
-  RedriveRunningError,
-  type Redrives,
-} from '../ports.ts'
+import type { CheckedPage, DeadLetterRecords, DeadLetterStore, LetterQuery } from '../ports.ts'
+import { RedriveRunningError, type Redrives } from '../redrive-ports.ts'
 import { type LetterSearch, SearchTooLargeError } from '../search.ts'
 import type { AutomaticRedrive, StoredStream } from '../stream-ports.ts'
 import type { AdminFeed } from './admin-feed.ts'

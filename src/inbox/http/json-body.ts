@@ -8,7 +8,8 @@ import { JSON_TYPE, readPlain } from '../../http/body.ts'
 import { readOpenapiFile } from '../../http/openapi-file.ts'
 import type { Problem } from '../../http/problem.ts'
 import type { SettableState } from '../causes.ts'
-import type { LetterSort, RedriveTarget } from '../ports.ts'
+import type { LetterSort } from '../ports.ts'
+import type { RedriveTarget } from '../redrive-ports.ts'
 
 /**
  * The bodies that operators send, as TypeScript sees them, by the names of their schemas in `schemas/openapi.json`. That document alone

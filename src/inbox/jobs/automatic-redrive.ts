@@ -1,7 +1,13 @@
 import { AUTOMATIC, type Operator } from '../../engine/operator.ts'
 import type { DeadLetterFilter } from '../filter.ts'
-import { NothingToRedriveError, type Redrive, RedriveRunningError, type Redrives, USUAL_TARGET } from '../ports.ts'
 import { NO_GUARD, USUAL_RATE } from '../redrive-guard.ts'
+import {
+  NothingToRedriveError,
+  type Redrive,
+  RedriveRunningError,
+  type Redrives,
+  USUAL_TARGET,
+} from '../redrive-ports.ts'
 import type { AutomaticRedrive } from '../stream-ports.ts'
 
 export interface AutomaticRedriveParts {

@@ -1,6 +1,6 @@
 import { runningLifecycle } from '../../engine/lifecycle.ts'
 import type { Clock } from '../../engine/ports.ts'
-import type { Redrives } from '../ports.ts'
+import type { Redrives } from '../redrive-ports.ts'
 import type { JobObserver, RedriveStore } from '../redrive-work.ts'
 import type { AutomaticRedrive } from '../stream-ports.ts'
 import { redriveAutomatically } from './automatic-redrive.ts'

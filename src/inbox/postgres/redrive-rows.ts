@@ -1,6 +1,6 @@
 import { membersWhere, REDRIVES, redrivesWhere, sqlList } from '../letter-states.ts'
-import type { Redrive } from '../ports.ts'
 import { verdictOf } from '../redrive-guard.ts'
+import type { Redrive } from '../redrive-ports.ts'
 import { REDRIVE_LEASE_MS } from '../redrive-work.ts'
 import { stateBefore } from './dead-letter-rows.ts'
 

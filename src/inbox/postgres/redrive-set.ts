@@ -3,9 +3,10 @@ import { BrokerUnavailableError } from '../../engine/errors.ts'
 import { query } from '../../engine/postgres/pool.ts'
 import { type DeadLetterFilter, namesState } from '../filter.ts'
 import { type DeadLetterState, LETTER_MOVES, type LeftOutReason, type RedriveState, sqlList } from '../letter-states.ts'
-import type { CheckResult, LetterToCheck, RedriveRequest } from '../ports.ts'
+import type { CheckResult, LetterToCheck } from '../ports.ts'
 import { CHECK_MEMBERS, CHECK_TIME_MS } from '../redrive-check.ts'
 import { HELD_MEMBERS, type HeldBy, HOLDING, heldBy } from '../redrive-held.ts'
+import type { RedriveRequest } from '../redrive-ports.ts'
 import { type Condition, filterSql } from './dead-letter-filter-sql.ts'
 
 /** Would these pass now? One answer for each, in whatever order. */

@@ -9,8 +9,8 @@ import {
   redrivesWhere,
   sqlList,
 } from '../letter-states.ts'
-import type { RedriveTarget } from '../ports.ts'
 import { type FailureCause, type GuardCounts, NOTHING_COUNTED } from '../redrive-guard.ts'
+import type { RedriveTarget } from '../redrive-ports.ts'
 import {
   type PageMarks,
   type RedriveInHand,

@@ -13,6 +13,8 @@ import {
   redrivesWhere,
   sqlList,
 } from '../letter-states.ts'
+import { allPass, type RedriveCheck, summarize } from '../redrive-check.ts'
+import { countsAfterResume, type GuardCounts, guardRules, NOTHING_COUNTED } from '../redrive-guard.ts'
 import {
   givenLimits,
   NothingToRedriveError,
@@ -22,9 +24,7 @@ import {
   RedriveRunningError,
   type Redrives,
   type ResumeLimits,
-} from '../ports.ts'
-import { allPass, type RedriveCheck, summarize } from '../redrive-check.ts'
-import { countsAfterResume, type GuardCounts, guardRules, NOTHING_COUNTED } from '../redrive-guard.ts'
+} from '../redrive-ports.ts'
 import { INTO_STORE, IS_ALIVE, letGo, type RedriveRow, SELECT_REDRIVES, toRedrive } from './redrive-rows.ts'
 import {
   type CheckLetters,

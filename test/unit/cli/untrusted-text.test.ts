@@ -7,7 +7,7 @@ import { startProgress } from '#src/cli/progress.ts'
 import { visible, visibleLines } from '#src/engine/visible.ts'
 import { letterText } from '#src/inbox/cli/letter-text.ts'
 import { endLine } from '#src/inbox/cli/redrive-words.ts'
-import type { Redrive } from '#src/inbox/ports.ts'
+import type { Redrive } from '#src/inbox/redrive-ports.ts'
 import { COMPILED } from '../../support/service.ts'
 
 /** One of each kind that steers a terminal, or that nobody sees. */

@@ -10,7 +10,7 @@ import {
   type RedrivePreview,
   type RedriveRequest,
   USUAL_TARGET,
-} from '../../ports.ts'
+} from '../../redrive-ports.ts'
 import {
   type AdminGuard,
   type AdminParts,

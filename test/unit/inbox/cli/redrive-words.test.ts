@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
 import { endLine, previewLines, stateText } from '#src/inbox/cli/redrive-words.ts'
-import type { Redrive } from '#src/inbox/ports.ts'
 import { summarize } from '#src/inbox/redrive-check.ts'
 import { judgeOutcomes, NOTHING_COUNTED } from '#src/inbox/redrive-guard.ts'
 import { heldBy } from '#src/inbox/redrive-held.ts'
+import type { Redrive } from '#src/inbox/redrive-ports.ts'
 import { PLAIN_REDRIVE } from '../../../support/plain-redrive.ts'
 
 it('says what would be redriven, and what would not and why', () => {

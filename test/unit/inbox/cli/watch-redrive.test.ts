@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { BrokerUnavailableError, StoreUnavailableError } from '#src/engine/errors.ts'
 import { type WatchParts, watchRedrive } from '#src/inbox/cli/watch-redrive.ts'
-import type { Redrive } from '#src/inbox/ports.ts'
+import type { Redrive } from '#src/inbox/redrive-ports.ts'
 import { PLAIN_REDRIVE } from '../../../support/plain-redrive.ts'
 
 /** @param told what is told of the redrive each time somebody looks; the last of it stays */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { RedriveRequest } from '#src/inbox/ports.ts'
+import type { RedriveRequest } from '#src/inbox/redrive-ports.ts'
 import { modelOrder } from '../../../support/orders.ts'
 import { answerOf, startAdmin } from './admin-support.ts'
 

@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { printFilter } from '#src/inbox/filter.ts'
 import { redriveAutomatically } from '#src/inbox/jobs/automatic-redrive.ts'
-import { NothingToRedriveError, type Redrive, type RedriveRequest, RedriveRunningError } from '#src/inbox/ports.ts'
+import {
+  NothingToRedriveError,
+  type Redrive,
+  type RedriveRequest,
+  RedriveRunningError,
+} from '#src/inbox/redrive-ports.ts'
 
 const DELAYS_MS = [600_000, 3_600_000, 21_600_000]
 const NOW_MS = Date.UTC(2026, 0, 1)
