@@ -2,20 +2,23 @@ import { dispositionOf } from '../engine/errors.ts'
 import type { Clock, HeadReader } from '../engine/ports.ts'
 import type { PartitionProgress } from './stream-ports.ts'
 
+/** Seconds; `'asked'`: the answer is awaited; `undefined`: it cannot be known just now. */
+export type LagAnswer = number | 'asked' | undefined
+
 /** How far the live stream is behind, for work that gives way to it, whichever processes consume it. */
 export interface StreamLag extends AsyncDisposable {
   /**
-   * Age of the oldest record that is not settled, in seconds; 0: there is none. `undefined`: it is not known. Asks the database and Kafka
-   * when it is due, and waits a moment for them at most. Partitions that wait for an operator, or that one has paused, do not count.
+   * Age of the oldest record that is not settled, in seconds; 0: there is none. Asks the database and Kafka when it is due, and waits a
+   * moment for them at most. Partitions that wait for an operator, or that one has paused, do not count.
    */
-  seconds(): Promise<number | undefined>
+  seconds(): Promise<LagAnswer>
 }
 
 /** Between two questions. */
 const INTERVAL_MS = 2_000
 /** How long a caller waits for a new answer. */
 const PATIENCE_MS = 1_000
-/** Answers older than this no longer describe the current state. */
+/** Answers older than this no longer describe the current state, and a question that is older is not expected to be answered. */
 const FRESH_MS = 15_000
 
 export function createStreamLag(parts: {
@@ -29,6 +32,7 @@ export function createStreamLag(parts: {
   const { topic, progress, heads, clock } = parts
   let known: { readonly seconds: number; readonly atMs: number } | undefined
   let asking: Promise<void> | undefined
+  let askedAtMs = 0
   let dueAtMs = Number.NEGATIVE_INFINITY
 
   async function ask(): Promise<void> {
@@ -61,6 +65,7 @@ export function createStreamLag(parts: {
   return {
     async seconds() {
       if (asking === undefined && clock.monotonic() >= dueAtMs) {
+        askedAtMs = clock.monotonic()
         asking = ask().finally(() => {
           asking = undefined
           dueAtMs = clock.monotonic() + INTERVAL_MS
@@ -72,7 +77,9 @@ export function createStreamLag(parts: {
         const answered = new AbortController()
         await Promise.race([asking.finally(() => answered.abort()), clock.sleep(PATIENCE_MS, answered.signal)])
       }
-      return known === undefined || clock.monotonic() - known.atMs > FRESH_MS ? undefined : known.seconds
+      const isFresh = (atMs: number) => clock.monotonic() - atMs <= FRESH_MS
+      if (known !== undefined && isFresh(known.atMs)) return known.seconds
+      return asking !== undefined && isFresh(askedAtMs) ? 'asked' : undefined
     },
     [Symbol.asyncDispose]: () => heads[Symbol.asyncDispose](),
   }

@@ -331,6 +331,11 @@ export const INBOX_FAULTS: readonly Mutation[] = [
   ]),
   ...faultsOf('inbox/jobs/redrive-guard', unit('inbox/jobs/redrive-worker'), [
     [
+      'a redrive goes ahead before it knows how far the stream is behind',
+      "if (behind === 'asked') return { kind: 'wait' }",
+      "if (behind === 'asked') return { kind: 'go' }",
+    ],
+    [
       'a pause is forgotten by a successor',
       'if (verdict.pause !== undefined) return paused(verdict.counts, verdict.pause)',
       'if (verdict.pause !== undefined) { await store.noteGuard(redrive, verdict.counts, undefined); await clock.sleep(9_000); return paused(verdict.counts, verdict.pause) }',
@@ -350,7 +355,12 @@ export const INBOX_FAULTS: readonly Mutation[] = [
   ...faultsOf('inbox/stream-lag', unit('inbox/stream-lag'), [
     ['a partition that waits for an operator holds redrives up', 'pausedFor !== undefined || ', ''],
     ['a partition that an operator has paused holds redrives up', ' || manualPause !== undefined', ''],
-    ['an old answer is believed', 'clock.monotonic() - known.atMs > FRESH_MS', 'false'],
+    ['an old answer is believed', 'known !== undefined && isFresh(known.atMs)', 'known !== undefined'],
+    [
+      'a redrive goes ahead of a stream that it has just asked about',
+      "? 'asked' : undefined",
+      '? undefined : undefined',
+    ],
   ]),
   ...faultsOf('inbox/postgres/redrive-work', contract('redrives'), [
     [

@@ -23,6 +23,7 @@ import {
   type RedriveTopic,
 } from '#src/inbox/redrive-work.ts'
 import type { RedrivenRecord } from '#src/inbox/redriven-record.ts'
+import type { LagAnswer } from '#src/inbox/stream-lag.ts'
 import { aRecord } from './records.ts'
 import type { VirtualProcess, VirtualTime } from './simulation/virtual-time.ts'
 
@@ -42,7 +43,7 @@ export interface RedriveWorld {
   /** What its workers have counted; an operator who lets it go on resets it. */
   counts: GuardCounts
   /** Of the live stream, in seconds. */
-  lagSeconds: number | undefined
+  lagSeconds: LagAnswer
   /** The state of the server; `away`: unreachable; `mute`: accepts records without an acknowledgement. */
   broker: 'up' | 'away' | 'mute'
   store: 'up' | 'away'
@@ -52,7 +53,7 @@ export interface RedriveWorld {
     topic: RedriveTopic
     settlement: RedriveSettlement
     records: { read(places: readonly { id: string }[]): AsyncIterable<{ id: string; record: SourceRecord }> }
-    lag: () => Promise<number | undefined>
+    lag: () => Promise<LagAnswer>
   }
 }
 

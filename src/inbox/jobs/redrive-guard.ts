@@ -11,6 +11,7 @@ import {
   type WaitingFor,
 } from '../redrive-guard.ts'
 import type { Parting, RedriveInHand, RedriveStore } from '../redrive-work.ts'
+import type { LagAnswer } from '../stream-lag.ts'
 
 /** What the rules of a redrive say before its next page. */
 export type GuardAnswer =
@@ -29,8 +30,8 @@ export interface RedriveGuard {
 export interface RedriveGuardParts {
   readonly redrive: RedriveInHand
   readonly store: Pick<RedriveStore, 'outcomes' | 'noteGuard'>
-  /** Lag of the live stream in seconds; `undefined`: not known. */
-  readonly lag: () => Promise<number | undefined>
+  /** Lag of the live stream. */
+  readonly lag: () => Promise<LagAnswer>
   readonly clock: Clock
 }
 
@@ -77,7 +78,10 @@ export function createRedriveGuard({ redrive, store, lag, clock }: RedriveGuardP
         await note(WAITS_FOR_OUTCOMES)
         return { kind: 'wait' }
       }
-      const rests = rules.yieldAboveSeconds === 0 ? undefined : restsFor(rules, await lag())
+      const behind = rules.yieldAboveSeconds === 0 ? undefined : await lag()
+      // A slow cluster is no reason to go ahead of a stream that may be hours behind.
+      if (behind === 'asked') return { kind: 'wait' }
+      const rests = restsFor(rules, behind)
       await note(rests)
       return { kind: rests === undefined ? 'go' : 'wait' }
     },

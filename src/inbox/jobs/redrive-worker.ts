@@ -17,6 +17,7 @@ import {
   RedriveTakenOverError,
   type RedriveTopic,
 } from '../redrive-work.ts'
+import type { LagAnswer } from '../stream-lag.ts'
 import { createPace } from './pace.ts'
 import { createRedriveGuard } from './redrive-guard.ts'
 import { createTopicPages } from './redrive-to-topic.ts'
@@ -31,7 +32,7 @@ export interface RedriveWorkerParts {
   /** A letter that ended so many processes fails again without being looked at; 0: none does. */
   readonly crashLoopMaxStarts: number
   /** Lag of the live stream in seconds; `undefined`: not known, so the redrive does not rest. */
-  readonly lag: () => Promise<number | undefined>
+  readonly lag: () => Promise<LagAnswer>
   readonly observer: JobObserver
   readonly clock: Clock
   readonly random: () => number

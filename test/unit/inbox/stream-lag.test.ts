@@ -79,7 +79,9 @@ describe('the lag of the live stream', () => {
     expect(await lag.seconds()).toBeUndefined()
 
     const silent = lagOf([at(0)], { 0: 'silent' })
-    expect(await silent.lag.seconds()).toBeUndefined()
+    expect(await silent.lag.seconds()).toBe('asked')
+    expect(await silent.lag.seconds()).toBe('asked')
+    silent.world.pass(15_000)
     expect(await silent.lag.seconds()).toBeUndefined()
     expect(silent.world.asked).toBe(1)
   })

@@ -160,6 +160,19 @@ describe('a redrive protects those who start it', () => {
     expect(world.log).toHaveLength(100)
   })
 
+  it('does not begin before it is known how far the live stream is behind', async () => {
+    const time = createVirtualTime()
+    const world = aRedriveWorld(time, { count: 10, to: 'store', rules: { ...RULES, canary: 0 } })
+    world.lagSeconds = 'asked'
+    aWorker(world, time, 'one')
+    await until(time, () => time.nowMs > 20_000)
+    expect(world.log).toEqual([])
+    expect(world).toMatchObject({ state: 'running', waitingFor: undefined })
+    world.lagSeconds = 3
+    await until(time, () => ended(world))
+    expect(world.log).toHaveLength(10)
+  })
+
   it('rests while the live stream is behind, says so, and hears what an operator wants meanwhile', async () => {
     const time = createVirtualTime()
     const world = aRedriveWorld(time, { count: 200, to: 'store', rate: 50, rules: RULES })
