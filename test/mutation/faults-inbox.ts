@@ -346,7 +346,7 @@ export const INBOX_FAULTS: readonly Mutation[] = [
       'if (counting && isInCanary(counts, rules))',
       'if (counting && false)',
     ],
-    ['the live stream is not looked at', 'restsFor(rules, await lag())', 'restsFor(rules, 0)'],
+    ['the live stream is not looked at', 'restsFor(rules, behind)', 'restsFor(rules, 0)'],
   ]),
   ...faultsOf('inbox/jobs/redrive-worker', unit('inbox/jobs/redrive-worker'), [
     ['a verdict changes nothing', "if (answer.kind === 'pause') return answer.parting", ''],
