@@ -1,4 +1,3 @@
-import { setTimeout as interval } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import type { Redrive, RedrivePreview } from '#src/inbox/redrive-ports.ts'
 import { brokenOrders } from '../support/broken-orders.ts'
@@ -92,17 +91,12 @@ it('rests while the live stream is behind, and goes on when it has caught up', a
   await stream.produce([{ ...aGoodOrder('waits', 0), timestampMs: Date.now() - 60_000 }])
 
   // When a redrive is asked for, it is looked after but rests
-  // (As long as the lag is not known, it does not rest: at this rate few of the letters go before Kafka has answered, however slowly.)
-  const slowly = ['--rate', '2/s', '--yield-above', '1s'] as const
-  const command = startHoldfast(stream, 'dlq', 'redrive', 'state:open', ...slowly, '--yes', '--json')
+  const command = startHoldfast(stream, 'dlq', 'redrive', 'state:open', '--yield-above', '1s', '--yes', '--json')
   const rests = async () => (await redrives(stream))[0]?.waiting_for
   expect(await eventually(async () => (await rests()) ?? undefined, 'it resting')).toMatchObject({
     ...{ kind: 'lag', message: expect.stringContaining('it goes on below 1 s') },
   })
-  const [resting] = await redrives(stream)
-  expect(resting?.published).toBeLessThan(FEW)
-  await interval(3_000)
-  expect(await redrives(stream)).toMatchObject([{ state: 'running', published: resting?.published }])
+  expect(await redrives(stream)).toMatchObject([{ state: 'running', published: 0 }])
 
   // Then it goes on by itself once the stream is consumed
   await startService({ ...stream, roles: ['consumer', 'api'] })
