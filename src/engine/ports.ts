@@ -30,6 +30,9 @@ export interface Watermarks {
   readonly high: bigint
 }
 
+/** In the place of an offset to start at: wherever the log ends then. Kafka's own number for that. */
+export const LOG_END = -1n
+
 /** What a consumer's group membership brings, in the order in which it happened. */
 export type SourceEvent =
   | { readonly kind: 'assigned'; readonly partitions: readonly TopicPartition[] }
@@ -61,7 +64,7 @@ export interface RecordSource {
   poll(max: number, timeoutMs: number): Promise<SourceRecord[]>
   /** The oldest rebalance that is not answered yet. The loop must answer it before it takes the next. */
   nextEvent(): SourceEvent | undefined
-  /** Answers `assigned`: the partitions start at these offsets. */
+  /** Answers `assigned`: the partitions start at these offsets, or at {@link LOG_END}. */
   assign(positions: readonly Progress[]): void
   /** Answers `revoked`. */
   unassign(partitions: readonly TopicPartition[]): void

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Progress, RecordSource, SourceEvent } from '#src/engine/ports.ts'
+import { LOG_END, type Progress, type RecordSource, type SourceEvent } from '#src/engine/ports.ts'
 import type { SourceRecord, TopicPartition } from '#src/engine/record.ts'
 import { eventually } from '../support/service.ts'
 
@@ -110,6 +110,20 @@ export function recordSourceSuite(open: (how?: { readonly losable: boolean }) =>
     await source.seek(from(0, 3n))
     await append(1, 'b1')
     expect((await read(source, 2)).map(textOf).sort()).toEqual(['a3', 'b1'])
+  })
+
+  it('starts at the end where it is told to: what is there by then does not come, and it can be moved back to it', async () => {
+    const { source, append, from } = await started()
+    await append(0, 'a', 'b')
+    await append(1, 'c')
+    await eventOf(source, 'assigned')
+    source.assign([from(0, LOG_END), from(1, 0n)])
+    expect((await read(source, 1)).map(textOf)).toEqual(['c'])
+    expect(await source.poll(10, 500)).toEqual([])
+    await append(0, 'd')
+    expect((await read(source, 1)).map(textOf)).toEqual(['d'])
+    await source.seek(from(0, 1n))
+    expect((await read(source, 2)).map(textOf)).toEqual(['b', 'd'])
   })
 
   it('says that a position is not in the log, and reads on from where the partition is moved to', async () => {

@@ -1,6 +1,7 @@
 import { setTimeout as interval } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { wireToPostgres } from '../support/faults/wire-to-postgres.ts'
+import { removeBelow } from '../support/kafka-tools.ts'
 import { differences, generated, modelOf } from '../support/model.ts'
 import { ask, eventually, isReady, startService } from '../support/service.ts'
 import { aStream, streamTools, totalOf } from '../support/stream.ts'
@@ -24,8 +25,12 @@ it.each(['reset', 'black-hole'] as const)(
     const records = generated(400, { seed: 91, updatesRatio: 0.2 })
     await stream.produce(records.slice(0, 200))
     await eventually(async () => (await stream.settled()) === 200, 'the first orders being settled')
+    // (So that no offset can be guessed at which there is something.)
+    for (const partition of [0, 1]) await removeBelow(stream.brokers, stream.topic, partition, 50)
 
     // When it is cut off, and the other one leaves its partition to it
+    const assignments = () => staying.log.filter(hasWork)
+    const before = assignments().length
     wire.set({ kind })
     expect(await leaving.stop()).toBe(0)
     const unknown = () =>
@@ -47,6 +52,10 @@ it.each(['reset', 'black-hole'] as const)(
     await eventually(async () => (await stream.settled()) === 400, 'the others being settled')
     await eventually(() => isReady(staying), 'readiness')
     expect(staying.log.filter(({ event, lost }) => event === 'revoked' && lost === true)).toEqual([])
+    // (Its own partition was never looked for anew.)
+    for (const { positions } of assignments().slice(before)) {
+      expect(positions).toMatchObject([...unknown()].map(partition => ({ partition })))
+    }
     expect(await differences(stream, modelOf(records))).toEqual([])
     expect(totalOf(await stream.ledger())).toMatchObject({ records: 400, duplicate: 0, stale: 0, dead_lettered: 0 })
     expect(await stream.findings()).toEqual([])

@@ -1,5 +1,5 @@
 import { BrokerUnavailableError } from '#src/engine/errors.ts'
-import type { CommitResult, Progress, RecordSource, SourceEvent } from '#src/engine/ports.ts'
+import { type CommitResult, LOG_END, type Progress, type RecordSource, type SourceEvent } from '#src/engine/ports.ts'
 import type { Header, SourceRecord, TopicPartition } from '#src/engine/record.ts'
 import { aRecord } from './records.ts'
 
@@ -144,7 +144,8 @@ export function createMemorySource(
     },
     nextEvent: () => events.shift(),
     assign(positions) {
-      for (const { partition, nextOffset } of positions) owned.set(partition, nextOffset)
+      for (const { partition, nextOffset } of positions)
+        owned.set(partition, nextOffset === LOG_END ? log(partition).end : nextOffset)
     },
     unassign(partitions) {
       for (const { partition } of partitions) {

@@ -10,7 +10,7 @@ import type { StreamView } from '../watch/status.ts'
 import { isSuspect, requestReposition, type Views } from '../watch/view.ts'
 import type { Committer } from './commit.ts'
 import { createOwnedPartition, type OwnedPartition } from './partition.ts'
-import { locate, type Position } from './position.ts'
+import { locate, type Position, unlocatedAt } from './position.ts'
 import type { Reception } from './receive.ts'
 import type { RetryParts } from './retry.ts'
 
@@ -184,7 +184,7 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
   function notLocated(partition: TopicPartition): Position {
     const error = new StoreUnavailableError('Postgres has not said where it goes on')
     observer.observe({ kind: 'position_unknown', partition, error })
-    return { ...partition, nextOffset: 0n, fetchFrom: 0n, unlocated: error, uncommitted: false }
+    return unlocatedAt({ ...partition, nextOffset: 0n }, error)
   }
 
   /** These partitions go on, but for those whose position is not known: they wait until Kafka and the store have answered. */

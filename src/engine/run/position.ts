@@ -8,7 +8,7 @@ import {
 } from '../errors.ts'
 import type { Observer } from '../facts.ts'
 import type { ManualPause } from '../operator.ts'
-import type { Clock, Progress, RecordSource, Watermarks } from '../ports.ts'
+import { type Clock, LOG_END, type Progress, type RecordSource, type Watermarks } from '../ports.ts'
 import { resumeAt, type StartAt } from '../progress.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
 import type { SettlementStore, StoredProgress } from '../settlement.ts'
@@ -21,7 +21,7 @@ export interface Position extends StoredProgress {
   readonly manualPause?: ManualPause | undefined
   /** Set when Kafka or the store has not answered what is needed to know the position: the partition is not read before they have. */
   readonly unlocated?: unknown
-  /** Where the consumer begins: the last settled record, to see that it is still there; else `nextOffset`. */
+  /** Where the consumer begins: the last settled record, to see that it is still there; else `nextOffset`, or the end while nothing may be read. */
   readonly fetchFrom: bigint
   /** Kafka's committed offset differs (a crash came before the commit, or it was moved by hand): commit ours. */
   readonly uncommitted: boolean
@@ -39,6 +39,15 @@ export interface LocateParts {
   readonly readTopicId: () => Promise<string | undefined>
   /** For partitions whose reading failed: checks whether the record at a position can be read. @throws UnreadableBatchError */
   readonly probe?: ((at: Progress) => Promise<unknown>) | undefined
+}
+
+/**
+ * @param known of its progress
+ * @param error which is passing, and keeps the rest from being known
+ */
+export function unlocatedAt(known: StoredProgress, error: unknown): Position {
+  // Until it is paused the client fetches: at a guessed offset that retention has removed, it would report a failure of all partitions.
+  return { ...known, fetchFrom: LOG_END, unlocated: error, uncommitted: false }
 }
 
 /**
@@ -164,8 +173,7 @@ export async function locate(
       if (dispositionOf(error) !== 'retry') throw error
       observer.observe({ kind: 'position_unknown', partition: place, error })
       // Where it has a row, the status shows the row's progress, and a pause that waits for an operator.
-      const known = row ?? { ...place, nextOffset: 0n }
-      return { ...known, fetchFrom: known.nextOffset, unlocated: error, uncommitted: false }
+      return unlocatedAt(row ?? { ...place, nextOffset: 0n }, error)
     }
   }
 }

@@ -31,7 +31,7 @@ export interface RedriveWorkerParts {
   readonly records: Pick<DeadLetterRecords, 'read'>
   /** A letter that ended so many processes fails again without being looked at; 0: none does. */
   readonly crashLoopMaxStarts: number
-  /** Lag of the live stream in seconds; `undefined`: not known, so the redrive does not rest. */
+  /** Lag of the live stream. Where it cannot be known, the redrive does not rest. */
   readonly lag: () => Promise<LagAnswer>
   readonly observer: JobObserver
   readonly clock: Clock
