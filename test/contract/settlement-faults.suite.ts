@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type pg from 'pg'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import {
   OwnershipLostError,
   ProgressSetBackError,
@@ -20,6 +20,8 @@ import type { Order } from '../support/order.ts'
 import { orderTables } from '../support/order-stream.ts'
 import { aDeadLetter, aReadyOrder, aWork } from '../support/orders.ts'
 import { freshDatabase } from '../support/stack.ts'
+
+const CANCELS_ITSELF = 'SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(10)'
 
 /**
  * What the store on Postgres does when something breaks under it. What it promises otherwise: settlement-store.suite.ts
@@ -71,6 +73,35 @@ export function settlementFaultsSuite(copyFrom: number): void {
       holder.release(true)
     }
   }
+
+  it('a BEGIN that fails: nothing of the batch is stored, its progress least of all, and the next attempt settles it', async () => {
+    const one = createPool({
+      url: database.url,
+      schema: 'holdfast',
+      max: 1,
+      statementTimeoutMs: 30_000,
+      name: 'test',
+    })
+    onTestFinished(() => one.end())
+    const store = await started(orderTables, one)
+    const counts = async () => [await count('orders'), await count('holdfast.stream_ledger')]
+    const progress = async () => (await pool.query('SELECT next_offset FROM holdfast.stream_progress')).rows
+    const before = await progress()
+    // (A time limit that was that of the statement before may cancel it. Here the server gets one instead that cancels itself.)
+    const client = await one.connect()
+    const send = client.query.bind(client) as (...query: unknown[]) => unknown
+    let failures = 1
+    const query = (statement: unknown, ...rest: unknown[]) =>
+      send(String(statement).startsWith('BEGIN') && failures-- > 0 ? CANCELS_ITSELF : statement, ...rest)
+    Object.assign(client, { query })
+    client.release()
+    const work = aWork(four, { from: 0n, deadLetters: [aDeadLetter(4n)] })
+    await expect(store.settle(work)).rejects.toThrow(StoreContendedError)
+    expect(await progress()).toEqual(before)
+    expect(await counts()).toEqual([0, 0])
+    expect(await store.settle(work)).toMatchObject({ kind: 'settled', counts: { written: 4, dead_lettered: 1 } })
+    expect(await counts()).toEqual([4, 1])
+  })
 
   describe('a reply that is lost', () => {
     it('to COMMIT: the next attempt finds the batch settled, and writes it no second time', async () => {

@@ -141,8 +141,12 @@ export async function withClient<R>(pool: pg.Pool, work: (client: pg.PoolClient)
 }
 
 /**
- * Sends statements in one go and awaits all answers, so that together they cost one round trip. Behind a pooler a transaction begins with
- * the settings that are ours (see {@link readySession}); and statements outside of one are put into one, because they need them as well.
+ * Sends statements in one go and awaits all answers, so that together they cost one round trip. Only a BEGIN costs one of its own: where it
+ * fails (it may be cancelled like any statement, also by a time limit that was that of the statement before), what was sent behind it would
+ * be carried out without a transaction, each for itself, and progress would be stored without its rows.
+ *
+ * Behind a pooler a transaction begins with the settings that are ours (see {@link readySession}); and statements outside of one are put
+ * into one, because they need them as well.
  * @throws the first failure in order, which is the cause of those behind it, as {@link toStoreError} translates it
  */
 export async function pipelined(
@@ -150,11 +154,12 @@ export async function pipelined(
   statements: readonly (string | pg.QueryConfig | CopyStatement)[],
 ): Promise<pg.QueryResult[]> {
   const settings = settingsOfTransaction(client)
-  if (settings === undefined || client.getTransactionStatus() !== 'I') return await answersOf(client, statements)
   const [begin, ...rest] = statements
   if (typeof begin === 'string' && begin.startsWith('BEGIN')) {
-    return await answersOf(client, [`${begin}; ${settings}`, ...rest])
+    const begun = await answersOf(client, [settings === undefined ? begin : `${begin}; ${settings}`])
+    return [...begun, ...(await answersOf(client, rest))]
   }
+  if (settings === undefined || client.getTransactionStatus() !== 'I') return await answersOf(client, statements)
   return (await answersOf(client, [`BEGIN; ${settings}`, ...statements, 'COMMIT'])).slice(1, -1)
 }
 
