@@ -89,7 +89,18 @@ export const POSTGRES_FAULTS: readonly Mutation[] = [
       "return (await answersOf(client, [`BEGIN; ${settings}`, ...statements, 'COMMIT'])).slice(1, -1)",
       'return await answersOf(client, statements)',
     ],
-    ['a transaction behind a pooler has no limits', '[`${begin}; ${settings}`, ...rest]', '[begin, ...rest]'],
+    [
+      'a transaction behind a pooler has no limits',
+      '[settings === undefined ? begin : `${begin}; ${settings}`]',
+      '[begin]',
+    ],
+  ]),
+  ...faultsOf('engine/postgres/pool', contract('settlement-faults'), [
+    [
+      'what follows a BEGIN is sent before it is answered',
+      'const begun = await answersOf(client, [settings === undefined ? begin : `${begin}; ${settings}`])\n    return [...begun, ...(await answersOf(client, rest))]',
+      'return await answersOf(client, [settings === undefined ? begin : `${begin}; ${settings}`, ...rest])',
+    ],
   ]),
   ...faultsOf('engine/postgres/session', contract('pooler'), [
     [

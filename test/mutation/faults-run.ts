@@ -29,11 +29,7 @@ export const RUN_FAULTS: readonly Mutation[] = [
       'manualPause: pauseOf(pauses, position.partition)',
       'manualPause: undefined',
     ],
-    [
-      'a request to move a partition is forgotten',
-      '    for (const owner of due) if (!(await carryOutMove(owner))) return undefined\n',
-      '',
-    ],
+    ['a request to move a partition is forgotten', '    for (const owner of due) await carryOutMove(owner)\n', ''],
   ]),
   ...faultsOf('engine/watch/rules', REQUESTS, [
     [
@@ -255,11 +251,15 @@ export const RUN_FAULTS: readonly Mutation[] = [
     ],
     [
       'the group waits for Postgres, and removes the member that does not answer',
-      'turningUntil(done, () => deadline)',
-      'turningUntil(done, () => Number.POSITIVE_INFINITY)',
+      'turningUntil(locating, ANSWER_TIMEOUT_MS)',
+      'turningUntil(locating, Number.POSITIVE_INFINITY)',
     ],
-    ['a store that can be read, but not written, is waited for without end', 'if (!hasFailed) deadline', 'deadline'],
-    ['many partitions, or a slow cluster, pass for a store that is away', '        answered()\n', ''],
+    ['what is found out later is forgotten', '    await takeOnBelated()\n', ''],
+    [
+      'a partition that is sought already is sought once more, and the group waits for that',
+      ' && !sought.has(owner)',
+      '',
+    ],
   ]),
   ...faultsOf('engine/run/assignments', PIPELINE, [
     [
@@ -274,8 +274,8 @@ export const RUN_FAULTS: readonly Mutation[] = [
     ],
     [
       'a partition that has moved meanwhile is left without a reader',
-      'error => error instanceof OwnershipLostError,\n',
-      '() => false,\n',
+      'error instanceof OwnershipLostError || dispositionOf(error)',
+      'dispositionOf(error)',
     ],
   ]),
   ...faultsOf('engine/run/validate', PIPELINE, [

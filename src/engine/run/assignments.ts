@@ -50,10 +50,21 @@ export interface AssignmentsParts {
 }
 
 const COMMIT_TIMEOUT_MS = 5_000
-/** The group removes a member that does not answer an assignment within `max.poll.interval.ms`, and rebalances for it twice. */
-const STORE_TIMEOUT_MS = 5_000
+/** The group waits no longer for an answer: it removes a member that gives none within `max.poll.interval.ms`, and rebalances for it twice. */
+const ANSWER_TIMEOUT_MS = 5_000
+const LOCATE_AGAIN_MS = 2_000
 /** A partition that keeps losing its fence is fought over: do not fight at full speed. */
 const REPOSITION_PAUSE_MS = 1_000
+
+/** An assignment that was answered before it was known where its partitions go on. */
+interface Belated {
+  /** Those of them that are still ours. */
+  readonly waiting: Set<OwnedPartition>
+  /** `undefined` while that is not known. */
+  located: { readonly positions: readonly Position[] } | { readonly error: unknown } | undefined
+  /** Ends the questions. */
+  readonly end: AbortController
+}
 
 export function createAssignments(parts: AssignmentsParts): Assignments {
   const { source, store, requests, observer, clock, groupId, reception, committer, views, stream } = parts
@@ -61,6 +72,8 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
   /** Had a progress row while this process ran. Where that is gone, the database went back: nothing may be skipped. */
   const hadProgress = new Set<string>()
   const repositionedAt = new Map<string, number>()
+  const belated = new Set<Belated>()
+
   async function probe(at: Progress): Promise<void> {
     const owner = reception.owned.get(partitionKey(at))
     if (owner === undefined || !isSuspect(views.of(owner)?.repositionFor)) return
@@ -70,107 +83,123 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     })
   }
 
-  /** Keeps the consumer served while something else is awaited. Never beyond the deadline, in monotonic ms, which may change meanwhile. */
-  async function turningUntil(done: Promise<unknown>, deadline: () => number): Promise<boolean> {
+  /** Keeps the consumer served while something else is awaited. Never longer than the bound. */
+  async function turningUntil(done: Promise<unknown>, timeoutMs: number): Promise<boolean> {
     let finished = false
     const finish = () => {
       finished = true
     }
     done.then(finish, finish)
-    while (!finished && clock.monotonic() < deadline()) await turn()
+    const deadline = clock.monotonic() + timeoutMs
+    while (!finished && clock.monotonic() < deadline) await turn()
     return finished
   }
 
   /**
-   * Positions of these partitions; `undefined` when the store does not give them within the bound, or we stop meanwhile. Again, where a
-   * batch that was still in flight somewhere (in this process before a rebalance, say) moved the progress after it was read: the
-   * partitions are ours all the same, and giving up would leave them without a reader.
-   * @throws what stops the stream
+   * Positions of these partitions, however long the store or the broker are away. Again, where a batch that was still in flight somewhere
+   * (in this process before a rebalance, say) moved the progress after it was read: the partitions are ours all the same, and giving up
+   * would leave them without a reader.
+   * @param onFailed is called with what an attempt failed with, before the next one
+   * @throws what stops the stream, and the reason of the signal
    */
-  async function locateServed(partitions: readonly TopicPartition[]): Promise<Position[] | undefined> {
+  function locateAtLast(
+    partitions: readonly TopicPartition[],
+    ending: AbortSignal,
+    onFailed: (error: unknown) => void = () => {},
+  ): Promise<Position[]> {
     const startAt = (partition: TopicPartition) =>
       hadProgress.has(partitionKey(partition)) ? 'earliest' : parts.startAt
     const locating = { source, store, observer, clock, groupId, startAt, readTopicId, probe }
-    const located = await served(
-      partitions,
-      async answered => {
+    return retry(
+      async () => {
         // Before anything is read: a partition that an operator holds stays held, whichever process gets it.
         const { pauses } = await requests.read()
-        const progress = await store.readProgress(groupId, partitions)
-        answered()
-        const positions = await locate(partitions, progress, locating)
+        const positions = await locate(partitions, locating)
         return positions.map(position => ({ ...position, manualPause: pauseOf(pauses, position.partition) }))
       },
-      error => error instanceof OwnershipLostError,
+      {
+        ...parts.retry,
+        signal: ending,
+        // Nobody else waits for it, and once the store is back the partitions must not wait out a long backoff.
+        maxMs: () => LOCATE_AGAIN_MS,
+        passes: error => error instanceof OwnershipLostError || dispositionOf(error) === 'retry',
+        onFailed({ error, attempt, delayMs }) {
+          const [partition] = partitions
+          if (error instanceof OwnershipLostError || partition === undefined) return
+          onFailed(error)
+          observer.observe({ kind: 'retry', dependency: 'postgres', attempt, delayMs, error, partition })
+        },
+      },
     )
-    return located?.value
   }
 
-  /**
-   * Repeats work on the store while the consumer is served. It waits no longer than {@link STORE_TIMEOUT_MS} for a store that does not answer,
-   * or goes on failing; for the rest of the work, which has bounds of its own and takes longer the more partitions there are, it does wait.
-   * @param work calls `answered` when the store has
-   * @param passes errors after which another attempt may succeed, besides those of a store that is away
-   * @returns `undefined` when it was not done in time, or we stop meanwhile: the last attempt may still succeed
-   * @throws what stops the stream
-   */
-  async function served<R>(
-    partitions: readonly TopicPartition[],
-    work: (answered: () => void) => Promise<R>,
-    passes: (error: unknown) => boolean = () => false,
-  ): Promise<{ readonly value: R } | undefined> {
-    const late = new AbortController()
-    let hasFailed = false
-    let deadline = clock.monotonic() + STORE_TIMEOUT_MS
-    const answered = () => {
-      if (!hasFailed) deadline = Number.POSITIVE_INFINITY
-    }
-    const done = retry(() => work(answered), {
-      ...parts.retry,
-      signal: AbortSignal.any([signal, late.signal]),
-      passes: error => passes(error) || dispositionOf(error) === 'retry',
-      onFailed({ error, attempt, delayMs }) {
-        if (passes(error)) return
-        hasFailed = true
-        deadline = Math.min(deadline, clock.monotonic() + STORE_TIMEOUT_MS)
-        const [partition] = partitions
-        if (partition !== undefined)
-          observer.observe({ kind: 'retry', dependency: 'postgres', attempt, delayMs, error, partition })
-      },
-    })
-    if (!(await turningUntil(done, () => deadline))) {
-      late.abort()
-      return undefined
-    }
+  /** Waits for work on the store while the consumer is served. @returns `undefined` when we stop meanwhile. @throws what stops the stream */
+  async function served<R>(work: Promise<R>): Promise<R | undefined> {
+    await turningUntil(work, Number.POSITIVE_INFINITY)
     try {
-      return { value: await done }
+      return await work
     } catch (error) {
       if (signal.aborted) return undefined
       throw error
     }
   }
 
-  /**
-   * Nothing of the partition is in flight any more, or what is will find the fence: it can be moved.
-   * @returns whether nothing is left to be moved
-   */
-  async function carryOutMove(owner: OwnedPartition): Promise<boolean> {
+  /** Nothing of the partition is in flight any more, or what is will find the fence: it can be moved. */
+  async function carryOutMove(owner: OwnedPartition): Promise<void> {
     const request = views.of(owner)?.move
-    if (request === undefined) return true
+    if (request === undefined) return
     const partition = { topic: owner.topic, partition: owner.partition }
-    const done = await served([partition], () => requests.move(request))
-    if (done?.value !== undefined) observer.observe({ kind: 'moved', partition, from: done.value.from, to: request.to })
-    return done !== undefined
+    const moved = await served(
+      retry(() => requests.move(request), {
+        ...parts.retry,
+        signal,
+        onFailed({ error, attempt, delayMs }) {
+          observer.observe({ kind: 'retry', dependency: 'postgres', attempt, delayMs, error, partition })
+        },
+      }),
+    )
+    if (moved !== undefined) observer.observe({ kind: 'moved', partition, from: moved.from, to: request.to })
   }
 
   async function onAssigned(partitions: readonly TopicPartition[]): Promise<void> {
-    const located = await locateServed(partitions).catch((error: unknown) => {
+    const end = new AbortController()
+    let failure: unknown = new StoreUnavailableError('Postgres and Kafka have not said yet where it goes on')
+    const locating = locateAtLast(partitions, AbortSignal.any([signal, end.signal]), error => {
+      failure = error
+    })
+    if (!(await turningUntil(locating, ANSWER_TIMEOUT_MS))) {
+      if (signal.aborted) return source.assign([])
+      const later: Belated = { waiting: new Set(), located: undefined, end }
+      locating.then(
+        positions => {
+          later.located = { positions }
+        },
+        (error: unknown) => {
+          later.located = { error }
+        },
+      )
+      belated.add(later)
+      for (const { topic, partition } of partitions) {
+        observer.observe({ kind: 'position_unknown', partition: { topic, partition }, error: failure })
+      }
+      takeOn(partitions.map(({ topic, partition }) => unlocatedAt({ topic, partition, nextOffset: 0n }, failure)))
+      for (const partition of partitions) {
+        const owner = reception.owned.get(partitionKey(partition))
+        if (owner !== undefined) later.waiting.add(owner)
+      }
+      return
+    }
+    try {
+      takeOn(await locating)
+    } catch (error) {
       // The group waits for an answer, whatever becomes of us.
       source.assign([])
-      throw error
-    })
-    if (located === undefined && signal.aborted) return source.assign([])
-    const positions = located ?? partitions.map(partition => notLocated(partition))
+      if (!signal.aborted) throw error
+    }
+  }
+
+  /** Answers an assignment. */
+  function takeOn(positions: readonly Position[]): void {
     // Owned before the consumer may deliver: a record of a partition that is not ours is dropped.
     for (const position of positions) reception.add(createOwnedPartition(position))
     source.assign(positions.map(fetchPosition))
@@ -180,14 +209,21 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
     started(positions)
   }
 
-  /** The store has not said where it goes on: it waits for that as a member of the group. */
-  function notLocated(partition: TopicPartition): Position {
-    const error = new StoreUnavailableError('Postgres has not said where it goes on')
-    observer.observe({ kind: 'position_unknown', partition, error })
-    return unlocatedAt({ ...partition, nextOffset: 0n }, error)
+  /** Moves the partitions of assignments that were answered before it was known where they go on, once it is. @throws what stops the stream */
+  async function takeOnBelated(): Promise<void> {
+    for (const later of belated) {
+      for (const owner of later.waiting) if (reception.owned.get(owner.key) !== owner) later.waiting.delete(owner)
+      if (later.waiting.size === 0) later.end.abort()
+      if (later.waiting.size > 0 && later.located === undefined) continue
+      belated.delete(later)
+      if (later.located === undefined || later.waiting.size === 0) continue
+      if ('error' in later.located) throw later.located.error
+      const mine = new Set([...later.waiting].map(({ key }) => key))
+      await moveAll(later.located.positions.filter(position => mine.has(partitionKey(position))))
+    }
   }
 
-  /** These partitions go on, but for those whose position is not known: they wait until Kafka and the store have answered. */
+  /** These partitions go on, but for those whose position is not known: they wait until that is known. */
   function started(positions: readonly Position[]): void {
     const located = positions.filter(({ unlocated }) => unlocated === undefined)
     for (const position of located) hadProgress.add(partitionKey(position))
@@ -207,8 +243,7 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
 
   async function drain(partitions: readonly OwnedPartition[], boundMs: number): Promise<boolean> {
     for (const partition of partitions) partition.close()
-    const drainedBy = clock.monotonic() + boundMs
-    const drained = await turningUntil(Promise.all(partitions.map(partition => partition.idle())), () => drainedBy)
+    const drained = await turningUntil(Promise.all(partitions.map(partition => partition.idle())), boundMs)
     // Beyond the bound the fence protects the next owner: whatever these still do, only one of both can advance.
     for (const partition of partitions) partition.abandon()
     const deadline = clock.monotonic() + COMMIT_TIMEOUT_MS
@@ -237,26 +272,28 @@ export function createAssignments(parts: AssignmentsParts): Assignments {
   }
 
   async function reposition(): Promise<void> {
+    await takeOnBelated()
     const now = clock.monotonic()
+    const sought = new Set([...belated].flatMap(({ waiting }) => [...waiting]))
     const due: OwnedPartition[] = []
     for (const { owner, repositionFor } of views.all()) {
       const pausedFor = now - (repositionedAt.get(owner.key) ?? Number.NEGATIVE_INFINITY)
-      if (repositionFor !== undefined && pausedFor > REPOSITION_PAUSE_MS) due.push(owner)
+      if (repositionFor !== undefined && pausedFor > REPOSITION_PAUSE_MS && !sought.has(owner)) due.push(owner)
     }
     if (due.length === 0) return
     // What is still in flight may advance the progress: let it end before progress is read.
     await drain(due, drainTimeoutMs())
-    const moved: Position[] = []
-    for (const position of (await relocate(due)) ?? []) if (await moveTo(position)) moved.push(position)
+    for (const owner of due) await carryOutMove(owner)
+    const places = due.map(({ topic, partition }) => ({ topic, partition }))
+    await moveAll((await served(locateAtLast(places, signal))) ?? [])
     // The pause counts from here: what is read now must get its chance to be settled.
     for (const partition of due) repositionedAt.set(partition.key, clock.monotonic())
-    if (moved.length > 0) started(moved)
   }
 
-  /** @returns `undefined` when the store does not answer in time: the views go on asking for it, and events of the group come first */
-  async function relocate(due: readonly OwnedPartition[]): Promise<Position[] | undefined> {
-    for (const owner of due) if (!(await carryOutMove(owner))) return undefined
-    return await locateServed(due.map(({ topic, partition }) => ({ topic, partition })))
+  async function moveAll(positions: readonly Position[]): Promise<void> {
+    const moved: Position[] = []
+    for (const position of positions) if (await moveTo(position)) moved.push(position)
+    if (moved.length > 0) started(moved)
   }
 
   /**

@@ -53,16 +53,11 @@ export function unlocatedAt(known: StoredProgress, error: unknown): Position {
 /**
  * Finds out where partitions go on, each for itself, and writes down what retention removed unread. One of which Kafka does not
  * answer (it has no leader, say) comes back as `unlocated`, and holds up no other.
- * @param progress what the store holds for them
  * @throws StoreUnavailableError: ask again
  */
-export async function locate(
-  partitions: readonly TopicPartition[],
-  progress: readonly StoredProgress[],
-  parts: LocateParts,
-): Promise<Position[]> {
+export async function locate(partitions: readonly TopicPartition[], parts: LocateParts): Promise<Position[]> {
   const { source, store, observer, groupId } = parts
-  const rows = new Map(progress.map(row => [partitionKey(row), row]))
+  const rows = new Map((await store.readProgress(groupId, partitions)).map(row => [partitionKey(row), row]))
   const topicId = await parts.readTopicId()
   let committed: ReadonlyMap<string, bigint> | undefined
   const [commits, ...ends] = await askEach([undefined, ...partitions], parts.clock, async partition => {
