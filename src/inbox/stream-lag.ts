@@ -33,6 +33,8 @@ export function createStreamLag(parts: {
   let known: { readonly seconds: number; readonly atMs: number } | undefined
   let asking: Promise<void> | undefined
   let askedAtMs = 0
+  /** The last question came to nothing: the next one, which may take as long, is not waited for. */
+  let isUnknown = false
   let dueAtMs = Number.NEGATIVE_INFINITY
 
   async function ask(): Promise<void> {
@@ -43,8 +45,10 @@ export function createStreamLag(parts: {
         const age = await ageOf(partition, next)
         if (age !== undefined) ages.push(age)
       }
+      isUnknown = ages.length === 0
       if (ages.length > 0) known = { seconds: Math.max(...ages), atMs: clock.monotonic() }
     } catch (error) {
+      isUnknown = true
       // While Postgres is away, work waits for it by itself.
       if (dispositionOf(error) !== 'retry') throw error
     }
@@ -79,7 +83,7 @@ export function createStreamLag(parts: {
       }
       const isFresh = (atMs: number) => clock.monotonic() - atMs <= FRESH_MS
       if (known !== undefined && isFresh(known.atMs)) return known.seconds
-      return asking !== undefined && isFresh(askedAtMs) ? 'asked' : undefined
+      return asking !== undefined && !isUnknown && isFresh(askedAtMs) ? 'asked' : undefined
     },
     [Symbol.asyncDispose]: () => heads[Symbol.asyncDispose](),
   }

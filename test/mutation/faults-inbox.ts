@@ -332,8 +332,8 @@ export const INBOX_FAULTS: readonly Mutation[] = [
   ...faultsOf('inbox/jobs/redrive-guard', unit('inbox/jobs/redrive-worker'), [
     [
       'a redrive goes ahead before it knows how far the stream is behind',
-      "if (behind === 'asked') return { kind: 'wait' }",
-      "if (behind === 'asked') return { kind: 'go' }",
+      "await note(undefined)\n        return { kind: 'wait' }",
+      "await note(undefined)\n        return { kind: 'go' }",
     ],
     [
       'a pause is forgotten by a successor',

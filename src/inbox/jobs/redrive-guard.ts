@@ -80,7 +80,10 @@ export function createRedriveGuard({ redrive, store, lag, clock }: RedriveGuardP
       }
       const behind = rules.yieldAboveSeconds === 0 ? undefined : await lag()
       // A slow cluster is no reason to go ahead of a stream that may be hours behind.
-      if (behind === 'asked') return { kind: 'wait' }
+      if (behind === 'asked') {
+        await note(undefined)
+        return { kind: 'wait' }
+      }
       const rests = restsFor(rules, behind)
       await note(rests)
       return { kind: rests === undefined ? 'go' : 'wait' }

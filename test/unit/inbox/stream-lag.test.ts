@@ -85,4 +85,14 @@ describe('the lag of the live stream', () => {
     expect(await silent.lag.seconds()).toBeUndefined()
     expect(silent.world.asked).toBe(1)
   })
+
+  it('is not waited for again where it could not be known the last time', async () => {
+    const heads: Record<number, Head | Error | 'silent'> = { 0: new PartitionUnavailableError('no leader') }
+    const { lag, world } = lagOf([at(0)], heads)
+    expect(await lag.seconds()).toBeUndefined()
+    world.pass(2_000)
+    heads[0] = 'silent'
+    expect(await lag.seconds()).toBeUndefined()
+    expect(world.asked).toBe(2)
+  })
 })
