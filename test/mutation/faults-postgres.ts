@@ -91,15 +91,15 @@ export const POSTGRES_FAULTS: readonly Mutation[] = [
     ],
     [
       'a transaction behind a pooler has no limits',
-      '[settings === undefined ? begin : `${begin}; ${settings}`]',
-      '[begin]',
+      'settings === undefined ? begin : `${begin}; ${settings}`',
+      'begin',
     ],
   ]),
   ...faultsOf('engine/postgres/pool', contract('settlement-faults'), [
     [
       'what follows a BEGIN is sent before it is answered',
-      'const begun = await answersOf(client, [settings === undefined ? begin : `${begin}; ${settings}`])\n    return [...begun, ...(await answersOf(client, rest))]',
-      'return await answersOf(client, [settings === undefined ? begin : `${begin}; ${settings}`, ...rest])',
+      'const begun = await answersOf(client, [withSettings(client, begin)])\n    return [...begun, ...(await answersOf(client, rest))]',
+      'return await answersOf(client, [withSettings(client, begin), ...rest])',
     ],
   ]),
   ...faultsOf('engine/postgres/session', contract('pooler'), [
@@ -137,6 +137,11 @@ export const POSTGRES_FAULTS: readonly Mutation[] = [
       'rows that COPY left out count as written',
       'copies.find(({ rows }, index) => answers[index]?.rowCount !== rows)',
       'copies.find((_, index) => answers[index] === undefined)',
+    ],
+    [
+      'a batch is copied although the fence is closed',
+      '      if (fence?.rowCount !== 1) return undefined\n      const short',
+      '      const short',
     ],
     ['COPY takes keys that are known', 'new Set(looked?.rows.map(row => row.key as string))', 'new Set<string>()'],
     [

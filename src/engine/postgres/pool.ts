@@ -153,14 +153,32 @@ export async function pipelined(
   client: pg.ClientBase,
   statements: readonly (string | pg.QueryConfig | CopyStatement)[],
 ): Promise<pg.QueryResult[]> {
-  const settings = settingsOfTransaction(client)
   const [begin, ...rest] = statements
   if (typeof begin === 'string' && begin.startsWith('BEGIN')) {
-    const begun = await answersOf(client, [settings === undefined ? begin : `${begin}; ${settings}`])
+    const begun = await answersOf(client, [withSettings(client, begin)])
     return [...begun, ...(await answersOf(client, rest))]
   }
+  const settings = settingsOfTransaction(client)
   if (settings === undefined || client.getTransactionStatus() !== 'I') return await answersOf(client, statements)
   return (await answersOf(client, [`BEGIN; ${settings}`, ...statements, 'COMMIT'])).slice(1, -1)
+}
+
+/**
+ * Begins a transaction in the round trip of its first statements: only for those that change nothing, also where BEGIN fails.
+ * @returns their answers
+ * @throws as {@link pipelined}
+ */
+export async function beginLooking(
+  client: pg.ClientBase,
+  begin: string,
+  looks: readonly (string | pg.QueryConfig)[],
+): Promise<pg.QueryResult[]> {
+  return (await answersOf(client, [withSettings(client, begin), ...looks])).slice(1)
+}
+
+function withSettings(client: pg.ClientBase, begin: string): string {
+  const settings = settingsOfTransaction(client)
+  return settings === undefined ? begin : `${begin}; ${settings}`
 }
 
 async function answersOf(

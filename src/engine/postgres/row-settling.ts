@@ -12,7 +12,7 @@ import type { Refused } from '../settlement.ts'
 import type { Tables } from '../value-sql.ts'
 import type { ReadyRecord } from '../verdict.ts'
 import { toQuery } from './binary.ts'
-import { finish, pipelined, transaction } from './pool.ts'
+import { beginLooking, finish, pipelined, transaction } from './pool.ts'
 
 /** A row of `Tables.upsert`. */
 export interface SettledRow {
@@ -76,9 +76,9 @@ const COPY_AGAIN_BATCHES = 100
 /**
  * Writes the values of a batch, or of a page of a redrive, each in one transaction, by one of two roads.
  *
- * **Upsert**, for few records: two round trips (BEGIN, fence and upsert; then trim, what completes it, and COMMIT).
+ * **Upsert**, for few records: three round trips (BEGIN; then fence and upsert; then trim, what completes it, and COMMIT).
  *
- * **COPY** for keys that are new, which costs Postgres half as much: first BEGIN, fence and a look at the keys; then the new ones by COPY
+ * **COPY** for keys that are new, which costs Postgres half as much: first BEGIN and a look at the keys; then the fence, the new ones by COPY
  * and the known ones by the upsert; then as above. What was written by COPY is known before the commit: the command tag counts the rows.
  *
  * A batch that fails because of its records costs that transaction and a second one, which bisects, by the upsert in any case: which
@@ -129,28 +129,25 @@ export function createRowSettling<T>(options: RowSettlingOptions<T>): RowSettlin
     const { ready } = frame
     const keys = toQuery(beforeCopy.known(ready.map(({ key }) => key)))
     return await transaction(pool, async client => {
-      const [, fence, , server, looked] = await pipelined(client, [
-        BEGIN,
-        frame.fence,
-        beforeCopy.lock,
-        toQuery(beforeCopy.obstacle),
-        keys,
-      ])
-      // The upsert meets the closed fence as well, and finds out by whom.
-      if (fence?.rowCount !== 1) return undefined
+      const looks = [beforeCopy.lock, toQuery(beforeCopy.obstacle), keys]
+      const [, server, looked] = await beginLooking(client, BEGIN, looks)
       const { now, obstacle: because } = serverOf(server)
       if (because !== null) stopCopying(because)
       const stored = new Set(looked?.rows.map(row => row.key as string))
       const fresh = stored.size === 0 ? ready : ready.filter(({ key }) => !stored.has(key))
       if (because !== null || fresh.length < copyFrom) {
-        const [upserted] = await pipelined(client, [toQuery(tables.upsert(ready))])
+        const [fence, upserted] = await pipelined(client, [frame.fence, toQuery(tables.upsert(ready))])
+        if (fence?.rowCount !== 1) return undefined
         const rows = rowsOf(upserted, ready.length)
         onRecordsPassed()
         return { result: await complete(client, frame, rows, trimOf(ready, rows)) }
       }
       const rest = stored.size === 0 ? [] : ready.filter(({ key }) => stored.has(key))
       const copies = tables.copies(fresh, BigInt(now))
-      const answers = await pipelined(client, [...copies, ...(rest.length === 0 ? [] : [toQuery(tables.upsert(rest))])])
+      const upserts = rest.length === 0 ? [] : [toQuery(tables.upsert(rest))]
+      const [fence, ...answers] = await pipelined(client, [frame.fence, ...copies, ...upserts])
+      // The upsert meets the closed fence as well, and finds out by whom.
+      if (fence?.rowCount !== 1) return undefined
       const short = copies.find(({ rows }, index) => answers[index]?.rowCount !== rows)
       if (short !== undefined) {
         stopCopying(`the database keeps rows out of it without an error (${short.text})`)
