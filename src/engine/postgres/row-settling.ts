@@ -67,7 +67,7 @@ const BEGIN = 'BEGIN; SET LOCAL enable_seqscan = off'
 
 /**
  * From so many new keys on a batch goes by COPY. CPU of Postgres against the upsert, measured on orders of six rows: 10 keys 1.0, 25 keys
- * 0.87, 50 keys 0.82, 100 keys 0.77, 1,000 keys 0.72. For fewer, the third round trip would only take time.
+ * 0.87, 50 keys 0.82, 100 keys 0.77, 1,000 keys 0.72. For fewer, the look at the keys would only take time.
  */
 const COPY_FROM = 20
 /** After so many batches it is tried again where something stood in its way: the look at the keys would be in vain for most. */
