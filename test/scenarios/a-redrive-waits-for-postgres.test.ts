@@ -5,8 +5,9 @@ import { lockOrders } from '../support/locks.ts'
 import { anOrder } from '../support/orders.ts'
 import { ownPostgres } from '../support/own-servers.ts'
 import { letterCounts, membersIn, redriven, redrives } from '../support/redrives.ts'
+import { runJob } from '../support/run-job.ts'
 import { eventually, isReady, startService } from '../support/service.ts'
-import { aStream, type Stream, streamTools } from '../support/stream.ts'
+import { aStream, streamTools } from '../support/stream.ts'
 
 streamTools()
 
@@ -89,11 +90,11 @@ it('redrives by itself what was set aside while the store could not take it, onc
   expect(reasons).toEqual([{ reason: 'retries_exhausted' }])
 
   // When the schedule comes and it is off, nothing happens; when it is switched on, they are redriven
-  await comesTheSchedule(stream)
+  await runJob(stream, 'orders.automatic-redrive')
   expect(await redrives(stream)).toEqual([])
   const on = await holdfast(stream, 'dlq', 'auto', 'on', '--because', 'the table is free again', '--json')
   expect(JSON.parse(on.stdout)).toMatchObject({ on: true, next_run: expect.any(String) })
-  await comesTheSchedule(stream)
+  await runJob(stream, 'orders.automatic-redrive')
   await eventually(async () => (await letterCounts(stream))['resolved 1'] === 12, 'them being resolved')
 
   // Then the list of redrives shows it, and the orders are stored
@@ -112,19 +113,3 @@ it('redrives by itself what was set aside while the store could not take it, onc
   expect(stored?.count).toBe(12)
   await eventually(async () => (await stream.findings()).length === 0, 'the proof')
 })
-
-/** As at a full minute: a job in the queue of the schedule, and its end. */
-async function comesTheSchedule(stream: Stream): Promise<void> {
-  // (The queue takes one at a time: at a full minute there is one already.)
-  const id = await eventually(async () => {
-    const [job] = await stream.query<{ id: string }>(
-      `INSERT INTO pgboss.job (name, policy, expire_seconds, retry_limit)
-       SELECT name, policy, 600, 0 FROM pgboss.queue WHERE name = 'orders.automatic-redrive' ON CONFLICT DO NOTHING RETURNING id`,
-    )
-    return job?.id
-  }, 'its turn')
-  await eventually(async () => {
-    const rows = await stream.query(`SELECT 1 FROM pgboss.job WHERE id = $1 AND state = 'completed'`, [id])
-    return rows.length > 0
-  }, 'the job being done')
-}

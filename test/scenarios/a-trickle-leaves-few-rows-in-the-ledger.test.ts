@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import { holdfast } from '../support/cli.ts'
 import { differences, generated, modelOf } from '../support/model.ts'
+import { runJob } from '../support/run-job.ts'
 import { eventually, startService } from '../support/service.ts'
 import { aStream, type Stream, streamTools, totalOf } from '../support/stream.ts'
 
@@ -49,18 +50,8 @@ it('a trickle of three hours leaves a row for each hour, of which a day later on
   const more = generated(30, { seed: 318 })
   for (const [nth, record] of more.entries()) await stream.produce([{ ...record, partition: nth % PARTITIONS }])
   await eventually(async () => (await stream.settled()) === records.length + more.length, 'the rest being settled')
-  // (The queue takes one at a time: once an hour there is one already, which may have merged a part of it.)
-  const id = await eventually(async () => {
-    const [job] = await stream.query<{ id: string }>(
-      `INSERT INTO pgboss.job (name, policy, expire_seconds, retry_limit)
-       SELECT name, policy, 600, 0 FROM pgboss.queue WHERE name = 'orders.ledger-merge' ON CONFLICT DO NOTHING RETURNING id`,
-    )
-    return job?.id
-  }, 'its turn')
-  await eventually(async () => {
-    const done = await stream.query(`SELECT 1 FROM pgboss.job WHERE id = $1 AND state = 'completed'`, [id])
-    return done.length > 0
-  }, 'the ledger being merged')
+  // (Where that of the hour came before it, it has merged a part.)
+  await runJob(stream, 'orders.ledger-merge')
 
   // Then one row a day is left of what the checkpoint knows (three hours may be of two days), the row behind it, and one of today
   const merged = await stream.ledger()

@@ -8,6 +8,7 @@ import { brokenOrders } from '../support/broken-orders.ts'
 import { holdfast } from '../support/cli.ts'
 import { anOrder } from '../support/orders.ts'
 import { failing, letterCounts, redriven } from '../support/redrives.ts'
+import { runJob } from '../support/run-job.ts'
 import { eventually, startService } from '../support/service.ts'
 import { aStream, type ProducedRecord, type Stream, streamTools, totalOf } from '../support/stream.ts'
 import { aFile } from '../support/temporary-file.ts'
@@ -153,14 +154,7 @@ it('resolves what a repaired schema lets pass, parks what never will, and stores
     [id],
   )
   // Then the job of the service takes those away, and their counts stay
-  await eventually(async () => {
-    // (The queue takes one at a time: that of the hour may be in it.)
-    await stream.query(
-      `INSERT INTO pgboss.job (name, policy, expire_seconds, retry_limit) SELECT name, policy, 600, 0 FROM pgboss.queue WHERE name = 'orders.retention'
-        ON CONFLICT DO NOTHING`,
-    )
-    return !('resolved 1' in (await letterCounts(stream)))
-  }, 'their removal')
+  await runJob(stream, 'orders.retention')
   expect(await letterCounts(stream)).toEqual({ 'parked 3': 5, 'resolved 4': 1 })
   const gone = await stream.query(
     'SELECT state, pointer, letters::int, failures::int FROM holdfast.dead_letters_purged_counts',
